@@ -1,0 +1,71 @@
+"""Right of the bar: what the supervisor may know. Opaque references, scores, times and counts; no pixels, no templates."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+
+class Mode(str, Enum):
+    """Who the output is for; decided by the root of trust that signed, never by a flag."""
+
+    OPERATIONAL = "operational"
+    TEST = "test"
+    DEMO = "demo"
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage whose evidence reached the threshold: a possible match, for a person to judge.
+
+    passage, revision  which passage, and the how-manyth statement about it (0 first; later ones carry a better probe)
+    entry_ref          opaque watchlist entry
+    score              cosine of the passage's fused template and the entry, -1..1
+    margin             score minus threshold;  second_gap: score minus the best other entry's
+    faces_used         templates fused so far
+    box_in_frame       left, top, right, bottom of the best shot, pixels of a frame of frame_size (width, height)
+    quality            0..1, the best shot's
+    frame, media_ns    0-based frame index and presentation time at which this was decided
+    capture_to_decision_ms  from the decoder's delivery of that frame to the decision
+    """
+
+    passage: int
+    revision: int
+    entry_ref: str
+    score: float
+    threshold: float
+    margin: float
+    second_gap: float
+    faces_used: int
+    box_in_frame: tuple[float, float, float, float]
+    frame_size: tuple[int, int]
+    inter_eye_px: float
+    yaw: float
+    quality: float
+    frame: int
+    media_ns: int
+    first_seen_ns: int
+    last_seen_ns: int
+    capture_to_decision_ms: float
+
+
+class Counters(msgspec.Struct, kw_only=True):
+    """Totals since the worker started; people are counted as passages.
+
+    faces_seen = passages that passed the quality gate and were compared (the denominator that is published).
+    discarded  = faces_seen whose buffers were wiped without an alert; alerted = faces_seen that raised one.
+    At rest faces_seen = discarded + alerted; in motion the difference is the passages still open.
+    """
+
+    frames: int = 0
+    detections: int = 0
+    tracks: int = 0
+    quality_rejects: int = 0
+    faces_seen: int = 0
+    templates: int = 0
+    discarded: int = 0
+    alerted: int = 0
+    open_passages: int = 0
+    dropped_frames: int = 0
+    score_histogram: list[int] = msgspec.field(default_factory=lambda: [0] * 20)
+    """Best score of each closed passage, 20 equal bins over -1..1; no identity attached."""

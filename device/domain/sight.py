@@ -1,0 +1,76 @@
+"""Left of the bar: what exists only inside the vision worker. Nothing of this module crosses the link.
+
+Coordinates are pixels of the upright full-size frame, origin at the top left corner of the top left pixel,
+x to the right. Arrays are views or buffers of the worker's own; whoever stores one past the frame copies it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.domain.time import MediaNs, MonotonicNs
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+
+
+class ColourMatrix(Enum):
+    """YCbCr to RGB coefficients, as the stream declares them (ITU-T H.273 table 4)."""
+
+    BT601 = "bt601"
+    BT709 = "bt709"
+    BT2020 = "bt2020"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One progressive, upright, square-pixel picture in planar 8-bit YUV 4:2:0.
+
+    index    0-based count of decoded frames of the source
+    at       presentation time, from the first frame's
+    decoded  when the decoder gave it
+    y        (H, W) uint8;   u, v  (ceil(H/2), ceil(W/2)) uint8; rows may be strided, columns are contiguous
+    """
+
+    index: int
+    at: MediaNs
+    decoded: MonotonicNs
+    y: U8
+    u: U8
+    v: U8
+    matrix: ColourMatrix = ColourMatrix.BT601
+    full_range: bool = False
+
+    @property
+    def width(self) -> int:
+        return int(self.y.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.y.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detected face in frame pixels.
+
+    box        (4,) float32: left, top, right, bottom
+    landmarks  (5, 2) float32: right eye, left eye, nose tip, right and left corner of the mouth (the person's own)
+    score      detector confidence, 0..1
+    """
+
+    box: F32
+    landmarks: F32
+    score: float
+
+    @property
+    def height_px(self) -> float:
+        return float(self.box[3] - self.box[1])
+
+    @property
+    def width_px(self) -> float:
+        return float(self.box[2] - self.box[0])

@@ -1,0 +1,46 @@
+"""Port: the MQTT session to the van hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message. `token` comes back in the delivery report; expiry in whole seconds, None for none."""
+
+    token: str
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    expiry_s: int | None
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the broker said of one message. Only `accepted` counts as delivered; `heard` is False when the broker
+    had no subscriber for it (an alert that nobody hears is a fault, not a success)."""
+
+    token: str
+    accepted: bool
+    heard: bool
+    reason: str
+
+
+class Broker(Protocol):
+    """One session, one will. Callbacks arrive on the edge's own thread; the owner moves them to its loop.
+
+    `publish` returns False when the message was not taken (no session); the caller keeps it and tries again.
+    """
+
+    def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None: ...
+
+    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None: ...
+
+    def publish(self, message: Outgoing) -> bool: ...
+
+    def close(self) -> None: ...

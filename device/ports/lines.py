@@ -1,0 +1,33 @@
+"""Port: the sign, the lamps and the buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+
+class Lamp(str, Enum):
+    """Status lamps a passer-by or an officer can read."""
+
+    POWER = "power"
+    RECOGNISING = "recognising"
+    ALERT = "alert"
+    FAULT = "fault"
+
+
+class Lines(Protocol):
+    """Drives the sign and the lamps, senses the sign, watches the STOP button. Raises LinesUnavailable.
+
+    `sign_sensed` is the measured line (current or light), never an echo of what was driven.
+    """
+
+    def drive_sign(self, lit: bool) -> None: ...
+
+    def sign_sensed(self) -> bool: ...
+
+    def light(self, lamp: Lamp, lit: bool) -> None: ...
+
+    def on_stop(self, callback: Callable[[], None]) -> None: ...
+
+    def close(self) -> None: ...

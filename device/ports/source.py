@@ -1,0 +1,42 @@
+"""Port: where frames come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from device.domain.sight import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source before its first frame.
+
+    live        newest frame wins and frames may be dropped; a recording drops none
+    frames      count if the container states it;  rate_hz  nominal, None when unknown or variable
+    notes       what was corrected on the way in, in words: "interlaced: bwdif", "rotated 90", "10 bit: dithered to 8"
+    """
+
+    name: str
+    live: bool
+    width: int
+    height: int
+    rate_hz: float | None
+    frames: int | None
+    notes: tuple[str, ...] = ()
+
+
+class FrameSource(Protocol):
+    """Delivers frames in presentation order, one owner thread.
+
+    `frames` raises SourceUnreadable (recording) or SourceLost (live); a recording's end just ends the iteration.
+    A frame's arrays are valid until the next one is asked for. After `close` the decoder's pictures are gone.
+    """
+
+    @property
+    def info(self) -> SourceInfo: ...
+
+    def frames(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,175 @@
+"""The worker link: every message that may cross between the vision worker and the supervisor.
+
+Transport: a Unix stream socketpair made before exec (its file descriptor number is the worker's only argument),
+each message a 4-byte big-endian length and a MessagePack body. End-of-file means stop, on either side.
+
+1. The first message to the worker is `Assignment`; the first from it is `Hello`, then `WatchlistLoaded`.
+2. Nothing but these types crosses. None can hold a picture or a template in the clear; `Probe.ciphertext` is
+   encrypted in the worker to the hub's recipient.
+3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from device.domain.finding import Candidate, Counters, Mode
+from device.errors import LinkBroken
+
+PROTOCOL = 1
+MAX_BODY_BYTES = 1_000_000
+HEADER = struct.Struct(">I")
+
+
+class CameraAssignment(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker watches. `zone` is a polygon in 0..1 of the frame; `pace` only matters for a recording."""
+
+    camera_id: str
+    source: str
+    pace: str
+    zone: tuple[tuple[float, float], ...]
+
+
+class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
+    """How it looks: the vision section of the configuration, values only."""
+
+    backend: str
+    threads: int
+    min_face_px: float
+    threshold: float | None
+    models_dir: str
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
+    """Supervisor to worker, once. `identity` is the age secret of this deployment: memory only, never a file.
+
+    watchlist      path of the sealed watchlist (age, to `identity`)
+    hub_recipient  age public key that probes are encrypted to
+    """
+
+    protocol: int
+    mode: Mode
+    deployment_id: str
+    camera: CameraAssignment
+    vision: VisionAssignment
+    watchlist: str
+    identity: str
+    hub_recipient: str
+
+
+class ProbeWanted(msgspec.Struct, frozen=True, kw_only=True, tag="probe_wanted"):
+    """Supervisor to worker: an alert was raised, send the passage's best shot as ciphertext."""
+
+    passage: int
+    alert_id: str
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
+    """Supervisor to worker: wipe, say Finished, exit 0."""
+
+    reason: str
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """Worker to supervisor, first: what runs and what the kernel granted."""
+
+    protocol: int
+    pid: int
+    backend: str
+    detector: str
+    recogniser: str
+    detector_sha256: str
+    recogniser_sha256: str
+    protections: dict[str, bool]
+
+
+class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_loaded"):
+    """Worker to supervisor: the sealed watchlist is open in the worker's memory."""
+
+    watchlist_id: str
+    sha256: str
+    subjects: int
+    images: int
+    threshold: float
+    threshold_source: str
+    predicted_far: float | None
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
+    """Worker to supervisor, four times a second: alive, and how the camera is.
+
+    camera   online | frozen | dark | offline | ended
+    fps      frames decided in the last second;  stage_p95_ms  by stage name
+    """
+
+    seq: int
+    camera: str
+    fps: float
+    counters: Counters
+    stage_p95_ms: dict[str, float]
+    rss_bytes: int
+
+
+class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):
+    """Worker to supervisor: a possible match, new (revision 0) or revised."""
+
+    candidate: Candidate
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True, tag="probe"):
+    """Worker to supervisor: the best shot of an alert's passage, JPEG inside age ciphertext for the hub."""
+
+    alert_id: str
+    passage: int
+    revision: int
+    ciphertext: bytes
+    sha256: str
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
+    """Worker to supervisor, last: the source ended or Stop was obeyed; every buffer is wiped."""
+
+    reason: str
+    counters: Counters
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
+    """Worker to supervisor, instead of Finished: it cannot go on. `error` is the class name, `text` the remedy."""
+
+    error: str
+    text: str
+    exit_status: int
+
+
+ToWorker = Assignment | ProbeWanted | Stop
+FromWorker = Hello | WatchlistLoaded | Beat | CandidateRaised | Probe | Finished | Fault
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+
+
+def pack(message: ToWorker | FromWorker) -> bytes:
+    """Header and body of one message."""
+    body = _encoder.encode(message)
+    if len(body) > MAX_BODY_BYTES:
+        raise LinkBroken(f"{type(message).__name__} of {len(body)} bytes exceeds {MAX_BODY_BYTES}")
+    return HEADER.pack(len(body)) + body
+
+
+def unpack_to_worker(body: bytes) -> ToWorker:
+    """Decode one body at the worker's end; LinkBroken when it is none of ToWorker."""
+    try:
+        return _to_worker.decode(body)
+    except msgspec.DecodeError as fault:
+        raise LinkBroken(f"the supervisor sent a message that protocol {PROTOCOL} does not know: {fault}") from fault
+
+
+def unpack_from_worker(body: bytes) -> FromWorker:
+    """Decode one body at the supervisor's end; LinkBroken when it is none of FromWorker."""
+    try:
+        return _from_worker.decode(body)
+    except msgspec.DecodeError as fault:
+        raise LinkBroken(f"the worker sent a message that protocol {PROTOCOL} does not know: {fault}") from fault
