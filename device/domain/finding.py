@@ -1,4 +1,4 @@
-"""Right of the bar: what the supervisor may know. Opaque references, scores, times and counts; no pixels, no templates."""
+"""Right of the bar: what the supervisor may know. Opaque references, scores, times, counts; no pixels or templates."""
 
 from __future__ import annotations
 
