@@ -1,16 +1,16 @@
 """Every error that the engines raise on purpose. Each message ends with what to do.
 
-    EnginesError             exit  whose fault                                does a restart help
-    ├── UnknownName            64  the caller: no such card, backend, option  no
-    ├── BadModel               65  a model file that cannot be prepared       no
-    ├── ModelMissing           69  not prepared on this machine               after `lfr engines prepare`
-    ├── ModelMismatch          69  a file is not the one the manifest states  after `lfr engines prepare --force`
-    ├── EngineMissing          69  the runtime is not installed               after installing it
-    ├── EngineFailed           69  the runtime refuses the model or the call  perhaps
-    ├── FetchFailed            69  the package index or the way to it         yes
-    ├── HashMismatch           69  a package or member is not the pinned one  no
-    ├── BadInput               70  us: a tensor of the wrong shape or type    no
-    └── BadOutput              70  NaN or infinity came out of the network    no: do not use its results
+EnginesError             exit  whose fault                                does a restart help
+├── UnknownName            64  the caller: no such card, backend, option  no
+├── BadModel               65  a model file that cannot be prepared       no
+├── ModelMissing           69  not prepared on this machine               after `lfr engines prepare`
+├── ModelMismatch          69  a file is not the one the manifest states  after `lfr engines prepare --force`
+├── EngineMissing          69  the runtime is not installed               after installing it
+├── EngineFailed           69  the runtime refuses the model or the call  perhaps
+├── FetchFailed            69  the package index or the way to it         yes
+├── HashMismatch           69  a package or member is not the pinned one  no
+├── BadInput               70  us: a tensor of the wrong shape or type    no
+└── BadOutput              70  NaN or infinity came out of the network    no: do not use its results
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ class EngineMissing(EnginesError):
     exit_status = 69
 
     def __init__(self, backend: str, package: str) -> None:
-        super().__init__(
-            f"the {backend} runtime is not installed; run `pip install {package}` or name another backend"
-        )
+        super().__init__(f"the {backend} runtime is not installed; run `pip install {package}` or name another backend")
         self.backend = backend
         self.package = package
 

@@ -70,11 +70,10 @@ def load(path: Path) -> Graph:
     Raises BadModel when it is not an ONNX file or uses operators outside the standard domain.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(str(path))
-    except (OSError, DecodeError) as fault:
+    except Exception as fault:  # protobuf's own, which has no public type here
         raise BadModel(f"{path}: not a readable ONNX file ({fault}); run `lfr engines fetch --force`") from fault
     nodes = []
     constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}

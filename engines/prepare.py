@@ -46,9 +46,9 @@ def prepare(card: ModelCard, weights: Path, models: Path, *, force: bool = False
     name, source = f"{card.recipe}/{recipe.version}", manifest.sha256_of(weights)
     target, entries = models / card.file_name, manifest.read(models)
     known = entries.get(card.name)
-    if not force and known is not None and (known.recipe, known.source_sha256) == (name, source):
-        if target.is_file() and manifest.sha256_of(target) == known.sha256:
-            return known
+    current = known is not None and (known.recipe, known.source_sha256) == (name, source)
+    if known is not None and current and not force and target.is_file() and manifest.sha256_of(target) == known.sha256:
+        return known
     graph = load(weights)
     inputs, outputs = recipe.rewrite(graph, card)
     models.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,9 @@ def check_shape(card: ModelCard, shape: tuple[int, int] | None) -> tuple[int, in
     if shape is not None and tuple(shape) != tuple(size):
         raise BadInput(f"{card.name} takes {size[0]}x{size[1]} (height x width) only, not {shape[0]}x{shape[1]}")
     if min(size) < card.multiple_of or size[0] % card.multiple_of or size[1] % card.multiple_of:
-        raise BadInput(f"{card.name}: height and width must be multiples of {card.multiple_of}, not {size[0]}x{size[1]}")
+        raise BadInput(
+            f"{card.name}: height and width must be multiples of {card.multiple_of}, not {size[0]}x{size[1]}"
+        )
     return size
 
 

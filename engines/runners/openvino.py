@@ -1,0 +1,79 @@
+"""The fastest CPU runtime on x86-64: OpenVINO's CPU plugin. Alone in importing `openvino`, when a runner opens.
+
+1. float32 is asked for explicitly: on a CPU with bfloat16 instructions the plugin would choose bf16 by itself.
+2. Shapes are static and the batch is 1: a batch is run one picture at a time. Measured on two cores, a batch is
+   no faster, and every new batch size would cost a compilation (engines/README.md).
+3. Nothing is cached on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.cards import ModelCard
+from engines.errors import BadInput, EngineFailed, EngineMissing
+from engines.runner import F32, U8, check_batch, check_outputs, check_shape
+
+BACKEND = "openvino"
+
+
+class OpenVinoRunner:
+    """One compiled model and one infer request. For a single picture the outputs are views of the request's own."""
+
+    backend = BACKEND
+
+    def __init__(self, card: ModelCard, model: Path, *, threads: int, shape: tuple[int, int] | None) -> None:
+        """Load and compile `model`, the prepared file. Raises EngineMissing, EngineFailed, BadInput (shape)."""
+        self._card = card
+        self._size = check_shape(card, shape)
+        try:
+            import openvino
+        except ImportError as fault:
+            raise EngineMissing(BACKEND, "openvino") from fault
+        wanted = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        try:
+            core = openvino.Core()
+            network = core.read_model(str(model))
+            network.reshape({card.input_name: [1, *self._size, 3]})
+            self._request: Any = core.compile_model(network, "CPU", wanted).create_infer_request()
+            self._tensor: Any = openvino.Tensor
+            self._views: dict[str, F32] = {name: self._request.get_tensor(name).data for name in card.outputs}
+        except Exception as fault:  # the bindings raise plain RuntimeError
+            raise EngineFailed(f"openvino refuses {model}: {fault}; run `lfr engines prepare --force`") from fault
+
+    def run(self, batch: U8) -> Mapping[str, F32]:
+        """See Runner.run."""
+        if self._request is None:
+            raise BadInput(f"{self._card.name}: this runner is closed; open another")
+        check_batch(self._card, self._size, batch)
+        if len(batch) == 1:
+            outputs = self._infer(batch)
+        else:
+            rows = [
+                {name: view.copy() for name, view in self._infer(batch[i : i + 1]).items()} for i in range(len(batch))
+            ]
+            outputs = {name: np.concatenate([row[name] for row in rows]) for name in self._card.outputs}
+        check_outputs(self._card, outputs)
+        return outputs
+
+    def _infer(self, picture: U8) -> dict[str, F32]:
+        try:
+            self._request.set_input_tensor(self._tensor(picture, shared_memory=True))
+            self._request.infer()
+        except Exception as fault:
+            raise EngineFailed(f"openvino failed on {self._card.name}: {fault}; start the worker again") from fault
+        return self._views
+
+    def close(self) -> None:
+        """See Runner.close."""
+        self._views = {}
+        self._request = None
