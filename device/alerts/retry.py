@@ -1,0 +1,47 @@
+"""How each class of message is tried, kept and given up: data, read by the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from device.domain.time import NS_PER_S, MonotonicNs
+
+
+class MessageClass(str, Enum):
+    """What a message holds, which decides how it is kept."""
+
+    ALERT = "alert"
+    PROBE = "probe"
+    RECEIPT = "receipt"
+    COUNT = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPolicy:
+    """Waits double from first_s to most_s. `must_be_heard`: accepted by a broker without a subscriber is not delivered.
+    `kept` rows stay after delivery until their delete_by; `sealed` rows are encrypted under their alert's key."""
+
+    first_s: float
+    most_s: float
+    must_be_heard: bool
+    kept: bool
+    sealed: bool
+
+    def wait_ns(self, attempts: int) -> MonotonicNs:
+        """Wait before the next try after that many (1 or more) failed ones."""
+        return MonotonicNs(round(min(self.most_s, self.first_s * 2.0 ** min(attempts - 1, 30)) * NS_PER_S))
+
+
+POLICIES: dict[MessageClass, DeliveryPolicy] = {
+    MessageClass.ALERT: DeliveryPolicy(0.5, 15.0, must_be_heard=True, kept=True, sealed=True),
+    MessageClass.PROBE: DeliveryPolicy(0.5, 15.0, must_be_heard=True, kept=True, sealed=True),
+    MessageClass.RECEIPT: DeliveryPolicy(1.0, 60.0, must_be_heard=True, kept=False, sealed=False),
+    MessageClass.COUNT: DeliveryPolicy(5.0, 60.0, must_be_heard=False, kept=False, sealed=False),
+}
+
+CONFIRM_WITHIN_S = 30.0
+"""A message that was handed to the broker and got no report for this long is tried again."""
+
+ROOM_ORDER = (MessageClass.COUNT, MessageClass.RECEIPT)
+"""Classes given up for room when the outbox is full, first to last. Alerts are never given up for room."""

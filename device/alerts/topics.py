@@ -1,0 +1,148 @@
+"""The topic tree `lfr/v1/<site>/<device>/…`: one place that spells every topic.
+
+1. The device id is a whole level, so that a broker can confine each certificate to its own branch.
+2. `hub` is a reserved device id: a device of that name could speak for the hub.
+3. A level holds letters, digits, `-`, `_` and `.` only, so no id can smuggle in a wildcard or another level.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from device.errors import UsageError
+
+ROOT = "lfr/v1"
+HUB = "hub"
+RESERVED = frozenset({HUB, "auditor", "listener", "server", "ca"})
+LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def level(text: str, what: str = "id") -> str:
+    """`text` if it may be one level of a topic (rule 3); UsageError names what may not."""
+    if not LEVEL.fullmatch(text):
+        raise UsageError(f"{what} {text!r}: 1 to 64 letters, digits, '-', '_' or '.', starting with a letter or digit")
+    return text
+
+
+def device_id(text: str) -> str:
+    """`text` if it may name a device (rules 2 and 3)."""
+    if text in RESERVED:
+        raise UsageError(f"device {text!r}: this name is reserved; reserved are {', '.join(sorted(RESERVED))}")
+    return level(text, "device")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTopics:
+    """Topics that one device writes, and the command topics that it reads."""
+
+    site: str
+    device: str
+
+    @property
+    def base(self) -> str:
+        return f"{ROOT}/{level(self.site, 'site')}/{level(self.device, 'device')}"
+
+    @property
+    def status(self) -> str:
+        return f"{self.base}/status"
+
+    @property
+    def birth(self) -> str:
+        return f"{self.base}/birth"
+
+    @property
+    def state(self) -> str:
+        return f"{self.base}/state"
+
+    @property
+    def health(self) -> str:
+        return f"{self.base}/health"
+
+    @property
+    def watchlist_state(self) -> str:
+        return f"{self.base}/watchlist/state"
+
+    @property
+    def stats(self) -> str:
+        return f"{self.base}/stats"
+
+    @property
+    def erasure(self) -> str:
+        return f"{self.base}/erasure"
+
+    @property
+    def audit(self) -> str:
+        return f"{self.base}/audit"
+
+    @property
+    def commands(self) -> str:
+        """Pattern of everything that is commanded of this device."""
+        return f"{self.base}/cmd/+"
+
+    def camera_status(self, camera: str) -> str:
+        return f"{self.base}/camera/{level(camera, 'camera')}/status"
+
+    def alert(self, alert_id: str) -> str:
+        return f"{self.base}/alert/{level(alert_id, 'alert')}"
+
+    def probe(self, alert_id: str) -> str:
+        return f"{self.alert(alert_id)}/probe"
+
+
+@dataclass(frozen=True, slots=True)
+class HubTopics:
+    """Topics that the hub of a site writes, and the patterns that it reads."""
+
+    site: str
+
+    @property
+    def base(self) -> str:
+        return f"{ROOT}/{level(self.site, 'site')}/{HUB}"
+
+    @property
+    def state(self) -> str:
+        return f"{self.base}/state"
+
+    @property
+    def everything(self) -> str:
+        """Pattern of the whole site, probes included."""
+        return f"{ROOT}/{level(self.site, 'site')}/#"
+
+    @property
+    def adjudications(self) -> str:
+        """Pattern of what devices must obey: judgements of any alert."""
+        return f"{self.base}/alert/+/adjudication"
+
+    def adjudication(self, alert_id: str) -> str:
+        return f"{self.base}/alert/{level(alert_id, 'alert')}/adjudication"
+
+    def engagement(self, alert_id: str) -> str:
+        return f"{self.base}/alert/{level(alert_id, 'alert')}/engagement"
+
+    def disposition(self, alert_id: str) -> str:
+        return f"{self.base}/alert/{level(alert_id, 'alert')}/disposition"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a received topic says: which device (or the hub), which branch, which alert or camera."""
+
+    site: str
+    device: str
+    branch: str
+    subject: str | None
+
+
+def parse(topic: str) -> Place | None:
+    """Where a topic lies in the tree; None for a topic that is none of ours.
+
+    branch is the topic below the device with its id taken out: `alert`, `alert/probe`, `camera/status`, `state`, …
+    """
+    levels = topic.split("/")
+    if len(levels) < 5 or "/".join(levels[:2]) != ROOT:
+        return None
+    site, device, rest = levels[2], levels[3], levels[4:]
+    if rest[0] in ("alert", "camera") and len(rest) >= 2:
+        return Place(site, device, "/".join((rest[0], *rest[2:])), rest[1])
+    return Place(site, device, "/".join(rest), None)
