@@ -1,0 +1,73 @@
+"""`lfr config check FILE`: every error of a configuration file, or a summary of what it says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from device.cli.main import Subparsers
+    from device.config.model import DeviceConfig
+
+
+def register(commands: Subparsers) -> None:
+    verbs = commands.add_parser("config", help="check a configuration file").add_subparsers(
+        metavar="VERB", required=True
+    )
+    check = verbs.add_parser("check", help="read the file and its deployment; exit 78 with every error at once")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.add_argument("--json", action="store_true", help="the result as one JSON object")
+    check.set_defaults(run=run_check)
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Check structure, files and, where there is one, the deployment; print errors on stderr or the summary."""
+    from device.config.deployment import FILE, load_deployment
+    from device.config.loader import check_files, load_config
+    from device.errors import ConfigError
+
+    problems: list[str] = []
+    summary: dict[str, object] = {"file": str(args.file)}
+    try:
+        config = load_config(args.file)
+        summary |= _summary(config)
+        check_files(config, str(args.file))
+    except ConfigError as fault:
+        problems += fault.problems
+        if "site" not in summary:
+            return _finish(args, summary, problems)
+    if (config.deployment / FILE).exists():
+        try:
+            deployment = load_deployment(config.deployment)
+            summary["deployment"] = {"id": deployment.id, "mode": deployment.mode.value}
+        except ConfigError as fault:
+            problems += [f"{fault.place}: {problem}" for problem in fault.problems]
+    else:
+        summary["deployment"] = None
+    return _finish(args, summary, problems)
+
+
+def _summary(config: DeviceConfig) -> dict[str, object]:
+    return {
+        "site": config.site,
+        "device": config.device,
+        "cameras": [f"{c.id}: {'live' if c.live else 'recorded'}, zone {c.zone.name}" for c in config.cameras],
+        "broker": f"{config.mqtt.host}:{config.mqtt.port}",
+        "lines": config.lines.driver,
+    }
+
+
+def _finish(args: argparse.Namespace, summary: dict[str, object], problems: list[str]) -> int:
+    from device.errors import ConfigError
+
+    if args.json:
+        print(json.dumps({"ok": not problems, **summary, "problems": problems}, ensure_ascii=False))
+        return ConfigError.exit_status if problems else 0
+    if problems:
+        raise ConfigError(str(args.file), tuple(problems))
+    for key, value in summary.items():
+        print(f"{key:11}{'; '.join(map(str, value)) if isinstance(value, list) else value}")
+    print("ok")
+    return 0

@@ -1,0 +1,178 @@
+"""Reading one YAML file into one frozen struct, with every problem reported at once.
+
+1. A problem is one line: where (key path and line), what was found, the rule, the remedy.
+2. An unknown key names the nearest valid one.
+3. A key given twice is a problem: YAML itself would silently take the last.
+4. The user and password of a URL are never repeated in a message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from device.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+Place = tuple[str | int, ...]
+SHOWN_CHARS = 80  # of an offending value; longer ones are cut
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file: its values, and the line each key stands on."""
+
+    values: Any
+    lines: dict[Place, int]
+    problems: tuple[str, ...]
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """Read `path` and validate it against `model`; ConfigError lists everything that is wrong."""
+    return parse(read(path), model, str(path))
+
+
+def read(path: Path) -> str:
+    """The text of a configuration file; ConfigError when it is missing, unreadable or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise ConfigError(str(path), (f"cannot be read: {fault.strerror or fault}",)) from fault
+    except UnicodeDecodeError as fault:
+        raise ConfigError(str(path), (f"is not UTF-8 text: byte {fault.start} cannot be decoded",)) from fault
+
+
+def parse(text: str, model: type[Model], place: str) -> Model:
+    """Validate YAML text against `model`; `place` is what the errors call it."""
+    document = _decode(text, place)
+    problems = list(document.problems)
+    result: Model | None = None
+    try:
+        result = model.model_validate(document.values)
+    except ValidationError as fault:
+        errors = fault.errors(include_url=False)
+        problems += [_describe(model, document, e) for e in errors if not _follows_from(e, errors)]
+    if problems or result is None:
+        raise ConfigError(place, tuple(problems))
+    return result
+
+
+def _decode(text: str, place: str) -> Document:
+    """YAML to plain values; a syntax error ends here, because nothing after it can be trusted."""
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            raise ConfigError(place, ("is empty: a mapping of keys is needed",))
+        values = loader.construct_document(root)
+    except yaml.MarkedYAMLError as fault:
+        mark = fault.problem_mark or fault.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(place, (f"{where}not YAML: {fault.problem or fault.context}",)) from fault
+    except (yaml.YAMLError, ValueError) as fault:
+        raise ConfigError(place, (f"not YAML: {fault}",)) from fault
+    finally:
+        loader.dispose()
+    if not isinstance(values, dict):
+        raise ConfigError(place, (f"must be a mapping of keys, not {type(values).__name__}",))
+    lines: dict[Place, int] = {}
+    problems = tuple(_walk(root, (), lines))
+    return Document(values, lines, problems)
+
+
+def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[str]:
+    """Note the line of every key and report keys given twice (rule 3)."""
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                yield f"{_path((*place, name))}: key given twice (line {key.start_mark.line + 1}); keep one"
+            seen.add(name)
+            inner: Place = (*place, name)
+            lines[inner] = key.start_mark.line + 1
+            yield from _walk(value, inner, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _walk(value, (*place, index), lines)
+
+
+def _describe(model: type[BaseModel], document: Document, error: Any) -> str:
+    """One line for one pydantic error (rules 1 and 2)."""
+    place: Place = tuple(part for part in error["loc"] if not _is_internal(part))
+    where = _path(place) + _line(document, place)
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        valid = sorted(_keys(model, place[:-1]))
+        near = difflib.get_close_matches(str(place[-1]), valid, n=1, cutoff=0.0)
+        return f"{where}: unknown key" + (f"; the nearest valid key is {near[0]!r}" if near else "")
+    if kind == "missing":
+        return f"{where}: missing; this key is required"
+    rule = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {rule[:1].lower()}{rule[1:]}; found {_shown(_value(document.values, place))}"
+
+
+def _follows_from(error: Any, errors: list[Any]) -> bool:
+    """Whether pydantic calls a list too short only because it left out the items that have errors of their own."""
+    at = error["loc"]
+    return error["type"] == "too_short" and any(len(e["loc"]) > len(at) and e["loc"][: len(at)] == at for e in errors)
+
+
+def _is_internal(part: str | int) -> bool:
+    """Whether a location part is pydantic's name for a branch of a union, not a key of ours."""
+    return isinstance(part, str) and part.endswith("]") and "[" in part
+
+
+def _path(place: Place) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.lstrip(".") or "(whole file)"
+
+
+def _line(document: Document, place: Place) -> str:
+    """The line of the nearest key that exists."""
+    while place and place not in document.lines:
+        place = place[:-1]
+    return f" (line {document.lines[place]})" if place else ""
+
+
+def _value(values: Any, place: Place) -> Any:
+    for part in place:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return values
+    return values
+
+
+def _shown(value: Any) -> str:
+    """A found value for a message (rule 4)."""
+    if isinstance(value, dict):
+        return f"a mapping with {', '.join(map(str, value)) or 'no keys'}"
+    text = re.sub(r"://[^/@\s]*@", "://…@", repr(value))
+    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
+
+
+def _keys(model: type[BaseModel], place: Place) -> set[str]:
+    """The valid keys of the section at `place`."""
+    for part in place:
+        if isinstance(part, str) and part in model.model_fields:
+            inner = _section(model.model_fields[part].annotation)
+            if inner is None:
+                return set()
+            model = inner
+    return set(model.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section inside an annotation such as tuple[Camera, ...], dict[str, Category] or Zone | None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _section(inner)) is not None), None)

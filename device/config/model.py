@@ -1,0 +1,222 @@
+"""The shape of the configuration file: frozen, every bound in its type, none optional that an installer must know."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+
+LIVE_SCHEMES = ("rtsp", "rtsps", "v4l2", "csi")
+MAX_CAMERAS = 8  # one worker process each; an Orin NX has eight cores
+
+
+def matching(pattern: str, rule: str) -> AfterValidator:
+    """A text must match `pattern` as a whole; `rule` says so in words."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(f"must be {rule}")
+        return text
+
+    return AfterValidator(check)
+
+
+WholeNumber = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Name = Annotated[
+    str, matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "1 to 63 letters, digits, hyphens or underscores, no hyphen first")
+]
+"""One MQTT topic level, one certificate common name, one file name: letters, digits, hyphen, underscore."""
+
+
+Recipient = Annotated[str, matching(r"age1[02-9ac-hj-np-z]{50,80}", "an age recipient (age1…)")]
+"""An age X25519 recipient: bech32 with prefix age1 (age-encryption.org/v1)."""
+
+
+class Section(BaseModel):
+    """A part of the file; frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Pace(str, Enum):
+    """How fast a recording is read; a live source has its own pace."""
+
+    REALTIME = "realtime"
+    FULL = "full"
+
+
+def is_live(source: str) -> bool:
+    """Whether a camera delivers by itself; everything else is a recording (a path or file://)."""
+    return urlsplit(source).scheme in LIVE_SCHEMES or source.startswith("/dev/video")
+
+
+def recording_path(source: str) -> Path:
+    """The file or folder of a recorded source."""
+    parts = urlsplit(source)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(source)
+
+
+def _usable_source(source: str) -> str:
+    parts = urlsplit(source)
+    if parts.scheme not in ("", "file", *LIVE_SCHEMES):
+        raise ValueError(f"must be a path, file://, {', '.join(s + '://' for s in LIVE_SCHEMES)} or /dev/videoN")
+    if parts.scheme == "file" and not parts.path.startswith("/"):
+        raise ValueError("a file:// source needs an absolute path: file:///…")
+    if parts.password is not None:
+        raise ValueError("must not hold a password; put user:password in a file and name it in `credential`")
+    return source
+
+
+def _polygon(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    """Refuse what encloses nothing or crosses itself (shoelace area; pairwise proper crossings)."""
+    edges = [*zip(points, points[1:] + points[:1], strict=True)]
+    area = sum(a[0] * b[1] - b[0] * a[1] for a, b in edges) / 2
+    if abs(area) < 1e-6:
+        raise ValueError("must enclose an area")
+    if any(_cross(edges[i], edges[j]) for i in range(len(edges)) for j in range(i + 1, len(edges))):
+        raise ValueError("must not cross itself")
+    return points
+
+
+Edge = tuple[tuple[float, float], tuple[float, float]]
+
+
+def _cross(one: Edge, other: Edge) -> bool:
+    """Whether the interiors of two edges cross."""
+
+    def side(edge: Edge, point: tuple[float, float]) -> float:
+        (ax, ay), (bx, by) = edge
+        return (bx - ax) * (point[1] - ay) - (by - ay) * (point[0] - ax)
+
+    return side(one, other[0]) * side(one, other[1]) < 0 and side(other, one[0]) * side(other, one[1]) < 0
+
+
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+
+
+Polygon = Annotated[tuple[tuple[Fraction, Fraction], ...], Field(min_length=3, max_length=64), AfterValidator(_polygon)]
+
+
+class Zone(Section):
+    """Zone of recognition: the part of the picture in which a face may be searched, in 0..1 of width and height."""
+
+    name: Name
+    polygon: Polygon
+
+
+class Camera(Section):
+    """One camera, one worker."""
+
+    id: Name
+    source: Annotated[str, Field(min_length=1), AfterValidator(_usable_source)]
+    pace: Pace = Pace.REALTIME
+    zone: Zone
+    credential: Path | None = None
+
+    @property
+    def live(self) -> bool:
+        return is_live(self.source)
+
+    @model_validator(mode="after")
+    def _pace_of_a_live_camera(self) -> Camera:
+        if self.live and self.pace is Pace.FULL:
+            raise ValueError("pace: full reads a recording as fast as it can; a live source has only its own pace")
+        return self
+
+
+class Vision(Section):
+    """How the workers look. `threshold` overrides the operating point; leave it out to use the evidence."""
+
+    backend: Annotated[str, matching(r"[a-z][a-z0-9-]{0,30}", "the name of a backend, such as auto")] = "auto"
+    threads: Annotated[WholeNumber, Field(ge=1, le=64)] = 2
+    min_face_px: Annotated[Number, Field(ge=16, le=600)] = 32.0
+    threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    models_dir: Path | None = None
+
+
+class Mqtt(Section):
+    """The van's broker. Mutual TLS is not optional: all three files are needed."""
+
+    host: Annotated[str, matching(r"[A-Za-z0-9.:-]{1,253}", "a host name or an address")]
+    port: Annotated[WholeNumber, Field(ge=1, le=65535)] = 8883
+    ca: Path
+    cert: Path
+    key: Path
+
+
+HeaderPin = Annotated[
+    str, matching(r"BOARD[1-9][0-9]?|P[A-Z]{1,2}\.[0-9]{2}", "a header pin (BOARD31) or a line name (PQ.06)")
+]
+"""A header pin (BOARD31) or a Tegra line name (PQ.06). Never a bare offset: 106 is another pin on another board."""
+
+
+class Lamps(Section):
+    """Status lamps; leave out what the housing does not have."""
+
+    power: HeaderPin | None = None
+    recognising: HeaderPin | None = None
+    alert: HeaderPin | None = None
+    fault: HeaderPin | None = None
+
+
+class LinesConfig(Section):
+    """The sign, its sensor, the lamps and the STOP button."""
+
+    driver: Literal["gpiozero", "simulated"]
+    sign: HeaderPin | None = None
+    sign_sense: HeaderPin | None = None
+    stop: HeaderPin | None = None
+    lamps: Lamps = Lamps()
+
+    @model_validator(mode="after")
+    def _wired_and_distinct(self) -> LinesConfig:
+        if self.driver == "gpiozero" and (self.sign is None or self.sign_sense is None or self.stop is None):
+            raise ValueError("driver gpiozero needs sign, sign_sense and stop")
+        named = [p for p in (self.sign, self.sign_sense, self.stop, *self.lamps.model_dump().values()) if p is not None]
+        twice = sorted({pin for pin in named if named.count(pin) > 1})
+        if twice:
+            raise ValueError(f"each line needs a pin of its own; used twice: {', '.join(twice)}")
+        return self
+
+
+class DeviceConfig(Section):
+    """The whole file."""
+
+    site: Name
+    device: Name
+    cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=MAX_CAMERAS)]
+    vision: Vision = Vision()
+    mqtt: Mqtt
+    lines: LinesConfig
+    deployment: Path
+    state_dir: Path = Path("/var/lib/lfr")
+    run_dir: Path = Path("/run/lfr")
+
+    @property
+    def live(self) -> bool:
+        """Whether any camera is live: then nothing may be simulated."""
+        return any(camera.live for camera in self.cameras)
+
+    @property
+    def root_topic(self) -> str:
+        return f"lfr/v1/{self.site}/{self.device}"
+
+    @model_validator(mode="after")
+    def _cameras_differ(self) -> DeviceConfig:
+        ids = [camera.id for camera in self.cameras]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise ValueError(f"cameras need different ids; used twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_simulated_before_the_public(self) -> DeviceConfig:
+        if self.live and self.lines.driver == "simulated":
+            raise ValueError("lines.driver: simulated is only for recorded sources; a live camera needs a real sign")
+        return self
