@@ -1,0 +1,48 @@
+# Two commands matter: `make demo` shows the product, `make test` proves it. `make help` lists the rest.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench system ci clean
+
+PYTHON ?= python3
+ARGS ?=
+GATE := .venv/bin/python -m tools.gate
+
+help:
+	@echo "make setup    .venv, packages, broker, models and sample photos; does nothing when all is there"
+	@echo "make demo     the whole product on this machine, with a page to look at   (ARGS=--headless: no page)"
+	@echo "make test     format, types, floors, unit, contract, sim, replay and one end-to-end run"
+	@echo "make check    the gate before every commit: static checks, unit files, fast tests"
+	@echo "make bench    frames/s, stage times and latency beside the naive loop      (ARGS=--json)"
+	@echo "make system   tests that boot a system or drive a browser, as far as this machine can"
+	@echo "make clean    forget .venv and everything that was fetched or made (.cache)"
+	@echo "ARGS='...' is passed on, for example: make test ARGS='-k zone'"
+
+setup:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo "setup: $(PYTHON) was not found. Install Python 3.10 or later (Debian, Ubuntu: apt-get install python3)," >&2; \
+	  echo "       or name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3" >&2; exit 69; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "setup: $(PYTHON) is older than Python 3.10. Name a newer one: make setup PYTHON=python3.11" >&2; exit 69; }
+	@"$(PYTHON)" -m tools.gate.setup
+
+demo: setup
+	@.venv/bin/lfr demo $(ARGS)
+
+test: setup
+	@$(GATE) test -- $(ARGS)
+
+check: setup
+	@$(GATE) check -- $(ARGS)
+
+bench: setup
+	@.venv/bin/lfr bench $(ARGS)
+
+system: setup
+	@$(GATE) system -- $(ARGS)
+
+ci: setup
+	@$(GATE) check test -- $(ARGS)
+
+clean:
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist lfr_edge.egg-info
+	@echo "clean: .venv and .cache are gone; make setup brings them back"
