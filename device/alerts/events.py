@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -48,8 +48,8 @@ _outline = msgspec.json.Decoder(_Outline)
 
 
 def _decoder_for(data: type[Message]) -> msgspec.json.Decoder[Event[Message]]:
-    kind: type[Event[Message]] = Event.__class_getitem__(data)
-    return msgspec.json.Decoder(kind)
+    generic: Any = Event
+    return msgspec.json.Decoder(generic[data])
 
 
 _decoders = {cls.type_name(): _decoder_for(cls) for cls in messages.MESSAGES}

@@ -1,0 +1,326 @@
+"""Broker by paho-mqtt: MQTT 5, mutual TLS, one persistent session, a will.
+
+1. Only `on_publish` with a reason code that is no failure counts. paho's `is_published()` is True for a message that
+   the access list denied, and raises for one that was delivered later (measured: 2026-11-22,
+   paho 2.2.0, mosquitto 2.0.11).
+2. paho's own queue is never a store: `publish` takes a message only while a session exists and at most IN_FLIGHT are
+   unanswered. Every connection has a fresh client, so nothing of the last one is sent behind the owner's back: an alert
+   may have been erased in the meantime. What was unanswered at the loss is reported as not accepted.
+3. The broker keeps our subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives.
+   All the same every connection subscribes anew: a broker without persistence forgets sessions when it restarts.
+4. `on_session(True, …)` comes after the broker confirmed the subscriptions. Callbacks run on paho's thread or on the
+   connecting thread, must not block, and must not raise (paho logs what they raise and goes on).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from device.errors import BrokerUnavailable
+from device.logs import event
+from device.ports.broker import Delivery, Outgoing
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+IN_FLIGHT = 16  # below mosquitto's max_inflight_messages of 20, so paho never queues by itself
+KEEPALIVE_S = 10  # a dead link is noticed within 15 s; the hub's will fires after 1.5 keepalives (MQTT 5, 3.1.2.10)
+CONNECT_WITHIN_S = 5.0
+CLOSE_WITHIN_S = 2.0
+BACK_OFF_FIRST_S = 0.25
+BACK_OFF_MOST_S = 10.0
+NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, table 3-4
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """Where the broker listens and who we are; the certificate's common name is the MQTT user."""
+
+    host: str
+    port: int
+    ca: Path
+    cert: Path
+    key: Path
+
+
+class PahoBroker:
+    """One MQTT session to the van hub; connects and reconnects by itself until closed."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        will: Outgoing | None = None,
+        *,
+        session_expiry_s: int = 3600,
+        will_delay_s: int = 1,
+    ) -> None:
+        """Read the certificates; BrokerUnavailable when one is missing or does not belong to its key."""
+        self._address = address
+        self._client_id = client_id
+        self._will = will
+        self._session_expiry_s = session_expiry_s
+        self._will_delay_s = will_delay_s
+        self._tls = _tls_context(address)
+        self._patterns: dict[str, Callable[[str, bytes], None]] = {}
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._tokens: dict[int, str] = {}
+        self._early: dict[int, ReasonCode] = {}
+        self._loss = "not connected yet"
+        self._ended = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None:
+        """Start connecting in the background; returns at once."""
+        self._on_session = on_session
+        self._on_delivery = on_delivery
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._thread.start()
+
+    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
+        """Receive what matches at QoS 1, from now on and after every reconnection."""
+        self._patterns[pattern] = on_message
+        with self._lock:
+            client = self._client
+        if client is not None:
+            client.subscribe(pattern, qos=1)
+
+    def publish(self, message: Outgoing) -> bool:
+        """Hand one message to the broker; False without a session or with IN_FLIGHT unanswered (rule 2)."""
+        with self._lock:
+            client = self._client
+            if client is None or len(self._tokens) >= IN_FLIGHT:
+                return False
+        info = client.publish(
+            message.topic, message.payload, message.qos, message.retain, properties=_publish_properties(message)
+        )
+        if info.rc != 0:
+            return False
+        with self._lock:
+            if self._client is not client:
+                return False
+            early = self._early.pop(info.mid, None)
+            if early is None:
+                self._tokens[info.mid] = message.token
+        if early is not None:
+            self._on_delivery(_delivery(message.token, early))
+        return True
+
+    def close(self) -> None:
+        """Disconnect cleanly (no will) within CLOSE_WITHIN_S; unanswered messages are reported as not accepted."""
+        self._closing.set()
+        with self._lock:
+            client = self._client
+        if client is not None:
+            client.disconnect()
+        self._ended.wait(CLOSE_WITHIN_S if client is not None else 0)
+        self._ended.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(CLOSE_WITHIN_S)
+
+    def _run(self) -> None:
+        """Connect, stay, lose, wait, again. Back-off doubles while no session comes about."""
+        failures = 0
+        while not self._closing.is_set():
+            self._ended.clear()
+            had_session = self._one_session()
+            failures = 0 if had_session else failures + 1
+            wait_s = min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 2.0 ** min(failures, 10))
+            self._closing.wait(wait_s * random.uniform(0.7, 1.3))
+
+    def _one_session(self) -> bool:
+        """One connection from start to end; True if it ever was a session."""
+        client = self._new_client()
+        established = threading.Event()
+        self._callbacks(client, established)
+        try:
+            client.connect(
+                self._address.host,
+                self._address.port,
+                KEEPALIVE_S,
+                clean_start=False,
+                properties=_connect_properties(self._session_expiry_s),
+            )
+        except (OSError, ValueError) as fault:
+            self._lost(_in_words(fault, self._address))
+            return False
+        client.loop_start()
+        if not self._answered(established):
+            self._loss = f"{self._loss}" if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
+            client.disconnect()
+            self._lost(self._loss)
+            return False
+        self._ended.wait()
+        self._lost(self._loss)
+        return True
+
+    def _answered(self, established: threading.Event) -> bool:
+        waited_s = 0.0
+        while waited_s < CONNECT_WITHIN_S and not established.is_set() and not self._ended.is_set():
+            established.wait(0.05)
+            waited_s += 0.05
+        return established.is_set()
+
+    def _new_client(self) -> Client:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            self._client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_WITHIN_S
+        client.suppress_exceptions = True
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.tls_set_context(self._tls)
+        if self._will is not None:
+            properties = _publish_properties(self._will, will=True)
+            properties.WillDelayInterval = self._will_delay_s
+            client.will_set(self._will.topic, self._will.payload, self._will.qos, self._will.retain, properties)
+        return client
+
+    def _callbacks(self, client: Client, established: threading.Event) -> None:
+        """Wire one client. Its callbacks act only while it is the current one or about to be."""
+
+        def begin(text: str) -> None:
+            with self._lock:
+                self._client = client
+            established.set()
+            event(_log, "mqtt.session", host=self._address.host, port=self._address.port, session=text)
+            self._on_session(True, text)
+
+        def on_connect(c: Client, _: Any, flags: ConnectFlags, code: ReasonCode, __: Properties | None) -> None:
+            if code.is_failure:
+                self._loss = f"the broker refused the connection: {code}"
+                return
+            client.user_data_set("resumed" if flags.session_present else "new session")
+            if self._patterns:
+                c.subscribe([(pattern, _qos1()) for pattern in self._patterns])
+            else:
+                begin(client.user_data_get())
+
+        def on_subscribe(_: Client, text: Any, __: int, codes: list[ReasonCode], ___: Properties | None) -> None:
+            refused = [str(code) for code in codes if code.is_failure]
+            if refused:
+                self._loss = f"the broker refused a subscription: {', '.join(refused)}"
+                client.disconnect()
+            elif not established.is_set():
+                begin(str(text))
+
+        def on_disconnect(_: Client, __: Any, ___: DisconnectFlags, code: ReasonCode, ____: Properties | None) -> None:
+            self._loss = "closed" if self._closing.is_set() else f"connection lost: {code}"
+            self._ended.set()
+
+        def on_publish(_: Client, __: Any, mid: int, code: ReasonCode, ___: Properties) -> None:
+            with self._lock:
+                token = self._tokens.pop(mid, None)
+                if token is None:
+                    self._early[mid] = code
+            if token is not None:
+                self._on_delivery(_delivery(token, code))
+
+        def on_message(_: Client, __: Any, message: MQTTMessage) -> None:
+            self._receive(message.topic, bytes(message.payload))
+
+        def on_log(_: Client, __: Any, level: int, text: str) -> None:
+            if level >= logging.ERROR or text.startswith("Caught exception"):
+                event(_log, "mqtt.callback_failed", level=logging.ERROR, text=text)
+
+        client.on_connect, client.on_disconnect = on_connect, on_disconnect
+        client.on_subscribe, client.on_publish = on_subscribe, on_publish
+        client.on_message, client.on_log = on_message, on_log
+
+    def _receive(self, topic: str, payload: bytes) -> None:
+        from paho.mqtt.client import topic_matches_sub
+
+        for pattern, on_message in tuple(self._patterns.items()):
+            if topic_matches_sub(pattern, topic):
+                on_message(topic, payload)
+
+    def _lost(self, reason: str) -> None:
+        with self._lock:
+            self._client = None
+            unanswered = list(self._tokens.values())
+            self._tokens.clear()
+            self._early.clear()
+        for token in unanswered:
+            self._on_delivery(Delivery(token, accepted=False, heard=False, reason=reason))
+        event(_log, "mqtt.no_session", level=logging.WARNING, host=self._address.host, reason=reason)
+        self._on_session(False, reason)
+
+
+def _delivery(token: str, code: ReasonCode) -> Delivery:
+    return Delivery(
+        token,
+        accepted=not code.is_failure,
+        heard=not code.is_failure and code.value != NO_MATCHING_SUBSCRIBERS,
+        reason=str(code),
+    )
+
+
+def _qos1() -> Any:
+    from paho.mqtt.subscribeoptions import SubscribeOptions
+
+    return SubscribeOptions(qos=1)
+
+
+def _properties(packet: str) -> Properties:
+    """Empty properties of a packet type: CONNECT, PUBLISH or WILLMESSAGE."""
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    make: Callable[[int], Properties] = Properties
+    return make(getattr(PacketTypes, packet))
+
+
+def _connect_properties(session_expiry_s: int) -> Properties:
+    properties = _properties("CONNECT")
+    properties.SessionExpiryInterval = session_expiry_s
+    return properties
+
+
+def _publish_properties(message: Outgoing, will: bool = False) -> Properties:
+    properties = _properties("WILLMESSAGE" if will else "PUBLISH")
+    properties.ContentType = message.content_type
+    if message.expiry_s is not None:
+        properties.MessageExpiryInterval = message.expiry_s
+    return properties
+
+
+def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(address.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(str(address.cert), str(address.key))
+    except (OSError, ValueError) as fault:
+        files = f"ca {address.ca}, cert {address.cert}, key {address.key}"
+        raise BrokerUnavailable(f"certificates for {address.host}: {fault} ({files})") from fault
+    return context
+
+
+def _in_words(fault: Exception, address: BrokerAddress) -> str:
+    place = f"{address.host}:{address.port}"
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return (
+            f"{place} showed a certificate that our CA did not sign or that names another host: {fault.verify_message}"
+        )
+    if isinstance(fault, ssl.SSLError):
+        return f"{place} ended the TLS handshake: {fault.reason}"
+    if isinstance(fault, ConnectionRefusedError):
+        return f"nothing listens at {place}"
+    return f"{place}: {fault}"
