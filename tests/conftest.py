@@ -1,0 +1,62 @@
+"""Fixtures of every kind of test: prepared models, sample photos, a short seeded clip, builders of odd recordings.
+
+What `make setup` puts into the cache is required: a test that needs it fails with that remedy, it is never skipped.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from engines.places import models_dir
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def models_ready() -> Path:
+    """Folder of the prepared models, each checked against its manifest."""
+    from engines.cards import cards
+    from engines.errors import EnginesError
+    from engines.manifest import verified
+
+    for card in cards():
+        try:
+            verified(card, models_dir())
+        except EnginesError as fault:
+            pytest.fail(f"run make setup: {fault}")
+    return models_dir()
+
+
+@pytest.fixture(scope="session")
+def samples() -> Callable[[str], list[Path]]:
+    """`samples("public" | "avatars" | "scenes")`: that group's photos, sorted by name."""
+    from tools.samples.extract import SamplesMissing, sample_files
+
+    def of(group: str) -> list[Path]:
+        try:
+            return sample_files(group)
+        except SamplesMissing as fault:
+            pytest.fail(f"run make setup: {fault}")
+
+    of("public")
+    return of
+
+
+@pytest.fixture(scope="session")
+def videos() -> ModuleType:
+    """The module tests/replay/videos.py: builders of odd and broken recordings."""
+    name = "lfr_test_videos"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, TESTS / "replay" / "videos.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
