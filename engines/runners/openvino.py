@@ -3,7 +3,9 @@
 1. float32 is asked for explicitly: on a CPU with bfloat16 instructions the plugin would choose bf16 by itself.
 2. Shapes are static and the batch is 1: a batch is run one picture at a time. Measured on two cores, a batch is
    no faster, and every new batch size would cost a compilation (engines/README.md).
-3. Nothing is cached on disk.
+3. Threads are not pinned. The plugin's default ties every one-thread runner to the first core, so that two runners,
+   or a runner and a decoder, share it while the other core idles (measured: twice as slow; engines/README.md).
+4. Nothing is cached on disk.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class OpenVinoRunner:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,
         }
         try:
             core = openvino.Core()
