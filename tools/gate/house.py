@@ -22,10 +22,9 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES = 400
 FUNCTION_LINES = 60
-VENDORS = frozenset(
-    ("av", "cv2", "gpiozero", "jetson_utils", "lgpio", "onnxruntime", "openvino", "paho", "pycuda", "pyrage")
-    + ("starlette", "systemd", "tensorrt", "uvicorn")
-)
+VISION_VENDORS = frozenset(("av", "cv2", "jetson_utils", "onnxruntime", "openvino", "pycuda", "tensorrt"))
+OTHER_VENDORS = frozenset(("gpiozero", "lgpio", "paho", "pyrage", "starlette", "systemd", "uvicorn"))
+VENDORS = VISION_VENDORS | OTHER_VENDORS
 FOREIGN = re.compile(
     r"pypi\.org|pythonhosted\.|npmjs\.|deb\.debian|security\.debian|archive\.ubuntu|crates\.io|huggingface\.co"
     r"|(?<![\w.<}-])/(work|root)/"

@@ -1,0 +1,96 @@
+"""Search disks for what must not be there: pictures, templates, reference photos, the listed person's name.
+
+A needle is bytes that would stand in a file if somebody had written the thing in the clear. Ciphertext holds none of
+them, short of chance: every needle has at least 8 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+JFIF = bytes.fromhex("ffd8ffe000104a464946")  # start of every JPEG that our encoder writes (JFIF 1.02, section "APP0")
+SHORTEST = 8
+PIECE_BYTES = 48
+CHUNK_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """Bytes that give a personal thing away, and what that thing is."""
+
+    what: str
+    bytes: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.bytes) < SHORTEST:
+            raise ValueError(f"a needle of {len(self.bytes)} bytes ({self.what}) would be found by chance")
+
+
+def picture() -> Needle:
+    """Any JPEG."""
+    return Needle("a JPEG picture", JFIF)
+
+
+def photo_piece(photo: Path) -> Needle:
+    """A piece from the middle of one photo, so that it is found without its header too."""
+    content = photo.read_bytes()
+    middle = len(content) // 2
+    return Needle("the reference photo", content[middle : middle + PIECE_BYTES])
+
+
+def search(places: Iterable[Path], needles: Iterable[Needle]) -> list[tuple[Path, str]]:
+    """Each file below `places` (or a place itself) that holds a needle, with what it holds; unreadable ones count."""
+    wanted = tuple(needles)
+    found = []
+    for place in places:
+        files = [place] if place.is_file() else (p for p in place.rglob("*") if p.is_file() and not p.is_symlink())
+        for path in sorted(files):
+            try:
+                found += [(path, needle.what) for needle in wanted if holds(path, needle.bytes)]
+            except FileNotFoundError:
+                continue
+            except OSError as fault:
+                found.append((path, f"cannot be read: {fault.strerror}"))
+    return found
+
+
+def holds(path: Path, wanted: bytes) -> bool:
+    """Whether a file holds some bytes; reads in pieces that overlap."""
+    overlap = b""
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            if wanted in overlap + piece:
+                return True
+            overlap = piece[-len(wanted) + 1 :]
+    return False
+
+
+def listing(places: Iterable[Path], ignored: frozenset[str] = frozenset()) -> dict[Path, tuple[int, int]]:
+    """Modification time and size of every file below some places; folders named in `ignored` are not entered."""
+    seen: dict[Path, tuple[int, int]] = {}
+    todo = [p for p in places if p.is_dir()]
+    while todo:
+        folder = todo.pop()
+        try:
+            entries = list(folder.iterdir())
+        except OSError:
+            continue
+        for path in entries:
+            try:
+                if path.is_symlink():
+                    continue
+                if path.is_dir():
+                    todo += [] if path.name in ignored else [path]
+                else:
+                    state = path.stat()
+                    seen[path] = (state.st_mtime_ns, state.st_size)
+            except FileNotFoundError:
+                continue
+    return seen
+
+
+def changed(before: dict[Path, tuple[int, int]], after: dict[Path, tuple[int, int]]) -> list[Path]:
+    """Files that are new or written to."""
+    return sorted(path for path, state in after.items() if before.get(path) != state)
