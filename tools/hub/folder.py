@@ -1,0 +1,236 @@
+"""The hub's folder: what `lfr hub init` makes, and how the other commands find their way in it.
+
+ca.pem ca.key · server.pem server.key · hub, listener, auditor .pem .key · mosquitto.conf acl · identity.txt (age
+secret, 0600) recipient.txt · console.yaml · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from device.alerts.topics import device_id, level
+from device.domain.finding import Mode
+from device.edges.mqtt import BrokerAddress
+from device.errors import ConfigError, Unavailable
+from tools.hub.access import access_list, configuration
+from tools.hub.authority import open_authority, write_secret
+
+BROKER_PORT = 8883
+CONSOLE_PORT = 8443
+PEOPLE = ("hub", "listener", "auditor")
+NOTICE = {
+    "en": "Live facial recognition is in use here. Faces are compared with one watchlist made for this operation. "
+    "If you are not on it, your biometric data is deleted at once. Every possible match is judged by an officer.",
+    "cy": "Mae adnabod wynebau byw ar waith yma. Caiff wynebau eu cymharu ag un rhestr wylio a wnaed ar gyfer y "
+    "gweithrediad hwn. Os nad ydych arni, caiff eich data biometrig ei ddileu ar unwaith. Swyddog sy'n barnu pob "
+    "cyfatebiaeth bosibl.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What only the hub knows of a watchlist entry: how the operator's card calls it."""
+
+    label: str
+    category: str | None = None
+    response_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """The content of console.yaml."""
+
+    site: str
+    mode: Mode
+    devices: tuple[str, ...]
+    notice: dict[str, str]
+    entries: dict[str, Entry]
+    bind: str
+    broker_port: int
+    console_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class HubFolder:
+    """Paths of one hub."""
+
+    root: Path
+
+    @property
+    def console_file(self) -> Path:
+        return self.root / "console.yaml"
+
+    @property
+    def identity_file(self) -> Path:
+        return self.root / "identity.txt"
+
+    @property
+    def recipient_file(self) -> Path:
+        return self.root / "recipient.txt"
+
+    @property
+    def report_file(self) -> Path:
+        return self.root / "report.json"
+
+    @property
+    def references(self) -> Path:
+        return self.root / "references"
+
+    def address(self, person: str, port: int, host: str = "localhost") -> BrokerAddress:
+        """How `hub`, `listener`, `auditor` or a device reaches the broker."""
+        folder = self.root if person in PEOPLE else self.root / "devices"
+        return BrokerAddress(
+            host=host, port=port, ca=self.root / "ca.pem", cert=folder / f"{person}.pem", key=folder / f"{person}.key"
+        )
+
+    def reference(self, entry_ref: str) -> bytes | None:
+        """The reference photo of an entry; None when there is none or the reference is no plain name."""
+        try:
+            return (self.references / f"{level(entry_ref, 'entry')}.jpg").read_bytes()
+        except (OSError, ConfigError, ValueError):
+            return None
+
+    def settings(self) -> ConsoleSettings:
+        """Read console.yaml; ConfigError with every problem."""
+        import yaml
+
+        try:
+            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        except OSError as fault:
+            raise Unavailable(
+                f"{self.root} is no hub folder ({fault}); make one with `lfr hub init {self.root}`"
+            ) from fault
+        except yaml.YAMLError as fault:
+            raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
+        return _settings(self.console_file, raw)
+
+    def add_entry(self, entry_ref: str, entry: Entry, photo_jpeg: bytes) -> None:
+        """Give the console a reference photo and its label: hub only, never sent."""
+        import yaml
+
+        level(entry_ref, "entry")
+        self.references.mkdir(mode=0o700, exist_ok=True)
+        write_secret(self.references / f"{entry_ref}.jpg", photo_jpeg)
+        raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        raw["entries"] = {
+            **(raw.get("entries") or {}),
+            entry_ref: {"label": entry.label, "category": entry.category, "response_code": entry.response_code},
+        }
+        write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+
+    def forget_entries(self) -> int:
+        """Delete every reference photo and label: the end of the deployment; returns how many photos went."""
+        import yaml
+
+        photos = sorted(self.references.glob("*.jpg"))
+        for photo in photos:
+            photo.unlink()
+        if self.console_file.exists():
+            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+            raw["entries"] = {}
+            write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        return len(photos)
+
+    def write_broker_files(self, settings: ConsoleSettings, port: int) -> Path:
+        """Write `acl` and `mosquitto.conf` for this port; returns the latter."""
+        (self.root / "acl").write_text(access_list(settings.site, settings.devices))
+        (self.root / "acl").chmod(0o600)
+        file = self.root / "mosquitto.conf"
+        file.write_text(configuration(self.root.absolute(), bind=settings.bind, port=port, user=getpass.getuser()))
+        return file
+
+
+def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bind: str = "127.0.0.1") -> list[str]:
+    """Make a hub folder, or add devices to one; returns what was made, one line each. Nothing existing is replaced."""
+    import yaml
+
+    level(site, "site")
+    for device in devices:
+        device_id(device)
+    hub = HubFolder(root)
+    made: list[str] = []
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        known = hub.settings() if hub.console_file.exists() else None
+        if known is not None and known.site != site:
+            raise ConfigError(str(hub.console_file), (f"site: this folder belongs to {known.site!r}, not {site!r}",))
+        everyone = tuple(dict.fromkeys((*(known.devices if known else ()), *devices)))
+        _issue_certificates(root, site, everyone, bind, made)
+        if not hub.identity_file.exists():
+            _new_identity(hub)
+            made.append("identity.txt, recipient.txt: age identity that probes are encrypted to")
+        hub.references.mkdir(mode=0o700, exist_ok=True)
+        content = {
+            "site": site,
+            "mode": mode.value,
+            "bind": bind,
+            "broker_port": BROKER_PORT,
+            "console_port": CONSOLE_PORT,
+        }
+        raw = yaml.safe_load(hub.console_file.read_text(encoding="utf-8")) if known else {**content, "notice": NOTICE}
+        raw = {"entries": {}, **raw, "devices": list(everyone)}
+        write_secret(hub.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        hub.write_broker_files(hub.settings(), int(raw["broker_port"]))
+    except OSError as fault:
+        raise Unavailable(f"hub folder {root}: {fault}") from fault
+    return [*made, f"console.yaml, acl, mosquitto.conf: site {site}, devices {', '.join(everyone) or 'none yet'}"]
+
+
+def _issue_certificates(root: Path, site: str, devices: tuple[str, ...], bind: str, made: list[str]) -> None:
+    authority = open_authority(root, site)
+    if not (root / "server.pem").exists():
+        hosts = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), bind)))
+        authority.issue_server(root, "server", tuple(h for h in hosts if h not in ("0.0.0.0", "::")))
+        made.append(f"ca.pem, server.pem: for {', '.join(hosts)}")
+    for folder, name in (*((root, p) for p in PEOPLE), *((root / "devices", d) for d in devices)):
+        if not (folder / f"{name}.pem").exists():
+            authority.issue_client(folder, name)
+            made.append(f"{(folder / name).relative_to(root)}.pem, .key: certificate of {name}")
+
+
+def _new_identity(hub: HubFolder) -> None:
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    write_secret(hub.identity_file, f"{identity}\n".encode())
+    hub.recipient_file.write_text(f"{identity.to_public()}\n")
+
+
+def _settings(file: Path, raw: Any) -> ConsoleSettings:
+    problems: list[str] = []
+    if not isinstance(raw, dict):
+        raise ConfigError(str(file), ("the file must be a mapping",))
+    known = {"site", "mode", "devices", "notice", "entries", "bind", "broker_port", "console_port"}
+    problems += [f"{key}: unknown; known are {', '.join(sorted(known))}" for key in raw if key not in known]
+    ports: dict[str, int] = {}
+    for key, default in (("broker_port", BROKER_PORT), ("console_port", CONSOLE_PORT)):
+        port = raw.get(key, default)
+        if not isinstance(port, int) or not 0 <= port <= 65535:
+            problems.append(f"{key}: {port!r} is no port (0 to 65535, 0 for any free one)")
+            port = default
+        ports[key] = port
+    if raw.get("mode") not in [m.value for m in Mode]:
+        problems.append(f"mode: {raw.get('mode')!r} is none of {', '.join(m.value for m in Mode)}")
+    if not isinstance(raw.get("site"), str):
+        problems.append("site: missing")
+    entries = raw.get("entries") or {}
+    if not isinstance(entries, dict) or any(not isinstance(e, dict) or "label" not in e for e in entries.values()):
+        problems.append("entries: every entry needs a label")
+    if problems:
+        raise ConfigError(str(file), tuple(problems))
+    return ConsoleSettings(
+        site=raw["site"],
+        mode=Mode(raw["mode"]),
+        devices=tuple(str(d) for d in raw.get("devices") or ()),
+        notice={str(k): str(v) for k, v in (raw.get("notice") or NOTICE).items()},
+        entries={
+            str(ref): Entry(str(e["label"]), e.get("category"), e.get("response_code")) for ref, e in entries.items()
+        },
+        bind=str(raw.get("bind", "127.0.0.1")),
+        broker_port=ports["broker_port"],
+        console_port=ports["console_port"],
+    )
