@@ -15,7 +15,7 @@ from typing import Any
 from device.alerts.topics import device_id, level
 from device.domain.finding import Mode
 from device.edges.mqtt import BrokerAddress
-from device.errors import ConfigError, Unavailable
+from device.errors import ConfigError, Unavailable, UsageError
 from tools.hub.access import access_list, configuration
 from tools.hub.authority import open_authority, write_secret
 
@@ -91,7 +91,7 @@ class HubFolder:
         """The reference photo of an entry; None when there is none or the reference is no plain name."""
         try:
             return (self.references / f"{level(entry_ref, 'entry')}.jpg").read_bytes()
-        except (OSError, ConfigError, ValueError):
+        except (OSError, UsageError):
             return None
 
     def settings(self) -> ConsoleSettings:
@@ -174,7 +174,7 @@ def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bin
         raw = yaml.safe_load(hub.console_file.read_text(encoding="utf-8")) if known else {**content, "notice": NOTICE}
         raw = {"entries": {}, **raw, "devices": list(everyone)}
         write_secret(hub.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
-        hub.write_broker_files(hub.settings(), int(raw["broker_port"]))
+        hub.write_broker_files(hub.settings(), hub.settings().broker_port)
     except OSError as fault:
         raise Unavailable(f"hub folder {root}: {fault}") from fault
     return [*made, f"console.yaml, acl, mosquitto.conf: site {site}, devices {', '.join(everyone) or 'none yet'}"]

@@ -114,7 +114,7 @@ def start_broker(hub: HubFolder, port: int = 0) -> RunningBroker:
             )
         broker = _launch(found, hub.write_broker_files(settings, wanted), wanted)
         try:
-            _wait_until_ready(broker, hub)
+            _wait_until_ready(broker, hub, settings.bind)
             return broker
         except Unavailable:
             broker.stop()
@@ -169,7 +169,8 @@ def _launch(found: Mosquitto, configuration: Path, port: int) -> RunningBroker:
     return RunningBroker(process, port)
 
 
-def _wait_until_ready(broker: RunningBroker, hub: HubFolder) -> None:
+def _wait_until_ready(broker: RunningBroker, hub: HubFolder, bind: str) -> None:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
     address = hub.address("hub", broker.port)
     context = ssl.create_default_context(cafile=str(address.ca))
     context.load_cert_chain(str(address.cert), str(address.key))
@@ -181,8 +182,8 @@ def _wait_until_ready(broker: RunningBroker, hub: HubFolder) -> None:
             raise Unavailable("mosquitto ended at its start: " + (" / ".join(broker.log()[-4:]) or "without a word"))
         try:
             with (
-                socket.create_connection(("127.0.0.1", broker.port), 1.0) as raw,
-                context.wrap_socket(raw, server_hostname="localhost"),
+                socket.create_connection((host, broker.port), 1.0) as raw,
+                context.wrap_socket(raw, server_hostname=host),
             ):
                 return
         except OSError as fault:
