@@ -3,7 +3,7 @@
 Steps, in order; each looks first and does nothing when its result is there:
   1. `.venv` with pip                 4. models, fetched by hash and prepared
   2. this package with its tools      5. sample photos
-  3. the broker (mosquitto)
+  3. programs: mosquitto, systemd-analyze
 
 A step's stamp is written after it succeeded, so an interrupted one runs again. Standard library only: it runs under
 the system's Python, before anything is installed.
@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tools.gate.system_packages import MOSQUITTO, SetupFailed, apt_options, install, provide, run, say
+from tools.gate.system_packages import MOSQUITTO, SYSTEMD_ANALYZE, SetupFailed, apt_options, install, provide, run, say
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -128,9 +128,13 @@ def package(_cache: Path) -> None:
     stamp.write_text(wanted)
 
 
-def broker(cache: Path) -> None:
-    """Step 3."""
+def programs(cache: Path) -> None:
+    """Step 3. The checker of unit files is for `make check` alone, so its absence stops nothing here."""
     provide(MOSQUITTO, cache)
+    try:
+        provide(SYSTEMD_ANALYZE, cache)
+    except SetupFailed as fault:
+        say(f"going on without systemd-analyze, which `make check` will ask for: {fault}")
 
 
 def models(cache: Path) -> None:
@@ -143,7 +147,7 @@ def samples(cache: Path) -> None:
     made_once(cache, "samples", ("tools/samples",), ("samples",), (["samples", "fetch"],))
 
 
-STEPS: tuple[Callable[[Path], None], ...] = (venv, package, broker, models, samples)
+STEPS: tuple[Callable[[Path], None], ...] = (venv, package, programs, models, samples)
 
 
 def made_once(
