@@ -1,0 +1,380 @@
+"""Every broker edge passes the same suite: the fake exchange, and paho against a real mosquitto over mutual TLS."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from device.domain.finding import Mode
+from device.edges.fake_broker import FakeBroker, FakeExchange, matches
+from device.edges.mqtt import IN_FLIGHT, BrokerAddress, PahoBroker
+from device.errors import BrokerUnavailable, Unavailable
+from device.ports.broker import Broker, Delivery, Outgoing
+from tools.hub.folder import HubFolder, init_hub
+from tools.hub.mosquitto import RunningBroker, free_port, start_broker
+
+WITHIN_S = 15.0
+BASE = "lfr/v1/demo"
+
+
+def message(token: str, topic: str, text: bytes = b"{}", **changes: object) -> Outgoing:
+    fields: dict[str, object] = {"qos": 1, "retain": False, "expiry_s": 60, "content_type": "application/json"}
+    return Outgoing(token=token, topic=topic, payload=text, **{**fields, **changes})  # type: ignore[arg-type]
+
+
+@dataclass
+class Watched:
+    """One session and everything that its callbacks said."""
+
+    broker: Broker
+    sessions: list[tuple[bool, str]] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    messages: list[tuple[str, bytes]] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def connect(self) -> Watched:
+        self.broker.connect(
+            lambda up, text: self._note(self.sessions, (up, text)),
+            lambda delivery: self._note(self.deliveries, delivery),
+        )
+        return self
+
+    def subscribe(self, pattern: str) -> Watched:
+        self.broker.subscribe(pattern, lambda topic, payload: self._note(self.messages, (topic, payload)))
+        return self
+
+    def online(self) -> Watched:
+        return self.until(lambda: bool(self.sessions) and self.sessions[-1][0])
+
+    def until(self, condition: Callable[[], bool]) -> Watched:
+        """Wait for something that the callbacks bring; fails loudly after WITHIN_S."""
+        with self.changed:
+            if not self.changed.wait_for(condition, WITHIN_S):
+                raise AssertionError(f"not within {WITHIN_S} s; {self.sessions=} {self.deliveries=} {self.messages=}")
+        return self
+
+    def _note(self, notes: list, said: object) -> None:  # type: ignore[type-arg]
+        with self.changed:
+            notes.append(said)
+            self.changed.notify_all()
+
+
+class Van(Protocol):
+    """A broker with sessions on it, real or not."""
+
+    def session(self, name: str, will: Outgoing | None = None) -> Watched: ...
+
+    def restart(self) -> None: ...
+
+    def kill(self, watched: Watched, name: str) -> None: ...
+
+    def freeze(self) -> None: ...
+
+    def thaw(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class FakeVan:
+    def __init__(self) -> None:
+        self.exchange = FakeExchange()
+        self.exchange.deny("cam-1", f"{BASE}/cam-2/#")
+        self.exchange.deny("cam-1", f"{BASE}/hub/#")
+
+    def session(self, name: str, will: Outgoing | None = None) -> Watched:
+        return Watched(FakeBroker(self.exchange, name, will))
+
+    def restart(self) -> None:
+        self.exchange.go_down()
+        self.exchange.come_up()
+
+    def kill(self, watched: Watched, name: str) -> None:
+        self.exchange.kill(name)
+
+    def freeze(self) -> None:
+        self.exchange.withhold()
+
+    def thaw(self) -> None:
+        self.exchange.answer()
+
+    def close(self) -> None:
+        pass
+
+
+class MosquittoVan:
+    def __init__(self, hub: HubFolder) -> None:
+        self.hub = hub
+        self.running: RunningBroker = start_broker(hub)
+        self.open: list[Broker] = []
+
+    def session(self, name: str, will: Outgoing | None = None) -> Watched:
+        broker = PahoBroker(self.hub.address(name, self.running.port), name, will, will_delay_s=0)
+        self.open.append(broker)
+        return Watched(broker)
+
+    def restart(self) -> None:
+        port = self.running.port
+        self.running.stop()
+        self.running = start_broker(self.hub, port)
+
+    def kill(self, watched: Watched, name: str) -> None:
+        """Cut the connection under it, as a dead process does: no DISCONNECT is sent."""
+        client = watched.broker._client  # type: ignore[attr-defined]
+        watched.broker._closing.set()  # type: ignore[attr-defined]
+        client.socket().close()
+
+    def freeze(self) -> None:
+        os.kill(self.running.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.running.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        if self.running.running():
+            self.thaw()
+        for broker in self.open:
+            broker.close()
+        self.running.stop()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> HubFolder:
+    root = tmp_path_factory.mktemp("van") / "hub"
+    init_hub(root, site="demo", devices=("cam-1", "cam-2"), mode=Mode.TEST)
+    return HubFolder(root)
+
+
+@pytest.fixture(params=["fake", "mosquitto"])
+def van(request: pytest.FixtureRequest) -> Iterator[Van]:
+    made: Van = FakeVan() if request.param == "fake" else MosquittoVan(request.getfixturevalue("hub"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def real(hub: HubFolder) -> Iterator[MosquittoVan]:
+    made = MosquittoVan(hub)
+    yield made
+    made.close()
+
+
+def test_a_message_that_is_heard_is_accepted_and_arrives_unchanged(van: Van) -> None:
+    listener = van.session("hub").subscribe(f"{BASE}/#").connect().online()
+    device = van.session("cam-1").connect().online()
+    assert device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1", b"\x00\xffbytes"))
+    device.until(lambda: [d.token for d in device.deliveries] == ["t-1"])
+    assert (device.deliveries[0].accepted, device.deliveries[0].heard) == (True, True)
+    listener.until(lambda: listener.messages == [(f"{BASE}/cam-1/alert/a-1", b"\x00\xffbytes")])
+
+
+def test_a_message_without_a_subscriber_is_accepted_and_not_heard(van: Van) -> None:
+    device = van.session("cam-1").connect().online()
+    device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1"))
+    device.until(lambda: bool(device.deliveries))
+    assert device.deliveries[0] == Delivery("t-1", True, False, "No matching subscribers")
+
+
+def test_a_message_that_the_access_list_denies_is_not_accepted_and_not_delivered(van: Van) -> None:
+    listener = van.session("hub").subscribe(f"{BASE}/#").connect().online()
+    device = van.session("cam-1").connect().online()
+    for n, topic in enumerate((f"{BASE}/cam-2/state", f"{BASE}/hub/state", f"{BASE}/cam-1/state")):
+        device.broker.publish(message(f"t-{n}", topic))
+    device.until(lambda: len(device.deliveries) == 3)
+    assert [(d.accepted, d.reason) for d in sorted(device.deliveries, key=lambda d: d.token)] == [
+        (False, "Not authorized"),
+        (False, "Not authorized"),
+        (True, "Success"),
+    ]
+    listener.until(lambda: bool(listener.messages))
+    assert listener.messages == [(f"{BASE}/cam-1/state", b"{}")]
+
+
+def test_nothing_is_taken_without_a_session(van: Van) -> None:
+    device = van.session("cam-1")
+    van.freeze()
+    assert not device.broker.publish(message("t-1", f"{BASE}/cam-1/stats"))
+    van.thaw()
+    device.connect().online()
+    assert device.broker.publish(message("t-2", f"{BASE}/cam-1/stats"))
+    device.broker.close()
+    assert not device.broker.publish(message("t-3", f"{BASE}/cam-1/stats"))
+
+
+def test_after_a_restart_of_the_broker_the_session_and_its_subscriptions_come_back(van: Van) -> None:
+    listener = van.session("hub").subscribe(f"{BASE}/#").connect().online()
+    device = van.session("cam-1").connect().online()
+    van.restart()
+    device.until(lambda: [up for up, _ in device.sessions][-2:] == [False, True])
+    listener.until(lambda: [up for up, _ in listener.sessions][-2:] == [False, True])
+    device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1"))
+    device.until(lambda: [(d.token, d.heard) for d in device.deliveries] == [("t-1", True)])
+    listener.until(lambda: len(listener.messages) == 1)
+
+
+def test_a_message_in_flight_when_the_broker_goes_is_reported_as_not_accepted(van: Van) -> None:
+    van.session("hub").subscribe(f"{BASE}/#").connect().online()
+    device = van.session("cam-1").connect().online()
+    van.freeze()
+    assert device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1"))
+    van.restart()
+    device.until(lambda: [(d.token, d.accepted) for d in device.deliveries] == [("t-1", False)])
+
+
+def test_retained_messages_reach_a_later_subscriber_and_others_do_not(van: Van) -> None:
+    device = van.session("cam-1").connect().online()
+    device.broker.publish(message("t-1", f"{BASE}/cam-1/state", b"kept", retain=True))
+    device.broker.publish(message("t-2", f"{BASE}/cam-1/alert/a-1", b"not kept"))
+    device.until(lambda: len(device.deliveries) == 2)
+    listener = van.session("hub").subscribe(f"{BASE}/#").connect().online()
+    listener.until(lambda: bool(listener.messages))
+    assert listener.messages == [(f"{BASE}/cam-1/state", b"kept")]
+
+
+def test_the_will_is_sent_when_a_session_dies_and_not_when_it_is_closed(van: Van) -> None:
+    listener = van.session("hub").subscribe(f"{BASE}/+/status").connect().online()
+    closing = van.session("cam-2", message("w-2", f"{BASE}/cam-2/status", b"offline")).connect().online()
+    closing.broker.close()
+    dying = van.session("cam-1", message("w-1", f"{BASE}/cam-1/status", b"offline")).connect().online()
+    van.kill(dying, "cam-1")
+    listener.until(lambda: bool(listener.messages))
+    assert listener.messages == [(f"{BASE}/cam-1/status", b"offline")]
+
+
+def test_a_judgement_sent_during_a_gap_arrives_after_it(van: Van) -> None:
+    first = van.session("cam-1").subscribe(f"{BASE}/hub/alert/+/adjudication").connect().online()
+    hub = van.session("hub").connect().online()
+    van.kill(first, "cam-1")
+    first.until(lambda: not first.sessions[-1][0])
+    hub.broker.publish(message("t-1", f"{BASE}/hub/alert/a-1/adjudication", b"false_alert"))
+    hub.until(lambda: [d.accepted for d in hub.deliveries] == [True])
+    if isinstance(van, FakeVan):
+        first.broker.found()  # type: ignore[attr-defined]
+        returned = first
+    else:
+        returned = van.session("cam-1").subscribe(f"{BASE}/hub/alert/+/adjudication").connect().online()
+    returned.until(lambda: returned.messages == [(f"{BASE}/hub/alert/a-1/adjudication", b"false_alert")])
+
+
+def test_close_is_prompt_and_may_be_repeated(van: Van) -> None:
+    device = van.session("cam-1").connect().online()
+    started = time.monotonic()
+    device.broker.close()
+    device.broker.close()
+    assert time.monotonic() - started < 4.0
+
+
+# ---- what only a network can do ----
+
+
+def test_a_certificate_of_another_authority_is_refused(real: MosquittoVan, tmp_path: Path) -> None:
+    init_hub(tmp_path / "other", site="demo", devices=("cam-1",), mode=Mode.TEST)
+    other = HubFolder(tmp_path / "other").address("cam-1", real.running.port)
+    ours = real.hub.address("cam-1", real.running.port)
+    mixed = BrokerAddress(host=ours.host, port=ours.port, ca=ours.ca, cert=other.cert, key=other.key)
+    device = Watched(PahoBroker(mixed, "cam-1")).connect()
+    device.until(lambda: bool(device.sessions))
+    device.broker.close()
+    assert not any(up for up, _ in device.sessions)
+
+
+def test_a_broker_of_another_authority_is_refused_and_the_reason_says_so(real: MosquittoVan, tmp_path: Path) -> None:
+    init_hub(tmp_path / "other", site="demo", devices=("cam-1",), mode=Mode.TEST)
+    device = Watched(PahoBroker(HubFolder(tmp_path / "other").address("cam-1", real.running.port), "cam-1")).connect()
+    device.until(lambda: bool(device.sessions))
+    device.broker.close()
+    assert "our CA did not sign" in device.sessions[0][1]
+    assert not any(up for up, _ in device.sessions)
+
+
+def test_nothing_listening_is_said_in_words(hub: HubFolder) -> None:
+    device = Watched(PahoBroker(hub.address("cam-1", free_port()), "cam-1")).connect()
+    device.until(lambda: bool(device.sessions))
+    device.broker.close()
+    assert "nothing listens" in device.sessions[0][1]
+
+
+def test_a_missing_certificate_is_named(hub: HubFolder) -> None:
+    with pytest.raises(BrokerUnavailable, match=r"cam-9\.pem"):
+        PahoBroker(hub.address("cam-9", 1), "cam-9")
+
+
+def test_no_more_than_the_agreed_number_is_in_flight(real: MosquittoVan) -> None:
+    real.session("hub").subscribe(f"{BASE}/#").connect().online()
+    device = real.session("cam-1").connect().online()
+    real.freeze()
+    taken = [device.broker.publish(message(f"t-{n}", f"{BASE}/cam-1/stats")) for n in range(IN_FLIGHT + 3)]
+    assert taken == [True] * IN_FLIGHT + [False] * 3
+    real.thaw()
+    device.until(lambda: len(device.deliveries) == IN_FLIGHT)
+    assert device.broker.publish(message("t-x", f"{BASE}/cam-1/stats"))
+
+
+def test_the_auditor_receives_counts_and_no_alert_and_no_probe(real: MosquittoVan) -> None:
+    auditor = real.session("auditor").subscribe("lfr/v1/#").connect().online()
+    device = real.session("cam-1").connect().online()
+    for n, branch in enumerate(("alert/a-1", "alert/a-1/probe", "erasure", "stats")):
+        device.broker.publish(message(f"t-{n}", f"{BASE}/cam-1/{branch}"))
+    auditor.until(lambda: len(auditor.messages) == 2)
+    assert [topic for topic, _ in auditor.messages] == [f"{BASE}/cam-1/erasure", f"{BASE}/cam-1/stats"]
+
+
+def test_auditor_and_listener_can_say_nothing(real: MosquittoVan) -> None:
+    hub = real.session("hub").subscribe(f"{BASE}/#").connect().online()
+    for name in ("auditor", "listener"):
+        person = real.session(name).connect().online()
+        person.broker.publish(message("t-1", f"{BASE}/{name}/state"))
+        person.until(lambda person=person: bool(person.deliveries))  # type: ignore[misc]
+        assert not person.deliveries[0].accepted
+    assert hub.messages == []
+
+
+def test_a_device_does_not_hear_another_device(real: MosquittoVan) -> None:
+    other = real.session("cam-2").subscribe("lfr/v1/#").connect().online()
+    device = real.session("cam-1").connect().online()
+    hub = real.session("hub").connect().online()
+    device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1"))
+    device.until(lambda: bool(device.deliveries))
+    hub.broker.publish(message("t-2", f"{BASE}/hub/state"))
+    other.until(lambda: bool(other.messages))
+    assert [topic for topic, _ in other.messages] == [f"{BASE}/hub/state"]
+
+
+def test_a_port_in_use_is_named_with_what_to_do(real: MosquittoVan, tmp_path: Path) -> None:
+    init_hub(tmp_path / "second", site="demo", devices=(), mode=Mode.TEST)
+    with pytest.raises(Unavailable, match=r"in use.*--broker-port"):
+        start_broker(HubFolder(tmp_path / "second"), real.running.port)
+
+
+def test_the_broker_writes_no_file(real: MosquittoVan, hub: HubFolder) -> None:
+    before = {p: p.stat().st_mtime_ns for p in hub.root.rglob("*")}
+    real.session("hub").subscribe(f"{BASE}/#").connect().online()
+    device = real.session("cam-1").connect().online()
+    device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1", b"secret"))
+    device.until(lambda: bool(device.deliveries))
+    real.running.stop()
+    assert {p: p.stat().st_mtime_ns for p in hub.root.rglob("*")} == before
+    assert not any("secret" in line for line in real.running.log())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "expected"),
+    [
+        ("a/+/c", "a/b/c", True),
+        ("a/#", "a/b/c", True),
+        ("a/#", "a", True),
+        ("a/+", "a/b/c", False),
+        ("a/b", "a", False),
+    ],
+)
+def test_the_fake_matches_topics_as_mqtt_does(pattern: str, topic: str, expected: bool) -> None:
+    from paho.mqtt.client import topic_matches_sub
+
+    assert matches(pattern, topic) is topic_matches_sub(pattern, topic) is expected
