@@ -94,6 +94,14 @@ class Look:
     def square(self) -> bool:
         return abs(self.aspect - 1) <= SQUARE_WITHIN
 
+    def square_size(self) -> tuple[int, int]:
+        """Width and height with square pixels: the short side is stretched, so that no detail is lost."""
+        if self.square:
+            return self.width, self.height
+        if self.aspect > 1:
+            return round(self.width * self.aspect), self.height
+        return self.width, round(self.height / self.aspect)
+
     @property
     def is_rgb(self) -> bool:
         return self.layout.startswith(RGB_LAYOUTS)
@@ -141,8 +149,8 @@ def matrix_of(h273: int, width: int, height: int) -> ColourMatrix:
 
 
 def is_full_range(h273: int, layout: str) -> bool:
-    """Whether luma spans 0..255 (stated, or implied by the JPEG layouts)."""
-    return h273 == _FULL_RANGE or layout.startswith("yuvj")
+    """Whether luma spans 0..255: stated, or implied by a JPEG, RGB or grey layout."""
+    return h273 == _FULL_RANGE or layout.startswith(("yuvj", *RGB_LAYOUTS))
 
 
 def quarter_turns(degrees: float) -> int:

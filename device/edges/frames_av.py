@@ -1,40 +1,35 @@
-"""The one module that imports PyAV: opens a container, decodes it, hands out frames in our shape.
+"""The one module that imports PyAV: opens what holds pictures, decodes it, hands out frames in our shape.
 
-1. A picture whose planes are already a Frame's is passed on as views of the decoder's memory, without a copy.
-2. Every other picture goes through one libavfilter graph (bwdif, scale, transpose, format), rebuilt only when its look
-   changes; one picture in is one frame out, in order.
-3. A packet that does not decode is counted and skipped; decoding goes on.
-4. Nothing but the named file or address is opened: protocols are on an allow list, so that a playlist that calls
+1. A packet that does not decode is counted and skipped; decoding goes on.
+2. Nothing but the named file or address is opened: protocols are on an allow list, so that a playlist that calls
    itself a video cannot reach further.
 """
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
-
-from device.domain.sight import U8, ColourMatrix, Frame
-from device.domain.time import MediaNs, MonotonicNs
-from device.edges.frames import (
-    Look,
-    Timeline,
-    is_full_range,
-    matrix_of,
-    plausible,
-    quarter_turns,
-)
+from device.domain.sight import Frame
+from device.domain.time import MediaNs
+from device.edges.frames import Timeline
+from device.edges.frames_graph import Normaliser
 
 MAX_FAILED_READS = 200
 """Consecutive demuxer errors after which the rest of a file is given up."""
-_TRANSPOSE = {-90: ("transpose", "clock"), 90: ("transpose", "cclock"), 180: ("hflip", "")}
-_SWS_MATRIX = {ColourMatrix.BT601: "bt601", ColourMatrix.BT709: "bt709", ColourMatrix.BT2020: "bt2020"}
-_BUFFER_MATRIX = {ColourMatrix.BT601: "smpte170m", ColourMatrix.BT709: "bt709", ColourMatrix.BT2020: "bt2020nc"}
+_STILL_CODECS = (
+    (b"\xff\xd8\xff", "mjpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"RIFF", "webp"),
+    (b"P5", "pgm"),
+    (b"P6", "ppm"),
+)
+"""First bytes of a picture file and the decoder for it."""
 
 
 class VideoFault(Exception):
@@ -64,7 +59,7 @@ class Video:
     `skipped_packets` counts what did not decode, `notes` grows as corrections are met.
     """
 
-    def __init__(self, target: str | BinaryIO, options: OpenOptions) -> None:
+    def __init__(self, target: str, options: OpenOptions) -> None:
         import av
 
         self._av: Any = av
@@ -81,12 +76,8 @@ class Video:
             context.options = {**context.options, "flags": "low_delay"}
         self._rate: Fraction | None = self._stream.average_rate or self._stream.guessed_rate
         self._timeline = Timeline(self._rate)
-        self._graph: _Graph | None = None
-        self._deinterlacing = False
-        self._pending: deque[MediaNs] = deque()
-        self._index = 0
+        self._normaliser = Normaliser(av)
         self.skipped_packets = 0
-        self.notes: list[str] = []
 
     @property
     def rate_hz(self) -> float | None:
@@ -97,42 +88,32 @@ class Video:
         return int(self._stream.frames) or None
 
     @property
+    def coded_size(self) -> tuple[int, int]:
+        """Width and height that the stream states, before any correction."""
+        return self._stream.codec_context.width, self._stream.codec_context.height
+
+    @property
+    def notes(self) -> list[str]:
+        return self._normaliser.notes
+
+    @property
     def repaired_times(self) -> int:
         return self._timeline.repaired
 
     def frames(self) -> Iterator[Frame]:
         """Decode to the end. Raises VideoFault("lost") when reading fails for good; a bad packet is only counted."""
         for picture in self._pictures():
-            look = self._look(picture)
             at = self._timeline.at(None if picture.pts is None else picture.pts * picture.time_base)
-            if self._graph is not None and self._graph.look != look:
-                yield from self._drain()
-            if look.direct:
-                yield self._frame(picture, at, look)
-                continue
-            if self._graph is None:
-                self._graph = _Graph(self._av, look)
-                self.notes.extend(n for n in look.notes() if n not in self.notes)
-            self._pending.append(at)
-            for ready in self._graph.push(picture):
-                yield self._frame(ready, self._pending.popleft(), look)
-        yield from self._drain()
+            yield from self._normaliser.push(picture, at, self._stream.sample_aspect_ratio)
+        yield from self._normaliser.drain()
 
     def close(self) -> None:
         """Free the decoder and its pictures."""
-        self._graph = None
+        self._normaliser = Normaliser(self._av)
         self._container.close()
 
-    def _drain(self) -> Iterator[Frame]:
-        graph, self._graph = self._graph, None
-        if graph is not None:
-            for ready in graph.flush():
-                if self._pending:
-                    yield self._frame(ready, self._pending.popleft(), graph.look)
-            self._pending.clear()
-
     def _pictures(self) -> Iterator[Any]:
-        """Decoded pictures in presentation order; rule 3."""
+        """Decoded pictures in presentation order; rule 1."""
         packets = self._container.demux(self._stream)
         failed_reads = 0
         while True:
@@ -161,95 +142,41 @@ class Video:
                 continue
             yield from pictures
 
-    def _look(self, picture: Any) -> Look:
-        layout = picture.format.name
-        width, height = picture.width, picture.height
-        self._deinterlacing = self._deinterlacing or picture.interlaced_frame
-        return Look(
-            width=width,
-            height=height,
-            layout=layout,
-            rotation=quarter_turns(picture.rotation),
-            interlaced=self._deinterlacing,
-            aspect=plausible(self._stream.sample_aspect_ratio),
-            matrix=matrix_of(int(picture.colorspace), width, height),
-            full_range=is_full_range(int(picture.color_range), layout),
-        )
 
-    def _frame(self, picture: Any, at: MediaNs, look: Look) -> Frame:
-        index, self._index = self._index, self._index + 1
-        y, u, v = (_plane(p) for p in picture.planes[:3])
-        full = look.full_range or look.is_rgb
-        return Frame(index, at, MonotonicNs(time.monotonic_ns()), y, u, v, look.matrix, full)
+class Stills:
+    """Decodes picture files one by one into frames of one stream; one owner thread."""
 
+    def __init__(self) -> None:
+        import av
 
-class _Graph:
-    """Brings pictures of one look upright, progressive, square and planar 8-bit 4:2:0."""
+        self._av: Any = av
+        self._normaliser = Normaliser(av)
 
-    def __init__(self, av: Any, look: Look) -> None:
-        self.look = look
-        self._again = (av.error.BlockingIOError, av.error.EOFError)
-        graph = av.filter.Graph()
-        matrix, full = _SWS_MATRIX[look.matrix], look.full_range or look.is_rgb
-        source = {
-            "video_size": f"{look.width}x{look.height}",
-            "pix_fmt": look.layout,
-            "time_base": "1/1000",
-            "pixel_aspect": "1/1",
-        }
-        nodes = [graph.add("buffer", **source)]
-        if look.interlaced:
-            nodes.append(graph.add("bwdif", mode="send_frame", deint="interlaced"))
-        width, height = _square_size(look)
-        conversion = {"w": str(width), "h": str(height), "flags": "bicubic+accurate_rnd"}
-        conversion |= {"out_color_matrix": matrix, "out_range": "pc" if full else "tv"}
-        if not look.is_rgb:
-            conversion |= {"in_color_matrix": matrix, "in_range": "pc" if full else "tv"}
-        nodes.append(graph.add("scale", **conversion))
-        nodes.append(graph.add("format", "yuv420p"))
-        if look.rotation:
-            name, how = _TRANSPOSE[look.rotation]
-            nodes.append(graph.add(name, how) if how else graph.add(name))
-            if look.rotation == 180:
-                nodes.append(graph.add("vflip"))
-        nodes.append(graph.add("buffersink"))
-        graph.link_nodes(*nodes)
-        graph.configure()
-        self._graph = graph
+    @property
+    def notes(self) -> list[str]:
+        return self._normaliser.notes
 
-    def push(self, picture: Any) -> Iterator[Any]:
-        self._graph.vpush(picture)
-        yield from self._ready()
+    def frame(self, encoded: bytes, at: MediaNs) -> Frame:
+        """The picture in a file's bytes; VideoFault("not-video") when it is none."""
+        codec = next((codec for magic, codec in _STILL_CODECS if encoded.startswith(magic)), None)
+        if codec is None:
+            raise VideoFault("not-video", "its first bytes are no picture format")
+        context = self._av.CodecContext.create(codec, "r")
+        context.thread_count = 1
+        try:
+            pictures = [*context.decode(self._av.Packet(encoded)), *context.decode(None)]
+        except self._av.error.FFmpegError as fault:
+            raise VideoFault("not-video", _reason(fault)) from fault
+        if not pictures:
+            raise VideoFault("not-video", "nothing in it decodes")
+        frames = list(self._normaliser.push(pictures[0], at, None))
+        return frames[0] if frames else next(self._normaliser.drain())
 
-    def flush(self) -> Iterator[Any]:
-        self._graph.vpush(None)
-        yield from self._ready()
-
-    def _ready(self) -> Iterator[Any]:
-        while True:
-            try:
-                yield self._graph.vpull()
-            except self._again:
-                return
+    def close(self) -> None:
+        self._normaliser = Normaliser(self._av)
 
 
-def _square_size(look: Look) -> tuple[int, int]:
-    """Size in square pixels: the short side is stretched, so that no detail is lost."""
-    if look.square:
-        return look.width, look.height
-    if look.aspect > 1:
-        return round(look.width * look.aspect), look.height
-    return look.width, round(look.height / look.aspect)
-
-
-def _plane(plane: Any) -> U8:
-    """(H, W) view of one plane; rows are strided by the decoder's line size."""
-    line = plane.line_size
-    view: U8 = np.frombuffer(plane, np.uint8)[: line * plane.height].reshape(plane.height, line)[:, : plane.width]
-    return view
-
-
-def _open(av: Any, target: str | BinaryIO, options: OpenOptions) -> Any:
+def _open(av: Any, target: str, options: OpenOptions) -> Any:
     timeout = None if options.open_s is None else (options.open_s, options.read_s)
     try:
         return av.open(

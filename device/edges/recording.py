@@ -6,7 +6,6 @@ SourceUnreadable that names the file and says what was found.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
@@ -15,12 +14,12 @@ from pathlib import Path
 from device.domain.sight import Frame
 from device.domain.time import MediaNs
 from device.edges.frames import ASSUMED_RATE_HZ, PICTURE_SUFFIXES, Timeline, numbered
-from device.edges.frames_av import OpenOptions, Video, VideoFault
+from device.edges.frames_av import OpenOptions, Stills, Video, VideoFault
 from device.errors import SourceUnreadable
 from device.ports.source import SourceInfo
 
 _ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]*):/{1,2}", re.IGNORECASE)
-_FILE_ONLY = {"protocol_whitelist": "file,pipe"}
+_FILE_ONLY = {"protocol_whitelist": "file"}
 """A playlist inside a file must not open an address (libavformat, option protocol_whitelist)."""
 
 
@@ -41,14 +40,11 @@ class RecordedSource:
     """
 
     def __init__(self, path: Path, *, decode_threads: int) -> None:
-        address = _ADDRESS.match(str(path))
-        if address is not None and not path.exists():
+        if _ADDRESS.match(str(path)) is not None and not path.exists():
             path = recording_path(str(path))
         self._path = path
         _require_readable(path)
-        self._reader: _File | _Pictures = (
-            _Pictures(path, decode_threads) if path.is_dir() else _File(path, decode_threads)
-        )
+        self._reader: _File | _Pictures = _Pictures(path) if path.is_dir() else _File(path, decode_threads)
         self._frames = self._reader.frames()
         try:
             self._first: Frame | None = next(self._frames, None)
@@ -150,41 +146,35 @@ class _Pictures:
     repaired_times = 0
     rate_hz = float(ASSUMED_RATE_HZ)
 
-    def __init__(self, folder: Path, decode_threads: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._paths: Sequence[Path] = numbered(folder)
         if not self._paths:
             kinds = " ".join(sorted(PICTURE_SUFFIXES))
             raise SourceUnreadable(f"{folder}: a folder without pictures (looked for {kinds})")
-        self._options = OpenOptions(decode_threads, container=_FILE_ONLY)
+        self._stills = Stills()
         self.frame_count = len(self._paths)
-        self.notes = [f"{len(self._paths)} numbered pictures: {self.rate_hz:g} Hz assumed"]
+
+    @property
+    def notes(self) -> list[str]:
+        return [f"{self.frame_count} numbered pictures: {self.rate_hz:g} Hz assumed", *self._stills.notes]
 
     def frames(self) -> Generator[Frame, None, None]:
         timeline = Timeline(ASSUMED_RATE_HZ)
         for index, path in enumerate(self._paths):
-            yield self._read(path, index, timeline.at(Fraction(index) / ASSUMED_RATE_HZ))
+            yield self._read(path, timeline.at(Fraction(index) / ASSUMED_RATE_HZ))
 
-    def _read(self, path: Path, index: int, at: MediaNs) -> Frame:
-        """The first picture of one file. Read through memory, so that no name is taken for a pattern."""
+    def _read(self, path: Path, at: MediaNs) -> Frame:
+        """The picture of one file."""
         try:
-            video = Video(io.BytesIO(path.read_bytes()), self._options)
+            return self._stills.frame(path.read_bytes(), at)
         except OSError as fault:
             raise SourceUnreadable(f"{path}: {fault.strerror}") from fault
         except VideoFault as fault:
-            raise SourceUnreadable(f"{path}: not a picture that can be read: {fault.text}") from fault
-        try:
-            frame = next(video.frames(), None)
-        except VideoFault as fault:
-            raise SourceUnreadable(f"{path}: not a picture that can be read: {fault.text}") from fault
-        finally:
-            video.close()
-        if frame is None:
-            raise SourceUnreadable(f"{path}: not a picture that can be read: nothing in it decodes")
-        self.notes.extend(n for n in video.notes if n not in self.notes)
-        return Frame(index, at, frame.decoded, frame.y, frame.u, frame.v, frame.matrix, frame.full_range)
+            raise SourceUnreadable(f"{path}: not a picture that can be read ({fault.text})") from fault
 
     def close(self) -> None:
         self._paths = ()
+        self._stills.close()
 
 
 def _require_readable(path: Path) -> None:

@@ -1,0 +1,59 @@
+"""Whether a camera still sees: the same picture for too long is frozen, no light is dark.
+
+Both are judged on every SAMPLE_STEP-th luma pixel, by presentation time, so that a recording read at full speed is
+judged as if it were watched.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from device.domain.sight import U8, Frame
+from device.domain.time import NS_PER_S
+
+FROZEN_AFTER_NS = 2 * NS_PER_S
+DARK_AFTER_NS = 2 * NS_PER_S
+DARK_BELOW = 10.0
+"""Mean luma, 0..255 full range: a covered lens; a lit street at night stays above 20."""
+SAMPLE_STEP = 16
+_DARK_EVERY_NS = NS_PER_S
+_BLACK, _SPAN = 16.0, 219.0
+"""Limited range luma, ITU-R BT.709-6 table 3."""
+
+
+class Watch:
+    """Judges frames in order; `frozen` and `dark` answer for the last one."""
+
+    def __init__(self) -> None:
+        self._sample: U8 | None = None
+        self._still_since_ns = 0
+        self._dark_since_ns: int | None = None
+        self._next_light_ns = 0
+        self.frozen = False
+        self.dark = False
+
+    def see(self, frame: Frame) -> None:
+        sample = frame.y[::SAMPLE_STEP, ::SAMPLE_STEP]
+        if self._sample is None or not np.array_equal(self._sample, sample):
+            self._sample = sample.copy()
+            self._still_since_ns = frame.at
+        self.frozen = frame.at - self._still_since_ns > FROZEN_AFTER_NS
+        if frame.at >= self._next_light_ns:
+            self._next_light_ns = frame.at + _DARK_EVERY_NS
+            self._judge_light(frame, sample)
+
+    def wipe(self) -> None:
+        """Forget the sample of the last picture."""
+        if self._sample is not None:
+            self._sample.fill(0)
+            self._sample = None
+
+    def _judge_light(self, frame: Frame, sample: U8) -> None:
+        luma = float(sample.mean())
+        if not frame.full_range:
+            luma = (luma - _BLACK) * 255.0 / _SPAN
+        if luma >= DARK_BELOW:
+            self._dark_since_ns = None
+        elif self._dark_since_ns is None:
+            self._dark_since_ns = frame.at
+        self.dark = self._dark_since_ns is not None and frame.at - self._dark_since_ns >= DARK_AFTER_NS

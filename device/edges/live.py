@@ -1,0 +1,81 @@
+"""Live frames on a desk: RTSP, or a V4L2 camera, through FFmpeg's demuxers.
+
+On a board the camera comes through jetson-utils; this source stands for it wherever FFmpeg can reach one. Every wait
+has a deadline, and a source that misses it is lost: whoever owns it decides when to open the next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from device.domain.sight import Frame
+from device.edges.frames_av import OpenOptions, Video, VideoFault
+from device.errors import SourceLost, UsageError
+from device.ports.source import SourceInfo
+
+OPEN_DEADLINE_S = 5.0
+READ_DEADLINE_S = 4.0
+"""Below the feed's close deadline, so that a capture thread ends before its feed is given up."""
+_RTSP = {"rtsp_transport": "tcp", "fflags": "nobuffer", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,udp,tls,crypto"}
+"""TCP: a lost packet is a late frame, not a torn one. No demuxer buffering: the newest frame matters."""
+_V4L2 = {"protocol_whitelist": "file"}
+
+
+def is_live(source: str) -> bool:
+    """Whether an address names a camera rather than a recording."""
+    return re.match(r"^(rtsps?|v4l2|csi)://", source, re.IGNORECASE) is not None
+
+
+class LiveSource:
+    """FrameSource of a camera; opening is part of construction.
+
+    Raises SourceLost when it cannot be opened, stops, or misses READ_DEADLINE_S; its end is a loss too.
+    """
+
+    def __init__(self, source: str, *, decode_threads: int = 1) -> None:
+        target, demuxer, settings = _resolve(source)
+        self._name = without_password(source)
+        options = OpenOptions(
+            decode_threads,
+            low_latency=True,
+            container=settings,
+            demuxer=demuxer,
+            open_s=OPEN_DEADLINE_S,
+            read_s=READ_DEADLINE_S,
+        )
+        try:
+            self._video = Video(target, options)
+        except VideoFault as fault:
+            raise SourceLost(f"{self._name}: cannot be opened ({fault.text})") from fault
+
+    @property
+    def info(self) -> SourceInfo:
+        width, height = self._video.coded_size
+        return SourceInfo(self._name, True, width, height, self._video.rate_hz, None, tuple(self._video.notes))
+
+    def frames(self) -> Iterator[Frame]:
+        try:
+            yield from self._video.frames()
+        except VideoFault as fault:
+            raise SourceLost(f"{self._name}: lost ({fault.text})") from fault
+        raise SourceLost(f"{self._name}: the camera ended the stream")
+
+    def close(self) -> None:
+        self._video.close()
+
+
+def without_password(source: str) -> str:
+    """The address as it may be shown: user and password left out."""
+    return re.sub(r"//[^/@]*@", "//", source)
+
+
+def _resolve(source: str) -> tuple[str, str | None, dict[str, str]]:
+    scheme = source.partition("://")[0].lower()
+    if scheme in ("rtsp", "rtsps"):
+        return source, "rtsp", _RTSP
+    if scheme == "v4l2":
+        return source[len("v4l2://") :], "v4l2", _V4L2
+    raise UsageError(
+        f"{without_password(source)}: FFmpeg opens rtsp://, rtsps:// and v4l2:// only; csi:// needs a board"
+    )
