@@ -1,0 +1,49 @@
+"""Alignment: the similarity transform that puts five landmarks upright into the recogniser's input.
+
+Source: template of ArcFace (Deng et al. 2019), as SFace uses it; least squares by Umeyama 1991, in its closed form for
+two dimensions. Agrees with OpenCV's FaceRecognizerSF.alignCrop.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from device.domain.sight import F32, U8, Face, Frame
+from device.errors import BadData
+from device.vision.picture import warp, warp_rgb
+
+CROP_PX = 112
+TEMPLATE: F32 = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
+_CENTRED = TEMPLATE.astype(np.float64) - TEMPLATE.astype(np.float64).mean(0)
+
+
+class DegenerateGeometry(BadData):
+    """Landmarks that coincide: there is no upright; the caller drops the crop."""
+
+
+def to_template(landmarks: F32) -> F32:
+    """(2, 3) float32 similarity from frame pixels to the 112 x 112 crop, from (5, 2) landmarks in frame pixels."""
+    points = np.asarray(landmarks, np.float64)
+    centre = points.mean(0)
+    x, y = (points - centre).T
+    u, v = _CENTRED.T
+    power = float(x @ x + y @ y)
+    if not power > 1.0:
+        raise DegenerateGeometry("the five landmarks coincide: no face geometry to align")
+    a = float(x @ u + y @ v) / power
+    b = float(x @ v - y @ u) / power
+    rotation = np.array([[a, -b], [b, a]])
+    shift = TEMPLATE.astype(np.float64).mean(0) - rotation @ centre
+    return np.hstack([rotation, shift[:, None]]).astype(np.float32)
+
+
+def align(frame: Frame, face: Face) -> U8:
+    """Warp one face of a frame upright to (112, 112, 3) uint8 RGB; raises DegenerateGeometry."""
+    return warp(frame, to_template(face.landmarks), (CROP_PX, CROP_PX))
+
+
+def align_rgb(picture: U8, face: Face) -> U8:
+    """Warp one face of an RGB photo upright to (112, 112, 3) uint8 RGB; raises DegenerateGeometry."""
+    return warp_rgb(picture, to_template(face.landmarks), (CROP_PX, CROP_PX))

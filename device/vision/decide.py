@@ -1,0 +1,76 @@
+"""The decision: when the evidence of a passage is a possible match, and when a later statement is worth making.
+
+1. The score is that of the passage's fused template against the whole list, searched exactly.
+2. One look alone decides when it is good and clears the threshold by SINGLE_LOOK; nearer to it, a second look must
+   agree. If the person is gone before that, what there is decides.
+3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from device.domain.sight import F32
+from device.domain.time import NS_PER_MS, MediaNs
+from device.vision.passage import Passage
+
+SINGLE_LOOK = 0.04  # above the threshold; the spread between two looks at one face
+SINGLE_QUALITY = 0.4
+REVISED_SCORE = 0.06
+REVISED_LENGTH = 0.8
+REVISIONS_MAX = 3
+WAIT_NS = 400 * NS_PER_MS  # for the second look
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The nearest entry: its index, its score, and the best score of any other entry (-1 when there is none)."""
+
+    entry: int
+    score: float
+    second: float
+
+
+class Gallery(Protocol):
+    """What the decision needs of the watchlist."""
+
+    def nearest(self, template: F32) -> Best: ...
+
+
+class Decision:
+    """Weighs one passage after each new template, and once more when it is leaving."""
+
+    def __init__(self, gallery: Gallery, threshold: float) -> None:
+        self._gallery = gallery
+        self._threshold = threshold
+
+    def weigh(self, passage: Passage) -> Best | None:
+        """The possible match that is to be stated now (new or revised), or None."""
+        best = self._gallery.nearest(passage.slot.fused)
+        passage.best_score = max(passage.best_score, best.score)
+        over = best.score - self._threshold
+        if passage.alerted_entry is not None:
+            return best if over >= 0 and self._worth_revising(passage, best) else None
+        sound = passage.templates > 1 or (over >= SINGLE_LOOK and passage.quality >= SINGLE_QUALITY)
+        passage.pending = over >= 0 and not sound
+        return best if over >= 0 and sound else None
+
+    def last_word(self, passage: Passage, at: MediaNs) -> Best | None:
+        """Rule 2's end: a pending passage that has not been seen for a while is decided with what there is."""
+        if not passage.pending or at - passage.last_seen < WAIT_NS:
+            return None
+        passage.pending = False
+        best = self._gallery.nearest(passage.slot.fused)
+        return best if best.score >= self._threshold else None
+
+    @staticmethod
+    def _worth_revising(passage: Passage, best: Best) -> bool:
+        if passage.revision >= REVISIONS_MAX:
+            return False
+        if best.entry != passage.alerted_entry:
+            return best.score >= passage.alerted_score + REVISED_SCORE / 2
+        return (
+            best.score >= passage.alerted_score + REVISED_SCORE
+            or passage.best_length >= passage.alerted_length + REVISED_LENGTH
+        )

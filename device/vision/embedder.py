@@ -1,0 +1,39 @@
+"""Templates: one aligned crop in, one unit vector out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from device.domain.sight import F32, U8
+from device.vision.detector import Runner
+
+TEMPLATE_DIM = 128
+# SFace's raw output has a length of 10 to 14 for faces and about 5 for noise (measured 2026-11-22 on LFW).
+NOT_A_FACE_NORM = 7.0
+
+
+class Embedder:
+    """Runs the recogniser on one crop at a time and normalises.
+
+    One at a time: on CPU runtimes a batch is no faster (engines/README.md), and a crop then waits for nobody.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._input = np.zeros((1, 112, 112, 3), np.uint8)
+
+    def embed(self, crop: U8, out: F32) -> float:
+        """Write the unit template of `crop` (112, 112, 3) uint8 RGB into `out` (128,); return the raw length.
+
+        A length under NOT_A_FACE_NORM says that the crop is hardly a face; the caller drops the template.
+        """
+        self._input[0] = crop
+        raw = self._runner.run(self._input)["template"][0]
+        length = float(np.linalg.norm(raw))
+        np.divide(raw, max(length, 1e-6), out=out)
+        return length
+
+    def wipe(self) -> None:
+        """Overwrite the input and run once on the blank, so that the runtime's own buffers forget the last face."""
+        self._input[:] = 0
+        self._runner.run(self._input)

@@ -1,0 +1,202 @@
+"""Passages: one person's way through the zone, assembled from tracks by identity.
+
+1. Two people are never one passage. A track that geometry is unsure of (`Track.doubtful`) must show by its next
+   template that it is still the same person; if it does not, it leaves the passage.
+2. A new track is a new passage, unless its first good template is that of a passage that was seen within the last
+   GONE_S and is not in view now: then the person came back from behind something.
+3. A passage ends GONE_S after the last sighting. Then everything personal in it is overwritten; what is left is a count
+   and one score without a name.
+4. Templates and best shots live in slots that are made beforehand and used again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from device.domain.sight import F32, U8, Face
+from device.domain.time import NS_PER_S, MediaNs
+from device.vision.embedder import TEMPLATE_DIM
+from device.vision.quality import of_length
+from device.vision.track import Sighting, Track
+
+GONE_S = 2.0  # DESIGN: whoever reappears later is a new passage
+SAME_PERSON = 0.50  # cosine of two passages' templates that joins them; different people: 1 pair in about 10^5 (LFW)
+OTHER_PERSON = 0.22  # cosine of a doubtful track's template below which it is somebody else
+OTHER_PERSON_UNDOUBTED = 0.10  # the same when geometry saw no reason to doubt
+TELLING = 0.35  # a template of less quality says nothing about identity
+PROBE_PX = 160  # side of the best shot that is kept for an alert
+SLOTS = 96  # people in view or just gone; beyond it the least promising passage gives way
+
+
+@dataclass(slots=True)
+class Slot:
+    """The personal part of a passage, in buffers that are used again: `fused` (128,), `shot` (160, 160, 3) RGB."""
+
+    fused: F32 = field(default_factory=lambda: np.zeros(TEMPLATE_DIM, np.float32))
+    shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
+
+    def wipe(self) -> None:
+        """Overwrite with zeros."""
+        self.fused[:] = 0
+        self.shot[:] = 0
+
+
+@dataclass(slots=True)
+class Passage:
+    """What is known of one passage.
+
+    weight        sum of the fused templates' weights; 0 until the first template is accepted
+    best_length   raw length of the best template;  best_face: where it was taken
+    best_geometry geometric quality of the best shot that was tried;  tried_at: last attempt
+    best_score    highest score against the list so far;  alerted_*: what was last said of it
+    """
+
+    id: int
+    slot: Slot
+    first_seen: MediaNs
+    last_seen: MediaNs
+    weight: float = 0.0
+    templates: int = 0
+    attempts: int = 0
+    tried_at: MediaNs | None = None
+    best_geometry: float = 0.0
+    best_length: float = 0.0
+    best_face: Face | None = None
+    best_frame_size: tuple[int, int] = (0, 0)
+    best_score: float = -1.0
+    pending: bool = False
+    alerted_entry: int | None = None
+    alerted_score: float = -1.0
+    alerted_length: float = 0.0
+    revision: int = -1
+
+    @property
+    def compared(self) -> bool:
+        """Whether it passed the quality gate and counts as a face seen."""
+        return self.templates > 0
+
+    @property
+    def quality(self) -> float:
+        """Quality 0..1 of its best template."""
+        return of_length(self.best_length)
+
+    def likeness(self, template: F32) -> float:
+        """Cosine of a unit template with the fused one; 0 before the first."""
+        length = float(np.linalg.norm(self.slot.fused))
+        return float(self.slot.fused @ template) / length if length > 0 else 0.0
+
+    def fuse(self, template: F32, length: float) -> None:
+        """Add one unit template, weighted by its quality squared: a poor one hardly moves a good sum."""
+        weight = (0.05 + of_length(length)) ** 2
+        self.slot.fused += weight * template
+        self.weight += weight
+        self.templates += 1
+
+
+class Passages:
+    """All open passages of one camera and which track belongs to which; one owner thread."""
+
+    def __init__(self) -> None:
+        self._free = [Slot() for _ in range(SLOTS)]
+        self._open: list[Passage] = []
+        self._of_track: dict[int, Passage] = {}
+        self._made = 0
+
+    @property
+    def open(self) -> tuple[Passage, ...]:
+        return tuple(self._open)
+
+    def follow(self, at: MediaNs, sightings: list[Sighting], lost: list[Track]) -> list[Passage]:
+        """Account for one detection pass; passages that had to give way to newer ones are returned, to be closed."""
+        for track in lost:
+            self._of_track.pop(track.id, None)
+        ousted: list[Passage] = []
+        for sighting in sightings:
+            passage = self._of_track.get(sighting.track.id)
+            if passage is None:
+                passage = self._begin(at, ousted)
+                self._of_track[sighting.track.id] = passage
+            passage.last_seen = at
+        return ousted
+
+    def of(self, track: Track) -> Passage:
+        """The passage that a sighted track belongs to."""
+        return self._of_track[track.id]
+
+    def settle(self, at: MediaNs, track: Track, template: F32, length: float) -> Passage | None:
+        """Decide whose template this is (rules 1 and 2), fuse it there and return that passage.
+
+        None when a doubtful track's template is too poor to tell: it is then used for nothing.
+        """
+        passage = self._of_track[track.id]
+        telling = of_length(length) >= TELLING
+        if not passage.compared:
+            passage = self._returned(at, track, passage, template) if telling else passage
+        elif passage.quality >= TELLING and telling:
+            limit = OTHER_PERSON if track.doubtful else OTHER_PERSON_UNDOUBTED
+            if passage.likeness(template) < limit:
+                passage = self._depart(at, track, passage, template)
+            track.doubtful = False
+        elif track.doubtful:
+            return None
+        passage.fuse(template, length)
+        return passage
+
+    def gone(self, at: MediaNs) -> list[Passage]:
+        """Passages that ended (rule 3); the caller counts them and calls `close`."""
+        return [p for p in self._open if at - p.last_seen > GONE_S * NS_PER_S]
+
+    def close(self, passage: Passage) -> None:
+        """Overwrite all that is personal in a passage and give its slot back."""
+        passage.slot.wipe()
+        passage.best_face = None
+        self._free.append(passage.slot)
+        self._open.remove(passage)
+        self._of_track = {t: p for t, p in self._of_track.items() if p is not passage}
+
+    def _begin(self, at: MediaNs, ousted: list[Passage]) -> Passage:
+        if not self._free:
+            idle = min(self._open, key=lambda p: (p.alerted_entry is not None, p.last_seen, p.quality))
+            ousted.append(idle)
+            self._free.append(Slot())
+        self._made += 1
+        passage = Passage(self._made, self._free.pop(), at, at)
+        self._open.append(passage)
+        return passage
+
+    def _returned(self, at: MediaNs, track: Track, passage: Passage, template: F32) -> Passage:
+        """Rule 2: the passage that this template continues, or the track's own."""
+        best = self._absent_lookalike(at, passage, template)
+        if best is None:
+            return passage
+        self._move(track, passage, best, at)
+        return best
+
+    def _depart(self, at: MediaNs, track: Track, passage: Passage, template: F32) -> Passage:
+        """Rule 1: the track is somebody else; take it to the passage it continues, or to a new one."""
+        best = self._absent_lookalike(at, passage, template, also_in_view=True)
+        if best is None:
+            self._made += 1
+            best = Passage(self._made, self._free.pop() if self._free else Slot(), at, at)
+            self._open.append(best)
+        self._of_track[track.id] = best
+        best.last_seen = at
+        return best
+
+    def _absent_lookalike(
+        self, at: MediaNs, own: Passage, template: F32, *, also_in_view: bool = False
+    ) -> Passage | None:
+        """Another passage with this face: not in view, or (after a swap) its track is doubtful as well."""
+        options = [p for p in self._open if p is not own and p.compared and (also_in_view or p.last_seen < at)]
+        best = max(options, key=lambda p: p.likeness(template), default=None)
+        return best if best is not None and best.likeness(template) >= SAME_PERSON else None
+
+    def _move(self, track: Track, old: Passage, new: Passage, at: MediaNs) -> None:
+        """Hand a track over; an old passage that never held a template has been nobody and vanishes."""
+        self._of_track[track.id] = new
+        new.last_seen = at
+        if not old.compared and old not in self._of_track.values():
+            new.first_seen = min(new.first_seen, old.first_seen)
+            self.close(old)

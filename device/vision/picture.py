@@ -1,0 +1,138 @@
+"""From planes to RGB: the small picture for the detector, and crops for the recogniser and for the probe.
+
+A full frame is never converted. The detector's picture is scaled plane by plane and then converted; a crop is warped
+plane by plane and then converted with the stream's own matrix.
+
+Coordinates: full-size luma pixels with the centre of the top left pixel at (0, 0); chroma planes are sampled at half
+the density and their siting is taken as centred (a quarter of a pixel's error at most).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from device.domain.sight import F32, U8, ColourMatrix, Frame
+
+F64 = NDArray[np.float64]
+
+# Luma weights (Kr, Kb) of ITU-R BT.601, BT.709 and BT.2020.
+_WEIGHTS = {
+    ColourMatrix.BT601: (0.299, 0.114),
+    ColourMatrix.BT709: (0.2126, 0.0722),
+    ColourMatrix.BT2020: (0.2627, 0.0593),
+}
+
+
+@lru_cache(maxsize=8)
+def yuv_to_rgb(matrix: ColourMatrix, full_range: bool) -> F32:
+    """(3, 4) float32: RGB = M @ (Y, Cb, Cr, 1) in 0..255 (ITU-R BT.601/709/2020, quantisation of ITU-T H.273)."""
+    kr, kb = _WEIGHTS[matrix]
+    kg = 1.0 - kr - kb
+    scale_y, scale_c, offset_y = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
+    columns = np.array(
+        [
+            [1.0, 0.0, 2 * (1 - kr)],
+            [1.0, -2 * (1 - kb) * kb / kg, -2 * (1 - kr) * kr / kg],
+            [1.0, 2 * (1 - kb), 0.0],
+        ]
+    ) * np.array([scale_y, scale_c, scale_c])
+    offset = -(columns @ np.array([offset_y, 128.0, 128.0]))
+    return np.hstack([columns, offset[:, None]]).astype(np.float32)
+
+
+class Scaler:
+    """Makes the detector's RGB picture of fixed size from any frame; its buffers are reused and can be wiped."""
+
+    def __init__(self, width: int, height: int) -> None:
+        """`width` and `height` in pixels, both even."""
+        self.width, self.height = width, height
+        self._planes = np.zeros((height * 3 // 2, width), np.uint8)
+        quarter = (height // 2) * (width // 2)
+        self._y = self._planes[:height]
+        flat = self._planes.reshape(-1)
+        self._u = flat[height * width : height * width + quarter].reshape(height // 2, width // 2)
+        self._v = flat[height * width + quarter :].reshape(height // 2, width // 2)
+
+    def scale(self, frame: Frame, out: U8) -> None:
+        """Write `frame`, squeezed to (height, width, 3) uint8 RGB, into `out`.
+
+        BT.601 limited range is assumed here whatever the stream says: the detector does not mind, and OpenCV's
+        conversion of a whole picture is some five times faster than a matrix of our own.
+        """
+        shrinking = frame.width > self.width
+        how = cv2.INTER_AREA if shrinking and frame.width % self.width == 0 else cv2.INTER_LINEAR
+        cv2.resize(frame.y, (self.width, self.height), dst=self._y, interpolation=how)
+        size = (self.width // 2, self.height // 2)
+        cv2.resize(frame.u, size, dst=self._u, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(frame.v, size, dst=self._v, interpolation=cv2.INTER_LINEAR)
+        cv2.cvtColor(self._planes, cv2.COLOR_YUV2RGB_I420, dst=out)
+
+    def wipe(self) -> None:
+        """Overwrite the buffers with zeros."""
+        self._planes[:] = 0
+
+
+def warp(frame: Frame, to_crop: F32, size: tuple[int, int]) -> U8:
+    """Cut one region out of a frame as RGB.
+
+    to_crop  (2, 3) float32, affine map from frame pixels to crop pixels
+    size     (width, height) of the crop
+    returns  (height, width, 3) uint8 RGB; outside the frame is black
+    """
+    matrix = np.asarray(to_crop, np.float64)
+    luma, matrix_y = _preshrink(frame.y, matrix, size)
+    shape = (size[0], size[1])
+    black = 0 if frame.full_range else 16
+    y = cv2.warpAffine(luma, matrix_y, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=black)
+    planes = [y]
+    for plane in (frame.u, frame.v):
+        small, half = _preshrink(plane, _on_half_density(matrix), size)
+        planes.append(
+            cv2.warpAffine(small, half, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=128)
+        )
+    return np.asarray(cv2.transform(cv2.merge(planes), yuv_to_rgb(frame.matrix, frame.full_range)), np.uint8)
+
+
+def warp_rgb(picture: U8, to_crop: F32, size: tuple[int, int]) -> U8:
+    """The same as `warp` for a picture that is RGB already (a photo): (H, W, 3) uint8 in, (height, width, 3) out."""
+    small, matrix = _preshrink(picture, np.asarray(to_crop, np.float64), size)
+    return np.asarray(
+        cv2.warpAffine(small, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.uint8
+    )
+
+
+def _on_half_density(matrix: F64) -> F64:
+    """The map for a plane at half density: chroma pixel c has its centre at luma position 2c + 0.5."""
+    half: F64 = matrix.copy()
+    half[:, :2] *= 2.0
+    half[:, 2] += matrix[:, :2] @ np.array([0.5, 0.5])
+    return half
+
+
+def _preshrink(plane: U8, matrix: F64, size: tuple[int, int]) -> tuple[U8, F64]:
+    """Halve or quarter the needed region by area averaging before a strong reduction, so that warping does not alias.
+
+    Only the rectangle that the crop touches is reduced. The limit of 0.6 keeps two source pixels a crop pixel at most.
+    """
+    scale = float(np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])))
+    if scale >= 0.6:
+        return plane, matrix
+    factor = int(np.clip(np.round(1.0 / scale), 2, 16))
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0], [size[0], 0], [0, size[1]], size], np.float64) @ inverse[:, :2].T + inverse[:, 2]
+    spread = 2 * factor
+    left, top = np.maximum(np.floor(corners.min(0)).astype(int) - spread, 0)
+    right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + spread, (plane.shape[1], plane.shape[0]))
+    wide, high = (right - left) // factor, (bottom - top) // factor
+    if wide < 2 or high < 2:
+        return plane, matrix
+    region = plane[top : top + high * factor, left : left + wide * factor]
+    small = cv2.resize(region, (int(wide), int(high)), interpolation=cv2.INTER_AREA)
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ (np.array([left, top]) + (factor - 1) / 2)
+    moved[:, :2] *= factor
+    return small, moved

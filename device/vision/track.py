@@ -1,0 +1,147 @@
+"""Tracks: which detections of successive frames are one moving face. Geometry only; identity is `passage`'s business.
+
+1. A track predicts at constant velocity; a detection joins the track whose prediction is nearest, in face heights.
+   All pairs are considered together, nearest first, so that in a crossing each keeps its own.
+2. A weak detection may continue a track but never starts one (ByteTrack, Zhang et al. 2022).
+3. A track unseen for LOST_S is lost. Time is presentation time, so dropped and skipped frames do no harm.
+4. Where geometry alone cannot be sure (a gap, a crossing, a sudden change of size) the track is marked `doubtful`; the
+   passage then asks the recogniser before it believes that this is still the same person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from device.domain.sight import F32, Face
+from device.domain.time import NS_PER_S, MediaNs
+
+START_SCORE = 0.6  # detector score that may start a track (rule 2)
+LOST_S = 1.0  # longer predictions miss; the passage itself goes on for 2 s and is found again by identity
+DOUBT_GAP_S = 0.35  # an occlusion, not a missed detection
+SIZE_RATIO_MAX = 1.7  # between two sightings a tenth of a second apart no head grows by more
+
+
+@dataclass(slots=True)
+class Track:
+    """One moving face. `centre`, `velocity` (per second) and `size` are in frame pixels."""
+
+    id: int
+    face: Face
+    first_seen: MediaNs
+    last_seen: MediaNs
+    centre: F32
+    size: float
+    velocity: F32 = field(default_factory=lambda: np.zeros(2, np.float32))
+    hits: int = 1
+    doubtful: bool = False
+
+    def predicted(self, at: MediaNs) -> F32:
+        """Where its centre should be at `at`; the prediction is damped after half a second."""
+        elapsed = min((at - self.last_seen) / NS_PER_S, 0.5)
+        return np.asarray(self.centre + self.velocity * elapsed, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one detection pass says of one track."""
+
+    track: Track
+    face: Face
+    new: bool
+
+
+class Tracker:
+    """Keeps the tracks of one camera; one owner thread."""
+
+    def __init__(self) -> None:
+        self._tracks: list[Track] = []
+        self._started = 0
+
+    @property
+    def started(self) -> int:
+        """Tracks started since the beginning."""
+        return self._started
+
+    def update(self, at: MediaNs, faces: Sequence[Face]) -> tuple[list[Sighting], list[Track]]:
+        """Account for one detection pass: sightings of this frame, and tracks that are lost now."""
+        lost = [t for t in self._tracks if at - t.last_seen > LOST_S * NS_PER_S]
+        self._tracks = [t for t in self._tracks if at - t.last_seen <= LOST_S * NS_PER_S]
+        pairs, free = self._assign(at, faces)
+        sightings = [self._continue(track, faces[i], at) for track, i in pairs]
+        for i in free:
+            if faces[i].score >= START_SCORE:
+                sightings.append(self._start(faces[i], at))
+        self._mark_crossings(sightings)
+        return sightings, lost
+
+    def restart(self) -> list[Track]:
+        """Forget everything (the picture changed its size): all tracks are lost."""
+        lost, self._tracks = self._tracks, []
+        return lost
+
+    def _assign(self, at: MediaNs, faces: Sequence[Face]) -> tuple[list[tuple[Track, int]], list[int]]:
+        options: list[tuple[float, int, int]] = []
+        for t, track in enumerate(self._tracks):
+            expected, gate = track.predicted(at), _gate(track, at)
+            for i, face in enumerate(faces):
+                size = (track.size + face.height_px) / 2
+                away = float(np.hypot(*(_centre(face) - expected))) / size
+                growth = abs(float(np.log(max(face.height_px, 1.0) / track.size)))
+                if away < gate and growth < np.log(SIZE_RATIO_MAX):
+                    options.append((away + 0.5 * growth, t, i))
+        options.sort()
+        taken_tracks: set[int] = set()
+        taken_faces: set[int] = set()
+        pairs: list[tuple[Track, int]] = []
+        for cost, t, i in options:
+            if t in taken_tracks or i in taken_faces:
+                if cost < 0.5 and i in taken_faces and t not in taken_tracks:
+                    self._tracks[t].doubtful = True
+                continue
+            taken_tracks.add(t)
+            taken_faces.add(i)
+            pairs.append((self._tracks[t], i))
+        return pairs, [i for i in range(len(faces)) if i not in taken_faces]
+
+    def _continue(self, track: Track, face: Face, at: MediaNs) -> Sighting:
+        elapsed = max((at - track.last_seen) / NS_PER_S, 1e-3)
+        gain = 0.7 if track.hits < 3 else 0.4
+        measured = (_centre(face) - track.centre) / elapsed
+        track.velocity = np.asarray(track.velocity + gain * (measured - track.velocity), np.float32)
+        track.centre = _centre(face)
+        if elapsed > DOUBT_GAP_S:
+            track.doubtful = True
+        track.size += 0.6 * (face.height_px - track.size)
+        track.face, track.last_seen, track.hits = face, at, track.hits + 1
+        return Sighting(track, face, new=False)
+
+    def _start(self, face: Face, at: MediaNs) -> Sighting:
+        self._started += 1
+        track = Track(self._started, face, at, at, _centre(face), max(face.height_px, 1.0))
+        self._tracks.append(track)
+        return Sighting(track, face, new=True)
+
+    @staticmethod
+    def _mark_crossings(sightings: Sequence[Sighting]) -> None:
+        """Rule 4: two faces closer than two thirds of a face may have changed places."""
+        for n, a in enumerate(sightings):
+            for b in sightings[n + 1 :]:
+                near = (a.track.size + b.track.size) / 3
+                if float(np.hypot(*(a.track.centre - b.track.centre))) < near:
+                    a.track.doubtful = b.track.doubtful = True
+
+
+def _centre(face: Face) -> F32:
+    return np.asarray((face.box[:2] + face.box[2:]) / 2, np.float32)
+
+
+def _gate(track: Track, at: MediaNs) -> float:
+    """How far from its prediction a track may be found, in face heights.
+
+    A young track has no velocity yet: a brisk walk crosses six face heights a second (1.5 m/s, 0.24 m).
+    """
+    elapsed = (at - track.last_seen) / NS_PER_S
+    return float(min(0.5 + 6.5 * elapsed, 1.6) if track.hits < 3 else min(0.6 + 1.5 * elapsed, 1.6))
