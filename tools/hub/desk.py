@@ -1,0 +1,204 @@
+"""The operator's desk: what the hub knows at this moment, in memory only.
+
+1. A false alert disappears at once, picture first; so does everything that a device reports as erased.
+2. What is past its `delete_by` disappears by itself, whether or not a device ever says so.
+3. After the first statement, a later revision replaces what is shown; an older one is ignored.
+4. The desk is bounded: with MAX_CASES on it, the oldest judged case goes before a new one comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from device.alerts import messages
+from device.alerts.events import Event
+from device.alerts.messages import Alert, Message
+from device.alerts.topics import Place
+from device.domain.time import WallTime
+from tools.hub.folder import ConsoleSettings
+from tools.hub.tallies import Tallies
+
+MAX_CASES = 200
+MAX_PROBES = 200
+ORPHAN_S = 60.0
+"""A probe may overtake its alert; without one it goes after this time."""
+RECEIPTS_SHOWN = 8
+
+
+@dataclass(slots=True)
+class Case:
+    """One alert on the desk."""
+
+    alert: Alert
+    device: str
+    arrived: WallTime
+    outcome: str | None = None
+    engagement: str | None = None
+    disposition: str | None = None
+
+
+@dataclass(slots=True)
+class Picture:
+    """One opened probe, in memory. `version` lets the page see that it changed."""
+
+    jpeg: bytes
+    version: int
+    arrived: WallTime
+
+
+@dataclass(slots=True)
+class DeviceView:
+    """The last of everything that one device said of itself."""
+
+    status: messages.Status | None = None
+    birth: messages.Birth | None = None
+    state: messages.DeviceState | None = None
+    health: messages.Health | None = None
+    watchlist: messages.WatchlistState | None = None
+    stats: messages.Stats | None = None
+    cameras: dict[str, messages.CameraStatus] = field(default_factory=dict)
+
+
+class Desk:
+    """Cases, pictures and devices; no network, no disk, no clock of its own."""
+
+    def __init__(self, settings: ConsoleSettings, tallies: Tallies) -> None:
+        self._settings = settings
+        self._tallies = tallies
+        self._seen: dict[tuple[str, str], None] = {}
+        self._gone: dict[str, None] = {}
+        self.cases: dict[str, Case] = {}
+        self.pictures: dict[str, Picture] = {}
+        self.devices: dict[str, DeviceView] = {name: DeviceView() for name in settings.devices}
+        self.receipts: list[dict[str, Any]] = []
+
+    def take(self, place: Place, event: Event[Message], now: WallTime) -> None:
+        """Take in one message of a device; repetitions (same source and id) change nothing."""
+        if (event.source, event.id) in self._seen:
+            return
+        self._seen[(event.source, event.id)] = None
+        if len(self._seen) > 10_000:
+            del self._seen[next(iter(self._seen))]
+        view = self.devices.setdefault(place.device, DeviceView())
+        data = event.data
+        if isinstance(data, Alert):
+            self._alert(place.device, data, now)
+        elif isinstance(data, messages.Erasure):
+            self._erasure(place.device, data)
+        elif isinstance(data, messages.CameraStatus):
+            view.cameras[data.camera_id] = data
+        else:
+            self._self_description(place.device, view, data, event.time)
+
+    def take_probe(self, alert_id: str, jpeg: bytes, now: WallTime) -> None:
+        """Take in an opened probe; one of an alert that is gone is dropped."""
+        if alert_id in self._gone:
+            return
+        before = self.pictures.pop(alert_id, None)
+        while len(self.pictures) >= MAX_PROBES:
+            del self.pictures[next(iter(self.pictures))]
+        self.pictures[alert_id] = Picture(jpeg, before.version + 1 if before else 1, now)
+        case = self.cases.get(alert_id)
+        if case is not None:
+            self._tallies.of(case.alert.deployment_id).probes_received += 1
+
+    def judge(self, alert_id: str, outcome: str) -> Case | None:
+        """A person judged: a false alert is wiped here and now (rule 1). None when the case is gone."""
+        case = self.cases.get(alert_id)
+        if case is None:
+            return None
+        self._tallies.judged(case.alert.deployment_id, outcome, case.outcome)
+        case.outcome = outcome
+        if outcome == "false_alert":
+            self.wipe(alert_id)
+        return case
+
+    def follow(self, alert_id: str, kind: str, outcome: str) -> Case | None:
+        """What came of it: kind is `engagement` or `disposition`."""
+        case = self.cases.get(alert_id)
+        if case is None:
+            return None
+        before = case.engagement if kind == "engagement" else case.disposition
+        self._tallies.followed(case.alert.deployment_id, f"{kind}s", outcome, before)
+        if kind == "engagement":
+            case.engagement = outcome
+        else:
+            case.disposition = outcome
+        return case
+
+    def wipe(self, alert_id: str) -> bool:
+        """Forget a case and its picture; whether there was one."""
+        self.pictures.pop(alert_id, None)
+        self._gone[alert_id] = None
+        if len(self._gone) > 10_000:
+            del self._gone[next(iter(self._gone))]
+        return self.cases.pop(alert_id, None) is not None
+
+    def wipe_all(self) -> int:
+        """Forget every case and picture: the end."""
+        count = len(self.cases)
+        for alert_id in tuple(self.cases):
+            self.wipe(alert_id)
+        self.pictures.clear()
+        return count
+
+    def tick(self, now: WallTime) -> bool:
+        """Wipe what is past its time (rule 2); whether anything went."""
+        overdue = [a for a, c in self.cases.items() if messages.moment(c.alert.retention.delete_by) <= now]
+        orphans = [
+            a for a, p in self.pictures.items() if a not in self.cases and now - p.arrived > timedelta(seconds=ORPHAN_S)
+        ]
+        for alert_id in (*overdue, *orphans):
+            self.wipe(alert_id)
+        for alert_id in overdue:
+            self._receipt("alert", "retention", 1, alert_id)
+        return bool(overdue or orphans)
+
+    def _alert(self, device: str, alert: Alert, now: WallTime) -> None:
+        if alert.alert_id in self._gone:
+            return
+        case = self.cases.get(alert.alert_id)
+        self._tallies.is_on(device, alert.deployment_id, alert.mode, alert.decided_at)
+        self._tallies.alerted(alert, first=case is None)
+        if case is not None:
+            if alert.revision > case.alert.revision:
+                case.alert = alert
+            return
+        if len(self.cases) >= MAX_CASES:
+            judged = [a for a, c in self.cases.items() if c.outcome is not None]
+            self.wipe((judged or list(self.cases))[0])
+        self.cases[alert.alert_id] = Case(alert, device, now)
+
+    def _erasure(self, device: str, receipt: messages.Erasure) -> None:
+        self._tallies.erased(device, receipt)
+        if receipt.alert_id is not None and receipt.what in ("alert", "outbox"):
+            self.wipe(receipt.alert_id)
+        elif receipt.alert_id is None and receipt.what in ("alert", "outbox") and receipt.reason == "end_of_deployment":
+            for alert_id in [a for a, c in self.cases.items() if c.device == device]:
+                self.wipe(alert_id)
+        self._receipt(receipt.what, receipt.reason, receipt.count, receipt.alert_id)
+
+    def _receipt(self, what: str, reason: str, count: int, alert_id: str | None) -> None:
+        self.receipts.append({"what": what, "reason": reason, "count": count, "alert": (alert_id or "")[-6:]})
+        del self.receipts[:-RECEIPTS_SHOWN]
+
+    def _self_description(self, device: str, view: DeviceView, data: Message, at: str) -> None:
+        if isinstance(data, messages.Status):
+            view.status = data
+        elif isinstance(data, messages.Birth):
+            view.birth = data
+            self._tallies.born(device, data)
+        elif isinstance(data, messages.DeviceState):
+            view.state = data
+            self._tallies.is_on(device, data.deployment_id, data.mode, at)
+        elif isinstance(data, messages.Health):
+            view.health = data
+        elif isinstance(data, messages.WatchlistState):
+            view.watchlist = data
+            self._tallies.listed(device, data)
+        elif isinstance(data, messages.Stats):
+            view.stats = data
+            self._tallies.is_on(device, data.deployment_id, data.mode, data.at)
+            self._tallies.counted(device, data)
