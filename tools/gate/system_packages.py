@@ -3,7 +3,7 @@
 1. What is on the machine is used as it is.
 2. As root, apt installs it. No service is left running or enabled that was not so before.
 3. Without root, `apt-get download` and `dpkg-deb -x` put it under `.cache/system/`, with a small script in
-   `.cache/system/bin/` that sets the library path; nothing outside the repository changes.
+   `.cache/system/start/` that sets the library path; nothing outside the repository changes.
 
 Standard library only: this runs before anything is installed.
 """
@@ -45,7 +45,7 @@ SYSTEMD_ANALYZE = Program("systemd-analyze", "systemd", library_dirs=("lib/syste
 
 def find(program: Program, cache: Path) -> Path | None:
     """The program on PATH, in a system folder, or unpacked under the cache; None when it is nowhere."""
-    places = [*os.environ.get("PATH", "").split(os.pathsep), *SYSTEM_PATH, str(cache / "system" / "bin")]
+    places = [*os.environ.get("PATH", "").split(os.pathsep), *SYSTEM_PATH, str(cache / "system" / "start")]
     found = shutil.which(program.command, path=os.pathsep.join(places))
     return Path(found) if found else None
 
@@ -154,7 +154,7 @@ def missing_packages(package: str, options: Sequence[str]) -> list[str]:
 
 
 def write_starter(program: Program, root: Path) -> None:
-    """A shell script in `root`/bin that starts the unpacked program with the libraries unpacked beside it."""
+    """A shell script in `root`/start that starts the unpacked program with the libraries unpacked beside it."""
     places = [d / program.command for d in (root / "usr" / "sbin", root / "usr" / "bin", root / "bin", root / "sbin")]
     real = next((p for p in places if p.exists()), None)
     if real is None:
@@ -162,7 +162,7 @@ def write_starter(program: Program, root: Path) -> None:
     libraries = [*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")]
     libraries += [root / d for d in program.library_dirs] + [d / "systemd" for d in libraries]
     path = ":".join(str(d) for d in libraries if d.is_dir())
-    starter = root / "bin" / program.command
+    starter = root / "start" / program.command
     starter.parent.mkdir(exist_ok=True)
     starter.write_text(
         "#!/bin/sh\n"
