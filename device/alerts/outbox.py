@@ -145,12 +145,6 @@ class Outbox:
         attempt = self._tries.setdefault(parcel_id, _Try())
         attempt.not_before = MonotonicNs(monotonic + round(CONFIRM_WITHIN_S * NS_PER_S))
 
-    def not_sent(self, parcel_id: str) -> None:
-        """The broker did not take it (no session, too many unanswered): it is due again at once."""
-        attempt = self._tries.get(parcel_id)
-        if attempt is not None:
-            attempt.not_before = 0
-
     def report(self, parcel_id: str, *, accepted: bool, heard: bool, monotonic: MonotonicNs) -> bool:
         """What became of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
         with self._change() as sql:

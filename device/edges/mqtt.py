@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
-IN_FLIGHT = 16  # below mosquitto's max_inflight_messages of 20, so paho never queues by itself
+IN_FLIGHT = 32  # or the broker's Receive Maximum if that is less, so paho never queues by itself
 KEEPALIVE_S = 10  # a dead link is noticed within 15 s; the hub's will fires after 1.5 keepalives (MQTT 5, 3.1.2.10)
 CONNECT_WITHIN_S = 5.0
 CLOSE_WITHIN_S = 2.0
@@ -78,6 +78,7 @@ class PahoBroker:
         self._client: Client | None = None
         self._tokens: dict[int, str] = {}
         self._early: dict[int, ReasonCode] = {}
+        self._in_flight_limit = IN_FLIGHT
         self._loss = "not connected yet"
         self._ended = threading.Event()
         self._closing = threading.Event()
@@ -102,7 +103,7 @@ class PahoBroker:
         """Hand one message to the broker; False without a session or with IN_FLIGHT unanswered (rule 2)."""
         with self._lock:
             client = self._client
-            if client is None or len(self._tokens) >= IN_FLIGHT:
+            if client is None or len(self._tokens) >= self._in_flight_limit:
                 return False
         info = client.publish(
             message.topic, message.payload, message.qos, message.retain, properties=_publish_properties(message)
@@ -204,10 +205,11 @@ class PahoBroker:
             event(_log, "mqtt.session", host=self._address.host, port=self._address.port, session=text)
             self._on_session(True, text)
 
-        def on_connect(c: Client, _: Any, flags: ConnectFlags, code: ReasonCode, __: Properties | None) -> None:
+        def on_connect(c: Client, _: Any, flags: ConnectFlags, code: ReasonCode, granted: Properties | None) -> None:
             if code.is_failure:
                 self._loss = f"the broker refused the connection: {code}"
                 return
+            self._in_flight_limit = min(IN_FLIGHT, getattr(granted, "ReceiveMaximum", IN_FLIGHT))
             client.user_data_set("resumed" if flags.session_present else "new session")
             if self._patterns:
                 c.subscribe([(pattern, _qos1()) for pattern in self._patterns])

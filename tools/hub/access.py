@@ -60,7 +60,7 @@ def configuration(folder: Path, *, bind: str, port: int, user: str) -> str:
             "allow_anonymous false",
             f"acl_file {folder / 'acl'}",
             "persistence false",
-            "max_inflight_messages 20",
+            "max_inflight_messages 40",
             "max_queued_messages 1000",
             "persistent_client_expiration 1d",
             f"max_packet_size {MESSAGE_LIMIT_BYTES}",
