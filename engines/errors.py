@@ -3,6 +3,7 @@
 EnginesError             exit  whose fault                                does a restart help
 ├── UnknownName            64  the caller: no such card, backend, option  no
 ├── BadModel               65  a model file that cannot be prepared       no
+├── BadPictures            65  a file of pictures to compare with         no
 ├── ModelMissing           69  not prepared on this machine               after `lfr engines prepare`
 ├── ModelMismatch          69  a file is not the one the manifest states  after `lfr engines prepare --force`
 ├── EngineMissing          69  the runtime is not installed               after installing it
@@ -37,6 +38,12 @@ class UnknownName(EnginesError):
 
 class BadModel(EnginesError):
     """A model file that the preparation does not understand."""
+
+    exit_status = 65
+
+
+class BadPictures(EnginesError):
+    """A file of input pictures that does not fit the model."""
 
     exit_status = 65
 

@@ -74,7 +74,7 @@ def load(path: Path) -> Graph:
     try:
         model = onnx.load(str(path))
     except Exception as fault:  # protobuf's own, which has no public type here
-        raise BadModel(f"{path}: not a readable ONNX file ({fault}); run `lfr engines fetch --force`") from fault
+        raise BadModel(f"{path}: not a readable ONNX file ({fault}); run `lfr engines fetch`") from fault
     nodes = []
     constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
     for raw in model.graph.node:
@@ -107,7 +107,7 @@ def save(graph: Graph, path: Path, inputs: list[Value], outputs: list[Value]) ->
         for node in graph.nodes
     ]
     model = onnx.helper.make_model(
-        onnx.helper.make_graph(nodes, path.stem, [info(v) for v in inputs], [info(v) for v in outputs], initialisers),
+        onnx.helper.make_graph(nodes, "lfr", [info(v) for v in inputs], [info(v) for v in outputs], initialisers),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="lfr-edge",

@@ -5,7 +5,8 @@ Rules that every recipe keeps:
 2. Constants are folded in float64 and rounded once. The block-quantised files unpack to the same numbers that a
    runtime would compute on every call; they are smaller to ship, not faster to run.
 3. The input is (N, H, W, 3) uint8 RGB and the batch is symbolic; normalisation is inside the graph.
-4. The same weights give the same bytes, so a prepared file can be named by its hash.
+4. Only rewrites that were measured to help a runtime and leave the outputs equal up to float32 rounding.
+5. The same weights give the same bytes, so a prepared file can be named by its hash.
 
 YuNet (`frames`): H and W are symbolic multiples of 32, outputs cls_8 .. kps_32 as the card says, cls and obj after
 their sigmoid. SFace (`crops`): `template`, not normalised.
@@ -26,6 +27,12 @@ from engines.cards import STRIDES, ModelCard
 from engines.errors import BadModel
 from engines.folding import fold_batch_norms, fold_input_scale
 from engines.graph import Graph, Node, Value, drop_dropout, fold_constants, load, save
+from engines.rewrites import merge_sibling_convs, split_prelus
+
+FLOAT = 1
+"""TensorProto.FLOAT, the `to` of a Cast."""
+HEADS = MappingProxyType({"cls": 1, "obj": 1, "bbox": 4, "kps": 10})
+"""YuNet's heads and their channels, in the order in which they are merged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +72,11 @@ def prepare(card: ModelCard, weights: Path, models: Path, *, force: bool = False
 
 def _pictures_in(graph: Graph, old: str, new: str) -> None:
     """Put uint8 (N, H, W, 3) `new` in place of the float (N, 3, H, W) input `old`."""
+    graph.rename(old, f"{new}.planes")
     graph.nodes[:0] = [
-        Node("Transpose", [new], [f"{new}.planes"], {"perm": [0, 3, 1, 2]}),
-        Node("Cast", [f"{new}.planes"], [f"{new}.float"], {"to": 1}),
+        Node("Cast", [new], [f"{new}.float"], {"to": FLOAT}),
+        Node("Transpose", [f"{new}.float"], [f"{new}.planes"], {"perm": [0, 3, 1, 2]}),
     ]
-    graph.rename(old, f"{new}.float")
 
 
 def _sface(graph: Graph, card: ModelCard) -> tuple[list[Value], list[Value]]:
@@ -78,6 +85,7 @@ def _sface(graph: Graph, card: ModelCard) -> tuple[list[Value], list[Value]]:
     drop_dropout(graph)
     fold_batch_norms(graph)
     fold_input_scale(graph)
+    split_prelus(graph)
     if len(graph.outputs) != 1:
         raise BadModel(f"{card.name}: one output expected, found {graph.outputs}")
     last = graph.producer(graph.outputs[0])
@@ -94,27 +102,68 @@ def _sface(graph: Graph, card: ModelCard) -> tuple[list[Value], list[Value]]:
 
 
 def _yunet(graph: Graph, card: ModelCard) -> tuple[list[Value], list[Value]]:
-    """Any size: Reshapes keep N and infer the cells. RGB in: the first convolution's BGR channels are swapped."""
+    """Any size; RGB in (the first convolution's BGR channels are swapped); four heads a level in one convolution."""
     fold_constants(graph)
     first = next(node for node in graph.nodes if node.op == "Conv")
     graph.constants["rgb.weights"] = graph.constants[first.inputs[1]][:, ::-1]
     first.inputs[1] = "rgb.weights"
     graph.constants["double"] = np.array([1, 1, 2, 2], np.float32)
     for node in graph.nodes:
-        if node.op == "Reshape":
-            last = int(graph.constants[node.inputs[1]][-1])
-            graph.constants[f"cells.{last}"] = np.array([0, -1, last], np.int64)
-            node.inputs[1] = f"cells.{last}"
-        elif node.op == "Resize":
+        if node.op == "Resize":
             node.inputs = [node.inputs[0], "", "double"]
             node.attributes.pop("cubic_coeff_a", None)
+    for stride in STRIDES:
+        _merge_heads(graph, stride)
     _pictures_in(graph, "input", card.input_name)
-    widths = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
-    graph.outputs = [f"{kind}_{stride}" for kind in widths for stride in STRIDES]
+    graph.outputs = [f"{head}_{stride}" for head in HEADS for stride in STRIDES]
     return (
         [Value(card.input_name, np.uint8, ("N", "H", "W", 3))],
-        [Value(name, np.float32, ("N", None, widths[name.split("_")[0]])) for name in graph.outputs],
+        [Value(name, np.float32, ("N", None, HEADS[name.split("_")[0]])) for name in graph.outputs],
     )
 
 
-RECIPES = MappingProxyType({"sface": Recipe(1, _sface), "yunet": Recipe(1, _yunet)})
+def _merge_heads(graph: Graph, stride: int) -> None:
+    """One level's heads, each 1x1 then depthwise 3x3 convolution, become one of each with 16 channels and a Split."""
+    wide: list[Node] = []
+    deep: list[Node] = []
+    for head in HEADS:
+        chain = _chain_back(graph, f"{head}_{stride}", convolutions=2)
+        deep.append(chain[-2])
+        wide.append(chain[-1])
+        graph.nodes = [node for node in graph.nodes if node not in chain]
+    graph.constants["heads.cells"] = np.array([0, -1, sum(HEADS.values())], np.int64)
+    graph.constants["heads.split"] = np.array(list(HEADS.values()), np.int64)
+    name = f"heads_{stride}"
+    one = Node("Conv", [wide[0].inputs[0]], [f"{name}.wide"])
+    two = Node("Conv", [f"{name}.wide"], [f"{name}.deep"])
+    merge_sibling_convs(graph, wide, one)
+    merge_sibling_convs(graph, deep, two)
+    graph.nodes += [
+        one,
+        two,
+        Node("Transpose", [f"{name}.deep"], [f"{name}.last"], {"perm": [0, 2, 3, 1]}),
+        Node("Reshape", [f"{name}.last", "heads.cells"], [name]),
+        Node(
+            "Split",
+            [name, "heads.split"],
+            [f"{name}.cls", f"{name}.obj", f"bbox_{stride}", f"kps_{stride}"],
+            {"axis": 2},
+        ),
+        Node("Sigmoid", [f"{name}.cls"], [f"cls_{stride}"]),
+        Node("Sigmoid", [f"{name}.obj"], [f"obj_{stride}"]),
+    ]
+
+
+def _chain_back(graph: Graph, name: str, convolutions: int) -> list[Node]:
+    """Nodes from the one that makes `name` back to the `convolutions`th Conv before it."""
+    chain: list[Node] = []
+    while sum(node.op == "Conv" for node in chain) < convolutions:
+        node = graph.producer(name)
+        if node is None:
+            raise BadModel(f"{name}: expected {convolutions} convolutions before an output; not a YuNet of 2023mar")
+        chain.append(node)
+        name = node.inputs[0]
+    return chain
+
+
+RECIPES = MappingProxyType({"sface": Recipe(2, _sface), "yunet": Recipe(2, _yunet)})

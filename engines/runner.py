@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -69,3 +69,16 @@ def check_outputs(card: ModelCard, outputs: Mapping[str, F32]) -> None:
                 f"{card.name}: output {name} holds NaN or infinity; this result is dropped. If it repeats, "
                 "run `lfr engines prepare --force` and `lfr engines compare openvino onnxruntime`"
             )
+
+
+def one_by_one(infer: Callable[[U8], dict[str, F32]], batch: U8) -> dict[str, F32]:
+    """Run a batch as single pictures: the outputs of one as they are, of several copied into new arrays."""
+    if len(batch) == 1:
+        return infer(batch)
+    stacked: dict[str, F32] = {}
+    for index in range(len(batch)):
+        for name, values in infer(batch[index : index + 1]).items():
+            if name not in stacked:
+                stacked[name] = np.empty((len(batch), *values.shape[1:]), np.float32)
+            stacked[name][index] = values[0]
+    return stacked

@@ -1,4 +1,9 @@
-"""The portable CPU runtime: ONNX Runtime's CPU provider. Alone in importing `onnxruntime`, when a runner opens."""
+"""The portable CPU runtime: ONNX Runtime's CPU provider. Alone in importing `onnxruntime`, when a runner opens.
+
+1. Threads do not spin while they wait: with a decoder on the other core, a spinning pair takes twice as long as one
+   thread alone (measured; engines/README.md).
+2. A batch is run one picture at a time: measured, a batch is no faster, and each new size grows the memory arena.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from typing import Any
 
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runner import F32, U8, check_batch, check_outputs, check_shape
+from engines.runner import F32, U8, check_batch, check_outputs, check_shape, one_by_one
 
 BACKEND = "onnxruntime"
 QUIET = 3
@@ -16,7 +21,7 @@ QUIET = 3
 
 
 class OnnxRuntimeRunner:
-    """One session. Takes a batch as it is; outputs are the runtime's own arrays, new with every call."""
+    """One session. The outputs are the runtime's own arrays, new with every call."""
 
     backend = BACKEND
 
@@ -44,13 +49,16 @@ class OnnxRuntimeRunner:
         if self._session is None:
             raise BadInput(f"{self._card.name}: this runner is closed; open another")
         check_batch(self._card, self._size, batch)
-        try:
-            values = self._session.run(self._names, {self._card.input_name: batch})
-        except Exception as fault:
-            raise EngineFailed(f"onnxruntime failed on {self._card.name}: {fault}; start the worker again") from fault
-        outputs: dict[str, F32] = dict(zip(self._names, values, strict=True))
+        outputs = one_by_one(self._infer, batch)
         check_outputs(self._card, outputs)
         return outputs
+
+    def _infer(self, picture: U8) -> dict[str, F32]:
+        try:
+            values = self._session.run(self._names, {self._card.input_name: picture})
+        except Exception as fault:
+            raise EngineFailed(f"onnxruntime failed on {self._card.name}: {fault}; start the worker again") from fault
+        return dict(zip(self._names, values, strict=True))
 
     def close(self) -> None:
         """See Runner.close."""

