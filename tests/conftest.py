@@ -60,3 +60,20 @@ def videos() -> ModuleType:
         sys.modules[name] = module
         spec.loader.exec_module(module)
     return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def clip(samples: Callable[[str], list[Path]], models_ready: Path) -> Path:
+    """A crowd clip of 8 s with both passages of the listed person; its truth lies beside it (`tools.clip.make`)."""
+    from tools.clip.make import ready_clip
+    from tools.clip.spec import default_spec
+
+    return ready_clip(default_spec(seconds=8.0))[0]
+
+
+@pytest.fixture
+def watchlist_folder(tmp_path: Path, samples: Callable[[str], list[Path]]) -> Path:
+    """A folder to enrol from: the clip's listed person, one photo."""
+    from tools.clip.spec import write_watchlist
+
+    return write_watchlist(tmp_path / "watchlist")

@@ -1,0 +1,1 @@
+"""Seeded crowd clips made of real photos, with ground truth: for the demo, the tests and the bench."""

