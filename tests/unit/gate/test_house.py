@@ -55,11 +55,16 @@ def test_an_import_for_the_type_checker_alone_does_not_count(tmp_path: Path) -> 
     assert breaches(tmp_path, device__x=source) == []
 
 
-def test_two_modules_of_one_program_may_not_share_a_vendor(tmp_path: Path) -> None:
+def test_two_modules_of_one_part_may_not_share_a_vendor(tmp_path: Path) -> None:
     late = "def f() -> None:\n    import av\n"
-    assert breaches(tmp_path, device__x=late, tools__clip__y=late, tools__bench__z=late) == []
-    (breach,) = breaches(tmp_path, device__x=late, device__edges__y=late)
-    assert breach == "device: av is imported by device/edges/y.py, device/x.py; one module of a program may"
+    assert breaches(tmp_path, device__edges__x=late, tools__clip__y=late, tools__bench__z=late) == []
+    (breach,) = breaches(tmp_path, device__edges__x=late, device__edges__y=late)
+    assert breach == "device/edges: av is imported by device/edges/x.py, device/edges/y.py; one module of a part may"
+
+
+def test_a_plug_in_that_the_vendor_loads_may_import_it_at_the_top(tmp_path: Path) -> None:
+    late = "def f() -> None:\n    import gpiozero\n"
+    assert breaches(tmp_path, device__edges__lines_jetson="import gpiozero\n", device__edges__lines=late) == []
 
 
 @pytest.mark.parametrize("text", ["https://" + "pypi." + "org", "/" + "work/main", "http://deb." + "debian.org"])
