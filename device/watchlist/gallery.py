@@ -1,0 +1,109 @@
+"""Exact search of one watchlist: every probe against every template, as one matrix product.
+
+An entry with several photos is scored by its best photo (MAX) or by the normalised mean of its photos (MEAN), which
+is also what makes the matrix one row an entry. 20,000 entries are 10 MB; nothing approximate is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.domain.sight import F32
+from device.watchlist.rules import TEMPLATE_SIZE
+
+SYNTHETIC = "synthetic-"
+MAX_QUERIES = 64
+
+
+class Policy(str, Enum):
+    """How an entry with several photos is scored."""
+
+    MEAN = "mean"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The best entry for one query; `other_score` is the best among all other entries, -1 when there are none."""
+
+    entry: int
+    score: float
+    other_score: float
+
+
+class Gallery:
+    """Templates of a watchlist in one block of memory; one owner thread. `refs[hit.entry]` names the entry."""
+
+    def __init__(
+        self, refs: Sequence[str], templates: F32, owner: NDArray[np.integer], *, policy: Policy = Policy.MEAN
+    ) -> None:
+        """`templates` (n, 128) float32, unit rows; `owner[i]` is row i's index in `refs`; every entry has a row."""
+        owner = np.asarray(owner, np.intp)
+        if templates.shape != (len(owner), TEMPLATE_SIZE):
+            raise ValueError(f"templates are {templates.shape}, wanted ({len(owner)}, {TEMPLATE_SIZE})")
+        if len(refs) == 0 or set(owner.tolist()) != set(range(len(refs))):
+            raise ValueError("every entry needs at least one template, and every template an entry")
+        order = np.argsort(owner, kind="stable")
+        rows = np.ascontiguousarray(templates[order], np.float32)
+        # First row of each entry: rows are grouped, so that a segment is an entry.
+        self._starts = np.searchsorted(owner[order], np.arange(len(refs)))
+        if policy is Policy.MEAN and len(rows) > len(refs):
+            rows = _means(rows, self._starts)
+            self._starts = np.arange(len(refs))
+        self.refs = tuple(refs)
+        self._rows: F32 = rows
+        self._scores: F32 = np.zeros((MAX_QUERIES, len(rows)), np.float32)
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+    def search(self, queries: F32) -> list[Hit]:
+        """Best and second-best entry for each of up to MAX_QUERIES unit rows of `queries` (q, 128) float32."""
+        scores = self._scores[: len(queries)]
+        np.matmul(queries, self._rows.T, out=scores)
+        if len(self._starts) < scores.shape[1]:
+            scores = np.maximum.reduceat(scores, self._starts, axis=1)
+        return [_best(row) for row in scores]
+
+    def score(self, query: F32, entry: int) -> float:
+        """Score of one unit query (128,) against one entry."""
+        start = self._starts[entry]
+        stop = self._starts[entry + 1] if entry + 1 < len(self._starts) else len(self._rows)
+        return float((self._rows[start:stop] @ query).max())
+
+    def wipe(self) -> None:
+        """Zero every template and score; the gallery matches nobody afterwards."""
+        self._rows.fill(0)
+        self._scores.fill(0)
+
+
+def fill(count: int, seed: int) -> tuple[list[str], F32]:
+    """References and (count, 128) unit templates of people who do not exist: for speed only.
+
+    Random directions of 128 dimensions have cosines of about 0.09 to anything; they never reach a threshold.
+    """
+    rows = np.random.default_rng(seed).standard_normal((count, TEMPLATE_SIZE), dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return [f"{SYNTHETIC}{number:05d}" for number in range(count)], rows
+
+
+def _means(rows: F32, starts: NDArray[np.intp]) -> F32:
+    means: F32 = np.add.reduceat(rows, starts, axis=0).astype(np.float32)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return means
+
+
+def _best(scores: F32) -> Hit:
+    entry = int(scores.argmax())
+    score = float(scores[entry])
+    if len(scores) == 1:
+        return Hit(entry, score, -1.0)
+    scores[entry] = -2.0
+    other = float(scores.max())
+    scores[entry] = score
+    return Hit(entry, score, other)
