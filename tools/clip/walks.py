@@ -141,7 +141,7 @@ def _walk(spec: ClipSpec, passer: Passer, largest_px: float, frame: int, rng: np
     """Across at one distance, or coming nearer from the depth; from either side."""
     low, high = spec.face_px[0], max(spec.face_px[0], min(spec.face_px[1], largest_px))
     if rng.random() < 0.7:
-        near = far = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        near = far = float(rng.uniform(low**0.5, high**0.5)) ** 2
         far *= float(rng.uniform(0.85, 1.0))
     else:
         far, near = low * float(rng.uniform(0.85, 1.3)), float(rng.uniform(0.6, 1.0)) * high
