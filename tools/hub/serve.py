@@ -1,0 +1,170 @@
+"""`lfr hub serve`: the broker if asked for, the hub's session and the console, until it is told to stop.
+
+1. Stopping is starting reversed: page, session (which says offline), pictures wiped, broker.
+2. The process writes no core and cannot be read by another of the same user: pictures live in its memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from device.alerts.topics import level
+from device.edges.mqtt import PahoBroker
+from device.errors import Unavailable
+from tools.hub.console import Console, application, wall_now
+from tools.hub.desk import Desk
+from tools.hub.folder import HubFolder
+from tools.hub.mosquitto import start_broker
+from tools.hub.probes import ProbeOpener
+from tools.hub.session import HubSession, offline_message
+from tools.hub.tallies import Tallies
+
+if TYPE_CHECKING:
+    import uvicorn
+
+LOOPBACK = "127.0.0.1"
+PR_SET_DUMPABLE = 4  # linux/prctl.h
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """What `lfr hub serve` was told. Ports: None takes console.yaml's, 0 any free one.
+
+    own_broker        start mosquitto too; False uses the one at broker_port
+    operator_present  vouch for an operator although no page is open: headless demonstrations and tests
+    """
+
+    folder: Path
+    console_port: int | None = None
+    broker_port: int | None = None
+    own_broker: bool = True
+    operator_present: bool = False
+    officer_ref: str = "operator-1"
+    open_browser: bool = False
+
+
+def serve(options: ServeOptions) -> int:
+    """Run until SIGINT or SIGTERM; prints one JSON line with the address when the console is ready.
+
+    Returns 130 after SIGINT, 0 after SIGTERM. Raises Unavailable: a port in use, no broker, no hub folder.
+    """
+    _lock_down()
+    hub = HubFolder(options.folder)
+    settings = hub.settings()
+    level(options.officer_ref, "officer reference")
+    with ExitStack() as stack:
+        listening = stack.enter_context(
+            _listen(settings.console_port if options.console_port is None else options.console_port)
+        )
+        broker_port = settings.broker_port if options.broker_port is None else options.broker_port
+        if options.own_broker:
+            broker = start_broker(hub, broker_port)
+            stack.callback(broker.stop)
+            broker_port = broker.port
+        return asyncio.run(_run(options, hub, listening, broker_port))
+
+
+async def _run(options: ServeOptions, hub: HubFolder, listening: socket.socket, broker_port: int) -> int:
+    import uvicorn
+
+    settings = hub.settings()
+    port = listening.getsockname()[1]
+    tallies = Tallies(hub.report_file)
+    desk = Desk(settings, tallies)
+    broker = PahoBroker(
+        hub.address("hub", broker_port),
+        "hub",
+        offline_message(settings.site, settings.mode, wall_now()),
+        session_expiry_s=0,
+    )
+    session = HubSession(
+        broker, settings.site, settings.mode, desk, ProbeOpener(hub.identity_file), wall_now, lambda: console.changed()
+    )
+    hosts = frozenset(f"{name}:{port}" for name in (LOOPBACK, "localhost"))
+    console = Console(hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, hosts)
+    loop = asyncio.get_running_loop()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(console, lambda: session.start(loop)),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    stopped_by = _signals(loop, server)
+    ready = asyncio.ensure_future(
+        _announce(server, options, f"http://{LOOPBACK}:{port}/?key={console.key}", broker_port)
+    )
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await server.serve(sockets=[listening])
+    finally:
+        ready.cancel()
+        await asyncio.to_thread(session.close)
+        desk.wipe_all()
+        tallies.save()
+    return 130 if stopped_by == [signal.SIGINT] else 0
+
+
+def _signals(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> list[signal.Signals]:
+    """Stop the server on SIGINT and SIGTERM; the list holds the first that came.
+
+    uvicorn catches both while it serves and raises them again at its end, which is when they get here.
+    """
+    came: list[signal.Signals] = []
+
+    def stop(which: signal.Signals) -> None:
+        if not came:
+            came.append(which)
+        server.should_exit = True
+
+    for which in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(which, stop, which)
+    return came
+
+
+async def _announce(server: uvicorn.Server, options: ServeOptions, url: str, broker_port: int) -> None:
+    while not server.started:
+        await asyncio.sleep(0.02)
+    print(json.dumps({"url": url, "broker_port": broker_port}), flush=True)
+    print(f"console: {url}", file=sys.stderr)
+    if options.open_browser:
+        import webbrowser
+
+        await asyncio.to_thread(webbrowser.open, url)
+
+
+@contextlib.contextmanager
+def _listen(port: int) -> Iterator[socket.socket]:
+    """The console's listening socket, on the loopback."""
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((LOOPBACK, port))
+        except OSError as fault:
+            raise Unavailable(
+                f"port {port}: {fault.strerror}, so the console cannot listen on {LOOPBACK}; stop what uses it, or"
+                " choose another with --port (0 takes any free one)"
+            ) from fault
+        listening.listen(64)
+        yield listening
+
+
+def _lock_down() -> None:
+    """No core dumps, and no other process of the same user may read this one's memory (rule 2)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

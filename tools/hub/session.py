@@ -1,0 +1,229 @@
+"""The hub's MQTT session: everything of the site comes in, judgements and the hub's own state go out.
+
+1. A judgement is sent until the broker says that a device heard it; a false alert also until its erasure is reported.
+   Devices that were away get it again when they come back. It keeps its event id, so a repetition changes nothing.
+2. The hub's state is retained, its will says offline: a device without an operator recognises nobody.
+3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that hears alerts.
+4. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from device.alerts import messages
+from device.alerts.events import CONTENT_TYPE, decode, encode
+from device.alerts.identifiers import uuid7
+from device.alerts.messages import Message
+from device.alerts.topics import HUB, HubTopics, Place, parse
+from device.domain.finding import Mode
+from device.domain.time import WallTime, rfc3339
+from device.errors import BadData
+from device.logs import event
+from device.ports.broker import Broker, Delivery, Outgoing
+from tools.hub.desk import Desk
+from tools.hub.probes import ProbeOpener
+
+REPEAT_S = 5.0
+GIVE_UP_S = 24 * 3600.0
+
+_log = logging.getLogger(__name__)
+Now = Callable[[], WallTime]
+
+
+@dataclass(slots=True)
+class _Judgement:
+    """An outgoing judgement that may have to be repeated."""
+
+    outgoing: Outgoing
+    alert_id: str
+    until_erased: bool
+    made: WallTime
+    heard: bool = False
+    last_sent: WallTime | None = None
+
+
+class HubSession:
+    """Between the broker and the desk."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        site: str,
+        mode: Mode,
+        desk: Desk,
+        opener: ProbeOpener,
+        now: Now,
+        changed: Callable[[], None],
+    ) -> None:
+        self._broker = broker
+        self._topics = HubTopics(site)
+        self._mode = mode
+        self._desk = desk
+        self._opener = opener
+        self._now = now
+        self._changed = changed
+        self._judgements: dict[str, _Judgement] = {}
+        self._said: tuple[bool, str | None] | None = None
+        self.online = False
+        self.text = "not connected yet"
+        self.refused = 0
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Connect in the background."""
+
+        def on_loop(call: Callable[..., None], *given: object) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(call, *given)
+
+        self._broker.subscribe(self._topics.everything, lambda topic, payload: on_loop(self.arrived, topic, payload))
+        self._broker.connect(
+            lambda online, text: on_loop(self._session, online, text),
+            lambda delivery: on_loop(self._delivered, delivery),
+        )
+
+    def arrived(self, topic: str, payload: bytes) -> None:
+        """One message from the site; what cannot be read is counted and logged, never shown."""
+        place = parse(topic)
+        if place is None or place.device == HUB:
+            return
+        try:
+            if place.branch == "alert/probe":
+                self._desk.take_probe(place.subject or "", self._opener.open(payload), self._now())
+            else:
+                self._take(place, payload)
+        except BadData as fault:
+            self.refused += 1
+            event(_log, "hub.message_refused", level=logging.WARNING, topic=topic, reason=str(fault))
+        self._changed()
+
+    def say_state(self, operator_present: bool, session_id: str | None) -> None:
+        """Publish the hub's state if it changed or has not been taken yet (rule 2)."""
+        if not self.online or self._said == (operator_present, session_id):
+            return
+        if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator_present, session_id)):
+            self._said = (operator_present, session_id)
+
+    def judge(self, alert_id: str, outcome: str, officer_ref: str) -> None:
+        """Send an adjudication; a false alert is repeated until its erasure is reported (rule 1)."""
+        data = messages.Adjudication(
+            mode=self._mode,
+            alert_id=alert_id,
+            outcome=_one_of(outcome, ("true_alert", "false_alert", "not_adjudicated")),
+            officer_ref=officer_ref,
+            at=rfc3339(self._now()),
+        )
+        self._say(self._topics.adjudication(alert_id), data, alert_id, until_erased=outcome == "false_alert")
+
+    def follow(self, alert_id: str, kind: str, outcome: str, officer_ref: str) -> None:
+        """Send an engagement or a disposition."""
+        at = rfc3339(self._now())
+        data: Message
+        if kind == "engagement":
+            topic = self._topics.engagement(alert_id)
+            known = ("confirmed_true", "confirmed_false", "not_located", "declined")
+            data = messages.Engagement(
+                mode=self._mode, alert_id=alert_id, outcome=_one_of(outcome, known), officer_ref=officer_ref, at=at
+            )
+        else:
+            topic = self._topics.disposition(alert_id)
+            ends = ("arrest", "other_disposal", "no_action", "safeguarding")
+            data = messages.Disposition(
+                mode=self._mode, alert_id=alert_id, outcome=_one_of(outcome, ends), officer_ref=officer_ref, at=at
+            )
+        self._say(topic, data, alert_id, until_erased=False)
+
+    def repeat(self) -> None:
+        """Send again what nobody heard yet or what has not led to its erasure; called every second."""
+        now = self._now()
+        for token, judgement in tuple(self._judgements.items()):
+            if (now - judgement.made).total_seconds() > GIVE_UP_S:
+                del self._judgements[token]
+            elif judgement.last_sent is None or (now - judgement.last_sent).total_seconds() >= REPEAT_S:
+                self._send(judgement)
+
+    def waiting(self) -> int:
+        """Judgements that are not settled yet."""
+        return len(self._judgements)
+
+    def close(self) -> None:
+        """Say that the hub is gone, and go."""
+        self._broker.publish(offline_message(self._topics.site, self._mode, self._now()))
+        self._broker.close()
+
+    def _take(self, place: Place, payload: bytes) -> None:
+        received = decode(payload)
+        if received.source != f"lfr/v1/{place.site}/{place.device}":
+            raise BadData(f"source {received.source!r} on a topic of {place.device}")
+        self._desk.take(place, received, self._now())
+        data = received.data
+        if isinstance(data, messages.Erasure) and data.alert_id is not None:
+            for token in [t for t, j in self._judgements.items() if j.alert_id == data.alert_id]:
+                del self._judgements[token]
+        elif isinstance(data, messages.Status) and data.status == "online":
+            for judgement in self._judgements.values():
+                judgement.last_sent = None
+
+    def _say(self, topic: str, data: Message, alert_id: str, *, until_erased: bool) -> None:
+        now = self._now()
+        token = uuid7(now)
+        payload = encode(data, event_id=token, source=self._topics.base, subject=alert_id, at=now)
+        judgement = _Judgement(
+            Outgoing(token, topic, payload, 1, False, round(GIVE_UP_S), CONTENT_TYPE), alert_id, until_erased, now
+        )
+        self._judgements[token] = judgement
+        self._send(judgement)
+
+    def _send(self, judgement: _Judgement) -> None:
+        if self._broker.publish(judgement.outgoing):
+            judgement.last_sent = self._now()
+
+    def _delivered(self, delivery: Delivery) -> None:
+        judgement = self._judgements.get(delivery.token)
+        if judgement is None:
+            return
+        if not delivery.accepted:
+            event(_log, "hub.judgement_not_accepted", level=logging.WARNING, reason=delivery.reason)
+        judgement.heard = judgement.heard or (delivery.accepted and delivery.heard)
+        if judgement.heard and not judgement.until_erased:
+            del self._judgements[delivery.token]
+
+    def _session(self, online: bool, text: str) -> None:
+        self.online, self.text = online, text
+        self._said = None
+        if online:
+            for judgement in self._judgements.values():
+                judgement.last_sent = None
+        self._changed()
+
+
+def state_message(
+    topics: HubTopics, mode: Mode, now: WallTime, operator_present: bool, session_id: str | None
+) -> Outgoing:
+    """The hub's retained state."""
+    data = messages.HubState(
+        mode=mode, state="online", operator_present=operator_present, session_id=session_id, at=rfc3339(now)
+    )
+    return _retained(topics, data, now)
+
+
+def offline_message(site: str, mode: Mode, now: WallTime) -> Outgoing:
+    """The hub's will, also said at a clean end."""
+    data = messages.HubState(mode=mode, state="offline", operator_present=False, session_id=None, at=rfc3339(now))
+    return _retained(HubTopics(site), data, now)
+
+
+def _retained(topics: HubTopics, data: messages.HubState, now: WallTime) -> Outgoing:
+    token = uuid7(now)
+    payload = encode(data, event_id=token, source=topics.base, subject=HUB, at=now)
+    return Outgoing(token, topics.state, payload, 1, True, None, CONTENT_TYPE)
+
+
+def _one_of(text: str, known: tuple[str, ...]) -> Any:
+    if text not in known:
+        raise BadData(f"outcome {text!r} is none of {', '.join(known)}")
+    return text
