@@ -1,0 +1,1 @@
+"""Right of the bar: sign, lamps, conditions, workers, alerts. Never pixels, never templates."""

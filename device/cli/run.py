@@ -1,0 +1,33 @@
+"""`lfr run --config FILE`: the device itself, in the foreground; systemd starts it the same way."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from device.cli.main import Subparsers
+
+
+def register(commands: Subparsers) -> None:
+    parser = commands.add_parser("run", help="run the device: sign, lamps, workers, alerts")
+    parser.add_argument("--config", type=Path, default=Path("/etc/lfr/device.yaml"), metavar="FILE")
+    parser.set_defaults(run=run_device)
+
+
+def run_device(args: argparse.Namespace) -> int:
+    """Run until the deployment is over or a signal comes; the last line on stdout is the summary as JSON."""
+    from device import logs
+    from device.config.loader import check_files, load_config
+    from device.supervisor.main import supervise
+    from engines.places import cache_dir
+
+    logs.configure(verbose=args.verbose)
+    config = load_config(args.config)
+    check_files(config, str(args.config))
+    outcome = supervise(config, cache_dir() / "models")
+    if outcome.summary:
+        print(json.dumps(outcome.summary, ensure_ascii=False))
+    return outcome.exit_status

@@ -1,0 +1,138 @@
+"""From candidates to alerts: one alert a passage, revised under its id, its probe fetched, forgotten when judged false.
+
+1. An alert belongs to (camera, life of its worker, passage). Further candidates of that passage revise it.
+2. Each statement takes the next revision; the probe's hash is a statement of its own, sent when the probe is here.
+3. After a false alert nothing more is said of that passage. No cooldown: other passages are untouched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import msgspec
+
+from device.alerts import events, raising
+from device.alerts.identifiers import uuid7
+from device.alerts.messages import Adjudication, Alert, moment
+from device.alerts.outbox import Parcel
+from device.alerts.retry import MessageClass
+from device.alerts.topics import DeviceTopics
+from device.domain.finding import Candidate
+from device.domain.time import wall
+from device.logs import event
+from device.ports.clock import Clock
+from device.wire.link import Probe
+
+_log = logging.getLogger(__name__)
+
+Passage = tuple[str, int, int]
+"""Camera, number of the worker's life, passage."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """One raised alert: its latest statement, without anything that could not be published."""
+
+    alert: Alert
+    judged_false: bool = False
+
+
+@dataclass(slots=True)
+class AlertDesk:
+    """Raises and revises alerts.
+
+    keep   takes each parcel on its way (the courier)
+    erase  erases an alert there: alert id, reason
+    """
+
+    topics: DeviceTopics
+    clock: Clock
+    keep: Callable[[Parcel], None]
+    erase: Callable[[str, str], None]
+    raised: int = 0
+    judged_false: int = 0
+    last_raised_ns: int | None = None
+    _by_passage: dict[Passage, str] = field(default_factory=dict)
+    _open: dict[str, _Open] = field(default_factory=dict)
+
+    def candidate(self, passage: Passage, candidate: Candidate, context: raising.AlertContext) -> str | None:
+        """Raise or revise; the alert's id if a probe is wanted, None when this passage was judged a false alert."""
+        now = self.clock.wall()
+        alert_id = self._by_passage.get(passage)
+        if alert_id is not None and self._open[alert_id].judged_false:
+            return None
+        if alert_id is None:
+            alert_id = self._by_passage[passage] = uuid7(now)
+            self.raised += 1
+            self.last_raised_ns = int(self.clock.monotonic())
+            alert = raising.alert_from(candidate, context, alert_id=alert_id, seq=self.raised, decided_at=now)
+            alert = msgspec.structs.replace(alert, revision=0, state="open")
+            event(_log, "alert.raised", alert=alert_id, camera=passage[0], score=candidate.score, seq=self.raised)
+        else:
+            before = self._open[alert_id].alert
+            alert = raising.alert_from(candidate, context, alert_id=alert_id, seq=before.seq, decided_at=now)
+            alert = msgspec.structs.replace(
+                alert, revision=before.revision + 1, state="updated", expires_at=before.expires_at
+            )
+        self._open[alert_id] = _Open(alert)
+        self._keep_alert(alert)
+        return alert_id
+
+    def probe(self, probe: Probe) -> None:
+        """Send a probe's ciphertext, then the alert with its hash (rule 2); for an unknown or false alert: nothing."""
+        held = self._open.get(probe.alert_id)
+        if held is None or held.judged_false:
+            event(_log, "probe.refused", alert=probe.alert_id)
+            return
+        self.keep(
+            Parcel(
+                id=uuid7(self.clock.wall()),
+                kind=MessageClass.PROBE,
+                topic=self.topics.probe(probe.alert_id),
+                payload=probe.ciphertext,
+                content_type=events.PROBE_CONTENT_TYPE,
+                delete_by=moment(held.alert.retention.delete_by),
+                expires_at=moment(held.alert.expires_at),
+                alert_id=probe.alert_id,
+                revision=held.alert.revision,
+            )
+        )
+        held.alert = raising.with_probe(held.alert, probe.sha256)
+        self._keep_alert(held.alert)
+
+    def judged(self, judgement: Adjudication) -> bool:
+        """Obey a judgement: a false alert is erased at once, here and in the outbox. True if it was erased."""
+        if judgement.outcome != "false_alert":
+            return False
+        held = self._open.get(judgement.alert_id)
+        if held is not None and not held.judged_false:
+            held.judged_false = True
+            self.judged_false += 1
+        self.erase(judgement.alert_id, "false_alert")
+        return True
+
+    def forget(self) -> None:
+        """Drop every alert from memory: end of deployment."""
+        self._by_passage.clear()
+        self._open.clear()
+
+    def _keep_alert(self, alert: Alert) -> None:
+        now = self.clock.wall()
+        event_id = uuid7(now)
+        payload = events.encode(alert, event_id=event_id, source=self.topics.base, subject=alert.alert_id, at=now)
+        self.keep(
+            Parcel(
+                id=event_id,
+                kind=MessageClass.ALERT,
+                topic=self.topics.alert(alert.alert_id),
+                payload=payload,
+                content_type=events.CONTENT_TYPE,
+                delete_by=moment(alert.retention.delete_by),
+                expires_at=max(moment(alert.expires_at), wall(now + timedelta(seconds=1))),
+                alert_id=alert.alert_id,
+                revision=alert.revision,
+            )
+        )

@@ -1,0 +1,110 @@
+"""The deployment on this device: loaded when it appears, turned into worker assignments, dropped when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from device.config.deployment import FILE, IDENTITY_FILE, WATCHLIST_FILE, Deployment, load_deployment
+from device.config.model import Camera, DeviceConfig
+from device.domain.time import WallTime, rfc3339, wall
+from device.errors import ConfigError, RefusedByCondition
+from device.supervisor.snapshot import DeploymentView
+from device.wire.link import PROTOCOL, Assignment, CameraAssignment, VisionAssignment
+
+RULE = "deployment loaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """A deployment with the secret that opens its watchlist. Never logged, never shown."""
+
+    deployment: Deployment
+    folder: Path
+    identity: str
+
+    def __repr__(self) -> str:
+        return f"Authorisation({self.deployment.id})"
+
+    def view(self, device: str, now: WallTime) -> DeploymentView:
+        """What the conditions ask."""
+        d = self.deployment
+        return DeploymentView(
+            id=d.id,
+            mode=d.mode,
+            names_this_device=device in d.devices,
+            in_window=d.window.holds(now),
+            window=f"{rfc3339(wall(d.window.start))} to {rfc3339(wall(d.window.end))}",
+            max_watchlist_size=d.max_watchlist_size,
+            watchlist=(d.watchlist.id, d.watchlist.sha256, d.watchlist.subjects, d.watchlist.images),
+        )
+
+    def assignment(self, camera: Camera, config: DeviceConfig, models_dir: Path) -> Assignment:
+        """The first message to a camera's worker. Raises ConfigError when its credential file cannot be read."""
+        vision = config.vision
+        return Assignment(
+            protocol=PROTOCOL,
+            mode=self.deployment.mode,
+            deployment_id=self.deployment.id,
+            camera=CameraAssignment(
+                camera_id=camera.id,
+                source=_with_credential(camera),
+                pace=camera.pace.value,
+                zone=camera.zone.polygon,
+            ),
+            vision=VisionAssignment(
+                backend=vision.backend,
+                threads=vision.threads,
+                min_face_px=vision.min_face_px,
+                threshold=vision.threshold,
+                models_dir=str(vision.models_dir or models_dir),
+            ),
+            watchlist=str(self.folder / WATCHLIST_FILE),
+            identity=self.identity,
+            hub_recipient=self.deployment.hub_recipient,
+        )
+
+    def drop(self) -> list[str]:
+        """Delete the identity, then the sealed watchlist: the key dies first. Returns what was deleted."""
+        gone = []
+        for name in (IDENTITY_FILE, WATCHLIST_FILE):
+            file = self.folder / name
+            if file.exists():
+                file.unlink()
+                gone.append(name)
+        return gone
+
+
+def load_authorisation(folder: Path) -> Authorisation:
+    """The deployment in `folder`. RefusedByCondition says in words why there is none; ConfigError lists its errors."""
+    if not (folder / FILE).exists():
+        raise RefusedByCondition(RULE, f"no {FILE} in {folder}")
+    deployment = load_deployment(folder)
+    missing = [name for name in (WATCHLIST_FILE, IDENTITY_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise RefusedByCondition(RULE, f"it has ended or was never complete: no {', '.join(missing)} in {folder}")
+    return Authorisation(deployment, folder, _secret(folder / IDENTITY_FILE))
+
+
+def _secret(file: Path) -> str:
+    """The key in an age identity file: the line that is neither empty nor a comment."""
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as fault:
+        raise RefusedByCondition(RULE, f"{file} cannot be read") from fault
+    keys = [line for line in lines if line and not line.startswith("#")]
+    if len(keys) != 1:
+        raise RefusedByCondition(RULE, f"{file} must hold exactly one age secret key")
+    return keys[0]
+
+
+def _with_credential(camera: Camera) -> str:
+    """The source's URL with user and password from the camera's credential file: memory only."""
+    if camera.credential is None:
+        return camera.source
+    try:
+        credential = camera.credential.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError(str(camera.credential), (f"the credential of camera {camera.id}: {fault}",)) from fault
+    scheme, _, rest = camera.source.partition("://")
+    return f"{scheme}://{credential}@{rest}"

@@ -1,0 +1,271 @@
+"""Conditions as data: two ordered tables. Everything that says why (lfr why, systemd, MQTT, the log) prints from here.
+
+1. A row's predicate answers True (holds), False (fails) or None (not known yet: the sign is settling, or a worker has
+   not answered). Only True lets anybody be recognised.
+2. `known_from` says when a row can be known. The sign is lit while no DEVICE row of either table fails; workers may run
+   while, in addition, every SIGN row holds; the device recognises while every row holds.
+3. A failing row ends recognition. It also stops the workers, except `camera live`: only a worker sees a camera return.
+4. Rows whose substance comes later are present, marked not required, and shown as `not yet required`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from device.supervisor.snapshot import CameraView, Snapshot
+
+HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can judge is useless; a reconnection takes 1 to 3 s
+DISK_RESERVE_BYTES = 256_000_000  # the outbox may grow to this (alerts.outbox.MAX_BYTES)
+UNSIGNED_LIST_MOST = 10  # consenting subjects in front of a live camera outside operational mode (DESIGN, section 4)
+
+
+class Table(str, Enum):
+    """arm: checked to enter `armed` and from then on; run: checked all the time."""
+
+    ARM = "arm"
+    RUN = "run"
+
+
+class KnownFrom(str, Enum):
+    """The earliest moment at which a row can be judged (rule 2)."""
+
+    DEVICE = "device"
+    SIGN = "sign"
+    WORKER = "worker"
+
+
+class Result(str, Enum):
+    """How a row reads now."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    PENDING = "pending"
+    NOT_YET_REQUIRED = "not_yet_required"
+
+
+Predicate = Callable[[Snapshot], "bool | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One condition. `text` is what must hold, in an operator's words; `remedy` what to do when it fails."""
+
+    name: str
+    table: Table
+    rule: str
+    text: str
+    remedy: str
+    predicate: Predicate | None = None
+    known_from: KnownFrom = KnownFrom.DEVICE
+    stops_workers: bool = True
+    found: Callable[[Snapshot], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A row as it reads now. `text` is ready to print: what holds, or what fails and what to do."""
+
+    row: Row
+    result: Result
+    text: str
+
+
+def _watchlist_is_the_authorised_one(s: Snapshot) -> bool | None:
+    if s.deployment is None or not s.watchlists:
+        return None
+    return all(found == s.deployment.watchlist for found in s.watchlists)
+
+
+def _watchlist_fits(s: Snapshot) -> bool | None:
+    if s.deployment is None or not s.watchlists:
+        return None
+    unsigned = s.live and s.deployment.mode.value != "operational"
+    most = min(s.deployment.max_watchlist_size, UNSIGNED_LIST_MOST) if unsigned else s.deployment.max_watchlist_size
+    return all(1 <= subjects <= most for _, _, subjects, _ in s.watchlists)
+
+
+def _engine_answered(s: Snapshot) -> bool | None:
+    return all(not problem for problem in s.engines) if s.engines else None
+
+
+def _sign_proved(s: Snapshot) -> bool | None:
+    return True if s.sign.proved else None if s.sign.settling or not s.sign.driven else False
+
+
+def _sign_lit(s: Snapshot) -> bool | None:
+    if s.sign.driven and s.sign.sensed:
+        return True
+    return None if not s.sign.driven or s.sign.settling else False
+
+
+def _no_false_light(s: Snapshot) -> bool | None:
+    return s.sign.driven or s.sign.settling or not s.sign.sensed
+
+
+def _hub_present(s: Snapshot) -> bool | None:
+    return s.hub_absent_s is not None and s.hub_absent_s <= HUB_ABSENT_MOST_S and s.operator_present
+
+
+def _camera_live(s: Snapshot) -> bool | None:
+    views = [view for view in s.cameras.values() if view is not CameraView.ENDED]
+    if any(view is CameraView.ONLINE for view in views):
+        return True
+    unknown = (CameraView.STOPPED, CameraView.STARTING)
+    return None if not views or any(view in unknown for view in views) else False
+
+
+def _cameras(s: Snapshot) -> str:
+    seen = (f"{camera} {view.value}" for camera, view in sorted(s.cameras.items()) if view is not CameraView.ONLINE)
+    return ", ".join((*seen, *(f"{camera}: {text}" for camera, text in sorted(s.camera_problems.items()) if text)))
+
+
+def _clock_good(s: Snapshot) -> bool | None:
+    return s.clock_synchronised or not s.clock_matters
+
+
+def _disk_good(s: Snapshot) -> bool | None:
+    return s.disk_free_bytes >= DISK_RESERVE_BYTES
+
+
+def _window(s: Snapshot) -> str:
+    return s.deployment.window if s.deployment is not None else ""
+
+
+A, R, D, W = Table.ARM, Table.RUN, KnownFrom.DEVICE, KnownFrom.WORKER
+CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait until it has synchronised"
+DISK_REMEDY = f"free space in the state folder: {DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
+WINDOW_REMEDY = "wait for it to begin, or load the deployment that is authorised now"
+
+ARM: tuple[Row, ...] = (
+    Row("deployment signed", A, "R02", "the authorising officer has signed the deployment", ""),
+    Row(
+        *("deployment loaded", A, "R02", "a deployment is loaded", "publish a deployment to this device"),
+        predicate=lambda s: s.deployment is not None,
+        found=lambda s: s.deployment_problem,
+    ),
+    Row(
+        *("deployment in its window", A, "R16", "the deployment is in its authorised time", WINDOW_REMEDY),
+        predicate=lambda s: s.deployment is not None and s.deployment.in_window,
+        found=_window,
+    ),
+    Row(
+        *("deployment for this device", A, "R01", "the deployment names this device", "load one that names it"),
+        predicate=lambda s: s.deployment is not None and s.deployment.names_this_device,
+    ),
+    Row("watchlist sealed to this device", A, "R01", "the watchlist is sealed to this device alone, unused before", ""),
+    Row("watchlist fresh", A, "R01", "the watchlist is signed, unexpired and not older than 24 h", ""),
+    Row(
+        *("watchlist loaded", A, "R01", "the opened watchlist is the one the deployment authorises"),
+        "build and publish the deployment again: its watchlist was replaced or damaged",
+        predicate=_watchlist_is_the_authorised_one,
+        known_from=W,
+    ),
+    Row(
+        *("watchlist size", A, "R02", "the watchlist is within its authorised size"),
+        f"shorten the list, or have a larger one authorised (live demonstrations: {UNSIGNED_LIST_MOST} subjects)",
+        predicate=_watchlist_fits,
+        known_from=W,
+    ),
+    Row("watchlist entries", A, "R19, R20", "every entry has its category and the source of its image", ""),
+    Row("operating point", A, "R26", "the predicted false alert rate for this list is within its limit", ""),
+    Row(
+        *("engine self-test", A, "R26", "the engine runs and names its models by hash", "run `lfr engines prepare`"),
+        predicate=_engine_answered,
+        known_from=W,
+        found=lambda s: "; ".join(filter(None, s.engines)),
+    ),
+    Row("engine agrees with reference", A, "R26", "the engine's self-test agrees with the reference", ""),
+    Row("memory locked", A, "R04", "memory is locked, core dumps and swap are off", ""),
+    Row("clock synchronised", A, "R02", "the clock is synchronised", CLOCK_REMEDY, predicate=_clock_good),
+    Row("disk reserve", A, "R06", "there is room to keep alerts", DISK_REMEDY, predicate=_disk_good),
+    Row(
+        *("sign seen dark, then lit", A, "R15", "the sign was seen dark, then lit", "check the lamp and its sensor"),
+        predicate=_sign_proved,
+        known_from=KnownFrom.SIGN,
+    ),
+)
+
+RUN: tuple[Row, ...] = (
+    Row(
+        *("sign sensed lit", R, "R15", "the sign is sensed lit", "check the lamp, its relay and its sensor"),
+        predicate=_sign_lit,
+        known_from=KnownFrom.SIGN,
+    ),
+    Row("sign follows its pulse", R, "R15", "the sign follows a coded pulse every 30 s", ""),
+    Row(
+        *("sign dark when off", R, "R15", "the sign is dark while it is switched off"),
+        "shade the sensor, or look for a short: sunlight must not pass for a sign",
+        predicate=_no_false_light,
+    ),
+    Row(
+        *("hub and operator present", R, "R13", "the hub is connected and an operator is at it"),
+        "open the hub page and sign in; check the way to the broker",
+        predicate=_hub_present,
+        found=lambda s: "the hub was never heard" if s.hub_absent_s is None else "",
+    ),
+    Row(
+        *("camera live", R, "R25", "a camera delivers pictures: neither lost, frozen nor dark"),
+        "check cable, power and lens",
+        predicate=_camera_live,
+        known_from=W,
+        stops_workers=False,
+        found=_cameras,
+    ),
+    Row("clock trusted", R, "R02", "the clock is still synchronised", CLOCK_REMEDY, predicate=_clock_good),
+    Row("temperature", R, "R22", "the device is within its temperature range", ""),
+    Row("disk", R, "R06", "there is still room to keep alerts", DISK_REMEDY, predicate=_disk_good),
+    Row(
+        *("deployment still in its window", R, "R02", "the deployment's authorised time has not ended", WINDOW_REMEDY),
+        predicate=lambda s: s.deployment is not None and s.deployment.in_window,
+        found=_window,
+    ),
+    Row(
+        *("no STOP", R, "R13", "nobody has pressed STOP", "restart, or send `resume` from the hub"),
+        predicate=lambda s: s.stop is None,
+        found=lambda s: s.stop or "",
+    ),
+)
+
+
+def read(snapshot: Snapshot) -> tuple[Reading, ...]:
+    """Every row of both tables as it reads at this moment, in order."""
+    return tuple(_read(row, snapshot) for row in (*ARM, *RUN))
+
+
+def _read(row: Row, snapshot: Snapshot) -> Reading:
+    if row.predicate is None:
+        return Reading(row, Result.NOT_YET_REQUIRED, row.text)
+    answer = row.predicate(snapshot)
+    if answer is True:
+        return Reading(row, Result.HOLDS, row.text)
+    if answer is None:
+        return Reading(row, Result.PENDING, f"not known yet: {row.text}")
+    found = row.found(snapshot) if row.found is not None else ""
+    return Reading(row, Result.FAILS, f"not so: {row.text}{f' ({found})' if found else ''}; {row.remedy}")
+
+
+def may_light(readings: tuple[Reading, ...]) -> bool:
+    """Whether the sign may be switched on: every row known from the device alone holds (rule 2)."""
+    return _hold(r for r in readings if r.row.known_from is KnownFrom.DEVICE)
+
+
+def may_watch(readings: tuple[Reading, ...]) -> bool:
+    """Whether workers may run: device and sign rows hold, and no other row that stops workers fails (rules 2, 3)."""
+    known = _hold(r for r in readings if r.row.known_from is not KnownFrom.WORKER)
+    return known and not any(r.result is Result.FAILS and r.row.stops_workers for r in readings)
+
+
+def all_hold(readings: tuple[Reading, ...]) -> bool:
+    """Whether the device may be called recognising: every required row holds."""
+    return _hold(readings)
+
+
+def failing(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    """The rows that say no, in the tables' order."""
+    return tuple(r for r in readings if r.result is Result.FAILS)
+
+
+def _hold(readings: Iterable[Reading]) -> bool:
+    return all(r.result in (Result.HOLDS, Result.NOT_YET_REQUIRED) for r in readings)

@@ -1,0 +1,235 @@
+"""The supervisor's loop: look, judge, move the state, act. Ten times a second and whenever something happens.
+
+1. Every tick reads the sign, takes a snapshot, reads the condition tables, asks `decide` and obeys it. What is done
+   follows from the present state alone, so a missed or repeated event does no harm.
+2. No lit sign, no sight: workers are wanted only when `decide.workers_wanted` says so, and the sign goes off only after
+   the last worker process is gone.
+3. Whatever is slow (disk, processes, the broker) happens elsewhere; a tick never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from device.config.model import DeviceConfig
+from device.domain.time import NS_PER_S, wall
+from device.errors import LfrError, LinesUnavailable
+from device.logs import event
+from device.ports.lines import Lamp
+from device.supervisor import conditions, decide
+from device.supervisor.authorisation import Authorisation, load_authorisation
+from device.supervisor.conditions import Reading
+from device.supervisor.crew import Crew
+from device.supervisor.edges import Edges
+from device.supervisor.hub import Hub
+from device.supervisor.sign import Sign
+from device.supervisor.snapshot import SignView, Snapshot
+from device.supervisor.states import Event, State, step
+
+_log = logging.getLogger(__name__)
+TICK_S = 0.1
+LOAD_S = 2.0  # how often a missing deployment is looked for
+ALERT_LAMP_S = 5.0
+
+
+@dataclass(slots=True)
+class Wish:
+    """What people ask of the device. stop: who pressed STOP; leave: exit status wanted; end: the deployment is over."""
+
+    stop: str | None = None
+    leave: int | None = None
+    end: bool = False
+    hurry: bool = False
+
+
+class Control:
+    """State, sign, lamps and the workers' permission. Owns no deadline but its tick."""
+
+    def __init__(self, config: DeviceConfig, edges: Edges, hub: Hub, crew: Crew) -> None:
+        self.state = State.SAFE
+        self.since = edges.clock.wall()
+        self.wish = Wish()
+        self.authorisation: Authorisation | None = None
+        self.disk_free_bytes = 0
+        self.lamps = dict.fromkeys(Lamp, False)
+        self.ever_recognised = False
+        self.snapshot = Snapshot(live=config.live)
+        self.readings: tuple[Reading, ...] = conditions.read(self.snapshot)
+        self.woken = asyncio.Event()
+        self._config = config
+        self._edges = edges
+        self._hub = hub
+        self._crew = crew
+        self._sign = Sign(edges.lines, edges.clock)
+        self._lines_problem = ""
+        self._problem = "not looked for yet"
+        self._clear_since_ns: int | None = None
+
+    def self_test(self) -> None:
+        """What must work before anything is loaded: the lines answer and the sign is off. Raises LinesUnavailable."""
+        self._edges.lines.drive_sign(False)
+        self._edges.lines.light(Lamp.POWER, True)
+        self.lamps[Lamp.POWER] = True
+        self._edges.lines.sign_sensed()
+        self._move(Event.SELF_TEST_PASSED)
+
+    async def load(self) -> None:
+        """Look for the deployment until it is there; then hire a worker per camera."""
+        while self.authorisation is None:
+            try:
+                self.authorisation = await self._edges.disk(lambda: load_authorisation(self._config.deployment))
+            except LfrError as fault:
+                if str(fault) != self._problem:
+                    event(_log, "deployment.none", problem=str(fault))
+                self._problem = str(fault)
+                await asyncio.sleep(LOAD_S)
+        deployment = self.authorisation.deployment
+        event(_log, "deployment.loaded", id=deployment.id, mode=deployment.mode.value)
+        self._crew.hire(self.authorisation, self.woken.set)
+        self.woken.set()
+
+    def tick(self) -> None:
+        """One round (rule 1)."""
+        self.snapshot = self._look()
+        self.readings = conditions.read(self.snapshot)
+        now = int(self._edges.clock.monotonic())
+        if not conditions.may_watch(self.readings):
+            self._clear_since_ns = None
+        elif self._clear_since_ns is None:
+            self._clear_since_ns = now
+        clear_s = 0.0 if self._clear_since_ns is None else (now - self._clear_since_ns) / NS_PER_S
+        while (what := decide.next_event(self.state, self.readings, clear_s, self._over())) is not None:
+            self._move(what)
+        self._crew.want(decide.workers_wanted(self.state, self.readings, clear_s), self._why())
+        self._act()
+
+    async def rest(self) -> None:
+        """Until the next tick is due or somebody calls."""
+        try:
+            await asyncio.wait_for(self.woken.wait(), TICK_S)
+        except asyncio.TimeoutError:
+            return
+        self.woken.clear()
+
+    async def put_out(self) -> None:
+        """Stop every worker; only when the last process is gone does the sign go off (rule 2)."""
+        await self._crew.dismiss()
+        self._drive_sign(False)
+        self._light(Lamp.RECOGNISING, False)
+
+    def erased(self) -> None:
+        """Nothing of the deployment is left."""
+        self.authorisation = None
+        self._move(Event.ERASED)
+
+    def press_stop(self, who: str) -> None:
+        """STOP, by button or hub: stays pressed until `resume` or a restart."""
+        event(_log, "stop.pressed", who=who)
+        self.wish.stop = who
+        self.woken.set()
+
+    def command(self, name: str) -> None:
+        """A command of the hub; the allow-list of DESIGN's cmd topics as far as they exist."""
+        if name == "stop":
+            self.press_stop("the hub sent stop")
+        elif name == "resume":
+            event(_log, "stop.released")
+            self.wish.stop = None
+            self.woken.set()
+        else:
+            event(_log, "command.unknown", level=logging.WARNING, name=name)
+
+    def leave(self, exit_status: int) -> None:
+        """A signal asked us to end. A recorded test or demonstration ends its deployment; asked twice, we hurry."""
+        self.wish.hurry = self.wish.leave is not None
+        self.wish.leave = exit_status
+        self.woken.set()
+
+    @property
+    def ending(self) -> bool:
+        """Whether the deployment is being erased."""
+        return self.state is State.ENDING
+
+    @property
+    def throwaway(self) -> bool:
+        """Whether the deployment exists for this run only: recorded sources outside operational mode."""
+        view = self.snapshot.deployment
+        return not self._config.live and view is not None and view.mode.value != "operational"
+
+    def _over(self) -> bool:
+        """Whether the deployment is over: asked for, its recordings have ended, or its time has."""
+        if self.authorisation is None:
+            return False
+        leaving = self.wish.leave is not None and self.throwaway
+        past = self._edges.clock.wall() >= wall(self.authorisation.deployment.window.end)
+        return self.wish.end or leaving or self._crew.finished or past
+
+    def _look(self) -> Snapshot:
+        authorisation = self.authorisation
+        now = self._edges.clock.wall()
+        return Snapshot(
+            live=self._config.live,
+            deployment=None if authorisation is None else authorisation.view(self._config.device, now),
+            deployment_problem=self._problem,
+            watchlists=self._crew.watchlists(),
+            engines=self._crew.engine_problems(),
+            cameras=self._crew.views(),
+            camera_problems=self._crew.problems(),
+            sign=self._sense(),
+            hub_absent_s=self._hub.absent_s(),
+            operator_present=self._hub.operator_present,
+            clock_synchronised=self._edges.clock.synchronised(),
+            disk_free_bytes=self.disk_free_bytes,
+            stop=self.wish.stop,
+        )
+
+    def _sense(self) -> SignView:
+        """The sign, as alerts will quote it too; when the lines do not answer it counts as dark, at once."""
+        try:
+            view = self._sign.sample()
+        except LinesUnavailable as fault:
+            if str(fault) != self._lines_problem:
+                event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
+            self._lines_problem = str(fault)
+            self._crew.sign_sensed = False
+            return SignView(driven=True, sensed=False, proved=False, settling=False)
+        self._lines_problem = ""
+        self._crew.sign_sensed = view.sensed
+        return view
+
+    def _act(self) -> None:
+        """Sign and lamps as the state wants them."""
+        self._drive_sign(decide.sign_wanted(self.state, self.readings, self._crew.alive))
+        recent = self._crew.last_alert_ns
+        alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
+        self._light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
+        self._light(Lamp.ALERT, alert)
+        self._light(Lamp.FAULT, self.state is State.INHIBITED)
+
+    def _drive_sign(self, lit: bool) -> None:
+        try:
+            self._sign.drive(lit)
+        except LinesUnavailable as fault:
+            event(_log, "sign.cannot_be_driven", level=logging.ERROR, lit=lit, problem=str(fault))
+
+    def _light(self, lamp: Lamp, lit: bool) -> None:
+        if self.lamps[lamp] is lit:
+            return
+        try:
+            self._edges.lines.light(lamp, lit)
+            self.lamps[lamp] = lit
+        except LinesUnavailable as fault:
+            event(_log, "lamp.cannot_be_driven", level=logging.ERROR, lamp=lamp.value, problem=str(fault))
+
+    def _why(self) -> str:
+        wrong = conditions.failing(self.readings)
+        return wrong[0].row.name if wrong else f"state {self.state.value}"
+
+    def _move(self, what: Event) -> None:
+        before, self.state = self.state, step(self.state, what)
+        self.since = self._edges.clock.wall()
+        self.ever_recognised = self.ever_recognised or self.state is State.RECOGNISING
+        event(_log, "state", was=before.value, now=self.state.value, event=what.value, why=self._why())
+        self.woken.set()

@@ -1,0 +1,222 @@
+"""Everything that goes to the hub: kept messages through the durable outbox, retained notices straight to the session.
+
+1. Disk work is done in the order in which it was asked for, on the disk thread; the loop never waits for storage.
+2. A kept message leaves the outbox only on the broker's word (device.alerts.outbox, rule 3).
+3. Notices are replaced, not queued: after a gap the newest of each topic is sent again. Nothing personal is retained.
+4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from device.alerts import events
+from device.alerts.outbox import Deletion, Due, Outbox, Parcel
+from device.alerts.retry import MessageClass
+from device.errors import Unavailable
+from device.logs import event
+from device.ports.broker import Broker, Delivery, Outgoing
+from device.ports.clock import Clock
+from device.supervisor.disk import Disk
+
+_log = logging.getLogger(__name__)
+PUMP_S = 0.5  # how often back-off times are looked at when nothing else wakes the courier
+STALE_AFTER_S = 30.0  # an alert older than this informs and must not start a stop
+PURGE_S = 5.0
+
+OnDeletions = Callable[[list[Deletion]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Erase:
+    """Erase one alert, or all of them (None)."""
+
+    alert_id: str | None
+    reason: str
+
+
+class Courier:
+    """Owns the broker session and the outbox. Everything but the broker's callbacks happens on the loop."""
+
+    def __init__(self, broker: Broker, outbox: Outbox, disk: Disk, clock: Clock, on_deletions: OnDeletions) -> None:
+        self.connected = False
+        self.reason = "not connected yet"
+        self.waiting: dict[MessageClass, int] = {}
+        self._broker = broker
+        self._outbox = outbox
+        self._disk = disk
+        self._clock = clock
+        self._on_deletions = on_deletions
+        self._notices: dict[str, Outgoing] = {}
+        self._work: list[Parcel | _Erase | Delivery] = []
+        self._woken = asyncio.Event()
+        self._busy = False
+        self._new_session = False
+        self._unanswered: set[str] = set()
+        self._purged_ns = 0
+
+    def connect(self, on_session: Callable[[bool], None]) -> None:
+        """Open the session; `on_session` is called on the loop with whether there is one."""
+        loop = asyncio.get_running_loop()
+
+        def session(present: bool, reason: str) -> None:
+            self.connected, self.reason = present, reason
+            event(_log, "broker.session" if present else "broker.no_session", reason=reason)
+            self._new_session = self._new_session or present
+            on_session(present)
+            self._unanswered.clear()
+            self._send_notices(tuple(self._notices.values()))
+            self._woken.set()
+
+        self._broker.connect(
+            lambda present, reason: _on(loop, lambda: session(present, reason)),
+            lambda delivery: _on(loop, lambda: self._answered(delivery)),
+        )
+
+    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
+        """Receive what matches, on the loop."""
+        loop = asyncio.get_running_loop()
+        self._broker.subscribe(pattern, lambda topic, payload: _on(loop, lambda: on_message(topic, payload)))
+
+    def keep(self, parcel: Parcel) -> None:
+        """Store a message and deliver it however long that takes (rule 1)."""
+        self._queue(parcel)
+
+    def erase(self, alert_id: str | None, reason: str) -> None:
+        """Erase an alert (None: every alert) from the outbox; receipts follow through on_deletions."""
+        self._queue(_Erase(alert_id, reason))
+
+    def post(self, notice: Outgoing) -> None:
+        """Publish a retained notice now and after every reconnection (rule 3)."""
+        self._notices[notice.topic] = notice
+        self._send_notices((notice,))
+
+    async def run(self) -> None:
+        """Work off what is asked for, for ever; cancelled at the end."""
+        while True:
+            try:
+                await asyncio.wait_for(self._woken.wait(), PUMP_S)
+            except asyncio.TimeoutError:
+                self._purge_when_due()
+            self._woken.clear()
+            await self._pump()
+
+    async def drained(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
+        """Wait until nothing of these kinds waits for delivery; False when the time is up."""
+        loop = asyncio.get_running_loop()
+        last = loop.time() + within_s
+        wanted = tuple(kinds)
+        while True:
+            self.waiting = await self._disk(self._outbox.waiting)
+            if not self._work and not self._busy and not any(self.waiting[kind] for kind in wanted):
+                return True
+            if loop.time() >= last:
+                return False
+            self._woken.set()
+            await asyncio.sleep(0.05)
+
+    async def quiet(self, within_s: float) -> None:
+        """Wait until the broker has answered for every notice, at most `within_s`; without a session not at all."""
+        loop = asyncio.get_running_loop()
+        last = loop.time() + within_s
+        while self.connected and self._unanswered and loop.time() < last:
+            await asyncio.sleep(0.02)
+
+    def _queue(self, item: Parcel | _Erase | Delivery) -> None:
+        self._work.append(item)
+        self._woken.set()
+
+    def _purge_when_due(self) -> None:
+        now = int(self._clock.monotonic())
+        if now - self._purged_ns >= PURGE_S * 1e9:
+            self._purged_ns = now
+            self._work.append(_Erase(None, "retention"))
+
+    async def _pump(self) -> None:
+        """Store, erase and note what was asked for, in order; then send what is due."""
+        self._busy = True
+        try:
+            if self._new_session:
+                self._new_session = False
+                await self._disk(self._outbox.retry_now)
+            while self._work:
+                await self._handle(self._work.pop(0))
+            while self.connected and await self._send_due():
+                continue
+            self.waiting = await self._disk(self._outbox.waiting)
+        except Unavailable as fault:
+            event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
+        finally:
+            self._busy = False
+
+    async def _handle(self, item: Parcel | _Erase | Delivery) -> None:
+        if isinstance(item, Parcel):
+            await self._store(item)
+        elif isinstance(item, Delivery):
+            await self._disk(lambda: self._report(item))
+        else:
+            gone = await self._disk(lambda: self._deletions(item))
+            if gone:
+                self._on_deletions(gone)
+
+    async def _store(self, parcel: Parcel) -> None:
+        try:
+            await self._disk(lambda: self._outbox.put(parcel))
+        except Unavailable as fault:
+            event(_log, "outbox.cannot_store", level=logging.ERROR, kind=parcel.kind.value, problem=str(fault))
+            due = Due(
+                *(parcel.id, parcel.kind, parcel.topic, parcel.payload, parcel.content_type, parcel.qos),
+                parcel.expires_at,
+            )
+            self._broker.publish(self._outgoing(due))
+
+    def _report(self, delivery: Delivery) -> bool:
+        return self._outbox.report(
+            delivery.token, accepted=delivery.accepted, heard=delivery.heard, monotonic=self._clock.monotonic()
+        )
+
+    def _deletions(self, wish: _Erase) -> list[Deletion]:
+        if wish.alert_id is not None:
+            return [self._outbox.delete_alert(wish.alert_id, wish.reason)]
+        if wish.reason == "retention":
+            return self._outbox.purge(self._clock.wall(), clock_trusted=self._clock.synchronised())
+        return self._outbox.delete_all(wish.reason)
+
+    async def _send_due(self) -> bool:
+        """Hand what is due to the broker; whether anything was taken."""
+        now = self._clock.monotonic()
+        due = await self._disk(lambda: self._outbox.due(self._clock.wall(), now))
+        for parcel in due:
+            # Marked before it goes: the broker's answer may come before publish returns.
+            self._outbox.sent(parcel.id, now)
+            if not self._broker.publish(self._outgoing(parcel)):
+                self._work.append(Delivery(parcel.id, accepted=False, heard=False, reason="not taken"))
+                return False
+        return bool(due)
+
+    def _outgoing(self, due: Due) -> Outgoing:
+        now = self._clock.wall()
+        if due.kind is MessageClass.ALERT:
+            return due.outgoing(now, events.restamp(due.payload, now, STALE_AFTER_S))
+        return due.outgoing(now)
+
+    def _send_notices(self, notices: Iterable[Outgoing]) -> None:
+        for notice in notices:
+            if self.connected and self._broker.publish(notice) and notice.qos:
+                self._unanswered.add(notice.token)
+
+    def _answered(self, delivery: Delivery) -> None:
+        """Sort an answer: a notice's ends here, a parcel's goes to the outbox."""
+        if delivery.token in self._unanswered:
+            self._unanswered.discard(delivery.token)
+        else:
+            self._queue(delivery)
+
+
+def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """From the broker's thread to the loop; after the loop's end there is nobody to tell."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call)

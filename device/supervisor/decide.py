@@ -1,0 +1,46 @@
+"""What to do about the conditions: pure decisions, no effects."""
+
+from __future__ import annotations
+
+from device.supervisor import conditions
+from device.supervisor.conditions import Reading
+from device.supervisor.states import Event, State
+
+CLEAR_S = 1.0
+"""After a failure the conditions must hold this long before anybody may be recognised again."""
+
+
+def next_event(state: State, readings: tuple[Reading, ...], clear_s: float, over: bool) -> Event | None:
+    """The event that follows from the conditions, or None to stay.
+
+    clear_s  how long `conditions.may_watch` has held without a break
+    over     the deployment is over: recordings ended, window ended, or the hub ended it
+    """
+    if state is State.ENDING:
+        return None
+    if over:
+        return Event.END
+    fails = bool(conditions.failing(readings))
+    if state is State.READY and conditions.may_watch(readings) and not fails:
+        return Event.ARM
+    if state is State.ARMED:
+        return Event.INHIBIT if fails else Event.RUN if conditions.all_hold(readings) else None
+    if state is State.RECOGNISING and not conditions.all_hold(readings):
+        return Event.INHIBIT
+    if state is State.INHIBITED and not fails and clear_s >= CLEAR_S:
+        return Event.RECOVER
+    return None
+
+
+def workers_wanted(state: State, readings: tuple[Reading, ...], clear_s: float) -> bool:
+    """Whether workers may exist: no lit sign, no sight. In `inhibited` one may wait for its camera to come back."""
+    if state in (State.ARMED, State.RECOGNISING):
+        return conditions.may_watch(readings)
+    return state is State.INHIBITED and conditions.may_watch(readings) and clear_s >= CLEAR_S
+
+
+def sign_wanted(state: State, readings: tuple[Reading, ...], any_worker: bool) -> bool:
+    """Whether the sign is lit: always while a worker exists, and when only the sign itself is still to be proved."""
+    if any_worker:
+        return True
+    return state not in (State.SAFE, State.ENDING) and conditions.may_light(readings)

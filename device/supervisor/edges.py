@@ -1,0 +1,29 @@
+"""Everything outside that the supervisor uses, in one hand: real on a device, fakes in a simulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from device.alerts.outbox import Outbox
+from device.ports.broker import Broker
+from device.ports.clock import Clock
+from device.ports.lines import Lines
+from device.ports.service import ServiceManager
+from device.supervisor.disk import Disk
+from device.supervisor.worker_process import Launcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere."""
+
+    clock: Clock
+    lines: Lines
+    service: ServiceManager
+    broker: Broker
+    launcher: Launcher
+    disk: Disk
+    outbox: Outbox
+    models_dir: Path
+    simulated: bool

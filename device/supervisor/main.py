@@ -1,0 +1,108 @@
+"""The supervisor, from top to bottom: what a device does between being switched on and having forgotten.
+
+    nothing can be dumped        this process: no core file, no ptrace
+    one per run folder           a second supervisor is refused
+    the disk thread, the outbox  alerts survive a power cut from here on
+    the lines                    sign, sensor, lamps, STOP; the sign is dark
+    the broker                   a will says `offline` if we vanish
+    the device                   safe → ready → (deployment, operator, sign dark then lit) → armed → recognising
+                                 → inhibited while any condition fails → ending: deliver, erase, prove, balance
+
+Everything is acquired in one exit stack, so stopping is starting reversed. The vision workers are started and stopped
+by the device itself, inside all of this: the sign outlives them. Every wait on the way out has a deadline, and their
+sum (worker 2.5 s, delivery 10 s, receipts 5 s, goodbye 2 s, broker 2 s) is less than the unit's TimeoutStopSec.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from device.alerts.outbox import Outbox
+from device.config.model import DeviceConfig
+from device.edges.clock_system import SystemClock
+from device.edges.lines_gpiozero import GpiozeroLines
+from device.edges.lines_simulated import SimulatedLines
+from device.edges.mqtt import BrokerAddress, PahoBroker
+from device.edges.process import forbid_dumps
+from device.edges.service_systemd import service_manager
+from device.errors import InternalError, LfrError
+from device.logs import event
+from device.ports.clock import Clock
+from device.ports.lines import Lines
+from device.supervisor.device import Device, new_boot_id
+from device.supervisor.disk import DiskThread
+from device.supervisor.edges import Edges
+from device.supervisor.ending import Outcome
+from device.supervisor.notices import will
+from device.supervisor.status_file import OnlyOne
+from device.supervisor.worker_process import ProcessLauncher
+
+_log = logging.getLogger(__name__)
+OUTBOX = "outbox.sqlite"
+EXIT_INTERRUPTED = 130
+
+
+def supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
+    """Run the device until it is over. Raises an LfrError when it cannot start or cannot go on."""
+    granted = forbid_dumps()
+    event(_log, "process", core_limit_0=granted["core_limit_0"], not_dumpable=granted["not_dumpable"])
+    try:
+        return asyncio.run(_supervise(config, models_dir))
+    except LfrError:
+        raise
+    except Exception as fault:
+        raise InternalError(f"the supervisor ended by {type(fault).__name__}: {fault}") from fault
+
+
+async def _supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
+    """Acquire everything, run, release everything in reverse."""
+    async with AsyncExitStack() as stack:
+        clock, boot_id = SystemClock(), new_boot_id()
+        stack.enter_context(OnlyOne(config.run_dir))
+        disk = DiskThread()
+        stack.callback(disk.close)
+        outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall()))
+        stack.callback(outbox.close)
+        lines = _lines(config)
+        stack.callback(lines.close)
+        broker = _broker(config, boot_id, clock)
+        stack.callback(broker.close)
+        edges = Edges(
+            clock=clock,
+            lines=lines,
+            service=service_manager(),
+            broker=broker,
+            launcher=ProcessLauncher(),
+            disk=disk,
+            outbox=outbox,
+            models_dir=models_dir,
+            simulated=config.lines.driver == "simulated",
+        )
+        device = Device(config, edges, boot_id)
+        _obey_signals(device)
+        outcome = await device.run()
+    if outcome.leave_nothing:
+        outbox.destroy()
+    return outcome
+
+
+def _lines(config: DeviceConfig) -> Lines:
+    """Real lines, or simulated ones (which the configuration allows only with recorded sources)."""
+    return SimulatedLines() if config.lines.driver == "simulated" else GpiozeroLines(config.lines)
+
+
+def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:
+    mqtt = config.mqtt
+    address = BrokerAddress(host=mqtt.host, port=mqtt.port, ca=mqtt.ca, cert=mqtt.cert, key=mqtt.key)
+    return PahoBroker(address, config.device, will(config.site, config.device, boot_id, clock))
+
+
+def _obey_signals(device: Device) -> None:
+    """SIGTERM is an ordinary stop, SIGINT a person's; a second one of either shortens every wait."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, device.control.leave, 0)
+    loop.add_signal_handler(signal.SIGINT, device.control.leave, EXIT_INTERRUPTED)

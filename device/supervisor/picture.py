@@ -1,0 +1,205 @@
+"""One moment of the whole device, and how it reads: as MQTT notices, as the status file, as one line of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import msgspec
+
+from device.alerts import messages
+from device.alerts.raising import stats_from
+from device.config.deployment import Window
+from device.domain.finding import Counters, Mode
+from device.domain.time import WallTime, rfc3339, wall
+from device.ports.lines import Lamp
+from device.supervisor import conditions
+from device.supervisor.conditions import Reading, Result
+from device.supervisor.snapshot import CameraView, Snapshot
+from device.supervisor.states import State
+from device.wire.link import Beat, Hello, WatchlistLoaded
+
+CameraWord = Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """beats, since_camera: by camera. `faults`: what is wrong with the machinery itself, in words."""
+
+    at: WallTime
+    state: State
+    since: WallTime
+    mode: Mode | None
+    snapshot: Snapshot
+    readings: tuple[Reading, ...]
+    lamps: dict[Lamp, bool]
+    simulated: bool
+    totals: Counters
+    alerts: int
+    beats: dict[str, Beat]
+    camera_since: dict[str, WallTime]
+    broker: str
+    waiting: int
+
+    @property
+    def deployment_id(self) -> str | None:
+        return None if self.snapshot.deployment is None else self.snapshot.deployment.id
+
+    @property
+    def fps(self) -> float:
+        return sum(beat.fps for beat in self.beats.values())
+
+
+def one_line(picture: Picture) -> str:
+    """The state and the first thing that is wrong, for the service manager."""
+    wrong = conditions.failing(picture.readings)
+    more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
+    return f"{picture.state.value}: {wrong[0].text}{more}" if wrong else picture.state.value
+
+
+def reasons(picture: Picture) -> list[str]:
+    """What keeps the device from recognising: every failing row's text."""
+    return [reading.text for reading in conditions.failing(picture.readings)]
+
+
+def state_message(picture: Picture) -> messages.DeviceState:
+    """The retained state notice."""
+    return messages.DeviceState(
+        mode=picture.mode,
+        state=picture.state.value,
+        since=rfc3339(picture.since),
+        inhibit_reasons=reasons(picture),
+        conditions=[_condition(reading) for reading in picture.readings],
+        lamps=_lamps(picture),
+        deployment_id=picture.deployment_id,
+    )
+
+
+def camera_messages(picture: Picture) -> list[messages.CameraStatus]:
+    """One retained notice per camera; one that nobody watches at present is `offline`."""
+    words = {view: view.value for view in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.ENDED)}
+    words[CameraView.DISABLED] = "disabled"
+    return [
+        messages.CameraStatus(
+            mode=picture.mode,
+            camera_id=camera,
+            status=cast(CameraWord, words.get(view, "offline")),
+            since=rfc3339(picture.camera_since[camera]),
+        )
+        for camera, view in picture.snapshot.cameras.items()
+    ]
+
+
+def stats_message(picture: Picture, boot_id: str) -> messages.Stats:
+    """Counts since boot; `alerts` is the supervisor's own count."""
+    stats = stats_from(
+        picture.totals,
+        mode=picture.mode,
+        boot_id=boot_id,
+        fps=picture.fps,
+        at=picture.at,
+        deployment_id=picture.deployment_id,
+    )
+    return msgspec.structs.replace(stats, alerts=picture.alerts)
+
+
+def engine_message(hello: Hello) -> messages.Engine:
+    """What recognises, as alerts and the birth certificate name it."""
+    return messages.Engine(
+        backend=hello.backend,
+        detector=hello.detector,
+        recogniser=hello.recogniser,
+        detector_sha256=hello.detector_sha256,
+        recogniser_sha256=hello.recogniser_sha256,
+    )
+
+
+def watchlist_message(mode: Mode | None, loaded: WatchlistLoaded, window: Window) -> messages.WatchlistState:
+    """Which list is loaded, and how long it may be."""
+    return messages.WatchlistState(
+        mode=mode,
+        watchlist_id=loaded.watchlist_id,
+        sha256=loaded.sha256,
+        subjects=loaded.subjects,
+        images=loaded.images,
+        valid_from=rfc3339(wall(window.start)),
+        valid_to=rfc3339(wall(window.end)),
+    )
+
+
+def status(picture: Picture, pid: int, site: str, device: str) -> dict[str, Any]:
+    """What `lfr status --json` prints."""
+    return {
+        "site": site,
+        "device": device,
+        "pid": pid,
+        "written_at": rfc3339(picture.at),
+        "state": picture.state.value,
+        "since": rfc3339(picture.since),
+        "mode": None if picture.mode is None else picture.mode.value,
+        "deployment": picture.deployment_id,
+        "conditions": [
+            {
+                "name": reading.row.name,
+                "table": reading.row.table.value,
+                "rule": reading.row.rule,
+                "result": reading.result.value,
+                "text": reading.text,
+            }
+            for reading in picture.readings
+        ],
+        "sign": {"simulated": picture.simulated, **_sign(picture)},
+        "lamps": {lamp.value: lit for lamp, lit in picture.lamps.items()},
+        "cameras": {camera: _camera(picture, camera) for camera in picture.snapshot.cameras},
+        "broker": picture.broker,
+        "outbox_waiting": picture.waiting,
+        "alerts": picture.alerts,
+        "counters": msgspec.to_builtins(picture.totals),
+    }
+
+
+def _sign(picture: Picture) -> dict[str, bool]:
+    sign = picture.snapshot.sign
+    return {"driven": sign.driven, "sensed": sign.sensed, "proved": sign.proved}
+
+
+def _camera(picture: Picture, camera: str) -> dict[str, Any]:
+    beat = picture.beats.get(camera)
+    return {
+        "status": picture.snapshot.cameras[camera].value,
+        "problem": picture.snapshot.camera_problems.get(camera, ""),
+        "fps": None if beat is None else round(beat.fps, 1),
+        "rss_bytes": None if beat is None else beat.rss_bytes,
+        "stage_p95_ms": {} if beat is None else beat.stage_p95_ms,
+    }
+
+
+def _condition(reading: Reading) -> messages.ConditionReading:
+    return messages.ConditionReading(
+        name=reading.row.name,
+        table=reading.row.table.value,
+        result=_RESULT[reading.result],
+        text=reading.text,
+    )
+
+
+_RESULT: dict[Result, Literal["holds", "fails", "not_yet_required"]] = {
+    Result.HOLDS: "holds",
+    Result.FAILS: "fails",
+    Result.PENDING: "fails",
+    Result.NOT_YET_REQUIRED: "not_yet_required",
+}
+"""A row that is not known yet does not hold; its text begins with `not known yet`."""
+
+
+def _lamps(picture: Picture) -> messages.LampReading:
+    sign, lamps = picture.snapshot.sign, picture.lamps
+    return messages.LampReading(
+        sign_driven=sign.driven,
+        sign_sensed=sign.sensed,
+        power=lamps[Lamp.POWER],
+        recognising=lamps[Lamp.RECOGNISING],
+        alert=lamps[Lamp.ALERT],
+        fault=lamps[Lamp.FAULT],
+        simulated=picture.simulated,
+    )

@@ -1,0 +1,192 @@
+"""Tells everybody how the device is: notices when something changed, the status file each second, health and stats."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+from device.alerts import messages, raising
+from device.alerts.outbox import Deletion
+from device.config.model import DeviceConfig
+from device.domain.time import NS_PER_S, WallTime, rfc3339
+from device.edges import health_sysfs
+from device.errors import Unavailable
+from device.logs import event
+from device.supervisor import picture, status_file
+from device.supervisor.alert_desk import AlertDesk
+from device.supervisor.control import Control
+from device.supervisor.courier import Courier
+from device.supervisor.crew import Crew
+from device.supervisor.edges import Edges
+from device.supervisor.notices import Notices
+from device.supervisor.picture import Picture
+from device.supervisor.snapshot import CameraView
+
+_log = logging.getLogger(__name__)
+REPORT_S = 0.1
+FILE_S = 1.0
+DISK_S = 5.0
+
+
+class Reporter:
+    """Reads the other parts, changes none."""
+
+    def __init__(
+        self,
+        config: DeviceConfig,
+        edges: Edges,
+        *,
+        control: Control,
+        crew: Crew,
+        desk: AlertDesk,
+        courier: Courier,
+        notices: Notices,
+        boot_id: str,
+    ) -> None:
+        self._config = config
+        self._edges = edges
+        self._control = control
+        self._crew = crew
+        self._desk = desk
+        self._courier = courier
+        self._notices = notices
+        self._boot_id = boot_id
+        self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
+        self._written_ns = 0
+        self._looked_ns: int | None = None
+        self._last_line = ""
+        self._last_state = ""
+        self._problem = ""
+
+    def born(self) -> None:
+        """A new session with the broker."""
+        self._notices.born(self._courier, self._crew.engine, self._crew.threshold)
+
+    def deleted(self, gone: list[Deletion]) -> None:
+        """A receipt for every alert that ceased to exist here."""
+        for deletion in gone:
+            event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason)
+            self.receipt("alert", 1, deletion.reason, deletion.alert_id)
+
+    def receipt(self, what: str, count: int, reason: str, alert_id: str | None = None) -> None:
+        """Proof of one deletion."""
+        erasure = raising.erasure_of(
+            what,  # type: ignore[arg-type]
+            count=count,
+            alert_id=alert_id,
+            reason=reason,  # type: ignore[arg-type]
+            mode=self._notices.mode,
+            at=self._edges.clock.wall(),
+        )
+        self._notices.receipt(self._courier, erasure)
+
+    async def run(self) -> None:
+        """Look and report, for ever; cancelled at the end."""
+        while True:
+            await self.look_at_disk()
+            await self.report()
+            await asyncio.sleep(REPORT_S)
+
+    async def look_at_disk(self) -> None:
+        """Measure free space every DISK_S, on the disk thread."""
+        now = int(self._edges.clock.monotonic())
+        if self._looked_ns is not None and now - self._looked_ns < DISK_S * NS_PER_S:
+            return
+        self._looked_ns = now
+        folder = self._config.state_dir
+        self._control.disk_free_bytes = await self._edges.disk(lambda: health_sysfs.disk_free_bytes(folder))
+
+    async def report(self) -> None:
+        """Say what has changed; cheap when nothing has."""
+        seen = self.picture()
+        self._notices.mode, self._notices.deployment_id = seen.mode, seen.deployment_id
+        self._post(seen)
+        line = picture.one_line(seen)
+        if line != self._last_line:
+            self._last_line = line
+            self._edges.service.status(line)
+        now = int(self._edges.clock.monotonic())
+        if seen.state.value != self._last_state or now - self._written_ns >= FILE_S * NS_PER_S:
+            self._last_state, self._written_ns = seen.state.value, now
+            await self._write(seen)
+
+    def picture(self) -> Picture:
+        """Everything at this moment."""
+        control, now = self._control, self._edges.clock.wall()
+        for camera, view in self._crew.views().items():
+            if camera not in self._camera_since or self._camera_since[camera][0] is not view:
+                self._camera_since[camera] = (view, now)
+        deployment = control.snapshot.deployment
+        return Picture(
+            at=now,
+            state=control.state,
+            since=control.since,
+            mode=None if deployment is None else deployment.mode,
+            snapshot=control.snapshot,
+            readings=control.readings,
+            lamps=dict(control.lamps),
+            simulated=self._edges.simulated,
+            totals=self._crew.ledger.totals(),
+            alerts=self._desk.raised,
+            beats=dict(self._crew.beats),
+            camera_since={camera: since for camera, (_, since) in self._camera_since.items()},
+            broker="connected" if self._courier.connected else self._courier.reason,
+            waiting=sum(self._courier.waiting.values()),
+        )
+
+    def final_stats(self) -> None:
+        """The counts at the end."""
+        self._notices.stats(self._courier, picture.stats_message(self.picture(), self._boot_id))
+
+    def watchlist_erased(self) -> None:
+        """The list is gone, and since when."""
+        erased = rfc3339(self._edges.clock.wall())
+        none = messages.WatchlistState(
+            mode=self._notices.mode, watchlist_id=None, sha256=None, subjects=0, images=0, erased_at=erased
+        )
+        self._notices.watchlist(self._courier, none)
+
+    def _post(self, seen: Picture) -> None:
+        """Everything retained, sent only where it changed; health and stats when due."""
+        self._notices.state(self._courier, picture.state_message(seen))
+        for camera in picture.camera_messages(seen):
+            self._notices.camera(self._courier, camera)
+        loaded = self._crew.watchlist
+        if loaded is not None and self._control.authorisation is not None:
+            window = self._control.authorisation.deployment.window
+            self._notices.watchlist(self._courier, picture.watchlist_message(seen.mode, loaded, window))
+            self._notices.identity(self._courier, self._crew.engine, self._crew.threshold)
+        if self._notices.health_due():
+            self._notices.health(self._courier, self._health(seen))
+        if self._notices.stats_due():
+            self._notices.stats(self._courier, picture.stats_message(seen, self._boot_id))
+
+    def _health(self, seen: Picture) -> messages.Health:
+        stages: dict[str, float] = {}
+        for beat in seen.beats.values():
+            for stage, p95_ms in beat.stage_p95_ms.items():
+                stages[stage] = max(stages.get(stage, 0.0), p95_ms)
+        own = health_sysfs.resident_bytes()
+        return messages.Health(
+            mode=seen.mode,
+            at=rfc3339(seen.at),
+            fps=round(seen.fps, 2),
+            temperature_c=health_sysfs.temperatures_c(),
+            disk_free_bytes=self._control.disk_free_bytes,
+            rss_bytes=(own or 0) + sum(beat.rss_bytes for beat in seen.beats.values()),
+            outbox_waiting=seen.waiting,
+            clock=messages.ClockReading(synced=seen.snapshot.clock_synchronised),
+            stage_p95_ms=stages,
+        )
+
+    async def _write(self, seen: Picture) -> None:
+        """The status file; when it cannot be written the device goes on, and says so once."""
+        content = picture.status(seen, os.getpid(), self._config.site, self._config.device)
+        try:
+            await self._edges.disk(lambda: status_file.write(self._config.run_dir, content))
+            self._problem = ""
+        except Unavailable as fault:
+            if str(fault) != self._problem:
+                event(_log, "status_file.unavailable", level=logging.WARNING, problem=str(fault))
+            self._problem = str(fault)

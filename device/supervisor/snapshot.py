@@ -1,0 +1,80 @@
+"""What the condition tables look at: everything the supervisor knows at one moment, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from device.domain.finding import Mode
+
+
+class CameraView(str, Enum):
+    """One camera as its worker tells, or as its worker's absence tells."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    ONLINE = "online"
+    FROZEN = "frozen"
+    DARK = "dark"
+    OFFLINE = "offline"
+    RESTARTING = "restarting"
+    DISABLED = "disabled"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignView:
+    """driven: what we ask; sensed: what is measured (debounced); proved: seen dark, then lit, since then never lost.
+
+    settling  just switched: the sensor is given time before it is believed
+    """
+
+    driven: bool = False
+    sensed: bool = False
+    proved: bool = False
+    settling: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentView:
+    """The loaded deployment, as far as conditions ask."""
+
+    id: str
+    mode: Mode
+    names_this_device: bool
+    in_window: bool
+    window: str
+    max_watchlist_size: int
+    watchlist: tuple[str, str, int, int]
+    """id, sha256, subjects, images that the deployment authorises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One moment.
+
+    deployment, deployment_problem   the one loaded, or why none is
+    watchlists  id, sha256, subjects, images as each worker opened it
+    engines     what is wrong with each worker's engine, empty text when nothing is; one entry per worker that answered
+    hub_absent_s  how long the hub has been away; 0 while it is here, None if it never was
+    stop        who pressed STOP, None while nobody did
+    """
+
+    live: bool = False
+    deployment: DeploymentView | None = None
+    deployment_problem: str = "no deployment is loaded"
+    watchlists: tuple[tuple[str, str, int, int], ...] = ()
+    engines: tuple[str, ...] = ()
+    cameras: dict[str, CameraView] = field(default_factory=dict)
+    camera_problems: dict[str, str] = field(default_factory=dict)
+    sign: SignView = SignView()
+    hub_absent_s: float | None = None
+    operator_present: bool = False
+    clock_synchronised: bool = False
+    disk_free_bytes: int = 0
+    stop: str | None = None
+
+    @property
+    def clock_matters(self) -> bool:
+        """A recording in test or demonstration mode needs no trusted clock; everything else does."""
+        return self.live or self.deployment is None or self.deployment.mode is Mode.OPERATIONAL

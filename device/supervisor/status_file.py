@@ -1,0 +1,58 @@
+"""The status file: what the device does right now, for `lfr status` and `lfr why`; written whole or not at all.
+
+It lies in the run folder (memory, gone at power-off) and holds no personal data: states, conditions, counts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from device.errors import Unavailable
+
+FILE = "status.json"
+LOCK = "lock"
+
+
+def write(run_dir: Path, status: dict[str, Any]) -> None:
+    """Replace the file in one step: a reader sees the old or the new one. Raises Unavailable."""
+    temporary = run_dir / f".{FILE}.new"
+    try:
+        temporary.write_text(json.dumps(status, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(run_dir / FILE)
+    except OSError as fault:
+        raise Unavailable(f"{run_dir / FILE} cannot be written: {fault.strerror}") from fault
+
+
+def remove(run_dir: Path) -> None:
+    """Nobody runs here any more."""
+    (run_dir / FILE).unlink(missing_ok=True)
+    (run_dir / f".{FILE}.new").unlink(missing_ok=True)
+
+
+class OnlyOne:
+    """Holds the run folder: a second supervisor there is refused. The kernel releases the lock with the process."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+
+    def __enter__(self) -> OnlyOne:
+        try:
+            self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+            self._file = os.open(self._run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            os.close(self._file)
+            raise Unavailable(f"a supervisor already runs in {self._run_dir}; stop it first") from fault
+        except OSError as fault:
+            raise Unavailable(f"run folder {self._run_dir} cannot be used: {fault.strerror}") from fault
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        remove(self._run_dir)
+        (self._run_dir / LOCK).unlink(missing_ok=True)
+        os.close(self._file)
