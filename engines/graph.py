@@ -75,6 +75,8 @@ def load(path: Path) -> Graph:
         model = onnx.load(str(path))
     except Exception as fault:  # protobuf's own, which has no public type here
         raise BadModel(f"{path}: not a readable ONNX file ({fault}); run `lfr engines fetch`") from fault
+    if not model.graph.node:
+        raise BadModel(f"{path}: holds no network; run `lfr engines fetch`")
     nodes = []
     constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
     for raw in model.graph.node:

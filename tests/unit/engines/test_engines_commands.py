@@ -1,0 +1,126 @@
+"""`lfr engines …` as a person or a script calls it, and the comparison behind it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines import compare as comparing
+from engines.cards import RECOGNISER_DEFAULT, ModelCard, card
+from engines.commands import register
+from engines.errors import BadPictures, EnginesError, UnknownName
+from engines.runner import F32, U8
+
+
+class FakeRunner:
+    """Gives each picture's mean colour as its template, plus what it is told to be wrong by."""
+
+    def __init__(self, backend: str, error: float) -> None:
+        self.backend = backend
+        self.closed = False
+        self._error = error
+
+    def run(self, batch: U8) -> Mapping[str, F32]:
+        template = np.zeros((len(batch), 128), np.float32)
+        template[:, :3] = batch.mean(axis=(1, 2)) + 1
+        template[:, 0] += self._error
+        return {"template": template}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def runners(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeRunner]:
+    made = {"openvino": FakeRunner("openvino", 0.0), "onnxruntime": FakeRunner("onnxruntime", 0.0)}
+
+    def open_fake(card: ModelCard, *, backend: str, threads: int, shape: tuple[int, int]) -> FakeRunner:
+        return made[backend]
+
+    monkeypatch.setattr(comparing, "open_runner", open_fake)
+    return made
+
+
+def lfr(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+    args = parser.parse_args(["engines", *words])
+    return int(args.run(args))
+
+
+def test_two_runtimes_that_agree_end_with_0_and_are_closed(
+    runners: dict[str, FakeRunner], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lfr("compare", "openvino", "onnxruntime", "--model", RECOGNISER_DEFAULT, "--rounds", "2", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["comparisons"][0]
+    assert told["agrees"]
+    assert told["outputs"]["template"]["max_abs"] == 0
+    assert set(told["latency"]) == {"openvino", "onnxruntime"}
+    assert all(runner.closed for runner in runners.values())
+
+
+def test_two_runtimes_that_differ_end_with_70(
+    runners: dict[str, FakeRunner], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runners["onnxruntime"] = FakeRunner("onnxruntime", 0.5)
+    assert lfr("compare", "openvino", "onnxruntime", "--model", RECOGNISER_DEFAULT, "--rounds", "2") == 70
+    assert "DIFFER" in capsys.readouterr().out
+
+
+def test_own_pictures_are_compared_as_well(runners: dict[str, FakeRunner], tmp_path: Path) -> None:
+    np.save(tmp_path / "crops.npy", np.zeros((3, 112, 112, 3), np.uint8))
+    words = ["compare", "openvino", "onnxruntime", "--rounds", "1", "--inputs", str(tmp_path / "crops.npy")]
+    assert lfr(*words, "--model", RECOGNISER_DEFAULT) == 0
+    with pytest.raises(UnknownName, match="--inputs"):
+        lfr(*words)
+
+
+@pytest.mark.parametrize("array", [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((1, 112, 112, 3), np.float32), None])
+def test_pictures_that_do_not_fit_are_refused_with_the_shape_wanted(tmp_path: Path, array: U8 | None) -> None:
+    path = tmp_path / "crops.npy"
+    path.write_bytes(b"no array")
+    if array is not None:
+        np.save(path, array)
+    with pytest.raises(BadPictures) as fault:
+        comparing.from_file(path, (112, 112))
+    assert fault.value.exit_status == 65
+
+
+def test_synthetic_pictures_depend_on_the_seed_alone() -> None:
+    one, again, other = (comparing.synthetic((32, 64), seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert {picture.shape for picture in one} == {(1, 32, 64, 3)}
+
+
+def test_difference_of_opposite_templates_is_minus_one() -> None:
+    one = np.array([[3.0, 4.0]], np.float32)
+    assert comparing.difference(one, -one) == comparing.Difference(8.0, -1.0)
+    assert comparing.difference(one * 0, one * 0).min_cosine == 1.0
+
+
+def test_list_says_of_every_model_whether_it_is_ready(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path))
+    assert lfr("list", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["state"] for row in told["models"]} == {"missing"}
+    assert sum(row["default"] for row in told["backends"]) == 1
+    assert lfr("list") == 0
+    assert card(RECOGNISER_DEFAULT).licence in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--threads", "0"], ["--size", "big"], ["--rounds", "x"]])
+def test_impossible_options_are_usage_errors(words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        lfr("compare", "openvino", "onnxruntime", *words)
+
+
+def test_every_error_has_an_exit_status_of_the_table() -> None:
+    assert {kind.exit_status for kind in EnginesError.__subclasses__()} <= {64, 65, 69, 70}
