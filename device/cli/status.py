@@ -1,0 +1,102 @@
+"""`lfr status` and `lfr why`: what the running device does, and which conditions hold; read from its status file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from device.cli.main import Subparsers
+
+RUN_DIR = Path("/run/lfr")
+STALE_S = 5.0  # the supervisor writes each second
+MARKS = {"holds": "ok  ", "fails": "NO  ", "pending": "wait", "not_yet_required": "-   "}
+
+
+def register(commands: Subparsers) -> None:
+    for noun, text, handler in (
+        ("status", "what the device is doing", run_status),
+        ("why", "which conditions hold and which do not", run_why),
+    ):
+        parser = commands.add_parser(noun, help=text)
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument("--config", type=Path, metavar="FILE", help="find the run folder in this configuration")
+        where.add_argument("--run-dir", type=Path, metavar="DIR", help=f"the run folder itself (default {RUN_DIR})")
+        parser.add_argument("--json", action="store_true", help="the whole status as one JSON object")
+        parser.set_defaults(run=handler)
+
+
+def run_status(args: argparse.Namespace) -> int:
+    """State, cameras, sign, counters; exit 69 when no supervisor runs."""
+    status = _read(args)
+    if args.json:
+        print(json.dumps(status, ensure_ascii=False))
+        return 0
+    counters, sign = status["counters"], status["sign"]
+    lit = "lit" if sign["sensed"] else "dark"
+    print(f"{status['state']} since {status['since']}, read {status['age_s']:.1f} s ago (pid {status['pid']})")
+    print(f"device      {status['site']}/{status['device']}, mode {status['mode'] or 'none'}")
+    print(f"deployment  {status['deployment'] or 'none'}")
+    print(f"sign        {lit}{', simulated' if sign['simulated'] else ''}{'' if sign['proved'] else ', not proved'}")
+    print(f"lamps       {', '.join(lamp for lamp, on in status['lamps'].items() if on) or 'all off'}")
+    print(f"broker      {status['broker']}, {status['outbox_waiting']} waiting")
+    for name, camera in status["cameras"].items():
+        fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"
+        print(f"camera      {name}: {camera['status']}{fps}{'  ' + camera['problem'] if camera['problem'] else ''}")
+    print(
+        f"people      {counters['faces_seen']} seen = {counters['discarded']} discarded + {status['alerts']} alerted"
+        f" + {counters['open_passages']} still in view"
+    )
+    return 0
+
+
+def run_why(args: argparse.Namespace) -> int:
+    """Every condition of both tables with what holds, what does not, and what to do."""
+    status = _read(args)
+    if args.json:
+        fields = ("state", "since", "written_at", "age_s", "conditions")
+        print(json.dumps({field: status[field] for field in fields}, ensure_ascii=False))
+        return 0
+    print(f"{status['state']} since {status['since']}, read {status['age_s']:.1f} s ago")
+    table = None
+    for row in status["conditions"]:
+        if row["table"] != table:
+            table = row["table"]
+            print("to arm:" if table == "arm" else "to run:")
+        late = " (not yet required)" if row["result"] == "not_yet_required" else ""
+        print(f"  {MARKS[row['result']]} {row['name']:32}{row['text']}{late} [{row['rule']}]")
+    return 0
+
+
+def _read(args: argparse.Namespace) -> dict[str, Any]:
+    """The status with its age; Unavailable when it is missing, stale, or its process is gone."""
+    from datetime import datetime, timezone
+
+    from device.errors import Unavailable
+
+    file = _run_dir(args) / "status.json"
+    try:
+        status: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        written = datetime.fromisoformat(status["written_at"].replace("Z", "+00:00"))
+    except FileNotFoundError as fault:
+        raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
+    except (OSError, ValueError, KeyError) as fault:
+        raise Unavailable(f"{file} cannot be read: {fault}") from fault
+    status["age_s"] = round(max(0.0, (datetime.now(timezone.utc) - written).total_seconds()), 1)
+    if not Path(f"/proc/{status['pid']}").exists():
+        raise Unavailable(f"the supervisor that wrote {file} (pid {status['pid']}) is gone")
+    if status["age_s"] > STALE_S:
+        raise Unavailable(f"{file} is {status['age_s']} s old: the supervisor (pid {status['pid']}) does not answer")
+    return status
+
+
+def _run_dir(args: argparse.Namespace) -> Path:
+    if args.run_dir is not None:
+        return Path(args.run_dir)
+    if args.config is None:
+        return RUN_DIR
+    from device.config.loader import load_config
+
+    return load_config(args.config).run_dir
