@@ -33,7 +33,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Deliver nothing until `resume` is called on the source."""
+    """Deliver nothing until `resume` is called on the source; `stalled` is set meanwhile."""
 
 
 Step = Show | Fail | Stall
@@ -60,6 +60,7 @@ class FakeSource:
         self._rate_hz = rate_hz
         self._before_each = before_each
         self._resumed = threading.Event()
+        self._never_stalls = False
         self._planes = self._allocate(size)
         self.stalled = threading.Event()
         self.closed = False
@@ -77,8 +78,7 @@ class FakeSource:
             if isinstance(step, Fail):
                 raise step.fault
             if isinstance(step, Stall):
-                self.stalled.set()
-                self._resumed.wait(STALL_GIVES_UP_S)
+                self._stall()
                 continue
             if index:
                 at_ns += round(NS_PER_S / self._rate_hz)
@@ -87,15 +87,23 @@ class FakeSource:
             yield self._paint(step, index, at_ns)
             index += 1
 
-    def resume(self) -> None:
-        """End the stall."""
+    def resume(self, *, for_good: bool = False) -> None:
+        """End the present stall; `for_good` all later ones too."""
+        self._never_stalls = self._never_stalls or for_good
+        self.stalled.clear()
         self._resumed.set()
 
     def close(self) -> None:
         self.closed = True
-        self._resumed.set()
+        self.resume(for_good=True)
         for plane in self._planes:
             plane.fill(0)
+
+    def _stall(self) -> None:
+        if not self._never_stalls:
+            self.stalled.set()
+            self._resumed.wait(STALL_GIVES_UP_S)
+            self._resumed.clear()
 
     def _paint(self, step: Show, index: int, at_ns: int) -> Frame:
         if step.size is not None and step.size != self._size:

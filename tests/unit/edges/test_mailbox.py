@@ -1,0 +1,209 @@
+"""A feed drops nothing of a recording, keeps only the newest of a camera, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from device.domain.sight import Frame
+from device.domain.time import MonotonicNs
+from device.edges.fake_source import Fail, FakeSource, Show, Stall
+from device.edges.mailbox import END, Feed, Pace
+from device.errors import SourceLost, SourceUnreadable
+
+SOON_S = 10.0
+MS = 1_000_000
+
+
+class VirtualTempo:
+    """A clock that moves only when somebody waits for it or says so."""
+
+    def __init__(self) -> None:
+        self.ns = 0
+        self.moved = threading.Condition()
+
+    def now(self) -> MonotonicNs:
+        return MonotonicNs(self.ns)
+
+    def pause(self, cut: threading.Event, seconds: float) -> None:
+        self.ns += round(seconds * 1e9)
+
+    def pass_ms(self, ms: float) -> None:
+        self.ns += round(ms * MS)
+
+
+@contextmanager
+def feed_of(source: FakeSource, pace: Pace = "full", **how: object) -> Iterator[Feed]:
+    feed = Feed(source, pace=pace, **how)  # type: ignore[arg-type]
+    try:
+        yield feed
+    finally:
+        source.resume(for_good=True)
+        feed.close()
+
+
+def taken(feed: Feed) -> list[tuple[int, int]]:
+    """Index and luma of every frame until the end."""
+    found = []
+    while (frame := feed.take(SOON_S)) is not END:
+        assert isinstance(frame, Frame)
+        assert frame.y.min() == frame.y.max()
+        found.append((frame.index, int(frame.y[0, 0])))
+    return found
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_recording_at_full_pace_loses_no_frame_and_no_picture(depth: int) -> None:
+    with feed_of(FakeSource([Show(n) for n in range(100)]), depth=depth) as feed:
+        assert taken(feed) == [(n, n) for n in range(100)]
+        assert (feed.decoded, feed.dropped, feed.state()) == (100, 0, "ended")
+        assert len(feed.decode_ms) == 100
+        assert feed.take(SOON_S) is END
+
+
+def test_a_frame_stays_whole_until_the_next_take_although_the_source_reuses_its_planes() -> None:
+    source = FakeSource([Show(1), Show(2), Show(3), Show(4), Stall()])
+    with feed_of(source, depth=2) as feed:
+        first = feed.take(SOON_S)
+        assert isinstance(first, Frame)
+        assert int(first.y[0, 0]) == 1
+        while feed.decoded < 3:  # the source has painted over its planes twice by now
+            pass
+        assert int(first.y[0, 0]) == 1
+
+
+def test_a_live_source_gives_the_newest_frame_and_counts_the_others() -> None:
+    source = FakeSource([Show(), Stall(), *[Show(n) for n in range(1, 10)], Stall(), Show()], live=True)
+    with feed_of(source, "live") as feed:
+        assert isinstance(feed.take(SOON_S), Frame)
+        source.stalled.wait(SOON_S)
+        source.resume()
+        source.stalled.wait(SOON_S)
+        newest = feed.take(SOON_S)
+        assert isinstance(newest, Frame)
+        assert (newest.index, int(newest.y[0, 0])) == (9, 9)
+        source.resume()
+        last = feed.take(SOON_S)
+        assert isinstance(last, Frame)
+        assert (last.index, feed.decoded, feed.dropped) == (10, 11, 8)
+
+
+def test_realtime_hands_a_frame_over_on_its_presentation_clock() -> None:
+    tempo = VirtualTempo()
+    script = [Show(), Stall(), *[Show(at_s=n * 0.5) for n in range(1, 4)], Stall()]
+    source = FakeSource(script)
+    with feed_of(source, "realtime", tempo=tempo) as feed:
+        assert isinstance(feed.take(SOON_S), Frame)
+        source.stalled.wait(SOON_S)
+        source.resume()
+        source.stalled.wait(SOON_S)
+        assert tempo.now() == 1500 * MS
+        newest = feed.take(SOON_S)
+        assert isinstance(newest, Frame)
+        assert (newest.index, newest.decoded, newest.at) == (3, 1500 * MS, 1500 * MS)
+        assert (feed.decoded, feed.dropped) == (4, 2)
+
+
+def test_no_frame_in_time_is_none_and_not_the_end() -> None:
+    with feed_of(FakeSource([Stall(), Show()])) as feed:
+        assert feed.take(0.001) is None
+
+
+def test_what_the_source_raises_comes_after_the_frames_before_it() -> None:
+    with feed_of(FakeSource([Show(), Show(), Fail(SourceUnreadable("torn"))])) as feed:
+        assert isinstance(feed.take(SOON_S), Frame)
+        assert isinstance(feed.take(SOON_S), Frame)
+        for _ in range(2):
+            with pytest.raises(SourceUnreadable, match="torn"):
+                feed.take(SOON_S)
+        assert feed.state() == "offline"
+
+
+def test_a_defect_in_the_source_surfaces_too() -> None:
+    with feed_of(FakeSource([Fail(ZeroDivisionError("ours"))])) as feed, pytest.raises(ZeroDivisionError):
+        feed.take(SOON_S)
+
+
+def test_a_lost_camera_is_offline() -> None:
+    with feed_of(FakeSource([Show(), Fail(SourceLost("gone"))], live=True), "live") as feed:
+        assert isinstance(feed.take(SOON_S), Frame)
+        with pytest.raises(SourceLost):
+            feed.take(SOON_S)
+        assert feed.state() == "offline"
+
+
+def test_a_change_of_size_is_passed_on() -> None:
+    script = [Show(1), Show(2, size=(32, 16)), Show(3, size=(33, 17))]
+    with feed_of(FakeSource(script)) as feed:
+        sizes = [feed.take(SOON_S) for _ in script]
+        assert [(f.width, f.height, f.u.shape) for f in sizes if isinstance(f, Frame)] == [
+            (64, 48, (24, 32)),
+            (32, 16, (8, 16)),
+            (33, 17, (9, 17)),
+        ]
+
+
+def test_closing_zeroes_every_picture_and_closes_the_source() -> None:
+    source = FakeSource([Show(200)] * 5)
+    with feed_of(source, depth=2) as feed:
+        held = feed.take(SOON_S)
+        assert isinstance(held, Frame)
+        assert held.y.any()
+        feed.close()
+        assert not held.y.any()
+        assert not held.u.any()
+        assert source.closed
+        assert feed.take(SOON_S) is END
+
+
+def test_closing_does_not_wait_for_a_consumer() -> None:
+    with feed_of(FakeSource([Show()] * 50), depth=1) as feed:
+        feed.take(SOON_S)
+        feed.close()
+        assert feed.state() == "ended"
+
+
+def test_closing_before_the_first_take_closes_the_source() -> None:
+    source = FakeSource([Show()])
+    Feed(source, pace="full").close()
+    assert source.closed
+
+
+@pytest.mark.parametrize(("pace", "live"), [("live", False), ("full", True), ("realtime", True)])
+def test_a_pace_that_does_not_fit_the_source_is_a_defect(pace: Pace, live: bool) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        Feed(FakeSource([], live=live), pace=pace)
+
+
+def state_after(script: list[Show]) -> str:
+    source = FakeSource([*script, Stall()])
+    with feed_of(source) as feed:
+        for _ in script:
+            assert isinstance(feed.take(SOON_S), Frame)
+        return feed.state()
+
+
+def test_the_same_picture_for_more_than_two_seconds_is_frozen() -> None:
+    assert state_after([Show(50)] * 51) == "online"
+    assert state_after([Show(50)] * 52) == "frozen"
+    assert state_after([*[Show(50)] * 52, Show(51)]) == "online"
+
+
+def test_no_light_for_two_seconds_is_dark() -> None:
+    assert state_after([Show(16 + n % 3) for n in range(50)]) == "online"
+    assert state_after([Show(16 + n % 3) for n in range(52)]) == "dark"
+    assert state_after([Show(60 + n % 3) for n in range(52)]) == "online"
+
+
+def test_a_camera_that_gives_nothing_for_two_seconds_is_frozen() -> None:
+    tempo = VirtualTempo()
+    source = FakeSource([Show(), Stall()], live=True)
+    with feed_of(source, "live", tempo=tempo) as feed:
+        feed.take(SOON_S)
+        source.stalled.wait(SOON_S)
+        assert feed.state() == "online"
+        tempo.pass_ms(2001)
+        assert feed.state() == "frozen"
