@@ -6,6 +6,8 @@ them, short of chance: every needle has at least 8 bytes.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,27 +70,31 @@ def holds(path: Path, wanted: bytes) -> bool:
 
 
 def listing(places: Iterable[Path], ignored: frozenset[str] = frozenset()) -> dict[Path, tuple[int, int]]:
-    """Modification time and size of every file below some places; folders named in `ignored` are not entered."""
+    """Modification time and size of every file below some places.
+
+    Folders named in `ignored` are not entered, nor are other file systems or what may not be read.
+    """
     seen: dict[Path, tuple[int, int]] = {}
-    todo = [p for p in places if p.is_dir()]
+    for place in places:
+        if place.is_dir():
+            _list_into(seen, place, ignored)
+    return seen
+
+
+def _list_into(seen: dict[Path, tuple[int, int]], place: Path, ignored: frozenset[str]) -> None:
+    device = place.stat().st_dev
+    todo = [str(place)]
     while todo:
-        folder = todo.pop()
         try:
-            entries = list(folder.iterdir())
+            with os.scandir(todo.pop()) as entries:
+                for entry in entries:
+                    state = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(state.st_mode):
+                        seen[Path(entry.path)] = (state.st_mtime_ns, state.st_size)
+                    elif stat.S_ISDIR(state.st_mode) and state.st_dev == device and entry.name not in ignored:
+                        todo.append(entry.path)
         except OSError:
             continue
-        for path in entries:
-            try:
-                if path.is_symlink():
-                    continue
-                if path.is_dir():
-                    todo += [] if path.name in ignored else [path]
-                else:
-                    state = path.stat()
-                    seen[path] = (state.st_mtime_ns, state.st_size)
-            except FileNotFoundError:
-                continue
-    return seen
 
 
 def changed(before: dict[Path, tuple[int, int]], after: dict[Path, tuple[int, int]]) -> list[Path]:

@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from device.errors import Unavailable
 PREFIX = "lfr-demo-"
 LOCK = ".owner"
 MEMORY = Path("/dev/shm")
+MADE_WITHIN_S = 60.0
 ROOM_BYTES = 300_000_000  # clip (about 30 MB), broker, logs and the sealed list, with a wide margin
 
 
@@ -64,11 +66,11 @@ def sweep(parent: Path) -> list[Path]:
 
 
 def owned(folder: Path) -> bool:
-    """Whether a process holds the folder's lock; one that has no lock yet is just being made."""
+    """Whether a process holds the folder's lock; a young one that has no lock yet is just being made."""
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return True
+        return time.time() - folder.stat().st_mtime < MADE_WITHIN_S
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,0 +1,256 @@
+"""The demo from start to end, in the order of events.
+
+hub and broker up ─▶ crowd drawn ─▶ list enrolled and sealed ─▶ somebody at the page ─▶ device runs to its ending
+─▶ hub down ─▶ disks searched ─▶ private folder gone ─▶ verdict
+
+1. Everything is acquired in one exit stack; Ctrl-C at any moment unwinds it, and a second one does not cut that short.
+2. The verdict is made of what came over MQTT and of what lies on disk, never of what a process says of itself.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+
+from device.errors import Unavailable
+from engines.places import cache_dir
+from tools.clip.make import ClipTruth, make_clip, read_truth, truth_file
+from tools.clip.spec import default_spec, watchlist_photos
+from tools.demo.evidence import Check, Evidence, verdict
+from tools.demo.leftovers import Needle, changed, listing, photo_piece, picture, search
+from tools.demo.live import LiveLines
+from tools.demo.processes import Processes, Running
+from tools.demo.scratch import scratch_folder
+from tools.demo.stage import DEVICE, LABEL, Stage, build_hub, publish_deployment, true_passages, write_device_config
+from tools.demo.witness import Witness
+from tools.hub.listener import Listener
+
+HUB_READY_S = 30.0
+GONE_S = 5.0
+LINGER_S = 20.0
+POLL_S = 0.1
+SLOWEST = 8.0  # a run may take this many times the recording's length, plus START_S, before it counts as stuck
+START_S = 60.0
+EXIT_FAILED = 1
+OUTSIDE = (Path.cwd(), Path(tempfile.gettempdir()), cache_dir(), Path.home() / ".cache" / "lfr")
+NOT_OURS = frozenset({".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `lfr demo` was told. `clip` None draws one of `clip_seconds`; ports 0 take any free one."""
+
+    headless: bool
+    json: bool
+    keep: bool
+    page_port: int
+    broker_port: int
+    clip: Path | None
+    clip_seconds: float
+    wait_s: float
+
+
+@dataclass(slots=True)
+class Hub:
+    """The running hub: its process, the page's address, the broker's port."""
+
+    process: Running
+    url: str
+    broker_port: int
+
+
+def run_demo(options: Options) -> int:
+    """Play, judge, print. Raises LfrError when it cannot even be played; KeyboardInterrupt after a clean stop."""
+    signal.signal(signal.SIGINT, interrupt_once)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, end_once)
+    live = LiveLines()
+    names = [Needle("the listed person's label", LABEL.encode())]
+    photos = [photo for found in watchlist_photos().values() for photo in found]
+    needles = [picture(), photo_piece(photos[0]), *names]
+    before = listing(OUTSIDE, NOT_OURS)
+    report = ""
+    with scratch_folder(keep=options.keep) as folder:
+        if options.keep:
+            live.note(f"private folder, which will stay: {folder}")
+        evidence, report, template = play(options, folder, photos, needles, live)
+    evidence.leftovers += leftovers_outside(before, [*needles, template], folder, options.keep)
+    live.note("private folder removed" if not options.keep else f"private folder kept: {folder}")
+    checks = verdict(evidence)
+    show(checks, report, options)
+    return 0 if all(check.holds for check in checks) else EXIT_FAILED
+
+
+def play(
+    options: Options, folder: Path, photos: list[Path], needles: list[Needle], live: LiveLines
+) -> tuple[Evidence, str, Needle]:
+    """From the first process to the last; returns the evidence, the deployment report and the template's needle."""
+    with ExitStack() as stack:
+        stage = build_hub(folder, options.broker_port, options.page_port)
+        processes = stack.enter_context(Processes(stage.logs))
+        hub = start_hub(processes, stage, operator=options.headless)
+        live.note(f"hub and broker are up (MQTT 5, mutual TLS, port {hub.broker_port})")
+        if not options.headless:
+            live.note(f"the hub page is at  {hub.url}")
+            live.note("open it in a browser: without an operator at the page, the device recognises nobody")
+        truth = bring_clip(options, stage, live)
+        template = Needle("a template", publish_deployment(stage, photos))
+        live.note("one person enrolled, list sealed to the device, deployment published")
+        if not options.headless:
+            hub = wait_for_operator(options, processes, stage, hub, live)
+        evidence = Evidence(stage.entry_ref, true_passages(truth))
+        listener = stack.enter_context(Listener(stage.hub, hub.broker_port))
+        witness = stack.enter_context(Witness(stage.hub, hub.broker_port, [*needles, template]))
+        write_device_config(stage, hub.broker_port, realtime=not options.headless)
+        device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
+        follow(device, hub, listener, live, START_S + SLOWEST * truth.frames / truth.fps)
+        gather(evidence, listener, witness)
+        evidence.leftovers += search(stage.device_folders, [*needles, template])
+        evidence.named += [t for t, what in witness.betrayals]
+        if not options.headless:
+            linger(live)
+        processes.stop(device)
+        processes.stop(hub.process)
+        evidence.statuses = {"device": device.exit_status, "hub and broker": hub.process.exit_status}
+        evidence.named += [path.name for path, _ in search([stage.logs], needles)]
+        report = deployment_report(stage)
+        if device.exit_status:
+            print(f"the device said last:\n{device.last_lines()}", file=sys.stderr)
+        return evidence, report, template
+
+
+def start_hub(processes: Processes, stage: Stage, *, operator: bool) -> Hub:
+    """`lfr hub serve`, until it says where it is. Raises Unavailable with its last words."""
+    command = [lfr(), "hub", "serve", str(stage.hub.root)]
+    process = processes.start("hub", command + (["--operator-present"] if operator else []))
+    deadline = time.monotonic() + HUB_READY_S
+    while time.monotonic() < deadline:
+        for line in process.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("{"):
+                said = json.loads(line)
+                return Hub(process, said["url"], said["broker_port"])
+        process.check()
+        time.sleep(POLL_S)
+    raise Unavailable(f"the hub is not ready after {HUB_READY_S:g} s; it said last:\n{process.last_lines()}")
+
+
+def bring_clip(options: Options, stage: Stage, live: LiveLines) -> ClipTruth:
+    """The recording and its ground truth: drawn now, or a copy of the one that was named."""
+    if options.clip is not None:
+        if not truth_file(options.clip).is_file():
+            raise Unavailable(f"{options.clip} has no ground truth beside it ({truth_file(options.clip).name})")
+        truth = read_truth(options.clip)
+        shutil.copy(options.clip, stage.clip)
+    else:
+        live.note("drawing the crowd from sample photos")
+        truth = make_clip(default_spec(seconds=options.clip_seconds), stage.clip)
+    people = {p.person for p in truth.passages}
+    live.note(f"{truth.frames / truth.fps:.0f} s of recording, {len(truth.passages)} passages of {len(people)} people")
+    return truth
+
+
+def wait_for_operator(options: Options, processes: Processes, stage: Stage, hub: Hub, live: LiveLines) -> Hub:
+    """Until somebody opens the page; after `wait_s` a stand-in operator, so that a demo without a browser goes on."""
+    with Listener(stage.hub, hub.broker_port) as listener:
+        live.note("waiting for somebody to open the page")
+        if listener.wait_for(lambda heard: heard.operator_present, options.wait_s):
+            live.note("an operator is at the page")
+            return hub
+    live.note(f"nobody opened the page within {options.wait_s:g} s: a stand-in operator takes over")
+    processes.stop(hub.process)
+    hub.process.log.unlink()
+    hub = start_hub(processes, stage, operator=True)
+    live.note(f"the hub page is now at  {hub.url}")
+    return hub
+
+
+def follow(device: Running, hub: Hub, listener: Listener, live: LiveLines, limit_s: float) -> None:
+    """Until the device has ended; what it sent last may arrive a little later."""
+    deadline = time.monotonic() + limit_s
+    while device.exit_status is None and time.monotonic() < deadline:
+        live.update(listener.heard)
+        hub.process.check()
+        time.sleep(POLL_S)
+    if device.exit_status is None:
+        live.note(f"the device has not ended after {limit_s:.0f} s and is stopped")
+    listener.wait_for(lambda heard: heard.statuses[-1:] == ["stopped"], GONE_S)
+    live.update(listener.heard)
+
+
+def gather(evidence: Evidence, listener: Listener, witness: Witness) -> None:
+    """Move what was heard into the evidence."""
+    heard = listener.heard
+    evidence.alerts = heard.alerts
+    evidence.probes = list(witness.probes)
+    evidence.stats = heard.stats.get(DEVICE)
+    evidence.erasures = heard.erasures
+    evidence.states = heard.states
+    evidence.watchlist_erased = any(e.what == "watchlist" for e in heard.erasures)
+
+
+def linger(live: LiveLines) -> None:
+    """Leave the page up for a moment; here Ctrl-C means "enough", not "broken off"."""
+    live.note(f"the page stays for {LINGER_S:g} s; Ctrl-C ends it now")
+    try:
+        time.sleep(LINGER_S)
+    except KeyboardInterrupt:
+        live.note("ending")
+
+
+def deployment_report(stage: Stage) -> str:
+    """The hub's report of the deployment as text; empty when the hub counted nothing."""
+    return ""
+
+
+def leftovers_outside(
+    before: dict[Path, tuple[int, int]], needles: list[Needle], folder: Path, keep: bool
+) -> list[tuple[Path, str]]:
+    """Personal things in files that came or changed outside the private folder, and the folder itself.
+
+    Any picture counts below the working folder; elsewhere, where other programs write too, the demo's own do.
+    """
+    found = [(folder, "the private folder is still there")] if folder.exists() and not keep else []
+    touched = [p for p in changed(before, listing(OUTSIDE, NOT_OURS)) if folder not in p.parents]
+    here = [p for p in touched if Path.cwd() in p.parents and cache_dir() not in p.parents]
+    return found + search(here, needles) + search([p for p in touched if p not in here], needles[1:])
+
+
+def show(checks: list[Check], report: str, options: Options) -> None:
+    """The report and the table of checks on stdout; as JSON when asked."""
+    if options.json:
+        print(json.dumps({"ok": all(c.holds for c in checks), "checks": [asdict(c) for c in checks]}))
+        return
+    if report:
+        print(f"\n{report}")
+    width = max(len(check.name) for check in checks)
+    print("\nWhat was promised, checked from outside")
+    for check in checks:
+        print(f"  {'ok    ' if check.holds else 'FAILED'}  {check.name:{width}}  {check.found}")
+    failed = [check.name for check in checks if not check.holds]
+    print(f"\n{f'FAILED: {failed[0]}' if failed else 'All of it holds.'}")
+
+
+def lfr() -> str:
+    """The command beside the Python that runs this."""
+    return str(Path(sys.executable).with_name("lfr"))
+
+
+def interrupt_once(_number: int, _frame: FrameType | None) -> None:
+    """Ctrl-C: unwind everything, and let no second one cut that short (rule 1)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("\nstopping and erasing", file=sys.stderr, flush=True)
+    raise KeyboardInterrupt
+
+
+def end_once(number: int, _frame: FrameType | None) -> None:
+    """SIGTERM or a closed terminal: as Ctrl-C, with the exit status of that signal."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
