@@ -6,6 +6,7 @@ const token = document.querySelector("meta[name=csrf]").content;
 const cards = new Map();
 let now = Date.now();
 let clockOffset = 0;
+let first = true;
 
 const STATES = {
   safe: "Safe", ready: "Ready", armed: "Armed", recognising: "Recognising", inhibited: "Inhibited", ending: "Erasing",
@@ -203,7 +204,7 @@ function drawCard(card, entry) {
     ["threshold", entry.threshold.toFixed(3)],
     ["margin", `+${entry.margin.toFixed(3)}`],
     ["quality", `${Math.round(entry.quality * 100)} %`],
-    ["to the second", entry.second_best_gap === null ? "–" : entry.second_best_gap.toFixed(3)],
+    ["ahead of next", entry.second_best_gap === null ? "–" : entry.second_best_gap.toFixed(3)],
     ["eyes apart", `${Math.round(entry.inter_eye_px)} px`],
     ["shots used", String(entry.faces_used)],
     ["delay", entry.latency_ms < 10000 ? `${Math.round(entry.latency_ms)} ms` : span(entry.latency_ms / 1000)],
@@ -262,7 +263,7 @@ function drawCases(entries) {
     let card = cards.get(entry.id);
     if (!card) {
       card = newCard(entry.id);
-      card.classList.add("new");
+      if (!first) card.classList.add("new");
       cards.set(entry.id, card);
       arrived += 1;
     }
@@ -319,6 +320,7 @@ function drawNotice() {
 byId("cases-title").tabIndex = -1;
 drawNotice();
 draw(JSON.parse(byId("first").textContent));
+first = false;
 const stream = new EventSource("/events");
 stream.onmessage = (message) => { banner(""); draw(JSON.parse(message.data)); };
 stream.onerror = () => banner("This page has lost its hub. What you see is old; the device stops recognising without you.");

@@ -1,0 +1,263 @@
+"""A van on this machine: a hub folder, `lfr hub serve` as a process, one device that speaks through the real broker."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pyrage
+import pytest
+
+from device.alerts import messages, raising
+from device.alerts.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, encode
+from device.alerts.identifiers import uuid7
+from device.alerts.topics import DeviceTopics, HubTopics
+from device.domain.finding import Candidate, Counters, Mode
+from device.domain.time import WallTime, rfc3339, wall
+from device.edges.mqtt import PahoBroker
+from device.ports.broker import Delivery, Outgoing
+from tools.hub.folder import Entry, HubFolder, init_hub
+from tools.hub.probes import digest
+
+WITHIN_S = 15.0
+
+
+def portrait(shade: int, smile: int) -> bytes:
+    """A drawn face as JPEG: enough to see which picture is where, and nobody's."""
+    picture = np.full((250, 200, 3), (shade, 200 - shade // 2, 170), np.uint8)
+    cv2.ellipse(picture, (100, 130), (62, 84), 0, 0, 360, (150, 180, 220), -1)
+    for x in (76, 124):
+        cv2.circle(picture, (x, 112), 8, (60, 60, 60), -1)
+    cv2.ellipse(picture, (100, 165), (28, smile), 0, 0, 180, (70, 70, 150), 4)
+    return bytes(cv2.imencode(".jpg", picture)[1])
+
+
+class Device:
+    """cam-1 of the test: says what a device says."""
+
+    def __init__(self, hub: HubFolder, port: int) -> None:
+        self.topics = DeviceTopics("demo", "cam-1")
+        self.judgements: list[messages.Adjudication] = []
+        self.hub_states: list[messages.HubState] = []
+        self.answered: dict[str, Delivery] = {}
+        self._recipient = pyrage.x25519.Recipient.from_str(hub.recipient_file.read_text().strip())
+        self._up = False
+        self._broker = PahoBroker(hub.address("cam-1", port), "cam-1")
+        self._broker.subscribe(HubTopics("demo").base + "/#", self._hear)
+        self._broker.connect(lambda up, _: setattr(self, "_up", up), lambda d: self.answered.__setitem__(d.token, d))
+        until(lambda: self._up, "a session of the device")
+
+    def say(self, topic: str, data: messages.Message, *, retain: bool = False) -> Delivery:
+        token = uuid7(now())
+        payload = encode(data, event_id=token, source=self.topics.base, subject="test", at=now())
+        return self._send(Outgoing(token, topic, payload, 1, retain, 60, CONTENT_TYPE))
+
+    def probe(self, alert_id: str, jpeg: bytes) -> str:
+        ciphertext = pyrage.encrypt(jpeg, [self._recipient])
+        topic = self.topics.probe(alert_id)
+        self._send(Outgoing(uuid7(now()), topic, ciphertext, 1, False, 60, PROBE_CONTENT_TYPE))
+        return digest(ciphertext)
+
+    def alert(self, entry: str = "e-042", **changes: Any) -> messages.Alert:
+        """Send a new alert, with its probe; returns it."""
+        sending = alert(entry, **changes)
+        self.say(self.topics.alert(sending.alert_id), sending)
+        self.probe(sending.alert_id, portrait(60, 10))
+        return sending
+
+    def close(self) -> None:
+        self._broker.close()
+
+    def _send(self, message: Outgoing) -> Delivery:
+        assert self._broker.publish(message)
+        until(lambda: message.token in self.answered, f"the broker's answer to {message.topic}")
+        return self.answered[message.token]
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        from device.alerts.events import decode
+
+        data = decode(payload).data
+        if isinstance(data, messages.Adjudication):
+            self.judgements.append(data)
+        elif isinstance(data, messages.HubState):
+            self.hub_states.append(data)
+
+
+class Van:
+    """The running hub and how to ask it."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.hub = HubFolder(folder)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "device.cli.main", "hub", "serve", str(folder), "--port", "0", "--broker-port", "0",
+             *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(self.process.communicate()[1])
+        ready = json.loads(line)
+        self.url: str = ready["url"]
+        self.broker_port: int = ready["broker_port"]
+        self.host = urlsplit(self.url).netloc
+        answer, _ = self.ask("GET", "/?" + urlsplit(self.url).query, cookie=False)
+        self.cookie = SimpleCookie(answer.getheader("Set-Cookie"))["lfr_console"]
+
+    def ask(
+        self, method: str, path: str, body: str | None = None, cookie: bool = True, **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """One request; headers given as names with underscores replace the usual ones."""
+        sent = {"Host": self.host}
+        if cookie:
+            sent["Cookie"] = f"lfr_console={self.cookie.value}"
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection(*self.host.split(":"), timeout=5)  # type: ignore[arg-type]
+        connection.request(method, path, body, sent)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer, content
+
+    def snapshot(self) -> dict[str, Any]:
+        return json.loads(self.ask("GET", "/snapshot")[1])  # type: ignore[no-any-return]
+
+    def token(self) -> str:
+        return self.ask("GET", "/")[1].decode().split('name="csrf" content="')[1].split('"')[0]
+
+    def decide(self, alert_id: str, kind: str, outcome: str) -> int:
+        headers = {"Origin": f"http://{self.host}", "X_CSRF_Token": self.token(), "Content_Type": "application/json"}
+        body = json.dumps({"outcome": outcome})
+        return self.ask("POST", f"/cases/{alert_id}/{kind}", body, **headers)[0].status
+
+    def stop(self, which: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(which)
+        try:
+            self.log = self.process.communicate(timeout=10)[1]
+        except subprocess.TimeoutExpired:
+            os.kill(self.process.pid, signal.SIGKILL)
+            raise
+        return self.process.returncode
+
+
+def now() -> WallTime:
+    return wall(datetime.now(timezone.utc))
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Poll for something that another process does; fails loudly after WITHIN_S."""
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {WITHIN_S} s: {what}")
+        time.sleep(0.02)
+
+
+def alert(entry: str = "e-042", **changes: Any) -> messages.Alert:
+    candidate = Candidate(
+        passage=7, revision=0, entry_ref=entry, score=0.713, threshold=0.458, margin=0.255, second_gap=0.41,
+        faces_used=4, box_in_frame=(100.0, 50.0, 160.0, 120.0), frame_size=(1280, 720), inter_eye_px=31.0, yaw=-0.1,
+        quality=0.82, frame=250, media_ns=10_000_000_000, first_seen_ns=9_400_000_000, last_seen_ns=10_000_000_000,
+        capture_to_decision_ms=84.0,
+    )  # fmt: skip
+    context = raising.AlertContext(
+        site="demo", device_id="cam-1", camera_id="front", zone_id="north-gate", boot_id="b-1",
+        deployment_id="demo-2026-11-23", mode=Mode.DEMO,
+        engine=messages.Engine(backend="openvino", detector="yunet", recogniser="sface", detector_sha256="0" * 64,
+                               recogniser_sha256="1" * 64),
+        watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=3, predicted_far=None),
+        sign=messages.SignReading(state="simulated", sensed_at=rfc3339(now())),
+        clock=messages.ClockReading(synced=True), operator_session="s-1", expires_s=120.0,
+        delete_by=wall(now() + timedelta(hours=24)),
+        entry=raising.EntryFacts(category="missing", response_code="R3"),
+    )  # fmt: skip
+    import msgspec
+
+    made = raising.alert_from(candidate, context, alert_id=uuid7(now()), seq=1, decided_at=now())
+    return msgspec.structs.replace(made, **changes)
+
+
+def stats(**changes: int) -> messages.Stats:
+    counters = Counters(frames=3200, tracks=71, quality_rejects=9, faces_seen=62, templates=80, discarded=58, alerted=1)
+    for name, value in changes.items():
+        setattr(counters, name, value)
+    return raising.stats_from(
+        counters, mode=Mode.DEMO, boot_id="b-1", fps=24.96, at=now(), deployment_id="demo-2026-11-23"
+    )
+
+
+def recognising() -> messages.DeviceState:
+    rows = [
+        ("deployment_signed", "arm", "not_yet_required", "deployment signed by the authorising officer"),
+        ("sign_lit", "run", "holds", "the sign is sensed lit"),
+        ("hub_present", "run", "holds", "the hub is there with an operator"),
+        ("camera_live", "run", "holds", "every camera delivers"),
+    ]
+    return messages.DeviceState(
+        mode=Mode.DEMO, state="recognising", since=rfc3339(now()), inhibit_reasons=[],
+        conditions=[messages.ConditionReading(name=n, table=t, result=r, text=x) for n, t, r, x in rows],  # type: ignore[arg-type]
+        lamps=messages.LampReading(sign_driven=True, sign_sensed=True, power=True, recognising=True, alert=True,
+                                   fault=False, simulated=True),
+        deployment_id="demo-2026-11-23",
+    )  # fmt: skip
+
+
+def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
+    return raising.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=now())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Van]:
+    folder = tmp_path_factory.mktemp("van") / "hub"
+    init_hub(folder, site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    HubFolder(folder).add_entry("e-042", Entry("Person A", "missing", "R3"), portrait(150, 22))
+    running = Van(folder)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def device(van: Van) -> Iterator[Device]:
+    speaking = Device(van.hub, van.broker_port)
+    speaking.say(speaking.topics.status, messages.Status(mode=None, status="online", boot_id="b-1", bd_seq=1), retain=True)
+    speaking.say(speaking.topics.state, recognising(), retain=True)
+    camera = messages.CameraStatus(mode=Mode.DEMO, camera_id="front", status="online", since=rfc3339(now()))
+    speaking.say(speaking.topics.camera_status("front"), camera, retain=True)
+    listed = messages.WatchlistState(mode=Mode.DEMO, watchlist_id="wl-1", sha256="a" * 64, subjects=3, images=4)
+    speaking.say(speaking.topics.watchlist_state, listed, retain=True)
+    speaking.say(speaking.topics.stats, stats())
+    yield speaking
+    speaking.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no chromium on PATH")
+    return found
+
+
+@pytest.fixture
+def speak() -> Any:
+    """The words of this module for the tests."""
+    from types import SimpleNamespace
+
+    return SimpleNamespace(
+        alert=alert, stats=stats, erasure=erasure, until=until, now=now, portrait=portrait, Van=Van, Device=Device
+    )

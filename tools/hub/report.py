@@ -1,0 +1,196 @@
+"""The deployment report: what was done, in numbers, with what the numbers can and cannot prove.
+
+False alert rate     false alerts / faces seen: what a passer-by risks.
+False share          false alerts / adjudicated alerts: how often an operator is shown the wrong person.
+They are different numbers and both are published. Intervals are 95 %: Wilson's for a share (Wilson 1927); when there
+was no event at all, the rule of three (Hanley and Lippman-Hand 1983): at most 3 in n.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import msgspec
+
+from tools.hub.tallies import LATENCY_EDGES_MS, Deployment
+
+Z_95 = 1.959964
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """A share with its sample size; `value` is None without one. method: wilson | rule_of_three | none."""
+
+    events: int
+    of: int
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One deployment, publishable: no tactics, no identities."""
+
+    deployment_id: str
+    mode: str | None
+    first_at: str | None
+    last_at: str | None
+    devices: list[str]
+    watchlist: dict[str, int]
+    threshold: float | None
+    threshold_source: str | None
+    faces_seen: int
+    discarded: int
+    open_passages: int
+    templates: int
+    quality_rejects: int
+    frames: int
+    dropped_frames: int
+    alerts: int
+    alerts_received: int
+    revisions_received: int
+    probes_received: int
+    outcomes: dict[str, int]
+    engagements: dict[str, int]
+    dispositions: dict[str, int]
+    erasures: dict[str, int]
+    false_alert_rate: Rate
+    false_share_of_adjudicated: Rate
+    alerts_within_ms: dict[str, int]
+    versions: dict[str, str]
+    balanced: bool
+    remarks: list[str]
+
+
+def rate(events: int, of: int) -> Rate:
+    """A share with its 95 % interval."""
+    if of <= 0:
+        return Rate(events=events, of=of, value=None, low=None, high=None, method="none")
+    if events == 0:
+        return Rate(events=0, of=of, value=0.0, low=0.0, high=min(1.0, 3 / of), method="rule_of_three")
+    share = events / of
+    centre = (share + Z_95**2 / (2 * of)) / (1 + Z_95**2 / of)
+    half = Z_95 * sqrt(share * (1 - share) / of + Z_95**2 / (4 * of**2)) / (1 + Z_95**2 / of)
+    return Rate(
+        events=events, of=of, value=share, low=max(0.0, centre - half), high=min(1.0, centre + half), method="wilson"
+    )
+
+
+def report_of(tally: Deployment) -> Report:
+    """The report of one deployment's tally."""
+    faces, discarded, alerts = tally.total("faces_seen"), tally.total("discarded"), tally.total("alerts")
+    open_passages = tally.total("open_passages")
+    false = tally.outcomes.get("false_alert", 0)
+    judged = false + tally.outcomes.get("true_alert", 0)
+    outcomes = {k: v for k, v in sorted(tally.outcomes.items()) if v}
+    unjudged = max(0, tally.alerts_received - judged - outcomes.get("not_adjudicated", 0))
+    return Report(
+        deployment_id=tally.deployment_id,
+        mode=tally.mode.value if tally.mode else None,
+        first_at=tally.first_at,
+        last_at=tally.last_at,
+        devices=tally.devices,
+        watchlist={"subjects": tally.watchlist_subjects, "images": tally.watchlist_images},
+        threshold=tally.threshold,
+        threshold_source=tally.threshold_source,
+        faces_seen=faces,
+        discarded=discarded,
+        open_passages=open_passages,
+        templates=tally.total("templates"),
+        quality_rejects=tally.total("quality_rejects"),
+        frames=tally.total("frames"),
+        dropped_frames=tally.total("dropped_frames"),
+        alerts=alerts,
+        alerts_received=tally.alerts_received,
+        revisions_received=tally.revisions_received,
+        probes_received=tally.probes_received,
+        outcomes={**outcomes, **({"awaiting_judgement": unjudged} if unjudged else {})},
+        engagements={k: v for k, v in sorted(tally.engagements.items()) if v},
+        dispositions={k: v for k, v in sorted(tally.dispositions.items()) if v},
+        erasures=dict(sorted(tally.erasures.items())),
+        false_alert_rate=rate(false, faces),
+        false_share_of_adjudicated=rate(false, judged),
+        alerts_within_ms=_within(tally.latency_bins),
+        versions=dict(sorted(tally.versions.items())),
+        balanced=faces == discarded + alerts + open_passages,
+        remarks=_remarks(tally, faces, discarded, alerts, open_passages, unjudged),
+    )
+
+
+def as_text(report: Report) -> str:
+    """The report as a text block of at most 100 columns."""
+    lines = [f"Deployment report  {report.deployment_id}" + (f"  [{report.mode.upper()}]" if report.mode else "")]
+    lines.append("-" * len(lines[0]))
+    rows: list[tuple[str, str]] = [
+        ("period", f"{report.first_at or '?'} to {report.last_at or '?'}"),
+        ("devices", ", ".join(report.devices) or "none"),
+        ("watchlist", f"{report.watchlist['subjects']:,} people, {report.watchlist['images']:,} images"),
+        ("threshold", _threshold(report)),
+        ("faces seen", f"{report.faces_seen:,}   (frames {report.frames:,}, templates {report.templates:,})"),
+        ("  discarded at once", f"{report.discarded:,}"),
+        ("  alerted", f"{report.alerts:,}   (received by the hub {report.alerts_received:,})"),
+        ("balance", "faces seen = discarded + alerted" if report.balanced else "DOES NOT BALANCE, see remarks"),
+        ("outcomes", _counts(report.outcomes)),
+        ("engagements", _counts(report.engagements)),
+        ("dispositions", _counts(report.dispositions)),
+        ("false alert rate", _rate(report.false_alert_rate, "faces seen")),
+        ("false share of alerts", _rate(report.false_share_of_adjudicated, "adjudicated alerts")),
+        ("alerts within", _counts({f"{k} ms": v for k, v in report.alerts_within_ms.items()})),
+        ("deletions", _counts({k.replace(".", " "): v for k, v in report.erasures.items()})),
+        ("software", ", ".join(f"{k} {v[:12]}" for k, v in report.versions.items()) or "not reported"),
+    ]
+    lines += [f"{name:<22}{value}" for name, value in rows]
+    lines += [f"note: {remark}" for remark in report.remarks]
+    return "\n".join(lines)
+
+
+def as_builtins(report: Report) -> dict[str, Any]:
+    """The report for JSON."""
+    built: dict[str, Any] = msgspec.to_builtins(report)
+    return built
+
+
+def _within(bins: list[int]) -> dict[str, int]:
+    """Cumulative counts for a few edges that people ask about."""
+    wanted = (300, 500, 1_000)
+    return {str(edge): sum(bins[: LATENCY_EDGES_MS.index(edge) + 1]) for edge in wanted} if sum(bins) else {}
+
+
+def _remarks(
+    tally: Deployment, faces: int, discarded: int, alerts: int, open_passages: int, unjudged: int
+) -> list[str]:
+    remarks = []
+    if not tally.boots:
+        remarks.append("no device has sent its counts, so nothing can be said per face")
+    if faces != discarded + alerts + open_passages:
+        remarks.append(f"{faces} faces seen, {discarded} discarded, {alerts} alerted, {open_passages} still open")
+    if alerts != tally.alerts_received and tally.boots:
+        remarks.append(f"devices raised {alerts} alerts, the hub received {tally.alerts_received}")
+    if unjudged:
+        remarks.append(f"{unjudged} alerts await a judgement; both rates may still change")
+    if faces and not tally.outcomes.get("false_alert"):
+        remarks.append(f"no false alert in {faces:,} faces proves no rate below 1 in {max(1, faces // 3):,} (95 %)")
+    remarks.append(
+        "how many listed people passed unnoticed is not measurable here; it takes a test with known passers-by"
+    )
+    return remarks
+
+
+def _rate(found: Rate, what: str) -> str:
+    if found.value is None:
+        return f"no {what} yet"
+    interval = f"95 %: {found.low:.2%} to {found.high:.2%}"
+    if found.method == "rule_of_three":
+        interval = f"95 %: at most {found.high:.2%}, rule of three"
+    return f"{found.events:,} of {found.of:,} {what} = {found.value:.2%}  ({interval})"
+
+
+def _threshold(report: Report) -> str:
+    if report.threshold is None:
+        return "not reported"
+    return f"{report.threshold:.3f}" + (f"  ({report.threshold_source})" if report.threshold_source else "")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items()) or "none"
