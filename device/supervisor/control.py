@@ -102,7 +102,7 @@ class Control:
         clear_s = 0.0 if self._clear_since_ns is None else (now - self._clear_since_ns) / NS_PER_S
         while (what := decide.next_event(self.state, self.readings, clear_s, self._over())) is not None:
             self._move(what)
-        self._crew.want(decide.workers_wanted(self.state, self.readings, clear_s), self._why())
+        self._crew.want(decide.workers_wanted(self.state, self.readings, clear_s, self._crew.wanted), self._why())
         self._act()
 
     async def rest(self) -> None:

@@ -53,6 +53,7 @@ class Crew:
         self.watchlist: WatchlistLoaded | None = None
         self.beats: dict[str, Beat] = {}
         self.sign_sensed = False
+        self.wanted = False
         self._config = config
         self._edges = edges
         self._hub = hub
@@ -74,12 +75,20 @@ class Crew:
 
     def want(self, wanted: bool, reason: str) -> None:
         """Let every worker run, or none."""
+        self.wanted = wanted
         for keeper in self._keepers.values():
             keeper.want(wanted, reason)
 
     async def dismiss(self) -> None:
         """Stop every worker; returns when no process is left."""
         await asyncio.gather(*(keeper.close() for keeper in self._keepers.values()))
+
+    def forget(self) -> None:
+        """Nothing of the watchlist or of any alert stays in memory; the counts do."""
+        self.watchlist = None
+        self._authorisation = None
+        self._watchlists.clear()
+        self._desk.forget()
 
     @property
     def alive(self) -> bool:

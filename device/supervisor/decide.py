@@ -32,11 +32,13 @@ def next_event(state: State, readings: tuple[Reading, ...], clear_s: float, over
     return None
 
 
-def workers_wanted(state: State, readings: tuple[Reading, ...], clear_s: float) -> bool:
-    """Whether workers may exist: no lit sign, no sight. In `inhibited` one may wait for its camera to come back."""
+def workers_wanted(state: State, readings: tuple[Reading, ...], clear_s: float, were_wanted: bool) -> bool:
+    """Whether workers may exist: no lit sign, no sight. In `inhibited` one may wait for its camera to come back:
+    it stays if it never had to go, and comes back when the conditions have held for CLEAR_S.
+    """
     if state in (State.ARMED, State.RECOGNISING):
         return conditions.may_watch(readings)
-    return state is State.INHIBITED and conditions.may_watch(readings) and clear_s >= CLEAR_S
+    return state is State.INHIBITED and conditions.may_watch(readings) and (were_wanted or clear_s >= CLEAR_S)
 
 
 def sign_wanted(state: State, readings: tuple[Reading, ...], any_worker: bool) -> bool:

@@ -56,6 +56,7 @@ async def end_deployment(
     reporter.receipt("template", balance.discarded + balance.discarded_by_exit, "no_match")
     if await edges.disk(authorisation.drop):
         reporter.receipt("watchlist", deployment.watchlist.subjects, "end_of_deployment")
+    crew.forget()
     reporter.watchlist_erased()
     delivered = await courier.drained(_deadline(control, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
     held = await edges.disk(edges.outbox.alerts_held)

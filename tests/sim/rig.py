@@ -1,0 +1,263 @@
+"""A whole device on fakes: virtual time, an exchange for a broker, scripted workers, simulated lines."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lfr_test_workers import LIST, FakeLauncher
+
+from device.alerts import events, messages
+from device.alerts.outbox import Outbox
+from device.alerts.topics import DeviceTopics, HubTopics
+from device.config.model import DeviceConfig
+from device.domain.time import rfc3339
+from device.edges.clock_fake import FakeClock
+from device.edges.fake_broker import FakeBroker, FakeExchange
+from device.edges.lines_simulated import SimulatedLines
+from device.edges.service_systemd import NoServiceManager
+from device.ports.broker import Outgoing
+from device.supervisor.device import Device
+from device.supervisor.disk import DiskInline
+from device.supervisor.edges import Edges
+from device.supervisor.ending import Outcome
+from device.supervisor.keeper import Budget
+from device.supervisor.notices import will
+from device.supervisor.states import State
+
+Result = TypeVar("Result")
+RECIPIENT = "age1" + "q" * 58
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Time jumps to the next timer instead of passing; a loop that waits for nothing at all is a failed test."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        super().__init__(_JumpingSelector(clock))
+
+    def time(self) -> float:
+        return self._clock.monotonic() / 1e9
+
+
+class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            raise AssertionError("everything waits and nothing will happen")
+        # At least a microsecond: asyncio rounds deadlines, and time must not stand still.
+        self._clock.advance(max(timeout, 1e-6))
+        return ready
+
+
+class FakeHub:
+    """The hub's own session: says whether an operator is there, judges, and keeps what it receives."""
+
+    def __init__(self, exchange: FakeExchange, clock: FakeClock) -> None:
+        self.received: list[tuple[str, bytes]] = []
+        self._clock = clock
+        self._topics = HubTopics("demo")
+        state = messages.HubState(mode=None, state="offline", operator_present=False, session_id=None, at=self._now())
+        self.broker = FakeBroker(exchange, "hub", self._message(self._topics.state, state, retain=True))
+        self.broker.subscribe(self._topics.everything, lambda topic, payload: self.received.append((topic, payload)))
+        self.broker.connect(lambda present, reason: None, lambda delivery: None)
+
+    def operator(self, present: bool) -> None:
+        """An operator signs in or out."""
+        state = messages.HubState(mode=None, state="online", operator_present=present, session_id="s", at=self._now())
+        self.broker.publish(self._message(self._topics.state, state, retain=True))
+
+    def judge(self, alert_id: str, outcome: Any) -> None:
+        """A person judges an alert."""
+        judgement = messages.Adjudication(
+            mode=None, alert_id=alert_id, outcome=outcome, officer_ref="o", at=self._now()
+        )
+        self.broker.publish(self._message(self._topics.adjudication(alert_id), judgement))
+
+    def command(self, name: str) -> None:
+        """Send a command to the device."""
+        topic = f"{DeviceTopics('demo', 'cam-1').base}/cmd/{name}"
+        self.broker.publish(Outgoing(f"cmd-{name}-{self._now()}", topic, b"{}", 1, False, None, "application/json"))
+
+    def alerts(self) -> list[messages.Alert]:
+        """Every statement of every alert received, in order."""
+        return [data for data in self._all() if isinstance(data, messages.Alert)]
+
+    def receipts(self) -> list[messages.Erasure]:
+        """Every erasure receipt received."""
+        return [data for data in self._all() if isinstance(data, messages.Erasure)]
+
+    def states(self) -> list[messages.DeviceState]:
+        """Every device state received."""
+        return [data for data in self._all() if isinstance(data, messages.DeviceState)]
+
+    def last(self, kind: type[messages.Message]) -> Any:
+        """The latest message of a type."""
+        return [data for data in self._all() if isinstance(data, kind)][-1]
+
+    def probes(self) -> list[tuple[str, bytes]]:
+        return [(topic, payload) for topic, payload in self.received if topic.endswith("/probe")]
+
+    def _all(self) -> list[messages.Message]:
+        texts = [payload for topic, payload in self.received if not topic.endswith("/probe") and "/cmd/" not in topic]
+        return [events.decode(payload).data for payload in texts]
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.wall())
+
+    def _message(self, topic: str, data: messages.Message, retain: bool = False) -> Outgoing:
+        event_id = f"{topic}-{self._clock.monotonic()}"
+        payload = events.encode(data, event_id=event_id, source="lfr/v1/demo/hub", subject="x", at=self._clock.wall())
+        return Outgoing(event_id, topic, payload, 1, retain, None, events.CONTENT_TYPE)
+
+
+class Rig:
+    """The device and everything around it. Changes: cameras, live, mode, alert_hours, window_s, max_watchlist_size."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.folder = folder
+        self.clock = FakeClock(datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc))
+        self.loop = VirtualLoop(self.clock)
+        self.lines = SimulatedLines()
+        self.exchange = FakeExchange()
+        self.launcher = FakeLauncher(self.clock)
+        self.service = NoServiceManager()
+        self.hub = FakeHub(self.exchange, self.clock)
+        self.config = config(folder, **changes)
+        write_deployment(self.config.deployment, **changes)
+        self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall())
+        broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
+        edges = Edges(
+            clock=self.clock,
+            lines=self.lines,
+            service=self.service,
+            broker=broker,
+            launcher=self.launcher,
+            disk=DiskInline(),
+            outbox=self.outbox,
+            models_dir=folder / "models",
+            simulated=True,
+        )
+        self.device = Device(self.config, edges, "boot", changes.get("budget", Budget()))
+        self.task: asyncio.Task[Outcome] | None = None
+        if changes.get("operator", True):
+            self.hub.operator(True)
+
+    @property
+    def state(self) -> State:
+        return self.device.control.state
+
+    @property
+    def worker(self) -> FakeWorker:
+        """The latest worker."""
+        return self.launcher.workers[-1]
+
+    @property
+    def reasons(self) -> str:
+        """Everything that the device gives as a reason, as one text."""
+        from device.supervisor.conditions import failing
+
+        return "\n".join(reading.text for reading in failing(self.device.control.readings))
+
+    def play(self, scene: Callable[[Rig], Coroutine[Any, Any, Result]]) -> Result:
+        """Run a scene on virtual time; the device is stopped afterwards if the scene has not ended it."""
+        asyncio.set_event_loop(self.loop)
+        try:
+            return self.loop.run_until_complete(self._play(scene))
+        finally:
+            self.loop.close()
+            asyncio.set_event_loop(None)
+            self.outbox.close()
+
+    async def _play(self, scene: Callable[[Rig], Awaitable[Result]]) -> Result:
+        self.task = asyncio.create_task(self.device.run())
+        try:
+            return await scene(self)
+        finally:
+            if not self.task.done():
+                self.device.control.leave(0)
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    async def until(self, what: Callable[[], bool], within_s: float = 60.0) -> float:
+        """Wait for something to be so; how long it took, in virtual seconds."""
+        begin = self.loop.time()
+        while not what():
+            assert self.loop.time() - begin < within_s, f"not within {within_s} s; {self.state}; {self.reasons}"
+            if self.task is not None and self.task.done():
+                self.task.result()
+            await asyncio.sleep(0.01)
+        return self.loop.time() - begin
+
+    async def recognising(self) -> None:
+        """Wait until the device recognises."""
+        await self.until(lambda: self.state is State.RECOGNISING)
+
+    async def outcome(self) -> Outcome:
+        """Wait for the device's own end."""
+        assert self.task is not None
+        return await asyncio.wait_for(self.task, 120.0)
+
+
+def config(folder: Path, **changes: Any) -> DeviceConfig:
+    """A device of `cameras` recordings (or live sources) with everything under one folder."""
+    live = changes.get("live", False)
+    cameras = [
+        {
+            "id": name,
+            "source": f"rtsp://camera/{name}" if live else str(folder / f"{name}.mp4"),
+            "zone": {"name": "gate", "polygon": ((0, 0), (1, 0), (1, 1))},
+        }
+        for name in changes.get("cameras", ("front",))
+    ]
+    # A live camera is refused simulated lines by the configuration; the rig passes its fakes past it.
+    lines = {"driver": "gpiozero", "sign": "BOARD31", "sign_sense": "BOARD33", "stop": "BOARD29"}
+    return DeviceConfig.model_validate(
+        {
+            "site": "demo",
+            "device": "cam-1",
+            "cameras": cameras,
+            "mqtt": {"host": "h", "ca": "ca", "cert": "c", "key": "k"},
+            "lines": lines if live else {"driver": "simulated"},
+            "deployment": folder / "deployment",
+            "state_dir": folder / "state",
+            "run_dir": folder,
+        }
+    )
+
+
+def write_deployment(folder: Path, **changes: Any) -> None:
+    """A complete deployment folder whose window began an hour ago."""
+    start = datetime(2026, 11, 23, 9, 0, tzinfo=timezone.utc)
+    end = datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc) + timedelta(seconds=changes.get("window_s", 3600))
+    folder.mkdir()
+    text = f"""
+        id: d-1
+        mode: {changes.get("mode", "demo")}
+        controller: C
+        owner: O
+        authorising_officer: AO-1
+        purpose: p
+        legal_basis: l
+        place: here
+        window: {{start: {start.isoformat()}, end: {end.isoformat()}}}
+        devices: [{changes.get("device", "cam-1")}]
+        categories: {{missing: {{response_code: R3}}}}
+        max_watchlist_size: {changes.get("max_watchlist_size", 5000)}
+        watchlist: {LIST}
+        retention: {{alert_hours: {changes.get("alert_hours", 0)}}}
+        hub_recipient: {RECIPIENT}
+        notice: {{en: text}}
+    """
+    (folder / "deployment.yaml").write_text(text)
+    (folder / "watchlist.age").write_bytes(b"sealed")
+    (folder / "identity.txt").write_text("# made by a test\nAGE-SECRET-KEY-1TEST\n")

@@ -1,0 +1,215 @@
+"""Scripted workers for simulations: what a real one says, when a test wants it said, and how one fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from device.domain.finding import Candidate, Counters
+from device.edges.clock_fake import FakeClock
+from device.wire.link import (
+    Assignment,
+    Beat,
+    CandidateRaised,
+    Fault,
+    Finished,
+    FromWorker,
+    Hello,
+    Probe,
+    ProbeWanted,
+    Stop,
+    ToWorker,
+    WatchlistLoaded,
+)
+
+BEAT_S = 0.25
+LIST = {"id": "wl-1", "sha256": "a" * 64, "subjects": 3, "images": 3}
+
+
+class FakeWorker:
+    """One life of a scripted worker: answers its Assignment, beats, and does what the test says."""
+
+    def __init__(self, camera: str, script: Script, clock: FakeClock) -> None:
+        self.camera = camera
+        self.started_ns = int(clock.monotonic())
+        self.ended_ns: int | None = None
+        self.assignment: Assignment | None = None
+        self.counters = Counters()
+        self.view = "online"
+        self.probes_wanted: list[ProbeWanted] = []
+        self.stopped: Stop | None = None
+        self.silent = False
+        self._script = script
+        self._clock = clock
+        self._outbox: asyncio.Queue[FromWorker | None] = asyncio.Queue()
+        self._gone = asyncio.Event()
+        self._status = 0
+        self._beats: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.ended_ns is None
+
+    def send(self, message: ToWorker) -> None:
+        if not self.running:
+            return
+        if isinstance(message, Assignment):
+            self.assignment = message
+            self._beats = asyncio.create_task(self._work())
+        elif isinstance(message, ProbeWanted):
+            self.probes_wanted.append(message)
+            if self._script.answers_probes:
+                text = b"ciphertext"
+                self.say(
+                    Probe(
+                        alert_id=message.alert_id,
+                        passage=message.passage,
+                        revision=0,
+                        ciphertext=text,
+                        sha256="c" * 64,
+                    )
+                )
+        elif isinstance(message, Stop):
+            self.stopped = message
+            if not self._script.deaf:
+                self.finish(message.reason)
+
+    async def receive(self) -> FromWorker | None:
+        return await self._outbox.get()
+
+    def kill(self) -> None:
+        self.end(-9)
+
+    async def ended(self) -> int:
+        if self._script.lingers_s and self.running:
+            await asyncio.sleep(self._script.lingers_s)
+        self.end(self._status)
+        return self._status
+
+    def say(self, message: FromWorker) -> None:
+        if self.running and not self.silent:
+            self._outbox.put_nowait(message)
+
+    def raise_candidate(self, passage: int, revision: int = 0, entry: str = "e-1", score: float = 0.6) -> None:
+        """A possible match; the first of a passage also counts it as seen and alerted."""
+        if revision == 0:
+            self.counters.faces_seen += 1
+            self.counters.alerted += 1
+        self.say(CandidateRaised(candidate=candidate(passage, revision, entry, score)))
+
+    def passers_by(self, number: int) -> None:
+        """People who were seen, compared and forgotten."""
+        self.counters.faces_seen += number
+        self.counters.discarded += number
+
+    def finish(self, reason: str = "end of recording") -> None:
+        """Say Finished and end."""
+        self.say(Finished(reason=reason, counters=self.counters))
+
+    def fail(self, error: str, text: str, exit_status: int) -> None:
+        """Say Fault instead."""
+        self.say(Fault(error=error, text=text, exit_status=exit_status))
+
+    def crash(self) -> None:
+        """Die without a word, as a driver fault makes it."""
+        self._outbox.put_nowait(None)
+        self.end(-11)
+
+    def end(self, status: int) -> None:
+        if self.running:
+            self.ended_ns = int(self._clock.monotonic())
+            self._status = status
+            if self._beats is not None:
+                self._beats.cancel()
+
+    async def _work(self) -> None:
+        await asyncio.sleep(self._script.hello_s)
+        sha = "b" * 64
+        self.say(
+            Hello(
+                protocol=1,
+                pid=1,
+                backend="fake",
+                detector="d",
+                recogniser="r",
+                detector_sha256=sha,
+                recogniser_sha256=sha,
+                protections={},
+            )
+        )
+        await asyncio.sleep(self._script.watchlist_s)
+        loaded = {**LIST, **self._script.watchlist}
+        loaded["watchlist_id"] = loaded.pop("id")
+        self.say(WatchlistLoaded(**loaded, threshold=0.5, threshold_source="provisional", predicted_far=None))
+        sequence = 0
+        while True:
+            counters = Counters(**{f: getattr(self.counters, f) for f in Counters.__struct_fields__})
+            self.say(
+                Beat(
+                    seq=sequence,
+                    camera=self.view,
+                    fps=25.0,
+                    counters=counters,
+                    stage_p95_ms={"detect": 5.0},
+                    rss_bytes=1,
+                )
+            )
+            sequence += 1
+            await asyncio.sleep(BEAT_S)
+
+
+class Script:
+    """How workers behave from now on; a test changes it at any time."""
+
+    def __init__(self) -> None:
+        self.hello_s = 0.5
+        self.watchlist_s = 0.1
+        self.watchlist: dict[str, Any] = {}
+        self.answers_probes = True
+        self.deaf = False
+        self.lingers_s = 0.0
+        self.crash_at_start = False
+
+
+class FakeLauncher:
+    """Starts scripted workers and remembers all of them."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.script = Script()
+        self.workers: list[FakeWorker] = []
+        self._clock = clock
+
+    async def __call__(self, camera_id: str) -> FakeWorker:
+        worker = FakeWorker(camera_id, self.script, self._clock)
+        self.workers.append(worker)
+        if self.script.crash_at_start:
+            worker.crash()
+        return worker
+
+    def of(self, camera: str) -> FakeWorker:
+        """The camera's latest worker."""
+        return [w for w in self.workers if w.camera == camera][-1]
+
+
+def candidate(passage: int, revision: int, entry: str, score: float) -> Candidate:
+    """A plausible candidate."""
+    return Candidate(
+        passage=passage,
+        revision=revision,
+        entry_ref=entry,
+        score=score,
+        threshold=0.5,
+        margin=score - 0.5,
+        second_gap=0.2,
+        faces_used=2,
+        box_in_frame=(1.0, 2.0, 50.0, 60.0),
+        frame_size=(1280, 720),
+        inter_eye_px=20.0,
+        yaw=0.1,
+        quality=0.8,
+        frame=10,
+        media_ns=400_000_000,
+        first_seen_ns=0,
+        last_seen_ns=400_000_000,
+        capture_to_decision_ms=40.0,
+    )
