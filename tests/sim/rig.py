@@ -158,7 +158,7 @@ class Rig:
         return self.device.control.state
 
     @property
-    def worker(self) -> FakeWorker:
+    def worker(self) -> Any:
         """The latest worker."""
         return self.launcher.workers[-1]
 

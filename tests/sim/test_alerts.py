@@ -1,0 +1,99 @@
+"""One alert a passage, delivered whatever the broker does, gone when judged false. On fakes and virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from device.supervisor.states import State
+
+
+def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(7)
+        await asyncio.sleep(0.5)
+        r.worker.raise_candidate(7, revision=1, score=0.7)
+        r.worker.raise_candidate(8)
+        await asyncio.sleep(1)
+        alerts = r.hub.alerts()
+        assert len({a.alert_id for a in alerts}) == 2
+        first = [a for a in alerts if a.track.id == 7]
+        assert len({a.alert_id for a in first}) == 1
+        assert [a.revision for a in first] == sorted({a.revision for a in first})
+        assert first[0].state == "open"
+        assert first[-1].state == "updated"
+        assert first[-1].score == pytest.approx(0.7)
+        assert first[-1].probe.sha256 == "c" * 64
+        assert {topic.split("/")[-2] for topic, _ in r.hub.probes()} == {a.alert_id for a in alerts}
+
+    rig().play(scene)
+
+
+def test_the_same_passage_number_after_a_restart_is_another_person(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await asyncio.sleep(0.5)
+        r.worker.crash()
+        await r.until(lambda: len(r.launcher.workers) == 2)
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await asyncio.sleep(0.5)
+        assert len({a.alert_id for a in r.hub.alerts()}) == 2
+
+    rig().play(scene)
+
+
+def test_an_alert_raised_while_the_broker_is_away_arrives_when_it_returns(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await asyncio.sleep(0.001)
+        r.exchange.go_down()
+        r.worker.raise_candidate(2)
+        await asyncio.sleep(3)
+        r.exchange.come_up()
+        r.hub.operator(True)
+        await r.until(lambda: len({a.alert_id for a in r.hub.alerts() if a.probe.sha256}) == 2)
+        assert r.state is State.RECOGNISING
+
+    rig().play(scene)
+
+
+def test_an_alert_that_nobody_hears_is_sent_again(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.exchange.deny("cam-1", "lfr/v1/demo/cam-1/alert/+")
+        r.worker.raise_candidate(1)
+        await asyncio.sleep(2)
+        assert r.hub.alerts() == []
+        r.exchange._denied.clear()
+        await r.until(lambda: len(r.hub.alerts()) > 0)
+
+    rig().play(scene)
+
+
+def test_a_false_alert_is_deleted_at_once_and_its_passage_is_left_alone(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        r.worker.raise_candidate(2)
+        await asyncio.sleep(1)
+        false, true = r.hub.alerts()[0].alert_id, r.hub.alerts()[-1].alert_id
+        r.hub.judge(false, "false_alert")
+        await asyncio.sleep(0.2)
+        assert r.outbox.alerts_held() == [true]
+        receipts = [e for e in r.hub.receipts() if e.reason == "false_alert"]
+        assert [e.alert_id for e in receipts] == [false]
+        before = len(r.hub.alerts())
+        r.worker.raise_candidate(1, revision=1)
+        await asyncio.sleep(1)
+        assert len(r.hub.alerts()) == before
+        r.worker.raise_candidate(3)
+        await asyncio.sleep(1)
+        assert len(r.hub.alerts()) > before
+
+    rig(alert_hours=24).play(scene)

@@ -1,0 +1,84 @@
+"""Which deployment may be used, where and when. The whole supervisor on fakes and virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from device.supervisor.states import State
+
+
+def test_a_live_camera_needs_a_synchronised_clock_and_a_recording_does_not(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.clock.is_synchronised = False
+        await asyncio.sleep(5)
+        assert "the clock is synchronised" in r.reasons
+        assert r.state is State.READY
+        r.clock.is_synchronised = True
+        await r.recognising()
+
+    rig(live=True).play(scene)
+
+
+def test_a_demonstration_in_front_of_a_live_camera_holds_ten_subjects_at_most(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.launcher.script.watchlist = {"subjects": 11}
+        await r.until(lambda: "authorised size" in r.reasons)
+        await r.until(lambda: not r.worker.running, 1.0)
+
+    rig(live=True).play(scene)
+
+
+def test_another_watchlist_than_the_authorised_one_is_refused_for_good(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.launcher.script.watchlist = {"sha256": "f" * 64}
+        await r.until(lambda: r.state is State.INHIBITED)
+        await asyncio.sleep(30)
+        assert len(r.launcher.workers) == 1
+        assert "is the one the deployment authorises" in r.reasons
+
+    rig().play(scene)
+
+
+def test_a_deployment_for_another_device_is_not_armed(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await asyncio.sleep(5)
+        assert r.state is State.READY
+        assert "names this device" in r.reasons
+
+    rig(device="cam-2").play(scene)
+
+
+def test_the_end_of_the_window_ends_the_deployment(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        return await r.outcome()
+
+    r = rig(window_s=60)
+    outcome = r.play(scene)
+    assert outcome.exit_status == 0
+    assert not (r.config.deployment / "identity.txt").exists()
+    assert r.worker.stopped is not None
+
+
+def test_a_window_that_is_over_before_anybody_looked_is_a_refusal(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        return await r.outcome()
+
+    r = rig(window_s=-60)
+    assert r.play(scene).exit_status == 77
+    assert r.launcher.workers == []
+
+
+def test_a_deployment_that_appears_later_is_taken_up(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        identity = r.config.deployment / "identity.txt"
+        kept = identity.read_text()
+        identity.unlink()
+        await asyncio.sleep(10)
+        assert r.state is State.READY
+        assert "identity.txt" in r.reasons
+        identity.write_text(kept)
+        await r.recognising()
+
+    rig().play(scene)

@@ -1,0 +1,163 @@
+"""The end: deliver, erase, prove, balance. The whole supervisor on fakes and virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from device.alerts import messages
+from device.errors import SourceUnreadable
+from device.supervisor.states import State
+
+
+def test_a_silent_worker_is_killed_and_restarted(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        first = r.worker
+        first.silent = True
+        assert await r.until(lambda: not first.running) < 2.5
+        await r.recognising()
+        assert r.worker is not first
+
+    rig().play(scene)
+
+
+def test_end_of_recording_erases_and_balances(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.passers_by(60)
+        r.worker.raise_candidate(1)
+        r.worker.raise_candidate(2)
+        r.worker.finish()
+        return await r.outcome()
+
+    r = rig()
+    outcome = r.play(scene)
+    assert outcome.exit_status == 0
+    assert outcome.leave_nothing
+    assert outcome.summary["balanced"]
+    assert (outcome.summary["faces_seen"], outcome.summary["discarded"], outcome.summary["alerted"]) == (62, 60, 2)
+    assert len({a.alert_id for a in r.hub.alerts()}) == 2
+    assert not (r.config.deployment / "identity.txt").exists()
+    assert not (r.config.deployment / "watchlist.age").exists()
+    receipts = {(e.what, e.reason): e for e in r.hub.receipts()}
+    assert receipts["watchlist", "end_of_deployment"].count == 3
+    assert receipts["template", "no_match"].count == 60
+    assert ("alert", "end_of_deployment") in receipts
+    assert r.hub.last(messages.Status).status == "stopped"
+    assert r.hub.last(messages.WatchlistState).erased_at is not None
+    assert r.hub.last(messages.Stats).alerts == 2
+    assert not r.lines.sign_driven
+
+
+def test_a_lie_of_the_worker_breaks_the_balance(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        r.worker.counters.alerted += 1
+        r.worker.finish()
+        return await r.outcome()
+
+    assert not rig().play(scene).summary["balanced"]
+
+
+def test_people_in_a_killed_workers_memory_are_counted_as_gone_with_it(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.passers_by(5)
+        r.worker.counters.faces_seen += 2
+        await asyncio.sleep(0.5)
+        r.worker.crash()
+        await r.until(lambda: len(r.launcher.workers) == 2)
+        await r.recognising()
+        r.worker.finish()
+        return await r.outcome()
+
+    summary = rig().play(scene).summary
+    assert summary["balanced"]
+    assert (summary["faces_seen"], summary["discarded"], summary["discarded_by_exit"]) == (7, 5, 2)
+
+
+def test_alerts_are_kept_for_their_hours_when_the_policy_says_so(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        r.worker.finish()
+        return await r.outcome()
+
+    outcome = rig(alert_hours=24).play(scene)
+    assert outcome.summary["alerts_held"] == 1
+    assert not outcome.leave_nothing
+
+
+def test_erasure_does_not_wait_for_a_broker_that_is_gone(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.exchange.go_down()
+        r.worker.raise_candidate(1)
+        r.worker.finish()
+        begin = r.loop.time()
+        outcome = await r.outcome()
+        assert r.loop.time() - begin < 20
+        return outcome
+
+    r = rig()
+    outcome = r.play(scene)
+    assert outcome.summary["alerts_undelivered"] == 1
+    assert outcome.summary["alerts_held"] == 0
+    assert not (r.config.deployment / "identity.txt").exists()
+
+
+def test_the_deployment_goes_on_until_the_last_recording_ends(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        await asyncio.sleep(1)
+        r.launcher.of("front").finish()
+        await asyncio.sleep(3)
+        assert r.state is State.RECOGNISING
+        r.launcher.of("rear").finish()
+        return await r.outcome()
+
+    assert rig(cameras=("front", "rear")).play(scene).exit_status == 0
+
+
+def test_an_unreadable_recording_ends_with_its_error_and_erases_nothing(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.fail("SourceUnreadable", "front.mp4 is not a video", 65)
+        await r.outcome()
+
+    r = rig()
+    with pytest.raises(SourceUnreadable, match=r"front\.mp4 is not a video"):
+        r.play(scene)
+    assert (r.config.deployment / "identity.txt").exists()
+
+
+def test_an_interrupt_of_a_demonstration_erases_and_says_so(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        r.device.control.leave(130)
+        return await r.outcome()
+
+    r = rig()
+    outcome = r.play(scene)
+    assert outcome.exit_status == 130
+    assert outcome.leave_nothing
+    assert not r.worker.running
+
+
+def test_a_stop_of_a_live_device_keeps_its_deployment_for_the_next_start(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.device.control.leave(0)
+        return await r.outcome()
+
+    r = rig(live=True)
+    outcome = r.play(scene)
+    assert outcome.exit_status == 0
+    assert (r.config.deployment / "identity.txt").exists()
+    assert not r.lines.sign_driven
+    assert r.hub.last(messages.Status).status == "stopped"

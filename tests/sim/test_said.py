@@ -1,0 +1,73 @@
+"""What the device says of itself to the hub and the service manager. On fakes and virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from device.alerts import messages
+from device.supervisor.snapshot import CameraView
+
+
+def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.hub.command("stop")
+        await asyncio.sleep(2)
+        state = r.hub.last(messages.DeviceState)
+        assert state.state == "inhibited"
+        assert any("STOP" in reason for reason in state.inhibit_reasons)
+        assert {c.result for c in state.conditions} >= {"holds", "fails", "not_yet_required"}
+        assert state.lamps is not None
+        assert state.lamps.fault
+        assert r.service.last_status.startswith("inhibited: ")
+
+    rig().play(scene)
+
+
+def test_every_camera_state_is_said_on_its_own_topic(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        await asyncio.sleep(1)
+        r.worker.view = "frozen"
+        await asyncio.sleep(1)
+        said = [m.status for m in map(_data, r.hub.received) if isinstance(m, messages.CameraStatus)]
+        assert said[0] == "offline"
+        assert said[-2:] == ["online", "frozen"]
+
+    rig().play(scene)
+
+
+def test_after_a_new_session_the_device_is_born_again_and_repeats_what_is_retained(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.exchange.go_down()
+        await asyncio.sleep(1)
+        r.exchange.come_up()
+        await asyncio.sleep(1)
+        births = [m for m in map(_data, r.hub.received) if isinstance(m, messages.Birth)]
+        assert births[-1].bd_seq == 2
+        base = "lfr/v1/demo/cam-1"
+        retained = {t.removeprefix(base) for t in r.exchange.retained if t.startswith(base)}
+        assert retained == {"/status", "/birth", "/state", "/health", "/camera/front/status", "/watchlist/state"}
+
+    rig().play(scene)
+
+
+def test_the_watchdog_is_fed_while_the_device_waits(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await asyncio.sleep(10)
+        assert r.service.beats >= 9
+        assert r.service.is_ready
+
+    rig(operator=False).play(scene)
+
+
+def test_views_cover_every_word_of_a_beat() -> None:
+    assert {"online", "frozen", "dark", "offline", "ended"} <= {view.value for view in CameraView}
+
+
+def _data(received: tuple[str, bytes]) -> object:
+    from device.alerts import events
+
+    return None if received[0].endswith("/probe") else events.decode(received[1]).data
