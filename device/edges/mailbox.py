@@ -6,10 +6,12 @@
     live      a camera     newest wins, the rest are dropped and counted
 
 1. The thread copies each frame into memory that the feed owns, so that a source may reuse its own at once.
-2. A frame is the consumer's from `take` to the next `take`; then its memory is filled again.
+2. A frame is the consumer's until `in_hand` more frames were taken; then its memory is filled again. (A consumer that
+   looks at one frame while it still thinks about the one before needs more than one.)
 3. What the source raises, `take` raises, after the frames that came before it.
 4. The source belongs to the thread: it opens the iteration, it closes the source.
 5. `close` ends the thread and zeroes all memory of the feed.
+6. A frame that is not `wanted` is decoded and counted, and goes no further: it is not copied.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, Literal, Protocol
 
@@ -68,22 +71,33 @@ class Feed:
     decoded, dropped  frames so far;  decode_ms  what the source took for each (at most KEPT_SAMPLES; may be drained)
     """
 
-    def __init__(self, source: FrameSource, *, pace: Pace, depth: int = 3, tempo: Tempo | None = None) -> None:
+    def __init__(
+        self,
+        source: FrameSource,
+        *,
+        pace: Pace,
+        depth: int = 3,
+        in_hand: int = 1,
+        wanted: Callable[[Frame], bool] | None = None,
+        tempo: Tempo | None = None,
+    ) -> None:
         if (pace == "live") is not source.info.live:
             raise ValueError(f"pace {pace!r} does not fit {source.info.name}: live={source.info.live}")
-        if depth < 1:
-            raise ValueError("a feed reads at least one frame ahead")
+        if depth < 1 or in_hand < 1:
+            raise ValueError("a feed reads at least one frame ahead and hands out at least one")
         self._source = source
         self._pace = pace
         self._tempo = tempo or HostTempo()
         self._watch = Watch()
         self._changed = threading.Condition()
         self._closed = threading.Event()
-        # One more than can wait: the consumer's; for newest-wins another one, being filled while one waits.
-        self._free = [Planes() for _ in range(depth + 1 if pace == "full" else 3)]
+        self._wanted = wanted
+        self._in_hand = in_hand
+        # What can wait and what the consumer holds; for newest-wins one waits while another is filled.
+        self._free = [Planes() for _ in range((depth if pace == "full" else 2) + in_hand)]
         self._all = tuple(self._free)
         self._waiting: deque[tuple[Planes, Frame]] = deque()
-        self._held: Planes | None = None
+        self._held: deque[Planes] = deque()
         self._ended = False
         self._fault: Exception | None = None
         self._asked_ns: int | None = None
@@ -99,7 +113,8 @@ class Feed:
             self._release_held()
             self._changed.wait_for(lambda: self._waiting or self._ended or self._closed.is_set(), timeout_s)
             if self._waiting:
-                self._held, frame = self._waiting.popleft()
+                planes, frame = self._waiting.popleft()
+                self._held.append(planes)
                 return frame
             if self._fault is not None:
                 raise self._fault
@@ -138,9 +153,8 @@ class Feed:
             self._thread.start()
 
     def _release_held(self) -> None:
-        if self._held is not None:
-            self._free.append(self._held)
-            self._held = None
+        if len(self._held) >= self._in_hand:
+            self._free.append(self._held.popleft())
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -169,7 +183,8 @@ class Feed:
             if self._pace == "realtime":
                 started_ns = delivered_ns if started_ns is None else started_ns
                 delivered_ns = self._until(MonotonicNs(started_ns + frame.at))
-            self._put(frame, delivered_ns)
+            if self._wanted is None or self._wanted(frame):
+                self._put(frame, delivered_ns)
 
     def _until(self, due_ns: MonotonicNs) -> MonotonicNs:
         """Wait for a frame's time; returns when it is handed over, which is when a camera would have delivered it."""

@@ -26,6 +26,7 @@ SAME_PERSON = 0.50  # cosine of two passages' templates that joins them; differe
 OTHER_PERSON = 0.22  # cosine of a doubtful track's template below which it is somebody else
 OTHER_PERSON_UNDOUBTED = 0.10  # the same when geometry saw no reason to doubt
 TELLING = 0.35  # a template of less quality says nothing about identity
+ASKED_MAX = 3  # inconclusive answers after which a doubt is dropped
 PROBE_PX = 160  # side of the best shot that is kept for an alert
 SLOTS = 96  # people in view or just gone; beyond it the least promising passage gives way
 
@@ -134,13 +135,17 @@ class Passages:
         telling = of_length(length) >= TELLING
         if not passage.compared:
             passage = self._returned(at, track, passage, template) if telling else passage
-        elif passage.quality >= TELLING and telling:
-            limit = OTHER_PERSON if track.doubtful else OTHER_PERSON_UNDOUBTED
-            if passage.likeness(template) < limit:
+        elif not telling:
+            if track.doubtful or track.near:
+                # Too poor to ask: after some tries the doubt is dropped, the poor templates with it.
+                track.asked += 1
+                track.doubtful &= track.asked < ASKED_MAX
+                return None
+        else:
+            limit = OTHER_PERSON if track.doubtful or track.near else OTHER_PERSON_UNDOUBTED
+            if passage.quality >= TELLING and passage.likeness(template) < limit:
                 passage = self._depart(at, track, passage, template)
-            track.doubtful = False
-        elif track.doubtful:
-            return None
+            track.doubtful, track.asked = False, 0
         passage.fuse(template, length)
         return passage
 

@@ -1,7 +1,7 @@
 """From planes to RGB: the small picture for the detector, and crops for the recogniser and for the probe.
 
 A full frame is never converted. The detector's picture is scaled plane by plane and then converted; a crop is warped
-plane by plane and then converted with the stream's own matrix.
+plane by plane and then converted with the stream's own matrix. This is the one module here that knows OpenCV.
 
 Coordinates: full-size luma pixels with the centre of the top left pixel at (0, 0); chroma planes are sampled at half
 the density and their siting is taken as centred (a quarter of a pixel's error at most).
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from device.domain.sight import F32, U8, ColourMatrix, Frame
+from device.errors import InternalError
 
 F64 = NDArray[np.float64]
 
@@ -63,6 +63,8 @@ class Scaler:
         BT.601 limited range is assumed here whatever the stream says: the detector does not mind, and OpenCV's
         conversion of a whole picture is some five times faster than a matrix of our own.
         """
+        import cv2
+
         shrinking = frame.width > self.width
         how = cv2.INTER_AREA if shrinking and frame.width % self.width == 0 else cv2.INTER_LINEAR
         cv2.resize(frame.y, (self.width, self.height), dst=self._y, interpolation=how)
@@ -83,6 +85,8 @@ def warp(frame: Frame, to_crop: F32, size: tuple[int, int]) -> U8:
     size     (width, height) of the crop
     returns  (height, width, 3) uint8 RGB; outside the frame is black
     """
+    import cv2
+
     matrix = np.asarray(to_crop, np.float64)
     luma, matrix_y = _preshrink(frame.y, matrix, size)
     shape = (size[0], size[1])
@@ -99,6 +103,8 @@ def warp(frame: Frame, to_crop: F32, size: tuple[int, int]) -> U8:
 
 def warp_rgb(picture: U8, to_crop: F32, size: tuple[int, int]) -> U8:
     """The same as `warp` for a picture that is RGB already (a photo): (H, W, 3) uint8 in, (height, width, 3) out."""
+    import cv2
+
     small, matrix = _preshrink(picture, np.asarray(to_crop, np.float64), size)
     return np.asarray(
         cv2.warpAffine(small, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.uint8
@@ -118,6 +124,8 @@ def _preshrink(plane: U8, matrix: F64, size: tuple[int, int]) -> tuple[U8, F64]:
 
     Only the rectangle that the crop touches is reduced. The limit of 0.6 keeps two source pixels a crop pixel at most.
     """
+    import cv2
+
     scale = float(np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])))
     if scale >= 0.6:
         return plane, matrix
@@ -136,3 +144,45 @@ def _preshrink(plane: U8, matrix: F64, size: tuple[int, int]) -> tuple[U8, F64]:
     moved[:, 2] += matrix[:, :2] @ (np.array([left, top]) + (factor - 1) / 2)
     moved[:, :2] *= factor
     return small, moved
+
+
+def mosaic(region: U8, squares: int) -> None:
+    """Replace an RGB region, in place, by `squares` x `squares` flat squares."""
+    import cv2
+
+    high, wide = region.shape[:2]
+    grid = cv2.resize(region, (squares, squares), interpolation=cv2.INTER_AREA)
+    region[:] = cv2.resize(grid, (wide, high), interpolation=cv2.INTER_NEAREST)
+
+
+def laplacian_energy(picture: U8, size: tuple[int, int]) -> float:
+    """Variance of the Laplacian over the variance of the luma, of an RGB picture reduced to `size` (width, height)."""
+    import cv2
+
+    grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var() / (grey.var() + 25.0))
+
+
+def fit_square(picture: U8, side: int) -> tuple[U8, tuple[float, float]]:
+    """An RGB picture fitted into the top left of a grey (side, side, 3) square, and the square's size in its pixels."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    square = np.full((side, side, 3), 110, np.uint8)
+    square[:high, :wide] = cv2.resize(picture, (wide, high), interpolation=how)
+    return square, (side * width / wide, side * height / high)
+
+
+def encode_jpeg(picture: U8, quality: int) -> bytes:
+    """JPEG bytes of an RGB picture; `quality` 1..100. The encoder's own buffer is overwritten."""
+    import cv2
+
+    done, encoded = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise InternalError("a picture could not be encoded as JPEG")
+    jpeg = bytes(encoded.tobytes())
+    encoded[:] = 0
+    return jpeg

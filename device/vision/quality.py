@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from device.domain.sight import U8, Face
+from device.vision.picture import laplacian_energy
 
 # Under this raw length a template is noise; between it and GOOD_LENGTH it counts little by little (see above).
 POOR_LENGTH = 8.5
@@ -66,6 +66,4 @@ def sharpness(crop: U8) -> float:
 
     Only good for refusing hopelessly blurred photos (below BLURRED); it does not order shots (see the module's head).
     """
-    grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[8:104, 16:96], (40, 48), interpolation=cv2.INTER_AREA)
-    wide = grey.astype(np.float32)
-    return float(cv2.Laplacian(wide, cv2.CV_32F).var() / (wide.var() + 25.0))
+    return laplacian_energy(np.ascontiguousarray(crop[8:104, 16:96]), (40, 48))

@@ -4,8 +4,8 @@
    All pairs are considered together, nearest first, so that in a crossing each keeps its own.
 2. A weak detection may continue a track but never starts one (ByteTrack, Zhang et al. 2022).
 3. A track unseen for LOST_S is lost. Time is presentation time, so dropped and skipped frames do no harm.
-4. Where geometry alone cannot be sure (a gap, a crossing, a sudden change of size) the track is marked `doubtful`; the
-   passage then asks the recogniser before it believes that this is still the same person.
+4. Where geometry alone cannot be sure (after a gap, or when two faces that were `near` each other part) the track is
+   marked `doubtful`; the passage then asks the recogniser before it believes that this is still the same person.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Track:
     size: float
     velocity: F32 = field(default_factory=lambda: np.zeros(2, np.float32))
     hits: int = 1
+    near: bool = False
     doubtful: bool = False
+    asked: int = 0
 
     def predicted(self, at: MediaNs) -> F32:
         """Where its centre should be at `at`; the prediction is damped after half a second."""
@@ -127,11 +129,16 @@ class Tracker:
     @staticmethod
     def _mark_crossings(sightings: Sequence[Sighting]) -> None:
         """Rule 4: two faces closer than two thirds of a face may have changed places."""
+        near: set[int] = set()
         for n, a in enumerate(sightings):
             for b in sightings[n + 1 :]:
-                near = (a.track.size + b.track.size) / 3
-                if float(np.hypot(*(a.track.centre - b.track.centre))) < near:
-                    a.track.doubtful = b.track.doubtful = True
+                reach = (a.track.size + b.track.size) / 3
+                if float(np.hypot(*(a.track.centre - b.track.centre))) < reach:
+                    near |= {a.track.id, b.track.id}
+        for sighting in sightings:
+            track = sighting.track
+            track.doubtful |= track.near and track.id not in near
+            track.near = track.id in near
 
 
 def _centre(face: Face) -> F32:

@@ -1,0 +1,104 @@
+"""`lfr replay SOURCE --watchlist DIR [--json]`: the vision worker over a recording, for measuring."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from device.cli.main import Subparsers
+
+_EVERY_S = 0.5
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser("replay", help="the vision worker over a recording, as JSON")
+    parser.add_argument("source", help="a video file, or a folder of numbered pictures taken as one video")
+    parser.add_argument("--watchlist", required=True, type=Path, help="folder with one sub-folder of photos a person")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--threshold", type=_cosine, help="cosine, instead of the operating point")
+    parser.add_argument("--backend", help="openvino | onnxruntime | auto (default: auto)")
+    parser.add_argument("--no-cache", action="store_true", help="neither read nor write the template cache")
+    parser.add_argument("--fill", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay and print; progress goes to stderr."""
+    from device.edges.process import forbid_dumps
+
+    forbid_dumps()
+    from device.worker.replay import Request, cache_at, replay
+
+    request = Request(args.source, args.watchlist, args.backend, args.threshold, args.fill)
+    cache = None if args.no_cache else cache_at(_cache_file(), args.backend)
+    try:
+        report = replay(request, cache=cache, progress=_Progress(not args.quiet), talk=not args.quiet)
+    finally:
+        if cache is not None:
+            cache.close()
+    print(json.dumps(report, ensure_ascii=False) if args.json else _table(report))
+    return 0
+
+
+def _cache_file() -> Path:
+    """The user's own cache (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lfr" / "templates.sqlite"
+
+
+def _cosine(text: str) -> float:
+    value = float(text)
+    if not -1.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is no cosine: it must lie between -1 and 1")
+    return value
+
+
+class _Progress:
+    """Frames so far, on one line of stderr."""
+
+    def __init__(self, talk: bool) -> None:
+        self._talk = talk
+        self._last = 0.0
+
+    def __call__(self, frames: int, total: int | None) -> None:
+        now = time.monotonic()
+        finished = total is not None and frames >= total
+        if not self._talk or (now - self._last < _EVERY_S and not finished):
+            return
+        self._last = now
+        of = f" of {total}" if total else ""
+        end = "\r" if sys.stderr.isatty() and not finished else "\n"
+        print(f"frame {frames}{of}", end=end, file=sys.stderr, flush=True)
+
+
+def _table(report: dict[str, Any]) -> str:
+    """The report for a person."""
+    listed = report["watchlist"]
+    lines = [
+        f"mode {report['mode']}, backend {report['backend']}",
+        f"threshold {report['threshold']} ({report['threshold_source']})",
+        f"{report['frames']} frames in {report['seconds']:.2f} s: {report['fps']:.1f} frames/s; "
+        f"{report['faces_seen']} faces seen, {report['templates']} templates; peak {report['peak_rss_mb']} MB",
+        f"watchlist: {listed['subjects']} people, {listed['images']} photos",
+        *(f"  rejected  {r['file']}: {r['reason']}" for r in listed["rejected"]),
+        *(f"  warning   {r['file']}: {r['reason']}" for r in listed["warnings"]),
+        "stage        p50 ms    p95 ms       n",
+        *(f"{name:9}{_ms(row['p50'])}{_ms(row['p95'])}{row['n']:8d}" for name, row in report["stages_ms"].items()),
+        f"{len(report['alerts'])} possible match(es)",
+        *(
+            f"  {a['entry']}  score {a['score']:.3f}  at {a['t_ms'] / 1000:.2f} s, frame {a['frame']}"
+            for a in report["alerts"]
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _ms(value: float | None) -> str:
+    return f"{'-':>10}" if value is None else f"{value:10.2f}"

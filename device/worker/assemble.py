@@ -1,0 +1,67 @@
+"""Puts one camera's spine together: engines, list, threshold, zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from device.domain.sight import F32
+from device.vision.decide import Best
+from device.vision.zone import Zone
+from device.watchlist.gallery import Gallery, fill
+from device.worker.engine_room import EngineRoom
+from device.worker.pipeline import Pipeline, Sight
+
+WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+
+
+class Listed:
+    """The watchlist as the decision asks it: one template in, the nearest entry out."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._query: F32 = np.zeros((1, 128), np.float32)
+
+    def nearest(self, template: F32) -> Best:
+        """`template` (128,) float32 of any length; scores are cosines."""
+        np.divide(template, max(float(np.linalg.norm(template)), 1e-9), out=self._query[0])
+        hit = self._gallery.search(self._query)[0]
+        self._query[:] = 0
+        return Best(hit.entry, hit.score, hit.other_score)
+
+
+def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0) -> Gallery:
+    """A searchable list of (reference, (k, 128) templates) entries, filled up to `synthetic` entries for benches."""
+    refs = [ref for ref, _ in entries]
+    templates = [rows for _, rows in entries]
+    owner = np.repeat(np.arange(len(entries)), [len(rows) for rows in templates])
+    missing = max(0, synthetic - len(refs))
+    if missing:
+        names, rows = fill(missing, seed=1822)
+        owner = np.concatenate([owner, np.arange(len(refs), len(refs) + missing)])
+        refs, templates = refs + names, [*templates, rows]
+    return Gallery(refs, np.concatenate(templates), owner)
+
+
+def pipeline_of(
+    room: EngineRoom,
+    gallery: Gallery,
+    *,
+    threshold: float,
+    min_face_px: float,
+    zone: Sequence[tuple[float, float]] = WHOLE_FRAME,
+) -> Pipeline:
+    """The spine over `room`'s engines and one list; `zone` is a polygon in 0..1 of the frame."""
+    return Pipeline(
+        Sight(
+            detector_for=room.detector,
+            refiner=room.refiner(),
+            embedder=room.embedder(),
+            gallery=Listed(gallery),
+            refs=gallery.refs,
+            threshold=threshold,
+            zone=Zone(zone),
+            min_face_px=min_face_px,
+        )
+    )

@@ -1,0 +1,225 @@
+"""The vision worker: one camera, one list, one link. Started by exec with the number of its end of a socketpair.
+
+1. Order: assignment, engines, watchlist, lock-down, hello, camera. Nothing is looked at before the lock-down.
+2. End-of-file on the link, or Stop, ends everything; every buffer is wiped before the process says Finished.
+3. What goes wrong is one Fault with the remedy, and the exit status of the error's class.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+
+from device.domain.finding import Candidate
+from device.domain.sight import Frame
+from device.domain.time import NS_PER_S
+from device.edges.live import LiveSource, is_live
+from device.edges.mailbox import Feed, Pace
+from device.edges.recording import RecordedSource, recording_path
+from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
+from device.ports.source import FrameSource
+from device.watchlist.sealed import SealedWatchlist, require_recogniser, sha256_of, unseal
+from device.wire.link import (
+    PROTOCOL,
+    Assignment,
+    Beat,
+    CandidateRaised,
+    Fault,
+    Finished,
+    Hello,
+    ProbeWanted,
+    Stop,
+    WatchlistLoaded,
+)
+from device.worker.ahead import IN_HAND, Looking
+from device.worker.assemble import pipeline_of
+from device.worker.engine_room import EngineRoom
+from device.worker.link_end import LinkEnd
+from device.worker.lockdown import lock_down
+from device.worker.pipeline import Pipeline
+from device.worker.sealed_probe import ProbeSealer
+from device.worker.threshold import SOURCE, provisional
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+
+ASSIGNMENT_WITHIN_S = 30.0
+BEAT_EVERY_NS = NS_PER_S // 4
+PROBES_WITHIN_S = 2.0  # after the last frame, for probes that are still being asked for
+
+
+def main(argv: list[str]) -> int:
+    """Run to the end; returns the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the supervisor's to hear; it stops us by the link
+    link = LinkEnd(socket.socket(fileno=int(argv[1])))
+    try:
+        assignment = link.receive(ASSIGNMENT_WITHIN_S)
+        if not isinstance(assignment, Assignment) or assignment.protocol != PROTOCOL:
+            raise LinkBroken(f"no assignment of protocol {PROTOCOL} within {ASSIGNMENT_WITHIN_S:.0f} s")
+        Watch(assignment, link).run()
+        return 0
+    except LfrError as fault:
+        return _tell(link, fault)
+    except Exception as fault:
+        return _tell(link, InternalError(f"{type(fault).__name__}: {fault}"))
+
+
+def _tell(link: LinkEnd, fault: LfrError) -> int:
+    link.send(Fault(error=type(fault).__name__, text=str(fault), exit_status=fault.exit_status))
+    return fault.exit_status
+
+
+class Watch:
+    """One assignment, from the first engine to the last wiped buffer."""
+
+    def __init__(self, assignment: Assignment, link: LinkEnd) -> None:
+        self._assignment = assignment
+        self._link = link
+        self._probes = ProbeSealer(assignment.hub_recipient)
+        self._unanswered: set[int] = set()
+        self._stop: str | None = None
+        self._beats = 0
+        self._last_beat_ns = 0
+        self._frames_then = 0
+
+    def run(self) -> None:
+        """Rule 1, top to bottom."""
+        task = self._assignment
+        room = EngineRoom(task.vision.backend, threads=1, models=Path(task.vision.models_dir))
+        listed, digest = _open_list(Path(task.watchlist), task.identity)
+        gallery = listed.gallery()
+        threshold = provisional(len(gallery)) if task.vision.threshold is None else task.vision.threshold
+        pipeline = pipeline_of(
+            room, gallery, threshold=threshold, min_face_px=task.vision.min_face_px, zone=task.camera.zone
+        )
+        pipeline.wipe()  # the first inference is the slow one; here it is on a blank
+        self._introduce(room.backend, listed, digest, threshold)
+        source = _open_source(task.camera.source)
+        feed = Feed(source, pace=_pace(source, task.camera.pace), in_hand=IN_HAND, wanted=pipeline.due)
+        looking = Looking(feed, pipeline.look, ahead=True)
+        try:
+            self._watch(pipeline, feed, looking)
+        finally:
+            looking.close()
+            feed.close()
+            pipeline.wipe()
+            gallery.wipe()
+            room.close()
+        self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
+
+    def _introduce(self, backend: str, listed: SealedWatchlist, digest: str, threshold: float) -> None:
+        detector, recogniser = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
+        self._link.send(
+            Hello(
+                protocol=PROTOCOL,
+                pid=os.getpid(),
+                backend=backend,
+                detector=detector.name,
+                recogniser=recogniser.name,
+                detector_sha256=detector.source.member_sha256,
+                recogniser_sha256=recogniser.source.member_sha256,
+                protections=lock_down(),
+            )
+        )
+        given = self._assignment.vision.threshold is not None
+        self._link.send(
+            WatchlistLoaded(
+                watchlist_id=listed.watchlist_id,
+                sha256=digest,
+                subjects=listed.subjects,
+                images=listed.images,
+                threshold=threshold,
+                threshold_source="configured" if given else SOURCE,
+                predicted_far=None,
+            )
+        )
+
+    def _watch(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
+        last: Frame | None = None
+        for frame, faces in looking.frames(idle=lambda: self._attend(pipeline, feed, looking)):
+            last = frame
+            self._state(pipeline, pipeline.judge(frame, faces))
+            self._attend(pipeline, feed, looking)
+        if last is not None:
+            self._state(pipeline, pipeline.last_words(last))
+        pipeline.finish()
+        deadline = time.monotonic() + PROBES_WITHIN_S
+        while self._unanswered and self._stop is None and not self._link.gone.is_set() and time.monotonic() < deadline:
+            self._listen(0.05)
+        pipeline.counters.dropped_frames = feed.dropped
+
+    def _state(self, pipeline: Pipeline, candidates: list[Candidate]) -> None:
+        """Seal the probe first: when the supervisor asks for it, it is ciphertext already."""
+        for candidate in candidates:
+            shot = pipeline.shot(candidate.passage)
+            if shot is not None:
+                self._probes.seal(candidate.passage, candidate.revision, shot)
+                self._unanswered.add(candidate.passage)
+            self._link.send(CandidateRaised(candidate=candidate))
+
+    def _attend(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
+        """Between two frames: answer the supervisor, and say that we live."""
+        while self._listen(0.0):
+            pass
+        if self._stop is not None or self._link.gone.is_set():
+            looking.close()
+        now = time.monotonic_ns()
+        if now - self._last_beat_ns < BEAT_EVERY_NS:
+            return
+        elapsed = (now - self._last_beat_ns) / NS_PER_S
+        pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
+        stages = {**pipeline.times.ms, "decode": feed.decode_ms}
+        self._link.send(
+            Beat(
+                seq=self._beats,
+                camera=feed.state(),
+                fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
+                counters=pipeline.counters,
+                stage_p95_ms={name: float(np.percentile(list(ms), 95)) for name, ms in stages.items() if ms},
+                rss_bytes=_resident_bytes(),
+            )
+        )
+        self._beats, self._last_beat_ns, self._frames_then = self._beats + 1, now, feed.decoded
+
+    def _listen(self, timeout_s: float) -> bool:
+        """Handle one message; False when there was none."""
+        message = self._link.receive(timeout_s)
+        if isinstance(message, ProbeWanted):
+            probe = self._probes.hand_over(message.passage, message.alert_id)
+            self._unanswered.discard(message.passage)
+            if probe is not None:
+                self._link.send(probe)
+        elif isinstance(message, Stop):
+            self._stop = message.reason
+        return message is not None
+
+
+def _open_list(path: Path, identity: str) -> tuple[SealedWatchlist, str]:
+    try:
+        sealed = path.read_bytes()
+    except OSError as fault:
+        raise WatchlistUnusable(f"{path}: {fault.strerror}; sync the deployment again") from fault
+    listed = unseal(sealed, identity)
+    require_recogniser(listed, card(RECOGNISER_DEFAULT).source.member_sha256)
+    return listed, sha256_of(sealed)
+
+
+def _open_source(source: str) -> FrameSource:
+    if is_live(source):
+        return LiveSource(source)
+    return RecordedSource(recording_path(source), decode_threads=1)
+
+
+def _pace(source: FrameSource, asked: str) -> Pace:
+    if source.info.live:
+        return "live"
+    return "full" if asked == "full" else "realtime"
+
+
+def _resident_bytes() -> int:
+    """Resident set now (proc(5), statm field 2)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -1,0 +1,229 @@
+"""The spine: frame -> faces -> tracks -> probes -> candidates. Read it from top to bottom.
+
+1. Only what leaves `judge` may cross to the supervisor: references, scores, times. Pixels and templates stay.
+2. Everybody who is compared is counted once, as a passage, and wiped when the passage ends: alerted or discarded.
+3. `look` owns the detector's big pictures, `judge` everything else; they may run in two threads, each in one only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from device.domain.finding import Candidate, Counters
+from device.domain.sight import F32, U8, Face, Frame
+from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
+from device.vision.align import DegenerateGeometry, align
+from device.vision.decide import Best, Decision, Gallery
+from device.vision.detector import DetectionSize, Detector
+from device.vision.embedder import TEMPLATE_DIM, Embedder
+from device.vision.passage import Passage, Passages
+from device.vision.picture import Scaler, warp
+from device.vision.probe import take_shot
+from device.vision.quality import POOR_LENGTH, pose
+from device.vision.refine import Refiner
+from device.vision.shots import choose
+from device.vision.track import Sighting, Tracker
+from device.vision.zone import Zone
+from device.worker.ahead import Stopwatch
+
+FACE_IN_DETECTOR_PX = 16.0  # height at which YuNet still finds 99 % of faces (LFW, measured 2026-11-22)
+LONGEST_DETECTOR_SIDE = 1280
+LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
+LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see device/README.md, decisions
+PATIENT_NS = 130 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the pipeline needs: detectors made for a picture size, a recogniser, a list and a threshold."""
+
+    detector_for: Callable[[int, int], Detector]
+    refiner: Refiner
+    embedder: Embedder
+    gallery: Gallery
+    refs: tuple[str, ...]
+    threshold: float
+    zone: Zone
+    min_face_px: float
+
+
+class Pipeline:
+    """One camera's spine. `counters` and `times` are the only things that outlive a passage."""
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self._tracker = Tracker()
+        self._passages = Passages()
+        self._decision = Decision(sight.gallery, sight.threshold)
+        self._template: F32 = np.zeros(TEMPLATE_DIM, np.float32)
+        self._scaler: Scaler | None = None
+        self._picture: U8 = np.zeros((0, 0, 3), np.uint8)
+        self._detector: Detector | None = None
+        self._looked_size = (0, 0)
+        self._size = (0, 0)
+        self._last_due: MediaNs | None = None
+        self._last_judged: MediaNs | None = None
+        self.counters = Counters()
+        self.times = Stopwatch()
+
+    # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def due(self, frame: Frame) -> bool:
+        """Whether this frame is to be looked at: people are followed some fifteen times a second, not more."""
+        if self._last_due is not None and 0 <= frame.at - self._last_due < LOOK_EVERY_NS:
+            return False
+        self._last_due = frame.at
+        return True
+
+    # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def look(self, frame: Frame) -> list[Face]:
+        """All faces of a frame, in frame pixels."""
+        since = time.perf_counter_ns()
+        size = (frame.width, frame.height)
+        if self._scaler is None or self._detector is None or size != self._looked_size:
+            self._looked_size = size
+            fit = DetectionSize.for_frame(
+                *size,
+                min_face_px=self._sight.min_face_px,
+                face_in_detector_px=FACE_IN_DETECTOR_PX,
+                longest=LONGEST_DETECTOR_SIDE,
+            )
+            self._detector = self._sight.detector_for(fit.height, fit.width)
+            self._scaler = Scaler(fit.width, fit.height)
+            self._picture = np.zeros((fit.height, fit.width, 3), np.uint8)
+        self._scaler.scale(frame, self._picture)
+        faces = self._detector.detect(self._picture, frame_size=size)
+        self.times.lap("detect", since)
+        return faces
+
+    def judge(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
+        """Follow the people, recognise whom it is worth to, and state what is a possible match."""
+        since = time.perf_counter_ns()
+        counters, at = self.counters, frame.at
+        # ── tracks ───────────────────────────────────────────────────────────────────────────────────────────────
+        faces = self._sight.zone.inside(faces, frame.width, frame.height)
+        counters.detections += len(faces)
+        lost = self._tracker.restart() if self._size not in ((0, 0), (frame.width, frame.height)) else []
+        self._size = (frame.width, frame.height)
+        sightings, missing = self._tracker.update(at, faces)
+        counters.tracks = self._tracker.started
+        for passage in self._passages.follow(at, sightings, lost + missing):
+            self._close(passage)
+        patient = self._last_judged is None or at - self._last_judged <= PATIENT_NS
+        self._last_judged = at
+        wanted = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]
+        shots = choose(wanted, at, self._size, budget=LOOKS_PER_FRAME, patient=patient, threshold=self._sight.threshold)
+        self.times.lap("track", since)
+        # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
+        stated = [self._recognise(frame, passage, s, geometry, faces) for passage, s, geometry in shots]
+        stated += [self._state(frame, p, self._decision.last_word(p, at)) for p in self._passages.open if p.pending]
+        for passage in self._passages.gone(at):
+            self._close(passage)
+        counters.open_passages = sum(p.compared for p in self._passages.open)
+        return [candidate for candidate in stated if candidate is not None]
+
+    def last_words(self, frame: Frame) -> list[Candidate]:
+        """The source ended with `frame`: decide what is pending with what there is."""
+        late = MediaNs(frame.at + NS_PER_S)
+        stated = [self._state(frame, p, self._decision.last_word(p, late)) for p in self._passages.open]
+        return [candidate for candidate in stated if candidate is not None]
+
+    def finish(self) -> None:
+        """End every passage and wipe."""
+        for passage in self._passages.open:
+            self._close(passage)
+        self.counters.open_passages = 0
+        self.wipe()
+
+    def wipe(self) -> None:
+        """Overwrite every buffer that held a picture or a template, the runtimes' included."""
+        self._template[:] = 0
+        self._picture[:] = 0
+        if self._scaler is not None:
+            self._scaler.wipe()
+            if self._detector is not None:
+                self._detector.detect(self._picture, frame_size=(1, 1))
+        self._sight.embedder.wipe()
+
+    def shot(self, passage_id: int) -> U8 | None:
+        """The best shot of an open passage, (160, 160, 3) uint8 RGB, for the probe of its alert; None when it ended."""
+        return next((p.slot.shot for p in self._passages.open if p.id == passage_id and p.compared), None)
+
+    def _recognise(
+        self, frame: Frame, passage: Passage, sighting: Sighting, geometry: float, faces: list[Face]
+    ) -> Candidate | None:
+        """One look: landmarks again, upright crop, template, whose it is, and what it says."""
+        passage.attempts += 1
+        passage.tried_at = frame.at
+        since = time.perf_counter_ns()
+        face = self._sight.refiner.refine(lambda to_patch, size: warp(frame, to_patch, size), sighting.face)
+        if face is None:
+            return None
+        try:
+            crop = align(frame, face)
+        except DegenerateGeometry:
+            return None
+        since = self.times.lap("align", since)
+        length = self._sight.embedder.embed(crop, self._template)
+        crop[:] = 0
+        self.counters.templates += 1
+        since = self.times.lap("embed", since)
+        if length < POOR_LENGTH:
+            return None
+        settled = self._passages.settle(frame.at, sighting.track, self._template, length)
+        self._template[:] = 0
+        if settled is None:
+            return None
+        self.counters.faces_seen += settled.templates == 1
+        settled.best_geometry = max(settled.best_geometry, geometry)
+        if length > settled.best_length:
+            settled.best_length, settled.best_face, settled.best_frame_size = length, face, self._size
+            take_shot(frame, sighting.face, faces, settled.slot.shot)
+        best = self._decision.weigh(settled)
+        self.times.lap("match", since)
+        return self._state(frame, settled, best)
+
+    def _state(self, frame: Frame, passage: Passage, best: Best | None) -> Candidate | None:
+        """Put a decision into the words that may cross the bar."""
+        if best is None or passage.best_face is None:
+            return None
+        first = passage.alerted_entry is None
+        passage.revision += 1
+        passage.alerted_entry, passage.alerted_score = best.entry, best.score
+        passage.alerted_length = passage.best_length
+        passage.pending = False
+        self.counters.alerted += first
+        face, turned = passage.best_face, pose(passage.best_face)
+        return Candidate(
+            passage=passage.id,
+            revision=passage.revision,
+            entry_ref=self._sight.refs[best.entry],
+            score=best.score,
+            threshold=self._sight.threshold,
+            margin=best.score - self._sight.threshold,
+            second_gap=best.score - best.second,
+            faces_used=passage.templates,
+            box_in_frame=(float(face.box[0]), float(face.box[1]), float(face.box[2]), float(face.box[3])),
+            frame_size=passage.best_frame_size,
+            inter_eye_px=turned.inter_eye_px,
+            yaw=turned.yaw,
+            quality=passage.quality,
+            frame=frame.index,
+            media_ns=frame.at,
+            first_seen_ns=passage.first_seen,
+            last_seen_ns=passage.last_seen,
+            capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
+        )
+
+    def _close(self, passage: Passage) -> None:
+        """A passage ended: count it, wipe it."""
+        counters = self.counters
+        if passage.compared:
+            counters.discarded += passage.alerted_entry is None
+            counters.score_histogram[min(19, max(0, int((passage.best_score + 1) * 10)))] += 1
+        elif passage.attempts or passage.last_seen > passage.first_seen:
+            counters.quality_rejects += 1
+        self._passages.close(passage)

@@ -1,0 +1,178 @@
+"""The vision worker over a recording, as fast as it can, for measuring: no supervisor, no broker, no face written."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from device.domain.finding import Candidate
+from device.domain.sight import Frame
+from device.domain.time import NS_PER_MS
+from device.edges.mailbox import Feed
+from device.edges.recording import RecordedSource, recording_path
+from device.errors import RefusedByCondition
+from device.watchlist.cache import TemplateCache
+from device.watchlist.folder import Enrolment, OutcomeCache, enrol
+from device.worker.ahead import IN_HAND, Looking
+from device.worker.assemble import gallery_of, pipeline_of
+from device.worker.engine_room import EngineRoom
+from device.worker.photos import READER_VERSION, EnginePhotoReader
+from device.worker.pipeline import Pipeline
+from device.worker.threshold import SOURCE, provisional
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.select import default_backend
+
+OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
+STAGES = ("decode", "detect", "track", "align", "embed", "match")
+MIN_FACE_PX = 32.0
+ENROLLING_THREADS = 2
+DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is replayed. `threshold` None: the provisional operating point for the size of the list."""
+
+    source: str
+    watchlist: Path
+    backend: str | None = None
+    threshold: float | None = None
+    synthetic: int = 0
+
+
+def replay(
+    request: Request, *, cache: OutcomeCache | None, progress: Callable[[int, int | None], None], talk: bool
+) -> dict[str, Any]:
+    """Run the request and return the report of DESIGN's contract (`lfr replay`).
+
+    progress  called with frames decoded and their number, if the container states it
+    Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition.
+    """
+    if OPERATIONAL_ROOT.exists():
+        raise RefusedByCondition(
+            "replay", f"this device holds an operational root ({OPERATIONAL_ROOT}); replay with a test or desk machine"
+        )
+    source = RecordedSource(recording_path(request.source), decode_threads=DECODE_THREADS)
+    try:
+        room, listed = _enrol(request, cache, talk)
+    except BaseException:
+        source.close()
+        raise
+    gallery = gallery_of([(e.ref, e.templates) for e in listed.entries], synthetic=request.synthetic)
+    threshold = provisional(len(gallery)) if request.threshold is None else request.threshold
+    pipeline = pipeline_of(room, gallery, threshold=threshold, min_face_px=MIN_FACE_PX)
+    feed = Feed(source, pace="full", in_hand=IN_HAND, wanted=pipeline.due)
+    frames, seconds, stated = _run(pipeline, feed, source, progress)
+    gallery.wipe()
+    room.close()
+    return {
+        "mode": "test",
+        "frames": frames,
+        "seconds": round(seconds, 4),
+        "fps": round(frames / seconds, 2) if seconds > 0 else 0.0,
+        "faces_seen": pipeline.counters.faces_seen,
+        "templates": pipeline.counters.templates,
+        "threshold": round(threshold, 4),
+        "threshold_source": SOURCE if request.threshold is None else "given on the command line",
+        "watchlist": {
+            "subjects": listed.subjects,
+            "images": listed.images,
+            "rejected": list(listed.rejected),
+            "warnings": list(listed.warnings),
+        },
+        "alerts": _rows(stated),
+        "stages_ms": _stages({**pipeline.times.ms, "decode": feed.decode_ms}),
+        "backend": room.backend,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "counters": {
+            "tracks": pipeline.counters.tracks,
+            "detections": pipeline.counters.detections,
+            "quality_rejects": pipeline.counters.quality_rejects,
+            "discarded": pipeline.counters.discarded,
+            "alerted": pipeline.counters.alerted,
+        },
+        "source": {"notes": list(source.info.notes), "width": source.info.width, "height": source.info.height},
+    }
+
+
+def cache_at(path: Path, backend: str | None) -> TemplateCache:
+    """The template cache in `path` for the models that `replay` would use."""
+    cards = (card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT))
+    models = " ".join(c.source.member_sha256 for c in cards)
+    return TemplateCache(path, models=f"{models} {backend or default_backend()} {READER_VERSION}")
+
+
+def _enrol(request: Request, cache: OutcomeCache | None, talk: bool) -> tuple[EngineRoom, Enrolment]:
+    """Enrol the folder with engines of their own, which are closed before the recording is run."""
+    rooms = [EngineRoom(request.backend, threads=1) for _ in range(ENROLLING_THREADS)]
+    try:
+        readers = [EnginePhotoReader(room) for room in rooms]
+        listed = enrol(request.watchlist, readers, cache=cache, progress=talk)
+        for reader in readers:
+            reader.wipe()
+    finally:
+        for room in rooms:
+            room.close()
+    return EngineRoom(request.backend, threads=1), listed
+
+
+def _run(
+    pipeline: Pipeline, feed: Feed, source: RecordedSource, progress: Callable[[int, int | None], None]
+) -> tuple[int, float, list[Candidate]]:
+    """Frames decoded, seconds from the first decode to the last decision, and what was stated."""
+    stated: list[Candidate] = []
+    looking = Looking(feed, pipeline.look, ahead=True)
+    total = source.info.frames
+    since = time.perf_counter()
+    last: Frame | None = None
+    try:
+        for frame, faces in looking.frames(idle=lambda: None):
+            last = frame
+            stated += pipeline.judge(frame, faces)
+            progress(feed.decoded, total)
+        if last is not None:
+            stated += pipeline.last_words(last)
+        seconds = time.perf_counter() - since
+    finally:
+        looking.close()
+        feed.close()
+        pipeline.finish()
+    progress(feed.decoded, total)
+    return feed.decoded, seconds, stated
+
+
+def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
+    """One row an alert: when it was first raised, with what was last said of it."""
+    rows: dict[int, dict[str, Any]] = {}
+    for candidate in stated:
+        row = rows.setdefault(
+            candidate.passage,
+            {
+                "entry": candidate.entry_ref,
+                "score": 0.0,
+                "frame": candidate.frame,
+                "t_ms": round(candidate.media_ns / NS_PER_MS, 3),
+                "track": candidate.passage,
+            },
+        )
+        row["entry"], row["score"] = candidate.entry_ref, round(candidate.score, 4)
+    return list(rows.values())
+
+
+def _stages(samples: Mapping[str, Collection[float]]) -> dict[str, dict[str, float | int | None]]:
+    out: dict[str, dict[str, float | int | None]] = {}
+    for stage in STAGES:
+        values = list(samples.get(stage, ()))
+        p50, p95 = np.percentile(values, [50, 95]) if values else (None, None)
+        out[stage] = {
+            "p50": None if p50 is None else round(float(p50), 3),
+            "p95": None if p95 is None else round(float(p95), 3),
+            "n": len(values),
+        }
+    return out
