@@ -34,7 +34,7 @@ KEPT_S = 24 * 3600
 CLOCK_SLACK_S = 60
 SALT_BYTES = 32
 NONCE_BYTES = 12
-ROW_BYTES = 2048
+ROW_BYTES = 1024
 """Room for a template (512 bytes) and some warnings; an outcome that needs more is not kept."""
 BUSY_S = 2.0
 FLUSH_ROWS = 256

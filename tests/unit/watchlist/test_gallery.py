@@ -1,0 +1,92 @@
+"""Search of a gallery equals the naive loop over all templates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device.domain.sight import F32
+from device.watchlist.gallery import Gallery, Policy, fill
+
+
+def unit_rows(count: int, seed: int) -> F32:
+    return fill(count, seed)[1]
+
+
+def naive(queries: F32, templates: F32, owner: list[int], entries: int, policy: Policy) -> list[list[float]]:
+    """Score of each query against each entry, photo by photo."""
+    table = []
+    for query in queries:
+        scores = []
+        for entry in range(entries):
+            rows = [templates[i] for i, of in enumerate(owner) if of == entry]
+            if policy is Policy.MAX:
+                scores.append(max(float(row @ query) for row in rows))
+            else:
+                mean = np.sum(rows, axis=0)
+                scores.append(float(mean / np.linalg.norm(mean) @ query))
+        table.append(scores)
+    return table
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    owner=st.lists(st.integers(0, 6), min_size=1, max_size=25),
+    queries=st.integers(1, 5),
+    seed=st.integers(0, 1000),
+    policy=st.sampled_from(list(Policy)),
+)
+def test_search_equals_the_naive_loop(owner: list[int], queries: int, seed: int, policy: Policy) -> None:
+    kept = sorted(set(owner))
+    owner = [kept.index(of) for of in owner]
+    templates, probes = unit_rows(len(owner), seed), unit_rows(queries, seed + 1)
+    gallery = Gallery([f"e{n}" for n in range(len(kept))], templates, np.array(owner), policy=policy)
+    table = naive(probes, templates, owner, len(kept), policy)
+    for query, hit, scores in zip(probes, gallery.search(probes), table, strict=True):
+        assert hit.score == pytest.approx(max(scores), abs=1e-5)
+        assert scores[hit.entry] == pytest.approx(max(scores), abs=1e-5)
+        others = scores[: hit.entry] + scores[hit.entry + 1 :]
+        assert hit.other_score == pytest.approx(max(others, default=-1.0), abs=1e-5)
+        for entry, score in enumerate(scores):
+            assert gallery.score(query, entry) == pytest.approx(score, abs=1e-5)
+
+
+def test_a_listed_person_is_found_by_name_among_twenty_thousand() -> None:
+    refs, rows = fill(20_000, 1)
+    gallery = Gallery(refs, rows, np.arange(20_000))
+    hit = gallery.search(rows[12_345:12_346])[0]
+    assert gallery.refs[hit.entry] == "synthetic-12345"
+    assert hit.score == pytest.approx(1, abs=1e-5)
+    assert hit.other_score < 0.6
+
+
+def test_synthetic_templates_never_reach_a_threshold() -> None:
+    refs, rows = fill(4000, 3)
+    hits = Gallery(refs, rows, np.arange(4000)).search(unit_rows(64, 4))
+    assert max(hit.score for hit in hits) < 0.45
+
+
+def test_synthetic_templates_are_the_same_for_the_same_seed() -> None:
+    assert np.array_equal(fill(10, 5)[1], fill(10, 5)[1])
+    assert not np.array_equal(fill(10, 5)[1], fill(10, 6)[1])
+
+
+def test_a_wiped_gallery_holds_nothing_and_matches_nobody() -> None:
+    rows = unit_rows(5, 0)
+    gallery = Gallery(list("abcde"), rows, np.arange(5))
+    gallery.wipe()
+    assert gallery.search(rows)[0].score == 0
+    assert rows.any()  # the caller's own rows are the caller's to wipe
+
+
+@pytest.mark.parametrize("owner", [[0, 0], [0, 2], [1, 1]])
+def test_an_entry_without_a_template_is_a_defect(owner: list[int]) -> None:
+    with pytest.raises(ValueError, match="every entry"):
+        Gallery(["a", "b"], unit_rows(2, 0), np.array(owner))
+
+
+def test_templates_of_another_size_are_a_defect() -> None:
+    with pytest.raises(ValueError, match="wanted"):
+        Gallery(["a"], np.ones((1, 512), np.float32), np.array([0]))
