@@ -234,7 +234,9 @@ def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Van]:
 @pytest.fixture(scope="module")
 def device(van: Van) -> Iterator[Device]:
     speaking = Device(van.hub, van.broker_port)
-    speaking.say(speaking.topics.status, messages.Status(mode=None, status="online", boot_id="b-1", bd_seq=1), retain=True)
+    speaking.say(
+        speaking.topics.status, messages.Status(mode=None, status="online", boot_id="b-1", bd_seq=1), retain=True
+    )
     speaking.say(speaking.topics.state, recognising(), retain=True)
     camera = messages.CameraStatus(mode=Mode.DEMO, camera_id="front", status="online", since=rfc3339(now()))
     speaking.say(speaking.topics.camera_status("front"), camera, retain=True)

@@ -1,0 +1,221 @@
+"""What is sent is what is published: the committed schemas, and real messages through both brokers against them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from device.alerts import contract, messages, raising
+from device.alerts.events import CONTENT_TYPE, decode, encode
+from device.alerts.identifiers import uuid7
+from device.alerts.topics import DeviceTopics, HubTopics
+from device.domain.finding import Candidate, Counters, Mode
+from device.domain.time import rfc3339, wall
+from device.edges.fake_broker import FakeBroker, FakeExchange, matches
+from device.edges.mqtt import PahoBroker
+from device.ports.broker import Broker, Outgoing
+from tools.hub.folder import HubFolder, init_hub
+from tools.hub.mosquitto import start_broker
+
+NOW = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
+AT = rfc3339(NOW)
+ALERT_ID = uuid7(NOW, bytes(10))
+DEVICE, HUB = DeviceTopics("demo", "cam-1"), HubTopics("demo")
+ENGINE = messages.Engine(
+    backend="openvino", detector="d", recogniser="r", detector_sha256="0" * 64, recogniser_sha256="1" * 64
+)
+
+
+def an_alert() -> messages.Alert:
+    candidate = Candidate(
+        passage=7, revision=0, entry_ref="e-042", score=0.71, threshold=0.48, margin=0.23, second_gap=float("inf"),
+        faces_used=3, box_in_frame=(100.0, 50.0, 160.0, 120.0), frame_size=(1280, 720), inter_eye_px=31.0, yaw=-0.1,
+        quality=0.8, frame=250, media_ns=10, first_seen_ns=9, last_seen_ns=10, capture_to_decision_ms=84.0,
+    )  # fmt: skip
+    context = raising.AlertContext(
+        site="demo", device_id="cam-1", camera_id="front", zone_id="gate", boot_id="b-1", deployment_id="d-1",
+        mode=Mode.DEMO, engine=ENGINE,
+        watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
+        sign=messages.SignReading(state="lit", sensed_at=AT), clock=messages.ClockReading(synced=True),
+        operator_session=None, expires_s=120.0, delete_by=NOW,
+    )  # fmt: skip
+    return raising.alert_from(candidate, context, alert_id=ALERT_ID, seq=1, decided_at=NOW)
+
+
+def examples() -> list[tuple[str, messages.Message]]:
+    """One message of every type with its topic."""
+    demo = Mode.DEMO
+    condition = messages.ConditionReading(name="sign_lit", table="run", result="not_yet_required", text="the sign")
+    lamps = messages.LampReading(
+        sign_driven=True, sign_sensed=True, power=True, recognising=True, alert=False, fault=False, simulated=True
+    )
+    judgement = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
+    reason = messages.Reason(factor="environment", text="rain on the lens")
+    return [
+        (DEVICE.alert(ALERT_ID), an_alert()),
+        (DEVICE.alert(ALERT_ID), raising.closed(raising.with_probe(an_alert(), "b" * 64))),
+        (DEVICE.status, messages.Status(mode=None, status="offline", boot_id="b-1", bd_seq=0)),
+        (DEVICE.birth, messages.Birth(mode=None, device_id="cam-1", boot_id="b-1", bd_seq=0, software_version="0.1.0",
+                                      cameras=["front"], engine=ENGINE, schemas=["uk.lfr.alert.v1"])),
+        (DEVICE.state, messages.DeviceState(mode=demo, state="inhibited", since=AT, inhibit_reasons=["no operator"],
+                                            conditions=[condition], lamps=lamps)),
+        (DEVICE.health, messages.Health(mode=demo, at=AT, fps=25.0, temperature_c={"cpu": 51.5})),
+        (DEVICE.camera_status("front"), messages.CameraStatus(mode=demo, camera_id="front", status="frozen", since=AT)),
+        (DEVICE.watchlist_state, messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0,
+                                                          images=0)),
+        (DEVICE.stats, raising.stats_from(Counters(faces_seen=3), mode=demo, boot_id="b-1", fps=25.0, at=NOW,
+                                          deployment_id="d-1")),
+        (DEVICE.erasure, raising.erasure_of("alert", count=1, alert_id=ALERT_ID, reason="false_alert", mode=demo,
+                                            at=NOW)),
+        (HUB.state, messages.HubState(mode=demo, state="online", operator_present=True, session_id="s", at=AT)),
+        (HUB.adjudication(ALERT_ID), messages.Adjudication(outcome="false_alert", reasons=[reason], **judgement)),  # type: ignore[arg-type]
+        (HUB.engagement(ALERT_ID), messages.Engagement(outcome="declined", **judgement)),  # type: ignore[arg-type]
+        (HUB.disposition(ALERT_ID), messages.Disposition(outcome="no_action", **judgement)),  # type: ignore[arg-type]
+    ]  # fmt: skip
+
+
+def payload(topic: str, data: messages.Message) -> bytes:
+    source = HUB.base if topic.startswith(HUB.base) else DEVICE.base
+    return encode(data, event_id=uuid7(NOW), source=source, subject=ALERT_ID, at=NOW)
+
+
+def validator(name: str) -> Any:
+    schema = json.loads((contract.FOLDER / f"{name}.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_the_committed_contract_equals_what_the_structs_generate() -> None:
+    committed = {file.name: file.read_text(encoding="utf-8") for file in contract.FOLDER.glob("*.json")}
+    assert committed == contract.files(), "run `python -m device.alerts.contract` and commit what it writes"
+
+
+def test_there_is_an_example_of_every_type_here() -> None:
+    assert {type(data) for _, data in examples()} == set(messages.MESSAGES)
+
+
+@pytest.mark.parametrize(("topic", "data"), examples(), ids=lambda value: getattr(value, "TYPE", None))
+def test_every_message_survives_the_round_trip_and_carries_its_mode(topic: str, data: messages.Message) -> None:
+    sent = payload(topic, data)
+    assert decode(sent).data == data
+    assert "mode" in json.loads(sent)["data"]
+
+
+@pytest.mark.parametrize(("topic", "data"), examples(), ids=lambda value: getattr(value, "TYPE", None))
+def test_every_topic_is_a_channel_of_the_asyncapi_document(topic: str, data: messages.Message) -> None:
+    import re
+
+    patterns = {c.name: re.sub(r"\{\w+\}", "+", c.address) for c in contract.CHANNELS if c.message is type(data)}
+    assert any(matches(pattern, topic) for pattern in patterns.values())
+
+
+def test_every_reference_of_the_asyncapi_document_has_its_file() -> None:
+    document = json.loads((contract.FOLDER / contract.ASYNCAPI).read_text())
+    named = [m["payload"]["schema"]["$ref"] for c in document["channels"].values() for m in c["messages"].values()
+             if "schema" in m["payload"]]  # fmt: skip
+    assert sorted({Path(ref).name for ref in named}) == sorted(set(contract.files()) - {contract.ASYNCAPI})
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda e: e["data"].pop("caution"),
+    lambda e: e["data"].__setitem__("caution", "identified"),
+    lambda e: e["data"].pop("mode"),
+    lambda e: e["data"].__setitem__("mode", "covert"),
+    lambda e: e.__setitem__("type", "uk.lfr.alert.v2"),
+    lambda e: e["data"].__setitem__("captured_at", "yesterday"),
+    lambda e: e["data"]["track"].__setitem__("bbox", [1.0]),
+])  # fmt: skip
+def test_a_spoilt_alert_is_refused_by_the_schema(spoil: Callable[[dict[str, Any]], object]) -> None:
+    event = json.loads(payload(DEVICE.alert(ALERT_ID), an_alert()))
+    assert validator("uk.lfr.alert.v1").is_valid(event)
+    spoil(event)
+    assert not validator("uk.lfr.alert.v1").is_valid(event)
+
+
+def test_an_alert_says_nothing_about_the_person() -> None:
+    event = json.loads(payload(DEVICE.alert(ALERT_ID), an_alert()))
+    keys: list[str] = []
+
+    def collect(value: object) -> None:
+        if isinstance(value, dict):
+            keys.extend(value)
+            for inner in value.values():
+                collect(inner)
+
+    collect(event)
+    forbidden = {
+        "name",
+        "date_of_birth",
+        "dob",
+        "offence",
+        "embedding",
+        "template",
+        "image",
+        "age",
+        "sex",
+        "gender",
+        "ethnicity",
+    }
+    assert forbidden.isdisjoint(keys)
+
+
+@pytest.mark.parametrize("kind", ["fake", "mosquitto"])
+def test_messages_really_sent_validate_against_the_published_schemas(kind: str, tmp_path: Path) -> None:
+    received: dict[str, bytes] = {}
+    complete = threading.Event()
+
+    def note(topic: str, content: bytes) -> None:
+        received[topic] = content
+        if len(received) == len({topic for topic, _ in examples()}):
+            complete.set()
+
+    with Sessions(kind, tmp_path) as sessions:
+        sessions.brokers["listener"].subscribe("lfr/v1/demo/#", note)
+        sessions.connect()
+        for n, (topic, data) in enumerate(examples()):
+            sender = sessions.brokers["hub" if topic.startswith(HUB.base) else "cam-1"]
+            assert sender.publish(Outgoing(f"t-{n}", topic, payload(topic, data), 1, False, 60, CONTENT_TYPE))
+        assert complete.wait(15.0), sorted(received)
+    for topic, content in received.items():
+        event = json.loads(content)
+        validator(event["type"]).validate(event)
+        assert event["source"] == (HUB.base if topic.startswith(HUB.base) else DEVICE.base)
+
+
+class Sessions:
+    """A hub, a device and a listener on one exchange or one mosquitto."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.running = None
+        self.brokers: dict[str, Broker]
+        people = ("listener", "hub", "cam-1")
+        if kind == "fake":
+            exchange = FakeExchange()
+            self.brokers = {name: FakeBroker(exchange, name) for name in people}
+            return
+        init_hub(folder / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
+        hub = HubFolder(folder / "hub")
+        self.running = start_broker(hub)
+        self.brokers = {name: PahoBroker(hub.address(name, self.running.port), name) for name in people}
+
+    def connect(self) -> None:
+        for broker in self.brokers.values():
+            up = threading.Event()
+            broker.connect(lambda online, _, up=up: up.set() if online else None, lambda _: None)  # type: ignore[misc]
+            assert up.wait(15.0)
+
+    def __enter__(self) -> Sessions:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for broker in self.brokers.values():
+            broker.close()
+        if self.running is not None:
+            self.running.stop()
