@@ -6,6 +6,7 @@
 3. Threads are not pinned. The plugin's default ties every one-thread runner to the first core, so that two runners,
    or a runner and a decoder, share it while the other core idles (measured: twice as slow; engines/README.md).
 4. Nothing is cached on disk.
+5. The thread's signal stack is kept: see engines.runners.signal_stack.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
 from engines.runner import F32, U8, check_batch, check_outputs, check_shape, one_by_one
+from engines.runners.signal_stack import kept_signal_stack
 
 BACKEND = "openvino"
 
@@ -45,7 +47,8 @@ class OpenVinoRunner:
             core = openvino.Core()
             network = core.read_model(str(model))
             network.reshape({card.input_name: [1, *self._size, 3]})
-            self._request: Any = core.compile_model(network, "CPU", wanted).create_infer_request()
+            with kept_signal_stack():
+                self._request: Any = core.compile_model(network, "CPU", wanted).create_infer_request()
             self._tensor: Any = openvino.Tensor
             self._views: dict[str, F32] = {name: self._request.get_tensor(name).data for name in card.outputs}
         except Exception as fault:  # the bindings raise plain RuntimeError
