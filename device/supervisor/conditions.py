@@ -50,13 +50,14 @@ Predicate = Callable[[Snapshot], "bool | None"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One condition. `text` is what must hold, in an operator's words; `remedy` what to do when it fails."""
+    """One condition. `text`: what must hold; `wrong` and `remedy`: what an operator reads when it does not."""
 
     name: str
     table: Table
     rule: str
     text: str
-    remedy: str
+    wrong: str = ""
+    remedy: str = ""
     predicate: Predicate | None = None
     known_from: KnownFrom = KnownFrom.DEVICE
     stops_workers: bool = True
@@ -108,6 +109,12 @@ def _hub_present(s: Snapshot) -> bool | None:
     return s.hub_absent_s is not None and s.hub_absent_s <= HUB_ABSENT_MOST_S and s.operator_present
 
 
+def _hub(s: Snapshot) -> str:
+    if s.hub_absent_s is None:
+        return "the hub was never heard"
+    return "" if s.hub_absent_s <= HUB_ABSENT_MOST_S else "the hub is away"
+
+
 def _camera_live(s: Snapshot) -> bool | None:
     views = [view for view in s.cameras.values() if view is not CameraView.ENDED]
     if any(view is CameraView.ONLINE for view in views):
@@ -139,49 +146,64 @@ DISK_REMEDY = f"free space in the state folder: {DISK_RESERVE_BYTES // 1_000_000
 WINDOW_REMEDY = "wait for it to begin, or load the deployment that is authorised now"
 
 ARM: tuple[Row, ...] = (
-    Row("deployment signed", A, "R02", "the authorising officer has signed the deployment", ""),
+    Row("deployment signed", A, "R02", "the authorising officer has signed the deployment"),
     Row(
-        *("deployment loaded", A, "R02", "a deployment is loaded", "publish a deployment to this device"),
+        *("deployment loaded", A, "R02", "a deployment is loaded"),
+        *("no deployment is loaded", "publish a deployment to this device"),
         predicate=lambda s: s.deployment is not None,
         found=lambda s: s.deployment_problem,
     ),
     Row(
-        *("deployment in its window", A, "R16", "the deployment is in its authorised time", WINDOW_REMEDY),
-        predicate=lambda s: s.deployment is not None and s.deployment.in_window,
+        *("deployment in its window", A, "R16", "the deployment is in its authorised time"),
+        *("it is not the deployment's authorised time", WINDOW_REMEDY),
+        predicate=lambda s: s.deployment is None or s.deployment.in_window,
         found=_window,
     ),
     Row(
-        *("deployment for this device", A, "R01", "the deployment names this device", "load one that names it"),
-        predicate=lambda s: s.deployment is not None and s.deployment.names_this_device,
+        *("deployment for this device", A, "R01", "the deployment names this device"),
+        *("the deployment does not name this device", "load one that does"),
+        predicate=lambda s: s.deployment is None or s.deployment.names_this_device,
     ),
-    Row("watchlist sealed to this device", A, "R01", "the watchlist is sealed to this device alone, unused before", ""),
-    Row("watchlist fresh", A, "R01", "the watchlist is signed, unexpired and not older than 24 h", ""),
+    Row("watchlist sealed to this device", A, "R01", "the watchlist is sealed to this device alone, unused before"),
+    Row("watchlist fresh", A, "R01", "the watchlist is signed, unexpired and not older than 24 h"),
     Row(
         *("watchlist loaded", A, "R01", "the opened watchlist is the one the deployment authorises"),
+        "the opened watchlist is not the one the deployment authorises",
         "build and publish the deployment again: its watchlist was replaced or damaged",
         predicate=_watchlist_is_the_authorised_one,
         known_from=W,
     ),
     Row(
         *("watchlist size", A, "R02", "the watchlist is within its authorised size"),
+        "the watchlist is empty or beyond its authorised size",
         f"shorten the list, or have a larger one authorised (live demonstrations: {UNSIGNED_LIST_MOST} subjects)",
         predicate=_watchlist_fits,
         known_from=W,
     ),
-    Row("watchlist entries", A, "R19, R20", "every entry has its category and the source of its image", ""),
-    Row("operating point", A, "R26", "the predicted false alert rate for this list is within its limit", ""),
+    Row("watchlist entries", A, "R19, R20", "every entry has its category and the source of its image"),
+    Row("operating point", A, "R26", "the predicted false alert rate for this list is within its limit"),
     Row(
-        *("engine self-test", A, "R26", "the engine runs and names its models by hash", "run `lfr engines prepare`"),
+        *("engine self-test", A, "R26", "the engine runs and names its models by hash"),
+        *("the engine's self-test failed", "run `lfr engines prepare`"),
         predicate=_engine_answered,
         known_from=W,
         found=lambda s: "; ".join(filter(None, s.engines)),
     ),
-    Row("engine agrees with reference", A, "R26", "the engine's self-test agrees with the reference", ""),
-    Row("memory locked", A, "R04", "memory is locked, core dumps and swap are off", ""),
-    Row("clock synchronised", A, "R02", "the clock is synchronised", CLOCK_REMEDY, predicate=_clock_good),
-    Row("disk reserve", A, "R06", "there is room to keep alerts", DISK_REMEDY, predicate=_disk_good),
+    Row("engine agrees with reference", A, "R26", "the engine's self-test agrees with the reference"),
+    Row("memory locked", A, "R04", "memory is locked, core dumps and swap are off"),
     Row(
-        *("sign seen dark, then lit", A, "R15", "the sign was seen dark, then lit", "check the lamp and its sensor"),
+        *("clock synchronised", A, "R02", "the clock is synchronised"),
+        *("the clock is not synchronised", CLOCK_REMEDY),
+        predicate=_clock_good,
+    ),
+    Row(
+        *("disk reserve", A, "R06", "there is room to keep alerts"),
+        *("there is no room to keep alerts", DISK_REMEDY),
+        predicate=_disk_good,
+    ),
+    Row(
+        *("sign seen dark, then lit", A, "R15", "the sign was seen dark, then lit"),
+        *("the sign was not seen dark and then lit", "check the lamp, its relay and its sensor"),
         predicate=_sign_proved,
         known_from=KnownFrom.SIGN,
     ),
@@ -189,40 +211,53 @@ ARM: tuple[Row, ...] = (
 
 RUN: tuple[Row, ...] = (
     Row(
-        *("sign sensed lit", R, "R15", "the sign is sensed lit", "check the lamp, its relay and its sensor"),
+        *("sign sensed lit", R, "R15", "the sign is sensed lit"),
+        *("the sign is switched on and sensed dark", "check the lamp, its relay and its sensor"),
         predicate=_sign_lit,
         known_from=KnownFrom.SIGN,
     ),
-    Row("sign follows its pulse", R, "R15", "the sign follows a coded pulse every 30 s", ""),
+    Row("sign follows its pulse", R, "R15", "the sign follows a coded pulse every 30 s"),
     Row(
         *("sign dark when off", R, "R15", "the sign is dark while it is switched off"),
+        "the sign is switched off and sensed lit",
         "shade the sensor, or look for a short: sunlight must not pass for a sign",
         predicate=_no_false_light,
     ),
     Row(
         *("hub and operator present", R, "R13", "the hub is connected and an operator is at it"),
+        "no operator is at the hub, or the hub is away",
         "open the hub page and sign in; check the way to the broker",
         predicate=_hub_present,
-        found=lambda s: "the hub was never heard" if s.hub_absent_s is None else "",
+        found=_hub,
     ),
     Row(
         *("camera live", R, "R25", "a camera delivers pictures: neither lost, frozen nor dark"),
-        "check cable, power and lens",
+        *("no camera delivers pictures", "check cable, power and lens"),
         predicate=_camera_live,
         known_from=W,
         stops_workers=False,
         found=_cameras,
     ),
-    Row("clock trusted", R, "R02", "the clock is still synchronised", CLOCK_REMEDY, predicate=_clock_good),
-    Row("temperature", R, "R22", "the device is within its temperature range", ""),
-    Row("disk", R, "R06", "there is still room to keep alerts", DISK_REMEDY, predicate=_disk_good),
     Row(
-        *("deployment still in its window", R, "R02", "the deployment's authorised time has not ended", WINDOW_REMEDY),
-        predicate=lambda s: s.deployment is not None and s.deployment.in_window,
+        *("clock trusted", R, "R02", "the clock is still synchronised"),
+        *("the clock has lost its synchronisation", CLOCK_REMEDY),
+        predicate=_clock_good,
+    ),
+    Row("temperature", R, "R22", "the device is within its temperature range"),
+    Row(
+        *("disk", R, "R06", "there is still room to keep alerts"),
+        *("the disk is filling up", DISK_REMEDY),
+        predicate=_disk_good,
+    ),
+    Row(
+        *("deployment still in its window", R, "R02", "the deployment's authorised time has not ended"),
+        *("the deployment's authorised time is over or has not begun", WINDOW_REMEDY),
+        predicate=lambda s: s.deployment is None or s.deployment.in_window,
         found=_window,
     ),
     Row(
-        *("no STOP", R, "R13", "nobody has pressed STOP", "restart, or send `resume` from the hub"),
+        *("no STOP", R, "R13", "nobody has pressed STOP"),
+        *("STOP", "restart, or send `resume` from the hub"),
         predicate=lambda s: s.stop is None,
         found=lambda s: s.stop or "",
     ),
@@ -243,7 +278,7 @@ def _read(row: Row, snapshot: Snapshot) -> Reading:
     if answer is None:
         return Reading(row, Result.PENDING, f"not known yet: {row.text}")
     found = row.found(snapshot) if row.found is not None else ""
-    return Reading(row, Result.FAILS, f"not so: {row.text}{f' ({found})' if found else ''}; {row.remedy}")
+    return Reading(row, Result.FAILS, f"{row.wrong}{f' ({found})' if found else ''}; {row.remedy}")
 
 
 def may_light(readings: tuple[Reading, ...]) -> bool:

@@ -12,7 +12,7 @@ def test_a_live_camera_needs_a_synchronised_clock_and_a_recording_does_not(rig: 
     async def scene(r: Any) -> None:
         r.clock.is_synchronised = False
         await asyncio.sleep(5)
-        assert "the clock is synchronised" in r.reasons
+        assert "the clock is not synchronised" in r.reasons
         assert r.state is State.READY
         r.clock.is_synchronised = True
         await r.recognising()
@@ -35,7 +35,7 @@ def test_another_watchlist_than_the_authorised_one_is_refused_for_good(rig: Any)
         await r.until(lambda: r.state is State.INHIBITED)
         await asyncio.sleep(30)
         assert len(r.launcher.workers) == 1
-        assert "is the one the deployment authorises" in r.reasons
+        assert "is not the one the deployment authorises" in r.reasons
 
     rig().play(scene)
 
@@ -44,7 +44,7 @@ def test_a_deployment_for_another_device_is_not_armed(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await asyncio.sleep(5)
         assert r.state is State.READY
-        assert "names this device" in r.reasons
+        assert "does not name this device" in r.reasons
 
     rig(device="cam-2").play(scene)
 

@@ -16,7 +16,7 @@ def test_nothing_recognises_before_the_sign_is_sensed_lit(rig: Any) -> None:
         await asyncio.sleep(10)
         assert r.state is State.READY
         assert r.launcher.workers == []
-        assert "the sign was seen dark, then lit" in r.reasons
+        assert "not seen dark and then lit" in r.reasons
         r.lines.lamp_works = True
         await r.recognising()
         assert r.lines.sign_sensed()
