@@ -15,6 +15,19 @@ from device.errors import UsageError
 ROOT = "lfr/v1"
 HUB = "hub"
 RESERVED = frozenset({HUB, "auditor", "listener", "server", "ca"})
+DEVICE_BRANCHES = (
+    "status",
+    "birth",
+    "state",
+    "health",
+    "camera/+/status",
+    "watchlist/state",
+    "stats",
+    "alert/+",
+    "alert/+/probe",
+    "erasure",
+    "audit",
+)
 LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -106,8 +119,13 @@ class HubTopics:
 
     @property
     def everything(self) -> str:
-        """Pattern of the whole site, probes included."""
+        """Pattern of the whole site, probes included: for a witness, which says nothing itself."""
         return f"{ROOT}/{level(self.site, 'site')}/#"
+
+    @property
+    def from_devices(self) -> tuple[str, ...]:
+        """Patterns of what devices say. None matches a judgement: a hub that heard its own would take it for heard."""
+        return tuple(f"{ROOT}/{level(self.site, 'site')}/+/{branch}" for branch in DEVICE_BRANCHES)
 
     @property
     def adjudications(self) -> str:

@@ -1,7 +1,8 @@
 """The hub's MQTT session: everything of the site comes in, judgements and the hub's own state go out.
 
-1. A judgement is sent until the broker says that a device heard it; a false alert also until its erasure is reported.
+1. A judgement is sent until the broker says that somebody heard it; a false alert also until its erasure is reported.
    Devices that were away get it again when they come back. It keeps its event id, so a repetition changes nothing.
+   The hub does not subscribe to its own judgements, or `heard` would say nothing.
 2. The hub's state is retained, its will says offline: a device without an operator recognises nobody.
 3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that hears alerts.
 4. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
@@ -80,7 +81,8 @@ class HubSession:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(call, *given)
 
-        self._broker.subscribe(self._topics.everything, lambda topic, payload: on_loop(self.arrived, topic, payload))
+        for pattern in self._topics.from_devices:
+            self._broker.subscribe(pattern, lambda topic, payload: on_loop(self.arrived, topic, payload))
         self._broker.connect(
             lambda online, text: on_loop(self._session, online, text),
             lambda delivery: on_loop(self._delivered, delivery),

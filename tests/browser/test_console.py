@@ -1,0 +1,249 @@
+"""The console as a person and as an attacker meet it: the running process, the real broker, a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.domain.finding import Mode
+from tools.hub.folder import HubFolder, init_hub
+from tools.hub.listener import Listener
+
+pytestmark = pytest.mark.browser
+
+
+def page(chromium: str, url: str, tmp_path: Path, *arguments: str) -> str:
+    """What a browser makes of the page: its document after the scripts ran."""
+    done = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+         "--window-size=1440,1000", *arguments, "--dump-dom", url],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def card_texts(document: str) -> list[str]:
+    cards = re.findall(r'<article class="case.*?</article>', document.split("<template")[0], re.S)
+    return [re.sub(r"<[^>]+>|\s+", " ", card) for card in cards]
+
+
+def test_the_page_shows_device_sign_counters_and_a_case_with_both_pictures(
+    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+) -> None:
+    alert = device.alert()
+    speak.until(lambda: any(c["id"] == alert.alert_id and c["probe"] for c in van.snapshot()["cases"]), "the case")
+    document = page(chromium, van.url, tmp_path)
+    shown = re.sub(r"<[^>]+>|\s+", " ", document.split("<template")[0])
+    for words in ("Recognising", "Sign lit, as sensed (simulated)", "62 seen = 58 discarded + 1 alerted", "DEMO"):
+        assert words in shown, words
+    assert "Mae adnabod wynebau byw" in shown
+    (card,) = [c for c in card_texts(document) if "the decision is yours" in c]
+    for words in (
+        "0.713",
+        "0.458",
+        "+0.255",
+        "Person A",
+        "missing",
+        "response R3",
+        "False alert",
+        "True alert",
+        "Erased by",
+    ):
+        assert words in card, words
+    assert f'src="/cases/{alert.alert_id}/probe?v=1"' in document
+    assert f'src="/cases/{alert.alert_id}/reference"' in document
+    van.decide(alert.alert_id, "adjudication", "false_alert")
+
+
+def test_a_picture_of_the_page_can_be_taken(van: Any, device: Any, chromium: str, tmp_path: Path) -> None:
+    import cv2
+
+    picture = tmp_path / "page.png"
+    page(chromium, van.url, tmp_path, f"--screenshot={picture}")
+    taken = cv2.imread(str(picture))
+    assert taken is not None
+    assert taken.shape[0] >= 800
+    assert len({tuple(p) for p in taken[::20, ::20].reshape(-1, 3)}) > 8
+
+
+def test_hostile_words_from_a_device_stay_words(
+    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+) -> None:
+    alert = device.alert(zone_id="</script><img src=x onerror=alert(1)>", camera_id="<b>front</b>")
+    speak.until(lambda: alert.alert_id in van.ask("GET", "/snapshot")[1].decode(), "the case")
+    document = page(chromium, van.url, tmp_path)
+    assert "onerror=alert(1)&gt;" in document
+    assert "<img src=x" not in document.replace("\\u003cimg src=x", "")
+    van.decide(alert.alert_id, "adjudication", "false_alert")
+
+
+def test_a_false_alert_disappears_everywhere_and_the_device_is_told(van: Any, device: Any, speak: Any) -> None:
+    alert = device.alert()
+    path = f"/cases/{alert.alert_id}/probe"
+    speak.until(lambda: van.ask("GET", path)[0].status == 200, "the picture")
+    assert van.ask("GET", path)[1].startswith(b"\xff\xd8\xff")
+    assert van.decide(alert.alert_id, "adjudication", "false_alert") == 200
+    assert van.ask("GET", path)[0].status == 404
+    assert van.ask("GET", f"/cases/{alert.alert_id}/reference")[0].status == 404
+
+    def told() -> list[str]:
+        return [j.outcome for j in device.judgements if j.alert_id == alert.alert_id]
+
+    speak.until(told, "the judgement at the device")
+    assert told()[0] == "false_alert"
+    assert van.decide(alert.alert_id, "adjudication", "true_alert") == 404
+
+
+def test_engagement_and_disposition_are_taken_and_shown(van: Any, device: Any, speak: Any) -> None:
+    alert = device.alert()
+    speak.until(lambda: any(c["id"] == alert.alert_id for c in van.snapshot()["cases"]), "the case")
+    for kind, outcome in (
+        ("adjudication", "true_alert"),
+        ("engagement", "confirmed_true"),
+        ("disposition", "no_action"),
+    ):
+        assert van.decide(alert.alert_id, kind, outcome) == 200
+    (case,) = [c for c in van.snapshot()["cases"] if c["id"] == alert.alert_id]
+    assert (case["outcome"], case["engagement"], case["disposition"]) == ("true_alert", "confirmed_true", "no_action")
+    assert van.decide(alert.alert_id, "engagement", "arrest") == 400
+    device.say(device.topics.erasure, speak.erasure(alert.alert_id, "end_of_deployment"))
+    speak.until(lambda: all(c["id"] != alert.alert_id for c in van.snapshot()["cases"]), "the wiping")
+
+
+def test_an_operator_is_present_while_a_page_is_open(van: Any, device: Any, speak: Any) -> None:
+    speak.until(lambda: not van.snapshot()["operator_present"], "absence without a page")
+    connection = socket.create_connection(van.host.split(":"))
+    connection.sendall(
+        f"GET /events HTTP/1.1\r\nHost: {van.host}\r\nCookie: lfr_console={van.cookie.value}\r\n\r\n".encode()
+    )
+    speak.until(lambda: device.hub_states and device.hub_states[-1].operator_present, "presence at the device")
+    connection.close()
+    speak.until(lambda: not device.hub_states[-1].operator_present, "absence at the device")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/", {"Host": "evil.example"}, 421),
+        ("GET", "/?key=wrong", {"Cookie": ""}, 403),
+        ("GET", "/", {"Cookie": ""}, 403),
+        ("GET", "/snapshot", {"Cookie": "lfr_console=guess"}, 403),
+        ("GET", "/events", {"Cookie": ""}, 403),
+        ("GET", "/cases/a/probe", {"Cookie": ""}, 403),
+        ("GET", "/static/../serve.py", {}, 404),
+        ("GET", "/static/%2e%2e%2fserve.py", {}, 404),
+        ("GET", "/identity.txt", {}, 404),
+        ("GET", "/cases/..%2f..%2fidentity/reference", {}, 404),
+        ("POST", "/cases/a/adjudication", {}, 403),
+        ("POST", "/cases/a/adjudication", {"Origin": "http://evil.example"}, 403),
+        ("DELETE", "/", {}, 405),
+    ],
+)
+def test_what_must_not_be_answered_is_refused(
+    van: Any, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer, content = van.ask(method, path, "{}" if method == "POST" else None, **headers)
+    assert answer.status == status
+    assert b"AGE-SECRET" not in content
+
+
+def test_a_change_needs_the_pages_own_token(van: Any) -> None:
+    own = {"Origin": f"http://{van.host}"}
+    assert van.ask("POST", "/cases/a/adjudication", '{"outcome":"true_alert"}', **own)[0].status == 403
+    token = van.token()
+    assert van.ask("POST", "/cases/a/adjudication", "not json", X_CSRF_Token=token, **own)[0].status == 400
+    assert van.ask("POST", "/cases/a/adjudication", '{"outcome":"arrest"}', X_CSRF_Token=token, **own)[0].status == 400
+    assert van.ask("POST", "/cases/a/nonsense", '{"outcome":"arrest"}', X_CSRF_Token=token, **own)[0].status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/snapshot", "/static/console.js", "/nothing"])
+def test_every_answer_carries_the_protective_headers(van: Any, path: str) -> None:
+    answer, _ = van.ask("GET", path)
+    assert answer.getheader("Cache-Control") == "no-store"
+    assert "default-src 'none'" in (answer.getheader("Content-Security-Policy") or "")
+    assert answer.getheader("X-Content-Type-Options") == "nosniff"
+
+
+def test_the_page_refers_to_nothing_outside(van: Any) -> None:
+    content = b"".join(van.ask("GET", path)[1] for path in ("/", "/static/console.css", "/static/console.js"))
+    assert not re.findall(rb"https?://|//[a-z]+\.[a-z]|@import|url\(", content)
+
+
+def test_the_console_listens_on_the_loopback_only_and_has_no_probe_on_disk(van: Any, device: Any, speak: Any) -> None:
+    alert = device.alert()
+    speak.until(lambda: van.ask("GET", f"/cases/{alert.alert_id}/probe")[0].status == 200, "the picture")
+    probe = van.ask("GET", f"/cases/{alert.alert_id}/probe")[1]
+    assert all(probe not in file.read_bytes() for file in van.hub.root.rglob("*") if file.is_file())
+    port = f"{int(van.host.split(':')[1]):04X}"
+    listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines() if f":{port} " in line]
+    assert {address.split(":")[0] for address in listening} <= {"0100007F"}
+    van.decide(alert.alert_id, "adjudication", "false_alert")
+
+
+def test_the_listener_hears_what_the_hub_hears(van: Any, device: Any, speak: Any) -> None:
+    with Listener(van.hub, van.broker_port) as listener:
+        alert = device.alert()
+        device.say(device.topics.stats, speak.stats(faces_seen=63))
+        assert listener.wait_for(lambda h: bool(h.stats) and bool(h.probes), 10.0)
+    assert list(listener.heard.alerts) == [alert.alert_id]
+    assert [(p.alert_id, p.opens) for p in listener.heard.probes] == [(alert.alert_id, True)]
+    assert listener.heard.stats["cam-1"].faces_seen == 63
+    assert listener.heard.states == ["recognising"]
+    assert listener.heard.unreadable == []
+    van.decide(alert.alert_id, "adjudication", "false_alert")
+
+
+@pytest.mark.parametrize(("which", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_it_stops_at_once_says_offline_and_takes_its_broker_along(
+    tmp_path: Path, speak: Any, which: int, status: int
+) -> None:
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    van = speak.Van(tmp_path / "hub", "--operator-present")
+    device = speak.Device(van.hub, van.broker_port)
+    speak.until(lambda: device.hub_states and device.hub_states[-1].operator_present, "the vouched-for operator")
+    assert van.stop(which) == status
+    speak.until(lambda: device.hub_states[-1].state == "offline", "the hub's farewell")
+    device.close()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", van.broker_port), 1.0)
+
+
+def test_killing_the_hub_takes_the_broker_along(tmp_path: Path, speak: Any) -> None:
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    van = speak.Van(tmp_path / "hub")
+    os.kill(van.process.pid, signal.SIGKILL)
+    van.process.communicate(timeout=10)
+
+    def gone() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", van.broker_port), 1.0).close()
+        except OSError:
+            return True
+        return False
+
+    speak.until(gone, "the end of the broker")
+
+
+def test_a_port_in_use_ends_with_69_and_says_what_to_do(tmp_path: Path) -> None:
+    init_hub(tmp_path / "hub", site="demo", devices=(), mode=Mode.DEMO)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for wrong in (["--port", port, "--broker-port", "0"], ["--port", "0", "--broker-port", port]):
+            done = subprocess.run(
+                [sys.executable, "-m", "device.cli.main", "hub", "serve", str(tmp_path / "hub"), *wrong],
+                capture_output=True, text=True, timeout=20,
+            )  # fmt: skip
+            assert (done.returncode, done.stdout) == (69, "")
+            assert port in done.stderr
+            assert "port (0 takes any free one)" in done.stderr
+    assert HubFolder(tmp_path / "hub").settings().site == "demo"

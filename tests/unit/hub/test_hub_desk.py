@@ -1,0 +1,343 @@
+"""The operator's desk and the hub's session: what is shown, what is wiped, what is said until it is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pyrage
+import pytest
+
+from device.alerts import messages, raising
+from device.alerts.events import CONTENT_TYPE, decode, encode
+from device.alerts.identifiers import uuid7
+from device.alerts.topics import DeviceTopics, HubTopics, parse
+from device.domain.finding import Candidate, Counters, Mode
+from device.domain.time import WallTime, rfc3339, wall
+from device.edges.fake_broker import FakeBroker, FakeExchange
+from device.ports.broker import Outgoing
+from tools.hub.desk import MAX_CASES, MAX_PROBES, ORPHAN_S, Desk
+from tools.hub.folder import ConsoleSettings, Entry
+from tools.hub.probes import ProbeOpener
+from tools.hub.session import GIVE_UP_S, REPEAT_S, HubSession, offline_message
+from tools.hub.tallies import Tallies
+from tools.hub.view import snapshot
+
+NOON = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
+TOPICS = DeviceTopics("demo", "cam-1")
+JPEG = b"\xff\xd8\xff\xe0 a picture"
+
+
+def later(**delta: float) -> WallTime:
+    return wall(NOON + timedelta(**delta))
+
+
+def make_alert(alert_id: str = "a-1", **changes: Any) -> messages.Alert:
+    candidate = Candidate(
+        passage=7, revision=0, entry_ref="e-042", score=0.71, threshold=0.48, margin=0.23, second_gap=0.4, faces_used=3,
+        box_in_frame=(100.0, 50.0, 160.0, 120.0), frame_size=(1280, 720), inter_eye_px=31.0, yaw=-0.1, quality=0.8,
+        frame=250, media_ns=10, first_seen_ns=9, last_seen_ns=10, capture_to_decision_ms=84.0,
+    )  # fmt: skip
+    engine = messages.Engine(
+        backend="openvino", detector="d", recogniser="r", detector_sha256="0" * 64, recogniser_sha256="1" * 64
+    )
+    context = raising.AlertContext(
+        site="demo", device_id="cam-1", camera_id="front", zone_id="gate", boot_id="b-1", deployment_id="d-1",
+        mode=Mode.DEMO, engine=engine,
+        watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=3, predicted_far=None),
+        sign=messages.SignReading(state="lit", sensed_at=None), clock=messages.ClockReading(synced=True),
+        operator_session=None, expires_s=120.0, delete_by=later(hours=24),
+    )  # fmt: skip
+    made = raising.alert_from(candidate, context, alert_id=alert_id, seq=1, decided_at=NOON)
+    return msgspec.structs.replace(made, **changes)
+
+
+def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
+    return raising.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=NOON)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def settings() -> ConsoleSettings:
+    entries = {"e-042": Entry("Person A", "missing", "R3")}
+    return ConsoleSettings("demo", Mode.DEMO, ("cam-1",), {"en": "…"}, entries, "127.0.0.1", 0, 0)
+
+
+@pytest.fixture
+def tallies(tmp_path: Path) -> Tallies:
+    return Tallies(tmp_path / "report.json")
+
+
+@pytest.fixture
+def desk(settings: ConsoleSettings, tallies: Tallies) -> Desk:
+    return Desk(settings, tallies)
+
+
+@pytest.fixture
+def say(desk: Desk) -> Callable[..., None]:
+    """A device says something to the desk."""
+
+    def saying(data: messages.Message, topic: str = TOPICS.stats, event_id: str | None = None) -> None:
+        payload = encode(data, event_id=event_id or uuid7(NOON), source=TOPICS.base, subject="x", at=NOON)
+        place = parse(topic)
+        assert place is not None
+        desk.take(place, decode(payload), NOON)
+
+    return saying
+
+
+def test_an_alert_becomes_a_case_with_the_hubs_own_label(desk: Desk, say: Any, settings: ConsoleSettings) -> None:
+    say(make_alert())
+    desk.take_probe("a-1", JPEG, NOON)
+    shown = snapshot(desk, settings, now=NOON, operator_present=True, broker_online=True, broker_text="")["cases"][0]
+    assert (shown["label"], shown["category"], shown["response_code"]) == ("Person A", "missing", "R3")
+    assert (shown["probe"], shown["reference"], shown["mode"]) == (1, True, "demo")
+
+
+def test_revisions_update_the_case_and_older_ones_do_not(desk: Desk, say: Any, tallies: Tallies) -> None:
+    say(make_alert(revision=1, score=0.8))
+    say(make_alert(revision=3, score=0.9))
+    say(make_alert(revision=2, score=0.1))
+    assert [c.alert.score for c in desk.cases.values()] == [0.9]
+    assert tallies.book.deployments["d-1"].alerts_received == 1
+
+
+def test_a_repeated_event_counts_once(desk: Desk, say: Any, tallies: Tallies) -> None:
+    for _ in range(3):
+        say(erasure("a-9", "expiry"), event_id="same")
+    assert sum(t.erasures.get("alert.expiry", 0) for t in tallies.book.deployments.values()) == 1
+
+
+def test_a_false_alert_goes_at_once_with_its_picture_and_never_comes_back(
+    desk: Desk, say: Any, tallies: Tallies
+) -> None:
+    say(make_alert())
+    desk.take_probe("a-1", JPEG, NOON)
+    assert desk.judge("a-1", "false_alert") is not None
+    assert (desk.cases, desk.pictures) == ({}, {})
+    say(make_alert(revision=5))
+    desk.take_probe("a-1", JPEG, NOON)
+    assert (desk.cases, desk.pictures) == ({}, {})
+    assert tallies.book.deployments["d-1"].outcomes == {"false_alert": 1}
+
+
+def test_changing_ones_mind_moves_the_count(desk: Desk, say: Any, tallies: Tallies) -> None:
+    say(make_alert())
+    desk.judge("a-1", "true_alert")
+    desk.follow("a-1", "engagement", "confirmed_true")
+    desk.follow("a-1", "engagement", "confirmed_false")
+    desk.judge("a-1", "false_alert")
+    tally = tallies.book.deployments["d-1"]
+    assert tally.outcomes == {"true_alert": 0, "false_alert": 1}
+    assert tally.engagements == {"confirmed_true": 0, "confirmed_false": 1}
+
+
+@pytest.mark.parametrize(("receipt", "left"), [("a-1", ["a-2"]), (None, [])])
+def test_what_a_device_erased_is_wiped_here_too(desk: Desk, say: Any, receipt: str | None, left: list[str]) -> None:
+    say(make_alert())
+    say(make_alert("a-2"))
+    say(erasure(receipt, "end_of_deployment"), TOPICS.erasure)
+    assert list(desk.cases) == left
+
+
+def test_a_case_goes_by_itself_when_its_time_is_over(desk: Desk, say: Any) -> None:
+    say(make_alert())
+    desk.take_probe("a-1", JPEG, NOON)
+    assert not desk.tick(later(hours=23, minutes=59))
+    assert desk.tick(later(hours=24))
+    assert (desk.cases, desk.pictures) == ({}, {})
+
+
+def test_a_picture_without_a_case_goes_after_a_minute(desk: Desk) -> None:
+    desk.take_probe("a-1", JPEG, NOON)
+    desk.tick(later(seconds=ORPHAN_S - 1))
+    assert "a-1" in desk.pictures
+    desk.tick(later(seconds=ORPHAN_S + 1))
+    assert desk.pictures == {}
+
+
+def test_the_desk_is_bounded(desk: Desk, say: Any) -> None:
+    for n in range(MAX_CASES + 5):
+        say(make_alert(f"a-{n}"))
+        desk.take_probe(f"a-{n}", JPEG, NOON)
+    assert len(desk.cases) == MAX_CASES
+    assert len(desk.pictures) <= MAX_PROBES
+    assert f"a-{MAX_CASES + 4}" in desk.cases
+
+
+def test_open_cases_are_shown_before_judged_ones(desk: Desk, say: Any, settings: ConsoleSettings) -> None:
+    say(make_alert("a-1"))
+    say(make_alert("a-2"))
+    desk.judge("a-2", "true_alert")
+    shown = snapshot(desk, settings, now=NOON, operator_present=True, broker_online=True, broker_text="")["cases"]
+    assert [c["id"] for c in shown] == ["a-1", "a-2"]
+
+
+# ---- the session, on a fake exchange ----
+
+
+class Bench:
+    """A hub session and one device on a fake exchange, with a clock that is told."""
+
+    def __init__(self, desk: Desk, opener: ProbeOpener) -> None:
+        self.now = NOON
+        self.exchange = FakeExchange()
+        will = offline_message("demo", Mode.DEMO, NOON)
+        broker = FakeBroker(self.exchange, "hub", will)
+        self.session = HubSession(broker, "demo", Mode.DEMO, desk, opener, lambda: self.now, lambda: None)
+        self.session.start(SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a)))  # type: ignore[arg-type]
+        self.device = FakeBroker(self.exchange, "cam-1")
+
+    def device_appears(self) -> None:
+        self.device.subscribe(HubTopics("demo").adjudications, lambda _, __: None)
+        self.device.connect(lambda _, __: None, lambda _: None)
+
+    def device_says(self, topic: str, data: messages.Message) -> None:
+        payload = encode(data, event_id=uuid7(NOON), source=TOPICS.base, subject="x", at=NOON)
+        self.raw(topic, payload)
+
+    def raw(self, topic: str, payload: bytes) -> None:
+        self.device.publish(Outgoing(uuid7(NOON), topic, payload, 1, False, None, CONTENT_TYPE))
+
+    def judgements(self) -> int:
+        return sum(m.topic.endswith("/adjudication") for m in self.exchange.log)
+
+    def after(self, seconds: float) -> None:
+        self.now = wall(self.now + timedelta(seconds=seconds))
+        self.session.repeat()
+
+
+@pytest.fixture
+def opener(tmp_path: Path) -> ProbeOpener:
+    file = tmp_path / "identity.txt"
+    file.write_text(str(pyrage.x25519.Identity.generate()))
+    return ProbeOpener(file)
+
+
+@pytest.fixture
+def bench(desk: Desk, opener: ProbeOpener) -> Bench:
+    return Bench(desk, opener)
+
+
+def test_a_true_alert_is_said_until_a_device_heard_it(bench: Bench) -> None:
+    bench.session.judge("a-1", "true_alert", "op-1")
+    bench.after(REPEAT_S - 1)
+    assert bench.judgements() == 1
+    bench.device_appears()
+    bench.after(2)
+    assert (bench.judgements(), bench.session.waiting()) == (2, 0)
+
+
+def test_a_false_alert_is_said_until_its_erasure_is_reported(bench: Bench) -> None:
+    bench.device_appears()
+    bench.session.judge("a-1", "false_alert", "op-1")
+    bench.after(REPEAT_S)
+    assert (bench.judgements(), bench.session.waiting()) == (2, 1)
+    bench.device_says(TOPICS.erasure, erasure("a-1", "false_alert"))
+    bench.after(REPEAT_S)
+    assert (bench.judgements(), bench.session.waiting()) == (2, 0)
+
+
+def test_repetitions_of_a_judgement_keep_their_event_id(bench: Bench) -> None:
+    bench.session.judge("a-1", "false_alert", "op-1")
+    bench.after(REPEAT_S)
+    said = [decode(m.payload).id for m in bench.exchange.log if m.topic.endswith("/adjudication")]
+    assert len(said) == 2
+    assert len(set(said)) == 1
+
+
+def test_a_judgement_is_given_up_after_a_day(bench: Bench) -> None:
+    bench.session.judge("a-1", "false_alert", "op-1")
+    bench.after(GIVE_UP_S + 1)
+    assert bench.session.waiting() == 0
+
+
+def test_a_restart_of_the_broker_brings_state_and_judgements_again(bench: Bench) -> None:
+    bench.session.judge("a-1", "false_alert", "op-1")
+    bench.session.say_state(True, "s-1")
+    bench.session.say_state(True, "s-1")
+    states = [m for m in bench.exchange.log if m.topic.endswith("hub/state")]
+    assert len(states) == 1
+    bench.exchange.go_down()
+    bench.exchange.come_up()
+    bench.session.say_state(True, "s-1")
+    bench.session.repeat()
+    assert "lfr/v1/demo/hub/state" in bench.exchange.retained
+    assert bench.judgements() == 2
+
+
+def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
+    bench.session.say_state(True, "s-1")
+    bench.exchange.kill("hub")
+    said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
+    assert isinstance(said, messages.HubState)
+    assert (said.state, said.operator_present) == ("offline", False)
+
+
+@pytest.mark.parametrize("payload", [b"", b"not json", b'{"type":"uk.lfr.alert.v1"}', b"\xff" * 100])
+def test_rubbish_from_a_device_is_counted_and_not_shown(bench: Bench, desk: Desk, payload: bytes) -> None:
+    bench.device_appears()
+    bench.raw(TOPICS.alert("a-1"), payload)
+    assert (bench.session.refused, desk.cases) == (1, {})
+
+
+def test_a_message_in_another_devices_name_is_refused(bench: Bench, desk: Desk) -> None:
+    bench.device_appears()
+    bench.device_says("lfr/v1/demo/cam-2/alert/a-1", make_alert())
+    assert (bench.session.refused, desk.cases) == (1, {})
+
+
+def test_a_probe_for_another_hub_or_without_a_picture_is_refused(bench: Bench, desk: Desk, tmp_path: Path) -> None:
+    bench.device_appears()
+    own = pyrage.x25519.Identity.from_str((tmp_path / "identity.txt").read_text()).to_public()
+    foreign = pyrage.x25519.Identity.generate().to_public()
+    bench.raw(TOPICS.probe("a-1"), pyrage.encrypt(JPEG, [foreign]))
+    bench.raw(TOPICS.probe("a-2"), pyrage.encrypt(b"<svg onload=alert(1)>", [own]))
+    bench.raw(TOPICS.probe("a-3"), pyrage.encrypt(JPEG, [own]))
+    assert bench.session.refused == 2
+    assert list(desk.pictures) == ["a-3"]
+
+
+def test_counts_are_summed_over_boots_and_not_over_repetitions(say: Any, tallies: Tallies) -> None:
+    for boot, faces in (("b-1", 10), ("b-1", 20), ("b-2", 5)):
+        counters = Counters(faces_seen=faces, discarded=faces)
+        say(raising.stats_from(counters, mode=Mode.DEMO, boot_id=boot, fps=1.0, at=NOON, deployment_id="d-1"))
+    assert tallies.book.deployments["d-1"].total("faces_seen") == 25
+
+
+def test_the_saved_counts_point_to_nobody_and_are_read_again(
+    desk: Desk, say: Any, tallies: Tallies, tmp_path: Path
+) -> None:
+    alert = make_alert(uuid7(NOON))
+    say(alert)
+    say(erasure(alert.alert_id, "retention"), TOPICS.erasure)
+    tallies.save()
+    text = (tmp_path / "report.json").read_text()
+    assert alert.alert_id not in text
+    assert "e-042" not in text
+    again = Tallies(tmp_path / "report.json").book.deployments["d-1"]
+    assert (again.alerts_received, again.erasures) == (1, {"alert.retention": 1})
+
+
+def test_a_broken_report_file_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{broken")
+    assert Tallies(tmp_path / "report.json").book.deployments == {}
+    assert (tmp_path / "report.broken.json").exists()
+
+
+def test_what_a_device_said_before_its_deployment_is_known_counts_for_it(say: Any, tallies: Tallies) -> None:
+    engine = make_alert().engine
+    birth = messages.Birth(mode=None, device_id="cam-1", boot_id="b", bd_seq=0, software_version="1.2", cameras=[],
+                           engine=engine, schemas=[])  # fmt: skip
+    say(birth, TOPICS.birth)
+    say(messages.WatchlistState(mode=None, watchlist_id="w", sha256=None, subjects=7, images=9), TOPICS.watchlist_state)
+    say(
+        messages.DeviceState(
+            mode=Mode.TEST, state="armed", since=rfc3339(NOON), inhibit_reasons=[], deployment_id="d-2"
+        )
+    )
+    tally = tallies.book.deployments["d-2"]
+    assert (tally.versions["software"], tally.watchlist_subjects, tally.watchlist_images) == ("1.2", 7, 9)

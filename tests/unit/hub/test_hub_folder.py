@@ -1,0 +1,136 @@
+"""The hub's folder, its certificates and where mosquitto is found."""
+
+from __future__ import annotations
+
+import stat
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from device.cli.main import main
+from device.domain.finding import Mode
+from device.errors import ConfigError, Unavailable, UsageError
+from tools.hub import mosquitto
+from tools.hub.access import access_list
+from tools.hub.folder import Entry, HubFolder, init_hub
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    return tmp_path / "hub"
+
+
+def certificate(file: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(file.read_bytes())
+
+
+def test_secrets_are_for_their_owner_only(folder: Path) -> None:
+    secrets = [*folder.rglob("*.key"), folder / "identity.txt", folder / "console.yaml"]
+    assert len(secrets) == 8
+    assert {stat.S_IMODE(file.stat().st_mode) for file in secrets} == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_clients_cannot_be_servers_and_the_name_is_the_user(folder: Path) -> None:
+    device = certificate(folder / "devices" / "cam-1.pem")
+    assert [a.value for a in device.subject] == ["cam-1"]
+    assert list(device.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.CLIENT_AUTH
+    ]
+    assert not device.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_the_server_certificate_names_the_loopback_and_is_short_lived(folder: Path) -> None:
+    server = certificate(folder / "server.pem")
+    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "localhost" in names.get_values_for_type(x509.DNSName)
+    assert "127.0.0.1" in [str(a) for a in names.get_values_for_type(x509.IPAddress)]
+    assert server.not_valid_after_utc - datetime.now(timezone.utc) < timedelta(days=31)
+
+
+def test_a_second_run_adds_a_device_and_replaces_nothing(folder: Path) -> None:
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.suffix in (".pem", ".key", ".txt")}
+    made = init_hub(folder, site="demo", devices=("cam-2",), mode=Mode.DEMO)
+    assert all(p.read_bytes() == content for p, content in before.items())
+    assert any("cam-2" in line for line in made)
+    assert HubFolder(folder).settings().devices == ("cam-1", "cam-2")
+    assert "user cam-2" in (folder / "acl").read_text()
+
+
+def test_a_folder_of_another_site_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="belongs to 'demo'"):
+        init_hub(folder, site="other", devices=(), mode=Mode.DEMO)
+
+
+@pytest.mark.parametrize("name", ["hub", "listener", "a/b", "+", "#", "", "../x", "käfer"])
+def test_a_device_cannot_have_a_name_that_reaches_further(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        init_hub(tmp_path / "hub", site="demo", devices=(name,), mode=Mode.DEMO)
+    assert not (tmp_path / "hub").exists()
+
+
+def test_the_command_makes_a_folder_and_a_bad_name_is_a_usage_error(tmp_path: Path) -> None:
+    assert main(["hub", "init", str(tmp_path / "h"), "--site", "north", "--device", "cam-1", "--device", "cam-2"]) == 0
+    assert (tmp_path / "h" / "devices" / "cam-2.key").exists()
+    assert main(["hub", "init", str(tmp_path / "g"), "--device", "hub"]) == 64
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["hub", "init", str(tmp_path / "file" / "hub")]) == 69
+
+
+def test_serving_a_folder_that_is_no_hub_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Unavailable, match="lfr hub init"):
+        HubFolder(tmp_path).settings()
+
+
+def test_every_mistake_in_console_yaml_is_said_at_once(folder: Path) -> None:
+    (folder / "console.yaml").write_text("site: 3\nmode: covert\nbroker_port: 99999\nentries: {e: {}}\ncolour: red\n")
+    with pytest.raises(ConfigError) as caught:
+        HubFolder(folder).settings()
+    assert len(caught.value.problems) == 5
+
+
+def test_references_are_kept_by_plain_names_and_forgotten_together(folder: Path) -> None:
+    hub = HubFolder(folder)
+    hub.add_entry("e-1", Entry("Person A"), b"\xff\xd8\xff")
+    assert hub.reference("e-1") == b"\xff\xd8\xff"
+    assert hub.settings().entries["e-1"].label == "Person A"
+    assert hub.reference("../identity") is None
+    assert hub.reference("../../etc/passwd") is None
+    with pytest.raises(UsageError):
+        hub.add_entry("../../x", Entry("Person B"), b"")
+    assert hub.forget_entries() == 1
+    assert (hub.reference("e-1"), hub.settings().entries) == (None, {})
+
+
+def test_no_user_but_the_hub_and_the_listener_may_read_alerts() -> None:
+    sections = access_list("demo", ("cam-1",)).split("\nuser ")[1:]
+    readers = {s.split("\n")[0] for s in sections if "topic read lfr/v1/demo/#" in s or "read lfr/v1/demo/+/alert" in s}
+    assert readers == {"hub", "listener"}
+
+
+def test_a_broker_unpacked_without_root_is_found_with_its_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = tmp_path / "system" / "usr" / "sbin" / "mosquitto"
+    libraries = tmp_path / "system" / "usr" / "lib" / "x86_64-linux-gnu"
+    binary.parent.mkdir(parents=True)
+    libraries.mkdir(parents=True)
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+    real_access = mosquitto.os.access
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path))
+    monkeypatch.setattr(mosquitto.shutil, "which", lambda _: None)
+    monkeypatch.setattr(mosquitto.os, "access", lambda p, m: str(p).startswith(str(tmp_path)) and real_access(p, m))
+    found = mosquitto.find_mosquitto()
+    assert found.path == binary
+    assert str(libraries) in found.environment["LD_LIBRARY_PATH"]
+    binary.unlink()
+    with pytest.raises(Unavailable, match="make setup"):
+        mosquitto.find_mosquitto()
