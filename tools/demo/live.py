@@ -22,6 +22,7 @@ class LiveLines:
         self._next = 0
         self._state = ""
         self._cameras: dict[str, str] = {}
+        self._alerts: set[str] = set()
         self._counts_due = 0.0
 
     def note(self, text: str) -> None:
@@ -41,12 +42,13 @@ class LiveLines:
         data = arrival.data
         if isinstance(data, DeviceState) and data.state != self._state:
             self._state = data.state
-            why = f": {data.inhibit_reasons[0]}" if data.inhibit_reasons else ""
+            why = f": {data.inhibit_reasons[0]}" if data.state == "inhibited" and data.inhibit_reasons else ""
             return f"device is {data.state}{why}"
         if isinstance(data, CameraStatus) and self._cameras.get(data.camera_id) != data.status:
             self._cameras[data.camera_id] = data.status
             return f"camera {data.camera_id}: {data.status}"
-        if isinstance(data, Alert) and data.revision == 0:
+        if isinstance(data, Alert) and data.alert_id not in self._alerts:
+            self._alerts.add(data.alert_id)
             return (
                 f"POSSIBLE MATCH {data.score:.2f} (threshold {data.threshold:.2f}), passage {data.track.id}, "
                 f"at {data.track.media_ms / 1000:.1f} s of the recording, {data.latency_ms:.0f} ms after the picture"

@@ -10,6 +10,8 @@ hub and broker up ─▶ crowd drawn ─▶ list enrolled and sealed ─▶ some
 from __future__ import annotations
 
 import json
+import logging
+import os
 import shutil
 import signal
 import sys
@@ -20,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
+from device.alerts.messages import CameraStatus
 from device.errors import Unavailable
 from engines.places import cache_dir
 from tools.clip.make import ClipTruth, make_clip, read_truth, truth_file
@@ -31,7 +34,9 @@ from tools.demo.processes import Processes, Running
 from tools.demo.scratch import scratch_folder
 from tools.demo.stage import DEVICE, LABEL, Stage, build_hub, publish_deployment, true_passages, write_device_config
 from tools.demo.witness import Witness
-from tools.hub.listener import Listener
+from tools.hub.listener import Heard, Listener
+from tools.hub.report import as_text, report_of
+from tools.hub.tallies import read_book
 
 HUB_READY_S = 30.0
 GONE_S = 5.0
@@ -72,6 +77,7 @@ def run_demo(options: Options) -> int:
     signal.signal(signal.SIGINT, interrupt_once)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, end_once)
+    quieten_vendors()
     live = LiveLines()
     names = [Needle("the listed person's label", LABEL.encode())]
     photos = [photo for found in watchlist_photos().values() for photo in found]
@@ -107,24 +113,24 @@ def play(
         if not options.headless:
             hub = wait_for_operator(options, processes, stage, hub, live)
         evidence = Evidence(stage.entry_ref, true_passages(truth))
-        listener = stack.enter_context(Listener(stage.hub, hub.broker_port))
-        witness = stack.enter_context(Witness(stage.hub, hub.broker_port, [*needles, template]))
         write_device_config(stage, hub.broker_port, realtime=not options.headless)
-        device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
-        follow(device, hub, listener, live, START_S + SLOWEST * truth.frames / truth.fps)
-        gather(evidence, listener, witness)
+        with (
+            Listener(stage.hub, hub.broker_port) as listener,
+            Witness(stage.hub, hub.broker_port, [*needles, template]) as witness,
+        ):
+            device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
+            follow(device, hub, listener, live, START_S + SLOWEST * truth.frames / truth.fps)
+            if not options.headless:
+                linger(live)
+            gather(evidence, listener, witness)
         evidence.leftovers += search(stage.device_folders, [*needles, template])
-        evidence.named += [t for t, what in witness.betrayals]
-        if not options.headless:
-            linger(live)
         processes.stop(device)
         processes.stop(hub.process)
         evidence.statuses = {"device": device.exit_status, "hub and broker": hub.process.exit_status}
         evidence.named += [path.name for path, _ in search([stage.logs], needles)]
-        report = deployment_report(stage)
         if device.exit_status:
             print(f"the device said last:\n{device.last_lines()}", file=sys.stderr)
-        return evidence, report, template
+        return evidence, deployment_report(stage), template
 
 
 def start_hub(processes: Processes, stage: Stage, *, operator: bool) -> Hub:
@@ -175,14 +181,21 @@ def wait_for_operator(options: Options, processes: Processes, stage: Stage, hub:
 def follow(device: Running, hub: Hub, listener: Listener, live: LiveLines, limit_s: float) -> None:
     """Until the device has ended; what it sent last may arrive a little later."""
     deadline = time.monotonic() + limit_s
-    while device.exit_status is None and time.monotonic() < deadline:
+    while device.exit_status is None and time.monotonic() < deadline and not given_up(listener.heard):
         live.update(listener.heard)
         hub.process.check()
         time.sleep(POLL_S)
-    if device.exit_status is None:
+    if given_up(listener.heard):
+        live.note(f"the device has given its camera up; it said last:\n{device.last_lines()}")
+    elif device.exit_status is None:
         live.note(f"the device has not ended after {limit_s:.0f} s and is stopped")
     listener.wait_for(lambda heard: heard.statuses[-1:] == ["stopped"], GONE_S)
     live.update(listener.heard)
+
+
+def given_up(heard: Heard) -> bool:
+    """Whether the device switched its camera off after too many restarts: it would wait for a person for ever."""
+    return any(isinstance(a.data, CameraStatus) and a.data.status == "disabled" for a in heard.arrivals)
 
 
 def gather(evidence: Evidence, listener: Listener, witness: Witness) -> None:
@@ -190,6 +203,7 @@ def gather(evidence: Evidence, listener: Listener, witness: Witness) -> None:
     heard = listener.heard
     evidence.alerts = heard.alerts
     evidence.probes = list(witness.probes)
+    evidence.named += [topic for topic, _ in witness.betrayals]
     evidence.stats = heard.stats.get(DEVICE)
     evidence.erasures = heard.erasures
     evidence.states = heard.states
@@ -206,8 +220,9 @@ def linger(live: LiveLines) -> None:
 
 
 def deployment_report(stage: Stage) -> str:
-    """The hub's report of the deployment as text; empty when the hub counted nothing."""
-    return ""
+    """The hub's report of the deployment as text; says so when the hub counted nothing."""
+    deployments = read_book(stage.hub.report_file).deployments.values()
+    return "\n\n".join(as_text(report_of(tally)) for tally in deployments) or "nothing was reported to the hub"
 
 
 def leftovers_outside(
@@ -236,6 +251,12 @@ def show(checks: list[Check], report: str, options: Options) -> None:
         print(f"  {'ok    ' if check.holds else 'FAILED'}  {check.name:{width}}  {check.found}")
     failed = [check.name for check in checks if not check.holds]
     print(f"\n{f'FAILED: {failed[0]}' if failed else 'All of it holds.'}")
+
+
+def quieten_vendors() -> None:
+    """No chatter between the demo's own lines: the sessions that end when the hub does, OpenCV's hints."""
+    logging.getLogger("device.edges.mqtt").setLevel(logging.ERROR)
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 
 def lfr() -> str:
