@@ -326,6 +326,15 @@ def test_the_auditor_receives_counts_and_no_alert_and_no_probe(real: MosquittoVa
     assert [topic for topic, _ in auditor.messages] == [f"{BASE}/cam-1/erasure", f"{BASE}/cam-1/stats"]
 
 
+def test_this_broker_counts_a_subscriber_that_may_not_read_as_having_heard(real: MosquittoVan) -> None:
+    """A fact to build on, not a wish: `heard` needs the hub's state beside it (tools/hub/README.md)."""
+    auditor = real.session("auditor").subscribe("lfr/v1/#").connect().online()
+    device = real.session("cam-1").connect().online()
+    device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1"))
+    device.until(lambda: bool(device.deliveries))
+    assert (device.deliveries[0].heard, auditor.messages) == (True, [])
+
+
 def test_auditor_and_listener_can_say_nothing(real: MosquittoVan) -> None:
     hub = real.session("hub").subscribe(f"{BASE}/#").connect().online()
     for name in ("auditor", "listener"):
