@@ -30,10 +30,17 @@ def is_live(source: str) -> bool:
 class LiveSource:
     """FrameSource of a camera; opening is part of construction.
 
-    Raises SourceLost when it cannot be opened, stops, or misses READ_DEADLINE_S; its end is a loss too.
+    Raises SourceLost when it cannot be opened, stops, or misses a deadline; its end is a loss too.
     """
 
-    def __init__(self, source: str, *, decode_threads: int = 1) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        decode_threads: int = 1,
+        open_s: float = OPEN_DEADLINE_S,
+        read_s: float = READ_DEADLINE_S,
+    ) -> None:
         target, demuxer, settings = _resolve(source)
         self._name = without_password(source)
         options = OpenOptions(
@@ -41,8 +48,8 @@ class LiveSource:
             low_latency=True,
             container=settings,
             demuxer=demuxer,
-            open_s=OPEN_DEADLINE_S,
-            read_s=READ_DEADLINE_S,
+            open_s=open_s,
+            read_s=read_s,
         )
         try:
             self._video = Video(target, options)

@@ -1,7 +1,9 @@
-"""Exact search of one watchlist: every probe against every template, as one matrix product.
+"""Exact search of one watchlist: every probe against every template, as a matrix product.
 
 An entry with several photos is scored by its best photo (MAX) or by the normalised mean of its photos (MEAN), which
-is also what makes the matrix one row an entry. 20,000 entries are 10 MB; nothing approximate is needed.
+is also what makes the matrix one row an entry. 20,000 entries are 10 MB; nothing approximate is needed: 0.02 ms a
+query for 1,822 entries and 0.18 ms for 20,000 (measured 2026-11-23, two x86-64 vCPU, OPENBLAS_NUM_THREADS=1, which a
+worker sets before numpy is imported: a second BLAS thread only takes a core from the inference).
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ class Gallery:
     def search(self, queries: F32) -> list[Hit]:
         """Best and second-best entry for each of up to MAX_QUERIES unit rows of `queries` (q, 128) float32."""
         scores = self._scores[: len(queries)]
-        np.matmul(queries, self._rows.T, out=scores)
+        for query, row in zip(queries, scores, strict=True):
+            # One by one: for a few queries BLAS takes two to three times as long over one product of all of them.
+            np.matmul(self._rows, query, out=row)
         if len(self._starts) < scores.shape[1]:
             scores = np.maximum.reduceat(scores, self._starts, axis=1)
         return [_best(row) for row in scores]
