@@ -149,7 +149,10 @@ def _first_line(point: metadata.EntryPoint) -> str:
         text = ast.get_docstring(ast.parse(Path(origin).read_text(encoding="utf-8"))) if origin else None
     except (ImportError, OSError, SyntaxError, UnicodeDecodeError):
         return f"(cannot be read: {point.value})"
-    return (text or point.value).splitlines()[0].replace("%", "%%") if origin else f"(not installed: {point.value})"
+    if origin is None:
+        return f"(not installed: {point.value})"
+    line = (text or point.value).splitlines()[0]
+    return line.rpartition("`: ")[2].rstrip(".").replace("%", "%%")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ COMPATIBLE = Path("/proc/device-tree/compatible")
 MOST_CHIPS = 16  # an Orin shows two or three; lgpio has no list of chips
 
 
-class _PinOfChip(LGPIOPin):  # type: ignore[misc]
+class _PinOfChip(LGPIOPin):
     """A pin whose `factory._handle` is its own chip's handle: LGPIOPin knows only one."""
 
     def __init__(self, factory: JetsonFactory, info: Any) -> None:
@@ -49,7 +49,7 @@ class _Chip:
         return getattr(self._factory, name)
 
 
-class JetsonFactory(LGPIOFactory):  # type: ignore[misc]
+class JetsonFactory(LGPIOFactory):
     """Pins by header number (BOARD31, J12:31) or line name (PQ.06). Raises PinUnknownPi off a Jetson."""
 
     def __init__(self, board: Board | None = None) -> None:

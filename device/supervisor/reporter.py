@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from typing import Literal, cast
 
 from device.alerts import messages, raising
 from device.alerts.outbox import Deletion
@@ -24,6 +25,8 @@ from device.supervisor.picture import Picture
 from device.supervisor.snapshot import CameraView
 
 _log = logging.getLogger(__name__)
+What = Literal["alert", "template", "watchlist"]
+Reason = Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room"]
 REPORT_S = 0.1
 FILE_S = 1.0
 DISK_S = 5.0
@@ -67,15 +70,15 @@ class Reporter:
         """A receipt for every alert that ceased to exist here."""
         for deletion in gone:
             event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason)
-            self.receipt("alert", 1, deletion.reason, deletion.alert_id)
+            self.receipt("alert", 1, cast(Reason, deletion.reason), deletion.alert_id)
 
-    def receipt(self, what: str, count: int, reason: str, alert_id: str | None = None) -> None:
+    def receipt(self, what: What, count: int, reason: Reason, alert_id: str | None = None) -> None:
         """Proof of one deletion."""
         erasure = raising.erasure_of(
-            what,  # type: ignore[arg-type]
+            what,
             count=count,
             alert_id=alert_id,
-            reason=reason,  # type: ignore[arg-type]
+            reason=reason,
             mode=self._notices.mode,
             at=self._edges.clock.wall(),
         )

@@ -1,0 +1,199 @@
+"""The checks of `lfr doctor`. Each yields one or more findings; none changes anything, none needs root."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Literal
+
+DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
+LANDLOCK_CREATE_RULESET = 444  # syscall number on every architecture Linux gave it (asm-generic/unistd.h)
+LANDLOCK_VERSION = 1
+CONNECT_S = 3.0
+PACKAGES = (
+    *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "av"),
+    *("opencv-python-headless", "gpiozero", "lgpio"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line. `remedy` is empty when there is nothing to do."""
+
+    name: str
+    level: Literal["ok", "warn", "fail"]
+    text: str
+    remedy: str = ""
+
+
+Check = Callable[[], Iterator[Finding]]
+
+
+def all_checks(config: Path | None) -> Iterator[Finding]:
+    """Every check in order; with a configuration also what it names."""
+    for check in CHECKS:
+        yield from check()
+    if config is not None:
+        yield from configuration(config)
+
+
+def python() -> Iterator[Finding]:
+    version = platform.python_version()
+    good = sys.version_info >= (3, 10)
+    yield Finding("python", "ok" if good else "fail", f"{version} on {platform.machine()}", "use Python 3.10 or later")
+
+
+def packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            yield Finding(name, "ok", metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "fail", "not installed", "make setup")
+
+
+def runtimes() -> Iterator[Finding]:
+    """CPU runtimes: one is needed; the GPU's three come from JetPack, and their absence is normal elsewhere."""
+    found = [name for name in ("openvino", "onnxruntime") if util.find_spec(name) is not None]
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in found)
+    yield Finding("cpu runtimes", "ok" if found else "fail", versions or "none", "make setup")
+    yield from _default_backend()
+    on_board = Path("/proc/device-tree/compatible").exists()
+    absent: Literal["ok", "warn"] = "warn" if on_board else "ok"
+    for module, remedy in (("tensorrt", "install JetPack's python3-libnvinfer"), ("pycuda", "pip install .[device]")):
+        present = util.find_spec(module) is not None
+        text = "present" if present else "absent" + ("" if on_board else ", as everywhere but on a board")
+        yield Finding(module, "ok" if present else absent, text, remedy)
+    yield _jetson_utils(absent)
+
+
+def _default_backend() -> Iterator[Finding]:
+    from engines.errors import EnginesError
+    from engines.select import default_backend
+
+    try:
+        yield Finding("default backend", "ok", default_backend())
+    except EnginesError as fault:
+        yield Finding("default backend", "fail", str(fault), "make setup")
+
+
+def _jetson_utils(absent: Literal["ok", "warn"]) -> Finding:
+    """The real one has its C extension; the package of that name in a public index is somebody else's."""
+    remedy = "build it from dusty-nv/jetson-utils; never install it by name"
+    if util.find_spec("jetson_utils") is None:
+        return Finding("jetson_utils", absent, "absent", remedy)
+    try:
+        import jetson_utils
+    except (ImportError, OSError) as fault:
+        return Finding("jetson_utils", "warn", f"cannot be imported: {fault}", remedy)
+    real = bool(getattr(jetson_utils, "HAS_JETSON_UTILS_EXT", False))
+    return Finding("jetson_utils", "ok" if real else "warn", "present" if real else "without its C extension", remedy)
+
+
+def models() -> Iterator[Finding]:
+    from engines.cards import cards
+    from engines.errors import EnginesError
+    from engines.manifest import verified
+    from engines.places import models_dir
+
+    for card in cards():
+        try:
+            file, _ = verified(card, models_dir())
+            yield Finding(f"model {card.name}", "ok", f"{file.name} matches its hash")
+        except EnginesError as fault:
+            yield Finding(f"model {card.name}", "fail", str(fault), "lfr engines prepare")
+
+
+def gpio() -> Iterator[Finding]:
+    chips = sorted(Path("/dev").glob("gpiochip*"))
+    unreadable = [str(chip) for chip in chips if not os.access(chip, os.R_OK | os.W_OK)]
+    if not chips:
+        yield Finding("gpio", "warn", "no GPIO chip", "use lines.driver: simulated with recorded sources")
+    elif unreadable:
+        yield Finding(
+            "gpio", "fail", f"no access to {', '.join(unreadable)}", "join the group gpio (systemd/README.md)"
+        )
+    else:
+        yield Finding("gpio", "ok", ", ".join(chip.name for chip in chips))
+
+
+def clock() -> Iterator[Finding]:
+    from device.edges.clock_system import SystemClock
+
+    good = SystemClock().synchronised()
+    text = "synchronised" if good else "not synchronised: live cameras will not run"
+    yield Finding("clock", "ok" if good else "warn", text, "start chrony or systemd-timesyncd")
+
+
+def memory() -> Iterator[Finding]:
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    free = soft == resource.RLIM_INFINITY or os.geteuid() == 0
+    text = "unlimited" if free else f"{soft // 1024} KiB"
+    yield Finding("memory lock", "ok" if free else "warn", text, "LimitMEMLOCK=infinity, as the unit file has it")
+    swaps = Path("/proc/swaps")
+    used = [line.split()[0] for line in swaps.read_text().splitlines()[1:]] if swaps.exists() else []
+    yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", "swapoff -a, and take it out of fstab")
+    pattern = Path("/proc/sys/kernel/core_pattern")
+    where = pattern.read_text().strip() if pattern.exists() else "unknown"
+    yield Finding("core dumps", "ok", f"pattern {where!r}; every process of the device sets its limit to 0")
+
+
+def sandbox() -> Iterator[Finding]:
+    libc = ctypes.CDLL(None, use_errno=True)
+    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_VERSION)
+    text = f"ABI {version}" if version > 0 else f"not available: {os.strerror(ctypes.get_errno())}"
+    yield Finding("landlock", "ok" if version > 0 else "warn", text, "boot with lsm=landlock,…")
+    status = Path("/proc/self/status").read_text() if Path("/proc/self/status").exists() else ""
+    yield Finding(
+        "seccomp", "ok" if "Seccomp:" in status else "warn", "available" if "Seccomp:" in status else "absent"
+    )
+
+
+def disk() -> Iterator[Finding]:
+    from device.edges.health_sysfs import disk_free_bytes
+    from engines.places import cache_dir
+
+    free = disk_free_bytes(cache_dir())
+    text = f"{free / 1e9:.1f} GB free for {cache_dir()}"
+    yield Finding("disk", "ok" if free >= DISK_BYTES else "warn", text, "free at least 2 GB")
+
+
+def service() -> Iterator[Finding]:
+    present = util.find_spec("systemd") is not None
+    remedy = "pip install .[device] (needs libsystemd-dev)"
+    text = "present" if present else "absent: needed only under systemd"
+    yield Finding("systemd-python", "ok" if present else "warn", text, remedy)
+
+
+def configuration(file: Path) -> Iterator[Finding]:
+    """The file itself, then the broker that it names."""
+    from device.config.loader import check_files, load_config
+    from device.errors import ConfigError
+
+    try:
+        config = load_config(file)
+        check_files(config, str(file))
+    except ConfigError as fault:
+        for problem in fault.problems:
+            yield Finding("configuration", "fail", problem, f"mend {file}")
+        return
+    yield Finding("configuration", "ok", str(file))
+    where = f"{config.mqtt.host}:{config.mqtt.port}"
+    try:
+        socket.create_connection((config.mqtt.host, config.mqtt.port), timeout=CONNECT_S).close()
+        yield Finding("broker", "ok", f"{where} accepts connections")
+    except OSError as fault:
+        yield Finding("broker", "fail", f"{where}: {fault.strerror or fault}", "start the hub: lfr hub serve")
+
+
+CHECKS: tuple[Check, ...] = (
+    *(python, packages, runtimes, models, service, gpio, clock),
+    *(memory, sandbox, disk),
+)
