@@ -1,0 +1,57 @@
+"""`lfr bench`: the fixed clip, the product beside the naive loop, and the latency to the hub."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the noun `bench`."""
+    bench = commands.add_parser("bench", help="measure this machine on a fixed clip, beside the naive loop")
+    bench.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
+    bench.add_argument("--clip", type=Path, help="a clip with its ground truth beside it, instead of the fixed one")
+    bench.add_argument("--rounds", type=int, default=2, help="turns of product and naive loop (default 2)")
+    bench.add_argument("--naive-frames", type=int, default=150, help="frames for the naive loop in all; 0: all")
+    bench.add_argument("--fill", type=int, default=1822, help="people listed, filled up with synthetic templates")
+    bench.add_argument("--cores", type=int, default=2, help="cores for each side (default 2)")
+    bench.add_argument("--backend", help="passed on to lfr replay")
+    bench.add_argument("--no-latency", action="store_true", help="leave out the run in real time through the broker")
+    bench.set_defaults(run=run_bench)
+
+
+def run_bench(args: argparse.Namespace) -> int:
+    """Measure and print; exit 0 whatever the numbers are."""
+    from device.errors import UsageError
+    from tools.bench.latency import measure_latency
+    from tools.bench.machine import describe, keep_to_cores
+    from tools.bench.run import Plan, compare
+    from tools.bench.table import render
+    from tools.clip.make import read_truth, ready_clip
+    from tools.clip.spec import default_spec
+
+    if args.rounds < 1 or args.cores < 1:
+        raise UsageError("lfr bench: --rounds and --cores are at least 1")
+    machine = describe()
+    cores = keep_to_cores(args.cores)
+    clip, truth = (args.clip, read_truth(args.clip)) if args.clip else ready_clip(default_spec())
+    options = ("--backend", args.backend) if args.backend else ()
+    result = {
+        "machine": {**machine, "cores": cores},
+        "clip": {
+            "file": clip.name,
+            "width": truth.width,
+            "height": truth.height,
+            "frames": truth.frames,
+            "passages": len(truth.passages),
+        },
+        "listed": args.fill,
+        **compare(Plan(clip, truth, args.rounds, args.naive_frames, args.fill, cores, options)),
+    }
+    if not args.no_latency:
+        print("in real time through supervisor and broker", file=sys.stderr, flush=True)
+        result["latency"] = measure_latency(clip, truth)
+    print(json.dumps(result) if args.json else render(result))
+    return 0
