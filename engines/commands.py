@@ -30,7 +30,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     prepare.set_defaults(run=run_prepare)
 
     compare = verbs.add_parser("compare", help="the same inputs through two runtimes: difference and latency")
-    compare.add_argument("first", metavar="A", help=f"one of {', '.join(BACKENDS)}")
+    compare.add_argument(
+        "first", metavar="A", help=f"one of {', '.join(BACKENDS)}; openvino:bf16 for another precision"
+    )
     compare.add_argument("second", metavar="B", help="another")
     compare.add_argument("--threads", type=_count, default=1, help="inference threads of each (1)")
     compare.add_argument("--rounds", type=_count, default=40, help="timed calls of each (40)")
@@ -48,7 +50,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run_list(args: argparse.Namespace) -> int:
     """Print every card with its state on this machine, and every runtime."""
     from engines.places import models_dir
-    from engines.select import default_backend, installed
+    from engines.select import default_backend, installed, precisions
 
     models = [
         {
@@ -63,7 +65,10 @@ def run_list(args: argparse.Namespace) -> int:
         }
         for one in cards()
     ]
-    backends = [{"name": n, "installed": installed(n), "default": n == default_backend()} for n in BACKENDS]
+    backends = [
+        {"name": n, "installed": installed(n), "default": n == default_backend(), "precisions": list(precisions(n))}
+        for n in BACKENDS
+    ]
     if args.json:
         print(json.dumps({"models": models, "backends": backends}))
         return EX_OK
@@ -72,7 +77,7 @@ def run_list(args: argparse.Namespace) -> int:
         print(f"{'':16} {row['origin']}\n{'':16} training data: {row['training_data']}")
     for entry in backends:
         words = [word for word in ("installed", "default") if entry[word]] or ["not installed"]
-        print(f"{entry['name']:16} {'runtime':11} {', '.join(words)}")
+        print(f"{entry['name']:16} {'runtime':11} {', '.join(words)}; {', '.join(precisions(str(entry['name'])))}")
     return EX_OK
 
 

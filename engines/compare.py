@@ -96,21 +96,30 @@ def compare(
 ) -> Comparison:
     """Run every input (1, H, W, 3), all of one size, through both; then time `rounds` calls of each in turn.
 
+    backends  "openvino", or with a precision "openvino:bf16"; the looser precision's tolerance is applied
     Raises whatever opening or running either runner raises.
     """
     size = check_shape(card, card.input_size or (int(inputs[0].shape[1]), int(inputs[0].shape[2])))
     runners: dict[str, Runner] = {}
     try:
         for name in backends:
-            runners[name] = open_runner(card, backend=name, threads=threads, shape=size)
+            backend, precision = parts(name)
+            runners[name] = open_runner(card, backend=backend, threads=threads, shape=size, precision=precision)
         first, second = (runners[name] for name in backends)
         outputs = _differences(card, first, second, inputs)
         latency = _latencies(runners, inputs, rounds)
     finally:
         for runner in runners.values():
             runner.close()
-    agrees = all(card.tolerances["fp32"].allows(one.max_abs, one.min_cosine) for one in outputs.values())
+    limit = max((card.tolerances[parts(name)[1]] for name in backends), key=lambda one: one.max_abs)
+    agrees = all(limit.allows(one.max_abs, one.min_cosine) for one in outputs.values())
     return Comparison(card.name, size, threads, len(inputs), outputs, latency, agrees)
+
+
+def parts(name: str) -> tuple[str, str]:
+    """Backend and precision of "backend" or "backend:precision"."""
+    backend, _, precision = name.partition(":")
+    return backend, precision or "fp32"
 
 
 def _differences(card: ModelCard, first: Runner, second: Runner, inputs: Sequence[U8]) -> dict[str, Difference]:

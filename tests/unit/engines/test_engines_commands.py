@@ -39,7 +39,7 @@ class FakeRunner:
 def runners(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeRunner]:
     made = {"openvino": FakeRunner("openvino", 0.0), "onnxruntime": FakeRunner("onnxruntime", 0.0)}
 
-    def open_fake(card: ModelCard, *, backend: str, threads: int, shape: tuple[int, int]) -> FakeRunner:
+    def open_fake(card: ModelCard, *, backend: str, threads: int, shape: tuple[int, int], precision: str) -> FakeRunner:
         return made[backend]
 
     monkeypatch.setattr(comparing, "open_runner", open_fake)

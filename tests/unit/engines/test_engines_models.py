@@ -14,7 +14,7 @@ from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, Tolerance, card,
 from engines.errors import BadModel, CacheUnwritable, ModelMismatch, ModelMissing, UnknownName
 from engines.places import cache_dir, models_dir, writing
 from engines.prepare import RECIPES, prepare
-from engines.select import BACKENDS, default_backend, installed, open_runner
+from engines.select import BACKENDS, default_backend, installed, open_runner, precisions
 
 
 def test_every_card_says_where_it_comes_from_and_under_which_licence() -> None:
@@ -162,6 +162,19 @@ def test_an_unknown_backend_or_precision_is_refused_by_name(tmp_path: Path) -> N
         open_runner(card(RECOGNISER_DEFAULT), backend="openvino", threads=1, precision="int2", models=tmp_path)
     with pytest.raises(UnknownName):
         installed("caffe")
+
+
+def test_bf16_is_offered_only_by_openvino_and_only_where_the_cpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    info = tmp_path / "cpuinfo"
+    monkeypatch.setattr("engines.select.CPU_INFO", info)
+    assert precisions("openvino") == ("fp32",)
+    info.write_text("processor: 0\nflags : fpu avx2 avx512f\n")
+    assert precisions("openvino") == ("fp32",)
+    info.write_text("processor: 0\nflags : fpu avx2 avx512_bf16\n")
+    assert precisions("openvino") == ("fp32", "bf16")
+    assert precisions("onnxruntime") == ("fp32",)
 
 
 def test_the_default_backend_is_openvino_only_where_it_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
