@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from device.domain.finding import Mode
-from tools.hub.folder import HubFolder, init_hub
+from tools.hub.folder import Entry, HubFolder, init_hub
 from tools.hub.listener import Listener
 
 pytestmark = pytest.mark.browser
@@ -100,6 +100,17 @@ def test_a_false_alert_disappears_everywhere_and_the_device_is_told(van: Any, de
     speak.until(told, "the judgement at the device")
     assert told()[0] == "false_alert"
     assert van.decide(alert.alert_id, "adjudication", "true_alert") == 404
+
+
+def test_an_entry_added_while_the_console_runs_is_known_a_moment_later(van: Any, device: Any, speak: Any) -> None:
+    alert = device.alert("e-late")
+    path = f"/cases/{alert.alert_id}/reference"
+    speak.until(lambda: any(c["id"] == alert.alert_id for c in van.snapshot()["cases"]), "the case")
+    assert van.ask("GET", path)[0].status == 404
+    van.hub.add_entry("e-late", Entry("Person L"), speak.portrait(90, 5))
+    speak.until(lambda: any(c["label"] == "Person L" for c in van.snapshot()["cases"]), "the label")
+    assert van.ask("GET", path)[0].status == 200
+    van.decide(alert.alert_id, "adjudication", "false_alert")
 
 
 def test_engagement_and_disposition_are_taken_and_shown(van: Any, device: Any, speak: Any) -> None:

@@ -15,14 +15,15 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.alerts.identifiers import uuid7
 from device.domain.time import WallTime, wall
-from device.errors import BadData
+from device.errors import BadData, ConfigError, Unavailable
+from device.logs import event
 from tools.hub.desk import Desk
 from tools.hub.folder import ConsoleSettings, HubFolder
 from tools.hub.session import HubSession
@@ -83,6 +84,7 @@ class Console:
         self._absent_since: float | None = None
         self._present = self.always_present
         self._version = 0
+        self._settings_ns = 0
         self._news = asyncio.Condition()
 
     @property
@@ -101,8 +103,9 @@ class Console:
             self._news.notify_all()
 
     async def tend(self) -> None:
-        """Once a second: the operator's presence, wiping by time, repeating judgements, saving the counts."""
+        """Once a second: presence, entries, wiping by time, repeating judgements, saving the counts."""
         while True:
+            self._read_entries_again()
             self._watch_presence(asyncio.get_running_loop().time())
             self.session.say_state(self._present, self.session_id if self._present else None)
             self.session.repeat()
@@ -110,6 +113,18 @@ class Console:
                 self.changed()
             self.tallies.save()
             await asyncio.sleep(1.0)
+
+    def _read_entries_again(self) -> None:
+        """Take entries that were added or forgotten since; while the file has mistakes, what was read before stays."""
+        try:
+            written_ns = self.hub.console_file.stat().st_mtime_ns
+            if written_ns == self._settings_ns:
+                return
+            self._settings_ns = written_ns
+            self.settings = replace(self.settings, entries=self.hub.settings().entries)
+        except (OSError, Unavailable, ConfigError) as fault:
+            event(_log, "hub.entries_not_read", level=logging.WARNING, reason=str(fault))
+        self.changed()
 
     def page_opened(self) -> None:
         """An event stream began: the operator is there at once."""

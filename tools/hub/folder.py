@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,16 +111,24 @@ class HubFolder:
 
     def add_entry(self, entry_ref: str, entry: Entry, photo_jpeg: bytes) -> None:
         """Give the console a reference photo and its label: hub only, never sent."""
+        self.add_entries({entry_ref: (entry, photo_jpeg)})
+
+    def add_entries(self, added: Mapping[str, tuple[Entry, bytes]]) -> None:
+        """Give the console many at once: console.yaml is rewritten once; a running console reads it again."""
         import yaml
 
-        level(entry_ref, "entry")
+        for entry_ref in added:
+            level(entry_ref, "entry")
         self.references.mkdir(mode=0o700, exist_ok=True)
-        write_secret(self.references / f"{entry_ref}.jpg", photo_jpeg)
         raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
-        raw["entries"] = {
-            **(raw.get("entries") or {}),
-            entry_ref: {"label": entry.label, "category": entry.category, "response_code": entry.response_code},
-        }
+        raw["entries"] = dict(raw.get("entries") or {})
+        for entry_ref, (entry, photo_jpeg) in added.items():
+            write_secret(self.references / f"{entry_ref}.jpg", photo_jpeg)
+            raw["entries"][entry_ref] = {
+                "label": entry.label,
+                "category": entry.category,
+                "response_code": entry.response_code,
+            }
         write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
 
     def forget_entries(self) -> int:
