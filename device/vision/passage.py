@@ -50,7 +50,8 @@ class Passage:
 
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     best_length   raw length of the best template;  best_face: where it was taken
-    best_geometry geometric quality of the best shot that was tried;  tried_at: last attempt
+    attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
+    tried_geometry  geometric quality of the best shot that was tried
     best_score    highest score against the list so far;  alerted_*: what was last said of it
     """
 
@@ -62,7 +63,8 @@ class Passage:
     templates: int = 0
     attempts: int = 0
     tried_at: MediaNs | None = None
-    best_geometry: float = 0.0
+    failures: int = 0
+    tried_geometry: float = 0.0
     best_length: float = 0.0
     best_face: Face | None = None
     best_frame_size: tuple[int, int] = (0, 0)
@@ -143,7 +145,7 @@ class Passages:
                 return None
         else:
             limit = OTHER_PERSON if track.doubtful or track.near else OTHER_PERSON_UNDOUBTED
-            if passage.quality >= TELLING and passage.likeness(template) < limit:
+            if (passage.quality >= TELLING or track.doubtful) and passage.likeness(template) < limit:
                 passage = self._depart(at, track, passage, template)
             track.doubtful, track.asked = False, 0
         passage.fuse(template, length)

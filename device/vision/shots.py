@@ -1,14 +1,19 @@
 """Which shots are worth the recogniser's time: a person is recognised, not every face of every frame.
 
 Each sighting gets an urgency, or none. The most urgent few of a frame are taken; the rest wait for the next one, so a
-crowd costs delay, never a stall. Urgency, highest first: a first look; a possible match that needs a second look; a
-doubt about identity; a clearly better shot or one of the first few; a poor template that may get better; a late look
-at somebody who stays.
+crowd costs delay, never a stall.
+
+1. Most urgent is a first look; then a possible match that needs a second look; then a doubt about identity; then a
+   better shot, by how much there is to gain from it.
+2. The further a passage's score lies below the threshold after two looks, the better the next shot must be (`_NEEDS`):
+   nobody is given up for good, because a much better shot may still come.
+3. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from device.domain.time import NS_PER_MS, MediaNs
 from device.vision.passage import Passage
@@ -18,12 +23,27 @@ from device.vision.track import Sighting
 GEOMETRY_MIN = 0.18  # below it no template has ever been good
 TEMPLATES_WANTED = 3  # independent looks; the gain of more is small (TPIR 1 -> 3 looks: +9 points, LFW)
 ATTEMPTS_MAX = 14  # per passage
-CLEARLY_BETTER = 1.25
-GOOD_ENOUGH = 0.6
 BETWEEN_LOOKS_NS = 150 * NS_PER_MS  # closer frames are the same picture again
-POOR_LOOKS_NS = 300 * NS_PER_MS  # somebody small or blurred may come out better soon
-LATE_LOOKS_NS = 900 * NS_PER_MS
-HOPELESS = 0.15  # this far under the threshold after two looks, the next look can wait
+DOUBLINGS_MAX = 4
+MUCH_BETTER = 1.4
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What a next look needs: a shot this much `better` than the best one at once, or `fair` again after `wait_ns`."""
+
+    better: float
+    fair: float
+    wait_ns: int
+
+
+_PROMISING = _Need(better=1.15, fair=0.8, wait_ns=300 * NS_PER_MS)
+# By how far the best score lies below the threshold (cosine), least first.
+_NEEDS = (
+    (0.12, _PROMISING),
+    (0.22, _Need(better=1.25, fair=0.95, wait_ns=900 * NS_PER_MS)),
+    (2.00, _Need(better=MUCH_BETTER, fair=1.0, wait_ns=1800 * NS_PER_MS)),
+)
 
 
 def urgency(
@@ -44,21 +64,22 @@ def urgency(
     since = at - passage.tried_at
     if passage.pending:
         return 4 + geometry
-    if since < BETWEEN_LOOKS_NS:
+    better = geometry / max(passage.tried_geometry, 1e-3)
+    wait = BETWEEN_LOOKS_NS << min(passage.failures, DOUBLINGS_MAX)
+    if since < wait and not (since >= BETWEEN_LOOKS_NS and better > MUCH_BETTER):
         return None
     if sighting.track.doubtful:
         return 3 + geometry
-    better = geometry / max(passage.best_geometry, 1e-3)
-    if better > CLEARLY_BETTER:
+    if passage.templates < 2:
         return 2 + geometry
-    hopeless = passage.templates >= 2 and passage.best_score < threshold - HOPELESS
-    if passage.templates < TEMPLATES_WANTED and better > 0.8 and not hopeless:
-        return 2 + geometry
-    if passage.quality < GOOD_ENOUGH and better > 0.8 and since > (LATE_LOOKS_NS if hopeless else POOR_LOOKS_NS):
+    need = _need(threshold - passage.best_score)
+    if better > need.better or (need is _PROMISING and passage.templates < TEMPLATES_WANTED):
         return 1 + geometry
-    if passage.quality < 0.95 and better > 0.9 and since > LATE_LOOKS_NS:
-        return geometry
-    return None
+    return geometry if passage.quality < 0.9 and better >= need.fair and since >= need.wait_ns else None
+
+
+def _need(below: float) -> _Need:
+    return next(need for limit, need in _NEEDS if below <= limit)
 
 
 def choose(

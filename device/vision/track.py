@@ -4,8 +4,9 @@
    All pairs are considered together, nearest first, so that in a crossing each keeps its own.
 2. A weak detection may continue a track but never starts one (ByteTrack, Zhang et al. 2022).
 3. A track unseen for LOST_S is lost. Time is presentation time, so dropped and skipped frames do no harm.
-4. Where geometry alone cannot be sure (after a gap, or when two faces that were `near` each other part) the track is
-   marked `doubtful`; the passage then asks the recogniser before it believes that this is still the same person.
+4. Where geometry alone cannot be sure (after a gap, a sudden change of size, or when two faces that were `near` each
+   other part) the track is marked `doubtful`; the passage then asks the recogniser before it believes that this is
+   still the same person.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from device.domain.time import NS_PER_S, MediaNs
 START_SCORE = 0.6  # detector score that may start a track (rule 2)
 LOST_S = 1.0  # longer predictions miss; the passage itself goes on for 2 s and is found again by identity
 DOUBT_GAP_S = 0.35  # an occlusion, not a missed detection
+SUDDEN_GROWTH = 1.3
 SIZE_RATIO_MAX = 1.7  # between two sightings a tenth of a second apart no head grows by more
 
 
@@ -114,7 +116,8 @@ class Tracker:
         measured = (_centre(face) - track.centre) / elapsed
         track.velocity = np.asarray(track.velocity + gain * (measured - track.velocity), np.float32)
         track.centre = _centre(face)
-        if elapsed > DOUBT_GAP_S:
+        growth = face.height_px / track.size
+        if elapsed > DOUBT_GAP_S or not 1 / SUDDEN_GROWTH < growth < SUDDEN_GROWTH:
             track.doubtful = True
         track.size += 0.6 * (face.height_px - track.size)
         track.face, track.last_seen, track.hits = face, at, track.hits + 1

@@ -157,7 +157,9 @@ class Pipeline:
     ) -> Candidate | None:
         """One look: landmarks again, upright crop, template, whose it is, and what it says."""
         passage.attempts += 1
+        passage.failures += 1  # until this look has given something
         passage.tried_at = frame.at
+        passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
         face = self._sight.refiner.refine(lambda to_patch, size: warp(frame, to_patch, size), sighting.face)
         if face is None:
@@ -178,7 +180,7 @@ class Pipeline:
         if settled is None:
             return None
         self.counters.faces_seen += settled.templates == 1
-        settled.best_geometry = max(settled.best_geometry, geometry)
+        settled.failures = 0
         if length > settled.best_length:
             settled.best_length, settled.best_face, settled.best_frame_size = length, face, self._size
             take_shot(frame, sighting.face, faces, settled.slot.shot)
