@@ -110,10 +110,10 @@ class Feed:
         """The next frame; None when none came in time; END after the last. Raises what the source raised."""
         self._start()
         with self._changed:
-            self._release_held()
             self._changed.wait_for(lambda: self._waiting or self._ended or self._closed.is_set(), timeout_s)
             if self._waiting:
                 planes, frame = self._waiting.popleft()
+                self._release_oldest()
                 self._held.append(planes)
                 return frame
             if self._fault is not None:
@@ -152,7 +152,7 @@ class Feed:
             self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
             self._thread.start()
 
-    def _release_held(self) -> None:
+    def _release_oldest(self) -> None:
         if len(self._held) >= self._in_hand:
             self._free.append(self._held.popleft())
             self._changed.notify_all()

@@ -75,6 +75,30 @@ def test_a_frame_stays_whole_until_the_next_take_although_the_source_reuses_its_
         assert int(first.y[0, 0]) == 1
 
 
+@pytest.mark.parametrize("pace", ["full", "live"])
+@pytest.mark.parametrize("in_hand", [1, 2, 3])
+def test_as_many_frames_stay_whole_as_the_consumer_asked_for(in_hand: int, pace: Pace) -> None:
+    source = FakeSource([step for n in range(10) for step in (Show(10 * n), Stall())], live=pace == "live")
+    held: list[Frame] = []
+    with feed_of(source, pace, in_hand=in_hand, depth=1) as feed:
+        for _ in range(9):
+            frame = feed.take(SOON_S)
+            assert isinstance(frame, Frame)
+            held = [*held, frame][-in_hand:]
+            source.stalled.wait(SOON_S)
+            assert feed.take(0.0) is None  # a take that gives nothing takes nothing away
+            source.resume()
+            source.stalled.wait(SOON_S)  # the next frame has been decoded and waits
+            assert [int(f.y[0, 0]) for f in held] == [10 * f.index for f in held]
+
+
+def test_an_unwanted_frame_is_counted_and_goes_no_further() -> None:
+    script = [Show(n) for n in range(10)]
+    with feed_of(FakeSource(script), wanted=lambda frame: frame.index % 3 == 0) as feed:
+        assert [index for index, _ in taken(feed)] == [0, 3, 6, 9]
+        assert (feed.decoded, feed.dropped) == (10, 0)
+
+
 def test_a_live_source_gives_the_newest_frame_and_counts_the_others() -> None:
     source = FakeSource([Show(), Stall(), *[Show(n) for n in range(1, 10)], Stall(), Show()], live=True)
     with feed_of(source, "live") as feed:
