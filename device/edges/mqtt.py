@@ -262,7 +262,8 @@ class PahoBroker:
             self._early.clear()
         for token in unanswered:
             self._on_delivery(Delivery(token, accepted=False, heard=False, reason=reason))
-        event(_log, "mqtt.no_session", level=logging.WARNING, host=self._address.host, reason=reason)
+        level = logging.INFO if self._closing.is_set() else logging.WARNING
+        event(_log, "mqtt.no_session", level=level, host=self._address.host, reason=reason)
         self._on_session(False, reason)
 
 

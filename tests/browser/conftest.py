@@ -103,10 +103,23 @@ class Van:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.hub = HubFolder(folder)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "device.cli.main", "hub", "serve", str(folder), "--port", "0", "--broker-port", "0",
-             *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "device.cli.main",
+                "hub",
+                "serve",
+                str(folder),
+                "--port",
+                "0",
+                "--broker-port",
+                "0",
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -126,7 +139,7 @@ class Van:
         if cookie:
             sent["Cookie"] = f"lfr_console={self.cookie.value}"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection(*self.host.split(":"), timeout=5)  # type: ignore[arg-type]
+        connection = http.client.HTTPConnection(*self.host.split(":"), timeout=5)
         connection.request(method, path, body, sent)
         answer = connection.getresponse()
         content = answer.read()
@@ -134,7 +147,7 @@ class Van:
         return answer, content
 
     def snapshot(self) -> dict[str, Any]:
-        return json.loads(self.ask("GET", "/snapshot")[1])  # type: ignore[no-any-return]
+        return json.loads(self.ask("GET", "/snapshot")[1])
 
     def token(self) -> str:
         return self.ask("GET", "/")[1].decode().split('name="csrf" content="')[1].split('"')[0]
@@ -170,22 +183,48 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 def alert(entry: str = "e-042", **changes: Any) -> messages.Alert:
     candidate = Candidate(
-        passage=7, revision=0, entry_ref=entry, score=0.713, threshold=0.458, margin=0.255, second_gap=0.41,
-        faces_used=4, box_in_frame=(100.0, 50.0, 160.0, 120.0), frame_size=(1280, 720), inter_eye_px=31.0, yaw=-0.1,
-        quality=0.82, frame=250, media_ns=10_000_000_000, first_seen_ns=9_400_000_000, last_seen_ns=10_000_000_000,
+        passage=7,
+        revision=0,
+        entry_ref=entry,
+        score=0.713,
+        threshold=0.458,
+        margin=0.255,
+        second_gap=0.41,
+        faces_used=4,
+        box_in_frame=(100.0, 50.0, 160.0, 120.0),
+        frame_size=(1280, 720),
+        inter_eye_px=31.0,
+        yaw=-0.1,
+        quality=0.82,
+        frame=250,
+        media_ns=10_000_000_000,
+        first_seen_ns=9_400_000_000,
+        last_seen_ns=10_000_000_000,
         capture_to_decision_ms=84.0,
-    )  # fmt: skip
+    )
     context = raising.AlertContext(
-        site="demo", device_id="cam-1", camera_id="front", zone_id="north-gate", boot_id="b-1",
-        deployment_id="demo-2026-11-23", mode=Mode.DEMO,
-        engine=messages.Engine(backend="openvino", detector="yunet", recogniser="sface", detector_sha256="0" * 64,
-                               recogniser_sha256="1" * 64),
+        site="demo",
+        device_id="cam-1",
+        camera_id="front",
+        zone_id="north-gate",
+        boot_id="b-1",
+        deployment_id="demo-2026-11-23",
+        mode=Mode.DEMO,
+        engine=messages.Engine(
+            backend="openvino",
+            detector="yunet",
+            recogniser="sface",
+            detector_sha256="0" * 64,
+            recogniser_sha256="1" * 64,
+        ),
         watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=3, predicted_far=None),
         sign=messages.SignReading(state="simulated", sensed_at=rfc3339(now())),
-        clock=messages.ClockReading(synced=True), operator_session="s-1", expires_s=120.0,
+        clock=messages.ClockReading(synced=True),
+        operator_session="s-1",
+        expires_s=120.0,
         delete_by=wall(now() + timedelta(hours=24)),
         entry=raising.EntryFacts(category="missing", response_code="R3"),
-    )  # fmt: skip
+    )
     import msgspec
 
     made = raising.alert_from(candidate, context, alert_id=uuid7(now()), seq=1, decided_at=now())
@@ -209,16 +248,20 @@ def recognising() -> messages.DeviceState:
         ("camera_live", "run", "holds", "every camera delivers"),
     ]
     return messages.DeviceState(
-        mode=Mode.DEMO, state="recognising", since=rfc3339(now()), inhibit_reasons=[],
-        conditions=[messages.ConditionReading(name=n, table=t, result=r, text=x) for n, t, r, x in rows],  # type: ignore[arg-type]
-        lamps=messages.LampReading(sign_driven=True, sign_sensed=True, power=True, recognising=True, alert=True,
-                                   fault=False, simulated=True),
+        mode=Mode.DEMO,
+        state="recognising",
+        since=rfc3339(now()),
+        inhibit_reasons=[],
+        conditions=[messages.ConditionReading(name=n, table=t, result=r, text=x) for n, t, r, x in rows],
+        lamps=messages.LampReading(
+            sign_driven=True, sign_sensed=True, power=True, recognising=True, alert=True, fault=False, simulated=True
+        ),
         deployment_id="demo-2026-11-23",
-    )  # fmt: skip
+    )
 
 
 def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
-    return raising.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=now())  # type: ignore[arg-type]
+    return raising.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=now())
 
 
 @pytest.fixture(scope="module")

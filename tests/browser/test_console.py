@@ -23,10 +23,22 @@ pytestmark = pytest.mark.browser
 def page(chromium: str, url: str, tmp_path: Path, *arguments: str) -> str:
     """What a browser makes of the page: its document after the scripts ran."""
     done = subprocess.run(
-        [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-         "--window-size=1440,1000", *arguments, "--dump-dom", url],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1440,1000",
+            *arguments,
+            "--dump-dom",
+            url,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     return done.stdout
 
 
@@ -252,8 +264,10 @@ def test_a_port_in_use_ends_with_69_and_says_what_to_do(tmp_path: Path) -> None:
         for wrong in (["--port", port, "--broker-port", "0"], ["--port", "0", "--broker-port", port]):
             done = subprocess.run(
                 [sys.executable, "-m", "device.cli.main", "hub", "serve", str(tmp_path / "hub"), *wrong],
-                capture_output=True, text=True, timeout=20,
-            )  # fmt: skip
+                capture_output=True,
+                text=True,
+                timeout=20,
+            )
             assert (done.returncode, done.stdout) == (69, "")
             assert port in done.stderr
             assert "port (0 takes any free one)" in done.stderr

@@ -27,7 +27,7 @@ BASE = "lfr/v1/demo"
 
 def message(token: str, topic: str, text: bytes = b"{}", **changes: object) -> Outgoing:
     fields: dict[str, object] = {"qos": 1, "retain": False, "expiry_s": 60, "content_type": "application/json"}
-    return Outgoing(token=token, topic=topic, payload=text, **{**fields, **changes})  # type: ignore[arg-type]
+    return Outgoing(token=token, topic=topic, payload=text, **{**fields, **changes})
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Watched:
                 raise AssertionError(f"not within {WITHIN_S} s; {self.sessions=} {self.deliveries=} {self.messages=}")
         return self
 
-    def _note(self, notes: list, said: object) -> None:  # type: ignore[type-arg]
+    def _note(self, notes: list, said: object) -> None:
         with self.changed:
             notes.append(said)
             self.changed.notify_all()
@@ -127,8 +127,8 @@ class MosquittoVan:
 
     def kill(self, watched: Watched, name: str) -> None:
         """Cut the connection under it, as a dead process does: no DISCONNECT is sent."""
-        client = watched.broker._client  # type: ignore[attr-defined]
-        watched.broker._closing.set()  # type: ignore[attr-defined]
+        client = watched.broker._client
+        watched.broker._closing.set()
         client.socket().close()
 
     def freeze(self) -> None:
@@ -256,7 +256,7 @@ def test_a_judgement_sent_during_a_gap_arrives_after_it(van: Van) -> None:
     hub.broker.publish(message("t-1", f"{BASE}/hub/alert/a-1/adjudication", b"false_alert"))
     hub.until(lambda: [d.accepted for d in hub.deliveries] == [True])
     if isinstance(van, FakeVan):
-        first.broker.found()  # type: ignore[attr-defined]
+        first.broker.found()
         returned = first
     else:
         returned = van.session("cam-1").subscribe(f"{BASE}/hub/alert/+/adjudication").connect().online()
@@ -340,7 +340,7 @@ def test_auditor_and_listener_can_say_nothing(real: MosquittoVan) -> None:
     for name in ("auditor", "listener"):
         person = real.session(name).connect().online()
         person.broker.publish(message("t-1", f"{BASE}/{name}/state"))
-        person.until(lambda person=person: bool(person.deliveries))  # type: ignore[misc]
+        person.until(lambda person=person: bool(person.deliveries))
         assert not person.deliveries[0].accepted
     assert hub.messages == []
 

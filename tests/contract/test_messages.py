@@ -35,17 +35,41 @@ ENGINE = messages.Engine(
 
 def an_alert() -> messages.Alert:
     candidate = Candidate(
-        passage=7, revision=0, entry_ref="e-042", score=0.71, threshold=0.48, margin=0.23, second_gap=float("inf"),
-        faces_used=3, box_in_frame=(100.0, 50.0, 160.0, 120.0), frame_size=(1280, 720), inter_eye_px=31.0, yaw=-0.1,
-        quality=0.8, frame=250, media_ns=10, first_seen_ns=9, last_seen_ns=10, capture_to_decision_ms=84.0,
-    )  # fmt: skip
+        passage=7,
+        revision=0,
+        entry_ref="e-042",
+        score=0.71,
+        threshold=0.48,
+        margin=0.23,
+        second_gap=float("inf"),
+        faces_used=3,
+        box_in_frame=(100.0, 50.0, 160.0, 120.0),
+        frame_size=(1280, 720),
+        inter_eye_px=31.0,
+        yaw=-0.1,
+        quality=0.8,
+        frame=250,
+        media_ns=10,
+        first_seen_ns=9,
+        last_seen_ns=10,
+        capture_to_decision_ms=84.0,
+    )
     context = raising.AlertContext(
-        site="demo", device_id="cam-1", camera_id="front", zone_id="gate", boot_id="b-1", deployment_id="d-1",
-        mode=Mode.DEMO, engine=ENGINE,
+        site="demo",
+        device_id="cam-1",
+        camera_id="front",
+        zone_id="gate",
+        boot_id="b-1",
+        deployment_id="d-1",
+        mode=Mode.DEMO,
+        engine=ENGINE,
         watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
-        sign=messages.SignReading(state="lit", sensed_at=AT), clock=messages.ClockReading(synced=True),
-        operator_session=None, expires_s=120.0, delete_by=NOW,
-    )  # fmt: skip
+        sign=messages.SignReading(state="lit", sensed_at=AT),
+        clock=messages.ClockReading(synced=True),
+        operator_session=None,
+        expires_s=120.0,
+        delete_by=NOW,
+    )
     return raising.alert_from(candidate, context, alert_id=ALERT_ID, seq=1, decided_at=NOW)
 
 
@@ -62,23 +86,49 @@ def examples() -> list[tuple[str, messages.Message]]:
         (DEVICE.alert(ALERT_ID), an_alert()),
         (DEVICE.alert(ALERT_ID), raising.closed(raising.with_probe(an_alert(), "b" * 64))),
         (DEVICE.status, messages.Status(mode=None, status="offline", boot_id="b-1", bd_seq=0)),
-        (DEVICE.birth, messages.Birth(mode=None, device_id="cam-1", boot_id="b-1", bd_seq=0, software_version="0.1.0",
-                                      cameras=["front"], engine=ENGINE, schemas=["uk.lfr.alert.v1"])),
-        (DEVICE.state, messages.DeviceState(mode=demo, state="inhibited", since=AT, inhibit_reasons=["no operator"],
-                                            conditions=[condition], lamps=lamps)),
+        (
+            DEVICE.birth,
+            messages.Birth(
+                mode=None,
+                device_id="cam-1",
+                boot_id="b-1",
+                bd_seq=0,
+                software_version="0.1.0",
+                cameras=["front"],
+                engine=ENGINE,
+                schemas=["uk.lfr.alert.v1"],
+            ),
+        ),
+        (
+            DEVICE.state,
+            messages.DeviceState(
+                mode=demo,
+                state="inhibited",
+                since=AT,
+                inhibit_reasons=["no operator"],
+                conditions=[condition],
+                lamps=lamps,
+            ),
+        ),
         (DEVICE.health, messages.Health(mode=demo, at=AT, fps=25.0, temperature_c={"cpu": 51.5})),
         (DEVICE.camera_status("front"), messages.CameraStatus(mode=demo, camera_id="front", status="frozen", since=AT)),
-        (DEVICE.watchlist_state, messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0,
-                                                          images=0)),
-        (DEVICE.stats, raising.stats_from(Counters(faces_seen=3), mode=demo, boot_id="b-1", fps=25.0, at=NOW,
-                                          deployment_id="d-1")),
-        (DEVICE.erasure, raising.erasure_of("alert", count=1, alert_id=ALERT_ID, reason="false_alert", mode=demo,
-                                            at=NOW)),
+        (
+            DEVICE.watchlist_state,
+            messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0),
+        ),
+        (
+            DEVICE.stats,
+            raising.stats_from(Counters(faces_seen=3), mode=demo, boot_id="b-1", fps=25.0, at=NOW, deployment_id="d-1"),
+        ),
+        (
+            DEVICE.erasure,
+            raising.erasure_of("alert", count=1, alert_id=ALERT_ID, reason="false_alert", mode=demo, at=NOW),
+        ),
         (HUB.state, messages.HubState(mode=demo, state="online", operator_present=True, session_id="s", at=AT)),
-        (HUB.adjudication(ALERT_ID), messages.Adjudication(outcome="false_alert", reasons=[reason], **judgement)),  # type: ignore[arg-type]
-        (HUB.engagement(ALERT_ID), messages.Engagement(outcome="declined", **judgement)),  # type: ignore[arg-type]
-        (HUB.disposition(ALERT_ID), messages.Disposition(outcome="no_action", **judgement)),  # type: ignore[arg-type]
-    ]  # fmt: skip
+        (HUB.adjudication(ALERT_ID), messages.Adjudication(outcome="false_alert", reasons=[reason], **judgement)),
+        (HUB.engagement(ALERT_ID), messages.Engagement(outcome="declined", **judgement)),
+        (HUB.disposition(ALERT_ID), messages.Disposition(outcome="no_action", **judgement)),
+    ]
 
 
 def payload(topic: str, data: messages.Message) -> bytes:
@@ -118,20 +168,27 @@ def test_every_topic_is_a_channel_of_the_asyncapi_document(topic: str, data: mes
 
 def test_every_reference_of_the_asyncapi_document_has_its_file() -> None:
     document = json.loads((contract.FOLDER / contract.ASYNCAPI).read_text())
-    named = [m["payload"]["schema"]["$ref"] for c in document["channels"].values() for m in c["messages"].values()
-             if "schema" in m["payload"]]  # fmt: skip
+    named = [
+        m["payload"]["schema"]["$ref"]
+        for c in document["channels"].values()
+        for m in c["messages"].values()
+        if "schema" in m["payload"]
+    ]
     assert sorted({Path(ref).name for ref in named}) == sorted(set(contract.files()) - {contract.ASYNCAPI})
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda e: e["data"].pop("caution"),
-    lambda e: e["data"].__setitem__("caution", "identified"),
-    lambda e: e["data"].pop("mode"),
-    lambda e: e["data"].__setitem__("mode", "covert"),
-    lambda e: e.__setitem__("type", "uk.lfr.alert.v2"),
-    lambda e: e["data"].__setitem__("captured_at", "yesterday"),
-    lambda e: e["data"]["track"].__setitem__("bbox", [1.0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda e: e["data"].pop("caution"),
+        lambda e: e["data"].__setitem__("caution", "identified"),
+        lambda e: e["data"].pop("mode"),
+        lambda e: e["data"].__setitem__("mode", "covert"),
+        lambda e: e.__setitem__("type", "uk.lfr.alert.v2"),
+        lambda e: e["data"].__setitem__("captured_at", "yesterday"),
+        lambda e: e["data"]["track"].__setitem__("bbox", [1.0]),
+    ],
+)
 def test_a_spoilt_alert_is_refused_by_the_schema(spoil: Callable[[dict[str, Any]], object]) -> None:
     event = json.loads(payload(DEVICE.alert(ALERT_ID), an_alert()))
     assert validator("uk.lfr.alert.v1").is_valid(event)
@@ -208,7 +265,7 @@ class Sessions:
     def connect(self) -> None:
         for broker in self.brokers.values():
             up = threading.Event()
-            broker.connect(lambda online, _, up=up: up.set() if online else None, lambda _: None)  # type: ignore[misc]
+            broker.connect(lambda online, _, up=up: up.set() if online else None, lambda _: None)
             assert up.wait(15.0)
 
     def __enter__(self) -> Sessions:

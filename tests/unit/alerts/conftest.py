@@ -24,12 +24,26 @@ def noon() -> WallTime:
 def candidate() -> Callable[..., Candidate]:
     def build(**changes: object) -> Candidate:
         fields: dict[str, object] = {
-            "passage": 7, "revision": 0, "entry_ref": "e-042", "score": 0.71, "threshold": 0.48, "margin": 0.23,
-            "second_gap": 0.4, "faces_used": 3, "box_in_frame": (100.0, 50.0, 160.0, 120.0), "frame_size": (1280, 720),
-            "inter_eye_px": 31.0, "yaw": -0.1, "quality": 0.8, "frame": 250, "media_ns": 10_000_000_000,
-            "first_seen_ns": 9_400_000_000, "last_seen_ns": 10_000_000_000, "capture_to_decision_ms": 84.0,
-        }  # fmt: skip
-        return Candidate(**{**fields, **changes})  # type: ignore[arg-type]
+            "passage": 7,
+            "revision": 0,
+            "entry_ref": "e-042",
+            "score": 0.71,
+            "threshold": 0.48,
+            "margin": 0.23,
+            "second_gap": 0.4,
+            "faces_used": 3,
+            "box_in_frame": (100.0, 50.0, 160.0, 120.0),
+            "frame_size": (1280, 720),
+            "inter_eye_px": 31.0,
+            "yaw": -0.1,
+            "quality": 0.8,
+            "frame": 250,
+            "media_ns": 10_000_000_000,
+            "first_seen_ns": 9_400_000_000,
+            "last_seen_ns": 10_000_000_000,
+            "capture_to_decision_ms": 84.0,
+        }
+        return Candidate(**{**fields, **changes})
 
     return build
 

@@ -47,7 +47,7 @@ def parcel(noon: WallTime) -> Build:
             "expires_at": wall(noon + timedelta(minutes=2)),
             "alert_id": "a-1",
         }
-        return Parcel(**{**fields, **changes})  # type: ignore[arg-type]
+        return Parcel(**{**fields, **changes})
 
     return build
 

@@ -63,7 +63,7 @@ def test_every_topic_parses_to_its_branch_and_subject() -> None:
         ("camera/status", "c"),
         ("state", None),
     ]
-    assert parse(hub.adjudication("a")) == type(found[device.state])("s", "hub", "alert/adjudication", "a")  # type: ignore[misc]
+    assert parse(hub.adjudication("a")) == type(found[device.state])("s", "hub", "alert/adjudication", "a")
     assert parse("somebody/else") is None
 
 

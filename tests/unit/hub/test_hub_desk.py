@@ -38,26 +38,50 @@ def later(**delta: float) -> WallTime:
 
 def make_alert(alert_id: str = "a-1", **changes: Any) -> messages.Alert:
     candidate = Candidate(
-        passage=7, revision=0, entry_ref="e-042", score=0.71, threshold=0.48, margin=0.23, second_gap=0.4, faces_used=3,
-        box_in_frame=(100.0, 50.0, 160.0, 120.0), frame_size=(1280, 720), inter_eye_px=31.0, yaw=-0.1, quality=0.8,
-        frame=250, media_ns=10, first_seen_ns=9, last_seen_ns=10, capture_to_decision_ms=84.0,
-    )  # fmt: skip
+        passage=7,
+        revision=0,
+        entry_ref="e-042",
+        score=0.71,
+        threshold=0.48,
+        margin=0.23,
+        second_gap=0.4,
+        faces_used=3,
+        box_in_frame=(100.0, 50.0, 160.0, 120.0),
+        frame_size=(1280, 720),
+        inter_eye_px=31.0,
+        yaw=-0.1,
+        quality=0.8,
+        frame=250,
+        media_ns=10,
+        first_seen_ns=9,
+        last_seen_ns=10,
+        capture_to_decision_ms=84.0,
+    )
     engine = messages.Engine(
         backend="openvino", detector="d", recogniser="r", detector_sha256="0" * 64, recogniser_sha256="1" * 64
     )
     context = raising.AlertContext(
-        site="demo", device_id="cam-1", camera_id="front", zone_id="gate", boot_id="b-1", deployment_id="d-1",
-        mode=Mode.DEMO, engine=engine,
+        site="demo",
+        device_id="cam-1",
+        camera_id="front",
+        zone_id="gate",
+        boot_id="b-1",
+        deployment_id="d-1",
+        mode=Mode.DEMO,
+        engine=engine,
         watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=3, predicted_far=None),
-        sign=messages.SignReading(state="lit", sensed_at=None), clock=messages.ClockReading(synced=True),
-        operator_session=None, expires_s=120.0, delete_by=later(hours=24),
-    )  # fmt: skip
+        sign=messages.SignReading(state="lit", sensed_at=None),
+        clock=messages.ClockReading(synced=True),
+        operator_session=None,
+        expires_s=120.0,
+        delete_by=later(hours=24),
+    )
     made = raising.alert_from(candidate, context, alert_id=alert_id, seq=1, decided_at=NOON)
     return msgspec.structs.replace(made, **changes)
 
 
 def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
-    return raising.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=NOON)  # type: ignore[arg-type]
+    return raising.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=NOON)
 
 
 @pytest.fixture
@@ -188,7 +212,7 @@ class Bench:
         will = offline_message("demo", Mode.DEMO, NOON)
         broker = FakeBroker(self.exchange, "hub", will)
         self.session = HubSession(broker, "demo", Mode.DEMO, desk, opener, lambda: self.now, lambda: None)
-        self.session.start(SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a)))  # type: ignore[arg-type]
+        self.session.start(SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a)))
         self.device = FakeBroker(self.exchange, "cam-1")
 
     def device_appears(self) -> None:
@@ -330,8 +354,16 @@ def test_a_broken_report_file_is_set_aside(tmp_path: Path) -> None:
 
 def test_what_a_device_said_before_its_deployment_is_known_counts_for_it(say: Any, tallies: Tallies) -> None:
     engine = make_alert().engine
-    birth = messages.Birth(mode=None, device_id="cam-1", boot_id="b", bd_seq=0, software_version="1.2", cameras=[],
-                           engine=engine, schemas=[])  # fmt: skip
+    birth = messages.Birth(
+        mode=None,
+        device_id="cam-1",
+        boot_id="b",
+        bd_seq=0,
+        software_version="1.2",
+        cameras=[],
+        engine=engine,
+        schemas=[],
+    )
     say(birth, TOPICS.birth)
     say(messages.WatchlistState(mode=None, watchlist_id="w", sha256=None, subjects=7, images=9), TOPICS.watchlist_state)
     say(

@@ -19,10 +19,16 @@ from tools.hub.tallies import BootCounts, Deployment, Tallies
 def tally(**changes: object) -> Deployment:
     counts = BootCounts(faces_seen=62, discarded=60, alerts=2, templates=80, frames=750)
     fields: dict[str, object] = {
-        "deployment_id": "d-1", "mode": Mode.DEMO, "devices": ["cam-1"], "boots": {"cam-1/b": counts},
-        "alerts_received": 2, "outcomes": {"true_alert": 2}, "watchlist_subjects": 1, "watchlist_images": 1,
-    }  # fmt: skip
-    return Deployment(**{**fields, **changes})  # type: ignore[arg-type]
+        "deployment_id": "d-1",
+        "mode": Mode.DEMO,
+        "devices": ["cam-1"],
+        "boots": {"cam-1/b": counts},
+        "alerts_received": 2,
+        "outcomes": {"true_alert": 2},
+        "watchlist_subjects": 1,
+        "watchlist_images": 1,
+    }
+    return Deployment(**{**fields, **changes})
 
 
 def test_published_figures_are_reproduced() -> None:

@@ -134,7 +134,9 @@ function drawConditions(box, conditions) {
   const failing = conditions.filter((row) => row.result === "fails").length;
   const holding = conditions.filter((row) => row.result === "holds").length;
   box.hidden = conditions.length === 0;
-  const summary = failing ? `${failing} condition${failing > 1 ? "s" : ""} not met` : `All ${holding} conditions hold`;
+  const pending = conditions.length - failing - holding;
+  const rest = pending ? `, ${pending} not yet required` : "";
+  const summary = (failing ? `${failing} condition${failing > 1 ? "s" : ""} not met, ${holding} met` : `All ${holding} conditions hold`) + rest;
   text(box.querySelector("summary"), summary);
   if (failing && box.dataset.failing !== String(failing)) box.open = true;
   box.dataset.failing = String(failing);
