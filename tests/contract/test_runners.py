@@ -6,6 +6,7 @@ the recogniser, each on the packaged file as it came. Without the prepared model
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -168,6 +169,28 @@ def test_runners_in_threads_of_their_own_do_not_disturb_each_other(models_ready:
     for number in range(2):
         for one, other in zip(found[number], expected, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+SIGNAL_AFTER_CLOSE = """
+import os, signal, sys
+from engines.cards import RECOGNISER_DEFAULT, card
+from engines.select import open_runner
+
+signal.signal(signal.SIGUSR1, lambda *_: None)
+runners = [open_runner(card(RECOGNISER_DEFAULT), backend=sys.argv[1], threads=1) for _ in range(2)]
+for runner in runners:
+    runner.close()
+del runner, runners
+ballast = [bytearray(11_568) for _ in range(200)]
+for _ in range(20):
+    os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_signal_after_runners_have_closed_reaches_its_handler(models_ready: Path, backend: str) -> None:
+    command = [sys.executable, "-c", SIGNAL_AFTER_CLOSE, backend]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0
 
 
 def _templates(backend: str, models: Path, pictures: list[U8]) -> list[np.ndarray]:
