@@ -73,9 +73,10 @@ def _decode(text: str, place: str) -> Document:
             raise ConfigError(place, ("is empty: a mapping of keys is needed",))
         values = loader.construct_document(root)
     except yaml.MarkedYAMLError as fault:
-        mark = fault.problem_mark or fault.context_mark
+        mark, begin = fault.problem_mark, fault.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(place, (f"{where}not YAML: {fault.problem or fault.context}",)) from fault
+        begun = f" ({fault.context}, begun in line {begin.line + 1})" if begin else ""
+        raise ConfigError(place, (f"{where}not YAML: {fault.problem}{begun}",)) from fault
     except (yaml.YAMLError, ValueError) as fault:
         raise ConfigError(place, (f"not YAML: {fault}",)) from fault
     finally:

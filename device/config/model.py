@@ -76,11 +76,11 @@ def _usable_source(source: str) -> str:
 def _polygon(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
     """Refuse what encloses nothing or crosses itself (shoelace area; pairwise proper crossings)."""
     edges = [*zip(points, points[1:] + points[:1], strict=True)]
+    if any(_cross(edges[i], edges[j]) for i in range(len(edges)) for j in range(i + 1, len(edges))):
+        raise ValueError("must not cross itself")
     area = sum(a[0] * b[1] - b[0] * a[1] for a, b in edges) / 2
     if abs(area) < 1e-6:
         raise ValueError("must enclose an area")
-    if any(_cross(edges[i], edges[j]) for i in range(len(edges)) for j in range(i + 1, len(edges))):
-        raise ValueError("must not cross itself")
     return points
 
 

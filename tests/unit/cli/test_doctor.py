@@ -1,0 +1,49 @@
+"""lfr doctor: one line a finding, a remedy with what is wrong, and an exit status that says whether anything failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from device.cli import checks
+from device.cli.checks import Finding
+from device.cli.main import main
+
+
+def only(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
+    def check() -> Iterator[Finding]:
+        yield from findings
+
+    monkeypatch.setattr(checks, "CHECKS", (check,))
+
+
+def test_warnings_are_no_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    only(monkeypatch, Finding("a", "ok", "fine", "unused"), Finding("b", "warn", "so so", "mend it"))
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "mend it" in said
+    assert "unused" not in said
+
+
+def test_a_failure_is_69_and_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    only(monkeypatch, Finding("b", "fail", "broken", "mend it"))
+    assert main(["doctor", "--json"]) == 69
+    result = json.loads(capsys.readouterr().out)
+    assert result["findings"] == [{"name": "b", "level": "fail", "text": "broken", "remedy": "mend it"}]
+
+
+def test_a_bad_configuration_is_a_finding_for_each_problem(tmp_path: Path) -> None:
+    file = tmp_path / "device.yaml"
+    file.write_text("site: demo\n")
+    found = list(checks.configuration(file))
+    assert {f.level for f in found} == {"fail"}
+    assert len(found) >= 4
+
+
+def test_every_check_answers_on_this_machine() -> None:
+    found = list(checks.all_checks(None))
+    assert {"python", "clock", "landlock", "disk", "gpio"} <= {f.name for f in found}
+    assert all(f.text for f in found)

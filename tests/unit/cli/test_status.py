@@ -1,0 +1,100 @@
+"""lfr status and lfr why: what they print, and that they never pass off an old word for a present one."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from device.cli.main import main
+from device.domain.finding import Counters
+from device.domain.time import WallTime, wall
+from device.ports.lines import Lamp
+from device.supervisor import conditions, picture, status_file
+from device.supervisor.snapshot import CameraView, Snapshot
+from device.supervisor.states import State
+
+GONE_PID = 2**22 + 1  # above the largest pid that Linux gives
+
+
+def write(run_dir: Path, at: datetime, pid: int) -> None:
+    """A status file as the supervisor writes it."""
+    snapshot = Snapshot(cameras={"front": CameraView.STOPPED}, stop="the STOP button was pressed")
+    now = WallTime(wall(at))
+    seen = picture.Picture(
+        at=now,
+        state=State.READY,
+        since=now,
+        mode=None,
+        snapshot=snapshot,
+        readings=conditions.read(snapshot),
+        lamps=dict.fromkeys(Lamp, False),
+        simulated=True,
+        totals=Counters(faces_seen=3, discarded=2, open_passages=1),
+        alerts=0,
+        beats={},
+        camera_since={"front": now},
+        broker="connected",
+        waiting=0,
+    )
+    status_file.write(run_dir, picture.status(seen, pid, "demo", "cam-1"))
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def test_status_says_state_people_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, now(), os.getpid())
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("ready since ")
+    assert "s ago" in said
+    assert "3 seen = 2 discarded + 0 alerted + 1 still in view" in said
+    assert "dark, simulated" in said
+
+
+def test_status_as_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, now(), os.getpid())
+    assert main(["status", "--json", "--run-dir", str(tmp_path)]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["state"] == "ready"
+    assert status["age_s"] < 5
+
+
+def test_why_shows_every_row_and_marks_what_is_not_yet_required(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, now(), os.getpid())
+    assert main(["why", "--run-dir", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    for row in (*conditions.ARM, *conditions.RUN):
+        assert row.name in said
+    assert "STOP (the STOP button was pressed)" in said
+    assert said.count("(not yet required)") == sum(row.predicate is None for row in (*conditions.ARM, *conditions.RUN))
+
+
+@pytest.mark.parametrize("noun", ["status", "why"])
+def test_without_a_supervisor_it_is_69(tmp_path: Path, noun: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([noun, "--run-dir", str(tmp_path)]) == 69
+    assert capsys.readouterr().out == ""
+
+
+def test_a_status_of_a_process_that_is_gone_is_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, now(), GONE_PID)
+    assert main(["status", "--run-dir", str(tmp_path)]) == 69
+    assert "is gone" in capsys.readouterr().err
+
+
+def test_an_old_status_is_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, now() - timedelta(seconds=60), os.getpid())
+    assert main(["status", "--run-dir", str(tmp_path)]) == 69
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_a_broken_status_file_is_69(tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text("{")
+    assert main(["status", "--run-dir", str(tmp_path)]) == 69
