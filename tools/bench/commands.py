@@ -27,16 +27,16 @@ def run_bench(args: argparse.Namespace) -> int:
     from device.errors import UsageError
     from tools.bench.latency import measure_latency
     from tools.bench.machine import describe, keep_to_cores
-    from tools.bench.run import Plan, compare
+    from tools.bench.run import Plan, compare, in_view
     from tools.bench.table import render
     from tools.clip.make import read_truth, ready_clip
-    from tools.clip.spec import default_spec
+    from tools.clip.spec import bench_spec
 
     if args.rounds < 1 or args.cores < 1:
         raise UsageError("lfr bench: --rounds and --cores are at least 1")
     machine = describe()
     cores = keep_to_cores(args.cores)
-    clip, truth = (args.clip, read_truth(args.clip)) if args.clip else ready_clip(default_spec())
+    clip, truth = (args.clip, read_truth(args.clip)) if args.clip else ready_clip(bench_spec())
     options = ("--backend", args.backend) if args.backend else ()
     result = {
         "machine": {**machine, "cores": cores},
@@ -46,6 +46,7 @@ def run_bench(args: argparse.Namespace) -> int:
             "height": truth.height,
             "frames": truth.frames,
             "passages": len(truth.passages),
+            "faces_in_view": in_view(truth, [(0, truth.frames)]),
         },
         "listed": args.fill,
         **compare(Plan(clip, truth, args.rounds, args.naive_frames, args.fill, cores, options)),

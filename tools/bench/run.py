@@ -58,13 +58,13 @@ def compare(plan: Plan) -> dict[str, Any]:
             if turn < len(shares) and shares[turn]:
                 _say(f"round {turn + 1} of {plan.rounds}: naive loop")
                 naives.append(_naive(plan, watchlist, shares[turn], products[-1]["threshold"]))
-    result = {"product": _product(plan, products), "naive": _naive_total(plan, naives)}
-    naive_fps = result["naive"]["fps"]
-    result["ratio"] = round(result["product"]["fps"] / naive_fps, 2) if naive_fps else None
-    result["same_frames"] = _same_frames(
-        plan, windows, products[-1]["alerts"], [a for n in naives for a in n["alerts"]]
-    )
-    return result
+    product, naive = _product(plan, products), _naive_total(plan, naives)
+    return {
+        "product": product,
+        "naive": naive,
+        "ratio": round(product["fps"] / naive["fps"], 2) if naive["fps"] else None,
+        "same_frames": _same_frames(plan, windows, products[-1]["alerts"], [a for n in naives for a in n["alerts"]]),
+    }
 
 
 def stretches(truth: ClipTruth, frames: int) -> list[tuple[int, int]]:
@@ -80,6 +80,13 @@ def stretches(truth: ClipTruth, frames: int) -> list[tuple[int, int]]:
         if at > first:
             found.append((first, at))
     return found
+
+
+def in_view(truth: ClipTruth, windows: list[tuple[int, int]]) -> float:
+    """Mean number of faces a frame that are at least a third visible, by ground truth."""
+    shown = sum(end - first for first, end in windows)
+    faces = (f for p in truth.passages for f in p.faces if f.visible > 1 / 3)
+    return round(sum(any(first <= f.frame < end for first, end in windows) for f in faces) / max(1, shown), 2)
 
 
 class NaiveFailed(EngineUnavailable):
@@ -138,7 +145,7 @@ def _same_frames(
     plan: Plan, windows: list[tuple[int, int]], product: list[dict[str, Any]], naive: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Both sides' alerts within the stretches that the naive loop saw."""
-    result: dict[str, Any] = {"stretches": windows}
+    result: dict[str, Any] = {"stretches": windows, "faces_in_view": in_view(plan.truth, windows)}
     for name, alerts in (("product", product), ("naive", naive)):
         inside = [a for a in alerts if any(first <= a["frame"] < end for first, end in windows)]
         found = score(plan.truth, (Alert(a["entry"], a["frame"], a["score"]) for a in inside))

@@ -14,8 +14,8 @@ def render(result: dict[str, Any]) -> str:
         f"load before {machine['load_1min']}",
         f"Python {machine['python']} · " + " · ".join(f"{name} {v}" for name, v in machine["versions"].items()),
         f"clip {clip['width']}x{clip['height']}, {clip['frames']} frames, {clip['passages']} passages, "
-        f"{naive['faces_per_frame']} faces a frame where compared · {result['listed']} people listed · "
-        f"threshold {product['threshold']}",
+        f"{clip['faces_in_view']} faces in view ({same['faces_in_view']} where the naive loop ran) · "
+        f"{result['listed']} people listed · threshold {product['threshold']}",
         "",
         f"{'':30}{'lfr replay':>14}{'naive loop':>14}",
         _row("frames/s", product["fps"], naive["fps"]),

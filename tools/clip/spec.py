@@ -77,7 +77,7 @@ class ClipSpec:
 
     def digest(self) -> str:
         """Name of the clip in the cache: the same for the same pictures."""
-        plain = {key: str(value) for key, value in asdict(self).items()}
+        plain = {key: str(float(value) if isinstance(value, int) else value) for key, value in asdict(self).items()}
         return hashlib.sha256(msgspec.json.encode([FORMAT, sorted(plain.items())])).hexdigest()[:12]
 
 
@@ -95,6 +95,11 @@ def default_spec(seed: int = 7, seconds: float = 30.0) -> ClipSpec:
     crowd = (Passer("biden", photos["biden.jpg"]), *(Passer(path.stem, path) for path in distinct_avatars()))
     scene = next(path for path in sample_files("scenes") if path.name == DEFAULT_SCENE)
     return ClipSpec(seed=seed, seconds=seconds, listed=listed, crowd=crowd, scene=scene)
+
+
+def bench_spec() -> ClipSpec:
+    """The clip of `lfr bench`: the demo's cast with about five faces in view, for which the target is stated."""
+    return replace(default_spec(), in_view=(4, 6))
 
 
 def watchlist_photos() -> dict[str, list[Path]]:
