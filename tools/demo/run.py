@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from device.alerts.messages import CameraStatus
-from device.errors import Unavailable
+from device.errors import BadData, Unavailable
 from engines.places import cache_dir
 from tools.clip.make import ClipTruth, make_clip, read_truth, truth_file
 from tools.clip.spec import default_spec, watchlist_photos
@@ -85,8 +85,7 @@ def run_demo(options: Options) -> int:
     before = listing(OUTSIDE, NOT_OURS)
     report = ""
     with scratch_folder(keep=options.keep) as folder:
-        if options.keep:
-            live.note(f"private folder, which will stay: {folder}")
+        live.note(f"private folder{', which will stay' if options.keep else ''}: {folder}")
         evidence, report, template = play(options, folder, photos, needles, live)
     evidence.leftovers += leftovers_outside(before, [*needles, template], folder, options.keep)
     live.note("private folder removed" if not options.keep else f"private folder kept: {folder}")
@@ -152,7 +151,7 @@ def bring_clip(options: Options, stage: Stage, live: LiveLines) -> ClipTruth:
     """The recording and its ground truth: drawn now, or a copy of the one that was named."""
     if options.clip is not None:
         if not truth_file(options.clip).is_file():
-            raise Unavailable(f"{options.clip} has no ground truth beside it ({truth_file(options.clip).name})")
+            raise BadData(f"{options.clip} has no ground truth beside it ({truth_file(options.clip).name})")
         truth = read_truth(options.clip)
         shutil.copy(options.clip, stage.clip)
     else:

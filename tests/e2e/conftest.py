@@ -1,0 +1,116 @@
+"""The real parts: broker, models, processes, and a demo as a person starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import pytest
+
+LIMIT_S = 120.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here is end to end."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+class Demo:
+    """One running `lfr demo`, as a person starts it: its lines, its end, what it leaves."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [str(Path(sys.executable).with_name("lfr")), "demo", *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.said: list[str] = []
+        self.folder: Path | None = None
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._out: list[str] = []
+        for read in (self._read_out, self._read_err):
+            threading.Thread(target=read, daemon=True).start()
+
+    def _read_out(self) -> None:
+        assert self.process.stdout is not None
+        self._out.extend(self.process.stdout)
+
+    def _read_err(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.put(line)
+
+    def wait_for(self, text: str) -> str:
+        """The first line from now on that holds `text`."""
+        deadline = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(Empty):
+                line = self._lines.get(timeout=0.2)
+                self._keep(line)
+                if text in line:
+                    return line
+            assert self.process.poll() is None or not self._lines.empty(), f"ended without {text!r}:\n{self.text}"
+        raise AssertionError(f"no {text!r} within {LIMIT_S:g} s:\n{self.text}")
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> int:
+        """Wait for its end; its exit status."""
+        status = self.process.wait(LIMIT_S)
+        with contextlib.suppress(Empty):
+            while True:
+                self._keep(self._lines.get(timeout=0.3))
+        return status
+
+    @property
+    def text(self) -> str:
+        return "".join(self.said)
+
+    @property
+    def out(self) -> str:
+        return "".join(self._out)
+
+    def leftovers(self) -> list[str]:
+        """Its private folder and processes that still name it."""
+        assert self.folder is not None, self.text
+        left = [str(self.folder)] if self.folder.exists() else []
+        return left + [text for text in command_lines() if str(self.folder) in text]
+
+    def _keep(self, line: str) -> None:
+        self.said.append(line)
+        if "private folder" in line and self.folder is None:
+            self.folder = Path(line.rsplit(": ", 1)[1].strip())
+
+
+def command_lines() -> Iterator[str]:
+    """Command line of every process that can be read."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+@pytest.fixture
+def demo() -> Iterator[Callable[..., Demo]]:
+    """Start demos; whatever still runs at the end of the test is ended."""
+    started: list[Demo] = []
+
+    def start(*arguments: str) -> Demo:
+        started.append(Demo(*arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            os.kill(one.process.pid, signal.SIGTERM)
+            one.process.wait(LIMIT_S)
