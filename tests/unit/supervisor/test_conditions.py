@@ -1,0 +1,199 @@
+"""The condition tables as data, and the decisions that follow from them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.domain.finding import Mode
+from device.supervisor import conditions, decide
+from device.supervisor.conditions import ARM, RUN, KnownFrom, Result
+from device.supervisor.snapshot import CameraView, DeploymentView, SignView, Snapshot
+from device.supervisor.states import Event, State
+
+LIST = ("wl-1", "a" * 64, 3, 3)
+DEPLOYMENT = DeploymentView(
+    id="d-1",
+    mode=Mode.OPERATIONAL,
+    names_this_device=True,
+    in_window=True,
+    window="09:00 to 17:00",
+    max_watchlist_size=5000,
+    watchlist=LIST,
+)
+GOOD = Snapshot(
+    live=True,
+    deployment=DEPLOYMENT,
+    watchlists=(LIST,),
+    engines=("",),
+    cameras={"front": CameraView.ONLINE},
+    sign=SignView(driven=True, sensed=True, proved=True, settling=False),
+    hub_absent_s=0.0,
+    operator_present=True,
+    clock_synchronised=True,
+    disk_free_bytes=10**10,
+)
+DARK = SignView(driven=True, sensed=False, proved=False, settling=False)
+
+BAD: dict[str, tuple[dict[str, object], set[str]]] = {
+    "no deployment": ({"deployment": None}, {"deployment loaded"}),
+    "outside the window": (
+        {"deployment": dataclasses.replace(DEPLOYMENT, in_window=False)},
+        {"deployment in its window", "deployment still in its window"},
+    ),
+    "another device": (
+        {"deployment": dataclasses.replace(DEPLOYMENT, names_this_device=False)},
+        {"deployment for this device"},
+    ),
+    "another list": ({"watchlists": (("wl-1", "b" * 64, 3, 3),)}, {"watchlist loaded"}),
+    "a list too long": (
+        {"deployment": dataclasses.replace(DEPLOYMENT, max_watchlist_size=2)},
+        {"watchlist size"},
+    ),
+    "a broken engine": ({"engines": ("no hash",)}, {"engine self-test"}),
+    "a clock adrift": ({"clock_synchronised": False}, {"clock synchronised", "clock trusted"}),
+    "a full disk": ({"disk_free_bytes": 10}, {"disk reserve", "disk"}),
+    "a dark sign": ({"sign": DARK}, {"sign seen dark, then lit", "sign sensed lit"}),
+    "a sign that shines by itself": (
+        {"sign": SignView(driven=False, sensed=True, settling=False)},
+        {"sign dark when off"},
+    ),
+    "a hub never heard": ({"hub_absent_s": None}, {"hub and operator present"}),
+    "a hub away": ({"hub_absent_s": 5.1}, {"hub and operator present"}),
+    "no operator": ({"operator_present": False}, {"hub and operator present"}),
+    "a lost camera": ({"cameras": {"front": CameraView.OFFLINE}}, {"camera live"}),
+    "a frozen camera": ({"cameras": {"front": CameraView.FROZEN}}, {"camera live"}),
+    "a disabled camera": ({"cameras": {"front": CameraView.DISABLED}}, {"camera live"}),
+    "STOP": ({"stop": "the button"}, {"no STOP"}),
+}
+
+
+def failing(snapshot: Snapshot) -> set[str]:
+    return {reading.row.name for reading in conditions.failing(conditions.read(snapshot))}
+
+
+def test_the_good_case_holds() -> None:
+    readings = conditions.read(GOOD)
+    assert conditions.all_hold(readings)
+    assert conditions.may_watch(readings)
+    assert failing(GOOD) == set()
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_one_thing_wrong_fails_its_own_rows_and_no_others(case: str) -> None:
+    changes, rows = BAD[case]
+    snapshot = dataclasses.replace(GOOD, **changes)
+    assert failing(snapshot) == rows
+    assert not conditions.all_hold(conditions.read(snapshot))
+
+
+def test_every_required_row_fails_in_some_case() -> None:
+    required = {row.name for row in (*ARM, *RUN) if row.predicate is not None}
+    assert set().union(*(rows for _, rows in BAD.values())) == required
+
+
+def test_every_row_says_what_an_operator_needs() -> None:
+    names = [row.name for row in (*ARM, *RUN)]
+    assert len(set(names)) == len(names)
+    for row in (*ARM, *RUN):
+        assert row.text
+        assert row.rule.startswith("R")
+        assert bool(row.wrong and row.remedy) == (row.predicate is not None)
+
+
+def test_rows_of_the_design_are_all_there() -> None:
+    not_yet = {row.name for row in (*ARM, *RUN) if row.predicate is None}
+    assert not_yet == {
+        *("deployment signed", "watchlist sealed to this device", "watchlist fresh", "watchlist entries"),
+        *("operating point", "engine agrees with reference", "memory locked", "sign follows its pulse", "temperature"),
+    }
+
+
+def test_a_failing_text_names_fault_finding_and_remedy() -> None:
+    reading = conditions.failing(conditions.read(dataclasses.replace(GOOD, stop="the button")))[0]
+    assert reading.text == "STOP (the button); restart, or send `resume` from the hub"
+
+
+def test_a_short_absence_of_the_hub_is_bridged() -> None:
+    assert failing(dataclasses.replace(GOOD, hub_absent_s=4.9)) == set()
+
+
+def test_one_live_camera_is_enough() -> None:
+    cameras = {"front": CameraView.ONLINE, "rear": CameraView.OFFLINE}
+    assert failing(dataclasses.replace(GOOD, cameras=cameras)) == set()
+
+
+def test_recordings_outside_operational_mode_need_no_synchronised_clock() -> None:
+    demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO)
+    recorded = dataclasses.replace(GOOD, live=False, deployment=demo, clock_synchronised=False)
+    assert failing(recorded) == set()
+    assert "clock trusted" in failing(dataclasses.replace(recorded, deployment=DEPLOYMENT))
+
+
+def test_a_live_demonstration_is_held_to_ten_subjects() -> None:
+    eleven = ("wl-1", "a" * 64, 11, 11)
+    demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO, watchlist=eleven)
+    live = dataclasses.replace(GOOD, deployment=demo, watchlists=(eleven,))
+    assert failing(live) == {"watchlist size"}
+    assert failing(dataclasses.replace(live, live=False)) == set()
+
+
+def test_what_is_not_known_yet_neither_fails_nor_holds() -> None:
+    fresh = dataclasses.replace(
+        GOOD,
+        watchlists=(),
+        engines=(),
+        cameras={"front": CameraView.STOPPED},
+        sign=SignView(driven=True, sensed=False, settling=True),
+    )
+    readings = conditions.read(fresh)
+    pending = {r.row.name for r in readings if r.result is Result.PENDING}
+    assert pending == {r.row.name for r in readings if r.row.predicate and r.row.known_from is not KnownFrom.DEVICE}
+    assert conditions.may_light(readings)
+    assert not conditions.may_watch(readings)
+    assert failing(fresh) == set()
+
+
+SNAPSHOTS = st.builds(
+    lambda cases: dataclasses.replace(GOOD, **{k: v for case in cases for k, v in BAD[case][0].items()}),
+    st.lists(st.sampled_from(sorted(BAD)), max_size=4),
+)
+
+
+@given(SNAPSHOTS, st.sampled_from(State), st.booleans())
+def test_no_lit_sign_no_sight(snapshot: Snapshot, state: State, were_wanted: bool) -> None:
+    readings = conditions.read(snapshot)
+    if decide.workers_wanted(state, readings, clear_s=100.0, were_wanted=were_wanted):
+        assert snapshot.sign.driven
+        assert snapshot.sign.sensed
+        assert snapshot.sign.proved
+        assert snapshot.operator_present
+        assert snapshot.stop is None
+
+
+@given(SNAPSHOTS, st.sampled_from(State))
+def test_the_sign_is_lit_while_any_worker_lives(snapshot: Snapshot, state: State) -> None:
+    assert decide.sign_wanted(state, conditions.read(snapshot), any_worker=True)
+
+
+@given(SNAPSHOTS)
+def test_a_failing_condition_ends_recognition_at_once(snapshot: Snapshot) -> None:
+    readings = conditions.read(snapshot)
+    expected = Event.INHIBIT if conditions.failing(readings) else None
+    assert decide.next_event(State.RECOGNISING, readings, clear_s=100.0, over=False) is expected
+
+
+@given(SNAPSHOTS, st.floats(0, 10))
+def test_recovery_needs_a_second_without_a_fault(snapshot: Snapshot, clear_s: float) -> None:
+    readings = conditions.read(snapshot)
+    expected = Event.RECOVER if clear_s >= 1.0 and not conditions.failing(readings) else None
+    assert decide.next_event(State.INHIBITED, readings, clear_s=clear_s, over=False) is expected
+
+
+@given(SNAPSHOTS, st.sampled_from(State))
+def test_the_end_comes_before_everything(snapshot: Snapshot, state: State) -> None:
+    expected = None if state is State.ENDING else Event.END
+    assert decide.next_event(state, conditions.read(snapshot), clear_s=0.0, over=True) is expected

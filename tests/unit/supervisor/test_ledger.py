@@ -1,0 +1,55 @@
+"""The three counts balance, or are said not to."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.domain.finding import Counters
+from device.supervisor.keeper import Life
+from device.supervisor.ledger import Ledger
+from device.wire.link import Finished
+
+
+def finished(number: int, counters: Counters) -> Life:
+    return Life(number, finished=Finished(reason="end", counters=counters))
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=6))
+def test_honest_workers_always_balance(lives: list[tuple[int, int, int, bool]]) -> None:
+    ledger = Ledger()
+    for number, (discarded, alerted, open_passages, told) in enumerate(lives):
+        for _ in range(alerted):
+            ledger.alert("front", number)
+        if told:
+            last = Counters(faces_seen=discarded + alerted, discarded=discarded, alerted=alerted)
+            ledger.end("front", finished(number, last))
+        else:
+            seen = discarded + alerted + open_passages
+            ledger.tell("front", number, Counters(faces_seen=seen, discarded=discarded, alerted=alerted))
+            ledger.end("front", Life(number))
+    balance = ledger.balance()
+    assert balance.holds
+    assert balance.alerted == sum(alerted for _, alerted, _, _ in lives)
+    assert balance.discarded_by_exit == sum(left for _, _, left, told in lives if not told)
+
+
+def test_a_passage_that_vanished_breaks_the_balance() -> None:
+    ledger = Ledger()
+    ledger.end("front", finished(1, Counters(faces_seen=10, discarded=9)))
+    assert not ledger.balance().holds
+
+
+def test_an_alert_the_supervisor_never_saw_breaks_the_balance() -> None:
+    ledger = Ledger()
+    ledger.end("front", finished(1, Counters(faces_seen=10, discarded=9, alerted=1)))
+    assert not ledger.balance().holds
+
+
+def test_totals_add_up_lives_and_cameras() -> None:
+    ledger = Ledger()
+    ledger.tell("front", 1, Counters(frames=10, open_passages=2, faces_seen=2))
+    ledger.end("front", Life(1))
+    ledger.tell("rear", 1, Counters(frames=5, open_passages=1, faces_seen=1))
+    totals = ledger.totals()
+    assert (totals.frames, totals.open_passages, totals.faces_seen) == (15, 1, 3)
