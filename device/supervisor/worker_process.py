@@ -7,6 +7,9 @@ supervisor, which stops it in order; if the supervisor dies, the worker reads en
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import socket
 import sys
 from typing import Protocol
@@ -42,6 +45,7 @@ class ProcessLink:
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self._process = process
+        self._pidfd = _pidfd(process.pid)
         self._reader = reader
         self._writer = writer
 
@@ -64,13 +68,30 @@ class ProcessLink:
             return None
 
     def kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
+        """End the process at once, if it still runs.
+
+        By pidfd: asyncio's own `kill` polls first, which takes the exit status away from asyncio's child watcher.
+        """
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def ended(self) -> int:
         """The exit status (negative: a signal), once the process is gone; closes the link first, which means stop."""
         self._writer.close()
-        return await self._process.wait()
+        status = await self._process.wait()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+        return status
+
+
+def _pidfd(pid: int) -> int | None:
+    """A handle on the process that no other process can ever take over; None if it is gone already."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
 
 
 class ProcessLauncher:

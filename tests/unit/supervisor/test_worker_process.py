@@ -1,0 +1,156 @@
+"""A real process on a real socketpair: starting, hearing, stopping, killing. Waits for processes, never for time."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from device.domain.finding import Mode
+from device.edges.clock_system import SystemClock
+from device.errors import InternalError, LinkBroken
+from device.supervisor.keeper import Budget, Keeper, Life
+from device.supervisor.snapshot import CameraView
+from device.supervisor.worker_process import ProcessLauncher, WorkerLink
+from device.wire.link import Assignment, Beat, CameraAssignment, Hello, Stop, VisionAssignment
+
+PROGRAM = Path(__file__).parent / "scripted_worker.py"
+WITHIN_S = 20.0
+ASSIGNMENT = Assignment(
+    protocol=1,
+    mode=Mode.TEST,
+    deployment_id="d-1",
+    camera=CameraAssignment(camera_id="front", source="x.mp4", pace="full", zone=((0, 0), (1, 0), (1, 1))),
+    vision=VisionAssignment(backend="auto", threads=1, min_face_px=32, threshold=None, models_dir="m"),
+    watchlist="w",
+    identity="i",
+    hub_recipient="r",
+)
+
+
+def launcher(manner: str) -> ProcessLauncher:
+    return ProcessLauncher((sys.executable, str(PROGRAM), manner))
+
+
+async def started(manner: str) -> WorkerLink:
+    link = await launcher(manner)("front")
+    link.send(ASSIGNMENT)
+    return link
+
+
+def keeper(manner: str, lives: list[Life], budget: Budget) -> Keeper:
+    return Keeper(
+        *("front", lambda: ASSIGNMENT, launcher(manner), SystemClock()),
+        on_message=lambda life, message: None,
+        on_end=lives.append,
+        budget=budget,
+        recorded=True,
+    )
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async def wait() -> None:
+        while not what():
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(wait(), WITHIN_S)
+
+
+def test_messages_of_a_real_process_arrive_and_stop_is_obeyed() -> None:
+    async def scene() -> int:
+        link = await started("well")
+        assert isinstance(await link.receive(), Hello)
+        link.send(Stop(reason="test"))
+        while await link.receive() is not None:
+            pass
+        return await asyncio.wait_for(link.ended(), WITHIN_S)
+
+    assert asyncio.run(scene()) == 0
+
+
+def test_end_of_file_means_stop() -> None:
+    async def scene() -> int:
+        link = await started("well")
+        while not isinstance(await link.receive(), Beat):
+            pass
+        return await asyncio.wait_for(link.ended(), WITHIN_S)
+
+    assert asyncio.run(scene()) == 0
+
+
+def test_a_segfault_is_an_end_of_file_and_a_signal() -> None:
+    async def scene() -> int:
+        link = await started("segfault")
+        assert await link.receive() is None
+        return await asyncio.wait_for(link.ended(), WITHIN_S)
+
+    assert asyncio.run(scene()) == -11
+
+
+@pytest.mark.parametrize(("manner", "text"), [("babble", "does not know"), ("cut short", "cut short")])
+def test_what_is_no_message_breaks_the_link(manner: str, text: str) -> None:
+    async def scene() -> None:
+        link = await started(manner)
+        try:
+            while await link.receive() is not None:
+                pass
+        finally:
+            link.kill()
+            await asyncio.wait_for(link.ended(), WITHIN_S)
+
+    with pytest.raises(LinkBroken, match=text):
+        asyncio.run(scene())
+
+
+def test_a_program_that_does_not_exist_is_an_error_of_ours() -> None:
+    with pytest.raises(InternalError, match="cannot be started"):
+        asyncio.run(ProcessLauncher(("/nowhere/python",))("front"))
+
+
+def test_a_kept_worker_stops_with_its_final_counters() -> None:
+    async def scene() -> list[Life]:
+        lives: list[Life] = []
+        kept = keeper("well", lives, Budget())
+        kept.want(True)
+        await until(lambda: kept.view is CameraView.ONLINE)
+        kept.want(False, "test")
+        await until(lambda: not kept.alive)
+        await kept.close()
+        return lives
+
+    lives = asyncio.run(scene())
+    assert len(lives) == 1
+    assert lives[0].finished is not None
+    assert lives[0].finished.counters.faces_seen == 4
+    assert lives[0].exit_status == 0
+
+
+def test_a_deaf_worker_is_killed() -> None:
+    async def scene() -> list[Life]:
+        lives: list[Life] = []
+        kept = keeper("deaf", lives, Budget(grace_s=0.1))
+        kept.want(True)
+        await until(lambda: kept.view is CameraView.ONLINE)
+        await kept.close()
+        return lives
+
+    lives = asyncio.run(scene())
+    assert lives[0].finished is None
+    assert lives[0].exit_status == -9
+
+
+def test_a_worker_that_keeps_crashing_ends_up_disabled_with_its_reason() -> None:
+    async def scene() -> tuple[Keeper, list[Life]]:
+        lives: list[Life] = []
+        kept = keeper("segfault", lives, Budget(restarts=1, first_wait_s=0.01))
+        kept.want(True)
+        await until(lambda: kept.view is CameraView.DISABLED)
+        await kept.close()
+        return kept, lives
+
+    kept, lives = asyncio.run(scene())
+    assert len(lives) == 2
+    assert kept.problem == "the worker ended without a word (signal 11) (restart budget exhausted)"
