@@ -125,8 +125,8 @@ class Naive:
             tally.faces += 1
             scores = self._templates @ self._embed(frame, row)
             box = np.concatenate([row[:2], row[:2] + row[2:4]])
-            track = max(free, key=lambda t: _iou(t.expected(number), box), default=None)
-            if track is None or _iou(track.expected(number), box) < IOU:
+            track = max(free, key=lambda t: overlap(t.expected(number), box), default=None)
+            if track is None or overlap(track.expected(number), box) < IOU:
                 track = Track(box, number, np.zeros(4, np.float32))
                 self._tracks.append(track)
                 tally.tracks += 1
@@ -152,7 +152,7 @@ class Naive:
         self._templates = np.vstack([self._templates, template[None]])
 
 
-def _iou(one: F32, other: F32) -> float:
+def overlap(one: F32, other: F32) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:

@@ -72,12 +72,17 @@ class FaceFinder:
             raise BadData(f"{file}: not a picture; take another photo")
         scale = min(1.0, 640 / max(photo.shape[:2]))
         small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo
-        self._net.setInputSize((small.shape[1], small.shape[0]))
-        faces = self._net.detect(small)[1]
-        if faces is None:
+        faces = self.boxes(small)
+        if not faces:
             raise NoFace(f"{file}: no face found; take another photo")
-        left, top, wide, tall = (float(v) / scale for v in max(faces, key=lambda row: float(row[3]))[:4])
+        left, top, wide, tall = (value / scale for value in max(faces, key=lambda box: box[3]))
         return Portrait(photo, (left, top, wide, tall))
+
+    def boxes(self, picture: U8) -> list[Box]:
+        """Left, top, width, height of every face of a BGR picture at its own size."""
+        self._net.setInputSize((picture.shape[1], picture.shape[0]))
+        faces = self._net.detect(picture)[1]
+        return [] if faces is None else [(float(r[0]), float(r[1]), float(r[2]), float(r[3])) for r in faces]
 
 
 def cut_out(portrait: Portrait, rng: np.random.Generator) -> Cutout:

@@ -49,7 +49,7 @@ class Renderer:
     def __init__(self, spec: ClipSpec, walks: list[Walk], people: dict[Passer, Cutout]) -> None:
         self._spec, self._walks, self._people = spec, walks, people
         self._rng = np.random.default_rng([spec.seed, 1])
-        self._backdrop = _backdrop(spec)
+        self._backdrop = backdrop(spec)
         shape = (spec.height, spec.width)
         self._noise = [self._rng.normal(0, spec.noise, (*shape, 3)).astype(np.int16) for _ in range(4)]
         self._owner = np.empty(shape, np.uint8)
@@ -192,7 +192,7 @@ def _smeared(drawn: U8, velocity: tuple[float, float], shutter: float) -> U8:
     return np.asarray(cv2.filter2D(drawn, -1, kernel / kernel.sum()))
 
 
-def _backdrop(spec: ClipSpec) -> U8:
+def backdrop(spec: ClipSpec) -> U8:
     """A wall with the upper part of the scene on it, out of focus as a background is, and a tiled floor."""
     height, width = spec.height, spec.width
     foot = int(height * (HORIZON + WALL_DEPTH))

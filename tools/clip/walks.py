@@ -77,7 +77,7 @@ class Walk:
             self.turn,
             self.gain * (1 + 0.06 * float(np.sin(step / 23 + self.roll_phase))),
             (x1 - x, y1 - y),
-            _held(step / max(1, self.frames - 1), self.passer.hidden),
+            held(step / max(1, self.frames - 1), self.passer.hidden),
         )
 
     def in_view(self, frame: int, spec: ClipSpec) -> bool:
@@ -185,7 +185,7 @@ def _line(spec: ClipSpec, passer: Passer, sizes: tuple[float, float], frame: int
     )
 
 
-def _held(u: float, hidden: float) -> float:
+def held(u: float, hidden: float) -> float:
     """The object is held up for `hidden` of the passage, in two parts: it is lowered a little after the middle."""
     if hidden <= 0:
         return 0.0
