@@ -1,7 +1,7 @@
 """Conditions as data: two ordered tables. Everything that says why (lfr why, systemd, MQTT, the log) prints from here.
 
-1. A row's predicate answers True (holds), False (fails) or None (not known yet: the sign is settling, or a worker has
-   not answered). Only True lets anybody be recognised.
+1. A row's predicate answers True (holds), False (fails) or None (not known yet: no deployment is loaded, the sign is
+   settling, or a worker has not answered). Only True lets anybody be recognised.
 2. `known_from` says when a row can be known. The sign is lit while no DEVICE row of either table fails; workers may run
    while, in addition, every SIGN row holds; the device recognises while every row holds.
 3. A failing row ends recognition. It also stops the workers, except `camera live`: only a worker sees a camera return.
@@ -156,13 +156,13 @@ ARM: tuple[Row, ...] = (
     Row(
         *("deployment in its window", A, "R16", "the deployment is in its authorised time"),
         *("it is not the deployment's authorised time", WINDOW_REMEDY),
-        predicate=lambda s: s.deployment is None or s.deployment.in_window,
+        predicate=lambda s: None if s.deployment is None else s.deployment.in_window,
         found=_window,
     ),
     Row(
         *("deployment for this device", A, "R01", "the deployment names this device"),
         *("the deployment does not name this device", "load one that does"),
-        predicate=lambda s: s.deployment is None or s.deployment.names_this_device,
+        predicate=lambda s: None if s.deployment is None else s.deployment.names_this_device,
     ),
     Row("watchlist sealed to this device", A, "R01", "the watchlist is sealed to this device alone, unused before"),
     Row("watchlist fresh", A, "R01", "the watchlist is signed, unexpired and not older than 24 h"),
@@ -252,7 +252,7 @@ RUN: tuple[Row, ...] = (
     Row(
         *("deployment still in its window", R, "R02", "the deployment's authorised time has not ended"),
         *("the deployment's authorised time is over or has not begun", WINDOW_REMEDY),
-        predicate=lambda s: s.deployment is None or s.deployment.in_window,
+        predicate=lambda s: None if s.deployment is None else s.deployment.in_window,
         found=_window,
     ),
     Row(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S, wall
-from device.errors import LfrError, LinesUnavailable
+from device.errors import LfrError, LinesUnavailable, RefusedByCondition
 from device.logs import event
 from device.ports.lines import Lamp
 from device.supervisor import conditions, decide
@@ -81,9 +81,10 @@ class Control:
             try:
                 self.authorisation = await self._edges.disk(lambda: load_authorisation(self._config.deployment))
             except LfrError as fault:
-                if str(fault) != self._problem:
-                    event(_log, "deployment.none", problem=str(fault))
-                self._problem = str(fault)
+                problem = fault.text if isinstance(fault, RefusedByCondition) else str(fault).replace("\n", ";")
+                if problem != self._problem:
+                    event(_log, "deployment.none", problem=problem)
+                self._problem = problem
                 await asyncio.sleep(LOAD_S)
         deployment = self.authorisation.deployment
         event(_log, "deployment.loaded", id=deployment.id, mode=deployment.mode.value)

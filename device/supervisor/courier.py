@@ -63,11 +63,13 @@ class Courier:
         loop = asyncio.get_running_loop()
 
         def session(present: bool, reason: str) -> None:
-            self.connected, self.reason = present, reason
-            event(_log, "broker.session" if present else "broker.no_session", reason=reason)
+            if (present, reason) != (self.connected, self.reason):
+                event(_log, "broker.session" if present else "broker.no_session", reason=reason)
+            self.connected, self.reason = False, reason
             self._new_session = self._new_session or present
-            on_session(present)
             self._unanswered.clear()
+            on_session(present)  # what it posts goes with all the rest, once
+            self.connected = present
             self._send_notices(tuple(self._notices.values()))
             self._woken.set()
 

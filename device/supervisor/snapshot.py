@@ -77,4 +77,4 @@ class Snapshot:
     @property
     def clock_matters(self) -> bool:
         """A recording in test or demonstration mode needs no trusted clock; everything else does."""
-        return self.live or self.deployment is None or self.deployment.mode is Mode.OPERATIONAL
+        return self.live or (self.deployment is not None and self.deployment.mode is Mode.OPERATIONAL)

@@ -1,0 +1,106 @@
+"""The courier when the disk refuses: an alert that cannot be stored is still sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from device.alerts.outbox import Outbox, Parcel
+from device.alerts.retry import MessageClass
+from device.domain.time import wall
+from device.edges.clock_fake import FakeClock
+from device.edges.fake_broker import FakeBroker, FakeExchange
+from device.errors import Unavailable
+from device.ports.broker import Outgoing
+from device.supervisor.courier import Courier
+from device.supervisor.disk import DiskInline, DiskThread
+
+
+class FullOutbox(Outbox):
+    """An outbox on a disk without room."""
+
+    def put(self, parcel: Parcel) -> bool:
+        raise Unavailable("no space left on device")
+
+
+def parcel(clock: FakeClock, name: str = "a-1") -> Parcel:
+    return Parcel(
+        id=name,
+        kind=MessageClass.ALERT,
+        topic="lfr/v1/demo/cam-1/alert/x",
+        payload=b"{}",
+        content_type="application/json",
+        delete_by=wall(clock.wall() + timedelta(hours=1)),
+        alert_id="x",
+    )
+
+
+def play(outbox: Outbox, clock: FakeClock, scene: Callable[[Courier, FakeExchange], None]) -> FakeExchange:
+    """Run a courier on a fake exchange with a listening hub until it has nothing to do."""
+    exchange = FakeExchange()
+
+    async def run() -> None:
+        hub = FakeBroker(exchange, "hub")
+        hub.subscribe("lfr/#", lambda topic, payload: None)
+        hub.connect(lambda present, reason: None, lambda delivery: None)
+        disk = DiskThread()
+        courier = Courier(FakeBroker(exchange, "cam-1"), outbox, disk, clock, lambda gone: None)
+        courier.connect(lambda present: None)
+        pump = asyncio.create_task(courier.run())
+        scene(courier, exchange)
+        assert await courier.drained(5.0, MessageClass)
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+        disk.close()
+
+    asyncio.run(run())
+    outbox.close()
+    return exchange
+
+
+def test_an_alert_is_stored_sent_and_kept_until_its_time(tmp_path: Path) -> None:
+    clock = FakeClock()
+    outbox = Outbox(tmp_path / "outbox", clock.wall())
+    exchange = play(outbox, clock, lambda courier, _: courier.keep(parcel(clock)))
+    assert [m.token for m in exchange.log] == ["a-1"]
+    reopened = Outbox(tmp_path / "outbox", clock.wall())
+    assert reopened.alerts_held() == ["x"]
+    assert reopened.waiting()[MessageClass.ALERT] == 0
+    reopened.close()
+
+
+def test_an_alert_that_cannot_be_stored_is_sent_all_the_same(tmp_path: Path) -> None:
+    clock = FakeClock()
+    outbox = FullOutbox(tmp_path / "outbox", clock.wall())
+    exchange = play(outbox, clock, lambda courier, _: courier.keep(parcel(clock)))
+    assert [m.token for m in exchange.log] == ["a-1"]
+
+
+def test_an_alert_that_is_erased_before_it_was_sent_is_never_sent(tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    def scene(courier: Courier, exchange: FakeExchange) -> None:
+        courier.keep(parcel(clock))
+        courier.erase("x", "false_alert")
+
+    assert play(Outbox(tmp_path / "outbox", clock.wall()), clock, scene).log == []
+
+
+def test_only_the_newest_notice_of_a_topic_follows_a_gap(tmp_path: Path) -> None:
+    async def run() -> list[Outgoing]:
+        clock, exchange = FakeClock(), FakeExchange()
+        exchange.down = True
+        outbox = Outbox(tmp_path / "outbox", clock.wall())
+        courier = Courier(FakeBroker(exchange, "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+        courier.connect(lambda present: None)
+        for token in ("n-1", "n-2"):
+            courier.post(Outgoing(token, "lfr/v1/demo/cam-1/state", b"{}", 1, True, None, "application/json"))
+        exchange.come_up()
+        await asyncio.sleep(0)
+        await courier.quiet(1.0)
+        outbox.close()
+        return exchange.log
+
+    assert [m.token for m in asyncio.run(run())] == ["n-2"]
