@@ -32,6 +32,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print; progress goes to stderr."""
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in the worker: read when numpy is first imported
     from device.edges.process import forbid_dumps
 
     forbid_dumps()

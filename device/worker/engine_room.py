@@ -13,24 +13,43 @@ from device.vision.detector import Detector
 from device.vision.embedder import Embedder
 from device.vision.refine import PATCH_PX, Refiner
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
-from engines.errors import EnginesError
+from engines.errors import EnginesError, UnknownName
 from engines.runner import Runner
-from engines.select import default_backend, open_runner
+from engines.select import default_backend, open_runner, precisions
 
 DETECTOR_SCORE_MIN = 0.45  # weak detections may continue a track (ByteTrack), never start one
 PATCH_SCORE_MIN = 0.3  # the second look knows where the face is
 KEPT_SIZES = 4
 
 
+def resolved(backend: str | None) -> str:
+    """A backend as `name:precision`. None or "auto": the fastest on this machine; a bare name: its exact precision.
+
+    Raises EngineUnavailable for a name or precision that there is not.
+    """
+    try:
+        if backend in (None, "auto"):
+            name = default_backend()
+            return f"{name}:{precisions(name)[-1]}"
+        name, _, precision = str(backend).partition(":")
+        if precision and precision not in precisions(name):
+            raise UnknownName(f"precision of {name} on this machine", precision, precisions(name))
+        return f"{name}:{precision or precisions(name)[0]}"
+    except EnginesError as fault:
+        raise EngineUnavailable(str(fault)) from fault
+
+
 class EngineRoom:
-    """Opens engines on one backend. `backend` None or "auto": the one that measures best on this machine."""
+    """Opens engines on one backend, written as `resolved` says. Its refiner and embedder are made once."""
 
     def __init__(self, backend: str | None, *, threads: int, models: Path | None = None) -> None:
-        self.backend = default_backend() if backend in (None, "auto") else str(backend)
+        self.backend = resolved(backend)
         self._threads = threads
         self._models = models
         self._detectors: dict[tuple[int, int], Runner] = {}
         self._others: list[Runner] = []
+        self._refiner: Refiner | None = None
+        self._embedder: Embedder | None = None
 
     def detector(self, height: int, width: int) -> Detector:
         """A detector of pictures of (height, width), multiples of 32; opened or taken from those that are open."""
@@ -41,28 +60,44 @@ class EngineRoom:
         return Detector(runner, score_min=DETECTOR_SCORE_MIN)
 
     def refiner(self) -> Refiner:
-        """A second look of its own."""
-        runner = self._open(DETECTOR_DEFAULT, (PATCH_PX, PATCH_PX))
-        self._others.append(runner)
-        return Refiner(Detector(runner, score_min=PATCH_SCORE_MIN))
+        """The second look."""
+        if self._refiner is None:
+            runner = self._open(DETECTOR_DEFAULT, (PATCH_PX, PATCH_PX))
+            self._others.append(runner)
+            self._refiner = Refiner(Detector(runner, score_min=PATCH_SCORE_MIN))
+        return self._refiner
 
     def embedder(self) -> Embedder:
-        """A recogniser of its own."""
-        runner = self._open(RECOGNISER_DEFAULT, None)
-        self._others.append(runner)
-        return Embedder(runner)
+        """The recogniser."""
+        if self._embedder is None:
+            runner = self._open(RECOGNISER_DEFAULT, None)
+            self._others.append(runner)
+            self._embedder = Embedder(runner)
+        return self._embedder
+
+    def drop_detectors(self) -> None:
+        """Close the detectors of every size."""
+        for runner in self._detectors.values():
+            runner.close()
+        self._detectors.clear()
 
     def close(self) -> None:
         """Close every runner that was opened here."""
-        for runner in (*self._detectors.values(), *self._others):
+        self.drop_detectors()
+        for runner in self._others:
             runner.close()
-        self._detectors.clear()
         self._others.clear()
 
     def _open(self, model: str, shape: tuple[int, int] | None) -> Runner:
+        name, _, precision = self.backend.partition(":")
         try:
             return open_runner(
-                card(model), backend=self.backend, threads=self._threads, shape=shape, models=self._models
+                card(model),
+                backend=name,
+                threads=self._threads,
+                shape=shape,
+                precision=precision,
+                models=self._models,
             )
         except EnginesError as fault:
             raise EngineUnavailable(str(fault)) from fault

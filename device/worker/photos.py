@@ -56,9 +56,10 @@ class EnginePhotoReader:
         crop[:] = 0
         return template if length >= POOR_LENGTH else None
 
-    def wipe(self) -> None:
-        """Let the recogniser forget the last photo."""
+    def close(self) -> None:
+        """Let the recogniser forget the last photo, and give back the detectors that only photos need."""
         self._embedder.wipe()
+        self._room.drop_detectors()
 
     @staticmethod
     def _fitted(detector: Detector, rgb: U8, side: int) -> list[Face]:

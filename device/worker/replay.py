@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -21,17 +22,16 @@ from device.watchlist.cache import TemplateCache
 from device.watchlist.folder import Enrolment, OutcomeCache, enrol
 from device.worker.ahead import IN_HAND, Looking
 from device.worker.assemble import gallery_of, pipeline_of
-from device.worker.engine_room import EngineRoom
+from device.worker.engine_room import EngineRoom, resolved
 from device.worker.photos import READER_VERSION, EnginePhotoReader
 from device.worker.pipeline import Pipeline
 from device.worker.threshold import SOURCE, provisional
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
-from engines.select import default_backend
 
 OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
 MIN_FACE_PX = 32.0
-ENROLLING_THREADS = 2
+LARGE_LIST = 40  # photos
 DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
 
 
@@ -105,21 +105,29 @@ def cache_at(path: Path, backend: str | None) -> TemplateCache:
     """The template cache in `path` for the models that `replay` would use."""
     cards = (card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT))
     models = " ".join(c.source.member_sha256 for c in cards)
-    return TemplateCache(path, models=f"{models} {backend or default_backend()} {READER_VERSION}")
+    return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
 
 
 def _enrol(request: Request, cache: OutcomeCache | None, talk: bool) -> tuple[EngineRoom, Enrolment]:
-    """Enrol the folder with engines of their own, which are closed before the recording is run."""
-    rooms = [EngineRoom(request.backend, threads=1) for _ in range(ENROLLING_THREADS)]
+    """Enrol the folder; a large one with a second set of engines beside the one that will run the recording."""
+    room = EngineRoom(request.backend, threads=1)
+    helper = EngineRoom(request.backend, threads=1) if _is_large(request.watchlist) else None
+    readers = [EnginePhotoReader(each) for each in (room, helper) if each is not None]
     try:
-        readers = [EnginePhotoReader(room) for room in rooms]
         listed = enrol(request.watchlist, readers, cache=cache, progress=talk)
-        for reader in readers:
-            reader.wipe()
+    except BaseException:
+        room.close()
+        raise
     finally:
-        for room in rooms:
-            room.close()
-    return EngineRoom(request.backend, threads=1), listed
+        if helper is not None:
+            helper.close()
+    readers[0].close()
+    return room, listed
+
+
+def _is_large(folder: Path) -> bool:
+    """Whether there are more photos than opening a second set of engines is worth."""
+    return next(itertools.islice(folder.glob("*/*"), LARGE_LIST, None), None) is not None
 
 
 def _run(
