@@ -92,7 +92,8 @@ class Control:
         self.woken.set()
 
     def tick(self) -> None:
-        """One round (rule 1)."""
+        """One round (rule 1). Raises what ended a keeper by mistake."""
+        self._crew.check()
         self.snapshot = self._look()
         self.readings = conditions.read(self.snapshot)
         now = int(self._edges.clock.monotonic())

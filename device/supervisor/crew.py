@@ -79,6 +79,11 @@ class Crew:
         for keeper in self._keepers.values():
             keeper.want(wanted, reason)
 
+    def check(self) -> None:
+        """Raise the defect that ended a keeper, if any did."""
+        for keeper in self._keepers.values():
+            keeper.check()
+
     async def dismiss(self) -> None:
         """Stop every worker; returns when no process is left."""
         await asyncio.gather(*(keeper.close() for keeper in self._keepers.values()))

@@ -136,6 +136,11 @@ class Keeper:
         if self._link is not None:
             self._link.send(message)
 
+    def check(self) -> None:
+        """Raise what ended this keeper by mistake: a defect must not leave a camera silently unwatched."""
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()
+
     async def close(self) -> None:
         """Stop and forget; returns when no process is left."""
         self.want(False, "the supervisor stops")
@@ -153,8 +158,10 @@ class Keeper:
             self._lives += 1
             life = self.life = Life(self._lives)
             self.alive = True
-            await self._live(life)
-            self.alive = False
+            try:
+                await self._live(life)
+            finally:
+                self.alive = False
             self._on_end(life)
             await self._after(life)
 

@@ -154,3 +154,25 @@ def test_a_worker_that_keeps_crashing_ends_up_disabled_with_its_reason() -> None
     kept, lives = asyncio.run(scene())
     assert len(lives) == 2
     assert kept.problem == "the worker ended without a word (signal 11) (restart budget exhausted)"
+
+
+def test_a_defect_of_ours_ends_the_worker_and_is_not_silent() -> None:
+    async def scene() -> Keeper:
+        def broken(life: Life, message: object) -> None:
+            raise ZeroDivisionError("ours")
+
+        kept = Keeper(
+            *("front", lambda: ASSIGNMENT, launcher("well"), SystemClock()),
+            on_message=broken,
+            on_end=lambda life: None,
+            budget=Budget(),
+        )
+        kept.want(True)
+        kept.check()
+        await until(lambda: kept.life is not None and not kept.alive)
+        await kept.close()
+        return kept
+
+    kept = asyncio.run(scene())
+    with pytest.raises(ZeroDivisionError):
+        kept.check()
