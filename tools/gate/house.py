@@ -81,7 +81,7 @@ def breaches_in(files: dict[str, Path]) -> Iterator[str]:
 
 
 def part(name: str) -> str:
-    """The part of a program that a file belongs to: its folder below device, tools or tests; elsewhere its top folder."""
+    """What a file is part of: its folder below device, tools or tests; elsewhere the top folder."""
     parts = PurePosixPath(name).parts
     return "/".join(parts[:2]) if parts[0] in {"device", "tools", "tests"} else parts[0]
 

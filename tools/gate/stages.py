@@ -47,7 +47,6 @@ LINT = Stage("lint", tool("ruff", "check", "."), "run `.venv/bin/ruff check --fi
 TYPES = Stage("types", tool("mypy"), "mend the types; `.venv/bin/mypy FOLDER` is quicker for one folder")
 FLOORS = Stage("floors", tool("lint-imports"), "import downward only; the floors are drawn in pyproject.toml")
 HOUSE = Stage("house rules", module("tools.gate.house"), "each line above names the place and the rule")
-SCHEMAS = Stage("schemas", tool("lfr", "hub", "schemas", "--check"), "run `.venv/bin/lfr hub schemas --write`")
 UNIT_FILES = Stage("unit files", module("tools.gate.unit_files"), "mend the files in systemd/")
 
 READ_TESTS = "read the first failure above; `make test ARGS='-k NAME'` runs one test"
@@ -59,7 +58,7 @@ BROWSER = Stage("browser", pytest("tests/browser"), READ_TESTS, tests=True, hard
 GPU = Stage("gpu", pytest("tests/gpu"), READ_TESTS, tests=True, hardware=True)
 
 COMMANDS: dict[str, tuple[Stage, ...]] = {
-    "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, SCHEMAS, UNIT_FILES, FAST),
+    "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, UNIT_FILES, FAST),
     "test": (FORMAT, LINT, TYPES, FLOORS, FAST, REPLAY, E2E),
     "system": (SYSTEM, BROWSER, GPU),
 }

@@ -74,7 +74,9 @@ def test_a_failing_command_names_itself_and_leaves_no_stamp(lfr: Path, tmp_path:
     assert not (tmp_path / "models.json").exists()
 
 
-def test_a_program_unpacked_under_the_cache_is_found_and_starts_with_its_libraries(tmp_path: Path) -> None:
+def test_a_program_unpacked_under_the_cache_is_found_and_starts_with_its_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tmp_path / "with a space" / "system"
     executable(root / "usr" / "sbin" / BROKER.command)
     libraries = root / "usr" / "lib" / "x86_64-linux-gnu"
@@ -82,6 +84,7 @@ def test_a_program_unpacked_under_the_cache_is_found_and_starts_with_its_librari
     write_starter(BROKER, root)
     found = find(BROKER, root.parent)
     assert found is not None
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     said = subprocess.run([found], capture_output=True, text=True, check=True).stdout
     assert said.strip() == f"started with {libraries}"
 

@@ -1,0 +1,78 @@
+"""A broker that is killed while the device raises alerts: each alert still reaches the hub, and counts once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.clip.make import read_truth
+from tools.clip.spec import watchlist_photos
+from tools.demo.processes import Processes, Running
+from tools.demo.run import lfr
+from tools.demo.stage import Stage, build_hub, publish_deployment, true_passages, write_device_config
+from tools.hub.mosquitto import RunningBroker, free_port, start_broker
+from tools.hub.tallies import read_book
+
+LIMIT_S = 90.0
+
+
+@pytest.fixture
+def stage(tmp_path: Path, clip: Path) -> Stage:
+    """Hub, watchlist, deployment and device configuration around the short clip, in real time."""
+    port = free_port()
+    made = build_hub(tmp_path, port, 0)
+    shutil.copy(clip, made.clip)
+    publish_deployment(made, next(iter(watchlist_photos().values())))
+    write_device_config(made, port, realtime=True)
+    return made
+
+
+@pytest.fixture
+def broker(stage: Stage) -> Iterator[list[RunningBroker]]:
+    """The broker, in a list so that a test can put another one in its place."""
+    running = [start_broker(stage.hub, stage.hub.settings().broker_port)]
+    yield running
+    running[-1].stop()
+
+
+def wait_for_status(stage: Stage, device: Running, wanted: Callable[[dict[str, Any]], object]) -> None:
+    """Until the device's status file says so; the device writes it whole, in one step."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        device.check()
+        assert time.monotonic() < deadline, device.last_lines()
+        try:
+            if wanted(json.loads((stage.run_dir / "status.json").read_text())):
+                return
+        except FileNotFoundError:
+            os.sched_yield()
+
+
+def test_alerts_reach_the_hub_once_although_the_broker_was_killed(
+    stage: Stage, broker: list[RunningBroker], clip: Path
+) -> None:
+    port = broker[0].port
+    with Processes(stage.logs) as processes:
+        serving = [lfr(), "hub", "serve", str(stage.hub.root), "--no-broker", "--operator-present"]
+        hub = processes.start("hub", [*serving, "--port", "0", "--broker-port", str(port)])
+        device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
+        wait_for_status(stage, device, lambda status: status["state"] == "recognising")
+        os.kill(broker[0].pid, signal.SIGKILL)
+        broker[0].stop()
+        wait_for_status(stage, device, lambda status: status["outbox_waiting"])
+        broker[0] = start_broker(stage.hub, port)
+        assert device.process.wait(LIMIT_S) == 0, device.last_lines()
+        assert hub.exit_status is None, hub.last_lines()
+    (counted,) = read_book(stage.hub.report_file).deployments.values()
+    assert counted.alerts_received == len(true_passages(read_truth(clip))), device.last_lines(40)
+    assert counted.probes_received >= counted.alerts_received
+    assert counted.total("faces_seen") == counted.total("discarded") + counted.total("alerts")
+    assert counted.total("alerts") == counted.alerts_received
