@@ -5,6 +5,7 @@ A folder of people has one folder a person with one or more photos (the layout o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,16 +27,16 @@ class Variant:
     enrol: dict[str, list[Path]]
 
 
-SHAPES: dict[str, dict[str, object]] = {
-    "hd": {},
-    "fullhd": {"width": 1920, "height": 1080, "face_px": (40.0, 200.0)},
-    "portrait": {"width": 720, "height": 1280, "in_view": (4, 6)},
-    "small": {"width": 640, "height": 480, "face_px": (28.0, 110.0), "in_view": (4, 6)},
-    "dense": {"in_view": (12, 15), "face_px": (30.0, 120.0)},
-    "far": {"face_px": (26.0, 80.0)},
-    "rough": {"noise": 9.0, "shutter": 0.4, "crf": 30, "accessories": 0.3},
-    "slow": {"fps": 10},
-    "sparse": {"in_view": (1, 2)},
+SHAPES: dict[str, Callable[[ClipSpec], ClipSpec]] = {
+    "hd": lambda s: s,
+    "fullhd": lambda s: replace(s, width=1920, height=1080, face_px=(40.0, 200.0)),
+    "portrait": lambda s: replace(s, width=720, height=1280, in_view=(4, 6)),
+    "small": lambda s: replace(s, width=640, height=480, face_px=(28.0, 110.0), in_view=(4, 6)),
+    "dense": lambda s: replace(s, in_view=(12, 15), face_px=(30.0, 120.0)),
+    "far": lambda s: replace(s, face_px=(26.0, 80.0)),
+    "rough": lambda s: replace(s, noise=9.0, shutter=0.4, crf=30, accessories=0.3),
+    "slow": lambda s: replace(s, fps=10),
+    "sparse": lambda s: replace(s, in_view=(1, 2)),
 }
 """What each shape changes of the default clip."""
 
@@ -52,7 +53,7 @@ def variants(names: list[str], seeds: list[int], seconds: float, people: Path | 
         base, enrol = default_spec(seed, seconds), watchlist_photos()
         if found:
             base, enrol = _cast(base, enrol, found, listed)
-        made += [Variant(f"{name}-{seed}", replace(base, **SHAPES[name]), enrol) for name in names]  # type: ignore[arg-type]
+        made += [Variant(f"{name}-{seed}", SHAPES[name](base), enrol) for name in names]
     return made
 
 

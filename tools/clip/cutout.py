@@ -8,17 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from device.errors import BadData
 from engines.cards import DETECTOR_DEFAULT, card
 from engines.fetch import fetch_member
-
-F32 = NDArray[np.float32]
-U8 = NDArray[np.uint8]
-Box = tuple[float, float, float, float]
+from tools.clip import raster
+from tools.clip.raster import F32, U8, Box
 
 FACE_MAX_PX = 160
 """Photos are scaled down to this face height: larger than any face of a clip."""
@@ -59,20 +55,16 @@ class Portrait:
 
 
 class FaceFinder:
-    """OpenCV's own YuNet over the packaged file: ground truth must not come from the code that it measures."""
+    """Reads photos and finds the face of each."""
 
     def __init__(self) -> None:
-        weights = fetch_member(card(DETECTOR_DEFAULT).source)
-        self._net = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), 0.6)
+        self._net = raster.FaceNet(fetch_member(card(DETECTOR_DEFAULT).source))
 
     def portrait(self, file: Path) -> Portrait:
-        """Read a photo and find its face; BadData when it is no picture, NoFace when nobody is on it."""
-        photo = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if photo is None:
-            raise BadData(f"{file}: not a picture; take another photo")
+        """A photo and its largest face; BadData when it is no picture, NoFace when nobody is on it."""
+        photo = raster.read(file)
         scale = min(1.0, 640 / max(photo.shape[:2]))
-        small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo
-        faces = self.boxes(small)
+        faces = self._net.boxes(raster.shrunk(photo, scale))
         if not faces:
             raise NoFace(f"{file}: no face found; take another photo")
         left, top, wide, tall = (value / scale for value in max(faces, key=lambda box: box[3]))
@@ -80,9 +72,7 @@ class FaceFinder:
 
     def boxes(self, picture: U8) -> list[Box]:
         """Left, top, width, height of every face of a BGR picture at its own size."""
-        self._net.setInputSize((picture.shape[1], picture.shape[0]))
-        faces = self._net.detect(picture)[1]
-        return [] if faces is None else [(float(r[0]), float(r[1]), float(r[2]), float(r[3])) for r in faces]
+        return self._net.boxes(picture)
 
 
 def cut_out(portrait: Portrait, rng: np.random.Generator) -> Cutout:
@@ -95,11 +85,10 @@ def cut_out(portrait: Portrait, rng: np.random.Generator) -> Cutout:
     place = np.array(
         [[1, 0, anchor[0] - (left + wide / 2) * scale], [0, 1, anchor[1] - (top + tall / 2) * scale]], np.float32
     )
-    photo = portrait.pixels
-    resized = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+    photo = raster.shrunk(portrait.pixels, scale)
     used = round((ABOVE + 1 + PHOTO_BELOW) * face)
-    pixels = cv2.warpAffine(resized, place, (canvas_size[0], used), borderMode=cv2.BORDER_REPLICATE)
-    inside = cv2.warpAffine(np.full(resized.shape[:2], 255, np.uint8), place, (canvas_size[0], used))
+    pixels = raster.warped(photo, place, (canvas_size[0], used), edge_goes_on=True)
+    inside = raster.warped(np.full(photo.shape[:2], 255, np.uint8), place, (canvas_size[0], used))
     alpha = _matte(pixels, inside, face)
     body = _body(canvas_size, face, (_skin(pixels, face), _clothes(pixels, alpha, face, rng)), rng)
     upper = body[:used]
@@ -114,7 +103,7 @@ def _outline(size: tuple[int, int], face: float, grow: float) -> U8:
     mask = np.zeros((size[1], size[0]), np.uint8)
     x, chin = size[0] / 2, (ABOVE + 1) * face
     centre = (round(x), round(chin - 0.58 * face))
-    cv2.ellipse(mask, centre, (round((0.6 + grow) * face), round((0.78 + grow) * face)), 0, 0, 360, 255, -1)
+    raster.ellipse(mask, centre, (round((0.6 + grow) * face), round((0.68 + grow) * face)), 255)
     points = [
         (x - (0.3 + grow) * face, chin - 0.2 * face),
         (x + (0.3 + grow) * face, chin - 0.2 * face),
@@ -123,7 +112,7 @@ def _outline(size: tuple[int, int], face: float, grow: float) -> U8:
         (x - (1.15 + grow) * face, chin + 1.3 * face),
         (x - (0.95 + grow) * face, chin + (0.55 - grow) * face),
     ]
-    cv2.fillPoly(mask, [np.array(points, np.int32)], 255)
+    raster.polygon(mask, points)
     return mask
 
 
@@ -131,10 +120,10 @@ def _matte(pixels: U8, inside: U8, face: float) -> F32:
     """Opacity 0..255 of the photo's part: the person, feathered, fading where the photo ends."""
     size = (pixels.shape[1], pixels.shape[0])
     person = _segment(pixels, inside, face)
-    alpha = cv2.GaussianBlur(person, (0, 0), max(0.7, 0.025 * face)).astype(np.float32)
+    alpha = raster.blurred(person, max(0.7, 0.025 * face)).astype(np.float32)
     within = np.pad(inside, 1)
     within[-1] = within[-2]
-    edge = cv2.distanceTransform((within > 127).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    edge = raster.depth(within > 127)[1:-1, 1:-1]
     alpha *= np.clip(edge / (0.12 * face), 0, 1)
     fade = np.clip((size[1] - np.arange(size[1])) / (0.3 * face), 0, 1)
     return np.asarray(alpha * fade[:, None], np.float32)
@@ -143,32 +132,26 @@ def _matte(pixels: U8, inside: U8, face: float) -> F32:
 def _segment(pixels: U8, inside: U8, face: float) -> U8:
     """GrabCut at a small scale (it takes seconds at full size); the rough outline where it finds too little."""
     scale = min(1.0, SEGMENT_FACE_PX / face)
-    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    known = cv2.resize(inside, (small.shape[1], small.shape[0])) > 127
+    small = raster.shrunk(pixels, scale)
+    known = raster.resized(inside, (small.shape[1], small.shape[0])) > 127
     small_face, size = face * scale, (small.shape[1], small.shape[0])
     rough = (_outline(size, small_face, 0.0) > 0) & known
-    marks = np.full(known.shape, cv2.GC_BGD, np.uint8)
-    marks[_outline(size, small_face, 0.28) > 0] = cv2.GC_PR_BGD
-    marks[rough] = cv2.GC_PR_FGD
+    marks = np.full(known.shape, raster.BACKGROUND, np.uint8)
+    marks[_outline(size, small_face, 0.28) > 0] = raster.MAYBE_BACKGROUND
+    marks[rough] = raster.MAYBE_FOREGROUND
     x, chin = size[0] // 2, round((ABOVE + 1) * small_face)
     axes = (round(0.33 * small_face), round(0.5 * small_face))
-    cv2.ellipse(marks, (x, round(chin - 0.5 * small_face)), axes, 0, 0, 360, cv2.GC_FGD, -1)
+    raster.ellipse(marks, (x, round(chin - 0.5 * small_face)), axes, raster.FOREGROUND)
     half = round(0.2 * small_face)
-    marks[chin : chin + round(PHOTO_BELOW * small_face), x - half : x + half] = cv2.GC_FGD
-    marks[~known] = cv2.GC_BGD
-    cv2.setRNGSeed(1)
-    cv2.grabCut(small, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    marks[chin : chin + round(PHOTO_BELOW * small_face), x - half : x + half] = raster.FOREGROUND
+    marks[~known] = raster.BACKGROUND
     brow = round(chin - 0.6 * small_face)
-    found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    found = raster.segment(small, marks, rounds=3)
     found[:brow] &= _outline(size, small_face, 0.05)[:brow] > 0
     if found.sum() < 0.5 * rough.sum():
         found = rough
-    count, labels = cv2.connectedComponents(found.astype(np.uint8))
-    if count > 2:
-        found = labels == labels[round(chin - 0.4 * small_face), x]
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    person = cv2.morphologyEx(found.astype(np.uint8) * 255, cv2.MORPH_CLOSE, kernel)
-    large = cv2.resize(person, (pixels.shape[1], pixels.shape[0]), interpolation=cv2.INTER_CUBIC)
+    face_row = round(chin - 0.4 * small_face)
+    large = raster.resized(raster.closed(raster.connected(found, x, face_row)), (pixels.shape[1], pixels.shape[0]))
     return np.asarray((large > 127).astype(np.uint8) * 255)
 
 
@@ -200,16 +183,15 @@ def _body(size: tuple[int, int], face: float, colours: tuple[F32, F32], rng: np.
     body = np.zeros((size[1], size[0], 4), np.float32)
     cells = max(2, round(0.12 * face))
     grain = rng.normal(0, 5, (size[1] // cells + 2, size[0] // cells + 2)).astype(np.float32)
-    folds = cv2.resize(grain, (size[0], size[1]), interpolation=cv2.INTER_CUBIC)[:, :, None]
+    folds = raster.resized(grain, size)[:, :, None]
     across = np.abs(np.arange(size[0], dtype=np.float32) - x) / face
     arms = 1 - 0.3 * across**2 - 0.25 * np.exp(-(((across - 0.66) / 0.05) ** 2))
     plain = 1 - 0.3 * across**2
     neck = [(-0.24, -0.3), (0.24, -0.3), (0.27, 0.4), (-0.27, 0.4)]
     for colour, shade, outline in ((trousers, plain, legs), (colours[1], arms, torso), (colours[0], plain, neck)):
         mask = np.zeros((size[1], size[0]), np.uint8)
-        cv2.fillPoly(mask, [np.array([(x + u * face, chin + v * face) for u, v in outline], np.int32)], 255)
-        width = round(max(0.8, 0.03 * face)) * 2 + 1
-        soft = cv2.GaussianBlur(mask, (width, width), 0).astype(np.float32)[:, :, None] / 255
+        raster.polygon(mask, [(x + u * face, chin + v * face) for u, v in outline])
+        soft = raster.blurred(mask, max(0.7, 0.01 * face)).astype(np.float32)[:, :, None] / 255
         painted = np.clip(colour[None, None] * shade[None, :, None] + folds, 0, 255)
         body[:, :, :3] = painted * soft + body[:, :, :3] * (1 - soft)
         body[:, :, 3:] = 255 * soft + body[:, :, 3:] * (1 - soft)
@@ -220,6 +202,6 @@ def _levels(body: F32) -> tuple[U8, ...]:
     level = np.clip(body, 0, 255).astype(np.uint8)
     levels = [level]
     while min(level.shape[:2]) > 64:
-        level = cv2.pyrDown(level)
+        level = raster.halved(level)
         levels.append(level)
     return tuple(levels)

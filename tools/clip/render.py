@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.errors import BadData
+from tools.clip import raster
 from tools.clip.cutout import ABOVE, BELOW, SIDE, Cutout
+from tools.clip.raster import U8
 from tools.clip.spec import ClipSpec, Passer
 from tools.clip.walks import HORIZON, PILLARS, Pose, Walk, focal_px
-
-U8 = NDArray[np.uint8]
-F32 = NDArray[np.float32]
 
 WALL_DEPTH = 0.29
 """How far below the horizon the far wall ends, share of the frame's height."""
@@ -91,7 +88,7 @@ class Renderer:
             return
         matrix[:, :2] *= 2.0**level
         matrix[:, 2] -= (left, top)
-        drawn = cv2.warpAffine(pixels, matrix.astype(np.float32), (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+        drawn = raster.warped(pixels, matrix, (right - left, bottom - top))
         drawn = _smeared(drawn, pose.velocity, self._spec.shutter)
         self._blend(canvas, drawn, (left, top), pose.gain, number % 250)
         self._things(canvas, walk, pose)
@@ -99,11 +96,8 @@ class Renderer:
     def _blend(self, canvas: U8, drawn: U8, at: tuple[int, int], gain: float, owner: int) -> None:
         """Lay a premultiplied patch on the canvas and note whose pixels they are now."""
         rows, columns = slice(at[1], at[1] + drawn.shape[0]), slice(at[0], at[0] + drawn.shape[1])
-        opacity = drawn[:, :, 3]
-        clear = cv2.merge([255 - opacity] * 3)
-        patch = cv2.convertScaleAbs(drawn[:, :, :3], alpha=gain)
-        canvas[rows, columns] = cv2.add(cv2.multiply(canvas[rows, columns], clear, scale=1 / 255), patch)
-        self._owner[rows, columns][opacity > 127] = owner
+        canvas[rows, columns] = raster.laid_over(canvas[rows, columns], drawn, gain)
+        self._owner[rows, columns][drawn[:, :, 3] > 127] = owner
 
     def _things(self, canvas: U8, walk: Walk, pose: Pose) -> None:
         """A hat, a scarf, or what the person holds up."""
@@ -127,7 +121,7 @@ class Renderer:
         if right <= left or bottom <= top:
             return
         mask = np.zeros((bottom - top, right - left), np.uint8)
-        cv2.fillConvexPoly(mask, np.round((points - (left, top)) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+        raster.soft_polygon(mask, points - (left, top))
         stripes = (np.sin(np.arange(mask.shape[0]) / max(1.0, 0.05 * size)) * 12)[:, None, None]
         pixels = np.clip(np.array(colour, np.float32) + stripes, 0, 255) * (mask[:, :, None] / 255)
         drawn = np.dstack([np.broadcast_to(pixels, (*mask.shape, 3)), mask]).astype(np.uint8)
@@ -153,7 +147,7 @@ class Renderer:
             return None
         mask = np.zeros((bottom - top, right - left), np.uint8)
         axes = (max(1, int(half_w) - 1), max(1, int(half_h) - 1))
-        cv2.ellipse(mask, (mask.shape[1] // 2, mask.shape[0] // 2), axes, 0, 0, 360, 1, -1)
+        raster.ellipse(mask, (mask.shape[1] // 2, mask.shape[0] // 2), axes, 1)
         rows = slice(max(0, top), min(self._spec.height, bottom))
         columns = slice(max(0, left), min(self._spec.width, right))
         own = self._owner[rows, columns] == number % 250
@@ -167,7 +161,7 @@ class Renderer:
         field = self._noise[int(self._rng.integers(len(self._noise)))]
         shift = self._rng.integers(0, 64, 2)
         rolled = np.roll(field, (int(shift[0]), int(shift[1])), (0, 1))
-        return np.asarray(cv2.add(canvas, rolled, dtype=cv2.CV_8U))
+        return raster.added(canvas, rolled)
 
 
 def _place(pose: Pose, cutout: Cutout) -> NDArray[np.float64]:
@@ -189,7 +183,7 @@ def _smeared(drawn: U8, velocity: tuple[float, float], shutter: float) -> U8:
     unit = np.array(velocity) / np.hypot(*velocity)
     for share in np.linspace(-length / 2, length / 2, 4 * radius + 1):
         kernel[round(radius + share * unit[1]), round(radius + share * unit[0])] += 1
-    return np.asarray(cv2.filter2D(drawn, -1, kernel / kernel.sum()))
+    return raster.filtered(drawn, kernel / kernel.sum())
 
 
 def backdrop(spec: ClipSpec) -> U8:
@@ -200,16 +194,14 @@ def backdrop(spec: ClipSpec) -> U8:
         tone = np.linspace(120, 80, foot, dtype=np.float32)[:, None, None]
         wall = np.broadcast_to(tone, (foot, width, 3)).astype(np.uint8)
     else:
-        picture = cv2.imread(str(spec.scene), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise BadData(f"{spec.scene}: not a picture; take another scene")
+        picture = raster.read(spec.scene)
         picture = picture[: int(picture.shape[0] * SCENE_SHARE)]
         scale = max(width / picture.shape[1], foot / picture.shape[0])
         size = (int(np.ceil(picture.shape[1] * scale)), int(np.ceil(picture.shape[0] * scale)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        picture = raster.resized(picture, size)
         left = (size[0] - width) // 2
         wall = picture[size[1] - foot :, left : left + width]
-    return np.asarray(cv2.GaussianBlur(np.vstack([wall, _floor(spec, height - foot)]), (0, 0), 2.0))
+    return raster.blurred(np.vstack([wall, _floor(spec, height - foot)]), 2.0)
 
 
 def _floor(spec: ClipSpec, rows: int) -> U8:

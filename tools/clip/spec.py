@@ -11,7 +11,7 @@ import msgspec
 
 from tools.samples.extract import distinct_avatars, sample_files
 
-FORMAT = 1
+FORMAT = 3
 """Raised whenever the same spec would give other pictures, so that a cached clip is made again."""
 
 

@@ -42,7 +42,7 @@ def a_source(archive: Path, **changes: object) -> SampleSource:
         count=2,
         origin="made for a test",
     )
-    return replace(source, **changes)  # type: ignore[arg-type]
+    return replace(source, **changes)
 
 
 @pytest.fixture
