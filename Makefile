@@ -1,9 +1,10 @@
 # Two commands matter: `make demo` shows the product, `make test` proves it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench system ci clean
+.PHONY: help setup demo test check bench system versions ci clean
 
 PYTHON ?= python3
+PYTHONS ?=
 ARGS ?=
 GATE := .venv/bin/python -m tools.gate
 
@@ -14,6 +15,7 @@ help:
 	@echo "make check    the gate before every commit: static checks, unit files, fast tests"
 	@echo "make bench    frames/s, stage times and latency beside the naive loop      (ARGS=--json)"
 	@echo "make system   tests that boot a system or drive a browser, as far as this machine can"
+	@echo "make versions the fast tests on every supported Python that is here       (PYTHONS='/path/to/python3.10')"
 	@echo "make clean    forget .venv and everything that was fetched or made (.cache)"
 	@echo "ARGS='...' is passed on, for example: make test ARGS='-k zone'"
 
@@ -39,6 +41,9 @@ bench: setup
 
 system: setup
 	@$(GATE) system -- $(ARGS)
+
+versions: setup
+	@.venv/bin/python -m tools.gate.versions $(PYTHONS)
 
 ci: setup
 	@$(GATE) check test -- $(ARGS)
