@@ -37,7 +37,7 @@ class VirtualTempo:
 
 @contextmanager
 def feed_of(source: FakeSource, pace: Pace = "full", **how: object) -> Iterator[Feed]:
-    feed = Feed(source, pace=pace, **how)  # type: ignore[arg-type]
+    feed = Feed(source, pace=pace, **how)
     try:
         yield feed
     finally:

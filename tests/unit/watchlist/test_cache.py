@@ -72,7 +72,7 @@ def test_what_was_put_comes_back(
     if template is None:
         assert found.template is None
     else:
-        assert np.array_equal(found.template, template)  # type: ignore[arg-type]
+        assert np.array_equal(found.template, template)
 
 
 def test_another_photo_another_model_and_another_salt_find_nothing(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def entry(ref: str, rows: int = 1, seed: int = 0, **fields: object) -> SealedEnt
         "image_source": "custody",
         "templates": fill(rows, seed)[1].astype("<f4").tobytes(),
     }
-    return SealedEntry(**{**given_fields, **fields})  # type: ignore[arg-type]
+    return SealedEntry(**{**given_fields, **fields})
 
 
 def watchlist(*entries: SealedEntry, **fields: object) -> SealedWatchlist:
@@ -67,7 +67,7 @@ def watchlist(*entries: SealedEntry, **fields: object) -> SealedWatchlist:
         "images": sum(len(e.templates) // 512 for e in entries),
         "entries": entries,
     }
-    return SealedWatchlist(**{**given_fields, **fields})  # type: ignore[arg-type]
+    return SealedWatchlist(**{**given_fields, **fields})
 
 
 def sealed_unchecked(content: object, keys: Keys) -> bytes:
