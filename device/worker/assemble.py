@@ -11,7 +11,7 @@ from device.vision.decide import Best
 from device.vision.zone import Zone
 from device.watchlist.gallery import Gallery, fill
 from device.worker.engine_room import EngineRoom
-from device.worker.pipeline import Pipeline, Sight
+from device.worker.pipeline import ListedPerson, Pipeline, Sight
 
 WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
@@ -50,16 +50,21 @@ def pipeline_of(
     *,
     threshold: float,
     min_face_px: float,
+    people: Sequence[ListedPerson] = (),
     zone: Sequence[tuple[float, float]] = WHOLE_FRAME,
 ) -> Pipeline:
-    """The spine over `room`'s engines and one list; `zone` is a polygon in 0..1 of the frame."""
+    """The spine over `room`'s engines and one list.
+
+    people  what is known of the gallery's entries, in its order; empty: nothing but their references
+    zone    a polygon in 0..1 of the frame
+    """
     return Pipeline(
         Sight(
             detector_for=room.detector,
             refiner=room.refiner(),
             embedder=room.embedder(),
             gallery=Listed(gallery),
-            refs=gallery.refs,
+            entries=tuple(people) or tuple(ListedPerson(ref) for ref in gallery.refs),
             threshold=threshold,
             zone=Zone(zone),
             min_face_px=min_face_px,

@@ -42,7 +42,7 @@ from device.worker.assemble import pipeline_of
 from device.worker.engine_room import EngineRoom
 from device.worker.link_end import LinkEnd
 from device.worker.lockdown import lock_down
-from device.worker.pipeline import Pipeline
+from device.worker.pipeline import ListedPerson, Pipeline
 from device.worker.sealed_probe import ProbeSealer
 from device.worker.threshold import SOURCE, provisional
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
@@ -94,7 +94,12 @@ class Watch:
         gallery = listed.gallery()
         threshold = provisional(len(gallery)) if task.vision.threshold is None else task.vision.threshold
         pipeline = pipeline_of(
-            room, gallery, threshold=threshold, min_face_px=task.vision.min_face_px, zone=task.camera.zone
+            room,
+            gallery,
+            threshold=threshold,
+            min_face_px=task.vision.min_face_px,
+            people=_people(listed),
+            zone=task.camera.zone,
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
         self._introduce(room.backend, listed, digest, threshold)
@@ -206,6 +211,15 @@ def _open_list(path: Path, identity: str) -> tuple[SealedWatchlist, str]:
     listed = unseal(sealed, identity)
     require_recogniser(listed, card(RECOGNISER_DEFAULT).source.member_sha256)
     return listed, sha256_of(sealed)
+
+
+def _people(listed: SealedWatchlist) -> list[ListedPerson]:
+    return [
+        ListedPerson(
+            e.ref, e.category, e.image_source, e.image_captured_on.isoformat() if e.image_captured_on else None
+        )
+        for e in listed.entries
+    ]
 
 
 def _open_source(source: str) -> FrameSource:

@@ -38,6 +38,16 @@ PATIENT_NS = 130 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
+class ListedPerson:
+    """What may be said of an entry beside its score; dates in ISO form."""
+
+    ref: str
+    category: str | None = None
+    image_source: str | None = None
+    image_captured_on: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """What the pipeline needs: detectors made for a picture size, a recogniser, a list and a threshold."""
 
@@ -45,7 +55,7 @@ class Sight:
     refiner: Refiner
     embedder: Embedder
     gallery: Gallery
-    refs: tuple[str, ...]
+    entries: tuple[ListedPerson, ...]
     threshold: float
     zone: Zone
     min_face_px: float
@@ -202,7 +212,10 @@ class Pipeline:
         return Candidate(
             passage=passage.id,
             revision=passage.revision,
-            entry_ref=self._sight.refs[best.entry],
+            entry_ref=self._sight.entries[best.entry].ref,
+            category=self._sight.entries[best.entry].category,
+            image_source=self._sight.entries[best.entry].image_source,
+            image_captured_on=self._sight.entries[best.entry].image_captured_on,
             score=best.score,
             threshold=self._sight.threshold,
             margin=best.score - self._sight.threshold,

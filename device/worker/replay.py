@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import resource
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ def replay(
         "alerts": _rows(stated),
         "stages_ms": _stages({**pipeline.times.ms, "decode": feed.decode_ms}),
         "backend": room.backend,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_rss_mb": _peak_rss_mb(),
         "counters": {
             "tracks": pipeline.counters.tracks,
             "detections": pipeline.counters.detections,
@@ -184,3 +183,9 @@ def _stages(samples: Mapping[str, Collection[float]]) -> dict[str, dict[str, flo
             "n": len(values),
         }
     return out
+
+
+def _peak_rss_mb() -> int:
+    """High-water mark of this program's resident set (proc(5), VmHWM; getrusage would count the parent's before exec)."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
