@@ -44,8 +44,11 @@ def access_list(site: str, devices: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def configuration(folder: Path, *, bind: str, port: int, user: str) -> str:
-    """The text of mosquitto.conf: TLS both ways, MQTT 5, nothing on disk, no payload in a log."""
+def configuration(folder: Path, *, bind: str, port: int, root: bool) -> str:
+    """The text of mosquitto.conf: TLS both ways, MQTT 5, nothing on disk, no payload in a log.
+
+    `root`: whether root starts it. It then stays root: it would become `mosquitto`, which may not read this folder.
+    """
     return "\n".join(
         (
             "# Made by `lfr hub init` and at each start of the hub.",
@@ -70,7 +73,7 @@ def configuration(folder: Path, *, bind: str, port: int, user: str) -> str:
             "log_type warning",
             "log_type notice",
             "connection_messages true",
-            f"user {user}",
+            *(["user root"] if root else []),
             "",
         )
     )

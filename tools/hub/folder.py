@@ -6,7 +6,7 @@ secret, 0600) recipient.txt · console.yaml · devices/<device>.pem .key · refe
 
 from __future__ import annotations
 
-import getpass
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -149,7 +149,7 @@ class HubFolder:
         (self.root / "acl").write_text(access_list(settings.site, settings.devices))
         (self.root / "acl").chmod(0o600)
         file = self.root / "mosquitto.conf"
-        file.write_text(configuration(self.root.absolute(), bind=settings.bind, port=port, user=getpass.getuser()))
+        file.write_text(configuration(self.root.absolute(), bind=settings.bind, port=port, root=os.geteuid() == 0))
         return file
 
 
