@@ -11,7 +11,7 @@ import msgspec
 
 from tools.samples.extract import distinct_avatars, sample_files
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same spec would give other pictures, so that a cached clip is made again."""
 
 
@@ -45,7 +45,7 @@ class ClipSpec:
     crf       of x264: higher is smaller and worse
     """
 
-    seed: int = 7
+    seed: int = 3
     seconds: float = 30.0
     width: int = 1280
     height: int = 720
@@ -81,7 +81,7 @@ class ClipSpec:
         return hashlib.sha256(msgspec.json.encode([FORMAT, sorted(plain.items())])).hexdigest()[:12]
 
 
-def default_spec(seed: int = 7, seconds: float = 30.0) -> ClipSpec:
+def default_spec(seed: int = 3, seconds: float = 30.0) -> ClipSpec:
     """The demo's clip: a listed person walks by twice among about sixty others, the second time half hidden.
 
     He is enrolled with one photo (`watchlist_photos`) and shown with two others. Shorter clips keep both passages.

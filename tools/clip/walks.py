@@ -115,7 +115,7 @@ def schedule(spec: ClipSpec, largest_px: dict[Passer, float]) -> list[Walk]:
     walks = [_listed(spec, passer, largest_px[passer], rng) for passer in spec.listed]
     crowd = _crowd(spec, rng)
     wanted, last_start = int(rng.integers(spec.in_view[0], spec.in_view[1] + 1)), -spec.fps
-    head_start = round(3 * spec.fps)
+    head_start = round(6 * spec.fps)
     for frame in range(-head_start, spec.frames):
         if frame % spec.fps == 0:
             wanted = int(rng.integers(spec.in_view[0], spec.in_view[1] + 1))
