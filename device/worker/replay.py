@@ -186,6 +186,6 @@ def _stages(samples: Mapping[str, Collection[float]]) -> dict[str, dict[str, flo
 
 
 def _peak_rss_mb() -> int:
-    """High-water mark of this program's resident set (proc(5), VmHWM; getrusage would count the parent's before exec)."""
+    """High-water mark of the resident set (proc(5), VmHWM; getrusage would count the parent's before exec)."""
     lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
