@@ -25,7 +25,8 @@ GONE_S = 2.0  # DESIGN: whoever reappears later is a new passage
 SAME_PERSON = 0.50  # cosine of two passages' templates that joins them; different people: 1 pair in about 10^5 (LFW)
 OTHER_PERSON = 0.22  # cosine of a doubtful track's template below which it is somebody else
 OTHER_PERSON_UNDOUBTED = 0.10  # the same when geometry saw no reason to doubt
-TELLING = 0.35  # a template of less quality says nothing about identity
+TELLING = 0.30  # a template of less quality says nothing when it is unlike
+CONFIRMED = 0.35  # this like its passage, a template needs no further questions
 ASKED_MAX = 3  # inconclusive answers after which a doubt is dropped
 PROBE_PX = 160  # side of the best shot that is kept for an alert
 SLOTS = 96  # people in view or just gone; beyond it the least promising passage gives way
@@ -134,20 +135,19 @@ class Passages:
         None when a doubtful track's template is too poor to tell: it is then used for nothing.
         """
         passage = self._of_track[track.id]
-        telling = of_length(length) >= TELLING
+        telling, unsure = of_length(length) >= TELLING, track.doubtful or track.near
         if not passage.compared:
-            passage = self._returned(at, track, passage, template) if telling else passage
-        elif not telling:
-            if track.doubtful or track.near:
+            passage = self._returned(at, track, passage, template)
+        elif (likeness := passage.likeness(template)) < CONFIRMED:
+            if unsure and not telling:
                 # Too poor to ask: after some tries the doubt is dropped, the poor templates with it.
                 track.asked += 1
                 track.doubtful &= track.asked < ASKED_MAX
                 return None
-        else:
-            limit = OTHER_PERSON if track.doubtful or track.near else OTHER_PERSON_UNDOUBTED
-            if (passage.quality >= TELLING or track.doubtful) and passage.likeness(template) < limit:
+            known = passage.quality >= TELLING or track.doubtful
+            if telling and known and likeness < (OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED):
                 passage = self._depart(at, track, passage, template)
-            track.doubtful, track.asked = False, 0
+        track.doubtful, track.asked = False, 0
         passage.fuse(template, length)
         return passage
 
