@@ -90,7 +90,7 @@ def default_spec(seed: int = 3, seconds: float = 30.0) -> ClipSpec:
     first, second = 0.12 * seconds, 0.58 * seconds
     listed = (
         Passer("obama", photos["obama2.jpg"], listed=True, start_s=first),
-        Passer("obama", photos["obama3.jpg"], listed=True, start_s=second, hidden=0.6),
+        Passer("obama", photos["obama.jpg"], listed=True, start_s=second, hidden=0.6),
     )
     crowd = (Passer("biden", photos["biden.jpg"]), *(Passer(path.stem, path) for path in distinct_avatars()))
     scene = next(path for path in sample_files("scenes") if path.name == DEFAULT_SCENE)
@@ -103,8 +103,12 @@ def bench_spec() -> ClipSpec:
 
 
 def watchlist_photos() -> dict[str, list[Path]]:
-    """Person and photos to enrol for `default_spec`."""
-    return {"obama": [path for path in sample_files("public") if path.name == "obama.jpg"]}
+    """Person and photos to enrol for `default_spec`.
+
+    Not obama.jpg: one avatar (005m) is like that one photo with a cosine of .45, which at the threshold of a short list
+    (.458) comes and goes as a false alert. With obama3.jpg the nearest of 148 avatars is at .34.
+    """
+    return {"obama": [path for path in sample_files("public") if path.name == "obama3.jpg"]}
 
 
 def portrait_of(spec: ClipSpec) -> ClipSpec:
