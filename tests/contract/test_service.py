@@ -50,7 +50,8 @@ def fake_libsystemd(monkeypatch: pytest.MonkeyPatch) -> None:
     class Package:
         daemon = Daemon
 
-    if importlib.util.find_spec("systemd") is None:
+    found = importlib.util.find_spec("systemd")
+    if found is None or found.origin is None:  # without an origin it is this repository's folder of that name
         monkeypatch.setitem(sys.modules, "systemd", Package)
         monkeypatch.setitem(sys.modules, "systemd.daemon", Daemon)
 

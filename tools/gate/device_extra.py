@@ -20,7 +20,8 @@ EXIT_UNAVAILABLE = 69
 def main() -> int:
     """0 when systemd-python can be imported, 69 with the reason otherwise."""
     say("pycuda is not tested here: it needs the CUDA toolkit")
-    if importlib.util.find_spec("systemd") is not None:
+    found = importlib.util.find_spec("systemd")
+    if found is not None and found.origin is not None:  # without an origin it is this repository's folder of that name
         return 0
     try:
         build()
