@@ -96,6 +96,17 @@ class Naive:
             noise[number] = row / np.linalg.norm(row)
         self._templates = np.vstack([self._templates, noise.astype(np.float32)])
 
+    def likeness(self, one: Path, other: Path) -> float:
+        """Cosine of the largest faces of two photos: a frame of the clip hardly exceeds it; NaN without a face."""
+        templates = []
+        for file in (one, other):
+            photo = self._cv2.imread(str(file))
+            faces = self._detect(photo) if photo is not None else []
+            if photo is None or not len(faces):
+                return float("nan")
+            templates.append(self._embed(photo, max(faces, key=lambda row: float(row[3]))))
+        return float(templates[0] @ templates[1])
+
     def run(self, clip: Path, windows: list[tuple[int, int]]) -> Tally:
         """The timed loop over some stretches of frames, each [first, end)."""
         tally = Tally()

@@ -57,7 +57,7 @@ def compare(plan: Plan) -> dict[str, Any]:
             products.append(replay(plan.clip, watchlist, ("--fill", str(plan.fill), "--quiet", *plan.options)))
             if turn < len(shares) and shares[turn]:
                 _say(f"round {turn + 1} of {plan.rounds}: naive loop")
-                naives.append(_naive(plan, watchlist, shares[turn], products[-1]["threshold"]))
+                naives.append(run_naive(plan, watchlist, shares[turn], products[-1]["threshold"]))
     product, naive = _product(plan, products), _naive_total(plan, naives)
     return {
         "product": product,
@@ -93,7 +93,8 @@ class NaiveFailed(EngineUnavailable):
     """The naive loop's process ended badly."""
 
 
-def _naive(plan: Plan, watchlist: Path, windows: list[tuple[int, int]], threshold: float) -> dict[str, Any]:
+def run_naive(plan: Plan, watchlist: Path, windows: list[tuple[int, int]], threshold: float) -> dict[str, Any]:
+    """The naive loop over some stretches in a process of its own; raises NaiveFailed."""
     command = [sys.executable, "-m", "tools.bench.naive", str(plan.clip), "--watchlist", str(watchlist)]
     command += ["--windows", ",".join(f"{first}-{end}" for first, end in windows), "--threshold", str(threshold)]
     command += ["--fill", str(plan.fill), "--threads", str(plan.threads)]
