@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 import time
@@ -21,6 +20,7 @@ from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
 from device.edges.live import LiveSource, is_live
 from device.edges.mailbox import Feed, Pace
+from device.edges.process import resident_bytes
 from device.edges.recording import RecordedSource, recording_path
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
@@ -185,7 +185,7 @@ class Watch:
                 fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
                 counters=pipeline.counters,
                 stage_p95_ms={name: float(np.percentile(list(ms), 95)) for name, ms in stages.items() if ms},
-                rss_bytes=_resident_bytes(),
+                rss_bytes=resident_bytes(),
             )
         )
         self._beats, self._last_beat_ns, self._frames_then = self._beats + 1, now, feed.decoded
@@ -232,8 +232,3 @@ def _pace(source: FrameSource, asked: str) -> Pace:
     if source.info.live:
         return "live"
     return "full" if asked == "full" else "realtime"
-
-
-def _resident_bytes() -> int:
-    """Resident set now (proc(5), statm field 2)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -15,6 +15,7 @@ from device.domain.finding import Candidate
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_MS
 from device.edges.mailbox import Feed
+from device.edges.process import peak_resident_mb
 from device.edges.recording import RecordedSource, recording_path
 from device.errors import RefusedByCondition
 from device.watchlist.cache import TemplateCache
@@ -88,7 +89,7 @@ def replay(
         "alerts": _rows(stated),
         "stages_ms": _stages({**pipeline.times.ms, "decode": feed.decode_ms}),
         "backend": room.backend,
-        "peak_rss_mb": _peak_rss_mb(),
+        "peak_rss_mb": peak_resident_mb(),
         "counters": {
             "tracks": pipeline.counters.tracks,
             "detections": pipeline.counters.detections,
@@ -183,9 +184,3 @@ def _stages(samples: Mapping[str, Collection[float]]) -> dict[str, dict[str, flo
             "n": len(values),
         }
     return out
-
-
-def _peak_rss_mb() -> int:
-    """High-water mark of the resident set (proc(5), VmHWM; getrusage would count the parent's before exec)."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 from dataclasses import dataclass, field
@@ -195,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
         "templates": tally.faces,
         "tracks": tally.tracks,
         "alerts": tally.alerts,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_rss_mb": peak_resident_mb(),
     }
     print(json.dumps(result))
     return 0
