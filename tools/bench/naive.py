@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from device.edges.process import peak_resident_mb
 from tools.bench.weights import detector_file, recogniser_file
 
 F32 = NDArray[np.float32]
