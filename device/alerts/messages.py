@@ -265,11 +265,14 @@ class Birth(Message, frozen=True, kw_only=True):
 
 
 class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the condition tables as it reads now; `pending` rows say what is not yet required."""
+    """One row of the condition tables as it reads now. `pending`: required and not known yet, so it does not hold.
+
+    `not_yet_required`: its substance comes later, and nothing depends on it.
+    """
 
     name: str
     table: Literal["arm", "run"]
-    result: Literal["holds", "fails", "not_yet_required"]
+    result: Literal["holds", "fails", "pending", "not_yet_required"]
     text: str
 
 
@@ -335,7 +338,10 @@ class WatchlistState(Message, frozen=True, kw_only=True):
 
 
 class Stats(Message, frozen=True, kw_only=True):
-    """Totals since boot, people counted as passages. `histogram`: best score of each closed one, 20 bins over -1..1."""
+    """Totals since boot, people counted as passages. `histogram`: best score of each closed one, 20 bins over -1..1.
+
+    faces_seen = discarded + lost + alerts + open_passages. `lost`: their worker died, and its memory with it.
+    """
 
     TYPE: ClassVar[str] = "uk.lfr.stats.v1"
     at: Timestamp
@@ -353,6 +359,7 @@ class Stats(Message, frozen=True, kw_only=True):
     fps: float
     histogram: list[Count]
     deployment_id: str | None = None
+    lost: Count = 0
 
 
 MESSAGES: tuple[type[Message], ...] = (

@@ -6,8 +6,9 @@ The source's clock (media time) says when the passage was seen; the wall clock s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Literal
 
 import msgspec
@@ -35,24 +36,12 @@ class ListFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntryFacts:
-    """What the deployment says of one entry or its category; None where only the hub knows."""
-
-    category: str | None = None
-    image_source: str | None = None
-    image_age_days: int | None = None
-    response_code: str | None = None
-
-
-NO_ENTRY_FACTS = EntryFacts()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertContext:
     """Everything about an alert that is not in its candidate, at the moment of the decision.
 
     expires_s  how long the alert may start a stop: after that it is history
     delete_by  end of retention, see `delete_by`
+    response_codes  category to response code, as the deployment authorises them
     """
 
     site: str
@@ -69,7 +58,7 @@ class AlertContext:
     operator_session: str | None
     expires_s: float
     delete_by: WallTime
-    entry: EntryFacts = NO_ENTRY_FACTS
+    response_codes: Mapping[str, str] = field(default_factory=dict)
     blue_list: bool = False
 
 
@@ -77,6 +66,18 @@ def delete_by(deployment_end: WallTime, alert_hours: float, decided_at: WallTime
     """When an alert is deleted at the latest: hours after the deployment's end, never past the ceiling from now."""
     wanted = deployment_end + timedelta(hours=alert_hours)
     return wall(min(wanted, decided_at + timedelta(days=CEILING_DAYS)))
+
+
+def image_age_days(captured_on: str | None, seen_at: WallTime) -> int | None:
+    """Age of the listed photo when the person was seen, in whole days; None without a date that makes sense.
+
+    captured_on  ISO date (YYYY-MM-DD); a day is UTC's, so the age may be off by one
+    """
+    try:
+        age = None if captured_on is None else (seen_at.date() - date.fromisoformat(captured_on)).days
+    except ValueError:
+        return None
+    return age if age is not None and age >= 0 else None
 
 
 def alert_from(candidate: Candidate, context: AlertContext, *, alert_id: str, seq: int, decided_at: WallTime) -> Alert:
@@ -116,10 +117,10 @@ def alert_from(candidate: Candidate, context: AlertContext, *, alert_id: str, se
             watchlist_id=context.watchlist.watchlist_id,
             watchlist_sha256=context.watchlist.sha256,
             entry_ref=candidate.entry_ref,
-            category=context.entry.category,
-            image_source=context.entry.image_source,
-            image_age_days=context.entry.image_age_days,
-            response_code=context.entry.response_code,
+            category=candidate.category,
+            image_source=candidate.image_source,
+            image_age_days=image_age_days(candidate.image_captured_on, captured),
+            response_code=None if candidate.category is None else context.response_codes.get(candidate.category),
         ),
         score=candidate.score,
         threshold=candidate.threshold,

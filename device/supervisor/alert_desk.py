@@ -71,6 +71,9 @@ class AlertDesk:
             alert = raising.alert_from(candidate, context, alert_id=alert_id, seq=self.raised, decided_at=now)
             alert = msgspec.structs.replace(alert, revision=0, state="open")
             event(_log, "alert.raised", alert=alert_id, camera=passage[0], score=candidate.score, seq=self.raised)
+            if alert.candidate.response_code is None:
+                category = candidate.category
+                event(_log, "alert.category_unknown", level=logging.WARNING, alert=alert_id, category=category)
         else:
             before = self._open[alert_id].alert
             alert = raising.alert_from(candidate, context, alert_id=alert_id, seq=before.seq, decided_at=now)

@@ -276,7 +276,7 @@ def _read(row: Row, snapshot: Snapshot) -> Reading:
     if answer is True:
         return Reading(row, Result.HOLDS, row.text)
     if answer is None:
-        return Reading(row, Result.PENDING, f"not known yet: {row.text}")
+        return Reading(row, Result.PENDING, row.text)
     found = row.found(snapshot) if row.found is not None else ""
     return Reading(row, Result.FAILS, f"{row.wrong}{f' ({found})' if found else ''}; {row.remedy}")
 

@@ -14,7 +14,7 @@ from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
 from device.ports.lines import Lamp
 from device.supervisor import conditions
-from device.supervisor.conditions import Reading, Result
+from device.supervisor.conditions import Reading
 from device.supervisor.snapshot import CameraView, Snapshot
 from device.supervisor.states import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
@@ -24,7 +24,7 @@ CameraWord = Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """beats, since_camera: by camera. `faults`: what is wrong with the machinery itself, in words."""
+    """beats, camera_since: by camera. lost: people whose worker died with them in its memory."""
 
     at: WallTime
     state: State
@@ -36,6 +36,7 @@ class Picture:
     simulated: bool
     totals: Counters
     alerts: int
+    lost: int
     beats: dict[str, Beat]
     camera_since: dict[str, WallTime]
     broker: str
@@ -91,7 +92,7 @@ def camera_messages(picture: Picture) -> list[messages.CameraStatus]:
 
 
 def stats_message(picture: Picture, boot_id: str) -> messages.Stats:
-    """Counts since boot; `alerts` is the supervisor's own count."""
+    """Counts since boot over all lives of all workers; `alerts` is the supervisor's own count."""
     stats = stats_from(
         picture.totals,
         mode=picture.mode,
@@ -100,7 +101,7 @@ def stats_message(picture: Picture, boot_id: str) -> messages.Stats:
         at=picture.at,
         deployment_id=picture.deployment_id,
     )
-    return msgspec.structs.replace(stats, alerts=picture.alerts)
+    return msgspec.structs.replace(stats, alerts=picture.alerts, lost=picture.lost)
 
 
 def engine_message(hello: Hello) -> messages.Engine:
@@ -154,6 +155,7 @@ def status(picture: Picture, pid: int, site: str, device: str) -> dict[str, Any]
         "broker": picture.broker,
         "outbox_waiting": picture.waiting,
         "alerts": picture.alerts,
+        "lost": picture.lost,
         "counters": msgspec.to_builtins(picture.totals),
     }
 
@@ -178,18 +180,9 @@ def _condition(reading: Reading) -> messages.ConditionReading:
     return messages.ConditionReading(
         name=reading.row.name,
         table=reading.row.table.value,
-        result=_RESULT[reading.result],
+        result=reading.result.value,
         text=reading.text,
     )
-
-
-_RESULT: dict[Result, Literal["holds", "fails", "not_yet_required"]] = {
-    Result.HOLDS: "holds",
-    Result.FAILS: "fails",
-    Result.PENDING: "fails",
-    Result.NOT_YET_REQUIRED: "not_yet_required",
-}
-"""A row that is not known yet does not hold; its text begins with `not known yet`."""
 
 
 def _lamps(picture: Picture) -> messages.LampReading:

@@ -186,6 +186,9 @@ def alert(entry: str = "e-042", **changes: Any) -> messages.Alert:
         passage=7,
         revision=0,
         entry_ref=entry,
+        category="missing",
+        image_source="custody",
+        image_captured_on="2024-05-01",
         score=0.713,
         threshold=0.458,
         margin=0.255,
@@ -223,7 +226,7 @@ def alert(entry: str = "e-042", **changes: Any) -> messages.Alert:
         operator_session="s-1",
         expires_s=120.0,
         delete_by=wall(now() + timedelta(hours=24)),
-        entry=raising.EntryFacts(category="missing", response_code="R3"),
+        response_codes={"missing": "R3"},
     )
     import msgspec
 

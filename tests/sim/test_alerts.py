@@ -32,6 +32,30 @@ def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
     rig().play(scene)
 
 
+def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry(
+    rig: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await asyncio.sleep(0.5)
+        said = r.hub.alerts()[-1].candidate
+        assert (said.category, said.image_source, said.image_age_days, said.response_code) == (
+            *("missing", "custody", 10),
+            "R3",
+        )
+        assert "alert.category_unknown" not in caplog.text
+        r.worker.raise_candidate(2, category="unheard-of")
+        await asyncio.sleep(0.5)
+        assert (r.hub.alerts()[-1].candidate.category, r.hub.alerts()[-1].candidate.response_code) == (
+            "unheard-of",
+            None,
+        )
+        assert caplog.text.count("alert.category_unknown") == 1
+
+    rig().play(scene)
+
+
 def test_the_same_passage_number_after_a_restart_is_another_person(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()
@@ -44,7 +68,7 @@ def test_the_same_passage_number_after_a_restart_is_another_person(rig: Any) -> 
         await asyncio.sleep(0.5)
         assert len({a.alert_id for a in r.hub.alerts()}) == 2
 
-    rig().play(scene)
+    rig(live=True).play(scene)
 
 
 def test_an_alert_raised_while_the_broker_is_away_arrives_when_it_returns(rig: Any) -> None:

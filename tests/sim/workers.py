@@ -90,12 +90,14 @@ class FakeWorker:
         if self.running and not self.silent:
             self._outbox.put_nowait(message)
 
-    def raise_candidate(self, passage: int, revision: int = 0, entry: str = "e-1", score: float = 0.6) -> None:
+    def raise_candidate(
+        self, passage: int, revision: int = 0, entry: str = "e-1", score: float = 0.6, category: str | None = "missing"
+    ) -> None:
         """A possible match; the first of a passage also counts it as seen and alerted."""
         if revision == 0:
             self.counters.faces_seen += 1
             self.counters.alerted += 1
-        self.say(CandidateRaised(candidate=candidate(passage, revision, entry, score)))
+        self.say(CandidateRaised(candidate=candidate(passage, revision, entry, score, category)))
 
     def passers_by(self, number: int) -> None:
         """People who were seen, compared and forgotten."""
@@ -191,12 +193,15 @@ class FakeLauncher:
         return [w for w in self.workers if w.camera == camera][-1]
 
 
-def candidate(passage: int, revision: int, entry: str, score: float) -> Candidate:
+def candidate(passage: int, revision: int, entry: str, score: float, category: str | None = "missing") -> Candidate:
     """A plausible candidate."""
     return Candidate(
         passage=passage,
         revision=revision,
         entry_ref=entry,
+        category=category,
+        image_source="custody",
+        image_captured_on="2026-11-13",
         score=score,
         threshold=0.5,
         margin=score - 0.5,

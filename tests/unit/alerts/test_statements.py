@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Callable
@@ -83,6 +84,37 @@ def test_an_alert_is_a_caution_and_dates_its_capture_before_its_decision(
     assert alert.captured_at == rfc3339(wall(noon - timedelta(milliseconds=84)))
     assert alert.probe.ref == "lfr/v1/demo/cam-1/alert/a-1/probe"
     assert json.loads(encoded(alert, noon))["data"]["sig"] is None
+
+
+def test_an_alert_says_category_source_age_and_response_of_its_own_entry(
+    candidate: Build, context: AlertContext, noon: WallTime
+) -> None:
+    knowing = dataclasses.replace(context, response_codes={"missing": "R3", "warrant": "R1"})
+    listed = candidate(category="warrant", image_source="custody", image_captured_on="2026-11-20")
+    said = raising.alert_from(listed, knowing, alert_id="a", seq=1, decided_at=noon).candidate
+    assert (said.category, said.image_source, said.image_age_days, said.response_code) == (
+        "warrant",
+        "custody",
+        3,
+        "R1",
+    )
+
+
+@pytest.mark.parametrize("category", [None, "unheard-of"])
+def test_a_category_that_the_deployment_does_not_know_has_no_response_code(
+    candidate: Build, context: AlertContext, noon: WallTime, category: str | None
+) -> None:
+    knowing = dataclasses.replace(context, response_codes={"missing": "R3"})
+    said = raising.alert_from(candidate(category=category), knowing, alert_id="a", seq=1, decided_at=noon).candidate
+    assert (said.category, said.response_code, said.image_age_days) == (category, None, None)
+
+
+@pytest.mark.parametrize(
+    ("captured_on", "days"),
+    [("2026-11-23", 0), ("2025-11-23", 365), ("2026-11-24", None), ("soon", None), (None, None)],
+)
+def test_the_age_of_a_photo_is_whole_days_or_unknown(captured_on: str | None, days: int | None, noon: WallTime) -> None:
+    assert raising.image_age_days(captured_on, noon) == days
 
 
 def test_a_list_of_one_has_no_gap_to_the_second(candidate: Build, context: AlertContext, noon: WallTime) -> None:
