@@ -1,4 +1,10 @@
-"""`lfr status` and `lfr why`: what the running device does, and which conditions hold; read from its status file."""
+"""`lfr status` and `lfr why`: what the running device does, and which conditions hold; read from its status file.
+
+1. Both exit 69 when no supervisor answers: no file, its process gone, or its last word older than STALE_S. Nothing is
+   printed on stdout then; stderr names the last word, so that an old one never passes for a present one.
+2. `lfr why` answers "may this device recognise now?": exit 0 when every required condition holds, 77 when one fails or
+   is not known yet. `lfr status` exits 0 whatever the state is.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +19,14 @@ if TYPE_CHECKING:
 RUN_DIR = Path("/run/lfr")
 STALE_S = 5.0  # the supervisor writes each second
 MARKS = {"holds": "ok  ", "fails": "NO  ", "pending": "wait", "not_yet_required": "-   "}
+LATE = {"pending": " (not known yet)", "not_yet_required": " (not yet required)"}
+REFUSED = 77  # RefusedByCondition, the same answer as an exit status
 
 
 def register(commands: Subparsers) -> None:
     for noun, text, handler in (
         ("status", "what the device is doing", run_status),
-        ("why", "which conditions hold and which do not", run_why),
+        ("why", "which conditions hold; exit 77 while one does not", run_why),
     ):
         parser = commands.add_parser(noun, help=text)
         where = parser.add_mutually_exclusive_group()
@@ -45,29 +53,32 @@ def run_status(args: argparse.Namespace) -> int:
     for name, camera in status["cameras"].items():
         fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"
         print(f"camera      {name}: {camera['status']}{fps}{'  ' + camera['problem'] if camera['problem'] else ''}")
+    lost = f" + {status['lost']} lost with a worker" if status["lost"] else ""
     print(
         f"people      {counters['faces_seen']} seen = {counters['discarded']} discarded + {status['alerts']} alerted"
-        f" + {counters['open_passages']} still in view"
+        f"{lost} + {counters['open_passages']} still in view"
     )
     return 0
 
 
 def run_why(args: argparse.Namespace) -> int:
-    """Every condition of both tables with what holds, what does not, and what to do."""
+    """Every condition of both tables with what holds, what does not, and what to do; exit 77 unless all hold."""
     status = _read(args)
+    open_rows = [row for row in status["conditions"] if row["result"] not in ("holds", "not_yet_required")]
+    verdict = REFUSED if open_rows else 0
     if args.json:
         fields = ("state", "since", "written_at", "age_s", "conditions")
         print(json.dumps({field: status[field] for field in fields}, ensure_ascii=False))
-        return 0
+        return verdict
     print(f"{status['state']} since {status['since']}, read {status['age_s']:.1f} s ago")
     table = None
     for row in status["conditions"]:
         if row["table"] != table:
             table = row["table"]
             print("to arm:" if table == "arm" else "to run:")
-        late = " (not yet required)" if row["result"] == "not_yet_required" else ""
+        late = LATE.get(row["result"], "")
         print(f"  {MARKS[row['result']]} {row['name']:32}{row['text']}{late} [{row['rule']}]")
-    return 0
+    return verdict
 
 
 def _read(args: argparse.Namespace) -> dict[str, Any]:
@@ -84,11 +95,15 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
         raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
     except (OSError, ValueError, KeyError) as fault:
         raise Unavailable(f"{file} cannot be read: {fault}") from fault
-    status["age_s"] = round(max(0.0, (datetime.now(timezone.utc) - written).total_seconds()), 1)
+    age_s = (datetime.now(timezone.utc) - written).total_seconds()
+    status["age_s"] = round(max(0.0, age_s), 1)
+    who = f"the supervisor that wrote {file} (pid {status['pid']})"
+    last = f"its last word, at {status['written_at']}, was {status['state']}"
     if not Path(f"/proc/{status['pid']}").exists():
-        raise Unavailable(f"the supervisor that wrote {file} (pid {status['pid']}) is gone")
-    if status["age_s"] > STALE_S:
-        raise Unavailable(f"{file} is {status['age_s']} s old: the supervisor (pid {status['pid']}) does not answer")
+        raise Unavailable(f"{who} is gone without a goodbye; {last}; look at its log and start it again")
+    if abs(age_s) > STALE_S:
+        when = f"{age_s:.1f} s old" if age_s > 0 else f"{-age_s:.1f} s in the future (the clock was set back)"
+        raise Unavailable(f"{who} does not answer: the file is {when}; {last}")
     return status
 
 

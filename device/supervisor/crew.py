@@ -11,7 +11,7 @@ from collections.abc import Callable
 from device.alerts import messages, raising
 from device.config.model import Camera, DeviceConfig
 from device.domain.time import rfc3339, wall
-from device.errors import LinkBroken
+from device.errors import ConfigError, InternalError, LfrError, LinkBroken, SourceUnreadable, Unavailable
 from device.supervisor import picture
 from device.supervisor.alert_desk import AlertDesk
 from device.supervisor.authorisation import Authorisation
@@ -31,6 +31,7 @@ from device.wire.link import (
     WatchlistLoaded,
 )
 
+BROKEN = (65, 78)  # exit statuses for input that is broken in itself: nobody was seen in it
 EXPIRES_S = 900.0
 """How long an undelivered alert is worth delivering: after a quarter of an hour nobody can act on it."""
 
@@ -102,14 +103,27 @@ class Crew:
 
     @property
     def finished(self) -> bool:
-        """Whether every camera's recording is over, at least one of them readable."""
-        return self._all_ended and not self.hopeless
+        """Whether every camera's recording is over and somebody may have been compared."""
+        return self._all_ended and self.hopeless is None
 
     @property
-    def hopeless(self) -> int:
-        """The exit status when no recording could be read at all; 0 otherwise."""
-        statuses = {keeper.exit_status for keeper in self._keepers.values()}
-        return max(statuses) if self._all_ended and 0 not in statuses else 0
+    def hopeless(self) -> LfrError | None:
+        """Why nothing could be recognised at all: no recording could be read, or no worker got so far."""
+        keepers = self._keepers.values()
+        if not self._all_ended or any(not k.exit_status or (k.begun and k.exit_status not in BROKEN) for k in keepers):
+            return None
+        statuses, words = {keeper.exit_status for keeper in keepers}, tuple(self.problems().values())
+        if ConfigError.exit_status in statuses:
+            return ConfigError("worker", words)
+        kind: type[LfrError] = InternalError
+        if statuses <= {Unavailable.exit_status, SourceUnreadable.exit_status}:
+            kind = SourceUnreadable if SourceUnreadable.exit_status in statuses else Unavailable
+        return kind("; ".join(words))
+
+    @property
+    def fault(self) -> int:
+        """The exit status of a recording that broke off, the worst of all cameras; 0 when none did."""
+        return max((keeper.exit_status for keeper in self._keepers.values()), default=0)
 
     @property
     def last_alert_ns(self) -> int | None:
@@ -196,8 +210,6 @@ class Crew:
         if authorisation is None or watchlist is None or engine is None:
             raise LinkBroken(f"the worker of camera {camera.id} raised a candidate before its watchlist")
         deployment, now = authorisation.deployment, self._edges.clock.wall()
-        categories = tuple(deployment.categories.items())
-        only = categories[0] if len(categories) == 1 else None
         return raising.AlertContext(
             site=self._config.site,
             device_id=self._config.device,
@@ -221,7 +233,5 @@ class Crew:
             operator_session=self._hub.session_id,
             expires_s=EXPIRES_S,
             delete_by=raising.delete_by(wall(deployment.window.end), deployment.retention.alert_hours, now),
-            entry=raising.EntryFacts(category=only[0], response_code=only[1].response_code)
-            if only
-            else raising.NO_ENTRY_FACTS,
+            response_codes={name: category.response_code for name, category in deployment.categories.items()},
         )

@@ -11,7 +11,6 @@ from device.alerts.outbox import Deletion
 from device.alerts.topics import DeviceTopics
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import SourceUnreadable
 from device.logs import event
 from device.supervisor.alert_desk import AlertDesk
 from device.supervisor.control import Control
@@ -59,7 +58,7 @@ class Device:
         )
 
     async def run(self) -> Outcome:
-        """From self-test to erasure. Raises SourceUnreadable when no recording could be read at all."""
+        """From self-test to erasure. Raises what kept every recording from being searched at all."""
         control, courier = self.control, self._courier
         control.self_test()
         self._listen()
@@ -83,8 +82,8 @@ class Device:
         finally:
             await control.put_out()
             await settle(*background)
-        if self._crew.hopeless:
-            raise SourceUnreadable("; ".join(self._crew.problems().values()))
+        if (fault := self._crew.hopeless) is not None:
+            raise fault
         return outcome
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
@@ -99,7 +98,7 @@ class Device:
             if now - beaten_ns >= ALIVE_S * NS_PER_S:
                 beaten_ns = now
                 self._edges.service.alive()
-            if not control.ending and (control.wish.leave is not None or self._crew.hopeless):
+            if not control.ending and (control.wish.leave is not None or self._crew.hopeless is not None):
                 return
             await control.rest()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from device.alerts.retry import MessageClass
+from device.errors import RefusedByCondition
 from device.logs import event
 from device.supervisor.control import Control
 from device.supervisor.courier import Courier
@@ -53,7 +54,7 @@ async def end_deployment(
     at_once = deployment.retention.alert_hours == 0
     if at_once:
         courier.erase(None, "end_of_deployment")
-    reporter.receipt("template", balance.discarded + balance.discarded_by_exit, "no_match")
+    reporter.receipt("template", balance.discarded + balance.lost, "no_match")
     if await edges.disk(authorisation.drop):
         reporter.receipt("watchlist", deployment.watchlist.subjects, "end_of_deployment")
     crew.forget()
@@ -66,6 +67,7 @@ async def end_deployment(
         "receipts_delivered": delivered,
         "alerts_undelivered": undelivered,
         "alerts_held": len(held),
+        "faults": crew.problems(),
         **_counts(balance),
         "tally": await edges.disk(edges.outbox.tally),
     }
@@ -73,9 +75,14 @@ async def end_deployment(
     if not balance.holds:
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
     control.erased()
-    refused = 0 if control.ever_recognised or control.wish.leave is not None else 77
-    status = control.wish.leave if control.wish.leave is not None else refused
-    return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and not held)
+    return Outcome(exit_status=_exit_status(control, crew), summary=summary, leave_nothing=throwaway and not held)
+
+
+def _exit_status(control: Control, crew: Crew) -> int:
+    """A signal's, else that of a recording that broke off, else 77 when nobody could ever be recognised, else 0."""
+    if control.wish.leave is not None:
+        return control.wish.leave
+    return crew.fault or (0 if control.ever_recognised else RefusedByCondition.exit_status)
 
 
 def _deadline(control: Control, seconds: float) -> float:
@@ -86,7 +93,7 @@ def _counts(balance: Balance) -> dict[str, int | bool]:
     return {
         "faces_seen": balance.faces_seen,
         "discarded": balance.discarded,
-        "discarded_by_exit": balance.discarded_by_exit,
+        "lost": balance.lost,
         "alerted": balance.alerted,
         "alerted_by_worker": balance.alerted_by_worker,
         "balanced": balance.holds,

@@ -3,7 +3,8 @@
 1. A worker runs only while it is wanted. Not wanted means gone: Stop, GRACE_S to wipe and say Finished, then kill.
 2. Hello, the watchlist and every beat have deadlines; a worker past one is killed and started again.
 3. Restarts are budgeted. Past the budget the camera is `disabled`, says why, and is tried again every cool_off_s.
-4. Input that is broken in itself (exit status 65, 78) is not tried again: the same would happen.
+4. A recording is not tried again when its worker fails: the next one would read from the beginning and count people
+   twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it died without a word.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from device.domain.time import NS_PER_S
-from device.errors import LfrError
+from device.errors import InternalError, LfrError
 from device.logs import event
 from device.ports.clock import Clock
 from device.supervisor.snapshot import CameraView
@@ -34,16 +35,20 @@ from device.wire.link import (
 
 _log = logging.getLogger(__name__)
 SILENT = "the worker ended without a word"
-HOPELESS = (65, 78)  # bad data, bad configuration: a restart gives the same
+CRASHED = InternalError.exit_status
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Deadlines and restarts as data. grace_s, a debounced reading and a tick together stay under one second."""
+    """Deadlines and restarts as data. grace_s, a debounced reading and a tick together stay under one second.
+
+    recorded_beat_s: nobody stands before a recording, and a busy desk must not end its run.
+    """
 
     hello_s: float = 30.0
     watchlist_s: float = 60.0
     beat_s: float = 2.0
+    recorded_beat_s: float = 10.0
     grace_s: float = 0.5
     exit_s: float = 2.0
     restarts: int = 5
@@ -63,7 +68,7 @@ class Life:
     finished: Finished | None = None
     stopped: bool = False
     problem: str = ""
-    hopeless: int = 0
+    fault: Fault | None = None
     exit_status: int | None = None
 
 
@@ -97,6 +102,8 @@ class Keeper:
         self.view = CameraView.STOPPED
         self.problem = ""
         self.exit_status = 0
+        self.begun = False
+        """Whether any worker of this camera ever had its watchlist, so that somebody may have been compared."""
         self.life: Life | None = None
         self._assignment = assignment
         self._launcher = launcher
@@ -169,10 +176,12 @@ class Keeper:
         """What follows the end of a life: the end of the recording, rest, another try, or a pause (rules 3, 4)."""
         if life.finished is not None and not life.stopped and self._recorded:
             self.view = CameraView.ENDED
-        elif life.hopeless and self._recorded:
-            self.view, self.problem, self.exit_status = CameraView.ENDED, life.problem, life.hopeless
         elif life.stopped or not life.problem:
             self.view = CameraView.STOPPED
+        elif self._recorded:
+            self.view, self.problem = CameraView.ENDED, life.problem
+            self.exit_status = CRASHED if life.fault is None else life.fault.exit_status
+            event(_log, "worker.crashed", level=logging.ERROR, camera=self.camera_id, problem=life.problem)
         else:
             await self._wait_to_restart(life)
 
@@ -265,7 +274,7 @@ class Keeper:
     def _next_deadline(self, life: Life) -> tuple[float, str]:
         """How long the worker may be silent now, and what it owes us (rule 2)."""
         if life.watchlist is not None:
-            return self._budget.beat_s, "beat"
+            return (self._budget.recorded_beat_s if self._recorded else self._budget.beat_s), "beat"
         return (self._budget.watchlist_s, "watchlist") if life.hello is not None else (self._budget.hello_s, "Hello")
 
     def _note(self, life: Life, message: FromWorker) -> None:
@@ -276,7 +285,7 @@ class Keeper:
                 life.problem = f"the worker speaks protocol {message.protocol}, this supervisor {PROTOCOL}"
         elif isinstance(message, WatchlistLoaded):
             life.watchlist = message
-            self.view, self.problem = CameraView.ONLINE, ""
+            self.view, self.problem, self.begun = CameraView.ONLINE, "", True
         elif isinstance(message, Beat):
             life.beat = message
             if message.camera in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.OFFLINE):
@@ -287,4 +296,4 @@ class Keeper:
                 life.problem = f"the source ended: {message.reason}"
         elif isinstance(message, Fault):
             life.problem = f"{message.error}: {message.text}"
-            life.hopeless = message.exit_status if message.exit_status in HOPELESS else 0
+            life.fault = message

@@ -1,6 +1,7 @@
 """What the device says of itself on MQTT: status, birth, state, health, cameras, watchlist (retained) and stats.
 
-A notice is sent when what it says has changed, health every HEALTH_S, stats every STATS_S and at the end.
+A notice is sent when what it says has changed (the state's details every STATE_S at most), health every HEALTH_S, stats
+every STATS_S and at the end.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from device.supervisor.courier import Courier
 
 HEALTH_S = 10.0
 STATS_S = 60.0
+STATE_S = 0.5  # while the state's name stays, its details (a flickering lamp, a changing reason) are said this often
 STATS_KEPT = timedelta(days=1)
 
 
@@ -45,6 +47,8 @@ class Notices:
         self._clock = clock
         self._bd_seq = 0
         self._said: dict[str, bytes] = {}
+        self._state = ""
+        self._state_ns = 0
         self._health_ns: int | None = None
         self._stats_ns = int(clock.monotonic())
 
@@ -75,8 +79,12 @@ class Notices:
         self._status(courier, "stopped")
 
     def state(self, courier: Courier, state: messages.DeviceState) -> None:
-        """The one state and why."""
-        self._say(courier, self._topics.state, state, self._topics.device)
+        """The one state and why; a new state at once, new details of the same one when they are due."""
+        now = int(self._clock.monotonic())
+        if state.state == self._state and now - self._state_ns < STATE_S * NS_PER_S:
+            return
+        if self._say(courier, self._topics.state, state, self._topics.device):
+            self._state, self._state_ns = state.state, now
 
     def camera(self, courier: Courier, status: messages.CameraStatus) -> None:
         """One camera's status."""
@@ -113,12 +121,14 @@ class Notices:
         message = messages.Status(mode=self.mode, status=status, boot_id=self._boot_id, bd_seq=self._bd_seq)
         courier.post(_notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1))
 
-    def _say(self, courier: Courier, topic: str, message: messages.Message, subject: str) -> None:
-        """Post a notice unless it says what the last one on its topic said."""
+    def _say(self, courier: Courier, topic: str, message: messages.Message, subject: str) -> bool:
+        """Post a notice unless it says what the last one on its topic said; whether it was news."""
         said = msgspec.json.encode(message)
-        if self._said.get(topic) != said:
-            self._said[topic] = said
-            courier.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
+        if self._said.get(topic) == said:
+            return False
+        self._said[topic] = said
+        courier.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
+        return True
 
     def _keep(self, courier: Courier, topic: str, message: messages.Message, subject: str, kind: MessageClass) -> None:
         now = self._clock.wall()

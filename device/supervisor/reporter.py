@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 What = Literal["alert", "template", "watchlist"]
 Reason = Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room"]
 REPORT_S = 0.1
+LINE_S = 1.0  # the service manager's status line, while the state's name stays
 FILE_S = 1.0
 DISK_S = 5.0
 
@@ -59,6 +60,7 @@ class Reporter:
         self._written_ns = 0
         self._looked_ns: int | None = None
         self._last_line = ""
+        self._line_ns = 0
         self._last_state = ""
         self._problem = ""
 
@@ -105,12 +107,13 @@ class Reporter:
         seen = self.picture()
         self._notices.mode, self._notices.deployment_id = seen.mode, seen.deployment_id
         self._post(seen)
-        line = picture.one_line(seen)
-        if line != self._last_line:
-            self._last_line = line
-            self._edges.service.status(line)
         now = int(self._edges.clock.monotonic())
-        if seen.state.value != self._last_state or now - self._written_ns >= FILE_S * NS_PER_S:
+        news = seen.state.value != self._last_state
+        line = picture.one_line(seen)
+        if line != self._last_line and (news or now - self._line_ns >= LINE_S * NS_PER_S):
+            self._last_line, self._line_ns = line, now
+            self._edges.service.status(line)
+        if news or now - self._written_ns >= FILE_S * NS_PER_S:
             self._last_state, self._written_ns = seen.state.value, now
             await self._write(seen)
 
@@ -132,6 +135,7 @@ class Reporter:
             simulated=self._edges.simulated,
             totals=self._crew.ledger.totals(),
             alerts=self._desk.raised,
+            lost=self._crew.ledger.lost,
             beats=dict(self._crew.beats),
             camera_since={camera: since for camera, (_, since) in self._camera_since.items()},
             broker="connected" if self._courier.connected else self._courier.reason,

@@ -121,6 +121,18 @@ class FakeHub:
         return Outgoing(event_id, topic, payload, 1, retain, None, events.CONTENT_TYPE)
 
 
+class ServiceThatRemembers(NoServiceManager):
+    """Keeps every status line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def status(self, text: str) -> None:
+        super().status(text)
+        self.said.append(text)
+
+
 class Rig:
     """The device and everything around it. Changes: cameras, live, mode, alert_hours, window_s, max_watchlist_size."""
 
@@ -131,7 +143,7 @@ class Rig:
         self.lines = SimulatedLines()
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
-        self.service = NoServiceManager()
+        self.service = ServiceThatRemembers()
         self.hub = FakeHub(self.exchange, self.clock)
         self.config = config(folder, **changes)
         write_deployment(self.config.deployment, **changes)

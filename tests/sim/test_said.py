@@ -6,7 +6,10 @@ import asyncio
 from typing import Any
 
 from device.alerts import messages
+from device.supervisor.notices import STATE_S
+from device.supervisor.reporter import LINE_S
 from device.supervisor.snapshot import CameraView
+from device.supervisor.states import State
 
 
 def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: Any) -> None:
@@ -21,6 +24,59 @@ def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: Any) 
         assert state.lamps is not None
         assert state.lamps.fault
         assert r.service.last_status.startswith("inhibited: ")
+
+    rig().play(scene)
+
+
+def test_a_condition_that_is_not_known_yet_is_pending_and_not_failing(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.launcher.script.hello_s = 3.0
+        await r.until(lambda: r.state is State.ARMED)
+        await asyncio.sleep(1)
+        state = r.hub.last(messages.DeviceState)
+        read = {c.name: c.result for c in state.conditions}
+        assert (read["watchlist loaded"], read["camera live"], read["deployment loaded"]) == (
+            *("pending", "pending"),
+            "holds",
+        )
+        assert state.inhibit_reasons == []
+        await r.recognising()
+        await asyncio.sleep(1)
+        assert "pending" not in {c.result for c in r.hub.last(messages.DeviceState).conditions}
+
+    rig().play(scene)
+
+
+def test_a_flickering_device_does_not_flood_the_hub_or_the_service_manager(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        await asyncio.sleep(3)
+        before, lines = len(r.hub.states()), len(r.service.said)
+        r.launcher.script.hello_s = 20.0
+        for n in range(100):
+            r.device.control.wish.stop = f"button {n}"
+            await asyncio.sleep(0.1)
+        assert len(r.hub.states()) - before <= 10 / STATE_S + 4
+        assert len(r.service.said) - lines <= 10 / LINE_S + 4
+        r.device.control.wish.stop = "the last word"
+        await asyncio.sleep(2)
+        assert "the last word" in r.service.last_status
+        assert "the last word" in r.hub.last(messages.DeviceState).inhibit_reasons[0]
+
+    rig().play(scene)
+
+
+def test_a_new_state_is_said_at_once(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        await asyncio.sleep(0.15)
+        assert r.hub.last(messages.DeviceState).state == "recognising"
+        assert r.service.last_status == "recognising"
+        r.hub.command("stop")
+        await r.until(lambda: r.state is State.INHIBITED)
+        await asyncio.sleep(0.15)
+        assert r.hub.last(messages.DeviceState).state == "inhibited"
+        assert r.service.last_status.startswith("inhibited")
 
     rig().play(scene)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from device.alerts import messages
+from device.errors import Unavailable
 from device.supervisor.keeper import Budget
 from device.supervisor.states import State
 
@@ -19,7 +22,7 @@ def test_a_crashed_worker_is_restarted_within_its_budget(rig: Any) -> None:
         await r.recognising()
         assert len(r.launcher.workers) == 2
 
-    rig().play(scene)
+    rig(live=True).play(scene)
 
 
 def test_an_exhausted_restart_budget_inhibits_with_its_reason(rig: Any) -> None:
@@ -34,7 +37,7 @@ def test_an_exhausted_restart_budget_inhibits_with_its_reason(rig: Any) -> None:
         r.launcher.script.crash_at_start = False
         await r.until(lambda: r.state is State.RECOGNISING)
 
-    rig(budget=Budget(restarts=2, cool_off_s=20.0)).play(scene)
+    rig(live=True, budget=Budget(restarts=2, cool_off_s=20.0)).play(scene)
 
 
 def test_one_bad_camera_never_stops_another(rig: Any) -> None:
@@ -48,7 +51,96 @@ def test_one_bad_camera_never_stops_another(rig: Any) -> None:
         assert r.state is State.RECOGNISING
         assert r.launcher.of("rear").running
 
-    rig(cameras=("front", "rear")).play(scene)
+    rig(live=True, cameras=("front", "rear")).play(scene)
+
+
+def test_counts_add_up_over_the_lives_of_a_live_cameras_workers(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.passers_by(5)
+        r.worker.raise_candidate(1)
+        r.worker.counters.faces_seen += 2
+        r.worker.counters.open_passages = 2
+        await asyncio.sleep(1)
+        r.worker.crash()
+        await r.until(lambda: len(r.launcher.workers) == 2)
+        await r.recognising()
+        r.worker.passers_by(3)
+        await asyncio.sleep(65)
+        stats = r.hub.last(messages.Stats)
+        assert (stats.faces_seen, stats.discarded, stats.lost, stats.alerts, stats.open_passages) == (11, 8, 2, 1, 0)
+        return await r.outcome()
+
+    summary = rig(live=True, window_s=100).play(scene).summary
+    assert summary["balanced"]
+    assert (summary["faces_seen"], summary["discarded"], summary["lost"], summary["alerted"]) == (11, 8, 2, 1)
+
+
+def test_a_crash_over_a_recording_ends_the_run_with_70_and_counts_nobody_twice(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.passers_by(5)
+        r.worker.raise_candidate(1)
+        r.worker.counters.faces_seen += 2
+        await asyncio.sleep(0.5)
+        r.worker.crash()
+        return await r.outcome()
+
+    r = rig()
+    outcome = r.play(scene)
+    assert outcome.exit_status == 70
+    assert "signal 11" in outcome.summary["faults"]["front"]
+    assert outcome.summary["balanced"]
+    assert (outcome.summary["faces_seen"], outcome.summary["lost"], outcome.summary["alerted"]) == (8, 2, 1)
+    assert len(r.launcher.workers) == 1
+    assert len({a.alert_id for a in r.hub.alerts()}) == 1
+    assert not (r.config.deployment / "identity.txt").exists()
+    assert not r.lines.sign_driven
+
+
+def test_a_crash_over_one_recording_lets_the_other_finish_and_is_still_said_at_the_end(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        await r.until(lambda: len(r.launcher.workers) == 2)
+        await asyncio.sleep(1)
+        r.launcher.of("rear").crash()
+        await asyncio.sleep(2)
+        assert r.state is State.RECOGNISING
+        r.launcher.of("front").finish()
+        return await r.outcome()
+
+    outcome = rig(cameras=("front", "rear")).play(scene)
+    assert outcome.exit_status == 70
+    assert list(outcome.summary["faults"]) == ["rear"]
+
+
+def test_a_worker_that_dies_before_it_has_a_watchlist_ends_with_its_fault_and_erases_nothing(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.launcher.script.hello_s = 100.0
+        await r.until(lambda: bool(r.launcher.workers))
+        r.worker.fail("EngineUnavailable", "run `lfr engines prepare`", 69)
+        await r.outcome()
+
+    r = rig()
+    with pytest.raises(Unavailable, match="lfr engines prepare"):
+        r.play(scene)
+    assert (r.config.deployment / "identity.txt").exists()
+
+
+def test_a_recording_is_given_more_time_to_beat_than_a_camera(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.silent = True
+        await asyncio.sleep(8)
+        r.worker.silent = False
+        await asyncio.sleep(1)
+        assert r.state is State.RECOGNISING
+        r.worker.silent = True
+        return await r.outcome()
+
+    outcome = rig().play(scene)
+    assert outcome.exit_status == 70
+    assert "no beat within 10 s" in outcome.summary["faults"]["front"]
 
 
 def test_a_dark_camera_inhibits_and_its_worker_stays_to_see_it_return(rig: Any) -> None:

@@ -20,7 +20,7 @@ from device.supervisor.states import State
 GONE_PID = 2**22 + 1  # above the largest pid that Linux gives
 
 
-def write(run_dir: Path, at: datetime, pid: int) -> None:
+def write(run_dir: Path, at: datetime, pid: int, lost: int = 0) -> None:
     """A status file as the supervisor writes it."""
     snapshot = Snapshot(cameras={"front": CameraView.STOPPED}, stop="the STOP button was pressed")
     now = WallTime(wall(at))
@@ -35,6 +35,7 @@ def write(run_dir: Path, at: datetime, pid: int) -> None:
         simulated=True,
         totals=Counters(faces_seen=3, discarded=2, open_passages=1),
         alerts=0,
+        lost=lost,
         beats={},
         camera_since={"front": now},
         broker="connected",
@@ -57,6 +58,12 @@ def test_status_says_state_people_and_age(tmp_path: Path, capsys: pytest.Capture
     assert "dark, simulated" in said
 
 
+def test_status_names_people_lost_with_a_worker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, now(), os.getpid(), lost=4)
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    assert "+ 4 lost with a worker + 1 still in view" in capsys.readouterr().out
+
+
 def test_status_as_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, now(), os.getpid())
     assert main(["status", "--json", "--run-dir", str(tmp_path)]) == 0
@@ -69,12 +76,30 @@ def test_why_shows_every_row_and_marks_what_is_not_yet_required(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path, now(), os.getpid())
-    assert main(["why", "--run-dir", str(tmp_path)]) == 0
+    assert main(["why", "--run-dir", str(tmp_path)]) == 77
     said = capsys.readouterr().out
     for row in (*conditions.ARM, *conditions.RUN):
         assert row.name in said
     assert "STOP (the STOP button was pressed)" in said
     assert said.count("(not yet required)") == sum(row.predicate is None for row in (*conditions.ARM, *conditions.RUN))
+    assert "wait watchlist loaded" in said
+    assert said.count("(not known yet)") == said.count("  wait ")
+
+
+def test_why_exits_77_while_a_condition_fails_or_is_not_known_and_0_when_all_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, now(), os.getpid())
+    file = tmp_path / "status.json"
+    status = json.loads(file.read_text())
+    for worst, verdict in (("holds", 0), ("not_yet_required", 0), ("pending", 77), ("fails", 77)):
+        for row in status["conditions"]:
+            row["result"] = "holds"
+        status["conditions"][3]["result"] = worst
+        file.write_text(json.dumps(status))
+        for form in ([], ["--json"]):
+            assert main(["why", "--run-dir", str(tmp_path), *form]) == verdict
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["conditions"][3]["result"] == "fails"
 
 
 @pytest.mark.parametrize("noun", ["status", "why"])
@@ -85,8 +110,18 @@ def test_without_a_supervisor_it_is_69(tmp_path: Path, noun: str, capsys: pytest
 
 def test_a_status_of_a_process_that_is_gone_is_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, now(), GONE_PID)
+    for form in ([], ["--json"]):
+        assert main(["status", "--run-dir", str(tmp_path), *form]) == 69
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "is gone" in said.err
+        assert "was ready" in said.err
+
+
+def test_a_status_from_the_future_is_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, now() + timedelta(seconds=60), os.getpid())
     assert main(["status", "--run-dir", str(tmp_path)]) == 69
-    assert "is gone" in capsys.readouterr().err
+    assert "clock was set back" in capsys.readouterr().err
 
 
 def test_an_old_status_is_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

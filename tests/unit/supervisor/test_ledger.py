@@ -31,7 +31,7 @@ def test_honest_workers_always_balance(lives: list[tuple[int, int, int, bool]]) 
     balance = ledger.balance()
     assert balance.holds
     assert balance.alerted == sum(alerted for _, alerted, _, _ in lives)
-    assert balance.discarded_by_exit == sum(left for _, _, left, told in lives if not told)
+    assert balance.lost == sum(left for _, _, left, told in lives if not told)
 
 
 def test_a_passage_that_vanished_breaks_the_balance() -> None:
@@ -44,6 +44,42 @@ def test_an_alert_the_supervisor_never_saw_breaks_the_balance() -> None:
     ledger = Ledger()
     ledger.end("front", finished(1, Counters(faces_seen=10, discarded=9, alerted=1)))
     assert not ledger.balance().holds
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 9), st.integers(0, 3), st.booleans()), max_size=30
+    )
+)
+def test_totals_never_go_back_whatever_workers_do(steps: list[tuple[bool, int, int, int, bool]]) -> None:
+    ledger, life, own = Ledger(), 1, Counters()
+    before = ledger.totals()
+    for discarded_more, seen, left, alerts, dies in steps:
+        own = Counters(faces_seen=own.faces_seen + seen + alerts, discarded=own.discarded, alerted=own.alerted + alerts)
+        own.discarded += min(left, own.faces_seen - own.alerted - own.discarded) if discarded_more else 0
+        for _ in range(alerts):
+            ledger.alert("front", life)
+        ledger.tell("front", life, own)
+        if dies:
+            ledger.end("front", Life(life))
+            life, own = life + 1, Counters()
+        now = ledger.totals()
+        assert (now.faces_seen, now.discarded) >= (before.faces_seen, before.discarded)
+        assert now.discarded >= before.discarded
+        before = now
+    ledger.end("front", Life(life))
+    balance = ledger.balance()
+    assert balance.holds
+    assert balance.faces_seen == ledger.totals().faces_seen == balance.discarded + ledger.lost + balance.alerted
+
+
+def test_an_alert_raised_after_the_last_beat_of_a_dead_worker_is_not_forgotten() -> None:
+    ledger = Ledger()
+    ledger.tell("front", 1, Counters(faces_seen=3, discarded=3))
+    ledger.alert("front", 1)
+    ledger.end("front", Life(1))
+    assert ledger.totals().faces_seen == 4
+    assert (ledger.lost, ledger.balance().holds) == (0, True)
 
 
 def test_totals_add_up_lives_and_cameras() -> None:

@@ -47,7 +47,6 @@ def keeper(manner: str, lives: list[Life], budget: Budget) -> Keeper:
         on_message=lambda life, message: None,
         on_end=lives.append,
         budget=budget,
-        recorded=True,
     )
 
 
