@@ -2,7 +2,8 @@
 
 1. `put` returns after the row is on disk. A later revision of an alert replaces the earlier one of the same kind.
 2. Bodies of alerts and probes are encrypted under one random key per alert; deleting the key deletes the record.
-3. Delivered means: accepted by the broker, and heard by a subscriber where the class demands it.
+3. Delivered means: accepted by the broker, and heard by the hub where the class demands it (the caller knows whether
+   the hub was there; a broker's word about subscribers alone does not tell).
 4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
 6. A clock that moves back never postpones a deletion: the latest trusted time counts.

@@ -1,8 +1,11 @@
 """Everything that goes to the hub: kept messages through the durable outbox, retained notices straight to the session.
 
 1. Disk work is done in the order in which it was asked for, on the disk thread; the loop never waits for storage.
-2. A kept message leaves the outbox only on the broker's word (device.alerts.outbox, rule 3).
-3. Notices are replaced, not queued: after a gap the newest of each topic is sent again. Nothing personal is retained.
+2. A kept message leaves the outbox only on the broker's word (device.alerts.outbox, rule 3). What must be heard was
+   heard only if the hub itself was online: another subscriber's ear (a listener's, an auditor's) makes the broker say
+   the same.
+3. Notices are replaced, not queued. What the broker did not take is sent when it has room, and after a gap every topic
+   is sent again: the newest of each. Nothing personal is retained.
 4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
 """
 
@@ -11,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from device.alerts import events
 from device.alerts.outbox import Deletion, Due, Outbox, Parcel
@@ -51,10 +54,12 @@ class Courier:
         self._clock = clock
         self._on_deletions = on_deletions
         self._notices: dict[str, Outgoing] = {}
+        self._owed: dict[str, None] = {}
+        self._hub_online = False
         self._work: list[Parcel | _Erase | Delivery] = []
         self._woken = asyncio.Event()
         self._busy = False
-        self._new_session = False
+        self._try_all = False
         self._unanswered: set[str] = set()
         self._purged_ns = 0
 
@@ -66,11 +71,12 @@ class Courier:
             if (present, reason) != (self.connected, self.reason):
                 event(_log, "broker.session" if present else "broker.no_session", reason=reason)
             self.connected, self.reason = False, reason
-            self._new_session = self._new_session or present
+            self._try_all = self._try_all or present
             self._unanswered.clear()
             on_session(present)  # what it posts goes with all the rest, once
             self.connected = present
-            self._send_notices(tuple(self._notices.values()))
+            self._owed = dict.fromkeys(self._notices)
+            self._send_notices()
             self._woken.set()
 
         self._broker.connect(
@@ -83,6 +89,13 @@ class Courier:
         loop = asyncio.get_running_loop()
         self._broker.subscribe(pattern, lambda topic, payload: _on(loop, lambda: on_message(topic, payload)))
 
+    def hub_is(self, *, online: bool) -> None:
+        """Whether the hub says that it is there (rule 2); when it comes back, all that waits is tried at once."""
+        if online and not self._hub_online:
+            self._try_all = True
+            self._woken.set()
+        self._hub_online = online
+
     def keep(self, parcel: Parcel) -> None:
         """Store a message and deliver it however long that takes (rule 1)."""
         self._queue(parcel)
@@ -92,9 +105,10 @@ class Courier:
         self._queue(_Erase(alert_id, reason))
 
     def post(self, notice: Outgoing) -> None:
-        """Publish a retained notice now and after every reconnection (rule 3)."""
+        """Publish a notice now or when there is room, and after every reconnection (rule 3)."""
         self._notices[notice.topic] = notice
-        self._send_notices((notice,))
+        self._owed[notice.topic] = None
+        self._send_notices()
 
     async def run(self) -> None:
         """Work off what is asked for, for ever; cancelled at the end."""
@@ -104,6 +118,7 @@ class Courier:
             except asyncio.TimeoutError:
                 self._purge_when_due()
             self._woken.clear()
+            self._send_notices()
             await self._pump()
 
     async def drained(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
@@ -124,8 +139,9 @@ class Courier:
         """Wait until the broker has answered for every notice, at most `within_s`; without a session not at all."""
         loop = asyncio.get_running_loop()
         last = loop.time() + within_s
-        while self.connected and self._unanswered and loop.time() < last:
+        while self.connected and (self._owed or self._unanswered) and loop.time() < last:
             await asyncio.sleep(0.02)
+            self._send_notices()
 
     def _queue(self, item: Parcel | _Erase | Delivery) -> None:
         self._work.append(item)
@@ -141,8 +157,8 @@ class Courier:
         """Store, erase and note what was asked for, in order; then send what is due."""
         self._busy = True
         try:
-            if self._new_session:
-                self._new_session = False
+            if self._try_all:
+                self._try_all = False
                 await self._disk(self._outbox.retry_now)
             while self._work:
                 await self._handle(self._work.pop(0))
@@ -173,7 +189,8 @@ class Courier:
                 *(parcel.id, parcel.kind, parcel.topic, parcel.payload, parcel.content_type, parcel.qos),
                 parcel.expires_at,
             )
-            self._broker.publish(self._outgoing(due))
+            if not self._broker.publish(self._outgoing(due)):
+                event(_log, "outbox.lost", level=logging.ERROR, kind=parcel.kind.value, id=parcel.id)
 
     def _report(self, delivery: Delivery) -> bool:
         return self._outbox.report(
@@ -205,17 +222,24 @@ class Courier:
             return due.outgoing(now, events.restamp(due.payload, now, STALE_AFTER_S))
         return due.outgoing(now)
 
-    def _send_notices(self, notices: Iterable[Outgoing]) -> None:
-        for notice in notices:
-            if self.connected and self._broker.publish(notice) and notice.qos:
-                self._unanswered.add(notice.token)
+    def _send_notices(self) -> None:
+        """Hand over what is owed, in order, as far as the broker takes it."""
+        for topic in tuple(self._owed):
+            notice = self._notices[topic]
+            if not self.connected or not self._broker.publish(notice):
+                return
+            del self._owed[topic]
+            self._unanswered.add(notice.token)
 
     def _answered(self, delivery: Delivery) -> None:
-        """Sort an answer: a notice's ends here, a parcel's goes to the outbox."""
+        """Sort an answer: a notice's ends here, a parcel's goes to the outbox (rule 2). Either makes room."""
         if delivery.token in self._unanswered:
             self._unanswered.discard(delivery.token)
+            if not delivery.accepted and self.connected:
+                event(_log, "notice.refused", level=logging.WARNING, reason=delivery.reason)
         else:
-            self._queue(delivery)
+            self._queue(replace(delivery, heard=delivery.heard and self._hub_online))
+        self._send_notices()
 
 
 def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

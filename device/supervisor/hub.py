@@ -39,6 +39,7 @@ class Hub:
         self, courier: Courier, on_judgement: Callable[[messages.Adjudication], None], on_command: Callable[[str], None]
     ) -> None:
         """Subscribe to everything that a device must obey."""
+        self._courier = courier
         self._on_judgement = on_judgement
         self._on_command = on_command
         courier.subscribe(self._topics.state, self._on_state)
@@ -59,6 +60,7 @@ class Hub:
     def _away(self) -> None:
         if self._online:
             self._online = False
+            self._courier.hub_is(online=False)
             self._last_ns = int(self._clock.monotonic())
 
     def _on_state(self, _: str, payload: bytes) -> None:
@@ -68,6 +70,7 @@ class Hub:
         if state.state == "online":
             self._online, self._last_ns = True, int(self._clock.monotonic())
             self.operator_present, self.session_id = state.operator_present, state.session_id
+            self._courier.hub_is(online=True)
         else:
             self._away()
 

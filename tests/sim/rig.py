@@ -13,6 +13,7 @@ from lfr_test_workers import LIST, FakeLauncher
 
 from device.alerts import events, messages
 from device.alerts.outbox import Outbox
+from device.alerts.retry import MessageClass
 from device.alerts.topics import DeviceTopics, HubTopics
 from device.config.model import DeviceConfig
 from device.domain.time import rfc3339
@@ -209,6 +210,17 @@ class Rig:
                 self.task.result()
             await asyncio.sleep(0.01)
         return self.loop.time() - begin
+
+    def listener(self, on_message: Callable[[str, bytes], None]) -> FakeBroker:
+        """Somebody else who may hear everything: not the hub."""
+        session = FakeBroker(self.exchange, "listener")
+        session.subscribe(HubTopics("demo").everything, on_message)
+        session.connect(lambda present, reason: None, lambda delivery: None)
+        return session
+
+    def waiting(self, kind: MessageClass) -> int:
+        """How many messages of a kind the device still holds for delivery."""
+        return self.outbox.waiting()[kind]
 
     async def recognising(self) -> None:
         """Wait until the device recognises."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from device.alerts.retry import MessageClass
 from device.supervisor.states import State
 
 
@@ -96,6 +97,42 @@ def test_an_alert_that_nobody_hears_is_sent_again(rig: Any) -> None:
         assert r.hub.alerts() == []
         r.exchange._denied.clear()
         await r.until(lambda: len(r.hub.alerts()) > 0)
+
+    rig().play(scene)
+
+
+def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        heard: list[str] = []
+        listener = r.listener(lambda topic, payload: heard.append(topic))
+        r.exchange.kill("hub")
+        r.exchange.sessions["hub"].queued.clear()
+        r.worker.raise_candidate(1)
+        await asyncio.sleep(3)
+        assert any("/alert/" in topic for topic in heard)
+        assert (r.waiting(MessageClass.ALERT), r.waiting(MessageClass.PROBE)) == (1, 1)
+        r.exchange.sessions["hub"].queued.clear()
+        r.exchange.sessions["hub"].found()
+        assert r.hub.alerts() == []
+        r.hub.operator(True)
+        took = await r.until(lambda: r.hub.alerts() and r.hub.probes())
+        assert took < 1.0
+        await r.until(lambda: not r.waiting(MessageClass.ALERT) and not r.waiting(MessageClass.PROBE), 1.0)
+        assert listener is not None
+
+    rig().play(scene)
+
+
+def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.listener(lambda topic, payload: None)
+        r.exchange.kill("hub")
+        r.worker.raise_candidate(1)
+        await r.until(lambda: bool(r.outbox.alerts_held()))
+        await r.until(lambda: not r.outbox.alerts_held(), 1000.0)
+        assert r.outbox.tally()["erased.expiry"] == 1
 
     rig().play(scene)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from device.alerts.outbox import Outbox, Parcel
 from device.alerts.retry import MessageClass
 from device.domain.time import wall
@@ -48,6 +50,7 @@ def play(outbox: Outbox, clock: FakeClock, scene: Callable[[Courier, FakeExchang
         disk = DiskThread()
         courier = Courier(FakeBroker(exchange, "cam-1"), outbox, disk, clock, lambda gone: None)
         courier.connect(lambda present: None)
+        courier.hub_is(online=True)
         pump = asyncio.create_task(courier.run())
         scene(courier, exchange)
         assert await courier.drained(5.0, MessageClass)
@@ -86,6 +89,86 @@ def test_an_alert_that_is_erased_before_it_was_sent_is_never_sent(tmp_path: Path
         courier.erase("x", "false_alert")
 
     assert play(Outbox(tmp_path / "outbox", clock.wall()), clock, scene).log == []
+
+
+class NarrowBroker(FakeBroker):
+    """A session with room for a number of messages, as the real one has."""
+
+    room = 0
+
+    def publish(self, message: Outgoing) -> bool:
+        if not self.room:
+            return False
+        self.room -= 1
+        return super().publish(message)
+
+
+def notice(token: str, topic: str, qos: int = 1) -> Outgoing:
+    return Outgoing(token, topic, b"{}", qos, True, None, "application/json")
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_notice_that_found_no_room_is_sent_when_there_is_room_and_only_the_newest_of_its_topic(
+    tmp_path: Path, qos: int
+) -> None:
+    async def run() -> list[Outgoing]:
+        clock, exchange = FakeClock(), FakeExchange()
+        outbox = Outbox(tmp_path / "outbox", clock.wall())
+        broker = NarrowBroker(exchange, "cam-1")
+        courier = Courier(broker, outbox, DiskInline(), clock, lambda gone: None)
+        courier.connect(lambda present: None)
+        await asyncio.sleep(0)
+        for token in ("n-1", "n-2"):
+            courier.post(notice(token, "lfr/v1/demo/cam-1/state", qos))
+        courier.post(notice("n-3", "lfr/v1/demo/cam-1/birth", qos))
+        assert exchange.log == []
+        broker.room = 5
+        pump = asyncio.create_task(courier.run())
+        await courier.quiet(5.0)
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+        outbox.close()
+        return exchange.log
+
+    assert [m.token for m in asyncio.run(run())] == ["n-2", "n-3"]
+
+
+def test_an_answer_makes_room_for_the_next_notice(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        clock, exchange = FakeClock(), FakeExchange()
+        outbox = Outbox(tmp_path / "outbox", clock.wall())
+        broker = NarrowBroker(exchange, "cam-1")
+        courier = Courier(broker, outbox, DiskInline(), clock, lambda gone: None)
+        courier.connect(lambda present: None)
+        await asyncio.sleep(0)
+        broker.room = 1
+        exchange.withhold()
+        courier.post(notice("n-1", "a"))
+        courier.post(notice("n-2", "b"))
+        broker.room = 1
+        exchange.answer()
+        await asyncio.sleep(0.01)
+        outbox.close()
+        return [m.token for m in exchange.log]
+
+    assert asyncio.run(run()) == ["n-1", "n-2"]
+
+
+def test_a_goodbye_waits_for_notices_that_found_no_room(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        clock, exchange = FakeClock(), FakeExchange()
+        outbox = Outbox(tmp_path / "outbox", clock.wall())
+        broker = NarrowBroker(exchange, "cam-1")
+        courier = Courier(broker, outbox, DiskInline(), clock, lambda gone: None)
+        courier.connect(lambda present: None)
+        await asyncio.sleep(0)
+        courier.post(notice("stopped", "lfr/v1/demo/cam-1/status"))
+        asyncio.get_running_loop().call_later(0.1, setattr, broker, "room", 1)
+        await courier.quiet(5.0)
+        outbox.close()
+        return [m.token for m in exchange.log]
+
+    assert asyncio.run(run()) == ["stopped"]
 
 
 def test_only_the_newest_notice_of_a_topic_follows_a_gap(tmp_path: Path) -> None:
