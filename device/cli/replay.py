@@ -66,14 +66,15 @@ class _Progress:
 
     def __init__(self, talk: bool) -> None:
         self._talk = talk
-        self._last = 0.0
+        self._said_at = 0.0
+        self._finished = False
 
     def __call__(self, frames: int, total: int | None) -> None:
         now = time.monotonic()
         finished = total is not None and frames >= total
-        if not self._talk or (now - self._last < _EVERY_S and not finished):
+        if not self._talk or self._finished or (now - self._said_at < _EVERY_S and not finished):
             return
-        self._last = now
+        self._said_at, self._finished = now, finished
         of = f" of {total}" if total else ""
         end = "\r" if sys.stderr.isatty() and not finished else "\n"
         print(f"frame {frames}{of}", end=end, file=sys.stderr, flush=True)
