@@ -45,7 +45,7 @@ CHANNELS = (
     Channel("health", f"{DEVICE}/health", messages.Health, 0, True, True, "every 10 s"),
     Channel("cameraStatus", f"{DEVICE}/camera/{{camera}}/status", messages.CameraStatus, 1, True, True, "per camera"),
     Channel("watchlistState", f"{DEVICE}/watchlist/state", messages.WatchlistState, 1, True, True, "which list"),
-    Channel("stats", f"{DEVICE}/stats", messages.Stats, 1, False, True, "counts, no faces"),
+    Channel("stats", f"{DEVICE}/stats", messages.Stats, 1, False, True, "counts, no faces; also at QoS 0 as they move"),
     Channel(
         "alert", f"{DEVICE}/alert/{{alert}}", messages.Alert, 1, False, True, "expires at expires_at; never retained"
     ),

@@ -19,7 +19,7 @@ class MessageClass(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
-    """Waits double from first_s to most_s. `must_be_heard`: what only the broker has, and not the hub, is not delivered.
+    """Waits double from first_s to most_s. `must_be_heard`: what the broker has and the hub has not is undelivered.
     `kept` rows stay after delivery until their delete_by; `sealed` rows are encrypted under their alert's key."""
 
     first_s: float

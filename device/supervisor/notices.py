@@ -1,7 +1,7 @@
 """What the device says of itself on MQTT: status, birth, state, health, cameras, watchlist (retained) and stats.
 
-A notice is sent when what it says has changed (the state's details every STATE_S at most), health every HEALTH_S, stats
-every STATS_S and at the end.
+A notice is sent when what it says has changed (the state's details every STATE_S at most), health every HEALTH_S, kept stats
+every STATS_S and at the end, and unkept ones in between so that the hub's counters move.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from device.supervisor.courier import Courier
 
 HEALTH_S = 10.0
 STATS_S = 60.0
+LIVE_STATS_S = 1.0  # for the eyes at the hub: unkept, and only when a count has changed
 STATE_S = 0.5  # while the state's name stays, its details (a flickering lamp, a changing reason) are said this often
 STATS_KEPT = timedelta(days=1)
 
@@ -50,7 +51,8 @@ class Notices:
         self._state = ""
         self._state_ns = 0
         self._health_ns: int | None = None
-        self._stats_ns = int(clock.monotonic())
+        self._stats_ns = self._live_stats_ns = int(clock.monotonic())
+        self._counted: bytes | None = None
 
     def born(self, courier: Courier, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
         """A new session: who we are, and that we are here."""
@@ -113,6 +115,16 @@ class Notices:
         self._stats_ns = int(self._clock.monotonic())
         self._keep(courier, self._topics.stats, stats, self._topics.device, MessageClass.COUNT)
 
+    def live_stats(self, courier: Courier, stats: messages.Stats) -> None:
+        """The counts as they move: at most every LIVE_STATS_S, unkept and not retained."""
+        now = int(self._clock.monotonic())
+        counted = msgspec.json.encode(msgspec.structs.replace(stats, at="", fps=0.0, frames=0))
+        if counted == self._counted or now - self._live_stats_ns < LIVE_STATS_S * NS_PER_S:
+            return
+        self._counted, self._live_stats_ns = counted, now
+        topic = self._topics.stats
+        courier.post(_notice(self._topics, topic, stats, self._topics.device, self._clock, qos=0, retain=False))
+
     def receipt(self, courier: Courier, erasure: messages.Erasure) -> None:
         """Proof of a deletion; kept until the hub heard it."""
         self._keep(courier, self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
@@ -147,12 +159,19 @@ class Notices:
 
 
 def _notice(
-    topics: DeviceTopics, topic: str, message: messages.Message, subject: str, clock: Clock, *, qos: int
+    topics: DeviceTopics,
+    topic: str,
+    message: messages.Message,
+    subject: str,
+    clock: Clock,
+    *,
+    qos: int,
+    retain: bool = True,
 ) -> Outgoing:
     now = clock.wall()
     event_id = uuid7(now)
     payload = events.encode(message, event_id=event_id, source=topics.base, subject=subject, at=now)
-    return Outgoing(event_id, topic, payload, qos, True, None, events.CONTENT_TYPE)
+    return Outgoing(event_id, topic, payload, qos, retain, None, events.CONTENT_TYPE)
 
 
 def now_text(clock: Clock) -> str:

@@ -166,8 +166,11 @@ class Reporter:
             self._notices.identity(self._courier, self._crew.engine, self._crew.threshold)
         if self._notices.health_due():
             self._notices.health(self._courier, self._health(seen))
+        stats = picture.stats_message(seen, self._boot_id)
         if self._notices.stats_due():
-            self._notices.stats(self._courier, picture.stats_message(seen, self._boot_id))
+            self._notices.stats(self._courier, stats)
+        else:
+            self._notices.live_stats(self._courier, stats)
 
     def _health(self, seen: Picture) -> messages.Health:
         stages: dict[str, float] = {}

@@ -102,6 +102,10 @@ class FakeHub:
         """Every device state received."""
         return [data for data in self._all() if isinstance(data, messages.DeviceState)]
 
+    def all(self, kind: type[messages.Message]) -> list[Any]:
+        """Every message of a type, in order."""
+        return [data for data in self._all() if isinstance(data, kind)]
+
     def last(self, kind: type[messages.Message]) -> Any:
         """The latest message of a type."""
         return [data for data in self._all() if isinstance(data, kind)][-1]

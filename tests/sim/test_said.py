@@ -81,6 +81,25 @@ def test_a_new_state_is_said_at_once(rig: Any) -> None:
     rig().play(scene)
 
 
+def test_counts_move_at_the_hub_while_people_pass_and_are_silent_while_nobody_does(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        await asyncio.sleep(2)
+        before = len(r.hub.all(messages.Stats))
+        for _ in range(4):
+            r.worker.passers_by(1)
+            await asyncio.sleep(1.2)
+        seen = [s.faces_seen for s in r.hub.all(messages.Stats)[before:]]
+        assert seen == sorted(seen)
+        assert (len(seen), seen[-1]) == (4, 4)
+        before = len(r.hub.all(messages.Stats))
+        await asyncio.sleep(30)
+        assert len(r.hub.all(messages.Stats)) == before
+        assert not any(topic.endswith("/stats") for topic in r.exchange.retained)
+
+    rig().play(scene)
+
+
 def test_every_camera_state_is_said_on_its_own_topic(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()
