@@ -2,7 +2,8 @@
 
 1. A false alert disappears at once, picture first; so does everything that a device reports as erased.
 2. What is past its `delete_by` disappears by itself, whether or not a device ever says so.
-3. After the first statement, a later revision replaces what is shown; an older one is ignored.
+3. An alert counts once by its id and each of its revisions once, whatever is repeated under whatever event id; a later
+   revision replaces what is shown, an older one or the same changes nothing. The same picture again changes nothing.
 4. The desk is bounded: with MAX_CASES on it, the oldest judged case goes before a new one comes.
 """
 
@@ -43,6 +44,7 @@ class Case:
 class Picture:
     """One opened probe, in memory. `version` lets the page see that it changed."""
 
+    device: str
     jpeg: bytes
     version: int
     arrived: WallTime
@@ -92,14 +94,15 @@ class Desk:
         else:
             self._self_description(place.device, view, data, event.time)
 
-    def take_probe(self, alert_id: str, jpeg: bytes, now: WallTime) -> None:
-        """Take in an opened probe; one of an alert that is gone is dropped."""
-        if alert_id in self._gone:
+    def take_probe(self, device: str, alert_id: str, jpeg: bytes, now: WallTime) -> None:
+        """Take in an opened probe; one of an alert that is gone is dropped, the same one again changes nothing."""
+        before = self.pictures.get(alert_id)
+        if alert_id in self._gone or (before is not None and before.jpeg == jpeg):
             return
-        before = self.pictures.pop(alert_id, None)
+        self.pictures.pop(alert_id, None)
         while len(self.pictures) >= MAX_PROBES:
             del self.pictures[next(iter(self.pictures))]
-        self.pictures[alert_id] = Picture(jpeg, before.version + 1 if before else 1, now)
+        self.pictures[alert_id] = Picture(device, jpeg, before.version + 1 if before else 1, now)
         case = self.cases.get(alert_id)
         if case is not None:
             self._tallies.of(case.alert.deployment_id).probes_received += 1
@@ -157,26 +160,33 @@ class Desk:
         return bool(overdue or orphans)
 
     def _alert(self, device: str, alert: Alert, now: WallTime) -> None:
-        if alert.alert_id in self._gone:
-            return
+        """Take in a statement about an alert (rule 3)."""
         case = self.cases.get(alert.alert_id)
+        if alert.alert_id in self._gone or (case is not None and alert.revision <= case.alert.revision):
+            return
         self._tallies.is_on(device, alert.deployment_id, alert.mode, alert.decided_at)
         self._tallies.alerted(alert, first=case is None)
         if case is not None:
-            if alert.revision > case.alert.revision:
-                case.alert = alert
+            case.alert = alert
             return
         if len(self.cases) >= MAX_CASES:
             judged = [a for a, c in self.cases.items() if c.outcome is not None]
             self.wipe((judged or list(self.cases))[0])
         self.cases[alert.alert_id] = Case(alert, device, now)
+        if alert.alert_id in self.pictures:
+            self._tallies.of(alert.deployment_id).probes_received += 1
 
     def _erasure(self, device: str, receipt: messages.Erasure) -> None:
+        """Wipe what a device erased: one alert, one picture, or (its end) everything that it ever sent."""
         self._tallies.erased(device, receipt)
         if receipt.alert_id is not None and receipt.what in ("alert", "outbox"):
             self.wipe(receipt.alert_id)
+        elif receipt.alert_id is not None and receipt.what == "probe":
+            self.pictures.pop(receipt.alert_id, None)
         elif receipt.alert_id is None and receipt.what in ("alert", "outbox") and receipt.reason == "end_of_deployment":
-            for alert_id in [a for a, c in self.cases.items() if c.device == device]:
+            theirs = [a for a, c in self.cases.items() if c.device == device]
+            theirs += [a for a, p in self.pictures.items() if p.device == device and a not in self.cases]
+            for alert_id in theirs:
                 self.wipe(alert_id)
         self._receipt(receipt.what, receipt.reason, receipt.count, receipt.alert_id)
 
@@ -199,6 +209,8 @@ class Desk:
             view.watchlist = data
             self._tallies.listed(device, data)
         elif isinstance(data, messages.Stats):
+            if view.stats is not None and view.stats.boot_id == data.boot_id and view.stats.at > data.at:
+                return
             view.stats = data
             self._tallies.is_on(device, data.deployment_id, data.mode, data.at)
             self._tallies.counted(device, data)

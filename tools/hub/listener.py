@@ -82,8 +82,13 @@ class Heard:
 
     @property
     def stats(self) -> dict[str, Stats]:
-        """The latest counts of each device."""
-        return {a.device: a.data for a in self.arrivals if isinstance(a.data, Stats)}
+        """The latest counts of each device, by their own time: a kept message may arrive after a newer one."""
+        found: dict[str, Stats] = {}
+        for arrival in self.arrivals:
+            data = arrival.data
+            if isinstance(data, Stats) and (arrival.device not in found or data.at >= found[arrival.device].at):
+                found[arrival.device] = data
+        return found
 
     @property
     def statuses(self) -> list[str]:

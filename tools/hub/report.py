@@ -42,6 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     threshold_source: str | None
     faces_seen: int
     discarded: int
+    lost: int
     open_passages: int
     templates: int
     quality_rejects: int
@@ -80,7 +81,7 @@ def rate(events: int, of: int) -> Rate:
 def report_of(tally: Deployment) -> Report:
     """The report of one deployment's tally."""
     faces, discarded, alerts = tally.total("faces_seen"), tally.total("discarded"), tally.total("alerts")
-    open_passages = tally.total("open_passages")
+    open_passages, lost = tally.total("open_passages"), tally.total("lost")
     false = tally.outcomes.get("false_alert", 0)
     judged = false + tally.outcomes.get("true_alert", 0)
     outcomes = {k: v for k, v in sorted(tally.outcomes.items()) if v}
@@ -96,6 +97,7 @@ def report_of(tally: Deployment) -> Report:
         threshold_source=tally.threshold_source,
         faces_seen=faces,
         discarded=discarded,
+        lost=lost,
         open_passages=open_passages,
         templates=tally.total("templates"),
         quality_rejects=tally.total("quality_rejects"),
@@ -113,8 +115,8 @@ def report_of(tally: Deployment) -> Report:
         false_share_of_adjudicated=rate(false, judged),
         alerts_within_ms=_within(tally.latency_bins),
         versions=dict(sorted(tally.versions.items())),
-        balanced=faces == discarded + alerts + open_passages,
-        remarks=_remarks(tally, faces, discarded, alerts, open_passages, unjudged),
+        balanced=faces == discarded + lost + alerts + open_passages,
+        remarks=_remarks(tally, unjudged),
     )
 
 
@@ -129,6 +131,7 @@ def as_text(report: Report) -> str:
         ("threshold", _threshold(report)),
         ("faces seen", f"{report.faces_seen:,}   (frames {report.frames:,}, templates {report.templates:,})"),
         ("  discarded at once", f"{report.discarded:,}"),
+        *([("  lost with a worker", f"{report.lost:,}")] if report.lost else []),
         ("  alerted", f"{report.alerts:,}   (received by the hub {report.alerts_received:,})"),
         ("balance", "faces seen = discarded + alerted" if report.balanced else "DOES NOT BALANCE, see remarks"),
         ("outcomes", _counts(report.outcomes)),
@@ -157,14 +160,18 @@ def _within(bins: list[int]) -> dict[str, int]:
     return {str(edge): sum(bins[: LATENCY_EDGES_MS.index(edge) + 1]) for edge in wanted} if sum(bins) else {}
 
 
-def _remarks(
-    tally: Deployment, faces: int, discarded: int, alerts: int, open_passages: int, unjudged: int
-) -> list[str]:
+def _remarks(tally: Deployment, unjudged: int) -> list[str]:
+    """What a reader must know to read the numbers rightly."""
+    faces, discarded, alerts = tally.total("faces_seen"), tally.total("discarded"), tally.total("alerts")
+    lost, still_open = tally.total("lost"), tally.total("open_passages")
     remarks = []
     if not tally.boots:
         remarks.append("no device has sent its counts, so nothing can be said per face")
-    if faces != discarded + alerts + open_passages:
-        remarks.append(f"{faces} faces seen, {discarded} discarded, {alerts} alerted, {open_passages} still open")
+    if faces != discarded + lost + alerts + still_open:
+        gone = f"{discarded} discarded, {lost} lost with a worker"
+        remarks.append(f"{faces} faces seen, {gone}, {alerts} alerted, {still_open} still open")
+    if lost:
+        remarks.append(f"{lost} people's worker died, and what it held of them with it; they may have been seen again")
     if alerts != tally.alerts_received and tally.boots:
         remarks.append(f"devices raised {alerts} alerts, the hub received {tally.alerts_received}")
     if unjudged:

@@ -95,7 +95,7 @@ class HubSession:
             return
         try:
             if place.branch == "alert/probe":
-                self._desk.take_probe(place.subject or "", self._opener.open(payload), self._now())
+                self._desk.take_probe(place.device, place.subject or "", self._opener.open(payload), self._now())
             else:
                 self._take(place, payload)
         except BadData as fault:

@@ -30,6 +30,7 @@ class BootCounts(msgspec.Struct, kw_only=True):
     tracks: int = 0
     quality_rejects: int = 0
     discarded: int = 0
+    lost: int = 0
     alerts: int = 0
     templates: int = 0
     frames: int = 0
@@ -140,6 +141,7 @@ class Tallies:
             tracks=stats.tracks,
             quality_rejects=stats.quality_rejects,
             discarded=stats.discarded,
+            lost=stats.lost,
             alerts=stats.alerts,
             templates=stats.templates,
             frames=stats.frames,

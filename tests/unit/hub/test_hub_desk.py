@@ -115,7 +115,7 @@ def say(desk: Desk) -> Callable[..., None]:
 
 def test_an_alert_becomes_a_case_with_the_hubs_own_label(desk: Desk, say: Any, settings: ConsoleSettings) -> None:
     say(make_alert())
-    desk.take_probe("a-1", JPEG, NOON)
+    desk.take_probe("cam-1", "a-1", JPEG, NOON)
     shown = snapshot(desk, settings, now=NOON, operator_present=True, broker_online=True, broker_text="")["cases"][0]
     assert (shown["label"], shown["category"], shown["response_code"]) == ("Person A", "missing", "R3")
     assert (shown["probe"], shown["reference"], shown["mode"]) == (1, True, "demo")
@@ -129,6 +129,59 @@ def test_revisions_update_the_case_and_older_ones_do_not(desk: Desk, say: Any, t
     assert tallies.book.deployments["d-1"].alerts_received == 1
 
 
+def test_the_same_revision_under_another_event_id_counts_once(desk: Desk, say: Any, tallies: Tallies) -> None:
+    for revision in (0, 0, 1, 1, 0):
+        say(make_alert(revision=revision))
+    for picture in (JPEG, JPEG, JPEG + b"2", JPEG + b"2"):
+        desk.take_probe("cam-1", "a-1", picture, NOON)
+    tally = tallies.book.deployments["d-1"]
+    assert (tally.alerts_received, tally.revisions_received, tally.probes_received) == (1, 1, 2)
+    assert desk.pictures["a-1"].version == 2
+
+
+def test_a_picture_that_overtook_its_alert_counts_all_the_same(desk: Desk, say: Any, tallies: Tallies) -> None:
+    desk.take_probe("cam-1", "a-1", JPEG, NOON)
+    say(make_alert())
+    assert tallies.book.deployments["d-1"].probes_received == 1
+
+
+def test_counts_that_arrive_late_do_not_turn_the_counters_back(desk: Desk, say: Any, tallies: Tallies) -> None:
+    def stats(faces: int, at: WallTime, boot: str = "b-1") -> messages.Stats:
+        counters = Counters(faces_seen=faces)
+        return raising.stats_from(counters, mode=Mode.DEMO, boot_id=boot, fps=1.0, at=at, deployment_id="d-1")
+
+    say(stats(9, later(seconds=9)))
+    say(stats(5, later(seconds=5)))
+    shown = desk.devices["cam-1"].stats
+    assert shown is not None
+    assert shown.faces_seen == 9
+    assert tallies.book.deployments["d-1"].total("faces_seen") == 9
+    say(stats(1, later(seconds=12), "b-2"))
+    assert tallies.book.deployments["d-1"].total("faces_seen") == 10
+
+
+def test_at_the_end_everything_of_the_device_goes_even_a_picture_without_its_case(desk: Desk, say: Any) -> None:
+    say(make_alert())
+    for alert_id in ("a-1", "a-2"):
+        desk.take_probe("cam-1", alert_id, JPEG, NOON)
+    desk.take_probe("cam-2", "a-3", JPEG, NOON)
+    say(erasure(None, "end_of_deployment"), TOPICS.erasure)
+    assert (list(desk.cases), list(desk.pictures)) == ([], ["a-3"])
+    desk.take_probe("cam-1", "a-2", JPEG, NOON)
+    assert list(desk.pictures) == ["a-3"]
+
+
+def test_a_true_alert_stays_until_its_own_time(desk: Desk, say: Any, settings: ConsoleSettings) -> None:
+    say(make_alert())
+    desk.take_probe("cam-1", "a-1", JPEG, NOON)
+    desk.judge("a-1", "true_alert")
+    desk.tick(later(hours=23))
+    shown = snapshot(desk, settings, now=NOON, operator_present=True, broker_online=True, broker_text="")["cases"][0]
+    assert (shown["outcome"], shown["probe"], shown["delete_by"]) == ("true_alert", 1, rfc3339(later(hours=24)))
+    desk.tick(later(hours=24))
+    assert (desk.cases, desk.pictures) == ({}, {})
+
+
 def test_a_repeated_event_counts_once(desk: Desk, say: Any, tallies: Tallies) -> None:
     for _ in range(3):
         say(erasure("a-9", "expiry"), event_id="same")
@@ -139,11 +192,11 @@ def test_a_false_alert_goes_at_once_with_its_picture_and_never_comes_back(
     desk: Desk, say: Any, tallies: Tallies
 ) -> None:
     say(make_alert())
-    desk.take_probe("a-1", JPEG, NOON)
+    desk.take_probe("cam-1", "a-1", JPEG, NOON)
     assert desk.judge("a-1", "false_alert") is not None
     assert (desk.cases, desk.pictures) == ({}, {})
     say(make_alert(revision=5))
-    desk.take_probe("a-1", JPEG, NOON)
+    desk.take_probe("cam-1", "a-1", JPEG, NOON)
     assert (desk.cases, desk.pictures) == ({}, {})
     assert tallies.book.deployments["d-1"].outcomes == {"false_alert": 1}
 
@@ -169,14 +222,14 @@ def test_what_a_device_erased_is_wiped_here_too(desk: Desk, say: Any, receipt: s
 
 def test_a_case_goes_by_itself_when_its_time_is_over(desk: Desk, say: Any) -> None:
     say(make_alert())
-    desk.take_probe("a-1", JPEG, NOON)
+    desk.take_probe("cam-1", "a-1", JPEG, NOON)
     assert not desk.tick(later(hours=23, minutes=59))
     assert desk.tick(later(hours=24))
     assert (desk.cases, desk.pictures) == ({}, {})
 
 
 def test_a_picture_without_a_case_goes_after_a_minute(desk: Desk) -> None:
-    desk.take_probe("a-1", JPEG, NOON)
+    desk.take_probe("cam-1", "a-1", JPEG, NOON)
     desk.tick(later(seconds=ORPHAN_S - 1))
     assert "a-1" in desk.pictures
     desk.tick(later(seconds=ORPHAN_S + 1))
@@ -186,7 +239,7 @@ def test_a_picture_without_a_case_goes_after_a_minute(desk: Desk) -> None:
 def test_the_desk_is_bounded(desk: Desk, say: Any) -> None:
     for n in range(MAX_CASES + 5):
         say(make_alert(f"a-{n}"))
-        desk.take_probe(f"a-{n}", JPEG, NOON)
+        desk.take_probe("cam-1", f"a-{n}", JPEG, NOON)
     assert len(desk.cases) == MAX_CASES
     assert len(desk.pictures) <= MAX_PROBES
     assert f"a-{MAX_CASES + 4}" in desk.cases

@@ -68,6 +68,14 @@ def test_counts_that_do_not_balance_are_said_loudly() -> None:
     assert "DOES NOT BALANCE" in as_text(report)
 
 
+def test_people_lost_with_a_worker_are_in_the_balance_and_said() -> None:
+    counts = BootCounts(faces_seen=62, discarded=57, lost=3, alerts=2)
+    report = report_of(tally(boots={"cam-1/b": counts}))
+    assert report.balanced
+    assert "  lost with a worker  3" in as_text(report)
+    assert any("3 people's worker died" in remark for remark in report.remarks)
+
+
 def test_alerts_that_did_not_reach_the_hub_are_said() -> None:
     assert any("hub received 1" in remark for remark in report_of(tally(alerts_received=1)).remarks)
 
