@@ -54,7 +54,6 @@ class Authorisation:
             ),
             vision=VisionAssignment(
                 backend=vision.backend,
-                threads=vision.threads,
                 min_face_px=vision.min_face_px,
                 threshold=vision.threshold,
                 models_dir=str(vision.models_dir or models_dir),

@@ -36,7 +36,6 @@ class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
     """How it looks: the vision section of the configuration, values only."""
 
     backend: str
-    threads: int
     min_face_px: float
     threshold: float | None
     models_dir: str

@@ -143,7 +143,7 @@ def enrolled(stage: Stage, photos: list[Path]) -> Enrolment:
 
     people = stage.root / "enrol"
     (people / stage.entry_ref).mkdir(parents=True)
-    room = EngineRoom(None, threads=os.cpu_count() or 1)
+    room = EngineRoom(None, threads=1)
     try:
         for photo in photos:
             shutil.copy(photo, people / stage.entry_ref / photo.name)
@@ -194,7 +194,7 @@ def write_device_config(stage: Stage, broker_port: int, *, realtime: bool) -> No
                     "zone": {"name": "north-gate", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]},
                 }
             ],
-            "vision": {"backend": "auto", "threads": min(2, os.cpu_count() or 1)},
+            "vision": {"backend": "auto"},
             "mqtt": {
                 "host": "localhost",
                 "port": broker_port,

@@ -64,7 +64,7 @@ cameras:
     source: rtsp://user:secret@host/stream
     pace: fast
     zone: {name: gate, polygon: [[0, 0], [1, 1]]}
-vision: {threads: 99, thredshold: 0.4}
+vision: {min_face_px: 9999, thredshold: 0.4}
 mqtt: {host: localhost, port: 88830, ca: a, cert: b, key: c}
 lines: {driver: simulated}
 """,
@@ -78,7 +78,7 @@ lines: {driver: simulated}
         "cameras[0].source (line 7): must not hold a password",
         "cameras[0].pace (line 8): input should be 'realtime' or 'full'; found 'fast'",
         "cameras[0].zone.polygon (line 9)",
-        "vision.threads (line 10): input should be less than or equal to 64; found 99",
+        "vision.min_face_px (line 10): input should be less than or equal to 600; found 9999",
         "vision.thredshold (line 10): unknown key; the nearest valid key is 'threshold'",
         "mqtt.port (line 11): input should be less than or equal to 65535; found 88830",
         "deployment: missing; this key is required",

@@ -24,7 +24,7 @@ ASSIGNMENT = Assignment(
     mode=Mode.TEST,
     deployment_id="d-1",
     camera=CameraAssignment(camera_id="front", source="x.mp4", pace="full", zone=((0, 0), (1, 0), (1, 1))),
-    vision=VisionAssignment(backend="auto", threads=1, min_face_px=32, threshold=None, models_dir="m"),
+    vision=VisionAssignment(backend="auto", min_face_px=32, threshold=None, models_dir="m"),
     watchlist="w",
     identity="i",
     hub_recipient="r",
