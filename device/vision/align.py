@@ -17,10 +17,11 @@ TEMPLATE: F32 = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
 )
 _CENTRED = TEMPLATE.astype(np.float64) - TEMPLATE.astype(np.float64).mean(0)
+LIKENESS_MIN = 0.1  # correlation with the template below which the best similarity shrinks the points to nothing
 
 
 class DegenerateGeometry(BadData):
-    """Landmarks that coincide: there is no upright; the caller drops the crop."""
+    """Landmarks that coincide, or lie like no face: there is no upright; the caller drops the crop."""
 
 
 def to_template(landmarks: F32) -> F32:
@@ -34,6 +35,8 @@ def to_template(landmarks: F32) -> F32:
         raise DegenerateGeometry("the five landmarks coincide: no face geometry to align")
     a = float(x @ u + y @ v) / power
     b = float(x @ v - y @ u) / power
+    if np.hypot(a, b) * np.sqrt(power) < LIKENESS_MIN * np.linalg.norm(_CENTRED):
+        raise DegenerateGeometry("the five landmarks lie like no face: no geometry to align")
     rotation = np.array([[a, -b], [b, a]])
     shift = TEMPLATE.astype(np.float64).mean(0) - rotation @ centre
     return np.hstack([rotation, shift[:, None]]).astype(np.float32)
