@@ -62,12 +62,13 @@ def urgency(
     if passage.tried_at is None:
         return 5 + geometry
     since = at - passage.tried_at
-    if passage.pending:
-        return 4 + geometry
     better = geometry / max(passage.tried_geometry, 1e-3)
     wait = BETWEEN_LOOKS_NS << min(passage.failures, DOUBLINGS_MAX)
-    if since < wait and not (since >= BETWEEN_LOOKS_NS and better > MUCH_BETTER):
+    at_once = passage.pending and not passage.failures
+    if not at_once and since < wait and not (since >= BETWEEN_LOOKS_NS and better > MUCH_BETTER):
         return None
+    if passage.pending:
+        return 4 + geometry
     if sighting.track.doubtful:
         return 3 + geometry
     if passage.templates < 2:
