@@ -117,17 +117,22 @@ class Passages:
         for track in lost:
             self._of_track.pop(track.id, None)
         ousted: list[Passage] = []
+        newcomers: list[Track] = []
         for sighting in sightings:
             passage = self._of_track.get(sighting.track.id)
             if passage is None:
-                passage = self._begin(at, ousted)
-                self._of_track[sighting.track.id] = passage
-            passage.last_seen = at
+                newcomers.append(sighting.track)
+            else:
+                passage.last_seen = at
+        for track in newcomers:
+            begun = self._begin(at, ousted)
+            if begun is not None:
+                self._of_track[track.id] = begun
         return ousted
 
-    def of(self, track: Track) -> Passage:
-        """The passage that a sighted track belongs to."""
-        return self._of_track[track.id]
+    def of(self, track: Track) -> Passage | None:
+        """The passage that a sighted track belongs to; None while every slot is taken by somebody in view."""
+        return self._of_track.get(track.id)
 
     def settle(self, at: MediaNs, track: Track, template: F32, length: float) -> Passage | None:
         """Decide whose template this is (rules 1 and 2), fuse it there and return that passage.
@@ -142,7 +147,8 @@ class Passages:
             if unsure and not telling:
                 # Too poor to ask: after some tries the doubt is dropped, the poor templates with it.
                 track.asked += 1
-                track.doubtful &= track.asked < ASKED_MAX
+                if track.asked >= ASKED_MAX:
+                    track.doubtful, track.asked = False, 0
                 return None
             known = passage.quality >= TELLING or track.doubtful
             if telling and known and likeness < (OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED):
@@ -159,17 +165,20 @@ class Passages:
         """Overwrite all that is personal in a passage and give its slot back."""
         passage.slot.wipe()
         passage.best_face = None
-        self._free.append(passage.slot)
         self._open.remove(passage)
+        if len(self._free) + len(self._open) < SLOTS:
+            self._free.append(passage.slot)
         self._of_track = {t: p for t, p in self._of_track.items() if p is not passage}
 
-    def _begin(self, at: MediaNs, ousted: list[Passage]) -> Passage:
+    def _begin(self, at: MediaNs, ousted: list[Passage]) -> Passage | None:
+        """A new passage; when all slots are taken, in place of one that is out of view, which goes to `ousted`."""
         if not self._free:
-            idle = min(self._open, key=lambda p: (p.alerted_entry is not None, p.last_seen, p.quality))
-            ousted.append(idle)
-            self._free.append(Slot())
+            idle = [p for p in self._open if p.last_seen < at and p not in ousted]
+            if not idle:
+                return None
+            ousted.append(min(idle, key=lambda p: (p.alerted_entry is not None, p.last_seen, p.quality)))
         self._made += 1
-        passage = Passage(self._made, self._free.pop(), at, at)
+        passage = Passage(self._made, self._free.pop() if self._free else Slot(), at, at)
         self._open.append(passage)
         return passage
 

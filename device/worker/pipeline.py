@@ -124,7 +124,8 @@ class Pipeline:
             self._close(passage)
         patient = self._last_judged is None or at - self._last_judged <= PATIENT_NS
         self._last_judged = at
-        wanted = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]
+        known = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]
+        wanted = [(passage, sighting) for passage, sighting in known if passage is not None]
         shots = choose(wanted, at, self._size, budget=LOOKS_PER_FRAME, patient=patient, threshold=self._sight.threshold)
         self.times.lap("track", since)
         # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
