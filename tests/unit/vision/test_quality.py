@@ -1,0 +1,87 @@
+"""Quality from geometry orders shots of one person; quality from the recogniser's output judges templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.domain.sight import Face
+from device.vision.quality import GOOD_LENGTH, POOR_LENGTH, geometric, of_length, pose, sharpness
+
+MakeFace = Callable[..., Face]
+
+
+@pytest.mark.parametrize("yaw", [-1.2, -0.5, 0.0, 0.3, 1.0])
+def test_yaw_is_the_noses_way_from_the_middle_of_the_eyes(yaw: float, face_at: MakeFace) -> None:
+    found = pose(face_at(100, 100, 80, yaw=yaw))
+    assert found.yaw == pytest.approx(yaw, abs=1e-5)
+    assert found.inter_eye_px == pytest.approx(32)
+
+
+@given(angle=st.floats(-np.pi, np.pi), yaw=st.floats(-1.4, 1.4))
+def test_a_tilted_head_keeps_its_yaw(angle: float, yaw: float, face_at: MakeFace) -> None:
+    upright = face_at(100, 100, 80, yaw=yaw)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = (upright.landmarks[0] + upright.landmarks[1]) / 2
+    # The nose on the line of the eyes, so that turning about their middle is a pure roll.
+    upright.landmarks[2, 1] = middle[1]
+    tilted = ((upright.landmarks - middle) @ turn.T + middle).astype(np.float32)
+    assert pose(Face(upright.box, tilted, 0.9)).yaw == pytest.approx(yaw, abs=1e-3)
+
+
+def test_eyes_that_coincide_are_a_full_profile(face_at: MakeFace) -> None:
+    face = face_at(100, 100)
+    face.landmarks[1] = face.landmarks[0]
+    assert abs(pose(face).yaw) >= 1.0
+
+
+def test_yaw_is_bounded(face_at: MakeFace) -> None:
+    assert pose(face_at(100, 100, yaw=40)).yaw == 1.5
+
+
+@pytest.mark.parametrize(("height", "expected"), [(32, 0.53), (48, 0.83), (64, 0.94)])
+def test_height_counts_as_measured(height: float, expected: float, face_at: MakeFace) -> None:
+    assert geometric(face_at(300, 300, height, score=0.9), 640, 640) == pytest.approx(expected, abs=0.006)
+
+
+@given(
+    height=st.floats(10, 300),
+    taller=st.floats(0, 200),
+    yaw=st.floats(0, 1.4),
+    straighter=st.floats(0, 1),
+    score=st.floats(0.45, 1.0),
+    surer=st.floats(0, 0.5),
+)
+def test_a_shot_that_is_better_in_one_way_and_no_worse_in_the_others_is_no_worse(
+    height: float, taller: float, yaw: float, straighter: float, score: float, surer: float, face_at: MakeFace
+) -> None:
+    worse = geometric(face_at(1000, 1000, height, yaw=yaw, score=score), 2000, 2000)
+    better = geometric(
+        face_at(1000, 1000, height + taller, yaw=yaw * (1 - straighter), score=min(1.0, score + surer)), 2000, 2000
+    )
+    assert 0.0 <= worse <= better + 1e-6 <= 1.0 + 1e-6
+
+
+@pytest.mark.parametrize(("x", "y"), [(20, 300), (620, 300), (300, 20), (300, 620)])
+def test_a_face_that_the_border_cuts_is_worth_half(x: float, y: float, face_at: MakeFace) -> None:
+    whole, cut = geometric(face_at(300, 300, 80), 640, 640), geometric(face_at(x, y, 80), 640, 640)
+    assert cut == pytest.approx(whole / 2)
+
+
+@given(one=st.floats(0, 20), more=st.floats(0, 20))
+def test_a_longer_output_is_no_worse_template(one: float, more: float) -> None:
+    assert 0.0 <= of_length(one) <= of_length(one + more) <= 1.0
+
+
+def test_the_lengths_limits_are_0_and_1() -> None:
+    assert (of_length(POOR_LENGTH), of_length(GOOD_LENGTH)) == (0.0, 1.0)
+
+
+def test_a_blank_crop_is_not_sharp_and_noise_is() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    assert sharpness(np.full((112, 112, 3), 80, np.uint8)) == 0.0
+    assert sharpness(noise) > 1.0
