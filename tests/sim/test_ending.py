@@ -18,8 +18,9 @@ def test_a_silent_worker_is_killed_and_restarted(rig: Any) -> None:
         first = r.worker
         first.silent = True
         assert await r.until(lambda: not first.running) < 2.5
+        await r.until(lambda: r.worker is not first)
         await r.recognising()
-        assert r.worker is not first
+        assert r.worker.running
 
     rig(live=True).play(scene)
 
