@@ -155,7 +155,7 @@ class Watch:
         deadline = time.monotonic() + PROBES_WITHIN_S
         while self._unanswered and self._stop is None and not self._link.gone.is_set() and time.monotonic() < deadline:
             self._listen(0.05)
-        pipeline.counters.dropped_frames = feed.dropped
+        pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
 
     def _state(self, pipeline: Pipeline, candidates: list[Candidate]) -> None:
         """Seal the probe first: when the supervisor asks for it, it is ciphertext already."""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from tools.clip.cutout import Cutout, FaceFinder, Portrait, cut_out
 from tools.clip.render import Renderer, Seen
 from tools.clip.spec import ClipSpec, Passer
 from tools.clip.walks import Walk, schedule
+from tools.progress import bar
 
 ENLARGE = 1.5
 """No photo's face is shown more than this much larger than it is: blur would not be a person's, but the photo's."""
@@ -108,7 +108,7 @@ def read_truth(clip: Path) -> ClipTruth:
 def _people(spec: ClipSpec, shown: list[Passer], photos: dict[Passer, Portrait]) -> dict[Passer, Cutout]:
     """Cut out everybody who appears."""
     rng = np.random.default_rng([spec.seed, 2])
-    progress = tqdm(dict.fromkeys(shown), desc="people cut out", unit="photo", file=sys.stderr, leave=False)
+    progress = tqdm(dict.fromkeys(shown), desc="people cut out", unit="photo", **bar())
     return {passer: cut_out(photos[passer], rng) for passer in progress}
 
 
@@ -122,7 +122,7 @@ def _encode(spec: ClipSpec, frames: Iterator[tuple[NDArray[np.uint8], list[Seen]
         stream = container.add_stream("libx264", rate=spec.fps, options=options)
         stream.width, stream.height, stream.pix_fmt = spec.width, spec.height, "yuv420p"
         stream.codec_context.colorspace, stream.codec_context.color_range = BT709, LIMITED
-        progress = tqdm(frames, desc="clip drawn", total=spec.frames, unit="frame", file=sys.stderr, leave=False)
+        progress = tqdm(frames, desc="clip drawn", total=spec.frames, unit="frame", **bar())
         for number, (picture, seen) in enumerate(progress):
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
             frame = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED)

@@ -141,7 +141,11 @@ def as_text(report: Report) -> str:
         ("false share of alerts", _rate(report.false_share_of_adjudicated, "adjudicated alerts")),
         ("alerts within", _counts({f"{k} ms": v for k, v in report.alerts_within_ms.items()})),
         ("deletions", _counts({k.replace(".", " "): v for k, v in report.erasures.items()})),
-        ("software", ", ".join(f"{k} {v[:12]}" for k, v in report.versions.items()) or "not reported"),
+        (
+            "software",
+            ", ".join(f"{k} {v[:12] if k.endswith('sha256') else v}" for k, v in report.versions.items())
+            or "not reported",
+        ),
     ]
     lines += [f"{name:<22}{value}" for name, value in rows]
     lines += [f"note: {remark}" for remark in report.remarks]

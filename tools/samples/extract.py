@@ -22,6 +22,7 @@ from tqdm import tqdm
 from device.errors import Unavailable
 from engines.fetch import fetch_archive
 from engines.places import samples_dir
+from tools.progress import bar
 from tools.samples.sources import SAME_PERSON, SOURCES, SampleSource
 
 MANIFEST = "manifest.json"
@@ -89,7 +90,9 @@ def _extract(source: SampleSource, root: Path) -> int:
         staged = Path(scratch) / source.group
         staged.mkdir()
         files = {}
-        for name, content in tqdm(_members(archive, source), desc=f"photos: {source.group}", total=source.count):
+        for name, content in tqdm(
+            _members(archive, source), desc=f"photos: {source.group}", total=source.count, **bar()
+        ):
             (staged / name).write_bytes(content)
             files[name] = _sha256(content)
         if len(files) != source.count:
