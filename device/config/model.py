@@ -130,10 +130,13 @@ class Camera(Section):
         return self
 
 
+BACKEND = r"[a-z][a-z0-9-]{0,30}(:[a-z0-9]{1,8})?"
+
+
 class Vision(Section):
     """How the workers look. `threshold` overrides the operating point; leave it out to use the evidence."""
 
-    backend: Annotated[str, matching(r"[a-z][a-z0-9-]{0,30}(:[a-z0-9]{1,8})?", "a backend such as auto, openvino or openvino:bf16")] = "auto"
+    backend: Annotated[str, matching(BACKEND, "a backend such as auto, openvino or openvino:bf16")] = "auto"
     min_face_px: Annotated[Number, Field(ge=16, le=600)] = 32.0
     threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
     models_dir: Path | None = None
