@@ -243,12 +243,12 @@ def stats(**changes: int) -> messages.Stats:
     )
 
 
-def recognising() -> messages.DeviceState:
+def recognising(camera: str = "holds") -> messages.DeviceState:
     rows = [
         ("deployment_signed", "arm", "not_yet_required", "deployment signed by the authorising officer"),
         ("sign_lit", "run", "holds", "the sign is sensed lit"),
         ("hub_present", "run", "holds", "the hub is there with an operator"),
-        ("camera_live", "run", "holds", "every camera delivers"),
+        ("camera_live", "run", camera, "every camera delivers"),
     ]
     return messages.DeviceState(
         mode=Mode.DEMO,
@@ -307,5 +307,14 @@ def speak() -> Any:
     from types import SimpleNamespace
 
     return SimpleNamespace(
-        alert=alert, stats=stats, erasure=erasure, until=until, now=now, portrait=portrait, Van=Van, Device=Device
+        alert=alert,
+        stats=stats,
+        erasure=erasure,
+        recognising=recognising,
+        until=until,
+        now=now,
+        later=lambda seconds: rfc3339(wall(now() + timedelta(seconds=seconds))),
+        portrait=portrait,
+        Van=Van,
+        Device=Device,
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +59,16 @@ def test_the_page_shows_device_sign_counters_and_a_case_with_both_pictures(
     shown = re.sub(r"<[^>]+>|\s+", " ", document.split("<template")[0])
     for words in ("Recognising", "Sign lit, as sensed (simulated)", "62 seen = 58 discarded + 1 alerted", "DEMO"):
         assert words in shown, words
-    assert "Mae adnabod wynebau byw" in shown
+    assert re.search(r"English\s+Live facial recognition.*Cymraeg\s+Mae adnabod wynebau byw", shown)
+    assert 'lang="cy"' in document
+    assert "DEMO" in document.split('<header class="top">')[1].split("</header>")[0]
+    assert re.search(r"\.top \{ position: sticky; top: 0", van.ask("GET", "/static/console.css")[1].decode())
     (card,) = [c for c in card_texts(document) if "the decision is yours" in c]
     for words in (
         "0.713",
         "0.458",
-        "+0.255",
+        "+0.255 over the threshold",
+        "custody photo, 2 years old",
         "Person A",
         "missing",
         "response R3",
@@ -112,6 +119,104 @@ def test_a_false_alert_disappears_everywhere_and_the_device_is_told(van: Any, de
     speak.until(told, "the judgement at the device")
     assert told()[0] == "false_alert"
     assert van.decide(alert.alert_id, "adjudication", "true_alert") == 404
+
+
+class Session:
+    """A second operator's page: its event stream, and the last snapshot on it."""
+
+    def __init__(self, van: Any) -> None:
+        self._connection = http.client.HTTPConnection(*van.host.split(":"), timeout=10)
+        self._connection.request(
+            "GET", "/events", headers={"Host": van.host, "Cookie": f"lfr_console={van.cookie.value}"}
+        )
+        self._stream = self._connection.getresponse()
+
+    def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Read on until a snapshot is so; the stream's own timeout fails the test otherwise."""
+        while line := self._stream.readline():
+            if line.startswith(b"data: ") and condition(shown := json.loads(line[6:])):
+                return shown
+        raise AssertionError("the stream ended")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def ids(shown: dict[str, Any]) -> list[str]:
+    return [case["id"] for case in shown["cases"]]
+
+
+def test_a_false_alert_vanishes_from_every_open_page_and_a_true_one_stays(van: Any, device: Any, speak: Any) -> None:
+    pages = [Session(van), Session(van)]
+    false, true = device.alert(), device.alert()
+    for page_ in pages:
+        page_.until(lambda shown: {false.alert_id, true.alert_id} <= set(ids(shown)))
+    van.decide(true.alert_id, "adjudication", "true_alert")
+    van.decide(false.alert_id, "adjudication", "false_alert")
+    for page_ in pages:
+        shown = page_.until(lambda shown: false.alert_id not in ids(shown))
+        (kept,) = [case for case in shown["cases"] if case["id"] == true.alert_id]
+        assert (kept["outcome"], kept["delete_by"]) == ("true_alert", true.retention.delete_by)
+        page_.close()
+    device.say(device.topics.erasure, speak.erasure(true.alert_id, "end_of_deployment"))
+
+
+def test_at_the_end_of_a_deployment_every_card_and_picture_vanishes(
+    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+) -> None:
+    alerts = [device.alert(), device.alert()]
+    speak.until(
+        lambda: {a.alert_id for a in alerts} <= {c["id"] for c in van.snapshot()["cases"] if c["probe"]}, "both"
+    )
+    device.say(device.topics.erasure, speak.erasure(None, "end_of_deployment"))
+    speak.until(lambda: not van.snapshot()["cases"], "an empty desk")
+    assert {van.ask("GET", f"/cases/{a.alert_id}/probe")[0].status for a in alerts} == {404}
+    document = page(chromium, van.url, tmp_path)
+    assert card_texts(document) == []
+    assert "No possible match." in document
+
+
+def test_the_time_to_its_erasure_counts_down_on_the_card_of_a_true_alert(
+    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+) -> None:
+    alert = device.alert()
+    speak.until(lambda: alert.alert_id in ids(van.snapshot()), "the case")
+    van.decide(alert.alert_id, "adjudication", "true_alert")
+
+    def left_s() -> int:
+        (card,) = [c for c in card_texts(page(chromium, van.url, tmp_path)) if "Judged a true alert" in c]
+        hours, minutes, seconds = map(int, re.findall(r"Erased by itself in (\d+) h (\d+) min (\d+) s", card)[0])
+        return hours * 3600 + minutes * 60 + seconds
+
+    first = left_s()
+    speak.until(lambda: left_s() < first, "less time")
+    assert first <= 24 * 3600
+    device.say(device.topics.erasure, speak.erasure(alert.alert_id, "end_of_deployment"))
+
+
+def test_counters_stay_when_older_counts_arrive_late(van: Any, device: Any, speak: Any) -> None:
+    import msgspec
+
+    old = speak.stats(faces_seen=70)
+    new = msgspec.structs.replace(speak.stats(faces_seen=71), at=speak.later(5))
+    for stats in (new, old):
+        device.say(device.topics.stats, stats)
+    receipts = len(van.snapshot()["receipts"])
+    device.say(device.topics.erasure, speak.erasure("nobody", "expiry"))
+    speak.until(lambda: len(van.snapshot()["receipts"]) != receipts or receipts == 8, "what was sent last")
+    assert van.snapshot()["devices"][0]["stats"]["faces_seen"] == 71
+
+
+def test_a_pending_condition_is_shown_as_not_known_yet(
+    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+) -> None:
+    state = speak.recognising("pending")
+    device.say(device.topics.state, state, retain=True)
+    speak.until(lambda: any(c["result"] == "pending" for c in van.snapshot()["devices"][0]["conditions"]), "the state")
+    document = re.sub(r"<[^>]+>|\s+", " ", page(chromium, van.url, tmp_path).split("<template")[0])
+    assert "Conditions: 1 not known yet, 2 met, 1 not yet required" in document
+    assert "(not known yet)" in document
+    device.say(device.topics.state, speak.recognising(), retain=True)
 
 
 def test_an_entry_added_while_the_console_runs_is_known_a_moment_later(van: Any, device: Any, speak: Any) -> None:

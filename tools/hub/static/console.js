@@ -11,8 +11,10 @@ let first = true;
 const STATES = {
   safe: "Safe", ready: "Ready", armed: "Armed", recognising: "Recognising", inhibited: "Inhibited", ending: "Erasing",
 };
-const MARKS = { holds: "✓", fails: "✕", not_yet_required: "–" };
-const MARK_WORDS = { holds: "holds", fails: "fails", not_yet_required: "not yet required" };
+const MARKS = { holds: "✓", fails: "✕", pending: "…", not_yet_required: "–" };
+const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet", not_yet_required: "not yet required" };
+const MODES = { demo: "demonstration only", test: "test, consenting subjects only", operational: "" };
+const LANGUAGES = { en: "English", cy: "Cymraeg" };
 const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert" };
 const WHY = {
   false_alert: "false alert", expiry: "nobody judged it in time", end_of_deployment: "end of deployment", retention: "its time was over",
@@ -34,8 +36,31 @@ function clockTime(iso) {
 function span(seconds) {
   if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
-  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h ${String(Math.floor((seconds % 3600) / 60)).padStart(2, "0")} min`;
-  return `${Math.floor(seconds / 86400)} days`;
+  if (seconds < 172800) {
+    const rest = `${String(Math.floor((seconds % 3600) / 60)).padStart(2, "0")} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
+    return `${Math.floor(seconds / 3600)} h ${rest}`;
+  }
+  return `${Math.floor(seconds / 86400)} days ${Math.floor((seconds % 86400) / 3600)} h`;
+}
+
+function several(count, word) {
+  return `${number(count)} ${word}${count === 1 ? "" : "s"}`;
+}
+
+function photoAge(days) {
+  if (days < 60) return `${several(days, "day")} old`;
+  if (days < 730) return `${several(Math.floor(days / 30.44), "month")} old`;
+  return `${several(Math.floor(days / 365.25), "year")} old`;
+}
+
+function capital(words) {
+  return words ? words[0].toUpperCase() + words.slice(1) : "";
+}
+
+function reason(words) {
+  const cut = words.indexOf("; ");
+  const wrong = make("strong", capital(cut < 0 ? words : words.slice(0, cut)));
+  return cut < 0 ? [wrong] : [wrong, make("span", capital(words.slice(cut + 2)).replace(/`([^`]+)`/g, "“$1”"))];
 }
 
 function definition(list, entries) {
@@ -54,7 +79,7 @@ function definition(list, entries) {
 }
 
 function items(list, entries) {
-  const wanted = JSON.stringify(entries);
+  const wanted = JSON.stringify(entries.map(([content, kind]) => [content.map((part) => part.textContent ?? part), kind]));
   if (list.dataset.shown === wanted) return;
   list.dataset.shown = wanted;
   list.replaceChildren(...entries.map(([content, kind]) => {
@@ -74,25 +99,37 @@ function make(tag, content, kind) {
 
 // ---- devices ----
 
-function drawDevice(panel, device) {
-  text(panel.querySelector(".device-id"), `Device ${device.id}`);
-  const silent = device.status === "offline" || device.status === "unknown" || device.state === null;
+function heard(device) {
+  return device.status === "online" && device.state !== null;
+}
+
+function stateWord(device) {
+  return device.status === "stopped" ? "Stopped" : heard(device) ? STATES[device.state] : "Not heard";
+}
+
+function stateKind(device) {
+  return device.status === "stopped" ? "" : heard(device) ? device.state : "lost";
+}
+
+function drawDevice(panel, device, mode) {
+  const other = device.mode !== null && device.mode !== mode ? ` – runs as ${device.mode.toUpperCase()}` : "";
+  text(panel.querySelector(".device-id"), `Device ${device.id}${other}`);
   const state = panel.querySelector(".state");
-  state.className = `state ${device.status === "stopped" ? "" : silent ? "lost" : device.state}`;
-  const word = device.status === "stopped" ? "Stopped" : silent ? "Not heard" : STATES[device.state];
-  text(state.querySelector(".state-word"), word);
-  text(panel.querySelector(".state-why"), why(device, silent));
-  drawStreet(panel, device, silent || device.status === "stopped");
+  state.className = `state ${stateKind(device)}`;
+  text(state.querySelector(".state-word"), stateWord(device));
+  const reasons = heard(device) ? device.inhibit_reasons : [];
+  text(panel.querySelector(".state-why"), reasons.length ? "" : why(device));
+  panel.querySelector(".state-why").hidden = reasons.length > 0;
+  items(panel.querySelector(".reasons"), reasons.map((words) => [reason(words), ""]));
+  drawStreet(panel, device, !heard(device));
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
 }
 
-function why(device, silent) {
+function why(device) {
   if (device.status === "stopped") return "Ended cleanly.";
-  if (silent) return "No device has reported to this hub yet, or its connection was lost.";
-  if (device.inhibit_reasons.length) return device.inhibit_reasons.join("; ");
-  const cameras = Object.entries(device.cameras).map(([name, status]) => `camera ${name} ${status}`).join(", ");
-  return cameras ? cameras[0].toUpperCase() + cameras.slice(1) + "." : "";
+  if (!heard(device)) return "No device has reported to this hub yet, or its connection was lost.";
+  return capital(Object.entries(device.cameras).map(([name, status]) => `camera ${name} ${status}`).join(", "));
 }
 
 function drawStreet(panel, device, dark) {
@@ -124,28 +161,31 @@ function drawCounters(panel, device) {
     ["people listed", list ? (list.erased ? "erased" : number(list.subjects)) : "–"],
   ]);
   const balance = panel.querySelector(".balance");
-  const open = stats.faces_seen - stats.discarded - stats.alerts;
+  const lost = stats.lost || 0;
+  const open = stats.faces_seen - stats.discarded - lost - stats.alerts;
   balance.classList.toggle("odd", open < 0);
-  const rest = open > 0 ? ` + ${open} still in view` : "";
+  const rest = (lost ? ` + ${number(lost)} lost with a worker` : "") + (open > 0 ? ` + ${number(open)} still in view` : "");
   text(balance, stats.faces_seen === undefined ? "" : `${number(stats.faces_seen)} seen = ${number(stats.discarded)} discarded + ${number(stats.alerts)} alerted${rest}`);
 }
 
 function drawConditions(box, conditions) {
-  const failing = conditions.filter((row) => row.result === "fails").length;
-  const holding = conditions.filter((row) => row.result === "holds").length;
   box.hidden = conditions.length === 0;
-  const pending = conditions.length - failing - holding;
-  const rest = pending ? `, ${pending} not yet required` : "";
-  const summary = (failing ? `${failing} condition${failing > 1 ? "s" : ""} not met, ${holding} met` : `All ${holding} conditions hold`) + rest;
-  text(box.querySelector("summary"), summary);
-  if (failing && box.dataset.failing !== String(failing)) box.open = true;
-  box.dataset.failing = String(failing);
-  const order = { fails: 0, holds: 1, not_yet_required: 2 };
+  const count = (result) => conditions.filter((row) => row.result === result).length;
+  const [failing, pending, later] = [count("fails"), count("pending"), count("not_yet_required")];
+  const words = [
+    failing && `${failing} not met`, pending && `${pending} not known yet`,
+    failing || pending ? `${count("holds")} met` : `All ${several(count("holds"), "condition")} met`,
+    later && `${later} not yet required`,
+  ].filter(Boolean);
+  text(box.querySelector("summary"), (failing || pending ? "Conditions: " : "") + words.join(", "));
+  const order = { fails: 0, pending: 1, holds: 2, not_yet_required: 3 };
   const rows = [...conditions].sort((a, b) => order[a.result] - order[b.result]);
-  items(box.querySelector("ul"), rows.map((row) => [
-    [make("span", MARKS[row.result]), make("span", row.text + (row.result === "not_yet_required" ? " (not yet required)" : "")), make("span", ` (${MARK_WORDS[row.result]})`, "visually-hidden")],
-    row.result,
-  ]));
+  items(box.querySelector("ul"), rows.map((row) => {
+    const late = row.result === "pending" || row.result === "not_yet_required" ? ` (${MARK_WORDS[row.result]})` : "";
+    const mark = make("span", MARKS[row.result]);
+    mark.setAttribute("aria-hidden", "true");
+    return [[mark, make("span", capital(row.text) + late), make("span", late ? "" : ` (${MARK_WORDS[row.result]})`, "visually-hidden")], row.result];
+  }));
 }
 
 // ---- cases ----
@@ -197,20 +237,23 @@ function drawCard(card, entry) {
   text(card.querySelector(".case-decide"), entry.outcome ? "judged by a person" : "the decision is yours");
   picture(card.querySelector(".seen"), entry.probe && `/cases/${entry.id}/probe?v=${entry.probe}`, "Face seen by the camera");
   picture(card.querySelector(".listed"), entry.reference && `/cases/${entry.id}/reference`, "Reference photo of the listed person");
-  text(card.querySelector(".seen-caption"), `${clockTime(entry.captured_at)}, ${entry.zone}`);
-  const age = entry.image_age_days === null ? "" : `, photo ${entry.image_age_days} days old`;
-  text(card.querySelector(".listed-caption"), entry.label + age);
+  text(card.querySelector(".seen-name"), clockTime(entry.captured_at));
+  text(card.querySelector(".seen-caption"), entry.zone);
+  text(card.querySelector(".listed-name"), entry.label);
+  const photo = [entry.image_source ? `${entry.image_source} photo` : "photo", entry.image_age_days === null ? "age not known" : photoAge(entry.image_age_days)];
+  text(card.querySelector(".listed-caption"), photo.join(", "));
+  text(card.querySelector(".score"), entry.score.toFixed(3));
+  text(card.querySelector(".above"), `+${entry.margin.toFixed(3)} over the threshold, ${entry.threshold.toFixed(3)}`);
   drawScale(card.querySelector(".scale"), entry);
   definition(card.querySelector(".facts"), [
-    ["score", entry.score.toFixed(3)],
-    ["threshold", entry.threshold.toFixed(3)],
-    ["margin", `+${entry.margin.toFixed(3)}`],
     ["quality", `${Math.round(entry.quality * 100)} %`],
-    ["ahead of next", entry.second_best_gap === null ? "–" : entry.second_best_gap.toFixed(3)],
+    ["gap to next", entry.second_best_gap === null ? "–" : entry.second_best_gap.toFixed(3)],
     ["eyes apart", `${Math.round(entry.inter_eye_px)} px`],
     ["shots used", String(entry.faces_used)],
     ["delay", entry.latency_ms < 10000 ? `${Math.round(entry.latency_ms)} ms` : span(entry.latency_ms / 1000)],
   ]);
+  const rate = entry.predicted_far ? `, predicted false alerts 1 in ${number(Math.round(1 / entry.predicted_far))} faces` : "";
+  text(card.querySelector(".against"), `Compared with ${entry.list_size === 1 ? "1 person" : `${number(entry.list_size)} people`} listed${rate}; sign ${entry.sign}.`);
   card.querySelector(".judge").hidden = entry.outcome !== null;
   card.querySelector(".after").hidden = entry.outcome === null;
   for (const select of card.querySelectorAll("select")) {
@@ -218,7 +261,8 @@ function drawCard(card, entry) {
     if (document.activeElement !== select && select.value !== value) select.value = value;
   }
   card.dataset.deleteBy = entry.delete_by;
-  drawErase(card, entry.hold);
+  card.dataset.hold = entry.hold || "";
+  drawErase(card);
 }
 
 function drawScale(scale, entry) {
@@ -228,9 +272,9 @@ function drawScale(scale, entry) {
   scale.setAttribute("aria-label", `Score ${entry.score.toFixed(3)} on a scale up to 1, threshold ${entry.threshold.toFixed(3)}`);
 }
 
-function drawErase(card, hold) {
+function drawErase(card) {
   const left = (new Date(card.dataset.deleteBy).getTime() - now) / 1000;
-  text(card.querySelector(".erase"), hold ? `Held: ${hold}` : `Erased by itself in ${span(left)}; a false alert at once.`);
+  text(card.querySelector(".erase"), card.dataset.hold ? `Held: ${card.dataset.hold}` : `Erased by itself in ${span(left)}; a false alert at once.`);
 }
 
 async function decide(card, id, kind, outcome) {
@@ -275,8 +319,8 @@ function drawCases(entries) {
   if (arrived) text(byId("announce"), `${arrived} new possible match${arrived > 1 ? "es" : ""}. The decision is yours.`);
   byId("empty").hidden = entries.length > 0;
   const open = entries.filter((entry) => entry.outcome === null).length;
-  text(byId("cases-count"), entries.length ? `${open} to judge` : "");
-  document.title = open ? `(${open}) Van hub` : "Van hub";
+  text(byId("cases-count"), entries.length ? (open ? `${open} to judge` : "all judged") : "");
+  document.title = `${open ? `(${open}) ` : ""}Van hub ${byId("mode").textContent}`;
 }
 
 // ---- the whole page ----
@@ -293,6 +337,7 @@ function draw(view) {
   const mode = byId("mode");
   mode.className = `mode ${view.mode}`;
   text(mode, view.mode.toUpperCase());
+  text(byId("mode-words"), MODES[view.mode]);
   const link = byId("link");
   link.className = view.broker.online ? "link" : "link lost";
   const operator = view.operator_present ? "operator present" : "no operator";
@@ -301,20 +346,24 @@ function draw(view) {
   while (holder.children.length > view.devices.length) holder.lastChild.remove();
   view.devices.forEach((device, n) => {
     if (!holder.children[n]) holder.append(byId("device-template").content.firstElementChild.cloneNode(true));
-    drawDevice(holder.children[n], device);
+    drawDevice(holder.children[n], device, view.mode);
   });
+  const many = view.devices.length > 1;
+  const marks = view.devices.map((device) => make("span", (many ? `${device.id}: ` : "") + stateWord(device), `state ${stateKind(device)}`));
+  if (byId("states").textContent !== marks.map((mark) => mark.textContent).join("")) byId("states").replaceChildren(...marks);
   drawCases(view.cases);
   const discarded = view.devices.reduce((sum, device) => sum + (device.stats ? device.stats.discarded : 0), 0);
   text(byId("empty-text"), discarded ? `${number(discarded)} people passed, were compared and forgotten at once.` : "Faces that match nobody on the list are forgotten at once.");
-  const receipts = view.receipts.map((r) => [[`${r.count} ${WHAT[r.what]}${r.alert ? " …" + r.alert : ""}: ${WHY[r.reason]}`], ""]);
-  items(byId("receipts"), receipts.length ? receipts : [[["Nothing to delete yet."], ""]]);
+  const receipts = view.receipts.map((r) => [[`${number(r.count)} ${WHAT[r.what]}${r.alert ? " …" + r.alert : ""}: ${WHY[r.reason]}`], ""]);
+  items(byId("receipts"), receipts.length ? receipts : [[["Nothing has been deleted yet."], ""]]);
 }
 
 function drawNotice() {
   const notice = JSON.parse(byId("notice-text").textContent);
   byId("notice").replaceChildren(...Object.entries(notice).map(([language, words]) => {
-    const paragraph = make("p", words);
+    const paragraph = make("p", "");
     paragraph.lang = language;
+    paragraph.append(make("strong", LANGUAGES[language] || language), make("span", words));
     return paragraph;
   }));
 }
@@ -328,5 +377,5 @@ stream.onmessage = (message) => { banner(""); draw(JSON.parse(message.data)); };
 stream.onerror = () => banner("This page has lost its hub. What you see is old; the device stops recognising without you.");
 setInterval(() => {
   now = Date.now() + clockOffset;
-  for (const card of cards.values()) if (!card.querySelector(".erase").textContent.startsWith("Held")) drawErase(card, null);
+  for (const card of cards.values()) drawErase(card);
 }, 1000);
