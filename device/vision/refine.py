@@ -47,3 +47,7 @@ class Refiner:
             if shift < SAME_FACE_SHIFT and (best is None or shift - other.score < best[0]):
                 best = (shift - other.score, other)
         return best[1] if best else None
+
+    def wipe(self) -> None:
+        """Look at a blank patch once, so that the runtime's own buffers forget the last face."""
+        self._detector.detect(np.zeros((PATCH_PX, PATCH_PX, 3), np.uint8), frame_size=(1, 1))

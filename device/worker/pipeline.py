@@ -94,6 +94,7 @@ class Pipeline:
         since = time.perf_counter_ns()
         size = (frame.width, frame.height)
         if self._scaler is None or self._detector is None or size != self._looked_size:
+            self._wipe_detector()
             self._looked_size = size
             fit = DetectionSize.for_frame(
                 *size,
@@ -114,7 +115,7 @@ class Pipeline:
         since = time.perf_counter_ns()
         counters, at = self.counters, frame.at
         # ── tracks ───────────────────────────────────────────────────────────────────────────────────────────────
-        faces = self._sight.zone.inside(faces, frame.width, frame.height)
+        everybody, faces = faces, self._sight.zone.inside(faces, frame.width, frame.height)
         counters.detections += len(faces)
         lost = self._tracker.restart() if self._size not in ((0, 0), (frame.width, frame.height)) else []
         self._size = (frame.width, frame.height)
@@ -129,7 +130,7 @@ class Pipeline:
         shots = choose(wanted, at, self._size, budget=LOOKS_PER_FRAME, patient=patient, threshold=self._sight.threshold)
         self.times.lap("track", since)
         # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
-        stated = [self._recognise(frame, passage, s, geometry, faces) for passage, s, geometry in shots]
+        stated = [self._recognise(frame, passage, s, geometry, everybody) for passage, s, geometry in shots]
         stated += [self._state(frame, p, self._decision.last_word(p, at)) for p in self._passages.open if p.pending]
         for passage in self._passages.gone(at):
             self._close(passage)
@@ -152,21 +153,28 @@ class Pipeline:
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
         self._template[:] = 0
-        self._picture[:] = 0
-        if self._scaler is not None:
-            self._scaler.wipe()
-            if self._detector is not None:
-                self._detector.detect(self._picture, frame_size=(1, 1))
+        self._wipe_detector()
+        self._sight.refiner.wipe()
         self._sight.embedder.wipe()
+
+    def _wipe_detector(self) -> None:
+        """Overwrite the detector's picture and what it is made from; its runtime sees a blank."""
+        self._picture[:] = 0
+        if self._scaler is not None and self._detector is not None:
+            self._scaler.wipe()
+            self._detector.detect(self._picture, frame_size=(1, 1))
 
     def shot(self, passage_id: int) -> U8 | None:
         """The best shot of an open passage, (160, 160, 3) uint8 RGB, for the probe of its alert; None when it ended."""
         return next((p.slot.shot for p in self._passages.open if p.id == passage_id and p.compared), None)
 
     def _recognise(
-        self, frame: Frame, passage: Passage, sighting: Sighting, geometry: float, faces: list[Face]
+        self, frame: Frame, passage: Passage, sighting: Sighting, geometry: float, everybody: list[Face]
     ) -> Candidate | None:
-        """One look: landmarks again, upright crop, template, whose it is, and what it says."""
+        """One look: landmarks again, upright crop, template, whose it is, and what it says.
+
+        everybody  all faces of the frame, in the zone or not: the probe shows none of the others
+        """
         passage.attempts += 1
         passage.failures += 1  # until this look has given something
         passage.tried_at = frame.at
@@ -194,7 +202,7 @@ class Pipeline:
         settled.failures = 0
         if length > settled.best_length:
             settled.best_length, settled.best_face, settled.best_frame_size = length, face, self._size
-            take_shot(frame, sighting.face, faces, settled.slot.shot)
+            take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
         self.times.lap("match", since)
         return self._state(frame, settled, best)
