@@ -1,7 +1,7 @@
 """What the device says of itself on MQTT: status, birth, state, health, cameras, watchlist (retained) and stats.
 
-A notice is sent when what it says has changed (the state's details every STATE_S at most), health every HEALTH_S, kept stats
-every STATS_S and at the end, and unkept ones in between so that the hub's counters move.
+A notice is sent when what it says has changed (the state's details every STATE_S at most), health every HEALTH_S,
+kept stats every STATS_S and at the end, unkept ones in between so that the hub's counters move.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class Notices:
         """The counts as they move: at most every LIVE_STATS_S, unkept and not retained."""
         now = int(self._clock.monotonic())
         counted = msgspec.json.encode(msgspec.structs.replace(stats, at="", fps=0.0, frames=0))
-        if counted == self._counted or now - self._live_stats_ns < LIVE_STATS_S * NS_PER_S:
+        nobody_yet = not stats.tracks and not stats.faces_seen
+        if nobody_yet or counted == self._counted or now - self._live_stats_ns < LIVE_STATS_S * NS_PER_S:
             return
         self._counted, self._live_stats_ns = counted, now
         topic = self._topics.stats

@@ -1,0 +1,37 @@
+"""A desk with its counts, and a hub's identity, for the tests of the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from device.domain.finding import Mode
+from tools.hub.desk import Desk
+from tools.hub.folder import ConsoleSettings, Entry
+from tools.hub.probes import ProbeOpener
+from tools.hub.tallies import Tallies
+
+
+@pytest.fixture
+def settings() -> ConsoleSettings:
+    entries = {"e-042": Entry("Person A", "missing", "R3")}
+    return ConsoleSettings("demo", Mode.DEMO, ("cam-1",), {"en": "…"}, entries, "127.0.0.1", 0, 0)
+
+
+@pytest.fixture
+def tallies(tmp_path: Path) -> Tallies:
+    return Tallies(tmp_path / "report.json")
+
+
+@pytest.fixture
+def desk(settings: ConsoleSettings, tallies: Tallies) -> Desk:
+    return Desk(settings, tallies)
+
+
+@pytest.fixture
+def opener(tmp_path: Path) -> ProbeOpener:
+    file = tmp_path / "identity.txt"
+    file.write_text(str(pyrage.x25519.Identity.generate()))
+    return ProbeOpener(file)
