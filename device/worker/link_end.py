@@ -11,12 +11,16 @@ from device.wire.link import HEADER, MAX_BODY_BYTES, FromWorker, ToWorker, pack,
 
 
 class LinkEnd:
-    """A stream socket to the supervisor. `gone` is set at end-of-file, which means stop."""
+    """A stream socket to the supervisor. `gone` is set at end-of-file, which means stop.
+
+    fault  why the link broke, when it did not simply end
+    """
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
-        self._inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self.gone = threading.Event()
+        self.fault: LinkBroken | None = None
         self._thread = threading.Thread(target=self._read, name="link", daemon=True)
         self._thread.start()
 
@@ -28,27 +32,39 @@ class LinkEnd:
             self.gone.set()
 
     def receive(self, timeout_s: float) -> ToWorker | None:
-        """The next message, or None when none came in time."""
+        """The next message, or None when none came in time or none can come any more."""
         try:
-            return self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
+            waits = timeout_s > 0 and not self.gone.is_set()
+            return self._inbox.get(timeout=timeout_s) if waits else self._inbox.get_nowait()
         except queue.Empty:
             return None
 
     def _read(self) -> None:
         try:
-            while True:
-                (length,) = HEADER.unpack(self._exactly(HEADER.size))
+            while (header := self._exactly(HEADER.size)) is not None:
+                (length,) = HEADER.unpack(header)
                 if length > MAX_BODY_BYTES:
                     raise LinkBroken(f"the supervisor announced {length} bytes, more than {MAX_BODY_BYTES}")
-                self._inbox.put(unpack_to_worker(self._exactly(length)))
-        except (OSError, EOFError, LinkBroken):
-            self.gone.set()
+                body = self._exactly(length)
+                if body is None:
+                    raise LinkBroken("the supervisor's last message is cut short")
+                self._inbox.put(unpack_to_worker(body))
+        except LinkBroken as fault:
+            self.fault = fault
+        self.gone.set()
+        self._inbox.put(None)  # wakes whoever waits for a message
 
-    def _exactly(self, count: int) -> bytes:
+    def _exactly(self, count: int) -> bytes | None:
+        """`count` bytes; None at end-of-file before the first of them, LinkBroken after it."""
         data = b""
         while len(data) < count:
-            part = self._link.recv(count - len(data))
+            try:
+                part = self._link.recv(count - len(data))
+            except OSError:
+                part = b""
+            if not part and data:
+                raise LinkBroken("the supervisor's last message is cut short")
             if not part:
-                raise EOFError
+                return None
             data += part
         return data

@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     try:
         assignment = link.receive(ASSIGNMENT_WITHIN_S)
         if not isinstance(assignment, Assignment) or assignment.protocol != PROTOCOL:
-            raise LinkBroken(f"no assignment of protocol {PROTOCOL} within {ASSIGNMENT_WITHIN_S:.0f} s")
+            raise link.fault or LinkBroken(f"no assignment of protocol {PROTOCOL} within {ASSIGNMENT_WITHIN_S:.0f} s")
         Watch(assignment, link).run()
         return 0
     except LfrError as fault:
@@ -114,6 +114,8 @@ class Watch:
             pipeline.wipe()
             gallery.wipe()
             room.close()
+        if self._link.fault is not None:
+            raise self._link.fault
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
 
     def _introduce(self, backend: str, listed: SealedWatchlist, digest: str, threshold: float) -> None:
