@@ -227,7 +227,10 @@ class HubState(Message, frozen=True, kw_only=True):
 
 
 class Erasure(Message, frozen=True, kw_only=True):
-    """Receipt of a deletion; every deletion leaves one. `method` says how, `chain_hash` ties it to the audit log."""
+    """Receipt of a deletion; every deletion leaves one. `method` says how, `chain_hash` ties it to the audit log.
+
+    process_ended: nobody wiped it, its process died and the kernel took the memory back.
+    """
 
     TYPE: ClassVar[str] = "uk.lfr.erasure.v1"
     what: Literal["alert", "probe", "watchlist", "template", "outbox"]
@@ -235,7 +238,7 @@ class Erasure(Message, frozen=True, kw_only=True):
     alert_id: str | None
     reason: Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room"]
     at: Timestamp
-    method: Literal["key_destroyed", "zeroed", "unlinked"]
+    method: Literal["key_destroyed", "zeroed", "unlinked", "process_ended"]
     chain_hash: str | None = None
 
 

@@ -181,11 +181,17 @@ def erasure_of(
     reason: Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room"],
     mode: Mode | None,
     at: WallTime,
+    process_died: bool = False,
 ) -> messages.Erasure:
-    """The receipt of a deletion in the outbox: encrypted rows go by their key."""
-    method: Literal["key_destroyed", "zeroed", "unlinked"] = (
-        "zeroed" if what == "template" else "unlinked" if what == "watchlist" else "key_destroyed"
+    """The receipt of a deletion: encrypted rows of the outbox go by their key, templates by the wipe of their worker.
+
+    process_died  for templates: nobody could wipe them any more
+    """
+    method: Literal["key_destroyed", "zeroed", "unlinked", "process_ended"] = (
+        "unlinked" if what == "watchlist" else "key_destroyed"
     )
+    if what == "template":
+        method = "process_ended" if process_died else "zeroed"
     return messages.Erasure(
         mode=mode, what=what, count=count, alert_id=alert_id, reason=reason, at=rfc3339(at), method=method
     )

@@ -54,7 +54,9 @@ async def end_deployment(
     at_once = deployment.retention.alert_hours == 0
     if at_once:
         courier.erase(None, "end_of_deployment")
-    reporter.receipt("template", balance.discarded + balance.lost, "no_match")
+    reporter.receipt("template", balance.discarded, "no_match")
+    if balance.lost:
+        reporter.receipt("template", balance.lost, "no_match", process_died=True)
     if await edges.disk(authorisation.drop):
         reporter.receipt("watchlist", deployment.watchlist.subjects, "end_of_deployment")
     crew.forget()

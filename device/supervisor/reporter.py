@@ -74,7 +74,9 @@ class Reporter:
             event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason)
             self.receipt("alert", 1, cast(Reason, deletion.reason), deletion.alert_id)
 
-    def receipt(self, what: What, count: int, reason: Reason, alert_id: str | None = None) -> None:
+    def receipt(
+        self, what: What, count: int, reason: Reason, alert_id: str | None = None, *, process_died: bool = False
+    ) -> None:
         """Proof of one deletion."""
         erasure = raising.erasure_of(
             what,
@@ -83,6 +85,7 @@ class Reporter:
             reason=reason,
             mode=self._notices.mode,
             at=self._edges.clock.wall(),
+            process_died=process_died,
         )
         self._notices.receipt(self._courier, erasure)
 

@@ -92,6 +92,8 @@ def test_a_crash_over_a_recording_ends_the_run_with_70_and_counts_nobody_twice(r
     assert "signal 11" in outcome.summary["faults"]["front"]
     assert outcome.summary["balanced"]
     assert (outcome.summary["faces_seen"], outcome.summary["lost"], outcome.summary["alerted"]) == (8, 2, 1)
+    receipts = {e.method: e.count for e in r.hub.receipts() if e.what == "template"}
+    assert receipts == {"zeroed": 5, "process_ended": 2}
     assert len(r.launcher.workers) == 1
     assert len({a.alert_id for a in r.hub.alerts()}) == 1
     assert not (r.config.deployment / "identity.txt").exists()

@@ -133,7 +133,7 @@ def as_text(report: Report) -> str:
         ("  discarded at once", f"{report.discarded:,}"),
         *([("  lost with a worker", f"{report.lost:,}")] if report.lost else []),
         ("  alerted", f"{report.alerts:,}   (received by the hub {report.alerts_received:,})"),
-        ("balance", "faces seen = discarded + alerted" if report.balanced else "DOES NOT BALANCE, see remarks"),
+        ("balance", _balance(report) if report.balanced else "DOES NOT BALANCE, see remarks"),
         ("outcomes", _counts(report.outcomes)),
         ("engagements", _counts(report.engagements)),
         ("dispositions", _counts(report.dispositions)),
@@ -175,7 +175,7 @@ def _remarks(tally: Deployment, unjudged: int) -> list[str]:
         gone = f"{discarded} discarded, {lost} lost with a worker"
         remarks.append(f"{faces} faces seen, {gone}, {alerts} alerted, {still_open} still open")
     if lost:
-        remarks.append(f"{lost} people's worker died, and what it held of them with it; they may have been seen again")
+        remarks.append(f"{lost} lost: their worker died, and its memory with it; they may have been seen again after")
     if alerts != tally.alerts_received and tally.boots:
         remarks.append(f"devices raised {alerts} alerts, the hub received {tally.alerts_received}")
     if unjudged:
@@ -195,6 +195,10 @@ def _rate(found: Rate, what: str) -> str:
     if found.method == "rule_of_three":
         interval = f"95 %: at most {found.high:.2%}, rule of three"
     return f"{found.events:,} of {found.of:,} {what} = {found.value:.2%}  ({interval})"
+
+
+def _balance(report: Report) -> str:
+    return "faces seen = discarded + lost + alerted" if report.lost else "faces seen = discarded + alerted"
 
 
 def _threshold(report: Report) -> str:

@@ -73,7 +73,7 @@ def test_people_lost_with_a_worker_are_in_the_balance_and_said() -> None:
     report = report_of(tally(boots={"cam-1/b": counts}))
     assert report.balanced
     assert "  lost with a worker  3" in as_text(report)
-    assert any("3 people's worker died" in remark for remark in report.remarks)
+    assert any("3 lost: their worker died" in remark for remark in report.remarks)
 
 
 def test_alerts_that_did_not_reach_the_hub_are_said() -> None:
