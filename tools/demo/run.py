@@ -31,7 +31,7 @@ from tools.demo.evidence import Check, Evidence, verdict
 from tools.demo.leftovers import Needle, changed, listing, photo_piece, picture, search
 from tools.demo.live import LiveLines
 from tools.demo.processes import Processes, Running
-from tools.demo.scratch import scratch_folder
+from tools.demo.scratch import PREFIX, scratch_folder
 from tools.demo.stage import DEVICE, LABEL, Stage, build_hub, publish_deployment, true_passages, write_device_config
 from tools.demo.witness import Witness
 from tools.hub.listener import Heard, Listener
@@ -40,12 +40,14 @@ from tools.hub.tallies import read_book
 
 HUB_READY_S = 30.0
 GONE_S = 5.0
+OTHER_RUNS = (PREFIX, "pytest-of-")
 LINGER_S = 20.0
 POLL_S = 0.1
 SLOWEST = 8.0  # a run may take this many times the recording's length, plus START_S, before it counts as stuck
 START_S = 60.0
 EXIT_FAILED = 1
 OUTSIDE = (Path.cwd(), Path(tempfile.gettempdir()), cache_dir(), Path.home() / ".cache" / "lfr")
+# Tools' own, and the folders of tests and demos that run at the same time and search for themselves.
 NOT_OURS = frozenset({".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"})
 
 
@@ -65,11 +67,12 @@ class Options:
 
 @dataclass(slots=True)
 class Hub:
-    """The running hub: its process, the page's address, the broker's port."""
+    """The running hub: its process, the page's address, the broker's port, and whether its operator has gone."""
 
     process: Running
     url: str
     broker_port: int
+    missed: bool = False
 
 
 def run_demo(options: Options) -> int:
@@ -182,6 +185,7 @@ def follow(device: Running, hub: Hub, listener: Listener, live: LiveLines, limit
     deadline = time.monotonic() + limit_s
     while device.exit_status is None and time.monotonic() < deadline and not given_up(listener.heard):
         live.update(listener.heard)
+        remind(hub, listener.heard, live)
         hub.process.check()
         time.sleep(POLL_S)
     if given_up(listener.heard):
@@ -190,6 +194,15 @@ def follow(device: Running, hub: Hub, listener: Listener, live: LiveLines, limit
         live.note(f"the device has not ended after {limit_s:.0f} s and is stopped")
     listener.wait_for(lambda heard: heard.statuses[-1:] == ["stopped"], GONE_S)
     live.update(listener.heard)
+
+
+def remind(hub: Hub, heard: Heard, live: LiveLines) -> None:
+    """Say where the page is when its operator has gone: without one the device stays inhibited."""
+    if heard.operator_present:
+        hub.missed = False
+    elif not hub.missed and heard.states[-1:] == ["inhibited"]:
+        hub.missed = True
+        live.note(f"nobody is at the page any more; open it again:  {hub.url}")
 
 
 def given_up(heard: Heard) -> bool:
@@ -232,7 +245,8 @@ def leftovers_outside(
     Any picture counts below the working folder; elsewhere, where other programs write too, the demo's own do.
     """
     found = [(folder, "the private folder is still there")] if folder.exists() and not keep else []
-    touched = [p for p in changed(before, listing(OUTSIDE, NOT_OURS)) if folder not in p.parents]
+    after = changed(before, listing(OUTSIDE, NOT_OURS))
+    touched = [p for p in after if not any(part.startswith(OTHER_RUNS) for part in p.parts)]
     here = [p for p in touched if Path.cwd() in p.parents and cache_dir() not in p.parents]
     return found + search(here, needles) + search([p for p in touched if p not in here], needles[1:])
 
