@@ -1,0 +1,80 @@
+"""Engines: names are obeyed or refused, sizes are kept within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device.errors import EngineUnavailable
+from device.worker.engine_room import KEPT_SIZES, EngineRoom, resolved
+from engines.select import BACKENDS, default_backend, precisions
+
+
+@pytest.mark.parametrize("name", [None, "auto"])
+def test_without_a_name_it_is_the_fastest_of_this_machine(name: str | None) -> None:
+    assert resolved(name) == f"{default_backend()}:{precisions(default_backend())[-1]}"
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_bare_name_means_its_exact_precision(name: str) -> None:
+    assert resolved(name) == f"{name}:fp32"
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_precision_that_there_is_can_be_named(name: str) -> None:
+    for precision in precisions(name):
+        assert resolved(f"{name}:{precision}") == f"{name}:{precision}"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "tensorflow", "OpenVINO", "openvino:int3", "onnxruntime:bf16", "auto:fp32", ":fp32"]
+)
+def test_a_name_that_there_is_not_is_refused_and_never_replaced(name: str) -> None:
+    with pytest.raises(EngineUnavailable) as refused:
+        resolved(name)
+    assert refused.value.exit_status == 69
+
+
+def test_missing_models_are_unavailable_with_a_remedy(tmp_path: Path) -> None:
+    room = EngineRoom("onnxruntime", threads=1, models=tmp_path)
+    with pytest.raises(EngineUnavailable, match="lfr engines"):
+        room.embedder()
+
+
+@pytest.fixture
+def room(models_ready: Path) -> EngineRoom:
+    return EngineRoom("onnxruntime", threads=1, models=models_ready)
+
+
+def test_second_look_and_recogniser_are_made_once(room: EngineRoom) -> None:
+    assert room.refiner() is room.refiner()
+    assert room.embedder() is room.embedder()
+    room.close()
+
+
+def test_a_source_that_keeps_changing_its_size_keeps_few_detectors_and_the_newest_works(room: EngineRoom) -> None:
+    for n in range(1, KEPT_SIZES + 4):
+        detector = room.detector(32 * n, 64)
+        picture = np.full((32 * n, 64, 3), 90, np.uint8)
+        assert detector.detect(picture, frame_size=(64, 32 * n)) == []
+    assert len(room._detectors) == KEPT_SIZES
+    room.close()
+    assert len(room._detectors) == 0
+
+
+def test_second_look_finds_the_face_of_a_photo(room: EngineRoom, samples: Callable[[str], list[Path]]) -> None:
+    import cv2
+
+    from device.vision.picture import fit_square, warp_rgb
+
+    photo = next(path for path in samples("public") if path.name == "obama.jpg")
+    rgb = np.ascontiguousarray(cv2.imread(str(photo))[:, :, ::-1])
+    square, covers = fit_square(rgb, 256)
+    (face,) = room.detector(256, 256).detect(square, frame_size=covers)
+    refined = room.refiner().refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), face)
+    assert refined is not None
+    assert np.abs(refined.landmarks - face.landmarks).max() < 0.15 * face.height_px
+    room.close()
