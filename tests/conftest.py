@@ -64,11 +64,11 @@ def videos() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def clip(samples: Callable[[str], list[Path]], models_ready: Path) -> Path:
-    """A crowd clip of 8 s with both passages of the listed person; its truth lies beside it (`tools.clip.make`)."""
+    """A crowd clip of 10 s with both passages of the listed person; its truth lies beside it (`tools.clip.make`)."""
     from tools.clip.make import ready_clip
-    from tools.clip.spec import default_spec
+    from tools.clip.spec import SHORTEST_S, default_spec
 
-    return ready_clip(default_spec(seconds=8.0))[0]
+    return ready_clip(default_spec(seconds=SHORTEST_S))[0]
 
 
 @pytest.fixture

@@ -81,13 +81,17 @@ class ClipSpec:
         return hashlib.sha256(msgspec.json.encode([FORMAT, sorted(plain.items())])).hexdigest()[:12]
 
 
+SHORTEST_S = 10.0
+
+
 def default_spec(seed: int = 3, seconds: float = 30.0) -> ClipSpec:
     """The demo's clip: a listed person walks by twice among about sixty others, the second time half hidden.
 
-    He is enrolled with one photo (`watchlist_photos`) and shown with two others. Shorter clips keep both passages.
+    He is enrolled with one photo (`watchlist_photos`) and shown with two others. From SHORTEST_S on, his passages are
+    more than two seconds apart; nearer ones are one passage to the product, and rightly so.
     """
     photos = {path.name: path for path in sample_files("public")}
-    first, second = 0.12 * seconds, 0.58 * seconds
+    first, second = 0.05 * seconds, 0.62 * seconds
     listed = (
         Passer("obama", photos["obama2.jpg"], listed=True, start_s=first),
         Passer("obama", photos["obama.jpg"], listed=True, start_s=second, hidden=0.6),

@@ -15,13 +15,22 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--page-port", type=int, default=8443, help="of the hub page (default 8443; 0: any free one)")
     parser.add_argument("--broker-port", type=int, default=0, help="of the broker (default 0: any free one)")
     parser.add_argument(
-        "--clip-seconds", type=float, default=30.0, metavar="S", help="length of the recording (default %(default)g)"
+        "--clip-seconds", type=_length, default=30.0, metavar="S", help="length of the recording (default %(default)g)"
     )
     parser.add_argument("--clip", type=Path, help="a recording made earlier, with its ground truth beside it")
     parser.add_argument(
         "--wait", type=float, default=60.0, metavar="S", help="for somebody to open the page (default %(default)g)"
     )
     parser.set_defaults(run=run)
+
+
+def _length(text: str) -> float:
+    from tools.clip.spec import SHORTEST_S
+
+    seconds = float(text)
+    if seconds < SHORTEST_S:
+        raise argparse.ArgumentTypeError(f"{text} s is too short for two passages: at least {SHORTEST_S:g}")
+    return seconds
 
 
 def run(args: argparse.Namespace) -> int:
