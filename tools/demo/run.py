@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -32,7 +33,16 @@ from tools.demo.leftovers import Needle, changed, listing, photo_piece, picture,
 from tools.demo.live import LiveLines
 from tools.demo.processes import Processes, Running
 from tools.demo.scratch import PREFIX, scratch_folder
-from tools.demo.stage import DEVICE, LABEL, Stage, build_hub, publish_deployment, true_passages, write_device_config
+from tools.demo.stage import (
+    DEVICE,
+    Stage,
+    build_hub,
+    label_of,
+    marked,
+    publish_deployment,
+    true_passages,
+    write_device_config,
+)
 from tools.demo.witness import Witness
 from tools.hub.listener import Heard, Listener
 from tools.hub.report import as_text, report_of
@@ -82,15 +92,16 @@ def run_demo(options: Options) -> int:
         signal.signal(ending, end_once)
     quieten_vendors()
     live = LiveLines()
-    names = [Needle("the listed person's label", LABEL.encode())]
+    mark = secrets.token_hex(16)
     photos = [photo for found in watchlist_photos().values() for photo in found]
-    needles = [picture(), photo_piece(photos[0]), *names]
+    marks = [Needle("the reference photo", mark.encode()), Needle("the listed person's label", label_of(mark).encode())]
+    needles = [picture(), photo_piece(photos[0]), *marks]
     before = listing(OUTSIDE, NOT_OURS)
     report = ""
     with scratch_folder(keep=options.keep) as folder:
         live.note(f"private folder{', which will stay' if options.keep else ''}: {folder}")
-        evidence, report, template = play(options, folder, photos, needles, live)
-    evidence.leftovers += leftovers_outside(before, [*needles, template], folder, options.keep)
+        evidence, report, template = play(options, folder, photos, mark, needles, live)
+    evidence.leftovers += leftovers_outside(before, [*marks, template], folder, options.keep)
     live.note("private folder removed" if not options.keep else f"private folder kept: {folder}")
     checks = verdict(evidence)
     show(checks, report, options)
@@ -98,7 +109,7 @@ def run_demo(options: Options) -> int:
 
 
 def play(
-    options: Options, folder: Path, photos: list[Path], needles: list[Needle], live: LiveLines
+    options: Options, folder: Path, photos: list[Path], mark: str, needles: list[Needle], live: LiveLines
 ) -> tuple[Evidence, str, Needle]:
     """From the first process to the last; returns the evidence, the deployment report and the template's needle."""
     with ExitStack() as stack:
@@ -110,7 +121,7 @@ def play(
             live.note(f"the hub page is at  {hub.url}")
             live.note("open it in a browser: without an operator at the page, the device recognises nobody")
         truth = bring_clip(options, stage, live)
-        template = Needle("a template", publish_deployment(stage, photos))
+        template = Needle("a template", publish_deployment(stage, marked(photos, mark, folder), label_of(mark)))
         live.note("one person enrolled, list sealed to the device, deployment published")
         if not options.headless:
             hub = wait_for_operator(options, processes, stage, hub, live)
@@ -238,17 +249,18 @@ def deployment_report(stage: Stage) -> str:
 
 
 def leftovers_outside(
-    before: dict[Path, tuple[int, int]], needles: list[Needle], folder: Path, keep: bool
+    before: dict[Path, tuple[int, int]], marks: list[Needle], folder: Path, keep: bool
 ) -> list[tuple[Path, str]]:
     """Personal things in files that came or changed outside the private folder, and the folder itself.
 
-    Any picture counts below the working folder; elsewhere, where other programs write too, the demo's own do.
+    Any picture counts below the working folder; elsewhere, where other programs (and other runs) write too, what bears
+    this run's mark does.
     """
     found = [(folder, "the private folder is still there")] if folder.exists() and not keep else []
     after = changed(before, listing(OUTSIDE, NOT_OURS))
     touched = [p for p in after if not any(part.startswith(OTHER_RUNS) for part in p.parts)]
     here = [p for p in touched if Path.cwd() in p.parents and cache_dir() not in p.parents]
-    return found + search(here, needles) + search([p for p in touched if p not in here], needles[1:])
+    return found + search(here, [picture(), *marks]) + search([p for p in touched if p not in here], marks)
 
 
 def show(checks: list[Check], report: str, options: Options) -> None:

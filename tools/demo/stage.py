@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 SITE = "demo"
 DEVICE = "cam-1"
 CAMERA = "front"
-LABEL = "Listed person (public-domain portrait)"
 CATEGORY = "missing"
 RESPONSE = "R3"
 PUBLISHED_LIST_MAX = 10
@@ -97,7 +96,24 @@ def true_passages(truth: ClipTruth) -> tuple[TruePassage, ...]:
     return tuple(TruePassage(p.first * to_ms, (p.last + 1) * to_ms) for p in truth.passages if p.listed)
 
 
-def publish_deployment(stage: Stage, photos: list[Path]) -> bytes:
+def label_of(mark: str) -> str:
+    """What the hub calls the listed person in the run that bears `mark`."""
+    return f"Listed person, public-domain portrait ({mark[:12]})"
+
+
+def marked(photos: list[Path], mark: str, folder: Path) -> list[Path]:
+    """Copies of JPEG photos in `folder` with `mark` in a comment: the same pictures, in files of this run alone."""
+    copies = []
+    for photo in photos:
+        content, comment = photo.read_bytes(), mark.encode()
+        # A comment segment right after the start of the picture (ITU-T T.81, B.2.4.5).
+        segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
+        copies.append(folder / photo.name)
+        write_private(copies[-1], content[:2] + segment + content[2:])
+    return copies
+
+
+def publish_deployment(stage: Stage, photos: list[Path], label: str) -> bytes:
     """Enrol the listed person, seal the list, write the deployment; give the hub the reference photo.
 
     Returns bytes of the reference template, so that their absence elsewhere can be checked.
@@ -124,7 +140,7 @@ def publish_deployment(stage: Stage, photos: list[Path]) -> bytes:
     sealed = seal(watchlist, [str(identity.to_public())])
     write_private(stage.deployment / WATCHLIST_FILE, sealed)
     write_private(stage.deployment / IDENTITY_FILE, f"{identity}\n".encode())
-    stage.hub.add_entry(stage.entry_ref, Entry(LABEL, CATEGORY, RESPONSE), photos[0].read_bytes())
+    stage.hub.add_entry(stage.entry_ref, Entry(label, CATEGORY, RESPONSE), photos[0].read_bytes())
     reference = {
         "id": list_id,
         "sha256": sha256_of(sealed),
