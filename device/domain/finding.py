@@ -21,7 +21,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     passage, revision  which passage, and the how-manyth statement about it (0 first; later ones carry a better probe)
     entry_ref          opaque watchlist entry;  category, image_source, image_captured_on (ISO date): as listed
     score              cosine of the passage's fused template and the entry, -1..1
-    margin             score minus threshold;  second_gap: score minus the best other entry's
+    margin             score minus threshold;  second_gap: score minus the best other entry's (infinite
+                       when the list has no other)
     faces_used         templates fused so far
     box_in_frame       left, top, right, bottom of the best shot, pixels of a frame of frame_size (width, height)
     quality            0..1, the best shot's

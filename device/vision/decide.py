@@ -25,7 +25,7 @@ WAIT_NS = 400 * NS_PER_MS  # for the second look
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The nearest entry: its index, its score, and the best score of any other entry (-1 when there is none)."""
+    """The nearest entry: its index, its score, and the best score of any other (minus infinity without another)."""
 
     entry: int
     score: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +29,7 @@ class Listed:
         np.divide(template, max(float(np.linalg.norm(template)), 1e-9), out=self._query[0])
         hit = self._gallery.search(self._query)[0]
         self._query[:] = 0
-        return Best(hit.entry, hit.score, hit.other_score)
+        return Best(hit.entry, hit.score, hit.other_score if len(self._gallery) > 1 else -math.inf)
 
 
 def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0) -> Gallery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import cv2
@@ -98,7 +99,7 @@ class ListOfPeople:
         scores = [float(template @ unit(p)) / max(float(np.linalg.norm(template)), 1e-9) for p in self.people]
         best = int(np.argmax(scores))
         others = [score for n, score in enumerate(scores) if n != best]
-        return Best(best, scores[best], max(others, default=-1.0))
+        return Best(best, scores[best], max(others, default=-math.inf))
 
 
 class World:
