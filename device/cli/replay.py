@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if cache is not None:
             cache.close()
-    print(json.dumps(report, ensure_ascii=False) if args.json else _table(report))
+    print(json.dumps(report) if args.json else _table(report))  # ASCII: whatever the terminal's encoding, it is JSON
     return 0
 
 

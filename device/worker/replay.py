@@ -67,6 +67,7 @@ def replay(
     gallery = gallery_of([(e.ref, e.templates) for e in listed.entries], synthetic=request.synthetic)
     threshold = provisional(len(gallery)) if request.threshold is None else request.threshold
     pipeline = pipeline_of(room, gallery, threshold=threshold, min_face_px=MIN_FACE_PX)
+    at_first = source.info
     feed = Feed(source, pace="full", in_hand=IN_HAND, wanted=pipeline.due)
     frames, seconds, stated = _run(pipeline, feed, source, progress)
     gallery.wipe()
@@ -97,7 +98,12 @@ def replay(
             "discarded": pipeline.counters.discarded,
             "alerted": pipeline.counters.alerted,
         },
-        "source": {"notes": list(source.info.notes), "width": source.info.width, "height": source.info.height},
+        "source": {
+            # What was corrected from the first picture on is forgotten with the decoder; damage is met on the way.
+            "notes": list(dict.fromkeys((*at_first.notes, *source.info.notes))),
+            "width": at_first.width,
+            "height": at_first.height,
+        },
     }
 
 
