@@ -55,6 +55,11 @@ def _keep_quiet() -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
+def _was_interrupted(fault: BaseException | None) -> bool:
+    """Whether a Ctrl-C is at the bottom of it: a binding that is being imported turns one into an ImportError."""
+    return fault is not None and (isinstance(fault, KeyboardInterrupt) or _was_interrupted(fault.__cause__))
+
+
 class EngineRoom:
     """Opens engines on one backend, written as `resolved` says. Its refiner and embedder are made once."""
 
@@ -117,4 +122,6 @@ class EngineRoom:
                 models=self._models,
             )
         except EnginesError as fault:
+            if _was_interrupted(fault):
+                raise KeyboardInterrupt from fault
             raise EngineUnavailable(str(fault)) from fault

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from device.errors import EngineUnavailable
+from device.worker import engine_room
 from device.worker.engine_room import KEPT_SIZES, EngineRoom, resolved
+from engines.errors import EngineMissing
 from engines.select import BACKENDS, default_backend, precisions
 
 
@@ -42,6 +44,20 @@ def test_missing_models_are_unavailable_with_a_remedy(tmp_path: Path) -> None:
     room = EngineRoom("onnxruntime", threads=1, models=tmp_path)
     with pytest.raises(EngineUnavailable, match="lfr engines"):
         room.embedder()
+
+
+def test_a_ctrl_c_while_a_runtime_is_imported_is_no_missing_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A binding's initialisation turns KeyboardInterrupt into ImportError (seen with OpenVINO, 1 Ctrl-C in 40)."""
+
+    def interrupted(*model: object, **how: object) -> None:
+        try:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+        except ImportError as fault:
+            raise EngineMissing("openvino", "openvino") from fault
+
+    monkeypatch.setattr(engine_room, "open_runner", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        EngineRoom("onnxruntime", threads=1).embedder()
 
 
 @pytest.fixture
