@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -41,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     request = Request(args.source, args.watchlist, args.backend, args.threshold, args.fill)
     cache = None if args.no_cache else cache_at(_cache_file(), args.backend)
     try:
-        report = replay(request, cache=cache, progress=_Progress(not args.quiet), talk=not args.quiet)
+        with _CtrlC() as ctrl_c:
+            talk = not args.quiet
+            report = replay(request, cache=cache, progress=_Progress(talk), talk=talk, checkpoint=ctrl_c.check)
     finally:
         if cache is not None:
             cache.close()
@@ -59,6 +62,35 @@ def _cosine(text: str) -> float:
     if not -1.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"{text} is no cosine: it must lie between -1 and 1")
     return value
+
+
+class _CtrlC:
+    """Inside the block a first Ctrl-C is noted and `check` raises it; a second one acts at once, wherever it falls.
+
+    Raised inside an import it may leave Python's import lock taken: the other threads then wait for ever (seen with
+    Python 3.11, 1 in 100 at random moments). No wait between two checks is longer than a photo or a quarter second.
+    """
+
+    def __init__(self) -> None:
+        self._noted = False
+
+    def __enter__(self) -> _CtrlC:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        if kind is None:
+            self.check()
+
+    def check(self) -> None:
+        """KeyboardInterrupt if there was one."""
+        if self._noted:
+            raise KeyboardInterrupt
+
+    def _note(self, *_: object) -> None:
+        self.check()
+        self._noted = True
 
 
 class _Progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,13 +29,16 @@ class EnginePhotoReader:
 
     blurred_below = BLURRED
 
-    def __init__(self, room: EngineRoom) -> None:
+    def __init__(self, room: EngineRoom, *, checkpoint: Callable[[], None] = lambda: None) -> None:
+        """`checkpoint` is called before each photo; what it raises ends the enrolment."""
         self._room = room
+        self._checkpoint = checkpoint
         self._refiner = room.refiner()
         self._embedder = room.embedder()
 
     def read(self, rgb: U8) -> Sequence[PhotoFace]:
         """Faces of an (H, W, 3) uint8 RGB photo, best first."""
+        self._checkpoint()
         sides = (SMALL_PX, LARGE_PX) if max(rgb.shape[:2]) <= 1.25 * SMALL_PX else (LARGE_PX, SMALL_PX)
         for side in sides:
             found = [f for f in self._fitted(self._room.detector(side, side), rgb, side) if f.score >= SURE]

@@ -47,11 +47,17 @@ class Request:
 
 
 def replay(
-    request: Request, *, cache: OutcomeCache | None, progress: Callable[[int, int | None], None], talk: bool
+    request: Request,
+    *,
+    cache: OutcomeCache | None,
+    progress: Callable[[int, int | None], None],
+    talk: bool,
+    checkpoint: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Run the request and return the report of DESIGN's contract (`lfr replay`).
 
-    progress  called with frames decoded and their number, if the container states it
+    progress    called with frames decoded and their number, if the container states it
+    checkpoint  called where the run may be broken off, between photos and between frames, by whatever it raises
     Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition.
     """
     if OPERATIONAL_ROOT.exists():
@@ -60,7 +66,7 @@ def replay(
         )
     source = RecordedSource(recording_path(request.source), decode_threads=DECODE_THREADS)
     try:
-        room, listed = _enrol(request, cache, talk)
+        room, listed = _enrol(request, cache, talk, checkpoint)
     except BaseException:
         source.close()
         raise
@@ -69,7 +75,7 @@ def replay(
     pipeline = pipeline_of(room, gallery, threshold=threshold, min_face_px=MIN_FACE_PX)
     at_first = source.info
     feed = Feed(source, pace="full", in_hand=IN_HAND, wanted=pipeline.due)
-    frames, seconds, stated = _run(pipeline, feed, source, progress)
+    frames, seconds, stated = _run(pipeline, feed, source, progress, checkpoint)
     gallery.wipe()
     room.close()
     return {
@@ -114,12 +120,15 @@ def cache_at(path: Path, backend: str | None) -> TemplateCache:
     return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
 
 
-def _enrol(request: Request, cache: OutcomeCache | None, talk: bool) -> tuple[EngineRoom, Enrolment]:
+def _enrol(
+    request: Request, cache: OutcomeCache | None, talk: bool, checkpoint: Callable[[], None]
+) -> tuple[EngineRoom, Enrolment]:
     """Enrol the folder; a large one with a second set of engines beside the one that will run the recording."""
     room = EngineRoom(request.backend, threads=1)
     helper = EngineRoom(request.backend, threads=1) if _is_large(request.watchlist) else None
-    readers = [EnginePhotoReader(each) for each in (room, helper) if each is not None]
+    readers = [EnginePhotoReader(each, checkpoint=checkpoint) for each in (room, helper) if each is not None]
     try:
+        checkpoint()
         listed = enrol(request.watchlist, readers, cache=cache, progress=talk)
     except BaseException:
         room.close()
@@ -137,7 +146,11 @@ def _is_large(folder: Path) -> bool:
 
 
 def _run(
-    pipeline: Pipeline, feed: Feed, source: RecordedSource, progress: Callable[[int, int | None], None]
+    pipeline: Pipeline,
+    feed: Feed,
+    source: RecordedSource,
+    progress: Callable[[int, int | None], None],
+    checkpoint: Callable[[], None],
 ) -> tuple[int, float, list[Candidate]]:
     """Frames decoded, seconds from the first decode to the last decision, and what was stated."""
     stated: list[Candidate] = []
@@ -146,7 +159,8 @@ def _run(
     since = time.perf_counter()
     last: Frame | None = None
     try:
-        for frame, faces in looking.frames(idle=lambda: None):
+        for frame, faces in looking.frames(idle=checkpoint):
+            checkpoint()
             last = frame
             stated += pipeline.judge(frame, faces)
             progress(feed.decoded, total)

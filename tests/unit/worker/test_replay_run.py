@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,14 @@ class ScriptedPipeline:
         self._finishing.set()
 
 
-def run(pipeline: Any, frames: int = 12) -> Any:
+def carry_on() -> None:
+    """A checkpoint that breaks nothing off."""
+
+
+def run(pipeline: Any, frames: int = 12, checkpoint: Callable[[], None] = carry_on) -> Any:
     source: Any = FakeSource([Show()] * frames)
     feed = Feed(source, pace="full", in_hand=IN_HAND)
-    return replaying._run(pipeline, feed, source, lambda done, total: None)
+    return replaying._run(pipeline, feed, source, lambda done, total: None, checkpoint)
 
 
 def test_after_an_interruption_no_look_runs_while_the_engines_are_wiped() -> None:
@@ -85,6 +90,19 @@ def test_after_an_interruption_no_look_runs_while_the_engines_are_wiped() -> Non
         run(pipeline)
     assert pipeline._finishing.is_set()
     assert not pipeline.overlapped
+
+
+def test_a_checkpoint_breaks_off_between_two_frames_and_the_engines_are_wiped() -> None:
+    pipeline = ScriptedPipeline()
+
+    def interrupted_after_five() -> None:
+        if len(pipeline.judged) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(pipeline, checkpoint=interrupted_after_five)
+    assert pipeline.judged == list(range(5))
+    assert pipeline._finishing.is_set()
 
 
 def test_every_frame_is_judged_in_order_and_the_last_words_are_heard() -> None:
