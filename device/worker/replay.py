@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from device.domain.finding import Candidate
+from device.domain.finding import Candidate, Counters
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_MS
 from device.edges.mailbox import Feed
 from device.edges.process import peak_resident_mb
 from device.edges.recording import RecordedSource, recording_path
 from device.errors import RefusedByCondition
+from device.ports.source import SourceInfo
 from device.watchlist.cache import TemplateCache
 from device.watchlist.folder import Enrolment, OutcomeCache, enrol
 from device.worker.ahead import IN_HAND, Looking
@@ -97,19 +98,18 @@ def replay(
         "stages_ms": _stages({**pipeline.times.ms, "decode": feed.decode_ms}),
         "backend": room.backend,
         "peak_rss_mb": peak_resident_mb(),
-        "counters": {
-            "tracks": pipeline.counters.tracks,
-            "detections": pipeline.counters.detections,
-            "quality_rejects": pipeline.counters.quality_rejects,
-            "discarded": pipeline.counters.discarded,
-            "alerted": pipeline.counters.alerted,
-        },
-        "source": {
-            # What was corrected from the first picture on is forgotten with the decoder; damage is met on the way.
-            "notes": list(dict.fromkeys((*at_first.notes, *source.info.notes))),
-            "width": at_first.width,
-            "height": at_first.height,
-        },
+        **_beside_the_contract(pipeline.counters, at_first, source.info),
+    }
+
+
+def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: SourceInfo) -> dict[str, Any]:
+    """For whoever tunes the product."""
+    names = ("tracks", "detections", "quality_rejects", "discarded", "alerted")
+    # What was corrected from the first picture on is forgotten with the decoder; damage is met on the way.
+    notes = list(dict.fromkeys((*at_first.notes, *at_last.notes)))
+    return {
+        "counters": {name: getattr(counters, name) for name in names},
+        "source": {"notes": notes, "width": at_first.width, "height": at_first.height},
     }
 
 

@@ -63,7 +63,7 @@ def test_a_shot_that_is_better_in_one_way_and_no_worse_in_the_others_is_no_worse
     better = geometric(
         face_at(1000, 1000, height + taller, yaw=yaw * (1 - straighter), score=min(1.0, score + surer)), 2000, 2000
     )
-    assert 0.0 <= worse <= better + 1e-6 <= 1.0 + 1e-6
+    assert 0.0 <= worse <= better + 1e-5 <= 1.0 + 1e-5  # pixels are float32
 
 
 @pytest.mark.parametrize(("x", "y"), [(20, 300), (620, 300), (300, 20), (300, 620)])

@@ -1,0 +1,89 @@
+"""What `lfr replay` leaves behind: its cache, without a template in the clear; after Ctrl-C no more than that."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WITHIN_S = 60.0
+STOPS_WITHIN_S = 5.0
+MakeDesk = Callable[[Path], Any]
+
+
+@pytest.fixture(scope="module")
+def second(desk: Any, first: Any, walk: Path, odd_list: Path) -> Any:
+    """The same once more, with the cache of the first."""
+    assert first.status == 0
+    return desk.run(walk, "--watchlist", odd_list, "--json")
+
+
+def test_nothing_is_written_anywhere_but_the_cache(desk: Any, second: Any) -> None:
+    assert second.status == 0
+    assert set(desk.files()) == {"xdg/lfr/templates.sqlite", "xdg/lfr/templates.sqlite.salt"}
+
+
+def test_a_second_run_says_the_same_from_the_cache(first: Any, second: Any) -> None:
+    for key in ("watchlist", "alerts", "frames", "faces_seen", "templates", "threshold", "backend"):
+        assert second.report[key] == first.report[key]
+
+
+def test_the_cache_holds_no_template_in_the_clear(desk: Any, first: Any, short_list: Path, listed_name: str) -> None:
+    """The enrolled template, made here once more, is looked for in four-number pieces; so are names and photos."""
+    from device.watchlist.folder import enrol
+    from device.worker.engine_room import EngineRoom
+    from device.worker.photos import EnginePhotoReader
+
+    room = EngineRoom(None, threads=1)
+    entry = enrol(short_list, [EnginePhotoReader(room)], progress=False).entries[0]
+    room.close()
+    kept = b"".join(path.read_bytes() for path in desk.cache.rglob("*") if path.is_file())
+    assert len(kept) > 5 * 1024
+    row = entry.templates.astype("<f4").tobytes()
+    assert not any(row[n : n + 16] in kept for n in range(0, len(row), 16))
+    photo = (short_list / listed_name / "1.jpg").read_bytes()
+    for secret in (photo[:64], photo[-64:], listed_name.encode(), b"a photo.jpg", b"face too"):
+        assert secret not in kept
+
+
+def test_a_cache_that_cannot_be_written_is_gone_without_and_warned_of(
+    tmp_path: Path, walk: Path, short_list: Path, desk_at: MakeDesk, listed_name: str
+) -> None:
+    """A file stands where the cache's folder should be: that stops root as well."""
+    desk = desk_at(tmp_path / "desk")
+    desk.cache.write_text("in the way")
+    ended = desk.run(walk, "--watchlist", short_list, "--json")
+    assert [row["entry"] for row in ended.report["alerts"]] == [listed_name]
+    assert "template cache" in ended.err
+    assert set(desk.files()) == {"xdg"}
+
+
+def test_no_cache_means_none(tmp_path: Path, walk: Path, short_list: Path, desk_at: MakeDesk) -> None:
+    desk = desk_at(tmp_path / "desk")
+    assert desk.run(walk, "--watchlist", short_list, "--json", "--no-cache", "--quiet").status == 0
+    assert desk.files() == {}
+
+
+@pytest.mark.parametrize("moment", ["enrolling", "frame "])
+def test_ctrl_c_ends_it_quickly_with_130_and_leaves_nothing(
+    moment: str, tmp_path: Path, clip: Path, short_list: Path, desk_at: MakeDesk
+) -> None:
+    desk = desk_at(tmp_path / "desk")
+    with desk.start(clip, "--watchlist", short_list, "--json") as process:
+        assert process.stderr is not None
+        said = ""
+        while moment not in said:
+            said += process.stderr.read(1)
+        since = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=WITHIN_S)
+        took = time.monotonic() - since
+    assert process.returncode == 130, said + err
+    assert took < STOPS_WITHIN_S
+    assert out == ""
+    assert "Traceback" not in said + err
+    assert set(desk.files()) <= {"xdg/lfr/templates.sqlite", "xdg/lfr/templates.sqlite.salt"}
