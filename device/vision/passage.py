@@ -2,11 +2,14 @@
 
 1. Two people are never one passage. A track that geometry is unsure of (`Track.doubtful`) must show by its next
    template that it is still the same person; if it does not, it leaves the passage.
-2. A new track is a new passage, unless its first good template is that of a passage that was seen within the last
-   GONE_S and is not in view now: then the person came back from behind something.
+2. A new track is a new passage, unless its first template is that of a passage that was seen within the last GONE_S
+   and is not surely in view now: then the person came back from behind something. The same holds for a track whose
+   template is unlike its own passage and like another: it has changed people.
 3. A passage ends GONE_S after the last sighting. Then everything personal in it is overwritten; what is left is a count
    and one score without a name.
 4. Templates and best shots live in slots that are made beforehand and used again.
+5. Two passages that match one entry, are like each other, and of which the earlier is just out of view, are one person
+   whom rule 2 has missed: the alert stays one. Somebody unlike is never taken for a passage that was alerted.
 """
 
 from __future__ import annotations
@@ -106,6 +109,7 @@ class Passages:
         self._free = [Slot() for _ in range(SLOTS)]
         self._open: list[Passage] = []
         self._of_track: dict[int, Passage] = {}
+        self._in_view: list[Track] = []
         self._made = 0
 
     @property
@@ -114,6 +118,7 @@ class Passages:
 
     def follow(self, at: MediaNs, sightings: list[Sighting], lost: list[Track]) -> list[Passage]:
         """Account for one detection pass; passages that had to give way to newer ones are returned, to be closed."""
+        self._in_view = [sighting.track for sighting in sightings]
         for track in lost:
             self._of_track.pop(track.id, None)
         ousted: list[Passage] = []
@@ -141,21 +146,45 @@ class Passages:
         """
         passage = self._of_track[track.id]
         telling, unsure = of_length(length) >= TELLING, track.doubtful or track.near
-        if not passage.compared:
-            passage = self._returned(at, track, passage, template)
-        elif (likeness := passage.likeness(template)) < CONFIRMED:
-            if unsure and not telling:
+        likeness = passage.likeness(template) if passage.compared else 0.0
+        if likeness < CONFIRMED:
+            other = self._lookalike(passage, template)
+            if other is not None:
+                self._move(track, passage, other, at)
+                passage = other
+            elif passage.compared and unsure and not telling:
                 # Too poor to ask: after some tries the doubt is dropped, the poor templates with it.
                 track.asked += 1
                 if track.asked >= ASKED_MAX:
                     track.doubtful, track.asked = False, 0
                 return None
-            known = passage.quality >= TELLING or track.doubtful
-            if telling and known and likeness < (OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED):
-                passage = self._depart(at, track, passage, template)
+            elif passage.compared and telling and (passage.quality >= TELLING or unsure):
+                limit = OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED
+                passage = self._depart(at, track) if likeness < limit else passage
         track.doubtful, track.asked = False, 0
         passage.fuse(template, length)
         return passage
+
+    def alerted_before(self, passage: Passage, entry: int) -> Passage | None:
+        """Rule 5: the passage whose alert a first possible match of `passage` belongs to, if there is one."""
+        if passage.alerted_entry is not None:
+            return None
+        sure = self._surely_in_view()
+        own = passage.slot.fused / max(float(np.linalg.norm(passage.slot.fused)), 1e-9)
+        options = [p for p in self._open if p.alerted_entry == entry and id(p) not in sure and p is not passage]
+        return next((p for p in options if p.likeness(own) >= CONFIRMED), None)
+
+    def carry_on(self, earlier: Passage, later: Passage) -> None:
+        """Rule 5: `earlier` goes on with the tracks and templates of `later`, which ends without an alert."""
+        self._of_track = {t: earlier if p is later else p for t, p in self._of_track.items()}
+        earlier.last_seen = max(earlier.last_seen, later.last_seen)
+        earlier.slot.fused += later.slot.fused
+        earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
+        if later.best_length > earlier.best_length:
+            earlier.best_length, earlier.best_face = later.best_length, later.best_face
+            earlier.best_frame_size = later.best_frame_size
+            earlier.slot.shot[:] = later.slot.shot
+        later.pending = False
 
     def gone(self, at: MediaNs) -> list[Passage]:
         """Passages that ended (rule 3); the caller counts them and calls `close`."""
@@ -182,32 +211,28 @@ class Passages:
         self._open.append(passage)
         return passage
 
-    def _returned(self, at: MediaNs, track: Track, passage: Passage, template: F32) -> Passage:
-        """Rule 2: the passage that this template continues, or the track's own."""
-        best = self._absent_lookalike(at, passage, template)
-        if best is None:
-            return passage
-        self._move(track, passage, best, at)
-        return best
+    def _depart(self, at: MediaNs, track: Track) -> Passage:
+        """Rule 1: the track is somebody else, and nobody known: a new passage."""
+        self._made += 1
+        passage = Passage(self._made, self._free.pop() if self._free else Slot(), at, at)
+        self._open.append(passage)
+        self._of_track[track.id] = passage
+        return passage
 
-    def _depart(self, at: MediaNs, track: Track, passage: Passage, template: F32) -> Passage:
-        """Rule 1: the track is somebody else; take it to the passage it continues, or to a new one."""
-        best = self._absent_lookalike(at, passage, template, also_in_view=True)
-        if best is None:
-            self._made += 1
-            best = Passage(self._made, self._free.pop() if self._free else Slot(), at, at)
-            self._open.append(best)
-        self._of_track[track.id] = best
-        best.last_seen = at
-        return best
+    def _lookalike(self, own: Passage, template: F32) -> Passage | None:
+        """Rule 2: another passage with this face that is not surely in view elsewhere.
 
-    def _absent_lookalike(
-        self, at: MediaNs, own: Passage, template: F32, *, also_in_view: bool = False
-    ) -> Passage | None:
-        """Another passage with this face: not in view, or (after a swap) its track is doubtful as well."""
-        options = [p for p in self._open if p is not own and p.compared and (also_in_view or p.last_seen < at)]
+        A track that may have changed places does not count as a sure sight: after a swap both are unsure.
+        """
+        sure = self._surely_in_view()
+        options = [p for p in self._open if p is not own and p.compared and id(p) not in sure]
         best = max(options, key=lambda p: p.likeness(template), default=None)
         return best if best is not None and best.likeness(template) >= SAME_PERSON else None
+
+    def _surely_in_view(self) -> set[int]:
+        """Passages (by identity) with a track in view that has no reason for doubt."""
+        mapped = [t for t in self._in_view if t.id in self._of_track and not (t.doubtful or t.near)]
+        return {id(self._of_track[t.id]) for t in mapped}
 
     def _move(self, track: Track, old: Passage, new: Passage, at: MediaNs) -> None:
         """Hand a track over; an old passage that never held a template has been nobody and vanishes."""

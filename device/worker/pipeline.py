@@ -209,6 +209,10 @@ class Pipeline:
 
     def _state(self, frame: Frame, passage: Passage, best: Best | None) -> Candidate | None:
         """Put a decision into the words that may cross the bar."""
+        earlier = None if best is None else self._passages.alerted_before(passage, best.entry)
+        if earlier is not None:
+            self._passages.carry_on(earlier, passage)
+            passage, best = earlier, self._decision.weigh(earlier)
         if best is None or passage.best_face is None:
             return None
         first = passage.alerted_entry is None

@@ -220,6 +220,41 @@ def test_a_poor_first_template_rejoins_when_it_is_like_enough_all_the_same(scene
     assert scene.look(1.5, 3, person(3, like=1, cosine=SAME_PERSON + 0.05), POOR) is ann
 
 
+def _alerted_then_hidden(scene: Scene, second: F32, person: Person) -> tuple[Passage, Passage]:
+    """A passage that was alerted for entry 0 goes out of view, and a second one shows `second` a second later."""
+    scene.see(0.0, 1)
+    first = scene.look(0.0, 1, person(1))
+    assert first is not None
+    first.alerted_entry = 0
+    scene.see(1.0, 2)
+    later = scene.look(1.0, 2, second)
+    assert later is not None
+    assert later is not first
+    return first, later
+
+
+def test_a_passage_like_an_alerted_one_just_out_of_view_carries_that_one_on(scene: Scene, person: Person) -> None:
+    """Too unlike for rule 2, like enough once both match one entry."""
+    first, later = _alerted_then_hidden(scene, person(2, like=1, cosine=0.45), person)
+    assert scene.passages.alerted_before(later, 0) is first
+    scene.passages.carry_on(first, later)
+    scene.see(1.1, 2)
+    assert scene.passages.of(scene.track(2)) is first
+    assert (first.templates, first.last_seen) == (2, 1_100_000_000)
+    assert later.alerted_entry is None
+
+
+def test_an_alert_never_swallows_somebody_unlike_or_another_entry_or_somebody_else_in_view(
+    scene: Scene, person: Person
+) -> None:
+    _, later = _alerted_then_hidden(scene, person(2, like=1, cosine=0.2), person)
+    assert scene.passages.alerted_before(later, 0) is None
+    later.slot.fused[:] = person(1)
+    assert scene.passages.alerted_before(later, 1) is None
+    scene.see(1.1, 1, 2)
+    assert scene.passages.alerted_before(later, 0) is None
+
+
 def test_a_passage_lasts_while_its_track_is_seen(scene: Scene) -> None:
     scene.see(0.0, 1)
     for n in range(1, 10):
