@@ -55,13 +55,15 @@ class ProcessLink:
             self._writer.write(pack(message))
 
     async def receive(self) -> FromWorker | None:
+        announced = False
         try:
             (length,) = HEADER.unpack(await self._reader.readexactly(HEADER.size))
+            announced = True
             if length > MAX_BODY_BYTES:
                 raise LinkBroken(f"the worker announced {length} bytes, more than {MAX_BODY_BYTES}")
             return unpack_from_worker(await self._reader.readexactly(length))
         except asyncio.IncompleteReadError as fault:
-            if fault.partial:
+            if fault.partial or announced:
                 raise LinkBroken("the worker's last message is cut short") from fault
             return None
         except ConnectionError:

@@ -2,17 +2,11 @@
 
 1. A runner belongs to one thread (engines.runner); whoever needs a second thread asks for a second one.
 2. At most KEPT_SIZES detectors stay open: a source that keeps changing its size does not fill the memory.
-3. No runtime reports home. Left alone, OpenVINO (2026.4) and ONNX Runtime (from 1.29 on) send usage events over the
-   network and leave an identifier in the user's home.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import cast
 
 from device.errors import EngineUnavailable
 from device.vision.detector import Detector
@@ -43,16 +37,6 @@ def resolved(backend: str | None) -> str:
         return f"{name}:{precision or precisions(name)[0]}"
     except EnginesError as fault:
         raise EngineUnavailable(str(fault)) from fault
-
-
-def _keep_quiet() -> None:
-    """Rule 3, before a runtime is imported: it decides once.
-
-    openvino.tools.ovc goes on without its telemetry package when that cannot be imported; ONNX Runtime's way to opt
-    out in full is its variable ORT_DISABLE_TELEMETRY (pull request 27379).
-    """
-    cast("dict[str, ModuleType | None]", sys.modules).setdefault("openvino_telemetry", None)
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def _was_interrupted(fault: BaseException | None) -> bool:
@@ -111,7 +95,6 @@ class EngineRoom:
 
     def _open(self, model: str, shape: tuple[int, int] | None) -> Runner:
         name, _, precision = self.backend.partition(":")
-        _keep_quiet()
         try:
             return open_runner(
                 card(model),

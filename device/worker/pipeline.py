@@ -23,9 +23,9 @@ from device.vision.embedder import TEMPLATE_DIM, Embedder
 from device.vision.passage import Passage, Passages
 from device.vision.picture import Scaler, warp
 from device.vision.probe import take_shot
-from device.vision.quality import POOR_LENGTH, pose
+from device.vision.quality import POOR_LENGTH, geometric, pose
 from device.vision.refine import Refiner
-from device.vision.shots import choose
+from device.vision.shots import GEOMETRY_MIN, choose
 from device.vision.track import Sighting, Tracker
 from device.vision.zone import Zone
 from device.worker.ahead import Stopwatch
@@ -77,6 +77,7 @@ class Pipeline:
         self._size = (0, 0)
         self._last_due: MediaNs | None = None
         self._last_judged: MediaNs | None = None
+        self._latest: tuple[list[tuple[Passage, Sighting]], list[Face]] = ([], [])
         self.counters = Counters()
         self.times = Stopwatch()
 
@@ -127,6 +128,7 @@ class Pipeline:
         self._last_judged = at
         known = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]
         wanted = [(passage, sighting) for passage, sighting in known if passage is not None]
+        self._latest = (wanted, everybody)
         shots = choose(wanted, at, self._size, budget=LOOKS_PER_FRAME, patient=patient, threshold=self._sight.threshold)
         self.times.lap("track", since)
         # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
@@ -138,9 +140,14 @@ class Pipeline:
         return [candidate for candidate in stated if candidate is not None]
 
     def last_words(self, frame: Frame) -> list[Candidate]:
-        """The source ended with `frame`: decide what is pending with what there is."""
+        """The source ended with `frame`, the last one judged: first looks still waited for, then what is pending."""
+        wanted, everybody = self._latest
         late = MediaNs(frame.at + NS_PER_S)
-        stated = [self._state(frame, p, self._decision.last_word(p, late)) for p in self._passages.open]
+        rated = [(p, s, geometric(s.face, *self._size)) for p, s in wanted if p.tried_at is None]
+        stated = [
+            self._recognise(frame, p, s, geometry, everybody) for p, s, geometry in rated if geometry >= GEOMETRY_MIN
+        ]
+        stated += [self._state(frame, p, self._decision.last_word(p, late)) for p in self._passages.open]
         return [candidate for candidate in stated if candidate is not None]
 
     def finish(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
 from engines.runner import F32, U8, check_batch, check_outputs, check_shape, one_by_one
+from engines.runners.quiet import keep_quiet
 
 BACKEND = "onnxruntime"
 QUIET = 3
@@ -30,6 +31,7 @@ class OnnxRuntimeRunner:
         self._card = card
         self._size = check_shape(card, shape)
         self._names = list(card.outputs)
+        keep_quiet()
         try:
             import onnxruntime
         except ImportError as fault:

@@ -18,6 +18,7 @@ from typing import Any
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
 from engines.runner import F32, U8, check_batch, check_outputs, check_shape, one_by_one
+from engines.runners.quiet import keep_quiet
 from engines.runners.signal_stack import kept_signal_stack
 
 BACKEND = "openvino"
@@ -35,6 +36,7 @@ class OpenVinoRunner:
         """Load and compile `model`, the prepared file. Raises EngineMissing, EngineFailed, BadInput (shape)."""
         self._card = card
         self._size = check_shape(card, shape)
+        keep_quiet()
         try:
             import openvino
         except ImportError as fault:

@@ -263,6 +263,16 @@ def test_a_pending_match_is_stated_when_the_source_ends(world: Any) -> None:
     assert world.pipeline.counters.alerted == 1
 
 
+def test_whoever_is_in_the_only_picture_is_looked_at_when_the_source_ends(world: Any) -> None:
+    picture = {0: (300, 180), 1: (450, 180)}
+    world.show(picture)
+    assert world.stated == []
+    (stated,) = world.pipeline.last_words(world.frame(picture))
+    assert stated.entry_ref == "entry-0"
+    world.pipeline.finish()
+    assert balance(world.pipeline.counters) == (2, 2)
+
+
 def test_at_a_slow_rate_a_single_sighting_is_looked_at(world: Any) -> None:
     world.show({}, ms=500)
     world.show({0: (300, 180)}, ms=500)
