@@ -27,7 +27,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     box_in_frame       left, top, right, bottom of the best shot, pixels of a frame of frame_size (width, height)
     quality            0..1, the best shot's
     frame, media_ns    0-based frame index and presentation time at which this was decided
-    capture_to_decision_ms  from the decoder's delivery of that frame to the decision
+    decoded_ns         when the decoder delivered that frame, CLOCK_MONOTONIC of this host
+    capture_to_decision_ms  from then to the decision
     """
 
     passage: int
@@ -51,6 +52,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     first_seen_ns: int
     last_seen_ns: int
     capture_to_decision_ms: float
+    decoded_ns: int = 0
 
 
 class Counters(msgspec.Struct, kw_only=True):

@@ -251,6 +251,7 @@ class Pipeline:
             first_seen_ns=passage.first_seen,
             last_seen_ns=passage.last_seen,
             capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
+            decoded_ns=frame.decoded,
         )
 
     def _close(self, passage: Passage) -> None:
