@@ -28,6 +28,7 @@ class Embedder:
         """
         self._input[0] = crop
         raw = self._runner.run(self._input)["template"][0]
+        self._input[:] = 0
         length = float(np.linalg.norm(raw))
         np.divide(raw, max(length, 1e-6), out=out)
         return length

@@ -190,14 +190,15 @@ class Passages:
         """Passages that ended (rule 3); the caller counts them and calls `close`."""
         return [p for p in self._open if at - p.last_seen > GONE_S * NS_PER_S]
 
-    def close(self, passage: Passage) -> None:
-        """Overwrite all that is personal in a passage and give its slot back."""
+    def close(self, passage: Passage) -> bool:
+        """Overwrite all that is personal in a passage and give its slot back; whether all of it reads as zero now."""
         passage.slot.wipe()
         passage.best_face = None
         self._open.remove(passage)
         if len(self._free) + len(self._open) < SLOTS:
             self._free.append(passage.slot)
         self._of_track = {t: p for t, p in self._of_track.items() if p is not passage}
+        return not passage.slot.fused.any() and not passage.slot.shot.any()
 
     def _begin(self, at: MediaNs, ousted: list[Passage]) -> Passage | None:
         """A new passage; when all slots are taken, in place of one that is out of view, which goes to `ousted`."""

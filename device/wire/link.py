@@ -100,7 +100,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     """Worker to supervisor, four times a second: alive, and how the camera is.
 
     camera   online | frozen | dark | offline | ended
-    fps      frames decided in the last second;  stage_p95_ms  by stage name
+    fps      frames decoded a second since the last beat;  stage_p95_ms  of the last looks, by stage name
     """
 
     seq: int

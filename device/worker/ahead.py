@@ -44,6 +44,8 @@ class Looking:
                 while self._ahead and len(coming) < self._ahead:
                     coming.append(pool.submit(self._next))
                 seen = coming.popleft().result() if self._ahead else self._next()
+                if self._ahead and isinstance(seen, tuple):
+                    coming.append(pool.submit(self._next))
                 if seen is None:
                     idle()
                 elif isinstance(seen, End):

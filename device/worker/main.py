@@ -7,10 +7,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
 import time
+from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
 from device.edges.live import LiveSource, is_live
 from device.edges.mailbox import Feed, Pace
-from device.edges.process import resident_bytes
+from device.edges.process import forbid_dumps, resident_bytes
 from device.edges.recording import RecordedSource, recording_path
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
@@ -49,11 +52,13 @@ from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 ASSIGNMENT_WITHIN_S = 30.0
 BEAT_EVERY_NS = NS_PER_S // 4
+RECENT = 256  # samples in a beat's figures: some ten seconds
 PROBES_WITHIN_S = 2.0  # after the last frame, for probes that are still being asked for
 
 
 def main(argv: list[str]) -> int:
     """Run to the end; returns the exit status."""
+    forbid_dumps()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the supervisor's to hear; it stops us by the link
     link = LinkEnd(socket.socket(fileno=int(argv[1])))
     try:
@@ -103,17 +108,14 @@ class Watch:
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
         self._introduce(room.backend, listed, digest, threshold)
+        del listed  # what is searched is the gallery's; see device/README.md for what cannot be zeroed
         source = _open_source(task.camera.source)
         feed = Feed(source, pace=_pace(source, task.camera.pace), in_hand=IN_HAND, wanted=pipeline.due)
         looking = Looking(feed, pipeline.look, ahead=True)
-        try:
+        with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
+            for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
+                ending.callback(step)
             self._watch(pipeline, feed, looking)
-        finally:
-            looking.close()
-            feed.close()
-            pipeline.wipe()
-            gallery.wipe()
-            room.close()
         if self._link.fault is not None:
             raise self._link.fault
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
@@ -186,7 +188,7 @@ class Watch:
                 camera=feed.state(),
                 fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
                 counters=pipeline.counters,
-                stage_p95_ms={name: float(np.percentile(list(ms), 95)) for name, ms in stages.items() if ms},
+                stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
                 rss_bytes=resident_bytes(),
             )
         )
@@ -234,3 +236,8 @@ def _pace(source: FrameSource, asked: str) -> Pace:
     if source.info.live:
         return "live"
     return "full" if asked == "full" else "realtime"
+
+
+def _recent_p95(samples: deque[float]) -> float:
+    """95th percentile of the last RECENT samples, milliseconds."""
+    return float(np.percentile(list(itertools.islice(reversed(samples), RECENT)), 95))

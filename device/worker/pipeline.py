@@ -75,6 +75,7 @@ class Pipeline:
         self._detector: Detector | None = None
         self._looked_size = (0, 0)
         self._size = (0, 0)
+        self._clean = True
         self._last_due: MediaNs | None = None
         self._last_judged: MediaNs | None = None
         self._latest: tuple[list[tuple[Passage, Sighting]], list[Face]] = ([], [])
@@ -136,6 +137,8 @@ class Pipeline:
         stated += [self._state(frame, p, self._decision.last_word(p, at)) for p in self._passages.open if p.pending]
         for passage in self._passages.gone(at):
             self._close(passage)
+        if not (self._clean or self._passages.open):
+            self._forget()
         counters.open_passages = sum(p.compared for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
 
@@ -159,10 +162,15 @@ class Pipeline:
 
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
-        self._template[:] = 0
         self._wipe_detector()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nobody is in view any more: a blank goes through the runtimes, so that none keeps the last face (rule 2)."""
+        self._template[:] = 0
         self._sight.refiner.wipe()
         self._sight.embedder.wipe()
+        self._clean = True
 
     def _wipe_detector(self) -> None:
         """Overwrite the detector's picture and what it is made from; its runtime sees a blank."""
@@ -197,11 +205,11 @@ class Pipeline:
         since = self.times.lap("align", since)
         length = self._sight.embedder.embed(crop, self._template)
         crop[:] = 0
+        self._clean = False
         self.counters.templates += 1
         since = self.times.lap("embed", since)
-        if length < POOR_LENGTH:
-            return None
-        settled = self._passages.settle(frame.at, sighting.track, self._template, length)
+        enough = length >= POOR_LENGTH
+        settled = self._passages.settle(frame.at, sighting.track, self._template, length) if enough else None
         self._template[:] = 0
         if settled is None:
             return None
@@ -255,11 +263,11 @@ class Pipeline:
         )
 
     def _close(self, passage: Passage) -> None:
-        """A passage ended: count it, wipe it."""
+        """A passage ended: wipe it, and count as discarded what was compared and reads as wiped (rule 2)."""
         counters = self.counters
+        wiped = self._passages.close(passage)
         if passage.compared:
-            counters.discarded += passage.alerted_entry is None
+            counters.discarded += wiped and passage.alerted_entry is None
             counters.score_histogram[min(19, max(0, int((passage.best_score + 1) * 10)))] += 1
         elif passage.attempts or passage.last_seen > passage.first_seen:
             counters.quality_rejects += 1
-        self._passages.close(passage)

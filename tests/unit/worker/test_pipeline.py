@@ -283,3 +283,22 @@ def test_stages_are_timed_by_name(world: Any) -> None:
     world.walk(0, 1, steps=5)
     assert set(world.pipeline.times.ms) == {"detect", "track", "align", "embed", "match"}
     assert all(ms >= 0 for ms in chain.from_iterable(world.pipeline.times.ms.values()))
+
+
+def test_whoever_is_not_overwritten_is_not_counted_as_discarded(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`discarded` comes from the wipe: without it the counts do not balance, and the audit shows it."""
+    monkeypatch.setattr(Slot, "wipe", lambda slot: None)
+    world.walk(1, steps=25)
+    world.pipeline.finish()
+    assert balance(world.pipeline.counters) == (1, 0)
+
+
+def test_when_nobody_is_left_in_view_a_blank_goes_through_the_runtimes_once(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blanks: list[str] = []
+    monkeypatch.setattr(world.embedder, "wipe", lambda: blanks.append("recogniser"))
+    world.walk(1, steps=10)
+    assert blanks == []
+    world.empty(4.0)
+    assert blanks == ["recogniser"]
