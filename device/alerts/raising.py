@@ -17,7 +17,7 @@ from device.alerts import messages
 from device.alerts.messages import Alert
 from device.alerts.topics import DeviceTopics
 from device.domain.finding import Candidate, Counters, Mode
-from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
+from device.domain.time import NS_PER_MS, MonotonicNs, WallTime, rfc3339, wall
 
 CEILING_DAYS = 31
 """No retention policy may exceed this (field requirement R09)."""
@@ -68,6 +68,16 @@ def delete_by(deployment_end: WallTime, alert_hours: float, decided_at: WallTime
     return wall(min(wanted, decided_at + timedelta(days=CEILING_DAYS)))
 
 
+def age_of_frame_ms(candidate: Candidate, monotonic: MonotonicNs) -> float:
+    """How long ago the decoder delivered the frame that decided, the way through worker and link included.
+
+    Without a moment of delivery before `monotonic` (0: not known), what the worker measured: up to its decision only.
+    """
+    if 0 < candidate.decoded_ns <= monotonic:
+        return (monotonic - candidate.decoded_ns) / NS_PER_MS
+    return candidate.capture_to_decision_ms
+
+
 def image_age_days(captured_on: str | None, seen_at: WallTime) -> int | None:
     """Age of the listed photo when the person was seen, in whole days; None without a date that makes sense.
 
@@ -80,15 +90,24 @@ def image_age_days(captured_on: str | None, seen_at: WallTime) -> int | None:
     return age if age is not None and age >= 0 else None
 
 
-def alert_from(candidate: Candidate, context: AlertContext, *, alert_id: str, seq: int, decided_at: WallTime) -> Alert:
+def alert_from(
+    candidate: Candidate,
+    context: AlertContext,
+    *,
+    alert_id: str,
+    seq: int,
+    decided_at: WallTime,
+    monotonic: MonotonicNs = MonotonicNs(0),
+) -> Alert:
     """The first statement of an alert, or (revision above 0) a later one under the same id.
 
     alert_id    `identifiers.uuid7` for revision 0, the passage's own id for every later revision
     seq         counts the alerts of this boot, so that a receiver sees gaps
-    decided_at  when the supervisor got the candidate
+    decided_at  when the supervisor got the candidate;  monotonic: the same moment on this host's CLOCK_MONOTONIC
     """
     topics = DeviceTopics(context.site, context.device_id)
-    captured = wall(decided_at - timedelta(milliseconds=candidate.capture_to_decision_ms))
+    age_ms = age_of_frame_ms(candidate, monotonic)
+    captured = wall(decided_at - timedelta(milliseconds=age_ms))
     return Alert(
         mode=context.mode,
         alert_id=alert_id,
@@ -103,7 +122,7 @@ def alert_from(candidate: Candidate, context: AlertContext, *, alert_id: str, se
         captured_at=rfc3339(captured),
         decided_at=rfc3339(decided_at),
         published_at=rfc3339(decided_at),
-        latency_ms=round(candidate.capture_to_decision_ms, 1),
+        latency_ms=round(age_ms, 1),
         clock=context.clock,
         expires_at=rfc3339(wall(decided_at + timedelta(seconds=context.expires_s))),
         historical=False,

@@ -60,7 +60,7 @@ class AlertDesk:
 
     def candidate(self, passage: Passage, candidate: Candidate, context: raising.AlertContext) -> str | None:
         """Raise or revise; the alert's id if a probe is wanted, None when this passage was judged a false alert."""
-        now = self.clock.wall()
+        now, now_ns = self.clock.wall(), self.clock.monotonic()
         alert_id = self._by_passage.get(passage)
         if alert_id is not None and self._open[alert_id].judged_false:
             return None
@@ -68,7 +68,9 @@ class AlertDesk:
             alert_id = self._by_passage[passage] = uuid7(now)
             self.raised += 1
             self.last_raised_ns = int(self.clock.monotonic())
-            alert = raising.alert_from(candidate, context, alert_id=alert_id, seq=self.raised, decided_at=now)
+            alert = raising.alert_from(
+                candidate, context, alert_id=alert_id, seq=self.raised, decided_at=now, monotonic=now_ns
+            )
             alert = msgspec.structs.replace(alert, revision=0, state="open")
             event(_log, "alert.raised", alert=alert_id, camera=passage[0], score=candidate.score, seq=self.raised)
             if alert.candidate.response_code is None:
@@ -76,7 +78,9 @@ class AlertDesk:
                 event(_log, "alert.category_unknown", level=logging.WARNING, alert=alert_id, category=category)
         else:
             before = self._open[alert_id].alert
-            alert = raising.alert_from(candidate, context, alert_id=alert_id, seq=before.seq, decided_at=now)
+            alert = raising.alert_from(
+                candidate, context, alert_id=alert_id, seq=before.seq, decided_at=now, monotonic=now_ns
+            )
             alert = msgspec.structs.replace(
                 alert, revision=before.revision + 1, state="updated", expires_at=before.expires_at
             )

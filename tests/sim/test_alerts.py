@@ -33,6 +33,16 @@ def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
     rig().play(scene)
 
 
+def test_an_alerts_latency_counts_its_way_through_worker_and_link(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(7, decoded_ns=int(r.clock.monotonic()) - 150_000_000)
+        await r.until(lambda: bool(r.hub.alerts()))
+        assert r.hub.alerts()[0].latency_ms == pytest.approx(150, abs=20)
+
+    rig().play(scene)
+
+
 def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry(
     rig: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -91,13 +91,19 @@ class FakeWorker:
             self._outbox.put_nowait(message)
 
     def raise_candidate(
-        self, passage: int, revision: int = 0, entry: str = "e-1", score: float = 0.6, category: str | None = "missing"
+        self,
+        passage: int,
+        revision: int = 0,
+        entry: str = "e-1",
+        score: float = 0.6,
+        category: str | None = "missing",
+        decoded_ns: int = 0,
     ) -> None:
         """A possible match; the first of a passage also counts it as seen and alerted."""
         if revision == 0:
             self.counters.faces_seen += 1
             self.counters.alerted += 1
-        self.say(CandidateRaised(candidate=candidate(passage, revision, entry, score, category)))
+        self.say(CandidateRaised(candidate=candidate(passage, revision, entry, score, category, decoded_ns)))
 
     def passers_by(self, number: int) -> None:
         """People who were seen, compared and forgotten."""
@@ -193,7 +199,9 @@ class FakeLauncher:
         return [w for w in self.workers if w.camera == camera][-1]
 
 
-def candidate(passage: int, revision: int, entry: str, score: float, category: str | None = "missing") -> Candidate:
+def candidate(
+    passage: int, revision: int, entry: str, score: float, category: str | None = "missing", decoded_ns: int = 0
+) -> Candidate:
     """A plausible candidate."""
     return Candidate(
         passage=passage,
@@ -217,4 +225,5 @@ def candidate(passage: int, revision: int, entry: str, score: float, category: s
         first_seen_ns=0,
         last_seen_ns=400_000_000,
         capture_to_decision_ms=40.0,
+        decoded_ns=decoded_ns,
     )

@@ -4,8 +4,8 @@ The clip is played at its own pace through worker, supervisor and a real broker 
 Two passages would make no percentile, so much of the crowd is listed too, each with the photo that the clip shows:
 dozens of alerts in half a minute, more than any deployment would have.
 
-From: the decoder's delivery of the frame that decided. To: the arrival of the alert's first statement at a subscriber.
-Both clocks are this machine's.
+From: the decoder's delivery of the frame that decided, by the monotonic clock that worker and supervisor share, so that
+worker, link and supervisor all count. To: the arrival of the alert's first statement at a subscriber.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from device.alerts.identifiers import uuid7
 from device.alerts.raising import AlertContext
 from device.alerts.topics import DeviceTopics, HubTopics, device_id, level, parse
 from device.domain.finding import Candidate
-from device.domain.time import WallTime, rfc3339, wall
+from device.domain.time import MonotonicNs, WallTime, rfc3339, wall
 from device.errors import BadData, UsageError
 
 Build = Callable[..., Candidate]
@@ -84,6 +84,30 @@ def test_an_alert_is_a_caution_and_dates_its_capture_before_its_decision(
     assert alert.captured_at == rfc3339(wall(noon - timedelta(milliseconds=84)))
     assert alert.probe.ref == "lfr/v1/demo/cam-1/alert/a-1/probe"
     assert json.loads(encoded(alert, noon))["data"]["sig"] is None
+
+
+def test_an_alerts_latency_counts_from_the_decoder_and_not_from_the_decision(
+    candidate: Build, context: AlertContext, noon: WallTime
+) -> None:
+    seen = candidate(capture_to_decision_ms=84.0, decoded_ns=5_000_000_000)
+    alert = raising.alert_from(
+        seen, context, alert_id="a", seq=1, decided_at=noon, monotonic=MonotonicNs(5_250_000_000)
+    )
+    assert (alert.latency_ms, alert.captured_at) == (250.0, rfc3339(wall(noon - timedelta(milliseconds=250))))
+    sent = decode(restamp(encoded(alert, noon), wall(noon + timedelta(milliseconds=50)), 10.0)).data
+    assert isinstance(sent, messages.Alert)
+    assert sent.latency_ms == pytest.approx(300.0)
+
+
+@pytest.mark.parametrize("decoded_ns", [0, 9_000_000_000])
+def test_a_moment_of_delivery_that_is_unknown_or_yet_to_come_is_not_believed(
+    candidate: Build, context: AlertContext, noon: WallTime, decoded_ns: int
+) -> None:
+    seen = candidate(decoded_ns=decoded_ns)
+    alert = raising.alert_from(
+        seen, context, alert_id="a", seq=1, decided_at=noon, monotonic=MonotonicNs(5_000_000_000)
+    )
+    assert alert.latency_ms == 84.0
 
 
 def test_an_alert_says_category_source_age_and_response_of_its_own_entry(
