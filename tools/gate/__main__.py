@@ -50,6 +50,9 @@ def main(argv: list[str]) -> int:
     try:
         outcomes = run_static([s for s in stages if not s.tests])
         outcomes += [run_tests(s, theirs) for s in stages if s.tests]
+        if theirs and any(s.tests for s in stages) and not any(o.passed + o.failed for o in outcomes):
+            print(f"gate: no test matches {' '.join(theirs)}", file=sys.stderr)
+            outcomes.append(Outcome(stages[-1], 0.0, failed=1, why="give ARGS that select a test"))
     except KeyboardInterrupt:
         print("gate: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tools.gate.system_packages import MOSQUITTO, SYSTEMD_ANALYZE, SetupFailed, apt_options, install, provide, run, say
 
@@ -156,7 +157,7 @@ def made_once(
     """Run `lfr` commands unless the stamp says that these sources made the files that are still there."""
     stamp = cache / f"{name}.json"
     wanted = digest(sources)
-    before = json.loads(read(stamp) or "{}")
+    before = stamped(stamp)
     if before.get("sources") == wanted and before["files"].items() <= sizes(cache, results).items():
         return
     say(f"getting {name}")
@@ -167,7 +168,18 @@ def made_once(
     files = sizes(cache, results)
     if not files:
         raise SetupFailed(f"{name} left nothing under {cache}; a defect: please report it with the output above")
-    stamp.write_text(json.dumps({"sources": wanted, "files": files}))
+    fresh = stamp.with_suffix(".new")
+    fresh.write_text(json.dumps({"sources": wanted, "files": files}))
+    fresh.replace(stamp)
+
+
+def stamped(stamp: Path) -> dict[str, Any]:
+    """What a stamp says; a broken one (a cut while it was written) says nothing, and the step runs again."""
+    try:
+        content = json.loads(read(stamp) or "{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def digest(folders: Sequence[str]) -> str:
