@@ -68,12 +68,12 @@ def delete_by(deployment_end: WallTime, alert_hours: float, decided_at: WallTime
     return wall(min(wanted, decided_at + timedelta(days=CEILING_DAYS)))
 
 
-def age_of_frame_ms(candidate: Candidate, monotonic: MonotonicNs) -> float:
+def age_of_frame_ms(candidate: Candidate, monotonic: MonotonicNs | None) -> float:
     """How long ago the decoder delivered the frame that decided, the way through worker and link included.
 
-    Without a moment of delivery before `monotonic` (0: not known), what the worker measured: up to its decision only.
+    Without a moment of delivery before `monotonic`, what the worker measured: up to its decision only.
     """
-    if 0 < candidate.decoded_ns <= monotonic:
+    if monotonic is not None and 0 < candidate.decoded_ns <= monotonic:
         return (monotonic - candidate.decoded_ns) / NS_PER_MS
     return candidate.capture_to_decision_ms
 
@@ -97,7 +97,7 @@ def alert_from(
     alert_id: str,
     seq: int,
     decided_at: WallTime,
-    monotonic: MonotonicNs = MonotonicNs(0),
+    monotonic: MonotonicNs | None = None,
 ) -> Alert:
     """The first statement of an alert, or (revision above 0) a later one under the same id.
 
