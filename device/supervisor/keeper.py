@@ -3,7 +3,9 @@
 1. A worker runs only while it is wanted. Not wanted means gone: Stop, GRACE_S to wipe and say Finished, then kill.
 2. Hello, the watchlist and every beat have deadlines; a worker past one is killed and started again.
 3. Restarts are budgeted. Past the budget the camera is `disabled`, says why, and is tried again every cool_off_s.
-4. A recording is not tried again when its worker fails: the next one would read from the beginning and count people
+4. A live camera that is lost ends its worker, and that is no crash: the camera is `offline` until a worker sees it
+   again, and is tried as long as it takes, with at most lost_most_s between two tries. The budget does not count these.
+5. A recording is not tried again when its worker fails: the next one would read from the beginning and count people
    twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it died without a word.
 """
 
@@ -15,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from device.domain.time import NS_PER_S
-from device.errors import InternalError, LfrError
+from device.errors import InternalError, LfrError, SourceLost
 from device.logs import event
 from device.ports.clock import Clock
 from device.supervisor.snapshot import CameraView
@@ -43,18 +45,21 @@ class Budget:
     """Deadlines and restarts as data. grace_s, a debounced reading and a tick together stay under one second.
 
     recorded_beat_s: nobody stands before a recording, and a busy desk must not end its run.
+    first_beat_s: a live camera is opened after the watchlist, and may take the source's own deadline of 5 s.
     """
 
     hello_s: float = 30.0
     watchlist_s: float = 60.0
     beat_s: float = 2.0
     recorded_beat_s: float = 10.0
+    first_beat_s: float = 8.0
     grace_s: float = 0.5
     exit_s: float = 2.0
     restarts: int = 5
     within_s: float = 60.0
     first_wait_s: float = 0.5
     cool_off_s: float = 300.0
+    lost_most_s: float = 5.0
 
 
 @dataclass(slots=True)
@@ -69,6 +74,8 @@ class Life:
     stopped: bool = False
     problem: str = ""
     fault: Fault | None = None
+    lost: bool = False
+    """Whether it ended because its live camera was gone."""
     exit_status: int | None = None
 
 
@@ -118,6 +125,7 @@ class Keeper:
         self._inbox = _Inbox()
         self._wanted = asyncio.Event()
         self._failures: list[int] = []
+        self._losses: list[int] = []
         self._lives = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -173,7 +181,7 @@ class Keeper:
             await self._after(life)
 
     async def _after(self, life: Life) -> None:
-        """What follows the end of a life: the end of the recording, rest, another try, or a pause (rules 3, 4)."""
+        """What follows the end of a life: the end of the recording, rest, another try, or a pause (rules 3 to 5)."""
         if life.finished is not None and not life.stopped and self._recorded:
             self.view = CameraView.ENDED
         elif life.stopped or not life.problem:
@@ -182,13 +190,28 @@ class Keeper:
             self.view, self.problem = CameraView.ENDED, life.problem
             self.exit_status = CRASHED if life.fault is None else life.fault.exit_status
             event(_log, "worker.crashed", level=logging.ERROR, camera=self.camera_id, problem=life.problem)
+        elif life.lost:
+            await self._wait_for_camera(life)
         else:
             await self._wait_to_restart(life)
 
-    async def _wait_to_restart(self, life: Life) -> None:
+    async def _wait_for_camera(self, life: Life) -> None:
+        """Pause before the next look for a lost camera (rule 4)."""
+        self._losses = self._recent(self._losses)
+        self.view = CameraView.OFFLINE
+        self.problem = f"{life.problem} (tried again until it is back)"
+        event(_log, "camera.lost", level=logging.WARNING, camera=self.camera_id, problem=life.problem)
+        wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._losses) - 1, 10)
+        await asyncio.sleep(min(wait_s, self._budget.lost_most_s))
+
+    def _recent(self, moments: list[int]) -> list[int]:
+        """Those of the last within_s, and now."""
         now = int(self._clock.monotonic())
         since = now - round(self._budget.within_s * NS_PER_S)
-        self._failures = [at for at in self._failures if at > since] + [now]
+        return [at for at in moments if at > since] + [now]
+
+    async def _wait_to_restart(self, life: Life) -> None:
+        self._failures = self._recent(self._failures)
         exhausted = len(self._failures) > self._budget.restarts
         self.view = CameraView.DISABLED if exhausted else CameraView.RESTARTING
         tries = f"restart {len(self._failures)} of {self._budget.restarts}"
@@ -273,8 +296,10 @@ class Keeper:
 
     def _next_deadline(self, life: Life) -> tuple[float, str]:
         """How long the worker may be silent now, and what it owes us (rule 2)."""
+        if life.watchlist is not None and self._recorded:
+            return self._budget.recorded_beat_s, "beat"
         if life.watchlist is not None:
-            return (self._budget.recorded_beat_s if self._recorded else self._budget.beat_s), "beat"
+            return (self._budget.beat_s if life.beat is not None else self._budget.first_beat_s), "beat"
         return (self._budget.watchlist_s, "watchlist") if life.hello is not None else (self._budget.hello_s, "Hello")
 
     def _note(self, life: Life, message: FromWorker) -> None:
@@ -285,15 +310,17 @@ class Keeper:
                 life.problem = f"the worker speaks protocol {message.protocol}, this supervisor {PROTOCOL}"
         elif isinstance(message, WatchlistLoaded):
             life.watchlist = message
-            self.view, self.problem, self.begun = CameraView.ONLINE, "", True
+            self.begun = True
+            if self._recorded:
+                self.view, self.problem = CameraView.ONLINE, ""
         elif isinstance(message, Beat):
             life.beat = message
             if message.camera in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.OFFLINE):
-                self.view = CameraView(message.camera)
+                self.view, self.problem = CameraView(message.camera), ""
         elif isinstance(message, Finished):
             life.finished = message
             if not life.stopped and not self._recorded:
-                life.problem = f"the source ended: {message.reason}"
+                life.problem, life.lost = f"the source ended: {message.reason}", True
         elif isinstance(message, Fault):
             life.problem = f"{message.error}: {message.text}"
-            life.fault = message
+            life.fault, life.lost = message, message.error == SourceLost.__name__

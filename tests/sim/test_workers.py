@@ -40,6 +40,73 @@ def test_an_exhausted_restart_budget_inhibits_with_its_reason(rig: Any) -> None:
     rig(live=True, budget=Budget(restarts=2, cool_off_s=20.0)).play(scene)
 
 
+@pytest.mark.parametrize("opening_s", [0.0, 5.0])
+def test_a_camera_that_was_away_for_45_s_is_recognised_with_again_within_6_s_of_its_return(
+    rig: Any, opening_s: float
+) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.launcher.script.lost_after_s = opening_s
+        r.worker.fail("SourceLost", "rtsp://camera/front: lost", 69)
+        await r.until(lambda: r.state is State.INHIBITED, 1.0)
+        assert "rtsp://camera/front: lost" in r.reasons
+        gone_at = r.loop.time()
+        while r.loop.time() - gone_at < 45:
+            await asyncio.sleep(0.5)
+            assert r.state is State.INHIBITED
+            assert r.hub.last(messages.CameraStatus).status == "offline"
+        r.launcher.script.lost_after_s = None
+        back_s = await r.until(lambda: r.state is State.RECOGNISING, 20.0)
+        assert back_s < 6 + opening_s
+
+    rig(live=True).play(scene)
+
+
+def test_a_lost_camera_leaves_the_budget_for_crashes_untouched(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.launcher.script.lost_after_s = 0.0
+        r.worker.fail("SourceLost", "gone", 69)
+        await asyncio.sleep(20)
+        r.launcher.script.lost_after_s = None
+        await r.recognising()
+        r.worker.crash()
+        await r.until(lambda: "restart 1 of 2" in r.reasons, 1.0)
+        await r.recognising()
+
+    rig(live=True, budget=Budget(restarts=2)).play(scene)
+
+
+def test_a_camera_that_was_never_there_is_awaited_and_used_when_it_comes(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.launcher.script.lost_after_s = 5.0
+        await asyncio.sleep(60)
+        assert r.state is not State.RECOGNISING
+        assert State.RECOGNISING.value not in {s.state for s in r.hub.states()}
+        r.launcher.script.lost_after_s = None
+        await r.until(lambda: r.state is State.RECOGNISING, 15.0)
+
+    rig(live=True).play(scene)
+
+
+def test_a_stop_while_the_camera_is_away_keeps_its_worker_away_too(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.launcher.script.lost_after_s = 0.0
+        r.worker.fail("SourceLost", "gone", 69)
+        await asyncio.sleep(10)
+        r.hub.command("stop")
+        await asyncio.sleep(6)
+        lives = len(r.launcher.workers)
+        await asyncio.sleep(30)
+        assert len(r.launcher.workers) == lives
+        r.launcher.script.lost_after_s = None
+        r.hub.command("resume")
+        await r.until(lambda: r.state is State.RECOGNISING, 15.0)
+
+    rig(live=True).play(scene)
+
+
 def test_one_bad_camera_never_stops_another(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()

@@ -149,6 +149,10 @@ class FakeWorker:
         loaded = {**LIST, **self._script.watchlist}
         loaded["watchlist_id"] = loaded.pop("id")
         self.say(WatchlistLoaded(**loaded, threshold=0.5, threshold_source="provisional", predicted_far=None))
+        if self._script.lost_after_s is not None:
+            await asyncio.sleep(self._script.lost_after_s)
+            self.fail("SourceLost", f"rtsp://camera/{self.camera}: lost", 69)
+            return
         sequence = 0
         while True:
             counters = Counters(**{f: getattr(self.counters, f) for f in Counters.__struct_fields__})
@@ -177,6 +181,8 @@ class Script:
         self.deaf = False
         self.lingers_s = 0.0
         self.crash_at_start = False
+        self.lost_after_s: float | None = None
+        """The camera cannot be opened: after the watchlist, the worker waits for it this long and gives up."""
 
 
 class FakeLauncher:
