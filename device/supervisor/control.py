@@ -27,6 +27,7 @@ from device.supervisor.hub import Hub
 from device.supervisor.sign import Sign
 from device.supervisor.snapshot import SignView, Snapshot
 from device.supervisor.states import Event, State, step
+from device.supervisor.waits import set_within
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.1
@@ -109,11 +110,8 @@ class Control:
 
     async def rest(self) -> None:
         """Until the next tick is due or somebody calls."""
-        try:
-            await asyncio.wait_for(self.woken.wait(), TICK_S)
-        except asyncio.TimeoutError:
-            return
-        self.woken.clear()
+        if await set_within(self.woken, TICK_S):
+            self.woken.clear()
 
     async def put_out(self) -> None:
         """Stop every worker; only when the last process is gone does the sign go off (rule 2)."""

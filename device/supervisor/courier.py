@@ -24,6 +24,7 @@ from device.logs import event
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.disk import Disk
+from device.supervisor.waits import set_within
 
 _log = logging.getLogger(__name__)
 PUMP_S = 0.5  # how often back-off times are looked at when nothing else wakes the courier
@@ -113,11 +114,9 @@ class Courier:
     async def run(self) -> None:
         """Work off what is asked for, for ever; cancelled at the end."""
         while True:
-            try:
-                await asyncio.wait_for(self._woken.wait(), PUMP_S)
-            except asyncio.TimeoutError:
-                self._purge_when_due()
+            await set_within(self._woken, PUMP_S)
             self._woken.clear()
+            self._purge_when_due()
             self._send_notices()
             await self._pump()
 

@@ -17,11 +17,12 @@ from device.supervisor.control import Control
 from device.supervisor.courier import Courier
 from device.supervisor.crew import Crew
 from device.supervisor.edges import Edges
-from device.supervisor.ending import Outcome, end_deployment, settle
+from device.supervisor.ending import Outcome, end_deployment
 from device.supervisor.hub import Hub
 from device.supervisor.keeper import Budget
 from device.supervisor.notices import Notices
 from device.supervisor.reporter import Reporter
+from device.supervisor.waits import settle
 
 _log = logging.getLogger(__name__)
 ALIVE_S = 1.0  # the watchdog's limit is far above this

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,10 +99,3 @@ def _counts(balance: Balance) -> dict[str, int | bool]:
         "alerted_by_worker": balance.alerted_by_worker,
         "balanced": balance.holds,
     }
-
-
-async def settle(*tasks: asyncio.Task[None]) -> None:
-    """Cancel background tasks and wait until they are done."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,7 +10,7 @@
 
 Everything is acquired in one exit stack, so stopping is starting reversed. The vision workers are started and stopped
 by the device itself, inside all of this: the sign outlives them. Every wait on the way out has a deadline, and their
-sum (worker 2.5 s, delivery 10 s, receipts 5 s, goodbye 2 s, broker 2 s) is less than the unit's TimeoutStopSec.
+sum (worker 2.5 s, delivery 10 s, receipts 5 s, goodbye 2 s, tasks 2 s, broker 2 s) is less than TimeoutStopSec.
 """
 
 from __future__ import annotations
