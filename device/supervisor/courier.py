@@ -7,6 +7,7 @@
 3. Notices are replaced, not queued. What the broker did not take is sent when it has room, and after a gap every topic
    is sent again: the newest of each. Nothing personal is retained.
 4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
+5. An erasure is asked for until it is done: one that the disk refused is tried again on every turn, whatever follows it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 PUMP_S = 0.5  # how often back-off times are looked at when nothing else wakes the courier
 STALE_AFTER_S = 30.0  # an alert older than this informs and must not start a stop
 PURGE_S = 5.0
+PURGE = "retention"
 
 OnDeletions = Callable[[list[Deletion]], None]
 
@@ -58,11 +60,13 @@ class Courier:
         self._owed: dict[str, None] = {}
         self._hub_online = False
         self._work: list[Parcel | _Erase | Delivery] = []
+        self._refused: dict[_Erase, None] = {}
         self._woken = asyncio.Event()
         self._busy = False
         self._try_all = False
         self._unanswered: set[str] = set()
         self._purged_ns = 0
+        self._problem = ""
 
     def connect(self, on_session: Callable[[bool], None]) -> None:
         """Open the session; `on_session` is called on the loop with whether there is one."""
@@ -121,13 +125,17 @@ class Courier:
             await self._pump()
 
     async def drained(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
-        """Wait until nothing of these kinds waits for delivery; False when the time is up."""
+        """Wait until every erasure is done and nothing of these kinds waits for delivery; False when the time is up.
+
+        A disk that refuses is asked again until then.
+        """
         loop = asyncio.get_running_loop()
         last = loop.time() + within_s
         wanted = tuple(kinds)
         while True:
-            self.waiting = await self._disk(self._outbox.waiting)
-            if not self._work and not self._busy and not any(self.waiting[kind] for kind in wanted):
+            known = await self._count()
+            idle = not self._work and not self._refused and not self._busy
+            if known and idle and not any(self.waiting[kind] for kind in wanted):
                 return True
             if loop.time() >= last:
                 return False
@@ -150,11 +158,12 @@ class Courier:
         now = int(self._clock.monotonic())
         if now - self._purged_ns >= PURGE_S * 1e9:
             self._purged_ns = now
-            self._work.append(_Erase(None, "retention"))
+            self._work.append(_Erase(None, PURGE))
 
     async def _pump(self) -> None:
         """Store, erase and note what was asked for, in order; then send what is due."""
         self._busy = True
+        self._work[:0] = [wish for wish in self._refused if wish not in self._work]
         try:
             if self._try_all:
                 self._try_all = False
@@ -163,11 +172,27 @@ class Courier:
                 await self._handle(self._work.pop(0))
             while self.connected and await self._send_due():
                 continue
-            self.waiting = await self._disk(self._outbox.waiting)
-        except Unavailable as fault:
-            event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
+        except (Unavailable, OSError) as fault:
+            self._broken(fault)
         finally:
             self._busy = False
+        await self._count()
+
+    async def _count(self) -> bool:
+        """Bring `waiting` up to date; whether the disk told."""
+        try:
+            self.waiting = await self._disk(self._outbox.waiting)
+        except (Unavailable, OSError) as fault:
+            self._broken(fault)
+            return False
+        self._problem = ""
+        return True
+
+    def _broken(self, fault: Exception) -> None:
+        """Say what the disk refuses, once until it works again."""
+        if str(fault) != self._problem:
+            event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
+        self._problem = str(fault)
 
     async def _handle(self, item: Parcel | _Erase | Delivery) -> None:
         if isinstance(item, Parcel):
@@ -175,9 +200,21 @@ class Courier:
         elif isinstance(item, Delivery):
             await self._disk(lambda: self._report(item))
         else:
-            gone = await self._disk(lambda: self._deletions(item))
-            if gone:
-                self._on_deletions(gone)
+            await self._carry_out(item)
+
+    async def _carry_out(self, wish: _Erase) -> None:
+        """Erase; what the disk refuses is owed (rule 5). A purge comes round by itself."""
+        try:
+            gone = await self._disk(lambda: self._deletions(wish))
+        except (Unavailable, OSError) as fault:
+            if wish not in self._refused:
+                event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=wish.reason, problem=str(fault))
+            if wish.reason != PURGE:
+                self._refused[wish] = None
+            return
+        self._refused.pop(wish, None)
+        if gone:
+            self._on_deletions(gone)
 
     async def _store(self, parcel: Parcel) -> None:
         try:
@@ -199,7 +236,7 @@ class Courier:
     def _deletions(self, wish: _Erase) -> list[Deletion]:
         if wish.alert_id is not None:
             return [self._outbox.delete_alert(wish.alert_id, wish.reason)]
-        if wish.reason == "retention":
+        if wish.reason == PURGE:
             return self._outbox.purge(self._clock.wall(), clock_trusted=self._clock.synchronised())
         return self._outbox.delete_all(wish.reason)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from device.alerts.outbox import Outbox, Parcel
+from device.alerts.outbox import Deletion, Outbox, Parcel
 from device.alerts.retry import MessageClass
 from device.domain.time import wall
 from device.edges.clock_fake import FakeClock
@@ -18,6 +19,7 @@ from device.errors import Unavailable
 from device.ports.broker import Outgoing
 from device.supervisor.courier import Courier
 from device.supervisor.disk import DiskInline, DiskThread
+from device.supervisor.waits import settle
 
 
 class FullOutbox(Outbox):
@@ -187,3 +189,96 @@ def test_only_the_newest_notice_of_a_topic_follows_a_gap(tmp_path: Path) -> None
         return exchange.log
 
     assert [m.token for m in asyncio.run(run())] == ["n-2"]
+
+
+class StubbornOutbox(Outbox):
+    """An outbox whose disk refuses to erase a number of times."""
+
+    refusals = 2
+
+    def _refuse(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise Unavailable("disk I/O error")
+
+    def delete_alert(self, alert_id: str, reason: str) -> Deletion:
+        self._refuse()
+        return super().delete_alert(alert_id, reason)
+
+    def delete_all(self, reason: str) -> list[Deletion]:
+        self._refuse()
+        return super().delete_all(reason)
+
+
+@pytest.mark.parametrize("alert_id", ["x", None])
+def test_an_erasure_that_the_disk_refuses_is_tried_until_it_is_done(tmp_path: Path, alert_id: str | None) -> None:
+    async def run() -> list[Deletion]:
+        clock, gone = FakeClock(), list[Deletion]()
+        outbox = StubbornOutbox(tmp_path / "outbox", clock.wall())
+        courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, gone.extend)
+        pump = asyncio.create_task(courier.run())
+        courier.keep(parcel(clock))
+        courier.erase(alert_id, "false_alert")
+        courier.keep(parcel(clock, "other"))
+        assert await courier.drained(5.0, ())
+        assert outbox.alerts_held() == []
+        await settle(pump)
+        outbox.close()
+        return gone
+
+    assert [deletion.alert_id for deletion in asyncio.run(run())] == ["x"]
+
+
+def test_an_erasure_that_is_owed_is_not_drained_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        clock = FakeClock()
+        outbox = StubbornOutbox(tmp_path / "outbox", clock.wall())
+        outbox.refusals = 1000
+        courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+        pump = asyncio.create_task(courier.run())
+        courier.keep(parcel(clock))
+        courier.erase("x", "false_alert")
+        assert not await courier.drained(0.3, ())
+        assert outbox.alerts_held() == ["x"]
+        assert outbox.refusals < 999
+        await settle(pump)
+        outbox.close()
+
+    asyncio.run(run())
+    assert caplog.text.count("outbox.cannot_erase") == 1
+
+
+def test_what_is_past_its_time_goes_however_busy_the_courier_is(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock = FakeClock()
+        outbox = Outbox(tmp_path / "outbox", clock.wall())
+        courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+        pump = asyncio.create_task(courier.run())
+        courier.keep(parcel(clock))
+        assert await courier.drained(5.0, ())
+        assert outbox.alerts_held() == ["x"]
+        clock.advance(3601)
+        for number in range(100):
+            courier.keep(replace(parcel(clock, f"n-{number}"), alert_id="y", revision=number))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert outbox.alerts_held() == ["y"]
+        await settle(pump)
+        outbox.close()
+
+    asyncio.run(run())
+
+
+def test_a_dead_outbox_is_not_drained_and_does_not_stop_the_courier(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock = FakeClock()
+        outbox = Outbox(tmp_path / "outbox", clock.wall())
+        courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+        pump = asyncio.create_task(courier.run())
+        outbox.close()
+        courier.erase(None, "end_of_deployment")
+        assert not await courier.drained(0.3, ())
+        assert not pump.done()
+        assert await settle(pump)
+
+    asyncio.run(run())
