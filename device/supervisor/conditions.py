@@ -106,13 +106,16 @@ def _no_false_light(s: Snapshot) -> bool | None:
 
 
 def _hub_present(s: Snapshot) -> bool | None:
-    return s.hub_absent_s is not None and s.hub_absent_s <= HUB_ABSENT_MOST_S and s.operator_present
+    operator = s.operator == "present" or (s.operator == "simulated" and not s.in_earnest)
+    return s.hub_absent_s is not None and s.hub_absent_s <= HUB_ABSENT_MOST_S and operator
 
 
 def _hub(s: Snapshot) -> str:
     if s.hub_absent_s is None:
         return "the hub was never heard"
-    return "" if s.hub_absent_s <= HUB_ABSENT_MOST_S else "the hub is away"
+    if s.hub_absent_s > HUB_ABSENT_MOST_S:
+        return "the hub is away"
+    return "its operator is simulated, which counts for recordings only" if s.operator == "simulated" else ""
 
 
 def _camera_live(s: Snapshot) -> bool | None:
@@ -129,7 +132,7 @@ def _cameras(s: Snapshot) -> str:
 
 
 def _clock_good(s: Snapshot) -> bool | None:
-    return s.clock_synchronised or not s.clock_matters
+    return s.clock_synchronised or not s.in_earnest
 
 
 def _disk_good(s: Snapshot) -> bool | None:

@@ -179,7 +179,7 @@ class Control:
             camera_problems=self._crew.problems(),
             sign=self._sense(),
             hub_absent_s=self._hub.absent_s(),
-            operator_present=self._hub.operator_present,
+            operator=self._hub.operator,
             clock_synchronised=self._edges.clock.synchronised(),
             disk_free_bytes=self.disk_free_bytes,
             stop=self.wish.stop,

@@ -27,7 +27,7 @@ class Hub:
     """The van hub as this device hears it."""
 
     def __init__(self, site: str, device: str, clock: Clock) -> None:
-        self.operator_present = False
+        self.operator: messages.Operator = "absent"
         self.session_id: str | None = None
         self._topics = topics.HubTopics(site)
         self._device = topics.DeviceTopics(site, device)
@@ -69,7 +69,7 @@ class Hub:
             return
         if state.state == "online":
             self._online, self._last_ns = True, int(self._clock.monotonic())
-            self.operator_present, self.session_id = state.operator_present, state.session_id
+            self.operator, self.session_id = state.operator, state.session_id
             self._courier.hub_is(online=True)
         else:
             self._away()

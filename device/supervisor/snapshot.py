@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from device.alerts.messages import Operator
 from device.domain.finding import Mode
 
 
@@ -57,6 +58,7 @@ class Snapshot:
     watchlists  id, sha256, subjects, images as each worker opened it
     engines     what is wrong with each worker's engine, empty text when nothing is; one entry per worker that answered
     hub_absent_s  how long the hub has been away; 0 while it is here, None if it never was
+    operator    who is at the hub as it says; `simulated` counts for recordings only
     stop        who pressed STOP, None while nobody did
     """
 
@@ -69,12 +71,12 @@ class Snapshot:
     camera_problems: dict[str, str] = field(default_factory=dict)
     sign: SignView = SignView()
     hub_absent_s: float | None = None
-    operator_present: bool = False
+    operator: Operator = "absent"
     clock_synchronised: bool = False
     disk_free_bytes: int = 0
     stop: str | None = None
 
     @property
-    def clock_matters(self) -> bool:
-        """A recording in test or demonstration mode needs no trusted clock; everything else does."""
+    def in_earnest(self) -> bool:
+        """All but a recording in test or demonstration mode, which needs no trusted clock and no real operator."""
         return self.live or (self.deployment is not None and self.deployment.mode is Mode.OPERATIONAL)

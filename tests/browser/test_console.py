@@ -336,7 +336,7 @@ def test_it_stops_at_once_says_offline_and_takes_its_broker_along(
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
     van = speak.Van(tmp_path / "hub", "--operator-present")
     device = speak.Device(van.hub, van.broker_port)
-    speak.until(lambda: device.hub_states and device.hub_states[-1].operator_present, "the vouched-for operator")
+    speak.until(lambda: device.hub_states and device.hub_states[-1].operator == "simulated", "the simulated operator")
     assert van.stop(which) == status
     speak.until(lambda: device.hub_states[-1].state == "offline", "the hub's farewell")
     device.close()

@@ -124,7 +124,12 @@ def examples() -> list[tuple[str, messages.Message]]:
             DEVICE.erasure,
             raising.erasure_of("alert", count=1, alert_id=ALERT_ID, reason="false_alert", mode=demo, at=NOW),
         ),
-        (HUB.state, messages.HubState(mode=demo, state="online", operator_present=True, session_id="s", at=AT)),
+        (
+            HUB.state,
+            messages.HubState(
+                mode=demo, state="online", operator="present", operator_present=True, session_id="s", at=AT
+            ),
+        ),
         (HUB.adjudication(ALERT_ID), messages.Adjudication(outcome="false_alert", reasons=[reason], **judgement)),
         (HUB.engagement(ALERT_ID), messages.Engagement(outcome="declined", **judgement)),
         (HUB.disposition(ALERT_ID), messages.Disposition(outcome="no_action", **judgement)),

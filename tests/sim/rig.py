@@ -61,6 +61,11 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
+def operator(who: str) -> dict[str, Any]:
+    """The fields of the hub's state that say who judges."""
+    return {"operator": who, "operator_present": who == "present"}
+
+
 class FakeHub:
     """The hub's own session: says whether an operator is there, judges, and keeps what it receives."""
 
@@ -68,14 +73,15 @@ class FakeHub:
         self.received: list[tuple[str, bytes]] = []
         self._clock = clock
         self._topics = HubTopics("demo")
-        state = messages.HubState(mode=None, state="offline", operator_present=False, session_id=None, at=self._now())
+        state = messages.HubState(mode=None, state="offline", **operator("absent"), session_id=None, at=self._now())
         self.broker = FakeBroker(exchange, "hub", self._message(self._topics.state, state, retain=True))
         self.broker.subscribe(self._topics.everything, lambda topic, payload: self.received.append((topic, payload)))
         self.broker.connect(lambda present, reason: None, lambda delivery: None)
 
-    def operator(self, present: bool) -> None:
-        """An operator signs in or out."""
-        state = messages.HubState(mode=None, state="online", operator_present=present, session_id="s", at=self._now())
+    def operator(self, present: bool, simulated: bool = False) -> None:
+        """An operator signs in or out, or the hub vouches for one that is not there."""
+        said = operator("simulated" if simulated else "present" if present else "absent")
+        state = messages.HubState(mode=None, state="online", **said, session_id="s", at=self._now())
         self.broker.publish(self._message(self._topics.state, state, retain=True))
 
     def judge(self, alert_id: str, outcome: Any) -> None:

@@ -24,6 +24,21 @@ def test_nothing_recognises_before_the_sign_is_sensed_lit(rig: Any) -> None:
     rig().play(scene)
 
 
+@pytest.mark.parametrize(("changes", "enough"), [({}, True), ({"live": True}, False), ({"mode": "operational"}, False)])
+def test_a_simulated_operator_lets_no_live_or_operational_device_recognise(
+    rig: Any, changes: dict[str, Any], enough: bool
+) -> None:
+    async def scene(r: Any) -> None:
+        r.hub.operator(False, simulated=True)
+        await asyncio.sleep(10)
+        assert (r.state is State.RECOGNISING) is enough
+        assert bool(r.launcher.workers) is enough
+        r.hub.operator(True)
+        await r.recognising()
+
+    rig(operator=False, **changes).play(scene)
+
+
 def test_a_sign_that_was_never_dark_proves_nothing(rig: Any) -> None:
     async def scene(r: Any) -> None:
         r.lines.stray_light = True

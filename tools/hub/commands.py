@@ -35,7 +35,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-broker", action="store_true", help="use the broker that runs at --broker-port")
     parser.add_argument("--operator", default="operator-1", metavar="REF", help="who judges (default: %(default)s)")
     parser.add_argument(
-        "--operator-present", action="store_true", help="vouch for an operator without an open page (headless runs)"
+        "--operator-present", action="store_true", help="simulate an operator while no page is open (recordings only)"
     )
     parser.add_argument("--open-browser", choices=("yes", "no"), default="no")
     parser.set_defaults(run=_run_serve)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.alerts.identifiers import uuid7
+from device.alerts.messages import Operator
 from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError, Unavailable
 from device.logs import event
@@ -73,7 +74,7 @@ class Console:
     tallies: Tallies
     session: HubSession
     officer_ref: str
-    always_present: bool
+    vouched: bool
     hosts: frozenset[str]
 
     def __post_init__(self) -> None:
@@ -82,15 +83,15 @@ class Console:
         self.session_id = uuid7(wall_now())
         self.pages = 0
         self._absent_since: float | None = None
-        self._present = self.always_present
+        self._at_page = False
         self._version = 0
         self._settings_ns = 0
         self._news = asyncio.Condition()
 
     @property
-    def operator_present(self) -> bool:
-        """Whether an operator is there: a page is open (rule 3), or a headless run vouches for one."""
-        return self._present
+    def operator(self) -> Operator:
+        """Who is there: somebody at an open page (rule 3), or one whom a headless run vouches for."""
+        return "present" if self._at_page else "simulated" if self.vouched else "absent"
 
     def changed(self) -> None:
         """Something on the desk changed: wake the event streams (called on the loop)."""
@@ -107,7 +108,7 @@ class Console:
         while True:
             self._read_entries_again()
             self._watch_presence(asyncio.get_running_loop().time())
-            self.session.say_state(self._present, self.session_id if self._present else None)
+            self._say_operator()
             self.session.repeat()
             if self.desk.tick(wall_now()):
                 self.changed()
@@ -126,13 +127,17 @@ class Console:
             event(_log, "hub.entries_not_read", level=logging.WARNING, reason=str(fault))
         self.changed()
 
+    def _say_operator(self) -> None:
+        operator = self.operator
+        self.session.say_state(operator, None if operator == "absent" else self.session_id)
+
     def page_opened(self) -> None:
         """An event stream began: the operator is there at once."""
         self.pages += 1
         self._absent_since = None
-        if not self._present:
-            self._present = True
-            self.session.say_state(True, self.session_id)
+        if not self._at_page:
+            self._at_page = True
+            self._say_operator()
             self.changed()
 
     def page_closed(self) -> None:
@@ -143,8 +148,8 @@ class Console:
 
     def _watch_presence(self, now_s: float) -> None:
         gone = self._absent_since is not None and now_s - self._absent_since > GRACE_S
-        if gone and self._present and not self.always_present:
-            self._present = False
+        if gone and self._at_page:
+            self._at_page = False
             self.changed()
 
     def view(self) -> dict[str, Any]:
@@ -153,7 +158,7 @@ class Console:
             self.desk,
             self.settings,
             now=wall_now(),
-            operator_present=self._present,
+            operator=self.operator,
             broker_online=self.session.online,
             broker_text=self.session.text,
         )

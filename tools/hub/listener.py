@@ -96,8 +96,9 @@ class Heard:
 
     @property
     def operator_present(self) -> bool:
-        """What the hub said last of its operator."""
-        return next((a.data.operator_present for a in reversed(self.arrivals) if isinstance(a.data, HubState)), False)
+        """Whether the hub said last that somebody judges, be it a simulated operator."""
+        said = (a.data.operator != "absent" for a in reversed(self.arrivals) if isinstance(a.data, HubState))
+        return next(said, False)
 
     def first_alert_arrivals(self) -> dict[str, Arrival]:
         """Alert id to the arrival of its first statement, for latencies."""

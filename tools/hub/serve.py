@@ -43,7 +43,8 @@ class ServeOptions:
     """What `lfr hub serve` was told. Ports: None takes console.yaml's, 0 any free one.
 
     own_broker        start mosquitto too; False uses the one at broker_port
-    operator_present  vouch for an operator although no page is open: headless demonstrations and tests
+    operator_present  say that an operator is simulated while no page is open: headless demonstrations and tests.
+                      Devices with a live camera or in operational mode do not take it
     """
 
     folder: Path

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from device.alerts import messages
 from device.alerts.events import CONTENT_TYPE, decode, encode
@@ -69,7 +69,7 @@ class HubSession:
         self._now = now
         self._changed = changed
         self._judgements: dict[str, _Judgement] = {}
-        self._said: tuple[bool, str | None] | None = None
+        self._said: tuple[messages.Operator, str | None] | None = None
         self.online = False
         self.text = "not connected yet"
         self.refused = 0
@@ -103,12 +103,12 @@ class HubSession:
             event(_log, "hub.message_refused", level=logging.WARNING, topic=topic, reason=str(fault))
         self._changed()
 
-    def say_state(self, operator_present: bool, session_id: str | None) -> None:
+    def say_state(self, operator: messages.Operator, session_id: str | None) -> None:
         """Publish the hub's state if it changed or has not been taken yet (rule 2)."""
-        if not self.online or self._said == (operator_present, session_id):
+        if not self.online or self._said == (operator, session_id):
             return
-        if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator_present, session_id)):
-            self._said = (operator_present, session_id)
+        if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
+            self._said = (operator, session_id)
 
     def judge(self, alert_id: str, outcome: str, officer_ref: str) -> None:
         """Send an adjudication; a false alert is repeated until its erasure is reported (rule 1)."""
@@ -204,19 +204,28 @@ class HubSession:
 
 
 def state_message(
-    topics: HubTopics, mode: Mode, now: WallTime, operator_present: bool, session_id: str | None
+    topics: HubTopics, mode: Mode, now: WallTime, operator: messages.Operator, session_id: str | None
 ) -> Outgoing:
     """The hub's retained state."""
-    data = messages.HubState(
-        mode=mode, state="online", operator_present=operator_present, session_id=session_id, at=rfc3339(now)
-    )
-    return _retained(topics, data, now)
+    return _retained(topics, _state(mode, now, "online", operator, session_id), now)
 
 
 def offline_message(site: str, mode: Mode, now: WallTime) -> Outgoing:
     """The hub's will, also said at a clean end."""
-    data = messages.HubState(mode=mode, state="offline", operator_present=False, session_id=None, at=rfc3339(now))
-    return _retained(HubTopics(site), data, now)
+    return _retained(HubTopics(site), _state(mode, now, "offline", "absent", None), now)
+
+
+def _state(
+    mode: Mode, now: WallTime, state: Literal["online", "offline"], operator: messages.Operator, session_id: str | None
+) -> messages.HubState:
+    return messages.HubState(
+        mode=mode,
+        state=state,
+        operator=operator,
+        operator_present=operator == "present",
+        session_id=session_id,
+        at=rfc3339(now),
+    )
 
 
 def _retained(topics: HubTopics, data: messages.HubState, now: WallTime) -> Outgoing:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from device.alerts import messages
 from device.domain.time import WallTime, rfc3339
 from tools.hub.desk import Case, Desk, DeviceView
 from tools.hub.folder import ConsoleSettings
@@ -16,7 +17,7 @@ def snapshot(
     settings: ConsoleSettings,
     *,
     now: WallTime,
-    operator_present: bool,
+    operator: messages.Operator,
     broker_online: bool,
     broker_text: str,
 ) -> dict[str, Any]:
@@ -27,7 +28,8 @@ def snapshot(
         "now": rfc3339(now),
         "site": settings.site,
         "mode": settings.mode.value,
-        "operator_present": operator_present,
+        "operator": operator,
+        "operator_present": operator == "present",
         "broker": {"online": broker_online, "text": broker_text},
         "devices": [_device(name, view) for name, view in sorted(desk.devices.items())],
         "cases": [_case(case, desk, settings) for case in cases],

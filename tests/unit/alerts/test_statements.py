@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,6 +165,13 @@ def test_an_alert_that_waited_is_history_when_it_is_sent(
     assert (fresh.historical, stale.historical) == (False, True)
     assert stale.latency_ms == pytest.approx(60_084)
     assert restamp(b"not an alert", noon, 10.0) == b"not an alert"
+
+
+@pytest.mark.parametrize("said", [("present", False), ("simulated", True), ("absent", True)])
+def test_a_hub_that_contradicts_itself_about_its_operator_is_not_believed(said: tuple[str, bool]) -> None:
+    data = {"mode": "demo", "state": "online", "operator": said[0], "operator_present": said[1], "session_id": None}
+    with pytest.raises(msgspec.ValidationError, match="contradicts"):
+        msgspec.convert({**data, "at": "2026-11-23T12:00:00.000Z"}, messages.HubState)
 
 
 @pytest.mark.parametrize(

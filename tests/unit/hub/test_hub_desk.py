@@ -94,7 +94,7 @@ def say(desk: Desk) -> Callable[..., None]:
 def test_an_alert_becomes_a_case_with_the_hubs_own_label(desk: Desk, say: Any, settings: ConsoleSettings) -> None:
     say(make_alert())
     desk.take_probe("cam-1", "a-1", JPEG, NOON)
-    shown = snapshot(desk, settings, now=NOON, operator_present=True, broker_online=True, broker_text="")["cases"][0]
+    shown = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")["cases"][0]
     assert (shown["label"], shown["category"], shown["response_code"]) == ("Person A", "missing", "R3")
     assert (shown["probe"], shown["reference"], shown["mode"]) == (1, True, "demo")
 
@@ -154,7 +154,7 @@ def test_a_true_alert_stays_until_its_own_time(desk: Desk, say: Any, settings: C
     desk.take_probe("cam-1", "a-1", JPEG, NOON)
     desk.judge("a-1", "true_alert")
     desk.tick(later(hours=23))
-    shown = snapshot(desk, settings, now=NOON, operator_present=True, broker_online=True, broker_text="")["cases"][0]
+    shown = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")["cases"][0]
     assert (shown["outcome"], shown["probe"], shown["delete_by"]) == ("true_alert", 1, rfc3339(later(hours=24)))
     desk.tick(later(hours=24))
     assert (desk.cases, desk.pictures) == ({}, {})
@@ -227,7 +227,7 @@ def test_open_cases_are_shown_before_judged_ones(desk: Desk, say: Any, settings:
     say(make_alert("a-1"))
     say(make_alert("a-2"))
     desk.judge("a-2", "true_alert")
-    shown = snapshot(desk, settings, now=NOON, operator_present=True, broker_online=True, broker_text="")["cases"]
+    shown = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")["cases"]
     assert [c["id"] for c in shown] == ["a-1", "a-2"]
 
 

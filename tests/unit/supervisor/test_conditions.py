@@ -32,7 +32,7 @@ GOOD = Snapshot(
     cameras={"front": CameraView.ONLINE},
     sign=SignView(driven=True, sensed=True, proved=True, settling=False),
     hub_absent_s=0.0,
-    operator_present=True,
+    operator="present",
     clock_synchronised=True,
     disk_free_bytes=10**10,
 )
@@ -63,7 +63,8 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
     ),
     "a hub never heard": ({"hub_absent_s": None}, {"hub and operator present"}),
     "a hub away": ({"hub_absent_s": 5.1}, {"hub and operator present"}),
-    "no operator": ({"operator_present": False}, {"hub and operator present"}),
+    "no operator": ({"operator": "absent"}, {"hub and operator present"}),
+    "a simulated operator": ({"operator": "simulated"}, {"hub and operator present"}),
     "a lost camera": ({"cameras": {"front": CameraView.OFFLINE}}, {"camera live"}),
     "a frozen camera": ({"cameras": {"front": CameraView.FROZEN}}, {"camera live"}),
     "a disabled camera": ({"cameras": {"front": CameraView.DISABLED}}, {"camera live"}),
@@ -133,6 +134,27 @@ def test_recordings_outside_operational_mode_need_no_synchronised_clock() -> Non
     assert "clock trusted" in failing(dataclasses.replace(recorded, deployment=DEPLOYMENT))
 
 
+@pytest.mark.parametrize(
+    ("live", "mode", "enough"),
+    [
+        (False, Mode.DEMO, True),
+        (False, Mode.TEST, True),
+        (False, Mode.OPERATIONAL, False),
+        (True, Mode.DEMO, False),
+        (True, Mode.OPERATIONAL, False),
+    ],
+)
+def test_a_simulated_operator_counts_for_recordings_outside_operational_mode_only(
+    live: bool, mode: Mode, enough: bool
+) -> None:
+    vouched = dataclasses.replace(
+        GOOD, live=live, deployment=dataclasses.replace(DEPLOYMENT, mode=mode), operator="simulated"
+    )
+    assert failing(vouched) == (set() if enough else {"hub and operator present"})
+    if not enough:
+        assert "its operator is simulated" in conditions.failing(conditions.read(vouched))[0].text
+
+
 def test_a_live_demonstration_is_held_to_ten_subjects() -> None:
     eleven = ("wl-1", "a" * 64, 11, 11)
     demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO, watchlist=eleven)
@@ -170,7 +192,7 @@ def test_no_lit_sign_no_sight(snapshot: Snapshot, state: State, were_wanted: boo
         assert snapshot.sign.driven
         assert snapshot.sign.sensed
         assert snapshot.sign.proved
-        assert snapshot.operator_present
+        assert snapshot.operator == "present"
         assert snapshot.stop is None
 
 

@@ -14,6 +14,7 @@ const STATES = {
 const MARKS = { holds: "✓", fails: "✕", pending: "…", not_yet_required: "–" };
 const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet", not_yet_required: "not yet required" };
 const MODES = { demo: "demonstration only", test: "test, consenting subjects only", operational: "" };
+const OPERATORS = { present: "operator present", simulated: "operator simulated, recordings only", absent: "no operator" };
 const LANGUAGES = { en: "English", cy: "Cymraeg" };
 const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert" };
 const WHY = {
@@ -340,7 +341,7 @@ function draw(view) {
   text(byId("mode-words"), MODES[view.mode]);
   const link = byId("link");
   link.className = view.broker.online ? "link" : "link lost";
-  const operator = view.operator_present ? "operator present" : "no operator";
+  const operator = OPERATORS[view.operator];
   text(link, view.broker.online ? `Broker connected · ${operator}` : `No broker: ${view.broker.text}`);
   const holder = byId("devices");
   while (holder.children.length > view.devices.length) holder.lastChild.remove();
