@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -238,10 +238,20 @@ class Outbox:
         self._database.close()
 
     def destroy(self) -> None:
-        """Close and delete the file itself, set-aside ones too: what a demonstration does at its end."""
-        self.close()
+        """Close and delete the file itself, set-aside ones too: what a demonstration does at its end.
+
+        Each is tried whatever becomes of the others. Raises Unavailable that names what is still there.
+        """
+        left = []
+        with suppress(sqlite3.Error):
+            self.close()
         for file in (*outbox_file.files_of(self.path), *outbox_file.set_aside_files(self.path)):
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as fault:
+                left.append(f"{file.name} ({fault.strerror})")
+        if left:
+            raise Unavailable(f"still in {self.path.parent}: {', '.join(left)}; delete by hand")
 
     def _admit(self, sql: sqlite3.Connection, parcel: Parcel, alert_id: str) -> bool:
         if sql.execute("SELECT 1 FROM erased WHERE alert_id = ?", (alert_id,)).fetchone():

@@ -8,7 +8,7 @@ from pathlib import Path
 from device.config.deployment import FILE, IDENTITY_FILE, WATCHLIST_FILE, Deployment, load_deployment
 from device.config.model import Camera, DeviceConfig
 from device.domain.time import WallTime, rfc3339, wall
-from device.errors import ConfigError, RefusedByCondition
+from device.errors import ConfigError, RefusedByCondition, Unavailable
 from device.supervisor.snapshot import DeploymentView
 from device.wire.link import PROTOCOL, Assignment, CameraAssignment, VisionAssignment
 
@@ -64,13 +64,21 @@ class Authorisation:
         )
 
     def drop(self) -> list[str]:
-        """Delete the identity, then the sealed watchlist: the key dies first. Returns what was deleted."""
-        gone = []
+        """Delete the identity, then the sealed watchlist: the key dies first. Returns what was deleted.
+
+        Each is tried whatever becomes of the other. Raises Unavailable that names what is still there.
+        """
+        gone, left = [], []
         for name in (IDENTITY_FILE, WATCHLIST_FILE):
-            file = self.folder / name
-            if file.exists():
-                file.unlink()
+            try:
+                (self.folder / name).unlink()
                 gone.append(name)
+            except FileNotFoundError:
+                continue
+            except OSError as fault:
+                left.append(f"{name} ({fault.strerror})")
+        if left:
+            raise Unavailable(f"still in {self.folder}: {', '.join(left)}; delete by hand")
         return gone
 
 

@@ -7,7 +7,7 @@
 3. Notices are replaced, not queued. What the broker did not take is sent when it has room, and after a gap every topic
    is sent again: the newest of each. Nothing personal is retained.
 4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
-5. An erasure is asked for until it is done: one that the disk refused is tried again on every turn, whatever follows it.
+5. An erasure is owed until it is done: one that the disk refused is tried again on every turn, whatever follows it.
 """
 
 from __future__ import annotations

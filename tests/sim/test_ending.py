@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from device.alerts import messages
-from device.errors import SourceUnreadable
+from device.alerts.outbox import Deletion, Outbox
+from device.errors import SourceUnreadable, Unavailable
 from device.supervisor.states import State
 
 
@@ -145,3 +147,78 @@ def test_a_stop_of_a_live_device_keeps_its_deployment_for_the_next_start(rig: An
     assert (r.config.deployment / "identity.txt").exists()
     assert not r.lines.sign_driven
     assert r.hub.last(messages.Status).status == "stopped"
+
+
+def test_a_dead_outbox_keeps_neither_key_nor_list_alive_and_ends_visibly(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await asyncio.sleep(1)
+        r.outbox.close()
+        r.worker.finish()
+        await r.until(lambda: r.state is State.ENDING)
+        await asyncio.sleep(0.1)
+        assert not (r.config.deployment / "identity.txt").exists()
+        return await r.outcome()
+
+    r = rig()
+    outcome = r.play(scene)
+    assert not (r.config.deployment / "watchlist.age").exists()
+    assert outcome.exit_status == 69
+    assert "outbox" in outcome.summary["faults"]
+    assert outcome.summary["alerts_held"] is None
+    assert outcome.leave_nothing
+    assert not r.lines.sign_driven
+
+
+def test_an_identity_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visibly(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "identity.txt":
+            raise PermissionError(13, "Permission denied")
+        unlink(self, missing_ok)
+
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        r.worker.finish()
+        return await r.outcome()
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    r = rig()
+    outcome = r.play(scene)
+    assert not (r.config.deployment / "watchlist.age").exists()
+    assert outcome.exit_status == 69
+    assert "identity.txt (Permission denied)" in outcome.summary["faults"]["authorisation"]
+    assert outcome.summary["alerts_held"] == 0
+    receipts = {(e.what, e.reason) for e in r.hub.receipts()}
+    assert ("alert", "end_of_deployment") in receipts
+    assert ("watchlist", "end_of_deployment") not in receipts
+
+
+@pytest.mark.parametrize(("refusals", "status"), [(3, 0), (10_000, 69)])
+def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_then_said(
+    rig: Any, monkeypatch: pytest.MonkeyPatch, refusals: int, status: int
+) -> None:
+    delete_all, left = Outbox.delete_all, [refusals]
+
+    def refuse(self: Outbox, reason: str) -> list[Deletion]:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise Unavailable("disk I/O error")
+        return delete_all(self, reason)
+
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        r.worker.finish()
+        return await r.outcome()
+
+    monkeypatch.setattr(Outbox, "delete_all", refuse)
+    outcome = rig().play(scene)
+    assert outcome.exit_status == status
+    assert outcome.summary["alerts_held"] == (1 if status else 0)
+    assert ("outbox" in outcome.summary["faults"]) is bool(status)

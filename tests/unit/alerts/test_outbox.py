@@ -307,3 +307,21 @@ def test_destroy_leaves_no_file(place: Path, parcel: Build, noon: WallTime) -> N
 def test_waits_never_shrink_and_never_exceed_their_limit(attempts: int, kind: MessageClass) -> None:
     policy = POLICIES[kind]
     assert policy.wait_ns(attempts) <= policy.wait_ns(attempts + 1) <= policy.most_s * NS_PER_S
+
+
+def test_a_file_that_cannot_be_deleted_is_named_and_the_others_go_all_the_same(
+    outbox: Outbox, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self == place:
+            raise PermissionError(13, "Permission denied")
+        unlink(self, missing_ok)
+
+    aside = place.with_name(f"{place.name}.broken-1")
+    aside.write_bytes(b"x")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(Unavailable, match=rf"{place.name} \(Permission denied\)"):
+        outbox.destroy()
+    assert not aside.exists()

@@ -117,3 +117,19 @@ def test_a_run_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None
 def test_an_authorisation_is_a_value(folder: Path) -> None:
     assert load_authorisation(folder) == load_authorisation(folder)
     assert isinstance(load_authorisation(folder), Authorisation)
+
+
+def test_a_key_that_cannot_be_deleted_is_named_and_the_list_goes_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "identity.txt":
+            raise PermissionError(13, "Permission denied")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(Unavailable, match=r"identity\.txt \(Permission denied\)"):
+        load_authorisation(folder).drop()
+    assert not (folder / "watchlist.age").exists()
