@@ -28,6 +28,7 @@ from device.supervisor.sign import Sign
 from device.supervisor.snapshot import SignView, Snapshot
 from device.supervisor.states import Event, State, step
 from device.supervisor.waits import set_within
+from device.supervisor.window import WindowEnd
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.1
@@ -67,6 +68,7 @@ class Control:
         self._lines_problem = ""
         self._problem = "not looked for yet"
         self._clear_since_ns: int | None = None
+        self._window: WindowEnd | None = None
 
     def self_test(self) -> None:
         """What must work before anything is loaded: the lines answer and the sign is off. Raises LinesUnavailable."""
@@ -88,6 +90,7 @@ class Control:
                 self._problem = problem
                 await asyncio.sleep(LOAD_S)
         deployment = self.authorisation.deployment
+        self._window = WindowEnd(wall(deployment.window.start), wall(deployment.window.end))
         event(_log, "deployment.loaded", id=deployment.id, mode=deployment.mode.value)
         self._crew.hire(self.authorisation, self.woken.set)
         self.woken.set()
@@ -163,8 +166,11 @@ class Control:
         if self.authorisation is None:
             return False
         leaving = self.wish.leave is not None and self.throwaway
-        past = self._edges.clock.wall() >= wall(self.authorisation.deployment.window.end)
-        return self.wish.end or leaving or self._crew.finished or past
+        return self.wish.end or leaving or self._crew.finished or self._window_past()
+
+    def _window_past(self) -> bool:
+        clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.in_earnest
+        return self._window is not None and self._window.past(clock.wall(), clock.monotonic(), trusted=trusted)
 
     def _look(self) -> Snapshot:
         authorisation = self.authorisation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from device.supervisor.states import State
@@ -82,3 +83,33 @@ def test_a_deployment_that_appears_later_is_taken_up(rig: Any) -> None:
         await r.recognising()
 
     rig().play(scene)
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_the_deployment(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        begin = r.loop.time()
+        r.clock.set_wall(r.clock.wall() - timedelta(minutes=30))
+        outcome = await r.outcome()
+        assert r.loop.time() - begin < 62
+        return outcome
+
+    r = rig(window_s=60)
+    assert r.play(scene).exit_status == 0
+    assert not (r.config.deployment / "identity.txt").exists()
+
+
+def test_a_jump_forward_ends_a_live_deployment_only_while_the_clock_is_synchronised(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.clock.is_synchronised = False
+        r.clock.set_wall(r.clock.wall() + timedelta(hours=2))
+        await asyncio.sleep(5)
+        assert r.state is State.INHIBITED
+        assert (r.config.deployment / "identity.txt").exists()
+        r.clock.is_synchronised = True
+        return await r.outcome()
+
+    r = rig(live=True)
+    assert r.play(scene).exit_status == 0
+    assert not (r.config.deployment / "identity.txt").exists()
