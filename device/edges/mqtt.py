@@ -76,6 +76,8 @@ class PahoBroker:
         self._patterns: dict[str, Callable[[str, bytes], None]] = {}
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._newest: Client | None = None
+        """The client of the latest connection, with a session or not yet; what another one still says is past."""
         self._tokens: dict[int, str] = {}
         self._early: dict[int, ReasonCode] = {}
         self._in_flight_limit = IN_FLIGHT
@@ -147,6 +149,8 @@ class PahoBroker:
         client = self._new_client()
         established = threading.Event()
         self._callbacks(client, established)
+        with self._lock:
+            self._newest = client
         try:
             client.connect(
                 self._address.host,
@@ -196,11 +200,15 @@ class PahoBroker:
         return client
 
     def _callbacks(self, client: Client, established: threading.Event) -> None:
-        """Wire one client. Its callbacks act only while it is the current one or about to be."""
+        """Wire one client. Its callbacks act only while it is the newest: a late word of an old one ends nothing."""
 
         def begin(text: str) -> None:
             with self._lock:
-                self._client = client
+                if self._newest is client:
+                    self._client = client
+            if self._client is not client:
+                client.disconnect()
+                return
             established.set()
             event(_log, "mqtt.session", host=self._address.host, port=self._address.port, session=text)
             self._on_session(True, text)
@@ -225,11 +233,16 @@ class PahoBroker:
                 begin(str(text))
 
         def on_disconnect(_: Client, __: Any, ___: DisconnectFlags, code: ReasonCode, ____: Properties | None) -> None:
-            self._loss = "closed" if self._closing.is_set() else f"connection lost: {code}"
-            self._ended.set()
+            with self._lock:
+                if self._newest is not client:
+                    return
+                self._loss = "closed" if self._closing.is_set() else f"connection lost: {code}"
+                self._ended.set()
 
         def on_publish(_: Client, __: Any, mid: int, code: ReasonCode, ___: Properties) -> None:
             with self._lock:
+                if self._newest is not client:
+                    return
                 token = self._tokens.pop(mid, None)
                 if token is None:
                     self._early[mid] = code
@@ -256,7 +269,7 @@ class PahoBroker:
 
     def _lost(self, reason: str) -> None:
         with self._lock:
-            self._client = None
+            self._client = self._newest = None
             unanswered = list(self._tokens.values())
             self._tokens.clear()
             self._early.clear()

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from device.domain.finding import Mode
 from device.edges.fake_broker import FakeBroker, FakeExchange, matches
@@ -315,6 +317,28 @@ def test_no_more_than_the_agreed_number_is_in_flight(real: MosquittoVan) -> None
     real.thaw()
     device.until(lambda: len(device.deliveries) == IN_FLIGHT)
     assert device.broker.publish(message("t-x", f"{BASE}/cam-1/stats"))
+
+
+def test_the_late_words_of_an_old_connection_touch_neither_the_new_session_nor_its_messages(
+    real: MosquittoVan,
+) -> None:
+    real.session("hub").subscribe(f"{BASE}/#").connect().online()
+    device = real.session("cam-1").connect().online()
+    old = device.broker._client
+    real.restart()
+    device.until(lambda: [up for up, _ in device.sessions][-2:] == [False, True])
+    real.freeze()
+    assert device.broker.publish(message("t-1", f"{BASE}/cam-1/stats"))
+    (mid,) = device.broker._tokens
+    success = ReasonCode(PacketTypes.PUBACK)
+    old.on_publish(old, None, mid, success, None)
+    old.on_disconnect(old, None, None, success, None)
+    old.on_subscribe(old, "late", 1, [], None)
+    assert device.broker._client is not old
+    assert (device.deliveries, [up for up, _ in device.sessions]) == ([], [True, False, True])
+    real.thaw()
+    device.until(lambda: [(d.token, d.accepted) for d in device.deliveries] == [("t-1", True)])
+    assert device.sessions[-1][0]
 
 
 def test_the_auditor_receives_counts_and_no_alert_and_no_probe(real: MosquittoVan) -> None:
