@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from device.alerts.messages import Alert, Erasure, Stats
+from device.alerts.messages import Alert, Erasure, Stats, WatchlistState
 
 GRACE_MS = 500.0  # a passage in the ground truth ends when the person leaves the picture; the tracker may see less
 
@@ -35,6 +35,7 @@ class Evidence:
     alerts      every statement of every alert, by alert id, in order of arrival
     statuses    exit status by process name
     leftovers   path and reason of each personal thing found where none may be
+    watchlists  what the device said of its list, in order
     named       topics of messages in which the listed person's name stood
     """
 
@@ -45,7 +46,7 @@ class Evidence:
     stats: Stats | None = None
     erasures: list[Erasure] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
-    watchlist_erased: bool = False
+    watchlists: list[WatchlistState] = field(default_factory=list)
     statuses: Mapping[str, int | None] = field(default_factory=dict)
     leftovers: list[tuple[Path, str]] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
@@ -131,10 +132,12 @@ def device_ended(evidence: Evidence) -> tuple[bool, str]:
 
 
 def erasure_receipts(evidence: Evidence) -> tuple[bool, str]:
-    """Receipts came, one for the watchlist among them."""
+    """Receipts came, one for the watchlist among them, and the last that the device says of its list is its end."""
     kinds = sorted({f"{e.what} ({e.reason})" for e in evidence.erasures})
     watchlist = any(e.what == "watchlist" and e.reason == "end_of_deployment" for e in evidence.erasures)
-    return watchlist and evidence.watchlist_erased, ", ".join(kinds) or "no receipt was received"
+    erased = bool(evidence.watchlists) and evidence.watchlists[-1].erased_at is not None
+    found = ", ".join(kinds) or "no receipt was received"
+    return watchlist and erased, found if erased else f"{found}; the device does not say that its list is erased"
 
 
 def processes_ended_well(evidence: Evidence) -> tuple[bool, str]:

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
-from device.alerts.messages import CameraStatus
+from device.alerts.messages import CameraStatus, WatchlistState
 from device.errors import BadData, Unavailable
 from engines.places import cache_dir
 from tools.clip.make import ClipTruth, make_clip, read_truth, truth_file
@@ -230,7 +230,7 @@ def gather(evidence: Evidence, listener: Listener, witness: Witness) -> None:
     evidence.stats = heard.stats.get(DEVICE)
     evidence.erasures = heard.erasures
     evidence.states = heard.states
-    evidence.watchlist_erased = any(e.what == "watchlist" for e in heard.erasures)
+    evidence.watchlists = [a.data for a in heard.arrivals if isinstance(a.data, WatchlistState)]
 
 
 def linger(live: LiveLines) -> None:

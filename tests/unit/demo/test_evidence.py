@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from device.alerts import messages
-from device.alerts.messages import Alert, Erasure, Stats
+from device.alerts.messages import Alert, Erasure, Stats, WatchlistState
 from device.domain.finding import Mode
 from tools.demo.evidence import Evidence, ProbeReceived, TruePassage, verdict
 
@@ -92,6 +92,18 @@ def receipt(what: str = "watchlist") -> Erasure:
     return msgspec.convert({"mode": "demo", "count": 1, "alert_id": None, "at": AT, **kinds}, Erasure)
 
 
+def watchlist(erased_at: str | None = None) -> WatchlistState:
+    loaded = erased_at is None
+    return WatchlistState(
+        mode=Mode.DEMO,
+        watchlist_id="wl" if loaded else None,
+        sha256=None,
+        subjects=int(loaded),
+        images=int(loaded),
+        erased_at=erased_at,
+    )
+
+
 def good() -> Evidence:
     """A demo in which everything went as promised."""
     return Evidence(
@@ -102,7 +114,7 @@ def good() -> Evidence:
         stats=stats(),
         erasures=[receipt()],
         states=["ready", "armed", "recognising", "ending", "ready"],
-        watchlist_erased=True,
+        watchlists=[watchlist(), watchlist(erased_at=AT)],
         statuses={"device": 0, "hub": 0, "broker": 0},
     )
 
@@ -183,6 +195,15 @@ def test_a_device_that_never_recognised_or_never_ended_fails() -> None:
 def test_a_missing_receipt_for_the_watchlist_fails() -> None:
     evidence = good()
     evidence.erasures = [receipt("alert")]
+    assert failed(evidence) == ["erasure receipts received"]
+
+
+@pytest.mark.parametrize("said", [[], [watchlist()], [watchlist(erased_at=AT), watchlist()]])
+def test_a_device_that_does_not_say_that_its_list_is_erased_fails_in_spite_of_its_receipt(
+    said: list[WatchlistState],
+) -> None:
+    evidence = good()
+    evidence.watchlists = said
     assert failed(evidence) == ["erasure receipts received"]
 
 
