@@ -10,6 +10,7 @@
 4. Templates and best shots live in slots that are made beforehand and used again.
 5. Two passages that match one entry, are like each other, and of which the earlier is just out of view, are one person
    whom rule 2 has missed: the alert stays one. Somebody unlike is never taken for a passage that was alerted.
+6. Whoever looks all of a sudden unlike a moment ago (a cut, one person stepping into another's place) is in doubt.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from device.domain.sight import F32, U8, Face
+from device.domain.sight import F32, U8, Face, Frame
 from device.domain.time import NS_PER_S, MediaNs
 from device.vision.embedder import TEMPLATE_DIM
+from device.vision.picture import glimpse
 from device.vision.quality import of_length
 from device.vision.track import Sighting, Track
 
@@ -31,21 +33,27 @@ OTHER_PERSON_UNDOUBTED = 0.10  # the same when geometry saw no reason to doubt
 TELLING = 0.30  # a template of less quality says nothing when it is unlike
 CONFIRMED = 0.35  # this like its passage, a template needs no further questions
 ASKED_MAX = 3  # inconclusive answers after which a doubt is dropped
+SAME_LOOK = 0.6  # correlation of two glances a tenth of a second apart; the same face stays above .8
 PROBE_PX = 160  # side of the best shot that is kept for an alert
 SLOTS = 96  # people in view or just gone; beyond it the least promising passage gives way
 
 
 @dataclass(slots=True)
 class Slot:
-    """The personal part of a passage, in buffers that are used again: `fused` (128,), `shot` (160, 160, 3) RGB."""
+    """The personal part of a passage, in buffers that are used again.
+
+    fused (128,) float32;  shot (160, 160, 3) uint8 RGB;  glance (64,) float32, see picture.glimpse
+    """
 
     fused: F32 = field(default_factory=lambda: np.zeros(TEMPLATE_DIM, np.float32))
     shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
+    glance: F32 = field(default_factory=lambda: np.zeros(64, np.float32))
 
     def wipe(self) -> None:
         """Overwrite with zeros."""
         self.fused[:] = 0
         self.shot[:] = 0
+        self.glance[:] = 0
 
 
 @dataclass(slots=True)
@@ -110,6 +118,7 @@ class Passages:
         self._open: list[Passage] = []
         self._of_track: dict[int, Passage] = {}
         self._in_view: list[Track] = []
+        self._glance: F32 = np.zeros(64, np.float32)
         self._made = 0
 
     @property
@@ -138,6 +147,19 @@ class Passages:
     def of(self, track: Track) -> Passage | None:
         """The passage that a sighted track belongs to; None while every slot is taken by somebody in view."""
         return self._of_track.get(track.id)
+
+    def glance(self, frame: Frame, sightings: list[Sighting]) -> None:
+        """Rule 6: compare how everybody looks with how they looked a moment ago."""
+        for sighting in sightings:
+            passage = self._of_track.get(sighting.track.id)
+            if passage is None:
+                continue
+            glimpse(frame, sighting.face.box, self._glance)
+            before = passage.slot.glance
+            if before.any() and float(before @ self._glance) < SAME_LOOK:
+                sighting.track.doubtful = True
+            before[:] = self._glance
+        self._glance[:] = 0
 
     def settle(self, at: MediaNs, track: Track, template: F32, length: float) -> Passage | None:
         """Decide whose template this is (rules 1 and 2), fuse it there and return that passage.
@@ -198,7 +220,7 @@ class Passages:
         if len(self._free) + len(self._open) < SLOTS:
             self._free.append(passage.slot)
         self._of_track = {t: p for t, p in self._of_track.items() if p is not passage}
-        return not passage.slot.fused.any() and not passage.slot.shot.any()
+        return not any(buffer.any() for buffer in (passage.slot.fused, passage.slot.shot, passage.slot.glance))
 
     def _begin(self, at: MediaNs, ousted: list[Passage]) -> Passage | None:
         """A new passage; when all slots are taken, in place of one that is out of view, which goes to `ousted`."""

@@ -146,6 +146,21 @@ def _preshrink(plane: U8, matrix: F64, size: tuple[int, int]) -> tuple[U8, F64]:
     return small, moved
 
 
+def glimpse(frame: Frame, box: F32, out: F32) -> None:
+    """Write a face's look at a glance into `out` (64,) float32: 8 x 8 luma of its box, zero mean, length 1 (or 0)."""
+    import cv2
+
+    left, top = np.maximum(box[:2].astype(int), 0)
+    right, bottom = box[2:].astype(int)
+    region = frame.y[top : max(bottom, top + 1), left : max(right, left + 1)]
+    if region.size == 0:
+        out[:] = 0
+        return
+    out[:] = cv2.resize(region, (8, 8), interpolation=cv2.INTER_AREA).reshape(-1)
+    out -= out.mean()
+    out /= max(float(np.linalg.norm(out)), 1e-6)
+
+
 def mosaic(region: U8, squares: int) -> None:
     """Replace an RGB region, in place, by `squares` x `squares` flat squares."""
     import cv2

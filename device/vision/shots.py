@@ -25,6 +25,8 @@ TEMPLATES_WANTED = 3  # independent looks; the gain of more is small (TPIR 1 -> 
 ATTEMPTS_MAX = 14  # per passage
 BETWEEN_LOOKS_NS = 150 * NS_PER_MS  # closer frames are the same picture again
 DOUBLINGS_MAX = 4
+GOOD_AT_ONCE = 0.75  # a shot this good is not waited with: whoever runs may be gone at the next
+STILL_THE_SAME_NS = 2500 * NS_PER_MS  # now and then somebody who stays is looked at, however well they are known
 MUCH_BETTER = 1.4
 
 
@@ -55,9 +57,9 @@ def urgency(
     patient    frames come fast enough to wait for a second sighting before a first look
     threshold  the operating point, a cosine
     """
-    if geometry < GEOMETRY_MIN or passage.attempts >= ATTEMPTS_MAX:
+    if geometry < GEOMETRY_MIN or (passage.attempts >= ATTEMPTS_MAX and not sighting.track.doubtful):
         return None
-    if patient and sighting.track.hits < 2:
+    if patient and sighting.track.hits < 2 and geometry < GOOD_AT_ONCE:
         return None
     if passage.tried_at is None:
         return 5 + geometry
@@ -76,7 +78,9 @@ def urgency(
     need = _need(threshold - passage.best_score)
     if better > need.better or (need is _PROMISING and passage.templates < TEMPLATES_WANTED):
         return 1 + geometry
-    return geometry if passage.quality < 0.9 and better >= need.fair and since >= need.wait_ns else None
+    if passage.quality < 0.9 and better >= need.fair and since >= need.wait_ns:
+        return geometry
+    return geometry / 2 if since >= STILL_THE_SAME_NS and better > 0.5 else None
 
 
 def _need(below: float) -> _Need:

@@ -4,8 +4,8 @@
    All pairs are considered together, nearest first, so that in a crossing each keeps its own.
 2. A weak detection may continue a track but never starts one (ByteTrack, Zhang et al. 2022).
 3. A track unseen for LOST_S is lost. Time is presentation time, so dropped and skipped frames do no harm.
-4. Where geometry alone cannot be sure (after a gap, a sudden change of size, or when two faces that were `near` each
-   other part) the track is marked `doubtful`; the passage then asks the recogniser before it believes that this is
+4. Where geometry alone cannot be sure (after a gap, a leap, a sudden change of size, or when two faces that were `near`
+   each other part) the track is marked `doubtful`; the passage then asks the recogniser before it believes that this is
    still the same person.
 """
 
@@ -23,6 +23,7 @@ START_SCORE = 0.6  # detector score that may start a track (rule 2)
 LOST_S = 1.0  # longer predictions miss; the passage itself goes on for 2 s and is found again by identity
 DOUBT_GAP_S = 0.35  # an occlusion, not a missed detection
 SUDDEN_GROWTH = 1.3
+LEAP = 1.0  # face heights off the prediction
 SIZE_RATIO_MAX = 1.7  # between two sightings a tenth of a second apart no head grows by more
 
 
@@ -111,13 +112,14 @@ class Tracker:
         return pairs, [i for i in range(len(faces)) if i not in taken_faces]
 
     def _continue(self, track: Track, face: Face, at: MediaNs) -> Sighting:
+        growth = face.height_px / track.size
+        leap = float(np.hypot(*(_centre(face) - track.predicted(at)))) / track.size
         elapsed = max((at - track.last_seen) / NS_PER_S, 1e-3)
         gain = 0.7 if track.hits < 3 else 0.4
         measured = (_centre(face) - track.centre) / elapsed
         track.velocity = np.asarray(track.velocity + gain * (measured - track.velocity), np.float32)
         track.centre = _centre(face)
-        growth = face.height_px / track.size
-        if elapsed > DOUBT_GAP_S or not 1 / SUDDEN_GROWTH < growth < SUDDEN_GROWTH:
+        if elapsed > DOUBT_GAP_S or leap > LEAP or not 1 / SUDDEN_GROWTH < growth < SUDDEN_GROWTH:
             track.doubtful = True
         track.size += 0.6 * (face.height_px - track.size)
         track.face, track.last_seen, track.hits = face, at, track.hits + 1
@@ -151,7 +153,7 @@ def _centre(face: Face) -> F32:
 def _gate(track: Track, at: MediaNs) -> float:
     """How far from its prediction a track may be found, in face heights.
 
-    A young track has no velocity yet: a brisk walk crosses six face heights a second (1.5 m/s, 0.24 m).
+    A young track has no velocity yet, and a runner close to the camera crosses fifteen face heights a second.
     """
     elapsed = (at - track.last_seen) / NS_PER_S
-    return float(min(0.5 + 6.5 * elapsed, 1.6) if track.hits < 3 else min(0.6 + 1.5 * elapsed, 1.6))
+    return float(min(0.6 + 18.0 * elapsed, 2.2) if track.hits < 3 else min(0.6 + 1.5 * elapsed, 1.6))

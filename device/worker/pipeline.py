@@ -125,6 +125,7 @@ class Pipeline:
         counters.tracks = self._tracker.started
         for passage in self._passages.follow(at, sightings, lost + missing):
             self._close(passage)
+        self._passages.glance(frame, sightings)
         patient = self._last_judged is None or at - self._last_judged <= PATIENT_NS
         self._last_judged = at
         known = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]

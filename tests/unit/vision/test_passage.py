@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.domain.sight import F32, Face
+from device.domain.sight import F32, Face, Frame
 from device.domain.time import MediaNs
 from device.vision.passage import (
     ASKED_MAX,
@@ -337,3 +337,17 @@ def test_no_crowd_makes_more_than_the_slots_or_leaves_a_template_in_a_free_one(
 
 def test_likeness_to_nobody_is_0(person: Person) -> None:
     assert Passage(1, Slot(), MediaNs(0), MediaNs(0)).likeness(person(1)) == 0.0
+
+
+def test_somebody_else_in_the_same_place_is_doubted_and_the_same_face_is_not(
+    scene: Scene, face_at: Callable[..., Face], frame_of: Callable[..., Frame]
+) -> None:
+    """No gap, no movement: only the look tells (a cut, slides, a queue)."""
+    rng = np.random.default_rng(1)
+    ann, ben = (rng.integers(40, 200, (200, 200), np.uint8) for _ in range(2))
+    noisy = np.clip(ann.astype(int) + rng.integers(-10, 10, ann.shape), 0, 255).astype(np.uint8)
+    sighting = Sighting(scene.track(1), face_at(100, 100, 120), False)
+    scene.see(0.0, 1)
+    for look, doubtful in ((ann, False), (noisy, False), (ben, True)):
+        scene.passages.glance(frame_of(look), [sighting])
+        assert sighting.track.doubtful is doubtful

@@ -153,8 +153,19 @@ def test_the_further_below_the_threshold_the_better_or_later_the_next_shot(
 
 
 def test_a_passage_with_an_excellent_template_is_not_looked_at_for_a_fair_shot(wanted: Wanted) -> None:
-    assert wanted(passage(templates=3, since_ms=10_000, length=13.0)) is None
-    assert wanted(passage(templates=3, since_ms=10_000, length=11.0)) is not None
+    assert wanted(passage(templates=3, since_ms=2_000, length=13.0)) is None
+    assert wanted(passage(templates=3, since_ms=2_000, length=11.0)) is not None
+
+
+def test_whoever_stays_is_looked_at_now_and_then_however_well_they_are_known(wanted: Wanted) -> None:
+    assert wanted(passage(templates=3, since_ms=3_000, length=13.0)) is not None
+
+
+def test_a_good_shot_is_not_waited_with_even_where_frames_come_fast(track_at: MakeTrack, face_at: MakeFace) -> None:
+    for height, looks in ((120, 1), (36, 0)):
+        runner = Sighting(track_at(1, hits=1), face_at(600, 300, height), True)
+        chosen = choose([(passage(1), runner)], NOW, (4000, 600), budget=2, patient=True, threshold=THRESHOLD)
+        assert len(chosen) == looks
 
 
 @pytest.mark.parametrize("budget", [1, 2, 5])
