@@ -2,7 +2,8 @@
 
 1. An alert belongs to (camera, life of its worker, passage). Further candidates of that passage revise it.
 2. Each statement takes the next revision; the probe's hash is a statement of its own, sent when the probe is here.
-3. After a false alert nothing more is said of that passage. No cooldown: other passages are untouched.
+3. After a false alert nothing more is said of that passage, and nothing is kept of the alert but its id. No cooldown:
+   other passages are untouched.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ class _Open:
     """One raised alert: its latest statement, without anything that could not be published."""
 
     alert: Alert
-    judged_false: bool = False
 
 
 @dataclass(slots=True)
@@ -57,12 +57,13 @@ class AlertDesk:
     last_raised_ns: int | None = None
     _by_passage: dict[Passage, str] = field(default_factory=dict)
     _open: dict[str, _Open] = field(default_factory=dict)
+    _false: set[str] = field(default_factory=set)
 
     def candidate(self, passage: Passage, candidate: Candidate, context: raising.AlertContext) -> str | None:
         """Raise or revise; the alert's id if a probe is wanted, None when this passage was judged a false alert."""
         now, now_ns = self.clock.wall(), self.clock.monotonic()
         alert_id = self._by_passage.get(passage)
-        if alert_id is not None and self._open[alert_id].judged_false:
+        if alert_id in self._false:
             return None
         if alert_id is None:
             alert_id = self._by_passage[passage] = uuid7(now)
@@ -91,7 +92,7 @@ class AlertDesk:
     def probe(self, probe: Probe) -> None:
         """Send a probe's ciphertext, then the alert with its hash (rule 2); for an unknown or false alert: nothing."""
         held = self._open.get(probe.alert_id)
-        if held is None or held.judged_false:
+        if held is None:
             event(_log, "probe.refused", alert=probe.alert_id)
             return
         self.keep(
@@ -114,9 +115,8 @@ class AlertDesk:
         """Obey a judgement: a false alert is erased at once, here and in the outbox. True if it was erased."""
         if judgement.outcome != "false_alert":
             return False
-        held = self._open.get(judgement.alert_id)
-        if held is not None and not held.judged_false:
-            held.judged_false = True
+        if self._open.pop(judgement.alert_id, None) is not None:
+            self._false.add(judgement.alert_id)
             self.judged_false += 1
         self.erase(judgement.alert_id, "false_alert")
         return True
@@ -125,6 +125,7 @@ class AlertDesk:
         """Drop every alert from memory: end of deployment."""
         self._by_passage.clear()
         self._open.clear()
+        self._false.clear()
 
     def _keep_alert(self, alert: Alert) -> None:
         now = self.clock.wall()

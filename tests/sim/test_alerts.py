@@ -168,3 +168,19 @@ def test_a_false_alert_is_deleted_at_once_and_its_passage_is_left_alone(rig: Any
         assert len(r.hub.alerts()) > before
 
     rig(alert_hours=24).play(scene)
+
+
+def test_of_a_false_alert_only_its_id_stays_in_memory(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await asyncio.sleep(1)
+        alert = r.hub.alerts()[-1]
+        assert alert.candidate.entry_ref in repr(r.device._desk)
+        r.hub.judge(alert.alert_id, "false_alert")
+        r.hub.judge(alert.alert_id, "false_alert")
+        await asyncio.sleep(0.2)
+        assert alert.candidate.entry_ref not in repr(r.device._desk)
+        assert r.device._desk.judged_false == 1
+
+    rig(alert_hours=24).play(scene)
