@@ -106,6 +106,7 @@ class Console:
     async def tend(self) -> None:
         """Once a second: presence, entries, wiping by time, repeating judgements, saving the counts."""
         while True:
+            self.forget_references()
             self._read_entries_again()
             self._watch_presence(asyncio.get_running_loop().time())
             self._say_operator()
@@ -114,6 +115,21 @@ class Console:
                 self.changed()
             self.tallies.save()
             await asyncio.sleep(1.0)
+
+    def forget_references(self) -> None:
+        """Delete the reference photos of a list that has ended; a disk that refuses is said, and tried again."""
+        ended = self.desk.list_ended(wall_now())
+        if ended is None:
+            return
+        device, at = ended
+        try:
+            photos = self.hub.forget_entries(given_before=at)
+        except (OSError, ConfigError) as fault:
+            event(_log, "hub.references_not_forgotten", level=logging.ERROR, reason=str(fault))
+            return
+        self.desk.references_forgotten(device, photos)
+        event(_log, "hub.references_forgotten", photos=photos)
+        self.changed()
 
     def _read_entries_again(self) -> None:
         """Take entries that were added or forgotten since; while the file has mistakes, what was read before stays."""

@@ -4,11 +4,14 @@
 2. What is past its `delete_by` disappears by itself, whether or not a device ever says so.
 3. An alert counts once by its id and each of its revisions once, whatever is repeated under whatever event id; a later
    revision replaces what is shown, an older one or the same changes nothing. The same picture again changes nothing.
-4. The desk is bounded: with MAX_CASES on it, the oldest judged case goes before a new one comes.
+4. The desk is bounded: with MAX_CASES on it, the oldest judged case goes before a new one comes. When none is judged,
+   the oldest goes unjudged, and the page and the report say how many did.
+5. When a device's list has ended (its receipt, or its own word) and no other device holds one, the hub's references go.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,6 +21,7 @@ from device.alerts.events import Event
 from device.alerts.messages import Alert, Message
 from device.alerts.topics import Place
 from device.domain.time import WallTime
+from device.logs import event
 from tools.hub.folder import ConsoleSettings
 from tools.hub.tallies import Tallies
 
@@ -26,6 +30,8 @@ MAX_PROBES = 200
 ORPHAN_S = 60.0
 """A probe may overtake its alert; without one it goes after this time."""
 RECEIPTS_SHOWN = 8
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -75,6 +81,8 @@ class Desk:
         self.pictures: dict[str, Picture] = {}
         self.devices: dict[str, DeviceView] = {name: DeviceView() for name in settings.devices}
         self.receipts: list[dict[str, Any]] = []
+        self.left_unjudged = 0
+        self._list_ends: dict[str, WallTime] = {}
 
     def take(self, place: Place, event: Event[Message], now: WallTime) -> None:
         """Take in one message of a device; repetitions (same source and id) change nothing."""
@@ -170,15 +178,40 @@ class Desk:
             case.alert = alert
             return
         if len(self.cases) >= MAX_CASES:
-            judged = [a for a, c in self.cases.items() if c.outcome is not None]
-            self.wipe((judged or list(self.cases))[0])
+            self._make_room()
         self.cases[alert.alert_id] = Case(alert, device, now)
         if alert.alert_id in self.pictures:
             self._tallies.of(alert.deployment_id).probes_received += 1
 
+    def _make_room(self) -> None:
+        """The oldest judged case goes, else the oldest of all, and that is counted (rule 4)."""
+        judged = next((a for a, c in self.cases.items() if c.outcome is not None), None)
+        going = judged or next(iter(self.cases))
+        if judged is None:
+            self.left_unjudged += 1
+            self._tallies.crowded_out(self.cases[going].alert.deployment_id)
+            event(_log, "hub.desk_full", level=logging.WARNING, left_unjudged=self.left_unjudged)
+        self.wipe(going)
+
+    def list_ended(self, now: WallTime) -> tuple[str, WallTime] | None:
+        """Which device's list ended last, and when, once nobody holds a list any more (rule 5); None until then."""
+        holding = (name for name, view in self.devices.items() if name not in self._list_ends and _holds(view, now))
+        if not self._list_ends or any(holding):
+            return None
+        return max(self._list_ends.items(), key=lambda end: end[1])
+
+    def references_forgotten(self, device: str, photos: int) -> None:
+        """The hub's reference photos of the ended lists are deleted: a receipt of the hub's own."""
+        self._list_ends.clear()
+        if photos:
+            self._tallies.forgotten(device, photos)
+            self._receipt("reference", "end_of_deployment", photos, None)
+
     def _erasure(self, device: str, receipt: messages.Erasure) -> None:
         """Wipe what a device erased: one alert, one picture, or (its end) everything that it ever sent."""
         self._tallies.erased(device, receipt)
+        if receipt.what == "watchlist" and receipt.reason == "end_of_deployment":
+            self._list_ends[device] = messages.moment(receipt.at)
         if receipt.alert_id is not None and receipt.what in ("alert", "outbox"):
             self.wipe(receipt.alert_id)
         elif receipt.alert_id is not None and receipt.what == "probe":
@@ -207,6 +240,8 @@ class Desk:
             view.health = data
         elif isinstance(data, messages.WatchlistState):
             view.watchlist = data
+            if data.erased_at is not None:
+                self._list_ends[device] = messages.moment(data.erased_at)
             self._tallies.listed(device, data)
         elif isinstance(data, messages.Stats):
             if view.stats is not None and view.stats.boot_id == data.boot_id and view.stats.at > data.at:
@@ -214,3 +249,11 @@ class Desk:
             view.stats = data
             self._tallies.is_on(device, data.deployment_id, data.mode, data.at)
             self._tallies.counted(device, data)
+
+
+def _holds(view: DeviceView, now: WallTime) -> bool:
+    """Whether a device has a list, as far as the hub knows: loaded, not erased, and not past its own time."""
+    state = view.watchlist
+    if state is None or state.watchlist_id is None or state.erased_at is not None:
+        return False
+    return state.valid_to is None or now <= messages.moment(state.valid_to)

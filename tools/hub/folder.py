@@ -15,6 +15,7 @@ from typing import Any
 
 from device.alerts.topics import device_id, level
 from device.domain.finding import Mode
+from device.domain.time import WallTime
 from device.edges.mqtt import BrokerAddress
 from device.errors import ConfigError, Unavailable, UsageError
 from tools.hub.access import access_list, configuration
@@ -131,17 +132,29 @@ class HubFolder:
             }
         write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
 
-    def forget_entries(self) -> int:
-        """Delete every reference photo and label: the end of the deployment; returns how many photos went."""
+    def forget_entries(self, given_before: WallTime | None = None) -> int:
+        """Delete reference photos and labels: the end of the deployment; returns how many photos went.
+
+        given_before  what was given to the console later stays: it belongs to the next deployment
+        Raises ConfigError when console.yaml cannot be read, so that labels are still in it; OSError as it comes.
+        """
         import yaml
 
         photos = sorted(self.references.glob("*.jpg"))
+        if given_before is not None:
+            photos = [photo for photo in photos if photo.stat().st_mtime <= given_before.timestamp()]
         for photo in photos:
             photo.unlink()
+        kept = {photo.stem for photo in self.references.glob("*.jpg")}
         if self.console_file.exists():
-            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
-            raw["entries"] = {}
-            write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+            try:
+                raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+            except yaml.YAMLError as fault:
+                raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
+            left = {ref: entry for ref, entry in (raw.get("entries") or {}).items() if str(ref) in kept}
+            if left != raw.get("entries"):
+                raw["entries"] = left
+                write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
         return len(photos)
 
     def write_broker_files(self, settings: ConsoleSettings, port: int) -> Path:

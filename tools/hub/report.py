@@ -178,6 +178,8 @@ def _remarks(tally: Deployment, unjudged: int) -> list[str]:
         remarks.append(f"{lost} lost: their worker died, and its memory with it; they may have been seen again after")
     if alerts != tally.alerts_received and tally.boots:
         remarks.append(f"devices raised {alerts} alerts, the hub received {tally.alerts_received}")
+    if tally.left_unjudged:
+        remarks.append(f"{tally.left_unjudged} alerts left the desk unjudged: it was full")
     if unjudged:
         remarks.append(f"{unjudged} alerts await a judgement; both rates may still change")
     if faces and not tally.outcomes.get("false_alert"):

@@ -116,6 +116,7 @@ async def _run(options: ServeOptions, hub: HubFolder, listening: socket.socket, 
     finally:
         ready.cancel()
         await asyncio.to_thread(session.close)
+        console.forget_references()
         desk.wipe_all()
         tallies.save()
     return 130 if stopped_by == [signal.SIGINT] else 0

@@ -48,6 +48,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     devices: list[str] = []
     boots: dict[str, BootCounts] = {}
     alerts_received: int = 0
+    left_unjudged: int = 0
     revisions_received: int = 0
     probes_received: int = 0
     outcomes: dict[str, int] = {}
@@ -182,6 +183,16 @@ class Tallies:
         name = f"{receipt.what}.{receipt.reason}"
         erasures = self.of_device(device).erasures
         erasures[name] = erasures.get(name, 0) + receipt.count
+
+    def forgotten(self, device: str, photos: int) -> None:
+        """The hub has deleted its own reference photos of a list that ended."""
+        erasures = self.of_device(device).erasures
+        name = "reference.end_of_deployment"
+        erasures[name] = erasures.get(name, 0) + photos
+
+    def crowded_out(self, deployment_id: str) -> None:
+        """An alert left the desk unjudged, because the desk was full."""
+        self.of(deployment_id).left_unjudged += 1
 
     def judged(self, deployment_id: str, outcome: str, before: str | None) -> None:
         """A person judged an alert, perhaps anew."""

@@ -33,6 +33,7 @@ def snapshot(
         "broker": {"online": broker_online, "text": broker_text},
         "devices": [_device(name, view) for name, view in sorted(desk.devices.items())],
         "cases": [_case(case, desk, settings) for case in cases],
+        "left_unjudged": desk.left_unjudged,
         "receipts": list(reversed(desk.receipts)),
     }
 

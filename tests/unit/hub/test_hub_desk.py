@@ -18,6 +18,7 @@ from device.domain.finding import Candidate, Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
 from tools.hub.desk import MAX_CASES, MAX_PROBES, ORPHAN_S, Desk
 from tools.hub.folder import ConsoleSettings
+from tools.hub.report import report_of
 from tools.hub.tallies import Tallies
 from tools.hub.view import snapshot
 
@@ -221,6 +222,22 @@ def test_the_desk_is_bounded(desk: Desk, say: Any) -> None:
     assert len(desk.cases) == MAX_CASES
     assert len(desk.pictures) <= MAX_PROBES
     assert f"a-{MAX_CASES + 4}" in desk.cases
+
+
+def test_what_leaves_a_full_desk_unjudged_is_counted_on_the_page_and_in_the_report(
+    desk: Desk, say: Any, settings: ConsoleSettings, tallies: Tallies
+) -> None:
+    for n in range(MAX_CASES):
+        say(make_alert(f"a-{n}"))
+    desk.judge("a-7", "true_alert")
+    say(make_alert("b-1"))
+    assert "a-7" not in desk.cases
+    assert desk.left_unjudged == 0
+    say(make_alert("b-2"))
+    assert "a-0" not in desk.cases
+    shown = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")
+    assert shown["left_unjudged"] == 1
+    assert "1 alerts left the desk unjudged: it was full" in report_of(tallies.book.deployments["d-1"]).remarks
 
 
 def test_open_cases_are_shown_before_judged_ones(desk: Desk, say: Any, settings: ConsoleSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from device.cli.main import main
 from device.domain.finding import Mode
+from device.domain.time import wall
 from device.errors import ConfigError, Unavailable, UsageError
 from tools.hub import mosquitto
 from tools.hub.access import access_list
@@ -107,6 +109,22 @@ def test_references_are_kept_by_plain_names_and_forgotten_together(folder: Path)
         hub.add_entry("../../x", Entry("Person B"), b"")
     assert hub.forget_entries() == 1
     assert (hub.reference("e-1"), hub.settings().entries) == (None, {})
+
+
+def test_what_was_given_after_the_end_of_a_list_is_not_forgotten_with_it(folder: Path) -> None:
+    hub = HubFolder(folder)
+    hub.add_entry("e-1", Entry("Person A"), b"\xff\xd8\xff")
+    os.utime(hub.references / "e-1.jpg", (1_000, 1_000))
+    hub.add_entry("e-2", Entry("Person B"), b"\xff\xd8\xff")
+    assert hub.forget_entries(given_before=wall(datetime.fromtimestamp(2_000, timezone.utc))) == 1
+    assert hub.reference("e-1") is None
+    assert list(hub.settings().entries) == ["e-2"]
+
+
+def test_labels_that_cannot_be_forgotten_because_console_yaml_is_broken_are_a_fault(folder: Path) -> None:
+    (folder / "console.yaml").write_text("entries: {e-1: [")
+    with pytest.raises(ConfigError):
+        HubFolder(folder).forget_entries()
 
 
 def test_no_user_but_the_hub_and_the_listener_may_read_alerts() -> None:

@@ -16,7 +16,7 @@ const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet", n
 const MODES = { demo: "demonstration only", test: "test, consenting subjects only", operational: "" };
 const OPERATORS = { present: "operator present", simulated: "operator simulated, recordings only", absent: "no operator" };
 const LANGUAGES = { en: "English", cy: "Cymraeg" };
-const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert" };
+const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert", reference: "reference photos" };
 const WHY = {
   false_alert: "false alert", expiry: "nobody judged it in time", end_of_deployment: "end of deployment", retention: "its time was over",
   no_match: "no match", end_of_hold: "end of hold", room: "room was needed",
@@ -295,7 +295,7 @@ async function decide(card, id, kind, outcome) {
   }
 }
 
-function drawCases(entries) {
+function drawCases(entries, leftUnjudged) {
   const region = byId("cases");
   const present = new Set(entries.map((entry) => entry.id));
   for (const [id, card] of cards) {
@@ -320,7 +320,8 @@ function drawCases(entries) {
   if (arrived) text(byId("announce"), `${arrived} new possible match${arrived > 1 ? "es" : ""}. The decision is yours.`);
   byId("empty").hidden = entries.length > 0;
   const open = entries.filter((entry) => entry.outcome === null).length;
-  text(byId("cases-count"), entries.length ? (open ? `${open} to judge` : "all judged") : "");
+  const left = leftUnjudged ? ` · ${number(leftUnjudged)} left unjudged: the desk was full` : "";
+  text(byId("cases-count"), (entries.length ? (open ? `${open} to judge` : "all judged") : "") + left);
   document.title = `${open ? `(${open}) ` : ""}Van hub ${byId("mode").textContent}`;
 }
 
@@ -352,7 +353,7 @@ function draw(view) {
   const many = view.devices.length > 1;
   const marks = view.devices.map((device) => make("span", (many ? `${device.id}: ` : "") + stateWord(device), `state ${stateKind(device)}`));
   if (byId("states").textContent !== marks.map((mark) => mark.textContent).join("")) byId("states").replaceChildren(...marks);
-  drawCases(view.cases);
+  drawCases(view.cases, view.left_unjudged);
   const discarded = view.devices.reduce((sum, device) => sum + (device.stats ? device.stats.discarded : 0), 0);
   text(byId("empty-text"), discarded ? `${number(discarded)} people passed, were compared and forgotten at once.` : "Faces that match nobody on the list are forgotten at once.");
   const receipts = view.receipts.map((r) => [[`${number(r.count)} ${WHAT[r.what]}${r.alert ? " …" + r.alert : ""}: ${WHY[r.reason]}`], ""]);
