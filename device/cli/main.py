@@ -50,6 +50,11 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; nothing but SystemExit of argparse's help gets past."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stderr is None:
+        sys.stderr = io.StringIO()  # closed by the caller: nobody wants to hear
+    if sys.stdout is None:
+        print("lfr: standard output is closed; there is nowhere to put the result", file=sys.stderr)
+        return EX_USAGE
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
@@ -64,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away (`lfr status | head`); the interpreter would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_OK
+    except OSError as fault:
+        print(f"lfr: {fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", file=sys.stderr)
+        return EX_UNAVAILABLE
     except Exception as fault:
         return _report(fault, verbose="--verbose" in arguments)
 

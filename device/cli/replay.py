@@ -131,7 +131,12 @@ def _table(report: dict[str, Any]) -> str:
             for a in report["alerts"]
         ),
     ]
-    return "\n".join(lines)
+    return "\n".join(_printable(line) for line in lines)
+
+
+def _printable(line: str) -> str:
+    """A line whose control characters (from a file's name) are shown, not obeyed by the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _ms(value: float | None) -> str:

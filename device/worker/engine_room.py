@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from device.errors import EngineUnavailable
+from device.errors import EngineUnavailable, UsageError
 from device.vision.detector import Detector
 from device.vision.embedder import Embedder
 from device.vision.refine import PATCH_PX, Refiner
@@ -25,7 +25,7 @@ KEPT_SIZES = 4
 def resolved(backend: str | None) -> str:
     """A backend as `name:precision`. None or "auto": the fastest on this machine; a bare name: its exact precision.
 
-    Raises EngineUnavailable for a name or precision that there is not.
+    Raises UsageError for a name or precision that there is not, EngineUnavailable for a runtime that is missing.
     """
     try:
         if backend in (None, "auto"):
@@ -35,6 +35,8 @@ def resolved(backend: str | None) -> str:
         if precision and precision not in precisions(name):
             raise UnknownName(f"precision of {name} on this machine", precision, precisions(name))
         return f"{name}:{precision or precisions(name)[0]}"
+    except UnknownName as fault:
+        raise UsageError(str(fault)) from fault
     except EnginesError as fault:
         raise EngineUnavailable(str(fault)) from fault
 

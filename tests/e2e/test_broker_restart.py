@@ -29,7 +29,7 @@ def stage(tmp_path: Path, clip: Path) -> Stage:
     port = free_port()
     made = build_hub(tmp_path, port, 0)
     shutil.copy(clip, made.clip)
-    publish_deployment(made, next(iter(watchlist_photos().values())))
+    publish_deployment(made, next(iter(watchlist_photos().values())), "Listed person")
     write_device_config(made, port, realtime=True)
     return made
 
