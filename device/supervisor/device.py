@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
 
 from device.alerts import messages
 from device.alerts.outbox import Deletion
@@ -41,6 +44,8 @@ class Device:
         topics = DeviceTopics(config.site, config.device)
         cameras = tuple(camera.id for camera in config.cameras)
         self._edges = edges
+        self._live = config.live
+        self._beaten_ns = 0
         self._hub = Hub(config.site, config.device, edges.clock)
         self._courier = Courier(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
         self._notices = Notices(topics, boot_id, cameras, edges.clock)
@@ -69,16 +74,13 @@ class Device:
         self._edges.service.ready()
         try:
             await self._until_over(background)
-            self._edges.service.stopping()
-            await control.put_out()
-            await self._reporter.report()
-            if control.ending:
-                outcome = await end_deployment(
-                    self._edges, control=control, crew=self._crew, courier=courier, reporter=self._reporter
-                )
-                await self._reporter.report()
-            else:
-                outcome = Outcome(exit_status=control.wish.leave or 0)
+            stays = self._stays
+            if not stays:
+                self._edges.service.stopping()
+            outcome = await self._alive_while(self._end())
+            if stays:
+                outcome = await self._hold(background, outcome)
+                self._edges.service.stopping()
             await self._say_goodbye()
         finally:
             await control.put_out()
@@ -88,20 +90,64 @@ class Device:
         return outcome
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
-        """Tick until the deployment is over or somebody asks us to leave. A broken background task ends the device."""
-        control, beaten_ns = self.control, 0
+        """Tick until the deployment is over or somebody asks us to leave."""
+        control = self.control
         while not control.ending:
-            control.tick()
-            for task in background:
-                if task.done():
-                    task.result()
-            now = int(self._edges.clock.monotonic())
-            if now - beaten_ns >= ALIVE_S * NS_PER_S:
-                beaten_ns = now
-                self._edges.service.alive()
+            self._round(background)
             if not control.ending and (control.wish.leave is not None or self._crew.hopeless is not None):
                 return
             await control.rest()
+
+    def _round(self, background: tuple[asyncio.Task[None], ...]) -> None:
+        """One tick and, when it is due, a sign of life. A broken background task ends the device."""
+        self.control.tick()
+        for task in background:
+            if task.done():
+                task.result()
+        now = int(self._edges.clock.monotonic())
+        if now - self._beaten_ns >= ALIVE_S * NS_PER_S:
+            self._beaten_ns = now
+            self._edges.service.alive()
+
+    async def _end(self) -> Outcome:
+        """Stop every worker; then, if the deployment is over, deliver, erase and prove."""
+        control = self.control
+        await control.put_out()
+        await self._reporter.report()
+        if not control.ending:
+            return Outcome(exit_status=control.wish.leave or 0)
+        outcome = await end_deployment(
+            self._edges, control=control, crew=self._crew, courier=self._courier, reporter=self._reporter
+        )
+        await self._reporter.report()
+        return outcome
+
+    @property
+    def _stays(self) -> bool:
+        """Whether alerts of the ended deployment may have to be kept for hours, and then erased, by this program."""
+        authorisation = self.control.authorisation
+        retained = authorisation is not None and authorisation.deployment.retention.alert_hours > 0
+        return self.control.ending and self._live and retained
+
+    async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
+        """Stay, `safe` and dark, while alerts are kept: the courier erases each at its time. A signal ends this too."""
+        held = outcome.summary.get("alerts_held")
+        if held and outcome.exit_status == 0:
+            event(_log, "ending.holding", alerts=held)
+            while held and self.control.wish.leave is None:
+                self._round(background)
+                await asyncio.sleep(ALIVE_S)
+                held = len(await self._edges.disk(self._edges.outbox.alerts_held))
+            event(_log, "ending.held", alerts=held)
+        return replace(outcome, summary={**outcome.summary, "alerts_held": held})
+
+    async def _alive_while(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """The result of `work`, with signs of life while it takes its time."""
+        task = asyncio.create_task(work)
+        while not task.done():
+            self._edges.service.alive()
+            await asyncio.wait((task,), timeout=ALIVE_S)
+        return task.result()
 
     def _listen(self) -> None:
         """Connect everything that may call us."""

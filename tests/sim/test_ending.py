@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from device.alerts import messages
 from device.alerts.outbox import Deletion, Outbox
+from device.alerts.retry import MessageClass
 from device.errors import SourceUnreadable, Unavailable
 from device.supervisor.states import State
 
@@ -222,3 +224,40 @@ def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_t
     assert outcome.exit_status == status
     assert outcome.summary["alerts_held"] == (1 if status else 0)
     assert ("outbox" in outcome.summary["faults"]) is bool(status)
+
+
+def test_a_live_device_stays_until_the_last_kept_alert_has_been_erased(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await r.until(lambda: not r.waiting(MessageClass.ALERT) and bool(r.outbox.alerts_held()))
+        await r.until(lambda: r.state is State.SAFE, 200.0)
+        assert not (r.config.deployment / "identity.txt").exists()
+        assert not r.worker.running
+        await asyncio.sleep(60)
+        assert not r.task.done()
+        assert not r.lines.sign_driven
+        assert r.outbox.alerts_held() != []
+        r.clock.set_wall(r.clock.wall() + timedelta(hours=1))
+        return await r.outcome()
+
+    r = rig(live=True, window_s=30, alert_hours=1)
+    outcome = r.play(scene)
+    assert outcome.exit_status == 0
+    assert outcome.summary["alerts_held"] == 0
+    assert ("alert", "retention") in {(e.what, e.reason) for e in r.hub.receipts()}
+
+
+def test_a_signal_ends_the_wait_for_kept_alerts(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await r.until(lambda: r.state is State.SAFE, 200.0)
+        await asyncio.sleep(60)
+        assert not r.task.done()
+        r.device.control.leave(0)
+        return await r.outcome()
+
+    outcome = rig(live=True, window_s=30, alert_hours=24).play(scene)
+    assert outcome.exit_status == 0
+    assert outcome.summary["alerts_held"] == 1
