@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.errors import UsageError
+from device.errors import EngineUnavailable, UsageError
 from device.worker import engine_room
 from device.worker.engine_room import KEPT_SIZES, EngineRoom, resolved
 from engines.errors import EngineMissing
@@ -37,12 +37,12 @@ def test_every_precision_that_there_is_can_be_named(name: str) -> None:
 def test_a_name_that_there_is_not_is_refused_and_never_replaced(name: str) -> None:
     with pytest.raises(UsageError) as refused:
         resolved(name)
-    assert refused.value.exit_status == 69
+    assert refused.value.exit_status == 64
 
 
 def test_missing_models_are_unavailable_with_a_remedy(tmp_path: Path) -> None:
     room = EngineRoom("onnxruntime", threads=1, models=tmp_path)
-    with pytest.raises(UsageError, match="lfr engines"):
+    with pytest.raises(EngineUnavailable, match="lfr engines"):
         room.embedder()
 
 
