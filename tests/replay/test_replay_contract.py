@@ -117,7 +117,7 @@ def test_a_missing_watchlist_is_a_usage_error(lfr: Any, walk: Path) -> None:
 
 def test_a_backend_that_there_is_not_is_refused_and_not_replaced(lfr: Any, walk: Path, short_list: Path) -> None:
     ended = lfr(walk, "--watchlist", short_list, "--json", "--backend", "tensorflow")
-    assert (ended.status, ended.out) == (69, "")
+    assert (ended.status, ended.out) == (64, "")
     assert "openvino" in ended.err
 
 
