@@ -132,15 +132,7 @@ def alert_from(
             sha256=None,
             quality=messages.Quality(shot=min(1.0, max(0.0, candidate.quality))),
         ),
-        candidate=messages.CandidateReference(
-            watchlist_id=context.watchlist.watchlist_id,
-            watchlist_sha256=context.watchlist.sha256,
-            entry_ref=candidate.entry_ref,
-            category=candidate.category,
-            image_source=candidate.image_source,
-            image_age_days=image_age_days(candidate.image_captured_on, captured),
-            response_code=None if candidate.category is None else context.response_codes.get(candidate.category),
-        ),
+        candidate=_entry_of(candidate, context, captured),
         score=candidate.score,
         threshold=candidate.threshold,
         margin=candidate.margin,
@@ -154,6 +146,19 @@ def alert_from(
         caution=messages.CAUTION,
         retention=messages.Retention(class_="alert", delete_by=rfc3339(context.delete_by)),
         blue_list=context.blue_list,
+    )
+
+
+def _entry_of(candidate: Candidate, context: AlertContext, captured: WallTime) -> messages.CandidateReference:
+    """Whom the face is like, as far as a device may know it."""
+    return messages.CandidateReference(
+        watchlist_id=context.watchlist.watchlist_id,
+        watchlist_sha256=context.watchlist.sha256,
+        entry_ref=candidate.entry_ref,
+        category=candidate.category,
+        image_source=candidate.image_source,
+        image_age_days=image_age_days(candidate.image_captured_on, captured),
+        response_code=None if candidate.category is None else context.response_codes.get(candidate.category),
     )
 
 

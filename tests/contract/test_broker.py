@@ -16,7 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.domain.finding import Mode
-from device.edges.fake_broker import FakeBroker, FakeExchange, matches
+from device.edges.fake_broker import FakeBroker, FakeExchange
 from device.edges.mqtt import IN_FLIGHT, BrokerAddress, PahoBroker
 from device.errors import BrokerUnavailable, Unavailable
 from device.ports.broker import Broker, Delivery, Outgoing
@@ -395,19 +395,3 @@ def test_the_broker_writes_no_file(real: MosquittoVan, hub: HubFolder) -> None:
     real.running.stop()
     assert {p: p.stat().st_mtime_ns for p in hub.root.rglob("*")} == before
     assert not any("secret" in line for line in real.running.log())
-
-
-@pytest.mark.parametrize(
-    ("pattern", "topic", "expected"),
-    [
-        ("a/+/c", "a/b/c", True),
-        ("a/#", "a/b/c", True),
-        ("a/#", "a", True),
-        ("a/+", "a/b/c", False),
-        ("a/b", "a", False),
-    ],
-)
-def test_the_fake_matches_topics_as_mqtt_does(pattern: str, topic: str, expected: bool) -> None:
-    from paho.mqtt.client import topic_matches_sub
-
-    assert matches(pattern, topic) is topic_matches_sub(pattern, topic) is expected

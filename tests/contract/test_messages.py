@@ -82,6 +82,7 @@ def examples() -> list[tuple[str, messages.Message]]:
     )
     judgement = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
     reason = messages.Reason(factor="environment", text="rain on the lens")
+    no_list = messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0)
     return [
         (DEVICE.alert(ALERT_ID), an_alert()),
         (DEVICE.alert(ALERT_ID), raising.closed(raising.with_probe(an_alert(), "b" * 64))),
@@ -112,10 +113,7 @@ def examples() -> list[tuple[str, messages.Message]]:
         ),
         (DEVICE.health, messages.Health(mode=demo, at=AT, fps=25.0, temperature_c={"cpu": 51.5})),
         (DEVICE.camera_status("front"), messages.CameraStatus(mode=demo, camera_id="front", status="frozen", since=AT)),
-        (
-            DEVICE.watchlist_state,
-            messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0),
-        ),
+        (DEVICE.watchlist_state, no_list),
         (
             DEVICE.stats,
             raising.stats_from(Counters(faces_seen=3), mode=demo, boot_id="b-1", fps=25.0, at=NOW, deployment_id="d-1"),

@@ -351,7 +351,7 @@ def test_a_ctrl_c_in_the_terminal_is_the_supervisors_to_hear(worker: Supervised,
         ({"watchlist": "missing"}, "WatchlistUnusable", 65),
         ({"hub_recipient": "age1nonsense"}, "InternalError", 70),
         ({"protocol": PROTOCOL + 1}, "LinkBroken", 70),
-        ({"vision": "tensorflow"}, "EngineUnavailable", 69),
+        ({"vision": "tensorflow"}, "UsageError", 64),
     ],
 )
 def test_what_cannot_be_done_is_one_fault_and_no_hello(
