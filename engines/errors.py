@@ -4,6 +4,7 @@ EnginesError             exit  whose fault                                does a
 ├── UnknownName            64  the caller: no such card, backend, option  no
 ├── BadModel               65  a model file that cannot be prepared       no
 ├── BadPictures            65  a file of pictures to compare with         no
+├── BadTable               65  a calibration table that does not fit      no: calibrate again
 ├── ModelMissing           69  not prepared on this machine               after `lfr engines prepare`
 ├── ModelMismatch          69  a file is not the one the manifest states  after `lfr engines prepare --force`
 ├── EngineMissing          69  the runtime is not installed               after installing it
@@ -45,6 +46,12 @@ class BadModel(EnginesError):
 
 class BadPictures(EnginesError):
     """A file of input pictures that does not fit the model."""
+
+    exit_status = 65
+
+
+class BadTable(EnginesError):
+    """A calibration table that cannot be read or does not fit the model."""
 
     exit_status = 65
 

@@ -1,4 +1,4 @@
-"""The manifest beside the prepared models: what each file is made from, and its hash."""
+"""The manifest beside the prepared models: what each file is made from, and its hash; by card and precision."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engines.cards import ModelCard
+from engines.cards import ModelCard, file_precision
 from engines.errors import ModelMismatch, ModelMissing
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+
+
+Entries = dict[str, dict[str, "Prepared"]]
+"""By card name, then by file precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One prepared file. `recipe` names the rewrite and its version: another one means preparing again."""
+    """One prepared file. `recipe` names rewrites, their versions and the table: another one means preparing again."""
 
     file: str
     sha256: str
@@ -34,29 +38,42 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read(models: Path) -> dict[str, Prepared]:
-    """Entries by card name; none when there is no manifest, or one of another format, or a damaged one."""
+def read(models: Path) -> Entries:
+    """All entries; none when there is no manifest, or one of another format, or a damaged one."""
     try:
         document = json.loads((models / MANIFEST).read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             return {}
-        return {name: Prepared(**entry) for name, entry in document["models"].items()}
+        return {
+            name: {precision: Prepared(**entry) for precision, entry in files.items()}
+            for name, files in document["models"].items()
+        }
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def write(models: Path, entries: dict[str, Prepared]) -> None:
+def with_entry(entries: Entries, card: ModelCard, precision: str, entry: Prepared) -> Entries:
+    """A copy with one entry added or replaced."""
+    return {**entries, card.name: {**entries.get(card.name, {}), precision: entry}}
+
+
+def write(models: Path, entries: Entries) -> None:
     """Replace the manifest at once, so that a reader sees the old or the new one."""
-    document = {"format": FORMAT, "models": {name: asdict(entry) for name, entry in sorted(entries.items())}}
+    rows = {n: {p: asdict(entry) for p, entry in sorted(files.items())} for n, files in sorted(entries.items())}
+    document = {"format": FORMAT, "models": rows}
     target, staged = models / MANIFEST, models / f".{MANIFEST}.{os.getpid()}"
     staged.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     staged.replace(target)
 
 
-def verified(card: ModelCard, models: Path) -> tuple[Path, Prepared]:
-    """Path and entry of the card's prepared file, hash checked now. Raises ModelMissing or ModelMismatch."""
-    path = models / card.file_name
-    entry = read(models).get(card.name)
+def verified(card: ModelCard, models: Path, precision: str = "fp32") -> tuple[Path, Prepared]:
+    """Path and entry of the file that `precision` is computed from, hash checked now.
+
+    Raises ModelMissing or ModelMismatch.
+    """
+    wanted = file_precision(precision)
+    path = models / card.file_name(wanted)
+    entry = read(models).get(card.name, {}).get(wanted)
     if entry is None or not path.is_file():
         raise ModelMissing(path)
     found = sha256_of(path)

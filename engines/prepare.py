@@ -1,4 +1,4 @@
-"""Packaged weights to clean ONNX graphs: float32 constants, nothing dead, uint8 RGB pictures straight in.
+"""Packaged weights to clean ONNX graphs: nothing dead, uint8 RGB pictures straight in, one file a precision.
 
 Rules that every recipe keeps:
 1. opset 17, IR version 8, standard operators only: loads in onnxruntime, OpenVINO, OpenCV and TensorRT 10.
@@ -7,6 +7,7 @@ Rules that every recipe keeps:
 3. The input is (N, H, W, 3) uint8 RGB and the batch is symbolic; normalisation is inside the graph.
 4. Only rewrites that were measured to help a runtime and leave the outputs equal up to float32 rounding.
 5. The same weights give the same bytes, so a prepared file can be named by its hash.
+6. Precision is in the file (engines.halves, engines.quantise), so that every runtime computes the same.
 
 YuNet (`frames`): H and W are symbolic multiples of 32, outputs cls_8 .. kps_32 as the card says, cls and obj after
 their sigmoid. SFace (`crops`): `template`, not normalised.
@@ -15,7 +16,7 @@ their sigmoid. SFace (`crops`): `template`, not normalised.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,15 +24,16 @@ from types import MappingProxyType
 import numpy as np
 
 from engines import manifest
-from engines.cards import STRIDES, ModelCard
-from engines.errors import BadModel
+from engines import table as tables
+from engines.cards import FILE_PRECISIONS, STRIDES, ModelCard
+from engines.errors import BadModel, BadTable, UnknownName
 from engines.folding import fold_batch_norms, fold_input_scale
 from engines.graph import Graph, Node, Value, drop_dropout, fold_constants, load, save
+from engines.halves import FLOAT, emulate_bf16, to_fp16
 from engines.places import writing
+from engines.quantise import to_int8
 from engines.rewrites import merge_sibling_convs, split_prelus
 
-FLOAT = 1
-"""TensorProto.FLOAT, the `to` of a Cast."""
 HEADS = MappingProxyType({"cls": 1, "obj": 1, "bbox": 4, "kps": 10})
 """YuNet's heads and their channels, in the order in which they are merged."""
 
@@ -44,31 +46,92 @@ class Recipe:
     rewrite: Callable[[Graph, ModelCard], tuple[list[Value], list[Value]]]
 
 
-def prepare(card: ModelCard, weights: Path, models: Path, *, force: bool = False) -> manifest.Prepared:
-    """Write the card's clean graph and its manifest entry; nothing to do when both are already there and intact.
+def prepare(
+    card: ModelCard, weights: Path, models: Path, *, precision: str = "fp32", force: bool = False
+) -> manifest.Prepared:
+    """Write the card's clean graph in one precision and its manifest entry; nothing to do when both are intact.
 
-    weights  the packaged file (engines.fetch checks its hash)
-    Raises BadModel when the file is not what the recipe expects.
+    weights    the packaged file (engines.fetch checks its hash)
+    precision  one of FILE_PRECISIONS; int8 needs the card's calibration table
+    Raises BadModel when the file is not what the recipe expects, BadTable without a table that fits, UnknownName.
     """
-    recipe = RECIPES[card.recipe]
-    name, source = f"{card.recipe}/{recipe.version}", manifest.sha256_of(weights)
-    target, entries = models / card.file_name, manifest.read(models)
-    known = entries.get(card.name)
+    if precision not in FILE_PRECISIONS:
+        raise UnknownName("precision of a file", precision, FILE_PRECISIONS)
+    source = manifest.sha256_of(weights)
+    table = table_for(card, models, source) if precision == "int8" else None
+    name = _recipe_name(card, precision, table)
+    target, known = models / card.file_name(precision), manifest.read(models).get(card.name, {}).get(precision)
     current = known is not None and (known.recipe, known.source_sha256) == (name, source)
     if known is not None and current and not force and target.is_file() and manifest.sha256_of(target) == known.sha256:
         return known
-    graph = load(weights)
-    inputs, outputs = recipe.rewrite(graph, card)
+    graph, inputs, outputs = rewritten(card, weights)
+    REWRITES[precision](graph, table)
     staged = models / f".{card.name}.{os.getpid()}.onnx"
     with writing(models):
         try:
             save(graph, staged, inputs, outputs)
-            made = manifest.Prepared(card.file_name, manifest.sha256_of(staged), source, name)
+            made = manifest.Prepared(target.name, manifest.sha256_of(staged), source, name)
             staged.replace(target)
         finally:
             staged.unlink(missing_ok=True)
-        manifest.write(models, {**manifest.read(models), card.name: made})
+        manifest.write(models, manifest.with_entry(manifest.read(models), card, precision, made))
     return made
+
+
+def preparable(card: ModelCard, models: Path) -> tuple[str, ...]:
+    """The precisions that a device may use and that can be made here: int8 only with a table of bearable cost."""
+    table = tables.find(card.name, models)
+    allowed = table is not None and table.cost is not None and table.cost.allowed
+    return ("fp32", "fp16", "int8") if allowed else ("fp32", "fp16")
+
+
+def rewritten(card: ModelCard, weights: Path) -> tuple[Graph, list[Value], list[Value]]:
+    """The clean float32 graph of a packaged file with its inputs and outputs."""
+    graph = load(weights)
+    inputs, outputs = RECIPES[card.recipe].rewrite(graph, card)
+    return graph, inputs, outputs
+
+
+def recipe_of(card: ModelCard) -> str:
+    """Name and version of the rewrite that makes the card's float32 graph."""
+    return f"{card.recipe}/{RECIPES[card.recipe].version}"
+
+
+def table_for(card: ModelCard, models: Path, source_sha256: str) -> tables.Table:
+    """The card's calibration table. Raises BadTable when there is none, or one of other weights or another recipe."""
+    table = tables.find(card.name, models)
+    if table is None:
+        raise BadTable(f"{card.name}: there is no int8 calibration; run `lfr calibrate int8 DATASET` or use fp16")
+    if (table.source_sha256, table.recipe) != (source_sha256, recipe_of(card)):
+        raise BadTable(
+            f"{card.name}: its int8 calibration is of other weights or of recipe {table.recipe}, "
+            f"not {recipe_of(card)}; run `lfr calibrate int8 DATASET`"
+        )
+    return table
+
+
+def _recipe_name(card: ModelCard, precision: str, table: tables.Table | None) -> str:
+    base = recipe_of(card)
+    if precision == "fp32":
+        return base
+    return f"{base} {precision}/{VERSIONS[precision]}" + (f" {table.digest[:16]}" if table is not None else "")
+
+
+def _quantised(graph: Graph, table: tables.Table | None) -> None:
+    if table is not None:
+        to_int8(graph, table)
+
+
+VERSIONS = MappingProxyType({"fp16": 1, "int8": 1, "bf16-emulated": 1})
+"""Raised whenever the bytes of that precision change for another reason than the recipe or the table."""
+REWRITES: Mapping[str, Callable[[Graph, tables.Table | None], None]] = MappingProxyType(
+    {
+        "fp32": lambda _graph, _table: None,
+        "fp16": lambda graph, _table: to_fp16(graph),
+        "int8": _quantised,
+        "bf16-emulated": lambda graph, _table: emulate_bf16(graph),
+    }
+)
 
 
 def _pictures_in(graph: Graph, old: str, new: str) -> None:

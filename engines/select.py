@@ -28,14 +28,28 @@ def installed(backend: str) -> bool:
 def precisions(backend: str) -> tuple[str, ...]:
     """Precisions that `backend` computes on this machine, the exact one first.
 
-    bf16 is OpenVINO's, on a CPU with instructions for it: 1.5 to 1.8 times as fast; a face's template keeps a cosine
-    of .9997 to the exact one, and as many mated pairs pass at every false match rate tried (engines/README.md).
+    fp16, int8 and bf16-emulated are files of their own, which either CPU runtime runs: what they are worth in accuracy
+    is the same as elsewhere, what they are worth in time is not (engines/README.md). bf16 is OpenVINO's, on a CPU with
+    instructions for it. bf16-emulated is for evidence on a CPU without, not for a device.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
-    if backend == "openvino" and BF16_FLAGS & _cpu_flags():
-        return ("fp32", "bf16")
-    return ("fp32",)
+    if backend == "openvino":
+        return ("fp32", "bf16", "fp16", "int8") if _has_bf16() else ("fp32", "fp16", "int8")
+    return ("fp32", "fp16", "int8", "bf16-emulated")
+
+
+def default_precision(backend: str) -> str:
+    """What `auto` computes: the fastest precision that was shown to cost nothing.
+
+    bf16: 1.5 to 1.8 times as fast; a face's template keeps a cosine of .9997 to the exact one, and as many mated pairs
+    pass at every false match rate tried (engines/README.md).
+    """
+    return "bf16" if "bf16" in precisions(backend) else "fp32"
+
+
+def _has_bf16() -> bool:
+    return bool(BF16_FLAGS & _cpu_flags())
 
 
 def _cpu_flags() -> frozenset[str]:
@@ -73,7 +87,7 @@ def open_runner(
         raise UnknownName("backend", backend, BACKENDS)
     if precision not in precisions(backend):
         raise UnknownName(f"precision of {backend} on this machine", precision, precisions(backend))
-    path, _ = manifest.verified(card, models if models is not None else models_dir())
+    path, _ = manifest.verified(card, models if models is not None else models_dir(), precision)
     if backend == "openvino":
         from engines.runners.openvino import OpenVinoRunner
 

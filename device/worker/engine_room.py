@@ -15,7 +15,7 @@ from device.vision.refine import PATCH_PX, Refiner
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from engines.errors import EnginesError, UnknownName
 from engines.runner import Runner
-from engines.select import default_backend, open_runner, precisions
+from engines.select import default_backend, default_precision, open_runner, precisions
 
 DETECTOR_SCORE_MIN = 0.45  # weak detections may continue a track (ByteTrack), never start one
 PATCH_SCORE_MIN = 0.3  # the second look knows where the face is
@@ -30,7 +30,7 @@ def resolved(backend: str | None) -> str:
     try:
         if backend in (None, "auto"):
             name = default_backend()
-            return f"{name}:{precisions(name)[-1]}"
+            return f"{name}:{default_precision(name)}"
         name, _, precision = str(backend).partition(":")
         if precision and precision not in precisions(name):
             raise UnknownName(f"precision of {name} on this machine", precision, precisions(name))

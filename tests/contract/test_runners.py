@@ -18,10 +18,11 @@ import pytest
 
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from engines.compare import difference, synthetic
-from engines.errors import BadInput, BadOutput, EngineMissing
+from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
 from engines.places import packages_dir
+from engines.prepare import preparable, prepare
 from engines.runner import U8, Runner, check_outputs
-from engines.select import BACKENDS, open_runner
+from engines.select import BACKENDS, open_runner, precisions
 
 YUNET, SFACE = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
 SIZE = (96, 160)
@@ -238,3 +239,36 @@ def test_both_runtimes_agree_on_real_and_synthetic_pictures(models_ready: Path, 
                 assert one.tolerances["fp32"].allows(gap.max_abs, gap.min_cosine), (one.name, name, gap)
         first.close()
         second.close()
+
+
+@pytest.fixture(scope="module")
+def every_precision(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both models in every precision that can be made here."""
+    models = tmp_path_factory.mktemp("models")
+    for one in (YUNET, SFACE):
+        for precision in {*preparable(one, models), "bf16-emulated"}:
+            prepare(one, packaged(one.name), models, precision=precision)
+    return models
+
+
+@pytest.mark.parametrize(("backend", "precision"), [(b, p) for b in BACKENDS for p in precisions(b) if p != "fp32"])
+def test_every_precision_keeps_to_the_tolerance_of_its_card(
+    every_precision: Path, portrait: U8, backend: str, precision: str
+) -> None:
+    for one, size in ((YUNET, (320, 320)), (SFACE, (112, 112))):
+        if precision not in {*preparable(one, every_precision), "bf16", "bf16-emulated"}:
+            with pytest.raises(ModelMissing, match=rf"{precision}\.onnx: no such prepared model"):
+                open_runner(one, backend=backend, threads=1, shape=size, precision=precision, models=every_precision)
+            continue
+        real = portrait if size == (320, 320) else np.ascontiguousarray(portrait[:, 60:284:2, 60:284:2])
+        exact = open_runner(one, backend="onnxruntime", threads=1, shape=size, models=every_precision)
+        other = open_runner(one, backend=backend, threads=1, shape=size, precision=precision, models=every_precision)
+        for picture in [*synthetic(size, seed=6), real]:
+            kept = {name: values.copy() for name, values in exact.run(picture).items()}
+            for name, values in other.run(picture).items():
+                gap = difference(kept[name], values)
+                assert one.tolerances[precision].allows(gap.max_abs, gap.min_cosine), (one.name, name, gap)
+                if picture is real and name == "template":
+                    assert gap.min_cosine > 0.99
+        exact.close()
+        other.close()

@@ -14,7 +14,7 @@ from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, Tolerance, card,
 from engines.errors import BadModel, CacheUnwritable, ModelMismatch, ModelMissing, UnknownName
 from engines.places import cache_dir, models_dir, writing
 from engines.prepare import RECIPES, prepare
-from engines.select import BACKENDS, default_backend, installed, open_runner, precisions
+from engines.select import BACKENDS, default_backend, default_precision, installed, open_runner, precisions
 
 
 def test_every_card_says_where_it_comes_from_and_under_which_licence() -> None:
@@ -92,17 +92,17 @@ def tiny(tmp_path: Path) -> Path:
 def test_preparing_twice_writes_once_and_gives_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     one = card(RECOGNISER_DEFAULT)
     first = prepare(one, tiny, tmp_path / "a")
-    written = (tmp_path / "a" / one.file_name).stat().st_mtime_ns
+    written = (tmp_path / "a" / one.file_name()).stat().st_mtime_ns
     assert prepare(one, tiny, tmp_path / "a") == first
-    assert (tmp_path / "a" / one.file_name).stat().st_mtime_ns == written
+    assert (tmp_path / "a" / one.file_name()).stat().st_mtime_ns == written
     assert prepare(one, tiny, tmp_path / "b").sha256 == first.sha256
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["manifest.json", one.file_name]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["manifest.json", one.file_name()]
 
 
 def test_a_damaged_file_is_prepared_again(tiny: Path, tmp_path: Path) -> None:
     one, models = card(RECOGNISER_DEFAULT), tmp_path / "models"
     entry = prepare(one, tiny, models)
-    (models / one.file_name).write_bytes(b"damaged")
+    (models / one.file_name()).write_bytes(b"damaged")
     assert prepare(one, tiny, models) == entry
     assert manifest.verified(one, models)[1] == entry
 
@@ -110,7 +110,7 @@ def test_a_damaged_file_is_prepared_again(tiny: Path, tmp_path: Path) -> None:
 def test_a_prepared_file_takes_uint8_pictures_and_is_of_the_promised_opset(tiny: Path, tmp_path: Path) -> None:
     one = card(RECOGNISER_DEFAULT)
     prepare(one, tiny, tmp_path)
-    model = onnx.load(tmp_path / one.file_name)
+    model = onnx.load(tmp_path / one.file_name())
     assert [i.name for i in model.graph.input] == ["crops"]
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert (model.opset_import[0].version, model.ir_version) == (17, 8)
@@ -126,7 +126,7 @@ def test_weights_that_are_no_yunet_are_refused(tiny: Path, tmp_path: Path) -> No
 def test_a_changed_model_file_is_not_opened(tiny: Path, tmp_path: Path, backend: str) -> None:
     one = card(RECOGNISER_DEFAULT)
     prepare(one, tiny, tmp_path)
-    with (tmp_path / one.file_name).open("ab") as stream:
+    with (tmp_path / one.file_name()).open("ab") as stream:
         stream.write(b"\0")
     with pytest.raises(ModelMismatch, match="lfr engines prepare --force") as fault:
         open_runner(one, backend=backend, threads=1, models=tmp_path)
@@ -141,7 +141,7 @@ def test_a_model_that_was_never_prepared_names_the_command(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"format": 99, "models": {}}', '{"format": 1, "models": {"x": {"file": 1}}}']
+    "text", ["", "{", "[]", '{"format": 1, "models": {}}', '{"format": 2, "models": {"x": {"fp32": {"file": 1}}}}']
 )
 def test_a_damaged_manifest_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / manifest.MANIFEST).write_text(text)
@@ -149,7 +149,7 @@ def test_a_damaged_manifest_counts_as_none(tmp_path: Path, text: str) -> None:
 
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    entries = {"m": manifest.Prepared("m.onnx", "a" * 64, "b" * 64, "sface/2")}
+    entries = {"m": {"fp32": manifest.Prepared("m.onnx", "a" * 64, "b" * 64, "sface/2")}}
     manifest.write(tmp_path, entries)
     assert manifest.read(tmp_path) == entries
     assert json.loads((tmp_path / manifest.MANIFEST).read_text())["format"] == manifest.FORMAT
@@ -169,12 +169,14 @@ def test_bf16_is_offered_only_by_openvino_and_only_where_the_cpu_has_it(
 ) -> None:
     info = tmp_path / "cpuinfo"
     monkeypatch.setattr("engines.select.CPU_INFO", info)
-    assert precisions("openvino") == ("fp32",)
+    assert precisions("openvino") == ("fp32", "fp16", "int8")
     info.write_text("processor: 0\nflags : fpu avx2 avx512f\n")
-    assert precisions("openvino") == ("fp32",)
+    assert default_precision("openvino") == "fp32"
     info.write_text("processor: 0\nflags : fpu avx2 avx512_bf16\n")
-    assert precisions("openvino") == ("fp32", "bf16")
-    assert precisions("onnxruntime") == ("fp32",)
+    assert precisions("openvino") == ("fp32", "bf16", "fp16", "int8")
+    assert default_precision("openvino") == "bf16"
+    assert "bf16" not in precisions("onnxruntime")
+    assert default_precision("onnxruntime") == "fp32"
 
 
 def test_the_default_backend_is_openvino_only_where_it_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:

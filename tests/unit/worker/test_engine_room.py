@@ -12,12 +12,12 @@ from device.errors import EngineUnavailable, UsageError
 from device.worker import engine_room
 from device.worker.engine_room import KEPT_SIZES, EngineRoom, resolved
 from engines.errors import EngineMissing
-from engines.select import BACKENDS, default_backend, precisions
+from engines.select import BACKENDS, default_backend, default_precision, precisions
 
 
 @pytest.mark.parametrize("name", [None, "auto"])
 def test_without_a_name_it_is_the_fastest_of_this_machine(name: str | None) -> None:
-    assert resolved(name) == f"{default_backend()}:{precisions(default_backend())[-1]}"
+    assert resolved(name) == f"{default_backend()}:{default_precision(default_backend())}"
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -1,0 +1,124 @@
+"""What `lfr engines list` says: every card in full, each of its precisions with state, and every runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engines import manifest
+from engines import table as tables
+from engines.cards import FILE_PRECISIONS, ModelCard, cards
+from engines.errors import BadTable, ModelMismatch, ModelMissing
+from engines.places import models_dir
+from engines.select import BACKENDS, default_backend, installed, precisions
+
+
+def describe(models: Path | None = None) -> dict[str, Any]:
+    """Plain values: `models` and `backends`."""
+    folder = models if models is not None else models_dir()
+    return {"models": [_model(one, folder) for one in cards()], "backends": [_backend(name) for name in BACKENDS]}
+
+
+def _model(one: ModelCard, models: Path) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "role": one.role,
+        "state": state(one, models, "fp32"),
+        "licence": one.licence,
+        "origin": one.origin,
+        "training_data": one.training_data,
+        "package": f"{one.source.package}=={one.source.version}",
+        "sha256": one.source_sha256,
+        "input": {
+            "name": one.input_name,
+            "shape": f"(N, {_side(one, 0)}, {_side(one, 1)}, 3) uint8 RGB",
+            "normalisation": one.normalisation,
+        },
+        "outputs": dict(one.outputs),
+        "template_dim": one.template_dim,
+        "precisions": [_precision(one, models, precision) for precision in FILE_PRECISIONS],
+        "int8": _calibration(one, models),
+    }
+
+
+def _side(one: ModelCard, axis: int) -> str:
+    return str(one.input_size[axis]) if one.input_size else f"{'HW'[axis]} (a multiple of {one.multiple_of})"
+
+
+def _precision(one: ModelCard, models: Path, precision: str) -> dict[str, Any]:
+    entry = manifest.read(models).get(one.name, {}).get(precision)
+    limit = one.tolerances.get(precision)
+    return {
+        "precision": precision,
+        "state": state(one, models, precision),
+        "sha256": entry.sha256 if entry is not None else None,
+        "recipe": entry.recipe if entry is not None else None,
+        "tolerance": None if limit is None else {"max_abs": limit.max_abs, "min_cosine": limit.min_cosine},
+    }
+
+
+def state(one: ModelCard, models: Path, precision: str) -> str:
+    """prepared, missing, or changed since it was prepared."""
+    try:
+        manifest.verified(one, models, precision)
+    except ModelMissing:
+        return "missing"
+    except ModelMismatch:
+        return "changed"
+    return "prepared"
+
+
+def _calibration(one: ModelCard, models: Path) -> dict[str, Any]:
+    """Where int8 stands for this model: its table, what it costs, and whether it may be used."""
+    try:
+        table = tables.find(one.name, models)
+    except BadTable as fault:
+        return {"verdict": "unusable", "reason": str(fault)}
+    if table is None:
+        return {"verdict": "not calibrated", "reason": "run `lfr calibrate int8`"}
+    found = {"method": table.method, "excluded": list(table.excluded), "provenance": table.provenance}
+    if table.cost is None:
+        return {"verdict": "refused", "reason": "its cost was not measured", **found}
+    cost = {"points": table.cost.points, "low": table.cost.low, "high": table.cost.high, "fpir": table.cost.fpir}
+    words = (
+        f"costs {table.cost.points:.2f} points of TPIR at FPIR {table.cost.fpir:.1%} "
+        f"(95 %: {table.cost.low:.2f} to {table.cost.high:.2f})"
+    )
+    if table.cost.allowed:
+        return {"verdict": "allowed", "reason": words, "cost": cost, **found}
+    words += f", more than {tables.COST_LIMIT_POINTS}: use fp16"
+    return {"verdict": "refused", "reason": words, "cost": cost, **found}
+
+
+def _backend(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "installed": installed(name),
+        "default": name == default_backend(),
+        "precisions": list(precisions(name)),
+    }
+
+
+def lines(told: dict[str, Any]) -> list[str]:
+    """For a person."""
+    out = []
+    for row in told["models"]:
+        out += [
+            f"{row['name']:16} {row['role']:11} {row['licence']}",
+            f"  origin         {row['origin']}",
+            f"  training data  {row['training_data']}",
+            f"  weights        {row['package']}  sha256 {row['sha256']}",
+            f"  input          {row['input']['name']} {row['input']['shape']}; {row['input']['normalisation']}",
+            *(f"  output         {name}: {text}" for name, text in row["outputs"].items()),
+            f"  int8           {row['int8']['verdict']}: {row['int8']['reason']}",
+        ]
+        for each in row["precisions"]:
+            limit = each["tolerance"]
+            cosine = "" if limit is None or limit["min_cosine"] is None else f", cosine at least {limit['min_cosine']}"
+            within = "" if limit is None else f"  to fp32: within {limit['max_abs']:g}{cosine}"
+            digest = f"  sha256 {each['sha256'][:12]}…" if each["sha256"] else ""
+            out.append(f"  {each['precision']:14} {each['state']:9}{digest}{within}")
+    for entry in told["backends"]:
+        words = [word for word in ("installed", "default") if entry[word]] or ["not installed"]
+        out.append(f"{entry['name']:16} {'runtime':11} {', '.join(words)}; {', '.join(entry['precisions'])}")
+    return out
