@@ -134,8 +134,11 @@ class Supervised:
         self._link.sendall(data)
 
     def hear(self) -> FromWorker | None:
-        """The next message; None at end-of-file."""
-        head = self._link.recv(HEADER.size, socket.MSG_WAITALL)
+        """The next message; None at end-of-file, which is a reset when the worker left something of ours unread."""
+        try:
+            head = self._link.recv(HEADER.size, socket.MSG_WAITALL)
+        except ConnectionResetError:
+            return None
         if not head:
             return None
         (length,) = HEADER.unpack(head)
