@@ -51,6 +51,9 @@ CHANNELS = (
     ),
     Channel("probe", f"{DEVICE}/alert/{{alert}}/probe", None, 1, False, True, "JPEG in age ciphertext to the hub"),
     Channel("erasure", f"{DEVICE}/erasure", messages.Erasure, 1, False, True, "receipts of deletions"),
+    Channel(
+        "identity", f"{DEVICE}/identity", messages.Identity, 1, True, True, "to whom the key envelope is addressed"
+    ),
     Channel("hubState", f"{HUB}/state", messages.HubState, 1, True, False, "also the will (offline)"),
     Channel(
         "adjudication", f"{HUB}/alert/{{alert}}/adjudication", messages.Adjudication, 1, False, False, "a judgement"

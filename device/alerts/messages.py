@@ -8,40 +8,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from device.alerts.identity import Identity as Identity
+from device.alerts.message import Cosine as Cosine
+from device.alerts.message import Count as Count
+from device.alerts.message import Message as Message
+from device.alerts.message import Sha256 as Sha256
+from device.alerts.message import Timestamp as Timestamp
+from device.alerts.message import Unit as Unit
+from device.alerts.message import moment as moment
 from device.domain.finding import Mode
-from device.domain.time import WallTime, wall
 
 CAUTION: Literal["possible_match_requires_human_adjudication"] = "possible_match_requires_human_adjudication"
-
-Timestamp = Annotated[
-    str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$", description="RFC 3339, UTC")
-]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Cosine = Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)]
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-
-
-def moment(text: str) -> WallTime:
-    """The wall time of a Timestamp."""
-    return wall(datetime.fromisoformat(text.replace("Z", "+00:00")))
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all message data; `TYPE` is the CloudEvents type."""
-
-    TYPE: ClassVar[str] = ""
-    mode: Mode | None
-
-    @classmethod
-    def type_name(cls) -> str:
-        return cls.TYPE
-
 
 # ---- an alert ----
 
@@ -190,7 +171,7 @@ class Adjudication(Message, frozen=True, kw_only=True):
     outcome: Literal["true_alert", "false_alert", "not_adjudicated"]
     officer_ref: str
     at: Timestamp
-    reasons: list[Reason] = []
+    reasons: list[Reason] = msgspec.field(default_factory=list)
 
 
 class Engagement(Message, frozen=True, kw_only=True):
@@ -310,7 +291,7 @@ class DeviceState(Message, frozen=True, kw_only=True):
     state: Literal["safe", "ready", "armed", "recognising", "inhibited", "ending"]
     since: Timestamp
     inhibit_reasons: list[str]
-    conditions: list[ConditionReading] = []
+    conditions: list[ConditionReading] = msgspec.field(default_factory=list)
     lamps: LampReading | None = None
     deployment_id: str | None = None
 
@@ -321,13 +302,13 @@ class Health(Message, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "uk.lfr.health.v1"
     at: Timestamp
     fps: float | None = None
-    temperature_c: dict[str, float] = {}
+    temperature_c: dict[str, float] = msgspec.field(default_factory=dict)
     power_w: float | None = None
     disk_free_bytes: Count | None = None
     rss_bytes: Count | None = None
     outbox_waiting: Count | None = None
     clock: ClockReading | None = None
-    stage_p95_ms: dict[str, float] = {}
+    stage_p95_ms: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class CameraStatus(Message, frozen=True, kw_only=True):
@@ -391,4 +372,5 @@ MESSAGES: tuple[type[Message], ...] = (
     CameraStatus,
     WatchlistState,
     Stats,
+    Identity,
 )

@@ -27,6 +27,7 @@ DEVICE_BRANCHES = (
     "alert/+/probe",
     "erasure",
     "audit",
+    "identity",
 )
 LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -87,6 +88,10 @@ class DeviceTopics:
     @property
     def audit(self) -> str:
         return f"{self.base}/audit"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.base}/identity"
 
     @property
     def commands(self) -> str:

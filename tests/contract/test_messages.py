@@ -80,8 +80,6 @@ def examples() -> list[tuple[str, messages.Message]]:
     lamps = messages.LampReading(
         sign_driven=True, sign_sensed=True, power=True, recognising=True, alert=False, fault=False, simulated=True
     )
-    judgement = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
-    reason = messages.Reason(factor="environment", text="rain on the lens")
     no_list = messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0)
     return [
         (DEVICE.alert(ALERT_ID), an_alert()),
@@ -122,6 +120,20 @@ def examples() -> list[tuple[str, messages.Message]]:
             DEVICE.erasure,
             raising.erasure_of("alert", count=1, alert_id=ALERT_ID, reason="false_alert", mode=demo, at=NOW),
         ),
+        (
+            DEVICE.identity,
+            messages.Identity(mode=demo, boot_id="b-1", deployment_id="d-1", recipient="age1" + "q" * 58, at=AT),
+        ),
+        *from_the_hub(),
+    ]
+
+
+def from_the_hub() -> list[tuple[str, messages.Message]]:
+    """One message of every type that a hub sends."""
+    demo = Mode.DEMO
+    judgement = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
+    reason = messages.Reason(factor="environment", text="rain on the lens")
+    return [
         (
             HUB.state,
             messages.HubState(
