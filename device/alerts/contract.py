@@ -54,6 +54,7 @@ CHANNELS = (
     Channel(
         "identity", f"{DEVICE}/identity", messages.Identity, 1, True, True, "to whom the key envelope is addressed"
     ),
+    Channel("audit", f"{DEVICE}/audit", messages.AuditHead, 1, True, True, "newest signed head of the audit log"),
     Channel("hubState", f"{HUB}/state", messages.HubState, 1, True, False, "also the will (offline)"),
     Channel(
         "adjudication", f"{HUB}/alert/{{alert}}/adjudication", messages.Adjudication, 1, False, False, "a judgement"

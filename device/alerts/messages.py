@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from device.alerts.audit_head import AuditHead as AuditHead
 from device.alerts.identity import Identity as Identity
 from device.alerts.message import Cosine as Cosine
 from device.alerts.message import Count as Count
@@ -258,6 +259,8 @@ class Birth(Message, frozen=True, kw_only=True):
     policy_id: str | None = None
     threshold: float | None = None
     threshold_source: str | None = None
+    audit_key: Sha256 | None = None
+    """Public half of the device's signing key (Ed25519), 32 bytes in hexadecimal."""
 
 
 class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -373,4 +376,5 @@ MESSAGES: tuple[type[Message], ...] = (
     WatchlistState,
     Stats,
     Identity,
+    AuditHead,
 )

@@ -22,6 +22,7 @@ from device.domain.time import NS_PER_MS, MonotonicNs, WallTime, rfc3339, wall
 CEILING_DAYS = 31
 """No retention policy may exceed this (field requirement R09)."""
 
+Method = Literal["key_destroyed", "zeroed", "unlinked", "process_ended"]
 SCORE_SCALE = "cosine of fused templates, -1..1"
 
 
@@ -206,19 +207,30 @@ def erasure_of(
     mode: Mode | None,
     at: WallTime,
     process_died: bool = False,
+    chain_hash: str | None = None,
 ) -> messages.Erasure:
     """The receipt of a deletion: encrypted rows of the outbox go by their key, templates by the wipe of their worker.
 
     process_died  for templates: nobody could wipe them any more
+    chain_hash    hash of the audit row that notes it
     """
-    method: Literal["key_destroyed", "zeroed", "unlinked", "process_ended"] = (
-        "unlinked" if what == "watchlist" else "key_destroyed"
-    )
-    if what == "template":
-        method = "process_ended" if process_died else "zeroed"
     return messages.Erasure(
-        mode=mode, what=what, count=count, alert_id=alert_id, reason=reason, at=rfc3339(at), method=method
+        mode=mode,
+        what=what,
+        count=count,
+        alert_id=alert_id,
+        reason=reason,
+        at=rfc3339(at),
+        method=method_of(what, process_died=process_died),
+        chain_hash=chain_hash,
     )
+
+
+def method_of(what: str, *, process_died: bool = False) -> Method:
+    """How something of this kind ceases to exist here."""
+    if what == "template":
+        return "process_ended" if process_died else "zeroed"
+    return "unlinked" if what == "watchlist" else "key_destroyed"
 
 
 def _track(candidate: Candidate) -> messages.Track:

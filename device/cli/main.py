@@ -30,6 +30,7 @@ CORE = {
     "status": ("device.cli.status", "what the device is doing"),
     "why": ("device.cli.status", "which conditions hold and which do not"),
     "doctor": ("device.cli.doctor", "check this machine, line by line"),
+    "audit": ("device.cli.audit", "check the audit log"),
     "config": ("device.cli.config", "check a configuration file"),
 }
 """Nouns of this floor: the module that registers each, and its line in the help."""

@@ -60,7 +60,7 @@ class Counters(msgspec.Struct, kw_only=True):
 
     faces_seen = passages that passed the quality gate and were compared (the denominator that is published).
     discarded  = faces_seen whose buffers were wiped without an alert; alerted = faces_seen that raised one.
-    At rest faces_seen = discarded + alerted; in motion the difference is the passages still open.
+    At rest faces_seen = discarded + alerted; in motion the difference is open_passages: compared, in view, not alerted.
     """
 
     frames: int = 0

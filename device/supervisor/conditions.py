@@ -305,5 +305,10 @@ def failing(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
     return tuple(r for r in readings if r.result is Result.FAILS)
 
 
+def pending(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    """The rows that are required and not known."""
+    return tuple(r for r in readings if r.result is Result.PENDING)
+
+
 def _hold(readings: Iterable[Reading]) -> bool:
     return all(r.result in (Result.HOLDS, Result.NOT_YET_REQUIRED) for r in readings)

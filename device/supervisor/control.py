@@ -87,11 +87,14 @@ class Control:
                 problem = fault.text if isinstance(fault, RefusedByCondition) else str(fault).replace("\n", ";")
                 if problem != self._problem:
                     event(_log, "deployment.none", problem=problem)
+                    rule = fault.rule if isinstance(fault, RefusedByCondition) else "configuration"
+                    self._edges.audit.note("refused", rule.lower())
                 self._problem = problem
                 await asyncio.sleep(LOAD_S)
         deployment = self.authorisation.deployment
         self._window = WindowEnd(wall(deployment.window.start), wall(deployment.window.end))
         event(_log, "deployment.loaded", id=deployment.id, mode=deployment.mode.value)
+        self._edges.audit.note("loaded", "R02", deployment=deployment.id, mode=deployment.mode.value)
         self._crew.hire(self.authorisation, self.woken.set)
         self.woken.set()
 
@@ -130,6 +133,7 @@ class Control:
     def press_stop(self, who: str) -> None:
         """STOP, by button or hub: stays pressed until `resume` or a restart."""
         event(_log, "stop.pressed", who=who)
+        self._edges.audit.note("stop", "R13", reason=who.lower())
         self.wish.stop = who
         self.woken.set()
 
@@ -139,6 +143,7 @@ class Control:
             self.press_stop("the hub sent stop")
         elif name == "resume":
             event(_log, "stop.released")
+            self._edges.audit.note("resume", "R13")
             self.wish.stop = None
             self.woken.set()
         else:
@@ -238,4 +243,14 @@ class Control:
         self.since = self._edges.clock.wall()
         self.ever_recognised = self.ever_recognised or self.state is State.RECOGNISING
         event(_log, "state", was=before.value, now=self.state.value, event=what.value, why=self._why())
+        self._note_state(before, what)
         self.woken.set()
+
+    def _note_state(self, before: State, what: Event) -> None:
+        """The change with the condition that made it: the first that fails, or that is not known any more."""
+        unmet = self.readings if self.state is State.INHIBITED else conditions.failing(self.readings)
+        first = next((r for r in (*conditions.failing(unmet), *conditions.pending(unmet))), None)
+        said = {"was": before.value, "now": self.state.value, "event": what.value}
+        if first is not None:
+            said |= {"condition": first.row.name.lower(), "result": first.result.value}
+        self._edges.audit.note("state", None if first is None else first.row.rule, **said)

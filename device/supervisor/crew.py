@@ -164,6 +164,7 @@ class Crew:
 
         def ended(life: Life) -> None:
             self.ledger.end(camera.id, life)
+            self._edges.audit.note("worker", camera=camera.id, count=life.number, exit_status=life.exit_status)
             self.beats.pop(camera.id, None)
             self._on_change()
 
@@ -200,6 +201,7 @@ class Crew:
         alert_id = self._desk.candidate(passage, message.candidate, self._context(camera))
         if self._desk.raised > before:
             self.ledger.alert(camera.id, life.number)
+            self._edges.audit.note("alert", "R13", alert=alert_id, camera=camera.id)
         if alert_id is not None:
             wanted = ProbeWanted(passage=message.candidate.passage, alert_id=alert_id)
             self._keepers[camera.id].send(wanted)

@@ -12,9 +12,11 @@ from typing import Any
 from device.alerts import messages
 from device.alerts.outbox import Deletion
 from device.alerts.topics import DeviceTopics
+from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
 from device.logs import event
+from device.supervisor import picture
 from device.supervisor.alert_desk import AlertDesk
 from device.supervisor.control import Control
 from device.supervisor.courier import Courier
@@ -23,7 +25,7 @@ from device.supervisor.edges import Edges
 from device.supervisor.ending import Outcome, end_deployment
 from device.supervisor.hub import Hub
 from device.supervisor.keeper import Budget
-from device.supervisor.notices import Notices
+from device.supervisor.notices import Notices, version
 from device.supervisor.reporter import Reporter
 from device.supervisor.waits import settle
 
@@ -66,10 +68,14 @@ class Device:
     async def run(self) -> Outcome:
         """From self-test to erasure. Raises what kept every recording from being searched at all."""
         control, courier = self.control, self._courier
+        self._edges.audit.on_head = self._headed
+        await self._edges.audit.open()
+        self._notices.audit_key = self._edges.audit.key
+        self._edges.audit.note("started", version=version())
         control.self_test()
         self._listen()
         await self._reporter.look_at_disk()
-        work = (courier.run(), control.load(), self._reporter.run())
+        work = (self._edges.audit.run(), courier.run(), control.load(), self._reporter.run())
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
         try:
@@ -81,10 +87,13 @@ class Device:
             if stays:
                 outcome = await self._hold(background, outcome)
                 self._edges.service.stopping()
+            self._edges.audit.note("stopped", exit_status=outcome.exit_status)
+            await self._edges.audit.sign()
             await self._say_goodbye()
         finally:
             await control.put_out()
             await settle(*background)
+            await self._edges.audit.close()
         if (fault := self._crew.hopeless) is not None:
             raise fault
         return outcome
@@ -160,8 +169,13 @@ class Device:
         self._hub.listen(self._courier, self._judged, control.command)
         self._courier.connect(self._session)
 
+    def _headed(self, head: Head) -> None:
+        """A head is on the disk: tell the hub, who keeps it."""
+        self._notices.audit(self._courier, picture.audit_message(self._notices.mode, head))
+
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
+        self._edges.audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
         self._desk.judged(judgement)
 
     def _session(self, present: bool) -> None:

@@ -10,6 +10,7 @@ from device.ports.broker import Broker
 from device.ports.clock import Clock
 from device.ports.lines import Lines
 from device.ports.service import ServiceManager
+from device.supervisor.chronicle import Chronicle
 from device.supervisor.disk import Disk
 from device.supervisor.worker_process import Launcher
 
@@ -25,5 +26,6 @@ class Edges:
     launcher: Launcher
     disk: Disk
     outbox: Outbox
+    audit: Chronicle
     models_dir: Path
     simulated: bool

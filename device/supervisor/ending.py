@@ -93,6 +93,7 @@ async def end_deployment(
         "tally": await steps.attempt("tally", edges.disk(edges.outbox.tally), {}),
     }
     summary["faults"] = {**crew.problems(), **steps.problems}
+    edges.audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
     event(_log, "deployment.ended", id=deployment.id, balanced=balance.holds, alerts=balance.alerted)
     if not balance.holds:
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))

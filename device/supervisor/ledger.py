@@ -32,6 +32,27 @@ class Balance:
         return self.faces_seen == gone + self.alerted and self.alerted == self.alerted_by_worker
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The count at any moment: faces_seen by the comparison = discarded by the wipe + lost + alerted by us + open.
+
+    telling: a worker lives, so its last beat may be older than our own count of alerts.
+    """
+
+    faces_seen: int
+    discarded: int
+    lost: int
+    alerted: int
+    alerted_by_worker: int
+    open: int
+    telling: bool
+
+    @property
+    def balanced(self) -> bool:
+        gone = self.discarded + self.lost + self.open
+        return self.faces_seen == gone + self.alerted and self.alerted == self.alerted_by_worker
+
+
 @dataclass(slots=True)
 class _Account:
     """One life's last word. raised: alerts that the supervisor counted; told: its Finished has come."""
@@ -105,6 +126,19 @@ class Ledger:
             lost=self.lost,
             alerted=sum(account.raised for account in accounts),
             alerted_by_worker=sum(account.alerted for account in accounts),
+        )
+
+    def reading(self) -> Reading:
+        """The three numbers now, each as its own place tells it: nothing is inferred while a worker lives."""
+        accounts = self._accounts.values()
+        return Reading(
+            faces_seen=sum(a.compared if a.ended else a.counters.faces_seen for a in accounts),
+            discarded=sum(a.counters.discarded for a in accounts),
+            lost=self.lost,
+            alerted=sum(a.raised for a in accounts),
+            alerted_by_worker=sum(a.alerted if a.ended else a.counters.alerted for a in accounts),
+            open=sum(0 if a.ended else a.counters.open_passages for a in accounts),
+            telling=any(not a.ended for a in accounts),
         )
 
     def _account(self, camera_id: str, life: int) -> _Account:

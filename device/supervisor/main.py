@@ -22,6 +22,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from device.alerts.outbox import Outbox
+from device.audit.key import DeviceKey, device_key
+from device.audit.log import FOLDER as AUDIT
+from device.audit.log import Log
 from device.config.model import DeviceConfig
 from device.edges.clock_system import SystemClock
 from device.edges.lines_gpiozero import GpiozeroLines
@@ -33,6 +36,7 @@ from device.errors import InternalError, LfrError
 from device.logs import event
 from device.ports.clock import Clock
 from device.ports.lines import Lines
+from device.supervisor.chronicle import Chronicle
 from device.supervisor.device import Device, new_boot_id
 from device.supervisor.disk import DiskThread
 from device.supervisor.edges import Edges
@@ -79,6 +83,7 @@ async def _supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
             launcher=ProcessLauncher(),
             disk=disk,
             outbox=outbox,
+            audit=Chronicle(lambda: open_audit(config.state_dir), disk, clock, boot_id),
             models_dir=models_dir,
             simulated=config.lines.driver == "simulated",
         )
@@ -88,6 +93,11 @@ async def _supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
     if outcome.leave_nothing:
         outbox.destroy()
     return outcome
+
+
+def open_audit(state_dir: Path) -> tuple[DeviceKey, Log]:
+    """The device's key and its audit log; on the disk thread, again until it works."""
+    return device_key(state_dir), Log(state_dir / AUDIT)
 
 
 def _lines(config: DeviceConfig) -> Lines:

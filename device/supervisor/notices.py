@@ -42,6 +42,7 @@ class Notices:
     def __init__(self, topics: DeviceTopics, boot_id: str, cameras: tuple[str, ...], clock: Clock) -> None:
         self.mode: Mode | None = None
         self.deployment_id: str | None = None
+        self.audit_key: str | None = None
         self._topics = topics
         self._boot_id = boot_id
         self._cameras = cameras
@@ -67,7 +68,8 @@ class Notices:
             device_id=self._topics.device,
             boot_id=self._boot_id,
             bd_seq=self._bd_seq,
-            software_version=_version(),
+            software_version=version(),
+            audit_key=self.audit_key,
             cameras=list(self._cameras),
             engine=engine,
             schemas=sorted(kind.type_name() for kind in messages.MESSAGES),
@@ -130,6 +132,10 @@ class Notices:
         """Proof of a deletion; kept until the hub heard it."""
         self._keep(courier, self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
 
+    def audit(self, courier: Courier, head: messages.AuditHead) -> None:
+        """The newest signed head of the audit log: retained, so that whoever asks has the last one."""
+        self._say(courier, self._topics.audit, head, self._topics.device)
+
     def _status(self, courier: Courier, status: Literal["online", "stopped"]) -> None:
         message = messages.Status(mode=self.mode, status=status, boot_id=self._boot_id, bd_seq=self._bd_seq)
         courier.post(_notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1))
@@ -180,7 +186,8 @@ def now_text(clock: Clock) -> str:
     return rfc3339(clock.wall())
 
 
-def _version() -> str:
+def version() -> str:
+    """Of this program."""
     from importlib import metadata
 
     return metadata.version("lfr-edge")

@@ -9,6 +9,7 @@ import msgspec
 
 from device.alerts import messages
 from device.alerts.raising import stats_from
+from device.audit.rows import Head
 from device.config.deployment import Window
 from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
@@ -102,6 +103,11 @@ def stats_message(picture: Picture, boot_id: str) -> messages.Stats:
         deployment_id=picture.deployment_id,
     )
     return msgspec.structs.replace(stats, alerts=picture.alerts, lost=picture.lost)
+
+
+def audit_message(mode: Mode | None, head: Head) -> messages.AuditHead:
+    """A signed head of the audit log, as it is published."""
+    return messages.AuditHead(mode=mode, **msgspec.structs.asdict(head))
 
 
 def engine_message(hello: Hello) -> messages.Engine:

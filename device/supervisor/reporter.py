@@ -22,6 +22,7 @@ from device.supervisor.crew import Crew
 from device.supervisor.edges import Edges
 from device.supervisor.notices import Notices
 from device.supervisor.picture import Picture
+from device.supervisor.recorder import Recorder
 from device.supervisor.snapshot import CameraView
 
 _log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Reporter:
         self._courier = courier
         self._notices = notices
         self._boot_id = boot_id
+        self._recorder = Recorder(edges.audit)
         self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
         self._written_ns = 0
         self._looked_ns: int | None = None
@@ -78,6 +80,10 @@ class Reporter:
         self, what: What, count: int, reason: Reason, alert_id: str | None = None, *, process_died: bool = False
     ) -> None:
         """Proof of one deletion."""
+        method = raising.method_of(what, process_died=process_died)
+        chained = self._edges.audit.note(
+            "erased", "R04", what_gone=what, count=count, reason=reason, method=method, alert=alert_id
+        )
         erasure = raising.erasure_of(
             what,
             count=count,
@@ -86,6 +92,7 @@ class Reporter:
             mode=self._notices.mode,
             at=self._edges.clock.wall(),
             process_died=process_died,
+            chain_hash=chained,
         )
         self._notices.receipt(self._courier, erasure)
 
@@ -110,6 +117,7 @@ class Reporter:
         seen = self.picture()
         self._notices.mode, self._notices.deployment_id = seen.mode, seen.deployment_id
         self._post(seen)
+        self._recorder.look(seen, self._crew, self._edges.clock.monotonic())
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
         line = picture.one_line(seen)
@@ -147,6 +155,7 @@ class Reporter:
 
     def final_stats(self) -> None:
         """The counts at the end."""
+        self._recorder.counts(self._crew.ledger.reading(), settled=True)
         self._notices.stats(self._courier, picture.stats_message(self.picture(), self._boot_id))
 
     def watchlist_erased(self) -> None:

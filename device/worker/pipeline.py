@@ -140,7 +140,7 @@ class Pipeline:
             self._close(passage)
         if not (self._clean or self._passages.open):
             self._forget()
-        counters.open_passages = sum(p.compared for p in self._passages.open)
+        counters.open_passages = sum(p.compared and p.alerted_entry is None for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
 
     def last_words(self, frame: Frame) -> list[Candidate]:

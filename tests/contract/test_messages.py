@@ -124,6 +124,12 @@ def examples() -> list[tuple[str, messages.Message]]:
             DEVICE.identity,
             messages.Identity(mode=demo, boot_id="b-1", deployment_id="d-1", recipient="age1" + "q" * 58, at=AT),
         ),
+        (
+            DEVICE.audit,
+            messages.AuditHead(
+                mode=demo, seq=7, hash="a" * 64, at=AT, key="b" * 64, boot="b-1", prev="c" * 64, sig="d" * 128
+            ),
+        ),
         *from_the_hub(),
     ]
 

@@ -15,6 +15,8 @@ from device.alerts import events, messages
 from device.alerts.outbox import Outbox
 from device.alerts.retry import MessageClass
 from device.alerts.topics import DeviceTopics, HubTopics
+from device.audit.key import DeviceKey, device_key
+from device.audit.log import Log
 from device.config.model import DeviceConfig
 from device.domain.time import rfc3339
 from device.edges.clock_fake import FakeClock
@@ -22,6 +24,7 @@ from device.edges.fake_broker import FakeBroker, FakeExchange
 from device.edges.lines_simulated import SimulatedLines
 from device.edges.service_systemd import NoServiceManager
 from device.ports.broker import Outgoing
+from device.supervisor.chronicle import Chronicle
 from device.supervisor.device import Device
 from device.supervisor.disk import DiskInline
 from device.supervisor.edges import Edges
@@ -157,7 +160,8 @@ class Rig:
         self.service = ServiceThatRemembers()
         self.hub = FakeHub(self.exchange, self.clock)
         self.config = config(folder, **changes)
-        write_deployment(self.config.deployment, **changes)
+        if not changes.get("again", False):  # the folder of an earlier rig, as a restart finds it
+            write_deployment(self.config.deployment, **changes)
         self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall())
         broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
         edges = Edges(
@@ -168,6 +172,7 @@ class Rig:
             launcher=self.launcher,
             disk=DiskInline(),
             outbox=self.outbox,
+            audit=Chronicle(self._open_audit, DiskInline(), self.clock, "boot"),
             models_dir=folder / "models",
             simulated=True,
         )
@@ -175,6 +180,10 @@ class Rig:
         self.task: asyncio.Task[Outcome] | None = None
         if changes.get("operator", True):
             self.hub.operator(True)
+
+    def _open_audit(self) -> tuple[DeviceKey, Log]:
+        state = self.folder / "state"
+        return device_key(state), Log(state / "audit")
 
     @property
     def state(self) -> State:

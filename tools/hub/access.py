@@ -21,6 +21,7 @@ AUDITOR_READS = (
     "+/watchlist/state",
     "+/stats",
     "+/erasure",
+    "+/audit",
     "hub/state",
 )
 DEVICE_READS = ("hub/state", "hub/alert/+/adjudication", "hub/alert/+/engagement", "hub/alert/+/disposition")

@@ -1,0 +1,200 @@
+"""Whether a log is whole: every row in its place, every head signed, nothing missing at its end. Says where not.
+
+What is found, and by what:
+    changed, even by one bit        its own hash; with a hash made to fit: the next row's `prev`, or a head's signature
+    dropped, reordered, duplicated  row numbers and `prev`
+    rewritten with hashes to fit    the next head's signature
+    cut at its end                  a signed head of a later row: `head.json` beside the log, or one from the hub
+    cut at its beginning            row 0, or the row `room` that says which rows were given up
+
+What cannot be found: rows after the newest head that the verifier has (at most a minute's; `unsigned_tail` counts them)
+dropped from the end, or changed together with their hashes; and, by whoever holds the device's key and can also change
+`head.json`, anything since the newest head that the hub has. That is why heads are published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from device.audit.log import FILE, lines_of, older_parts, read_head
+from device.audit.rows import GENESIS, BadRow, Head, Row, genuine, read, vouched
+
+Line = tuple[str, int, bytes]
+"""File name, line number from 1, the line with its line feed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The first place at which the log is not what it was. row: the number of the row that is wrong or missing."""
+
+    kind: str
+    row: int
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What verification found. key_given: the key came from outside and not from beside the log."""
+
+    rows: int = 0
+    first: int | None = None
+    last: int | None = None
+    heads: int = 0
+    signed_upto: int | None = None
+    unsigned_tail: int = 0
+    counts: int = 0
+    unbalanced: list[int] = field(default_factory=list)
+    unsettled: list[int] = field(default_factory=list)
+    broken: Break | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return self.broken is None and not self.unbalanced
+
+
+def verify(place: Path, key: str, heads: Iterable[Head] = ()) -> Verdict:
+    """Check a log's folder, or one part of it. heads: signed heads from elsewhere; the folder's own is always used."""
+    folder = place.is_dir()
+    files = [*older_parts(place), place / FILE] if folder else [place]
+    lines = [(f.name, n, line) for f in files if f.exists() for n, line in enumerate(lines_of(f), 1)]
+    check = _Check(key, lines, partial=not folder)
+    check.run()
+    own = read_head(place) if folder else None
+    for head in (*heads, *([own] if own is not None else [])):
+        check.against(head)
+    return check.verdict
+
+
+@dataclass(slots=True)
+class _Check:
+    """One verification: goes through the lines until the first break."""
+
+    key: str
+    lines: list[Line]
+    partial: bool
+    verdict: Verdict = field(default_factory=Verdict)
+    hashes: dict[int, str] = field(default_factory=dict)
+    _prev: str = GENESIS
+    _expected: int = 0
+    _room: int = 0
+    _places: dict[int, Line] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Follow the chain to its end or its first break."""
+        for line in self.lines:
+            if self.verdict.broken is not None:
+                return
+            self._follow(line)
+        verdict = self.verdict
+        last = -1 if verdict.signed_upto is None else verdict.signed_upto
+        verdict.unsigned_tail = 0 if verdict.last is None else verdict.last - max(last, (verdict.first or 0) - 1)
+        self._beginning()
+
+    def against(self, head: Head) -> None:
+        """Compare with a signed head: is that row here, and is it the one that was signed?"""
+        if self.verdict.broken is not None:
+            return
+        if not genuine(head, self.key):
+            self._break("head", head.seq, None, f"the head of row {head.seq} is not signed by this key")
+        elif head.seq >= self._expected and not self.partial:
+            missing = f"rows {self._expected} to {head.seq} are missing" if head.seq > self._expected else "is missing"
+            text = f"the log ends before a head that was signed at {head.at}: {missing}"
+            self._break("truncated", self._expected, None, text)
+        elif self.hashes.get(head.seq, head.hash) != head.hash:
+            self._break("rewritten", head.seq, self._places.get(head.seq), f"row {head.seq} is not the one signed then")
+
+    def _follow(self, line: Line) -> None:
+        _, _, content = line
+        if not content.endswith(b"\n"):
+            self._break("torn", self._expected, line, "the last line is cut off in its middle")
+            return
+        try:
+            row = read(content[:-1])
+        except BadRow as fault:
+            self._break("changed", self._expected, line, f"row {self._expected}: {fault}")
+            return
+        if self.verdict.first is None:
+            self._begin(row, line)
+        if row.seq != self._expected or row.prev != self._prev:
+            self._misplaced(row, line)
+            return
+        if row.record.what == "head" and not vouched(content[:-1], row, self.key):
+            since = 0 if self.verdict.signed_upto is None else self.verdict.signed_upto + 1
+            text = f"the head in row {row.seq} is not signed by this key: rows {since} to {row.seq} may be forged"
+            self._break("forged", row.seq, line, text)
+            return
+        self._accept(row, line)
+
+    def _begin(self, row: Row, line: Line) -> None:
+        """The first row: 0, or in a log that gave up old parts (or a part alone) any row with none before it."""
+        self.verdict.first = row.seq
+        if row.seq > 0 and not any(later.seq < row.seq for later in self._rest(line)):
+            self._expected, self._prev = row.seq, row.prev
+
+    def _accept(self, row: Row, line: Line) -> None:
+        verdict, said = self.verdict, row.record
+        verdict.rows, verdict.last = verdict.rows + 1, row.seq
+        self._prev, self._expected = row.hash, row.seq + 1
+        self.hashes[row.seq], self._places[row.seq] = row.hash, line
+        if said.what == "head":
+            verdict.heads, verdict.signed_upto = verdict.heads + 1, row.seq
+        elif said.what == "room":
+            self._room = max(self._room, said.upto or 0)
+        elif said.what == "shortened":
+            text = f"when row {row.seq} was written, rows up to {said.upto} had been signed and were gone"
+            self._break("truncated", row.seq, line, text)
+        elif said.what == "began" and said.reason is not None:
+            self._break("damaged", row.seq, line, f"a new chain begins here: {said.reason}; the old one was set aside")
+        elif said.what == "counts":
+            verdict.counts += 1
+            if not said.balanced:
+                (verdict.unbalanced if said.settled else verdict.unsettled).append(row.seq)
+        elif said.what == "lost":
+            verdict.notes.append(
+                f"before row {row.seq} the disk refused so long that {said.count} rows were never written"
+            )
+
+    def _misplaced(self, row: Row, line: Line) -> None:
+        """A row that does not follow the one before it: which of the ways it is."""
+        wanted, later = self._expected, {r.seq for r in self._rest(line)}
+        if row.seq == wanted:
+            before = self._places.get(wanted - 1, line)
+            text = f"row {wanted - 1} is not the one that row {wanted} was written after"
+            self._break("changed", max(0, wanted - 1), before, text)
+        elif row.seq < wanted and self.hashes.get(row.seq) == row.hash:
+            self._break("duplicated", row.seq, line, f"row {row.seq} stands here again")
+        elif row.seq < wanted:
+            self._break("duplicated", row.seq, line, f"another row {row.seq} stands here")
+        elif wanted in later:
+            self._break("reordered", wanted, line, f"row {row.seq} stands where row {wanted} belongs")
+        else:
+            missing = f"row {wanted} is" if row.seq == wanted + 1 else f"rows {wanted} to {row.seq - 1} are"
+            self._break("dropped", wanted, line, f"{missing} missing")
+
+    def _rest(self, line: Line) -> Iterator[Row]:
+        for _, _, content in self.lines[self.lines.index(line) + 1 :]:
+            try:
+                yield read(content.rstrip(b"\n"))
+            except BadRow:
+                continue
+
+    def _beginning(self) -> None:
+        """Rows missing at the beginning need a row that says so."""
+        verdict = self.verdict
+        if verdict.broken is not None or not verdict.first:
+            return
+        if self.partial:
+            verdict.notes.append(f"this part begins with row {verdict.first}; what it follows was not looked at")
+        elif self._room >= verdict.first:
+            verdict.notes.append(f"rows before {verdict.first} were given up: the log has a bound")
+        else:
+            self._break("dropped", 0, self.lines[0], f"rows 0 to {verdict.first - 1} are missing at the beginning")
+
+    def _break(self, kind: str, row: int, line: Line | None, text: str) -> None:
+        name, number = (line[0], line[1]) if line is not None else ("", 0)
+        self.verdict.broken = Break(kind, row, name, number, text)

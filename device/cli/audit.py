@@ -1,0 +1,130 @@
+"""`lfr audit verify`: whether the audit log is whole, and if not, where it was changed, cut or forged."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from device.audit.rows import Head
+    from device.audit.verify import Verdict
+    from device.cli.main import Subparsers
+
+STATE_DIR = Path("/var/lib/lfr")
+BROKEN = 65
+
+
+def register(commands: Subparsers) -> None:
+    verbs = commands.add_parser("audit", help="check the audit log").add_subparsers(metavar="VERB", required=True)
+    verify = verbs.add_parser("verify", help="check every row and every signature; exit 65 with the place if not whole")
+    verify.add_argument(
+        *("log",),
+        nargs="?",
+        type=Path,
+        metavar="LOG",
+        help=f"the log's folder, or one part of it (default {STATE_DIR / 'audit'})",
+    )
+    verify.add_argument("--config", type=Path, metavar="FILE", help="find the state folder in this configuration")
+    verify.add_argument(
+        "--key", metavar="PUB", help="the device's public key, in hexadecimal or a file; the hub has it from its birth"
+    )
+    verify.add_argument(
+        *("--head",),
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a signed head from elsewhere, such as the hub's: finds what was cut or rewritten before it",
+    )
+    verify.add_argument("--json", action="store_true", help="the verdict as one JSON object")
+    verify.set_defaults(run=run_verify)
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Print the verdict; 0 when the log is whole and every count balances, 65 when not."""
+    from device.audit.verify import verify
+
+    log = _log(args)
+    if not log.exists():
+        from device.errors import BadData
+
+        raise BadData(f"there is no audit log at {log}")
+    key, source = _key(args, log)
+    heads = [head for file in args.head for head in _heads(file)]
+    verdict = verify(log, key, heads)
+    if source:
+        verdict.notes.append(source)
+    print(json.dumps(as_builtins(verdict)) if args.json else as_text(verdict))
+    return 0 if verdict.ok else BROKEN
+
+
+def as_builtins(verdict: Verdict) -> dict[str, object]:
+    """The verdict for machines."""
+    from dataclasses import asdict
+
+    return {"ok": verdict.ok, **asdict(verdict)}
+
+
+def as_text(verdict: Verdict) -> str:
+    """The verdict for people."""
+    lines = []
+    if verdict.broken is not None:
+        place = f" ({verdict.broken.file}, line {verdict.broken.line})" if verdict.broken.file else ""
+        lines.append(f"BROKEN at row {verdict.broken.row}{place}: {verdict.broken.kind}: {verdict.broken.text}")
+        lines.append(f"whole before that: {verdict.rows} rows, {verdict.heads} signed heads")
+    else:
+        lines.append(f"whole: rows {verdict.first} to {verdict.last}, {verdict.heads} signed heads")
+        if verdict.unsigned_tail:
+            lines.append(
+                f"the last {verdict.unsigned_tail} rows are not signed yet: nothing shows whether more followed"
+            )
+    if verdict.unbalanced:
+        lines.append(f"COUNTS DO NOT BALANCE in rows {', '.join(map(str, verdict.unbalanced[:20]))}")
+    elif verdict.counts:
+        late = f", {len(verdict.unsettled)} of them read while workers were still telling" if verdict.unsettled else ""
+        lines.append(f"people balance in {verdict.counts} counts{late}")
+    return "\n".join((*lines, *(f"note: {note}" for note in verdict.notes)))
+
+
+def _log(args: argparse.Namespace) -> Path:
+    from device.audit.log import FOLDER
+
+    if args.log is not None:
+        return Path(args.log)
+    if args.config is None:
+        return STATE_DIR / FOLDER
+    from device.config.loader import load_config
+
+    return load_config(args.config).state_dir / FOLDER
+
+
+def _key(args: argparse.Namespace, log: Path) -> tuple[str, str]:
+    """The key to check with, and what has to be said about where it comes from."""
+    from device.audit.key import PUBLIC_FILE, read_public
+    from device.errors import UsageError
+
+    if args.key is not None:
+        file = Path(args.key)
+        return read_public(file.read_text(encoding="ascii") if file.exists() else args.key), ""
+    folder = log if log.is_dir() else log.parent
+    beside = [place / PUBLIC_FILE for place in (folder, folder.parent) if (place / PUBLIC_FILE).exists()]
+    if not beside:
+        raise UsageError(f"there is no {PUBLIC_FILE} beside {log}; give --key (the hub has it from the device's birth)")
+    note = "the key was taken from beside the log; give --key from the hub to know that it is this device's"
+    return read_public(beside[0].read_text(encoding="ascii")), note
+
+
+def _heads(file: Path) -> list[Head]:
+    """Signed heads in a file: one JSON object a line. Raises BadData."""
+    import msgspec
+
+    from device.audit.rows import Head
+    from device.errors import BadData
+
+    try:
+        lines = [line for line in file.read_bytes().splitlines() if line.strip()]
+        return [msgspec.json.decode(line, type=Head) for line in lines]
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise BadData(f"{file} holds no signed heads: {fault}") from fault

@@ -1,0 +1,17 @@
+"""Port: the audit log, as everybody who has something to note sees it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+Said = str | int | float | bool | None
+
+
+class Audit(Protocol):
+    """Notes what happened in the signed chain; the fields are those of `device.domain.record.Record` and no others.
+
+    Never waits and never fails on data: a disk that refuses is the log's own trouble, told as an event. Returns the
+    row's SHA-256 in the chain, None while the log could not be opened. An unknown field is a TypeError.
+    """
+
+    def note(self, what: str, rule: str | None = None, **fields: Said) -> str | None: ...

@@ -1,0 +1,227 @@
+"""The whole device on fakes and its audit log: what is in it, that it balances, and what a refusing disk changes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.alerts import messages
+from device.audit.log import Log, lines_of
+from device.audit.rows import Head, genuine, read
+from device.audit.verify import Verdict, verify
+from device.domain.record import Record
+from device.errors import Unavailable
+from device.supervisor.states import State
+
+
+def rows(r: Any) -> list[Record]:
+    return [read(line[:-1]).record for line in lines_of(r.folder / "state" / "audit" / "audit.jsonl")]
+
+
+def verdict(r: Any) -> Verdict:
+    return verify(r.folder / "state" / "audit", (r.folder / "state" / "device.pub").read_text().strip())
+
+
+def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.passers_by(60)
+        r.worker.raise_candidate(1)
+        await r.until(lambda: len(r.hub.alerts()) >= 1)
+        r.hub.judge(r.hub.alerts()[0].alert_id, "false_alert")
+        await asyncio.sleep(1)
+        r.worker.finish()
+        return await r.outcome()
+
+    r = rig()
+    r.play(scene)
+    found = verdict(r)
+    assert found.ok, found
+    assert found.unsigned_tail == 0
+    said = rows(r)
+    states = [(row.was, row.now) for row in said if row.what == "state"]
+    assert states == [
+        *(("safe", "ready"), ("ready", "armed"), ("armed", "recognising")),
+        *(("recognising", "ending"), ("ending", "safe")),
+    ]
+    kinds = [row.what for row in said]
+    assert kinds[:2] == ["began", "started"]
+    assert kinds[-2:] == ["stopped", "head"]
+    for kind in ("loaded", "watchlist", "engine", "hub", "alert", "judged", "erased", "counts", "worker", "ended"):
+        assert kind in kinds, kind
+    gone = {(row.what_gone, row.reason, row.count) for row in said if row.what == "erased"}
+    assert {("alert", "false_alert", 1), ("template", "no_match", 60), ("watchlist", "end_of_deployment", 3)} <= gone
+
+
+def test_every_receipt_at_the_hub_names_a_row_of_the_chain(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.passers_by(2)
+        r.worker.raise_candidate(1)
+        r.worker.finish()
+        return await r.outcome()
+
+    r = rig()
+    r.play(scene)
+    folder = r.folder / "state" / "audit" / "audit.jsonl"
+    by_hash = {row.hash: row.record for row in (read(line[:-1]) for line in lines_of(folder))}
+    receipts = r.hub.receipts()
+    assert len(receipts) >= 3
+    for receipt in receipts:
+        assert by_hash[receipt.chain_hash].what_gone == receipt.what
+        assert by_hash[receipt.chain_hash].count == receipt.count
+
+
+def test_the_count_balances_every_minute_while_people_pass(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        for passage in range(1, 13):
+            r.worker.passers_by(7)
+            r.worker.counters.faces_seen += 1
+            r.worker.counters.open_passages = 1
+            await asyncio.sleep(10)
+            r.worker.counters.discarded += 1
+            r.worker.counters.open_passages = 0
+            r.worker.raise_candidate(passage)
+            await asyncio.sleep(10.05)
+
+    r = rig(live=True)
+    r.play(scene)
+    counts = [row for row in rows(r) if row.what == "counts"]
+    assert len(counts) >= 4
+    assert all(row.balanced for row in counts), counts
+    assert max(row.alerted or 0 for row in counts) >= 9
+    assert verdict(r).ok
+
+
+def test_a_worker_that_lies_about_its_alerts_shows_in_the_chain(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        r.worker.counters.alerted += 1
+        r.worker.finish()
+        return await r.outcome()
+
+    r = rig()
+    r.play(scene)
+    assert verdict(r).broken is None
+    assert len(verdict(r).unbalanced) == 1
+
+
+def test_the_hub_has_the_newest_head_signed_with_the_key_of_the_birth(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        await asyncio.sleep(130)
+        assert len(r.hub.all(messages.AuditHead)) == 2
+        r.worker.finish()
+        return await r.outcome()
+
+    r = rig()
+    r.play(scene)
+    heads, birth = r.hub.all(messages.AuditHead), r.hub.all(messages.Birth)[0]
+    assert birth.audit_key == heads[-1].key
+    fields = {name: getattr(heads[-1], name) for name in Head.__struct_fields__}
+    assert genuine(Head(**fields), birth.audit_key)
+    assert heads[-1].seq == verdict(r).last
+
+
+def test_a_failing_condition_is_in_the_log_with_its_rule_and_flicker_does_not_flood_it(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        for _ in range(60):
+            r.lines.lamp_works = not r.lines.lamp_works
+            await asyncio.sleep(0.5)
+
+    r = rig(live=True)
+    r.play(scene)
+    said = rows(r)
+    inhibited = next(row for row in said if row.what == "state" and row.now == "inhibited")
+    assert (inhibited.condition, inhibited.rule) == ("sign seen dark, then lit", "R15")
+    faults = [row for row in said if row.what == "sign" and row.condition == "sign sensed lit"]
+    assert 1 <= len(faults) <= 5
+
+
+def test_stop_and_its_end_are_in_the_log(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.lines.press_stop()
+        await r.until(lambda: r.state is State.INHIBITED)
+        r.hub.command("resume")
+        await r.recognising()
+
+    r = rig(live=True)
+    r.play(scene)
+    kinds = [row.what for row in rows(r)]
+    assert kinds.index("stop") < kinds.index("resume")
+
+
+@pytest.mark.parametrize("seconds", [5, 200])
+def test_a_disk_that_refuses_for_a_while_loses_no_row_and_keeps_nothing_from_being_erased(
+    rig: Any, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    append, broken = Log.append, [True]
+
+    def refuse(self: Log, lines: bytes) -> None:
+        if broken[0]:
+            raise Unavailable("audit log: No space left on device")
+        append(self, lines)
+
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        await r.until(lambda: len(r.hub.alerts()) >= 1)
+        r.hub.judge(r.hub.alerts()[0].alert_id, "false_alert")
+        await r.until(lambda: any(e.reason == "false_alert" for e in r.hub.receipts()))
+        await asyncio.sleep(seconds)
+        broken[0] = False
+        r.worker.finish()
+        return await r.outcome()
+
+    monkeypatch.setattr(Log, "append", refuse)
+    r = rig()
+    outcome = r.play(scene)
+    assert outcome.exit_status == 0
+    assert not (r.config.deployment / "identity.txt").exists()
+    assert verdict(r).ok
+    assert rows(r)[0].what == "began"
+
+
+def test_a_state_folder_that_takes_no_log_at_all_stops_neither_alerts_nor_erasure(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path, **_: Any) -> None:
+        raise Unavailable(f"audit log {folder}: Read-only file system")
+
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1)
+        r.worker.finish()
+        return await r.outcome()
+
+    r = rig()
+    monkeypatch.setattr(Log, "__init__", lambda self, folder, **_: refuse(folder))
+    outcome = r.play(scene)
+    assert outcome.exit_status == 0
+    assert len(r.hub.alerts()) >= 1
+    assert not (r.config.deployment / "identity.txt").exists()
+    assert r.hub.all(messages.AuditHead) == []
+
+
+def test_the_next_start_goes_on_with_the_same_chain(rig: Any, tmp_path: Path) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+
+    first = rig(live=True)
+    first.play(scene)
+    before = verdict(first).last
+    second = rig(live=True, again=True)
+    second.play(scene)
+    found = verdict(second)
+    assert found.ok
+    assert before is not None
+    assert found.last is not None
+    assert found.last > before
+    assert [row.what for row in rows(second)].count("began") == 1
