@@ -1,6 +1,10 @@
 """The deployment: who allowed what, where, when, against which list. The struct of deployment.yaml.
 
-Unsigned for now: the arm condition `deployment signed` shows `not yet required`.
+1. `DeploymentPlan` is what an officer decides before a list exists; `Deployment` adds the list. Officers sign the bytes
+   of a `Deployment` (tools/authority/README.md), and a device that received one reads it with `parse_signed`.
+2. What only a signed document must say (zones, the list's payload, times and recognisers, both languages of the public
+   notice) may be missing while the unsigned folder of a demonstration still exists; `unsignable` names what is.
+3. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
 """
 
 from __future__ import annotations
@@ -11,19 +15,25 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from device.config.document import load
-from device.config.model import Name, Recipient, Section, WholeNumber, matching
+from device.config.document import load, parse
+from device.config.model import Name, Number, Recipient, Section, WholeNumber, matching
+from device.config.publication import PayloadTarget
 from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
+from device.errors import BadData, ConfigError
 
 CEILING_DAYS = 31  # R09: "biometric data and CCTV will only be retained for up to 31 days"
 LARGEST_WATCHLIST = 100_000  # exact search stays in budget up to here
+LARGEST_OFFSET = 0.3  # of a category's threshold; nobody's own photos reach the operating point plus more than this
+PUBLIC_LANGUAGES = ("en", "cy")  # R41: Welsh and English public text
+UNOFFICIAL_MOST = 10  # subjects on a list of a demonstration or a test (DESIGN, section 4)
 FILE = "deployment.yaml"
 WATCHLIST_FILE = "watchlist.age"
 IDENTITY_FILE = "identity.txt"
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Language = Annotated[str, matching(r"[a-z]{2}", "a two-letter language code")]
+Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "a SHA-256 in 64 lower-case hexadecimal digits")]
 
 
 class Window(Section):
@@ -43,18 +53,37 @@ class Window(Section):
 
 
 class Category(Section):
-    """Why people of this category are sought decides how officers respond (R18, R19)."""
+    """Why people of this category are sought decides how officers respond (R18, R19).
+
+    threshold_offset  added to the operating point's threshold for entries of this category (rule 3)
+    """
 
     response_code: Annotated[str, matching(r"[A-Za-z0-9-]{1,16}", "1 to 16 letters, digits or hyphens")]
+    threshold_offset: Annotated[Number, Field(ge=0, le=LARGEST_OFFSET)] = 0.0
 
 
 class WatchlistReference(Section):
-    """Which sealed watchlist belongs to this deployment, and no other (R01)."""
+    """Which sealed watchlist belongs to this deployment, and no other (R01).
+
+    sha256       of the ciphertext that devices download
+    payload      its target's name
+    recognisers  SHA-256 of every recogniser that the list holds templates for
+    """
 
     id: Name
-    sha256: Annotated[str, matching(r"[0-9a-f]{64}", "a SHA-256 in 64 lower-case hexadecimal digits")]
+    sha256: Sha256
     subjects: Annotated[WholeNumber, Field(ge=0, le=LARGEST_WATCHLIST)]
     images: Annotated[WholeNumber, Field(ge=0)]
+    payload: PayloadTarget | None = None
+    created_at: AwareDatetime | None = None
+    expires: AwareDatetime | None = None
+    recognisers: tuple[Sha256, ...] = ()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> WatchlistReference:
+        if self.created_at is not None and self.expires is not None and self.expires <= self.created_at:
+            raise ValueError("expires must be later than created_at")
+        return self
 
 
 class Retention(Section):
@@ -74,7 +103,7 @@ class Retention(Section):
         return timedelta(hours=self.alert_hours)
 
 
-class Deployment(Section):
+class DeploymentPlan(Section):
     """One authorised use at one place and time. The controller answers for it; the kit's owner may differ (R27)."""
 
     id: Name
@@ -85,18 +114,67 @@ class Deployment(Section):
     purpose: Text
     legal_basis: Text
     place: Text
+    zones: tuple[Name, ...] = ()
     window: Window
     devices: Annotated[tuple[Name, ...], Field(min_length=1)]
     categories: Annotated[dict[Name, Category], Field(min_length=1)]
     max_watchlist_size: Annotated[WholeNumber, Field(ge=1, le=LARGEST_WATCHLIST)]
-    watchlist: WatchlistReference
     retention: Retention = Retention()
     hub_recipient: Recipient
-    notice: Annotated[
-        dict[Annotated[str, matching(r"[a-z]{2}", "a two-letter language code")], Text], Field(min_length=1)
+    notice: Annotated[dict[Language, Text], Field(min_length=1)]
+
+
+class Deployment(DeploymentPlan):
+    """A plan with its watchlist: what officers sign."""
+
+    watchlist: WatchlistReference
+
+    def unsignable(self) -> tuple[str, ...]:
+        """What a signed deployment must say and this one does not; empty when it may be signed (rule 2)."""
+        problems = list(plan_problems(self))
+        listed = self.watchlist
+        for name in ("payload", "created_at", "expires", "recognisers"):
+            if not getattr(listed, name):
+                problems.append(f"watchlist.{name}: missing; `lfr watchlist build` writes it")
+        if listed.subjects > self.max_watchlist_size:
+            problems.append(
+                f"watchlist.subjects: {listed.subjects} is over max_watchlist_size {self.max_watchlist_size}"
+            )
+        return tuple(problems)
+
+
+def plan_problems(plan: DeploymentPlan) -> tuple[str, ...]:
+    """What a plan must say before it may be signed, beyond the bounds in its types."""
+    problems = [] if plan.zones else ["zones: missing; name every zone of recognition in which people are searched"]
+    problems += [
+        f"notice.{code}: missing; the public reads it in both languages"
+        for code in PUBLIC_LANGUAGES
+        if code not in plan.notice
     ]
+    if plan.mode is not Mode.OPERATIONAL and plan.max_watchlist_size > UNOFFICIAL_MOST:
+        problems.append(
+            f"max_watchlist_size: {plan.max_watchlist_size}; a {plan.mode.value} list holds at most {UNOFFICIAL_MOST}"
+            " consenting people"
+        )
+    twice = {name for name in plan.devices if plan.devices.count(name) > 1}
+    problems += [f"devices: {name} is named twice" for name in sorted(twice)]
+    return tuple(problems)
 
 
 def load_deployment(folder: Path) -> Deployment:
     """Read a deployment folder's deployment.yaml; ConfigError with every problem at once."""
     return load(folder / FILE, Deployment)
+
+
+def parse_signed(content: bytes, place: str) -> Deployment:
+    """A deployment out of the bytes that officers signed; BadData with every problem, what is missing included."""
+    try:
+        deployment = parse(content.decode("utf-8"), Deployment, place)
+    except UnicodeDecodeError as fault:
+        raise BadData(f"{place}: not UTF-8 text") from fault
+    except ConfigError as fault:
+        raise BadData(str(fault)) from fault
+    problems = deployment.unsignable()
+    if problems:
+        raise BadData("\n".join((f"{place}: {len(problems)} error(s)", *(f"  {p}" for p in problems))))
+    return deployment

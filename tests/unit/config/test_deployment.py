@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from device.config.deployment import Deployment, load_deployment
+from device.config.deployment import Deployment, load_deployment, parse_signed
 from device.domain.finding import Mode
 from device.domain.time import wall
-from device.errors import ConfigError
+from device.errors import BadData, ConfigError
 
 GOOD = f"""
 id: demo-2026-11-23
@@ -67,6 +67,8 @@ def test_the_window_includes_its_start_and_excludes_its_end(tmp_path: Path) -> N
         ("a" * 64, "A" * 64, "64 lower-case hexadecimal digits"),
         ("devices: [cam-1]", "devices: []", "at least 1 item"),
         ("owner: Another Force", "", "owner: missing"),
+        ("response_code: R3", "response_code: R3, threshold_offset: -0.1", "greater than or equal to 0"),
+        ("images: 1", "images: 1, payload: deployments/x.yaml", "deployments/<hex>.payload"),
         ("categories", "category", "nearest valid key is 'categories'"),
         ("response_code: R3", "respons_code: R3", "nearest valid key is 'response_code'"),
     ],
@@ -76,3 +78,37 @@ def test_a_deployment_out_of_bounds_names_the_rule(tmp_path: Path, old: str, new
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, GOOD.replace(old, new))
     assert rule in str(caught.value)
+
+
+SIGNED = (
+    GOOD.replace("max_watchlist_size: 5000", "max_watchlist_size: 10\nzones: [north-gate]")
+    .replace("images: 1", f"images: 1, payload: deployments/{'0' * 32}.payload, recognisers: [{'b' * 64}], %s")
+    .replace("%s", "created_at: 2026-11-23T08:00:00Z, expires: 2026-11-24T08:00:00Z")
+)
+
+
+def test_what_officers_sign_is_read_whole() -> None:
+    deployment = parse_signed(SIGNED.encode(), "a target")
+    assert deployment.unsignable() == ()
+    assert deployment.watchlist.recognisers == ("b" * 64,)
+    assert deployment.categories["missing"].threshold_offset == 0.0
+
+
+def test_everything_that_a_signed_deployment_lacks_is_named_at_once() -> None:
+    lacking = GOOD.replace(", cy: Adnabod wynebau byw ar waith", "").replace("subjects: 1", "subjects: 5001")
+    with pytest.raises(BadData) as caught:
+        parse_signed(lacking.encode(), "a target")
+    for rule in ("zones: missing", "notice.cy: missing", "watchlist.payload: missing", "watchlist.created_at: missing"):
+        assert rule in str(caught.value)
+    for rule in ("watchlist.expires: missing", "watchlist.recognisers: missing", "5001 is over", "at most 10"):
+        assert rule in str(caught.value)
+
+
+def test_a_list_that_expires_before_it_was_made_is_refused() -> None:
+    with pytest.raises(BadData, match="expires must be later than created_at"):
+        parse_signed(SIGNED.replace("2026-11-24T08", "2026-11-22T08").encode(), "a target")
+
+
+def test_a_signed_deployment_that_is_no_text_is_bad_data() -> None:
+    with pytest.raises(BadData, match="not UTF-8"):
+        parse_signed(b"\xff\xfe", "a target")
