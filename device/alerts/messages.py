@@ -21,6 +21,9 @@ from device.alerts.message import Sha256 as Sha256
 from device.alerts.message import Timestamp as Timestamp
 from device.alerts.message import Unit as Unit
 from device.alerts.message import moment as moment
+from device.alerts.readings import ConditionReading as ConditionReading
+from device.alerts.readings import LampReading as LampReading
+from device.alerts.readings import SignHealth as SignHealth
 from device.domain.finding import Mode
 
 CAUTION: Literal["possible_match_requires_human_adjudication"] = "possible_match_requires_human_adjudication"
@@ -263,30 +266,6 @@ class Birth(Message, frozen=True, kw_only=True):
     """Public half of the device's signing key (Ed25519), 32 bytes in hexadecimal."""
 
 
-class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the condition tables as it reads now. `pending`: required and not known yet, so it does not hold.
-
-    `not_yet_required`: its substance comes later, and nothing depends on it.
-    """
-
-    name: str
-    table: Literal["arm", "run"]
-    result: Literal["holds", "fails", "pending", "not_yet_required"]
-    text: str
-
-
-class LampReading(msgspec.Struct, frozen=True, kw_only=True):
-    """The sign and the lamps as driven, the sign as sensed."""
-
-    sign_driven: bool
-    sign_sensed: bool
-    power: bool
-    recognising: bool
-    alert: bool
-    fault: bool
-    simulated: bool
-
-
 class DeviceState(Message, frozen=True, kw_only=True):
     """Retained; the one state, why it is so, and what the public sees."""
 
@@ -300,7 +279,7 @@ class DeviceState(Message, frozen=True, kw_only=True):
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """Retained, every 10 s; None where this machine has no such sensor."""
+    """Retained, every 10 s; None where this machine has no such sensor. throttled: it slows itself down, being hot."""
 
     TYPE: ClassVar[str] = "uk.lfr.health.v1"
     at: Timestamp
@@ -312,6 +291,8 @@ class Health(Message, frozen=True, kw_only=True):
     outbox_waiting: Count | None = None
     clock: ClockReading | None = None
     stage_p95_ms: dict[str, float] = msgspec.field(default_factory=dict)
+    throttled: bool | None = None
+    sign: SignHealth | None = None
 
 
 class CameraStatus(Message, frozen=True, kw_only=True):
@@ -340,6 +321,7 @@ class Stats(Message, frozen=True, kw_only=True):
     """Totals since boot, people counted as passages. `histogram`: best score of each closed one, 20 bins over -1..1.
 
     faces_seen = discarded + lost + alerts + open_passages. `lost`: their worker died, and its memory with it.
+    sign_dark_ms: while somebody could be recognised. sign_stops: how often the sign ended recognition.
     """
 
     TYPE: ClassVar[str] = "uk.lfr.stats.v1"
@@ -359,6 +341,10 @@ class Stats(Message, frozen=True, kw_only=True):
     histogram: list[Count]
     deployment_id: str | None = None
     lost: Count = 0
+    sign_dark_ms: Count = 0
+    sign_stops: Count = 0
+    sign_pulses: Count = 0
+    sign_pulses_failed: Count = 0
 
 
 MESSAGES: tuple[type[Message], ...] = (

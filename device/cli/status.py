@@ -47,7 +47,9 @@ def run_status(args: argparse.Namespace) -> int:
     print(f"{status['state']} since {status['since']}, read {status['age_s']:.1f} s ago (pid {status['pid']})")
     print(f"device      {status['site']}/{status['device']}, mode {status['mode'] or 'none'}")
     print(f"deployment  {status['deployment'] or 'none'}")
-    print(f"sign        {lit}{', simulated' if sign['simulated'] else ''}{'' if sign['proved'] else ', not proved'}")
+    print(f"sign        {lit}{', simulated' if sign['simulated'] else ''}{_proof(sign)}")
+    slowed = ", slowed down" if status["temperature"]["throttled"] else ""
+    print(f"warmth      {status['temperature']['finding']}{slowed}")
     print(f"lamps       {', '.join(lamp for lamp, on in status['lamps'].items() if on) or 'all off'}")
     print(f"broker      {status['broker']}, {status['outbox_waiting']} waiting")
     for name, camera in status["cameras"].items():
@@ -59,6 +61,16 @@ def run_status(args: argparse.Namespace) -> int:
         f"{lost} + {counters['open_passages']} still in view"
     )
     return 0
+
+
+def _proof(sign: dict[str, Any]) -> str:
+    """What the sign has proved, and what it cost in sight."""
+    lag = f" within {sign['lag_ms']:.0f} ms" if sign["lag_ms"] is not None else ""
+    follows = {True: f", follows its pulse{lag}", False: ", DOES NOT FOLLOW its pulse", None: ""}[sign["follows"]]
+    proved = "" if sign["proved"] else ", not proved"
+    problem = f" ({sign['problem']})" if sign["problem"] else ""
+    stops = f"; stopped recognition {sign['stops']} times" if sign["stops"] else ""
+    return f"{proved}{follows}{problem}{stops}"
 
 
 def run_why(args: argparse.Namespace) -> int:

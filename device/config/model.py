@@ -168,9 +168,15 @@ class Lamps(Section):
 
 
 class LinesConfig(Section):
-    """The sign, its sensor, the lamps and the STOP button."""
+    """The sign, its sensor, the lamps and the STOP button.
+
+    sign_kind  `led` goes dark for 50 ms when asked and proves itself by pulses; `discharge` (neon, fluorescent, sodium)
+               cannot: recognition pauses every 10 min while it goes dark and lit again, and in between a light that is
+               not its own would pass for it
+    """
 
     driver: Literal["gpiozero", "simulated"]
+    sign_kind: Literal["led", "discharge"] = "led"
     sign: HeaderPin | None = None
     sign_sense: HeaderPin | None = None
     stop: HeaderPin | None = None

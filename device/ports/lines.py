@@ -19,7 +19,8 @@ class Lamp(str, Enum):
 class Lines(Protocol):
     """Drives the sign and the lamps, senses the sign, watches the STOP button. Raises LinesUnavailable.
 
-    `sign_sensed` is the measured line (current or light), never an echo of what was driven.
+    `sign_sensed` is the measured line (current or light), never an echo of what was driven; both take microseconds.
+    `on_stop` calls back when the STOP contact opens, and at once if it is open now; a later call replaces the first.
     """
 
     def drive_sign(self, lit: bool) -> None: ...

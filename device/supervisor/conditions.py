@@ -16,6 +16,7 @@ from enum import Enum
 
 from device.supervisor.snapshot import CameraView, Snapshot
 
+SIGN_RULE = "R15"
 HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can judge is useless; a reconnection takes 1 to 3 s
 DISK_RESERVE_BYTES = 256_000_000  # the outbox may grow to this (alerts.outbox.MAX_BYTES)
 UNSIGNED_LIST_MOST = 10  # consenting subjects in front of a live camera outside operational mode (DESIGN, section 4)
@@ -101,6 +102,10 @@ def _sign_lit(s: Snapshot) -> bool | None:
     return None if not s.sign.driven or s.sign.settling else False
 
 
+def _sign_follows(s: Snapshot) -> bool | None:
+    return s.sign.follows if s.sign.driven else None
+
+
 def _no_false_light(s: Snapshot) -> bool | None:
     return s.sign.driven or s.sign.settling or not s.sign.sensed
 
@@ -136,7 +141,15 @@ def _clock_good(s: Snapshot) -> bool | None:
 
 
 def _disk_good(s: Snapshot) -> bool | None:
-    return s.disk_free_bytes >= DISK_RESERVE_BYTES
+    return s.disk_free_bytes is not None and s.disk_free_bytes >= DISK_RESERVE_BYTES
+
+
+def _disk(s: Snapshot) -> str:
+    return "the disk does not answer" if s.disk_free_bytes is None else f"{s.disk_free_bytes / 1e6:.0f} MB are left"
+
+
+def _temperature_good(s: Snapshot) -> bool | None:
+    return s.thermal.in_range if s.thermal.in_range is not None else not s.in_earnest
 
 
 def _window(s: Snapshot) -> str:
@@ -146,7 +159,18 @@ def _window(s: Snapshot) -> str:
 A, R, D, W = Table.ARM, Table.RUN, KnownFrom.DEVICE, KnownFrom.WORKER
 CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait until it has synchronised"
 DISK_REMEDY = f"free space in the state folder: {DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
+HEAT_REMEDY = "let it cool: check fan, filter, sun on the housing and the power mode"
+SIGN_REMEDY = "shade the sensor; look for a short, a stuck relay or a power supply that holds up (device/README.md)"
 WINDOW_REMEDY = "wait for it to begin, or load the deployment that is authorised now"
+
+SIGN_FOLLOWS = Row(
+    *("sign follows its pulse", R, "R15", "the sign follows a coded pulse every 30 s"),
+    *("the sensed light is not this sign's: it does not follow its pulse", SIGN_REMEDY),
+    predicate=_sign_follows,
+    known_from=KnownFrom.SIGN,
+    found=lambda s: s.sign.finding,
+)
+"""A sign that fails this one is put out, and proves itself anew from the dark (decide.sign_wanted)."""
 
 ARM: tuple[Row, ...] = (
     Row("deployment signed", A, "R02", "the authorising officer has signed the deployment"),
@@ -203,6 +227,7 @@ ARM: tuple[Row, ...] = (
         *("disk reserve", A, "R06", "there is room to keep alerts"),
         *("there is no room to keep alerts", DISK_REMEDY),
         predicate=_disk_good,
+        found=_disk,
     ),
     Row(
         *("sign seen dark, then lit", A, "R15", "the sign was seen dark, then lit"),
@@ -218,8 +243,9 @@ RUN: tuple[Row, ...] = (
         *("the sign is switched on and sensed dark", "check the lamp, its relay and its sensor"),
         predicate=_sign_lit,
         known_from=KnownFrom.SIGN,
+        found=lambda s: s.sign.problem,
     ),
-    Row("sign follows its pulse", R, "R15", "the sign follows a coded pulse every 30 s"),
+    SIGN_FOLLOWS,
     Row(
         *("sign dark when off", R, "R15", "the sign is dark while it is switched off"),
         "the sign is switched off and sensed lit",
@@ -246,11 +272,17 @@ RUN: tuple[Row, ...] = (
         *("the clock has lost its synchronisation", CLOCK_REMEDY),
         predicate=_clock_good,
     ),
-    Row("temperature", R, "R22", "the device is within its temperature range"),
+    Row(
+        *("temperature", R, "R22", "the device is within its temperature range"),
+        *("the device is outside its temperature range, or cannot tell", HEAT_REMEDY),
+        predicate=_temperature_good,
+        found=lambda s: s.thermal.finding,
+    ),
     Row(
         *("disk", R, "R06", "there is still room to keep alerts"),
         *("the disk is filling up", DISK_REMEDY),
         predicate=_disk_good,
+        found=_disk,
     ),
     Row(
         *("deployment still in its window", R, "R02", "the deployment's authorised time has not ended"),
@@ -308,6 +340,16 @@ def failing(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
 def pending(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
     """The rows that are required and not known."""
     return tuple(r for r in readings if r.result is Result.PENDING)
+
+
+def sign_refuted(readings: tuple[Reading, ...]) -> bool:
+    """Whether the sensed light has been shown not to be this sign's."""
+    return any(r.row is SIGN_FOLLOWS for r in failing(readings))
+
+
+def of_sign(readings: tuple[Reading, ...]) -> bool:
+    """Whether a row of the sign (R15) does not hold."""
+    return not _hold(r for r in readings if r.row.rule == SIGN_RULE)
 
 
 def _hold(readings: Iterable[Reading]) -> bool:

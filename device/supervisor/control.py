@@ -1,7 +1,8 @@
 """The supervisor's loop: look, judge, move the state, act. Ten times a second and whenever something happens.
 
-1. Every tick reads the sign, takes a snapshot, reads the condition tables, asks `decide` and obeys it. What is done
-   follows from the present state alone, so a missed or repeated event does no harm.
+1. Every tick takes a snapshot (the sign and the machine have tasks of their own that look), reads the condition tables,
+   asks `decide` and obeys it. What is done follows from the present state alone, so a missed or repeated event does no
+   harm. Each row that begins or ceases to fail is an event with its rule, and so is each change of state.
 2. No lit sign, no sight: workers are wanted only when `decide.workers_wanted` says so, and the sign goes off only after
    the last worker process is gone.
 3. Whatever is slow (disk, processes, the broker) happens elsewhere; a tick never waits.
@@ -24,8 +25,10 @@ from device.supervisor.conditions import Reading
 from device.supervisor.crew import Crew
 from device.supervisor.edges import Edges
 from device.supervisor.hub import Hub
-from device.supervisor.sign import Sign
-from device.supervisor.snapshot import SignView, Snapshot
+from device.supervisor.machine import Machine
+from device.supervisor.refusals import Refusals
+from device.supervisor.sign import KINDS, Sign
+from device.supervisor.snapshot import Snapshot
 from device.supervisor.states import Event, State, step
 from device.supervisor.waits import set_within
 from device.supervisor.window import WindowEnd
@@ -54,7 +57,7 @@ class Control:
         self.since = edges.clock.wall()
         self.wish = Wish()
         self.authorisation: Authorisation | None = None
-        self.disk_free_bytes = 0
+        self.machine = Machine(config.state_dir, edges)
         self.lamps = dict.fromkeys(Lamp, False)
         self.ever_recognised = False
         self.snapshot = Snapshot(live=config.live)
@@ -64,8 +67,12 @@ class Control:
         self._edges = edges
         self._hub = hub
         self._crew = crew
-        self._sign = Sign(edges.lines, edges.clock)
-        self._lines_problem = ""
+        self.sign = Sign(
+            *(edges.lines, edges.clock, KINDS[config.lines.sign_kind]),
+            watched=lambda: crew.alive,
+            on_change=self.woken.set,
+        )
+        self._refusals = Refusals(edges.clock)
         self._problem = "not looked for yet"
         self._clear_since_ns: int | None = None
         self._window: WindowEnd | None = None
@@ -103,6 +110,8 @@ class Control:
         self._crew.check()
         self.snapshot = self._look()
         self.readings = conditions.read(self.snapshot)
+        self._crew.sign_sensed = self.snapshot.sign.sensed
+        self._refusals.note(self.readings)
         now = int(self._edges.clock.monotonic())
         if not conditions.may_watch(self.readings):
             self._clear_since_ns = None
@@ -137,6 +146,18 @@ class Control:
         self.wish.stop = who
         self.woken.set()
 
+    def watch_stop(self) -> None:
+        """Listen to the STOP contact; one that is open now (held, or its wire is cut) is a STOP now."""
+        loop = asyncio.get_running_loop()
+
+        def pressed() -> None:
+            loop.call_soon_threadsafe(self.press_stop, "the STOP button is pressed, or its wire is cut")
+
+        try:
+            self._edges.lines.on_stop(pressed)
+        except LinesUnavailable as fault:
+            self.press_stop(f"the STOP contact cannot be read: {fault}")
+
     def command(self, name: str) -> None:
         """A command of the hub; the allow-list of DESIGN's cmd topics as far as they exist."""
         if name == "stop":
@@ -145,6 +166,7 @@ class Control:
             event(_log, "stop.released")
             self._edges.audit.note("resume", "R13")
             self.wish.stop = None
+            self.watch_stop()
             self.woken.set()
         else:
             event(_log, "command.unknown", level=logging.WARNING, name=name)
@@ -188,27 +210,14 @@ class Control:
             engines=self._crew.engine_problems(),
             cameras=self._crew.views(),
             camera_problems=self._crew.problems(),
-            sign=self._sense(),
+            sign=self.sign.view(),
             hub_absent_s=self._hub.absent_s(),
             operator=self._hub.operator,
             clock_synchronised=self._edges.clock.synchronised(),
-            disk_free_bytes=self.disk_free_bytes,
+            disk_free_bytes=self.machine.disk_free_bytes,
+            thermal=self.machine.thermal,
             stop=self.wish.stop,
         )
-
-    def _sense(self) -> SignView:
-        """The sign, as alerts will quote it too; when the lines do not answer it counts as dark, at once."""
-        try:
-            view = self._sign.sample()
-        except LinesUnavailable as fault:
-            if str(fault) != self._lines_problem:
-                event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
-            self._lines_problem = str(fault)
-            self._crew.sign_sensed = False
-            return SignView(driven=True, sensed=False, proved=False, settling=False)
-        self._lines_problem = ""
-        self._crew.sign_sensed = view.sensed
-        return view
 
     def _act(self) -> None:
         """Sign and lamps as the state wants them."""
@@ -221,7 +230,7 @@ class Control:
 
     def _drive_sign(self, lit: bool) -> None:
         try:
-            self._sign.drive(lit)
+            self.sign.drive(lit)
         except LinesUnavailable as fault:
             event(_log, "sign.cannot_be_driven", level=logging.ERROR, lit=lit, problem=str(fault))
 
@@ -240,9 +249,13 @@ class Control:
 
     def _move(self, what: Event) -> None:
         before, self.state = self.state, step(self.state, what)
+        if before is State.RECOGNISING and what is Event.INHIBIT and conditions.of_sign(self.readings):
+            self.sign.counts.stops += 1
         self.since = self._edges.clock.wall()
         self.ever_recognised = self.ever_recognised or self.state is State.RECOGNISING
-        event(_log, "state", was=before.value, now=self.state.value, event=what.value, why=self._why())
+        wrong = conditions.failing(self.readings)
+        rule = wrong[0].row.rule if wrong else ""
+        event(_log, "state", was=before.value, now=self.state.value, event=what.value, why=self._why(), rule=rule)
         self._note_state(before, what)
         self.woken.set()
 

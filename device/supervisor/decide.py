@@ -42,7 +42,12 @@ def workers_wanted(state: State, readings: tuple[Reading, ...], clear_s: float, 
 
 
 def sign_wanted(state: State, readings: tuple[Reading, ...], any_worker: bool) -> bool:
-    """Whether the sign is lit: always while a worker exists, and when only the sign itself is still to be proved."""
+    """Whether the sign is lit: always while a worker exists, and when only the sign itself is still to be proved.
+
+    A sign that did not follow its pulse is put out as soon as nobody looks: still sensed lit, it is a fault by itself.
+    """
     if any_worker:
         return True
+    if conditions.sign_refuted(readings):
+        return False
     return state not in (State.SAFE, State.ENDING) and conditions.may_light(readings)

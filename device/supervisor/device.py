@@ -74,8 +74,9 @@ class Device:
         self._edges.audit.note("started", version=version())
         control.self_test()
         self._listen()
-        await self._reporter.look_at_disk()
-        work = (self._edges.audit.run(), courier.run(), control.load(), self._reporter.run())
+        await control.machine.look()
+        looking = (control.sign.run(), control.machine.run())
+        work = (*looking, self._edges.audit.run(), courier.run(), control.load(), self._reporter.run())
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
         try:
@@ -160,13 +161,8 @@ class Device:
 
     def _listen(self) -> None:
         """Connect everything that may call us."""
-        control, loop = self.control, asyncio.get_running_loop()
-
-        def pressed() -> None:
-            loop.call_soon_threadsafe(control.press_stop, "the STOP button was pressed")
-
-        self._edges.lines.on_stop(pressed)
-        self._hub.listen(self._courier, self._judged, control.command)
+        self.control.watch_stop()
+        self._hub.listen(self._courier, self._judged, self.control.command)
         self._courier.connect(self._session)
 
     def _headed(self, head: Head) -> None:

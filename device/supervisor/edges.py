@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from device.alerts.outbox import Outbox
+from device.edges import health_sysfs
 from device.ports.broker import Broker
 from device.ports.clock import Clock
 from device.ports.lines import Lines
@@ -17,7 +19,11 @@ from device.supervisor.worker_process import Launcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
-    """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere."""
+    """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere.
+
+    root       where sysfs is found
+    disk_free  bytes that may still be written where a folder lies
+    """
 
     clock: Clock
     lines: Lines
@@ -29,3 +35,5 @@ class Edges:
     audit: Chronicle
     models_dir: Path
     simulated: bool
+    root: Path = Path("/")
+    disk_free: Callable[[Path], int] = health_sysfs.disk_free_bytes

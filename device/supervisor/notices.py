@@ -120,7 +120,9 @@ class Notices:
     def live_stats(self, courier: Courier, stats: messages.Stats) -> None:
         """The counts as they move: at most every LIVE_STATS_S, unkept and not retained."""
         now = int(self._clock.monotonic())
-        counted = msgspec.json.encode(msgspec.structs.replace(stats, at="", fps=0.0, frames=0))
+        counted = msgspec.json.encode(
+            msgspec.structs.replace(stats, at="", fps=0.0, frames=0, sign_pulses=0, sign_dark_ms=0)
+        )
         nobody_yet = not stats.tracks and not stats.faces_seen
         if nobody_yet or counted == self._counted or now - self._live_stats_ns < LIVE_STATS_S * NS_PER_S:
             return

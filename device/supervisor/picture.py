@@ -12,10 +12,11 @@ from device.alerts.raising import stats_from
 from device.audit.rows import Head
 from device.config.deployment import Window
 from device.domain.finding import Counters, Mode
-from device.domain.time import WallTime, rfc3339, wall
+from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
 from device.ports.lines import Lamp
 from device.supervisor import conditions
 from device.supervisor.conditions import Reading
+from device.supervisor.sign import SignCounts
 from device.supervisor.snapshot import CameraView, Snapshot
 from device.supervisor.states import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
@@ -42,6 +43,7 @@ class Picture:
     camera_since: dict[str, WallTime]
     broker: str
     waiting: int
+    sign_counts: SignCounts
 
     @property
     def deployment_id(self) -> str | None:
@@ -102,7 +104,29 @@ def stats_message(picture: Picture, boot_id: str) -> messages.Stats:
         at=picture.at,
         deployment_id=picture.deployment_id,
     )
-    return msgspec.structs.replace(stats, alerts=picture.alerts, lost=picture.lost)
+    sign = picture.sign_counts
+    return msgspec.structs.replace(
+        stats,
+        alerts=picture.alerts,
+        lost=picture.lost,
+        sign_dark_ms=sign.dark_ns // NS_PER_MS,
+        sign_stops=sign.stops,
+        sign_pulses=sign.pulses,
+        sign_pulses_failed=sign.pulses_failed,
+    )
+
+
+def sign_health(picture: Picture) -> messages.SignHealth:
+    """The sign's loop as the health notice tells it."""
+    sign = picture.snapshot.sign
+    return messages.SignHealth(
+        driven=sign.driven,
+        sensed=sign.sensed,
+        proved=sign.proved,
+        follows=sign.follows,
+        lag_ms=sign.lag_ms,
+        problem=sign.problem or sign.finding,
+    )
 
 
 def audit_message(mode: Mode | None, head: Head) -> messages.AuditHead:
@@ -158,6 +182,7 @@ def status(picture: Picture, pid: int, site: str, device: str) -> dict[str, Any]
         "sign": {"simulated": picture.simulated, **_sign(picture)},
         "lamps": {lamp.value: lit for lamp, lit in picture.lamps.items()},
         "cameras": {camera: _camera(picture, camera) for camera in picture.snapshot.cameras},
+        "temperature": _temperature(picture),
         "broker": picture.broker,
         "outbox_waiting": picture.waiting,
         "alerts": picture.alerts,
@@ -166,9 +191,20 @@ def status(picture: Picture, pid: int, site: str, device: str) -> dict[str, Any]
     }
 
 
-def _sign(picture: Picture) -> dict[str, bool]:
-    sign = picture.snapshot.sign
-    return {"driven": sign.driven, "sensed": sign.sensed, "proved": sign.proved}
+def _sign(picture: Picture) -> dict[str, Any]:
+    counts = picture.sign_counts
+    return {
+        **msgspec.to_builtins(sign_health(picture)),
+        "dark_ms": counts.dark_ns // NS_PER_MS,
+        "stops": counts.stops,
+        "pulses": counts.pulses,
+        "pulses_failed": counts.pulses_failed,
+    }
+
+
+def _temperature(picture: Picture) -> dict[str, Any]:
+    thermal = picture.snapshot.thermal
+    return {"in_range": thermal.in_range, "finding": thermal.finding, "throttled": thermal.throttled}
 
 
 def _camera(picture: Picture, camera: str) -> dict[str, Any]:
@@ -188,6 +224,7 @@ def _condition(reading: Reading) -> messages.ConditionReading:
         table=reading.row.table.value,
         result=reading.result.value,
         text=reading.text,
+        rule=reading.row.rule,
     )
 
 

@@ -31,7 +31,6 @@ Reason = Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_
 REPORT_S = 0.1
 LINE_S = 1.0  # the service manager's status line, while the state's name stays
 FILE_S = 1.0
-DISK_S = 5.0
 
 
 class Reporter:
@@ -60,7 +59,6 @@ class Reporter:
         self._recorder = Recorder(edges.audit)
         self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
         self._written_ns = 0
-        self._looked_ns: int | None = None
         self._last_line = ""
         self._line_ns = 0
         self._last_state = ""
@@ -97,20 +95,10 @@ class Reporter:
         self._notices.receipt(self._courier, erasure)
 
     async def run(self) -> None:
-        """Look and report, for ever; cancelled at the end."""
+        """Report for ever; cancelled at the end."""
         while True:
-            await self.look_at_disk()
             await self.report()
             await asyncio.sleep(REPORT_S)
-
-    async def look_at_disk(self) -> None:
-        """Measure free space every DISK_S, on the disk thread."""
-        now = int(self._edges.clock.monotonic())
-        if self._looked_ns is not None and now - self._looked_ns < DISK_S * NS_PER_S:
-            return
-        self._looked_ns = now
-        folder = self._config.state_dir
-        self._control.disk_free_bytes = await self._edges.disk(lambda: health_sysfs.disk_free_bytes(folder))
 
     async def report(self) -> None:
         """Say what has changed; cheap when nothing has."""
@@ -151,6 +139,7 @@ class Reporter:
             camera_since={camera: since for camera, (_, since) in self._camera_since.items()},
             broker="connected" if self._courier.connected else self._courier.reason,
             waiting=sum(self._courier.waiting.values()),
+            sign_counts=control.sign.counts,
         )
 
     def final_stats(self) -> None:
@@ -194,12 +183,14 @@ class Reporter:
             mode=seen.mode,
             at=rfc3339(seen.at),
             fps=round(seen.fps, 2),
-            temperature_c=health_sysfs.temperatures_c(),
-            disk_free_bytes=self._control.disk_free_bytes,
+            temperature_c=self._control.machine.temperatures_c,
+            disk_free_bytes=seen.snapshot.disk_free_bytes,
             rss_bytes=(own or 0) + sum(beat.rss_bytes for beat in seen.beats.values()),
             outbox_waiting=seen.waiting,
             clock=messages.ClockReading(synced=seen.snapshot.clock_synchronised),
             stage_p95_ms=stages,
+            throttled=seen.snapshot.thermal.throttled,
+            sign=picture.sign_health(seen),
         )
 
     async def _write(self, seen: Picture) -> None:

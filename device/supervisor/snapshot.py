@@ -28,12 +28,33 @@ class SignView:
     """driven: what we ask; sensed: what is measured (debounced); proved: seen dark, then lit, since then never lost.
 
     settling  just switched: the sensor is given time before it is believed
+    follows   whether it follows its coded pulse; None before its first one
+    finding   how it did not follow, in words; problem: why it counts as dark although it may be lit
+    lag_ms    how long its sensor took to follow an edge of the last pulse, at most
     """
 
     driven: bool = False
     sensed: bool = False
     proved: bool = False
     settling: bool = True
+    follows: bool | None = None
+    finding: str = ""
+    problem: str = ""
+    lag_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThermalView:
+    """How warm the machine is.
+
+    in_range  whether every temperature sensor is within its limits; None when none can be read
+    finding   the sensor that is nearest to its limit or beyond it, or why none can be read, in words
+    throttled the machine slows itself down: it still recognises, and drops frames
+    """
+
+    in_range: bool | None = None
+    finding: str = "no temperature was read yet"
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +80,7 @@ class Snapshot:
     engines     what is wrong with each worker's engine, empty text when nothing is; one entry per worker that answered
     hub_absent_s  how long the hub has been away; 0 while it is here, None if it never was
     operator    who is at the hub as it says; `simulated` counts for recordings only
+    disk_free_bytes  None when the disk does not answer
     stop        who pressed STOP, None while nobody did
     """
 
@@ -73,7 +95,8 @@ class Snapshot:
     hub_absent_s: float | None = None
     operator: Operator = "absent"
     clock_synchronised: bool = False
-    disk_free_bytes: int = 0
+    disk_free_bytes: int | None = 0
+    thermal: ThermalView = ThermalView()
     stop: str | None = None
 
     @property

@@ -27,10 +27,11 @@ def _module(name: str) -> Any:
 @pytest.fixture
 def rig(tmp_path: Path) -> Callable[..., Any]:
     """Builder of a whole device on fakes."""
+    _module("virtual_loop")
     _module("workers")
     module = _module("rig")
 
     def build(**changes: Any) -> Any:
-        return module.Rig(tmp_path, **changes)
+        return module.Rig(changes.pop("folder", tmp_path), **changes)
 
     return build

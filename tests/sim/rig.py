@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lfr_test_virtual_loop import VirtualLoop
 from lfr_test_workers import LIST, FakeLauncher
 
 from device.alerts import events, messages
@@ -35,33 +35,6 @@ from device.supervisor.states import State
 
 Result = TypeVar("Result")
 RECIPIENT = "age1" + "q" * 58
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time jumps to the next timer instead of passing; a loop that waits for nothing at all is a failed test."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
-        super().__init__(_JumpingSelector(clock))
-
-    def time(self) -> float:
-        return self._clock.monotonic() / 1e9
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None:
-            raise AssertionError("everything waits and nothing will happen")
-        # At least a microsecond: asyncio rounds deadlines, and time must not stand still.
-        self._clock.advance(max(timeout, 1e-6))
-        return ready
 
 
 def operator(who: str) -> dict[str, Any]:
@@ -154,7 +127,10 @@ class Rig:
         self.folder = folder
         self.clock = FakeClock(datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc))
         self.loop = VirtualLoop(self.clock)
-        self.lines = SimulatedLines()
+        self.lines = SimulatedLines(self.clock)
+        self.root = folder / "root"
+        self.free_bytes = 10**10
+        self.warm(50.0)
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
         self.service = ServiceThatRemembers()
@@ -175,6 +151,8 @@ class Rig:
             audit=Chronicle(self._open_audit, DiskInline(), self.clock, "boot"),
             models_dir=folder / "models",
             simulated=True,
+            root=self.root,
+            disk_free=lambda folder: self.free_bytes,
         )
         self.device = Device(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None
@@ -193,6 +171,14 @@ class Rig:
     def worker(self) -> Any:
         """The latest worker."""
         return self.launcher.workers[-1]
+
+    def warm(self, celsius: float) -> None:
+        """The machine's one temperature sensor, at whose 105 °C the kernel shuts it down."""
+        zone = self.root / "sys/class/thermal/thermal_zone0"
+        zone.mkdir(parents=True, exist_ok=True)
+        facts = {"type": "tj-thermal", "trip_point_0_type": "critical", "trip_point_0_temp": "105000"}
+        for name, text in {**facts, "temp": str(round(celsius * 1000))}.items():
+            (zone / name).write_text(text + "\n")
 
     @property
     def reasons(self) -> str:
@@ -270,7 +256,7 @@ def config(folder: Path, **changes: Any) -> DeviceConfig:
             "device": "cam-1",
             "cameras": cameras,
             "mqtt": {"host": "h", "ca": "ca", "cert": "c", "key": "k"},
-            "lines": lines if live else {"driver": "simulated"},
+            "lines": {**(lines if live else {"driver": "simulated"}), "sign_kind": changes.get("sign_kind", "led")},
             "deployment": folder / "deployment",
             "state_dir": folder / "state",
             "run_dir": folder,

@@ -59,6 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     false_alert_rate: Rate
     false_share_of_adjudicated: Rate
     alerts_within_ms: dict[str, int]
+    sign: dict[str, int]
     versions: dict[str, str]
     balanced: bool
     remarks: list[str]
@@ -114,6 +115,7 @@ def report_of(tally: Deployment) -> Report:
         false_alert_rate=rate(false, faces),
         false_share_of_adjudicated=rate(false, judged),
         alerts_within_ms=_within(tally.latency_bins),
+        sign={name: tally.total(f"sign_{name}") for name in ("dark_ms", "stops", "pulses", "pulses_failed")},
         versions=dict(sorted(tally.versions.items())),
         balanced=faces == discarded + lost + alerts + open_passages,
         remarks=_remarks(tally, unjudged),
@@ -140,6 +142,7 @@ def as_text(report: Report) -> str:
         ("false alert rate", _rate(report.false_alert_rate, "faces seen")),
         ("false share of alerts", _rate(report.false_share_of_adjudicated, "adjudicated alerts")),
         ("alerts within", _counts({f"{k} ms": v for k, v in report.alerts_within_ms.items()})),
+        ("sign", _sign(report.sign)),
         ("deletions", _counts({k.replace(".", " "): v for k, v in report.erasures.items()})),
         (
             "software",
@@ -201,6 +204,15 @@ def _rate(found: Rate, what: str) -> str:
 
 def _balance(report: Report) -> str:
     return "faces seen = discarded + lost + alerted" if report.lost else "faces seen = discarded + alerted"
+
+
+def _sign(sign: dict[str, int]) -> str:
+    """How overt it was: dark while somebody could be recognised, and what the sign itself stopped."""
+    if not sign["pulses"]:
+        return f"dark {sign['dark_ms'] / 1000:.1f} s in use, stopped recognition {sign['stops']} times, never pulsed"
+    followed = sign["pulses"] - sign["pulses_failed"]
+    pulses = f"followed {followed:,} of {sign['pulses']:,} pulses"
+    return f"dark {sign['dark_ms'] / 1000:.1f} s in use, stopped recognition {sign['stops']} times, {pulses}"
 
 
 def _threshold(report: Report) -> str:

@@ -36,6 +36,10 @@ class BootCounts(msgspec.Struct, kw_only=True):
     frames: int = 0
     dropped_frames: int = 0
     open_passages: int = 0
+    sign_dark_ms: int = 0
+    sign_stops: int = 0
+    sign_pulses: int = 0
+    sign_pulses_failed: int = 0
 
 
 class Deployment(msgspec.Struct, kw_only=True):
@@ -148,6 +152,10 @@ class Tallies:
             frames=stats.frames,
             dropped_frames=stats.dropped_frames,
             open_passages=stats.open_passages,
+            sign_dark_ms=stats.sign_dark_ms,
+            sign_stops=stats.sign_stops,
+            sign_pulses=stats.sign_pulses,
+            sign_pulses_failed=stats.sign_pulses_failed,
         )
 
     def born(self, device: str, birth: Birth) -> None:

@@ -14,6 +14,7 @@ from device.domain.finding import Counters
 from device.domain.time import WallTime, wall
 from device.ports.lines import Lamp
 from device.supervisor import conditions, picture, status_file
+from device.supervisor.sign import SignCounts
 from device.supervisor.snapshot import CameraView, Snapshot
 from device.supervisor.states import State
 
@@ -40,6 +41,7 @@ def write(run_dir: Path, at: datetime, pid: int, lost: int = 0) -> None:
         camera_since={"front": now},
         broker="connected",
         waiting=0,
+        sign_counts=SignCounts(),
     )
     status_file.write(run_dir, picture.status(seen, pid, "demo", "cam-1"))
 

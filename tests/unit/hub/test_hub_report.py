@@ -56,6 +56,17 @@ def test_nothing_seen_gives_no_rate_instead_of_zero() -> None:
     assert "no faces seen yet" in as_text(report)
 
 
+def test_the_report_says_how_overt_it_was() -> None:
+    assert "dark 0.0 s in use, stopped recognition 0 times, never pulsed" in as_text(report_of(tally()))
+    boots = {
+        "cam-1/b": BootCounts(sign_dark_ms=300, sign_stops=1, sign_pulses=120, sign_pulses_failed=2),
+        "cam-2/b": BootCounts(sign_dark_ms=150, sign_pulses=1_000),
+    }
+    found = report_of(tally(boots=boots))
+    assert found.sign == {"dark_ms": 450, "stops": 1, "pulses": 1120, "pulses_failed": 2}
+    assert "dark 0.5 s in use, stopped recognition 1 times, followed 1,118 of 1,120 pulses" in as_text(found)
+
+
 def test_the_two_rates_have_different_denominators() -> None:
     report = report_of(tally(outcomes={"true_alert": 1, "false_alert": 1}))
     assert (report.false_alert_rate.of, report.false_share_of_adjudicated.of) == (62, 2)
