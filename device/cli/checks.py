@@ -19,7 +19,7 @@ LANDLOCK_CREATE_RULESET = 444  # syscall number on every architecture Linux gave
 LANDLOCK_VERSION = 1
 CONNECT_S = 3.0
 PACKAGES = (
-    *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "av"),
+    *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "tuf", "av"),
     *("opencv-python-headless", "gpiozero", "lgpio"),
 )
 

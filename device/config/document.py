@@ -4,6 +4,7 @@
 2. An unknown key names the nearest valid one.
 3. A key given twice is a problem: YAML itself would silently take the last.
 4. The user and password of a URL are never repeated in a message.
+5. Aliases and endless nesting are problems: a few bytes of either unfold into more than any memory holds.
 """
 
 from __future__ import annotations
@@ -32,6 +33,16 @@ class Document:
     values: Any
     lines: dict[Place, int]
     problems: tuple[str, ...]
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Values as they are written, without aliases (rule 5)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = None if parent is None else parent.start_mark
+            raise yaml.composer.ComposerError(None, None, "an alias (*name) in here; write the value out", mark)
+        return super().compose_node(parent, index)
 
 
 def load(path: Path, model: type[Model]) -> Model:
@@ -66,7 +77,7 @@ def parse(text: str, model: type[Model], place: str) -> Model:
 
 def _decode(text: str, place: str) -> Document:
     """YAML to plain values; a syntax error ends here, because nothing after it can be trusted."""
-    loader = yaml.SafeLoader(text)
+    loader = _PlainLoader(text)
     try:
         root = loader.get_single_node()
         if root is None:
@@ -79,6 +90,8 @@ def _decode(text: str, place: str) -> Document:
         raise ConfigError(place, (f"{where}not YAML: {fault.problem}{begun}",)) from fault
     except (yaml.YAMLError, ValueError) as fault:
         raise ConfigError(place, (f"not YAML: {fault}",)) from fault
+    except RecursionError as fault:
+        raise ConfigError(place, ("is nested far too deeply",)) from fault
     finally:
         loader.dispose()
     if not isinstance(values, dict):

@@ -1,0 +1,246 @@
+"""The device's client: one look at the hub's repository, from the root of trust to an offer on the disk.
+
+1. Metadata that does not verify changes nothing: what was verified before stays in use until it expires.
+2. Metadata that verifies is kept even when what it leads to is refused, so that nothing older is taken later.
+3. A clock earlier than the last verification, or a timestamp from further ahead than a timestamp may be, is refused:
+   expiry and freeze protection are only as good as the clock.
+4. An unchanged timestamp means an unchanged repository: a poll costs one small file and no write.
+5. Nothing here decides anything about conditions or workers; the supervisor does. Called by one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from threading import Lock
+
+from device.config.deployment import Deployment
+from device.config.publication import (
+    DEPLOYMENT_MAX_BYTES,
+    ENVELOPE_MAX_BYTES,
+    INDEX_MAX_BYTES,
+    PAYLOAD_MAX_BYTES,
+    WITHDRAWN_MAX_BYTES,
+    Index,
+    index_target,
+)
+from device.domain.finding import Mode
+from device.domain.time import WallTime, rfc3339, wall
+from device.errors import Unavailable
+from device.ports.clock import Clock
+from device.sync.offer import (
+    CLOCKS_APART,
+    Offer,
+    Published,
+    over,
+    read_deployment,
+    read_index,
+    read_withdrawn,
+    require_usable,
+)
+from device.sync.refusal import AUTHORISED, CLOCK, IN_WINDOW, SIGNED, Refused
+from device.sync.root import trusted_root
+from device.sync.source import Source
+from device.sync.store import Facts, Store
+from device.sync.trusted import TIMESTAMP, TIMESTAMP_MAX_BYTES, Found, Trusted
+from device.sync.used import Used
+
+FOLDER, USED = "trust", "used.json"
+TIMESTAMP_LIFE = timedelta(hours=24)
+"""A hub's timestamp expires within this (tools/authority/README.md); one that lives longer is from the future."""
+CHECKED_ANEW = timedelta(minutes=10)
+"""However unchanged the timestamp, the root and the payload on the disk are verified this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The last full look and when it was."""
+
+    published: Published
+    verified_at: WallTime
+
+
+class Client:
+    """One device's sync. `sync`, `take` and `ended` run on the sync thread, `close` anywhere.
+
+    progress  what is being fetched, bytes so far, bytes in all; called on the sync thread
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        roots: Path,
+        device: str,
+        sources: Sequence[Source],
+        clock: Clock,
+        progress: Callable[[str, int, int], None] = lambda *_: None,
+    ) -> None:
+        self._folder = state_dir / FOLDER
+        self._roots = roots
+        self._device = device
+        self._sources = tuple(sources)
+        self._clock = clock
+        self._progress = progress
+        self._used = Used(self._folder / USED)
+        self._lock = Lock()
+        self._last: _Last | None = None
+        self._last_at: WallTime | None = None
+        self.running: str | None = None
+        """The deployment that recognises now; its list may grow older than 24 h."""
+
+    def sync(self) -> Published:
+        """Look once. Raises Refused when the repository does not verify, Unavailable when there is none to read."""
+        mode, root = trusted_root(self._roots)
+        store, now, problems = Store(self._folder / mode.value), self._clock.wall(), []
+        self._require_later(store, now)
+        for source in self._sources:
+            try:
+                last = self._last
+                if last is not None and self._unchanged(source, store, now):
+                    return self._said_again(last, now)
+                return self._look(source, store, mode, root)
+            except Unavailable as fault:
+                problems.append(f"{source.name}: {fault}")
+        raise Unavailable("; ".join(problems) or "neither trust.url nor trust.usb is configured")
+
+    def take(self, offer: Offer) -> None:
+        """Note that this list now belongs to this deployment, before it is opened. Raises Refused or Unavailable."""
+        listed = offer.deployment.watchlist
+        self._used.require_unused(offer.deployment.id, listed.id, listed.sha256)
+        self._used.use(offer.deployment.id, listed.id, listed.sha256)
+        self.running = offer.deployment.id
+
+    def ended(self, deployment_id: str) -> list[str]:
+        """The deployment is over here: its sealed list goes, and it is not taken up again. What was deleted."""
+        self.running, self._last = None, None
+        gone: list[str] = []
+        with self._lock:
+            for folder in sorted(self._folder.glob("*/")):
+                gone += Store(folder).forget_payloads()
+            self._used.end(deployment_id)
+        return gone
+
+    def close(self) -> None:
+        """End a sync in progress, from another thread."""
+        for source in self._sources:
+            source.close()
+
+    def _require_later(self, store: Store, now: WallTime) -> None:
+        """Rule 3, first half."""
+        facts = store.facts()
+        last = max(filter(None, (self._last_at, facts.verified_at if facts else None)), default=None)
+        if last is not None and now < last:
+            text = (
+                f"the clock says {rfc3339(now)}, before the last verified timestamp ({rfc3339(last)});"
+                " set it right: what has expired cannot be told from what has not"
+            )
+            raise Refused(CLOCK, "clock set back", text)
+
+    def _unchanged(self, source: Source, store: Store, now: WallTime) -> bool:
+        """Rule 4: the same timestamp as in the set in use, byte for byte, and nothing of it expired."""
+        last, current = self._last, store.current
+        if last is None or current is None or source.name != last.published.source:
+            return False
+        if last.published.good_until <= now or now - last.verified_at > CHECKED_ANEW:
+            return False
+        found = bytearray()
+        for piece in source.read(TIMESTAMP):
+            found += piece
+            if len(found) > TIMESTAMP_MAX_BYTES:
+                return False
+        return bytes(found) == (current / TIMESTAMP).read_bytes()
+
+    def _said_again(self, last: _Last, now: WallTime) -> Published:
+        """What was found last; only time, and what was used since, can have changed the judgement."""
+        self._last_at = now
+        if last.published.offer is None:
+            return last.published
+        try:
+            self._judge(last.published.offer.deployment, now)
+        except Refused as fault:
+            return replace(last.published, offer=None, refused=fault)
+        return last.published
+
+    def _look(self, source: Source, store: Store, mode: Mode, root: bytes) -> Published:
+        """Verify the metadata, then what it leads to (rules 1 and 2)."""
+        staging = store.stage()
+        trusted = Trusted(staging / "metadata", root, source, self._progress)
+        trusted.refresh()
+        now = self._clock.wall()
+        if trusted.timestamp_expires() > now + TIMESTAMP_LIFE + CLOCKS_APART:
+            text = "the timestamp is good for longer than 24 h: the hub's clock is ahead, or this device's is behind"
+            raise Refused(CLOCK, "clock behind", text)
+        offer: Offer | None = None
+        refused: Refused | None = None
+        try:
+            offer = self._offer(trusted, staging / "targets", store, mode, now)
+        except Refused as fault:
+            refused = fault
+        found = Published(mode, trusted.good_until(), source.name, offer, refused)
+        # A refused publication keeps the old list: it may be in use, and what was refused may be mended.
+        keep = None if refused is not None else "" if offer is None else offer.deployment.watchlist.sha256
+        with self._lock:
+            store.commit(staging, Facts(now, source.name), keep)
+        self._last, self._last_at = _Last(found, now), now
+        return found
+
+    def _offer(self, trusted: Trusted, targets: Path, store: Store, mode: Mode, now: WallTime) -> Offer | None:
+        """The index, what it points to, and the sealed list in its place. Raises Refused."""
+        target = trusted.find(index_target(self._device), INDEX_MAX_BYTES)
+        if target is None:
+            return None
+        index = read_index(_content(trusted, target, targets / "index.json"), self._device)
+        if index is None:
+            return None
+        document = _officers(trusted, index.deployment, DEPLOYMENT_MAX_BYTES)
+        deployment = read_deployment(
+            _content(trusted, document, targets / "deployment.yaml"), index, self._device, mode
+        )
+        self._judge(deployment, now)
+        withdrawn = _officers(trusted, index.withdrawn, WITHDRAWN_MAX_BYTES)
+        refs = read_withdrawn(_content(trusted, withdrawn, targets / "withdrawn.json"), deployment)
+        payload = self._payload(trusted, index, deployment, targets, store)
+        envelope = None
+        if index.envelope is not None:
+            found = _officers(trusted, index.envelope, ENVELOPE_MAX_BYTES)
+            envelope = _content(trusted, found, targets / "envelope")
+            (targets / "envelope").unlink()  # memory only: of no use to anybody after a restart
+        return Offer(deployment, payload, refs, index.recipient, envelope)
+
+    def _payload(self, trusted: Trusted, index: Index, deployment: Deployment, targets: Path, store: Store) -> Path:
+        """The sealed list, fetched unless it is there already, byte for byte."""
+        found, wanted = _officers(trusted, index.payload, PAYLOAD_MAX_BYTES), deployment.watchlist.sha256
+        if found.sha256 != wanted:
+            text = f"{index.payload} is signed with another hash than deployment {deployment.id} names; publish again"
+            raise Refused(AUTHORISED, "another list", text)
+        place = store.payload(wanted)
+        if trusted.holds(found, place):
+            return place
+        trusted.download(found, targets / "payload")
+        with self._lock:
+            return store.keep_payload(targets / "payload", wanted)
+
+    def _judge(self, deployment: Deployment, now: WallTime) -> None:
+        """Everything about a deployment that can change while its document does not."""
+        running, listed = deployment.id == self.running, deployment.watchlist
+        if over(deployment, now) and not running:
+            text = f"deployment {deployment.id} was over at {rfc3339(wall(deployment.window.end))}"
+            raise Refused(IN_WINDOW, "expired", text)
+        require_usable(deployment, now, running=running)
+        self._used.require_unused(deployment.id, listed.id, listed.sha256)
+
+
+def _officers(trusted: Trusted, name: str, most_bytes: int) -> Found:
+    """A target that must exist. Refused when nobody signed one of that name."""
+    found = trusted.find(name, most_bytes)
+    if found is None:
+        raise Refused(SIGNED, "unsigned", f"nobody who may sign {name} has signed it")
+    return found
+
+
+def _content(trusted: Trusted, found: Found, file: Path) -> bytes:
+    """The verified bytes of a small target, which stay in `file`."""
+    trusted.download(found, file)
+    return file.read_bytes()

@@ -1,0 +1,28 @@
+"""A refusal: something was offered or asked for, and a rule says no."""
+
+from __future__ import annotations
+
+from device.errors import RefusedByCondition
+
+
+class Refused(RefusedByCondition):
+    """What a device does not take from its hub, and why.
+
+    rule    the condition that it fails (device/supervisor/conditions.py)
+    reason  its name, for the audit log: two or three lower-case words
+    """
+
+    def __init__(self, rule: str, reason: str, text: str) -> None:
+        super().__init__(rule, text)
+        self.reason = reason
+
+
+SIGNED = "deployment signed"
+LOADED = "deployment loaded"
+IN_WINDOW = "deployment in its window"
+FOR_THIS_DEVICE = "deployment for this device"
+SEALED = "watchlist sealed to this device"
+FRESH = "watchlist fresh"
+AUTHORISED = "watchlist loaded"
+SIZE = "watchlist size"
+CLOCK = "clock synchronised"
