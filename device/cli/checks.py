@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
+import json
 import os
 import platform
-import resource
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,9 +15,36 @@ from pathlib import Path
 from typing import Literal
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
-LANDLOCK_CREATE_RULESET = 444  # syscall number on every architecture Linux gave it (asm-generic/unistd.h)
-LANDLOCK_VERSION = 1
 CONNECT_S = 3.0
+TRIAL_S = 30.0
+TRIAL = """
+import json, os
+out = os.dup(1)
+from device.worker.lockdown import Camera, begin, lock_down
+granted = begin()
+granted.update(lock_down(Camera()))
+os.write(out, json.dumps(granted).encode())
+"""
+UNIT = "as systemd/lfr.service has it"
+PROTECTIONS = {
+    "core_limit_0": ("no core file", f"LimitCORE=0, {UNIT}"),
+    "not_dumpable": ("no debugger of the same user, no core", "a kernel that knows PR_SET_DUMPABLE"),
+    "no_new_privileges": ("no program gives it more rights", "a kernel from 3.5 on"),
+    "memory_locked": ("memory is never swapped", f"LimitMEMLOCK=infinity, {UNIT}: without it, demonstrations only"),
+    "no_file_writes": ("the kernel refuses every byte to any file", "a kernel that knows RLIMIT_FSIZE"),
+    "no_files_open": ("no file is open for writing", "start it by lfr run, which closes all others"),
+    "standard_streams": ("what libraries print goes nowhere", "a machine with /dev/null"),
+    "environment": ("started with an allow list of variables", "start it by lfr run"),
+    "freed_memory": ("freed memory is overwritten by the allocator", "glibc: other C libraries cannot"),
+    "landlock_writes": ("no path can be written, made, removed or executed", "a kernel with Landlock, from 5.13 on"),
+    "landlock_reads": ("only code, models and the source can be read", "a kernel with Landlock, from 5.13 on"),
+    "seccomp": (
+        "no program, no socket but the camera's, no memory file",
+        "x86-64 or aarch64 with CONFIG_SECCOMP_FILTER",
+    ),
+}
+"""What a worker asks for (device.worker.lockdown): what it means, and what helps where it is refused."""
+MUST_HOLD = frozenset({"core_limit_0", "not_dumpable", "no_file_writes", "no_new_privileges"})
 PACKAGES = (
     *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "tuf", "av"),
     *("opencv-python-headless", "gpiozero", "lgpio"),
@@ -133,10 +160,6 @@ def clock() -> Iterator[Finding]:
 
 
 def memory() -> Iterator[Finding]:
-    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    free = soft == resource.RLIM_INFINITY or os.geteuid() == 0
-    text = "unlimited" if free else f"{soft // 1024} KiB"
-    yield Finding("memory lock", "ok" if free else "warn", text, "LimitMEMLOCK=infinity, as the unit file has it")
     swaps = Path("/proc/swaps")
     used = [line.split()[0] for line in swaps.read_text().splitlines()[1:]] if swaps.exists() else []
     yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", "swapoff -a, and take it out of fstab")
@@ -145,15 +168,32 @@ def memory() -> Iterator[Finding]:
     yield Finding("core dumps", "ok", f"pattern {where!r}; every process of the device sets its limit to 0")
 
 
-def sandbox() -> Iterator[Finding]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_VERSION)
-    text = f"ABI {version}" if version > 0 else f"not available: {os.strerror(ctypes.get_errno())}"
-    yield Finding("landlock", "ok" if version > 0 else "warn", text, "boot with lsm=landlock,…")
-    status = Path("/proc/self/status").read_text() if Path("/proc/self/status").exists() else ""
-    yield Finding(
-        "seccomp", "ok" if "Seccomp:" in status else "warn", "available" if "Seccomp:" in status else "absent"
+def lockdown() -> Iterator[Finding]:
+    """What the kernel grants a vision worker of this user here: a process locks itself down and says so."""
+    from device.edges import landlock
+    from device.edges.process import worker_environment
+
+    version = landlock.abi()
+    text = f"ABI {version}" if version else "the kernel has none, or it is switched off"
+    yield Finding("landlock", "ok" if version else "warn", text, "a kernel from 5.13 on, booted with lsm=landlock,…")
+    tried = subprocess.run(
+        [sys.executable, "-c", TRIAL],
+        env=worker_environment(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=TRIAL_S,
+        check=False,
     )
+    try:
+        granted: dict[str, bool] = json.loads(tried.stdout)
+    except ValueError:
+        last = (tried.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        yield Finding("lock-down", "fail", f"the trial ended with status {tried.returncode}: {last}", "report this")
+        return
+    for name, (what, remedy) in PROTECTIONS.items():
+        holds = granted.get(name, False)
+        level: Literal["ok", "warn", "fail"] = "ok" if holds else "fail" if name in MUST_HOLD else "warn"
+        yield Finding(f"lock {name}", level, what if holds else f"NOT granted: {what}", remedy)
 
 
 def disk() -> Iterator[Finding]:
@@ -195,5 +235,5 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     *(python, packages, runtimes, models, service, gpio, clock),
-    *(memory, sandbox, disk),
+    *(memory, lockdown, disk),
 )

@@ -53,6 +53,13 @@ class OpenOptions:
     read_s: float | None = None
 
 
+def preload() -> None:
+    """Load the library and open a decoder once: afterwards none of it reads a file or a setting any more."""
+    import av
+
+    av.CodecContext.create("h264", "r").open()
+
+
 class Video:
     """One open container and its best video stream; one owner thread.
 

@@ -7,7 +7,10 @@ has a deadline, and a source that misses it is lost: whoever owns it decides whe
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from device.domain.sight import Frame
 from device.edges.frames_av import OpenOptions, Video, VideoFault
@@ -19,12 +22,43 @@ READ_DEADLINE_S = 4.0
 """Below the feed's close deadline, so that a capture thread ends before its feed is given up."""
 _RTSP = {"rtsp_transport": "tcp", "fflags": "nobuffer", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,udp,tls,crypto"}
 """TCP: a lost packet is a late frame, not a torn one. No demuxer buffering: the newest frame matters."""
+_PORTS = {"rtsp": 554, "rtsps": 322}
+"""Where a URL names none (RFC 7826, section 4.2)."""
 _V4L2 = {"protocol_whitelist": "file"}
 
 
 def is_live(source: str) -> bool:
     """Whether an address names a camera rather than a recording."""
     return re.match(r"^(rtsps?|v4l2|csi)://", source, re.IGNORECASE) is not None
+
+
+def port_of(source: str) -> int | None:
+    """The TCP port that a network camera is reached at; None for a local one."""
+    scheme = source.partition("://")[0].lower()
+    return (urlsplit(source).port or _PORTS[scheme]) if scheme in _PORTS else None
+
+
+def device_of(source: str) -> Path | None:
+    """The device file of a local camera."""
+    scheme, _, place = source.partition("://")
+    return Path(place) if scheme.lower() == "v4l2" else None
+
+
+def with_address(source: str) -> str:
+    """A network camera's URL with its host's IP address in place of its name, so that opening it asks nobody.
+
+    Unchanged when there is no such host: opening it will say so.
+    """
+    parts = urlsplit(source)
+    if parts.scheme.lower() not in _PORTS or parts.hostname is None:
+        return source
+    try:
+        address = str(socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError:
+        return source
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"{user}{f'[{address}]' if ':' in address else address}{port}").geturl()
 
 
 class LiveSource:

@@ -1,12 +1,56 @@
-"""This process as the kernel sees it: no core dump, no ptrace, nothing of its memory on a disk."""
+"""This process as the kernel sees it: no core dump, no ptrace, a short environment, an allocator that overwrites."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
+from collections.abc import Mapping
 from pathlib import Path
 
 PR_SET_DUMPABLE = 4  # prctl(2)
+M_MMAP_THRESHOLD, M_PERTURB = -3, -6  # mallopt(3)
+FILL = 0x5A
+"""What freed memory is filled with; any value but 0."""
+LARGE_BYTES = 131_072
+"""Allocations from here on have pages of their own, which go back to the kernel when they are freed."""
+
+KEPT = frozenset({"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LFR_CACHE", "PATH", "PYTHONPATH", "TZ"})
+"""What a worker may inherit: language, where libraries and modules are (JetPack sets LD_LIBRARY_PATH), the models."""
+GIVEN = {
+    # glibc overwrites a block when it is freed, keeps no cache of small ones aside, and gives large ones back at once.
+    "GLIBC_TUNABLES": f"glibc.malloc.perturb={FILL}:glibc.malloc.tcache_count=0:"
+    f"glibc.malloc.mmap_threshold={LARGE_BYTES}",
+    "CUDA_CACHE_DISABLE": "1",  # no compiled kernels on disk (CUDA C++ Programming Guide, environment variables)
+    "ORT_DISABLE_TELEMETRY": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONNOUSERSITE": "1",
+    "HOME": "/nonexistent",
+}
+"""What a worker is given beside it."""
+
+
+def worker_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment to start a worker with: an allow list, so that no credential or session reaches it."""
+    return {**{name: text for name, text in inherited.items() if name in KEPT}, **GIVEN}
+
+
+def environment_scrubbed() -> bool:
+    """Whether this process was started with nothing but that."""
+    return set(os.environ) <= KEPT | set(GIVEN) and all(os.environ.get(n) == text for n, text in GIVEN.items())
+
+
+def overwrite_freed_memory() -> bool:
+    """Have glibc overwrite what is freed and give large blocks back to the kernel; False with another C library.
+
+    The cache of small blocks that each thread keeps aside is out of reach from here: GIVEN switches that off at exec.
+    """
+    libc = ctypes.CDLL(None)
+    try:
+        return bool(libc.mallopt(M_PERTURB, FILL) and libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
+    except AttributeError:
+        return False
 
 
 def forbid_dumps() -> dict[str, bool]:

@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from device.domain.finding import Mode
 from device.supervisor.snapshot import CameraView, Snapshot
 
 SIGN_RULE = "R15"
 HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can judge is useless; a reconnection takes 1 to 3 s
 DISK_RESERVE_BYTES = 256_000_000  # the outbox may grow to this (alerts.outbox.MAX_BYTES)
+MEMORY_LOCK = frozenset({"memory_locked", "core_limit_0", "not_dumpable", "no_file_writes"})
+"""What an operational deployment requires of every worker; the other protections depend on the kernel's version."""
 UNSIGNED_LIST_MOST = 10  # consenting subjects in front of a live camera outside operational mode (DESIGN, section 4)
 
 
@@ -51,7 +54,10 @@ Predicate = Callable[[Snapshot], "bool | None"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One condition. `text`: what must hold; `wrong` and `remedy`: what an operator reads when it does not."""
+    """One condition. `text`: what must hold; `wrong` and `remedy`: what an operator reads when it does not.
+
+    found, held  what in particular is wrong; how it holds, where that can differ
+    """
 
     name: str
     table: Table
@@ -63,6 +69,7 @@ class Row:
     known_from: KnownFrom = KnownFrom.DEVICE
     stops_workers: bool = True
     found: Callable[[Snapshot], str] | None = None
+    held: Callable[[Snapshot], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,21 @@ def _watchlist_fits(s: Snapshot) -> bool | None:
 
 def _engine_answered(s: Snapshot) -> bool | None:
     return all(not problem for problem in s.engines) if s.engines else None
+
+
+def _missing_protections(s: Snapshot) -> str:
+    return ", ".join(sorted({name for granted in s.protections for name in MEMORY_LOCK - granted}))
+
+
+def _memory_locked(s: Snapshot) -> bool | None:
+    if s.deployment is None or not s.protections:
+        return None
+    return s.deployment.mode is not Mode.OPERATIONAL or not _missing_protections(s)
+
+
+def _memory_lock(s: Snapshot) -> str:
+    missing = _missing_protections(s)
+    return f"memory lock: no ({missing}); an operational deployment would not run" if missing else "memory lock: yes"
 
 
 def _sign_proved(s: Snapshot) -> bool | None:
@@ -217,7 +239,15 @@ ARM: tuple[Row, ...] = (
         found=lambda s: "; ".join(filter(None, s.engines)),
     ),
     Row("engine agrees with reference", A, "R26", "the engine's self-test agrees with the reference"),
-    Row("memory locked", A, "R04", "memory is locked, core dumps and swap are off"),
+    Row(
+        *("memory locked", A, "R04", "the workers' memory is locked against swapping and cannot be dumped or written"),
+        "a worker's memory is not locked, or could be dumped or written",
+        "give the service LimitMEMLOCK=infinity and LimitCORE=0, as systemd/lfr.service has it; see `lfr doctor`",
+        predicate=_memory_locked,
+        known_from=W,
+        found=_missing_protections,
+        held=_memory_lock,
+    ),
     Row(
         *("clock synchronised", A, "R02", "the clock is synchronised"),
         *("the clock is not synchronised", CLOCK_REMEDY),
@@ -309,7 +339,7 @@ def _read(row: Row, snapshot: Snapshot) -> Reading:
         return Reading(row, Result.NOT_YET_REQUIRED, row.text)
     answer = row.predicate(snapshot)
     if answer is True:
-        return Reading(row, Result.HOLDS, row.text)
+        return Reading(row, Result.HOLDS, row.held(snapshot) if row.held is not None else row.text)
     if answer is None:
         return Reading(row, Result.PENDING, row.text)
     found = row.found(snapshot) if row.found is not None else ""

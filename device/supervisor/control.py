@@ -208,6 +208,7 @@ class Control:
             deployment_problem=self._problem,
             watchlists=self._crew.watchlists(),
             engines=self._crew.engine_problems(),
+            protections=self._crew.protections(),
             cameras=self._crew.views(),
             camera_problems=self._crew.problems(),
             sign=self.sign.view(),

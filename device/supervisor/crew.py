@@ -64,6 +64,7 @@ class Crew:
         self._budget = budget
         self._keepers: dict[str, Keeper] = {}
         self._engine_problems: dict[str, str] = {}
+        self._protections: dict[str, frozenset[str]] = {}
         self._watchlists: dict[str, tuple[str, str, int, int]] = {}
         self._authorisation: Authorisation | None = None
 
@@ -151,6 +152,10 @@ class Crew:
         """What is wrong with each engine that answered; empty text when nothing is."""
         return tuple(self._engine_problems.values())
 
+    def protections(self) -> tuple[frozenset[str], ...]:
+        """What the kernel granted to each worker that answered, by name."""
+        return tuple(self._protections.values())
+
     @property
     def _all_ended(self) -> bool:
         return bool(self._keepers) and all(keeper.ended and not keeper.alive for keeper in self._keepers.values())
@@ -180,6 +185,7 @@ class Crew:
             named = all(len(sha) == 64 for sha in (message.detector_sha256, message.recogniser_sha256))
             self._engine_problems[camera.id] = "" if named else "the worker does not name its models by hash"
             self.engine = picture.engine_message(message)
+            self._protections[camera.id] = frozenset(name for name, granted in message.protections.items() if granted)
         elif isinstance(message, WatchlistLoaded):
             self.watchlist = message
             facts = (message.watchlist_id, message.sha256, message.subjects, message.images)

@@ -14,6 +14,7 @@ import socket
 import sys
 from typing import Protocol
 
+from device.edges.process import worker_environment
 from device.errors import InternalError, LinkBroken
 from device.wire.link import HEADER, MAX_BODY_BYTES, FromWorker, ToWorker, pack, unpack_from_worker
 
@@ -110,6 +111,7 @@ class ProcessLauncher:
                 *self._command,
                 str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
+                env=worker_environment(os.environ),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sys.stderr,
                 start_new_session=True,

@@ -1,29 +1,112 @@
 """What the worker asks of the kernel before the first frame, and what the kernel granted.
 
-Each protection is reported by name in `Hello.protections`; which of them a deployment requires is a condition of the
-supervisor's, not decided here.
+1. `begin` comes first in the process, before any thread: what it forbids no thread ever had. `lock_down` comes when
+   models and watchlist are loaded, before the camera is opened. `close_network` comes when the camera is open.
+2. Each protection is reported by name in `Hello.protections`; which of them a deployment requires is a condition of
+   the supervisor's, not decided here. What the kernel has not is False, and the rest is done all the same.
+3. A file can be reached by more than one way, so each way is shut by itself: the size limit refuses every byte,
+   Landlock every path, seccomp every call (device/README.md, decisions, says which covers what).
+
+   core_limit_0, not_dumpable  no core file, no debugger of the same user     no_new_privileges  no set-user-id program
+   memory_locked  nothing is swapped                                          no_file_writes  not a byte to any file
+   landlock_writes, landlock_reads  no path is written; only those named are read
+   seccomp  no program, no socket but the camera's, no way around the others  standard_streams  0, 1, 2 lead nowhere
+   environment  an allow list, set at exec                                    freed_memory  overwritten by the allocator
+   no_files_open  no regular file is open for writing
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import os
 import resource
 import signal
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from device.edges.process import forbid_dumps
+from device.edges import landlock, seccomp
+from device.edges.process import environment_scrubbed, forbid_dumps, overwrite_freed_memory
 
 PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4  # mlockall(2); ONFAULT keeps untouched library pages out of RAM
+DEVICES = ("video*", "nvidia*", "nvmap", "nvhost*", "nvgpu/*/*", "nvsciipc", "dri/*", "null")
+"""Below /dev: cameras and GPUs. Names on a Jetson are to be confirmed on a board."""
+CODE = ("/usr/lib", "/lib", "/usr/local/lib", "/usr/local/cuda", "/opt/nvidia")
+SYSTEM = ("/proc/self", "/sys/devices/system", "/sys/fs/cgroup", "/dev/null")
+LIBRARIES = ("site-packages", "dist-packages", "lib-dynload")
+PACKAGES = ("device", "engines")
 
 
-def lock_down() -> dict[str, bool]:
-    """Shut the ways by which a face could leave this process other than the link; call after the models are loaded."""
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """What its source needs after the lock-down: paths to read, TCP ports to connect to, devices to write to."""
+
+    reads: tuple[Path, ...] = ()
+    ports: tuple[int, ...] = ()
+    devices: bool = False
+
+
+def begin() -> dict[str, bool]:
+    """Rule 1: everything that can be had before the models are loaded."""
     granted = forbid_dumps()
     libc = ctypes.CDLL(None, use_errno=True)
     granted["no_new_privileges"] = libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    granted["memory_locked"] = libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0
-    granted["no_file_writes"] = _forbid_file_writes()
+    granted["environment"] = environment_scrubbed()
+    granted["freed_memory"] = overwrite_freed_memory()
+    granted["landlock_writes"] = landlock.forbid_writes(character_devices())
     return granted
+
+
+def lock_down(camera: Camera) -> dict[str, bool]:
+    """Shut the ways by which a face could leave this process other than the link; call after the models are loaded."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    granted = {"memory_locked": libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0}
+    granted["no_file_writes"] = _forbid_file_writes()
+    granted["standard_streams"] = _lead_nowhere()
+    granted["no_files_open"] = not writable_files()
+    granted["landlock_reads"] = landlock.forbid_reads([*readable(), *camera.reads], camera.ports)
+    granted["seccomp"] = seccomp.refuse(seccomp.Needs(camera=bool(camera.ports), devices=camera.devices))
+    return granted
+
+
+def close_network() -> bool:
+    """The camera's line is open: no other is made by this process. (A lost camera ends the worker.)"""
+    return seccomp.refuse_sockets()
+
+
+def readable() -> Iterator[Path]:
+    """Code and the kernel's own view of this process: what runtimes open late, none of it personal."""
+    yield from (Path(place) for place in (*CODE, *SYSTEM))
+    yield Path(os.__file__).parent
+    yield from (Path(place) for place in sys.path if Path(place).name in LIBRARIES)
+    for package in PACKAGES:
+        file = sys.modules[package].__file__ if package in sys.modules else None
+        if file is not None:
+            yield Path(file).parent
+
+
+def character_devices() -> list[Path]:
+    """Cameras and GPUs that are there."""
+    found = [path for pattern in DEVICES for path in Path("/dev").glob(pattern)]
+    return [path for path in found if path.is_char_device()]
+
+
+def writable_files() -> Sequence[str]:
+    """Regular files that this process holds open for writing."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            regular = stat.S_ISREG(os.fstat(int(link.name)).st_mode)
+            writing = fcntl.fcntl(int(link.name), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        except OSError:  # the listing's own descriptor, closed by now
+            continue
+        if regular and writing:
+            found.append(str(link.readlink()))
+    return found
 
 
 def _forbid_file_writes() -> bool:
@@ -34,3 +117,13 @@ def _forbid_file_writes() -> bool:
     except (ValueError, OSError):
         return False
     return resource.getrlimit(resource.RLIMIT_FSIZE) == (0, 0)
+
+
+def _lead_nowhere() -> bool:
+    """What libraries print must not reach a journal or a file: from now on the link is the only way out."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    if null > 2:
+        os.close(null)
+    return all(os.fstat(stream).st_rdev == Path(os.devnull).stat().st_rdev for stream in (0, 1, 2))

@@ -21,12 +21,14 @@ import numpy as np
 from device.domain.finding import Candidate
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
-from device.edges.live import LiveSource, is_live
+from device.edges.frames_av import preload
+from device.edges.live import LiveSource, device_of, is_live, port_of, with_address
 from device.edges.mailbox import Feed, Pace
-from device.edges.process import forbid_dumps, resident_bytes
+from device.edges.process import resident_bytes
 from device.edges.recording import RecordedSource, recording_path
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
+from device.vision.picture import encode_jpeg
 from device.watchlist.sealed import SealedWatchlist, require_recogniser, sha256_of, unseal
 from device.wire.link import (
     PROTOCOL,
@@ -38,34 +40,36 @@ from device.wire.link import (
     Hello,
     ProbeWanted,
     Stop,
+    VisionAssignment,
     WatchlistLoaded,
 )
 from device.worker.ahead import IN_HAND, Looking
 from device.worker.assemble import pipeline_of
-from device.worker.engine_room import EngineRoom
+from device.worker.engine_room import EngineRoom, resolved
 from device.worker.link_end import LinkEnd
-from device.worker.lockdown import lock_down
+from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.pipeline import ListedPerson, Pipeline
-from device.worker.sealed_probe import ProbeSealer
+from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
 from device.worker.threshold import SOURCE, provisional
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 ASSIGNMENT_WITHIN_S = 30.0
 BEAT_EVERY_NS = NS_PER_S // 4
 RECENT = 256  # samples in a beat's figures: some ten seconds
+ON_CPU = ("openvino", "onnxruntime")  # backends that open no device
 PROBES_WITHIN_S = 2.0  # after the last frame, for probes that are still being asked for
 
 
 def main(argv: list[str]) -> int:
     """Run to the end; returns the exit status."""
-    forbid_dumps()
+    granted = begin()  # before the link's thread: what is forbidden here no thread ever had
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the supervisor's to hear; it stops us by the link
     link = LinkEnd(socket.socket(fileno=int(argv[1])))
     try:
         assignment = link.receive(ASSIGNMENT_WITHIN_S)
         if not isinstance(assignment, Assignment) or assignment.protocol != PROTOCOL:
             raise link.fault or LinkBroken(f"no assignment of protocol {PROTOCOL} within {ASSIGNMENT_WITHIN_S:.0f} s")
-        Watch(assignment, link).run()
+        Watch(assignment, link, granted).run()
         return 0
     except LfrError as fault:
         return _tell(link, fault)
@@ -81,8 +85,9 @@ def _tell(link: LinkEnd, fault: LfrError) -> int:
 class Watch:
     """One assignment, from the first engine to the last wiped buffer."""
 
-    def __init__(self, assignment: Assignment, link: LinkEnd) -> None:
+    def __init__(self, assignment: Assignment, link: LinkEnd, granted: dict[str, bool]) -> None:
         self._assignment = assignment
+        self._granted = granted
         self._link = link
         self._probes = ProbeSealer(assignment.hub_recipient)
         self._unanswered: set[int] = set()
@@ -107,9 +112,11 @@ class Watch:
             zone=task.camera.zone,
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
-        self._introduce(room.backend, listed, digest, threshold)
+        _load_what_loads_late()
+        address = with_address(task.camera.source)
+        self._introduce(room.backend, listed, digest, threshold, _camera(address, task.vision))
         del listed  # what is searched is the gallery's; see device/README.md for what cannot be zeroed
-        source = _open_source(task.camera.source)
+        source = _open_source(address)
         feed = Feed(source, pace=_pace(source, task.camera.pace), in_hand=IN_HAND, wanted=pipeline.due)
         looking = Looking(feed, pipeline.look, ahead=True)
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
@@ -120,7 +127,7 @@ class Watch:
             raise self._link.fault
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
 
-    def _introduce(self, backend: str, listed: SealedWatchlist, digest: str, threshold: float) -> None:
+    def _introduce(self, backend: str, listed: SealedWatchlist, digest: str, threshold: float, camera: Camera) -> None:
         detector, recogniser = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
         self._link.send(
             Hello(
@@ -131,7 +138,7 @@ class Watch:
                 recogniser=recogniser.name,
                 detector_sha256=detector.source.member_sha256,
                 recogniser_sha256=recogniser.source.member_sha256,
-                protections=lock_down(),
+                protections={**self._granted, **lock_down(camera)},
             )
         )
         given = self._assignment.vision.threshold is not None
@@ -226,9 +233,32 @@ def _people(listed: SealedWatchlist) -> list[ListedPerson]:
     ]
 
 
-def _open_source(source: str) -> FrameSource:
+def _load_what_loads_late() -> None:
+    """Decoder and JPEG encoder open files when they are first used: here, before the lock-down, on a blank."""
+    preload()
+    encode_jpeg(np.zeros((8, 8, 3), np.uint8), JPEG_QUALITY)
+
+
+def _camera(source: str, vision: VisionAssignment) -> Camera:
+    """What the lock-down must leave for this source and this backend; a detector is opened at the first frame."""
+    on_gpu = resolved(vision.backend).partition(":")[0] not in ON_CPU
+    models = Path(vision.models_dir).absolute()
     if is_live(source):
-        return LiveSource(source)
+        port, device = port_of(source), device_of(source)
+        return Camera(
+            reads=(models,) if device is None else (models, device),
+            ports=() if port is None else (port,),
+            devices=on_gpu or device is not None,
+        )
+    return Camera(reads=(models, recording_path(source).absolute()), devices=on_gpu)
+
+
+def _open_source(source: str) -> FrameSource:
+    """The source, opened; no other line is opened after it."""
+    if is_live(source):
+        live = LiveSource(source)
+        close_network()
+        return live
     return RecordedSource(recording_path(source), decode_threads=1)
 
 

@@ -142,7 +142,7 @@ class FakeWorker:
                 recogniser="r",
                 detector_sha256=sha,
                 recogniser_sha256=sha,
-                protections={},
+                protections=self._script.protections,
             )
         )
         await asyncio.sleep(self._script.watchlist_s)
@@ -178,6 +178,7 @@ class Script:
         self.watchlist_s = 0.1
         self.watchlist: dict[str, Any] = {}
         self.answers_probes = True
+        self.protections = dict.fromkeys(("core_limit_0", "memory_locked", "no_file_writes", "not_dumpable"), True)
         self.deaf = False
         self.lingers_s = 0.0
         self.crash_at_start = False

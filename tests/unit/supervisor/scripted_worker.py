@@ -32,7 +32,7 @@ def main(manner: str, descriptor: int) -> int:
                 recogniser="r",
                 detector_sha256=SHA,
                 recogniser_sha256=SHA,
-                protections={},
+                protections={"memory_locked": True},
             )
         )
     )

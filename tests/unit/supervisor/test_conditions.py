@@ -29,6 +29,7 @@ GOOD = Snapshot(
     deployment=DEPLOYMENT,
     watchlists=(LIST,),
     engines=("",),
+    protections=(conditions.MEMORY_LOCK,),
     cameras={"front": CameraView.ONLINE},
     sign=SignView(driven=True, sensed=True, proved=True, settling=False, follows=True),
     hub_absent_s=0.0,
@@ -55,6 +56,7 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
         {"watchlist size"},
     ),
     "a broken engine": ({"engines": ("no hash",)}, {"engine self-test"}),
+    "memory that can be swapped": ({"protections": (conditions.MEMORY_LOCK - {"memory_locked"},)}, {"memory locked"}),
     "a clock adrift": ({"clock_synchronised": False}, {"clock synchronised", "clock trusted"}),
     "a full disk": ({"disk_free_bytes": 10}, {"disk reserve", "disk"}),
     "a dark sign": ({"sign": DARK}, {"sign seen dark, then lit", "sign sensed lit"}),
@@ -117,8 +119,20 @@ def test_rows_of_the_design_are_all_there() -> None:
     not_yet = {row.name for row in (*ARM, *RUN) if row.predicate is None}
     assert not_yet == {
         *("deployment signed", "watchlist sealed to this device", "watchlist fresh", "watchlist entries"),
-        *("operating point", "engine agrees with reference", "memory locked"),
+        *("operating point", "engine agrees with reference"),
     }
+
+
+def test_only_an_operational_deployment_requires_the_memory_lock_and_the_others_say_that_they_lack_it() -> None:
+    unlocked = dataclasses.replace(GOOD, protections=(frozenset({"core_limit_0", "not_dumpable", "no_file_writes"}),))
+    (operational,) = (r for r in conditions.read(unlocked) if r.row.name == "memory locked")
+    assert operational.result is Result.FAILS
+    assert "(memory_locked); give the service LimitMEMLOCK" in operational.text
+    demo = dataclasses.replace(unlocked, deployment=dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO))
+    (shown,) = (r for r in conditions.read(demo) if r.row.name == "memory locked")
+    assert (shown.result, shown.text.partition(" (")[0]) == (Result.HOLDS, "memory lock: no")
+    (good,) = (r for r in conditions.read(GOOD) if r.row.name == "memory locked")
+    assert good.text == "memory lock: yes"
 
 
 def test_a_failing_text_names_fault_finding_and_remedy() -> None:
@@ -176,6 +190,7 @@ def test_what_is_not_known_yet_neither_fails_nor_holds() -> None:
         GOOD,
         watchlists=(),
         engines=(),
+        protections=(),
         cameras={"front": CameraView.STOPPED},
         sign=SignView(driven=True, sensed=False, settling=True),
     )

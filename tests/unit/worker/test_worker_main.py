@@ -22,6 +22,7 @@ import pyrage
 import pytest
 
 from device.domain.finding import Mode
+from device.edges.process import worker_environment
 from device.watchlist.folder import enrol
 from device.watchlist.sealed import compose, seal
 from device.wire.link import (
@@ -116,13 +117,7 @@ class Supervised:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
-            env={
-                **os.environ,
-                "HOME": str(cwd),
-                "XDG_CACHE_HOME": str(cwd),
-                "TMPDIR": str(cwd),
-                CACHE_VARIABLE: str(cache_dir()),
-            },
+            env={**worker_environment(os.environ), "HOME": str(cwd), CACHE_VARIABLE: str(cache_dir())},
         )
         theirs.close()
         self.heard: list[FromWorker] = []
