@@ -5,6 +5,7 @@ EnginesError             exit  whose fault                                does a
 ├── BadModel               65  a model file that cannot be prepared       no
 ├── BadPictures            65  a file of pictures to compare with         no
 ├── BadTable               65  a calibration table that does not fit      no: calibrate again
+├── BadGolden              65  golden tensors that are missing or damaged  no: install again
 ├── ModelMissing           69  not prepared on this machine               after `lfr engines prepare`
 ├── ModelMismatch          69  a file is not the one the manifest states  after `lfr engines prepare --force`
 ├── EngineMissing          69  the runtime is not installed               after installing it
@@ -52,6 +53,12 @@ class BadPictures(EnginesError):
 
 class BadTable(EnginesError):
     """A calibration table that cannot be read or does not fit the model."""
+
+    exit_status = 65
+
+
+class BadGolden(EnginesError):
+    """Golden tensors that cannot be read: what a model must answer is not known here."""
 
     exit_status = 65
 

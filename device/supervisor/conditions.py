@@ -238,7 +238,14 @@ ARM: tuple[Row, ...] = (
         known_from=W,
         found=lambda s: "; ".join(filter(None, s.engines)),
     ),
-    Row("engine agrees with reference", A, "R26", "the engine's self-test agrees with the reference"),
+    Row(
+        *("engine agrees with reference", A, "R26", "the engine's self-test agrees with the reference"),
+        "the engine's answers differ from the golden tensors",
+        "run `lfr engines prepare --force` and `lfr engines compare`; if it stays, do not use this machine",
+        predicate=lambda s: all(not problem for problem in s.references) if s.references else None,
+        known_from=W,
+        found=lambda s: "; ".join(filter(None, s.references)),
+    ),
     Row(
         *("memory locked", A, "R04", "the workers' memory is locked against swapping and cannot be dumped or written"),
         "a worker's memory is not locked, or could be dumped or written",

@@ -209,6 +209,7 @@ class Control:
             watchlists=self._crew.watchlists(),
             engines=self._crew.engine_problems(),
             protections=self._crew.protections(),
+            references=self._crew.disagreements(),
             cameras=self._crew.views(),
             camera_problems=self._crew.problems(),
             sign=self.sign.view(),

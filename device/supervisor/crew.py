@@ -65,6 +65,7 @@ class Crew:
         self._keepers: dict[str, Keeper] = {}
         self._engine_problems: dict[str, str] = {}
         self._protections: dict[str, frozenset[str]] = {}
+        self._disagreements: dict[str, str] = {}
         self._watchlists: dict[str, tuple[str, str, int, int]] = {}
         self._authorisation: Authorisation | None = None
 
@@ -156,6 +157,10 @@ class Crew:
         """What the kernel granted to each worker that answered, by name."""
         return tuple(self._protections.values())
 
+    def disagreements(self) -> tuple[str, ...]:
+        """How each engine that answered differs from its golden tensors; empty text when it does not."""
+        return tuple(self._disagreements.values())
+
     @property
     def _all_ended(self) -> bool:
         return bool(self._keepers) and all(keeper.ended and not keeper.alive for keeper in self._keepers.values())
@@ -184,6 +189,7 @@ class Crew:
         if isinstance(message, Hello):
             named = all(len(sha) == 64 for sha in (message.detector_sha256, message.recogniser_sha256))
             self._engine_problems[camera.id] = "" if named else "the worker does not name its models by hash"
+            self._disagreements[camera.id] = message.self_test
             self.engine = picture.engine_message(message)
             self._protections[camera.id] = frozenset(name for name, granted in message.protections.items() if granted)
         elif isinstance(message, WatchlistLoaded):

@@ -79,6 +79,7 @@ class Snapshot:
     watchlists  id, sha256, subjects, images as each worker opened it
     protections  what the kernel granted to each worker that answered, by name (device.worker.lockdown)
     engines     what is wrong with each worker's engine, empty text when nothing is; one entry per worker that answered
+    references  how each worker's engine disagrees with its golden tensors, likewise
     hub_absent_s  how long the hub has been away; 0 while it is here, None if it never was
     operator    who is at the hub as it says; `simulated` counts for recordings only
     disk_free_bytes  None when the disk does not answer
@@ -91,6 +92,7 @@ class Snapshot:
     watchlists: tuple[tuple[str, str, int, int], ...] = ()
     engines: tuple[str, ...] = ()
     protections: tuple[frozenset[str], ...] = ()
+    references: tuple[str, ...] = ()
     cameras: dict[str, CameraView] = field(default_factory=dict)
     camera_problems: dict[str, str] = field(default_factory=dict)
     sign: SignView = SignView()

@@ -72,7 +72,10 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
-    """Worker to supervisor, first: what runs and what the kernel granted."""
+    """Worker to supervisor, first: what runs and what the kernel granted.
+
+    self_test  how its engines disagree with the golden tensors, in words; empty when they agree
+    """
 
     protocol: int
     pid: int
@@ -81,6 +84,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     recogniser: str
     detector_sha256: str
     recogniser_sha256: str
+    self_test: str
     protections: dict[str, bool]
 
 

@@ -114,7 +114,7 @@ class Watch:
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
         _load_what_loads_late()
         address = with_address(task.camera.source)
-        self._introduce(room.backend, listed, digest, threshold, _camera(address, task.vision))
+        self._introduce(room, listed, digest, threshold, _camera(address, task.vision))
         del listed  # what is searched is the gallery's; see device/README.md for what cannot be zeroed
         source = _open_source(address)
         feed = Feed(source, pace=_pace(source, task.camera.pace), in_hand=IN_HAND, wanted=pipeline.due)
@@ -127,17 +127,21 @@ class Watch:
             raise self._link.fault
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
 
-    def _introduce(self, backend: str, listed: SealedWatchlist, digest: str, threshold: float, camera: Camera) -> None:
+    def _introduce(
+        self, room: EngineRoom, listed: SealedWatchlist, digest: str, threshold: float, camera: Camera
+    ) -> None:
         detector, recogniser = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
+        agreement = room.self_test()  # before the lock-down: it reads a file
         self._link.send(
             Hello(
                 protocol=PROTOCOL,
                 pid=os.getpid(),
-                backend=backend,
+                backend=room.backend,
                 detector=detector.name,
                 recogniser=recogniser.name,
                 detector_sha256=detector.source.member_sha256,
                 recogniser_sha256=recogniser.source.member_sha256,
+                self_test=agreement,
                 protections={**self._granted, **lock_down(camera)},
             )
         )

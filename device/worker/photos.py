@@ -46,13 +46,19 @@ class EnginePhotoReader:
                 return [self._described(rgb, face) for face in found]
         return []
 
-    def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """(128,) float32 unit template of one face of the photo; None when it is noise."""
+    def crop(self, rgb: U8, face: PhotoFace) -> U8 | None:
+        """What the recogniser is shown of one face: (112, 112, 3) uint8 RGB after the second look; the caller's."""
         coarse = Face(face.box, face.landmarks, face.score)
         refined = self._refiner.refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), coarse) or coarse
         try:
-            crop = align_rgb(rgb, refined)
+            return align_rgb(rgb, refined)
         except DegenerateGeometry:
+            return None
+
+    def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
+        """(128,) float32 unit template of one face of the photo; None when it is noise."""
+        crop = self.crop(rgb, face)
+        if crop is None:
             return None
         template = np.zeros(TEMPLATE_DIM, np.float32)
         length = self._embedder.embed(crop, template)

@@ -183,6 +183,17 @@ def test_a_crash_over_one_recording_lets_the_other_finish_and_is_still_said_at_t
     assert list(outcome.summary["faults"]) == ["rear"]
 
 
+def test_an_engine_that_differs_from_its_golden_tensors_recognises_nobody(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.launcher.script.self_test = "sface differs from the reference: template by 0.5"
+        await r.until(lambda: "template by 0.5" in r.service.last_status)
+        assert r.state is State.INHIBITED
+        assert "golden tensors" in r.service.last_status
+        r.hub.command("stop")
+
+    rig().play(scene)
+
+
 def test_a_worker_that_dies_before_it_has_a_watchlist_ends_with_its_fault_and_erases_nothing(rig: Any) -> None:
     async def scene(r: Any) -> None:
         r.launcher.script.hello_s = 100.0

@@ -142,6 +142,7 @@ class FakeWorker:
                 recogniser="r",
                 detector_sha256=sha,
                 recogniser_sha256=sha,
+                self_test=self._script.self_test,
                 protections=self._script.protections,
             )
         )
@@ -177,6 +178,7 @@ class Script:
         self.hello_s = 0.5
         self.watchlist_s = 0.1
         self.watchlist: dict[str, Any] = {}
+        self.self_test = ""
         self.answers_probes = True
         self.protections = dict.fromkeys(("core_limit_0", "memory_locked", "no_file_writes", "not_dumpable"), True)
         self.deaf = False

@@ -32,6 +32,7 @@ def main(manner: str, descriptor: int) -> int:
                 recogniser="r",
                 detector_sha256=SHA,
                 recogniser_sha256=SHA,
+                self_test="",
                 protections={"memory_locked": True},
             )
         )

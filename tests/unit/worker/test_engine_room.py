@@ -94,3 +94,14 @@ def test_second_look_finds_the_face_of_a_photo(room: EngineRoom, samples: Callab
     assert refined is not None
     assert np.abs(refined.landmarks - face.landmarks).max() < 0.15 * face.height_px
     room.close()
+
+
+def test_its_engines_are_checked_against_the_golden_tensors(
+    models_ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = EngineRoom("onnxruntime", threads=1, models=models_ready)
+    assert room.self_test() == ""
+    monkeypatch.setattr(engine_room, "recipe_of", lambda card: "another/1")
+    told = room.self_test()
+    assert told.count("golden tensors are of other weights or of recipe") == 2
+    room.close()

@@ -230,6 +230,7 @@ def test_hello_names_models_backend_and_protections(whole_run: Run) -> None:
     assert hello.detector == DETECTOR_DEFAULT
     assert hello.recogniser == RECOGNISER_DEFAULT
     assert hello.recogniser_sha256 == card(RECOGNISER_DEFAULT).source.member_sha256
+    assert hello.self_test == ""
     assert hello.protections["no_file_writes"]
     assert hello.protections["core_limit_0"]
     assert hello.protections["not_dumpable"]
