@@ -19,7 +19,7 @@ def fold_batch_norms(graph: Graph) -> None:
         scale, shift = _affine(graph, node)
         before = graph.producer(node.inputs[0])
         if before is not None and before.op in LINEAR and graph.uses()[node.inputs[0]] == 1:
-            _scale_outputs(graph, before, scale, shift)
+            scale_outputs(graph, before, scale, shift)
         else:
             _scale_inputs(graph, _gemm_after(graph, node), scale, shift)
         graph.nodes.remove(node)
@@ -46,7 +46,7 @@ def _affine(graph: Graph, norm: Node) -> tuple[Array, Array]:
     return scale, beta - mean * scale
 
 
-def _scale_outputs(graph: Graph, linear: Node, scale: Array, shift: Array) -> None:
+def scale_outputs(graph: Graph, linear: Node, scale: Array, shift: Array) -> None:
     """Make `linear` give y * scale + shift for each output channel."""
     weights, bias = _weights(graph, linear)
     weights = weights * scale.reshape([-1] + [1] * (weights.ndim - 1))

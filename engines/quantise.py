@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from engines.equalise import equalise
 from engines.errors import BadModel
 from engines.graph import Array, Graph, Node
 from engines.table import Table
@@ -30,7 +31,8 @@ def quantised_layers(graph: Graph) -> list[Node]:
 
 
 def to_int8(graph: Graph, table: Table) -> None:
-    """Insert the pairs. Raises BadModel when the table is of another graph."""
+    """Equalise channels and insert the pairs. Raises BadModel or BadTable when the table is of another graph."""
+    equalise(graph, table.factors)
     layers = [one for one in quantised_layers(graph) if one.outputs[0] not in table.excluded]
     unknown = [one.inputs[0] for one in layers if one.inputs[0] not in table.ranges]
     if not layers or unknown:

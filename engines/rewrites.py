@@ -24,10 +24,10 @@ def split_prelus(graph: Graph) -> None:
             continue
         x, y = node.inputs[0], node.outputs[0]
         slope = graph.constants[node.inputs[1]].astype(np.float64).reshape(-1)
-        reader = _linear_reader(graph, y)
+        reader = linear_reader(graph, y)
         nodes.append(Node("Relu", [x], [f"{y}.relu"]))
         if reader is not None and np.abs(1 - slope).min() > SAFE_GAP:
-            _scale_channels_in(graph, reader, 1 - slope)
+            scale_channels_in(graph, reader, 1 - slope)
             straight, bent = slope / (1 - slope), f"{y}.relu"
         else:
             graph.constants[f"{y}.gap"] = _along_channels(1 - slope)
@@ -58,7 +58,7 @@ def merge_sibling_convs(graph: Graph, siblings: list[Node], merged: Node) -> Non
     merged.attributes = {**settings[0], "group": len(graph.constants[names[0]]) if depthwise else 1}
 
 
-def _linear_reader(graph: Graph, name: str) -> Node | None:
+def linear_reader(graph: Graph, name: str) -> Node | None:
     """The Gemm, plain Conv or depthwise Conv that alone reads `name`, directly or through a Flatten."""
     while graph.uses()[name] == 1:
         reader = next((one for one in graph.nodes if name in one.inputs), None)
@@ -73,7 +73,7 @@ def _linear_reader(graph: Graph, name: str) -> Node | None:
     return None
 
 
-def _scale_channels_in(graph: Graph, linear: Node, factor: Array) -> None:
+def scale_channels_in(graph: Graph, linear: Node, factor: Array) -> None:
     """Make `linear` read x * factor, one factor for each channel of x. Zero padding is unaffected."""
     weights = graph.constants[linear.inputs[1]].astype(np.float64)
     if linear.op == "Gemm":

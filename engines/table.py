@@ -44,7 +44,8 @@ class Cost:
 class Table:
     """One model's calibration.
 
-    ranges      largest magnitude that int8 represents, by tensor name
+    factors     what each channel of a tensor is divided by first, by tensor name (engines.equalise)
+    ranges      largest magnitude that int8 represents, by tensor name, after that
     excluded    layers, by output name, that stay float32: the most sensitive ones by measurement
     method      how the ranges were chosen, such as "percentile 99.99" or "entropy"
     provenance  data, number of pictures and people, date, hash of the pictures, software
@@ -55,6 +56,7 @@ class Table:
     source_sha256: str
     recipe: str
     method: str
+    factors: dict[str, tuple[float, ...]]
     ranges: dict[str, float]
     excluded: tuple[str, ...]
     provenance: dict[str, Any]
@@ -63,12 +65,16 @@ class Table:
     @property
     def digest(self) -> str:
         """Hash of what changes an int8 file: neither provenance nor cost does."""
-        content = [self.card, self.source_sha256, self.recipe, sorted(self.ranges.items()), sorted(self.excluded)]
+        numbers = [sorted(self.factors.items()), sorted(self.ranges.items())]
+        content = [self.card, self.source_sha256, self.recipe, *numbers, sorted(self.excluded)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def as_json(self) -> str:
-        """The file's text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+        """The file's text: a line for each tensor's factors, so that a change can be read."""
+        plain = {"format": FORMAT, **asdict(self), "factors": None}
+        rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in self.factors.items())
+        factors = f"{{\n{rows}\n }}" if rows else "{}"
+        return json.dumps(plain, indent=1).replace('"factors": null', f'"factors": {factors}') + "\n"
 
 
 def read(path: Path) -> Table:
@@ -79,15 +85,17 @@ def read(path: Path) -> Table:
             raise BadTable(f"{path}: a calibration table of another format; run `lfr calibrate int8` again")
         cost = document.pop("cost")
         document["excluded"] = tuple(document["excluded"])
+        document["factors"] = {str(name): tuple(map(float, row)) for name, row in document["factors"].items()}
         document["ranges"] = {str(name): float(most) for name, most in document["ranges"].items()}
         table = Table(**document, cost=None if cost is None else Cost(**cost))
     except OSError as fault:
         raise BadTable(f"{path}: cannot be read ({fault.strerror}); run `lfr calibrate int8`") from fault
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise BadTable(f"{path}: not a calibration table ({fault}); run `lfr calibrate int8`") from fault
-    bad = [name for name, most in table.ranges.items() if not 0 < most < float("inf")]
+    numbers = {**{name: (most,) for name, most in table.ranges.items()}, **table.factors}
+    bad = [name for name, row in numbers.items() if not all(0 < value < float("inf") for value in row)]
     if bad:
-        raise BadTable(f"{path}: the range of {bad[0]} must be positive and finite; run `lfr calibrate int8` again")
+        raise BadTable(f"{path}: numbers of {bad[0]} must be positive and finite; run `lfr calibrate int8` again")
     return table
 
 

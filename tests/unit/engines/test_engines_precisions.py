@@ -58,7 +58,7 @@ PICTURE = np.random.default_rng(9).integers(0, 256, (1, 2, 2, 3), dtype=np.uint8
 
 
 def table(*excluded: str, **ranges: float) -> Table:
-    return Table("m", "a" * 64, "r/1", "max", ranges, excluded, {})
+    return Table("m", "a" * 64, "r/1", "max", {}, ranges, excluded, {})
 
 
 def full_table(*excluded: str) -> Table:
@@ -160,13 +160,13 @@ def test_a_quantised_weight_is_within_half_a_step_of_its_channel(
 
 def test_a_table_comes_back_as_it_was_written_and_its_digest_ignores_provenance(tmp_path: Path) -> None:
     cost = Cost(0.001, 0.95, 0.949, 0.1, -0.1, 0.3, 100, 200, 300)
-    one = Table("m", "a" * 64, "r/1", "entropy", {"p": 1.5}, ("c2",), {"people": 3}, cost)
+    one = Table("m", "a" * 64, "r/1", "entropy", {"c1": (0.5, 2.0)}, {"p": 1.5}, ("c2",), {"people": 3}, cost)
     (tmp_path / "m.int8.json").write_text(one.as_json())
     assert find("m", tmp_path) == one
     assert find("no such card", tmp_path) is None
-    other = Table("m", "a" * 64, "r/1", "max", {"p": 1.5}, ("c2",), {}, None)
+    other = Table("m", "a" * 64, "r/1", "max", {"c1": (0.5, 2.0)}, {"p": 1.5}, ("c2",), {}, None)
     assert other.digest == one.digest
-    assert Table("m", "a" * 64, "r/1", "max", {"p": 1.6}, ("c2",), {}).digest != one.digest
+    assert Table("m", "a" * 64, "r/1", "max", {"c1": (0.5, 2.0)}, {"p": 1.6}, ("c2",), {}).digest != one.digest
 
 
 @pytest.mark.parametrize(

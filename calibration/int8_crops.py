@@ -1,0 +1,96 @@
+"""Photos of a data set as each network sees them: crops for the recogniser, fitted squares for the detector.
+
+The layout is LFW's: one folder a person, photos in it. A photo becomes a crop exactly as it would be enrolled
+(device.watchlist.photo_file over the eyes of device.worker.photos); a photo that the device refuses is left out.
+Crops stay in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from device.domain.sight import F32, U8
+from device.errors import BadData
+from device.vision.picture import fit_square
+from device.watchlist.photo_file import outcome_of
+from device.watchlist.reader import PhotoFace
+from device.watchlist.rules import TEMPLATE_SIZE
+from device.worker.engine_room import EngineRoom
+from device.worker.photos import BLURRED, SMALL_PX, EnginePhotoReader
+
+UNREAD: F32 = np.eye(1, TEMPLATE_SIZE, dtype=np.float32)[0]
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One usable photo. crop (112, 112, 3), square (SMALL_PX, SMALL_PX, 3), both uint8 RGB."""
+
+    person: str
+    path: Path
+    crop: U8
+    square: U8
+
+
+class CropReader:
+    """A PhotoReader that keeps what the recogniser would be shown instead of running it."""
+
+    blurred_below = BLURRED
+
+    def __init__(self, room: EngineRoom) -> None:
+        self._eyes = EnginePhotoReader(room)
+        self.last: tuple[U8, U8] | None = None
+
+    def read(self, rgb: U8) -> Sequence[PhotoFace]:
+        """See PhotoReader."""
+        return self._eyes.read(rgb)
+
+    def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
+        """Keep crop and square; a unit vector stands for the template, which nobody reads."""
+        crop = self._eyes.crop(rgb, face)
+        if crop is None:
+            return None
+        self.last = crop.copy(), fit_square(rgb, SMALL_PX)[0]
+        return UNREAD
+
+    def shown(self, path: Path, person: str) -> Shown | None:
+        """One photo, or None when it would not be enrolled or cannot be read."""
+        self.last = None
+        try:
+            encoded = path.read_bytes()
+        except OSError:
+            return None
+        outcome_of(encoded, self)
+        return None if self.last is None else Shown(person, path, *self.last)
+
+
+def photos_of(dataset: Path) -> list[tuple[str, Path]]:
+    """Person and path of every picture file. Raises BadData when there are none."""
+    if not dataset.is_dir():
+        raise BadData(f"{dataset}: no such folder; a data set has one folder a person with photos in it (LFW's layout)")
+    found = [
+        (folder.name, path)
+        for folder in sorted(dataset.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".")
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in PICTURES
+    ]
+    if not found:
+        raise BadData(f"{dataset}: no photos; a data set has one folder a person with photos in it (LFW's layout)")
+    return found
+
+
+def digest_of(paths: Sequence[Path]) -> str:
+    """One hash of all photos, whatever they are called."""
+    each = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+    return hashlib.sha256("".join(each).encode()).hexdigest()
+
+
+def batch_of(picture: U8) -> U8:
+    """(1, H, W, 3), as a runner takes it."""
+    return np.ascontiguousarray(picture[None])
