@@ -233,7 +233,9 @@ class Erasure(Message, frozen=True, kw_only=True):
     what: Literal["alert", "probe", "watchlist", "template", "outbox"]
     count: Count
     alert_id: str | None
-    reason: Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room"]
+    reason: Literal[
+        "no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room", "tamper"
+    ]
     at: Timestamp
     method: Literal["key_destroyed", "zeroed", "unlinked", "process_ended"]
     chain_hash: str | None = None

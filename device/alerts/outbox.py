@@ -186,7 +186,8 @@ class Outbox:
     def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
         """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that nobody ever heard.
 
-        Non-personal messages that expired just go. Cheap when there is nothing to do; call it every few seconds.
+        What the eraser erased (device.eraser, rule 3) is told too, once. Non-personal messages that expired just go.
+        Cheap when there is nothing to do; call it every few seconds.
         """
         with self._change() as sql:
             now_ms = self._latest(sql, _ms(now), clock_trusted)
@@ -209,6 +210,7 @@ class Outbox:
                 ).fetchone()[0]
                 if not left:
                     gone.append(self._erase(sql, alert_id, "expiry"))
+            gone += self._owed(sql)
             sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
         outbox_file.delete_set_aside(self.path, now)
         if gone:
@@ -267,9 +269,11 @@ class Outbox:
         return True
 
     def _load(self, sql: sqlite3.Connection, row_id: str) -> Due | None:
-        kind, topic, content_type, qos, alert_id, body, expires_ms = sql.execute(
-            "SELECT kind, topic, content_type, qos, alert_id, body, expires_ms FROM messages WHERE id = ?", (row_id,)
-        ).fetchone()
+        columns = "kind, topic, content_type, qos, alert_id, body, expires_ms"
+        row = sql.execute(f"SELECT {columns} FROM messages WHERE id = ?", (row_id,)).fetchone()
+        if row is None:  # the eraser was here in between
+            return None
+        kind, topic, content_type, qos, alert_id, body, expires_ms = row
         if POLICIES[MessageClass(kind)].sealed:
             key = sql.execute("SELECT key FROM keys WHERE alert_id = ?", (alert_id,)).fetchone()
             body = None if key is None else sealing.open_sealed(key[0], body, row_id.encode())
@@ -291,6 +295,15 @@ class Outbox:
         for row_id in ids:
             self._tries.pop(row_id, None)
         return Deletion(alert_id, reason, len(ids))
+
+    @staticmethod
+    def _owed(sql: sqlite3.Connection) -> list[Deletion]:
+        """What the eraser has erased since it was last asked."""
+        owed = sql.execute("SELECT alert_id, reason FROM owed").fetchall()
+        for _, reason in owed:
+            _count(sql, f"erased.{reason}")
+        sql.execute("DELETE FROM owed")
+        return [Deletion(alert_id, reason, 0) for alert_id, reason in owed]
 
     def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
         while True:

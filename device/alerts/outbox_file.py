@@ -16,6 +16,7 @@ import sqlite3
 from pathlib import Path
 
 from device.domain.time import WallTime
+from device.eraser import OWED
 from device.errors import Unavailable
 from device.logs import event
 
@@ -125,6 +126,7 @@ def _prepare(database: sqlite3.Connection) -> None:
         raise _Broken(f"schema version {version}, this program knows {SCHEMA_VERSION}")
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
+    database.execute(OWED)
     if not version:
         database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
 

@@ -180,13 +180,19 @@ class LinesConfig(Section):
     sign: HeaderPin | None = None
     sign_sense: HeaderPin | None = None
     stop: HeaderPin | None = None
+    tamper: HeaderPin | None = None
+    """A contact that opens with the housing: everything personal is erased at once. Optional."""
     lamps: Lamps = Lamps()
 
     @model_validator(mode="after")
     def _wired_and_distinct(self) -> LinesConfig:
         if self.driver == "gpiozero" and (self.sign is None or self.sign_sense is None or self.stop is None):
             raise ValueError("driver gpiozero needs sign, sign_sense and stop")
-        named = [p for p in (self.sign, self.sign_sense, self.stop, *self.lamps.model_dump().values()) if p is not None]
+        named = [
+            p
+            for p in (self.sign, self.sign_sense, self.stop, self.tamper, *self.lamps.model_dump().values())
+            if p is not None
+        ]
         twice = sorted({pin for pin in named if named.count(pin) > 1})
         if twice:
             raise ValueError(f"each line needs a pin of its own; used twice: {', '.join(twice)}")

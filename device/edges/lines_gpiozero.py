@@ -1,7 +1,8 @@
 """Lines over gpiozero: the sign's relay, its sensor, the lamps and the STOP contact by header pin.
 
 1. The sensor input has a pull-down: a cut wire reads dark.
-2. STOP is a normally closed contact to ground with a pull-up: pressed, or a cut wire, reads STOP.
+2. STOP and the tamper switch are normally closed contacts to ground with a pull-up: pressed, or a cut wire, reads STOP;
+   opened, or a cut wire, reads tampered.
 3. Outputs start low, and close drives them low before it releases them.
 """
 
@@ -36,6 +37,9 @@ class GpiozeroLines:
             self._sign = self._claim(gpiozero.DigitalOutputDevice, "sign", config.sign, initial_value=False)
             self._sense = self._claim(gpiozero.DigitalInputDevice, "sign_sense", config.sign_sense, pull_up=False)
             self._stop = self._claim(gpiozero.DigitalInputDevice, "stop", config.stop, pull_up=True)
+            self._tamper = None
+            if config.tamper is not None:
+                self._tamper = self._claim(gpiozero.DigitalInputDevice, "tamper", config.tamper, pull_up=True)
             for lamp in Lamp:
                 pin = getattr(config.lamps, lamp.value)
                 if pin is not None:
@@ -60,8 +64,16 @@ class GpiozeroLines:
 
     def on_stop(self, callback: Callable[[], None]) -> None:
         """Call back when the STOP contact opens, and at once if it is open already (rule 2)."""
-        self._stop.when_deactivated = callback
-        if not self._call("stop", lambda: self._stop.value):
+        self._watch("stop", self._stop, callback)
+
+    def on_tamper(self, callback: Callable[[], None]) -> None:
+        """Call back when the housing's contact opens, and at once if it is open already; without the line never."""
+        if self._tamper is not None:
+            self._watch("tamper", self._tamper, callback)
+
+    def _watch(self, name: str, line: Any, callback: Callable[[], None]) -> None:
+        line.when_deactivated = callback
+        if not self._call(name, lambda: line.value):
             callback()
 
     def close(self) -> None:

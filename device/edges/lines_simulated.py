@@ -49,6 +49,7 @@ class SimulatedLines:
         self._clock = clock or SystemClock()
         self._switched: list[tuple[int, bool]] = []
         self._on_stop: Callable[[], None] | None = None
+        self._on_tamper: Callable[[], None] | None = None
         self._open = True
 
     def drive_sign(self, lit: bool) -> None:
@@ -86,6 +87,15 @@ class SimulatedLines:
         """What a hand on the button does."""
         if self._on_stop is not None:
             self._on_stop()
+
+    def on_tamper(self, callback: Callable[[], None]) -> None:
+        self._check()
+        self._on_tamper = callback
+
+    def tamper(self) -> None:
+        """What a screwdriver does."""
+        if self._on_tamper is not None:
+            self._on_tamper()
 
     def close(self) -> None:
         """Release the lines; the sign goes dark, as an unpowered relay does."""

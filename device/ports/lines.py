@@ -17,10 +17,11 @@ class Lamp(str, Enum):
 
 
 class Lines(Protocol):
-    """Drives the sign and the lamps, senses the sign, watches the STOP button. Raises LinesUnavailable.
+    """Drives the sign and the lamps, senses the sign, watches the STOP button and the housing. Raises LinesUnavailable.
 
     `sign_sensed` is the measured line (current or light), never an echo of what was driven; both take microseconds.
     `on_stop` calls back when the STOP contact opens, and at once if it is open now; a later call replaces the first.
+    `on_tamper` calls back when the housing is opened, at once if it is open already; a housing without the line never.
     """
 
     def drive_sign(self, lit: bool) -> None: ...
@@ -30,5 +31,7 @@ class Lines(Protocol):
     def light(self, lamp: Lamp, lit: bool) -> None: ...
 
     def on_stop(self, callback: Callable[[], None]) -> None: ...
+
+    def on_tamper(self, callback: Callable[[], None]) -> None: ...
 
     def close(self) -> None: ...

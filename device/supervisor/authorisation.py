@@ -26,6 +26,11 @@ class Authorisation:
     def __repr__(self) -> str:
         return f"Authorisation({self.deployment.id})"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What must be gone at the end, in the order in which it goes: the key dies first."""
+        return (self.folder / IDENTITY_FILE, self.folder / WATCHLIST_FILE)
+
     def view(self, device: str, now: WallTime) -> DeploymentView:
         """What the conditions ask."""
         d = self.deployment
@@ -69,14 +74,14 @@ class Authorisation:
         Each is tried whatever becomes of the other. Raises Unavailable that names what is still there.
         """
         gone, left = [], []
-        for name in (IDENTITY_FILE, WATCHLIST_FILE):
+        for file in self.files:
             try:
-                (self.folder / name).unlink()
-                gone.append(name)
+                file.unlink()
+                gone.append(file.name)
             except FileNotFoundError:
                 continue
             except OSError as fault:
-                left.append(f"{name} ({fault.strerror})")
+                left.append(f"{file.name} ({fault.strerror})")
         if left:
             raise Unavailable(f"still in {self.folder}: {', '.join(left)}; delete by hand")
         return gone

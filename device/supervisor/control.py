@@ -26,6 +26,7 @@ from device.supervisor.crew import Crew
 from device.supervisor.edges import Edges
 from device.supervisor.hub import Hub
 from device.supervisor.machine import Machine
+from device.supervisor.orders import Orders
 from device.supervisor.refusals import Refusals
 from device.supervisor.sign import KINDS, Sign
 from device.supervisor.snapshot import Snapshot
@@ -41,12 +42,16 @@ ALERT_LAMP_S = 5.0
 
 @dataclass(slots=True)
 class Wish:
-    """What people ask of the device. stop: who pressed STOP; leave: exit status wanted; end: the deployment is over."""
+    """What people ask of the device. stop: who pressed STOP; leave: exit status wanted; end: the deployment is over.
+
+    tampered: somebody opened the housing; all that is personal goes at once.
+    """
 
     stop: str | None = None
     leave: int | None = None
     end: bool = False
     hurry: bool = False
+    tampered: bool = False
 
 
 class Control:
@@ -76,6 +81,7 @@ class Control:
         self._problem = "not looked for yet"
         self._clear_since_ns: int | None = None
         self._window: WindowEnd | None = None
+        self.orders = Orders(config.state_dir, edges.clock, live=config.live)
 
     def self_test(self) -> None:
         """What must work before anything is loaded: the lines answer and the sign is off. Raises LinesUnavailable."""
@@ -89,7 +95,7 @@ class Control:
         """Look for the deployment until it is there; then hire a worker per camera."""
         while self.authorisation is None:
             try:
-                self.authorisation = await self._edges.disk(lambda: load_authorisation(self._config.deployment))
+                self.authorisation = await self._edges.disk(self._found)
             except LfrError as fault:
                 problem = fault.text if isinstance(fault, RefusedByCondition) else str(fault).replace("\n", ";")
                 if problem != self._problem:
@@ -104,6 +110,12 @@ class Control:
         self._edges.audit.note("loaded", "R02", deployment=deployment.id, mode=deployment.mode.value)
         self._crew.hire(self.authorisation, self.woken.set)
         self.woken.set()
+
+    def _found(self) -> Authorisation:
+        """The deployment, with its erasure ordered before it counts as loaded. On the disk thread."""
+        authorisation = load_authorisation(self._config.deployment)
+        self.orders.place(authorisation)
+        return authorisation
 
     def tick(self) -> None:
         """One round (rule 1). Raises what ended a keeper by mistake."""
@@ -158,6 +170,14 @@ class Control:
         except LinesUnavailable as fault:
             self.press_stop(f"the STOP contact cannot be read: {fault}")
 
+    def tampered(self) -> None:
+        """The tamper line: forget everything now, whatever the retention allows and whoever has not heard it yet."""
+        if not self.wish.tampered:
+            event(_log, "tamper", level=logging.ERROR)
+            self._edges.audit.note("tamper", "R04")
+        self.wish.tampered = self.wish.end = self.wish.hurry = True
+        self.woken.set()
+
     def command(self, name: str) -> None:
         """A command of the hub; the allow-list of DESIGN's cmd topics as far as they exist."""
         if name == "stop":
@@ -197,6 +217,8 @@ class Control:
 
     def _window_past(self) -> bool:
         clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.in_earnest
+        if self.authorisation is not None and self.orders.over(self.authorisation):
+            return True
         return self._window is not None and self._window.past(clock.wall(), clock.monotonic(), trusted=trusted)
 
     def _look(self) -> Snapshot:

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from device.alerts import messages
@@ -15,6 +16,7 @@ from device.alerts.topics import DeviceTopics
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
+from device.errors import LinesUnavailable, Unavailable
 from device.logs import event
 from device.supervisor import picture
 from device.supervisor.alert_desk import AlertDesk
@@ -75,10 +77,12 @@ class Device:
         control.self_test()
         self._listen()
         await control.machine.look()
+        await self._catch_up()
         looking = (control.sign.run(), control.machine.run())
         work = (*looking, self._edges.audit.run(), courier.run(), control.load(), self._reporter.run())
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
+        await self._tell_what_was_missed()
         try:
             await self._until_over(background)
             stays = self._stays
@@ -98,6 +102,26 @@ class Device:
         if (fault := self._crew.hopeless) is not None:
             raise fault
         return outcome
+
+    async def _catch_up(self) -> None:
+        """Erase what became due while nobody ran; what cannot be erased is said, and tried again by the timer."""
+        try:
+            gone = await self._edges.disk(self.control.orders.catch_up)
+        except Unavailable as fault:
+            event(_log, "eraser.failed", level=logging.ERROR, problem=str(fault))
+            self._edges.audit.note("fault", "R06", condition="erasure")
+            return
+        if gone:
+            event(_log, "eraser.caught_up", deleted=gone)
+
+    async def _tell_what_was_missed(self) -> None:
+        """Chain and keep the receipts of what was erased without us; each lies on the disk until it is kept."""
+        for missed in await self._edges.disk(self.control.orders.missed):
+            event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
+            self._reporter.erased_before(missed)
+        if await self._courier.drained(STOPPED_S, ()) and await self._edges.audit.write():
+            for missed in await self._edges.disk(self.control.orders.missed):
+                await self._edges.disk(partial(self.control.orders.told, missed))
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or somebody asks us to leave."""
@@ -146,6 +170,8 @@ class Device:
             event(_log, "ending.holding", alerts=held)
             while held and self.control.wish.leave is None:
                 self._round(background)
+                if self.control.wish.tampered:
+                    self._courier.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
                 held = len(await self._edges.disk(self._edges.outbox.alerts_held))
             event(_log, "ending.held", alerts=held)
@@ -162,6 +188,7 @@ class Device:
     def _listen(self) -> None:
         """Connect everything that may call us."""
         self.control.watch_stop()
+        self._watch_housing()
         self._hub.listen(self._courier, self._judged, self.control.command)
         self._courier.connect(self._session)
 
@@ -173,6 +200,25 @@ class Device:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
         self._edges.audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
         self._desk.judged(judgement)
+
+    def _watch_housing(self) -> None:
+        """Listen to the tamper line. A cut wire reads as opened; a chip that does not answer is no sign of a hand."""
+        loop = asyncio.get_running_loop()
+
+        def opened() -> None:
+            loop.call_soon_threadsafe(self._tampered)
+
+        try:
+            self._edges.lines.on_tamper(opened)
+        except LinesUnavailable as fault:
+            event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
+            self._edges.audit.note("fault", "R04", condition="tamper line")
+
+    def _tampered(self) -> None:
+        """The housing was opened: the deployment ends at once; alerts kept from an earlier one go too."""
+        self.control.tampered()
+        if self.control.authorisation is None:
+            self._courier.erase(None, "tamper")
 
     def _session(self, present: bool) -> None:
         self._hub.connection(present)

@@ -1,6 +1,7 @@
 """The end of a deployment: deliver what waits, erase what is personal, prove it, balance the count.
 
-1. Workers are gone and the sign is off before this begins.
+1. Workers are gone and the sign is off before this begins. The order to erase falls due first: if this program dies on
+   the way, the timer does the rest (device.eraser).
 2. The identity goes first, before anything that may fail or wait: what it opened is unreadable from then on, wherever
    blocks of it may remain.
 3. Erasure never waits for the broker longer than a deadline: an unreachable hub does not keep anybody's data alive.
@@ -22,7 +23,7 @@ from device.supervisor.courier import Courier
 from device.supervisor.crew import Crew
 from device.supervisor.edges import Edges
 from device.supervisor.ledger import Balance
-from device.supervisor.reporter import Reporter
+from device.supervisor.reporter import Reason, Reporter
 
 _log = logging.getLogger(__name__)
 DELIVER_S = 10.0  # a broker that restarts is back within this
@@ -70,13 +71,17 @@ async def end_deployment(
         return Outcome(exit_status=control.wish.leave or 0)
     deployment, throwaway, steps = authorisation.deployment, control.throwaway, _Steps()
     balance = crew.ledger.balance()
+    tampered = control.wish.tampered
+    at_once = deployment.retention.alert_hours == 0 or tampered
+    reason: Reason = "tamper" if tampered else "end_of_deployment"
+    ordered = edges.disk(lambda: control.orders.due_now(authorisation, reason, all_alerts=at_once))
+    await steps.attempt("order", ordered, None)
     dropped = await steps.attempt("authorisation", edges.disk(authorisation.drop), [])
     reporter.final_stats()
-    undelivered = await _deliver(control, courier)
-    at_once = deployment.retention.alert_hours == 0
+    undelivered = 0 if tampered else await _deliver(control, courier)
     if at_once:
-        courier.erase(None, "end_of_deployment")
-    _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0)
+        courier.erase(None, reason)
+    _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
     crew.forget()
     reporter.watchlist_erased()
     delivered = await courier.drained(_deadline(control, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
@@ -90,8 +95,11 @@ async def end_deployment(
         "alerts_undelivered": undelivered,
         "alerts_held": None if held is None else len(held),
         **_counts(balance),
+        "reason": reason,
         "tally": await steps.attempt("tally", edges.disk(edges.outbox.tally), {}),
     }
+    if not steps.problems:
+        await steps.attempt("order", edges.disk(lambda: control.orders.done(authorisation)), None)
     summary["faults"] = {**crew.problems(), **steps.problems}
     edges.audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
     event(_log, "deployment.ended", id=deployment.id, balanced=balance.holds, alerts=balance.alerted)
@@ -111,13 +119,13 @@ async def _deliver(control: Control, courier: Courier) -> int:
     return undelivered
 
 
-def _prove(reporter: Reporter, balance: Balance, subjects: int) -> None:
+def _prove(reporter: Reporter, balance: Balance, subjects: int, reason: Reason) -> None:
     """Receipts for what was discarded, and for the watchlist if nothing of it is left."""
     reporter.receipt("template", balance.discarded, "no_match")
     if balance.lost:
         reporter.receipt("template", balance.lost, "no_match", process_died=True)
     if subjects:
-        reporter.receipt("watchlist", subjects, "end_of_deployment")
+        reporter.receipt("watchlist", subjects, reason)
 
 
 def _exit_status(control: Control, crew: Crew) -> int:

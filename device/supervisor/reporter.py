@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from typing import Literal, cast
 
 from device.alerts import messages, raising
@@ -21,16 +22,18 @@ from device.supervisor.courier import Courier
 from device.supervisor.crew import Crew
 from device.supervisor.edges import Edges
 from device.supervisor.notices import Notices
+from device.supervisor.orders import Missed
 from device.supervisor.picture import Picture
 from device.supervisor.recorder import Recorder
 from device.supervisor.snapshot import CameraView
 
 _log = logging.getLogger(__name__)
 What = Literal["alert", "template", "watchlist"]
-Reason = Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room"]
+Reason = Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room", "tamper"]
 REPORT_S = 0.1
 LINE_S = 1.0  # the service manager's status line, while the state's name stays
 FILE_S = 1.0
+TIME_S = 60.0  # how often the verified time is kept, to spare the flash
 
 
 class Reporter:
@@ -59,6 +62,7 @@ class Reporter:
         self._recorder = Recorder(edges.audit)
         self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
         self._written_ns = 0
+        self._kept_ns = 0
         self._last_line = ""
         self._line_ns = 0
         self._last_state = ""
@@ -94,11 +98,44 @@ class Reporter:
         )
         self._notices.receipt(self._courier, erasure)
 
+    def erased_before(self, missed: Missed) -> None:
+        """A receipt for a list that the eraser deleted while no supervisor could."""
+        reason = cast(Reason, missed.reason)
+        chained = self._edges.audit.note(
+            *("erased", "R04"),
+            what_gone="watchlist",
+            count=missed.subjects,
+            reason=missed.reason,
+            method="unlinked",
+            deployment=missed.deployment,
+            since=rfc3339(missed.at),
+        )
+        erasure = raising.erasure_of(
+            *("watchlist",),
+            count=missed.subjects,
+            alert_id=None,
+            reason=reason,
+            mode=self._notices.mode,
+            at=missed.at,
+            chain_hash=chained,
+        )
+        self._notices.receipt(self._courier, erasure)
+
     async def run(self) -> None:
         """Report for ever; cancelled at the end."""
         while True:
             await self.report()
+            await self._keep_time()
             await asyncio.sleep(REPORT_S)
+
+    async def _keep_time(self) -> None:
+        """Keep the verified time for the eraser every TIME_S; a disk that refuses is said by whoever needs it."""
+        now = int(self._edges.clock.monotonic())
+        if now - self._kept_ns < TIME_S * NS_PER_S:
+            return
+        self._kept_ns = now
+        with suppress(Unavailable):
+            await self._edges.disk(self._control.orders.keep_time)
 
     async def report(self) -> None:
         """Say what has changed; cheap when nothing has."""

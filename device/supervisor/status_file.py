@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,8 @@ from device.errors import Unavailable
 
 FILE = "status.json"
 LOCK = "lock"
+LOCK_TRIES = 5
+LOCK_WAIT_S = 0.05
 
 
 def write(run_dir: Path, status: dict[str, Any]) -> None:
@@ -34,6 +37,16 @@ def remove(run_dir: Path) -> None:
     (run_dir / f".{FILE}.new").unlink(missing_ok=True)
 
 
+def _lock(file: int) -> None:
+    """Take the lock. The eraser looks at it for an instant now and then, so one refusal is asked again."""
+    for _ in range(LOCK_TRIES - 1):
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_WAIT_S)
+    return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 class OnlyOne:
     """Holds the run folder: a second supervisor there is refused. The kernel releases the lock with the process."""
 
@@ -44,7 +57,7 @@ class OnlyOne:
         try:
             self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
             self._file = os.open(self._run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
         except BlockingIOError as fault:
             os.close(self._file)
             raise Unavailable(f"a supervisor already runs in {self._run_dir}; stop it first") from fault

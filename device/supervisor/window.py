@@ -4,7 +4,7 @@
    readings may only shorten it, so a clock that is set back postpones nothing.
 2. An untrusted wall clock is not asked: until the first trusted reading a deployment lasts as long as its window is.
 
-In memory only: a restart begins anew with the clock it finds.
+In memory only: across restarts the verified time of `orders.py` says whether the window is over.
 """
 
 from __future__ import annotations

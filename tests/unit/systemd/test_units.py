@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from device import eraser
 from device.supervisor import ending, keeper
 from device.supervisor.device import STOPPED_S
 from engines.places import cache_dir
@@ -28,14 +30,27 @@ def settings() -> dict[str, list[str]]:
     return found
 
 
-def test_exposure_stays_under_three(tmp_path: Path) -> None:
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/lfr/.venv/bin/lfr", "/bin/true"))
+@pytest.mark.parametrize("name", ["lfr.service", "lfr-erase.service"])
+def test_exposure_stays_under_three(tmp_path: Path, name: str) -> None:
+    copy = tmp_path / name
+    copy.write_text(re.sub("/opt/lfr/.venv/bin/[a-z]+", "/bin/true", (UNIT.parent / name).read_text()))
     program = provide(SYSTEMD_ANALYZE, cache_dir())
     command = [str(program), "security", "--offline=true", "--threshold=30", "--json=short", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert json.loads(done.stdout)
+
+
+def test_the_eraser_depends_on_nothing_of_the_service_and_counts_in_time_that_cannot_be_set_back() -> None:
+    unit, timer = ((UNIT.parent / f"lfr-erase.{kind}").read_text() for kind in ("service", "timer"))
+    said = [line for line in unit.splitlines() if not line.startswith("#")]
+    assert not any(
+        "lfr.service" in line or line.startswith(("Requires", "After", "PartOf", "BindsTo")) for line in said
+    )
+    times = [line for line in timer.splitlines() if line.startswith("On")]
+    assert times == ["OnBootSec=20", "OnUnitInactiveSec=60"]
+    assert "WantedBy=timers.target" in timer
+    assert f"{eraser.LOCK_WAIT_S:.0f} s for the outbox" in unit
 
 
 def test_stop_timeout_is_longer_than_the_supervisors_own_deadlines(settings: dict[str, list[str]]) -> None:

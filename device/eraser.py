@@ -1,0 +1,189 @@
+"""The eraser: deletes what is past its time, whoever else runs. A program of its own: `python -m device.eraser`.
+
+lfr-erase.timer starts it every minute. It knows nothing but the state folder, needs the standard library alone, and
+works while the supervisor runs, after it died, and after it was removed.
+
+1. Whoever puts a deployment's secrets on this device first leaves an order: `erase/<deployment>.json` with the files
+   and the time of their end. Without an order nothing is put there.
+2. Identity and envelopes are listed first and go first; then the sealed list. Then a receipt, then the order goes:
+   a power cut between any two of these is made good by the next run, which finds less to do.
+3. An alert goes at its own `delete_by`, or with the list when the order says so: key, rows and old pages, in one
+   transaction that waits for a running supervisor's lock. It is `owed` a receipt in the same transaction.
+4. A clock that is set back postpones nothing. The time is the latest of: the last verified time (`erase/clock.json`)
+   plus what this boot has run since; the order's own time plus the same; and, while no supervisor runs that has a say
+   in it, the wall clock. Only verified time is kept, so a clock set far ahead is not believed for ever.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from device.errors import Unavailable, UsageError
+from device.logs import configure, event
+
+ORDERS, CLOCK, RECEIPT = "erase", "clock.json", ".receipt.json"
+OUTBOX, LOCK_WAIT_S, DAY_MS = "outbox.sqlite", 10.0, 86_400_000
+OWED = "CREATE TABLE IF NOT EXISTS owed (alert_id TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID"
+_log = logging.getLogger(__name__)
+
+
+def erase(state_dir: Path, wall_ms: int | None) -> int:
+    """Delete what is due; how much that was. wall_ms: the wall clock, None where it has no say (rule 4).
+
+    Everything is tried whatever becomes of the rest; Unavailable at the end names what could not be deleted.
+    """
+    left: list[str] = []
+    verified, done, due = _since(_read(state_dir / ORDERS / CLOCK)), 0, {}
+    for file in sorted((state_dir / ORDERS).glob("*.json")):
+        order = _read(file)
+        if file.name == CLOCK or file.name.endswith(RECEIPT):
+            continue
+        if "files" not in order:
+            left.append(f"an order that cannot be read: {file.name}")
+        elif max(verified, _since(order), wall_ms or 0) >= order["end_ms"]:
+            due[file] = order
+            done += _delete(order, left)
+    everything = any(order["all_alerts"] for order in due.values())
+    try:
+        done += _erase_alerts(state_dir / OUTBOX, max(verified, wall_ms or 0), everything)
+    except (sqlite3.Error, OSError) as fault:
+        left.append(f"alerts ({fault})")
+    advance(state_dir, verified)
+    if left:
+        raise Unavailable(f"past its time and not deleted in {state_dir}: {', '.join(left)}")
+    for file, order in due.items():
+        said = {key: order[key] for key in ("deployment", "mode", "subjects", "reason")}
+        replace(file.with_name(order["deployment"] + RECEIPT), said | {"at_ms": max(verified, _since(order))})
+        file.unlink()
+    return done
+
+
+def _delete(order: dict[str, Any], left: list[str]) -> int:
+    """The files of one order, in its order; what refuses is named in `left` and keeps no other one (rule 2)."""
+    gone = 0
+    for path in map(Path, order["files"]):
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif os.path.lexists(path):
+                path.unlink()
+            else:
+                continue
+            gone += 1
+            event(_log, "eraser.deleted", deployment=order["deployment"], file=path.name)
+        except OSError as fault:
+            left.append(f"{path} ({fault.strerror})")
+    return gone
+
+
+def _erase_alerts(outbox: Path, now_ms: int, everything: bool) -> int:
+    """Rule 3. Broken outboxes that were set aside go a day later: nobody can read their dates."""
+    for broken in outbox.parent.glob(f"{outbox.name}.broken-*"):
+        if now_ms - broken.stat().st_mtime * 1000 > DAY_MS:
+            broken.unlink(missing_ok=True)
+    if not outbox.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{outbox}?mode=rw", timeout=LOCK_WAIT_S, isolation_level=None, uri=True)) as sql:
+        sql.execute("PRAGMA secure_delete=ON")
+        sql.execute("BEGIN IMMEDIATE")
+        now_ms = max(now_ms, sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
+        due = "SELECT alert_id FROM keys" if everything else "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS"
+        due += "" if everything else f" NOT NULL AND delete_by_ms <= {now_ms:d}"
+        alerts = sql.execute(due).fetchall()
+        if alerts:
+            sql.execute(OWED)
+            reason = "end_of_deployment" if everything else "retention"
+            sql.executemany(f"INSERT OR REPLACE INTO owed VALUES (?, '{reason}')", alerts)
+            sql.executemany(f"INSERT OR IGNORE INTO erased VALUES (?, {now_ms + 31 * DAY_MS:d})", alerts)
+            sql.executemany("DELETE FROM keys WHERE alert_id = ?", alerts)
+            sql.executemany("DELETE FROM messages WHERE alert_id = ?", alerts)
+        sql.execute("COMMIT")
+        if alerts:
+            sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            event(_log, "eraser.alerts", count=len(alerts))
+        return len(alerts)
+
+
+def place(state_dir: Path, deployment: str, files: Sequence[Path], end_ms: int, now_ms: int, **said: Any) -> None:
+    """Leave or replace an order (rule 1). said: mode, subjects, reason (`expiry`), all_alerts (as rule 3)."""
+    order = {"deployment": deployment, "files": [str(file.absolute()) for file in files], "end_ms": end_ms}
+    order |= {"mode": None, "subjects": 0, "reason": "expiry", "all_alerts": False} | said
+    (state_dir / ORDERS).mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
+
+
+def advance(state_dir: Path, verified_ms: int) -> int:
+    """Keep a verified time (rule 4); it never goes back. Returns the time that is known now."""
+    known = max(verified_ms, _since(_read(state_dir / ORDERS / CLOCK)))
+    if known and (state_dir / ORDERS).is_dir():
+        replace(state_dir / ORDERS / CLOCK, _stamp(known))
+    return known
+
+
+def replace(file: Path, content: dict[str, Any]) -> None:
+    """Write a file whole or not at all, through a power cut too."""
+    temporary = file.with_name(f".{file.name}.new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as new:
+        json.dump(content, new)
+        new.flush()
+        os.fsync(new.fileno())
+    temporary.replace(file)
+
+
+def _stamp(now_ms: int) -> dict[str, Any]:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return {"now_ms": now_ms, "boot": boot, "boottime_ms": time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000}
+
+
+def _since(stamp: dict[str, Any]) -> int:
+    """The time of a stamp plus what this boot has run since; its own time when it is of another boot."""
+    now = _stamp(0)
+    same = stamp.get("boot") == now["boot"]
+    return int(stamp.get("now_ms", 0)) + (now["boottime_ms"] - int(stamp["boottime_ms"]) if same else 0)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _supervised(run_dir: Path) -> bool:
+    """Whether a supervisor holds the run folder."""
+    try:
+        with (run_dir / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def main(argv: list[str]) -> int:
+    """`python -m device.eraser STATE_DIR RUN_DIR`: 0, or 69 when something past its time could not be deleted."""
+    configure()
+    try:
+        if len(argv) != 2:
+            raise UsageError("give the state folder and the run folder")
+        erase(Path(argv[0]), None if _supervised(Path(argv[1])) else round(time.time() * 1000))
+    except (Unavailable, UsageError, OSError) as fault:
+        event(_log, "eraser.failed", level=logging.ERROR, problem=str(fault))
+        return getattr(fault, "exit_status", 69)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
