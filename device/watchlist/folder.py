@@ -14,12 +14,12 @@ import os
 import sys
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -29,8 +29,10 @@ from device.errors import WatchlistUnusable
 from device.watchlist.likeness import alike
 from device.watchlist.photo_file import MAX_FILE_BYTES, outcome_of
 from device.watchlist.reader import PhotoReader
-from device.watchlist.rules import Outcome
+from device.watchlist.rules import LENIENT, Demands, Outcome
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 STRANGERS = 0.25
 """Cosine of two photos of one entry below which they hardly show one person (1 of 1,221 such pairs of LFW)."""
 
@@ -107,7 +109,11 @@ def enrol(
         raise WatchlistUnusable(f"{folder}: no photos; a watchlist has one sub-folder a person with photos in it")
     people: dict[str, list[F32]] = {photo.ref: [] for photo in photos}
     seen: dict[bytes, list[_Photo]] = defaultdict(list)
-    for photo, (digest, outcome) in zip(photos, _outcomes(photos, readers, cache, progress), strict=True):
+
+    def read(photo: _Photo, reader: PhotoReader) -> tuple[bytes, Outcome]:
+        return read_photo(photo.path, reader, cache)
+
+    for photo, (digest, outcome) in zip(photos, through(photos, read, readers, progress), strict=True):
         if outcome.template is None:
             notes.reject(photo.name, outcome.rejected or "")
             continue
@@ -179,18 +185,18 @@ def _listed(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (shown(path.name), os.fsencode(path.name)))
 
 
-def _outcomes(
-    photos: Sequence[_Photo], readers: Sequence[PhotoReader], cache: OutcomeCache | None, progress: bool
-) -> Iterator[tuple[bytes, Outcome]]:
-    """SHA-256 and outcome of each photo, in order."""
+def through(
+    items: Sequence[Item], work: Callable[[Item, PhotoReader], Result], readers: Sequence[PhotoReader], progress: bool
+) -> Iterator[Result]:
+    """What `work` makes of each item, in order, with one thread a reader and a bar on stderr."""
     idle: SimpleQueue[PhotoReader] = SimpleQueue()
     for reader in readers:
         idle.put(reader)
 
-    def work(photo: _Photo) -> tuple[bytes, Outcome]:
+    def with_a_reader(item: Item) -> Result:
         reader = idle.get()
         try:
-            return _outcome(photo.path, reader, cache)
+            return work(item, reader)
         finally:
             idle.put(reader)
 
@@ -198,15 +204,18 @@ def _outcomes(
     pace_s = 0.2 if sys.stderr.isatty() else 5.0
     pool = ThreadPoolExecutor(len(readers), thread_name_prefix="enrol")
     try:
-        done = pool.map(work, photos)
+        done = pool.map(with_a_reader, items)
         yield from tqdm(
-            done, total=len(photos), desc="enrolling", unit="photo", mininterval=pace_s, disable=not progress
+            done, total=len(items), desc="enrolling", unit="photo", mininterval=pace_s, disable=not progress
         )
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _outcome(path: Path, reader: PhotoReader, cache: OutcomeCache | None) -> tuple[bytes, Outcome]:
+def read_photo(
+    path: Path, reader: PhotoReader, cache: OutcomeCache | None = None, demands: Demands = LENIENT
+) -> tuple[bytes, Outcome]:
+    """SHA-256 and outcome of one photo; every defect is a rejection. `cache` holds outcomes of lenient demands."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             return b"", Outcome(None, f"larger than {MAX_FILE_BYTES // 2**20} MiB")
@@ -219,7 +228,7 @@ def _outcome(path: Path, reader: PhotoReader, cache: OutcomeCache | None) -> tup
     known = cache.get(encoded, digest) if cache is not None else None
     if known is not None:
         return digest, known
-    outcome = outcome_of(encoded, reader)
+    outcome = outcome_of(encoded, reader, demands)
     if cache is not None:
         cache.put(encoded, digest, outcome)
     return digest, outcome

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from device.domain.sight import U8
 from device.watchlist.photo_header import header, jpeg_is_cut_off
 from device.watchlist.reader import PhotoReader
-from device.watchlist.rules import Outcome, judge
+from device.watchlist.rules import LENIENT, Demands, Outcome, judge
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -22,7 +22,7 @@ ENOUGH_FACE_PX = 112.0
 _REDUCTIONS = (8, 4, 2, 1)
 
 
-def outcome_of(encoded: bytes, reader: PhotoReader) -> Outcome:
+def outcome_of(encoded: bytes, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
     """Decode one photo and judge it; every defect of the file becomes a rejection with its reason."""
     if not encoded:
         return Outcome(None, "empty file (0 bytes)")
@@ -38,7 +38,7 @@ def outcome_of(encoded: bytes, reader: PhotoReader) -> Outcome:
         rgb = _decode(encoded, reduction)
         if rgb is None:
             return outcome
-        outcome = judge(rgb, reader)
+        outcome = judge(rgb, reader, demands)
         if outcome.face_px >= ENOUGH_FACE_PX:
             break
     return outcome

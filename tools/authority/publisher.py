@@ -60,7 +60,7 @@ class Publisher:
             delegations = change.delegations()
             targets = self.targets() if delegations is None else delegations.signed
             require_signed(change, targets, self.places)
-            roles: dict[str, Metadata[Targets] | None] = {OFFICERS: change.metadata()}
+            roles: dict[str, Metadata[Targets]] = {OFFICERS: change.metadata()}
             if delegations is not None:
                 self._require_delegations(delegations)
                 roles["targets"] = delegations
@@ -135,9 +135,8 @@ class Publisher:
         """Publish new delegations under which the officers' present word still counts: devices come or go."""
         with self.store.locked():
             self._require_delegations(delegations)
-            roles: dict[str, Metadata[Targets] | None] = {"targets": delegations}
+            roles: dict[str, Metadata[Targets]] = {"targets": delegations}
             before, after = devices_in(self.targets()), devices_in(delegations.signed)
-            roles |= {device_role(d): None for d in before if d not in after}
             roles |= {
                 device_role(d): self._for_device(d, delegations.signed, None, {}) for d in after if d not in before
             }
@@ -153,7 +152,7 @@ class Publisher:
             self.store.add_root(root)
             write_durably(self.places.trust(self.places.mode), root.to_bytes())
             self._require_delegations(delegations)
-            roles: dict[str, Metadata[Targets] | None] = {"targets": delegations}
+            roles: dict[str, Metadata[Targets]] = {"targets": delegations}
             for device in devices_in(delegations.signed):
                 published = self.store.published(device_role(device))
                 if published is not None:
@@ -166,7 +165,7 @@ class Publisher:
             return False
         with self.store.locked():
             now, targets = self._now(), self.targets()
-            due: dict[str, Metadata[Targets] | None] = {}
+            due: dict[str, Metadata[Targets]] = {}
             for device in devices_in(targets):
                 published = self.store.published(device_role(device))
                 if published is not None and _past_half(published.signed.expires, timedelta(days=DEVICE_DAYS), now):

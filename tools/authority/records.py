@@ -20,7 +20,12 @@ from tools.hub.authority import write_secret
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment. `stem`: the random digits in its targets' names; `envelopes`: device to recipient, as issued."""
+    """One deployment.
+
+    stem       the random digits in its targets' names
+    envelopes  device to recipient, as issued
+    refs       opaque references on its list, so that photos can go with it; none once it has ended
+    """
 
     id: str
     stem: str
@@ -32,6 +37,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     envelopes: dict[str, str] = msgspec.field(default_factory=dict)
     withdrawn: int = 0
+    refs: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:

@@ -7,6 +7,8 @@
 3. Old metadata of one version back stays for a device in the middle of reading; root versions stay for good, a device
    that was away walks through all of them.
 4. A target that no role names is deleted in the same step.
+5. A role that nothing delegates to any more stays in the snapshot: clients take a snapshot that lost one for an attack
+   (TUF specification, 5.5.5).
 """
 
 from __future__ import annotations
@@ -88,17 +90,14 @@ class Store:
         write_durably(self._place(path, hashlib.sha256(content).hexdigest()), content)
 
     def commit(
-        self, roles: Mapping[str, Metadata[Targets] | None], signer: CryptoSigner, now: WallTime, *, first: bool = False
+        self, roles: Mapping[str, Metadata[Targets]], signer: CryptoSigner, now: WallTime, *, first: bool = False
     ) -> None:
-        """Publish new versions of some roles (None takes a role away): rules 1 to 4. No roles at all: a refresh."""
+        """Publish new versions of some roles: rules 1 to 5. No roles at all: a refresh."""
         from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
         old_snapshot = None if first else self.snapshot().signed
         meta = {} if old_snapshot is None else dict(old_snapshot.meta)
         for role, metadata in roles.items():
-            if metadata is None:
-                meta.pop(f"{role}.json", None)
-                continue
             content = metadata.to_bytes()
             write_durably(self.metadata / f"{metadata.signed.version}.{role}.json", content)
             meta[f"{role}.json"] = MetaFile(metadata.signed.version, len(content), _digest(content))

@@ -58,6 +58,7 @@ def configuration(folder: Path, *, bind: str, port: int, root: bool) -> str:
             f"cafile {folder / 'ca.pem'}",
             f"certfile {folder / 'server.pem'}",
             f"keyfile {folder / 'server.key'}",
+            *([f"crlfile {folder / 'crl.pem'}"] if (folder / "crl.pem").exists() else []),
             "tls_version tlsv1.2",  # this or later
             "require_certificate true",
             "use_identity_as_username true",

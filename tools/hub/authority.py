@@ -2,7 +2,8 @@
 
 1. The broker takes the common name as the MQTT user, so a name is issued once and never to two holders.
 2. Private keys are written 0600 before their first byte, and never leave the hub except a device's own, by hand.
-3. Client certificates may only be clients and the server certificate only a server (RFC 5280, extended key usage).
+3. A revoked certificate stays on `crl.pem` for good; broker and repository server refuse whoever is on it.
+4. Client certificates may only be clients and the server certificate only a server (RFC 5280, extended key usage).
 """
 
 from __future__ import annotations
@@ -92,6 +93,34 @@ def open_authority(folder: Path, site: str) -> Authority:
     folder.mkdir(parents=True, exist_ok=True)
     _write_pair(folder, "ca", certificate, key)
     return Authority(certificate, key)
+
+
+def revoke_certificate(folder: Path, site: str, revoked: Path | None) -> None:
+    """Write `crl.pem`: what was revoked before, and the certificate in `revoked`; made empty where there is none.
+
+    It is valid as long as the authority itself (RFC 5280, 5.1.2.5), so that no hub stops because nobody renewed it.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    authority, file = open_authority(folder, site), folder / "crl.pem"
+    now = datetime.now(timezone.utc)
+    known = list(x509.load_pem_x509_crl(file.read_bytes())) if file.exists() else []
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.subject)
+        .last_update(now - BACKDATED)
+        .next_update(authority.certificate.not_valid_after_utc)
+    )
+    serials = {row.serial_number for row in known}
+    for row in known:
+        builder = builder.add_revoked_certificate(row)
+    if revoked is not None:
+        serial = x509.load_pem_x509_certificate(revoked.read_bytes()).serial_number
+        if serial not in serials:
+            row = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - BACKDATED).build()
+            builder = builder.add_revoked_certificate(row)
+    write_secret(file, builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
 
 def write_secret(path: Path, content: bytes) -> None:

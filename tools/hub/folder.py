@@ -6,9 +6,10 @@ secret, 0600) recipient.txt · console.yaml · devices/<device>.pem .key · refe
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from device.domain.time import WallTime
 from device.edges.mqtt import BrokerAddress
 from device.errors import ConfigError, Unavailable, UsageError
 from tools.hub.access import access_list, configuration
-from tools.hub.authority import open_authority, write_secret
+from tools.hub.authority import open_authority, revoke_certificate, write_secret
 
 BROKER_PORT = 8883
 CONSOLE_PORT = 8443
@@ -157,6 +158,39 @@ class HubFolder:
                 write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
         return len(photos)
 
+    def forget_refs(self, refs: Sequence[str]) -> int:
+        """Delete the photos and labels of these entries alone: they were withdrawn; returns how many photos went."""
+        import yaml
+
+        gone = 0
+        for ref in refs:
+            photo = self.references / f"{level(ref, 'entry')}.jpg"
+            gone += photo.exists()
+            photo.unlink(missing_ok=True)
+        raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        raw["entries"] = {ref: entry for ref, entry in (raw.get("entries") or {}).items() if str(ref) not in refs}
+        write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        return gone
+
+    def revoked(self) -> frozenset[str]:
+        """Devices whose name is not issued again (tools.authority writes the file)."""
+        file = self.root / "authority" / "revoked.json"
+        return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else frozenset()
+
+    def revoke_device(self, device: str) -> None:
+        """Put a device's certificate on the revocation list and take it off the site; its name is not issued again."""
+        import yaml
+
+        certificate = self.root / "devices" / f"{device}.pem"
+        settings = self.settings()
+        revoke_certificate(self.root, settings.site, certificate if certificate.exists() else None)
+        for suffix in (".pem", ".key"):
+            (self.root / "devices" / f"{device}{suffix}").unlink(missing_ok=True)
+        raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        raw["devices"] = [name for name in raw.get("devices") or () if name != device]
+        write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        self.write_broker_files(self.settings(), settings.broker_port)
+
     def write_broker_files(self, settings: ConsoleSettings, port: int) -> Path:
         """Write `acl` and `mosquitto.conf` for this port; returns the latter."""
         (self.root / "acl").write_text(access_list(settings.site, settings.devices))
@@ -171,9 +205,10 @@ def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bin
     import yaml
 
     level(site, "site")
-    for device in devices:
-        device_id(device)
     hub = HubFolder(root)
+    for device in devices:
+        if device_id(device) in hub.revoked():
+            raise UsageError(f"device {device!r} was revoked; give the new device another name")
     made: list[str] = []
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -204,6 +239,8 @@ def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bin
 
 def _issue_certificates(root: Path, site: str, devices: tuple[str, ...], bind: str, made: list[str]) -> None:
     authority = open_authority(root, site)
+    if not (root / "crl.pem").exists():
+        revoke_certificate(root, site, None)
     if not (root / "server.pem").exists():
         hosts = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), bind)))
         authority.issue_server(root, "server", tuple(h for h in hosts if h not in ("0.0.0.0", "::")))

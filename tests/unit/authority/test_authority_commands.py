@@ -1,0 +1,202 @@
+"""The commands, as somebody would type them: a plan, signatures in two places, publication, a stick, an end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+import yaml
+
+from device.cli.main import main
+from device.config.deployment import DeploymentPlan
+from tools.authority import build as building
+from tools.authority.people import Person, Photo
+
+Typed = pytest.CaptureFixture[str]
+PLAN = ["--controller", "C", "--purpose", "p", "--legal-basis", "l", "--place", "x", "--zone", "north-gate"]
+
+
+class Desk:
+    """A hub and an officer's safe, and the commands over them."""
+
+    def __init__(self, root: Path, capsys: Typed) -> None:
+        self.root, self._capsys = root, capsys
+        self.hub, self.safe = root / "hub", root / "safe"
+
+    def lfr(self, *words: object, expect: int = 0) -> Any:
+        """Run a command; its JSON if it printed any, else its text. What it said on stderr is in `said`."""
+        status = main([str(word) for word in words])
+        out, self.said = self._capsys.readouterr()
+        assert status == expect, f"{words}: {status}\n{self.said}"
+        return json.loads(out) if out.startswith("{") else out
+
+    def key(self, officer: str) -> Path:
+        return self.safe / "officers" / f"{officer}.key"
+
+    def plan(self, name: str = "plan.yaml", *more: object) -> Path:
+        file = self.root / name
+        common = ["--hub", self.hub, "--authorising-officer", "AO-1", "--category", "missing=R3:0.02", *PLAN]
+        self.lfr("deployment", "new", file, *common, *more)
+        return file
+
+    def built(self, plan: Path, name: str = "list") -> Path:
+        """A list of one synthetic person, sealed as `watchlist build` seals it."""
+        import cv2
+        import numpy as np
+
+        photo = self.root / "photo.png"
+        cv2.imwrite(str(photo), np.full((40, 40, 3), 90, np.uint8))
+        person = Person("e-1", "missing", False, "", (Photo(photo, "photo.png", "records", None, None),))
+        row = np.ones((1, 128), np.float32) / np.sqrt(np.float32(128))
+        entry = building._Enrolled(person, row, person.photos[0], None, "records")
+        from tools.authority.cli import now
+
+        read = DeploymentPlan.model_validate(yaml.safe_load(plan.read_text()))
+        building.write(self.root / name, building._files([entry], read, "b" * 64, now()))
+        return self.root / name
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: Typed) -> Desk:
+    desk = Desk(tmp_path, capsys)
+    desk.lfr("hub", "init", desk.hub, "--site", "north", "--device", "cam-1", "--device", "cam-2", "--mode", "test")
+    officers = ["--officer", "AO-1", "--officer", "AO-2", "--officer", "AO-3", "--threshold", 2]
+    desk.lfr("authority", "init", "--hub", desk.hub, "--ceremony", desk.safe, *officers)
+    return desk
+
+
+def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: Desk) -> None:
+    plan = desk.plan()
+    listed = desk.built(plan)
+    name = yaml.safe_load(plan.read_text())["id"]
+    signed = desk.lfr(
+        "deployment", "sign", plan, "--watchlist", listed, "--hub", desk.hub, "--key", desk.key("AO-2"), "--json"
+    )
+    assert (signed["signed"], signed["needed"]) == (1, 2)
+    assert "purpose: p" in desk.said
+    assert "threshold offset +0.02" in desk.said
+    desk.lfr("deployment", "publish", name, "--hub", desk.hub, expect=77)
+    import shutil
+
+    copy = shutil.copytree(signed["folder"], desk.root / "stick")
+    desk.lfr("deployment", "sign", copy, "--key", desk.key("AO-1"))
+    desk.lfr("deployment", "publish", name, "--hub", desk.hub, "--signed", copy, "--usb", desk.root / "usb")
+    assert (desk.root / "usb" / "metadata" / "timestamp.json").exists()
+    assert (desk.hub / "references" / "e-1.jpg").exists()
+    [row] = desk.lfr("deployment", "list", "--hub", desk.hub, "--json")["deployments"]
+    assert (row["id"], row["running"]) == (name, True)
+    gone = desk.lfr("deployment", "end", name, "--hub", desk.hub, "--dry-run")
+    assert gone == ""
+    assert (desk.hub / "references" / "e-1.jpg").exists(), "a dry run does nothing"
+    assert desk.lfr("deployment", "end", name, "--hub", desk.hub, "--json")["ended"] == name
+    assert not (desk.hub / "references" / "e-1.jpg").exists()
+    assert not list((desk.hub / "keys").glob("content-*"))
+    assert not list((desk.hub / "repository" / "targets").rglob("*.payload"))
+
+
+def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Desk) -> None:
+    plan = desk.plan()
+    desk.lfr(
+        "deployment",
+        "sign",
+        plan,
+        "--watchlist",
+        desk.built(plan),
+        "--hub",
+        desk.hub,
+        "--key",
+        desk.key("AO-1"),
+        "--key",
+        desk.key("AO-2"),
+    )
+    name = yaml.safe_load(plan.read_text())["id"]
+    desk.lfr("deployment", "publish", name, "--hub", desk.hub)
+    keys = ["--key", desk.key("AO-2"), "--key", desk.key("AO-3")]
+    desk.lfr("watchlist", "withdraw", "e-9", "--hub", desk.hub, *keys, expect=64)
+    desk.lfr("watchlist", "withdraw", "e-1", "--hub", desk.hub, "--key", desk.key("AO-3"), expect=77)
+    assert (desk.hub / "references" / "e-1.jpg").exists()
+    assert desk.lfr("watchlist", "withdraw", "e-1", "--hub", desk.hub, *keys, "--json")["total"] == 1
+    assert not (desk.hub / "references" / "e-1.jpg").exists()
+    assert "e-1" not in (desk.hub / "console.yaml").read_text()
+
+
+def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Desk) -> None:
+    plan = desk.plan()
+    listed = desk.built(plan)
+    assert "entries" not in desk.lfr("watchlist", "inspect", listed, "--json")
+    [entry] = desk.lfr("watchlist", "inspect", listed, "--hub", desk.hub, "--json")["entries"]
+    assert (entry["ref"], entry["category"], entry["image_source"]) == ("e-1", "missing", "records")
+    checks = desk.lfr("watchlist", "verify", listed, "--hub", desk.hub, "--deployment", plan, "--json")["checks"]
+    assert len(checks) == 5
+    desk.lfr("watchlist", "verify", listed, "--hub", desk.hub, "--deployment", desk.plan("other.yaml"), expect=77)
+    sealed = (listed / "content.age").read_bytes()
+    (listed / "content.age").write_bytes(sealed[:-1])
+    desk.lfr("watchlist", "verify", listed, "--hub", desk.hub, expect=65)
+
+
+def test_a_plan_lists_everything_it_lacks_and_takes_over_an_earlier_one(desk: Desk) -> None:
+    desk.lfr("deployment", "new", desk.root / "bare.yaml", "--hub", desk.hub, expect=78)
+    for missing in ("controller: missing", "purpose: missing", "categories: missing", "authorising_officer: missing"):
+        assert missing in desk.said
+    first = desk.plan()
+    desk.lfr("deployment", "new", first, "--hub", desk.hub, expect=64)
+    second = desk.root / "second.yaml"
+    desk.lfr(
+        "deployment", "new", second, "--hub", desk.hub, "--from", first, "--place", "elsewhere", "--device", "cam-2"
+    )
+    old, new = (yaml.safe_load(file.read_text()) for file in (first, second))
+    assert (new["purpose"], new["place"], new["devices"]) == (old["purpose"], "elsewhere", ["cam-2"])
+    assert new["id"] != old["id"]
+    desk.lfr("deployment", "new", desk.root / "x.yaml", "--hub", desk.hub, "--start", "2026-11-24T09:00", expect=64)
+    desk.lfr("deployment", "new", desk.root / "x.yaml", "--hub", desk.hub, "--category", "missing", expect=64)
+
+
+def test_a_revoked_device_has_no_certificate_topic_name_or_delegation(desk: Desk) -> None:
+    from cryptography import x509
+
+    lost = x509.load_pem_x509_certificate((desk.hub / "devices" / "cam-2.pem").read_bytes()).serial_number
+    result = desk.lfr("device", "revoke", "cam-2", "--hub", desk.hub, "--ceremony", desk.safe, "--json")
+    assert result == {"revoked": "cam-2", "delegated": False}
+    revoked = [row.serial_number for row in x509.load_pem_x509_crl((desk.hub / "crl.pem").read_bytes())]
+    assert revoked == [lost]
+    assert "cam-2" not in (desk.hub / "acl").read_text()
+    assert "crlfile" in (desk.hub / "mosquitto.conf").read_text()
+    desk.lfr("hub", "init", desk.hub, "--site", "north", "--device", "cam-2", expect=64)
+    assert "another name" in desk.said
+    desk.lfr("device", "revoke", "cam-9", "--hub", desk.hub, expect=64)
+    status = desk.lfr("authority", "status", "--hub", desk.hub, "--json")
+    assert (status["devices"], status["revoked"]) == (["cam-1"], ["cam-2"])
+
+
+def test_a_new_device_is_delegated_to_and_an_officer_replaced_by_commands(desk: Desk) -> None:
+    desk.lfr("hub", "init", desk.hub, "--site", "north", "--device", "cam-3", "--mode", "test")
+    desk.lfr("authority", "devices", "--hub", desk.hub, "--ceremony", desk.safe)
+    desk.lfr("authority", "key", "AO-4", "--out", desk.root / "home")
+    where = ["--hub", desk.hub, "--ceremony", desk.safe]
+    desk.lfr("authority", "officers", *where, "--add", desk.root / "home" / "AO-4.pub", "--remove", "AO-3")
+    new = desk.root / "home" / "AO-4.key"
+    desk.lfr("deployment", "sign", "officers", "--hub", desk.hub, "--key", desk.key("AO-1"), "--key", new)
+    desk.lfr("deployment", "publish", "officers", "--hub", desk.hub)
+    desk.lfr("authority", "root", *where, "--hub-key", "--targets-key", "--root-keys", 2, "--root-threshold", 2)
+    status = desk.lfr("authority", "status", "--hub", desk.hub, "--json")
+    assert status["officers"] == ["AO-1", "AO-2", "AO-4"]
+    assert status["devices"] == ["cam-1", "cam-2", "cam-3"]
+    assert status["roles"]["root"]["version"] == 2
+    assert not any(role["expired"] for role in status["roles"].values())
+
+
+def test_offline_keys_are_refused_inside_the_hub(desk: Desk) -> None:
+    desk.lfr("authority", "init", "--hub", desk.hub, "--ceremony", desk.hub / "safe", "--officer", "A", expect=64)
+    inside = desk.hub / "AO-1.key"
+    inside.write_bytes(desk.key("AO-1").read_bytes())
+    desk.lfr("watchlist", "withdraw", "e-1", "--hub", desk.hub, "--deployment", "d", "--key", inside, expect=64)
+    assert "must stay off the hub" in desk.said
+
+
+def test_the_content_key_of_a_list_opens_at_its_own_hub_alone(desk: Desk, tmp_path: Path) -> None:
+    listed = desk.built(desk.plan())
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.decrypt((listed / "content.age").read_bytes(), [pyrage.x25519.Identity.generate()])

@@ -1,0 +1,223 @@
+"""`lfr deployment`: plan one, have officers sign it, publish it to devices, end it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.authority.cli import (
+    Subparsers,
+    now,
+    planned,
+    publisher_of,
+    said,
+    signers_of,
+    with_hub,
+    with_keys,
+    with_plan,
+)
+
+if TYPE_CHECKING:
+    from tools.authority.change import Change
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `deployment new|sign|publish|end|list`."""
+    noun = subparsers.add_parser("deployment", help="plan, sign, publish and end deployments")
+    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    from tools.authority.plan_command import add_new
+
+    add_new(verbs.add_parser("new", help="write a plan: everything an officer decides, before there is a list"))
+    _sign(verbs.add_parser("sign", help="put officers' signatures on a plan and its list, or on a waiting change"))
+    _publish(verbs.add_parser("publish", help="publish a signed change to the hub's repository, and to a USB stick"))
+    _end(verbs.add_parser("end", help="end a deployment: its keys, list and photos go"))
+    _list(verbs.add_parser("list", help="deployments of this hub"))
+
+
+def _sign(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what", metavar="PLAN|CHANGE", help="a plan (YAML), the name of a waiting change, or a copy of its folder"
+    )
+    parser.add_argument("--watchlist", type=Path, metavar="DIR", help="with a plan: the list that was built for it")
+    parser.add_argument("--hub", type=Path, metavar="DIR", help="the hub's folder; not needed for a copy of a change")
+    with_keys(parser, required=True)
+    with_plan(parser)
+    parser.set_defaults(run=_run_sign)
+
+
+def _publish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="CHANGE", nargs="?", help="a waiting change; none: only copy to --usb")
+    with_hub(parser)
+    parser.add_argument(
+        "--signed", action="append", type=Path, default=[], metavar="DIR", help="a copy signed elsewhere"
+    )
+    parser.add_argument("--usb", type=Path, metavar="DIR", help="copy the repository there too")
+    with_plan(parser)
+    parser.set_defaults(run=_run_publish)
+
+
+def _end(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID")
+    with_hub(parser)
+    parser.add_argument("--usb", type=Path, metavar="DIR", help="copy the repository there too")
+    with_plan(parser)
+    parser.set_defaults(run=_run_end)
+
+
+def _list(parser: argparse.ArgumentParser) -> None:
+    with_hub(parser)
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_run_list)
+
+
+def _run_sign(args: argparse.Namespace) -> int:
+    signers = signers_of(args)
+    plan_file = Path(args.what)
+    if args.dry_run:
+        planned(args, [*_what_is_signed(args, plan_file), f"{len(signers)} signature(s)"])
+        return 0
+    change = _change_to_sign(args, plan_file)
+    planned(args, [*_described(change), f"{len(signers)} signature(s)"])
+    change.sign(signers)
+    counted: dict[str, Any] = {"change": change.name, "folder": str(change.folder)}
+    text = f"{change.folder}: signed"
+    if args.hub is not None:
+        publisher = publisher_of(args)
+        delegations = change.delegations()
+        who, needed = change.signed_by(publisher.targets() if delegations is None else delegations.signed)
+        counted |= {"signed": len(who), "needed": needed}
+        text = f"{change.name}: signed by {len(who)} of the {needed} officers needed"
+    said(args, counted, text)
+    return 0
+
+
+def _change_to_sign(args: argparse.Namespace, plan_file: Path) -> Change:
+    from device.errors import UsageError
+    from tools.authority.change import Change
+    from tools.authority.operations import pending, propose_deployment, read_plan
+
+    if plan_file.is_dir():
+        return Change(plan_file)
+    if args.hub is None:
+        raise UsageError(f"{args.what} is no folder of a change; name the hub with --hub")
+    if not plan_file.is_file():
+        return pending(publisher_of(args), args.what)
+    if args.watchlist is None:
+        raise UsageError("a plan is signed together with its list: --watchlist DIR, made by `lfr watchlist build`")
+    return propose_deployment(publisher_of(args), read_plan(plan_file), args.watchlist, now())
+
+
+def _what_is_signed(args: argparse.Namespace, plan_file: Path) -> list[str]:
+    """The same without writing anything."""
+    from tools.authority.build import read_built, require_fresh
+    from tools.authority.operations import read_plan
+
+    if plan_file.is_file() and args.watchlist is not None:
+        plan = read_plan(plan_file)
+        built, _ = read_built(args.watchlist)
+        require_fresh(built, plan, now())
+        return [*document_lines(plan), f"list {built.watchlist.id}: {built.watchlist.subjects} people"]
+    return _described(_change_to_sign(args, plan_file))
+
+
+def _described(change: Change) -> list[str]:
+    from tools.authority.operations import deployment_of
+
+    deployment = deployment_of(change)
+    lines = [change.description().says]
+    if deployment is not None:
+        lines += document_lines(deployment)
+        lines.append(f"list {deployment.watchlist.id}, sha256 {deployment.watchlist.sha256}")
+    return lines
+
+
+def document_lines(plan: Any) -> list[str]:
+    """What an officer must have read before signing."""
+    return [
+        f"{plan.mode.value} deployment {plan.id}, authorised by {plan.authorising_officer}",
+        f"purpose: {plan.purpose}",
+        f"legal basis: {plan.legal_basis}",
+        f"controller {plan.controller}, owner {plan.owner}",
+        f"place: {plan.place}; zones {', '.join(plan.zones)}",
+        f"window: {plan.window.start.isoformat()} to {plan.window.end.isoformat()}",
+        f"devices: {', '.join(plan.devices)}",
+        *(
+            f"category {name}: response {each.response_code}, threshold offset +{each.threshold_offset:g}"
+            for name, each in plan.categories.items()
+        ),
+        f"at most {plan.max_watchlist_size} people; alerts kept {plan.retention.alert_hours} h after the end",
+    ]
+
+
+def _run_publish(args: argparse.Namespace) -> int:
+    from device.errors import UsageError
+    from tools.authority import operations
+    from tools.authority.admission import require_signed
+
+    publisher = publisher_of(args)
+    if args.what is None and args.usb is None:
+        raise UsageError("name a change to publish, or a stick to copy to with --usb")
+    result: dict[str, Any] = {}
+    text = []
+    if args.what is not None:
+        change = operations.pending(publisher, args.what)
+        if not args.dry_run:
+            operations.take_in(change, args.signed)
+        delegations = change.delegations()
+        require_signed(change, publisher.targets() if delegations is None else delegations.signed, publisher.places)
+        if planned(args, _described(change)):
+            record = operations.publish(publisher, change)
+            result |= {"published": args.what, "version": publisher.store.timestamp().signed.version}
+            result |= {"deployment": None if record is None else record.id}
+            text.append(f"{args.what}: published")
+    if args.usb is not None and planned(args, [f"copy the repository to {args.usb}"]):
+        result["usb_files"] = operations.copy_to_usb(publisher, args.usb)
+        text.append(f"{args.usb}: {result['usb_files']} files")
+    if not args.dry_run:
+        said(args, result, "\n".join(text))
+    return 0
+
+
+def _run_end(args: argparse.Namespace) -> int:
+    from tools.authority import operations
+
+    publisher = publisher_of(args)
+    record = publisher.records.get(args.id)
+    if not planned(
+        args,
+        [
+            f"{record.id}: the key of its list is deleted at this hub",
+            f"envelopes and index are withdrawn from {', '.join(record.devices)}, the payload is deleted",
+            f"{len(record.refs)} reference photo(s) are deleted",
+            "this cannot be undone; a new deployment needs a new list",
+        ],
+    ):
+        return 0
+    if not record.running:
+        print(f"{record.id} had ended at {record.ended_at}; made sure of it", file=sys.stderr)
+    record = operations.end(publisher, args.id)
+    if args.usb is not None:
+        operations.copy_to_usb(publisher, args.usb)
+    said(args, {"ended": record.id, "at": record.ended_at}, f"{record.id}: ended")
+    return 0
+
+
+def _run_list(args: argparse.Namespace) -> int:
+    records = publisher_of(args).records.all()
+    rows = [
+        {
+            "id": r.id,
+            "running": r.running,
+            "devices": r.devices,
+            "ends": r.ends,
+            "ended_at": r.ended_at,
+            "envelopes": sorted(r.envelopes),
+            "withdrawn": r.withdrawn,
+        }
+        for r in records
+    ]
+    lines = [f"{r.id}: {'running to ' + r.ends.isoformat() if r.running else 'ended'}" for r in records]
+    said(args, {"deployments": rows}, "\n".join(lines) or "nothing was published by this hub yet")
+    return 0

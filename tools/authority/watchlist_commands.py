@@ -1,0 +1,208 @@
+"""`lfr watchlist`: build a list for one deployment, look at it, check it, take somebody off."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tools.authority.cli import Subparsers, now, planned, publisher_of, said, signers_of, with_hub, with_keys, with_plan
+
+LARGE = 24  # photos from which opening a second set of engines pays
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `watchlist build|inspect|verify|withdraw`."""
+    noun = subparsers.add_parser("watchlist", help="build, inspect and check lists; withdraw an entry")
+    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    _build(verbs.add_parser("build", help="from a folder or CSV of people to two sealed payloads"))
+    _inspect(verbs.add_parser("inspect", help="what a built list holds; with --hub, entry by entry"))
+    _verify(verbs.add_parser("verify", help="open a built list at its hub and check everything"))
+    _withdraw(verbs.add_parser("withdraw", help="take a found or mistaken person off every device"))
+
+
+def _build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="FOLDER|CSV")
+    parser.add_argument("--deployment", type=Path, required=True, metavar="PLAN", help="made by `lfr deployment new`")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that is not there yet")
+    parser.add_argument("--category", default="", help="of everybody who does not say otherwise")
+    parser.add_argument("--image-source", default="", metavar="TEXT", help="likewise")
+    parser.add_argument("--random-refs", action="store_true", help="folder names are no references: make random ones")
+    parser.add_argument(
+        "--recogniser",
+        action="append",
+        default=[],
+        metavar="SHA256",
+        help="templates for this one (default: this machine's)",
+    )
+    parser.add_argument("--backend", default="auto", help="runtime of the models (default: %(default)s)")
+    with_plan(parser)
+    parser.set_defaults(run=_run_build)
+
+
+def _inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--hub", type=Path, metavar="DIR", help="open the photos' payload there and name each entry")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_run_inspect)
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    with_hub(parser)
+    parser.add_argument("--deployment", type=Path, metavar="PLAN", help="check it against this plan too")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_run_verify)
+
+
+def _withdraw(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("entry", nargs="+", metavar="ENTRY", help="entry references")
+    with_hub(parser)
+    parser.add_argument("--deployment", metavar="ID", help="needed when several run")
+    with_keys(parser, required=True)
+    with_plan(parser)
+    parser.set_defaults(run=_run_withdraw)
+
+
+def _run_build(args: argparse.Namespace) -> int:
+    from device.errors import UsageError
+    from tools.authority.build import build, write
+    from tools.authority.operations import read_plan
+    from tools.authority.people import Defaults, read_people
+
+    if args.out.exists():
+        raise UsageError(f"{args.out} exists; a list is built into a folder of its own")
+    plan = read_plan(args.deployment)
+    recogniser = _recogniser(args.recogniser)
+    defaults = Defaults(args.category, args.image_source, args.random_refs)
+    people = read_people(args.source, defaults, plan.categories, now().date())
+    photos = sum(len(person.photos) for person in people.people)
+    rooms, readers = _readers(args.backend, photos)
+    try:
+        report, files = build(people, plan, readers, recogniser, now(), progress=not args.json)
+    finally:
+        for room in rooms:
+            room.close()
+    written = files is not None and not args.dry_run
+    if files is not None and written:
+        write(args.out, files)
+    _say_report(args, report, written)
+    return 65 if files is None else 0
+
+
+def _say_report(args: argparse.Namespace, report: Any, written: bool) -> None:
+    for problem in report.problems:
+        print(f"problem: {problem}", file=sys.stderr)
+    for kind, remarks in (("rejected", report.rejected), ("warning", report.warnings)):
+        for remark in remarks:
+            print(f"{kind}: {remark['file']}: {remark['reason']}", file=sys.stderr)
+    values = {
+        "list": str(args.out) if written else None,
+        "subjects": report.subjects,
+        "images": report.images,
+        "problems": report.problems,
+        "rejected": report.rejected,
+        "warnings": report.warnings,
+        "entries": report.entries,
+    }
+    counted = f"{report.subjects} people, {report.images} photos, {len(report.rejected)} rejected"
+    said(args, values, f"{args.out}: {counted}" if written else f"no list was written: {counted}")
+
+
+def _recogniser(wanted: list[str]) -> str:
+    """The recogniser that templates are made for; UsageError for one that this machine does not have."""
+    from device.errors import UsageError
+    from engines.cards import RECOGNISER_DEFAULT, card
+
+    ours = card(RECOGNISER_DEFAULT).source.member_sha256
+    unknown = [sha for sha in wanted if sha != ours]
+    if unknown:
+        raise UsageError(f"--recogniser {unknown[0]}: this machine makes templates of {ours} only")
+    return ours
+
+
+def _readers(backend: str, photos: int) -> tuple[list[Any], list[Any]]:
+    """Engines and readers: a second set for a long list, where there is a second core."""
+    from device.worker.engine_room import EngineRoom
+    from device.worker.photos import EnginePhotoReader
+
+    count = 2 if photos >= LARGE and (os.cpu_count() or 1) > 1 else 1
+    rooms = [EngineRoom(None if backend == "auto" else backend, threads=1) for _ in range(count)]
+    return rooms, [EnginePhotoReader(room) for room in rooms]
+
+
+def _run_inspect(args: argparse.Namespace) -> int:
+    from tools.authority.build import read_built
+    from tools.authority.operations import photos_of
+    from tools.hub.folder import HubFolder
+
+    built, payload = read_built(args.folder)
+    values: dict[str, Any] = {**built.model_dump(mode="json"), "payload_bytes": len(payload)}
+    listed = built.watchlist
+    lines = [
+        f"list {listed.id} for deployment {built.deployment_id}",
+        f"{listed.subjects} people, {listed.images} photos: "
+        + ", ".join(f"{count} {name}" for name, count in sorted(built.categories.items())),
+        f"made {listed.created_at}, expires {listed.expires}",
+        *(f"templates of recogniser {sha}" for sha in listed.recognisers),
+    ]
+    if args.hub is not None:
+        entries = photos_of(HubFolder(args.hub), args.folder).entries
+        values["entries"] = [
+            {
+                "ref": e.ref,
+                "category": e.category,
+                "response_code": e.response_code,
+                "image_source": e.image_source,
+                "image_date": None if e.image_date is None else e.image_date.isoformat(),
+                "under_18": e.under_18,
+                "rationale": e.rationale,
+            }
+            for e in entries
+        ]
+        lines += [
+            f"{e.ref}: {e.category}, {e.image_source}, {e.image_date or 'date unknown'}"
+            + (f", UNDER 18: {e.rationale}" if e.under_18 else "")
+            for e in entries
+        ]
+    said(args, values, "\n".join(lines))
+    return 0
+
+
+def _run_verify(args: argparse.Namespace) -> int:
+    from tools.authority.operations import read_plan
+    from tools.authority.verify import verify
+
+    plan = None if args.deployment is None else read_plan(args.deployment)
+    checked = verify(args.folder, args.hub, plan, now())
+    said(args, {"checks": checked}, "\n".join(f"ok  {line}" for line in checked))
+    return 0
+
+
+def _run_withdraw(args: argparse.Namespace) -> int:
+    from device.errors import UsageError
+    from tools.authority import operations
+    from tools.authority.admission import require_signed
+
+    publisher, signers = publisher_of(args), signers_of(args)
+    running = publisher.records.running()
+    if args.deployment is None and len(running) != 1:
+        there = ", ".join(record.id for record in running) or "none"
+        raise UsageError(f"name the deployment with --deployment; running: {there}")
+    deployment = args.deployment or running[0].id
+    if not planned(
+        args, [f"{ref}: off the list of {deployment} at every device; the photo leaves this hub" for ref in args.entry]
+    ):
+        return 0
+    change = operations.propose_withdrawal(publisher, deployment, args.entry, now())
+    change.sign(signers)
+    require_signed(change, publisher.targets(), publisher.places)
+    record = operations.publish(publisher, change)
+    said(
+        args,
+        {"withdrawn": args.entry, "deployment": deployment, "total": None if record is None else record.withdrawn},
+        f"{', '.join(args.entry)}: withdrawn from {deployment}",
+    )
+    return 0
