@@ -1,6 +1,7 @@
 """Keeps one camera's worker: starts it when wanted, watches its deadlines, restarts it within a budget, stops it.
 
-1. A worker runs only while it is wanted. Not wanted means gone: Stop, GRACE_S to wipe and say Finished, then kill.
+1. A worker runs only while it is wanted. Not wanted means gone: Stop, grace_s to wipe and say Finished, gone_s to exit,
+   then kill.
 2. Hello, the watchlist and every beat have deadlines; a worker past one is killed and started again.
 3. Restarts are budgeted. Past the budget the camera is `disabled`, says why, and is tried again every cool_off_s.
 4. A live camera that is lost ends its worker, and that is no crash: the camera is `offline` until a worker sees it
@@ -42,8 +43,9 @@ CRASHED = InternalError.exit_status
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Deadlines and restarts as data. grace_s, a debounced reading and a tick together stay under one second.
+    """Deadlines and restarts as data. grace_s, gone_s, a debounced reading and a tick together stay under one second.
 
+    gone_s, exit_s: for a process to be gone that has nothing left to wipe, after a stop and otherwise.
     recorded_beat_s: nobody stands before a recording, and a busy desk must not end its run.
     first_beat_s: a live camera is opened after the watchlist, and may take the source's own deadline of 5 s.
     """
@@ -54,6 +56,7 @@ class Budget:
     recorded_beat_s: float = 10.0
     first_beat_s: float = 8.0
     grace_s: float = 0.5
+    gone_s: float = 0.2
     exit_s: float = 2.0
     restarts: int = 5
     within_s: float = 60.0
@@ -249,7 +252,8 @@ class Keeper:
             link.kill()
         reader.cancel()
         try:
-            status = await asyncio.wait_for(link.ended(), self._budget.exit_s)
+            within_s = self._budget.gone_s if life.stopped else self._budget.exit_s
+            status = await asyncio.wait_for(link.ended(), within_s)
         except asyncio.TimeoutError:
             link.kill()
             status = await link.ended()

@@ -61,6 +61,8 @@ def main(manner: str, descriptor: int) -> int:
         time.sleep(60)
     if isinstance(message, Stop):
         link.sendall(pack(Finished(reason=message.reason, counters=Counters(faces_seen=4, discarded=4))))
+        if manner == "slow to leave":
+            time.sleep(60)
     return 0
 
 

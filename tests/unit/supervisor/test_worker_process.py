@@ -127,6 +127,25 @@ def test_a_kept_worker_stops_with_its_final_counters() -> None:
     assert lives[0].exit_status == 0
 
 
+def test_a_worker_that_has_wiped_and_does_not_leave_is_gone_all_the_same() -> None:
+    async def scene() -> tuple[list[Life], float]:
+        lives: list[Life] = []
+        kept = keeper("slow to leave", lives, Budget())
+        kept.want(True)
+        await until(lambda: kept.view is CameraView.ONLINE)
+        begun = asyncio.get_running_loop().time()
+        kept.want(False, "test")
+        await until(lambda: not kept.alive)
+        took_s = asyncio.get_running_loop().time() - begun
+        await kept.close()
+        return lives, took_s
+
+    (life,), took_s = asyncio.run(scene())
+    assert life.finished is not None
+    assert life.exit_status == -9
+    assert took_s < Budget().exit_s
+
+
 def test_a_deaf_worker_is_killed() -> None:
     async def scene() -> list[Life]:
         lives: list[Life] = []

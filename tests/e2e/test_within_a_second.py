@@ -1,0 +1,198 @@
+"""Real time, a real vision worker, a real broker: a failing condition ends recognition and the worker within a second.
+
+The supervisor runs in this process on simulated lines, so that its lamp can be broken at a known moment; all else is
+what `lfr run` uses. One device goes through all the faults, one after the other, and recovers from each.
+`pytest -s` prints the measured times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from device.alerts.outbox import Outbox
+from device.alerts.topics import DeviceTopics, HubTopics
+from device.config.loader import load_config
+from device.domain.finding import Mode
+from device.edges.clock_system import SystemClock
+from device.edges.lines_simulated import SimulatedLines
+from device.edges.mqtt import BrokerAddress, PahoBroker
+from device.edges.service_systemd import NoServiceManager
+from device.ports.broker import Outgoing
+from device.supervisor.chronicle import Chronicle
+from device.supervisor.device import Device
+from device.supervisor.disk import DiskThread
+from device.supervisor.edges import Edges
+from device.supervisor.main import open_audit
+from device.supervisor.notices import will
+from device.supervisor.states import State
+from device.supervisor.worker_process import ProcessLauncher
+from engines.places import models_dir
+from tools.clip.spec import watchlist_photos
+from tools.demo.stage import Stage, build_hub, publish_deployment, write_device_config
+from tools.hub.mosquitto import RunningBroker, free_port, start_broker
+from tools.hub.session import state_message
+
+WITHIN_S = 1.0
+READY_S = 90.0
+POLL_S = 0.002
+TOPICS = DeviceTopics("demo", "cam-1")
+
+
+class WatchedLines(SimulatedLines):
+    """Simulated lines that note which child processes lived at each switching of the sign."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_off: list[set[int]] = []
+
+    def drive_sign(self, lit: bool) -> None:
+        if self.sign_driven and not lit:
+            self.at_off.append(workers())
+        super().drive_sign(lit)
+
+
+@dataclass
+class Bench:
+    """One device in this process and the hub's session beside it."""
+
+    stage: Stage
+    running: RunningBroker
+    lines: WatchedLines = field(default_factory=WatchedLines)
+    free_bytes: int = 10**10
+
+    def __post_init__(self) -> None:
+        self.root = self.stage.root / "machine"
+        self.warm(50.0)
+        self.hub = PahoBroker(self.stage.hub.address("hub", self.running.port), "hub")
+        self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)
+
+    def warm(self, celsius: float) -> None:
+        zone = self.root / "sys/class/thermal/thermal_zone0"
+        zone.mkdir(parents=True, exist_ok=True)
+        (zone / "type").write_text("tj-thermal\n")
+        (zone / "temp").write_text(f"{round(celsius * 1000)}\n")
+
+    def operator(self, who: str) -> None:
+        operator = "present" if who == "present" else "absent"
+        self.hub.publish(state_message(HubTopics("demo"), Mode.DEMO, SystemClock().wall(), operator, "s-1"))
+
+    def command(self, name: str) -> None:
+        topic = f"{TOPICS.base}/cmd/{name}"
+        self.hub.publish(Outgoing(f"{name}-{time.monotonic_ns()}", topic, b"{}", 1, False, None, "application/json"))
+
+    async def device(self) -> tuple[Device, asyncio.Task[object]]:
+        """The supervisor as `lfr run` puts it together, but for its lines."""
+        config, clock, disk = load_config(self.stage.config), SystemClock(), DiskThread()
+        mqtt = config.mqtt
+        address = BrokerAddress(host=mqtt.host, port=mqtt.port, ca=mqtt.ca, cert=mqtt.cert, key=mqtt.key)
+        edges = Edges(
+            clock=clock,
+            lines=self.lines,
+            service=NoServiceManager(),
+            broker=PahoBroker(address, config.device, will(config.site, config.device, "boot", clock)),
+            launcher=ProcessLauncher(),
+            disk=disk,
+            outbox=await disk(lambda: Outbox(config.state_dir / "outbox.sqlite", clock.wall())),
+            audit=Chronicle(lambda: open_audit(config.state_dir), disk, clock, "boot"),
+            models_dir=models_dir(),
+            simulated=True,
+            root=self.root,
+            disk_free=lambda _: self.free_bytes,
+        )
+        device = Device(config, edges, "boot")
+        return device, asyncio.create_task(device.run())
+
+
+@pytest.fixture
+def bench(tmp_path: Path, clip: Path) -> Iterator[Bench]:
+    """Hub folder, broker, deployment and configuration around the short clip, in real time."""
+    port = free_port()
+    stage = build_hub(tmp_path, port, 0)
+    shutil.copy(clip, stage.clip)
+    publish_deployment(stage, next(iter(watchlist_photos().values())), "Listed person")
+    write_device_config(stage, port, realtime=True)
+    running = start_broker(stage.hub, port)
+    made = Bench(stage, running)
+    yield made
+    made.hub.close()
+    running.stop()
+
+
+def workers() -> set[int]:
+    """Vision workers of this process that are not dead: not even zombies of them."""
+    found = set()
+    for child in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
+        for pid in child.read_text().split():
+            try:
+                if b"device.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.add(int(pid))
+            except OSError:
+                continue
+    return found
+
+
+FAULTS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], None]]] = {
+    "the lamp dies": (lambda b: _set(b, "lamp_works", False), lambda b: _set(b, "lamp_works", True)),
+    "the sensor's wire is cut": (lambda b: _set(b, "wire_cut", True), lambda b: _set(b, "wire_cut", False)),
+    "STOP by the button": (lambda b: b.lines.press_stop(), lambda b: b.command("resume")),
+    "STOP by the hub": (lambda b: b.command("stop"), lambda b: b.command("resume")),
+    "the operator leaves": (lambda b: b.operator("absent"), lambda b: b.operator("present")),
+    "the machine is hot": (lambda b: b.warm(101.0), lambda b: b.warm(50.0)),
+    "the disk fills up": (lambda b: setattr(b, "free_bytes", 1), lambda b: setattr(b, "free_bytes", 10**10)),
+}
+
+
+def _set(b: Bench, name: str, value: bool) -> None:
+    setattr(b.lines, name, value)
+
+
+async def until(what: Callable[[], bool], task: asyncio.Task[object], within_s: float) -> float:
+    """Wait for something to be so; how long it took, in real seconds."""
+    begun = time.monotonic()
+    while not what():
+        if task.done():
+            task.result()
+        assert time.monotonic() - begun < within_s, f"not within {within_s} s"
+        await asyncio.sleep(POLL_S)
+    return time.monotonic() - begun
+
+
+def test_every_fault_ends_recognition_and_the_worker_within_a_second(bench: Bench) -> None:
+    async def scene() -> dict[str, tuple[float, float]]:
+        measured = {}
+        device, task = await bench.device()
+        try:
+            for name, (fail, mend) in FAULTS.items():
+                await until(lambda: device.control.state is State.RECOGNISING and bool(workers()), task, READY_S)
+                await asyncio.sleep(1.5)
+                bench.lines.at_off.clear()
+                begun = time.monotonic()
+                fail(bench)
+                await until(lambda: device.control.state is not State.RECOGNISING, task, 2 * WITHIN_S)
+                left_s = time.monotonic() - begun
+                assert device.control.state is State.INHIBITED
+                await until(lambda: not workers(), task, 2 * WITHIN_S)
+                measured[name] = (left_s, time.monotonic() - begun)
+                if bench.lines.sign_driven and name != "the lamp dies" and name != "the sensor's wire is cut":
+                    await until(lambda: not bench.lines.sign_driven, task, WITHIN_S)
+                    assert bench.lines.at_off[-1] == set(), "the sign went off before its worker"
+                mend(bench)
+        finally:
+            device.control.leave(0)
+            await task
+        return measured
+
+    measured = asyncio.run(scene())
+    for name, (left_s, gone_s) in measured.items():
+        sys.stdout.write(f"\n{name:28}left recognising after {left_s:.3f} s, worker gone after {gone_s:.3f} s")
+    assert set(measured) == set(FAULTS)
+    assert all(left_s <= WITHIN_S and gone_s <= WITHIN_S for left_s, gone_s in measured.values()), measured
