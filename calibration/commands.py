@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from calibration import int8_command
+from calibration import int8_command, point_command
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -12,3 +12,4 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     noun = commands.add_parser("calibrate", help="int8 tables and operating points, from data sets of faces")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
     int8_command.add(verbs)
+    point_command.add(verbs)

@@ -4,7 +4,8 @@
     ├── UsageError                   64  the caller of the command       no
     ├── BadData                      65  a file, frame, packet or photo  no
     │   ├── SourceUnreadable         65  a recording                     no
-    │   └── WatchlistUnusable        65  a watchlist                     no
+    │   ├── WatchlistUnusable        65  a watchlist                     no
+    │   └── EvidenceUnusable         65  evidence, or data to make it    no
     ├── Unavailable                  69  hardware, a service, a network  yes
     │   ├── SourceLost               69  a live camera                   yes
     │   ├── BrokerUnavailable        69  the broker or the way to it     yes
@@ -46,6 +47,10 @@ class SourceUnreadable(BadData):
 
 class WatchlistUnusable(BadData):
     """A watchlist that cannot be loaded as a whole (single photos are rejected, not raised)."""
+
+
+class EvidenceUnusable(BadData):
+    """An operating point's evidence that is damaged, unsigned, for another engine, or data that can give none."""
 
 
 class Unavailable(LfrError):

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from device.worker.replay import Request, cache_at, replay
 
     request = Request(args.source, args.watchlist, args.backend, args.threshold, args.fill)
-    cache = None if args.no_cache else cache_at(_cache_file(), args.backend)
+    cache = None if args.no_cache else cache_at(cache_file(), args.backend)
     try:
         with _CtrlC() as ctrl_c:
             talk = not args.quiet
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _cache_file() -> Path:
+def cache_file() -> Path:
     """The user's own cache (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lfr" / "templates.sqlite"
 

@@ -51,7 +51,7 @@ def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
         )
         for camera in config.cameras
     )
-    models_dir = config.vision.models_dir
-    vision = config.vision.model_copy(update={"models_dir": None if models_dir is None else base / models_dir})
+    named = {k: getattr(config.vision, k) for k in ("models_dir", "evidence", "evidence_keys")}
+    vision = config.vision.model_copy(update={k: None if path is None else base / path for k, path in named.items()})
     folders = {k: base / getattr(config, k) for k in ("deployment", "state_dir", "run_dir")}
     return config.model_copy(update={"mqtt": mqtt, "cameras": cameras, "vision": vision, **folders})

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
+from device.domain.operating_point import LIMIT
+
 LIVE_SCHEMES = ("rtsp", "rtsps", "v4l2", "csi")
 MAX_CAMERAS = 8  # one worker process each; an Orin NX has eight cores
 
@@ -134,11 +136,19 @@ BACKEND = r"[a-z][a-z0-9-]{0,30}(:[a-z0-9]{1,8})?"
 
 
 class Vision(Section):
-    """How the workers look. `threshold` overrides the operating point; leave it out to use the evidence."""
+    """How the workers look. `threshold` overrides the operating point; leave it out to use the evidence.
+
+    evidence            an artefact of `lfr calibrate operating-point`, instead of the one that ships
+    evidence_keys       folder of public keys (PEM) that may have signed it, beside the package's own
+    false_alert_limit   false alerts a face that may be predicted at most; 1 in 1,000 is the ceiling
+    """
 
     backend: Annotated[str, matching(BACKEND, "a backend such as auto, openvino or openvino:bf16")] = "auto"
     min_face_px: Annotated[Number, Field(ge=16, le=600)] = 32.0
     threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    evidence: Path | None = None
+    evidence_keys: Path | None = None
+    false_alert_limit: Annotated[Number, Field(gt=0, le=LIMIT)] = LIMIT
     models_dir: Path | None = None
 
 

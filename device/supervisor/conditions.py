@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from device.domain.finding import Mode
+from device.supervisor import operating
 from device.supervisor.snapshot import CameraView, Snapshot
 
 SIGN_RULE = "R15"
@@ -230,7 +231,12 @@ ARM: tuple[Row, ...] = (
         known_from=W,
     ),
     Row("watchlist entries", A, "R19, R20", "every entry has its category and the source of its image"),
-    Row("operating point", A, "R26", "the predicted false alert rate for this list is within its limit"),
+    Row(
+        *("operating point", A, "R26", "the predicted false alert rate for this list is within its limit"),
+        *("too many false alerts are possible with this list", operating.REMEDY, operating.covered, W),
+        found=operating.objections,
+        held=operating.prediction,
+    ),
     Row(
         *("engine self-test", A, "R26", "the engine runs and names its models by hash"),
         *("the engine's self-test failed", "run `lfr engines prepare`"),

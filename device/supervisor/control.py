@@ -229,6 +229,7 @@ class Control:
             deployment=None if authorisation is None else authorisation.view(self._config.device, now),
             deployment_problem=self._problem,
             watchlists=self._crew.watchlists(),
+            operating_points=self._crew.operating_points(),
             engines=self._crew.engine_problems(),
             protections=self._crew.protections(),
             references=self._crew.disagreements(),

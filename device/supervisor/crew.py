@@ -19,7 +19,7 @@ from device.supervisor.edges import Edges
 from device.supervisor.hub import Hub
 from device.supervisor.keeper import Budget, Keeper, Life
 from device.supervisor.ledger import Ledger
-from device.supervisor.snapshot import CameraView
+from device.supervisor.snapshot import CameraView, OperatingView
 from device.wire.link import (
     Assignment,
     Beat,
@@ -67,6 +67,7 @@ class Crew:
         self._protections: dict[str, frozenset[str]] = {}
         self._disagreements: dict[str, str] = {}
         self._watchlists: dict[str, tuple[str, str, int, int]] = {}
+        self._operating: dict[str, OperatingView] = {}
         self._authorisation: Authorisation | None = None
 
     def hire(self, authorisation: Authorisation, on_change: Callable[[], None]) -> None:
@@ -96,6 +97,7 @@ class Crew:
         self.watchlist = None
         self._authorisation = None
         self._watchlists.clear()
+        self._operating.clear()
         self._desk.forget()
 
     @property
@@ -149,6 +151,10 @@ class Crew:
         """Id, hash, subjects, images as each worker opened its list."""
         return tuple(self._watchlists.values())
 
+    def operating_points(self) -> tuple[OperatingView, ...]:
+        """What each worker that opened its list says of its threshold."""
+        return tuple(self._operating.values())
+
     def engine_problems(self) -> tuple[str, ...]:
         """What is wrong with each engine that answered; empty text when nothing is."""
         return tuple(self._engine_problems.values())
@@ -196,6 +202,7 @@ class Crew:
             self.watchlist = message
             facts = (message.watchlist_id, message.sha256, message.subjects, message.images)
             self._watchlists[camera.id] = facts
+            self._operating[camera.id] = picture.operating_view(message)
         elif isinstance(message, Beat):
             self.beats[camera.id] = message
             self.ledger.tell(camera.id, life.number, message.counters)

@@ -17,7 +17,7 @@ from device.ports.lines import Lamp
 from device.supervisor import conditions
 from device.supervisor.conditions import Reading
 from device.supervisor.sign import SignCounts
-from device.supervisor.snapshot import CameraView, Snapshot
+from device.supervisor.snapshot import CameraView, OperatingView, Snapshot
 from device.supervisor.states import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
 
@@ -132,6 +132,16 @@ def sign_health(picture: Picture) -> messages.SignHealth:
 def audit_message(mode: Mode | None, head: Head) -> messages.AuditHead:
     """A signed head of the audit log, as it is published."""
     return messages.AuditHead(mode=mode, **msgspec.structs.asdict(head))
+
+
+def operating_view(loaded: WatchlistLoaded) -> OperatingView:
+    """The operating point as the conditions judge it."""
+    return OperatingView(
+        predicted=loaded.predicted_far,
+        bound=loaded.predicted_far_bound,
+        limit=loaded.false_alert_limit,
+        problem=loaded.outside_evidence,
+    )
 
 
 def engine_message(hello: Hello) -> messages.Engine:

@@ -72,11 +72,22 @@ class DeploymentView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingView:
+    """A worker's threshold: false alerts a face as estimate and bound; why it is outside the evidence, or nothing."""
+
+    predicted: float | None
+    bound: float | None
+    limit: float
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One moment.
 
     deployment, deployment_problem   the one loaded, or why none is
     watchlists  id, sha256, subjects, images as each worker opened it
+    operating_points   one for each worker that opened its list
     protections  what the kernel granted to each worker that answered, by name (device.worker.lockdown)
     engines     what is wrong with each worker's engine, empty text when nothing is; one entry per worker that answered
     references  how each worker's engine disagrees with its golden tensors, likewise
@@ -90,6 +101,7 @@ class Snapshot:
     deployment: DeploymentView | None = None
     deployment_problem: str = "no deployment is loaded"
     watchlists: tuple[tuple[str, str, int, int], ...] = ()
+    operating_points: tuple[OperatingView, ...] = ()
     engines: tuple[str, ...] = ()
     protections: tuple[frozenset[str], ...] = ()
     references: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ import struct
 import msgspec
 
 from device.domain.finding import Candidate, Counters, Mode
+from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
 PROTOCOL = 1
@@ -39,6 +40,9 @@ class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
     min_face_px: float
     threshold: float | None
     models_dir: str
+    evidence: str | None = None
+    evidence_keys: str | None = None
+    false_alert_limit: float = LIMIT
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
@@ -89,7 +93,11 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 
 
 class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_loaded"):
-    """Worker to supervisor: the sealed watchlist is open in the worker's memory."""
+    """Worker to supervisor: the sealed watchlist is open in the worker's memory, and this is its operating point.
+
+    predicted_far, predicted_far_bound   false alerts a face, estimate and 95 % upper bound; None without evidence
+    outside_evidence  why nobody may be recognised with this list, empty when the evidence covers it
+    """
 
     watchlist_id: str
     sha256: str
@@ -98,6 +106,9 @@ class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_
     threshold: float
     threshold_source: str
     predicted_far: float | None
+    predicted_far_bound: float | None = None
+    false_alert_limit: float = LIMIT
+    outside_evidence: str = ""
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):

@@ -3,6 +3,7 @@
 1. Order: assignment, engines, watchlist, lock-down, hello, camera. Nothing is looked at before the lock-down.
 2. End-of-file on the link, or Stop, ends everything; every buffer is wiped before the process says Finished.
 3. What goes wrong is one Fault with the remedy, and the exit status of the error's class.
+4. Outside the evidence (device/worker/threshold.py) no camera is opened: the worker says why and waits for Stop.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from device.worker.link_end import LinkEnd
 from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.pipeline import ListedPerson, Pipeline
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
-from device.worker.threshold import SOURCE, provisional
+from device.worker.threshold import Engine, OperatingPoint, Terms, operating_point
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 ASSIGNMENT_WITHIN_S = 30.0
@@ -102,11 +103,11 @@ class Watch:
         room = EngineRoom(task.vision.backend, threads=1, models=Path(task.vision.models_dir))
         listed, digest = _open_list(Path(task.watchlist), task.identity)
         gallery = listed.gallery()
-        threshold = provisional(len(gallery)) if task.vision.threshold is None else task.vision.threshold
+        point = self._operating_point(room, listed)
         pipeline = pipeline_of(
             room,
             gallery,
-            threshold=threshold,
+            threshold=point.threshold,
             min_face_px=task.vision.min_face_px,
             people=_people(listed),
             zone=task.camera.zone,
@@ -114,8 +115,14 @@ class Watch:
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
         _load_what_loads_late()
         address = with_address(task.camera.source)
-        self._introduce(room, listed, digest, threshold, _camera(address, task.vision))
+        self._introduce(room, listed, digest, point, _camera(address, task.vision))
         del listed  # what is searched is the gallery's; see device/README.md for what cannot be zeroed
+        if point.problem:  # rule 4
+            self._await_stop()
+            room.close()
+            gallery.wipe()
+            self._link.send(Finished(reason=self._stop or "outside the evidence", counters=pipeline.counters))
+            return
         source = _open_source(address)
         feed = Feed(source, pace=_pace(source, task.camera.pace), in_hand=IN_HAND, wanted=pipeline.due)
         looking = Looking(feed, pipeline.look, ahead=True)
@@ -128,7 +135,7 @@ class Watch:
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
 
     def _introduce(
-        self, room: EngineRoom, listed: SealedWatchlist, digest: str, threshold: float, camera: Camera
+        self, room: EngineRoom, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
     ) -> None:
         detector, recogniser = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
         agreement = room.self_test()  # before the lock-down: it reads a file
@@ -145,18 +152,37 @@ class Watch:
                 protections={**self._granted, **lock_down(camera)},
             )
         )
-        given = self._assignment.vision.threshold is not None
         self._link.send(
             WatchlistLoaded(
                 watchlist_id=listed.watchlist_id,
                 sha256=digest,
                 subjects=listed.subjects,
                 images=listed.images,
-                threshold=threshold,
-                threshold_source="configured" if given else SOURCE,
-                predicted_far=None,
+                threshold=point.threshold,
+                threshold_source=point.source,
+                predicted_far=point.predicted,
+                predicted_far_bound=point.bound,
+                false_alert_limit=self._assignment.vision.false_alert_limit,
+                outside_evidence=point.problem,
             )
         )
+
+    def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
+        """The threshold for this list, or why there is none."""
+        vision, recogniser = self._assignment.vision, card(RECOGNISER_DEFAULT)
+        engine = Engine(recogniser.name, recogniser.source.member_sha256, room.backend.partition(":")[2])
+        terms = Terms(
+            threshold=vision.threshold,
+            evidence=Path(vision.evidence) if vision.evidence else None,
+            keys=Path(vision.evidence_keys) if vision.evidence_keys else None,
+            limit=vision.false_alert_limit,
+        )
+        return operating_point([len(entry.rows) for entry in listed.entries], engine, terms)
+
+    def _await_stop(self) -> None:
+        """No camera is opened: the supervisor reads why, and stops us."""
+        while self._stop is None and not self._link.gone.is_set():
+            self._listen(0.25)
 
     def _watch(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
         last: Frame | None = None

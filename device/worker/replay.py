@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from device.worker.assemble import gallery_of, pipeline_of
 from device.worker.engine_room import EngineRoom, resolved
 from device.worker.photos import READER_VERSION, EnginePhotoReader
 from device.worker.pipeline import Pipeline
-from device.worker.threshold import SOURCE, provisional
+from device.worker.threshold import Engine, OperatingPoint, Terms, operating_point
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
@@ -38,7 +38,7 @@ DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is replayed. `threshold` None: the provisional operating point for the size of the list."""
+    """What is replayed. `threshold` None: the operating point for this list from the evidence that ships."""
 
     source: str
     watchlist: Path
@@ -72,8 +72,8 @@ def replay(
         source.close()
         raise
     gallery = gallery_of([(e.ref, e.templates) for e in listed.entries], synthetic=request.synthetic)
-    threshold = provisional(len(gallery)) if request.threshold is None else request.threshold
-    pipeline = pipeline_of(room, gallery, threshold=threshold, min_face_px=MIN_FACE_PX)
+    point = _operating_point(request, room, listed, len(gallery))
+    pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX)
     at_first = source.info
     feed = Feed(source, pace="full", in_hand=IN_HAND, wanted=pipeline.due)
     frames, seconds, stated = _run(pipeline, feed, source, progress, checkpoint)
@@ -86,8 +86,8 @@ def replay(
         "fps": round(frames / seconds, 2) if seconds > 0 else 0.0,
         "faces_seen": pipeline.counters.faces_seen,
         "templates": pipeline.counters.templates,
-        "threshold": round(threshold, 4),
-        "threshold_source": SOURCE if request.threshold is None else "given on the command line",
+        "threshold": round(point.threshold, 4),
+        "threshold_source": point.source,
         "watchlist": {
             "subjects": listed.subjects,
             "images": listed.images,
@@ -98,8 +98,21 @@ def replay(
         "stages_ms": _stages({**pipeline.times.ms, "decode": feed.decode_ms}),
         "backend": room.backend,
         "peak_rss_mb": peak_resident_mb(),
+        "operating_point": {"predicted": point.predicted, "bound": point.bound, "outside_evidence": point.problem},
         **_beside_the_contract(pipeline.counters, at_first, source.info),
     }
+
+
+def _operating_point(request: Request, room: EngineRoom, listed: Enrolment, subjects: int) -> OperatingPoint:
+    """What a device would take, whatever the evidence says of it: a replay measures, and says so."""
+    recogniser = card(RECOGNISER_DEFAULT)
+    engine = Engine(recogniser.name, recogniser.source.member_sha256, room.backend.partition(":")[2])
+    photos = [len(entry.templates) for entry in listed.entries]
+    photos += [1] * (subjects - len(photos))
+    point = operating_point(photos, engine, Terms(threshold=request.threshold))
+    outside = f"; outside the evidence: {point.problem}" if point.problem and request.threshold is None else ""
+    source = f"{point.source}{outside}" if request.threshold is None else "given on the command line"
+    return replace(point, source=source)
 
 
 def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: SourceInfo) -> dict[str, Any]:

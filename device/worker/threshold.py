@@ -1,21 +1,97 @@
-"""The provisional operating point, until evidence made from a data set takes its place.
+"""The operating point of one worker or one replay: evidence, engine and list in; threshold, prediction and words out.
 
-Source: open-set identification on LFW, one photo enrolled, FPIR 0.1 %: threshold .458 at a list of 100 people, .494 at
-500, .516 at 1,822, .540 at 4,000 (measured 2026-11-22, YuNet + SFace). In between, linear in the logarithm of the list
-size; outside, the nearest of the two ends. LFW is frontal press photography: the figure is no promise about a street.
+1. With evidence for this recogniser's weights at this precision, the threshold is the smallest whose bound on false
+   alerts meets the limit for this list (device/domain/operating_point.py), unless one was given.
+2. `problem` says why the device must not arm: no evidence, a longer list than it covers, a given threshold outside the
+   tested band or over the limit. Whoever runs a camera obeys it; a replay only measures, and shows it with the source.
+3. Without evidence nothing is known. A replay then takes the provisional threshold: LFW, one photo enrolled, FPIR
+   0.1 %, .458 at 100 people, .494 at 500, .516 at 1,822, .540 at 4,000 (measured 2026-11-22, YuNet and SFace), in
+   between linear in the logarithm of the list's size, outside the nearer end.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from device.domain.operating_point import LIMIT, Evidence, counted, per_thousand
+from device.errors import EvidenceUnusable
+from device.watchlist.evidence.artefact import read, shipped, trusted_keys
+
+EMULATED = "-emulated"
+"""Suffix of a precision that is computed by other means; its evidence is that of the precision."""
 _POINTS = ((100, 0.458), (500, 0.494), (1822, 0.516), (4000, 0.540))
-SOURCE = "provisional: LFW, FPIR 0.1 %, interpolated in log list size"
+_PROVISIONAL = "provisional: LFW, FPIR 0.1 %, interpolated in log list size"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Whose scores these are: the recogniser's name, the hash of its weights, and the precision of the templates."""
+
+    recogniser: str
+    sha256: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the configuration says: everything may be left out.
+
+    threshold  instead of the computed one, inside the tested band only
+    evidence   an artefact instead of the one that ships;  keys  a folder of public keys that may have signed it
+    limit      false alerts a face
+    """
+
+    threshold: float | None = None
+    evidence: Path | None = None
+    keys: Path | None = None
+    limit: float = LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """predicted, bound: false alerts a face for this list, None without evidence;  problem: rule 2, or empty."""
+
+    threshold: float
+    source: str
+    predicted: float | None
+    bound: float | None
+    problem: str
+
+
+def evidence_for(engine: Engine, terms: Terms) -> Evidence:
+    """The evidence for an engine, from the artefact that `terms` names or the one that ships. EvidenceUnusable."""
+    path = terms.evidence if terms.evidence is not None else shipped(engine.recogniser)
+    return read(path, trusted_keys(terms.keys)).evidence(engine.sha256, engine.precision.removesuffix(EMULATED))
+
+
+def operating_point(photos: Sequence[int], engine: Engine, terms: Terms) -> OperatingPoint:
+    """For a list whose entries have `photos` photos each."""
+    try:
+        evidence = evidence_for(engine, terms)
+    except EvidenceUnusable as fault:
+        given = terms.threshold
+        source = "configured" if given is not None else f"{_PROVISIONAL}; no evidence"
+        return OperatingPoint(provisional(len(photos)) if given is None else given, source, None, None, str(fault))
+    listed, beyond = counted(photos, evidence.most_photos)
+    threshold = evidence.threshold_for(listed, terms.limit) if terms.threshold is None else terms.threshold
+    prediction = evidence.predict(threshold, listed)
+    problem = evidence.objection(threshold, listed, terms.limit)
+    if beyond and not problem:
+        problem = f"{beyond} entries have more than {evidence.most_photos} photos, which were not tested: keep the best"
+    words = "configured, judged by" if terms.threshold is not None else "evidence"
+    source = (
+        f"{words} {evidence.name}: for {len(photos)} listed {per_thousand(prediction.rate)} false alerts "
+        f"in 1,000 faces predicted, at most {per_thousand(prediction.bound)}"
+    )
+    return OperatingPoint(threshold, source, prediction.rate, prediction.bound, problem)
 
 
 def provisional(subjects: int) -> float:
-    """Threshold (cosine) for a list of `subjects` people."""
+    """Threshold (cosine) for a list of `subjects` people without evidence (rule 3)."""
     if subjects <= _POINTS[0][0]:
         return _POINTS[0][1]
     for (n0, t0), (n1, t1) in itertools.pairwise(_POINTS):

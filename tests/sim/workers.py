@@ -149,7 +149,8 @@ class FakeWorker:
         await asyncio.sleep(self._script.watchlist_s)
         loaded = {**LIST, **self._script.watchlist}
         loaded["watchlist_id"] = loaded.pop("id")
-        self.say(WatchlistLoaded(**loaded, threshold=0.5, threshold_source="provisional", predicted_far=None))
+        point = {"predicted_far": 1e-4, "predicted_far_bound": 1e-3, **self._script.operating_point}
+        self.say(WatchlistLoaded(**loaded, threshold=0.5, threshold_source="evidence", **point))
         if self._script.lost_after_s is not None:
             await asyncio.sleep(self._script.lost_after_s)
             self.fail("SourceLost", f"rtsp://camera/{self.camera}: lost", 69)
@@ -179,6 +180,7 @@ class Script:
         self.watchlist_s = 0.1
         self.watchlist: dict[str, Any] = {}
         self.self_test = ""
+        self.operating_point: dict[str, Any] = {}
         self.answers_probes = True
         self.protections = dict.fromkeys(("core_limit_0", "memory_locked", "no_file_writes", "not_dumpable"), True)
         self.deaf = False

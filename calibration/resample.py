@@ -1,0 +1,57 @@
+"""Uncertainty with people as the unit: bootstrap weights, percentile intervals, Wilson's interval.
+
+A person's photos belong together, and one person appears in many comparisons. So people are drawn with replacement,
+and a comparison of two people counts as often as both were drawn; someone who was drawn twice is never compared with
+himself. The same people stand on both sides of a comparison and in every threshold's rate: intervals of two rows of
+one table overlap in their data and must not be read as independent.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+REPLICATES = 1000
+Z95 = 1.959964
+
+
+def weights(strata: NDArray[np.intp], replicates: int, seed: int) -> I64:
+    """(people, replicates) how often each person was drawn; each source keeps its size."""
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros((len(strata), replicates), np.int64)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        drawn[members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), replicates).T
+    return drawn
+
+
+def interval(values: F64, confidence: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of bootstrap values; values that could not be computed (NaN) are left out."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return math.nan, math.nan
+    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def wilson(share: float, people: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share among `people` (1927): also where no event, or nothing else, was seen."""
+    if people <= 0:
+        return 0.0, 1.0
+    z2 = Z95 * Z95
+    middle = (share + z2 / (2 * people)) / (1 + z2 / people)
+    half = Z95 / (1 + z2 / people) * math.sqrt(share * (1 - share) / people + z2 / (4 * people * people))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def share_interval(share: float, replicates: F64, people: float) -> tuple[float, float]:
+    """Bootstrap interval of a share of people; where it saw almost no events, not narrower than Wilson's."""
+    low, high = interval(replicates)
+    if min(share, 1 - share) * people < 5 or not math.isfinite(low):
+        wide = wilson(share, people)
+        low, high = float(np.fmin(low, wide[0])), float(np.fmax(high, wide[1]))
+    return min(low, share), max(high, share)
