@@ -114,6 +114,8 @@ class Van:
                 "0",
                 "--broker-port",
                 "0",
+                "--repository-port",
+                "0",
                 *arguments,
             ],
             stdout=subprocess.PIPE,

@@ -366,7 +366,9 @@ def test_a_port_in_use_ends_with_69_and_says_what_to_do(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for wrong in (["--port", port, "--broker-port", "0"], ["--port", "0", "--broker-port", port]):
+        free = {"--port": "0", "--broker-port": "0", "--repository-port": "0"}
+        for option in free:
+            wrong = [word for pair in {**free, option: port}.items() for word in pair]
             done = subprocess.run(
                 [sys.executable, "-m", "device.cli.main", "hub", "serve", str(tmp_path / "hub"), *wrong],
                 capture_output=True,

@@ -59,6 +59,7 @@ def test_alerts_reach_the_hub_once_although_the_broker_was_killed(stage: Stage, 
     port = broker[0].port
     with Processes(stage.logs) as processes:
         serving = [lfr(), "hub", "serve", str(stage.hub.root), "--no-broker", "--operator-present"]
+        serving += ["--repository-port", "0"]
         hub = processes.start("hub", [*serving, "--port", "0", "--broker-port", str(port)])
         device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
         wait_for_status(stage, device, lambda status: status["state"] == "recognising")

@@ -83,7 +83,7 @@ def build_hub(root: Path, broker_port: int, page_port: int) -> Stage:
     stage = Stage(root, f"e-{secrets.token_hex(6)}")
     init_hub(stage.hub.root, site=SITE, devices=(DEVICE,), mode=Mode.DEMO)
     console = yaml.safe_load(stage.hub.console_file.read_text(encoding="utf-8"))
-    console |= {"broker_port": broker_port, "console_port": page_port}
+    console |= {"broker_port": broker_port, "console_port": page_port, "repository_port": 0}
     stage.hub.console_file.write_text(yaml.safe_dump(console, sort_keys=False, allow_unicode=True), encoding="utf-8")
     for folder in (*stage.device_folders, stage.logs):
         folder.mkdir(mode=0o700)

@@ -32,6 +32,9 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
     parser.add_argument("--port", type=int, default=None, help="of the console; 0 takes any free one")
     parser.add_argument("--broker-port", type=int, default=None, help="of the broker; 0 takes any free one")
+    parser.add_argument(
+        "--repository-port", type=int, default=None, help="of the devices' repository; 0 takes any free"
+    )
     parser.add_argument("--no-broker", action="store_true", help="use the broker that runs at --broker-port")
     parser.add_argument("--operator", default="operator-1", metavar="REF", help="who judges (default: %(default)s)")
     parser.add_argument(
@@ -62,6 +65,7 @@ def _run_serve(args: argparse.Namespace) -> int:
             folder=args.folder,
             console_port=args.port,
             broker_port=args.broker_port,
+            repository_port=args.repository_port,
             own_broker=not args.no_broker,
             operator_present=args.operator_present,
             officer_ref=args.operator,

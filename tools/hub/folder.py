@@ -6,9 +6,11 @@ secret, 0600) recipient.txt · console.yaml · devices/<device>.pem .key · refe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from tools.hub.authority import open_authority, revoke_certificate, write_secret
 
 BROKER_PORT = 8883
 CONSOLE_PORT = 8443
+REPOSITORY_PORT = 8444
 PEOPLE = ("hub", "listener", "auditor")
 NOTICE = {
     "en": "Live facial recognition is in use here. Faces are compared with one watchlist made for this operation. "
@@ -55,6 +58,7 @@ class ConsoleSettings:
     bind: str
     broker_port: int
     console_port: int
+    repository_port: int = REPOSITORY_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,26 @@ class HubFolder:
         return file
 
 
+class SiteDevices:
+    """The site's devices as console.yaml lists them now, without the revoked; read again when a file has changed."""
+
+    def __init__(self, hub: HubFolder) -> None:
+        self._hub = hub
+        self._lock = threading.Lock()
+        self._read_at: tuple[int, int] | None = None
+        self._devices: frozenset[str] = frozenset()
+
+    def __call__(self) -> frozenset[str]:
+        """While console.yaml has mistakes, what was read before stays; revocations always count."""
+        with self._lock:
+            with contextlib.suppress(OSError, ConfigError, Unavailable):
+                stated = self._hub.console_file.stat()
+                if self._read_at != (stated.st_mtime_ns, stated.st_ino):
+                    self._devices = frozenset(self._hub.settings().devices)
+                    self._read_at = (stated.st_mtime_ns, stated.st_ino)
+            return self._devices - self._hub.revoked()
+
+
 def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bind: str = "127.0.0.1") -> list[str]:
     """Make a hub folder, or add devices to one; returns what was made, one line each. Nothing existing is replaced."""
     import yaml
@@ -227,6 +251,7 @@ def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bin
             "bind": bind,
             "broker_port": BROKER_PORT,
             "console_port": CONSOLE_PORT,
+            "repository_port": REPOSITORY_PORT,
         }
         raw = yaml.safe_load(hub.console_file.read_text(encoding="utf-8")) if known else {**content, "notice": NOTICE}
         raw = {"entries": {}, **raw, "devices": list(everyone)}
@@ -263,10 +288,14 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
     problems: list[str] = []
     if not isinstance(raw, dict):
         raise ConfigError(str(file), ("the file must be a mapping",))
-    known = {"site", "mode", "devices", "notice", "entries", "bind", "broker_port", "console_port"}
+    known = {"site", "mode", "devices", "notice", "entries", "bind", "broker_port", "console_port", "repository_port"}
     problems += [f"{key}: unknown; known are {', '.join(sorted(known))}" for key in raw if key not in known]
     ports: dict[str, int] = {}
-    for key, default in (("broker_port", BROKER_PORT), ("console_port", CONSOLE_PORT)):
+    for key, default in (
+        ("broker_port", BROKER_PORT),
+        ("console_port", CONSOLE_PORT),
+        ("repository_port", REPOSITORY_PORT),
+    ):
         port = raw.get(key, default)
         if not isinstance(port, int) or not 0 <= port <= 65535:
             problems.append(f"{key}: {port!r} is no port (0 to 65535, 0 for any free one)")
@@ -292,4 +321,5 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
         bind=str(raw.get("bind", "127.0.0.1")),
         broker_port=ports["broker_port"],
         console_port=ports["console_port"],
+        repository_port=ports["repository_port"],
     )

@@ -1,6 +1,6 @@
 """`lfr hub serve`: the broker if asked for, the hub's session and the console, until it is told to stop.
 
-1. Stopping is starting reversed: page, session (which says offline), pictures wiped, broker.
+1. Stopping is starting reversed: page, session (which says offline), pictures wiped, repository, broker.
 2. The process writes no core and cannot be read by another of the same user: pictures live in its memory.
 """
 
@@ -23,11 +23,14 @@ from typing import TYPE_CHECKING
 from device.alerts.topics import level
 from device.edges.mqtt import PahoBroker
 from device.errors import Unavailable
+from tools.authority.publisher import Publisher
 from tools.hub.console import Console, application, wall_now
 from tools.hub.desk import Desk
-from tools.hub.folder import HubFolder
+from tools.hub.folder import HubFolder, SiteDevices
+from tools.hub.issuing import Issuer
 from tools.hub.mosquitto import start_broker
 from tools.hub.probes import ProbeOpener
+from tools.hub.repository_server import RepositoryServer
 from tools.hub.session import HubSession, offline_message
 from tools.hub.tallies import Tallies
 
@@ -40,7 +43,7 @@ PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What `lfr hub serve` was told. Ports: None takes console.yaml's, 0 any free one.
+    """What `lfr hub serve` was told. Ports: None takes console.yaml's, 0 any free one; a command line's win.
 
     own_broker        start mosquitto too; False uses the one at broker_port
     operator_present  say that an operator is simulated while no page is open: headless demonstrations and tests.
@@ -50,6 +53,7 @@ class ServeOptions:
     folder: Path
     console_port: int | None = None
     broker_port: int | None = None
+    repository_port: int | None = None
     own_broker: bool = True
     operator_present: bool = False
     officer_ref: str = "operator-1"
@@ -70,29 +74,71 @@ def serve(options: ServeOptions) -> int:
             _listen(settings.console_port if options.console_port is None else options.console_port)
         )
         broker_port = settings.broker_port if options.broker_port is None else options.broker_port
-        if options.own_broker:
-            broker = start_broker(hub, broker_port)
+        broker = OwnBroker(hub, broker_port) if options.own_broker else None
+        if broker is not None:
             stack.callback(broker.stop)
             broker_port = broker.port
-        return asyncio.run(_run(options, hub, listening, broker_port))
+        devices = SiteDevices(hub)
+        wanted = settings.repository_port if options.repository_port is None else options.repository_port
+        repository = RepositoryServer(hub, devices, settings.bind, wanted)
+        stack.callback(repository.stop)
+        served = Served(listening, broker_port, repository.port, devices, broker)
+        return asyncio.run(_run(options, hub, served))
 
 
-async def _run(options: ServeOptions, hub: HubFolder, listening: socket.socket, broker_port: int) -> int:
+class OwnBroker:
+    """The broker of this process; started anew, on its port, when a certificate was revoked."""
+
+    def __init__(self, hub: HubFolder, port: int) -> None:
+        self._hub = hub
+        self._running = start_broker(hub, port)
+        self.port = self._running.port
+
+    def start_anew(self) -> None:
+        """Every connection ends; those whose certificate still counts come back by themselves. On the main thread."""
+        self._running.stop()
+        self._running = start_broker(self._hub, self.port)
+
+    def stop(self) -> None:
+        self._running.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is open before the loop runs."""
+
+    listening: socket.socket
+    broker_port: int
+    repository_port: int
+    devices: SiteDevices
+    broker: OwnBroker | None
+
+
+async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     import uvicorn
 
-    settings = hub.settings()
+    settings, listening = hub.settings(), served.listening
     port = listening.getsockname()[1]
     tallies = Tallies(hub.report_file)
     desk = Desk(settings, tallies)
     broker = PahoBroker(
-        hub.address("hub", broker_port),
+        hub.address("hub", served.broker_port),
         "hub",
         offline_message(settings.site, settings.mode, wall_now()),
         session_expiry_s=0,
     )
     session = HubSession(
-        broker, settings.site, settings.mode, desk, ProbeOpener(hub.identity_file), wall_now, lambda: console.changed()
+        broker,
+        settings.site,
+        settings.mode,
+        desk,
+        ProbeOpener(hub.identity_file),
+        wall_now,
+        lambda: console.changed(),
+        lambda device, identity: issuer.heard(device, identity),
     )
+    anew = served.broker.start_anew if served.broker is not None else lambda: None
+    issuer = Issuer(Publisher(hub.root, wall_now), served.devices, session, anew)
     hosts = frozenset(f"{name}:{port}" for name in (LOOPBACK, "localhost"))
     console = Console(hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, hosts)
     loop = asyncio.get_running_loop()
@@ -107,14 +153,14 @@ async def _run(options: ServeOptions, hub: HubFolder, listening: socket.socket, 
         )
     )
     stopped_by = _signals(loop, server)
-    ready = asyncio.ensure_future(
-        _announce(server, options, f"http://{LOOPBACK}:{port}/?key={console.key}", broker_port)
-    )
+    ready = asyncio.ensure_future(_announce(server, options, f"http://{LOOPBACK}:{port}/?key={console.key}", served))
+    issuing = asyncio.ensure_future(issuer.run())
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await server.serve(sockets=[listening])
     finally:
         ready.cancel()
+        issuing.cancel()
         await asyncio.to_thread(session.close)
         console.forget_references()
         desk.wipe_all()
@@ -139,10 +185,11 @@ def _signals(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> list[si
     return came
 
 
-async def _announce(server: uvicorn.Server, options: ServeOptions, url: str, broker_port: int) -> None:
+async def _announce(server: uvicorn.Server, options: ServeOptions, url: str, served: Served) -> None:
     while not server.started:
         await asyncio.sleep(0.02)
-    print(json.dumps({"url": url, "broker_port": broker_port}), flush=True)
+    ports = {"broker_port": served.broker_port, "repository_port": served.repository_port}
+    print(json.dumps({"url": url, **ports}), flush=True)
     print(f"console: {url}", file=sys.stderr)
     if options.open_browser:
         import webbrowser

@@ -20,7 +20,7 @@ from device.alerts import messages
 from device.alerts.events import CONTENT_TYPE, decode, encode
 from device.alerts.identifiers import uuid7
 from device.alerts.messages import Message
-from device.alerts.topics import HUB, HubTopics, Place, parse
+from device.alerts.topics import HUB, DeviceTopics, HubTopics, Place, parse
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339
 from device.errors import BadData
@@ -31,6 +31,7 @@ from tools.hub.probes import ProbeOpener
 
 REPEAT_S = 5.0
 GIVE_UP_S = 24 * 3600.0
+COMMAND_S = 10  # an older command to look is of no use
 
 _log = logging.getLogger(__name__)
 Now = Callable[[], WallTime]
@@ -60,7 +61,10 @@ class HubSession:
         opener: ProbeOpener,
         now: Now,
         changed: Callable[[], None],
+        identified: Callable[[str, messages.Identity], None] = lambda *_: None,
     ) -> None:
+        """`identified` hears to whom a device wants its key envelope."""
+        self._identified = identified
         self._broker = broker
         self._topics = HubTopics(site)
         self._mode = mode
@@ -139,6 +143,11 @@ class HubSession:
             )
         self._say(topic, data, alert_id, until_erased=False)
 
+    def command(self, device: str, name: str) -> None:
+        """Say `cmd/<name>` to a device; not repeated, a device that was away looks by itself."""
+        topic = f"{DeviceTopics(self._topics.site, device).base}/cmd/{name}"
+        self._broker.publish(Outgoing(uuid7(self._now()), topic, b"{}", 1, False, COMMAND_S, CONTENT_TYPE))
+
     def repeat(self) -> None:
         """Send again what nobody heard yet or what has not led to its erasure; called every second."""
         now = self._now()
@@ -161,8 +170,11 @@ class HubSession:
         received = decode(payload)
         if received.source != f"lfr/v1/{place.site}/{place.device}":
             raise BadData(f"source {received.source!r} on a topic of {place.device}")
-        self._desk.take(place, received, self._now())
         data = received.data
+        if isinstance(data, messages.Identity):
+            self._identified(place.device, data)
+            return
+        self._desk.take(place, received, self._now())
         if isinstance(data, messages.Erasure) and data.alert_id is not None:
             for token in [t for t, j in self._judgements.items() if j.alert_id == data.alert_id]:
                 del self._judgements[token]
