@@ -1,4 +1,4 @@
-"""`lfr engines list|fetch|prepare|compare`: which models there are, get them, make them ready, check a runtime."""
+"""`lfr engines list|fetch|prepare|compare|build`: which models there are, get them ready, check and build engines."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from engines.cards import FILE_PRECISIONS, ModelCard, card, cards
+from engines.commands_build import add_arguments, run_build
 from engines.errors import UnknownName
 from engines.select import BACKENDS
 
@@ -16,7 +17,7 @@ EX_OK, EX_INTERNAL = 0, 70
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the noun `engines`."""
-    noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, compare")
+    noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, compare, build")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
 
     listing = verbs.add_parser("list", help="models with licence, source and state, and the runtimes there are")
@@ -47,9 +48,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     compare.add_argument("--inputs", type=Path, metavar="FILE.npy", help="(N, H, W, 3) uint8 RGB as well; one --model")
     compare.set_defaults(run=run_compare)
 
-    for verb in (fetch, prepare, compare):
+    build = verbs.add_parser("build", help="TensorRT plans for this very board; keeps those that fit")
+    add_arguments(build, _size)
+    build.set_defaults(run=lambda args: run_build(args, _chosen(args)))
+
+    for verb in (fetch, prepare, compare, build):
         verb.add_argument("--model", action="append", metavar="NAME", help="this model only; may be repeated (all)")
-    for verb in (listing, fetch, prepare, compare):
+    for verb in (listing, fetch, prepare, compare, build):
         verb.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

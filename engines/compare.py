@@ -106,7 +106,7 @@ def compare(
             backend, precision = parts(name)
             runners[name] = open_runner(card, backend=backend, threads=threads, shape=size, precision=precision)
         first, second = (runners[name] for name in backends)
-        outputs = _differences(card, first, second, inputs)
+        outputs = differences(card, first, second, inputs)
         latency = _latencies(runners, inputs, rounds)
     finally:
         for runner in runners.values():
@@ -122,7 +122,8 @@ def parts(name: str) -> tuple[str, str]:
     return backend, precision or "fp32"
 
 
-def _differences(card: ModelCard, first: Runner, second: Runner, inputs: Sequence[U8]) -> dict[str, Difference]:
+def differences(card: ModelCard, first: Runner, second: Runner, inputs: Sequence[U8]) -> dict[str, Difference]:
+    """The worst difference of each output over all inputs."""
     worst = {name: Difference(0.0, 1.0) for name in card.outputs}
     for picture in inputs:
         kept = {name: values.copy() for name, values in first.run(picture).items()}

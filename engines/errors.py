@@ -2,6 +2,7 @@
 
 EnginesError             exit  whose fault                                does a restart help
 ├── UnknownName            64  the caller: no such card, backend, option  no
+├── BadOption              64  the caller: a value that makes no sense    no
 ├── BadModel               65  a model file that cannot be prepared       no
 ├── BadPictures            65  a file of pictures to compare with         no
 ├── BadTable               65  a calibration table that does not fit      no: calibrate again
@@ -10,6 +11,8 @@ EnginesError             exit  whose fault                                does a
 ├── ModelMismatch          69  a file is not the one the manifest states  after `lfr engines prepare --force`
 ├── EngineMissing          69  the runtime is not installed               after installing it
 ├── EngineFailed           69  the runtime refuses the model or the call  perhaps
+│   ├── PlanRefused        69  no TensorRT plan for this board and file   after `lfr engines build`
+│   └── BuildFailed        69  TensorRT could not build, or not in time   perhaps
 ├── FetchFailed            69  the package index or the way to it         yes
 ├── HashMismatch           69  a package or member is not the pinned one  no
 ├── CacheUnwritable        69  the folder, its owner or a full disk       after that is put right
@@ -37,6 +40,12 @@ class UnknownName(EnginesError):
         super().__init__(f"unknown {what} {name!r}; choose one of: {', '.join(known)}")
         self.name = name
         self.known = known
+
+
+class BadOption(EnginesError):
+    """A command's option whose value makes no sense."""
+
+    exit_status = 64
 
 
 class BadModel(EnginesError):
@@ -93,8 +102,9 @@ class EngineMissing(EnginesError):
 
     exit_status = 69
 
-    def __init__(self, backend: str, package: str) -> None:
-        super().__init__(f"the {backend} runtime is not installed; run `pip install {package}` or name another backend")
+    def __init__(self, backend: str, package: str, remedy: str = "") -> None:
+        how = remedy or f"run `pip install {package}`"
+        super().__init__(f"the {backend} runtime is not installed; {how} or name another backend")
         self.backend = backend
         self.package = package
 
@@ -103,6 +113,14 @@ class EngineFailed(EnginesError):
     """The runtime itself failed: it refused the model, the device or a call."""
 
     exit_status = 69
+
+
+class PlanRefused(EngineFailed):
+    """A TensorRT plan that is missing, stale, damaged or another board's; it was not loaded."""
+
+
+class BuildFailed(EngineFailed):
+    """A TensorRT plan could not be built; nothing was left behind."""
 
 
 class FetchFailed(EnginesError):

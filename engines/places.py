@@ -28,6 +28,11 @@ def models_dir() -> Path:
     return cache_dir() / "models"
 
 
+def plans_dir() -> Path:
+    """TensorRT plans built on this board, their descriptions and the timing cache."""
+    return cache_dir() / "plans"
+
+
 def packages_dir() -> Path:
     """Downloaded wheels and sdists, as they came."""
     return cache_dir() / "packages"

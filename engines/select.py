@@ -8,13 +8,19 @@ from pathlib import Path
 
 from engines import manifest
 from engines.cards import ModelCard
-from engines.errors import UnknownName
-from engines.places import models_dir
-from engines.runner import Runner
+from engines.errors import EnginesError, UnknownName
+from engines.places import models_dir, plans_dir
+from engines.runner import Runner, check_shape
 
-BACKENDS = ("openvino", "onnxruntime")
+CPU_BACKENDS = ("openvino", "onnxruntime")
+GPU_BACKEND = "tensorrt"
+BACKENDS = (*CPU_BACKENDS, GPU_BACKEND)
+BATCHES = {"detector": (1, 1, 1), "recogniser": (1, 2, 8)}
+"""Least, best and most pictures of a call, by role: what a plan is built for."""
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """Either in /proc/cpuinfo means that the CPU multiplies bfloat16 itself."""
+JETSON = Path("/etc/nv_tegra_release")
+"""Jetson Linux writes it (L4T's release file); nothing else does."""
 CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -34,6 +40,8 @@ def precisions(backend: str) -> tuple[str, ...]:
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
+    if backend == GPU_BACKEND:
+        return ("fp32", "fp16", "int8")
     if backend == "openvino":
         return ("fp32", "bf16", "fp16", "int8") if _has_bf16() else ("fp32", "fp16", "int8")
     return ("fp32", "fp16", "int8", "bf16-emulated")
@@ -45,6 +53,8 @@ def default_precision(backend: str) -> str:
     bf16: 1.5 to 1.8 times as fast; a face's template keeps a cosine of .9997 to the exact one, and as many mated pairs
     pass at every false match rate tried (engines/README.md).
     """
+    if backend == GPU_BACKEND:
+        return "fp16"
     return "bf16" if "bf16" in precisions(backend) else "fp32"
 
 
@@ -61,7 +71,12 @@ def _cpu_flags() -> frozenset[str]:
 
 
 def default_backend() -> str:
-    """OpenVINO on x86-64, where it measures fastest and when it is installed; otherwise ONNX Runtime."""
+    """TensorRT on a Jetson that has it; on x86-64 OpenVINO, which measures fastest there; otherwise ONNX Runtime.
+
+    A desk with a GPU takes its CPU unless `tensorrt` is named: its plans are built on purpose only.
+    """
+    if platform.machine() == "aarch64" and JETSON.exists() and installed(GPU_BACKEND):
+        return GPU_BACKEND
     if platform.machine().lower() in ("x86_64", "amd64") and installed("openvino"):
         return "openvino"
     return "onnxruntime"
@@ -81,13 +96,15 @@ def open_runner(
     shape      (height, width) of a detector's frames; a recogniser has its own
     precision  one of `precisions(backend)`; templates of different precisions must not be mixed in one list
     models     folder of prepared models; the cache's when None
-    Raises UnknownName, ModelMissing, ModelMismatch, EngineMissing, EngineFailed, BadInput.
+    Raises UnknownName, ModelMissing, ModelMismatch, EngineMissing, EngineFailed (PlanRefused on a GPU), BadInput.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
     if precision not in precisions(backend):
         raise UnknownName(f"precision of {backend} on this machine", precision, precisions(backend))
-    path, _ = manifest.verified(card, models if models is not None else models_dir(), precision)
+    path, entry = manifest.verified(card, models if models is not None else models_dir(), precision)
+    if backend == GPU_BACKEND:
+        return _on_gpu(card, precision, entry.sha256, check_shape(card, shape))
     if backend == "openvino":
         from engines.runners.openvino import OpenVinoRunner
 
@@ -95,3 +112,21 @@ def open_runner(
     from engines.runners.onnxruntime import OnnxRuntimeRunner
 
     return OnnxRuntimeRunner(card, path, threads=threads, shape=shape)
+
+
+def _on_gpu(card: ModelCard, precision: str, model_sha256: str, size: tuple[int, int]) -> Runner:
+    """The plan that was built on this board for this file, or PlanRefused: a worker never builds."""
+    from engines import plans
+    from engines.runners.cuda import Gpu
+    from engines.runners.tensorrt import TensorRtRunner
+    from engines.runners.tensorrt_api import bindings, version
+
+    gpu = Gpu()
+    try:
+        wanted = plans.Profile(*BATCHES[card.role], *size)
+        key = plans.PlanKey.of(card, precision, model_sha256, version(bindings()), gpu.facts, wanted)
+        content, plan = plans.load(plans_dir(), key)
+    except EnginesError:
+        gpu.close()
+        raise
+    return TensorRtRunner(card, content, plan, gpu)

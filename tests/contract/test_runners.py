@@ -22,20 +22,20 @@ from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
 from engines.places import packages_dir
 from engines.prepare import preparable, prepare
 from engines.runner import U8, Runner, check_outputs
-from engines.select import BACKENDS, open_runner, precisions
+from engines.select import CPU_BACKENDS, open_runner, precisions
 
 YUNET, SFACE = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
 SIZE = (96, 160)
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=CPU_BACKENDS)
 def detector(request: pytest.FixtureRequest, models_ready: Path) -> Iterator[Runner]:
     runner = open_runner(YUNET, backend=request.param, threads=1, shape=SIZE, models=models_ready)
     yield runner
     runner.close()
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=CPU_BACKENDS)
 def recogniser(request: pytest.FixtureRequest, models_ready: Path) -> Iterator[Runner]:
     runner = open_runner(SFACE, backend=request.param, threads=1, models=models_ready)
     yield runner
@@ -62,7 +62,7 @@ def portrait(samples: Callable[[str], list[Path]]) -> U8:
 
 
 def test_a_runner_says_which_runtime_it_is(recogniser: Runner) -> None:
-    assert recogniser.backend in BACKENDS
+    assert recogniser.backend in CPU_BACKENDS
 
 
 def test_a_detector_gives_every_output_of_its_card_for_every_cell(detector: Runner) -> None:
@@ -111,7 +111,7 @@ def test_a_tensor_that_does_not_fit_is_refused_in_words(recogniser: Runner, batc
     assert recogniser.run(np.zeros((1, 112, 112, 3), np.uint8))["template"].shape == (1, 128)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("shape", [None, (100, 160), (0, 32), (96, 161)])
 def test_a_detector_size_must_be_given_in_multiples_of_32(
     models_ready: Path, backend: str, shape: tuple[int, int] | None
@@ -120,7 +120,7 @@ def test_a_detector_size_must_be_given_in_multiples_of_32(
         open_runner(YUNET, backend=backend, threads=1, shape=shape, models=models_ready)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_recogniser_takes_no_other_size_than_its_own(models_ready: Path, backend: str) -> None:
     with pytest.raises(BadInput, match="112x112"):
         open_runner(SFACE, backend=backend, threads=1, shape=(96, 96), models=models_ready)
@@ -133,7 +133,7 @@ def test_a_closed_runner_refuses_and_may_be_closed_again(recogniser: Runner) -> 
         recogniser.run(np.zeros((1, 112, 112, 3), np.uint8))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_runtime_that_is_not_installed_is_named_with_its_package(
     models_ready: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +153,7 @@ def test_a_single_value_that_is_not_a_number_spoils_the_result(poison: float, pl
         check_outputs(SFACE, {"template": template})
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_runners_in_threads_of_their_own_do_not_disturb_each_other(models_ready: Path, backend: str) -> None:
     pictures = synthetic((112, 112), seed=5)
     expected = _templates(backend, models_ready, pictures)
@@ -188,7 +188,7 @@ for _ in range(20):
 """
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_signal_after_runners_have_closed_reaches_its_handler(models_ready: Path, backend: str) -> None:
     command = [sys.executable, "-c", SIGNAL_AFTER_CLOSE, backend]
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
@@ -217,7 +217,7 @@ def test_detections_agree_with_the_packaged_file_in_opencv(models_ready: Path, p
     network.setInput(cv2.dnn.blobFromImage(square[0], swapRB=True))
     names = list(YUNET.outputs)
     expected = dict(zip(names, network.forward(names), strict=True))
-    for backend in BACKENDS:
+    for backend in CPU_BACKENDS:
         runner = open_runner(YUNET, backend=backend, threads=1, shape=(640, 640), models=models_ready)
         outputs = runner.run(square)
         assert outputs["cls_32"].max() > 0.8
@@ -230,7 +230,7 @@ def test_both_runtimes_agree_on_real_and_synthetic_pictures(models_ready: Path, 
     for one, size in ((YUNET, (320, 320)), (SFACE, (112, 112))):
         real = portrait if size == (320, 320) else np.ascontiguousarray(portrait[:, 60:284:2, 60:284:2])
         first, second = (
-            open_runner(one, backend=name, threads=1, shape=size, models=models_ready) for name in BACKENDS
+            open_runner(one, backend=name, threads=1, shape=size, models=models_ready) for name in CPU_BACKENDS
         )
         for picture in [*synthetic(size, seed=6), real]:
             kept = {name: values.copy() for name, values in first.run(picture).items()}
@@ -251,7 +251,7 @@ def every_precision(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return models
 
 
-@pytest.mark.parametrize(("backend", "precision"), [(b, p) for b in BACKENDS for p in precisions(b) if p != "fp32"])
+@pytest.mark.parametrize(("backend", "precision"), [(b, p) for b in CPU_BACKENDS for p in precisions(b) if p != "fp32"])
 def test_every_precision_keeps_to_the_tolerance_of_its_card(
     every_precision: Path, portrait: U8, backend: str, precision: str
 ) -> None:

@@ -51,6 +51,10 @@ UNIT_FILES = Stage("unit files", module("tools.gate.unit_files"), "mend the file
 
 READ_TESTS = "read the first failure above; `make test ARGS='-k NAME'` runs one test"
 FAST = Stage("unit, contract, sim", pytest("tests/unit", "tests/contract", "tests/sim"), READ_TESTS, tests=True)
+APIS = Stage(
+    "device's interfaces", module("tools.gate.device_apis"), "NVIDIA's bindings or PyCUDA could not be brought (above)"
+)
+DEVICE_APIS = Stage("TensorRT and CUDA, emulated", pytest("tests/device_apis"), READ_TESTS, tests=True)
 REPLAY = Stage("replay", pytest("tests/replay"), READ_TESTS, tests=True)
 E2E = Stage("end to end", pytest("tests/e2e"), READ_TESTS, tests=True)
 SYSTEM = Stage("system", pytest("tests/system"), READ_TESTS, tests=True, hardware=True)
@@ -59,7 +63,7 @@ GPU = Stage("gpu", pytest("tests/gpu"), READ_TESTS, tests=True, hardware=True)
 
 COMMANDS: dict[str, tuple[Stage, ...]] = {
     "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, UNIT_FILES, FAST),
-    "test": (FORMAT, LINT, TYPES, FLOORS, FAST, REPLAY, E2E),
+    "test": (FORMAT, LINT, TYPES, FLOORS, APIS, FAST, DEVICE_APIS, REPLAY, E2E),
     "system": (SYSTEM, BROWSER, GPU),
 }
 

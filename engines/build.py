@@ -1,0 +1,183 @@
+"""`lfr engines build`: from a prepared file to a TensorRT plan for this very board, checked before it counts.
+
+parse → profile → build (progress, time limit) → against the CPU, within the card's tolerance → flushed, then in place
+
+1. Networks are strongly typed: the precision is the file's. TF32 is switched off, so that fp32 is fp32.
+2. A plan that differs from the CPU's answer by more than the card allows, or that breaks off, leaves nothing behind.
+3. Timings of kernels are kept in a cache beside the plans: the second build of a board is the quick one.
+4. One build at a time: it wants the whole GPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from engines import manifest, plans
+from engines.cards import ModelCard
+from engines.compare import differences, synthetic
+from engines.errors import BuildFailed, EnginesError, PlanRefused
+from engines.places import writing
+from engines.plans import Plan, PlanKey, Profile
+from engines.runners.cuda import Gpu
+from engines.runners.tensorrt import TensorRtRunner
+from engines.runners.tensorrt_api import bindings, logger, monitor, version
+from engines.select import open_runner
+
+WORKSPACE_BYTES = 1 << 30
+"""Scratch memory that a kernel may ask for; a Jetson shares it with everything else."""
+TIME_LIMIT_S = 1800.0
+
+HELP = "close other programs on the GPU, or build for a smaller batch (--batch)"
+REFERENCE = "onnxruntime"
+"""The portable runtime judges: it is on every board, and it computes the exact file."""
+
+Progress = Callable[[str, int, int], None]
+"""Phase, steps done, steps in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to build. `models` and `folder`: where prepared files are and where plans go."""
+
+    card: ModelCard
+    precision: str
+    profile: Profile
+    models: Path
+    folder: Path
+    time_limit_s: float = TIME_LIMIT_S
+    force: bool = False
+
+
+def build(order: Order, progress: Progress) -> tuple[Plan, bool]:
+    """The plan, and whether it was built now; one that fits is kept unless `force`.
+
+    Raises ModelMissing, ModelMismatch, EngineMissing, EngineFailed, BuildFailed, CacheUnwritable.
+    """
+    path, entry = manifest.verified(order.card, order.models, order.precision)
+    gpu = Gpu()
+    try:
+        trt = bindings()
+        key = PlanKey.of(order.card, order.precision, entry.sha256, version(trt), gpu.facts, order.profile)
+        if not order.force:
+            try:
+                return plans.load(order.folder, key)[1], False
+            except PlanRefused:
+                pass  # missing, stale, foreign or damaged: built anew
+        with writing(order.folder), gpu.current(f"building {order.card.name}"):
+            started = time.monotonic()
+            content = _serialised(trt, path, order, progress)
+        seconds = time.monotonic() - started
+    finally:
+        gpu.close()
+    return _kept(order, key, content, seconds), True
+
+
+def _serialised(trt: Any, model: Path, order: Order, progress: Progress) -> bytes:
+    """Parse and build. Raises BuildFailed with what TensorRT said."""
+    said: list[str] = []
+    log = logger(trt, said)
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(model.read_bytes()):
+        errors = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
+        raise BuildFailed(f"TensorRT cannot read {model.name}: {errors}; run `lfr engines prepare --force`")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    config.clear_flag(trt.BuilderFlag.TF32)
+    profile = builder.create_optimization_profile()
+    profile.set_shape(order.card.input_name, *order.profile.shapes())
+    config.add_optimization_profile(profile)
+    timings = order.folder / plans.TIMING_CACHE
+    config.set_timing_cache(config.create_timing_cache(timings.read_bytes() if timings.is_file() else b""), False)
+    watch = _Deadline(order.time_limit_s, progress)
+    config.progress_monitor = monitor(trt, watch.step)
+    content = builder.build_serialized_network(network, config)
+    if content is None:
+        raise BuildFailed(
+            watch.verdict(order) or f"TensorRT could not build {model.name}: {'; '.join(said[-3:])}; {HELP}"
+        )
+    _replace(timings, bytes(config.get_timing_cache().serialize()))
+    return bytes(content)
+
+
+class _Deadline:
+    """Passes progress on, and ends a build that takes too long."""
+
+    def __init__(self, limit_s: float, progress: Progress) -> None:
+        self._until = time.monotonic() + limit_s
+        self._progress = progress
+        self._late = False
+
+    def step(self, phase: str, done: int, of: int) -> bool:
+        """Whether to go on."""
+        self._progress(phase, done, of)
+        self._late = self._late or time.monotonic() > self._until
+        return not self._late
+
+    def verdict(self, order: Order) -> str:
+        """Why it ended, if it was this."""
+        if not self._late:
+            return ""
+        return (
+            f"{order.card.name} was not built within {order.time_limit_s:.0f} s; its kernels' timings so far are lost: "
+            "give --time-limit more, and nothing else on the board"
+        )
+
+
+def _kept(order: Order, key: PlanKey, content: bytes, seconds: float) -> Plan:
+    """Check the fresh plan, then put it in its place (rule 2)."""
+    built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    plan = Plan(key, hashlib.sha256(content).hexdigest(), 0, built_at, round(seconds, 1), 0.0)
+    staged = order.folder / f".{key.stem}.{os.getpid()}.plan"
+    with writing(order.folder):
+        try:
+            plan = _checked(order, content, plan)
+            _replace(staged, content)
+            plans.store(order.folder, key, staged, plan)
+        except EnginesError:
+            plans.remove(order.folder, key)
+            raise
+        finally:
+            staged.unlink(missing_ok=True)
+    return plan
+
+
+def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
+    """Run it beside the CPU on synthetic pictures. Raises BuildFailed when they differ by more than the card allows."""
+    card, limit = order.card, order.card.tolerances[order.precision]
+    size = (order.profile.height, order.profile.width)
+    with ExitStack() as ending:
+        exact = open_runner(card, backend=REFERENCE, threads=1, shape=size, models=order.models)
+        ending.callback(exact.close)
+        fresh = TensorRtRunner(card, content, plan, Gpu())
+        ending.callback(fresh.close)
+        worst = differences(card, exact, fresh, synthetic(size, seed=0))
+        device_bytes = fresh.device_bytes
+    bad = [name for name, gap in worst.items() if not limit.allows(gap.max_abs, gap.min_cosine)]
+    if bad:
+        gap = worst[bad[0]]
+        raise BuildFailed(
+            f"the plan of {card.name} {order.precision} differs from the CPU in {', '.join(bad)} (largest "
+            f"{gap.max_abs:.3g}, cosine {gap.min_cosine:.5f}; allowed {limit.max_abs:.3g}, {limit.min_cosine}); it was "
+            "removed. Build another precision, and report TensorRT's version"
+        )
+    return replace(plan, device_bytes=device_bytes, max_abs=max(gap.max_abs for gap in worst.values()))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write whole, flushed to the disk before it takes its name."""
+    staged = path.with_name(f".{path.name}.new")
+    with staged.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)

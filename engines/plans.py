@@ -1,0 +1,175 @@
+"""TensorRT plans on this board: what each one was built for, where it lies, and whether it may be loaded.
+
+1. A plan is code for one GPU and one TensorRT. It is loaded only when everything it was built from is what is here now:
+   prepared file, TensorRT, GPU, compute capability, precision, shapes. Nothing else is ever loaded: a foreign plan can
+   crash the process or compute something else.
+2. Its description lies beside it and states the plan's own hash: a plan that was cut off or changed is not loaded.
+3. Whoever refuses says what differs and that `lfr engines build` builds it anew. Building takes minutes and the whole
+   GPU: no worker does it in passing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from engines.cards import ModelCard
+from engines.errors import PlanRefused
+from engines.manifest import sha256_of
+from engines.places import writing
+from engines.runners.cuda import GpuFacts
+
+FORMAT = 1
+TIMING_CACHE = "timing.cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Shapes that a plan takes: batch sizes, and the height and width of the pictures."""
+
+    least: int
+    best: int
+    most: int
+    height: int
+    width: int
+
+    def shapes(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Least, best and most, (N, H, W, 3)."""
+        return tuple((count, self.height, self.width, 3) for count in (self.least, self.best, self.most))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanKey:
+    """Everything that a plan depends on."""
+
+    card: str
+    precision: str
+    model_sha256: str
+    tensorrt: str
+    gpu: str
+    capability: str
+    profile: Profile
+
+    @staticmethod
+    def of(
+        card: ModelCard, precision: str, model_sha256: str, tensorrt: str, gpu: GpuFacts, profile: Profile
+    ) -> PlanKey:
+        """The key of a plan for this board."""
+        return PlanKey(card.name, precision, model_sha256, tensorrt, gpu.name, gpu.capability, profile)
+
+    @property
+    def stem(self) -> str:
+        """File name without ending: one place for each model, precision and picture size, whatever else has changed."""
+        p = self.profile
+        return f"{self.card}.{self.precision}.{p.height}x{p.width}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan that was built: its key, its hash, what it takes of the GPU's memory, and how far it was from the CPU."""
+
+    key: PlanKey
+    sha256: str
+    device_bytes: int
+    built_at: str
+    seconds: float
+    max_abs: float
+
+    def as_json(self) -> str:
+        """The description's text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+
+
+def plan_file(folder: Path, key: PlanKey) -> Path:
+    """Where the plan lies."""
+    return folder / f"{key.stem}.plan"
+
+
+def description_file(folder: Path, key: PlanKey) -> Path:
+    """Where its description lies."""
+    return folder / f"{key.stem}.json"
+
+
+def described(path: Path) -> Plan:
+    """Read one description. Raises PlanRefused with what is wrong."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("format") != FORMAT:
+            raise PlanRefused(f"{path}: of another format; run `lfr engines build`")
+        raw = document.pop("key")
+        key = PlanKey(**{**raw, "profile": Profile(**raw["profile"])})
+        return Plan(key=key, **document)
+    except FileNotFoundError as fault:
+        raise PlanRefused(f"{path}: no TensorRT plan of this model; run `lfr engines build`") from fault
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise PlanRefused(f"{path}: not a readable description ({fault}); run `lfr engines build`") from fault
+
+
+def load(folder: Path, wanted: PlanKey) -> tuple[bytes, Plan]:
+    """The bytes of the plan for `wanted` and its description. Raises PlanRefused (rules 1, 2).
+
+    A plan whose batch sizes reach further than asked is as good.
+    """
+    plan = described(description_file(folder, wanted))
+    differing = differences(plan.key, wanted)
+    if differing:
+        raise PlanRefused(f"{plan_file(folder, wanted)} was built for {'; '.join(differing)}; run `lfr engines build`")
+    try:
+        content = plan_file(folder, wanted).read_bytes()
+    except OSError as fault:
+        raise PlanRefused(f"{plan_file(folder, wanted)}: {fault.strerror}; run `lfr engines build`") from fault
+    if hashlib.sha256(content).hexdigest() != plan.sha256:
+        raise PlanRefused(
+            f"{plan_file(folder, wanted)}: damaged or changed since it was built; run `lfr engines build`"
+        )
+    return content, plan
+
+
+def differences(built: PlanKey, wanted: PlanKey) -> list[str]:
+    """What a plan was built for that is not so here, in words; empty when it may be loaded."""
+    said = []
+    for field in fields(PlanKey):
+        had, has = getattr(built, field.name), getattr(wanted, field.name)
+        if field.name == "profile":
+            fits = (
+                (had.height, had.width) == (has.height, has.width) and had.least <= has.least and had.most >= has.most
+            )
+            if not fits:
+                said.append(
+                    f"pictures {had.shapes()[0]} to {had.shapes()[2]}, not {has.shapes()[0]} to {has.shapes()[2]}"
+                )
+        elif had != has:
+            said.append(f"{field.name.replace('_', ' ')} {had}, not {has}")
+    return said
+
+
+def store(folder: Path, key: PlanKey, content: Path, plan: Plan) -> None:
+    """Put a finished plan in its place: the old description goes first, the new one comes last (rule 2)."""
+    with writing(folder):
+        description_file(folder, key).unlink(missing_ok=True)
+        content.replace(plan_file(folder, key))
+        staged = folder / f".{key.stem}.json"
+        staged.write_text(plan.as_json(), encoding="utf-8")
+        staged.replace(description_file(folder, key))
+
+
+def remove(folder: Path, key: PlanKey) -> None:
+    """Take a plan away, its description first."""
+    for path in (description_file(folder, key), plan_file(folder, key)):
+        path.unlink(missing_ok=True)
+
+
+def plans(folder: Path) -> list[Plan]:
+    """Every plan whose description can be read and whose file has its hash."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            plan = described(path)
+        except PlanRefused:
+            continue
+        file = plan_file(folder, plan.key)
+        if file.is_file() and sha256_of(file) == plan.sha256:
+            found.append(plan)
+    return found

@@ -1,0 +1,320 @@
+"""Builder and runner on the emulated TensorRT and the fake driver: life cycle, plans, batches, addresses, failures.
+
+Parity here says that shapes, bytes and addresses are right; what kernels round is for tests/gpu.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines import plans
+from engines.build import Order, build
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.compare import difference, synthetic
+from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, EngineMissing, PlanRefused
+from engines.places import plans_dir
+from engines.plans import Profile
+from engines.runner import Runner
+from engines.runners.cuda import MEMORIES, Gpu, Memory
+from engines.runners.tensorrt import DevicePicture, TensorRtRunner
+from engines.select import BATCHES, default_backend, open_runner
+
+SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
+SIZE = (96, 160)
+
+
+def quiet(phase: str, done: int, of: int) -> None:
+    del phase, done, of
+
+
+def order(one: ModelCard, models: Path, **changes: Any) -> Order:
+    height, width = one.input_size or SIZE
+    wanted = Order(one, "fp32", Profile(*BATCHES[one.role], height, width), models, plans_dir())
+    return replace(wanted, **changes)
+
+
+def opened(one: ModelCard, models: Path) -> Runner:
+    return open_runner(one, backend="tensorrt", threads=1, shape=one.input_size or SIZE, models=models)
+
+
+def direct(one: ModelCard, models: Path, **options: Any) -> TensorRtRunner:
+    """A runner with options that a device does not choose."""
+    plan, _ = build(order(one, models), quiet)
+    content, _ = plans.load(plans_dir(), plan.key)
+    return TensorRtRunner(one, content, plan, Gpu(), **options)
+
+
+@pytest.mark.parametrize("one", [YUNET, SFACE], ids=["detector", "recogniser"])
+def test_a_plan_is_built_checked_kept_and_opened(trt: Any, models_ready: Path, one: ModelCard) -> None:
+    told: list[tuple[str, int, int]] = []
+    plan, fresh = build(order(one, models_ready), lambda phase, done, of: told.append((phase, done, of)))
+    assert fresh
+    assert told == [("Building engine", step, 3) for step in (1, 2, 3)]
+    assert (plan.key.tensorrt, plan.key.gpu, plan.key.capability) == ("10.3.0", "Fake Orin", "8.7")
+    assert plan.device_bytes == 1 << 20
+    assert plan.max_abs <= one.tolerances["fp32"].max_abs
+    again, fresh = build(order(one, models_ready), quiet)
+    assert (again, fresh) == (plan, False)
+    pictures = synthetic(one.input_size or SIZE, seed=5)
+    cpu = open_runner(one, backend="onnxruntime", threads=1, shape=one.input_size or SIZE, models=models_ready)
+    gpu = opened(one, models_ready)
+    for picture in pictures:
+        exact = {name: values.copy() for name, values in cpu.run(picture).items()}
+        for name, values in gpu.run(picture).items():
+            gap = difference(exact[name], values)
+            assert one.tolerances["fp32"].allows(gap.max_abs, gap.min_cosine), name
+    gpu.close()
+    cpu.close()
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("graph", [False, True], ids=["launched", "recorded"])
+def test_every_batch_size_gives_what_its_pictures_give_alone(
+    trt: Any, models_ready: Path, memory: Memory, graph: bool
+) -> None:
+    runner = direct(SFACE, models_ready, memory=memory, graph=graph)
+    pictures = np.concatenate([*synthetic((112, 112), seed=6), *synthetic((112, 112), seed=7)])
+    alone = np.concatenate([runner.run(pictures[i : i + 1])["template"].copy() for i in range(len(pictures))])
+    for count in (2, 8, 5, 2, 1, 12):  # twelve are more than the plan's eight
+        together = runner.run(pictures[:count])["template"]
+        assert together.shape == (count, 128)
+        np.testing.assert_allclose(together, alone[:count], rtol=0, atol=1e-4)
+    runner.close()
+
+
+def test_a_recording_is_launched_again_and_not_made_again(trt: Any, models_ready: Path) -> None:
+    runner = direct(SFACE, models_ready, graph=True)
+    picture = synthetic((112, 112), seed=8)[2]
+    before = trt.executions
+    for _ in range(4):
+        runner.run(picture)
+    assert trt.executions - before == 4
+    runner.close()
+
+
+def test_a_picture_on_the_gpu_is_read_where_it_lies(trt: Any, models_ready: Path) -> None:
+    runner = direct(YUNET, models_ready)
+    picture = synthetic(SIZE, seed=9)[3]
+    wanted = {name: values.copy() for name, values in runner.run(picture).items()}
+    found = runner.run_on_device(DevicePicture(picture.ctypes.data, *SIZE))
+    for name, values in wanted.items():
+        np.testing.assert_array_equal(found[name], values)
+    runner.run(np.zeros_like(picture))
+    with pytest.raises(BadInput, match="on the GPU is 64x64, this plan takes 96x160"):
+        runner.run_on_device(DevicePicture(picture.ctypes.data, 64, 64))
+    assert runner.stream_handle
+    runner.close()
+
+
+def test_no_picture_stays_in_the_input_after_a_call(trt: Any, models_ready: Path) -> None:
+    runner = direct(SFACE, models_ready)
+    runner.run(np.full((8, 112, 112, 3), 7, np.uint8))
+    entry = runner._buffers["crops"]
+    assert not entry.host.any()
+    assert not any((ctypes.c_uint8 * entry.nbytes).from_address(entry.device))
+    runner.close()
+
+
+def test_nothing_is_opened_without_a_plan_and_the_command_is_named(trt: Any, models_ready: Path) -> None:
+    with pytest.raises(PlanRefused, match="run `lfr engines build`") as refused:
+        opened(SFACE, models_ready)
+    assert refused.value.exit_status == 69
+
+
+def changed(field: str, value: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
+    def change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = next(folder.glob("sface*.json"))
+        document = json.loads(file.read_text())
+        document["key"][field] = value
+        file.write_text(json.dumps(document))
+
+    return change
+
+
+def truncated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = next(folder.glob("sface*.plan"))
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def without_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    next(folder.glob("sface*.plan")).unlink()
+
+
+def garbled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    next(folder.glob("sface*.json")).write_text("{")
+
+
+def another_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LFR_FAKE_CUDA_NAME", "Fake Thor")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (changed("tensorrt", "10.2.0"), "tensorrt 10.2.0, not 10.3.0"),
+        (changed("model_sha256", "0" * 64), "model sha256 0000"),
+        (changed("capability", "7.2"), "capability 7.2, not 8.7"),
+        (changed("precision", "fp16"), "precision fp16, not fp32"),
+        (another_gpu, "gpu Fake Orin, not Fake Thor"),
+        (truncated, "damaged or changed"),
+        (without_file, "No such file"),
+        (garbled, "not a readable description"),
+    ],
+)
+def test_a_foreign_stale_or_damaged_plan_is_never_loaded_and_built_anew(
+    trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch, break_it: Any, said: str
+) -> None:
+    build(order(SFACE, models_ready), quiet)
+    break_it(plans_dir(), monkeypatch)
+    with pytest.raises(PlanRefused, match=said):
+        opened(SFACE, models_ready)
+    _, fresh = build(order(SFACE, models_ready), quiet)
+    assert fresh
+    opened(SFACE, models_ready).close()
+
+
+def test_a_plan_for_smaller_batches_is_built_anew(trt: Any, models_ready: Path) -> None:
+    build(order(SFACE, models_ready, profile=Profile(1, 1, 1, 112, 112)), quiet)
+    with pytest.raises(PlanRefused, match=r"pictures \(1, 112, 112, 3\) to \(1, 112, 112, 3\), not"):
+        opened(SFACE, models_ready)
+    assert build(order(SFACE, models_ready), quiet)[1]
+
+
+def test_a_plan_that_differs_from_the_cpu_is_removed(trt: Any, models_ready: Path) -> None:
+    build(order(SFACE, models_ready), quiet)
+    trt.drift = 0.5
+    with pytest.raises(BuildFailed, match="differs from the CPU in template"):
+        build(order(SFACE, models_ready, force=True), quiet)
+    assert not [path for path in plans_dir().iterdir() if path.name != plans.TIMING_CACHE]
+
+
+def test_a_build_that_tensorrt_refuses_says_why_and_leaves_nothing(trt: Any, models_ready: Path) -> None:
+    trt.refuses = "Requested amount of GPU memory (1073741824 bytes) could not be allocated"
+    with pytest.raises(BuildFailed, match=r"could not be allocated; close other programs.*--batch"):
+        build(order(SFACE, models_ready), quiet)
+    assert not list(plans_dir().iterdir())
+
+
+def test_a_build_that_takes_too_long_is_ended(trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("engines.build.time.monotonic", lambda: now[0])
+    trt.steps = 1000
+
+    def slowly() -> None:
+        now[0] += 1.0
+
+    trt.on_step = slowly
+    done: list[int] = []
+    with pytest.raises(BuildFailed, match="not built within 5 s"):
+        build(order(SFACE, models_ready, time_limit_s=5.0), lambda phase, step, of: done.append(step))
+    assert done[-1] == 6
+    assert not list(plans_dir().iterdir())
+
+
+def test_a_file_that_tensorrt_cannot_read_is_named(trt: Any, models_ready: Path, tmp_path: Path) -> None:
+    from engines import manifest
+
+    broken = tmp_path / "models"
+    broken.mkdir()
+    path, entry = manifest.verified(SFACE, models_ready)
+    content = path.read_bytes()[:5000]
+    (broken / path.name).write_bytes(content)
+    known = replace(entry, sha256=manifest.sha256_of(broken / path.name))
+    manifest.write(broken, manifest.with_entry({}, SFACE, "fp32", known))
+    with pytest.raises(BuildFailed, match=r"cannot read sface-2021dec.onnx.*prepare --force"):
+        build(order(SFACE, broken), quiet)
+
+
+def test_the_timing_cache_is_kept_between_builds(trt: Any, models_ready: Path) -> None:
+    build(order(SFACE, models_ready), quiet)
+    assert (plans_dir() / plans.TIMING_CACHE).read_bytes() == b"timings"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error", "said"),
+    [
+        ("execution_fails", True, EngineFailed, "start the worker again"),
+        ("not_a_number", True, BadOutput, "NaN or infinity"),
+    ],
+)
+def test_what_goes_wrong_in_a_call_is_said(
+    trt: Any, models_ready: Path, field: str, value: bool, error: type[Exception], said: str
+) -> None:
+    runner = direct(SFACE, models_ready)
+    setattr(trt, field, value)
+    with pytest.raises(error, match=said):
+        runner.run(np.zeros((1, 112, 112, 3), np.uint8))
+    setattr(trt, field, False)
+    assert runner.run(np.zeros((1, 112, 112, 3), np.uint8))["template"].shape == (1, 128)
+    runner.close()
+
+
+def test_no_memory_for_a_context_gives_everything_back(trt: Any, models_ready: Path) -> None:
+    build(order(SFACE, models_ready), quiet)
+    trt.context_fits = False
+    with pytest.raises(EngineFailed, match="run fewer cameras"):
+        opened(SFACE, models_ready)
+
+
+def test_a_gpu_that_is_too_small_gives_everything_back(
+    trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(order(YUNET, models_ready), quiet)
+    monkeypatch.setenv("LFR_FAKE_CUDA_MB", "0")
+    with pytest.raises(EngineFailed, match="out of memory"):
+        opened(YUNET, models_ready)
+
+
+def test_another_thread_may_not_run_it(trt: Any, models_ready: Path) -> None:
+    runner, said = direct(SFACE, models_ready), []
+
+    def elsewhere() -> None:
+        with pytest.raises(BadInput, match="belongs to another thread") as refused:
+            runner.run(np.zeros((1, 112, 112, 3), np.uint8))
+        said.append(refused.value)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(30)
+    assert said
+    runner.close()
+
+
+def test_a_closed_runner_runs_nothing(trt: Any, models_ready: Path) -> None:
+    runner = direct(SFACE, models_ready)
+    runner.close()
+    runner.close()
+    with pytest.raises(BadInput, match="is closed"):
+        runner.run(np.zeros((1, 112, 112, 3), np.uint8))
+
+
+def test_a_tensorrt_that_is_too_old_is_refused(trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorrt
+
+    monkeypatch.setattr(tensorrt, "__version__", "8.6.1")
+    with pytest.raises(EngineFailed, match=r"8.6.1 is older than 10.3"):
+        opened(SFACE, models_ready)
+
+
+def test_the_driver_is_asked_before_tensorrt_is_touched(
+    trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LFR_FAKE_CUDA_DEVICES", "0")
+    monkeypatch.setattr("engines.runners.tensorrt_api.bindings", lambda: pytest.fail("TensorRT was touched"))
+    with pytest.raises(EngineFailed, match="finds no GPU"):
+        opened(SFACE, models_ready)
+
+
+def test_without_tensorrt_nothing_else_is_used_in_its_place(driver: ctypes.CDLL, models_ready: Path) -> None:
+    with pytest.raises(EngineMissing, match="tensorrt runtime is not installed"):
+        opened(SFACE, models_ready)
+    assert default_backend() != "tensorrt"
