@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -135,7 +136,7 @@ class Site:
             "max_watchlist_size": 10,
             "watchlist": {
                 "id": "wl-1",
-                "sha256": "a" * 64,
+                "sha256": hashlib.sha256(PAYLOAD).hexdigest(),
                 "subjects": 1,
                 "images": 1,
                 "payload": f"deployments/{stem}.payload",
