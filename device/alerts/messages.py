@@ -307,13 +307,17 @@ class CameraStatus(Message, frozen=True, kw_only=True):
 
 
 class WatchlistState(Message, frozen=True, kw_only=True):
-    """Retained; which list is loaded, never who is on it. `erased_at` remains after its end."""
+    """Retained; which list is loaded, never who is on it. `erased_at` remains after its end.
+
+    withdrawn  entries that every worker has ceased to look for since the list was sealed
+    """
 
     TYPE: ClassVar[str] = "uk.lfr.watchlist-state.v1"
     watchlist_id: str | None
     sha256: str | None
     subjects: Count
     images: Count
+    withdrawn: Count = 0
     valid_from: Timestamp | None = None
     valid_to: Timestamp | None = None
     erased_at: Timestamp | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from device.cli.main import Subparsers
-    from device.config.model import DeviceConfig
+    from device.config.model import DeviceConfig, Trust
 
 
 def register(commands: Subparsers) -> None:
@@ -24,7 +24,6 @@ def register(commands: Subparsers) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check structure, files and, where there is one, the deployment; print errors on stderr or the summary."""
-    from device.config.deployment import FILE, load_deployment
     from device.config.loader import check_files, load_config
     from device.errors import ConfigError
 
@@ -38,15 +37,38 @@ def run_check(args: argparse.Namespace) -> int:
         problems += fault.problems
         if "site" not in summary:
             return _finish(args, summary, problems)
-    if (config.deployment / FILE).exists():
+    if config.deployment is not None:
         try:
-            deployment = load_deployment(config.deployment)
-            summary["deployment"] = {"id": deployment.id, "mode": deployment.mode.value}
+            problems += _deployment(config.deployment, summary)
         except ConfigError as fault:
             problems += [f"{fault.place}: {problem}" for problem in fault.problems]
-    else:
-        summary["deployment"] = None
+    if config.trust is not None:
+        problems += _trust(config.trust, summary)
     return _finish(args, summary, problems)
+
+
+def _deployment(folder: Path, summary: dict[str, object]) -> list[str]:
+    """An unsigned folder's deployment, when there is one; raises ConfigError."""
+    from device.config.deployment import FILE, load_deployment
+
+    summary["deployment"] = None
+    if (folder / FILE).exists():
+        deployment = load_deployment(folder)
+        summary["deployment"] = {"id": deployment.id, "mode": deployment.mode.value}
+    return []
+
+
+def _trust(trust: Trust, summary: dict[str, object]) -> list[str]:
+    """The mode that the one root of trust stands for."""
+    from device.errors import RefusedByCondition, Unavailable
+    from device.sync.root import trusted_root
+
+    try:
+        mode, _ = trusted_root(trust.roots)
+    except (RefusedByCondition, Unavailable) as fault:
+        return [f"trust.roots: {fault}"]
+    summary["trust"] = f"{mode.value}, from {trust.url or trust.usb}"
+    return []
 
 
 def _summary(config: DeviceConfig) -> dict[str, object]:

@@ -209,8 +209,35 @@ class LinesConfig(Section):
         return self
 
 
+def _hub_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be https://HOST[:PORT][/PATH]; the hub shows its own at `lfr hub serve`")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user or password; the device is known by its certificate (mqtt.cert)")
+    return url
+
+
+class Trust(Section):
+    """Where signed deployments come from, and what they are verified against.
+
+    roots  folder with `operational`, `test` or `demo`, and in one of them `root.json`: this alone decides the mode
+    url    the hub's repository, over TLS with the certificates of `mqtt`;  usb: a stick's folder, asked when it is away
+    """
+
+    roots: Path
+    url: Annotated[str, AfterValidator(_hub_url)] | None = None
+    usb: Path | None = None
+
+    @model_validator(mode="after")
+    def _from_somewhere(self) -> Trust:
+        if self.url is None and self.usb is None:
+            raise ValueError("needs url, usb or both")
+        return self
+
+
 class DeviceConfig(Section):
-    """The whole file."""
+    """The whole file. `deployment` names an unsigned folder, for recordings in test or demonstration mode only."""
 
     site: Name
     device: Name
@@ -218,7 +245,8 @@ class DeviceConfig(Section):
     vision: Vision = Vision()
     mqtt: Mqtt
     lines: LinesConfig
-    deployment: Path
+    trust: Trust | None = None
+    deployment: Path | None = None
     state_dir: Path = Path("/var/lib/lfr")
     run_dir: Path = Path("/run/lfr")
 
@@ -237,6 +265,14 @@ class DeviceConfig(Section):
         twice = sorted({i for i in ids if ids.count(i) > 1})
         if twice:
             raise ValueError(f"cameras need different ids; used twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _authorised_one_way(self) -> DeviceConfig:
+        if (self.trust is None) == (self.deployment is None):
+            raise ValueError("needs trust (signed deployments) or deployment (an unsigned folder), and not both")
+        if self.live and self.trust is None:
+            raise ValueError("a live camera needs trust: an unsigned deployment is only for recorded sources")
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from device.config.deployment import FILE, IDENTITY_FILE, WATCHLIST_FILE, Deployment, load_deployment
@@ -15,34 +16,31 @@ from device.wire.link import PROTOCOL, Assignment, CameraAssignment, VisionAssig
 RULE = "deployment loaded"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Authorisation:
-    """A deployment with the secret that opens its watchlist. Never logged, never shown."""
+    """A deployment with the secret that opens its watchlist. Never logged, never shown.
+
+    payload    the sealed watchlist;  identity: the age secret that opens it, empty once it is dropped
+    erase      deletes what is on the disk and says what that was; raises Unavailable that names what is still there
+    signed     whether its officers' signatures were verified
+    withdrawn  entries that are looked for no more; grows while the deployment runs
+    """
 
     deployment: Deployment
-    folder: Path
-    identity: str
-
-    def __repr__(self) -> str:
-        return f"Authorisation({self.deployment.id})"
+    payload: Path
+    identity: str = field(repr=False)
+    erase: Callable[[], list[str]] = field(repr=False, compare=False)
+    signed: bool = False
+    withdrawn: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What must be gone at the end, in the order in which it goes: the key dies first."""
-        return (self.folder / IDENTITY_FILE, self.folder / WATCHLIST_FILE)
+        """What must be gone at the end, in the order in which it goes: a key, where one is a file, dies first."""
+        return (self.payload,) if self.signed else (self.payload.with_name(IDENTITY_FILE), self.payload)
 
     def view(self, device: str, now: WallTime) -> DeploymentView:
         """What the conditions ask."""
-        d = self.deployment
-        return DeploymentView(
-            id=d.id,
-            mode=d.mode,
-            names_this_device=device in d.devices,
-            in_window=d.window.holds(now),
-            window=f"{rfc3339(wall(d.window.start))} to {rfc3339(wall(d.window.end))}",
-            max_watchlist_size=d.max_watchlist_size,
-            watchlist=(d.watchlist.id, d.watchlist.sha256, d.watchlist.subjects, d.watchlist.images),
-        )
+        return view_of(self.deployment, device, now, signed=self.signed, sealed=True)
 
     def assignment(self, camera: Camera, config: DeviceConfig, models_dir: Path) -> Assignment:
         """The first message to a camera's worker. Raises ConfigError when its credential file cannot be read."""
@@ -66,28 +64,33 @@ class Authorisation:
                 evidence_keys=None if vision.evidence_keys is None else str(vision.evidence_keys),
                 false_alert_limit=vision.false_alert_limit,
             ),
-            watchlist=str(self.folder / WATCHLIST_FILE),
+            watchlist=str(self.payload),
             identity=self.identity,
             hub_recipient=self.deployment.hub_recipient,
+            categories={name: category.threshold_offset for name, category in self.deployment.categories.items()},
+            withdrawn=tuple(sorted(self.withdrawn)),
         )
 
-    def drop(self) -> list[str]:
-        """Delete the identity, then the sealed watchlist: the key dies first. Returns what was deleted.
+    def drop_identity(self) -> None:
+        """The key dies first, and waits for no disk."""
+        self.identity = ""
 
-        Each is tried whatever becomes of the other. Raises Unavailable that names what is still there.
-        """
-        gone, left = [], []
-        for file in self.files:
-            try:
-                file.unlink()
-                gone.append(file.name)
-            except FileNotFoundError:
-                continue
-            except OSError as fault:
-                left.append(f"{file.name} ({fault.strerror})")
-        if left:
-            raise Unavailable(f"still in {self.folder}: {', '.join(left)}; delete by hand")
-        return gone
+
+def view_of(deployment: Deployment, device: str, now: WallTime, *, signed: bool, sealed: bool) -> DeploymentView:
+    """A deployment as the conditions see it. sealed: its list can be opened here."""
+    listed, window = deployment.watchlist, deployment.window
+    return DeploymentView(
+        id=deployment.id,
+        mode=deployment.mode,
+        names_this_device=device in deployment.devices,
+        in_window=window.holds(now),
+        window=f"{rfc3339(wall(window.start))} to {rfc3339(wall(window.end))}",
+        max_watchlist_size=deployment.max_watchlist_size,
+        watchlist=(listed.id, listed.sha256, listed.subjects, listed.images),
+        signed=signed,
+        sealed=sealed,
+        fresh=listed.expires is None or now < wall(listed.expires),
+    )
 
 
 def load_authorisation(folder: Path) -> Authorisation:
@@ -98,7 +101,28 @@ def load_authorisation(folder: Path) -> Authorisation:
     missing = [name for name in (WATCHLIST_FILE, IDENTITY_FILE) if not (folder / name).is_file()]
     if missing:
         raise RefusedByCondition(RULE, f"it has ended or was never complete: no {', '.join(missing)} in {folder}")
-    return Authorisation(deployment, folder, _secret(folder / IDENTITY_FILE))
+    return Authorisation(
+        deployment, folder / WATCHLIST_FILE, _secret(folder / IDENTITY_FILE), erase=lambda: erase_folder(folder)
+    )
+
+
+def erase_folder(folder: Path) -> list[str]:
+    """Delete the identity, then the sealed watchlist: the key dies first. Returns what was deleted.
+
+    Each is tried whatever becomes of the other. Raises Unavailable that names what is still there.
+    """
+    gone, left = [], []
+    for name in (IDENTITY_FILE, WATCHLIST_FILE):
+        try:
+            (folder / name).unlink()
+            gone.append(name)
+        except FileNotFoundError:
+            continue
+        except OSError as fault:
+            left.append(f"{name} ({fault.strerror})")
+    if left:
+        raise Unavailable(f"still in {folder}: {', '.join(left)}; delete by hand")
+    return gone
 
 
 def _secret(file: Path) -> str:

@@ -5,17 +5,21 @@
 2. `known_from` says when a row can be known. The sign is lit while no DEVICE row of either table fails; workers may run
    while, in addition, every SIGN row holds; the device recognises while every row holds.
 3. A failing row ends recognition. It also stops the workers, except `camera live`: only a worker sees a camera return.
-4. Rows whose substance comes later are present, marked not required, and shown as `not yet required`.
+4. A refusal of what the hub publishes (device/sync) fails the row that it names, whatever its predicate says.
+5. Rows whose substance comes later are present, marked not required, and shown as `not yet required`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterable
 
 from device.domain.finding import Mode
 from device.supervisor import operating
+from device.supervisor.row import KnownFrom as KnownFrom
+from device.supervisor.row import Reading as Reading
+from device.supervisor.row import Result as Result
+from device.supervisor.row import Row as Row
+from device.supervisor.row import Table as Table
 from device.supervisor.snapshot import CameraView, Snapshot
 
 SIGN_RULE = "R15"
@@ -26,60 +30,9 @@ MEMORY_LOCK = frozenset({"memory_locked", "core_limit_0", "not_dumpable", "no_fi
 UNSIGNED_LIST_MOST = 10  # consenting subjects in front of a live camera outside operational mode (DESIGN, section 4)
 
 
-class Table(str, Enum):
-    """arm: checked to enter `armed` and from then on; run: checked all the time."""
-
-    ARM = "arm"
-    RUN = "run"
-
-
-class KnownFrom(str, Enum):
-    """The earliest moment at which a row can be judged (rule 2)."""
-
-    DEVICE = "device"
-    SIGN = "sign"
-    WORKER = "worker"
-
-
-class Result(str, Enum):
-    """How a row reads now."""
-
-    HOLDS = "holds"
-    FAILS = "fails"
-    PENDING = "pending"
-    NOT_YET_REQUIRED = "not_yet_required"
-
-
-Predicate = Callable[[Snapshot], "bool | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One condition. `text`: what must hold; `wrong` and `remedy`: what an operator reads when it does not.
-
-    found, held  what in particular is wrong; how it holds, where that can differ
-    """
-
-    name: str
-    table: Table
-    rule: str
-    text: str
-    wrong: str = ""
-    remedy: str = ""
-    predicate: Predicate | None = None
-    known_from: KnownFrom = KnownFrom.DEVICE
-    stops_workers: bool = True
-    found: Callable[[Snapshot], str] | None = None
-    held: Callable[[Snapshot], str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A row as it reads now. `text` is ready to print: what holds, or what fails and what to do."""
-
-    row: Row
-    result: Result
-    text: str
+def _signed(s: Snapshot) -> bool | None:
+    """Recordings in test or demonstration mode may still come from an unsigned folder; the configuration says so."""
+    return None if s.deployment is None else s.deployment.signed or not s.in_earnest
 
 
 def _watchlist_is_the_authorised_one(s: Snapshot) -> bool | None:
@@ -184,6 +137,7 @@ CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait u
 DISK_REMEDY = f"free space in the state folder: {DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
 HEAT_REMEDY = "let it cool: check fan, filter, sun on the housing and the power mode"
 SIGN_REMEDY = "shade the sensor; look for a short, a stuck relay or a power supply that holds up (device/README.md)"
+SIGNED_REMEDY = "have it signed (lfr deployment sign) and published; check root of trust and clock of this device"
 WINDOW_REMEDY = "wait for it to begin, or load the deployment that is authorised now"
 
 SIGN_FOLLOWS = Row(
@@ -196,7 +150,11 @@ SIGN_FOLLOWS = Row(
 """A sign that fails this one is put out, and proves itself anew from the dark (decide.sign_wanted)."""
 
 ARM: tuple[Row, ...] = (
-    Row("deployment signed", A, "R02", "the authorising officer has signed the deployment"),
+    Row(
+        *("deployment signed", A, "R02", "the authorising officers have signed the deployment"),
+        *("the deployment is not signed, or its signatures do not count", SIGNED_REMEDY),
+        predicate=_signed,
+    ),
     Row(
         *("deployment loaded", A, "R02", "a deployment is loaded"),
         *("no deployment is loaded", "publish a deployment to this device"),
@@ -214,8 +172,17 @@ ARM: tuple[Row, ...] = (
         *("the deployment does not name this device", "load one that does"),
         predicate=lambda s: None if s.deployment is None else s.deployment.names_this_device,
     ),
-    Row("watchlist sealed to this device", A, "R01", "the watchlist is sealed to this device alone, unused before"),
-    Row("watchlist fresh", A, "R01", "the watchlist is signed, unexpired and not older than 24 h"),
+    Row(
+        *("watchlist sealed to this device", A, "R01", "the watchlist is sealed to this device alone, unused before"),
+        *("this device cannot open the watchlist", "let the hub issue a key envelope; an unused list is needed"),
+        predicate=lambda s: None if s.deployment is None else s.deployment.sealed,
+        found=lambda s: s.deployment_problem,
+    ),
+    Row(
+        *("watchlist fresh", A, "R01", "the watchlist is unexpired and was not older than 24 h at the start"),
+        *("the watchlist has expired, is too old or not yet valid", "build and publish a new one"),
+        predicate=lambda s: None if s.deployment is None else s.deployment.fresh,
+    ),
     Row(
         *("watchlist loaded", A, "R01", "the opened watchlist is the one the deployment authorises"),
         "the opened watchlist is not the one the deployment authorises",
@@ -230,7 +197,14 @@ ARM: tuple[Row, ...] = (
         predicate=_watchlist_fits,
         known_from=W,
     ),
-    Row("watchlist entries", A, "R19, R20", "every entry has its category and the source of its image"),
+    Row(
+        *("watchlist entries", A, "R19, R20", "every entry has its category and the source of its image"),
+        "the watchlist has entries without a category of the deployment, or without the source of their image",
+        "build it again with both for every entry",
+        predicate=lambda s: not any(s.incomplete) if s.incomplete else None,
+        known_from=W,
+        found=lambda s: f"{max(s.incomplete)} of them",
+    ),
     Row(
         *("operating point", A, "R26", "the predicted false alert rate for this list is within its limit"),
         *("too many false alerts are possible with this list", operating.REMEDY, operating.covered, W),
@@ -348,6 +322,9 @@ def read(snapshot: Snapshot) -> tuple[Reading, ...]:
 
 
 def _read(row: Row, snapshot: Snapshot) -> Reading:
+    refusal = snapshot.refusals.get(row.name)
+    if refusal is not None:
+        return Reading(row, Result.FAILS, f"{row.wrong or row.text} ({refusal}); {row.remedy}".rstrip("; "))
     if row.predicate is None:
         return Reading(row, Result.NOT_YET_REQUIRED, row.text)
     answer = row.predicate(snapshot)

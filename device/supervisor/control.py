@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S, wall
-from device.errors import LfrError, LinesUnavailable, RefusedByCondition
+from device.errors import LinesUnavailable, Unavailable
 from device.logs import event
 from device.ports.lines import Lamp
 from device.supervisor import conditions, decide
-from device.supervisor.authorisation import Authorisation, load_authorisation
+from device.supervisor.authorisation import Authorisation
+from device.supervisor.authority import Authority
 from device.supervisor.conditions import Reading
 from device.supervisor.crew import Crew
 from device.supervisor.edges import Edges
@@ -36,7 +37,7 @@ from device.supervisor.window import WindowEnd
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.1
-LOAD_S = 2.0  # how often a missing deployment is looked for
+LOAD_S = 2.0  # how often an order of erasure that the disk refused is tried again
 ALERT_LAMP_S = 5.0
 
 
@@ -57,10 +58,11 @@ class Wish:
 class Control:
     """State, sign, lamps and the workers' permission. Owns no deadline but its tick."""
 
-    def __init__(self, config: DeviceConfig, edges: Edges, hub: Hub, crew: Crew) -> None:
+    def __init__(self, config: DeviceConfig, edges: Edges, hub: Hub, crew: Crew, authority: Authority) -> None:
         self.state = State.SAFE
         self.since = edges.clock.wall()
         self.wish = Wish()
+        self.authority = authority
         self.authorisation: Authorisation | None = None
         self.machine = Machine(config.state_dir, edges)
         self.lamps = dict.fromkeys(Lamp, False)
@@ -78,7 +80,7 @@ class Control:
             on_change=self.woken.set,
         )
         self._refusals = Refusals(edges.clock)
-        self._problem = "not looked for yet"
+        self._problem = ""
         self._clear_since_ns: int | None = None
         self._window: WindowEnd | None = None
         self.orders = Orders(config.state_dir, edges.clock, live=config.live)
@@ -92,18 +94,11 @@ class Control:
         self._move(Event.SELF_TEST_PASSED)
 
     async def load(self) -> None:
-        """Look for the deployment until it is there; then hire a worker per camera."""
-        while self.authorisation is None:
-            try:
-                self.authorisation = await self._edges.disk(self._found)
-            except LfrError as fault:
-                problem = fault.text if isinstance(fault, RefusedByCondition) else str(fault).replace("\n", ";")
-                if problem != self._problem:
-                    event(_log, "deployment.none", problem=problem)
-                    rule = fault.rule if isinstance(fault, RefusedByCondition) else "configuration"
-                    self._edges.audit.note("refused", rule.lower())
-                self._problem = problem
-                await asyncio.sleep(LOAD_S)
+        """Wait for the deployment and order its erasure, before it counts as loaded; then hire a worker per camera."""
+        found = await self.authority.find()
+        while not await self._ordered(found):
+            await asyncio.sleep(LOAD_S)
+        self.authorisation = found
         deployment = self.authorisation.deployment
         self._window = WindowEnd(wall(deployment.window.start), wall(deployment.window.end))
         event(_log, "deployment.loaded", id=deployment.id, mode=deployment.mode.value)
@@ -111,11 +106,17 @@ class Control:
         self._crew.hire(self.authorisation, self.woken.set)
         self.woken.set()
 
-    def _found(self) -> Authorisation:
-        """The deployment, with its erasure ordered before it counts as loaded. On the disk thread."""
-        authorisation = load_authorisation(self._config.deployment)
-        self.orders.place(authorisation)
-        return authorisation
+    async def _ordered(self, authorisation: Authorisation) -> bool:
+        """Whether the deployment's erasure is ordered, whoever may be dead by then."""
+        try:
+            await self._edges.disk(lambda: self.orders.place(authorisation))
+        except Unavailable as fault:
+            if str(fault) != self._problem:
+                event(_log, "deployment.none", problem=str(fault))
+            self._problem = str(fault)
+            return False
+        self._problem = ""
+        return True
 
     def tick(self) -> None:
         """One round (rule 1). Raises what ended a keeper by mistake."""
@@ -188,6 +189,8 @@ class Control:
             self.wish.stop = None
             self.watch_stop()
             self.woken.set()
+        elif name == "sync":
+            self.authority.hurry()
         else:
             event(_log, "command.unknown", level=logging.WARNING, name=name)
 
@@ -213,7 +216,7 @@ class Control:
         if self.authorisation is None:
             return False
         leaving = self.wish.leave is not None and self.throwaway
-        return self.wish.end or leaving or self._crew.finished or self._window_past()
+        return self.wish.end or self.authority.over or leaving or self._crew.finished or self._window_past()
 
     def _window_past(self) -> bool:
         clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.in_earnest
@@ -226,8 +229,12 @@ class Control:
         now = self._edges.clock.wall()
         return Snapshot(
             live=self._config.live,
-            deployment=None if authorisation is None else authorisation.view(self._config.device, now),
-            deployment_problem=self._problem,
+            deployment=(
+                self.authority.view(now) if authorisation is None else authorisation.view(self._config.device, now)
+            ),
+            deployment_problem=self._problem or self.authority.why(),
+            refusals=self.authority.refusals(now),
+            incomplete=self._crew.incomplete_entries(),
             watchlists=self._crew.watchlists(),
             operating_points=self._crew.operating_points(),
             engines=self._crew.engine_problems(),

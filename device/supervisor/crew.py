@@ -29,6 +29,8 @@ from device.wire.link import (
     Probe,
     ProbeWanted,
     WatchlistLoaded,
+    Withdraw,
+    Withdrawn,
 )
 
 BROKEN = (65, 78)  # exit statuses for input that is broken in itself: nobody was seen in it
@@ -68,6 +70,8 @@ class Crew:
         self._disagreements: dict[str, str] = {}
         self._watchlists: dict[str, tuple[str, str, int, int]] = {}
         self._operating: dict[str, OperatingView] = {}
+        self._incomplete: dict[str, int] = {}
+        self._withdrawn: dict[str, int] = {}
         self._authorisation: Authorisation | None = None
 
     def hire(self, authorisation: Authorisation, on_change: Callable[[], None]) -> None:
@@ -82,6 +86,11 @@ class Crew:
         self.wanted = wanted
         for keeper in self._keepers.values():
             keeper.want(wanted, reason)
+
+    def withdraw(self, refs: frozenset[str]) -> None:
+        """No worker looks for these entries any more; the next ones get them with their assignment."""
+        for keeper in self._keepers.values():
+            keeper.send(Withdraw(refs=tuple(sorted(refs))))
 
     def check(self) -> None:
         """Raise the defect that ended a keeper, if any did."""
@@ -98,6 +107,8 @@ class Crew:
         self._authorisation = None
         self._watchlists.clear()
         self._operating.clear()
+        self._incomplete.clear()
+        self._withdrawn.clear()
         self._desk.forget()
 
     @property
@@ -155,6 +166,15 @@ class Crew:
         """What each worker that opened its list says of its threshold."""
         return tuple(self._operating.values())
 
+    def incomplete_entries(self) -> tuple[int, ...]:
+        """How many entries of each worker's list lack a category or a source."""
+        return tuple(self._incomplete.values())
+
+    @property
+    def withdrawn(self) -> int:
+        """Entries that every worker with a list has zeroed."""
+        return min((self._withdrawn.get(camera, 0) for camera in self._watchlists), default=0)
+
     def engine_problems(self) -> tuple[str, ...]:
         """What is wrong with each engine that answered; empty text when nothing is."""
         return tuple(self._engine_problems.values())
@@ -203,6 +223,9 @@ class Crew:
             facts = (message.watchlist_id, message.sha256, message.subjects, message.images)
             self._watchlists[camera.id] = facts
             self._operating[camera.id] = picture.operating_view(message)
+            self._incomplete[camera.id] = message.incomplete
+        elif isinstance(message, Withdrawn):
+            self._withdrawn[camera.id] = message.entries
         elif isinstance(message, Beat):
             self.beats[camera.id] = message
             self.ledger.tell(camera.id, life.number, message.counters)

@@ -20,6 +20,8 @@ from device.errors import LinesUnavailable, Unavailable
 from device.logs import event
 from device.supervisor import picture
 from device.supervisor.alert_desk import AlertDesk
+from device.supervisor.authority import Authority, SignedAuthority
+from device.supervisor.authority_folder import FolderAuthority
 from device.supervisor.control import Control
 from device.supervisor.courier import Courier
 from device.supervisor.crew import Crew
@@ -55,7 +57,7 @@ class Device:
         self._notices = Notices(topics, boot_id, cameras, edges.clock)
         self._desk = AlertDesk(topics, edges.clock, self._courier.keep, self._courier.erase)
         self._crew = Crew(config, edges, hub=self._hub, desk=self._desk, boot_id=boot_id, budget=budget or Budget())
-        self.control = Control(config, edges, self._hub, self._crew)
+        self.control = Control(config, edges, self._hub, self._crew, self._authority(config))
         self._reporter = Reporter(
             config,
             edges,
@@ -79,7 +81,14 @@ class Device:
         await control.machine.look()
         await self._catch_up()
         looking = (control.sign.run(), control.machine.run())
-        work = (*looking, self._edges.audit.run(), courier.run(), control.load(), self._reporter.run())
+        work = (
+            *looking,
+            self._edges.audit.run(),
+            courier.run(),
+            control.authority.run(),
+            control.load(),
+            self._reporter.run(),
+        )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
         await self._tell_what_was_missed()
@@ -191,6 +200,18 @@ class Device:
         self._watch_housing()
         self._hub.listen(self._courier, self._judged, self.control.command)
         self._courier.connect(self._session)
+
+    def _authority(self, config: DeviceConfig) -> Authority:
+        """Where deployments come from, as this device is configured."""
+        edges = self._edges
+        if edges.publisher is None:
+            return FolderAuthority(config, edges.disk, edges.audit)
+        authority = SignedAuthority(edges.publisher, edges.sync, edges.clock, edges.audit, config.device)
+        authority.on_recipient = lambda deployment, recipient: self._notices.recipient(
+            self._courier, deployment, recipient
+        )
+        authority.on_withdrawn = self._crew.withdraw
+        return authority
 
     def _headed(self, head: Head) -> None:
         """A head is on the disk: tell the hub, who keeps it."""

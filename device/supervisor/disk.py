@@ -19,10 +19,10 @@ class Disk(Protocol):
 
 
 class DiskThread:
-    """The one thread that writes."""
+    """One thread: `disk`, the one that writes, or `sync`, which also waits for the network."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
+    def __init__(self, name: str = "disk") -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def __call__(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

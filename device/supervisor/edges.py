@@ -12,6 +12,7 @@ from device.ports.broker import Broker
 from device.ports.clock import Clock
 from device.ports.lines import Lines
 from device.ports.service import ServiceManager
+from device.supervisor.authority import Publisher
 from device.supervisor.chronicle import Chronicle
 from device.supervisor.disk import Disk
 from device.supervisor.worker_process import Launcher
@@ -22,6 +23,7 @@ class Edges:
     """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere.
 
     root       where sysfs is found
+    publisher  the hub's repository, verified; None: an unsigned folder;  sync: the thread that its calls run on
     disk_free  bytes that may still be written where a folder lies
     """
 
@@ -35,5 +37,7 @@ class Edges:
     audit: Chronicle
     models_dir: Path
     simulated: bool
+    sync: Disk
+    publisher: Publisher | None = None
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = health_sysfs.disk_free_bytes

@@ -71,12 +71,14 @@ async def end_deployment(
         return Outcome(exit_status=control.wish.leave or 0)
     deployment, throwaway, steps = authorisation.deployment, control.throwaway, _Steps()
     balance = crew.ledger.balance()
+    authorisation.drop_identity()
+    control.authority.forget()
     tampered = control.wish.tampered
     at_once = deployment.retention.alert_hours == 0 or tampered
     reason: Reason = "tamper" if tampered else "end_of_deployment"
     ordered = edges.disk(lambda: control.orders.due_now(authorisation, reason, all_alerts=at_once))
     await steps.attempt("order", ordered, None)
-    dropped = await steps.attempt("authorisation", edges.disk(authorisation.drop), [])
+    dropped = await steps.attempt("authorisation", edges.disk(authorisation.erase), [])
     reporter.final_stats()
     undelivered = 0 if tampered else await _deliver(control, courier)
     if at_once:

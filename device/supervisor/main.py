@@ -3,6 +3,7 @@
     nothing can be dumped        this process: no core file, no ptrace
     one per run folder           a second supervisor is refused
     the disk thread, the outbox  alerts survive a power cut from here on
+    the sync thread              the hub's repository, verified
     the lines                    sign, sensor, lamps, STOP; the sign is dark
     the broker                   a will says `offline` if we vanish
     the device                   safe → ready → (deployment, operator, sign dark then lit) → armed → recognising
@@ -44,6 +45,10 @@ from device.supervisor.ending import Outcome
 from device.supervisor.notices import will
 from device.supervisor.status_file import OnlyOne
 from device.supervisor.worker_process import ProcessLauncher
+from device.sync.client import Client
+from device.sync.source import Source
+from device.sync.source_https import Certificates, HttpsSource
+from device.sync.source_usb import UsbSource
 
 _log = logging.getLogger(__name__)
 OUTBOX = "outbox.sqlite"
@@ -73,6 +78,11 @@ async def _supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
         stack.callback(outbox.close)
         lines = _lines(config)
         stack.callback(lines.close)
+        sync = DiskThread("sync")
+        stack.callback(sync.close)
+        publisher = _publisher(config, clock)
+        if publisher is not None:
+            stack.callback(publisher.close)
         broker = _broker(config, boot_id, clock)
         stack.callback(broker.close)
         edges = Edges(
@@ -86,6 +96,8 @@ async def _supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
             audit=Chronicle(lambda: open_audit(config.state_dir), disk, clock, boot_id),
             models_dir=models_dir,
             simulated=config.lines.driver == "simulated",
+            sync=sync,
+            publisher=publisher,
         )
         device = Device(config, edges, boot_id)
         _obey_signals(device)
@@ -103,6 +115,19 @@ def open_audit(state_dir: Path) -> tuple[DeviceKey, Log]:
 def _lines(config: DeviceConfig) -> Lines:
     """Real lines, or simulated ones (which the configuration allows only with recorded sources)."""
     return SimulatedLines() if config.lines.driver == "simulated" else GpiozeroLines(config.lines)
+
+
+def _publisher(config: DeviceConfig, clock: Clock) -> Client | None:
+    """The hub's repository, over TLS with the broker's certificates and from a stick; None for an unsigned folder."""
+    if config.trust is None:
+        return None
+    sources: list[Source] = []
+    if config.trust.url is not None:
+        files = Certificates(ca=config.mqtt.ca, cert=config.mqtt.cert, key=config.mqtt.key)
+        sources.append(HttpsSource(config.trust.url, files))
+    if config.trust.usb is not None:
+        sources.append(UsbSource(config.trust.usb))
+    return Client(config.state_dir, config.trust.roots, config.device, sources, clock)
 
 
 def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:

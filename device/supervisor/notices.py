@@ -78,6 +78,17 @@ class Notices:
         )
         self._say(courier, self._topics.birth, birth, self._topics.device)
 
+    def recipient(self, courier: Courier, deployment: str | None, recipient: str | None) -> None:
+        """To whom the hub shall address the key envelope; None for both once the identity is gone."""
+        identity = messages.Identity(
+            mode=self.mode,
+            boot_id=self._boot_id,
+            deployment_id=deployment,
+            recipient=recipient,
+            at=now_text(self._clock),
+        )
+        self._say(courier, self._topics.identity, identity, self._topics.device)
+
     def stopped(self, courier: Courier) -> None:
         """A clean end, as opposed to the will's `offline`."""
         self._status(courier, "stopped")

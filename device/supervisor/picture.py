@@ -155,7 +155,9 @@ def engine_message(hello: Hello) -> messages.Engine:
     )
 
 
-def watchlist_message(mode: Mode | None, loaded: WatchlistLoaded, window: Window) -> messages.WatchlistState:
+def watchlist_message(
+    mode: Mode | None, loaded: WatchlistLoaded, window: Window, withdrawn: int
+) -> messages.WatchlistState:
     """Which list is loaded, and how long it may be."""
     return messages.WatchlistState(
         mode=mode,
@@ -163,6 +165,7 @@ def watchlist_message(mode: Mode | None, loaded: WatchlistLoaded, window: Window
         sha256=loaded.sha256,
         subjects=loaded.subjects,
         images=loaded.images,
+        withdrawn=withdrawn,
         valid_from=rfc3339(wall(window.start)),
         valid_to=rfc3339(wall(window.end)),
     )

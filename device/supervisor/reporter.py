@@ -200,7 +200,9 @@ class Reporter:
         loaded = self._crew.watchlist
         if loaded is not None and self._control.authorisation is not None:
             window = self._control.authorisation.deployment.window
-            self._notices.watchlist(self._courier, picture.watchlist_message(seen.mode, loaded, window))
+            self._notices.watchlist(
+                self._courier, picture.watchlist_message(seen.mode, loaded, window, self._crew.withdrawn)
+            )
             self._notices.identity(self._courier, self._crew.engine, self._crew.threshold)
         if self._notices.health_due():
             self._notices.health(self._courier, self._health(seen))

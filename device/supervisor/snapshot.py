@@ -69,6 +69,12 @@ class DeploymentView:
     max_watchlist_size: int
     watchlist: tuple[str, str, int, int]
     """id, sha256, subjects, images that the deployment authorises."""
+    signed: bool = False
+    """Whether officers' signatures were verified; an unsigned folder has none."""
+    sealed: bool = True
+    """Whether its list can be opened with an identity of this device."""
+    fresh: bool = True
+    """Whether its list has not expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,8 @@ class Snapshot:
     """One moment.
 
     deployment, deployment_problem   the one loaded, or why none is
+    refusals    what of the hub's publication was refused, by the name of the condition that it fails
+    incomplete  entries without category or source in each worker's list
     watchlists  id, sha256, subjects, images as each worker opened it
     operating_points   one for each worker that opened its list
     protections  what the kernel granted to each worker that answered, by name (device.worker.lockdown)
@@ -100,8 +108,10 @@ class Snapshot:
     live: bool = False
     deployment: DeploymentView | None = None
     deployment_problem: str = "no deployment is loaded"
+    refusals: dict[str, str] = field(default_factory=dict)
     watchlists: tuple[tuple[str, str, int, int], ...] = ()
     operating_points: tuple[OperatingView, ...] = ()
+    incomplete: tuple[int, ...] = ()
     engines: tuple[str, ...] = ()
     protections: tuple[frozenset[str], ...] = ()
     references: tuple[str, ...] = ()

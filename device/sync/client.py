@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -63,10 +63,7 @@ class _Last:
 
 
 class Client:
-    """One device's sync. `sync`, `take` and `ended` run on the sync thread, `close` anywhere.
-
-    progress  what is being fetched, bytes so far, bytes in all; called on the sync thread
-    """
+    """One device's sync. `sync` and `take` run on the sync thread, `ended`, `progress` and `close` anywhere."""
 
     def __init__(
         self,
@@ -75,14 +72,13 @@ class Client:
         device: str,
         sources: Sequence[Source],
         clock: Clock,
-        progress: Callable[[str, int, int], None] = lambda *_: None,
     ) -> None:
         self._folder = state_dir / FOLDER
         self._roots = roots
         self._device = device
         self._sources = tuple(sources)
         self._clock = clock
-        self._progress = progress
+        self._fetching = ""
         self._used = Used(self._folder / USED)
         self._lock = Lock()
         self._last: _Last | None = None
@@ -121,6 +117,14 @@ class Client:
                 gone += Store(folder).forget_payloads()
             self._used.end(deployment_id)
         return gone
+
+    def progress(self) -> str:
+        """The sealed list on its way, in words; empty while nothing large is fetched."""
+        return self._fetching
+
+    def _progress(self, path: str, received: int, of: int) -> None:
+        large = path.endswith(".payload") and received < of
+        self._fetching = f"fetching the watchlist: {received / 1e6:.1f} of {of / 1e6:.1f} MB" if large else ""
 
     def close(self) -> None:
         """End a sync in progress, from another thread."""
@@ -218,7 +222,10 @@ class Client:
         place = store.payload(wanted)
         if trusted.holds(found, place):
             return place
-        trusted.download(found, targets / "payload")
+        try:
+            trusted.download(found, targets / "payload")
+        finally:
+            self._fetching = ""
         with self._lock:
             return store.keep_payload(targets / "payload", wanted)
 

@@ -3,11 +3,13 @@
 1. The score is that of the passage's fused template against the whole list, searched exactly.
 2. One look alone decides when it is good and clears the threshold by SINGLE_LOOK; nearer to it, a second look must
    agree. If the person is gone before that, what there is decides.
-3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
+3. A category may ask for more than the threshold, never for less: the nearest entry is judged by its own.
+4. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,15 +43,21 @@ class Gallery(Protocol):
 class Decision:
     """Weighs one passage after each new template, and once more when it is leaving."""
 
-    def __init__(self, gallery: Gallery, threshold: float) -> None:
+    def __init__(self, gallery: Gallery, threshold: float, offsets: Sequence[float] = ()) -> None:
+        """offsets: what each entry's category adds to the threshold (rule 3); empty: nothing for anybody."""
         self._gallery = gallery
         self._threshold = threshold
+        self._offsets = tuple(max(0.0, offset) for offset in offsets)
+
+    def threshold(self, entry: int) -> float:
+        """What an entry's score must reach."""
+        return self._threshold + (self._offsets[entry] if self._offsets else 0.0)
 
     def weigh(self, passage: Passage) -> Best | None:
         """The possible match that is to be stated now (new or revised), or None."""
         best = self._gallery.nearest(passage.slot.fused)
         passage.best_score = max(passage.best_score, best.score)
-        over = best.score - self._threshold
+        over = best.score - self.threshold(best.entry)
         if passage.alerted_entry is not None:
             return best if over >= 0 and self._worth_revising(passage, best) else None
         sound = passage.templates > 1 or (over >= SINGLE_LOOK and passage.quality >= SINGLE_QUALITY)
@@ -62,7 +70,7 @@ class Decision:
             return None
         passage.pending = False
         best = self._gallery.nearest(passage.slot.fused)
-        return best if best.score >= self._threshold else None
+        return best if best.score >= self.threshold(best.entry) else None
 
     @staticmethod
     def _worth_revising(passage: Passage, best: Best) -> bool:

@@ -8,7 +8,7 @@ worker sets before numpy is imported: a second BLAS thread only takes a core fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -58,6 +58,7 @@ class Gallery:
             rows = _means(rows, self._starts)
             self._starts = np.arange(len(refs))
         self.refs = tuple(refs)
+        self._withdrawn: set[int] = set()
         self._rows: F32 = rows
         self._scores: F32 = np.zeros((MAX_QUERIES, len(rows)), np.float32)
 
@@ -79,6 +80,15 @@ class Gallery:
         start = self._starts[entry]
         stop = self._starts[entry + 1] if entry + 1 < len(self._starts) else len(self._rows)
         return float((self._rows[start:stop] @ query).max())
+
+    def withdraw(self, refs: Iterable[str]) -> int:
+        """Zero the templates of these entries; references that are not listed are passed over. Withdrawn in all."""
+        wanted = set(refs)
+        for entry in [number for number, ref in enumerate(self.refs) if ref in wanted]:
+            stop = self._starts[entry + 1] if entry + 1 < len(self._starts) else len(self._rows)
+            self._rows[self._starts[entry] : stop].fill(0)
+            self._withdrawn.add(entry)
+        return len(self._withdrawn)
 
     def wipe(self) -> None:
         """Zero every template and score; the gallery matches nobody afterwards."""

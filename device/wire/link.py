@@ -49,6 +49,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     """Supervisor to worker, once. `identity` is the age secret of this deployment: memory only, never a file.
 
     watchlist      path of the sealed watchlist (age, to `identity`)
+    categories     those of the deployment, with what each adds to the threshold (never negative); empty: any, nothing
+    withdrawn      entries that were taken off the list since it was sealed
     hub_recipient  age public key that probes are encrypted to
     """
 
@@ -60,6 +62,14 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     watchlist: str
     identity: str
     hub_recipient: str
+    categories: dict[str, float] = msgspec.field(default_factory=dict)
+    withdrawn: tuple[str, ...] = ()
+
+
+class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
+    """Supervisor to worker: these entries are looked for no more; their templates are zeroed at once."""
+
+    refs: tuple[str, ...]
 
 
 class ProbeWanted(msgspec.Struct, frozen=True, kw_only=True, tag="probe_wanted"):
@@ -97,6 +107,7 @@ class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_
 
     predicted_far, predicted_far_bound   false alerts a face, estimate and 95 % upper bound; None without evidence
     outside_evidence  why nobody may be recognised with this list, empty when the evidence covers it
+    incomplete  entries without a category of the deployment or without the source of their image
     """
 
     watchlist_id: str
@@ -109,6 +120,13 @@ class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_
     predicted_far_bound: float | None = None
     false_alert_limit: float = LIMIT
     outside_evidence: str = ""
+    incomplete: int = 0
+
+
+class Withdrawn(msgspec.Struct, frozen=True, kw_only=True, tag="withdrawn"):
+    """Worker to supervisor: so many entries of its list are zeroed since it was opened."""
+
+    entries: int
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
@@ -157,8 +175,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
     exit_status: int
 
 
-ToWorker = Assignment | ProbeWanted | Stop
-FromWorker = Hello | WatchlistLoaded | Beat | CandidateRaised | Probe | Finished | Fault
+ToWorker = Assignment | ProbeWanted | Withdraw | Stop
+FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | Probe | Finished | Fault
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

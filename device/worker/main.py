@@ -30,6 +30,7 @@ from device.edges.recording import RecordedSource, recording_path
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
 from device.vision.picture import encode_jpeg
+from device.watchlist.gallery import Gallery
 from device.watchlist.sealed import SealedWatchlist, require_recogniser, sha256_of, unseal
 from device.wire.link import (
     PROTOCOL,
@@ -43,6 +44,8 @@ from device.wire.link import (
     Stop,
     VisionAssignment,
     WatchlistLoaded,
+    Withdraw,
+    Withdrawn,
 )
 from device.worker.ahead import IN_HAND, Looking
 from device.worker.assemble import pipeline_of
@@ -92,6 +95,7 @@ class Watch:
         self._link = link
         self._probes = ProbeSealer(assignment.hub_recipient)
         self._unanswered: set[int] = set()
+        self._gallery: Gallery | None = None
         self._stop: str | None = None
         self._beats = 0
         self._last_beat_ns = 0
@@ -102,20 +106,23 @@ class Watch:
         task = self._assignment
         room = EngineRoom(task.vision.backend, threads=1, models=Path(task.vision.models_dir))
         listed, digest = _open_list(Path(task.watchlist), task.identity)
-        gallery = listed.gallery()
+        self._gallery = gallery = listed.gallery()
+        gone = gallery.withdraw(task.withdrawn)
         point = self._operating_point(room, listed)
         pipeline = pipeline_of(
             room,
             gallery,
             threshold=point.threshold,
             min_face_px=task.vision.min_face_px,
-            people=_people(listed),
+            people=_people(listed, task.categories),
             zone=task.camera.zone,
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
         _load_what_loads_late()
         address = with_address(task.camera.source)
         self._introduce(room, listed, digest, point, _camera(address, task.vision))
+        if gone:
+            self._link.send(Withdrawn(entries=gone))
         del listed  # what is searched is the gallery's; see device/README.md for what cannot be zeroed
         if point.problem:  # rule 4
             self._await_stop()
@@ -164,6 +171,7 @@ class Watch:
                 predicted_far_bound=point.bound,
                 false_alert_limit=self._assignment.vision.false_alert_limit,
                 outside_evidence=point.problem,
+                incomplete=_incomplete(listed, self._assignment.categories),
             )
         )
 
@@ -186,6 +194,8 @@ class Watch:
 
     def _watch(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
         last: Frame | None = None
+        while self._listen(0.0):  # whoever was withdrawn while this worker started is not looked for once
+            pass
         for frame, faces in looking.frames(idle=lambda: self._attend(pipeline, feed, looking)):
             last = frame
             self._state(pipeline, pipeline.judge(frame, faces))
@@ -239,6 +249,8 @@ class Watch:
             self._unanswered.discard(message.passage)
             if probe is not None:
                 self._link.send(probe)
+        elif isinstance(message, Withdraw) and self._gallery is not None:
+            self._link.send(Withdrawn(entries=self._gallery.withdraw(message.refs)))
         elif isinstance(message, Stop):
             self._stop = message.reason
         return message is not None
@@ -254,13 +266,23 @@ def _open_list(path: Path, identity: str) -> tuple[SealedWatchlist, str]:
     return listed, sha256_of(sealed)
 
 
-def _people(listed: SealedWatchlist) -> list[ListedPerson]:
+def _people(listed: SealedWatchlist, categories: dict[str, float]) -> list[ListedPerson]:
     return [
         ListedPerson(
-            e.ref, e.category, e.image_source, e.image_captured_on.isoformat() if e.image_captured_on else None
+            *(e.ref, e.category, e.image_source),
+            e.image_captured_on.isoformat() if e.image_captured_on else None,
+            threshold_offset=categories.get(e.category, 0.0),
         )
         for e in listed.entries
     ]
+
+
+def _incomplete(listed: SealedWatchlist, categories: dict[str, float]) -> int:
+    """Entries without a category of the deployment (any will do when it names none), or without an image source."""
+    return sum(
+        not (e.category.strip() and e.image_source.strip()) or bool(categories and e.category not in categories)
+        for e in listed.entries
+    )
 
 
 def _load_what_loads_late() -> None:

@@ -39,12 +39,16 @@ PATIENT_NS = 130 * NS_PER_MS
 
 @dataclass(frozen=True, slots=True)
 class ListedPerson:
-    """What may be said of an entry beside its score; dates in ISO form."""
+    """What may be said of an entry beside its score; dates in ISO form.
+
+    threshold_offset  what its category asks for beyond the threshold
+    """
 
     ref: str
     category: str | None = None
     image_source: str | None = None
     image_captured_on: str | None = None
+    threshold_offset: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Pipeline:
         self._sight = sight
         self._tracker = Tracker()
         self._passages = Passages()
-        self._decision = Decision(sight.gallery, sight.threshold)
+        self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
         self._template: F32 = np.zeros(TEMPLATE_DIM, np.float32)
         self._scaler: Scaler | None = None
         self._picture: U8 = np.zeros((0, 0, 3), np.uint8)
@@ -246,8 +250,8 @@ class Pipeline:
             image_source=self._sight.entries[best.entry].image_source,
             image_captured_on=self._sight.entries[best.entry].image_captured_on,
             score=best.score,
-            threshold=self._sight.threshold,
-            margin=best.score - self._sight.threshold,
+            threshold=self._decision.threshold(best.entry),
+            margin=best.score - self._decision.threshold(best.entry),
             second_gap=best.score - best.second,
             faces_used=passage.templates,
             box_in_frame=(float(face.box[0]), float(face.box[1]), float(face.box[2]), float(face.box[3])),

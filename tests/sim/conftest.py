@@ -29,6 +29,7 @@ def rig(tmp_path: Path) -> Callable[..., Any]:
     """Builder of a whole device on fakes."""
     _module("virtual_loop")
     _module("workers")
+    _module("published")
     module = _module("rig")
 
     def build(**changes: Any) -> Any:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lfr_test_published import FakePublisher
 from lfr_test_virtual_loop import VirtualLoop
 from lfr_test_workers import LIST, FakeLauncher
 
@@ -92,6 +93,11 @@ class FakeHub:
         """The latest message of a type."""
         return [data for data in self._all() if isinstance(data, kind)][-1]
 
+    def recipient(self) -> str | None:
+        """To whom the device says that its key envelope shall go."""
+        said = self.all(messages.Identity)
+        return said[-1].recipient if said else None
+
     def probes(self) -> list[tuple[str, bytes]]:
         return [(topic, payload) for topic, payload in self.received if topic.endswith("/probe")]
 
@@ -121,7 +127,11 @@ class ServiceThatRemembers(NoServiceManager):
 
 
 class Rig:
-    """The device and everything around it. Changes: cameras, live, mode, alert_hours, window_s, max_watchlist_size."""
+    """The device and everything around it.
+
+    Changes: cameras, live, mode, alert_hours, window_s, max_watchlist_size, device, operator, budget, again; signed (a
+    hub publishes what lies in `place`; without it the device reads the folder) is so when live or operational.
+    """
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.folder = folder
@@ -136,8 +146,10 @@ class Rig:
         self.service = ServiceThatRemembers()
         self.hub = FakeHub(self.exchange, self.clock)
         self.config = config(folder, **changes)
+        self.place = folder / "deployment"
         if not changes.get("again", False):  # the folder of an earlier rig, as a restart finds it
-            write_deployment(self.config.deployment, **changes)
+            write_deployment(self.place, **changes)
+        self.publisher = FakePublisher(self.place, self.clock, self.hub.recipient)
         self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall())
         broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
         edges = Edges(
@@ -151,6 +163,8 @@ class Rig:
             audit=Chronicle(self._open_audit, DiskInline(), self.clock, "boot"),
             models_dir=folder / "models",
             simulated=True,
+            sync=DiskInline(),
+            publisher=self.publisher if self.config.trust is not None else None,
             root=self.root,
             disk_free=lambda folder: self.free_bytes,
         )
@@ -250,6 +264,8 @@ def config(folder: Path, **changes: Any) -> DeviceConfig:
     ]
     # A live camera is refused simulated lines by the configuration; the rig passes its fakes past it.
     lines = {"driver": "gpiozero", "sign": "BOARD31", "sign_sense": "BOARD33", "stop": "BOARD29"}
+    trust = {"roots": folder / "roots", "url": "https://hub:8444"}
+    signed = changes.get("signed", live or changes.get("mode") == "operational")
     return DeviceConfig.model_validate(
         {
             "site": "demo",
@@ -257,7 +273,7 @@ def config(folder: Path, **changes: Any) -> DeviceConfig:
             "cameras": cameras,
             "mqtt": {"host": "h", "ca": "ca", "cert": "c", "key": "k"},
             "lines": {**(lines if live else {"driver": "simulated"}), "sign_kind": changes.get("sign_kind", "led")},
-            "deployment": folder / "deployment",
+            **({"trust": trust} if signed else {"deployment": folder / "deployment"}),
             "state_dir": folder / "state",
             "run_dir": folder,
         }

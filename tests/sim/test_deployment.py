@@ -58,7 +58,7 @@ def test_the_end_of_the_window_ends_the_deployment(rig: Any) -> None:
     r = rig(window_s=60)
     outcome = r.play(scene)
     assert outcome.exit_status == 0
-    assert not (r.config.deployment / "identity.txt").exists()
+    assert not (r.place / "identity.txt").exists()
     assert r.worker.stopped is not None
 
 
@@ -73,7 +73,7 @@ def test_a_window_that_is_over_before_anybody_looked_is_a_refusal(rig: Any) -> N
 
 def test_a_deployment_that_appears_later_is_taken_up(rig: Any) -> None:
     async def scene(r: Any) -> None:
-        identity = r.config.deployment / "identity.txt"
+        identity = r.place / "identity.txt"
         kept = identity.read_text()
         identity.unlink()
         await asyncio.sleep(10)
@@ -96,7 +96,7 @@ def test_a_clock_that_is_set_back_does_not_prolong_the_deployment(rig: Any) -> N
 
     r = rig(window_s=60)
     assert r.play(scene).exit_status == 0
-    assert not (r.config.deployment / "identity.txt").exists()
+    assert not (r.place / "identity.txt").exists()
 
 
 def test_a_jump_forward_ends_a_live_deployment_only_while_the_clock_is_synchronised(rig: Any) -> None:
@@ -106,10 +106,10 @@ def test_a_jump_forward_ends_a_live_deployment_only_while_the_clock_is_synchroni
         r.clock.set_wall(r.clock.wall() + timedelta(hours=2))
         await asyncio.sleep(5)
         assert r.state is State.INHIBITED
-        assert (r.config.deployment / "identity.txt").exists()
+        assert (r.place / "identity.txt").exists()
         r.clock.is_synchronised = True
         return await r.outcome()
 
     r = rig(live=True)
     assert r.play(scene).exit_status == 0
-    assert not (r.config.deployment / "identity.txt").exists()
+    assert not (r.place / "identity.txt").exists()

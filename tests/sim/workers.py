@@ -20,6 +20,8 @@ from device.wire.link import (
     Stop,
     ToWorker,
     WatchlistLoaded,
+    Withdraw,
+    Withdrawn,
 )
 
 BEAT_S = 0.25
@@ -37,6 +39,7 @@ class FakeWorker:
         self.counters = Counters()
         self.view = "online"
         self.probes_wanted: list[ProbeWanted] = []
+        self.withdrawn: set[str] = set()
         self.stopped: Stop | None = None
         self.silent = False
         self._script = script
@@ -55,6 +58,7 @@ class FakeWorker:
             return
         if isinstance(message, Assignment):
             self.assignment = message
+            self.withdrawn = set(message.withdrawn)
             self._beats = asyncio.create_task(self._work())
         elif isinstance(message, ProbeWanted):
             self.probes_wanted.append(message)
@@ -69,6 +73,9 @@ class FakeWorker:
                         sha256="c" * 64,
                     )
                 )
+        elif isinstance(message, Withdraw):
+            self.withdrawn |= set(message.refs)
+            self.say(Withdrawn(entries=len(self.withdrawn)))
         elif isinstance(message, Stop):
             self.stopped = message
             if not self._script.deaf:

@@ -22,6 +22,8 @@ lines: {driver: simulated}
 deployment: deployment
 """
 
+TRUST = "trust: {roots: roots, url: 'https://van:8444/', usb: stick}"
+
 
 def load(tmp_path: Path, text: str) -> DeviceConfig:
     file = tmp_path / "device.yaml"
@@ -67,6 +69,7 @@ cameras:
 vision: {min_face_px: 9999, thredshold: 0.4}
 mqtt: {host: localhost, port: 88830, ca: a, cert: b, key: c}
 lines: {driver: simulated}
+trust: {url: "https://van"}
 """,
     )
     text = "\n".join(found)
@@ -81,7 +84,7 @@ lines: {driver: simulated}
         "vision.min_face_px (line 10): input should be less than or equal to 600; found 9999",
         "vision.thredshold (line 10): unknown key; the nearest valid key is 'threshold'",
         "mqtt.port (line 11): input should be less than or equal to 65535; found 88830",
-        "deployment: missing; this key is required",
+        "trust.roots (line 13): missing; this key is required",
     ):
         assert expected in text
     assert "secret" not in text
@@ -137,6 +140,9 @@ def test_a_value_out_of_its_bounds_names_the_rule(tmp_path: Path, old: str, new:
 def test_full_pace_is_for_recordings_only(tmp_path: Path) -> None:
     lines = "lines: {driver: gpiozero, sign: BOARD31, sign_sense: BOARD33, stop: BOARD29}"
     live = GOOD.replace("lines: {driver: simulated}", lines).replace("source: clip.mp4", "source: csi://0")
+    unsigned = problems(tmp_path, live)
+    assert "a live camera needs trust" in unsigned[0]
+    live = live.replace("deployment: deployment", TRUST)
     assert load(tmp_path, live).live
     found = problems(tmp_path, live.replace("source: csi://0", "source: csi://0\n    pace: full"))
     assert "reads a recording as fast as it can" in found[0]
@@ -163,3 +169,26 @@ def test_cameras_are_live(source: str) -> None:
 @pytest.mark.parametrize("source", ["clip.mp4", "/videos/a b.mkv", "file:///videos/clip.mp4", "frames/"])
 def test_recordings_are_not_live(source: str) -> None:
     assert not is_live(source)
+
+
+def test_signed_deployments_come_from_a_hub_or_a_stick_and_are_verified_against_a_root(tmp_path: Path) -> None:
+    trust = load(tmp_path, GOOD.replace("deployment: deployment", TRUST)).trust
+    assert trust is not None
+    assert (trust.roots, trust.url, trust.usb) == (tmp_path / "roots", "https://van:8444/", tmp_path / "stick")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (TRUST + "\ndeployment: deployment", "not both"),
+        ("", "needs trust (signed deployments) or deployment"),
+        ("trust: {roots: r}", "needs url, usb or both"),
+        ("trust: {roots: r, url: 'http://van/'}", "must be https://"),
+        ("trust: {roots: r, url: 'https://user:pass@van/'}", "must not hold a user or password"),
+        ("trust: {roots: r, usb: u, mode: operational}", "unknown key"),
+    ],
+)
+def test_what_trust_may_not_say(tmp_path: Path, changed: str, says: str) -> None:
+    found = only(tmp_path, GOOD.replace("deployment: deployment", changed))
+    assert says in found
+    assert "user:pass" not in found

@@ -47,7 +47,7 @@ def config(tmp_path: Path, credential: Path | None) -> DeviceConfig:
             "cameras": [camera],
             "mqtt": {"host": "h", "ca": "a", "cert": "b", "key": "c"},
             "lines": {"driver": "gpiozero", "sign": "BOARD31", "sign_sense": "BOARD33", "stop": "BOARD29"},
-            "deployment": tmp_path,
+            "trust": {"roots": tmp_path, "usb": tmp_path},
         }
     )
 
@@ -81,9 +81,11 @@ def test_no_deployment_at_all_is_refused(tmp_path: Path) -> None:
 
 def test_dropping_deletes_key_and_list_and_says_which(folder: Path) -> None:
     authorisation = load_authorisation(folder)
-    assert authorisation.drop() == ["identity.txt", "watchlist.age"]
+    authorisation.drop_identity()
+    assert authorisation.identity == ""
+    assert authorisation.erase() == ["identity.txt", "watchlist.age"]
     assert sorted(file.name for file in folder.iterdir()) == ["deployment.yaml"]
-    assert authorisation.drop() == []
+    assert authorisation.erase() == []
 
 
 def test_a_cameras_password_comes_from_its_file_and_goes_only_to_the_worker(folder: Path, tmp_path: Path) -> None:
@@ -131,5 +133,5 @@ def test_a_key_that_cannot_be_deleted_is_named_and_the_list_goes_all_the_same(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(Unavailable, match=r"identity\.txt \(Permission denied\)"):
-        load_authorisation(folder).drop()
+        load_authorisation(folder).erase()
     assert not (folder / "watchlist.age").exists()

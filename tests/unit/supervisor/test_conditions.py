@@ -23,6 +23,7 @@ DEPLOYMENT = DeploymentView(
     window="09:00 to 17:00",
     max_watchlist_size=5000,
     watchlist=LIST,
+    signed=True,
 )
 POINT = OperatingView(predicted=3e-4, bound=9e-4, limit=1e-3, problem="")
 GOOD = Snapshot(
@@ -30,6 +31,7 @@ GOOD = Snapshot(
     deployment=DEPLOYMENT,
     watchlists=(LIST,),
     operating_points=(POINT,),
+    incomplete=(0,),
     engines=("",),
     protections=(conditions.MEMORY_LOCK,),
     references=("",),
@@ -53,6 +55,14 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
         {"deployment": dataclasses.replace(DEPLOYMENT, names_this_device=False)},
         {"deployment for this device"},
     ),
+    "an unsigned deployment": ({"deployment": dataclasses.replace(DEPLOYMENT, signed=False)}, {"deployment signed"}),
+    "no envelope": (
+        {"deployment": dataclasses.replace(DEPLOYMENT, sealed=False)},
+        {"watchlist sealed to this device"},
+    ),
+    "an expired list": ({"deployment": dataclasses.replace(DEPLOYMENT, fresh=False)}, {"watchlist fresh"}),
+    "entries without a category": ({"incomplete": (0, 2)}, {"watchlist entries"}),
+    "a refusal": ({"refusals": {"watchlist size": "11 people"}}, {"watchlist size"}),
     "another list": ({"watchlists": (("wl-1", "b" * 64, 3, 3),)}, {"watchlist loaded"}),
     "a list too long": (
         {"deployment": dataclasses.replace(DEPLOYMENT, max_watchlist_size=2)},
@@ -133,9 +143,7 @@ def test_every_row_says_what_an_operator_needs() -> None:
 
 def test_rows_of_the_design_are_all_there() -> None:
     not_yet = {row.name for row in (*ARM, *RUN) if row.predicate is None}
-    assert not_yet == {
-        *("deployment signed", "watchlist sealed to this device", "watchlist fresh", "watchlist entries"),
-    }
+    assert not_yet == {}
 
 
 def test_only_an_operational_deployment_requires_the_memory_lock_and_the_others_say_that_they_lack_it() -> None:
@@ -162,6 +170,18 @@ def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_
     assert "(up to 1.2 in 1,000 faces, limit 1.0)" in text(bound=1.2e-3)
     assert "(no evidence)" in text(predicted=None, bound=None)
     assert "(the evidence ends at 11990)" in text(problem="the evidence ends at 11990")
+
+
+def test_a_refusal_is_printed_with_the_words_of_its_condition() -> None:
+    refused = dataclasses.replace(GOOD, refusals={"deployment signed": "officers.json bears no signature"})
+    text = conditions.failing(conditions.read(refused))[0].text
+    assert "do not count (officers.json bears no signature); have it signed" in text
+
+
+def test_recordings_in_a_demonstration_may_be_unsigned() -> None:
+    demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO, signed=False)
+    assert failing(dataclasses.replace(GOOD, live=False, deployment=demo)) == set()
+    assert failing(dataclasses.replace(GOOD, live=True, deployment=demo)) == {"deployment signed"}
 
 
 def test_a_failing_text_names_fault_finding_and_remedy() -> None:
@@ -219,6 +239,7 @@ def test_what_is_not_known_yet_neither_fails_nor_holds() -> None:
         GOOD,
         watchlists=(),
         operating_points=(),
+        incomplete=(),
         engines=(),
         protections=(),
         references=(),

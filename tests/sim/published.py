@@ -1,0 +1,79 @@
+"""A hub's repository for simulations: offers the rig's deployment, issues an envelope to whom the device says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyrage
+
+from device.config.deployment import WATCHLIST_FILE, load_deployment
+from device.domain.finding import Mode
+from device.domain.time import WallTime, wall
+from device.edges.clock_fake import FakeClock
+from device.errors import LfrError
+from device.supervisor.authorisation import erase_folder
+from device.sync.offer import Offer, Published
+from device.sync.refusal import Refused
+
+CONTENT = "AGE-SECRET-KEY-1TEST"
+
+
+class FakePublisher:
+    """What a test wants published. The deployment lies in `folder`, as the rig wrote it.
+
+    recipient  asks to whom the envelope goes; None while the device has said nothing
+    issues     whether the hub issues envelopes;  offers: whether it publishes for this device
+    fault      what a look at the repository ends with instead
+    """
+
+    def __init__(self, folder: Path, clock: FakeClock, recipient: Callable[[], str | None]) -> None:
+        self.issues = True
+        self.offers = True
+        self.fault: LfrError | None = None
+        self.refused: Refused | None = None
+        self.withdrawn: frozenset[str] = frozenset()
+        self.deployment_id: str | None = None
+        self.good_until: WallTime = wall(clock.wall() + timedelta(days=7))
+        self.looks = 0
+        self.taken: list[str] = []
+        self.ended_ids: list[str] = []
+        self._folder = folder
+        self._recipient = recipient
+
+    def sync(self) -> Published:
+        self.looks += 1
+        if self.fault is not None:
+            raise self.fault
+        deployment = load_deployment(self._folder)
+        if self.deployment_id is not None:
+            deployment = deployment.model_copy(update={"id": self.deployment_id})
+        found = Published(Mode(deployment.mode), self.good_until, "https", refused=self.refused)
+        if not self.offers or self.refused is not None:
+            return found
+        recipient = self._recipient() if self.issues else None
+        envelope = None if recipient is None else envelope_to(recipient)
+        payload = self._folder / WATCHLIST_FILE
+        return replace(found, offer=Offer(deployment, payload, self.withdrawn, recipient, envelope))
+
+    def take(self, offer: Offer) -> None:
+        self.taken.append(offer.deployment.id)
+
+    def ended(self, deployment_id: str) -> list[str]:
+        self.ended_ids.append(deployment_id)
+        return erase_folder(self._folder)
+
+    def progress(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def envelope_to(recipient: str) -> bytes:
+    """The content identity for one recipient."""
+    sealed: Any = pyrage.encrypt(CONTENT.encode(), [pyrage.x25519.Recipient.from_str(recipient)])
+    return bytes(sealed)
