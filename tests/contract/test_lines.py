@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,14 @@ import pytest
 
 from device.config.model import Lamps, LinesConfig
 from device.edges import lines_jetson_header
+from device.edges.clock_system import SystemClock
 from device.edges.lines_gpiozero import GpiozeroLines
 from device.edges.lines_jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, board_of
 from device.edges.lines_simulated import SimulatedLines
 from device.errors import LinesUnavailable
 from device.ports.lines import Lamp, Lines
+from device.supervisor.sign import KINDS, Sign
+from device.supervisor.snapshot import SignView
 
 CONFIG = LinesConfig(
     driver="gpiozero",
@@ -27,12 +31,13 @@ CONFIG = LinesConfig(
 
 @dataclass
 class Bench:
-    """Lines and the hands that play the world outside."""
+    """Lines and the hands that play the world outside. wire: the lamp shines on the sensor from now on, or no more."""
 
     lines: Lines
     shine: Callable[[bool], None]
     press: Callable[[], None]
     sign_is_on: Callable[[], bool]
+    wire: Callable[[bool], None]
 
 
 class FakeChips:
@@ -51,6 +56,7 @@ class FakeChips:
             ALWAYS_ON: {n: pin.line for n, pin in enumerate(_pins(ALWAYS_ON))},
         }
         self.chips = ["some-expander", ALWAYS_ON, MAIN]
+        self.wires: dict[tuple[str, int], tuple[str, str]] = {}
 
     def gpiochip_open(self, number: int) -> int:
         if number >= len(self.chips):
@@ -92,6 +98,8 @@ class FakeChips:
         key = (self.chips[handle], line)
         assert self.claimed.get(key) == "out", f"{key} is not an output"
         self.levels[key] = int(level)
+        if key in self.wires:
+            self.set(*self.wires[key], int(level))
 
     def gpio_set_debounce_micros(self, handle: int, line: int, micros: int) -> None:
         return None
@@ -115,6 +123,14 @@ class FakeChips:
         if function is not None:
             function(0, offset, level, 0)
 
+    def wire(self, one: tuple[str, str], other: tuple[str, str] | None) -> None:
+        """Let a line follow another one, or no more."""
+        chip, line = one
+        key = (chip, next(n for n, name in self.names[chip].items() if name == line))
+        self.wires.pop(key, None)
+        if other is not None:
+            self.wires[key] = other
+
     def level(self, chip: str, line: str) -> int:
         offset = next(n for n, name in self.names[chip].items() if name == line)
         return self.levels.get((chip, offset), 0)
@@ -130,15 +146,24 @@ def simulated() -> Iterator[Bench]:
     def shine(light: bool) -> None:
         lines.stray_light = light
 
-    yield Bench(lines, shine, lines.press_stop, lambda: lines.sign_driven)
+    def wire(connected: bool) -> None:
+        lines.lamp_works = connected
+
+    yield Bench(lines, shine, lines.press_stop, lambda: lines.sign_driven, wire)
 
 
 def on_mock_pins() -> Iterator[Bench]:
     from gpiozero import Device
-    from gpiozero.pins.mock import MockFactory
+    from gpiozero.pins.mock import MockConnectedPin, MockFactory
 
     before = Device.pin_factory
     factory = Device.pin_factory = MockFactory()
+    sign = factory.pin("BOARD31", pin_class=MockConnectedPin)
+
+    def wire(connected: bool) -> None:
+        sign.input_pin = factory.pin("BOARD33") if connected else None
+        factory.pin("BOARD33").drive_low()
+
     lines = GpiozeroLines(CONFIG)
     factory.pin("BOARD29").drive_low()
     try:
@@ -147,6 +172,7 @@ def on_mock_pins() -> Iterator[Bench]:
             lambda light: factory.pin("BOARD33").drive_high() if light else factory.pin("BOARD33").drive_low(),
             factory.pin("BOARD29").drive_high,
             lambda: bool(factory.pin("BOARD31").state),
+            wire,
         )
     finally:
         lines.close()
@@ -176,6 +202,7 @@ def on_an_agx_header() -> Iterator[Bench]:
             lambda light: chips.set(ALWAYS_ON, "PAA.02", int(light)),
             lambda: chips.set(ALWAYS_ON, "PAA.01", 1),
             lambda: bool(chips.level(ALWAYS_ON, "PAA.00")),
+            lambda connected: chips.wire((ALWAYS_ON, "PAA.00"), (ALWAYS_ON, "PAA.02") if connected else None),
         )
     finally:
         lines.close()
@@ -217,6 +244,60 @@ def test_stop_calls_back_and_not_before(bench: Bench) -> None:
     assert presses == []
     bench.press()
     assert presses == ["stop"]
+
+
+def test_a_stop_that_is_listened_for_again_calls_the_new_listener_only(bench: Bench) -> None:
+    presses: list[str] = []
+    bench.lines.on_stop(lambda: presses.append("first"))
+    bench.lines.on_stop(lambda: presses.append("second"))
+    bench.press()
+    assert presses == ["second"]
+
+
+def test_a_sign_on_these_lines_proves_itself_in_real_time_and_a_cut_wire_is_found(bench: Bench) -> None:
+    sign = Sign(bench.lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
+
+    async def until(what: Callable[[SignView], object], within_s: float) -> None:
+        async def look() -> None:
+            while not what(sign.view()):
+                sign.drive(True)
+                await asyncio.sleep(0.005)
+
+        await asyncio.wait_for(look(), within_s)
+
+    async def scene() -> None:
+        task = asyncio.create_task(sign.run())
+        bench.wire(True)
+        await until(lambda view: view.follows, 10.0)
+        assert sign.view().proved
+        assert bench.sign_is_on()
+        bench.wire(False)
+        bench.shine(False)
+        await until(lambda view: not view.sensed, 5.0)
+        assert sign.view().follows is None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(scene())
+
+
+def test_a_light_that_is_always_there_proves_nothing_on_these_lines(bench: Bench) -> None:
+    sign = Sign(bench.lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
+
+    async def scene() -> None:
+        task = asyncio.create_task(sign.run())
+        bench.wire(False)
+        while not sign.view().driven:
+            sign.drive(True)
+            await asyncio.sleep(0.005)
+        bench.shine(True)
+        while sign.view().follows is None:
+            await asyncio.sleep(0.005)
+        assert "lit in 3 of 3 dark moments" in sign.view().finding
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(scene(), 15.0))
 
 
 def test_closing_darkens_the_sign(bench: Bench) -> None:
