@@ -169,3 +169,22 @@ def test_the_same_evidence_twice_is_one_alert() -> None:
         passage.fuse(np.ones(128, np.float32), GOOD)
         assert decision.weigh(passage) is None
     assert decision.last_word(passage, MediaNs(100 * WAIT_NS)) is None
+
+
+@pytest.mark.parametrize(
+    ("offset", "score", "stated"),
+    [(0.1, 0.59, False), (0.1, 0.61, True), (0.0, 0.51, True), (-0.2, 0.49, False)],
+)
+def test_a_category_may_ask_for_more_than_the_threshold_and_never_for_less(
+    offset: float, score: float, stated: bool
+) -> None:
+    decision = Decision(FakeGallery(score, entry=1), THRESHOLD, [0.0, offset])
+    assert (decision.weigh(passage_with(2)) is not None) is stated
+    assert decision.threshold(0) == THRESHOLD
+    assert decision.threshold(1) >= THRESHOLD
+
+
+def test_the_nearest_entry_is_judged_by_its_own_category_and_no_other_takes_its_place() -> None:
+    decision = Decision(FakeGallery(0.58, entry=0), THRESHOLD, [0.1, 0.0])
+    assert decision.weigh(passage_with(2)) is None
+    assert decision.last_word(passage_with(2), MediaNs(100 * WAIT_NS)) is None

@@ -90,3 +90,18 @@ def test_an_entry_without_a_template_is_a_defect(owner: list[int]) -> None:
 def test_templates_of_another_size_are_a_defect() -> None:
     with pytest.raises(ValueError, match="wanted"):
         Gallery(["a"], np.ones((1, 512), np.float32), np.array([0]))
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+def test_a_withdrawn_entry_is_zeroed_and_matches_nobody(policy: Policy) -> None:
+    rows = unit_rows(5, seed=3)
+    gallery = Gallery(["a", "b", "c"], rows, np.array([0, 1, 1, 2, 0]), policy=policy)
+    query = rows[1:2]
+    assert gallery.search(query)[0].entry == 1
+    others = [gallery.score(query[0], entry) for entry in (0, 2)]
+    assert gallery.withdraw({"b", "nobody"}) == 1
+    assert gallery.score(query[0], 1) == 0.0
+    assert gallery.search(query)[0].score < 0.5
+    assert [gallery.score(query[0], entry) for entry in (0, 2)] == others
+    assert gallery.withdraw(["b"]) == 1
+    assert gallery.withdraw(["a"]) == 2
