@@ -40,6 +40,8 @@ class Program:
 
 
 MOSQUITTO = Program("mosquitto", "mosquitto", services=("mosquitto.service",))
+MMDEBSTRAP = Program("mmdebstrap", "mmdebstrap")
+SYSTEMD_NSPAWN = Program("systemd-nspawn", "systemd-container")
 SYSTEMD_ANALYZE = Program("systemd-analyze", "systemd", library_dirs=("lib/systemd", "usr/lib/systemd"))
 
 

@@ -243,6 +243,8 @@ class Desk:
             if data.erased_at is not None:
                 self._list_ends[device] = messages.moment(data.erased_at)
             self._tallies.listed(device, data)
+        elif isinstance(data, messages.AuditHead):
+            self._tallies.headed(device, data)
         elif isinstance(data, messages.Stats):
             if view.stats is not None and view.stats.boot_id == data.boot_id and view.stats.at > data.at:
                 return

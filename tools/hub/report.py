@@ -62,6 +62,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sign: dict[str, int]
     versions: dict[str, str]
     balanced: bool
+    audit: dict[str, int | bool]
     remarks: list[str]
 
 
@@ -118,6 +119,7 @@ def report_of(tally: Deployment) -> Report:
         sign={name: tally.total(f"sign_{name}") for name in ("dark_ms", "stops", "pulses", "pulses_failed")},
         versions=dict(sorted(tally.versions.items())),
         balanced=faces == discarded + lost + alerts + open_passages,
+        audit={"heads": sum(tally.audit_heads.values()), "ok": bool(tally.audit_heads) and not tally.audit_problems},
         remarks=_remarks(tally, unjudged),
     )
 
@@ -136,6 +138,7 @@ def as_text(report: Report) -> str:
         *([("  lost with a worker", f"{report.lost:,}")] if report.lost else []),
         ("  alerted", f"{report.alerts:,}   (received by the hub {report.alerts_received:,})"),
         ("balance", _balance(report) if report.balanced else "DOES NOT BALANCE, see remarks"),
+        ("audit chain", _audit(report.audit)),
         ("outcomes", _counts(report.outcomes)),
         ("engagements", _counts(report.engagements)),
         ("dispositions", _counts(report.dispositions)),
@@ -181,6 +184,7 @@ def _remarks(tally: Deployment, unjudged: int) -> list[str]:
         remarks.append(f"{lost} lost: their worker died, and its memory with it; they may have been seen again after")
     if alerts != tally.alerts_received and tally.boots:
         remarks.append(f"devices raised {alerts} alerts, the hub received {tally.alerts_received}")
+    remarks += [f"audit log of {device}: {problem}" for device, problem in sorted(tally.audit_problems.items())]
     if tally.left_unjudged:
         remarks.append(f"{tally.left_unjudged} alerts left the desk unjudged: it was full")
     if unjudged:
@@ -213,6 +217,12 @@ def _sign(sign: dict[str, int]) -> str:
     followed = sign["pulses"] - sign["pulses_failed"]
     pulses = f"followed {followed:,} of {sign['pulses']:,} pulses"
     return f"dark {sign['dark_ms'] / 1000:.1f} s in use, stopped recognition {sign['stops']} times, {pulses}"
+
+
+def _audit(audit: dict[str, int | bool]) -> str:
+    if not audit["heads"]:
+        return "no signed head has come"
+    return f"chain ok: {audit['heads']:,} signed heads" if audit["ok"] else "CHAIN NOT OK, see remarks"
 
 
 def _threshold(report: Report) -> str:

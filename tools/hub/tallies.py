@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from device.alerts.messages import Alert, Birth, Erasure, Stats, WatchlistState
+from device.alerts.messages import Alert, AuditHead, Birth, Erasure, Stats, WatchlistState
 from device.domain.finding import Mode
 from device.logs import event
 from tools.hub.authority import write_secret
+from tools.hub.heads import Heads
 
 VERSION = 1
 LATENCY_EDGES_MS = (50, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000)
@@ -66,6 +67,8 @@ class Deployment(msgspec.Struct, kw_only=True):
     threshold: float | None = None
     threshold_source: str | None = None
     versions: dict[str, str] = {}
+    audit_heads: dict[str, int] = {}
+    audit_problems: dict[str, str] = {}
 
     def total(self, name: str) -> int:
         """Sum of one count over all boots of all devices."""
@@ -89,6 +92,7 @@ class Tallies:
         self._file = file
         self.book = read_book(file)
         self._dirty = False
+        self._heads = Heads(file.parent / "audit")
         self._current: dict[str, str] = {}
         self._waiting_births: dict[str, Birth] = {}
         self._waiting_lists: dict[str, WatchlistState] = {}
@@ -191,6 +195,16 @@ class Tallies:
         name = f"{receipt.what}.{receipt.reason}"
         erasures = self.of_device(device).erasures
         erasures[name] = erasures.get(name, 0) + receipt.count
+
+    def headed(self, device: str, head: AuditHead) -> None:
+        """A signed head of a device's audit log arrived; a problem stays whatever comes after it."""
+        problem = self._heads.take(device, head)
+        if problem is None:
+            return
+        tally = self.of_device(device)
+        tally.audit_heads[device] = tally.audit_heads.get(device, 0) + 1
+        if problem:
+            tally.audit_problems.setdefault(device, problem)
 
     def forgotten(self, device: str, photos: int) -> None:
         """The hub has deleted its own reference photos of a list that ended."""

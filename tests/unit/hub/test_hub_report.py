@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.alerts.messages import AuditHead
+from device.audit.key import device_key
+from device.audit.rows import Links
 from device.cli.main import main
 from device.domain.finding import Mode
+from device.domain.time import wall
 from tools.hub.folder import HubFolder, init_hub
 from tools.hub.report import as_text, rate, report_of
 from tools.hub.tallies import BootCounts, Deployment, Tallies
@@ -116,3 +122,52 @@ def test_the_command_prints_text_and_json(folder: Path, capsys: pytest.CaptureFi
 def test_an_unknown_deployment_and_a_foreign_folder_are_refused(folder: Path, tmp_path: Path) -> None:
     assert main(["report", str(folder), "--deployment", "d-9"]) == 65
     assert main(["report", str(tmp_path)]) == 69
+
+
+def heads(tmp_path: Path, rows: list[int], place: str = "state") -> list[AuditHead]:
+    """Signed heads of one device's log, as they are published."""
+    key = device_key(tmp_path / place)
+    signed = [
+        Links("boot-1", row, "a" * 64).head(wall(datetime(2026, 11, 24, tzinfo=timezone.utc)), key)[1] for row in rows
+    ]
+    return [AuditHead(mode=None, **msgspec.structs.asdict(head)) for head in signed]
+
+
+def kept(tmp_path: Path, said: list[AuditHead]) -> Deployment:
+    """The tally after these heads, through a restart of the hub before the last one."""
+    first = Tallies(tmp_path / "report.json")
+    first.is_on("cam-1", "d-1", Mode.DEMO, "2026-11-24T00:00:00.000Z")
+    for head in said[:-1]:
+        first.headed("cam-1", head)
+    first.save()
+    second = Tallies(tmp_path / "report.json")
+    second.is_on("cam-1", "d-1", Mode.DEMO, "2026-11-24T00:00:00.000Z")
+    second.headed("cam-1", said[-1])
+    return second.of("d-1")
+
+
+def test_signed_heads_that_go_on_make_an_ok_chain(tmp_path: Path) -> None:
+    said = heads(tmp_path, [3, 9, 20])
+    found = report_of(kept(tmp_path, [*said[:2], said[1], said[2]]))
+    assert found.audit == {"heads": 3, "ok": True}
+    assert "chain ok: 3 signed heads" in as_text(found)
+    lines = (tmp_path / "audit" / "cam-1.heads.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [3, 9, 20]
+
+
+@pytest.mark.parametrize("case", ["forged", "another key", "went back"])
+def test_a_head_that_does_not_go_on_stays_in_the_report(tmp_path: Path, case: str) -> None:
+    said = heads(tmp_path, [3, 9, 20])
+    bad = {
+        "forged": msgspec.structs.replace(said[2], seq=21),
+        "another key": heads(tmp_path, [20], "other")[0],
+        "went back": heads(tmp_path, [5])[0],
+    }[case]
+    found = report_of(kept(tmp_path, [said[0], said[1], bad, said[2]]))
+    assert found.audit == {"heads": 4, "ok": False}
+    assert "CHAIN NOT OK" in as_text(found)
+    assert any(remark.startswith("audit log of cam-1: ") for remark in found.remarks)
+
+
+def test_a_hub_without_any_head_does_not_say_ok() -> None:
+    assert "no signed head has come" in as_text(report_of(tally()))
