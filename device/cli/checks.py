@@ -14,6 +14,8 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
+from device.cli import checks_keys
+
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
 TRIAL_S = 30.0
@@ -225,6 +227,7 @@ def configuration(file: Path) -> Iterator[Finding]:
             yield Finding("configuration", "fail", problem, f"mend {file}")
         return
     yield Finding("configuration", "ok", str(file))
+    yield from checks_keys.of_device(config)
     where = f"{config.mqtt.host}:{config.mqtt.port}"
     try:
         socket.create_connection((config.mqtt.host, config.mqtt.port), timeout=CONNECT_S).close()
@@ -235,5 +238,5 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     *(python, packages, runtimes, models, service, gpio, clock),
-    *(memory, lockdown, disk),
+    *(memory, checks_keys.key_store, lockdown, disk, checks_keys.eraser),
 )
