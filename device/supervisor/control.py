@@ -261,10 +261,14 @@ class Control:
         self._light(Lamp.FAULT, self.state is State.INHIBITED)
 
     def _drive_sign(self, lit: bool) -> None:
+        before = self.sign.driven
         try:
             self.sign.drive(lit)
         except LinesUnavailable as fault:
             event(_log, "sign.cannot_be_driven", level=logging.ERROR, lit=lit, problem=str(fault))
+        if self.sign.driven is not before:
+            event(_log, "sign.switched", lit=self.sign.driven)
+            self._edges.audit.note("sign", "R15", event="lit" if self.sign.driven else "dark")
 
     def _light(self, lamp: Lamp, lit: bool) -> None:
         if self.lamps[lamp] is lit:

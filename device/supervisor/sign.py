@@ -109,6 +109,11 @@ class Sign:
         self._problem = ""
         self._lag_s: float | None = None
 
+    @property
+    def driven(self) -> bool:
+        """Whether it is switched on (a pulse of a lit sign does not count)."""
+        return self._driven
+
     def view(self) -> SignView:
         """How the sign stands now (rules 2, 7): old readings and old pulses prove nothing."""
         problem = self._problem or self._unseen()

@@ -1,0 +1,166 @@
+"""One booted machine for all tests of a run, with the device installed as systemd/README.md says, and its hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+BROKER_PORT, PAGE_PORT = 18883, 18080
+CLIP_TIMES = 18  # the clip is played that often in a row: three minutes, longer than any test looks
+
+
+def _module(name: str) -> ModuleType:
+    """A module of this folder; pytest's importlib mode has no package to import from."""
+    full = f"lfr_test_system_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, HERE / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[full] = module
+        spec.loader.exec_module(module)
+    return sys.modules[full]
+
+
+class Board:
+    """The machine as a field engineer and an operator see it."""
+
+    def __init__(self, guest: Any, scratch: Path) -> None:
+        self.guest = guest
+        self.scratch = scratch
+
+    def publish(self, ends_in: timedelta = timedelta(hours=1), alert_hours: int = 0) -> None:
+        """Put a deployment into the run folder, as the sync does; its window ends then."""
+        import yaml
+
+        stage = self.scratch / "stage" / "deployment"
+        document = yaml.safe_load((stage / "deployment.yaml").read_text())
+        document["window"]["end"] = datetime.now(timezone.utc) + ends_in
+        document["retention"] = {"alert_hours": alert_hours}
+        target = self.scratch / "next"
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(stage, target)
+        (target / "deployment.yaml").write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+        copy = "mkdir -p /run/lfr/deployment && cp /srv/host/next/* /run/lfr/deployment/ && chown -R lfr:lfr /run/lfr"
+        self.guest.run("sh", "-c", f"{copy} && chmod 700 /run/lfr/deployment && chmod 600 /run/lfr/deployment/*")
+
+    def deployment_files(self) -> set[str]:
+        """What lies in the deployment's folder."""
+        return set(self.guest.run("sh", "-c", "ls /run/lfr/deployment 2>/dev/null || true").split())
+
+    def state(self) -> str:
+        """The device's state as `lfr status` tells it; empty while nobody answers."""
+        import json
+
+        said = self.guest.run("/opt/lfr/.venv/bin/lfr", "status", "--json", check=False)
+        try:
+            return str(json.loads(said)["state"])
+        except ValueError:
+            return ""
+
+    def start(self) -> None:
+        """Start the service and wait until it recognises."""
+        self.guest.run("systemctl", "reset-failed", "lfr", check=False)
+        self.guest.run("systemctl", "start", "lfr")
+        self.guest.until(lambda: self.state() == "recognising", 90.0, lambda: self.why())
+
+    def why(self) -> str:
+        """What the device and its service say."""
+        said = self.guest.run("/opt/lfr/.venv/bin/lfr", "why", check=False)
+        return f"{said}\n" + "\n".join(self.guest.journal("lfr")[-30:])
+
+    def main_pid(self) -> int:
+        return int(self.guest.show("lfr", "MainPID")["MainPID"])
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory: pytest.TempPathFactory, samples: Any, models_ready: Path, clip: Path) -> Iterator[Board]:
+    """A booted machine with hub, broker and the device's files; skipped where no machine can be booted."""
+    guest_module = _module("guest")
+    if reason := guest_module.cannot():
+        pytest.skip(reason)
+    scratch = tmp_path_factory.mktemp("board")
+    scratch.chmod(0o755)
+    prepare(scratch, models_ready, clip, guest_module.environment)
+    guest = guest_module.Guest(scratch)
+    try:
+        install(guest)
+        yield Board(guest, scratch)
+    finally:
+        guest.close()
+
+
+def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path], None]) -> None:
+    """Everything that the machine is given, in one folder on this side."""
+    from tools.demo.run import watchlist_photos
+    from tools.demo.stage import build_hub, publish_deployment, write_device_config
+
+    (scratch / "stage").mkdir(mode=0o700)
+    stage = build_hub(scratch / "stage", BROKER_PORT, PAGE_PORT)
+    publish_deployment(stage, [photo for found in watchlist_photos().values() for photo in found], "listed")
+    write_device_config(stage, BROKER_PORT, realtime=True)
+    config = stage.config.read_text()
+    for here, there in (
+        *((str(stage.clip), "/var/lib/lfr/clip.mp4"), (str(stage.hub.root), "/etc/lfr/hub")),
+        *((str(stage.deployment), "/run/lfr/deployment"), (str(stage.state_dir), "/var/lib/lfr")),
+        (str(stage.run_dir), "/run/lfr"),
+    ):
+        config = config.replace(here, there)
+    (scratch / "device.yaml").write_text(config)
+    repeat(clip, scratch / "clip.mp4", CLIP_TIMES)
+    shutil.copytree(models, scratch / "models")
+    environment(scratch / "venv")
+
+
+def install(guest: Any) -> None:
+    """The device as systemd/README.md says; then the hub, with a simulated operator, as a unit of its own."""
+    units = "install -m 644 lfr.service lfr-erase.service lfr-erase.timer /etc/systemd/system/"
+    accounts = "install -m 644 lfr.sysusers.conf /usr/lib/sysusers.d/lfr.conf && systemd-sysusers"
+    folders = "install -m 644 lfr.tmpfiles.conf /usr/lib/tmpfiles.d/lfr.conf && systemd-tmpfiles --create lfr.conf"
+    guest.run("sh", "-ec", "cp -a /srv/host/venv /opt/lfr/.venv; chmod 755 /opt/lfr")
+    libraries = "[ ! -d /opt/python ] || { echo /opt/python/lib >/etc/ld.so.conf.d/python.conf; ldconfig; }"
+    guest.run("sh", "-ec", libraries)  # a Python that was built with a shared library looks for it where it was built
+    guest.run("sh", "-ec", f"cd /opt/lfr/source/systemd; {units}; {accounts}; {folders}; systemctl daemon-reload")
+    guest.run(
+        *("sh", "-ec"),
+        "cd /srv/host; install -g lfr -m 640 device.yaml /etc/lfr/; install -d -g lfr -m 750 /etc/lfr/hub;"
+        "cp -r stage/hub/. /etc/lfr/hub/; chgrp -R lfr /etc/lfr/hub; chmod -R g+rX /etc/lfr/hub;"
+        "install -d -o lfr -g lfr /var/lib/lfr/cache; cp -r models /var/lib/lfr/cache/; cp clip.mp4 /var/lib/lfr/;"
+        "chown -R lfr:lfr /var/lib/lfr; echo 127.0.0.1 localhost >/etc/hosts",
+    )
+    hub = ("hub", "serve", "/etc/lfr/hub", "--operator-present")
+    guest.run("systemd-run", "--unit=hub", "--quiet", "/opt/lfr/.venv/bin/lfr", *hub)
+    guest.until(
+        *(lambda: any('"url"' in line for line in guest.journal("hub")), 60.0),
+        lambda: "\n".join(guest.journal("hub")[-20:]),
+    )
+
+
+def repeat(clip: Path, out: Path, times: int) -> None:
+    """The clip several times in a row, without coding it again."""
+    import av
+
+    with av.open(str(out), "w") as target:
+        copied, offset = None, 0
+        for _ in range(times):
+            with av.open(str(clip)) as source:
+                stream = source.streams.video[0]
+                copied = copied or target.add_stream_from_template(stream)
+                length = 0
+                for packet in source.demux(stream):
+                    if packet.dts is None or packet.pts is None:
+                        continue
+                    length = max(length, packet.pts + (packet.duration or 0))
+                    packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+                    packet.stream = copied
+                    target.mux(packet)
+                offset += length

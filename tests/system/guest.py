@@ -1,0 +1,169 @@
+"""A Debian machine with systemd as its first process, in systemd-nspawn: booted in a second, forgotten afterwards.
+
+1. The root file system is made once by mmdebstrap from the distribution's packages and kept under the cache; a boot
+   sees it through an overlay in memory, so that nothing a test does is kept.
+2. It has no network but its own loopback. The program, its packages and its Python are bound in, read-only.
+3. Root is needed, and a system with apt. Where that is missing the tests are skipped with the reason; everything that
+   goes wrong after that is a failure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engines.places import cache_dir
+from tools.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-systemd,mosquitto,procps,libgomp1"
+NO_TEXTS = tuple(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale"))
+BOOT_S = 60.0
+COMMAND_S = 60.0
+PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+
+def cannot() -> str:
+    """Why no machine can be booted here; empty when one can."""
+    if os.geteuid() != 0:
+        return "needs root: systemd-nspawn and mmdebstrap make a machine of their own"
+    if shutil.which("apt-get") is None:
+        return "needs a Debian or an Ubuntu: the machine is made of its packages"
+    return ""
+
+
+def root_file_system() -> Path:
+    """The root file system of the cache, made if it is not there (rule 1); of this machine's own release."""
+    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    digest = hashlib.sha256(f"{release} {PACKAGES}".encode()).hexdigest()[:12]
+    place = cache_dir() / "system-test" / f"{release}-{digest}"
+    if (place / "etc" / "os-release").exists():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    half = place.with_name(f"{place.name}.new")
+    shutil.rmtree(half, ignore_errors=True)
+    command = [str(provide(MMDEBSTRAP, cache_dir())), "--quiet", "--variant=minbase", *NO_TEXTS]
+    command += [f"--include={PACKAGES}", release, str(half)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"mmdebstrap could not make a root file system: {done.stderr[-1500:]}")
+    half.rename(place)
+    return place
+
+
+class Guest:
+    """A booted machine. `run` runs a command in it as root; `scratch` is seen there as /srv/host."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._console = scratch / "console.log"
+        self._leader: int | None = None
+        binds = [f"{ROOT}:/opt/lfr/source", f"{scratch}:/srv/host", f"{_packages()}:/opt/lfr/packages/site-packages"]
+        if sys.base_prefix != "/usr":
+            binds.append(f"{sys.base_prefix}:/opt/python")
+        command = (
+            *(str(provide(SYSTEMD_NSPAWN, cache_dir())), "--quiet", "--boot", f"--directory={root_file_system()}"),
+            *("--volatile=overlay", f"--machine=lfr-test-{os.getpid()}", "--register=no", "--keep-unit"),
+            *("--console=pipe", "--private-network", *(f"--bind-ro={bind}" for bind in binds)),
+        )
+        with self._console.open("w") as console:
+            self._nspawn = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, env={**os.environ, **CLEAN}
+            )
+        try:
+            self._leader = self._first_process()
+            self.until(lambda: self.run("systemctl", "is-system-running", check=False).strip() in UP, why=self._said)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, *command: str, check: bool = True, within_s: float = COMMAND_S) -> str:
+        """A command's output; RuntimeError with what it said when it fails and `check` is asked for."""
+        leader = str(self._leader)
+        inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
+        done = subprocess.run(
+            *([*inside, *command],),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within_s,
+            env=CLEAN,
+            cwd="/",
+        )
+        if check and done.returncode != 0:
+            said = f"{done.stdout[-1500:]}{done.stderr[-1500:]}"
+            raise RuntimeError(f"{' '.join(command)}: status {done.returncode}: {said}")
+        return done.stdout if check else done.stdout + done.stderr
+
+    def status_of(self, *command: str) -> int:
+        """A command's exit status."""
+        return int(self.run("sh", "-c", '"$@" >/dev/null 2>&1; echo $?', "sh", *command).split()[-1])
+
+    def show(self, unit: str, *names: str) -> dict[str, str]:
+        """Properties of a unit."""
+        said = self.run("systemctl", "show", unit, *(f"--property={name}" for name in names))
+        return {line.partition("=")[0]: line.partition("=")[2] for line in said.splitlines() if "=" in line}
+
+    def journal(self, unit: str) -> list[str]:
+        """What a unit has said, in order."""
+        return self.run("journalctl", f"--unit={unit}", "--output=cat", "--no-pager").splitlines()
+
+    def until(self, what: Callable[[], bool], within_s: float = BOOT_S, why: Callable[[], str] = str) -> float:
+        """Wait for something to be so; how long it took. TimeoutError says why not."""
+        begun = time.monotonic()
+        while not what():
+            if self._nspawn.poll() is not None:
+                raise RuntimeError(f"the machine is gone: {self._said()}")
+            if time.monotonic() - begun > within_s:
+                raise TimeoutError(f"not within {within_s:.0f} s: {why()}")
+            time.sleep(0.2)
+        return time.monotonic() - begun
+
+    def close(self) -> None:
+        """Switch the machine off; by force if it does not answer."""
+        try:
+            if self._leader is not None and self._nspawn.poll() is None:
+                self.run("systemctl", "poweroff", check=False, within_s=10)
+            self._nspawn.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._nspawn.kill()
+            self._nspawn.wait()
+
+    def _first_process(self) -> int:
+        """The guest's first process, as the host counts."""
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        self.until(lambda: bool(children.read_text().split()), 10.0, self._said)
+        return int(children.read_text().split()[0])
+
+    def _said(self) -> str:
+        return self._console.read_text(errors="replace")[-1500:]
+
+
+UP = ("running", "degraded")
+
+
+def environment(folder: Path) -> None:
+    """A virtual environment as a board has it at /opt/lfr/.venv, over the packages and the Python that are bound in."""
+    home = "/usr/bin" if sys.base_prefix == "/usr" else "/opt/python/bin"
+    site = folder / "lib" / PYTHON / "site-packages"
+    site.mkdir(parents=True)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python").symlink_to(f"{home}/{PYTHON}")
+    (folder / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\n")
+    (site / "lfr.pth").write_text("/opt/lfr/source\n/opt/lfr/packages/site-packages\n/usr/lib/python3/dist-packages\n")
+    lfr = folder / "bin" / "lfr"
+    lfr.write_text("#!/opt/lfr/.venv/bin/python\nimport sys\nfrom device.cli.main import main\nsys.exit(main())\n")
+    lfr.chmod(0o755)
+
+
+def _packages() -> Path:
+    return Path(sysconfig.get_paths()["purelib"]).resolve()

@@ -1,0 +1,138 @@
+"""The units on a booted systemd: started, watched, confined, stopped in order, and erased with nobody left to do it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+DOWN = "/run/systemd/system/lfr.service.d"  # as if the supervisor died for good: systemd does not start it again
+
+
+def place_of(words: str, lines: list[str]) -> int:
+    """Number of the first line that has all the words; the test fails with the lines when none has."""
+    for number, line in enumerate(lines):
+        if all(word in line for word in words.split()):
+            return number
+    raise AssertionError(f"nobody said {words!r} in:\n" + "\n".join(lines))
+
+
+@pytest.fixture
+def running(board: Any) -> Any:
+    """The board with the service recognising; stopped afterwards."""
+    board.publish()
+    board.start()
+    yield board
+    board.guest.run("systemctl", "stop", "lfr", within_s=60)
+
+
+def test_the_service_says_ready_and_keeps_its_status_line(running: Any) -> None:
+    told = running.guest.show("lfr", "ActiveState", "StatusText", "Type", "WatchdogUSec", "NRestarts")
+    assert told["ActiveState"] == "active"
+    assert told["StatusText"].startswith("recognising")
+    assert (told["Type"], told["NRestarts"]) == ("notify", "0")
+    assert told["WatchdogUSec"] == "10s"
+
+
+def test_the_hardening_holds_in_the_running_process(running: Any) -> None:
+    pid = str(running.main_pid())
+    status = running.guest.run("cat", f"/proc/{pid}/status")
+    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    user = running.guest.run("id", "-u", "lfr").strip()
+    assert facts["Uid"].split() == [user] * 4
+    assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
+    assert set(facts["CapEff"]) == set(facts["CapPrm"]) == set(facts["CapBnd"]) == {"0"}
+    limits = running.guest.run("cat", f"/proc/{pid}/limits")
+    assert "Max core file size        0                    0" in limits
+    as_the_service = ("nsenter", "-t", pid, "-m", "-S", user, "-G", user)
+    for place in ("/etc/lfr/x", "/usr/x", "/opt/lfr/x", "/var/x", "/home/x"):
+        assert running.guest.status_of(*as_the_service, "touch", place) != 0, place
+    assert running.guest.status_of(*as_the_service, "touch", "/var/lib/lfr/x") == 0
+    assert running.guest.status_of(*as_the_service, "touch", "/run/lfr/x") == 0
+    assert running.guest.status_of(*as_the_service, "dd", "if=/dev/kmsg", "count=1") != 0
+
+
+def test_a_supervisor_that_hangs_is_killed_and_starts_again(running: Any) -> None:
+    guest, before = running.guest, running.main_pid()
+    guest.run("kill", "-STOP", str(before))
+    guest.until(lambda: guest.show("lfr", "NRestarts")["NRestarts"] == "1", 40.0, running.why)
+    guest.until(lambda: running.state() == "recognising", 90.0, running.why)
+    assert running.main_pid() != before
+    assert place_of("Watchdog timeout", guest.journal("lfr")) >= 0
+    assert guest.status_of("test", "-d", f"/proc/{before}") != 0
+
+
+def test_a_stop_ends_the_worker_first_and_the_sign_after_it(board: Any) -> None:
+    board.publish()
+    board.start()
+    begun = len(board.guest.journal("lfr"))
+    since = time.monotonic()
+    board.guest.run("systemctl", "stop", "lfr", within_s=60)
+    assert time.monotonic() - since < 30
+    said = board.guest.journal("lfr")[begun:]
+    assert place_of("worker.ended", said) < place_of("sign.switched lit=False", said)
+    assert board.guest.show("lfr", "Result", "ActiveState") == {"Result": "success", "ActiveState": "inactive"}
+    assert board.deployment_files() == {"deployment.yaml"}
+    verdict = json.loads(board.guest.run("/opt/lfr/.venv/bin/lfr", "audit", "verify", "--json"))
+    assert verdict["ok"], verdict
+    assert verdict["unsigned_tail"] == 0
+
+
+def test_a_mistake_in_the_configuration_is_not_tried_again(board: Any) -> None:
+    board.guest.run("sh", "-c", "cp -a /etc/lfr/device.yaml /tmp/good; echo 'colour: blue' >> /etc/lfr/device.yaml")
+    try:
+        board.guest.run("systemctl", "start", "lfr", check=False)
+        board.guest.until(lambda: board.guest.show("lfr", "ActiveState")["ActiveState"] == "failed", 30.0, board.why)
+        time.sleep(3)  # RestartSec is 2 s: had it been tried again, it would be by now
+        told = board.guest.show("lfr", "ActiveState", "ExecMainStatus", "NRestarts")
+        assert (told["ActiveState"], told["ExecMainStatus"], told["NRestarts"]) == ("failed", "78", "0")
+    finally:
+        board.guest.run("sh", "-c", "cp -a /tmp/good /etc/lfr/device.yaml; systemctl reset-failed lfr")
+
+
+def test_the_timer_erases_what_a_killed_supervisor_left_though_the_service_stays_down(board: Any) -> None:
+    guest = board.guest
+    board.publish(ends_in=timedelta(seconds=60), alert_hours=0)
+    guest.run(
+        "sh", "-ec", f"mkdir -p {DOWN}; printf '[Service]\\nRestart=no\\n' >{DOWN}/down.conf; systemctl daemon-reload"
+    )
+    board.start()
+    assert {"identity.txt", "watchlist.age"} <= board.deployment_files()
+    try:
+        guest.run("systemctl", "kill", "--signal=KILL", "lfr")
+        guest.until(lambda: guest.show("lfr", "ActiveState")["ActiveState"] in ("failed", "inactive"), 30.0, board.why)
+        guest.run("systemctl", "start", "lfr-erase.timer")
+        guest.run("systemctl", "start", "lfr-erase.service")
+        assert "identity.txt" in board.deployment_files(), "its time has not come"
+        took = guest.until(lambda: board.deployment_files() == {"deployment.yaml"}, 125.0, lambda: said(guest))
+        assert took < 125
+        assert guest.show("lfr", "MainPID")["MainPID"] == "0"
+        assert guest.show("lfr-erase", "Result")["Result"] == "success"
+        receipts = guest.run("sh", "-c", "cat /var/lib/lfr/erase/*.receipt.json")
+        assert json.loads(receipts)["reason"] == "expiry"
+    finally:
+        guest.run("sh", "-ec", f"rm -r {DOWN}; systemctl daemon-reload")
+    guest.run("systemctl", "reset-failed", "lfr", check=False)
+    guest.run("systemctl", "start", "lfr")
+    guest.until(lambda: any("eraser.receipt" in line for line in guest.journal("lfr")), 30.0, board.why)
+    guest.run("systemctl", "stop", "lfr", within_s=60)
+    log = guest.run("cat", "/var/lib/lfr/audit/audit.jsonl")
+    assert '"what_gone":"watchlist"' in log
+    assert guest.status_of("/opt/lfr/.venv/bin/lfr", "audit", "verify") == 0
+
+
+def said(guest: Any) -> str:
+    """What the eraser has said."""
+    return "\n".join(guest.journal("lfr-erase")[-20:])
+
+
+def test_the_eraser_can_write_nowhere_else_and_reach_nobody(board: Any) -> None:
+    guest = board.guest
+    told = guest.show("lfr-erase", "PrivateNetwork", "ProtectSystem", "User", "NoNewPrivileges")
+    assert told == {"PrivateNetwork": "yes", "ProtectSystem": "strict", "User": "lfr", "NoNewPrivileges": "yes"}
+    guest.run("systemctl", "start", "lfr-erase.service")
+    assert guest.show("lfr-erase", "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
