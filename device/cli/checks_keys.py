@@ -51,7 +51,8 @@ def eraser() -> Iterator[Finding]:
 
 def of_device(config: DeviceConfig) -> Iterator[Finding]:
     """What a configured device keeps: its key, its audit log, its orders to erase."""
-    yield _memory_file_system(config.deployment)
+    if config.deployment is not None:
+        yield _memory_file_system(config.deployment)
     yield from _device_key(config.state_dir)
     yield from _orders(config.state_dir)
 
