@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PR_SET_DUMPABLE = 4  # prctl(2)
+MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4  # mlockall(2); ONFAULT keeps untouched library pages out of RAM
 M_MMAP_THRESHOLD, M_PERTURB = -3, -6  # mallopt(3)
 FILL = 0x5A
 """What freed memory is filled with; any value but 0."""
@@ -59,6 +60,12 @@ def forbid_dumps() -> dict[str, bool]:
     libc = ctypes.CDLL(None, use_errno=True)
     granted = libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
     return {"core_limit_0": resource.getrlimit(resource.RLIMIT_CORE) == (0, 0), "not_dumpable": granted}
+
+
+def lock_memory() -> bool:
+    """Keep everything this process holds, now and later, out of swap; False where RLIMIT_MEMLOCK forbids it."""
+    status: int = ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
+    return status == 0
 
 
 def peak_resident_mb() -> int:

@@ -1,8 +1,9 @@
 """The device's authority to recognise: signed deployments, looked for all the time, from the first look to the end.
 
 1. The sync thread reads and verifies; the loop judges what it found and waits for nothing.
-2. For the deployment that is offered this device makes an identity in memory and says to whom the hub shall address the
-   key envelope. When one comes that opens, the list is noted as used, and the deployment is authorised.
+2. For the deployment that is offered this device makes an identity in memory (an operational one only where memory
+   cannot be swapped out) and says to whom the hub shall address the key envelope. When one comes that opens, the list
+   is noted as used, and the deployment is authorised.
 3. While it runs: withdrawn entries leave every worker at once; a publication that is refused fails its condition;
    a deployment that is offered no more, or replaced by another, is over. A hub that cannot be read, or a repository
    that does not verify, changes nothing until the signatures that were verified expire.
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from device.config.deployment import Deployment
+from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339
 from device.errors import LfrError
 from device.logs import event
@@ -28,11 +30,12 @@ from device.supervisor.snapshot import DeploymentView
 from device.supervisor.waits import set_within
 from device.sync.identity import SessionIdentity
 from device.sync.offer import Offer, Published
-from device.sync.refusal import SIGNED, Refused
+from device.sync.refusal import SEALED, SIGNED, Refused
 
 _log = logging.getLogger(__name__)
 POLL_S = 2.0
 """A withdrawn person is gone within 5 s even when the hub's word to hurry is lost."""
+UNLOCKED = "the supervisor's memory is not locked, so a key could reach swap; give the service LimitMEMLOCK=infinity"
 
 
 class Publisher(Protocol):
@@ -78,7 +81,16 @@ class SignedAuthority:
     on_withdrawn  called with the entries that were withdrawn since the last call, while a deployment is authorised
     """
 
-    def __init__(self, publisher: Publisher, thread: Disk, clock: Clock, audit: Audit, device: str) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        thread: Disk,
+        clock: Clock,
+        audit: Audit,
+        device: str,
+        *,
+        memory_locked: bool,
+    ) -> None:
         self._problem = "not looked for yet"
         self.over = False
         self.on_recipient: Callable[[str | None, str | None], None] = lambda *_: None
@@ -88,6 +100,7 @@ class SignedAuthority:
         self._clock = clock
         self._audit = audit
         self._device = device
+        self._memory_locked = memory_locked
         self._offered: Deployment | None = None
         self._refused: Refused | None = None
         self._published: Published | None = None
@@ -171,6 +184,8 @@ class SignedAuthority:
     async def _prepare(self, offer: Offer) -> None:
         """An identity for what is offered; the list, as soon as the envelope opens (rule 2)."""
         self._offered = offer.deployment
+        if offer.deployment.mode is Mode.OPERATIONAL and not self._memory_locked:
+            raise Refused(SEALED, "memory not locked", UNLOCKED)
         if self._identity is None or self._identity.deployment_id != offer.deployment.id:
             self._drop_identity()
             self._identity = SessionIdentity(offer.deployment.id)

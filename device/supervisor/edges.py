@@ -24,6 +24,7 @@ class Edges:
 
     root       where sysfs is found
     publisher  the hub's repository, verified; None: an unsigned folder;  sync: the thread that its calls run on
+    memory_locked  whether nothing of this process can reach swap
     disk_free  bytes that may still be written where a folder lies
     """
 
@@ -39,5 +40,6 @@ class Edges:
     simulated: bool
     sync: Disk
     publisher: Publisher | None = None
+    memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = health_sysfs.disk_free_bytes

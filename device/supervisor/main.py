@@ -1,6 +1,6 @@
 """The supervisor, from top to bottom: what a device does between being switched on and having forgotten.
 
-    nothing can be dumped        this process: no core file, no ptrace
+    nothing can be dumped        this process: no core file, no ptrace, no swap
     one per run folder           a second supervisor is refused
     the disk thread, the outbox  alerts survive a power cut from here on
     the sync thread              the hub's repository, verified
@@ -31,7 +31,7 @@ from device.edges.clock_system import SystemClock
 from device.edges.lines_gpiozero import GpiozeroLines
 from device.edges.lines_simulated import SimulatedLines
 from device.edges.mqtt import BrokerAddress, PahoBroker
-from device.edges.process import forbid_dumps
+from device.edges.process import forbid_dumps, lock_memory
 from device.edges.service_systemd import service_manager
 from device.errors import InternalError, LfrError
 from device.logs import event
@@ -58,16 +58,17 @@ EXIT_INTERRUPTED = 130
 def supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
     """Run the device until it is over. Raises an LfrError when it cannot start or cannot go on."""
     granted = forbid_dumps()
-    event(_log, "process", core_limit_0=granted["core_limit_0"], not_dumpable=granted["not_dumpable"])
+    locked = lock_memory()
+    event(_log, "process", memory_locked=locked, **granted)
     try:
-        return asyncio.run(_supervise(config, models_dir))
+        return asyncio.run(_supervise(config, models_dir, locked))
     except LfrError:
         raise
     except Exception as fault:
         raise InternalError(f"the supervisor ended by {type(fault).__name__}: {fault}") from fault
 
 
-async def _supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
+async def _supervise(config: DeviceConfig, models_dir: Path, memory_locked: bool) -> Outcome:
     """Acquire everything, run, release everything in reverse."""
     async with AsyncExitStack() as stack:
         clock, boot_id = SystemClock(), new_boot_id()
@@ -98,6 +99,7 @@ async def _supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
             simulated=config.lines.driver == "simulated",
             sync=sync,
             publisher=publisher,
+            memory_locked=memory_locked,
         )
         device = Device(config, edges, boot_id)
         _obey_signals(device)

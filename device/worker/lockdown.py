@@ -29,10 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.edges import landlock, seccomp
-from device.edges.process import environment_scrubbed, forbid_dumps, overwrite_freed_memory
+from device.edges.process import environment_scrubbed, forbid_dumps, lock_memory, overwrite_freed_memory
 
 PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
-MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4  # mlockall(2); ONFAULT keeps untouched library pages out of RAM
 DEVICES = ("video*", "nvidia*", "nvmap", "nvhost*", "nvgpu/*/*", "nvsciipc", "dri/*", "null")
 """Below /dev: cameras and GPUs. Names on a Jetson are to be confirmed on a board."""
 CODE = ("/usr/lib", "/lib", "/usr/local/lib", "/usr/local/cuda", "/opt/nvidia")
@@ -63,8 +62,7 @@ def begin() -> dict[str, bool]:
 
 def lock_down(camera: Camera) -> dict[str, bool]:
     """Shut the ways by which a face could leave this process other than the link; call after the models are loaded."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    granted = {"memory_locked": libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0}
+    granted = {"memory_locked": lock_memory()}
     granted["no_file_writes"] = _forbid_file_writes()
     granted["standard_streams"] = _lead_nowhere()
     granted["no_files_open"] = not writable_files()

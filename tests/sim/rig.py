@@ -129,8 +129,9 @@ class ServiceThatRemembers(NoServiceManager):
 class Rig:
     """The device and everything around it.
 
-    Changes: cameras, live, mode, alert_hours, window_s, max_watchlist_size, device, operator, budget, again; signed (a
-    hub publishes what lies in `place`; without it the device reads the folder) is so when live or operational.
+    Changes: cameras, live, mode, alert_hours, window_s, max_watchlist_size, device, operator, budget, again,
+    memory_locked; signed (a hub publishes what lies in `place`; without it the device reads the folder) is so when
+    live or operational.
     """
 
     def __init__(self, folder: Path, **changes: Any) -> None:
@@ -165,6 +166,7 @@ class Rig:
             simulated=True,
             sync=DiskInline(),
             publisher=self.publisher if self.config.trust is not None else None,
+            memory_locked=changes.get("memory_locked", True),
             root=self.root,
             disk_free=lambda folder: self.free_bytes,
         )

@@ -230,3 +230,13 @@ def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(rig: Any, 
     r.play(scene)
     assert "AGE-SECRET" not in caplog.text
     assert not any(b"AGE-SECRET" in p.read_bytes() for p in r.folder.rglob("*") if p.is_file())
+
+
+def test_an_operational_key_is_made_only_in_locked_memory(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await asyncio.sleep(10)
+        assert "memory is not locked" in r.reasons
+        assert r.hub.recipient() is None
+        assert r.publisher.taken == []
+
+    rig(live=True, mode="operational", memory_locked=False).play(scene)
