@@ -37,6 +37,7 @@ class Evidence:
     leftovers   path and reason of each personal thing found where none may be
     watchlists  what the device said of its list, in order
     named       topics of messages in which the listed person's name stood
+    keys_left   what the hub still has of the deployment's keys and list after its end; None: nobody looked
     """
 
     listed_entry: str
@@ -50,6 +51,7 @@ class Evidence:
     statuses: Mapping[str, int | None] = field(default_factory=dict)
     leftovers: list[tuple[Path, str]] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
+    keys_left: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,14 @@ def erasure_receipts(evidence: Evidence) -> tuple[bool, str]:
     return watchlist and erased, found if erased else f"{found}; the device does not say that its list is erased"
 
 
+def keys_gone_at_the_hub(evidence: Evidence) -> tuple[bool, str]:
+    """After the end the hub has neither the list's key nor its ciphertext nor an envelope."""
+    left = evidence.keys_left
+    if left is None:
+        return False, "the deployment was not ended at the hub"
+    return not left, f"still there: {left[0]}" if left else "key, list and envelopes withdrawn"
+
+
 def processes_ended_well(evidence: Evidence) -> tuple[bool, str]:
     """Every process ended by itself or when asked, with status 0."""
     bad = {name: status for name, status in evidence.statuses.items() if status != 0}
@@ -162,6 +172,7 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], tuple[bool, str]]], ...] = (
     ("no name travels or is logged", no_name_travels),
     ("device recognised and reached its ending", device_ended),
     ("erasure receipts received", erasure_receipts),
+    ("keys gone at the hub too", keys_gone_at_the_hub),
     ("all processes ended well", processes_ended_well),
     ("nothing personal left on disk", nothing_personal_left),
 )

@@ -33,13 +33,13 @@ from tools.demo.leftovers import Needle, changed, listing, photo_piece, picture,
 from tools.demo.live import LiveLines
 from tools.demo.processes import Processes, Running
 from tools.demo.scratch import PREFIX, scratch_folder
+from tools.demo.signed import end_deployment, publish_signed
 from tools.demo.stage import (
     DEVICE,
     Stage,
     build_hub,
     label_of,
     marked,
-    publish_deployment,
     true_passages,
     write_device_config,
 )
@@ -77,11 +77,12 @@ class Options:
 
 @dataclass(slots=True)
 class Hub:
-    """The running hub: its process, the page's address, the broker's port, and whether its operator has gone."""
+    """The running hub: its process, the page's address, its ports, and whether its operator has gone."""
 
     process: Running
     url: str
     broker_port: int
+    repository_port: int
     missed: bool = False
 
 
@@ -121,12 +122,15 @@ def play(
             live.note(f"the hub page is at  {hub.url}")
             live.note("open it in a browser: without an operator at the page, the device recognises nobody")
         truth = bring_clip(options, stage, live)
-        template = Needle("a template", publish_deployment(stage, marked(photos, mark, folder), label_of(mark)))
-        live.note("one person enrolled, list sealed to the device, deployment published")
+        template = Needle("a template", publish_signed(stage, marked(photos, mark, folder), label_of(mark)))
+        live.note(
+            "one person enrolled, deployment signed by its officer, published; its list is ciphertext to all but the"
+        )
+        live.note("workers: the device makes a key in memory, and the hub addresses the list's key to that")
         if not options.headless:
             hub = wait_for_operator(options, processes, stage, hub, live)
         evidence = Evidence(stage.entry_ref, true_passages(truth))
-        write_device_config(stage, hub.broker_port, realtime=not options.headless)
+        write_device_config(stage, hub.broker_port, realtime=not options.headless, repository_port=hub.repository_port)
         with (
             Listener(stage.hub, hub.broker_port) as listener,
             Witness(stage.hub, hub.broker_port, [*needles, template]) as witness,
@@ -138,6 +142,7 @@ def play(
             gather(evidence, listener, witness)
         evidence.leftovers += search(stage.device_folders, [*needles, template])
         processes.stop(device)
+        evidence.keys_left = end_deployment(stage)
         processes.stop(hub.process)
         evidence.statuses = {"device": device.exit_status, "hub and broker": hub.process.exit_status}
         evidence.named += [path.name for path, _ in search([stage.logs], needles)]
@@ -155,7 +160,7 @@ def start_hub(processes: Processes, stage: Stage, *, operator: bool) -> Hub:
         for line in process.log.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("{"):
                 said = json.loads(line)
-                return Hub(process, said["url"], said["broker_port"])
+                return Hub(process, said["url"], said["broker_port"], said["repository_port"])
         process.check()
         time.sleep(POLL_S)
     raise Unavailable(f"the hub is not ready after {HUB_READY_S:g} s; it said last:\n{process.last_lines()}")

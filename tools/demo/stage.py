@@ -1,8 +1,9 @@
-"""The demo's stage: hub, watchlist, deployment, clip and device configuration, all made on the spot in one folder.
+"""The demo's stage: hub, clip and device configuration, all made on the spot in one folder.
 
 1. The listed person is enrolled under a random reference; the name is known to the hub's folder alone.
-2. The watchlist is sealed to an identity made for this deployment, which lies in the deployment's folder (mode 0600,
-   on a memory file system where there is one) until the device has read it.
+2. The demo's deployment is signed and published (signed.py). `publish_deployment` makes an unsigned one in a folder,
+   for benchmarks with longer lists than a demonstration may hold and for tests without a hub: the watchlist is sealed
+   to an identity that lies beside it (mode 0600) until the device has read it.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class Stage:
     @property
     def deployment(self) -> Path:
         return self.root / "deployment"
+
+    @property
+    def roots(self) -> Path:
+        """What the device trusts: brought by hand."""
+        return self.root / "roots"
 
     @property
     def state_dir(self) -> Path:
@@ -114,7 +120,7 @@ def marked(photos: list[Path], mark: str, folder: Path) -> list[Path]:
 
 
 def publish_deployment(stage: Stage, photos: list[Path], label: str) -> bytes:
-    """Enrol the listed person, seal the list, write the deployment; give the hub the reference photo.
+    """Enrol the listed person, seal the list, write an unsigned deployment; give the hub the reference photo.
 
     Returns bytes of the reference template, so that their absence elsewhere can be checked.
     """
@@ -194,9 +200,13 @@ def deployment_document(
     }
 
 
-def write_device_config(stage: Stage, broker_port: int, *, realtime: bool) -> None:
-    """The device's configuration file: simulated lines, which only a recording allows."""
+def write_device_config(stage: Stage, broker_port: int, *, realtime: bool, repository_port: int | None = None) -> None:
+    """The device's configuration file: simulated lines, which only a recording allows.
+
+    repository_port  where the hub serves signed deployments; None takes the unsigned one in the stage's folder
+    """
     hub = stage.hub.root
+    signed = {"trust": {"roots": str(stage.roots), "url": f"https://localhost:{repository_port}"}}
     write_yaml(
         stage.config,
         {
@@ -219,7 +229,7 @@ def write_device_config(stage: Stage, broker_port: int, *, realtime: bool) -> No
                 "key": str(hub / "devices" / f"{DEVICE}.key"),
             },
             "lines": {"driver": "simulated"},
-            "deployment": str(stage.deployment),
+            **({"deployment": str(stage.deployment)} if repository_port is None else signed),
             "state_dir": str(stage.state_dir),
             "run_dir": str(stage.run_dir),
         },

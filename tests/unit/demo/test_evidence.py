@@ -116,6 +116,7 @@ def good() -> Evidence:
         states=["ready", "armed", "recognising", "ending", "ready"],
         watchlists=[watchlist(), watchlist(erased_at=AT)],
         statuses={"device": 0, "hub": 0, "broker": 0},
+        keys_left=[],
     )
 
 
@@ -205,6 +206,13 @@ def test_a_device_that_does_not_say_that_its_list_is_erased_fails_in_spite_of_it
     evidence = good()
     evidence.watchlists = said
     assert failed(evidence) == ["erasure receipts received"]
+
+
+@pytest.mark.parametrize("left", [None, ["keys/content-d-1.txt"]])
+def test_a_key_that_the_hub_still_has_after_the_end_fails(left: list[str] | None) -> None:
+    evidence = good()
+    evidence.keys_left = left
+    assert failed(evidence) == ["keys gone at the hub too"]
 
 
 def test_a_process_that_was_killed_or_failed_is_named() -> None:

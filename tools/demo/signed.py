@@ -1,0 +1,124 @@
+"""The demo's authority: a root of trust, an officer, one signed deployment with its list, published by the hub.
+
+The same functions as behind `lfr authority`, `watchlist`, `deployment`. The officer's and the root's keys lie in a
+folder of their own (`safe`), the device gets `root.json` as its owner would bring it; nothing else passes by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import datetime, timezone
+from pathlib import Path
+
+from device.config.deployment import DeploymentPlan
+from device.domain.finding import Mode
+from device.domain.time import WallTime, wall
+from tools.authority import operations
+from tools.authority.build import CONTENT, build, write
+from tools.authority.ceremony import Ceremony, NewAuthority, begin
+from tools.authority.keys import open_key
+from tools.authority.people import People, Person, Photo
+from tools.authority.photos import open_at_hub
+from tools.authority.publisher import Publisher
+from tools.demo.stage import CATEGORY, DEVICE, RESPONSE, TEMPLATE_PIECE_BYTES, Stage, deployment_document
+from tools.hub.folder import Entry
+
+OFFICER = "AO-1"
+ZONE = "north-gate"
+
+
+def now() -> WallTime:
+    """The machine's wall time."""
+    return wall(datetime.now(timezone.utc))
+
+
+def publisher_of(stage: Stage) -> Publisher:
+    """The hub's repository."""
+    return Publisher(stage.hub.root, now)
+
+
+def make_authority(stage: Stage) -> None:
+    """A root of trust for demonstrations, and the device's copy of it."""
+    publisher = publisher_of(stage)
+    begin(
+        publisher,
+        Ceremony(safe(stage)),
+        NewAuthority(mode=Mode.DEMO, devices=(DEVICE,), make_officers=(OFFICER,)),
+        now(),
+    )
+    root = publisher.places.trust(Mode.DEMO)
+    (stage.roots / Mode.DEMO.value).mkdir(mode=0o700, parents=True)
+    shutil.copy(root, stage.roots / Mode.DEMO.value / root.name)
+
+
+def publish_signed(stage: Stage, photos: list[Path], label: str) -> bytes:
+    """Enrol the listed person, have the officer sign, publish; the hub resolves the reference with its own photo.
+
+    Returns bytes of the reference template, so that their absence elsewhere can be checked.
+    """
+    make_authority(stage)
+    publisher, plan = publisher_of(stage), plan_of(stage)
+    listed = stage.root / "list"
+    build_list(plan, {stage.entry_ref: photos}, listed)
+    change = operations.propose_deployment(publisher, plan, listed, now())
+    change.sign([open_key(safe(stage) / "officers" / f"{OFFICER}.key")])
+    operations.publish(publisher, change)
+    stage.hub.add_entry(stage.entry_ref, Entry(label, CATEGORY, RESPONSE), photos[0].read_bytes())
+    return template_piece(stage, listed)
+
+
+def end_deployment(stage: Stage) -> list[str]:
+    """End it at the hub; returns what is still there of its keys and its list."""
+    publisher = publisher_of(stage)
+    for record in publisher.records.running():
+        operations.end(publisher, record.id)
+    left = [*stage.hub.root.glob("keys/content-*"), *publisher.store.root.rglob("*.payload")]
+    left += publisher.store.root.rglob("*.envelope")
+    return [str(path.relative_to(stage.hub.root)) for path in left]
+
+
+def safe(stage: Stage) -> Path:
+    """Where the offline keys lie."""
+    return stage.root / "safe"
+
+
+def plan_of(stage: Stage) -> DeploymentPlan:
+    """What the officer decides."""
+    document = deployment_document(stage, f"demo-{now():%Y-%m-%d}-{stage.entry_ref[2:8]}", {}, now())
+    del document["watchlist"]
+    return DeploymentPlan.model_validate({**document, "authorising_officer": OFFICER, "zones": [ZONE]})
+
+
+def build_list(plan: DeploymentPlan, people: dict[str, list[Path]], out: Path) -> None:
+    """A sealed list of these people in the folder `out`. Raises BadData with every problem."""
+    from device.errors import BadData
+    from device.worker.engine_room import EngineRoom
+    from device.worker.photos import EnginePhotoReader
+    from engines.cards import RECOGNISER_DEFAULT, card
+
+    listed = [
+        Person(ref, CATEGORY, False, "", tuple(Photo(p, p.name, "sample photo", None, None) for p in photos))
+        for ref, photos in people.items()
+    ]
+    room = EngineRoom(None, threads=1)
+    try:
+        recogniser = card(RECOGNISER_DEFAULT).source.member_sha256
+        report, files = build(People(listed), plan, [EnginePhotoReader(room)], recogniser, now(), progress=False)
+    finally:
+        room.close()
+    if files is None:
+        raise BadData(json.dumps({"problems": report.problems, "rejected": report.rejected}))
+    write(out, files)
+
+
+def template_piece(stage: Stage, listed: Path) -> bytes:
+    """The first bytes of the listed person's template, opened as only the hub can; the list's folder goes."""
+    from device.watchlist.sealed import unseal
+    from tools.authority.build import read_built
+
+    identity = stage.hub.identity_file.read_text(encoding="utf-8")
+    content = open_at_hub((listed / CONTENT).read_bytes(), identity, "the list's key").decode()
+    _, payload = read_built(listed)
+    shutil.rmtree(listed)
+    return bytes(unseal(payload, content).entries[0].templates[:TEMPLATE_PIECE_BYTES])
