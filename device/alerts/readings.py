@@ -40,4 +40,6 @@ class SignHealth(msgspec.Struct, frozen=True, kw_only=True):
     proved: bool
     follows: bool | None
     lag_ms: float | None
+    pulses: bool = True
+    """Whether this kind of sign can follow pulses; one that cannot is proved every ten minutes only."""
     problem: str = ""

@@ -207,6 +207,21 @@ def disk() -> Iterator[Finding]:
     yield Finding("disk", "ok" if free >= DISK_BYTES else "warn", text, "free at least 2 GB")
 
 
+def temperature() -> Iterator[Finding]:
+    from device.edges.health_sysfs import warmth
+
+    found = warmth()
+    if not found.zones:
+        remedy = "a live device needs one: thermal zones of the kernel under /sys/class/thermal"
+        yield Finding("temperature", "warn", "no sensor can be read", remedy)
+        return
+    nearest = min(found.zones, key=lambda zone: zone.margin_c)
+    text = f"{len(found.zones)} sensors, nearest to its limit: {nearest.name} {nearest.temperature_c:.0f} of "
+    text += f"{nearest.most_c:.0f} °C" + ("; the machine has slowed itself down" if found.slowed else "")
+    cool = nearest.margin_c > 0 and not found.slowed
+    yield Finding("temperature", "ok" if cool else "warn", text, "check fan, filter, sun and power mode")
+
+
 def service() -> Iterator[Finding]:
     present = util.find_spec("systemd") is not None
     remedy = "pip install .[device] (needs libsystemd-dev)"
@@ -238,5 +253,5 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     *(python, packages, runtimes, models, service, gpio, clock),
-    *(memory, checks_keys.key_store, lockdown, disk, checks_keys.eraser),
+    *(memory, checks_keys.key_store, lockdown, temperature, disk, checks_keys.eraser),
 )

@@ -66,7 +66,8 @@ def run_status(args: argparse.Namespace) -> int:
 def _proof(sign: dict[str, Any]) -> str:
     """What the sign has proved, and what it cost in sight."""
     lag = f" within {sign['lag_ms']:.0f} ms" if sign["lag_ms"] is not None else ""
-    follows = {True: f", follows its pulse{lag}", False: ", DOES NOT FOLLOW its pulse", None: ""}[sign["follows"]]
+    proof = f", follows its pulse{lag}" if sign["pulses"] else ", cannot pulse: proved every 10 min only"
+    follows = {True: proof, False: ", DOES NOT FOLLOW its pulse", None: ""}[sign["follows"]]
     proved = "" if sign["proved"] else ", not proved"
     problem = f" ({sign['problem']})" if sign["problem"] else ""
     stops = f"; stopped recognition {sign['stops']} times" if sign["stops"] else ""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from device.domain.finding import Mode
-from device.supervisor import operating
+from device.supervisor import excuses, operating
 from device.supervisor.row import KnownFrom as KnownFrom
 from device.supervisor.row import Reading as Reading
 from device.supervisor.row import Result as Result
@@ -146,6 +146,7 @@ SIGN_FOLLOWS = Row(
     predicate=_sign_follows,
     known_from=KnownFrom.SIGN,
     found=lambda s: s.sign.finding,
+    held=excuses.pulse,
 )
 """A sign that fails this one is put out, and proves itself anew from the dark (decide.sign_wanted)."""
 
@@ -239,6 +240,7 @@ ARM: tuple[Row, ...] = (
         *("clock synchronised", A, "R02", "the clock is synchronised"),
         *("the clock is not synchronised", CLOCK_REMEDY),
         predicate=_clock_good,
+        held=excuses.clock,
     ),
     Row(
         *("disk reserve", A, "R06", "there is room to keep alerts"),
@@ -275,6 +277,7 @@ RUN: tuple[Row, ...] = (
         "open the hub page and sign in; check the way to the broker",
         predicate=_hub_present,
         found=_hub,
+        held=excuses.hub,
     ),
     Row(
         *("camera live", R, "R25", "a camera delivers pictures: neither lost, frozen nor dark"),
@@ -288,12 +291,14 @@ RUN: tuple[Row, ...] = (
         *("clock trusted", R, "R02", "the clock is still synchronised"),
         *("the clock has lost its synchronisation", CLOCK_REMEDY),
         predicate=_clock_good,
+        held=excuses.clock,
     ),
     Row(
         *("temperature", R, "R22", "the device is within its temperature range"),
         *("the device is outside its temperature range, or cannot tell", HEAT_REMEDY),
         predicate=_temperature_good,
         found=lambda s: s.thermal.finding,
+        held=excuses.temperature,
     ),
     Row(
         *("disk", R, "R06", "there is still room to keep alerts"),

@@ -125,6 +125,7 @@ def sign_health(picture: Picture) -> messages.SignHealth:
         proved=sign.proved,
         follows=sign.follows,
         lag_ms=sign.lag_ms,
+        pulses=sign.pulses,
         problem=sign.problem or sign.finding,
     )
 

@@ -130,6 +130,7 @@ class Sign:
             follows=follows,
             finding=finding,
             problem=self._scattered() if self._driven and not self._sensed else "",
+            pulses=self._kind.pulses,
             lag_ms=None if self._lag_s is None else round(self._lag_s * 1000, 1),
         )
 

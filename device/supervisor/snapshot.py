@@ -30,6 +30,7 @@ class SignView:
     settling  just switched: the sensor is given time before it is believed
     follows   whether it follows its coded pulse; None before its first one
     finding   how it did not follow, in words; problem: why it counts as dark although it may be lit
+    pulses    whether this kind of sign can follow pulses at all
     lag_ms    how long its sensor took to follow an edge of the last pulse, at most
     """
 
@@ -40,6 +41,7 @@ class SignView:
     follows: bool | None = None
     finding: str = ""
     problem: str = ""
+    pulses: bool = True
     lag_ms: float | None = None
 
 

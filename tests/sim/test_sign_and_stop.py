@@ -199,6 +199,8 @@ def test_a_sign_that_cannot_pulse_pauses_recognition_to_prove_itself(rig: Any, m
         await r.until(lambda: r.state is State.RECOGNISING, 10.0)
         assert len(r.launcher.workers) == 2
         assert r.device.control.sign.counts.pulses == 0
+        texts = {reading.row.name: reading.text for reading in r.device.control.readings}
+        assert "follows no pulse" in texts["sign follows its pulse"]
 
     rig(sign_kind="discharge").play(scene)
 

@@ -188,6 +188,21 @@ def test_a_failing_text_names_fault_finding_and_remedy() -> None:
     assert reading.text == "STOP (the button); restart, or send `resume` from the hub"
 
 
+def test_what_holds_for_another_reason_says_so() -> None:
+    demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO)
+    excused = dataclasses.replace(
+        *(GOOD,), live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
+    )
+    texts = {reading.row.name: reading.text for reading in conditions.read(excused)}
+    assert failing(excused) == set()
+    assert texts["clock trusted"] == texts["clock synchronised"]
+    assert "not synchronised" in texts["clock trusted"]
+    assert "simulated operator" in texts["hub and operator present"]
+    assert "no temperature was read yet" in texts["temperature"]
+    steady = dataclasses.replace(GOOD, sign=dataclasses.replace(GOOD.sign, pulses=False))
+    assert "follows no pulse" in {r.row.name: r.text for r in conditions.read(steady)}["sign follows its pulse"]
+
+
 def test_a_short_absence_of_the_hub_is_bridged() -> None:
     assert failing(dataclasses.replace(GOOD, hub_absent_s=4.9)) == set()
 
