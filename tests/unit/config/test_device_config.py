@@ -128,7 +128,7 @@ def test_a_folder_or_bytes_instead_of_text_are_configuration_errors(tmp_path: Pa
         ("source: clip.mp4", "source: v4l2:///dev/video0", "only for recorded sources"),
         ("driver: simulated", "driver: gpiozero", "needs sign, sign_sense and stop"),
         ("driver: simulated", "driver: simulated, sign: BOARD31, stop: BOARD31", "used twice: BOARD31"),
-        ("driver: simulated", "driver: simulated, sign_kind: neon", "must be"),
+        ("driver: simulated", "driver: simulated, sign_kind: neon", "should be 'led' or 'discharge'"),
         ("driver: simulated", "driver: simulated, sign: GPIO106", "must be a header pin"),
         ("deployment: deployment", "deployment: [a]", "deployment"),
     ],
