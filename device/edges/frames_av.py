@@ -85,6 +85,7 @@ class Video:
         self._timeline = Timeline(self._rate)
         self._normaliser = Normaliser(av)
         self.skipped_packets = 0
+        self._stated = (int(self._stream.frames) or None, (context.width, context.height))
 
     @property
     def rate_hz(self) -> float | None:
@@ -92,12 +93,14 @@ class Video:
 
     @property
     def frame_count(self) -> int | None:
-        return int(self._stream.frames) or None
+        return self._stated[0]
 
     @property
     def coded_size(self) -> tuple[int, int]:
         """Width and height that the stream states, before any correction."""
-        return self._stream.codec_context.width, self._stream.codec_context.height
+        if self._stream is not None:
+            self._stated = (self._stated[0], (self._stream.codec_context.width, self._stream.codec_context.height))
+        return self._stated[1]
 
     @property
     def notes(self) -> list[str]:
@@ -111,13 +114,15 @@ class Video:
         """Decode to the end. Raises VideoFault("lost") when reading fails for good; a bad packet is only counted."""
         for picture in self._pictures():
             at = self._timeline.at(None if picture.pts is None else picture.pts * picture.time_base)
-            yield from self._normaliser.push(picture, at, self._stream.sample_aspect_ratio)
+            aspect = self._stream.sample_aspect_ratio if self._stream is not None else None
+            yield from self._normaliser.push(picture, at, aspect)
         yield from self._normaliser.drain()
 
     def close(self) -> None:
-        """Free the decoder and its pictures."""
+        """Free the decoder and its pictures; what was stated can still be asked for."""
         self._normaliser = Normaliser(self._av)
         self._container.close()
+        self._stream = None  # the decoder is the stream's: nothing else holds it
 
     def _pictures(self) -> Iterator[Any]:
         """Decoded pictures in presentation order; rule 1."""

@@ -18,8 +18,9 @@ from device.errors import SourceLost, UsageError
 from device.ports.source import SourceInfo
 
 OPEN_DEADLINE_S = 5.0
-READ_DEADLINE_S = 4.0
-"""Below the feed's close deadline, so that a capture thread ends before its feed is given up."""
+READ_DEADLINE_S = 2.0
+"""As long as a passage lasts unseen (vision.passage.GONE_S): a camera that stalls ends its worker, and with it the last
+pictures that the decoder keeps. Below the feed's close deadline, so that a capture thread ends before its feed does."""
 _RTSP = {"rtsp_transport": "tcp", "fflags": "nobuffer", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,udp,tls,crypto"}
 """TCP: a lost packet is a late frame, not a torn one. No demuxer buffering: the newest frame matters."""
 _PORTS = {"rtsp": 554, "rtsps": 322}

@@ -11,7 +11,9 @@
 3. What the source raises, `take` raises, after the frames that came before it.
 4. The source belongs to the thread: it opens the iteration, it closes the source.
 5. `close` ends the thread and zeroes all memory of the feed.
-6. A frame that is not `wanted` is decoded and counted, and goes no further: it is not copied.
+6. A frozen picture is not handed on, unless every frame is wanted (pace full): whoever stands in it would never leave.
+   `blank` zeroes what the frames before it left in memory. Memory is used in turn, so that none keeps an old picture.
+7. A frame that is not `wanted` is decoded and counted, and goes no further: it is not copied.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ class Feed:
         self._wanted = wanted
         self._in_hand = in_hand
         # What can wait and what the consumer holds; for newest-wins one waits while another is filled.
-        self._free = [Planes() for _ in range((depth if pace == "full" else 2) + in_hand)]
+        self._free = deque(Planes() for _ in range((depth if pace == "full" else 2) + in_hand))
         self._all = tuple(self._free)
         self._waiting: deque[tuple[Planes, Frame]] = deque()
         self._held: deque[Planes] = deque()
@@ -131,6 +133,19 @@ class Feed:
         if self._watch.frozen or (asked_ns is not None and self._tempo.now() - asked_ns > STALLED_AFTER_NS):
             return "frozen"
         return "dark" if self._watch.dark else "online"
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a camera, or what stands for one, delivers nothing or always the same picture."""
+        return self._pace != "full" and self.state() == "frozen"
+
+    def blank(self) -> None:
+        """Zero all memory but that of a frame which nobody has taken yet; for a camera that is `stalled`."""
+        with self._changed:
+            waiting = {id(planes) for planes, _ in self._waiting}
+            for planes in (*self._free, *self._held):
+                if id(planes) not in waiting:
+                    planes.wipe()
 
     def close(self) -> None:
         """Stop the thread and zero the memory; a frame still in the consumer's hands is black from now on."""
@@ -183,7 +198,8 @@ class Feed:
             if self._pace == "realtime":
                 started_ns = delivered_ns if started_ns is None else started_ns
                 delivered_ns = self._until(MonotonicNs(started_ns + frame.at))
-            if self._wanted is None or self._wanted(frame):
+            seen = self._pace == "full" or not self._watch.frozen
+            if seen and (self._wanted is None or self._wanted(frame)):
                 self._put(frame, delivered_ns)
 
     def _until(self, due_ns: MonotonicNs) -> MonotonicNs:
@@ -201,7 +217,7 @@ class Feed:
                 self._changed.wait(_CONSUMER_CHECK_S)
             if self._closed.is_set():
                 return
-            planes = self._free.pop()
+            planes = self._free.popleft()
         kept = planes.keep(frame, decoded)
         with self._changed:
             if self._pace != "full" and self._waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def overwrite_freed_memory() -> bool:
         return bool(libc.mallopt(M_PERTURB, FILL) and libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
     except AttributeError:
         return False
+
+
+def overwrite_text(secret: str) -> None:
+    """Overwrite the characters of a string where they lie, so that freeing it leaves nothing; it reads as zeros then.
+
+    Python has no such thing: an ASCII string's characters end its object, with a zero byte after them (PEP 393).
+    Only for a string that this process made for itself; anything else may be shared.
+    """
+    if secret and secret.isascii() and sys.implementation.name == "cpython":
+        ctypes.memset(id(secret) + sys.getsizeof(secret) - len(secret) - 1, 0, len(secret))
 
 
 def forbid_dumps() -> dict[str, bool]:

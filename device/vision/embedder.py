@@ -31,6 +31,7 @@ class Embedder:
         self._input[:] = 0
         length = float(np.linalg.norm(raw))
         np.divide(raw, max(length, 1e-6), out=out)
+        raw[:] = 0  # the runtime's own output, or an array that nobody else holds
         return length
 
     def wipe(self) -> None:

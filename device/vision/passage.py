@@ -43,11 +43,13 @@ class Slot:
     """The personal part of a passage, in buffers that are used again.
 
     fused (128,) float32;  shot (160, 160, 3) uint8 RGB;  glance (64,) float32, see picture.glimpse
+    weighed (128,) float32: zero but inside `Passage.fuse`
     """
 
     fused: F32 = field(default_factory=lambda: np.zeros(TEMPLATE_DIM, np.float32))
     shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
     glance: F32 = field(default_factory=lambda: np.zeros(64, np.float32))
+    weighed: F32 = field(default_factory=lambda: np.zeros(TEMPLATE_DIM, np.float32))
 
     def wipe(self) -> None:
         """Overwrite with zeros."""
@@ -105,7 +107,9 @@ class Passage:
     def fuse(self, template: F32, length: float) -> None:
         """Add one unit template, weighted by its quality squared: a poor one hardly moves a good sum."""
         weight = (0.05 + of_length(length)) ** 2
-        self.slot.fused += weight * template
+        np.multiply(template, weight, out=self.slot.weighed)  # numpy keeps small temporary arrays, content and all
+        self.slot.fused += self.slot.weighed
+        self.slot.weighed[:] = 0
         self.weight += weight
         self.templates += 1
 
@@ -192,9 +196,9 @@ class Passages:
         if passage.alerted_entry is not None:
             return None
         sure = self._surely_in_view()
-        own = passage.slot.fused / max(float(np.linalg.norm(passage.slot.fused)), 1e-9)
+        own = max(float(np.linalg.norm(passage.slot.fused)), 1e-9)
         options = [p for p in self._open if p.alerted_entry == entry and id(p) not in sure and p is not passage]
-        return next((p for p in options if p.likeness(own) >= CONFIRMED), None)
+        return next((p for p in options if p.likeness(passage.slot.fused) / own >= CONFIRMED), None)
 
     def carry_on(self, earlier: Passage, later: Passage) -> None:
         """Rule 5: `earlier` goes on with the tracks and templates of `later`, which ends without an alert."""

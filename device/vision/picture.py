@@ -98,7 +98,11 @@ def warp(frame: Frame, to_crop: F32, size: tuple[int, int]) -> U8:
         planes.append(
             cv2.warpAffine(small, half, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=128)
         )
-    return np.asarray(cv2.transform(cv2.merge(planes), yuv_to_rgb(frame.matrix, frame.full_range)), np.uint8)
+    merged = cv2.merge(planes)
+    crop = np.asarray(cv2.transform(merged, yuv_to_rgb(frame.matrix, frame.full_range)), np.uint8)
+    for temporary in (merged, *planes):
+        temporary[:] = 0
+    return crop
 
 
 def warp_rgb(picture: U8, to_crop: F32, size: tuple[int, int]) -> U8:

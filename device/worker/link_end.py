@@ -49,6 +49,7 @@ class LinkEnd:
                 if body is None:
                     raise LinkBroken("the supervisor's last message is cut short")
                 self._inbox.put(unpack_to_worker(body))
+                del body  # an assignment holds a secret
         except LinkBroken as fault:
             self.fault = fault
         self.gone.set()

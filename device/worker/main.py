@@ -17,6 +17,7 @@ from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from device.domain.finding import Candidate
@@ -25,7 +26,7 @@ from device.domain.time import NS_PER_S
 from device.edges.frames_av import preload
 from device.edges.live import LiveSource, device_of, is_live, port_of, with_address
 from device.edges.mailbox import Feed, Pace
-from device.edges.process import resident_bytes
+from device.edges.process import overwrite_text, resident_bytes
 from device.edges.recording import RecordedSource, recording_path
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
@@ -106,6 +107,8 @@ class Watch:
         task = self._assignment
         room = EngineRoom(task.vision.backend, threads=1, models=Path(task.vision.models_dir))
         listed, digest = _open_list(Path(task.watchlist), task.identity)
+        self._assignment = msgspec.structs.replace(task, identity="")
+        overwrite_text(task.identity)
         self._gallery = gallery = listed.gallery()
         gone = gallery.withdraw(task.withdrawn)
         point = self._operating_point(room, listed)
@@ -223,6 +226,9 @@ class Watch:
             pass
         if self._stop is not None or self._link.gone.is_set():
             looking.close()
+        if feed.stalled:
+            pipeline.stalled()
+            feed.blank()
         now = time.monotonic_ns()
         if now - self._last_beat_ns < BEAT_EVERY_NS:
             return

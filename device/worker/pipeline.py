@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +81,9 @@ class Pipeline:
         self._looked_size = (0, 0)
         self._size = (0, 0)
         self._clean = True
+        self._stalled = False
+        self._looked_at: int | None = None
+        self._eyes = threading.RLock()  # a stalled camera is wiped while the next frame may come
         self._last_due: MediaNs | None = None
         self._last_judged: MediaNs | None = None
         self._latest: tuple[list[tuple[Passage, Sighting]], list[Face]] = ([], [])
@@ -97,6 +101,10 @@ class Pipeline:
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
     def look(self, frame: Frame) -> list[Face]:
         """All faces of a frame, in frame pixels."""
+        with self._eyes:
+            return self._look(frame)
+
+    def _look(self, frame: Frame) -> list[Face]:
         since = time.perf_counter_ns()
         size = (frame.width, frame.height)
         if self._scaler is None or self._detector is None or size != self._looked_size:
@@ -119,6 +127,7 @@ class Pipeline:
     def judge(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
         """Follow the people, recognise whom it is worth to, and state what is a possible match."""
         since = time.perf_counter_ns()
+        self._stalled = False
         counters, at = self.counters, frame.at
         # ── tracks ───────────────────────────────────────────────────────────────────────────────────────────────
         everybody, faces = faces, self._sight.zone.inside(faces, frame.width, frame.height)
@@ -142,7 +151,7 @@ class Pipeline:
         stated += [self._state(frame, p, self._decision.last_word(p, at)) for p in self._passages.open if p.pending]
         for passage in self._passages.gone(at):
             self._close(passage)
-        if not (self._clean or self._passages.open):
+        if not self._clean and self._looked_at not in {p.id for p in self._passages.open}:
             self._forget()
         counters.open_passages = sum(p.compared and p.alerted_entry is None for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
@@ -158,6 +167,13 @@ class Pipeline:
         stated += [self._state(frame, p, self._decision.last_word(p, late)) for p in self._passages.open]
         return [candidate for candidate in stated if candidate is not None]
 
+    def stalled(self) -> None:
+        """No picture comes, or always the same: passages end as if nobody were in view, once."""
+        if not self._stalled:
+            self._stalled = True
+            self._tracker.restart()
+            self.finish()
+
     def finish(self) -> None:
         """End every passage and wipe."""
         for passage in self._passages.open:
@@ -171,7 +187,7 @@ class Pipeline:
         self._forget()
 
     def _forget(self) -> None:
-        """Nobody is in view any more: a blank goes through the runtimes, so that none keeps the last face (rule 2)."""
+        """Whoever was looked at last is gone: a blank goes through the runtimes, so that none keeps a face (rule 2)."""
         self._template[:] = 0
         self._sight.refiner.wipe()
         self._sight.embedder.wipe()
@@ -179,10 +195,11 @@ class Pipeline:
 
     def _wipe_detector(self) -> None:
         """Overwrite the detector's picture and what it is made from; its runtime sees a blank."""
-        self._picture[:] = 0
-        if self._scaler is not None and self._detector is not None:
-            self._scaler.wipe()
-            self._detector.detect(self._picture, frame_size=(1, 1))
+        with self._eyes:
+            self._picture[:] = 0
+            if self._scaler is not None and self._detector is not None:
+                self._scaler.wipe()
+                self._detector.detect(self._picture, frame_size=(1, 1))
 
     def shot(self, passage_id: int) -> U8 | None:
         """The best shot of an open passage, (160, 160, 3) uint8 RGB, for the probe of its alert; None when it ended."""
@@ -200,6 +217,7 @@ class Pipeline:
         passage.tried_at = frame.at
         passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
+        self._clean, self._looked_at = False, passage.id
         face = self._sight.refiner.refine(lambda to_patch, size: warp(frame, to_patch, size), sighting.face)
         if face is None:
             return None
@@ -210,7 +228,6 @@ class Pipeline:
         since = self.times.lap("align", since)
         length = self._sight.embedder.embed(crop, self._template)
         crop[:] = 0
-        self._clean = False
         self.counters.templates += 1
         since = self.times.lap("embed", since)
         enough = length >= POOR_LENGTH
@@ -218,6 +235,7 @@ class Pipeline:
         self._template[:] = 0
         if settled is None:
             return None
+        self._looked_at = settled.id
         self.counters.faces_seen += settled.templates == 1
         settled.failures = 0
         if length > settled.best_length:

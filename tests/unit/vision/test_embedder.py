@@ -32,9 +32,10 @@ def test_the_template_has_length_1_and_the_raw_length_is_told(length: float) -> 
     raw = np.random.default_rng(1).normal(size=TEMPLATE_DIM).astype(np.float32)
     raw *= length / np.linalg.norm(raw)
     out = np.zeros(TEMPLATE_DIM, np.float32)
-    assert Embedder(FakeRunner(raw)).embed(CROP, out) == pytest.approx(length, rel=1e-5)
+    assert Embedder(FakeRunner(given := raw.copy())).embed(CROP, out) == pytest.approx(length, rel=1e-5)
     assert np.linalg.norm(out) == pytest.approx(1.0, rel=1e-5)
     assert float(out @ raw) == pytest.approx(length, rel=1e-5)
+    assert not given.any(), "the runtime's own copy of the template is overwritten"
 
 
 def test_an_output_of_nothing_is_length_0_and_no_division_by_it() -> None:
