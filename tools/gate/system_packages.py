@@ -44,6 +44,8 @@ MMDEBSTRAP = Program("mmdebstrap", "mmdebstrap")
 SYSTEMD_NSPAWN = Program("systemd-nspawn", "systemd-container")
 SYSTEMD_ANALYZE = Program("systemd-analyze", "systemd", library_dirs=("lib/systemd", "usr/lib/systemd"))
 
+STRACE = Program("strace", "strace")
+
 
 def find(program: Program, cache: Path) -> Path | None:
     """The program on PATH, in a system folder, or unpacked under the cache; None when it is nowhere."""

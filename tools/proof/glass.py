@@ -93,7 +93,7 @@ class Glass:
             content = np.empty(run.size * PAGE, np.uint8)
             first = start + int(run[0]) * PAGE
             try:
-                got = os.preadv(self._mem, [memoryview(content)], first)
+                got = os.preadv(self._mem, [content.data], first)
             except OSError as fault:
                 raise NoView(f"{name} at {first:#x} cannot be read: {fault.strerror}") from fault
             if got != content.size:

@@ -122,7 +122,8 @@ class Pieces:
 
 
 def _slots(words: U64) -> NDArray[np.intp]:
-    return ((words * _HASH) >> np.uint64(64 - _TABLE_BITS)).astype(np.intp)
+    slots: NDArray[np.intp] = ((words * _HASH) >> np.uint64(64 - _TABLE_BITS)).astype(np.intp)
+    return slots
 
 
 def find_alike(regions: Iterable[Region], patterns: Sequence[Pattern]) -> list[Hit]:
@@ -183,7 +184,7 @@ def _numbers(part: U8, kind: Kind) -> F32:
     if kind == "u8":
         return part.astype(np.float32)
     if kind == "f32":
-        values = part[: part.size // 4 * 4].view(np.float32).copy()
+        values: F32 = part[: part.size // 4 * 4].view(np.float32).copy()
     else:
         values = (part[: part.size // 2 * 2].view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     with np.errstate(invalid="ignore"):
@@ -193,4 +194,5 @@ def _numbers(part: U8, kind: Kind) -> F32:
 
 def _unit(values: F32) -> F32:
     centred = values.astype(np.float32).reshape(-1) - np.float32(values.mean())
-    return (centred / np.linalg.norm(centred)).astype(np.float32)
+    unit: F32 = (centred / np.linalg.norm(centred)).astype(np.float32)
+    return unit

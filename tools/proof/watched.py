@@ -95,6 +95,7 @@ class Watched:
             cwd=place,
             env={**worker_environment(os.environ), CACHE_VARIABLE: str(cache_dir())},
         )
+        self.link_number = theirs.fileno()
         theirs.close()
         self.heard: list[FromWorker] = []
         self.glass = None if before else Glass(self.process.pid)

@@ -1,0 +1,75 @@
+"""Two people on no list walk by a real worker: while one is in view, nothing of the other is left in its memory.
+
+The short form of tests/system/test_non_retention.py, which looks in more places and for more forms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from device.wire.link import Beat, FromWorker, Hello
+from device.worker.engine_room import EngineRoom
+from tools.clip.make import ClipTruth
+from tools.proof.canaries import FIRST, SECOND, Wanted, canary_clip, wanted_of
+from tools.proof.glass import Region, changed_since
+from tools.proof.search import Hit, Pieces, find_alike
+from tools.proof.watched import Watched, assignment
+
+ENDS_S, AFTER_S = 2.0, 1.0  # a passage ends 2 s after the last sight; a second later nothing may be left
+
+
+@pytest.fixture(scope="module")
+def canaries(models_ready: Path) -> tuple[Path, ClipTruth, Wanted]:
+    clip, truth = canary_clip()
+    room = EngineRoom("auto", threads=1)
+    try:
+        return clip, truth, wanted_of(clip, truth, room)
+    finally:
+        room.close()
+
+
+def copies(place: Path, clip: Path, truth: ClipTruth) -> tuple[list[Region], dict[str, list[Region]]]:
+    """The worker's memory before the first picture, then what has changed in it by three moments."""
+    first, second = truth.passages
+    frames = {
+        "the first in view": (first.first + first.last) // 2,
+        "the first forgotten": first.last + round((ENDS_S + AFTER_S) * truth.fps),
+        "both forgotten": second.last + round((ENDS_S + AFTER_S) * truth.fps),
+    }
+    seen: dict[str, list[Region]] = {}
+    with Watched(place) as one:
+        one.send(assignment(place, str(clip)))
+        one.until(lambda message: isinstance(message, Hello))
+        assert one.glass is not None
+        before = one.glass.copy()
+        for moment, frame in frames.items():
+
+            def is_there(message: FromWorker, frame: int = frame) -> bool:
+                return isinstance(message, Beat) and message.counters.frames >= frame
+
+            one.until(is_there)
+            seen[moment] = changed_since(before, one.glass.copy())
+        assert one.stop() == 0
+    return before, seen
+
+
+def whose(hits: list[Hit]) -> set[tuple[str, str]]:
+    return {(hit.whose, hit.what) for hit in hits}
+
+
+def test_while_one_is_in_view_nothing_of_the_other_is_left(
+    canaries: tuple[Path, ClipTruth, Wanted], tmp_path: Path
+) -> None:
+    clip, truth, wanted = canaries
+    pieces = Pieces(wanted.pieces)
+    templates = [pattern for pattern in wanted.patterns if pattern.what == "template"]
+    before, seen = copies(tmp_path, clip, truth)
+    assert pieces.find(before) == [], "the copy from before came too late"
+    found = {moment: whose(pieces.find(regions) + find_alike(regions, templates)) for moment, regions in seen.items()}
+    in_view = {"luma of a frame", "detector's picture", "template"}
+    assert {(FIRST, what) for what in in_view} <= found["the first in view"]
+    assert {person for person, _ in found["the first in view"]} == {FIRST}
+    assert {person for person, _ in found["the first forgotten"]} == {SECOND}, found
+    assert found["both forgotten"] == set()
