@@ -123,6 +123,11 @@ def place(state_dir: Path, deployment: str, files: Sequence[Path], end_ms: int, 
     replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
 
 
+def ordered(state_dir: Path, deployment: str) -> bool:
+    """Whether there is an order for a deployment."""
+    return (state_dir / ORDERS / f"{deployment}.json").exists()
+
+
 def advance(state_dir: Path, verified_ms: int) -> int:
     """Keep a verified time (rule 4); it never goes back. Returns the time that is known now."""
     known = max(verified_ms, _since(_read(state_dir / ORDERS / CLOCK)))

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
+from device import eraser
 from device.config.deployment import Deployment
 from device.config.publication import (
     DEPLOYMENT_MAX_BYTES,
@@ -73,6 +74,7 @@ class Client:
         sources: Sequence[Source],
         clock: Clock,
     ) -> None:
+        self._state_dir = state_dir
         self._folder = state_dir / FOLDER
         self._roots = roots
         self._device = device
@@ -220,6 +222,7 @@ class Client:
             text = f"{index.payload} is signed with another hash than deployment {deployment.id} names; publish again"
             raise Refused(AUTHORISED, "another list", text)
         place = store.payload(wanted)
+        self._order_erasure(deployment, place)
         if trusted.holds(found, place):
             return place
         try:
@@ -228,6 +231,17 @@ class Client:
             self._fetching = ""
         with self._lock:
             return store.keep_payload(targets / "payload", wanted)
+
+    def _order_erasure(self, deployment: Deployment, payload: Path) -> None:
+        """Before a list is on the disk, its end is ordered (device.eraser, rule 1): nobody may be left to load it."""
+        window, synchronised = deployment.window, self._clock.synchronised()
+        now = self._clock.wall() if synchronised else wall(window.start)
+        facts = {"mode": deployment.mode.value, "subjects": deployment.watchlist.subjects}
+        try:
+            if not eraser.ordered(self._state_dir, deployment.id):
+                eraser.place(self._state_dir, deployment.id, (payload,), _ms(window.end), _ms(now), **facts)
+        except OSError as fault:
+            raise Unavailable(f"{self._state_dir}: {fault.strerror}; no list is kept without its erasure") from fault
 
     def _judge(self, deployment: Deployment, now: WallTime) -> None:
         """Everything about a deployment that can change while its document does not."""
@@ -251,3 +265,7 @@ def _content(trusted: Trusted, found: Found, file: Path) -> bytes:
     """The verified bytes of a small target, which stay in `file`."""
     trusted.download(found, file)
     return file.read_bytes()
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

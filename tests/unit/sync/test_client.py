@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pyrage
 import pytest
 
+from device import eraser
 from device.domain.finding import Mode
 from device.domain.time import wall
 from device.errors import Unavailable
@@ -153,3 +154,20 @@ def test_the_record_of_used_lists_is_small_and_names_nobody(desk: Any) -> None:
     assert record == [
         {"deployment": "d-1", "watchlist": "wl-1", "sha256": desk.hub.document["watchlist"]["sha256"], "ended": False}
     ]
+
+
+def test_a_list_that_nobody_came_to_load_is_erased_at_its_end(desk: Any) -> None:
+    offer = desk.client().sync().offer
+    end_ms = round(offer.deployment.window.end.timestamp() * 1000)
+    assert eraser.erase(desk.state, end_ms - 1) == 0
+    assert offer.payload.exists()
+    assert eraser.erase(desk.state, end_ms) == 1
+    assert not offer.payload.exists()
+
+
+def test_no_list_is_kept_where_its_erasure_cannot_be_ordered(desk: Any) -> None:
+    desk.state.mkdir(exist_ok=True)
+    (desk.state / eraser.ORDERS).write_text("in the way")
+    with pytest.raises(Unavailable, match="no list is kept without its erasure"):
+        desk.client().sync()
+    assert not any("payloads" in name for name in tree(desk.state))
