@@ -36,6 +36,7 @@ class Evidence:
     statuses    exit status by process name
     leftovers   path and reason of each personal thing found where none may be
     watchlists  what the device said of its list, in order
+    audit       whether the device's log is whole against the heads at the hub, in words too
     named       topics of messages in which the listed person's name stood
     keys_left   what the hub still has of the deployment's keys and list after its end; None: nobody looked
     """
@@ -51,6 +52,7 @@ class Evidence:
     statuses: Mapping[str, int | None] = field(default_factory=dict)
     leftovers: list[tuple[Path, str]] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
+    audit: tuple[bool, str] = (False, "no audit log was looked at")
     keys_left: list[str] | None = None
 
 
@@ -163,6 +165,11 @@ def nothing_personal_left(evidence: Evidence) -> tuple[bool, str]:
     return not left, f"{left[0][0]}: {left[0][1]} (and {len(left) - 1} more)" if left else "searched, found nothing"
 
 
+def audit_chain_whole(evidence: Evidence) -> tuple[bool, str]:
+    """The audit log is whole, signed with the key that the hub knows, and its counts of people balance."""
+    return evidence.audit
+
+
 CHECKS: tuple[tuple[str, Callable[[Evidence], tuple[bool, str]]], ...] = (
     ("listed person alerted at the hub, each passage once", listed_person_alerted),
     ("nobody else alerted", nobody_else_alerted),
@@ -173,6 +180,7 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], tuple[bool, str]]], ...] = (
     ("device recognised and reached its ending", device_ended),
     ("erasure receipts received", erasure_receipts),
     ("keys gone at the hub too", keys_gone_at_the_hub),
+    ("audit chain whole, as the hub's signed heads say", audit_chain_whole),
     ("all processes ended well", processes_ended_well),
     ("nothing personal left on disk", nothing_personal_left),
 )

@@ -24,6 +24,8 @@ from pathlib import Path
 from types import FrameType
 
 from device.alerts.messages import CameraStatus, WatchlistState
+from device.audit.log import FOLDER as AUDIT
+from device.audit.verify import verify
 from device.errors import BadData, Unavailable
 from engines.places import cache_dir
 from tools.clip.make import ClipTruth, make_clip, read_truth, truth_file
@@ -44,6 +46,7 @@ from tools.demo.stage import (
     write_device_config,
 )
 from tools.demo.witness import Witness
+from tools.hub.heads import kept_heads
 from tools.hub.listener import Heard, Listener
 from tools.hub.report import as_text, report_of
 from tools.hub.tallies import read_book
@@ -144,6 +147,7 @@ def play(
         processes.stop(device)
         evidence.keys_left = end_deployment(stage)
         processes.stop(hub.process)
+        evidence.audit = audit_of(stage)
         evidence.statuses = {"device": device.exit_status, "hub and broker": hub.process.exit_status}
         evidence.named += [path.name for path, _ in search([stage.logs], needles)]
         if device.exit_status:
@@ -245,6 +249,18 @@ def linger(live: LiveLines) -> None:
         time.sleep(LINGER_S)
     except KeyboardInterrupt:
         live.note("ending")
+
+
+def audit_of(stage: Stage) -> tuple[bool, str]:
+    """Whether the device's audit log is whole, by the key and the heads that the hub has kept."""
+    heads = kept_heads(stage.hub.root, DEVICE)
+    if not heads:
+        return False, "no signed head has come to the hub"
+    found = verify(stage.state_dir / AUDIT, heads[0].key, heads)
+    if found.broken is not None:
+        return False, f"row {found.broken.row}: {found.broken.text}"
+    text = f"{found.rows} rows, {len(heads)} signed heads at the hub, people balance in {found.counts} counts"
+    return found.ok, text if found.ok else f"people do not balance in rows {found.unbalanced}"
 
 
 def deployment_report(stage: Stage) -> str:

@@ -20,7 +20,7 @@ from device.audit.rows import Head, genuine
 from device.logs import event
 
 _log = logging.getLogger(__name__)
-SUFFIX = ".heads.jsonl"
+FOLDER, SUFFIX = "audit", ".heads.jsonl"
 
 
 class Heads:
@@ -46,16 +46,8 @@ class Heads:
 
     def _read(self, device: str) -> Head | None:
         """The last good head of an earlier run."""
-        try:
-            lines = (self._folder / f"{device}{SUFFIX}").read_bytes().splitlines()
-        except OSError:
-            return None
         last: Head | None = None
-        for line in lines:
-            try:
-                head = msgspec.json.decode(line, type=Head)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
+        for head in _in(self._folder / f"{device}{SUFFIX}"):
             last = last if _problem(head, last) else head
         if last is not None:
             self._last[device] = last
@@ -72,6 +64,25 @@ class Heads:
                 os.close(file)
         except OSError as fault:
             event(_log, "hub.audit_head_not_kept", level=logging.ERROR, device=device, reason=str(fault))
+
+
+def kept_heads(hub: Path, device: str) -> list[Head]:
+    """Every head of a device that the hub in this folder has kept, in order of arrival."""
+    return _in(hub / FOLDER / f"{device}{SUFFIX}")
+
+
+def _in(file: Path) -> list[Head]:
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError:
+        return []
+    heads = []
+    for line in lines:
+        try:
+            heads.append(msgspec.json.decode(line, type=Head))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return heads
 
 
 def _problem(head: Head, last: Head | None) -> str:

@@ -15,7 +15,7 @@ from device.alerts.messages import Alert, AuditHead, Birth, Erasure, Stats, Watc
 from device.domain.finding import Mode
 from device.logs import event
 from tools.hub.authority import write_secret
-from tools.hub.heads import Heads
+from tools.hub.heads import FOLDER, Heads
 
 VERSION = 1
 LATENCY_EDGES_MS = (50, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000)
@@ -92,7 +92,7 @@ class Tallies:
         self._file = file
         self.book = read_book(file)
         self._dirty = False
-        self._heads = Heads(file.parent / "audit")
+        self._heads = Heads(file.parent / FOLDER)
         self._current: dict[str, str] = {}
         self._waiting_births: dict[str, Birth] = {}
         self._waiting_lists: dict[str, WatchlistState] = {}

@@ -117,6 +117,7 @@ def good() -> Evidence:
         watchlists=[watchlist(), watchlist(erased_at=AT)],
         statuses={"device": 0, "hub": 0, "broker": 0},
         keys_left=[],
+        audit=(True, "12 rows"),
     )
 
 
@@ -227,3 +228,9 @@ def test_a_leftover_and_a_travelling_name_fail() -> None:
     evidence.leftovers = [(Path("/tmp/x"), "a JPEG picture")]
     evidence.named = ["device.log"]
     assert failed(evidence) == ["no name travels or is logged", "nothing personal left on disk"]
+
+
+def test_a_log_that_is_not_whole_is_named() -> None:
+    evidence = good()
+    evidence.audit = (False, "row 7: its content is not what its hash says")
+    assert failed(evidence) == ["audit chain whole, as the hub's signed heads say"]
