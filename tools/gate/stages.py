@@ -59,7 +59,7 @@ REPLAY = Stage("replay", pytest("tests/replay"), READ_TESTS, tests=True)
 E2E = Stage("end to end", pytest("tests/e2e"), READ_TESTS, tests=True)
 SYSTEM = Stage("system", pytest("tests/system"), READ_TESTS, tests=True, hardware=True)
 BROWSER = Stage("browser", pytest("tests/browser"), READ_TESTS, tests=True, hardware=True)
-GPU = Stage("gpu", pytest("tests/gpu"), READ_TESTS, tests=True, hardware=True)
+GPU = Stage("gpu", pytest("-s", "tests/gpu"), READ_TESTS, tests=True, hardware=True)
 
 COMMANDS: dict[str, tuple[Stage, ...]] = {
     "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, UNIT_FILES, FAST),
