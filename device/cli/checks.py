@@ -14,7 +14,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
-from device.cli import checks_keys
+from device.cli import checks_gpu, checks_keys
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
@@ -89,18 +89,11 @@ def packages() -> Iterator[Finding]:
 
 
 def runtimes() -> Iterator[Finding]:
-    """CPU runtimes: one is needed; the GPU's three come from JetPack, and their absence is normal elsewhere."""
+    """CPU runtimes: one is needed, also on a board, where the portable one judges TensorRT's plans."""
     found = [name for name in ("openvino", "onnxruntime") if util.find_spec(name) is not None]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in found)
     yield Finding("cpu runtimes", "ok" if found else "fail", versions or "none", "make setup")
     yield from _default_backend()
-    on_board = Path("/proc/device-tree/compatible").exists()
-    absent: Literal["ok", "warn"] = "warn" if on_board else "ok"
-    for module, remedy in (("tensorrt", "install JetPack's python3-libnvinfer"), ("pycuda", "pip install .[device]")):
-        present = util.find_spec(module) is not None
-        text = "present" if present else "absent" + ("" if on_board else ", as everywhere but on a board")
-        yield Finding(module, "ok" if present else absent, text, remedy)
-    yield _jetson_utils(absent)
 
 
 def _default_backend() -> Iterator[Finding]:
@@ -111,19 +104,6 @@ def _default_backend() -> Iterator[Finding]:
         yield Finding("default backend", "ok", default_backend())
     except EnginesError as fault:
         yield Finding("default backend", "fail", str(fault), "make setup")
-
-
-def _jetson_utils(absent: Literal["ok", "warn"]) -> Finding:
-    """The real one has its C extension; the package of that name in a public index is somebody else's."""
-    remedy = "build it from dusty-nv/jetson-utils; never install it by name"
-    if util.find_spec("jetson_utils") is None:
-        return Finding("jetson_utils", absent, "absent", remedy)
-    try:
-        import jetson_utils
-    except (ImportError, OSError) as fault:
-        return Finding("jetson_utils", "warn", f"cannot be imported: {fault}", remedy)
-    real = bool(getattr(jetson_utils, "HAS_JETSON_UTILS_EXT", False))
-    return Finding("jetson_utils", "ok" if real else "warn", "present" if real else "without its C extension", remedy)
 
 
 def models() -> Iterator[Finding]:
@@ -252,6 +232,6 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    *(python, packages, runtimes, models, service, gpio, clock),
+    *(python, packages, runtimes, checks_gpu.gpu, models, service, gpio, clock),
     *(memory, checks_keys.key_store, lockdown, temperature, disk, checks_keys.eraser),
 )
