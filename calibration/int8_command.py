@@ -32,12 +32,12 @@ def run(args: argparse.Namespace) -> int:
     from calibration.int8 import calibrate
     from device.worker.engine_room import EngineRoom
     from engines.cards import RECOGNISER_DEFAULT, card
-    from engines.fetch import fetch_member
+    from engines.fetch import weights_of
     from engines.places import models_dir, writing
     from engines.table import file_name
 
     one = card(args.model or RECOGNISER_DEFAULT)
-    weights, folder = fetch_member(one.source), args.out or models_dir()
+    weights, folder = weights_of(one), args.out or models_dir()
     room = EngineRoom("onnxruntime:fp32", threads=2)
     with tqdm(unit="step", leave=False, mininterval=0.5) as bar:
 
@@ -93,6 +93,6 @@ def _lines(outcome: Outcome) -> list[str]:
         out.append(
             f"TPIR at FPIR {paid.fpir:.1%}, {paid.listed} listed: fp32 {paid.tpir_fp32:.2%}, int8 {paid.tpir_int8:.2%}"
             f"; int8 costs {paid.points:.2f} points (95 %: {paid.low:.2f} to {paid.high:.2f}; "
-            f"{paid.mated} mated, {paid.unmated} other searches): {'allowed' if paid.allowed else 'refused, use fp16'}"
+            f"{paid.mated} mated, {paid.unmated} other pairs): {'allowed' if paid.allowed else 'refused, use fp16'}"
         )
     return out

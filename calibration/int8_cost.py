@@ -1,11 +1,12 @@
 """What a precision costs: the change in TPIR at one FPIR, the same people and photos before and after.
 
-1. One photo of each person is enrolled (the first); the others of people with several are mated searches. A search by
-   somebody unlisted is any photo against the enrolled photos of everybody else.
-2. FPIR of a list of LISTED people: the mean over photos of the probability that the best of LISTED strangers drawn from
-   all others passes, 1 - (1 - k/n)^LISTED where k of n strangers pass. A person's photos share one weight.
-3. Each precision gets its own threshold for the FPIR. The interval is a bootstrap over people, paired.
-4. This is a comparison of two precisions on one set; operating points come from elsewhere.
+1. Every photo is enrolled in turn and every other one searched: all ordered pairs count, so that the figure does not
+   hang on which photo came first. A person's photos share one weight on either side.
+2. TPIR: of people with several photos, the mean share of their pairs at or above the threshold.
+3. FPIR of a list of LISTED people: the mean over people of the probability that the best of LISTED strangers passes,
+   1 - (1 - q)^LISTED, where q is the share of all strangers' photos that pass against one photo.
+4. Each precision gets its own threshold for the FPIR. The interval is a bootstrap over people, paired.
+5. This is a comparison of two precisions on one set; operating points come from elsewhere.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ LISTED = 100
 DRAWS = 400
 SEED = 1
 F64 = NDArray[np.float64]
+Places = NDArray[np.intp]
 STEPS = np.linspace(0.2, 0.95, 751)
 """Thresholds tried: a step of .001."""
 
@@ -33,51 +35,54 @@ STEPS = np.linspace(0.2, 0.95, 751)
 class Searches:
     """Scores of one precision over one set of people.
 
-    mated        score of each mated search;  mated_of  its person
-    strangers    scores of at least STEPS[0]; by (photo, enrolled person)
-    photo_of     person of each photo
+    person    of each photo;  photos  how many photos that person has, by photo
+    mated     score of each ordered pair of one person's photos;  mated_of  its person
+    scores    of strangers at STEPS[0] or above, by photo searched (`probe`) and photo enrolled (`listed`)
     """
 
+    person: Places
+    photos: F64
     mated: F64
-    mated_of: NDArray[np.intp]
+    mated_of: Places
     scores: F64
-    photo: NDArray[np.intp]
-    enrolled: NDArray[np.intp]
-    photo_of: NDArray[np.intp]
+    probe: Places
+    listed: Places
 
 
 def searches(templates: F32, people: Sequence[str]) -> Searches:
     """Rule 1. Raises BadData when nobody has a second photo."""
-    names, first, owner = np.unique(np.asarray(people), return_index=True, return_inverse=True)
-    scores = (templates @ templates[first].T).astype(np.float64)
-    rows = np.arange(len(templates))
-    mated = rows != first[owner]
-    if not mated.any() or len(names) < 3:
+    names, person = np.unique(np.asarray(people), return_inverse=True)
+    scores = (templates @ templates.T).astype(np.float64)
+    own = person[:, None] == person[None, :]
+    np.fill_diagonal(scores, -1.0)
+    one, other = np.nonzero(own & ~np.eye(len(person), dtype=bool))
+    if not len(one) or len(names) < 3:
         raise BadData(
-            f"{len(names)} people, {int(mated.sum())} second photos: what a precision costs cannot be measured; "
-            "a data set needs hundreds of people, some with several photos"
+            f"{len(names)} people, {len(one) // 2} pairs of photos of one person: what a precision costs cannot be "
+            "measured; a data set needs hundreds of people, some with several photos"
         )
-    own = scores[rows, owner].copy()
-    scores[rows, owner] = -1.0
-    photo, enrolled = np.nonzero(scores >= STEPS[0])
-    return Searches(own[mated], owner[mated], scores[photo, enrolled], photo, enrolled, owner)
+    mated = scores[one, other]
+    probe, listed = np.nonzero(~own & (scores >= STEPS[0]))
+    return Searches(
+        person, np.bincount(person)[person].astype(np.float64), mated, person[one], scores[probe, listed], probe, listed
+    )
 
 
 def rates(found: Searches, times: F64) -> float:
-    """TPIR at FPIR for people weighed by `times` (rules 2 and 3)."""
-    photos = np.bincount(found.photo_of, minlength=len(times)).astype(np.float64)
-    strangers = times.sum() - times[found.photo_of]
-    weight = times[found.photo_of] / photos[found.photo_of]
+    """TPIR at FPIR for people that count `times` (rules 2 to 4)."""
+    weight = times[found.person] / found.photos
+    strangers = np.maximum(times.sum() - times[found.person], 1e-9)
     at = np.minimum(np.searchsorted(STEPS, found.scores, side="right") - 1, len(STEPS) - 1)
     low, high = 0, len(STEPS) - 1
     while low < high:  # the lowest threshold whose FPIR is small enough; it falls with the threshold
         middle = (low + high) // 2
         passing = at >= middle
-        many = np.bincount(found.photo[passing], weights=times[found.enrolled[passing]], minlength=len(found.photo_of))
-        share = np.minimum(many / np.maximum(strangers, 1e-9), 1.0)
+        many = np.bincount(found.probe[passing], weights=weight[found.listed[passing]], minlength=len(found.person))
+        share = np.minimum(many / strangers, 1.0)
         fpir = float((weight * (1 - (1 - share) ** LISTED)).sum() / weight.sum())
         low, high = (low, middle) if fpir <= FPIR else (middle + 1, high)
-    each = times[found.mated_of] / np.bincount(found.mated_of, minlength=len(times))[found.mated_of]
+    pairs = np.bincount(found.mated_of, minlength=len(times))[found.mated_of]
+    each = times[found.mated_of] / pairs
     return float((each * (found.mated >= STEPS[low])).sum() / max(each.sum(), 1e-9))
 
 
@@ -102,5 +107,5 @@ def cost(people: Sequence[str], exact: F32, other: F32) -> Cost:
         high=round(100 * high, 3),
         listed=LISTED,
         mated=len(before.mated),
-        unmated=len(people),
+        unmated=len(people) * (len(people) - 1) - len(before.mated),
     )

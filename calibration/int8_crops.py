@@ -19,11 +19,10 @@ from device.errors import BadData
 from device.vision.picture import fit_square
 from device.watchlist.photo_file import outcome_of
 from device.watchlist.reader import PhotoFace
-from device.watchlist.rules import TEMPLATE_SIZE
 from device.worker.engine_room import EngineRoom
 from device.worker.photos import BLURRED, SMALL_PX, EnginePhotoReader
 
-UNREAD: F32 = np.eye(1, TEMPLATE_SIZE, dtype=np.float32)[0]
+UNREAD: F32 = np.ones(1, np.float32)
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 

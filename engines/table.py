@@ -22,7 +22,10 @@ COST_LIMIT_POINTS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What int8 costs against fp32, measured: `points` of TPIR at one FPIR, `low` and `high` its 95 % interval."""
+    """What int8 costs against fp32, measured: `points` of TPIR at one FPIR, `low` and `high` its 95 % interval.
+
+    listed, mated, unmated  size of the list; ordered pairs of photos of one person and of two
+    """
 
     fpir: float
     tpir_fp32: float

@@ -77,3 +77,15 @@ def watchlist_folder(tmp_path: Path, samples: Callable[[str], list[Path]]) -> Pa
     from tools.clip.spec import write_watchlist
 
     return write_watchlist(tmp_path / "watchlist")
+
+
+@pytest.fixture(scope="session")
+def own_models() -> ModuleType:
+    """Makers of models that somebody might add: tests/unit/engines/own_models.py."""
+    path = Path(__file__).parent / "unit" / "engines" / "own_models.py"
+    spec = importlib.util.spec_from_file_location("own_models", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

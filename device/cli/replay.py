@@ -25,6 +25,8 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--threshold", type=_cosine, help="cosine, instead of the operating point")
     parser.add_argument("--backend", help="openvino | onnxruntime | auto (default: auto)")
+    parser.add_argument("--detector", metavar="NAME", help="a model of `lfr engines list` (the default detector)")
+    parser.add_argument("--recogniser", metavar="NAME", help="likewise; its operating point is yours to give")
     parser.add_argument("--no-cache", action="store_true", help="neither read nor write the template cache")
     parser.add_argument("--fill", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -39,8 +41,20 @@ def run(args: argparse.Namespace) -> int:
     forbid_dumps()
     from device.worker.replay import Request, cache_at, replay
 
-    request = Request(args.source, args.watchlist, args.backend, args.threshold, args.fill)
-    cache = None if args.no_cache else cache_at(cache_file(), args.backend)
+    request = Request(
+        args.source,
+        args.watchlist,
+        args.backend,
+        args.threshold,
+        args.fill,
+        detector=args.detector,
+        recogniser=args.recogniser,
+    )
+    cache = (
+        None
+        if args.no_cache
+        else cache_at(cache_file(), args.backend, detector=args.detector, recogniser=args.recogniser)
+    )
     try:
         with _CtrlC() as ctrl_c:
             talk = not args.quiet

@@ -135,12 +135,16 @@ class Camera(Section):
 BACKEND = r"[a-z][a-z0-9-]{0,30}(:[a-z0-9]{1,8})?"
 
 
+ModelName = Annotated[str, matching(r"[a-z0-9][a-z0-9-]{1,39}", "a model's name as `lfr engines list` shows it")]
+
+
 class Vision(Section):
     """How the workers look. `threshold` overrides the operating point; leave it out to use the evidence.
 
     evidence            an artefact of `lfr calibrate operating-point`, instead of the one that ships
     evidence_keys       folder of public keys (PEM) that may have signed it, beside the package's own
     false_alert_limit   false alerts a face that may be predicted at most; 1 in 1,000 is the ceiling
+    detector, recogniser  names of models, packaged or added by `lfr engines add`; left out, the default ones
     """
 
     backend: Annotated[str, matching(BACKEND, "a backend such as auto, openvino or openvino:bf16")] = "auto"
@@ -150,6 +154,8 @@ class Vision(Section):
     evidence_keys: Path | None = None
     false_alert_limit: Annotated[Number, Field(gt=0, le=LIMIT)] = LIMIT
     models_dir: Path | None = None
+    detector: ModelName | None = None
+    recogniser: ModelName | None = None
 
 
 class Mqtt(Section):

@@ -63,6 +63,8 @@ class Authorisation:
                 evidence=None if vision.evidence is None else str(vision.evidence),
                 evidence_keys=None if vision.evidence_keys is None else str(vision.evidence_keys),
                 false_alert_limit=vision.false_alert_limit,
+                detector=vision.detector,
+                recogniser=vision.recogniser,
             ),
             watchlist=str(self.payload),
             identity=self.identity,

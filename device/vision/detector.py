@@ -68,7 +68,10 @@ class Detector:
         """
         height, width = picture.shape[:2]
         outputs = self._runner.run(picture[None])
-        found = [self._decode(outputs, stride, width // stride) for stride in STRIDES]
+        if "scores" in outputs:  # an added detector that decodes in its graph (engines.own_card)
+            found = [self._decoded(outputs)]
+        else:
+            found = [self._decode(outputs, stride, width // stride) for stride in STRIDES]
         scores = np.concatenate([f[0] for f in found])
         if not scores.size:
             return []
@@ -78,6 +81,13 @@ class Detector:
         shift = np.asarray(origin, np.float32)
         points = rows[keep].reshape(-1, 7, 2) * scale + shift
         return [Face(p[:2].reshape(4), p[2:], float(s)) for p, s in zip(points, scores[keep], strict=True)]
+
+    def _decoded(self, outputs: Mapping[str, NDArray[np.float32]]) -> tuple[F32, F32]:
+        """Scores (n,) and rows (n, 14) of outputs that are boxes and points in picture pixels already."""
+        score = outputs["scores"][0]
+        chosen = np.flatnonzero(score >= self._score_min)
+        rows = np.concatenate([outputs["boxes"][0, chosen], outputs["points"][0, chosen]], 1)
+        return score[chosen], rows.astype(np.float32)
 
     def _decode(self, outputs: Mapping[str, NDArray[np.float32]], stride: int, columns: int) -> tuple[F32, F32]:
         """Scores (n,) and rows (n, 14: box corners, five points) in picture pixels of one stride."""

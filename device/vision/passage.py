@@ -42,8 +42,8 @@ SLOTS = 96  # people in view or just gone; beyond it the least promising passage
 class Slot:
     """The personal part of a passage, in buffers that are used again.
 
-    fused (128,) float32;  shot (160, 160, 3) uint8 RGB;  glance (64,) float32, see picture.glimpse
-    weighed (128,) float32: zero but inside `Passage.fuse`
+    fused (template_dim,) float32;  shot (160, 160, 3) uint8 RGB;  glance (64,) float32, see picture.glimpse
+    weighed (template_dim,) float32: zero but inside `Passage.fuse`
     """
 
     fused: F32 = field(default_factory=lambda: np.zeros(TEMPLATE_DIM, np.float32))
@@ -117,13 +117,17 @@ class Passage:
 class Passages:
     """All open passages of one camera and which track belongs to which; one owner thread."""
 
-    def __init__(self) -> None:
-        self._free = [Slot() for _ in range(SLOTS)]
+    def __init__(self, template_dim: int = TEMPLATE_DIM) -> None:
+        self._template_dim = template_dim
+        self._free = [self._slot() for _ in range(SLOTS)]
         self._open: list[Passage] = []
         self._of_track: dict[int, Passage] = {}
         self._in_view: list[Track] = []
         self._glance: F32 = np.zeros(64, np.float32)
         self._made = 0
+
+    def _slot(self) -> Slot:
+        return Slot(fused=np.zeros(self._template_dim, np.float32), weighed=np.zeros(self._template_dim, np.float32))
 
     @property
     def open(self) -> tuple[Passage, ...]:
@@ -234,14 +238,14 @@ class Passages:
                 return None
             ousted.append(min(idle, key=lambda p: (p.alerted_entry is not None, p.last_seen, p.quality)))
         self._made += 1
-        passage = Passage(self._made, self._free.pop() if self._free else Slot(), at, at)
+        passage = Passage(self._made, self._free.pop() if self._free else self._slot(), at, at)
         self._open.append(passage)
         return passage
 
     def _depart(self, at: MediaNs, track: Track) -> Passage:
         """Rule 1: the track is somebody else, and nobody known: a new passage."""
         self._made += 1
-        passage = Passage(self._made, self._free.pop() if self._free else Slot(), at, at)
+        passage = Passage(self._made, self._free.pop() if self._free else self._slot(), at, at)
         self._open.append(passage)
         self._of_track[track.id] = passage
         return passage

@@ -28,7 +28,7 @@ import msgspec
 import numpy as np
 
 from device import logs
-from device.watchlist.rules import RULES, TEMPLATE_SIZE, Outcome
+from device.watchlist.rules import RULES, Outcome
 
 KEPT_S = 24 * 3600
 CLOCK_SLACK_S = 60
@@ -232,4 +232,4 @@ class TemplateCache:
         if not kept.template:
             return Outcome(None, kept.rejected, kept.warnings, kept.face_px)
         template = np.frombuffer(kept.template, "<f4").astype(np.float32)
-        return Outcome(template, None, kept.warnings, kept.face_px) if template.shape == (TEMPLATE_SIZE,) else None
+        return Outcome(template, None, kept.warnings, kept.face_px) if template.size else None

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.domain.sight import F32
-from device.watchlist.rules import TEMPLATE_SIZE
 
 SYNTHETIC = "synthetic-"
 MAX_QUERIES = 64
@@ -44,10 +43,10 @@ class Gallery:
     def __init__(
         self, refs: Sequence[str], templates: F32, owner: NDArray[np.integer], *, policy: Policy = Policy.MEAN
     ) -> None:
-        """`templates` (n, 128) float32, unit rows; `owner[i]` is row i's index in `refs`; every entry has a row."""
+        """`templates` (n, template_dim) float32, unit rows; `owner[i]`: row i's index in `refs`."""
         owner = np.asarray(owner, np.intp)
-        if templates.shape != (len(owner), TEMPLATE_SIZE):
-            raise ValueError(f"templates are {templates.shape}, wanted ({len(owner)}, {TEMPLATE_SIZE})")
+        if templates.ndim != 2 or len(templates) != len(owner) or not templates.size:
+            raise ValueError(f"templates are {templates.shape}, wanted ({len(owner)}, template_dim)")
         if len(refs) == 0 or set(owner.tolist()) != set(range(len(refs))):
             raise ValueError("every entry needs at least one template, and every template an entry")
         order = np.argsort(owner, kind="stable")
@@ -62,11 +61,16 @@ class Gallery:
         self._rows: F32 = rows
         self._scores: F32 = np.zeros((MAX_QUERIES, len(rows)), np.float32)
 
+    @property
+    def template_dim(self) -> int:
+        """Numbers in a template: the recogniser's card says how many."""
+        return int(self._rows.shape[1])
+
     def __len__(self) -> int:
         return len(self.refs)
 
     def search(self, queries: F32) -> list[Hit]:
-        """Best and second-best entry for each of up to MAX_QUERIES unit rows of `queries` (q, 128) float32."""
+        """Best and second-best entry for each of up to MAX_QUERIES unit rows of `queries` (q, template_dim) float32."""
         scores = self._scores[: len(queries)]
         for query, row in zip(queries, scores, strict=True):
             # One by one: for a few queries BLAS takes two to three times as long over one product of all of them.
@@ -76,7 +80,7 @@ class Gallery:
         return [_best(row) for row in scores]
 
     def score(self, query: F32, entry: int) -> float:
-        """Score of one unit query (128,) against one entry."""
+        """Score of one unit query (template_dim,) against one entry."""
         start = self._starts[entry]
         stop = self._starts[entry + 1] if entry + 1 < len(self._starts) else len(self._rows)
         return float((self._rows[start:stop] @ query).max())
@@ -96,12 +100,12 @@ class Gallery:
         self._scores.fill(0)
 
 
-def fill(count: int, seed: int) -> tuple[list[str], F32]:
-    """References and (count, 128) unit templates of people who do not exist: for speed only.
+def fill(count: int, seed: int, dim: int = 128) -> tuple[list[str], F32]:
+    """References and (count, dim) unit templates of people who do not exist: for speed only.
 
     Random directions of 128 dimensions have cosines of about 0.09 to anything; they never reach a threshold.
     """
-    rows = np.random.default_rng(seed).standard_normal((count, TEMPLATE_SIZE), dtype=np.float32)
+    rows = np.random.default_rng(seed).standard_normal((count, dim), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return [f"{SYNTHETIC}{number:05d}" for number in range(count)], rows
 

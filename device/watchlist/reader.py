@@ -36,7 +36,7 @@ class PhotoReader(Protocol):
 
     blurred_below  sharpness under which a face is too blurred to enrol: the number belongs to the measure
     read           faces of an (H, W, 3) uint8 RGB photo of any size, any order
-    template       (128,) float32 of length 1, or None when the recogniser's output is noise; the array is the caller's
+    template       (template_dim,) float32 of length 1, the caller's; None when the recogniser's output is noise
     """
 
     @property

@@ -27,12 +27,11 @@ SMALL_FACE_PX = 48.0
 """True positive rate at 64, 48 and 32 px of face height: 88, 79 and 55 % (LFW, 1,822 listed, threshold .516)."""
 TURNED = 1.0
 """Yaw beyond which one eye is nearly hidden; such a photo still enrols, with a warning."""
-TEMPLATE_SIZE = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one photo: a template (128,) float32, or the reason why not; and what the enroller should know.
+    """What became of one photo: a (template_dim,) float32 template or the reason why not, and what to know.
 
     face_px  height of the enrolled face in the picture that was searched, 0 when none was enrolled
     """
@@ -124,7 +123,7 @@ def _places(faces: Sequence[PhotoFace], width: int, height: int) -> str:
 
 
 def _unit(template: F32) -> F32:
-    if template.shape != (TEMPLATE_SIZE,) or not np.isfinite(template).all():
-        raise ValueError(f"a template is {TEMPLATE_SIZE} finite numbers, not {template.shape}")
+    if template.ndim != 1 or not template.size or not np.isfinite(template).all():
+        raise ValueError(f"a template is one row of finite numbers, not {template.shape}")
     unit: F32 = (template / np.linalg.norm(template)).astype(np.float32)
     return unit

@@ -20,7 +20,6 @@ from device.domain.sight import F32
 from device.errors import UsageError, WatchlistUnusable
 from device.watchlist.folder import Enrolment
 from device.watchlist.gallery import Gallery, Policy
-from device.watchlist.rules import TEMPLATE_SIZE
 
 FORMAT = 1
 UNIT_WITHIN = 1e-3
@@ -28,7 +27,7 @@ UNIT_WITHIN = 1e-3
 
 
 class SealedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One person. `templates` is k rows of 128 float32, little-endian; `under_18` asks for greater care by rule."""
+    """One person. `templates`: k rows of `template_dim` float32, little-endian; `under_18` asks for greater care."""
 
     ref: str
     category: str
@@ -36,11 +35,12 @@ class SealedEntry(msgspec.Struct, frozen=True, kw_only=True):
     image_captured_on: date | None = None
     under_18: bool = False
     templates: bytes
+    template_dim: int = 128
 
     @property
     def rows(self) -> F32:
-        """(k, 128) float32 view of `templates`, read-only."""
-        view: F32 = np.frombuffer(self.templates, "<f4").astype(np.float32, copy=False).reshape(-1, TEMPLATE_SIZE)
+        """(k, template_dim) float32 view of `templates`, read-only."""
+        view: F32 = np.frombuffer(self.templates, "<f4").astype(np.float32, copy=False).reshape(-1, self.template_dim)
         return view
 
 
@@ -82,6 +82,7 @@ def compose(
             category=category,
             image_source=image_source,
             templates=np.ascontiguousarray(entry.templates, "<f4").tobytes(),
+            template_dim=entry.templates.shape[1],
         )
         for entry in enrolment.entries
     )
@@ -177,16 +178,19 @@ def _require_sound(watchlist: SealedWatchlist) -> None:
         raise WatchlistUnusable(f"watchlist {name} names {len(refs) - len(set(refs))} reference(s) twice")
     if not all(refs):
         raise WatchlistUnusable(f"watchlist {name} holds an entry without a reference")
-    row_bytes = TEMPLATE_SIZE * 4
+    dim = watchlist.entries[0].template_dim
+    if dim < 1 or any(entry.template_dim != dim for entry in watchlist.entries):
+        raise WatchlistUnusable(f"watchlist {name} mixes templates of different lengths, of different recognisers")
+    row_bytes = dim * 4
     if any(not entry.templates or len(entry.templates) % row_bytes for entry in watchlist.entries):
-        raise WatchlistUnusable(f"watchlist {name} holds templates that are not whole rows of {TEMPLATE_SIZE} numbers")
+        raise WatchlistUnusable(f"watchlist {name} holds templates that are not whole rows of {dim} numbers")
     images = sum(len(entry.templates) // row_bytes for entry in watchlist.entries)
     if (watchlist.subjects, watchlist.images) != (len(refs), images):
         raise WatchlistUnusable(
             f"watchlist {name} says {watchlist.subjects} subjects and {watchlist.images} images, "
             f"and holds {len(refs)} and {images}"
         )
-    rows = np.frombuffer(b"".join(entry.templates for entry in watchlist.entries), "<f4").reshape(-1, TEMPLATE_SIZE)
+    rows = np.frombuffer(b"".join(entry.templates for entry in watchlist.entries), "<f4").reshape(-1, dim)
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     if not np.isfinite(lengths).all() or (np.abs(lengths - 1) > UNIT_WITHIN).any():
         raise WatchlistUnusable(f"watchlist {name} holds templates that are not finite or not of length 1")

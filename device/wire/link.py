@@ -34,7 +34,7 @@ class CameraAssignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
-    """How it looks: the vision section of the configuration, values only."""
+    """How it looks: the vision section of the configuration, values only; a model that is None is the default one."""
 
     backend: str
     min_face_px: float
@@ -43,6 +43,8 @@ class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str | None = None
     evidence_keys: str | None = None
     false_alert_limit: float = LIMIT
+    detector: str | None = None
+    recogniser: str | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):

@@ -22,10 +22,10 @@ class Listed:
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
-        self._query: F32 = np.zeros((1, 128), np.float32)
+        self._query: F32 = np.zeros((1, gallery.template_dim), np.float32)
 
     def nearest(self, template: F32) -> Best:
-        """`template` (128,) float32 of any length; scores are cosines."""
+        """`template` (template_dim,) float32 of any length; scores are cosines."""
         np.divide(template, max(float(np.linalg.norm(template)), 1e-9), out=self._query[0])
         hit = self._gallery.search(self._query)[0]
         self._query[:] = 0
@@ -33,13 +33,13 @@ class Listed:
 
 
 def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0) -> Gallery:
-    """A searchable list of (reference, (k, 128) templates) entries, filled up to `synthetic` entries for benches."""
+    """A searchable list of (reference, (k, template_dim) templates) entries, filled up to `synthetic` for benches."""
     refs = [ref for ref, _ in entries]
     templates = [rows for _, rows in entries]
     owner = np.repeat(np.arange(len(entries)), [len(rows) for rows in templates])
     missing = max(0, synthetic - len(refs))
     if missing:
-        names, rows = fill(missing, seed=1822)
+        names, rows = fill(missing, seed=1822, dim=templates[0].shape[1])
         owner = np.concatenate([owner, np.arange(len(refs), len(refs) + missing)])
         refs, templates = refs + names, [*templates, rows]
     return Gallery(refs, np.concatenate(templates), owner)

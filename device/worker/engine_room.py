@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from device.errors import EngineUnavailable, UsageError
-from device.vision.detector import Detector
-from device.vision.embedder import Embedder
+from device.vision.detector import SIZE_MULTIPLE, Detector
+from device.vision.embedder import TEMPLATE_DIM, Embedder
 from device.vision.refine import PATCH_PX, Refiner
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.errors import EnginesError, UnknownName
 from engines.golden import disagreement
+from engines.places import models_dir
 from engines.prepare import recipe_of
 from engines.runner import Runner
 from engines.select import default_backend, default_precision, open_runner, precisions
@@ -48,11 +49,37 @@ def _was_interrupted(fault: BaseException | None) -> bool:
     return fault is not None and (isinstance(fault, KeyboardInterrupt) or _was_interrupted(fault.__cause__))
 
 
+def _card(name: str, role: str, models: Path | None) -> ModelCard:
+    """The card of that name. Raises UsageError when there is none or it is of another role or cannot be used here."""
+    try:
+        found = card(name, models)
+    except EnginesError as fault:
+        raise UsageError(str(fault)) from fault
+    if found.role != role:
+        raise UsageError(f"{name} is a {found.role}; a {role} is needed here, see `lfr engines list`")
+    if role == "recogniser" and found.input_size != (112, 112):
+        raise UsageError(f"{name} takes {found.input_size} pixels; crops are aligned to 112 x 112 here")
+    if role == "detector" and (found.input_size is not None or SIZE_MULTIPLE % found.multiple_of):
+        raise UsageError(f"{name} must take any size that is a multiple of {SIZE_MULTIPLE}; its card says otherwise")
+    return found
+
+
 class EngineRoom:
     """Opens engines on one backend, written as `resolved` says. Its refiner and embedder are made once."""
 
-    def __init__(self, backend: str | None, *, threads: int, models: Path | None = None) -> None:
+    def __init__(
+        self,
+        backend: str | None,
+        *,
+        threads: int,
+        models: Path | None = None,
+        detector: str | None = None,
+        recogniser: str | None = None,
+    ) -> None:
+        """`detector` and `recogniser` name cards, packaged or added; None is the default one."""
         self.backend = resolved(backend)
+        self.detector_card = _card(detector or DETECTOR_DEFAULT, "detector", models)
+        self.recogniser_card = _card(recogniser or RECOGNISER_DEFAULT, "recogniser", models)
         self._threads = threads
         self._models = models
         self._detectors: dict[tuple[int, int], Runner] = {}
@@ -62,7 +89,7 @@ class EngineRoom:
 
     def detector(self, height: int, width: int) -> Detector:
         """A detector of pictures of (height, width), multiples of 32; opened or taken from those that are open."""
-        runner = self._detectors.pop((height, width), None) or self._open(DETECTOR_DEFAULT, (height, width))
+        runner = self._detectors.pop((height, width), None) or self._open(self.detector_card, (height, width))
         self._detectors[(height, width)] = runner
         while len(self._detectors) > KEPT_SIZES:
             self._detectors.pop(next(iter(self._detectors))).close()
@@ -71,17 +98,17 @@ class EngineRoom:
     def refiner(self) -> Refiner:
         """The second look."""
         if self._refiner is None:
-            runner = self._open(DETECTOR_DEFAULT, (PATCH_PX, PATCH_PX))
-            self._others[DETECTOR_DEFAULT] = runner
+            runner = self._open(self.detector_card, (PATCH_PX, PATCH_PX))
+            self._others[self.detector_card.name] = runner
             self._refiner = Refiner(Detector(runner, score_min=PATCH_SCORE_MIN))
         return self._refiner
 
     def embedder(self) -> Embedder:
         """The recogniser."""
         if self._embedder is None:
-            runner = self._open(RECOGNISER_DEFAULT, None)
-            self._others[RECOGNISER_DEFAULT] = runner
-            self._embedder = Embedder(runner)
+            runner = self._open(self.recogniser_card, None)
+            self._others[self.recogniser_card.name] = runner
+            self._embedder = Embedder(runner, self.recogniser_card.template_dim or TEMPLATE_DIM)
         return self._embedder
 
     def self_test(self) -> str:
@@ -92,8 +119,10 @@ class EngineRoom:
         self.refiner()
         self.embedder()
         precision = self.backend.partition(":")[2]
+        folder = self._models if self._models is not None else models_dir()
         found = [
-            disagreement(card(name), runner, precision, recipe_of(card(name))) for name, runner in self._others.items()
+            disagreement(one, self._others[one.name], precision, recipe_of(one), folder)
+            for one in (self.detector_card, self.recogniser_card)
         ]
         return "; ".join(filter(None, found))
 
@@ -110,11 +139,11 @@ class EngineRoom:
             runner.close()
         self._others.clear()
 
-    def _open(self, model: str, shape: tuple[int, int] | None) -> Runner:
+    def _open(self, model: ModelCard, shape: tuple[int, int] | None) -> Runner:
         name, _, precision = self.backend.partition(":")
         try:
             return open_runner(
-                card(model),
+                model,
                 backend=name,
                 threads=self._threads,
                 shape=shape,

@@ -56,7 +56,7 @@ from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.pipeline import ListedPerson, Pipeline
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
 from device.worker.threshold import Engine, OperatingPoint, Terms, operating_point
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards import ModelCard
 
 ASSIGNMENT_WITHIN_S = 30.0
 BEAT_EVERY_NS = NS_PER_S // 4
@@ -105,8 +105,14 @@ class Watch:
     def run(self) -> None:
         """Rule 1, top to bottom."""
         task = self._assignment
-        room = EngineRoom(task.vision.backend, threads=1, models=Path(task.vision.models_dir))
-        listed, digest = _open_list(Path(task.watchlist), task.identity)
+        room = EngineRoom(
+            task.vision.backend,
+            threads=1,
+            models=Path(task.vision.models_dir),
+            detector=task.vision.detector,
+            recogniser=task.vision.recogniser,
+        )
+        listed, digest = _open_list(Path(task.watchlist), task.identity, room.recogniser_card)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
         self._gallery = gallery = listed.gallery()
@@ -147,7 +153,7 @@ class Watch:
     def _introduce(
         self, room: EngineRoom, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
     ) -> None:
-        detector, recogniser = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
+        detector, recogniser = room.detector_card, room.recogniser_card
         agreement = room.self_test()  # before the lock-down: it reads a file
         self._link.send(
             Hello(
@@ -156,8 +162,8 @@ class Watch:
                 backend=room.backend,
                 detector=detector.name,
                 recogniser=recogniser.name,
-                detector_sha256=detector.source.member_sha256,
-                recogniser_sha256=recogniser.source.member_sha256,
+                detector_sha256=detector.source_sha256,
+                recogniser_sha256=recogniser.source_sha256,
                 self_test=agreement,
                 protections={**self._granted, **lock_down(camera)},
             )
@@ -180,8 +186,8 @@ class Watch:
 
     def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
-        vision, recogniser = self._assignment.vision, card(RECOGNISER_DEFAULT)
-        engine = Engine(recogniser.name, recogniser.source.member_sha256, room.backend.partition(":")[2])
+        vision, recogniser = self._assignment.vision, room.recogniser_card
+        engine = Engine(recogniser.name, recogniser.source_sha256, room.backend.partition(":")[2])
         terms = Terms(
             threshold=vision.threshold,
             evidence=Path(vision.evidence) if vision.evidence else None,
@@ -262,13 +268,13 @@ class Watch:
         return message is not None
 
 
-def _open_list(path: Path, identity: str) -> tuple[SealedWatchlist, str]:
+def _open_list(path: Path, identity: str, recogniser: ModelCard) -> tuple[SealedWatchlist, str]:
     try:
         sealed = path.read_bytes()
     except OSError as fault:
         raise WatchlistUnusable(f"{path}: {fault.strerror}; sync the deployment again") from fault
     listed = unseal(sealed, identity)
-    require_recogniser(listed, card(RECOGNISER_DEFAULT).source.member_sha256)
+    require_recogniser(listed, recogniser.source_sha256)
     return listed, sha256_of(sealed)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from device.domain.sight import F32, U8, Face
 from device.vision.align import DegenerateGeometry, align_rgb
 from device.vision.detector import Detector
-from device.vision.embedder import TEMPLATE_DIM
 from device.vision.picture import fit_square, warp_rgb
 from device.vision.quality import POOR_LENGTH, pose, sharpness
 from device.watchlist.reader import PhotoFace
@@ -56,11 +55,11 @@ class EnginePhotoReader:
             return None
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """(128,) float32 unit template of one face of the photo; None when it is noise."""
+        """(template_dim,) float32 unit template of one face of the photo; None when it is noise."""
         crop = self.crop(rgb, face)
         if crop is None:
             return None
-        template = np.zeros(TEMPLATE_DIM, np.float32)
+        template = np.zeros(self._embedder.template_dim, np.float32)
         length = self._embedder.embed(crop, template)
         crop[:] = 0
         return template if length >= POOR_LENGTH else None

@@ -20,7 +20,7 @@ from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
 from device.vision.align import DegenerateGeometry, align
 from device.vision.decide import Best, Decision, Gallery
 from device.vision.detector import DetectionSize, Detector
-from device.vision.embedder import TEMPLATE_DIM, Embedder
+from device.vision.embedder import Embedder
 from device.vision.passage import Passage, Passages
 from device.vision.picture import Scaler, warp
 from device.vision.probe import take_shot
@@ -72,9 +72,9 @@ class Pipeline:
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
         self._tracker = Tracker()
-        self._passages = Passages()
+        self._passages = Passages(sight.embedder.template_dim)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
-        self._template: F32 = np.zeros(TEMPLATE_DIM, np.float32)
+        self._template: F32 = np.zeros(sight.embedder.template_dim, np.float32)
         self._scaler: Scaler | None = None
         self._picture: U8 = np.zeros((0, 0, 3), np.uint8)
         self._detector: Detector | None = None

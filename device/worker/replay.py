@@ -45,6 +45,12 @@ class Request:
     backend: str | None = None
     threshold: float | None = None
     synthetic: int = 0
+    detector: str | None = None
+    recogniser: str | None = None
+
+    def room(self) -> EngineRoom:
+        """The engines it names."""
+        return EngineRoom(self.backend, threads=1, detector=self.detector, recogniser=self.recogniser)
 
 
 def replay(
@@ -105,7 +111,7 @@ def replay(
 
 def _operating_point(request: Request, room: EngineRoom, listed: Enrolment, subjects: int) -> OperatingPoint:
     """What a device would take, whatever the evidence says of it: a replay measures, and says so."""
-    recogniser = card(RECOGNISER_DEFAULT)
+    recogniser = room.recogniser_card
     engine = Engine(recogniser.name, recogniser.source.member_sha256, room.backend.partition(":")[2])
     photos = [len(entry.templates) for entry in listed.entries]
     photos += [1] * (subjects - len(photos))
@@ -126,10 +132,12 @@ def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: Sour
     }
 
 
-def cache_at(path: Path, backend: str | None) -> TemplateCache:
+def cache_at(
+    path: Path, backend: str | None, *, detector: str | None = None, recogniser: str | None = None
+) -> TemplateCache:
     """The template cache in `path` for the models that `replay` would use."""
-    cards = (card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT))
-    models = " ".join(c.source.member_sha256 for c in cards)
+    cards = (card(detector or DETECTOR_DEFAULT), card(recogniser or RECOGNISER_DEFAULT))
+    models = " ".join(c.source_sha256 for c in cards)
     return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
 
 
@@ -137,8 +145,8 @@ def _enrol(
     request: Request, cache: OutcomeCache | None, talk: bool, checkpoint: Callable[[], None]
 ) -> tuple[EngineRoom, Enrolment]:
     """Enrol the folder; a large one with a second set of engines beside the one that will run the recording."""
-    room = EngineRoom(request.backend, threads=1)
-    helper = EngineRoom(request.backend, threads=1) if _is_large(request.watchlist) else None
+    room = request.room()
+    helper = request.room() if _is_large(request.watchlist) else None
     readers = [EnginePhotoReader(each, checkpoint=checkpoint) for each in (room, helper) if each is not None]
     try:
         checkpoint()

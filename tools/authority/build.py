@@ -240,6 +240,7 @@ def _sealed_list(
                 image_captured_on=entry.taken_on,
                 under_18=entry.person.under_18,
                 templates=np.ascontiguousarray(entry.templates, "<f4").tobytes(),
+                template_dim=entry.templates.shape[1],
             )
             for entry in enrolled
         ),

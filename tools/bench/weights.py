@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
-from engines.fetch import fetch_member
+from engines.fetch import weights_of
 from engines.folding import fold_batch_norms, fold_input_scale
 from engines.graph import Value, drop_dropout, fold_constants, load, save
 from engines.places import cache_dir
@@ -21,7 +21,7 @@ from engines.places import cache_dir
 
 def detector_file() -> Path:
     """YuNet for FaceDetectorYN."""
-    return fetch_member(card(DETECTOR_DEFAULT).source)
+    return weights_of(card(DETECTOR_DEFAULT))
 
 
 def recogniser_file() -> Path:
@@ -29,7 +29,7 @@ def recogniser_file() -> Path:
     target = cache_dir() / "bench" / f"{RECOGNISER_DEFAULT}-opencv-1.onnx"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
-        graph = load(fetch_member(card(RECOGNISER_DEFAULT).source))
+        graph = load(weights_of(card(RECOGNISER_DEFAULT)))
         fold_constants(graph)
         drop_dropout(graph)
         fold_batch_norms(graph)

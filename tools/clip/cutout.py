@@ -12,7 +12,7 @@ import numpy as np
 
 from device.errors import BadData
 from engines.cards import DETECTOR_DEFAULT, card
-from engines.fetch import fetch_member
+from engines.fetch import weights_of
 from tools.clip import raster
 from tools.clip.raster import F32, U8, Box
 
@@ -58,7 +58,7 @@ class FaceFinder:
     """Reads photos and finds the face of each."""
 
     def __init__(self) -> None:
-        self._net = raster.FaceNet(fetch_member(card(DETECTOR_DEFAULT).source))
+        self._net = raster.FaceNet(weights_of(card(DETECTOR_DEFAULT)))
 
     def portrait(self, file: Path) -> Portrait:
         """A photo and its largest face; BadData when it is no picture, NoFace when nobody is on it."""

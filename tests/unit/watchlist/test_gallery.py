@@ -87,9 +87,19 @@ def test_an_entry_without_a_template_is_a_defect(owner: list[int]) -> None:
         Gallery(["a", "b"], unit_rows(2, 0), np.array(owner))
 
 
-def test_templates_of_another_size_are_a_defect() -> None:
+@pytest.mark.parametrize("shape", [(2, 128), (128,), (1, 0)])
+def test_templates_that_are_no_row_an_owner_are_a_defect(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="wanted"):
-        Gallery(["a"], np.ones((1, 512), np.float32), np.array([0]))
+        Gallery(["a"], np.ones(shape, np.float32), np.array([0]))
+
+
+def test_a_recogniser_may_give_templates_of_any_length() -> None:
+    refs, rows = fill(30, 4, dim=512)
+    gallery = Gallery(refs, rows, np.arange(30))
+    assert gallery.template_dim == 512
+    assert gallery.search(rows[7:8])[0].entry == 7
+    with pytest.raises(ValueError):
+        gallery.search(np.ones((1, 128), np.float32))
 
 
 @pytest.mark.parametrize("policy", list(Policy))

@@ -73,6 +73,8 @@ class PaintedDetector:
 class PaintedEmbedder:
     """Recogniser of painted people: `lengths` gives the raw length of a person's template (GOOD when not named)."""
 
+    template_dim = 128
+
     def __init__(self) -> None:
         self.lengths: dict[int, float] = {}
         self.looks: list[int | None] = []

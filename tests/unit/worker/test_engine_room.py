@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,7 +13,11 @@ import pytest
 from device.errors import EngineUnavailable, UsageError
 from device.worker import engine_room
 from device.worker.engine_room import KEPT_SIZES, EngineRoom, resolved
+from engines.cards import DETECTOR_DEFAULT, card
+from engines.drawn import crop
 from engines.errors import EngineMissing
+from engines.own import add
+from engines.prepare import prepare
 from engines.select import BACKENDS, default_backend, default_precision, precisions
 
 
@@ -105,3 +111,31 @@ def test_its_engines_are_checked_against_the_golden_tensors(
     told = room.self_test()
     assert told.count("golden tensors are of other weights or of recipe") == 2
     room.close()
+
+
+def test_an_added_recogniser_gives_templates_as_long_as_its_card_says(
+    models_ready: Path, tmp_path: Path, own_models: ModuleType
+) -> None:
+    folder = tmp_path / "models"
+    shutil.copytree(models_ready, folder)
+    add(*own_models.recogniser(tmp_path, dim=512), folder)
+    prepare(card("tiny", folder), tmp_path / "tiny.onnx", folder)
+    room = EngineRoom("onnxruntime", threads=1, models=folder, recogniser="tiny")
+    template = np.zeros(512, np.float32)
+    room.embedder().embed(crop(112, 0)[0], template)
+    assert np.linalg.norm(template) == pytest.approx(1, rel=1e-5)
+    assert room.self_test() == ""
+    room.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ({"recogniser": DETECTOR_DEFAULT}, "is a detector; a recogniser is needed"),
+        ({"detector": "no-such"}, "unknown model 'no-such'"),
+        ({"recogniser": "../x"}, "unknown model"),
+    ],
+)
+def test_a_model_that_cannot_play_its_role_is_refused(names: dict[str, str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        EngineRoom("onnxruntime", threads=1, **names)

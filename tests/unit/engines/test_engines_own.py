@@ -1,0 +1,190 @@
+"""Models of one's own: a card and a file that fit are enough; a wrong card is refused with the reason."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from engines import golden, manifest
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card, cards
+from engines.commands import register
+from engines.compare import difference
+from engines.drawn import crop
+from engines.errors import BadCard, BadModel, ModelMismatch, UnknownName
+from engines.fetch import weights_of
+from engines.graph import Graph, Node, Value, save
+from engines.own import add
+from engines.own_card import read
+from engines.prepare import prepare, recipe_of
+from engines.select import open_runner
+
+
+@pytest.fixture
+def added(own_models: ModuleType, tmp_path: Path) -> tuple[ModelCard, Path]:
+    models = tmp_path / "models"
+    return add(*own_models.recogniser(tmp_path), models), models
+
+
+def test_an_added_model_has_a_card_golden_tensors_and_runs(added: tuple[ModelCard, Path]) -> None:
+    one, models = added
+    assert card("tiny", models) == one
+    assert [each.name for each in cards(models)] == [DETECTOR_DEFAULT, RECOGNISER_DEFAULT, "tiny"]
+    for precision in ("fp32", "fp16"):
+        prepare(one, weights_of(one), models, precision=precision)
+        runner = open_runner(one, backend="onnxruntime", threads=1, precision=precision, models=models)
+        assert runner.run(crop(112, 1))["template"].shape == (1, 64)
+        assert golden.disagreement(one, runner, precision, recipe_of(one), models) == ""
+        runner.close()
+
+
+def test_pixels_are_normalised_and_channels_turned_as_the_card_says(own_models: ModuleType, tmp_path: Path) -> None:
+    _, file = own_models.recogniser(tmp_path)
+    values = {}
+    for channels, mean, scale in (("RGB", 127.5, 127.5), ("BGR", [0, 10, 20], [255, 200, 100])):
+        written = own_models.write_card(tmp_path, file, input={"channels": channels, "mean": mean, "scale": scale})
+        one = read(written, file)
+        prepare(one, file, tmp_path / channels)
+        runner = open_runner(one, backend="onnxruntime", threads=1, models=tmp_path / channels)
+        values[channels] = np.array(runner.run(crop(112, 1))["template"])
+        runner.close()
+        from onnx.reference import ReferenceEvaluator
+
+        picture = crop(112, 1).astype(np.float64)[..., :: -1 if channels == "BGR" else 1]
+        inside = ((picture - np.array(mean)) / np.array(scale)).transpose(0, 3, 1, 2).astype(np.float32)
+        (wanted,) = ReferenceEvaluator(str(file)).run(None, {"data": inside})
+        assert difference(wanted, values[channels]).max_abs < 1e-4
+    assert difference(values["RGB"], values["BGR"]).max_abs > 0.01
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "another file": ({"sha256": "0" * 64}, "sha256: the file's is"),
+    "template length": ({"template_dim": 128}, r"template_dim: the card says \(1, 128\), the file gives \(1, 64\)"),
+    "no such output": ({"outputs": {"template": "fc2"}}, "no output 'fc2'; it has fc1"),
+    "no such input": ({"input": {"name": "picture"}}, "inputs are data; one called picture"),
+    "layout": ({"input": {"layout": "NHWC"}}, "not NHWC"),
+    "size": ({"input": {"size": [96, 112]}}, "not NCHW"),
+    "normalisation": ({"input": {"mean": 0, "scale": 0.001}}, "check input.mean, input.scale"),
+    "a packaged name": ({"name": RECOGNISER_DEFAULT}, "is a packaged model"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_card_that_does_not_fit_its_file_is_refused_with_the_reason(
+    own_models: ModuleType, tmp_path: Path, case: str
+) -> None:
+    changes, words = WRONG[case]
+    _, file = own_models.recogniser(tmp_path)
+    with pytest.raises(BadCard, match=words) as fault:
+        add(own_models.write_card(tmp_path, file, **changes), file, tmp_path / "models")
+    assert fault.value.exit_status == 65
+    assert not (tmp_path / "models").exists()
+
+
+def test_everything_that_is_wrong_with_a_card_is_told_at_once(own_models: ModuleType, tmp_path: Path) -> None:
+    _, file = own_models.recogniser(tmp_path)
+    changes = {"licence": None, "sha256": "short", "template_dim": "many", "colour": 1, "tolerances": {"int3": {}}}
+    wrong = own_models.write_card(tmp_path, file, input={"mean": "x", "scale": 0, "size": [1]}, **changes)
+    with pytest.raises(BadCard) as fault:
+        read(wrong, file)
+    told = "\n".join(fault.value.problems)
+    for words in (
+        "licence: missing",
+        "sha256: must be 64 hex digits",
+        "template_dim: must be a whole number",
+        "colour: unknown key; the nearest valid key is",
+        "tolerances.int3: unknown key; the nearest valid key is 'int8'",
+        "input.mean: must be a number or three",
+        "input.scale: must be a number or three, one a channel, above 0; found 0",
+        "input.size: must be [height, width]",
+    ):
+        assert words in told
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "{", "a: b: c"])
+def test_what_is_no_card_at_all_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(BadCard):
+        read(tmp_path / "c.yaml", tmp_path / "m.onnx")
+
+
+def test_an_example_holds_a_card_to_its_word(own_models: ModuleType, tmp_path: Path) -> None:
+    good, file = own_models.recogniser(tmp_path)
+    one = add(good, file, tmp_path / "models")
+    prepare(one, file, tmp_path / "models")
+    runner = open_runner(one, backend="onnxruntime", threads=1, models=tmp_path / "models")
+    np.save(tmp_path / "p.npy", crop(112, 1))
+    np.save(tmp_path / "t.npy", runner.run(crop(112, 1))["template"])
+    runner.close()
+    example = {"picture": "p.npy", "output": "t.npy"}
+    assert add(own_models.write_card(tmp_path, file, example=example), file, tmp_path / "again").name == "tiny"
+    turned = own_models.write_card(tmp_path, file, example=example, input={"channels": "BGR"})
+    with pytest.raises(BadCard, match=r"example: template differs.*check input\.mean"):
+        add(turned, file, tmp_path / "never")
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", "cut"])
+def test_a_file_that_is_corrupt_or_cut_off_is_refused(
+    own_models: ModuleType, tmp_path: Path, content: bytes | str
+) -> None:
+    _, file = own_models.recogniser(tmp_path)
+    file.write_bytes(file.read_bytes()[:-300] if isinstance(content, str) else content)
+    with pytest.raises((BadModel, BadCard)):
+        add(own_models.write_card(tmp_path, file), file, tmp_path / "models")
+
+
+def test_a_network_that_answers_with_nan_is_refused(own_models: ModuleType, tmp_path: Path) -> None:
+    graph = Graph(
+        {"fc": np.full((64, 147), np.nan, np.float32)},
+        [
+            Node("AveragePool", ["data"], ["blocks"], {"kernel_shape": [16, 16], "strides": [16, 16]}),
+            Node("Flatten", ["blocks"], ["flat"]),
+            Node("Gemm", ["flat", "fc"], ["fc1"], {"transB": 1}),
+        ],
+        ["fc1"],
+    )
+    file = tmp_path / "nan.onnx"
+    save(graph, file, [Value("data", np.float32, (1, 3, 112, 112))], [Value("fc1", np.float32, (1, 64))])
+    with pytest.raises(BadCard, match="NaN"):
+        add(own_models.write_card(tmp_path, file), file, tmp_path / "models")
+
+
+def test_an_added_file_that_changed_since_is_not_prepared(added: tuple[ModelCard, Path]) -> None:
+    models = added[1]
+    with (models / "cards" / "tiny.onnx").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(ModelMismatch):
+        weights_of(card("tiny", models))
+
+
+def test_a_name_that_is_no_name_reaches_no_file(added: tuple[ModelCard, Path]) -> None:
+    for name in ("../tiny", "tiny.yaml", "", "TINY"):
+        with pytest.raises(UnknownName, match="tiny"):
+            card(name, added[1])
+
+
+def test_the_command_adds_lists_and_prepares(
+    own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path / "cache"))
+    written, file = own_models.recogniser(tmp_path, dim=512)
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+
+    def lfr(*words: str) -> Any:
+        args = parser.parse_args(["engines", *words, "--json"])
+        assert args.run(args) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert set(lfr("add", str(written), str(file))["prepared"]) == {"fp32", "fp16"}
+    row = next(row for row in lfr("list")["models"] if row["name"] == "tiny")
+    assert (row["template_dim"], row["licence"], row["package"]) == (512, "CC0-1.0", "tiny.onnx")
+    assert {p["precision"]: p["state"] for p in row["precisions"]}["fp16"] == "prepared"
+    assert yaml.safe_load((tmp_path / "cache/models/cards/tiny.yaml").read_text())["template_dim"] == 512
+    assert manifest.read(tmp_path / "cache/models")["tiny"]["fp32"].recipe == "own/1"
