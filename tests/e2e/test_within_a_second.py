@@ -105,6 +105,7 @@ class Bench:
             audit=Chronicle(lambda: open_audit(config.state_dir), disk, clock, "boot"),
             models_dir=models_dir(),
             simulated=True,
+            sync=DiskThread("sync"),
             root=self.root,
             disk_free=lambda _: self.free_bytes,
         )
