@@ -16,8 +16,8 @@ from device.domain.time import WallTime, wall
 from device.edges.clock_fake import FakeClock
 from device.errors import LfrError
 from device.supervisor.authorisation import erase_folder
-from device.sync.offer import Offer, Published
-from device.sync.refusal import Refused
+from device.sync.offer import Offer, Published, over
+from device.sync.refusal import IN_WINDOW, Refused
 
 CONTENT = "AGE-SECRET-KEY-1TEST"
 
@@ -42,6 +42,7 @@ class FakePublisher:
         self.taken: list[str] = []
         self.ended_ids: list[str] = []
         self._folder = folder
+        self._clock = clock
         self._recipient = recipient
 
     def sync(self) -> Published:
@@ -51,8 +52,11 @@ class FakePublisher:
         deployment = load_deployment(self._folder)
         if self.deployment_id is not None:
             deployment = deployment.model_copy(update={"id": self.deployment_id})
-        found = Published(Mode(deployment.mode), self.good_until, "https", refused=self.refused)
-        if not self.offers or self.refused is not None:
+        refused = self.refused
+        if over(deployment, self._clock.wall()) and deployment.id not in self.taken:
+            refused = Refused(IN_WINDOW, "expired", f"deployment {deployment.id} was over")
+        found = Published(Mode(deployment.mode), self.good_until, "https", refused=refused)
+        if not self.offers or refused is not None:
             return found
         recipient = self._recipient() if self.issues else None
         envelope = None if recipient is None else envelope_to(recipient)
