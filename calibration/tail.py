@@ -17,7 +17,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.faces import Faces, Indices
 from calibration.resample import F64, I64
@@ -33,6 +32,8 @@ FUSED_LOOKS = 3
 """Photos that stand for the looks of one passage: different photos, so more than adjacent frames would do."""
 MOST_PHOTOS = 3
 _DRAWS = 6
+_STRETCH_PEOPLE = 400  # drawn at random where more have enough photos: comparisons grow with the square
+_SPARE = 6.0  # a draw of people may weigh the top comparisons less: so many times as many are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,9 @@ def stretch(faces: Faces, times: I64, seed: int) -> F64:
             f"{len(able)} people have {max(MOST_PHOTOS, FUSED_LOOKS)} usable photos, and 50 are needed to tell how "
             "several photos of a person change the scores"
         )
-    people, rng = np.array(able, np.intp), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
+    able = sorted(rng.permutation(able)[:_STRETCH_PEOPLE].tolist())
+    people = np.array(able, np.intp)
     one, other = np.nonzero(~np.eye(len(people), dtype=bool) & (faces.source[people][:, None] == faces.source[people]))
     single, fused = [], [[] for _ in range(MOST_PHOTOS)]  # type: list[F32], list[list[F32]]
     for _ in range(_DRAWS):
@@ -170,9 +173,20 @@ def stretch(faces: Faces, times: I64, seed: int) -> F64:
         for photos in range(1, MOST_PHOTOS + 1):
             fused[photos - 1].append((looks @ mean_of(faces, order, -photos, None).T)[one, other])
     counts = times[people]
-    weights = np.tile(counts[one] * counts[other], (_DRAWS, 1)).astype(np.float64)
-    plain = _quantile_columns(np.concatenate(single), weights)
-    return np.maximum(1.0, np.column_stack([_quantile_columns(np.concatenate(f), weights) / plain for f in fused]))
+    total = _DRAWS * (counts[one] * counts[other]).sum(0).astype(np.float64)
+
+    def level(scores: list[F32]) -> F64:
+        """For each draw of people, the score that STRETCH_RATE of the comparisons exceed."""
+        score = np.concatenate(scores)
+        order = np.argsort(-score)[: int(len(score) * STRETCH_RATE * _SPARE)]
+        pair = order % len(one)
+        cumulated = np.cumsum(counts[one[pair]] * counts[other[pair]], axis=0)
+        at = (cumulated < STRETCH_RATE * total).sum(0)
+        found: F64 = score[order[np.minimum(at, len(order) - 1)]].astype(np.float64)
+        return found
+
+    plain = level(single)
+    return np.maximum(1.0, np.column_stack([level(scores) / plain for scores in fused]))
 
 
 def mean_of(faces: Faces, order: list[Indices], start: int, stop: int | None) -> F32:
@@ -203,15 +217,6 @@ def _quantile(score: F64, weight: F64, above: float) -> float:
     """The score above which comparisons of the weight `above` lie."""
     order = np.argsort(-score)
     return float(score[order[np.searchsorted(np.cumsum(weight[order]), above)]])
-
-
-def _quantile_columns(score: F32, weight: NDArray[np.float64]) -> F64:
-    """For each column of weights, the score that STRETCH_RATE of them exceed."""
-    order = np.argsort(-score)[: int(len(score) * STRETCH_RATE * 20)]
-    cumulated = np.cumsum(weight[order], axis=0)
-    at = (cumulated < STRETCH_RATE * weight.sum(0)).sum(0)
-    found: F64 = score[order[np.minimum(at, len(order) - 1)]].astype(np.float64)
-    return found
 
 
 def _quantiles(above: F64, shape: float, scale: float) -> F64:

@@ -1,0 +1,114 @@
+"""The fitted tail finds the distribution it was drawn from, over people, and says when it cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calibration.operating_point import artefact, measured
+from calibration.resample import weights
+from calibration.tail import fit, goodness, pareto, strangers, stretch
+from device.domain.operating_point import LIMIT
+from device.errors import EvidenceUnusable
+
+
+def synthetic() -> Any:
+    spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).with_name("synthetic.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+people = synthetic().people
+FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)
+
+
+def drawn(shape: float, scale: float, count: int, seed: int) -> Any:
+    above = np.random.default_rng(seed).random(count)
+    return scale * (above**-shape - 1) / shape
+
+
+@pytest.mark.parametrize("shape", [-0.3, -0.1, 0.1, 0.4])
+def test_shape_and_scale_come_back_and_the_fit_is_called_good(shape: float) -> None:
+    excess = drawn(shape, 0.02, 4000, 1)
+    found_shape, found_scale = pareto(excess, np.ones(4000))
+    assert found_shape == pytest.approx(shape, abs=0.05)
+    assert found_scale == pytest.approx(0.02, rel=0.08)
+    distance, critical = goodness(excess, np.ones(4000), found_shape, found_scale, seed=0, rounds=40)
+    assert distance < critical
+
+
+def test_a_distribution_of_another_kind_is_called_no_good_fit() -> None:
+    rng = np.random.default_rng(0)
+    excess = np.concatenate([rng.uniform(0.0, 0.01, 500), rng.uniform(0.05, 0.06, 500)])
+    shape, scale = pareto(excess, np.ones(1000))
+    distance, critical = goodness(excess, np.ones(1000), shape, scale, seed=0, rounds=40)
+    assert distance > 2 * critical
+
+
+def test_a_comparison_that_was_drawn_twice_counts_twice() -> None:
+    excess = drawn(0.1, 0.02, 500, 3)
+    assert pareto(np.concatenate([excess, excess]), np.ones(1000)) == pytest.approx(
+        pareto(excess, np.full(500, 2.0)), rel=1e-6
+    )
+
+
+def test_strangers_are_pairs_of_different_people_of_one_source_and_weigh_one_a_pair() -> None:
+    faces = people(20, 3)
+    pairs = strangers(faces)
+    assert pairs.weight.sum() == pytest.approx(20 * 19 / 2)
+    assert (pairs.first != pairs.second).all()
+    two = type(faces)(faces.people, np.arange(20) % 2, *(getattr(faces, n) for n in list(faces.__slots__)[2:]))
+    assert strangers(two).weight.sum() == pytest.approx(2 * 10 * 9 / 2)
+
+
+def test_averaged_photos_stretch_scores_the_more_the_more_there_are() -> None:
+    one, two, three = stretch(FACES, np.ones((620, 1), np.int64), 0)[0]
+    assert 1.0 < one < two < three < 1.3
+
+
+def test_a_prediction_for_lists_inside_the_data_is_what_the_data_shows() -> None:
+    """Without any model, one photo against lists of 100 of 620 people: the model's estimate is near."""
+    times = weights(FACES.source, 60, 0)
+    tail = fit(FACES, strangers(FACES), times).tail
+    scores = FACES.templates[::3] @ FACES.templates[1::3].T
+    np.fill_diagonal(scores, -1)
+    rng = np.random.default_rng(1)
+    threshold = tail.start + 0.04
+    hits = [(scores[:, rng.choice(620, 100, replace=False)].max(1) >= threshold).mean() for _ in range(60)]
+    assert tail.false_alerts(threshold, (100,), plain=True) == pytest.approx(float(np.mean(hits)), rel=0.25)
+
+
+def test_the_artefact_of_synthetic_people_covers_lists_by_its_own_rules() -> None:
+    result = measured(FACES, "fp32", "synthetic")
+    row = result.row
+    assert row.smallest_list == 100
+    assert row.table[-1].subjects == row.largest_list <= 10 * 619
+    assert [p.threshold for p in row.table] == sorted(p.threshold for p in row.table)
+    for point in row.table:
+        assert point.predicted <= point.bound <= LIMIT * 1.001
+        assert row.band[0] <= point.threshold <= row.band[1]
+        assert point.extrapolated == (point.subjects > 619)
+    document = artefact("test/1", "2026-11-24T00:00:00Z", FACES, [row], ["nobody: synthetic"])
+    assert f"up to {row.largest_list:,} people" in document.statement[1]
+    assert ("This covers the 1,822" in document.statement[1]) == (row.largest_list >= 1822)
+    assert (document.data.people, document.data.photos) == (620, 1860)
+
+
+@pytest.mark.parametrize(
+    ("count", "photos", "says"),
+    [
+        (100, 3, "about 578 people of one source"),
+        (620, 1, "nobody in the data has two usable photos"),
+        (620, 2, "0 people have 3 usable photos, and 50 are needed"),
+    ],
+)
+def test_too_little_is_said_with_what_would_be_enough(count: int, photos: int, says: str) -> None:
+    with pytest.raises(EvidenceUnusable, match=says):
+        measured(people(count, photos, dimensions=32), "fp32", "synthetic")
