@@ -11,13 +11,15 @@ import numpy as np
 from calibration import open_set
 from calibration.faces import Faces
 from calibration.mates import mates
-from calibration.open_set import Trial, at_rate, false_alerts, found, people_found, trial
+from calibration.open_set import Rates, Trial, at_rate, false_alerts, found, people_found, trial
 from calibration.resample import F64, I64, interval, share_interval, weights
 from calibration.tail import Fit, fit, strangers
 from device.domain.operating_point import Tail
 from device.domain.sight import F32
 from device.errors import EvidenceUnusable
 
+Known = dict[int, tuple[Rates, Rates]]
+"""False alerts and found, by list size."""
 SIZES = (100, 400, 1000, 1822, 4000, 10_000, 20_000)
 LIMITS = (0.01, 0.003, 0.001)
 HEIGHTS = (32, 48, 64, 100)
@@ -52,11 +54,12 @@ def evaluate(
         )
     times = weights(faces.source, draws, seed)
     trials = [trial(faces, seed=seed + k) for k in range(TRIALS)]
+    known: Known = {n: (false_alerts(trials, n, times), found(trials, n, times)) for n in sizes if n <= trials[0].most}
     document: dict[str, Any] = {
         "data": _data(faces),
         "verification": _verification(faces, times),
-        "identification": _identification(faces, trials, times, sizes, seed),
-        "curves": _curves(trials, times, [n for n in sizes if n <= trials[0].most]),
+        "identification": _identification(faces, trials, known, times, sizes, seed),
+        "curves": _curves(known),
         "photos": _settings(faces, times, seed),
     }
     if reduced is not None:
@@ -96,12 +99,11 @@ def _verification(faces: Faces, times: I64) -> dict[str, Any]:
 
 
 def _identification(
-    faces: Faces, trials: list[Trial], times: I64, sizes: Sequence[int], seed: int
+    faces: Faces, trials: list[Trial], known: Known, times: I64, sizes: Sequence[int], seed: int
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for subjects in (n for n in sizes if n <= trials[0].most):
-        alerts, hits = false_alerts(trials, subjects, times), found(trials, subjects, times)
-        people = people_found(trials)
+    people = people_found(trials)
+    for subjects, (alerts, hits) in known.items():
         for limit in LIMITS:
             threshold, share, drawn, shares = at_rate(alerts, hits, limit)
             low, high = share_interval(share, shares, people)
@@ -109,7 +111,7 @@ def _identification(
     beyond = [n for n in sizes if n > trials[0].most]
     if beyond:
         try:
-            tail = fit(faces, strangers(faces), times, seed)
+            tail = fit(faces, strangers(faces), times, seed, fused=False)
         except EvidenceUnusable as fault:
             return [*rows, *({"subjects": n, "extrapolated": True, "withheld": str(fault)} for n in beyond)]
         rows += [_extrapolated(faces, tail, subjects, limit, times) for subjects in beyond for limit in LIMITS]
@@ -135,14 +137,11 @@ def _inverse(tail: Tail, subjects: int, limit: float) -> float:
     return float(tail.start + tail.scale * (chance**-tail.shape - 1) / tail.shape)
 
 
-def _curves(trials: list[Trial], times: I64, sizes: Sequence[int]) -> list[dict[str, Any]]:
+def _curves(known: Known) -> list[dict[str, Any]]:
     """FPIR and TPIR against the threshold, with 95 % bands."""
     curves = []
-    for subjects in sizes:
-        for name, rates in (
-            ("false_alerts", false_alerts(trials, subjects, times)),
-            ("found", found(trials, subjects, times)),
-        ):
+    for subjects, both in known.items():
+        for name, rates in zip(("false_alerts", "found"), both, strict=True):
             low, high = np.nanquantile(rates.draws, [0.025, 0.975], axis=1)
             curves.append(
                 {

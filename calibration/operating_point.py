@@ -176,7 +176,7 @@ def _point(
         found=_significant(single.found(threshold)),
         found_low=_significant(low),
         found_high=_significant(high),
-        found_fused=_significant(fused.found(threshold)),
+        found_fused=_significant(fused.found(threshold)) if fused.people else None,
         extrapolated=subjects > compared,
     )
 

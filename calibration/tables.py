@@ -30,9 +30,10 @@ def _precision(row: Precision) -> list[str]:
     ]
     for point in row.table:
         found = f"{point.found:6.1%} ({point.found_low:.1%} to {point.found_high:.1%})"
+        fused = "     -" if point.found_fused is None else f"{point.found_fused:6.1%}"
         lines.append(
             f"  {point.subjects:8,}  {point.threshold:9.3f}  {per_thousand(point.predicted):>8}, at most "
-            f"{per_thousand(point.bound):>5}  {found}   {point.found_fused:6.1%}"
+            f"{per_thousand(point.bound):>5}  {found}   {fused}"
             f"{'   extrapolated' if point.extrapolated else ''}"
         )
     return lines

@@ -31,7 +31,7 @@ FEWEST_ABOVE = 100.0
 FUSED_LOOKS = 3
 """Photos that stand for the looks of one passage: different photos, so more than adjacent frames would do."""
 MOST_PHOTOS = 3
-_DRAWS = 6
+_DRAWS = 24
 _STRETCH_PEOPLE = 400  # drawn at random where more have enough photos: comparisons grow with the square
 _SPARE = 6.0  # a draw of people may weigh the top comparisons less: so many times as many are looked at
 
@@ -86,9 +86,10 @@ def strangers(faces: Faces) -> Pairs:
     return Pairs(one, other, scores[rows, columns].astype(np.float64), 1.0 / (photos[one] * photos[other]))
 
 
-def fit(faces: Faces, pairs: Pairs, times: I64, seed: int = 0) -> Fit:
+def fit(faces: Faces, pairs: Pairs, times: I64, seed: int = 0, *, fused: bool = True) -> Fit:
     """The tail and its replicates; `times` (people, replicates) as `resample.weights` draws.
 
+    fused  measure the stretches, too (rule 5); without, they are 1 and scores are one photo against one photo
     Raises EvidenceUnusable when there are too few people.
     """
     total = _comparisons(faces.source, np.ones(len(faces.people), np.int64))
@@ -102,7 +103,8 @@ def fit(faces: Faces, pairs: Pairs, times: I64, seed: int = 0) -> Fit:
             f"{FEWEST_ABOVE:.0f} are needed to tell its shape: about {needed} people of one source"
         )
     shape, scale = pareto(top.score - start, top.weight)
-    stretches = stretch(faces, np.column_stack([np.ones(len(faces.people), np.int64), times]), seed)
+    everybody = np.column_stack([np.ones(len(faces.people), np.int64), times])
+    stretches = stretch(faces, everybody, seed) if fused else np.ones((everybody.shape[1], 1))
     tails = []
     for column in range(times.shape[1]):
         weights = top.drawn(times[:, column])

@@ -59,7 +59,7 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     found: float
     found_low: float
     found_high: float
-    found_fused: float
+    found_fused: float | None
     extrapolated: bool
 
 

@@ -9,10 +9,23 @@ from calibration.faces import Faces
 DIMENSIONS = 24
 
 
-def people(count: int, photos: int = 1, *, noise: float = 0.5, seed: int = 0, dimensions: int = DIMENSIONS) -> Faces:
-    """`count` people with `photos` photos each. Few dimensions, so that strangers resemble one another now and then."""
+def people(
+    count: int,
+    photos: int = 1,
+    *,
+    noise: float = 0.5,
+    seed: int = 0,
+    dimensions: int = DIMENSIONS,
+    subspace: int | None = None,
+) -> Faces:
+    """`count` people with `photos` photos each. Few dimensions, so that strangers resemble one another now and then.
+
+    subspace  people differ in so many dimensions only, photos in all
+    """
     rng = np.random.default_rng(seed)
     own = np.repeat(rng.standard_normal((count, dimensions)), photos, axis=0)
+    if subspace is not None:
+        own[:, subspace:] = 0.0
     rows = own + noise * rng.standard_normal(own.shape)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return Faces(

@@ -115,7 +115,7 @@ def test_groups_are_what_the_file_says(tmp_path: Path) -> None:
 
 def pairs_faces() -> Faces:
     rng = np.random.default_rng(0)
-    own = np.repeat(rng.standard_normal((8, 16)), 2, axis=0) + 0.2 * rng.standard_normal((16, 16))
+    own = np.repeat(rng.standard_normal((8, 64)), 2, axis=0) + 0.2 * rng.standard_normal((16, 64))
     rows = (own / np.linalg.norm(own, axis=1, keepdims=True)).astype(np.float32)
     names = tuple(f"p{k}/p{k}_{j:04d}.jpg" for k in range(8) for j in (1, 2))
     owner = np.repeat(np.arange(8), 2)

@@ -108,12 +108,20 @@ def test_no_event_still_has_an_upper_bound() -> None:
     assert share_interval(0.5, np.full(100, 0.5), 1000)[0] == 0.5
 
 
-def test_an_evaluation_marks_what_is_beyond_its_data_and_withholds_small_cells() -> None:
-    faces = people(620, 4, noise=0.6, seed=8, dimensions=64)
+def test_lists_beyond_the_data_are_extrapolated_and_marked_and_go_on_where_the_data_ends() -> None:
+    rows = evaluate(people(600, 2, noise=0.6, seed=8, dimensions=40), sizes=(400, 2000), draws=12)["identification"]
+    assert [(r["subjects"], r["extrapolated"]) for r in rows[::3]] == [(400, False), (2000, True)]
+    for inside, beyond in zip(rows[:3], rows[3:], strict=True):
+        assert inside["threshold"] < beyond["threshold"] < inside["threshold"] + 0.15
+        assert beyond["found"]["low"] <= beyond["found"]["share"] <= beyond["found"]["high"]
+
+
+def test_an_evaluation_has_intervals_everywhere_and_withholds_small_cells() -> None:
+    faces = people(240, 4, noise=0.6, seed=8, dimensions=40)
     groups = {person: "large" if k % 50 else "small" for k, person in enumerate(faces.people)}
-    document = evaluate(faces, groups=groups, sizes=(100, 400, 2000), draws=30)
+    document = evaluate(faces, groups=groups, sizes=(50, 200), draws=12)
     rows = document["identification"]
-    assert [(r["subjects"], r["extrapolated"]) for r in rows[::3]] == [(100, False), (400, False), (2000, True)]
+    assert [(r["subjects"], r["extrapolated"]) for r in rows[::3]] == [(50, False), (200, False)]
     for row in rows:
         assert row["threshold_low"] <= row["threshold_high"]
         assert row["found"]["low"] <= row["found"]["share"] <= row["found"]["high"]
@@ -121,8 +129,8 @@ def test_an_evaluation_marks_what_is_beyond_its_data_and_withholds_small_cells()
     for thresholds in by_limit:
         assert thresholds == sorted(thresholds)
     large, small = document["groups"]["rows"]
-    assert large["found"]["people"] == 607
-    assert small["found"] == {"people": 13, "withheld": "13 people, fewer than 30: no rate can be told"}
+    assert large["found"]["people"] == 235
+    assert small["found"] == {"people": 5, "withheld": "5 people, fewer than 30: no rate can be told"}
     single, three = document["photos"]["rows"][0], document["photos"]["rows"][4]
     assert (three["listed_photos"], three["looks"]) == (3, 1)
     assert three["found"]["share"] >= single["found"]["share"]
