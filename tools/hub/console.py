@@ -85,7 +85,7 @@ class Console:
         self._absent_since: float | None = None
         self._at_page = False
         self._version = 0
-        self._settings_ns = 0
+        self._entries_written: tuple[int, ...] = ()
         self._news = asyncio.Condition()
 
     @property
@@ -134,10 +134,10 @@ class Console:
     def _read_entries_again(self) -> None:
         """Take entries that were added or forgotten since; while the file has mistakes, what was read before stays."""
         try:
-            written_ns = self.hub.console_file.stat().st_mtime_ns
-            if written_ns == self._settings_ns:
+            written = self.hub.entries_written()
+            if written == self._entries_written:
                 return
-            self._settings_ns = written_ns
+            self._entries_written = written
             self.settings = replace(self.settings, entries=self.hub.settings().entries)
         except (OSError, Unavailable, ConfigError) as fault:
             event(_log, "hub.entries_not_read", level=logging.WARNING, reason=str(fault))

@@ -1,7 +1,8 @@
 """The hub's folder: what `lfr hub init` makes, and how the other commands find their way in it.
 
-ca.pem ca.key · server.pem server.key · hub, listener, auditor .pem .key · mosquitto.conf acl · identity.txt (age
-secret, 0600) recipient.txt · console.yaml · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json
+ca.pem ca.key crl.pem · server.pem server.key · hub, listener, auditor .pem .key · mosquitto.conf acl · identity.txt
+(age secret, 0600) recipient.txt · console.yaml entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg ·
+report.json
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from device.alerts.topics import device_id, level
 from device.domain.finding import Mode
@@ -72,6 +75,10 @@ class HubFolder:
         return self.root / "console.yaml"
 
     @property
+    def entries_file(self) -> Path:
+        return self.root / "entries.json"
+
+    @property
     def identity_file(self) -> Path:
         return self.root / "identity.txt"
 
@@ -113,29 +120,22 @@ class HubFolder:
             ) from fault
         except yaml.YAMLError as fault:
             raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
-        return _settings(self.console_file, raw)
+        read = _settings(self.console_file, raw)
+        return replace(read, entries={**read.entries, **self._entries()})
 
     def add_entry(self, entry_ref: str, entry: Entry, photo_jpeg: bytes) -> None:
         """Give the console a reference photo and its label: hub only, never sent."""
         self.add_entries({entry_ref: (entry, photo_jpeg)})
 
     def add_entries(self, added: Mapping[str, tuple[Entry, bytes]]) -> None:
-        """Give the console many at once: console.yaml is rewritten once; a running console reads it again."""
-        import yaml
-
+        """Give the console many at once: entries.json is rewritten once; a running console reads it again."""
         for entry_ref in added:
             level(entry_ref, "entry")
         self.references.mkdir(mode=0o700, exist_ok=True)
-        raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
-        raw["entries"] = dict(raw.get("entries") or {})
-        for entry_ref, (entry, photo_jpeg) in added.items():
-            write_secret(self.references / f"{entry_ref}.jpg", photo_jpeg)
-            raw["entries"][entry_ref] = {
-                "label": entry.label,
-                "category": entry.category,
-                "response_code": entry.response_code,
-            }
-        write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        for entry_ref, (_, photo_jpeg) in added.items():
+            write_secret(self.references / f"{entry_ref}.jpg", photo_jpeg, synced=False)
+        os.sync()
+        self._write_entries({**self._entries(), **{ref: entry for ref, (entry, _) in added.items()}})
 
     def forget_entries(self, given_before: WallTime | None = None) -> int:
         """Delete reference photos and labels: the end of the deployment; returns how many photos went.
@@ -143,38 +143,60 @@ class HubFolder:
         given_before  what was given to the console later stays: it belongs to the next deployment
         Raises ConfigError when console.yaml cannot be read, so that labels are still in it; OSError as it comes.
         """
-        import yaml
-
         photos = sorted(self.references.glob("*.jpg"))
         if given_before is not None:
             photos = [photo for photo in photos if photo.stat().st_mtime <= given_before.timestamp()]
         for photo in photos:
             photo.unlink()
         kept = {photo.stem for photo in self.references.glob("*.jpg")}
-        if self.console_file.exists():
-            try:
-                raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
-            except yaml.YAMLError as fault:
-                raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
-            left = {ref: entry for ref, entry in (raw.get("entries") or {}).items() if str(ref) in kept}
-            if left != raw.get("entries"):
-                raw["entries"] = left
-                write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        self._keep_labels(lambda ref: ref in kept)
         return len(photos)
 
     def forget_refs(self, refs: Sequence[str]) -> int:
         """Delete the photos and labels of these entries alone: they were withdrawn; returns how many photos went."""
-        import yaml
-
         gone = 0
         for ref in refs:
             photo = self.references / f"{level(ref, 'entry')}.jpg"
             gone += photo.exists()
             photo.unlink(missing_ok=True)
-        raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
-        raw["entries"] = {ref: entry for ref, entry in (raw.get("entries") or {}).items() if str(ref) not in refs}
-        write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        self._keep_labels(lambda ref: ref not in refs)
         return gone
+
+    def entries_written(self) -> tuple[int, ...]:
+        """Changes whenever labels may have."""
+        files = (self.console_file, self.entries_file)
+        return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+
+    def _keep_labels(self, keeps: Callable[[str], bool]) -> None:
+        """Drop the labels of all other entries, those that somebody wrote into console.yaml by hand included."""
+        import yaml
+
+        known = self._entries()
+        left = {ref: entry for ref, entry in known.items() if keeps(ref)}
+        if left != known:
+            self._write_entries(left)
+        if not self.console_file.exists():
+            return
+        try:
+            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        except yaml.YAMLError as fault:
+            raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
+        by_hand = {ref: entry for ref, entry in (raw.get("entries") or {}).items() if keeps(str(ref))}
+        if by_hand != (raw.get("entries") or {}):
+            raw["entries"] = by_hand
+            write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+
+    def _entries(self) -> dict[str, Entry]:
+        """Labels out of entries.json: a file of its own, because 20,000 of them take YAML half a minute."""
+        if not self.entries_file.exists():
+            return {}
+        try:
+            return msgspec.json.decode(self.entries_file.read_bytes(), type=dict[str, Entry])
+        except msgspec.DecodeError as fault:
+            raise ConfigError(str(self.entries_file), (str(fault),)) from fault
+
+    def _write_entries(self, entries: dict[str, Entry]) -> None:
+        write_secret(self.entries_file, msgspec.json.encode(entries))
 
     def revoked(self) -> frozenset[str]:
         """Devices whose name is not issued again (tools.authority writes the file)."""

@@ -120,7 +120,7 @@ def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Des
     assert (desk.hub / "references" / "e-1.jpg").exists()
     assert desk.lfr("watchlist", "withdraw", "e-1", "--hub", desk.hub, *keys, "--json")["total"] == 1
     assert not (desk.hub / "references" / "e-1.jpg").exists()
-    assert "e-1" not in (desk.hub / "console.yaml").read_text()
+    assert "e-1" not in (desk.hub / "entries.json").read_text()
 
 
 def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Desk) -> None:

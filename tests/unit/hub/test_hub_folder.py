@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -152,3 +153,26 @@ def test_a_broker_unpacked_without_root_is_found_with_its_libraries(
     binary.unlink()
     with pytest.raises(Unavailable, match="make setup"):
         mosquitto.find_mosquitto()
+
+
+def test_a_list_of_twenty_thousand_does_not_hold_the_console_up(folder: Path) -> None:
+    hub = HubFolder(folder)
+    hub._write_entries({f"e-{number}": Entry(f"e-{number}", "missing", "R3") for number in range(20_000)})
+    begun = time.monotonic()
+    assert len(hub.settings().entries) == 20_000
+    assert time.monotonic() - begun < 3.0, "an operator counts as gone after three seconds"
+    before = hub.entries_written()
+    hub.forget_refs(["e-7"])
+    assert hub.entries_written() != before
+    assert "e-7" not in hub.settings().entries
+
+
+def test_a_label_written_by_hand_goes_with_its_entry_too(folder: Path) -> None:
+    hub = HubFolder(folder)
+    text = hub.console_file.read_text().replace("entries: {}", "entries: {e-1: {label: by hand}}")
+    hub.console_file.write_text(text)
+    hub.add_entry("e-2", Entry("given"), b"jpeg")
+    assert {ref: entry.label for ref, entry in hub.settings().entries.items()} == {"e-1": "by hand", "e-2": "given"}
+    hub.forget_refs(["e-1"])
+    assert set(hub.settings().entries) == {"e-2"}
+    assert "by hand" not in hub.console_file.read_text()
