@@ -20,12 +20,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engines import manifest, plans
 from engines.cards import ModelCard
 from engines.compare import differences, synthetic
 from engines.errors import BuildFailed, EnginesError, PlanRefused
 from engines.places import writing
 from engines.plans import Plan, PlanKey, Profile
+from engines.runner import U8
 from engines.runners.cuda import Gpu
 from engines.runners.tensorrt import TensorRtRunner
 from engines.runners.tensorrt_api import bindings, logger, monitor, version
@@ -97,31 +100,44 @@ def _serialised(trt: Any, model: Path, order: Order, progress: Progress) -> byte
     profile.set_shape(order.card.input_name, *order.profile.shapes())
     config.add_optimization_profile(profile)
     timings = order.folder / plans.TIMING_CACHE
-    config.set_timing_cache(config.create_timing_cache(timings.read_bytes() if timings.is_file() else b""), False)
+    known = timings.read_bytes() if timings.is_file() else b""
+    if not config.set_timing_cache(config.create_timing_cache(known), False):
+        config.set_timing_cache(config.create_timing_cache(b""), False)  # of another TensorRT or GPU: begin a new one
     watch = _Deadline(order.time_limit_s, progress)
     config.progress_monitor = monitor(trt, watch.step)
     content = builder.build_serialized_network(network, config)
+    if watch.interrupted:
+        raise KeyboardInterrupt
     if content is None:
         raise BuildFailed(
             watch.verdict(order) or f"TensorRT could not build {model.name}: {'; '.join(said[-3:])}; {HELP}"
         )
-    _replace(timings, bytes(config.get_timing_cache().serialize()))
+    fresh = config.get_timing_cache()
+    if fresh is not None:
+        _replace(timings, bytes(fresh.serialize()))
     return bytes(content)
 
 
 class _Deadline:
-    """Passes progress on, and ends a build that takes too long."""
+    """Passes progress on, and ends a build that takes too long.
+
+    TensorRT calls it from inside: an exception there would end the process, so Ctrl-C is noted and the build stopped.
+    """
 
     def __init__(self, limit_s: float, progress: Progress) -> None:
         self._until = time.monotonic() + limit_s
         self._progress = progress
         self._late = False
+        self.interrupted = False
 
     def step(self, phase: str, done: int, of: int) -> bool:
         """Whether to go on."""
-        self._progress(phase, done, of)
-        self._late = self._late or time.monotonic() > self._until
-        return not self._late
+        try:
+            self._progress(phase, done, of)
+            self._late = self._late or time.monotonic() > self._until
+        except KeyboardInterrupt:
+            self.interrupted = True
+        return not (self._late or self.interrupted)
 
     def verdict(self, order: Order) -> str:
         """Why it ended, if it was this."""
@@ -152,7 +168,10 @@ def _kept(order: Order, key: PlanKey, content: bytes, seconds: float) -> Plan:
 
 
 def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
-    """Run it beside the CPU on synthetic pictures. Raises BuildFailed when they differ by more than the card allows."""
+    """Run it beside the CPU on synthetic pictures, alone and in a full batch.
+
+    Raises BuildFailed when they differ by more than the card allows.
+    """
     card, limit = order.card, order.card.tolerances[order.precision]
     size = (order.profile.height, order.profile.width)
     with ExitStack() as ending:
@@ -160,7 +179,7 @@ def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
         ending.callback(exact.close)
         fresh = TensorRtRunner(card, content, plan, Gpu())
         ending.callback(fresh.close)
-        worst = differences(card, exact, fresh, synthetic(size, seed=0))
+        worst = differences(card, exact, fresh, _trials(size, order.profile.most))
         device_bytes = fresh.device_bytes
     bad = [name for name, gap in worst.items() if not limit.allows(gap.max_abs, gap.min_cosine)]
     if bad:
@@ -171,6 +190,12 @@ def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
             "removed. Build another precision, and report TensorRT's version"
         )
     return replace(plan, device_bytes=device_bytes, max_abs=max(gap.max_abs for gap in worst.values()))
+
+
+def _trials(size: tuple[int, int], most: int) -> list[U8]:
+    """Pictures alone, and a full batch: its kernels may be others."""
+    alone = synthetic(size, seed=0)
+    return [*alone, np.concatenate([alone[n % len(alone)] for n in range(most)])] if most > 1 else alone
 
 
 def _replace(path: Path, content: bytes) -> None:

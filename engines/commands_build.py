@@ -32,8 +32,8 @@ def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard]) -> int:
     from engines.select import BATCHES
 
     batch = tuple(args.batch) if args.batch else None
-    if batch is not None and not 1 <= batch[0] <= batch[1] <= batch[2]:
-        raise BadOption(f"--batch {batch[0]} {batch[1]} {batch[2]}: must rise from at least 1")
+    if batch is not None and not 1 == batch[0] <= batch[1] <= batch[2]:
+        raise BadOption(f"--batch {batch[0]} {batch[1]} {batch[2]}: must rise from 1, since a face often comes alone")
     made: list[tuple[Plan, bool]] = []
     for one in chosen:
         for height, width in (one.input_size,) if one.input_size else tuple(args.size or SIZES):

@@ -25,11 +25,15 @@ MAGIC = b"emulated plan\n"
 
 @dataclass
 class Behaviour:
-    """How it is told to misbehave. steps: of a build; drift: added to every output; refuses: what a build says."""
+    """How it is told to misbehave.
+
+    steps: of a build; drift: added to every output, or to a batch's last row; refuses: what a build says
+    """
 
     version: str = "10.3.0"
     steps: int = 3
     drift: float = 0.0
+    drift_of_last_row: float = 0.0
     not_a_number: bool = False
     refuses: str = ""
     context_fits: bool = True
@@ -117,6 +121,8 @@ class IBuilderConfig:
         return ITimingCache(serialized_timing_cache)
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
+        if cache._content not in (b"", b"timings"):
+            return False
         self._cache = cache
         return True
 
@@ -306,6 +312,8 @@ class IExecutionContext:
             out = np.ascontiguousarray(values + np.float32(self._world.behaviour.drift), np.float32)
             if self._world.behaviour.not_a_number:
                 out.flat[0] = np.nan
+            if len(out) > 1:
+                out[-1] += np.float32(self._world.behaviour.drift_of_last_row)
             ctypes.memmove(self._addresses[name], out.ctypes.data, out.nbytes)
 
 

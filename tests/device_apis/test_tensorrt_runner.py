@@ -239,6 +239,32 @@ def test_the_timing_cache_is_kept_between_builds(trt: Any, models_ready: Path) -
     assert (plans_dir() / plans.TIMING_CACHE).read_bytes() == b"timings"
 
 
+def test_timings_of_another_tensorrt_are_begun_anew(trt: Any, models_ready: Path) -> None:
+    plans_dir().mkdir(parents=True)
+    (plans_dir() / plans.TIMING_CACHE).write_bytes(b"of another version")
+    build(order(SFACE, models_ready), quiet)
+    assert (plans_dir() / plans.TIMING_CACHE).read_bytes() == b"timings"
+
+
+def test_ctrl_c_stops_the_build_first_and_is_raised_when_tensorrt_has_returned(trt: Any, models_ready: Path) -> None:
+    steps: list[int] = []
+
+    def interrupted(phase: str, done: int, of: int) -> None:
+        steps.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(order(SFACE, models_ready), interrupted)
+    assert steps == [1]
+    assert not list(plans_dir().iterdir())
+
+
+def test_the_check_looks_at_a_full_batch_too(trt: Any, models_ready: Path) -> None:
+    trt.drift_of_last_row = 0.5
+    with pytest.raises(BuildFailed, match="differs from the CPU in template"):
+        build(order(SFACE, models_ready), quiet)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "error", "said"),
     [
