@@ -46,7 +46,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     compare = verbs.add_parser("compare", help="the same inputs through two runtimes: difference and latency")
     compare.add_argument(
-        "first", metavar="A", help=f"one of {', '.join(BACKENDS)}; openvino:bf16 for another precision"
+        "first",
+        metavar="A",
+        help=f"one of {', '.join(BACKENDS)}; a precision (fp32, fp16, int8); or both, as openvino:bf16",
     )
     compare.add_argument("second", metavar="B", help="another")
     compare.add_argument("--threads", type=_count, default=1, help="inference threads of each (1)")
@@ -128,14 +130,18 @@ def run_add(args: argparse.Namespace) -> int:
 
 def run_compare(args: argparse.Namespace) -> int:
     """Compare two runtimes on each model; 70 when they differ by more than a card allows."""
-    from engines.compare import DETECTOR_SIZE, compare, from_file, synthetic
+    from engines.compare import DETECTOR_SIZE, compare, drawn, from_file, synthetic
 
     if args.inputs is not None and len(args.model or ()) != 1:
         raise UnknownName("model for --inputs", " ".join(args.model or ["all"]), tuple(one.name for one in cards()))
     results = []
     for one in _chosen(args):
         size = one.input_size or args.size or DETECTOR_SIZE
-        inputs = synthetic(size, args.seed) + (from_file(args.inputs, size) if args.inputs is not None else [])
+        inputs = (
+            synthetic(size, args.seed)
+            + drawn(one, size)
+            + (from_file(args.inputs, size) if args.inputs is not None else [])
+        )
         results.append(compare(one, (args.first, args.second), inputs, threads=args.threads, rounds=args.rounds))
     if args.json:
         print(json.dumps({"comparisons": [result.as_json() for result in results]}))

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from engines.cards import ModelCard
+from engines.cards import FILE_PRECISIONS, ModelCard
+from engines.drawn import crop, crowd
 from engines.errors import BadPictures
 from engines.runner import F32, U8, Runner, check_shape
 from engines.select import open_runner
@@ -67,6 +68,11 @@ def synthetic(size: tuple[int, int], seed: int) -> list[U8]:
     return pictures
 
 
+def drawn(card: ModelCard, size: tuple[int, int]) -> list[U8]:
+    """Drawn faces as the model looks at them: where a detector finds something, and templates point somewhere."""
+    return [crowd(size, (0, 1, 2, 3))] if card.role == "detector" else [crop(min(size), kind) for kind in range(4)]
+
+
 def from_file(path: Path, size: tuple[int, int]) -> list[U8]:
     """Pictures of a .npy file, (N, *size, 3) uint8 RGB, one by one. Raises BadPictures."""
     try:
@@ -117,7 +123,14 @@ def compare(
 
 
 def parts(name: str) -> tuple[str, str]:
-    """Backend and precision of "backend" or "backend:precision"."""
+    """Backend and precision of "backend", "backend:precision" or a precision alone.
+
+    A precision alone is computed by ONNX Runtime, which has them all but bf16: that is OpenVINO's.
+    """
+    if name in FILE_PRECISIONS:
+        return "onnxruntime", name
+    if name == "bf16":
+        return "openvino", name
     backend, _, precision = name.partition(":")
     return backend, precision or "fp32"
 

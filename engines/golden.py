@@ -28,6 +28,8 @@ from engines.runner import F32, U8, Runner, check_outputs
 PACKAGED = Path(__file__).parent / "goldens"
 DETECTOR_SIDE = 128
 """Pixels of a detector's golden picture: what the second look at a face takes, so that no runner is opened for this."""
+LEAST_COSINE = 0.98
+"""Of a template of a drawn face in any precision: int8 on ONNX Runtime keeps .994, a broken one .91 (2026-11-24)."""
 _HASHES = "hashes"
 
 
@@ -117,7 +119,8 @@ def _compared(card: ModelCard, runner: Runner, precision: str, golden: Golden, r
             if values.shape != wanted.shape:
                 return f"{card.name}: {name} has shape {values.shape}, the reference {wanted.shape}"
             gap = difference(wanted, values)
-            if not limit.allows(gap.max_abs, gap.min_cosine):
+            alike = name != "template" or gap.min_cosine >= LEAST_COSINE
+            if not alike or not limit.allows(gap.max_abs, gap.min_cosine):
                 return (
                     f"{card.name} ({precision}) differs from the reference: {name} by {gap.max_abs:.3g} "
                     f"(at most {limit.max_abs:g}), cosine {gap.min_cosine:.5f}"

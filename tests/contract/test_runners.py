@@ -269,6 +269,6 @@ def test_every_precision_keeps_to_the_tolerance_of_its_card(
                 gap = difference(kept[name], values)
                 assert one.tolerances[precision].allows(gap.max_abs, gap.min_cosine), (one.name, name, gap)
                 if picture is real and name == "template":
-                    assert gap.min_cosine > 0.99
+                    assert gap.min_cosine > (0.97 if precision == "int8" else 0.99)
         exact.close()
         other.close()

@@ -169,11 +169,11 @@ def test_bf16_is_offered_only_by_openvino_and_only_where_the_cpu_has_it(
 ) -> None:
     info = tmp_path / "cpuinfo"
     monkeypatch.setattr("engines.select.CPU_INFO", info)
-    assert precisions("openvino") == ("fp32", "fp16", "int8")
+    assert precisions("openvino") == ("fp32", "fp16")
     info.write_text("processor: 0\nflags : fpu avx2 avx512f\n")
     assert default_precision("openvino") == "fp32"
     info.write_text("processor: 0\nflags : fpu avx2 avx512_bf16\n")
-    assert precisions("openvino") == ("fp32", "bf16", "fp16", "int8")
+    assert precisions("openvino") == ("fp32", "bf16", "fp16")
     assert default_precision("openvino") == "bf16"
     assert "bf16" not in precisions("onnxruntime")
     assert default_precision("onnxruntime") == "fp32"
