@@ -177,6 +177,11 @@ class Publisher:
             self.store.commit(due, self._signer(), now)
             return True
 
+    def expired(self) -> tuple[Record, ...]:
+        """Deployments that still run here although their window is over."""
+        now = self._now()
+        return tuple(record for record in self.records.running() if record.over <= now)
+
     def withdrawn(self, record: Record) -> Withdrawn:
         """The withdrawn list as published."""
         content = self.store.target(OFFICERS, f"deployments/{record.stem}.withdrawn.json")

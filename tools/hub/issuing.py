@@ -5,7 +5,8 @@
 2. A device's identity is retained at the broker, so a hub that was restarted issues what is owed at once. An identity
    of a deployment that is not published for that device waits; a revoked device's is dropped.
 3. Signing and writing happen on a thread; the loop only decides. Signatures are renewed before they expire.
-4. A device that was revoked while the hub runs loses its connections: the broker starts anew with the new list.
+4. A deployment whose window is over is ended here too: its key and photos outlive no window by more than a minute.
+5. A device that was revoked while the hub runs loses its connections: the broker starts anew with the new list.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Protocol
 from device.alerts.identity import Identity
 from device.errors import LfrError, RefusedByCondition
 from device.logs import event
+from tools.authority import operations
 from tools.authority.publisher import Publisher
 
 LOOK_S = 0.25
@@ -66,13 +68,14 @@ class Issuer:
             await asyncio.sleep(LOOK_S)
 
     async def look(self, now_s: float) -> None:
-        """Once: rules 1 to 4. A hub without a repository has nothing to do."""
+        """Once: rules 1 to 5. A hub without a repository has nothing to do."""
         self._watch_revocations()
         if not self._publisher.store.exists:
             return
         if self._renewed_at is None or now_s - self._renewed_at >= RENEW_EVERY_S:
             self._renewed_at = now_s
             await self._on_thread("renew", self._publisher.renew)
+            await self._on_thread("end", self._end_expired)
         for device, (deployment, recipient) in tuple(self._wanted.items()):
             await self._issue(device, deployment, recipient)
         written_ns = self._written_ns()
@@ -80,6 +83,14 @@ class Issuer:
             self._seen_ns = written_ns
             for device in sorted(self._devices()):
                 self._says.command(device, "sync")
+
+    def _end_expired(self) -> bool:
+        """Rule 4, on the thread."""
+        over = self._publisher.expired()
+        for record in over:
+            operations.end(self._publisher, record.id)
+            event(_log, "hub.deployment_over", deployment=record.id)
+        return bool(over)
 
     async def _issue(self, device: str, deployment: str, recipient: str) -> None:
         record = self._publisher.records.current(device)

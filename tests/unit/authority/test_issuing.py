@@ -134,6 +134,18 @@ def test_signatures_are_renewed_while_the_hub_runs(bench: Bench) -> None:
     assert store.timestamp().signed.version == before + 1
 
 
+def test_a_deployment_whose_window_is_over_is_ended_by_the_hub_itself(bench: Bench) -> None:
+    bench.site.deployed()
+    bench.look()
+    assert bench.site.publisher.records.content_key("d-1") is not None
+    bench.site.clock.ahead = timedelta(hours=2, minutes=1)
+    bench.now_s += RENEW_EVERY_S
+    assert bench.look() == BOTH
+    assert bench.site.publisher.records.content_key("d-1") is None
+    assert bench.site.publisher.records.running() == ()
+    assert list(bench.site.publisher.store.targets.rglob("*.payload")) == []
+
+
 def test_a_hub_without_a_repository_has_nothing_to_do(make_site: Callable[..., Any]) -> None:
     import shutil
 
