@@ -54,7 +54,7 @@ def _identification(found: Sequence[dict[str, Any]]) -> Table:
     rows = []
     for r in found:
         if "withheld" in r:
-            rows.append((f"{r['subjects']:,}", "-", "-", f"not told: {r['withheld']}", MARK))
+            rows.append((f"{r['subjects']:,}", "-", "-", "not told", MARK))
             continue
         threshold = f"{r['threshold']:.3f} ({r['threshold_low']:.3f} to {r['threshold_high']:.3f})"
         mark = MARK if r["extrapolated"] else ""
@@ -63,7 +63,8 @@ def _identification(found: Sequence[dict[str, Any]]) -> Table:
         "Identification: one photo listed, one look",
         ("people listed", "false alerts in 1,000", "threshold (95 %)", "found (95 %)", ""),
         tuple(rows),
-        "Intervals draw people. Rows share their people: they are not independent of one another.",
+        "Intervals draw people. Rows share their people: they are not independent of one another."
+        + next((f" Not told: {r['withheld']}." for r in found if "withheld" in r), ""),
     )
 
 
@@ -88,9 +89,9 @@ def _photos(found: dict[str, Any]) -> Table:
         for r in found["rows"]
     )
     people = found.get("withheld") or f"the same {found.get('people')} people are looked for in every row"
-    subjects = found["rows"][0]["subjects"] if found["rows"] else 0
+    listed = f" ({found['rows'][0]['subjects']} people listed)" if found["rows"] else ""
     return Table(
-        f"Photos listed, looks fused ({subjects} people listed)",
+        f"Photos listed, looks fused{listed}",
         ("photos", "looks", "false alerts in 1,000", "threshold", "found (95 %)"),
         rows,
         people,
