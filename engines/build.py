@@ -3,7 +3,8 @@
 parse → profile → build (progress, time limit) → against the CPU, within the card's tolerance → flushed, then in place
 
 1. Networks are strongly typed: the precision is the file's. TF32 is switched off, so that fp32 is fp32.
-2. A plan that differs from the CPU's answer by more than the card allows, or that breaks off, leaves nothing behind.
+2. A plan that differs from the CPU's answer by more than the card allows, or that breaks off, leaves nothing behind;
+   a plan that was checked before and still fits this board stays.
 3. Timings of kernels are kept in a cache beside the plans: the second build of a board is the quick one.
 4. One build at a time: it wants the whole GPU.
 """
@@ -25,7 +26,7 @@ import numpy as np
 from engines import manifest, plans
 from engines.cards import ModelCard
 from engines.compare import differences, synthetic
-from engines.errors import BuildFailed, EnginesError, PlanRefused
+from engines.errors import BuildFailed, PlanRefused
 from engines.places import writing
 from engines.plans import Plan, PlanKey, Profile
 from engines.runner import U8
@@ -159,9 +160,6 @@ def _kept(order: Order, key: PlanKey, content: bytes, seconds: float) -> Plan:
             plan = _checked(order, content, plan)
             _replace(staged, content)
             plans.store(order.folder, key, staged, plan)
-        except EnginesError:
-            plans.remove(order.folder, key)
-            raise
         finally:
             staged.unlink(missing_ok=True)
     return plan
@@ -186,8 +184,8 @@ def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
         gap = worst[bad[0]]
         raise BuildFailed(
             f"the plan of {card.name} {order.precision} differs from the CPU in {', '.join(bad)} (largest "
-            f"{gap.max_abs:.3g}, cosine {gap.min_cosine:.5f}; allowed {limit.max_abs:.3g}, {limit.min_cosine}); it was "
-            "removed. Build another precision, and report TensorRT's version"
+            f"{gap.max_abs:.3g}, cosine {gap.min_cosine:.5f}; allowed {limit.max_abs:.3g}, {limit.min_cosine}); it is "
+            "not kept. Build another precision, and report TensorRT's version"
         )
     return replace(plan, device_bytes=device_bytes, max_abs=max(gap.max_abs for gap in worst.values()))
 

@@ -155,12 +155,6 @@ def store(folder: Path, key: PlanKey, content: Path, plan: Plan) -> None:
         staged.replace(description_file(folder, key))
 
 
-def remove(folder: Path, key: PlanKey) -> None:
-    """Take a plan away, its description first."""
-    for path in (description_file(folder, key), plan_file(folder, key)):
-        path.unlink(missing_ok=True)
-
-
 def plans(folder: Path) -> list[Plan]:
     """Every plan whose description can be read and whose file has its hash."""
     found = []

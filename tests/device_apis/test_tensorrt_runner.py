@@ -189,12 +189,17 @@ def test_a_plan_for_smaller_batches_is_built_anew(trt: Any, models_ready: Path) 
     assert build(order(SFACE, models_ready), quiet)[1]
 
 
-def test_a_plan_that_differs_from_the_cpu_is_removed(trt: Any, models_ready: Path) -> None:
-    build(order(SFACE, models_ready), quiet)
+def test_a_plan_that_differs_from_the_cpu_is_not_kept_and_the_good_one_stays(trt: Any, models_ready: Path) -> None:
+    trt.drift = 0.5
+    with pytest.raises(BuildFailed, match="differs from the CPU in template"):
+        build(order(SFACE, models_ready), quiet)
+    assert not [path for path in plans_dir().iterdir() if path.name != plans.TIMING_CACHE]
+    trt.drift = 0.0
+    good, _ = build(order(SFACE, models_ready), quiet)
     trt.drift = 0.5
     with pytest.raises(BuildFailed, match="differs from the CPU in template"):
         build(order(SFACE, models_ready, force=True), quiet)
-    assert not [path for path in plans_dir().iterdir() if path.name != plans.TIMING_CACHE]
+    assert plans.load(plans_dir(), good.key)[1] == good
 
 
 def test_a_build_that_tensorrt_refuses_says_why_and_leaves_nothing(trt: Any, models_ready: Path) -> None:
