@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 RULE = "officers' threshold"
 
 
-def require_signed(change: Change, targets: Targets, places: Places) -> None:
-    """RefusedByCondition unless the officers' threshold signed it; the text says who may still sign."""
-    who, needed = change.signed_by(targets)
+def require_signed(change: Change, targets: Targets, places: Places, *copies: Change) -> None:
+    """RefusedByCondition unless the officers' threshold signed it or a copy; the text says who may still sign."""
+    who, needed = change.signed_by(targets, *copies)
     if len(who) >= needed:
         return
     names = places.names()

@@ -101,17 +101,22 @@ class Change:
             metadata.sign(signer, append=True)
         write_durably(self.folder / METADATA, metadata.to_bytes())
 
-    def merge(self, other: Change) -> None:
-        """Take over the signatures of a copy that was signed elsewhere (rule 1)."""
-        mine, theirs = self.metadata(), other.metadata()
-        if mine.signed != theirs.signed:
-            raise BadData(f"{other.folder} is a copy of another change; sign a copy of {self.folder}")
-        mine.signatures.update({**theirs.signatures, **mine.signatures})
-        write_durably(self.folder / METADATA, mine.to_bytes())
+    def merge(self, *copies: Change) -> None:
+        """Take over the signatures of copies that were signed elsewhere (rule 1)."""
+        write_durably(self.folder / METADATA, self._merged(copies).to_bytes())
 
-    def signed_by(self, targets: Targets) -> tuple[tuple[str, ...], int]:
-        """Key ids whose signatures count, and how many are needed."""
-        return signatures(targets, OFFICERS, self.metadata())
+    def signed_by(self, targets: Targets, *copies: Change) -> tuple[tuple[str, ...], int]:
+        """Key ids whose signatures count, those on `copies` included, and how many are needed."""
+        return signatures(targets, OFFICERS, self._merged(copies))
+
+    def _merged(self, copies: Sequence[Change]) -> Metadata[Targets]:
+        mine = self.metadata()
+        for other in copies:
+            theirs = other.metadata()
+            if mine.signed != theirs.signed:
+                raise BadData(f"{other.folder} is a copy of another change; sign a copy of {self.folder}")
+            mine.signatures.update({**theirs.signatures, **mine.signatures})
+        return mine
 
     def discard(self) -> None:
         """Delete the folder."""

@@ -155,6 +155,7 @@ def _run_publish(args: argparse.Namespace) -> int:
     from device.errors import UsageError
     from tools.authority import operations
     from tools.authority.admission import require_signed
+    from tools.authority.change import Change
 
     publisher = publisher_of(args)
     if args.what is None and args.usb is None:
@@ -163,11 +164,11 @@ def _run_publish(args: argparse.Namespace) -> int:
     text = []
     if args.what is not None:
         change = operations.pending(publisher, args.what)
-        if not args.dry_run:
-            operations.take_in(change, args.signed)
-        delegations = change.delegations()
-        require_signed(change, publisher.targets() if delegations is None else delegations.signed, publisher.places)
+        delegations, copies = change.delegations(), [Change(folder) for folder in args.signed]
+        targets = publisher.targets() if delegations is None else delegations.signed
+        require_signed(change, targets, publisher.places, *copies)
         if planned(args, _described(change)):
+            change.merge(*copies)
             record = operations.publish(publisher, change)
             result |= {"published": args.what, "version": publisher.store.timestamp().signed.version}
             result |= {"deployment": None if record is None else record.id}

@@ -162,12 +162,6 @@ def copy_to_usb(publisher: Publisher, stick: Path) -> int:
     return len(files)
 
 
-def take_in(change: Change, copies: Sequence[Path]) -> None:
-    """Bring home the signatures of copies that were signed elsewhere."""
-    for copy in copies:
-        change.merge(Change(copy))
-
-
 def pending(publisher: Publisher, name: str) -> Change:
     """A change that waits; UsageError names those that do."""
     folder = publisher.places.pending

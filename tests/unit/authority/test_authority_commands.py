@@ -83,7 +83,11 @@ def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: 
 
     copy = shutil.copytree(signed["folder"], desk.root / "stick")
     desk.lfr("deployment", "sign", copy, "--key", desk.key("AO-1"))
-    desk.lfr("deployment", "publish", name, "--hub", desk.hub, "--signed", copy, "--usb", desk.root / "usb")
+    publish = ["deployment", "publish", name, "--hub", desk.hub, "--signed", copy, "--usb", desk.root / "usb"]
+    desk.lfr(*publish, "--dry-run")
+    assert not (desk.root / "usb").exists()
+    desk.lfr("deployment", "publish", name, "--hub", desk.hub, expect=77)
+    desk.lfr(*publish)
     assert (desk.root / "usb" / "metadata" / "timestamp.json").exists()
     assert (desk.hub / "references" / "e-1.jpg").exists()
     [row] = desk.lfr("deployment", "list", "--hub", desk.hub, "--json")["deployments"]
