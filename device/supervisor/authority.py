@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from device.config.deployment import Deployment
+from device.config.model import DeviceConfig
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339
 from device.errors import LfrError
@@ -30,7 +31,7 @@ from device.supervisor.snapshot import DeploymentView
 from device.supervisor.waits import set_within
 from device.sync.identity import SessionIdentity
 from device.sync.offer import Offer, Published
-from device.sync.refusal import SEALED, SIGNED, Refused
+from device.sync.refusal import FOR_THIS_DEVICE, SEALED, SIGNED, Refused
 
 _log = logging.getLogger(__name__)
 POLL_S = 2.0
@@ -87,7 +88,7 @@ class SignedAuthority:
         thread: Disk,
         clock: Clock,
         audit: Audit,
-        device: str,
+        config: DeviceConfig,
         *,
         memory_locked: bool,
     ) -> None:
@@ -99,7 +100,8 @@ class SignedAuthority:
         self._thread = thread
         self._clock = clock
         self._audit = audit
-        self._device = device
+        self._device = config.device
+        self._zones = frozenset(camera.zone.name for camera in config.cameras)
         self._memory_locked = memory_locked
         self._offered: Deployment | None = None
         self._refused: Refused | None = None
@@ -184,6 +186,10 @@ class SignedAuthority:
     async def _prepare(self, offer: Offer) -> None:
         """An identity for what is offered; the list, as soon as the envelope opens (rule 2)."""
         self._offered = offer.deployment
+        strange = sorted(self._zones - set(offer.deployment.zones)) if offer.deployment.zones else []
+        if strange:
+            text = f"cameras here watch {', '.join(strange)}; authorised are {', '.join(offer.deployment.zones)}"
+            raise Refused(FOR_THIS_DEVICE, "another zone", text)
         if offer.deployment.mode is Mode.OPERATIONAL and not self._memory_locked:
             raise Refused(SEALED, "memory not locked", UNLOCKED)
         if self._identity is None or self._identity.deployment_id != offer.deployment.id:

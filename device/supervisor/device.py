@@ -207,7 +207,7 @@ class Device:
         if edges.publisher is None:
             return FolderAuthority(config, edges.disk, edges.audit)
         authority = SignedAuthority(
-            *(edges.publisher, edges.sync, edges.clock, edges.audit, config.device), memory_locked=edges.memory_locked
+            *(edges.publisher, edges.sync, edges.clock, edges.audit, config), memory_locked=edges.memory_locked
         )
         authority.on_recipient = lambda deployment, recipient: self._notices.recipient(
             self._courier, deployment, recipient

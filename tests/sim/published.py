@@ -37,6 +37,7 @@ class FakePublisher:
         self.refused: Refused | None = None
         self.withdrawn: frozenset[str] = frozenset()
         self.deployment_id: str | None = None
+        self.zones: tuple[str, ...] = ()
         self.good_until: WallTime = wall(clock.wall() + timedelta(days=7))
         self.looks = 0
         self.taken: list[str] = []
@@ -50,6 +51,8 @@ class FakePublisher:
         if self.fault is not None:
             raise self.fault
         deployment = load_deployment(self._folder)
+        if self.zones:
+            deployment = deployment.model_copy(update={"zones": self.zones})
         if self.deployment_id is not None:
             deployment = deployment.model_copy(update={"id": self.deployment_id})
         refused = self.refused

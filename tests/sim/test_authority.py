@@ -240,3 +240,15 @@ def test_an_operational_key_is_made_only_in_locked_memory(rig: Any) -> None:
         assert r.publisher.taken == []
 
     rig(live=True, mode="operational", memory_locked=False).play(scene)
+
+
+def test_a_camera_that_watches_a_zone_which_nobody_authorised_is_refused(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.publisher.zones = ("south-gate", "platform-2")
+        await r.until(lambda: "cameras here watch gate; authorised are south-gate, platform-2" in r.reasons)
+        assert rows(r)["deployment for this device"] == "fails"
+        assert r.hub.recipient() is None
+        r.publisher.zones = ("south-gate", "gate")
+        await r.recognising()
+
+    rig(live=True).play(scene)
