@@ -35,7 +35,10 @@ PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
 DEVICES = ("video*", "nvidia*", "nvmap", "nvhost*", "nvgpu/*/*", "nvsciipc", "dri/*", "null")
 """Below /dev: cameras and GPUs. Names on a Jetson are to be confirmed on a board."""
 CODE = ("/usr/lib", "/lib", "/usr/local/lib", "/usr/local/cuda", "/opt/nvidia")
-SYSTEM = ("/proc/self", "/sys/devices/system", "/sys/fs/cgroup", "/dev/null")
+SYSTEM = (
+    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm/overcommit_memory"),
+    *("/sys/devices/system", "/sys/fs/cgroup", "/dev/null", "/dev/urandom"),
+)
 LIBRARIES = ("site-packages", "dist-packages", "lib-dynload")
 PACKAGES = ("device", "engines")
 

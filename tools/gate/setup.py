@@ -22,7 +22,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.gate.system_packages import MOSQUITTO, SYSTEMD_ANALYZE, SetupFailed, apt_options, install, provide, run, say
+from tools.gate.system_packages import (
+    MOSQUITTO,
+    STRACE,
+    SYSTEMD_ANALYZE,
+    SetupFailed,
+    apt_options,
+    install,
+    provide,
+    run,
+    say,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -132,6 +142,7 @@ def package(_cache: Path) -> None:
 def programs(cache: Path) -> None:
     """Step 3. The checker of unit files is for `make check` alone, so its absence stops nothing here."""
     provide(MOSQUITTO, cache)
+    provide(STRACE, cache)
     try:
         provide(SYSTEMD_ANALYZE, cache)
     except SetupFailed as fault:

@@ -80,7 +80,7 @@ def wanted_of(clip: Path, truth: ClipTruth, room: EngineRoom) -> Wanted:
                 wanted.pieces += eyes.pieces(whose, frame, face, crops[whose], templates[whose])
     finally:
         source.close()
-    for whose in (FIRST, SECOND):
+    for whose in (name for name, found in templates.items() if found):
         wanted.patterns += _patterns(whose, crops[whose], templates[whose], kinds)
     return wanted
 

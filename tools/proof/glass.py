@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ LEAST_BYTES = 10_000_000
 """A Python process with a runtime holds more than this: less was no view of its memory."""
 _MAPS_BYTES = 1 << 20
 PAGE = 4096
+STILL_WITHIN_S = 10.0
 _THERE = np.uint64(3 << 62)  # proc_pid_pagemap(5): present, or swapped
 _NOT_DATA = ("[vvar]", "[vsyscall]", "[vvar_vclock]")
 
@@ -123,11 +125,13 @@ def changed_since(before: list[Region], now: list[Region]) -> list[Region]:
 
 def _until_stopped(pid: int) -> None:
     """Wait until every thread of it stands still."""
-    for _ in range(10_000):
+    states: list[str] = []
+    deadline = time.monotonic() + STILL_WITHIN_S
+    while time.monotonic() < deadline:
         states = []
         for status in Path(f"/proc/{pid}/task").glob("*/stat"):
             states.append(status.read_text().rpartition(") ")[2][0])
         if states and all(state in "Tt" for state in states):
             return
-        os.sched_yield()
-    raise NoView(f"process {pid} does not stand still")
+        time.sleep(0.001)
+    raise NoView(f"process {pid} does not stand still: its threads are {''.join(states) or 'gone'}")

@@ -1,0 +1,138 @@
+"""A camera that stalls or freezes with somebody in view: what was ours is gone, and the decoder with its worker."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from device.wire.link import Beat, Fault, FromWorker, Hello
+from device.worker.engine_room import EngineRoom
+from tools.clip.make import ClipTruth, FaceTruth, PassageTruth
+from tools.proof.canaries import FIRST, SECOND, Wanted, canary_clip, wanted_of
+from tools.proof.glass import NoView, changed_since
+from tools.proof.search import Pieces, find_alike
+from tools.proof.watched import Watched, assignment
+
+RTSP = Path(__file__).parents[1] / "unit" / "edges" / "rtsp_camera.py"
+FROZEN_S = 40.0
+GONE_WITHIN_S = 8.0
+"""A read deadline of 2 s, and the end of a process on a machine that has other things to do."""
+
+
+@pytest.fixture(scope="module")
+def clip() -> tuple[Path, ClipTruth, int]:
+    """The canary clip and the frame at which it stops: the first is in the middle of the picture."""
+    path, truth = canary_clip()
+    return path, truth, (truth.passages[0].first + truth.passages[0].last) // 2
+
+
+def wanted(clip: Path, truth: ClipTruth) -> Wanted:
+    room = EngineRoom("auto", threads=1)
+    try:
+        return wanted_of(clip, truth, room)
+    finally:
+        room.close()
+
+
+def pictures(clip: Path, until: int) -> list[Any]:
+    with av.open(str(clip)) as container:
+        return [frame for _, frame in zip(range(until + 1), container.decode(video=0), strict=False)]
+
+
+def transport_stream(clip: Path, until: int, out: Path) -> Path:
+    """The clip up to a frame as a camera sends it: no pictures out of order, a key frame every ten."""
+    with av.open(str(out), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "10", "bf": "0", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 960, 540, "yuv420p"
+        for number, picture in enumerate(pictures(clip, until)):
+            frame = picture.reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out
+
+
+def beat_of(message: FromWorker, frames: int = 0, camera: str = "") -> bool:
+    return isinstance(message, Beat) and message.counters.frames >= frames and camera in ("", message.camera)
+
+
+def test_a_camera_that_stalls_takes_the_decoder_and_the_worker_with_it(
+    clip: tuple[Path, ClipTruth, int], tmp_path: Path
+) -> None:
+    path, truth, cut = clip
+    spec = importlib.util.spec_from_file_location("lfr_test_rtsp_for_proof", RTSP)
+    assert spec is not None
+    assert spec.loader is not None
+    rtsp = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(rtsp)
+    stream = transport_stream(path, cut, tmp_path / "camera.ts")
+    shown = ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages)
+    pieces = Pieces(wanted(stream, shown).pieces)
+    camera = rtsp.RtspCamera(stream)
+    try:
+        with Watched(tmp_path) as one:
+            one.send(assignment(tmp_path, camera.address, pace="live"))
+            hello = one.until(lambda message: isinstance(message, Hello))
+            assert isinstance(hello, Hello)
+            assert hello.protections["seccomp"]
+            one.until(lambda message: isinstance(message, Beat) and message.counters.detections > 0)
+            since = time.monotonic()
+            assert one.glass is not None
+            assert {hit.whose for hit in pieces.find(one.glass.copy())} == {FIRST}, "the search cannot see"
+            fault = one.until(lambda message: isinstance(message, Fault))
+            assert isinstance(fault, Fault)
+            assert (fault.error, fault.exit_status) == ("SourceLost", 69)
+            assert one.process.wait(GONE_WITHIN_S) == 69
+            assert time.monotonic() - since < GONE_WITHIN_S
+            with pytest.raises((NoView, ProcessLookupError)):
+                one.glass.copy()
+    finally:
+        camera.close()
+
+
+def test_a_picture_that_freezes_is_all_that_is_left_of_who_stands_in_it(
+    clip: tuple[Path, ClipTruth, int], tmp_path: Path
+) -> None:
+    path, truth, cut = clip
+    folder = tmp_path / "frozen"
+    folder.mkdir()
+    for number, picture in enumerate(pictures(path, cut)):
+        cv2.imwrite(str(folder / f"{number:05d}.jpg"), picture.to_ndarray(format="bgr24"))
+    still = folder / f"{cut:05d}.jpg"
+    for number in range(cut + 1, cut + round(FROZEN_S * 25)):
+        os.link(still, folder / f"{number:05d}.jpg")
+    known = wanted(folder, ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages))
+    pieces = Pieces(known.pieces)
+    with Watched(tmp_path) as one:
+        one.send(assignment(tmp_path, str(folder)))
+        one.until(lambda message: isinstance(message, Hello))
+        assert one.glass is not None
+        before = one.glass.copy()
+        assert pieces.find(before) == []
+        one.until(lambda message: beat_of(message, frames=cut - 5))
+        in_view = {hit.what for hit in pieces.find(one.glass.copy())}
+        assert "luma of a frame" in in_view, "the search cannot see"
+        for _ in range(4):
+            one.until(lambda message: beat_of(message, camera="frozen"))
+        left = changed_since(before, one.glass.copy())
+        hits = pieces.find(left) + find_alike(left, known.patterns)
+        # The camera goes on sending this picture, so the decoder goes on holding it; nothing else does.
+        assert {hit.what for hit in hits} <= {"luma of a frame", "chroma of a frame"}, hits[:5]
+        frozen = [m for m in one.heard if isinstance(m, Beat)][-1]
+        assert frozen.counters.open_passages == 0
+
+
+def test_the_clip_shows_both_people_long_enough(clip: tuple[Path, ClipTruth, int]) -> None:
+    _, truth, _ = clip
+    people: dict[str, list[FaceTruth]] = {p.person: p.faces for p in truth.passages if isinstance(p, PassageTruth)}
+    assert set(people) == {FIRST, SECOND}
+    assert all(np.median([f.box[3] - f.box[1] for f in faces]) > 60 for faces in people.values())
