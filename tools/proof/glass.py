@@ -58,8 +58,8 @@ class Glass:
         for opened in (self._mem, self._maps, self._pages):
             os.close(opened)
 
-    def copy(self) -> list[Region]:
-        """All data of the process at one moment (rules 2 and 3). Raises NoView when it was not to be seen."""
+    def copy(self, least_bytes: int = LEAST_BYTES) -> list[Region]:
+        """All data of the process at one moment (rules 2 and 3). Raises NoView when less than that was to be seen."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             _until_stopped(self.pid)
@@ -67,7 +67,7 @@ class Glass:
         finally:
             os.kill(self.pid, signal.SIGCONT)
         seen = sum(region.content.size for region in regions)
-        if seen < LEAST_BYTES:
+        if seen < least_bytes:
             raise NoView(f"only {seen} bytes of process {self.pid} can be seen")
         return regions
 
