@@ -11,8 +11,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibration.point_command import add_models, chosen_models, how_to_read
+
 if TYPE_CHECKING:
     from calibration.faces import Faces
+    from calibration.operating_point import Models
     from calibration.reading import How
 
 EX_OK = 0
@@ -28,6 +31,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--lists", type=_sizes, help="list sizes, such as 100,400,1822 (100 to 20,000)")
     parser.add_argument("--heights", action="store_true", help="photos reduced to 32, 48, 64, 100 px as well")
     parser.add_argument("--backend", help="openvino | onnxruntime | NAME:PRECISION | auto (default: auto)")
+    add_models(parser)
     parser.add_argument("--seed", type=int, default=0, help="of every random draw (0)")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="report.html and pictures (needs matplotlib)")
     parser.add_argument("--no-cache", action="store_true", help="keep no templates, not even encrypted for a day")
@@ -42,16 +46,18 @@ def run(args: argparse.Namespace) -> int:
     from calibration.pairs import verified
     from calibration.reading import read_sets
     from device.edges.process import forbid_dumps
+    from device.worker.engine_room import resolved
 
+    models = chosen_models(args)
     forbid_dumps()  # templates of people are in this process
     groups = None if args.groups is None else read_groups(args.groups)
     with ExitStack() as kept:
-        how = _how(args, kept)
+        how = how_to_read(args, resolved(args.backend), kept)
         faces = read_sets([args.dataset], how)
         _remark(faces)
         if groups is not None:
             _remark_groups(groups, faces)
-        document = {"made_at": f"{datetime.now(timezone.utc):%Y-%m-%d}", "engine": _engine(how.backend)}
+        document = {"made_at": f"{datetime.now(timezone.utc):%Y-%m-%d}", "engine": _engine(how.backend, models)}
         document |= evaluate(
             faces,
             reduced=_reduced(args.dataset, faces, how) if args.heights else None,
@@ -89,17 +95,6 @@ def read_groups(path: Path) -> dict[str, str]:
     return groups
 
 
-def _how(args: argparse.Namespace, kept: ExitStack) -> How:
-    from calibration.reading import How
-    from device.cli.replay import cache_file
-    from device.worker.engine_room import resolved
-    from device.worker.replay import cache_at
-
-    backend = resolved(args.backend)
-    store = None if args.no_cache else cache_at(cache_file().with_name("evaluation.sqlite"), backend)
-    return How(backend, None, store if store is None else kept.enter_context(store), talk=True)
-
-
 def _reduced(dataset: Path, faces: Faces, how: How) -> Any:
     """A function from height to templates of the same photos, made small, of people who have two."""
     import numpy as np
@@ -119,16 +114,13 @@ def _reduced(dataset: Path, faces: Faces, how: How) -> Any:
     return at
 
 
-def _engine(backend: str) -> dict[str, str]:
-    from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
-
-    recogniser, detector = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
+def _engine(backend: str, models: Models) -> dict[str, str]:
     return {
         "backend": backend,
-        "recogniser": recogniser.name,
-        "recogniser_sha256": recogniser.source.member_sha256,
-        "detector": detector.name,
-        "detector_sha256": detector.source.member_sha256,
+        "recogniser": models.recogniser.name,
+        "recogniser_sha256": models.recogniser.source_sha256,
+        "detector": models.detector.name,
+        "detector_sha256": models.detector.source_sha256,
     }
 
 

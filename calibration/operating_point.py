@@ -22,7 +22,7 @@ from device.domain.operating_point import LIMIT, Evidence, Tail, per_thousand
 from device.errors import EvidenceUnusable
 from device.watchlist.evidence.artefact import FORMAT, Artefact, Data, Point, Precision, TailRow
 from device.worker.photos import READER_VERSION
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards import ModelCard
 
 SHIPPED_REPLICATES = 500
 CONFIDENCE = 0.95
@@ -31,6 +31,14 @@ TENFOLD = 10
 TABLE = (100, 400, 1000, 1822, 4000, 10_000, 20_000)
 OPERATIONAL_LIST = 1822
 """People on the list of the first deployment that was published with numbers: evidence must reach that far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Whose templates these are."""
+
+    detector: ModelCard
+    recogniser: ModelCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +88,16 @@ def measured(faces: Faces, precision: str, how: str, *, limit: float = LIMIT, se
 
 
 def artefact(
-    name: str, made_at: str, faces: Faces, rows: Sequence[Precision], sources: Sequence[str], limit: float = LIMIT
+    name: str,
+    made_at: str,
+    faces: Faces,
+    rows: Sequence[Precision],
+    sources: Sequence[str],
+    *,
+    models: Models,
+    limit: float = LIMIT,
 ) -> Artefact:
-    """The whole document, unsigned."""
-    detector, recogniser = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
+    """The whole document, unsigned. `models`: those that made the templates."""
     data = Data(
         sources=tuple(sources),
         people=len(faces.people),
@@ -96,10 +110,10 @@ def artefact(
         format=FORMAT,
         id=name,
         made_at=made_at,
-        recogniser=recogniser.name,
-        recogniser_sha256=recogniser.source.member_sha256,
-        detector=detector.name,
-        detector_sha256=detector.source.member_sha256,
+        recogniser=models.recogniser.name,
+        recogniser_sha256=models.recogniser.source_sha256,
+        detector=models.detector.name,
+        detector_sha256=models.detector.source_sha256,
         reader_version=READER_VERSION,
         limit=limit,
         statement=_statement(data, rows, limit),

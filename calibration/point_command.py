@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from calibration.faces import Faces
-    from calibration.operating_point import Measured
+    from calibration.operating_point import Measured, Models
+    from calibration.reading import How
 
 Verbs = argparse._SubParsersAction
 EX_OK = 0
@@ -29,6 +30,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     point.add_argument("--id", help="name of the artefact (recogniser and date)")
     point.add_argument("--backend", action="append", metavar="NAME:PRECISION", help="one or more (auto)")
+    add_models(point)
     point.add_argument("--limit", type=_rate, default=0.001, help="false alerts a face (0.001)")
     point.add_argument("--seed", type=int, default=0, help="of every random draw (0)")
     point.add_argument("--json", action="store_true", help="the artefact on stdout, too")
@@ -58,13 +60,13 @@ def run_operating_point(args: argparse.Namespace) -> int:
     from calibration.signing import load_key, signed
     from device.worker.engine_room import resolved
     from device.worker.threshold import EMULATED
-    from engines.cards import RECOGNISER_DEFAULT
 
     key = load_key(args.key)
+    models = chosen_models(args)
     rows: list[Measured] = []
     first: Faces | None = None
     for backend in dict.fromkeys(resolved(name) for name in args.backend or ["auto"]):
-        faces = read(args.datasets, backend, cache=not args.no_cache)
+        faces = read(args, backend)
         first = first or faces
         runtime, _, precision = backend.partition(":")
         kept = precision.removesuffix(EMULATED)
@@ -74,9 +76,14 @@ def run_operating_point(args: argparse.Namespace) -> int:
         rows.append(measured(faces, kept, how, limit=args.limit, seed=args.seed))
     assert first is not None  # there is at least one backend
     now = datetime.now(timezone.utc)
-    name = args.id or f"{RECOGNISER_DEFAULT}/{now:%Y-%m-%d}"
     document = artefact(
-        name, f"{now:%Y-%m-%dT%H:%M:%SZ}", first, [each.row for each in rows], args.source or _sources(args), args.limit
+        args.id or f"{models.recogniser.name}/{now:%Y-%m-%d}",
+        f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        first,
+        [each.row for each in rows],
+        args.source or _sources(args),
+        models=models,
+        limit=args.limit,
     )
     staged = args.out.with_name(f".{args.out.name}.{os.getpid()}")
     staged.write_bytes(signed(document, key))
@@ -91,17 +98,39 @@ def run_operating_point(args: argparse.Namespace) -> int:
     return EX_OK
 
 
-def read(datasets: list[Path], backend: str, *, cache: bool) -> Faces:
-    """Templates of data sets on one backend, through the encrypted cache."""
-    from calibration.reading import How, read_sets
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Options that name models; also of `lfr evaluate`."""
+    parser.add_argument("--recogniser", metavar="NAME", help="of `lfr engines list` (the default recogniser)")
+    parser.add_argument("--detector", metavar="NAME", help="likewise; other boxes and points make other templates")
+
+
+def chosen_models(args: argparse.Namespace) -> Models:
+    """The cards that the options name. UsageError for one that there is not, or of another role."""
+    from calibration.operating_point import Models
+    from device.worker.engine_room import chosen_card
+
+    return Models(chosen_card(args.detector, "detector"), chosen_card(args.recogniser, "recogniser"))
+
+
+def how_to_read(args: argparse.Namespace, backend: str, kept: ExitStack) -> How:
+    """On one backend with the models that the options name, through the encrypted cache unless `--no-cache`."""
+    from calibration.reading import How
     from device.cli.replay import cache_file
-    from device.edges.process import forbid_dumps
     from device.worker.replay import cache_at
+
+    names = {"detector": args.detector, "recogniser": args.recogniser}
+    store = None if args.no_cache else cache_at(cache_file().with_name("evaluation.sqlite"), backend, **names)
+    return How(backend, None, store if store is None else kept.enter_context(store), talk=True, **names)
+
+
+def read(args: argparse.Namespace, backend: str) -> Faces:
+    """Templates of the data sets on one backend."""
+    from calibration.reading import read_sets
+    from device.edges.process import forbid_dumps
 
     forbid_dumps()  # templates of people are in this process
     with ExitStack() as kept:
-        store = kept.enter_context(cache_at(cache_file().with_name("evaluation.sqlite"), backend)) if cache else None
-        return read_sets(datasets, How(backend, None, store, talk=True))
+        return read_sets(args.datasets, how_to_read(args, backend, kept))
 
 
 def _sources(args: argparse.Namespace) -> list[str]:

@@ -33,13 +33,22 @@ PROCESSES = 2
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """backend: `name:precision`;  cache: None to keep nothing;  talk: a progress bar on stderr."""
+    """backend: `name:precision`;  cache: None to keep nothing;  talk: a progress bar on stderr.
+
+    detector, recogniser  names of cards, packaged or added; None is the default one
+    """
 
     backend: str
     models: Path | None
     cache: TemplateCache | None
     talk: bool
     processes: int = PROCESSES
+    detector: str | None = None
+    recogniser: str | None = None
+
+    def names(self) -> dict[str, str | None]:
+        """The models by role, as EngineRoom takes them."""
+        return {"detector": self.detector, "recogniser": self.recogniser}
 
 
 def read_sets(folders: Sequence[Path], how: How) -> Faces:
@@ -127,7 +136,8 @@ class _Readers:
     def _start(self) -> tuple[BaseProcess, Connection]:
         context = multiprocessing.get_context("spawn")  # a runtime's threads do not survive a fork
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._how.backend, self._how.models), daemon=True)
+        task = (theirs, self._how.backend, self._how.models, self._how.names())
+        process = context.Process(target=_serve, args=task, daemon=True)
         process.start()
         theirs.close()
         return process, ours
@@ -151,7 +161,7 @@ class _Readers:
         return outcome
 
 
-def _serve(pipe: Connection, backend: str, models: Path | None) -> None:
+def _serve(pipe: Connection, backend: str, models: Path | None, names: dict[str, str | None]) -> None:
     """A reading process: paths in, outcomes out; an error of ours is an answer, too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to hear
     from calibration.reduce import at_height
@@ -159,7 +169,7 @@ def _serve(pipe: Connection, backend: str, models: Path | None) -> None:
     from device.worker.photos import EnginePhotoReader
 
     try:
-        reader = EnginePhotoReader(EngineRoom(backend, threads=1, models=models))
+        reader = EnginePhotoReader(EngineRoom(backend, threads=1, models=models, **names))
     except LfrError as fault:
         pipe.recv()
         pipe.send(fault)

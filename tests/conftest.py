@@ -6,14 +6,19 @@ What `make setup` puts into the cache is required: a test that needs it fails wi
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
 from engines.places import models_dir
+
+if TYPE_CHECKING:
+    from engines.cards import ModelCard
 
 TESTS = Path(__file__).parent
 
@@ -69,6 +74,29 @@ def clip(samples: Callable[[str], list[Path]], models_ready: Path) -> Path:
     from tools.clip.spec import SHORTEST_S, default_spec
 
     return ready_clip(default_spec(seconds=SHORTEST_S))[0]
+
+
+@pytest.fixture
+def own_recogniser(
+    models_ready: Path, own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ModelCard:
+    """The card of an added recogniser, "tiny", in a cache of this test that has the packaged models as well."""
+    from engines.cards import card
+    from engines.own import add
+    from engines.places import CACHE_VARIABLE
+    from engines.prepare import prepare
+
+    cache, made = tmp_path / "own-cache", tmp_path / "own"
+    made.mkdir()
+    shutil.copytree(models_ready, cache / "models")
+    for place in models_ready.parent.iterdir():  # samples and clips
+        if place != models_ready:
+            (cache / place.name).symlink_to(place)
+    written, file = own_models.recogniser(made)
+    add(written, file, cache / "models")
+    prepare(card("tiny", cache / "models"), file, cache / "models")
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+    return card("tiny")
 
 
 @pytest.fixture

@@ -26,7 +26,9 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--threshold", type=_cosine, help="cosine, instead of the operating point")
     parser.add_argument("--backend", help="openvino | onnxruntime | auto (default: auto)")
     parser.add_argument("--detector", metavar="NAME", help="a model of `lfr engines list` (the default detector)")
-    parser.add_argument("--recogniser", metavar="NAME", help="likewise; its operating point is yours to give")
+    parser.add_argument(
+        "--recogniser", metavar="NAME", help="likewise; one without evidence has a provisional threshold"
+    )
     parser.add_argument("--no-cache", action="store_true", help="neither read nor write the template cache")
     parser.add_argument("--fill", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")

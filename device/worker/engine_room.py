@@ -12,7 +12,7 @@ from device.errors import EngineUnavailable, UsageError
 from device.vision.detector import SIZE_MULTIPLE, Detector
 from device.vision.embedder import TEMPLATE_DIM, Embedder
 from device.vision.refine import PATCH_PX, Refiner
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, Role, card
 from engines.errors import EnginesError, UnknownName
 from engines.golden import disagreement
 from engines.places import models_dir
@@ -49,8 +49,12 @@ def _was_interrupted(fault: BaseException | None) -> bool:
     return fault is not None and (isinstance(fault, KeyboardInterrupt) or _was_interrupted(fault.__cause__))
 
 
-def _card(name: str, role: str, models: Path | None) -> ModelCard:
-    """The card of that name. Raises UsageError when there is none or it is of another role or cannot be used here."""
+def chosen_card(name: str | None, role: Role, models: Path | None = None) -> ModelCard:
+    """The card of that name, None the default of the role.
+
+    Raises UsageError when there is none or it is of another role or cannot be used here.
+    """
+    name = name or {"detector": DETECTOR_DEFAULT, "recogniser": RECOGNISER_DEFAULT}[role]
     try:
         found = card(name, models)
     except EnginesError as fault:
@@ -78,8 +82,8 @@ class EngineRoom:
     ) -> None:
         """`detector` and `recogniser` name cards, packaged or added; None is the default one."""
         self.backend = resolved(backend)
-        self.detector_card = _card(detector or DETECTOR_DEFAULT, "detector", models)
-        self.recogniser_card = _card(recogniser or RECOGNISER_DEFAULT, "recogniser", models)
+        self.detector_card = chosen_card(detector, "detector", models)
+        self.recogniser_card = chosen_card(recogniser, "recogniser", models)
         self._threads = threads
         self._models = models
         self._detectors: dict[tuple[int, int], Runner] = {}

@@ -23,11 +23,10 @@ from device.watchlist.cache import TemplateCache
 from device.watchlist.folder import Enrolment, OutcomeCache, enrol
 from device.worker.ahead import IN_HAND, Looking
 from device.worker.assemble import gallery_of, pipeline_of
-from device.worker.engine_room import EngineRoom, resolved
+from device.worker.engine_room import EngineRoom, chosen_card, resolved
 from device.worker.photos import READER_VERSION, EnginePhotoReader
 from device.worker.pipeline import Pipeline
 from device.worker.threshold import Engine, OperatingPoint, Terms, operating_point
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
@@ -112,7 +111,7 @@ def replay(
 def _operating_point(request: Request, room: EngineRoom, listed: Enrolment, subjects: int) -> OperatingPoint:
     """What a device would take, whatever the evidence says of it: a replay measures, and says so."""
     recogniser = room.recogniser_card
-    engine = Engine(recogniser.name, recogniser.source.member_sha256, room.backend.partition(":")[2])
+    engine = Engine(recogniser.name, recogniser.source_sha256, room.backend.partition(":")[2])
     photos = [len(entry.templates) for entry in listed.entries]
     photos += [1] * (subjects - len(photos))
     point = operating_point(photos, engine, Terms(threshold=request.threshold))
@@ -136,7 +135,7 @@ def cache_at(
     path: Path, backend: str | None, *, detector: str | None = None, recogniser: str | None = None
 ) -> TemplateCache:
     """The template cache in `path` for the models that `replay` would use."""
-    cards = (card(detector or DETECTOR_DEFAULT), card(recogniser or RECOGNISER_DEFAULT))
+    cards = (chosen_card(detector, "detector"), chosen_card(recogniser, "recogniser"))
     models = " ".join(c.source_sha256 for c in cards)
     return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
 

@@ -106,6 +106,16 @@ def test_a_threshold_that_is_given_is_the_one_that_decides(lfr: Any, walk: Path,
     assert "command line" in report["threshold_source"]
 
 
+def test_a_recogniser_without_evidence_is_measured_with_a_provisional_threshold_that_says_so(
+    own_recogniser: Any, desk: Any, walk: Path, short_list: Path
+) -> None:
+    words = ["--watchlist", short_list, "--json", "--backend", "onnxruntime", "--recogniser", own_recogniser.name]
+    report = desk.run(walk, *words).report
+    assert report["threshold_source"].startswith("provisional")
+    assert "no evidence ships for recogniser 'tiny'" in report["threshold_source"]
+    assert report["operating_point"]["predicted"] is None
+
+
 @pytest.mark.parametrize("given", ["1.2", "-1.01", "nan", "much", ""])
 def test_a_threshold_that_is_no_cosine_is_a_usage_error(given: str, lfr: Any, walk: Path, short_list: Path) -> None:
     ended = lfr(walk, "--watchlist", short_list, "--json", f"--threshold={given}")

@@ -32,7 +32,7 @@ FORMAT = 1
 FOLDER = Path(__file__).resolve().parent
 TRUSTED_FILE = FOLDER / "trusted.json"
 MAX_BYTES = 8_000_000
-REMEDY = "make evidence for it with `lfr calibrate operating-point`, or name a threshold of the tested band"
+REMEDY = "make evidence for it with `lfr calibrate operating-point --recogniser NAME` and name it as vision.evidence"
 
 
 class TailRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

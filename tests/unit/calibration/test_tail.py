@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibration.operating_point import artefact, measured
+from calibration.operating_point import Models, artefact, measured
 from calibration.resample import weights
 from calibration.tail import fit, goodness, pareto, strangers, stretch
 from device.domain.operating_point import LIMIT
 from device.errors import EvidenceUnusable
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 
 def synthetic() -> Any:
@@ -27,6 +28,7 @@ def synthetic() -> Any:
 
 people = synthetic().people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)
+MODELS = Models(card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT))
 
 
 def drawn(shape: float, scale: float, count: int, seed: int) -> Any:
@@ -96,7 +98,7 @@ def test_the_artefact_of_synthetic_people_covers_lists_by_its_own_rules() -> Non
         assert point.predicted <= point.bound <= LIMIT * 1.001
         assert row.band[0] <= point.threshold <= row.band[1]
         assert point.extrapolated == (point.subjects > 619)
-    document = artefact("test/1", "2026-11-24T00:00:00Z", FACES, [row], ["nobody: synthetic"])
+    document = artefact("test/1", "2026-11-24T00:00:00Z", FACES, [row], ["nobody: synthetic"], models=MODELS)
     assert f"up to {row.largest_list:,} people" in document.statement[1]
     assert ("This covers the 1,822" in document.statement[1]) == (row.largest_list >= 1822)
     assert (document.data.people, document.data.photos) == (620, 1860)

@@ -1,4 +1,5 @@
-"""The worker's list as the deployment rules it: withdrawn entries, categories and their thresholds, incomplete entries.
+"""The worker's list as the deployment rules it: withdrawn entries, categories and their thresholds, incomplete
+entries, a recogniser without evidence.
 
 Uses the process and the deployment of test_worker_main.py.
 """
@@ -7,12 +8,23 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
+from msgspec import structs
 
-from device.wire.link import CandidateRaised, Finished, Stop, WatchlistLoaded, Withdraw, Withdrawn
+from device.domain.finding import Mode
+from device.watchlist.folder import enrol
+from device.watchlist.sealed import compose, seal
+from device.wire.link import CandidateRaised, Finished, Hello, Stop, WatchlistLoaded, Withdraw, Withdrawn
+from device.worker.engine_room import EngineRoom
+from device.worker.photos import EnginePhotoReader
+from engines.cards import ModelCard
+from engines.places import models_dir
+from tools.clip.spec import write_watchlist
 
 _NAME = "lfr_test_worker_process"
 _SPEC = importlib.util.spec_from_file_location(_NAME, Path(__file__).parent / "test_worker_main.py")
@@ -69,3 +81,45 @@ def test_an_entry_of_no_category_of_the_deployment_is_told(worker: Any, deployme
     assert worker.until(WatchlistLoaded).incomplete == 1
     worker.send(Stop(reason="over"))
     worker.until(Finished)
+
+
+def test_a_recogniser_of_ones_own_without_evidence_opens_no_camera_and_says_why(
+    own_recogniser: ModelCard, tmp_path: Path, deployment: Any
+) -> None:
+    room = EngineRoom("onnxruntime", threads=1, recogniser="tiny")
+    reader = EnginePhotoReader(room)
+    enrolment = enrol(write_watchlist(tmp_path / "watchlist"), [reader], progress=False)
+    reader.close()
+    room.close()
+    listed = compose(
+        enrolment,
+        watchlist_id="wl-1",
+        deployment_id="test-1",
+        mode=Mode.TEST,
+        created_at=datetime(2026, 11, 24, tzinfo=timezone.utc),
+        recogniser_sha256=own_recogniser.source_sha256,
+        category="missing",
+        image_source="custody",
+    )
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "list.age").write_bytes(seal(listed, [str(identity.to_public())]))
+    vision = structs.replace(
+        deployment.task.vision, backend="onnxruntime", recogniser="tiny", models_dir=str(models_dir())
+    )
+    one = _process.Supervised(tmp_path)
+    try:
+        one.send(
+            _process.changed(
+                deployment.task, vision=vision, watchlist=str(tmp_path / "list.age"), identity=str(identity)
+            )
+        )
+        loaded = one.until(WatchlistLoaded)
+        assert "no evidence ships for recogniser 'tiny'" in loaded.outside_evidence
+        assert "lfr calibrate operating-point --recogniser NAME" in loaded.outside_evidence
+        assert loaded.threshold_source.startswith("provisional")
+        (hello,) = one.of(Hello)
+        assert (hello.recogniser, hello.recogniser_sha256) == ("tiny", own_recogniser.source_sha256)
+        one.send(Stop(reason="over"))
+        assert one.until(Finished).counters.frames == 0
+    finally:
+        one.close()

@@ -1,0 +1,104 @@
+"""Evidence for a recogniser of one's own: its templates, its hash, and a device that takes it for nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from calibration import reading
+from calibration.faces import Faces
+from calibration.reading import How, read_sets
+from device.cli.main import main
+from device.worker.threshold import Engine, Terms, operating_point
+from engines.cards import RECOGNISER_DEFAULT, ModelCard, card
+
+
+def people(count: int, photos: int) -> Faces:
+    spec = spec_from_file_location("synthetic", Path(__file__).with_name("synthetic.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    faces: Faces = module.people(count, photos, noise=0.5, seed=2, dimensions=32)
+    return faces
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[How]:
+    """How the commands wanted photos read; what they get are people who do not exist."""
+    how_asked: list[How] = []
+
+    def read(folders: Sequence[Path], how: How) -> Faces:
+        how_asked.append(how)
+        return people(620, 3)
+
+    monkeypatch.setattr(reading, "read_sets", read)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    return how_asked
+
+
+def test_photos_are_read_with_the_recogniser_that_was_named(
+    own_recogniser: ModelCard, samples: Callable[[str], list[Path]], tmp_path: Path
+) -> None:
+    for photo in samples("public")[:3]:
+        (tmp_path / "set" / photo.stem).mkdir(parents=True)
+        shutil.copy(photo, tmp_path / "set" / photo.stem)
+    widths = {
+        name: read_sets([tmp_path / "set"], How("onnxruntime:fp32", None, None, False, 1, recogniser=name)).templates
+        for name in ("tiny", None)
+    }
+    assert [rows.shape[1] for rows in widths.values()] == [64, 128]
+
+
+def test_its_evidence_is_written_under_its_own_hash_and_no_other_engine_may_use_it(
+    own_recogniser: ModelCard, asked: list[How], tmp_path: Path
+) -> None:
+    keys, out = tmp_path / "keys", tmp_path / "tiny.json"
+    keys.mkdir()
+    assert main(["calibrate", "key", str(keys / "k")]) == 0
+    words = ["--key", str(keys / "k"), "--out", str(out), "--backend", "onnxruntime:fp32", "--no-cache"]
+    assert main(["calibrate", "operating-point", str(tmp_path), *words, "--recogniser", "tiny"]) == 0
+    assert [how.recogniser for how in asked] == ["tiny"]
+    written = json.loads(out.read_text())
+    assert (written["recogniser"], written["recogniser_sha256"]) == ("tiny", own_recogniser.source_sha256)
+    assert written["id"].startswith("tiny/")
+    terms = Terms(evidence=out, keys=keys)
+    ours = operating_point([1] * 200, Engine("tiny", own_recogniser.source_sha256, "fp32"), terms)
+    assert (ours.problem, ours.source.startswith("evidence tiny/")) == ("", True)
+    default = card(RECOGNISER_DEFAULT)
+    theirs = operating_point([1] * 200, Engine(default.name, default.source_sha256, "fp32"), terms)
+    assert "is for recogniser" in theirs.problem
+    assert theirs.predicted is None
+
+
+def test_an_evaluation_names_the_recogniser_that_it_measured(
+    own_recogniser: ModelCard, asked: list[How], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--backend", "onnxruntime", "--no-cache", "--json", "--lists", "100"]
+    assert main(["evaluate", str(tmp_path), *words, "--recogniser", "tiny"]) == 0
+    engine = json.loads(capsys.readouterr().out)["engine"]
+    assert (engine["recogniser"], engine["recogniser_sha256"]) == ("tiny", own_recogniser.source_sha256)
+    assert asked[0].recogniser == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"), [("--recogniser=no-such", "unknown model"), ("--detector=sface-2021dec", "is a recogniser")]
+)
+@pytest.mark.parametrize("command", ["evaluate", "operating-point"])
+def test_a_model_that_there_is_not_is_a_usage_error_before_anything_is_read(
+    command: str, option: str, words: str, asked: list[How], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "k"
+    assert main(["calibrate", "key", str(key)]) == 0
+    calls = {
+        "evaluate": ["evaluate", str(tmp_path)],
+        "operating-point": ["calibrate", "operating-point", str(tmp_path), "--key", str(key), "--out", str(key)],
+    }
+    assert main([*calls[command], option]) == 64
+    assert words in capsys.readouterr().err
+    assert asked == []
