@@ -9,14 +9,14 @@ from pathlib import Path
 
 from engines.cards import FILE_PRECISIONS, ModelCard, card, cards
 from engines.commands_build import add_arguments, run_build
-from engines.errors import UnknownName
-from engines.select import BACKENDS
+from engines.commands_compare import FacesMeasure, run_compare
+from engines.commands_compare import add_arguments as add_compare
 
-EX_OK, EX_INTERNAL = 0, 70
+EX_OK = 0
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the noun `engines`."""
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], faces: FacesMeasure | None = None) -> None:
+    """Add the noun `engines`. `faces` measures data sets of faces, for `compare`: an upper floor brings it."""
     noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, add, compare, build")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
 
@@ -44,19 +44,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     adding.add_argument("--json", action="store_true", help="one JSON object on stdout")
     adding.set_defaults(run=run_add)
 
-    compare = verbs.add_parser("compare", help="the same inputs through two runtimes: difference and latency")
-    compare.add_argument(
-        "first",
-        metavar="A",
-        help=f"one of {', '.join(BACKENDS)}; a precision (fp32, fp16, int8); or both, as openvino:bf16",
-    )
-    compare.add_argument("second", metavar="B", help="another")
-    compare.add_argument("--threads", type=_count, default=1, help="inference threads of each (1)")
-    compare.add_argument("--rounds", type=_count, default=40, help="timed calls of each (40)")
-    compare.add_argument("--seed", type=int, default=0, help="of the synthetic pictures (0)")
-    compare.add_argument("--size", type=_size, metavar="HxW", help="of the detector's frames (352x640)")
-    compare.add_argument("--inputs", type=Path, metavar="FILE.npy", help="(N, H, W, 3) uint8 RGB as well; one --model")
-    compare.set_defaults(run=run_compare)
+    compare = verbs.add_parser("compare", help="the same inputs through two runtimes or precisions: what differs")
+    add_compare(compare, _count, _size, faces is not None)
+    compare.set_defaults(run=lambda args: run_compare(args, _chosen(args), faces))
 
     build = verbs.add_parser("build", help="TensorRT plans for this very board; keeps those that fit")
     add_arguments(build, _size)
@@ -126,34 +116,6 @@ def run_add(args: argparse.Namespace) -> int:
     else:
         print(f"{one.name} added and prepared in {', '.join(made)}; name it as vision.{one.role}, or in `lfr replay`")
     return EX_OK
-
-
-def run_compare(args: argparse.Namespace) -> int:
-    """Compare two runtimes on each model; 70 when they differ by more than a card allows."""
-    from engines.compare import DETECTOR_SIZE, compare, drawn, from_file, synthetic
-
-    if args.inputs is not None and len(args.model or ()) != 1:
-        raise UnknownName("model for --inputs", " ".join(args.model or ["all"]), tuple(one.name for one in cards()))
-    results = []
-    for one in _chosen(args):
-        size = one.input_size or args.size or DETECTOR_SIZE
-        inputs = (
-            synthetic(size, args.seed)
-            + drawn(one, size)
-            + (from_file(args.inputs, size) if args.inputs is not None else [])
-        )
-        results.append(compare(one, (args.first, args.second), inputs, threads=args.threads, rounds=args.rounds))
-    if args.json:
-        print(json.dumps({"comparisons": [result.as_json() for result in results]}))
-    for result in results if not args.json else ():
-        height, width = result.size
-        print(f"{result.model}  {height}x{width}  {result.threads} thread(s)  {result.inputs} inputs")
-        for name, gap in result.outputs.items():
-            print(f"  {name:10} max abs {gap.max_abs:.2e}   least cosine {gap.min_cosine:.8f}")
-        for name, spent in result.latency.items():
-            print(f"  {name:14} min {spent.min_ms:7.2f} ms   median {spent.median_ms:7.2f} ms")
-        print(f"  {'agree within the card' if result.agrees else 'DIFFER by more than the card allows'}")
-    return EX_OK if all(result.agrees for result in results) else EX_INTERNAL
 
 
 def _chosen(args: argparse.Namespace) -> list[ModelCard]:

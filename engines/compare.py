@@ -1,6 +1,9 @@
-"""Two runtimes, the same inputs: how far they differ, and how long each takes.
+"""Two runtimes or precisions, the same inputs: how far they differ, what that does to faces, how long each takes.
 
-Calls are interleaved, so that whatever else the machine does falls on both alike.
+1. Calls are interleaved, so that whatever else the machine does falls on both alike.
+2. They agree when every output of every input is within the card's tolerance of the looser precision, and templates of
+   drawn faces keep the cosine that the golden tensors ask for.
+3. Pictures of real faces come from the caller and are never kept; they decide nothing here.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from engines.cards import FILE_PRECISIONS, ModelCard
 from engines.drawn import crop, crowd
 from engines.errors import BadPictures
+from engines.likeness import LEAST_COSINE, Alike, Boxes, boxes, drawn_faces, planted, templates
 from engines.runner import F32, U8, Runner, check_shape
 from engines.select import open_runner
 
@@ -41,7 +45,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `lfr engines compare` says of one model; `agrees` is measured against the card's tolerance."""
+    """What `lfr engines compare` says of one model.
+
+    boxes  of a detector;  templates  of a recogniser;  agrees  rule 2
+    """
 
     model: str
     size: tuple[int, int]
@@ -49,6 +56,8 @@ class Comparison:
     inputs: int
     outputs: dict[str, Difference]
     latency: dict[str, Latency]
+    boxes: tuple[Boxes, ...]
+    templates: tuple[Alike, ...]
     agrees: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -98,11 +107,18 @@ def _enlarge(coarse: F32, size: tuple[int, int], cell: int) -> U8:
 
 
 def compare(
-    card: ModelCard, backends: tuple[str, str], inputs: Sequence[U8], *, threads: int, rounds: int
+    card: ModelCard,
+    backends: tuple[str, str],
+    inputs: Sequence[U8],
+    *,
+    threads: int,
+    rounds: int,
+    real: Sequence[U8] = (),
 ) -> Comparison:
     """Run every input (1, H, W, 3), all of one size, through both; then time `rounds` calls of each in turn.
 
-    backends  "openvino", or with a precision "openvino:bf16"; the looser precision's tolerance is applied
+    backends  "openvino", or with a precision "openvino:bf16"; two different ones
+    real      pictures of real faces, of the same size (rule 3)
     Raises whatever opening or running either runner raises.
     """
     size = check_shape(card, card.input_size or (int(inputs[0].shape[1]), int(inputs[0].shape[2])))
@@ -113,13 +129,26 @@ def compare(
             runners[name] = open_runner(card, backend=backend, threads=threads, shape=size, precision=precision)
         first, second = (runners[name] for name in backends)
         outputs = differences(card, first, second, inputs)
+        found, alike = likeness(card, first, second, size, real)
         latency = _latencies(runners, inputs, rounds)
     finally:
         for runner in runners.values():
             runner.close()
     limit = max((card.tolerances[parts(name)[1]] for name in backends), key=lambda one: one.max_abs)
     agrees = all(limit.allows(one.max_abs, one.min_cosine) for one in outputs.values())
-    return Comparison(card.name, size, threads, len(inputs), outputs, latency, agrees)
+    agrees = agrees and all(one.least >= LEAST_COSINE for one in alike[:1])
+    return Comparison(card.name, size, threads, len(inputs), outputs, latency, found, alike, agrees)
+
+
+def likeness(
+    card: ModelCard, first: Runner, second: Runner, size: tuple[int, int], real: Sequence[U8]
+) -> tuple[tuple[Boxes, ...], tuple[Alike, ...]]:
+    """What a device makes of either's outputs: over drawn faces, and over real ones where there are any."""
+    if card.role == "detector":
+        sets = (("drawn", planted(size)), ("real", real))
+        return tuple(boxes(first, second, shown, faces) for faces, shown in sets if shown), ()
+    sets = (("drawn", drawn_faces(size)), ("real", real))
+    return (), tuple(templates(first, second, shown, faces) for faces, shown in sets if shown)
 
 
 def parts(name: str) -> tuple[str, str]:

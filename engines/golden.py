@@ -23,13 +23,12 @@ from engines.cards import ModelCard
 from engines.compare import difference
 from engines.drawn import crop, crowd
 from engines.errors import BadGolden, EnginesError
+from engines.likeness import LEAST_COSINE
 from engines.runner import F32, U8, Runner, check_outputs
 
 PACKAGED = Path(__file__).parent / "goldens"
 DETECTOR_SIDE = 128
 """Pixels of a detector's golden picture: what the second look at a face takes, so that no runner is opened for this."""
-LEAST_COSINE = 0.98
-"""Of a template of a drawn face in any precision: int8 on ONNX Runtime keeps .994, a broken one .91 (2026-11-24)."""
 _HASHES = "hashes"
 
 

@@ -1,4 +1,4 @@
-"""Faces in a picture: YuNet's outputs decoded, suppressed and mapped to frame pixels."""
+"""Faces in a picture: a detector's answer, mapped to frame pixels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from device.domain.sight import F32, U8, Face
+from device.domain.sight import U8, Face
+from engines.decoding import decoded
 
-STRIDES = (8, 16, 32)
 SIZE_MULTIPLE = 32  # of the deepest stride
-OVERLAP_LIMIT = 0.4  # two boxes that share more are one face; half-hidden neighbours share less
 
 
 class Runner(Protocol):
@@ -50,12 +49,11 @@ class DetectionSize:
 
 
 class Detector:
-    """Decodes YuNet (OpenCV Zoo 2023mar): score sqrt(cls*obj), centre (cell + d)*stride, size exp(d)*stride."""
+    """Runs the network, whose outputs engines.decoding takes apart."""
 
     def __init__(self, runner: Runner, *, score_min: float) -> None:
         self._runner = runner
         self._score_min = score_min
-        self._cells: dict[tuple[int, int, int], F32] = {}
 
     def detect(
         self, picture: U8, *, frame_size: tuple[float, float], origin: tuple[float, float] = (0.0, 0.0)
@@ -68,55 +66,8 @@ class Detector:
         """
         height, width = picture.shape[:2]
         outputs = self._runner.run(picture[None])
-        if "scores" in outputs:  # an added detector that decodes in its graph (engines.own_card)
-            found = [self._decoded(outputs)]
-        else:
-            found = [self._decode(outputs, stride, width // stride) for stride in STRIDES]
-        scores = np.concatenate([f[0] for f in found])
-        if not scores.size:
-            return []
-        rows = np.concatenate([f[1] for f in found])
-        keep = _suppress(rows[:, :4], scores)
+        scores, rows = decoded(outputs, width, self._score_min)
         scale = np.array([frame_size[0] / width, frame_size[1] / height], np.float32)
         shift = np.asarray(origin, np.float32)
-        points = rows[keep].reshape(-1, 7, 2) * scale + shift
-        return [Face(p[:2].reshape(4), p[2:], float(s)) for p, s in zip(points, scores[keep], strict=True)]
-
-    def _decoded(self, outputs: Mapping[str, NDArray[np.float32]]) -> tuple[F32, F32]:
-        """Scores (n,) and rows (n, 14) of outputs that are boxes and points in picture pixels already."""
-        score = outputs["scores"][0]
-        chosen = np.flatnonzero(score >= self._score_min)
-        rows = np.concatenate([outputs["boxes"][0, chosen], outputs["points"][0, chosen]], 1)
-        return score[chosen], rows.astype(np.float32)
-
-    def _decode(self, outputs: Mapping[str, NDArray[np.float32]], stride: int, columns: int) -> tuple[F32, F32]:
-        """Scores (n,) and rows (n, 14: box corners, five points) in picture pixels of one stride."""
-        score = np.sqrt(
-            np.clip(outputs[f"cls_{stride}"][0, :, 0], 0, 1) * np.clip(outputs[f"obj_{stride}"][0, :, 0], 0, 1)
-        )
-        chosen = np.flatnonzero(score >= self._score_min)
-        cell = np.stack([chosen % columns, chosen // columns], 1).astype(np.float32)
-        box = outputs[f"bbox_{stride}"][0, chosen]
-        points = outputs[f"kps_{stride}"][0, chosen].reshape(-1, 5, 2)
-        centre = (cell + box[:, :2]) * stride
-        half = np.exp(np.minimum(box[:, 2:], 10.0)) * (stride / 2)
-        corners = np.concatenate([centre - half, centre + half], 1)
-        landmarks = ((points + cell[:, None]) * stride).reshape(-1, 10)
-        return score[chosen], np.concatenate([corners, landmarks], 1).astype(np.float32)
-
-
-def _suppress(boxes: F32, scores: F32) -> list[int]:
-    """Greedy non-maximum suppression: indices kept, best score first."""
-    order = list(np.argsort(-scores, kind="stable"))
-    kept: list[int] = []
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    while order:
-        best = order.pop(0)
-        kept.append(int(best))
-        if order:
-            rest = np.array(order)
-            low = np.maximum(boxes[rest, :2], boxes[best, :2])
-            high = np.minimum(boxes[rest, 2:], boxes[best, 2:])
-            shared = np.prod(np.clip(high - low, 0, None), axis=1)
-            order = list(rest[shared <= OVERLAP_LIMIT * (area[rest] + area[best] - shared)])
-    return kept
+        points = rows.reshape(-1, 7, 2) * scale + shift
+        return [Face(p[:2].reshape(4), p[2:], float(s)) for p, s in zip(points, scores, strict=True)]

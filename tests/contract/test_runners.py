@@ -19,6 +19,7 @@ import pytest
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from engines.compare import difference, synthetic
 from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
+from engines.likeness import boxes, planted
 from engines.places import packages_dir
 from engines.prepare import preparable, prepare
 from engines.runner import U8, Runner, check_outputs
@@ -59,6 +60,17 @@ def portrait(samples: Callable[[str], list[Path]]) -> U8:
     assert picture is not None
     side = min(picture.shape[:2])
     return cv2.resize(picture[:side, :side], (320, 320), interpolation=cv2.INTER_AREA)[None, :, :, ::-1].copy()
+
+
+def test_every_runtime_finds_every_planted_face_at_the_same_place(models_ready: Path) -> None:
+    size = (352, 640)
+    runners = [open_runner(YUNET, backend=name, threads=1, shape=size, models=models_ready) for name in CPU_BACKENDS]
+    found = boxes(runners[0], runners[1], planted(size), "drawn")
+    for runner in runners:
+        runner.close()
+    assert (found.both, found.only_first, found.only_second) == (4 + 4 + 1 + 2 + 3 * 8, 0, 0)
+    assert found.least_iou is not None
+    assert found.least_iou > 0.999
 
 
 def test_a_runner_says_which_runtime_it_is(recogniser: Runner) -> None:

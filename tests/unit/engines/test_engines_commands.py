@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ import pytest
 from engines import compare as comparing
 from engines.cards import RECOGNISER_DEFAULT, ModelCard, card
 from engines.commands import register
-from engines.errors import BadPictures, EnginesError, UnknownName
+from engines.commands_compare import NOT_MEASURED, Change, Changes, FacesMeasure, Shown
+from engines.errors import BadOption, BadPictures, EnginesError, UnknownName
 from engines.runner import F32, U8
 
 
@@ -46,9 +47,23 @@ def runners(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeRunner]:
     return made
 
 
-def lfr(*words: str) -> int:
+class MeasuredFaces:
+    """A FacesMeasure of nobody: grey crops, and rates that are made up."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def shown(self, dataset: Path) -> Shown:
+        return Shown(2, [np.full((1, 112, 112, 3), grey, np.uint8) for grey in (90, 160)], ())
+
+    def changes(self, dataset: Path, first: str, second: str, chosen: Sequence[ModelCard]) -> Changes:
+        self.asked.append((first, second))
+        return Changes(dataset.name, 9, 18, 18, 288, 1, 0, (Change(0.001, 100, 0.95, 0.94, -1.0, -2.5, 0.25),))
+
+
+def lfr(*words: str, faces: FacesMeasure | None = None) -> int:
     parser = argparse.ArgumentParser()
-    register(parser.add_subparsers())
+    register(parser.add_subparsers(), faces)
     args = parser.parse_args(["engines", *words])
     return int(args.run(args))
 
@@ -70,6 +85,50 @@ def test_two_runtimes_that_differ_end_with_70(
     runners["onnxruntime"] = FakeRunner("onnxruntime", 0.5)
     assert lfr("compare", "openvino", "onnxruntime", "--model", RECOGNISER_DEFAULT, "--rounds", "2") == 70
     assert "DIFFER" in capsys.readouterr().out
+
+
+def test_templates_of_drawn_faces_alone_can_break_the_agreement(
+    runners: dict[str, FakeRunner], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("compare", "openvino", "onnxruntime", "--model", RECOGNISER_DEFAULT, "--rounds", "1", "--json")
+    monkeypatch.setattr(comparing, "LEAST_COSINE", 1.1)
+    assert lfr(*words) == 70
+    (told,) = json.loads(capsys.readouterr().out)["comparisons"][0]["templates"]
+    assert (told["faces"], told["count"], told["least"]) == ("drawn", 8, pytest.approx(1))
+
+
+def test_without_a_data_set_it_says_that_nothing_was_measured(
+    runners: dict[str, FakeRunner], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("compare", "openvino", "onnxruntime", "--model", RECOGNISER_DEFAULT, "--rounds", "1")
+    assert lfr(*words) == 0
+    assert NOT_MEASURED in capsys.readouterr().out
+    assert lfr(*words, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["faces"], told["not_measured"]) == (None, NOT_MEASURED)
+
+
+def test_a_data_set_adds_real_faces_and_the_change_in_rates(
+    runners: dict[str, FakeRunner], capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure = MeasuredFaces()
+    words = ("compare", "openvino", "onnxruntime:fp16", "--model", RECOGNISER_DEFAULT, "--rounds", "1")
+    assert lfr(*words, "--faces", "people", faces=measure) == 0
+    assert measure.asked == [("openvino:fp32", "onnxruntime:fp16")]
+    out = capsys.readouterr().out
+    assert "2 real faces: template cosine least 1.000000" in out
+    assert "-1.00 (-2.50 to +0.25)" in out
+    assert "without a template: 0 photos in openvino only, 1 in onnxruntime:fp16 only" in out
+    assert NOT_MEASURED not in out
+    assert lfr(*words, "--faces", "people", "--json", faces=measure) == 0
+    told = json.loads(capsys.readouterr().out)["faces"]
+    assert (told["data"], told["rates"][0]["points"], told["only_first"]) == ("people", -1.0, 1)
+
+
+@pytest.mark.parametrize("names", [("fp32", "fp32"), ("onnxruntime", "fp32"), ("bf16", "openvino:bf16")])
+def test_a_thing_is_not_compared_with_itself(names: tuple[str, str]) -> None:
+    with pytest.raises(BadOption, match="the same"):
+        lfr("compare", *names)
 
 
 def test_own_pictures_are_compared_as_well(runners: dict[str, FakeRunner], tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.sight import F32, U8
-from device.vision.detector import STRIDES, DetectionSize, Detector
+from device.vision.detector import DetectionSize, Detector
+from engines.cards import STRIDES
 
 WIDTH, HEIGHT = 160, 96
 
