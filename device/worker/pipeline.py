@@ -175,11 +175,13 @@ class Pipeline:
             self.finish()
 
     def finish(self) -> None:
-        """End every passage and wipe."""
+        """End every passage and wipe; what is clean already is not wiped again, because a stop has half a second."""
         for passage in self._passages.open:
             self._close(passage)
         self.counters.open_passages = 0
-        self.wipe()
+        self._wipe_detector()
+        if not self._clean:
+            self._forget()
 
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
