@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from engines import manifest, plans
+from engines import table as tables
 from engines.cards import ModelCard
 from engines.compare import differences, synthetic
 from engines.errors import BuildFailed, PlanRefused
@@ -63,9 +64,11 @@ class Order:
 def build(order: Order, progress: Progress) -> tuple[Plan, bool]:
     """The plan, and whether it was built now; one that fits is kept unless `force`.
 
-    Raises ModelMissing, ModelMismatch, EngineMissing, EngineFailed, BuildFailed, CacheUnwritable.
+    Raises ModelMissing, ModelMismatch, PrecisionRefused, EngineMissing, EngineFailed, BuildFailed, CacheUnwritable.
     """
     path, entry = manifest.verified(order.card, order.models, order.precision)
+    if order.precision == "int8":
+        tables.require_allowed(order.card.name, entry.recipe, order.models)
     gpu = Gpu()
     try:
         trt = bindings()

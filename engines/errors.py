@@ -3,6 +3,7 @@
 EnginesError             exit  whose fault                                does a restart help
 ├── UnknownName            64  the caller: no such card, backend, option  no
 ├── BadOption              64  the caller: a value that makes no sense    no
+├── PrecisionRefused       64  the caller: int8 whose cost is too high     no: use fp16
 ├── BadModel               65  a model file that cannot be prepared       no
 ├── BadCard                65  the card of an added model                 no: `problems` says what
 ├── BadPictures            65  a file of pictures to compare with         no
@@ -47,6 +48,16 @@ class BadOption(EnginesError):
     """A command's option whose value makes no sense."""
 
     exit_status = 64
+
+
+class PrecisionRefused(EnginesError):
+    """int8 of a model whose cost in accuracy was not measured, or is more than may be paid."""
+
+    exit_status = 64
+
+    def __init__(self, card: str, reason: str) -> None:
+        super().__init__(f"int8 of {card} is refused: {reason}; use fp16")
+        self.card = card
 
 
 class BadModel(EnginesError):

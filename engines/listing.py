@@ -84,13 +84,9 @@ def _calibration(one: ModelCard, models: Path) -> dict[str, Any]:
     if table.cost is None:
         return {"verdict": "refused", "reason": "its cost was not measured", **found}
     cost = {"points": table.cost.points, "low": table.cost.low, "high": table.cost.high, "fpir": table.cost.fpir}
-    words = (
-        f"costs {table.cost.points:.2f} points of TPIR at FPIR {table.cost.fpir:.1%} "
-        f"(95 %: {table.cost.low:.2f} to {table.cost.high:.2f})"
-    )
     if table.cost.allowed:
-        return {"verdict": "allowed", "reason": words, "cost": cost, **found}
-    words += f", more than {tables.COST_LIMIT_POINTS}: use fp16"
+        return {"verdict": "allowed", "reason": table.cost.words, "cost": cost, **found}
+    words = f"{table.cost.words}, more than {tables.COST_LIMIT_POINTS}: use fp16"
     return {"verdict": "refused", "reason": words, "cost": cost, **found}
 
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from engines import manifest
+from engines import table as tables
 from engines.cards import ModelCard
 from engines.errors import EnginesError, UnknownName
 from engines.places import models_dir, plans_dir
@@ -98,13 +99,17 @@ def open_runner(
     shape      (height, width) of a detector's frames; a recogniser has its own
     precision  one of `precisions(backend)`; templates of different precisions must not be mixed in one list
     models     folder of prepared models; the cache's when None
-    Raises UnknownName, ModelMissing, ModelMismatch, EngineMissing, EngineFailed (PlanRefused on a GPU), BadInput.
+    Raises UnknownName, ModelMissing, ModelMismatch, PrecisionRefused (int8 of too high a cost), EngineMissing,
+    EngineFailed (PlanRefused on a GPU), BadInput.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
     if precision not in precisions(backend):
         raise UnknownName(f"precision of {backend} on this machine", precision, precisions(backend))
-    path, entry = manifest.verified(card, models if models is not None else models_dir(), precision)
+    folder = models if models is not None else models_dir()
+    path, entry = manifest.verified(card, folder, precision)
+    if precision == "int8":
+        tables.require_allowed(card.name, entry.recipe, folder)
     if backend == GPU_BACKEND:
         return _on_gpu(card, precision, entry.sha256, check_shape(card, shape))
     if backend == "openvino":

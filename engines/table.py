@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.errors import BadTable
+from engines.errors import BadTable, PrecisionRefused
 
 FORMAT = 1
 PACKAGED = Path(__file__).parent / "tables"
@@ -41,6 +41,13 @@ class Cost:
     def allowed(self) -> bool:
         """Whether int8 may be used for this role."""
         return self.points <= COST_LIMIT_POINTS
+
+    @property
+    def words(self) -> str:
+        """For a person."""
+        return (
+            f"costs {self.points:.2f} points of TPIR at FPIR {self.fpir:.1%} (95 %: {self.low:.2f} to {self.high:.2f})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +121,23 @@ def find(card: str, *folders: Path) -> Table | None:
         if path.is_file():
             return read(path)
     return None
+
+
+def require_allowed(card: str, recipe: str, *folders: Path) -> None:
+    """Refuse an int8 file unless the cost of its very table was measured and is bearable.
+
+    recipe  of the prepared file, as its manifest entry says it: it ends with the table's digest
+    Raises PrecisionRefused with the reason, BadTable.
+    """
+    table = find(card, *folders)
+    if table is None:
+        raise PrecisionRefused(card, "there is no calibration table, so that nobody knows what it costs")
+    if not recipe.endswith(f" {table.digest[:16]}"):
+        raise PrecisionRefused(
+            card, "its file was made with another table than the one here; run `lfr engines prepare --precision int8`"
+        )
+    cost = table.cost
+    if cost is None:
+        raise PrecisionRefused(card, "what it costs was not measured; run `lfr calibrate int8 DATASET`")
+    if not cost.allowed:
+        raise PrecisionRefused(card, f"it {cost.words}, the limit is {COST_LIMIT_POINTS}")
