@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -117,3 +117,25 @@ def own_models() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def fake_jetson_utils() -> ModuleType:
+    """The module tests/device_apis/fake_jetson_utils.py: cameras on a script and a ring that is overwritten."""
+    name = "lfr_test_fake_jetson_utils"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, TESTS / "device_apis" / "fake_jetson_utils.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture
+def jetson(fake_jetson_utils: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`import jetson_utils` gives the fake; cameras are plugged into its `cameras`, by address."""
+    library = fake_jetson_utils.Library()
+    monkeypatch.setitem(sys.modules, "jetson_utils", library.module())
+    return library

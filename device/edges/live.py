@@ -1,7 +1,10 @@
-"""Live frames on a desk: RTSP, or a V4L2 camera, through FFmpeg's demuxers.
+"""Live frames: which source opens an address, and the one for RTSP and V4L2 cameras through FFmpeg's demuxers.
 
-On a board the camera comes through jetson-utils; this source stands for it wherever FFmpeg can reach one. Every wait
-has a deadline, and a source that misses it is lost: whoever owns it decides when to open the next.
+    rtsp://, rtsps://   LiveSource
+    v4l2://             JetsonSource where jetson_utils is installed, LiveSource elsewhere
+    csi://              JetsonSource
+
+Every wait has a deadline, and a source that misses it is lost: whoever owns it decides when to open the next.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from urllib.parse import urlsplit
 
 from device.domain.sight import Frame
 from device.edges.frames_av import OpenOptions, Video, VideoFault
+from device.edges.live_jetson import JetsonSource, is_here
 from device.errors import SourceLost, UsageError
-from device.ports.source import SourceInfo
+from device.ports.source import FrameSource, SourceInfo
 
 OPEN_DEADLINE_S = 5.0
 READ_DEADLINE_S = 2.0
@@ -31,6 +35,19 @@ _V4L2 = {"protocol_whitelist": "file"}
 def is_live(source: str) -> bool:
     """Whether an address names a camera rather than a recording."""
     return re.match(r"^(rtsps?|v4l2|csi)://", source, re.IGNORECASE) is not None
+
+
+def on_board(source: str) -> bool:
+    """Whether jetson_utils opens it, here. Asking loads it: a worker asks before its lock-down."""
+    scheme = source.partition("://")[0].lower()
+    return scheme in ("csi", "v4l2") and (is_here() or scheme == "csi")
+
+
+def open_live(source: str) -> FrameSource:
+    """The camera, opened. Raises SourceLost; Unavailable for csi:// without jetson_utils."""
+    if on_board(source):
+        return JetsonSource(source, open_s=OPEN_DEADLINE_S, read_s=READ_DEADLINE_S)
+    return LiveSource(source)
 
 
 def port_of(source: str) -> int | None:
@@ -119,5 +136,5 @@ def _resolve(source: str) -> tuple[str, str | None, dict[str, str]]:
     if scheme == "v4l2":
         return source[len("v4l2://") :], "v4l2", _V4L2
     raise UsageError(
-        f"{without_password(source)}: FFmpeg opens rtsp://, rtsps:// and v4l2:// only; csi:// needs a board"
+        f"{without_password(source)}: FFmpeg opens rtsp://, rtsps:// and v4l2:// only; csi:// needs jetson_utils"
     )

@@ -4,7 +4,8 @@
    foresees, and differ by version and board. What could carry a face out is refused by name (`device.edges.syscalls`).
 2. Files are opened for reading only; with `devices`, files that exist may be opened for writing, and Landlock names
    which. Nothing is created or cut.
-3. Sockets: none, or with `camera` only TCP ones, and Landlock names the port.
+3. Sockets: none; with `camera` only TCP ones, and Landlock names the port; with `local_service` only Unix streams (a
+   CSI camera belongs to a daemon of NVIDIA's, nvargus-daemon).
 4. A call in another architecture's or in x32 numbering ends the process.
 """
 
@@ -44,7 +45,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 _WRITES, _CREATES = 0o3 | 0o100 | 0o1000, 0o100 | 0o1000  # O_ACCMODE, O_CREAT, O_TRUNC: the same on both architectures
 _CLONE_THREAD = 0x00010000
-_FAMILIES, _KINDS, _STREAM = (2, 10), 0xF, 1  # AF_INET, AF_INET6; SOCK_STREAM below its flags
+_LOCAL, _NETWORK = (1,), (2, 10)  # AF_UNIX; AF_INET, AF_INET6
+_KINDS, _STREAM = 0xF, 1  # SOCK_STREAM below its flags
 _PR_SET_DUMPABLE, _PR_SET_PTRACER = 4, 0x59616D61
 
 
@@ -54,6 +56,7 @@ class Needs:
 
     camera: bool = False
     devices: bool = False
+    local_service: bool = False
 
 
 def refuse(needs: Needs) -> bool:
@@ -81,7 +84,9 @@ def program(machine: str, needs: Needs) -> list[Instruction]:
     rules += [_unless_bit(CLONE, machine, 0, _CLONE_THREAD)]
     rules += [_if_equal(PRCTL, machine, 0, (_PR_SET_DUMPABLE, _PR_SET_PTRACER))]
     rules += [_if_not_null(PRLIMIT, machine, 2)]
-    rules += [_tcp_only(machine)] if needs.camera else [_refused(SOCKET, machine), _refused(CONNECT, machine)]
+    families = (_NETWORK if needs.camera else ()) + (_LOCAL if needs.local_service else ())
+    sockets = [_streams_only(machine, families)] if families else [_refused(c, machine) for c in (SOCKET, CONNECT)]
+    rules += sockets
     return _whole(machine, rules)
 
 
@@ -121,11 +126,12 @@ def _if_not_null(call: Call, machine: str, argument: int) -> list[Instruction]:
     return _rule(call, machine, [_low(argument), (JEQ, 0, 2, 0), _high(argument), (JEQ, 1, 0, 0), _DENY, _PASS])
 
 
-def _tcp_only(machine: str) -> list[Instruction]:
-    """socket(2) of another family than IP, or not a stream."""
-    first, second = _FAMILIES
+def _streams_only(machine: str, families: tuple[int, ...]) -> list[Instruction]:
+    """socket(2) of a family that is not listed, or not a stream."""
+    last = len(families) - 1
+    listed: list[Instruction] = [(JEQ, last - n, 0, family) for n, family in enumerate(families[:-1])]
     body = [
-        *(_low(0), (JEQ, 1, 0, first), (JEQ, 0, 3, second)),
+        *(_low(0), *listed, (JEQ, 0, 3, families[-1])),
         *(_low(1), (AND, 0, 0, _KINDS), (JEQ, 1, 0, _STREAM), _DENY, _PASS),
     ]
     return _rule(SOCKET, machine, body)

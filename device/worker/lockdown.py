@@ -45,11 +45,15 @@ PACKAGES = ("device", "engines")
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What its source needs after the lock-down: paths to read, TCP ports to connect to, devices to write to."""
+    """What its source needs after the lock-down: paths to read, TCP ports to connect to, devices to write to.
+
+    local_service  a daemon on this machine has the camera: one line to it, by a Unix socket
+    """
 
     reads: tuple[Path, ...] = ()
     ports: tuple[int, ...] = ()
     devices: bool = False
+    local_service: bool = False
 
 
 def begin() -> dict[str, bool]:
@@ -70,7 +74,8 @@ def lock_down(camera: Camera) -> dict[str, bool]:
     granted["standard_streams"] = _lead_nowhere()
     granted["no_files_open"] = not writable_files()
     granted["landlock_reads"] = landlock.forbid_reads([*readable(), *camera.reads], camera.ports)
-    granted["seccomp"] = seccomp.refuse(seccomp.Needs(camera=bool(camera.ports), devices=camera.devices))
+    needs = seccomp.Needs(bool(camera.ports), camera.devices, camera.local_service)
+    granted["seccomp"] = seccomp.refuse(needs)
     return granted
 
 

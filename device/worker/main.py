@@ -24,7 +24,7 @@ from device.domain.finding import Candidate
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
 from device.edges.frames_av import preload
-from device.edges.live import LiveSource, device_of, is_live, port_of, with_address
+from device.edges.live import device_of, is_live, on_board, open_live, port_of, with_address
 from device.edges.mailbox import Feed, Pace
 from device.edges.process import overwrite_text, resident_bytes
 from device.edges.recording import RecordedSource, recording_path
@@ -308,11 +308,12 @@ def _camera(source: str, vision: VisionAssignment) -> Camera:
     on_gpu = resolved(vision.backend).partition(":")[0] not in ON_CPU
     models = Path(vision.models_dir).absolute()
     if is_live(source):
-        port, device = port_of(source), device_of(source)
+        port, device, board = port_of(source), device_of(source), on_board(source)
         return Camera(
             reads=(models,) if device is None else (models, device),
             ports=() if port is None else (port,),
-            devices=on_gpu or device is not None,
+            devices=on_gpu or board or device is not None,
+            local_service=board and device is None,
         )
     return Camera(reads=(models, recording_path(source).absolute()), devices=on_gpu)
 
@@ -320,7 +321,7 @@ def _camera(source: str, vision: VisionAssignment) -> Camera:
 def _open_source(source: str) -> FrameSource:
     """The source, opened; no other line is opened after it."""
     if is_live(source):
-        live = LiveSource(source)
+        live = open_live(source)
         close_network()
         return live
     return RecordedSource(recording_path(source), decode_threads=1)

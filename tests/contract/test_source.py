@@ -1,26 +1,35 @@
-"""What every recorded frame source owes its consumer; the scripted one and the real ones pass the same suite."""
+"""What every frame source owes its consumer; the scripted one and the real ones pass the same suite.
+
+A recording ends its iteration; a camera has no end, so that the end of its stream is a loss.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
+from device.domain.sight import Frame
 from device.edges.fake_source import Fail, FakeSource, Show
+from device.edges.live_jetson import JetsonSource
 from device.edges.recording import RecordedSource
-from device.errors import SourceUnreadable
+from device.errors import SourceLost, SourceUnreadable
 from device.ports.source import FrameSource
 
 FRAMES = 12
 Make = Callable[[], FrameSource]
 
 
-@pytest.fixture(params=["fake", "file", "pictures"])
+@pytest.fixture(params=["fake", "file", "pictures", "csi"])
 def make(request: pytest.FixtureRequest, tmp_path: Path, videos: ModuleType) -> Make:
     """Makes sources of FRAMES frames of 320x240 at 25 Hz."""
+    if request.param == "csi":
+        fakes = request.getfixturevalue("fake_jetson_utils")
+        return camera_maker(request, fakes, [fakes.flat(20 * n, 20 * n, 20 * n) for n in range(FRAMES)])
     if request.param == "fake":
         return lambda: FakeSource([Show(20 * n) for n in range(FRAMES)], size=(320, 240))
     if request.param == "file":
@@ -30,9 +39,26 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, videos: ModuleType) -> 
     return lambda: RecordedSource(recording, decode_threads=1)
 
 
-@pytest.fixture(params=["fake", "pictures"])
+def camera_maker(request: pytest.FixtureRequest, fakes: ModuleType, steps: list[Any]) -> Make:
+    """Makes cameras on a board, of the fake jetson_utils, that play these steps."""
+    request.getfixturevalue("jetson").cameras["csi://0"] = fakes.Camera(steps)
+    return lambda: JetsonSource("csi://0", open_s=0.2, read_s=0.2)
+
+
+def all_frames(source: FrameSource) -> Iterator[Frame]:
+    """Every frame to the end, which for a camera is a loss."""
+    try:
+        yield from source.frames()
+    except SourceLost:
+        assert source.info.live
+
+
+@pytest.fixture(params=["fake", "pictures", "csi"])
 def make_failing(request: pytest.FixtureRequest, tmp_path: Path, videos: ModuleType) -> Make:
-    """Makes sources that fail after five frames."""
+    """Makes sources that fail at their sixth frame."""
+    if request.param == "csi":
+        fakes = request.getfixturevalue("fake_jetson_utils")
+        return camera_maker(request, fakes, [*[fakes.flat(99, 99, 99)] * 5, *[fakes.ERROR] * 1000])
     if request.param == "fake":
         return lambda: FakeSource([*[Show()] * 5, Fail(SourceUnreadable("frame 6: torn"))])
     folder = videos.image_among_images_broken(tmp_path / "pictures")
@@ -41,19 +67,20 @@ def make_failing(request: pytest.FixtureRequest, tmp_path: Path, videos: ModuleT
 
 def test_info_is_known_before_the_first_frame(make: Make) -> None:
     info = make().info
-    assert (info.live, info.width, info.height, info.rate_hz, info.frames) == (False, 320, 240, 25.0, FRAMES)
+    assert (info.width, info.height, info.rate_hz) == (320, 240, 25.0)
+    assert info.frames == (None if info.live else FRAMES)
 
 
 def test_frames_are_numbered_from_zero_without_a_gap(make: Make) -> None:
-    assert [frame.index for frame in make().frames()] == list(range(FRAMES))
+    assert [frame.index for frame in all_frames(make())] == list(range(FRAMES))
 
 
 def test_presentation_time_starts_at_zero_and_goes_by_the_rate(make: Make) -> None:
-    assert [frame.at for frame in make().frames()] == [n * 40_000_000 for n in range(FRAMES)]
+    assert [frame.at for frame in all_frames(make())] == [n * 40_000_000 for n in range(FRAMES)]
 
 
 def test_planes_are_8_bit_4_2_0_with_contiguous_columns(make: Make) -> None:
-    for frame in make().frames():
+    for frame in all_frames(make()):
         assert (frame.y.shape, frame.u.shape, frame.v.shape) == ((240, 320), (120, 160), (120, 160))
         for plane in (frame.y, frame.u, frame.v):
             assert plane.dtype == np.uint8
@@ -62,14 +89,14 @@ def test_planes_are_8_bit_4_2_0_with_contiguous_columns(make: Make) -> None:
 
 
 def test_pictures_differ_from_frame_to_frame(make: Make) -> None:
-    samples = [frame.y.tobytes() for frame in make().frames()]
+    samples = [frame.y.tobytes() for frame in all_frames(make())]
     assert len(set(samples)) == FRAMES
 
 
 def test_a_failure_in_mid_stream_comes_after_the_frames_before_it(make_failing: Make) -> None:
     frames = iter(make_failing().frames())
     assert [next(frames).index for _ in range(5)] == list(range(5))
-    with pytest.raises(SourceUnreadable, match=r"frame.6"):
+    with pytest.raises((SourceUnreadable, SourceLost), match=r"frame.6|csi://0: lost"):
         next(frames)
 
 

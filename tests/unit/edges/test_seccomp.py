@@ -84,6 +84,10 @@ def test_sockets_are_none_or_the_cameras(machine: str) -> None:
     assert made(AF_INET, STREAM | CLOSE_ON_EXEC, camera) == made(AF_INET6, STREAM, camera) == ALLOW
     for family, kind in ((AF_UNIX, STREAM), (AF_NETLINK, STREAM), (AF_INET, DATAGRAM), (AF_INET6, 3)):
         assert made(family, kind, camera) == REFUSED_WITH_EPERM
+    daemon = Needs(local_service=True)
+    assert made(AF_UNIX, STREAM | CLOSE_ON_EXEC, daemon) == ALLOW
+    for family, kind in ((AF_INET, STREAM), (AF_INET6, STREAM), (AF_NETLINK, STREAM), (AF_UNIX, DATAGRAM)):
+        assert made(family, kind, daemon) == REFUSED_WITH_EPERM
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -109,7 +113,10 @@ def test_another_architectures_numbering_ends_the_process() -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("needs", [Needs(), Needs(camera=True), Needs(devices=True), Needs(camera=True, devices=True)])
+@pytest.mark.parametrize(
+    "needs",
+    [Needs(), Needs(True), Needs(devices=True), Needs(True, True), Needs(True, True, True), Needs(local_service=True)],
+)
 def test_every_path_of_the_program_ends_inside_it(machine: str, needs: Needs) -> None:
     program = seccomp.program(machine, needs)
     assert len(program) <= 4096  # BPF_MAXINSNS

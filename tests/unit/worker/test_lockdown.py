@@ -25,6 +25,9 @@ answer = os.dup(1)
 found = {"granted": {}, "refused": {}}
 earlier = open(place / "secret", "rb")
 listener = socket.create_server(("127.0.0.1", 0))
+daemon = socket.socket(socket.AF_UNIX)
+daemon.bind(str(place / "daemon"))
+daemon.listen()
 port = listener.getsockname()[1]
 turn, done = threading.Event(), threading.Event()
 
@@ -52,7 +55,7 @@ if locked:
     found["granted"] = begin()
 threading.Thread(target=in_an_earlier_thread, daemon=True).start()
 if locked:
-    camera = Camera(ports=(port,)) if sys.argv[2] == "camera" else Camera()
+    camera = {"camera": Camera(ports=(port,)), "daemon": Camera(local_service=True)}.get(sys.argv[2], Camera())
     found["granted"].update(lock_down(camera))
 turn.set()
 done.wait(20)
@@ -69,6 +72,7 @@ attempt("a program", lambda: subprocess.run(["/bin/true"], check=False))
 attempt("a copy of itself", lambda: os.fork() or os._exit(0))
 attempt("another process's memory", lambda: call("process_vm_readv", os.getpid(), None, 0, None, 0, 0))
 attempt("a Unix socket", lambda: socket.socket(socket.AF_UNIX).close())
+attempt("a daemon of this machine", lambda: socket.socket(socket.AF_UNIX).connect(str(place / "daemon")))
 attempt("a datagram socket", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close())
 attempt("a TCP socket", lambda: socket.socket().close())
 attempt("the camera's port", lambda: socket.create_connection(("127.0.0.1", port), 5).close())
@@ -83,6 +87,7 @@ found["code"] = len(Path(json.__file__).read_bytes())
 if locked:
     close_network()
 attempt("a second line", lambda: socket.socket().close())
+attempt("a second line here", lambda: socket.socket(socket.AF_UNIX).close())
 os.write(answer, json.dumps(found).encode())
 """
 
@@ -146,6 +151,13 @@ def test_a_network_camera_may_be_reached_and_nothing_else(with_camera: dict[str,
 
 def test_when_the_camera_is_open_no_other_line_is(with_camera: dict[str, Any]) -> None:
     assert with_camera["refused"]["a second line"] == 1  # EPERM
+
+
+def test_a_cameras_daemon_may_be_reached_and_no_network(tmp_path: Path, locked: dict[str, Any]) -> None:
+    refused = tried(tmp_path, "daemon")["refused"]
+    reached = {name for name in locked["refused"] if refused[name] is None and locked["refused"][name] is not None}
+    assert reached == {"a Unix socket", "a daemon of this machine"}
+    assert refused["a second line here"] is not None
 
 
 def test_what_was_granted_is_said_by_name(locked: dict[str, Any]) -> None:

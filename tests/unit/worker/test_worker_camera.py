@@ -1,0 +1,33 @@
+"""What the lock-down leaves for each kind of source."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.wire.link import VisionAssignment
+from device.worker.lockdown import Camera
+from device.worker.main import _camera
+
+ON_CPU = VisionAssignment(backend="onnxruntime", min_face_px=32.0, threshold=None, models_dir="/m")
+MODELS = Path("/m")
+V4L2 = "v4l2:///dev/video0"
+
+
+def test_a_csi_camera_needs_devices_and_its_daemon(jetson: Any) -> None:
+    assert _camera("csi://0", ON_CPU) == Camera(reads=(MODELS,), devices=True, local_service=True)
+
+
+def test_a_v4l2_camera_needs_its_device_whoever_opens_it(jetson: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = Camera(reads=(MODELS, Path("/dev/video0")), devices=True)
+    assert _camera(V4L2, ON_CPU) == needs
+    monkeypatch.setitem(sys.modules, "jetson_utils", None)
+    assert _camera(V4L2, ON_CPU) == needs
+
+
+def test_a_network_camera_needs_its_port_and_a_recording_itself() -> None:
+    assert _camera("rtsp://10.0.0.9/1", ON_CPU) == Camera(reads=(MODELS,), ports=(554,))
+    assert _camera("/clips/a.mp4", ON_CPU) == Camera(reads=(MODELS, Path("/clips/a.mp4")))
