@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 
 
+def loaded(name: str, path: Path) -> ModuleType:
+    """A module of tests, which are no package; loaded once."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
 @pytest.fixture(scope="session")
 def models_ready() -> Path:
     """Folder of the prepared models, each checked against its manifest."""
@@ -56,15 +68,7 @@ def samples() -> Callable[[str], list[Path]]:
 @pytest.fixture(scope="session")
 def videos() -> ModuleType:
     """The module tests/replay/videos.py: builders of odd and broken recordings."""
-    name = "lfr_test_videos"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, TESTS / "replay" / "videos.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return loaded("lfr_test_videos", TESTS / "replay" / "videos.py")
 
 
 @pytest.fixture(scope="session")
@@ -122,15 +126,7 @@ def own_models() -> ModuleType:
 @pytest.fixture
 def fake_jetson_utils() -> ModuleType:
     """The module tests/device_apis/fake_jetson_utils.py: cameras on a script and a ring that is overwritten."""
-    name = "lfr_test_fake_jetson_utils"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, TESTS / "device_apis" / "fake_jetson_utils.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return loaded("lfr_test_fake_jetson_utils", TESTS / "device_apis" / "fake_jetson_utils.py")
 
 
 @pytest.fixture
