@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from engines.cards import ModelCard
-from engines.errors import BadOption
+from engines.errors import BadInput, BadOption
 from engines.plans import Plan
 
 SIZES = ((352, 640), (128, 128))
@@ -35,8 +35,9 @@ def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard]) -> int:
     if batch is not None and not 1 == batch[0] <= batch[1] <= batch[2]:
         raise BadOption(f"--batch {batch[0]} {batch[1]} {batch[2]}: must rise from 1, since a face often comes alone")
     made: list[tuple[Plan, bool]] = []
-    for one in chosen:
-        for height, width in (one.input_size,) if one.input_size else tuple(args.size or SIZES):
+    sizes = [_sizes(one, args.size) for one in chosen]  # before the first build, which takes minutes
+    for one, each in zip(chosen, sizes, strict=True):
+        for height, width in each:
             least, best, most = batch if batch is not None and one.role == "recogniser" else BATCHES[one.role]
             limit = args.time_limit or TIME_LIMIT_S
             profile = Profile(least, best, most, height, width)
@@ -48,6 +49,20 @@ def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard]) -> int:
     if args.json:
         print(json.dumps([{"built": fresh, **json.loads(plan.as_json())} for plan, fresh in made]))
     return 0
+
+
+def _sizes(one: ModelCard, wanted: Sequence[tuple[int, int]] | None) -> Sequence[tuple[int, int]]:
+    """Heights and widths that plans of a model are built for. Raises BadOption for one that it cannot take."""
+    from engines.runner import check_shape
+
+    if one.input_size is not None:
+        return (one.input_size,)
+    for height, width in wanted or ():
+        try:
+            check_shape(one, (height, width))
+        except BadInput as fault:
+            raise BadOption(f"--size {height}x{width}: {fault}") from fault
+    return wanted or SIZES
 
 
 def _told(plan: Plan, fresh: bool) -> str:

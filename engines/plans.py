@@ -4,8 +4,8 @@
    prepared file, TensorRT, GPU, compute capability, precision, shapes. Nothing else is ever loaded: a foreign plan can
    crash the process or compute something else.
 2. Its description lies beside it and states the plan's own hash: a plan that was cut off or changed is not loaded.
-3. Whoever refuses says what differs and that `lfr engines build` builds it anew. Building takes minutes and the whole
-   GPU: no worker does it in passing.
+3. Whoever refuses says what differs, and the very command that builds what is wanted (`command_for`). Building takes
+   minutes and the whole GPU: no worker does it in passing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from engines.runners.cuda import GpuFacts
 
 FORMAT = 1
 TIMING_CACHE = "timing.cache"
+COMMAND = "lfr engines build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,12 @@ class Plan:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
 
 
+def command_for(card: ModelCard, key: PlanKey) -> str:
+    """What builds the plan of `key` and no other; a detector's size is the camera's, which only a worker knows."""
+    size = f" --size {key.profile.height}x{key.profile.width}" if card.input_size is None else ""
+    return f"{COMMAND} --model {key.card} --precision {key.precision}{size}"
+
+
 def plan_file(folder: Path, key: PlanKey) -> Path:
     """Where the plan lies."""
     return folder / f"{key.stem}.plan"
@@ -92,38 +99,36 @@ def description_file(folder: Path, key: PlanKey) -> Path:
     return folder / f"{key.stem}.json"
 
 
-def described(path: Path) -> Plan:
-    """Read one description. Raises PlanRefused with what is wrong."""
+def described(path: Path, command: str = COMMAND) -> Plan:
+    """Read one description. Raises PlanRefused with what is wrong, and `command` as the remedy."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.pop("format") != FORMAT:
-            raise PlanRefused(f"{path}: of another format; run `lfr engines build`")
+            raise PlanRefused(f"{path}: of another format; run `{command}`")
         raw = document.pop("key")
         key = PlanKey(**{**raw, "profile": Profile(**raw["profile"])})
         return Plan(key=key, **document)
     except FileNotFoundError as fault:
-        raise PlanRefused(f"{path}: no TensorRT plan of this model; run `lfr engines build`") from fault
+        raise PlanRefused(f"{path}: no TensorRT plan of this model; run `{command}`") from fault
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise PlanRefused(f"{path}: not a readable description ({fault}); run `lfr engines build`") from fault
+        raise PlanRefused(f"{path}: not a readable description ({fault}); run `{command}`") from fault
 
 
-def load(folder: Path, wanted: PlanKey) -> tuple[bytes, Plan]:
-    """The bytes of the plan for `wanted` and its description. Raises PlanRefused (rules 1, 2).
+def load(folder: Path, wanted: PlanKey, command: str = COMMAND) -> tuple[bytes, Plan]:
+    """The bytes of the plan for `wanted` and its description. Raises PlanRefused (rules 1, 2) that names `command`.
 
     A plan whose batch sizes reach further than asked is as good.
     """
-    plan = described(description_file(folder, wanted))
+    plan = described(description_file(folder, wanted), command)
     differing = differences(plan.key, wanted)
     if differing:
-        raise PlanRefused(f"{plan_file(folder, wanted)} was built for {'; '.join(differing)}; run `lfr engines build`")
+        raise PlanRefused(f"{plan_file(folder, wanted)} was built for {'; '.join(differing)}; run `{command}`")
     try:
         content = plan_file(folder, wanted).read_bytes()
     except OSError as fault:
-        raise PlanRefused(f"{plan_file(folder, wanted)}: {fault.strerror}; run `lfr engines build`") from fault
+        raise PlanRefused(f"{plan_file(folder, wanted)}: {fault.strerror}; run `{command}`") from fault
     if hashlib.sha256(content).hexdigest() != plan.sha256:
-        raise PlanRefused(
-            f"{plan_file(folder, wanted)}: damaged or changed since it was built; run `lfr engines build`"
-        )
+        raise PlanRefused(f"{plan_file(folder, wanted)}: damaged or changed since it was built; run `{command}`")
     return content, plan
 
 

@@ -132,7 +132,7 @@ def _on_gpu(card: ModelCard, precision: str, model_sha256: str, size: tuple[int,
     try:
         wanted = plans.Profile(*BATCHES[card.role], *size)
         key = plans.PlanKey.of(card, precision, model_sha256, version(bindings()), gpu.facts, wanted)
-        content, plan = plans.load(plans_dir(), key)
+        content, plan = plans.load(plans_dir(), key, plans.command_for(card, key))
     except EnginesError:
         gpu.close()
         raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from device.cli.main import main
+from device.errors import EngineUnavailable
+from device.worker.engine_room import EngineRoom
 from engines import plans
 from engines.build import Order, build
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
@@ -125,9 +129,34 @@ def test_no_picture_stays_in_the_input_after_a_call(trt: Any, models_ready: Path
 
 
 def test_nothing_is_opened_without_a_plan_and_the_command_is_named(trt: Any, models_ready: Path) -> None:
-    with pytest.raises(PlanRefused, match="run `lfr engines build`") as refused:
+    with pytest.raises(PlanRefused, match="run `lfr engines build --model sface-2021dec --precision fp32`") as refused:
         opened(SFACE, models_ready)
     assert refused.value.exit_status == 69
+
+
+def test_a_worker_that_lacks_a_camera_s_size_names_the_command_that_builds_it(
+    trt: Any, models_ready: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plans_dir().parent.mkdir(parents=True)
+    (plans_dir().parent / "models").symlink_to(models_ready)
+    room = EngineRoom("tensorrt:fp32", threads=1)
+    asked: dict[str, Callable[[], Any]] = {
+        f"--model {DETECTOR_DEFAULT} --precision fp32 --size 96x160": lambda: room.detector(*SIZE),
+        f"--model {DETECTOR_DEFAULT} --precision fp32 --size 128x128": room.refiner,
+        f"--model {RECOGNISER_DEFAULT} --precision fp32": room.embedder,
+    }
+    for options, open_one in asked.items():
+        with pytest.raises(EngineUnavailable, match="no TensorRT plan") as refused:
+            open_one()
+        said = re.search("run `lfr (.*)`$", str(refused.value))
+        assert said is not None
+        assert said[1] == f"engines build {options}"
+        before = len(list(plans_dir().glob("*.plan")))
+        assert main(said[1].split()) == 0
+        assert len(list(plans_dir().glob("*.plan"))) == before + 1
+        open_one()
+    assert "built in" in capsys.readouterr().out
+    room.close()
 
 
 def changed(field: str, value: str) -> Callable[[Path, pytest.MonkeyPatch], None]:

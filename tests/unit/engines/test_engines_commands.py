@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engines import compare as comparing
-from engines.cards import RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.commands import register
 from engines.commands_compare import NOT_MEASURED, Change, Changes, FacesMeasure, Shown
 from engines.errors import BadOption, BadPictures, EnginesError, UnknownName
@@ -179,6 +179,22 @@ def test_list_says_of_every_model_whether_it_is_ready(
 def test_impossible_options_are_usage_errors(words: list[str]) -> None:
     with pytest.raises(SystemExit):
         lfr("compare", "openvino", "onnxruntime", *words)
+
+
+@pytest.mark.parametrize("batch", [("2", "4", "8"), ("0", "1", "8"), ("1", "8", "4"), ("1", "0", "8")])
+def test_a_plan_that_cannot_take_one_face_is_refused_before_anything_is_built(
+    batch: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path))
+    with pytest.raises(BadOption, match=f"--batch {' '.join(batch)}: must rise from 1") as refused:
+        lfr("build", "--batch", *batch)
+    assert refused.value.exit_status == 64
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_size_that_the_detector_does_not_take_is_refused_before_anything_is_built() -> None:
+    with pytest.raises(BadOption, match=r"--size 100x640: .* must be multiples of 32"):
+        lfr("build", "--model", DETECTOR_DEFAULT, "--size", "100x640")
 
 
 def test_every_error_has_an_exit_status_of_the_table() -> None:
