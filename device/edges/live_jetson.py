@@ -49,7 +49,7 @@ def library() -> Any:
     """The module jetson_utils, NVIDIA's and with its C extension. Raises Unavailable with what is wrong."""
     try:
         import jetson_utils
-    except (ImportError, OSError) as fault:
+    except Exception as fault:  # its Python side probes CUDA when it is imported
         raise Unavailable(f"jetson_utils cannot be imported ({fault}); {REMEDY}") from fault
     extension = getattr(jetson_utils, "HAS_JETSON_UTILS_EXT", None)
     if extension is None:

@@ -123,7 +123,7 @@ class Library:
 
     def _to_i420(self, source: CudaImage, target: CudaImage) -> None:
         """cudaYUV-YV12.cu: full range; one chroma sample of four pixels, the lower right one's."""
-        r, g, b = np.moveaxis(source.memory.reshape(source.shape).astype(int), 2, 0)
+        r, g, b = np.moveaxis(source.memory.reshape(source.shape).astype(np.int16), 2, 0)  # all sums stay below 2**15
         y = (30 * r + 59 * g + 11 * b) // 100
         r, g, b = (plane[1::2, 1::2] for plane in (r, g, b))
         u = (-17 * r - 33 * g + 50 * b + 12800) // 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -37,6 +38,15 @@ def opened(**deadlines: float) -> JetsonSource:
 def test_without_the_library_a_csi_camera_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jetson_utils", None)
     with pytest.raises(Unavailable, match=r"cannot be imported.*dusty-nv/jetson-utils, never install it by name"):
+        open_live(CSI)
+
+
+def test_a_library_that_breaks_when_it_is_imported_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jetson_utils.py").write_text("raise RuntimeError('CUDA error 35')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Unavailable, match="CUDA error 35"):
         open_live(CSI)
 
 
