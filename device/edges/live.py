@@ -63,10 +63,11 @@ def device_of(source: str) -> Path | None:
 
 
 def with_address(source: str) -> str:
-    """A network camera's URL with its host's IP address in place of its name, so that opening it asks nobody.
-
-    Unchanged when there is no such host: opening it will say so.
+    """A camera's address as it is opened: a network camera's URL with its host's IP address in place of its name, so
+    that opening it asks nobody (unchanged when there is no such host: opening it will say so); /dev/videoN as v4l2://.
     """
+    if source.startswith("/dev/video"):
+        return f"v4l2://{source}"
     parts = urlsplit(source)
     if parts.scheme.lower() not in _PORTS or parts.hostname is None:
         return source

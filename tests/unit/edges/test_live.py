@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from device.edges.live import LiveSource, is_live, without_password
+from device.edges.live import LiveSource, device_of, is_live, with_address, without_password
 from device.edges.mailbox import Feed
 from device.errors import SourceLost, UsageError
 
@@ -113,3 +113,11 @@ def test_live_addresses_are_told_from_recordings() -> None:
     told: Callable[[str], bool] = is_live
     assert [told(a) for a in ("rtsp://a", "RTSPS://a", "v4l2:///dev/video0", "csi://0")] == [True] * 4
     assert [told(a) for a in ("/a/rtsp.mp4", "file:///a", "a.mp4")] == [False] * 3
+
+
+def test_a_bare_device_is_a_camera_as_the_configuration_says() -> None:
+    address = with_address("/dev/video1")
+    assert address == "v4l2:///dev/video1"
+    assert is_live(address)
+    assert device_of(address) == Path("/dev/video1")
+    assert with_address("/clips/video1.mp4") == "/clips/video1.mp4"
