@@ -29,7 +29,7 @@ def test_headless_demo_keeps_every_promise(demo: Start, whole_clip: Path) -> Non
     verdict = json.loads(running.out)
     failed = [check for check in verdict["checks"] if not check["holds"]]
     assert failed == [], f"{failed}\n{running.text}"
-    assert (status, verdict["ok"], len(verdict["checks"])) == (0, True, 10)
+    assert (status, verdict["ok"], len(verdict["checks"])) == (0, True, 12)
     assert running.leftovers() == []
 
 
