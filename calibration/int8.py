@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from calibration.crops import CropReader, Shown, batch_of, digest_of
+from calibration.faces import scan, without_twins
 from calibration.int8_cost import cost
-from calibration.int8_crops import CropReader, Shown, batch_of, digest_of, photos_of
 from calibration.int8_eyes import QuantisedEyes
 from calibration.int8_graphs import THREADS, Variants, opened
 from calibration.int8_layers import answers, excluding, mean_error, sensitivities
@@ -68,8 +69,8 @@ class Outcome:
 def read_dataset(dataset: Path, room: EngineRoom, tick: Tick) -> list[Shown]:
     """Every usable photo. Raises BadData when there are too few people to calibrate with."""
     reader, shown = CropReader(room), []
-    for person, path in photos_of(dataset):
-        one = reader.shown(path, person)
+    for photo in without_twins(scan(dataset)[0])[0]:
+        one = reader.shown(photo.path, photo.person)
         if one is not None:
             shown.append(one)
         tick("reading photos")

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from calibration.int8_crops import batch_of
+from calibration.crops import batch_of
 from calibration.int8_graphs import Variants
 from device.domain.sight import Face
 from device.vision.detector import Detector

@@ -42,6 +42,7 @@ class Change:
     """People found (TPIR) by A and by B, each at its own threshold for `fpir` on a list of `listed`; shares.
 
     points, low, high  B less A in percentage points, with the 95 % interval over people
+    mated, unmated     ordered pairs of photos of one person and of two
     """
 
     fpir: float
@@ -51,21 +52,20 @@ class Change:
     points: float
     low: float
     high: float
+    mated: int
+    unmated: int
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What becomes of recognition on one data set, detector and recogniser together.
 
-    mated, unmated            ordered pairs of photos of one person and of two
     only_first, only_second   photos of which one side alone made a template: to the other a miss
     """
 
     data: str
     people: int
     photos: int
-    mated: int
-    unmated: int
     only_first: int
     only_second: int
     rates: tuple[Change, ...]
@@ -133,7 +133,7 @@ def run_compare(args: argparse.Namespace, chosen: Sequence[ModelCard], faces: Fa
     changes = None
     if faces is not None and dataset is not None:
         first, second = (":".join(parts(name)) for name in names)
-        changes = faces.changes(dataset, first, second, chosen)
+        changes = faces.changes(dataset, first, second, chosen if args.model else ())
     if args.json:
         told = {"faces": asdict(changes)} if changes is not None else {"faces": None, "not_measured": NOT_MEASURED}
         print(json.dumps({"comparisons": [result.as_json() for result in results], **told}))
@@ -167,8 +167,8 @@ def _changed(changes: Changes, names: Sequence[str]) -> Iterator[str]:
     """The table of a data set."""
     first, second = names
     yield (
-        f"{changes.data}: {changes.people} people, {changes.photos} photos, {changes.mated} mated and "
-        f"{changes.unmated} other pairs; detector and recogniser together, each side at its own threshold"
+        f"{changes.data}: {changes.people} people, {changes.photos} photos, {changes.rates[0].mated} mated and "
+        f"{changes.rates[0].unmated} other pairs; detector and recogniser together, each side at its own threshold"
     )
     yield f"  without a template: {changes.only_second} photos in {first} only, {changes.only_first} in {second} only"
     yield f"  {'FPIR':>6}  {'listed':>6}  {first:>18}  {second:>18}  {'change, points (95 %)':>28}"

@@ -58,7 +58,7 @@ class MeasuredFaces:
 
     def changes(self, dataset: Path, first: str, second: str, chosen: Sequence[ModelCard]) -> Changes:
         self.asked.append((first, second))
-        return Changes(dataset.name, 9, 18, 18, 288, 1, 0, (Change(0.001, 100, 0.95, 0.94, -1.0, -2.5, 0.25),))
+        return Changes(dataset.name, 9, 18, 1, 0, (Change(0.001, 100, 0.95, 0.94, -1.0, -2.5, 0.25, 18, 288),))
 
 
 def lfr(*words: str, faces: FacesMeasure | None = None) -> int:

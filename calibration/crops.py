@@ -1,6 +1,6 @@
 """Photos of a data set as each network sees them: crops for the recogniser, fitted squares for the detector.
 
-The layout is LFW's: one folder a person, photos in it. A photo becomes a crop exactly as it would be enrolled
+Which photos there are says calibration.faces. A photo becomes a crop exactly as it would be enrolled
 (device.watchlist.photo_file over the eyes of device.worker.photos); a photo that the device refuses is left out.
 Crops stay in memory.
 """
@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from device.domain.sight import F32, U8
-from device.errors import BadData
 from device.vision.picture import fit_square
 from device.watchlist.photo_file import outcome_of
 from device.watchlist.reader import PhotoFace
@@ -23,7 +22,6 @@ from device.worker.engine_room import EngineRoom
 from device.worker.photos import BLURRED, SMALL_PX, EnginePhotoReader
 
 UNREAD: F32 = np.ones(1, np.float32)
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +64,6 @@ class CropReader:
             return None
         outcome_of(encoded, self)
         return None if self.last is None else Shown(person, path, *self.last)
-
-
-def photos_of(dataset: Path) -> list[tuple[str, Path]]:
-    """Person and path of every picture file. Raises BadData when there are none."""
-    if not dataset.is_dir():
-        raise BadData(f"{dataset}: no such folder; a data set has one folder a person with photos in it (LFW's layout)")
-    found = [
-        (folder.name, path)
-        for folder in sorted(dataset.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in PICTURES
-    ]
-    if not found:
-        raise BadData(f"{dataset}: no photos; a data set has one folder a person with photos in it (LFW's layout)")
-    return found
 
 
 def digest_of(paths: Sequence[Path]) -> str:
