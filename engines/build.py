@@ -28,7 +28,7 @@ from engines import table as tables
 from engines.cards import ModelCard
 from engines.compare import differences, synthetic
 from engines.errors import BuildFailed, PlanRefused
-from engines.places import writing
+from engines.places import placing, writing
 from engines.plans import Plan, PlanKey, Profile
 from engines.runner import U8
 from engines.runners.cuda import Gpu
@@ -201,9 +201,7 @@ def _trials(size: tuple[int, int], most: int) -> list[U8]:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write whole, flushed to the disk before it takes its name."""
-    staged = path.with_name(f".{path.name}.new")
-    with staged.open("wb") as file:
+    with placing(path) as (staged,), staged.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    staged.replace(path)

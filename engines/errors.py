@@ -168,13 +168,17 @@ class HashMismatch(EnginesError):
 
 
 class CacheUnwritable(EnginesError):
-    """Fetched or prepared files cannot be stored."""
+    """Fetched or prepared files cannot be stored. `variable` names the folder that would be used instead."""
 
     exit_status = 69
 
-    def __init__(self, folder: Path, reason: str) -> None:
-        super().__init__(f"{folder}: cannot write here ({reason}); set LFR_CACHE to a folder of yours with 200 MB free")
+    def __init__(self, folder: Path, reason: str, variable: str = "LFR_CACHE") -> None:
+        super().__init__(
+            f"{folder}: cannot write here ({reason}); make room, or set {variable} to a folder of yours "
+            "with 200 MB free"
+        )
         self.folder = folder
+        self.reason = reason
 
 
 class BadInput(EnginesError):

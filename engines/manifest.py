@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engines.cards import ModelCard, file_precision
 from engines.errors import ModelMismatch, ModelMissing
+from engines.places import placing
 
 MANIFEST = "manifest.json"
 FORMAT = 2
@@ -57,13 +57,17 @@ def with_entry(entries: Entries, card: ModelCard, precision: str, entry: Prepare
     return {**entries, card.name: {**entries.get(card.name, {}), precision: entry}}
 
 
-def write(models: Path, entries: Entries) -> None:
-    """Replace the manifest at once, so that a reader sees the old or the new one."""
+def text_of(entries: Entries) -> str:
+    """The file's text."""
     rows = {n: {p: asdict(entry) for p, entry in sorted(files.items())} for n, files in sorted(entries.items())}
     document = {"format": FORMAT, "models": rows}
-    target, staged = models / MANIFEST, models / f".{MANIFEST}.{os.getpid()}"
-    staged.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    staged.replace(target)
+    return json.dumps(document, indent=2) + "\n"
+
+
+def write(models: Path, entries: Entries) -> None:
+    """Replace the manifest at once, so that a reader sees the old or the new one."""
+    with placing(models / MANIFEST) as (staged,):
+        staged.write_text(text_of(entries), encoding="utf-8")
 
 
 def verified(card: ModelCard, models: Path, precision: str = "fp32") -> tuple[Path, Prepared]:

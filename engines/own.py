@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,10 @@ from engines import golden, manifest
 from engines.cards import YUNET_OUTPUTS, FileSource, ModelCard, cards_dir
 from engines.compare import DETECTOR_SIZE, difference
 from engines.drawn import crowd, draw, finished, texture
-from engines.errors import BadCard, BadModel, EnginesError
+from engines.errors import BadCard, BadModel, CacheUnwritable, EnginesError
 from engines.graph import read_model
 from engines.own_card import read
-from engines.places import writing
+from engines.places import placing, writing
 from engines.prepare import prepare, recipe_of
 from engines.runner import F32, Runner
 from engines.select import open_runner
@@ -43,21 +45,35 @@ def add(card_file: Path, model: Path, models: Path) -> ModelCard:
     problems = _of_the_file(card)
     if problems:
         raise BadCard(str(card_file), tuple(problems))
-    with tempfile.TemporaryDirectory(prefix="lfr-add-") as scratch:
-        folder = Path(scratch)
+    with _scratch() as folder:
         entry = prepare(card, model, folder)
         problems = _of_the_answers(card, folder, card_file)
         if problems:
             raise BadCard(str(card_file), tuple(problems))
         tensors = golden.make(card, folder / card.file_name(), recipe_of(card), entry.source_sha256)
     kept = cards_dir(models)
-    with writing(kept):
-        for source, name in ((model, f"{card.name}.onnx"), (card_file, f"{card.name}.yaml")):
-            staged = kept / f".{name}"
-            shutil.copyfile(source, staged)
-            staged.replace(kept / name)
-        (models / golden.file_name(card.name)).write_bytes(golden.as_bytes(tensors))
+    # The card comes last: it makes the model known.
+    places = (kept / f"{card.name}.onnx", models / golden.file_name(card.name), kept / f"{card.name}.yaml")
+    with writing(kept), placing(*places) as (file, answers, written):
+        shutil.copyfile(model, file)
+        answers.write_bytes(golden.as_bytes(tensors))
+        shutil.copyfile(card_file, written)
     return replace(card, source=FileSource(kept / f"{card.name}.onnx", card.source_sha256))
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A temporary folder to try the model in; what cannot be written there is a matter of TMPDIR."""
+    place = Path(tempfile.gettempdir())
+    try:
+        made = tempfile.TemporaryDirectory(prefix="lfr-add-")
+    except OSError as fault:
+        raise CacheUnwritable(place, fault.strerror or str(fault), "TMPDIR") from fault
+    with made as folder:
+        try:
+            yield Path(folder)
+        except CacheUnwritable as fault:
+            raise CacheUnwritable(place, fault.reason, "TMPDIR") from fault
 
 
 def _of_the_file(card: ModelCard) -> list[str]:

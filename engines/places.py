@@ -51,3 +51,19 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as fault:
         raise CacheUnwritable(folder, fault.strerror or str(fault)) from fault
+
+
+@contextmanager
+def placing(*targets: Path) -> Iterator[tuple[Path, ...]]:
+    """Names beside `targets` to write to. When the block ends well they take their places in this order; a block that
+    fails, of a full disk for one, leaves the targets as they were and nothing beside them. The names end in a number,
+    so that nobody who looks for *.yaml or *.json finds one that a killed process left.
+    """
+    staged = tuple(target.with_name(f".{target.name}.{os.getpid()}") for target in targets)
+    try:
+        yield staged
+        for one, target in zip(staged, targets, strict=True):
+            one.replace(target)
+    finally:
+        for one in staged:
+            one.unlink(missing_ok=True)

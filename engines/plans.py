@@ -18,7 +18,7 @@ from pathlib import Path
 from engines.cards import ModelCard
 from engines.errors import PlanRefused
 from engines.manifest import sha256_of
-from engines.places import writing
+from engines.places import placing, writing
 from engines.runners.cuda import GpuFacts
 
 FORMAT = 1
@@ -152,12 +152,10 @@ def differences(built: PlanKey, wanted: PlanKey) -> list[str]:
 
 def store(folder: Path, key: PlanKey, content: Path, plan: Plan) -> None:
     """Put a finished plan in its place: the old description goes first, the new one comes last (rule 2)."""
-    with writing(folder):
+    with writing(folder), placing(description_file(folder, key)) as (staged,):
+        staged.write_text(plan.as_json(), encoding="utf-8")
         description_file(folder, key).unlink(missing_ok=True)
         content.replace(plan_file(folder, key))
-        staged = folder / f".{key.stem}.json"
-        staged.write_text(plan.as_json(), encoding="utf-8")
-        staged.replace(description_file(folder, key))
 
 
 def plans(folder: Path) -> list[Plan]:

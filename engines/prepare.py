@@ -15,7 +15,6 @@ their sigmoid. SFace (`crops`): `template`, not normalised.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from engines.folding import fold_batch_norms, fold_input_scale
 from engines.graph import Graph, Node, Value, drop_dropout, fold_constants, load, save
 from engines.halves import FLOAT, emulate_bf16, to_fp16
 from engines.own_graph import own_graph
-from engines.places import writing
+from engines.places import placing, writing
 from engines.quantise import to_int8
 from engines.rewrites import merge_sibling_convs, split_prelus
 
@@ -54,7 +53,8 @@ def prepare(
 
     weights    the packaged file (engines.fetch checks its hash)
     precision  one of FILE_PRECISIONS; int8 needs the card's calibration table
-    Raises BadModel when the file is not what the recipe expects, BadTable without a table that fits, UnknownName.
+    Raises BadModel when the file is not what the recipe expects, BadTable without a table that fits, UnknownName,
+    CacheUnwritable (a full disk for one; what was there stays as it was).
     """
     if precision not in FILE_PRECISIONS:
         raise UnknownName("precision of a file", precision, FILE_PRECISIONS)
@@ -67,15 +67,11 @@ def prepare(
         return known
     graph, inputs, outputs = rewritten(card, weights)
     REWRITES[precision](graph, table)
-    staged = models / f".{card.name}.{os.getpid()}.onnx"
-    with writing(models):
-        try:
-            save(graph, staged, inputs, outputs)
-            made = manifest.Prepared(target.name, manifest.sha256_of(staged), source, name)
-            staged.replace(target)
-        finally:
-            staged.unlink(missing_ok=True)
-        manifest.write(models, manifest.with_entry(manifest.read(models), card, precision, made))
+    with writing(models), placing(target, models / manifest.MANIFEST) as (staged, listing):
+        save(graph, staged, inputs, outputs)
+        made = manifest.Prepared(target.name, manifest.sha256_of(staged), source, name)
+        entries = manifest.with_entry(manifest.read(models), card, precision, made)
+        listing.write_text(manifest.text_of(entries), encoding="utf-8")
     return made
 
 
