@@ -8,8 +8,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from engines.errors import BadPictures
 from engines.likeness import LEAST_COSINE, Alike, Boxes, boxes, drawn_faces, planted, templates
 from engines.runner import F32, U8, Runner, check_shape
 from engines.select import open_runner
+from engines.timing import interleaved
 
 DETECTOR_SIZE = (352, 640)
 """Height and width that a 16:9 camera with 32 px faces is usually detected at."""
@@ -186,10 +186,8 @@ def difference(one: F32, other: F32) -> Difference:
 
 
 def _latencies(runners: dict[str, Runner], inputs: Sequence[U8], rounds: int) -> dict[str, Latency]:
-    taken_ms: dict[str, list[float]] = {name: [] for name in runners}
-    for turn in range(rounds):
-        for name, runner in runners.items():
-            started = time.perf_counter()
-            runner.run(inputs[turn % len(inputs)])
-            taken_ms[name].append((time.perf_counter() - started) * 1e3)
-    return {name: Latency(min(values), float(np.median(values))) for name, values in taken_ms.items()}
+    def call(runner: Runner) -> Callable[[int], object]:
+        return lambda turn: runner.run(inputs[turn % len(inputs)])
+
+    taken_ms = interleaved({name: call(runner) for name, runner in runners.items()}, rounds)
+    return {name: Latency(float(values.min()), float(np.median(values))) for name, values in taken_ms.items()}

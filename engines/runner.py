@@ -71,14 +71,19 @@ def check_outputs(card: ModelCard, outputs: Mapping[str, F32]) -> None:
             )
 
 
-def one_by_one(infer: Callable[[U8], dict[str, F32]], batch: U8) -> dict[str, F32]:
-    """Run a batch as single pictures: the outputs of one as they are, of several copied into new arrays."""
-    if len(batch) == 1:
+def in_parts(infer: Callable[[U8], Mapping[str, F32]], batch: U8, at_once: int) -> Mapping[str, F32]:
+    """Run a batch `at_once` pictures at a time: the outputs of one part as they are, of several copied into new arrays.
+
+    Raises BadInput unless the batch is a multiple of it.
+    """
+    if len(batch) == at_once:
         return infer(batch)
+    if len(batch) % at_once:
+        raise BadInput(f"a batch of {len(batch)}: this runner was opened for multiples of {at_once}")
     stacked: dict[str, F32] = {}
-    for index in range(len(batch)):
-        for name, values in infer(batch[index : index + 1]).items():
+    for index in range(0, len(batch), at_once):
+        for name, values in infer(batch[index : index + at_once]).items():
             if name not in stacked:
                 stacked[name] = np.empty((len(batch), *values.shape[1:]), np.float32)
-            stacked[name][index] = values[0]
+            stacked[name][index : index + at_once] = values
     return stacked

@@ -93,12 +93,14 @@ def open_runner(
     shape: tuple[int, int] | None = None,
     precision: str = "fp32",
     models: Path | None = None,
+    at_once: int = 1,
 ) -> Runner:
     """Load the card's prepared model, its hash checked, on the named backend.
 
     shape      (height, width) of a detector's frames; a recogniser has its own
     precision  one of `precisions(backend)`; templates of different precisions must not be mixed in one list
     models     folder of prepared models; the cache's when None
+    at_once    pictures of one call of a CPU runtime, for measuring what a batch buys; batches are then multiples of it
     Raises UnknownName, ModelMissing, ModelMismatch, PrecisionRefused (int8 of too high a cost), EngineMissing,
     EngineFailed (PlanRefused on a GPU), BadInput.
     """
@@ -115,10 +117,10 @@ def open_runner(
     if backend == "openvino":
         from engines.runners.openvino import OpenVinoRunner
 
-        return OpenVinoRunner(card, path, threads=threads, shape=shape, precision=precision)
+        return OpenVinoRunner(card, path, threads=threads, shape=shape, precision=precision, at_once=at_once)
     from engines.runners.onnxruntime import OnnxRuntimeRunner
 
-    return OnnxRuntimeRunner(card, path, threads=threads, shape=shape)
+    return OnnxRuntimeRunner(card, path, threads=threads, shape=shape, at_once=at_once)
 
 
 def _on_gpu(card: ModelCard, precision: str, model_sha256: str, size: tuple[int, int]) -> Runner:

@@ -2,7 +2,8 @@
 
 1. Threads do not spin while they wait: with a decoder on the other core, a spinning pair takes twice as long as one
    thread alone (measured; engines/README.md).
-2. A batch is run one picture at a time: measured, a batch is no faster, and each new size grows the memory arena.
+2. A batch is run one picture at a time unless asked otherwise: measured, a batch is no faster, and each new size grows
+   the memory arena.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runner import F32, U8, check_batch, check_outputs, check_shape, one_by_one
+from engines.runner import F32, U8, check_batch, check_outputs, check_shape, in_parts
 from engines.runners.quiet import keep_quiet
 
 BACKEND = "onnxruntime"
@@ -26,11 +27,14 @@ class OnnxRuntimeRunner:
 
     backend = BACKEND
 
-    def __init__(self, card: ModelCard, model: Path, *, threads: int, shape: tuple[int, int] | None) -> None:
+    def __init__(
+        self, card: ModelCard, model: Path, *, threads: int, shape: tuple[int, int] | None, at_once: int = 1
+    ) -> None:
         """Load `model`, the prepared file. Raises EngineMissing, EngineFailed, BadInput (shape)."""
         self._card = card
         self._size = check_shape(card, shape)
         self._names = list(card.outputs)
+        self._at_once = at_once
         keep_quiet()
         try:
             import onnxruntime
@@ -51,7 +55,7 @@ class OnnxRuntimeRunner:
         if self._session is None:
             raise BadInput(f"{self._card.name}: this runner is closed; open another")
         check_batch(self._card, self._size, batch)
-        outputs = one_by_one(self._infer, batch)
+        outputs = in_parts(self._infer, batch, self._at_once)
         check_outputs(self._card, outputs)
         return outputs
 

@@ -1,8 +1,8 @@
 """The fastest CPU runtime on x86-64: OpenVINO's CPU plugin. Alone in importing `openvino`, when a runner opens.
 
 1. The precision is asked for explicitly: left alone, the plugin takes bfloat16 wherever the CPU has it.
-2. Shapes are static and the batch is 1: a batch is run one picture at a time. Measured on two cores, a batch is
-   no faster, and every new batch size would cost a compilation (engines/README.md).
+2. Shapes are static and the batch is 1 unless asked otherwise: a batch is run one picture at a time. Measured on two
+   cores, a batch is no faster, and every new batch size would cost a compilation (engines/README.md).
 3. Threads are not pinned. The plugin's default ties every one-thread runner to the first core, so that two runners,
    or a runner and a decoder, share it while the other core idles (measured: twice as slow; engines/README.md).
 4. Nothing is cached on disk.
@@ -17,7 +17,7 @@ from typing import Any
 
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runner import F32, U8, check_batch, check_outputs, check_shape, one_by_one
+from engines.runner import F32, U8, check_batch, check_outputs, check_shape, in_parts
 from engines.runners.quiet import keep_quiet
 from engines.runners.signal_stack import kept_signal_stack
 
@@ -27,16 +27,24 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f32", "int8": "f32"}
 
 
 class OpenVinoRunner:
-    """One compiled model and one infer request. For a single picture the outputs are views of the request's own."""
+    """One compiled model and one infer request. Of a single part the outputs are views of the request's own."""
 
     backend = BACKEND
 
     def __init__(
-        self, card: ModelCard, model: Path, *, threads: int, shape: tuple[int, int] | None, precision: str
+        self,
+        card: ModelCard,
+        model: Path,
+        *,
+        threads: int,
+        shape: tuple[int, int] | None,
+        precision: str,
+        at_once: int = 1,
     ) -> None:
         """Load and compile `model`, the prepared file. Raises EngineMissing, EngineFailed, BadInput (shape)."""
         self._card = card
         self._size = check_shape(card, shape)
+        self._at_once = at_once
         keep_quiet()
         try:
             import openvino
@@ -52,7 +60,7 @@ class OpenVinoRunner:
         try:
             core = openvino.Core()
             network = core.read_model(str(model))
-            network.reshape({card.input_name: [1, *self._size, 3]})
+            network.reshape({card.input_name: [at_once, *self._size, 3]})
             with kept_signal_stack():
                 self._request: Any = core.compile_model(network, "CPU", wanted).create_infer_request()
             self._tensor: Any = openvino.Tensor
@@ -65,7 +73,7 @@ class OpenVinoRunner:
         if self._request is None:
             raise BadInput(f"{self._card.name}: this runner is closed; open another")
         check_batch(self._card, self._size, batch)
-        outputs = one_by_one(self._infer, batch)
+        outputs = in_parts(self._infer, batch, self._at_once)
         check_outputs(self._card, outputs)
         return outputs
 

@@ -19,7 +19,7 @@ import pytest
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from engines.compare import difference, synthetic
 from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
-from engines.likeness import boxes, planted
+from engines.likeness import boxes, drawn_faces, planted
 from engines.places import packages_dir
 from engines.prepare import preparable, prepare
 from engines.runner import U8, Runner, check_outputs
@@ -71,6 +71,24 @@ def test_every_runtime_finds_every_planted_face_at_the_same_place(models_ready: 
     assert (found.both, found.only_first, found.only_second) == (4 + 4 + 1 + 2 + 3 * 8, 0, 0)
     assert found.least_iou is not None
     assert found.least_iou > 0.999
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_several_pictures_of_one_call_give_what_they_give_alone(
+    backend: str, precision: str, models_ready: Path
+) -> None:
+    faces = np.concatenate(drawn_faces((112, 112)))
+    alone, four = (
+        open_runner(SFACE, backend=backend, threads=1, precision=precision, models=models_ready, at_once=count)
+        for count in (1, 4)
+    )
+    gap = difference(alone.run(faces)["template"].copy(), four.run(faces)["template"])
+    with pytest.raises(BadInput, match="multiples of 4"):
+        four.run(faces[:6])
+    for runner in (alone, four):
+        runner.close()
+    assert SFACE.tolerances[precision].allows(gap.max_abs, gap.min_cosine)
 
 
 def test_a_runner_says_which_runtime_it_is(recogniser: Runner) -> None:

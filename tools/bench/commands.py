@@ -1,4 +1,7 @@
-"""`lfr bench`: the fixed clip, the product beside the naive loop, and the latency to the hub."""
+"""`lfr bench`: the fixed clip, the product beside the naive loop, and the latency to the hub.
+
+`lfr bench engines`: what precisions and batches buy on this machine.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     bench.add_argument("--backend", help="passed on to lfr replay")
     bench.add_argument("--no-latency", action="store_true", help="leave out the run in real time through the broker")
     bench.set_defaults(run=run_bench)
+    parts = bench.add_subparsers(metavar="PART", help="one part alone")
+    engines = parts.add_parser("engines", help="what fp16, int8, bf16 and batches buy on this machine, as ratios")
+    engines.add_argument("--threads", type=int, default=1, help="inference threads of each (1)")
+    engines.add_argument("--rounds", type=int, default=20, help="timed calls of each, in turns (20)")
+    engines.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    engines.set_defaults(run=run_engines)
 
 
 def run_bench(args: argparse.Namespace) -> int:
@@ -54,5 +63,29 @@ def run_bench(args: argparse.Namespace) -> int:
     if not args.no_latency:
         print("in real time through supervisor and broker", file=sys.stderr, flush=True)
         result["latency"] = measure_latency(clip, truth)
+    print(json.dumps(result) if args.json else render(result))
+    return 0
+
+
+def run_engines(args: argparse.Namespace) -> int:
+    """Measure every runtime that is here; exit 0 whatever the numbers are, 69 when nothing can be opened."""
+    from tqdm import tqdm
+
+    from device.errors import UsageError
+    from engines.errors import EngineFailed
+    from tools.bench.engines import groups, measure, render
+    from tools.bench.machine import describe
+
+    if args.threads < 1 or args.rounds < 1:
+        raise UsageError("lfr bench engines: --threads and --rounds are at least 1")
+    machine = describe()
+
+    def tick() -> None:
+        bar.update()
+
+    with tqdm(total=groups() * args.rounds, unit="round", leave=False, mininterval=0.5, file=sys.stderr) as bar:
+        result = {"machine": machine, **measure(args.threads, args.rounds, tick)}
+    if not result["precisions"]:
+        raise EngineFailed(f"no engine can be opened: {next(iter(result['left_out'].values()), 'none is installed')}")
     print(json.dumps(result) if args.json else render(result))
     return 0

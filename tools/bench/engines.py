@@ -1,0 +1,161 @@
+"""What a precision and a batch buy on this machine, as ratios: `lfr bench engines`.
+
+1. Precisions of every runtime that is here, one picture a call, in turns: how many times as fast as the same
+   runtime's fp32. The recogniser's batches, of each precision, in turns: how many times as fast as one face at a time.
+2. A ratio is the median over rounds of the two times of one round, with the middle half of them: on a machine that
+   others use, times mean little and ratios of neighbours mean something.
+3. Pictures are drawn faces. What cannot be opened here is left out with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.compare import DETECTOR_SIZE
+from engines.drawn import crop, crowd
+from engines.errors import EnginesError
+from engines.runner import U8, Runner
+from engines.select import BACKENDS, installed, open_runner, precisions
+from engines.timing import F64, interleaved, ratio
+
+BATCHES = (1, 2, 4, 8)
+EVIDENCE_ONLY = "bf16-emulated"
+"""For measuring accuracy; no device takes it (engines/README.md)."""
+
+Tick = Callable[[], None]
+Opener = Callable[..., Runner]
+
+
+def measure(threads: int, rounds: int, tick: Tick, opener: Opener = open_runner) -> dict[str, Any]:
+    """The whole object: `precisions`, `batches`, `left_out`. `tick` is called after every round of a group."""
+    left_out: dict[str, str] = {}
+    engines = [f"{name}:{each}" for name in BACKENDS if installed(name) for each in usable(name)]
+    rows: list[dict[str, Any]] = []
+    for one in (card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)):
+        rows += _precisions(one, engines, threads, rounds, tick, opener, left_out)
+    batches: list[dict[str, Any]] = []
+    for engine in engines:
+        batches += _batches(card(RECOGNISER_DEFAULT), engine, threads, rounds, tick, opener, left_out)
+    return {"threads": threads, "rounds": rounds, "precisions": rows, "batches": batches, "left_out": left_out}
+
+
+def usable(backend: str) -> tuple[str, ...]:
+    """Precisions that a device may take on this backend."""
+    return tuple(each for each in precisions(backend) if each != EVIDENCE_ONLY)
+
+
+def groups() -> int:
+    """How many groups of calls `measure` times."""
+    return 2 + sum(len(usable(name)) for name in BACKENDS if installed(name))
+
+
+def render(result: dict[str, Any]) -> str:
+    """Lines of at most 120 characters."""
+    machine = result["machine"]
+    lines = [
+        f"{machine['date']} · {machine['cpu']} · load before {machine['load_1min']}",
+        f"{result['threads']} thread(s), {result['rounds']} rounds in turns; ratios: median over rounds (middle half)",
+        "",
+        f"{'model':16}{'runtime:precision':24}{'least ms':>10}{'median ms':>11}   times as fast as its fp32",
+    ]
+    for row in result["precisions"]:
+        place = f"{row['model']:16}{row['engine']:24}"
+        lines.append(f"{place}{row['least_ms']:10.2f}{row['median_ms']:11.2f}   {_told(row['speed'])}")
+    head = f"{'model':16}{'runtime:precision':24}{'batch':>6}{'least ms a face':>17}"
+    lines += ["", f"{head}   times as fast as one at a time"]
+    for row in result["batches"]:
+        place = f"{row['model']:16}{row['engine']:24}"
+        lines.append(f"{place}{row['batch']:6}{row['least_ms_a_picture']:17.2f}   {_told(row['speed'])}")
+    return "\n".join([*lines, *(f"left out: {name}: {why}" for name, why in result["left_out"].items())])
+
+
+def _told(speed: dict[str, float] | None) -> str:
+    return "-" if speed is None else f"{speed['median']:.2f} ({speed['low']:.2f} to {speed['high']:.2f})"
+
+
+def _precisions(
+    one: ModelCard,
+    engines: Sequence[str],
+    threads: int,
+    rounds: int,
+    tick: Tick,
+    opener: Opener,
+    left_out: dict[str, str],
+) -> Iterator[dict[str, Any]]:
+    """One picture a call, every engine in turns; the model's rows."""
+    picture = _pictures(one, 1)
+    with ExitStack() as opened:
+        calls = {}
+        for engine in engines:
+            try:
+                runner = _opened(one, engine, threads, opener, opened, 1)
+                runner.run(picture)
+            except EnginesError as fault:
+                left_out[f"{one.name} {engine}"] = str(fault)
+                continue
+            calls[engine] = _call(runner, picture)
+        taken = interleaved(calls, rounds, tick=tick) if calls else {}
+    for engine, values in taken.items():
+        exact = taken.get(f"{engine.partition(':')[0]}:fp32")
+        row = {"model": one.name, "engine": engine, "least_ms": float(values.min())}
+        yield row | {"median_ms": float(np.median(values)), "speed": _speed(exact, values)}
+
+
+def _batches(
+    one: ModelCard,
+    engine: str,
+    threads: int,
+    rounds: int,
+    tick: Tick,
+    opener: Opener,
+    left_out: dict[str, str],
+) -> Iterator[dict[str, Any]]:
+    """Batches of one engine in turns; times are of one picture."""
+    with ExitStack() as opened:
+        calls = {}
+        for count in BATCHES:
+            pictures = _pictures(one, count)
+            try:
+                runner = _opened(one, engine, threads, opener, opened, count)
+                runner.run(pictures)
+            except EnginesError as fault:
+                left_out[f"{one.name} {engine} batch {count}"] = str(fault)
+                continue
+            calls[str(count)] = _call(runner, pictures)
+        taken = interleaved(calls, rounds, tick=tick) if calls else {}
+    each = {batch: values / int(batch) for batch, values in taken.items()}
+    for batch, values in each.items():
+        row = {"model": one.name, "engine": engine, "batch": int(batch)}
+        yield row | {"least_ms_a_picture": float(values.min()), "speed": _speed(each.get("1"), values)}
+
+
+def _opened(one: ModelCard, engine: str, threads: int, opener: Opener, opened: ExitStack, batch: int) -> Runner:
+    backend, _, precision = engine.partition(":")
+    shape = one.input_size or DETECTOR_SIZE
+    runner = opener(one, backend=backend, precision=precision, threads=threads, shape=shape, at_once=batch)
+    opened.callback(runner.close)
+    return runner
+
+
+def _call(runner: Runner, pictures: U8) -> Callable[[int], object]:
+    return lambda _turn: runner.run(pictures)
+
+
+def _speed(base: F64 | None, values: F64) -> dict[str, float] | None:
+    if base is None:
+        return None
+    found = ratio(base, values)
+    return {"median": found.median, "low": found.low, "high": found.high}
+
+
+def _pictures(one: ModelCard, count: int) -> U8:
+    """(count, H, W, 3) of drawn faces."""
+    if one.role == "detector":
+        return np.concatenate([crowd(one.input_size or DETECTOR_SIZE, (0, 1, 2, 3))] * count)
+    side = min(one.input_size or (112, 112))
+    return np.concatenate([crop(side, kind) for kind in range(count)])
