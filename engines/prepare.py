@@ -227,4 +227,4 @@ def _chain_back(graph: Graph, name: str, convolutions: int) -> list[Node]:
     return chain
 
 
-RECIPES = MappingProxyType({"sface": Recipe(2, _sface), "yunet": Recipe(2, _yunet), "own": Recipe(1, own_graph)})
+RECIPES = MappingProxyType({"sface": Recipe(2, _sface), "yunet": Recipe(2, _yunet), "own": Recipe(2, own_graph)})

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from onnx.reference import ReferenceEvaluator
 
 from engines import golden, manifest
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card, cards
@@ -22,6 +23,7 @@ from engines.fetch import weights_of
 from engines.graph import Graph, Node, Value, save
 from engines.own import add
 from engines.own_card import read
+from engines.own_graph import own_graph
 from engines.prepare import prepare, recipe_of
 from engines.select import open_runner
 
@@ -54,13 +56,32 @@ def test_pixels_are_normalised_and_channels_turned_as_the_card_says(own_models: 
         runner = open_runner(one, backend="onnxruntime", threads=1, models=tmp_path / channels)
         values[channels] = np.array(runner.run(crop(112, 1))["template"])
         runner.close()
-        from onnx.reference import ReferenceEvaluator
-
         picture = crop(112, 1).astype(np.float64)[..., :: -1 if channels == "BGR" else 1]
         inside = ((picture - np.array(mean)) / np.array(scale)).transpose(0, 3, 1, 2).astype(np.float32)
         (wanted,) = ReferenceEvaluator(str(file)).run(None, {"data": inside})
         assert difference(wanted, values[channels]).max_abs < 1e-4
     assert difference(values["RGB"], values["BGR"]).max_abs > 0.01
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+@pytest.mark.parametrize(
+    ("mean", "scale"), [([0.0] * 3, [1.0] * 3), ([127.5] * 3, [128.0] * 3), ([1.0, 0.0, 3.0], [1.0, 2.0, 1.0])]
+)
+def test_in_every_layout_the_file_gets_the_numbers_that_its_card_promises(
+    own_models: ModuleType, tmp_path: Path, layout: str, channels: str, mean: list[float], scale: list[float]
+) -> None:
+    _, file = own_models.recogniser(tmp_path)
+    wanted = {"layout": layout, "channels": channels, "mean": mean, "scale": scale}
+    graph = Graph({}, [Node("Flatten", ["data"], ["fc1"])], ["fc1"])
+    inputs, outputs = own_graph(graph, read(own_models.write_card(tmp_path, file, input=wanted), file))
+    save(graph, tmp_path / "front.onnx", inputs, outputs)
+    picture = np.random.default_rng(3).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
+    (got,) = ReferenceEvaluator(str(tmp_path / "front.onnx")).run(None, {inputs[0].name: picture})
+    shown = (picture[..., :: -1 if channels == "BGR" else 1] - np.array(mean)) / np.array(scale)
+    np.testing.assert_allclose(
+        got, (shown.transpose(0, 3, 1, 2) if layout == "NCHW" else shown).reshape(2, -1), rtol=1e-6, atol=1e-6
+    )
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -187,4 +208,4 @@ def test_the_command_adds_lists_and_prepares(
     assert (row["template_dim"], row["licence"], row["package"]) == (512, "CC0-1.0", "tiny.onnx")
     assert {p["precision"]: p["state"] for p in row["precisions"]}["fp16"] == "prepared"
     assert yaml.safe_load((tmp_path / "cache/models/cards/tiny.yaml").read_text())["template_dim"] == 512
-    assert manifest.read(tmp_path / "cache/models")["tiny"]["fp32"].recipe == "own/1"
+    assert manifest.read(tmp_path / "cache/models")["tiny"]["fp32"].recipe == "own/2"
