@@ -22,7 +22,7 @@ import numpy as np
 from engines.cards import ModelCard
 from engines.compare import difference
 from engines.drawn import crop, crowd
-from engines.errors import BadGolden, EnginesError
+from engines.errors import BadGolden, BadModel, EnginesError
 from engines.likeness import LEAST_COSINE
 from engines.runner import F32, U8, Runner, check_outputs
 
@@ -52,12 +52,21 @@ def pictures(card: ModelCard) -> list[U8]:
 
 
 def make(card: ModelCard, model: Path, recipe: str, source_sha256: str) -> Golden:
-    """Run the prepared fp32 file on onnx's reference evaluator: slow, and nobody's runtime."""
+    """Run the prepared fp32 file on onnx's reference evaluator: slow, and nobody's runtime.
+
+    Raises BadModel when the evaluator cannot run it (seen: GatherElements along more than 64 rows).
+    """
     from onnx.reference import ReferenceEvaluator
 
     judge = ReferenceEvaluator(str(model))
     names, shown = list(card.outputs), pictures(card)
-    rows = [judge.run(names, {card.input_name: picture}) for picture in shown]
+    try:
+        rows = [judge.run(names, {card.input_name: picture}) for picture in shown]
+    except Exception as fault:  # whatever the operator's own numpy code raises
+        raise BadModel(
+            f"{card.name}: onnx's reference evaluator, which gives the golden tensors, cannot run it "
+            f"({type(fault).__name__}: {fault}); export it with other operators"
+        ) from fault
     outputs = {name: np.concatenate([row[i] for row in rows]).astype(np.float32) for i, name in enumerate(names)}
     check_outputs(card, outputs)
     return Golden(source_sha256, recipe, _digest(shown), outputs)

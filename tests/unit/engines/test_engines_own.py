@@ -20,7 +20,7 @@ from engines.compare import difference
 from engines.drawn import crop
 from engines.errors import BadCard, BadModel, ModelMismatch, UnknownName
 from engines.fetch import weights_of
-from engines.graph import Graph, Node, Value, save
+from engines.graph import Graph, Node, Value, load, save
 from engines.own import add
 from engines.own_card import read
 from engines.own_graph import own_graph
@@ -174,6 +174,21 @@ def test_a_network_that_answers_with_nan_is_refused(own_models: ModuleType, tmp_
     save(graph, file, [Value("data", np.float32, (1, 3, 112, 112))], [Value("fc1", np.float32, (1, 64))])
     with pytest.raises(BadCard, match="NaN"):
         add(own_models.write_card(tmp_path, file), file, tmp_path / "models")
+
+
+def test_a_network_that_the_reference_cannot_run_is_refused_and_not_added(
+    own_models: ModuleType, tmp_path: Path
+) -> None:
+    _, file = own_models.recogniser(tmp_path, dim=128)
+    graph = load(file)
+    graph.constants["rows"] = np.arange(64, dtype=np.int64)[None]
+    graph.nodes.append(Node("GatherElements", ["fc1", "rows"], ["some"], {"axis": 1}))
+    graph.outputs = ["some"]
+    save(graph, file, [Value("data", np.float32, (1, 3, 112, 112))], [Value("some", np.float32, (1, 64))])
+    written = own_models.write_card(tmp_path, file, outputs={"template": "some"})
+    with pytest.raises(BadModel, match=r"reference evaluator.*cannot run it.*export it with other operators"):
+        add(written, file, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
 
 
 def test_an_added_file_that_changed_since_is_not_prepared(added: tuple[ModelCard, Path]) -> None:
