@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from calibration.int8 import read_dataset
 from calibration.int8_cost import cost
 from calibration.int8_ranges import BINS, entropy, least_squares, percentile
 from device.domain.sight import F32
-from device.errors import BadData
+from device.errors import BadData, EvidenceUnusable
+from device.worker.engine_room import EngineRoom
 
 
 def people(count: int, noise: float, seed: int = 1) -> tuple[list[str], F32]:
@@ -40,6 +45,23 @@ def test_without_second_photos_a_cost_cannot_be_measured() -> None:
     names, rows = people(30, 1.0)
     with pytest.raises(BadData, match="cannot be measured"):
         cost(names[::2], rows[::2], rows[::2])
+
+
+def test_photos_are_read_once_whatever_they_are_called_and_too_few_people_are_refused(
+    models_ready: Path, samples: Callable[[str], list[Path]], tmp_path: Path
+) -> None:
+    for path in samples("public")[:2]:
+        for name in ("1", "copy"):
+            target = tmp_path / path.stem / f"{name}{path.suffix}"
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    room, read = EngineRoom("onnxruntime:fp32", threads=1, models=models_ready), []
+    with pytest.raises(BadData, match="2 people with a usable face; int8 calibration needs at least 100"):
+        read_dataset(tmp_path, room, read.append)
+    assert len(read) == 2
+    with pytest.raises(EvidenceUnusable, match="no such folder"):
+        read_dataset(tmp_path / "none", room, read.append)
+    room.close()
 
 
 def test_ranges_of_a_histogram_keep_the_mass_and_cut_the_tail() -> None:
