@@ -98,7 +98,7 @@ def build_list(plan: DeploymentPlan, people: dict[str, list[Path]], out: Path) -
     from engines.cards import RECOGNISER_DEFAULT, card
 
     listed = [
-        Person(ref, CATEGORY, False, "", tuple(Photo(p, p.name, "sample photo", None, None) for p in photos))
+        Person(ref, CATEGORY, False, "", tuple(Photo(p, p.name, "sample", None, None) for p in photos))
         for ref, photos in people.items()
     ]
     room = EngineRoom(None, threads=1)
