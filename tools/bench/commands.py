@@ -23,7 +23,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     bench.add_argument("--backend", help="passed on to lfr replay")
     bench.add_argument("--no-latency", action="store_true", help="leave out the run in real time through the broker")
     bench.set_defaults(run=run_bench)
-    parts = bench.add_subparsers(metavar="PART", help="one part alone")
+    parts = bench.add_subparsers(metavar="[PART]", help="one part alone (the whole bench)")
     engines = parts.add_parser("engines", help="what fp16, int8, bf16 and batches buy on this machine, as ratios")
     engines.add_argument("--threads", type=int, default=1, help="inference threads of each (1)")
     engines.add_argument("--rounds", type=int, default=20, help="timed calls of each, in turns (20)")

@@ -14,7 +14,7 @@ from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import EngineFailed, PlanRefused
 from engines.runner import F32, U8
 from tools.bench import engines as bench
-from tools.bench.commands import register
+from tools.bench.commands import register, run_bench, run_engines
 from tools.bench.engines import BATCHES, groups, measure, render
 
 MACHINE = {"date": "2026-11-24", "cpu": "a CPU", "load_1min": 0.5}
@@ -119,6 +119,13 @@ def test_the_command_prints_one_object(monkeypatch: pytest.MonkeyPatch, capsys: 
     told = json.loads(capsys.readouterr().out)
     assert (told["rounds"], told["threads"], len(told["precisions"])) == (1, 1, 6)
     assert told["machine"]["cpu"]
+
+
+def test_the_whole_bench_needs_no_part() -> None:
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+    assert parser.parse_args(["bench", "--no-latency"]).run is run_bench
+    assert parser.parse_args(["bench", "engines"]).run is run_engines
 
 
 def test_nothing_to_open_is_an_error_and_so_are_impossible_options(monkeypatch: pytest.MonkeyPatch) -> None:
