@@ -9,8 +9,8 @@ works while the supervisor runs, after it died, and after it was removed.
    a power cut between any two of these is made good by the next run, which finds less to do.
 3. An alert goes at its own `delete_by`, or with the list when the order says so: key, rows and old pages, in one
    transaction that waits for a running supervisor's lock. It is `owed` a receipt in the same transaction.
-4. A clock that is set back postpones nothing. The time is the latest of: the last verified time (`erase/clock.json`)
-   plus what this boot has run since; the order's own time plus the same; and, while no supervisor runs that has a say
+4. A clock that is set back postpones nothing. The time is the latest of: the last verified time
+   (`erase/clock.stamp.json`) plus what this boot has run since; the order's own time plus the same; and, while no supervisor runs that has a say
    in it, the wall clock. Only verified time is kept, so a clock set far ahead is not believed for ever.
 """
 
@@ -32,8 +32,10 @@ from typing import Any
 from device.errors import Unavailable, UsageError
 from device.logs import configure, event
 
-ORDERS, CLOCK, RECEIPT = "erase", "clock.json", ".receipt.json"
+ORDERS, CLOCK, RECEIPT = "erase", "clock.stamp.json", ".receipt.json"
+"""No deployment can take the place of the last two: there is no dot in its id."""
 OUTBOX, LOCK_WAIT_S, DAY_MS = "outbox.sqlite", 10.0, 86_400_000
+FIELDS = {"deployment", "files", "end_ms", "mode", "subjects", "reason", "all_alerts"}
 OWED = "CREATE TABLE IF NOT EXISTS owed (alert_id TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID"
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def erase(state_dir: Path, wall_ms: int | None) -> int:
         order = _read(file)
         if file.name == CLOCK or file.name.endswith(RECEIPT):
             continue
-        if "files" not in order:
+        if not order.keys() >= FIELDS:
             left.append(f"an order that cannot be read: {file.name}")
         elif max(verified, _since(order), wall_ms or 0) >= order["end_ms"]:
             due[file] = order

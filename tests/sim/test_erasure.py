@@ -21,7 +21,7 @@ STATE = "state"
 
 
 def orders(r: Any) -> list[str]:
-    return sorted(file.name for file in (r.folder / STATE / "erase").glob("*.json") if file.name != "clock.json")
+    return sorted(file.name for file in (r.folder / STATE / "erase").glob("*.json") if file.name != "clock.stamp.json")
 
 
 def identity(r: Any) -> bool:
@@ -149,7 +149,7 @@ def test_a_restart_with_the_clock_set_back_does_not_bring_an_ended_deployment_ba
 
     first = rig(live=True, window_s=180)
     first.play(scene)
-    stamp = first.folder / STATE / "erase" / "clock.json"
+    stamp = first.folder / STATE / "erase" / "clock.stamp.json"
     told = json.loads(stamp.read_text())
     stamp.write_text(json.dumps(told | {"boottime_ms": told["boottime_ms"] - 120_000}))
     again = rig(live=True, again=True, window_s=180)

@@ -216,9 +216,8 @@ def test_a_transaction_that_is_cut_off_leaves_the_alert_and_the_next_run_takes_i
 
 def test_a_clock_that_is_set_back_postpones_nothing_once_the_time_was_verified(place: Place) -> None:
     eraser.advance(place.state, ms(END) - 60_000)
-    place.stamp(
-        "clock.json", boottime_ms=json.loads((place.state / "erase" / "clock.json").read_text())["boottime_ms"] - 60_001
-    )
+    stamp = json.loads((place.state / "erase" / eraser.CLOCK).read_text())
+    place.stamp(eraser.CLOCK, boottime_ms=stamp["boottime_ms"] - 60_001)
     assert eraser.erase(place.state, ms(NOW - timedelta(days=400))) == 2
     assert place.gone()
 
@@ -232,7 +231,7 @@ def test_a_clock_that_is_set_back_postpones_nothing_while_this_boot_counts(place
 
 def test_the_verified_time_outlives_a_reboot_and_never_goes_back(place: Place) -> None:
     eraser.advance(place.state, ms(END))
-    place.stamp("clock.json", boot="of another boot", boottime_ms=10**12)
+    place.stamp(eraser.CLOCK, boot="of another boot", boottime_ms=10**12)
     assert eraser.advance(place.state, ms(NOW)) >= ms(END)
     assert eraser.erase(place.state, None) == 2
 
@@ -327,3 +326,22 @@ def test_without_its_two_folders_the_program_says_so() -> None:
     done = subprocess.run([sys.executable, "-m", "device.eraser"], capture_output=True, text=True, check=False)
     assert done.returncode == 64
     assert "state folder" in done.stderr
+
+
+def test_a_deployment_called_clock_ends_like_any_other(place: Place) -> None:
+    sealed = place.root / "another.age"
+    sealed.write_bytes(b"sealed")
+    eraser.place(place.state, "clock", (sealed,), ms(END), ms(NOW))
+    eraser.advance(place.state, ms(NOW))
+    assert eraser.erase(place.state, ms(END)) == 3
+    assert not sealed.exists()
+
+
+@pytest.mark.parametrize("lacking", ["end_ms", "deployment", "all_alerts"])
+def test_an_order_that_lacks_something_is_named_and_keeps_no_other_one(place: Place, lacking: str) -> None:
+    eraser.place(place.state, "c-0", (), ms(END), ms(NOW))
+    file = place.state / "erase" / "c-0.json"
+    file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key != lacking}))
+    with pytest.raises(Unavailable, match=r"cannot be read: c-0\.json"):
+        eraser.erase(place.state, ms(END))
+    assert place.gone()
