@@ -104,7 +104,7 @@ def vouched(line: bytes, row: Row, public: str) -> bool:
     body = line[:-_HASH_BYTES] + b"}"
     unsigned = body[:-_SIGNED_BYTES] + b"}"
     ours = row.sig is not None and body.endswith(f',"sig":"{row.sig}"}}'.encode())
-    return ours and signed_by(public, SIGNED_AS + unsigned, bytes.fromhex(row.sig or ""))
+    return ours and signed_by(public, SIGNED_AS + unsigned, _hex(row.sig or ""))
 
 
 def genuine(head: Head, public: str) -> bool:

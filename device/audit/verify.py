@@ -6,10 +6,12 @@ What is found, and by what:
     rewritten with hashes to fit    the next head's signature
     cut at its end                  a signed head of a later row: `head.json` beside the log, or one from the hub
     cut at its beginning            row 0, or the row `room` that says which rows were given up
+    emptied, or without signatures  a log that no signed head vouches for is not whole, nor one without its `head.json`
 
 What cannot be found: rows after the newest head that the verifier has (at most a minute's; `unsigned_tail` counts them)
-dropped from the end, or changed together with their hashes; and, by whoever holds the device's key and can also change
-`head.json`, anything since the newest head that the hub has. That is why heads are published.
+dropped from the end, or changed together with their hashes. Whoever can write to the disk can also cut the log at an
+older head and put that one into `head.json`, and whoever holds the device's key can sign another past: only a head of
+the hub's finds that. That is why heads are published.
 """
 
 from __future__ import annotations
@@ -65,8 +67,11 @@ def verify(place: Path, key: str, heads: Iterable[Head] = ()) -> Verdict:
     check = _Check(key, lines, partial=not folder)
     check.run()
     own = read_head(place) if folder else None
-    for head in (*heads, *([own] if own is not None else [])):
+    elsewhere = list(heads)
+    for head in (*elsewhere, *([own] if own is not None else [])):
         check.against(head)
+    if folder:
+        check.vouched_for(own is not None or bool(elsewhere))
     return check.verdict
 
 
@@ -107,6 +112,21 @@ class _Check:
             self._break("truncated", self._expected, None, text)
         elif self.hashes.get(head.seq, head.hash) != head.hash:
             self._break("rewritten", head.seq, self._places.get(head.seq), f"row {head.seq} is not the one signed then")
+
+    def vouched_for(self, head: bool) -> None:
+        """A log that nothing signed vouches for is not whole. head: one lies beside it, or came from elsewhere."""
+        verdict = self.verdict
+        if verdict.broken is not None:
+            return
+        if verdict.rows == 0:
+            self._break("dropped", 0, None, "there is no row: a device's log begins with its birth")
+        elif verdict.heads == 0:
+            text = "no row is signed, and the first head comes within a minute: these rows may be anybody's"
+            self._break("unsigned", verdict.first or 0, self.lines[0], text)
+        elif not head and verdict.heads > 1:
+            upto = verdict.signed_upto or 0
+            text = f"no signed head lies beside the log or can be read: it may have been cut after row {upto}"
+            self._break("head", upto, self._places.get(upto), text)
 
     def _follow(self, line: Line) -> None:
         _, _, content = line

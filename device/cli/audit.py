@@ -78,7 +78,8 @@ def as_text(verdict: Verdict) -> str:
         lines.append(f"whole: rows {verdict.first} to {verdict.last}, {verdict.heads} signed heads")
         if verdict.unsigned_tail:
             lines.append(
-                f"the last {verdict.unsigned_tail} rows are not signed yet: nothing shows whether more followed"
+                f"the last {verdict.unsigned_tail} rows are not signed yet:"
+                " nothing shows that they are genuine, or whether more followed"
             )
     if verdict.unbalanced:
         lines.append(f"COUNTS DO NOT BALANCE in rows {', '.join(map(str, verdict.unbalanced[:20]))}")

@@ -161,13 +161,14 @@ def test_the_hubs_head_finds_a_cut_that_took_the_head_file_along(written: Build)
 
 def test_the_hubs_head_finds_a_past_that_was_signed_again_with_the_devices_own_key(written: Build) -> None:
     log = written(minutes=2, rows=2, tail=0)
-    links, lines = Links("boot-1"), []
+    links, lines, head = Links("boot-1"), [], log.heads[0]
     for line in log.lines:
         signed = read(line[:-1]).record.what == "head"
         said = record("counts", faces_seen=1, discarded=1, alerted=0, alerted_by_worker=0)
-        lines.append(links.head(NOW, log.key)[0] if signed else links.add(said, NOW))
+        line, head = links.head(NOW, log.key) if signed else (links.add(said, NOW), head)
+        lines.append(line)
     log.put(lines)
-    (log.folder / HEAD_FILE).unlink()
+    (log.folder / HEAD_FILE).write_bytes(msgspec.json.encode(head))
     assert verify(log.folder, log.key.public).ok, "whoever holds the key can write any past"
     broken = verify(log.folder, log.key.public, [log.heads[-1]]).broken
     assert broken is not None
@@ -229,3 +230,41 @@ def test_a_file_that_is_no_log_is_broken_at_its_first_row(written: Build, conten
     broken = verify(log.folder, log.key.public).broken
     assert broken is not None
     assert broken.row == 0
+
+
+def test_a_log_that_nobody_signed_is_not_whole(written: Build) -> None:
+    log = written(tail=0)
+    (log.folder / HEAD_FILE).unlink()
+    links = Links("boot-1")
+    log.put([links.add(record("lost", count=n + 1), NOW) for n in range(40)])
+    broken = verify(log.folder, log.key.public).broken
+    assert broken is not None, "anybody can write rows and their hashes"
+    assert (broken.kind, broken.row) == ("unsigned", 0)
+    log.put([])
+    broken = verify(log.folder, log.key.public).broken
+    assert broken is not None, "an emptied folder"
+    assert (broken.kind, broken.row) == ("dropped", 0)
+
+
+@pytest.mark.parametrize("left", [None, b"{"])
+def test_a_log_whose_head_file_is_gone_may_have_been_cut(written: Build, left: bytes | None) -> None:
+    log = written()
+    log.put(log.lines[:8])
+    (log.folder / HEAD_FILE).unlink()
+    if left is not None:
+        (log.folder / HEAD_FILE).write_bytes(left)
+    broken = verify(log.folder, log.key.public).broken
+    assert broken is not None
+    assert (broken.kind, broken.row) == ("head", log.heads[1].seq)
+    assert verify(log.folder, log.key.public, log.heads[:2]).ok, "a copy of the rows, with heads from elsewhere"
+
+
+def test_a_signature_that_is_no_hexadecimal_is_a_forgery_and_not_a_fault_of_ours(written: Build) -> None:
+    log = written()
+    lines = log.lines
+    place = log.heads[0].seq
+    lines[place] = relinked(lines[place], sig="zz" * 64)
+    log.put(rewritten_from(lines, place + 1))
+    broken = verify(log.folder, log.key.public).broken
+    assert broken is not None
+    assert (broken.kind, broken.row) == ("forged", place)
