@@ -10,8 +10,9 @@ works while the supervisor runs, after it died, and after it was removed.
 3. An alert goes at its own `delete_by`, or with the list when the order says so: key, rows and old pages, in one
    transaction that waits for a running supervisor's lock. It is `owed` a receipt in the same transaction.
 4. A clock that is set back postpones nothing. The time is the latest of: the last verified time
-   (`erase/clock.stamp.json`) plus what this boot has run since; the order's own time plus the same; and, while no supervisor runs that has a say
-   in it, the wall clock. Only verified time is kept, so a clock set far ahead is not believed for ever.
+   (`erase/clock.stamp.json`) plus what this boot has run since; the order's own time plus the same; and, while no
+   supervisor runs that has a say in it, the wall clock. Only verified time is kept, so a clock set far ahead is not
+   believed for ever.
 """
 
 from __future__ import annotations
