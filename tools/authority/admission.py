@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from device.config.deployment import Deployment, parse_signed
@@ -14,6 +14,7 @@ from tools.authority.records import Record, Records
 from tools.authority.roles import OFFICERS, device_role, role_of
 
 if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
     from tuf.api.metadata import Targets
 
 RULE = "officers' threshold"
@@ -31,6 +32,15 @@ def require_signed(change: Change, targets: Targets, places: Places, *copies: Ch
         f"{change.name} is signed by {len(who)} of the {needed} officers needed; `lfr deployment sign"
         f" {change.folder} --key FILE` by {needed - len(who)} of {', '.join(missing) or 'nobody left'}",
     )
+
+
+def require_officers(signers: Iterable[CryptoSigner], targets: Targets, places: Places) -> None:
+    """RefusedByCondition when a key is no officer's: its signature would count for nothing."""
+    keyids, names = role_of(targets, OFFICERS).keyids, places.names()
+    strange = [signer.public_key.keyid for signer in signers if signer.public_key.keyid not in keyids]
+    if strange:
+        officers = ", ".join(sorted(names.get(keyid, keyid[:12]) for keyid in keyids))
+        raise RefusedByCondition(RULE, f"key {strange[0][:12]} is no officer's; officers are {officers}")
 
 
 def admitted(

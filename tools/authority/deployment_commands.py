@@ -73,6 +73,8 @@ def _list(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_sign(args: argparse.Namespace) -> int:
+    from tools.authority.admission import require_officers
+
     signers = signers_of(args)
     plan_file = Path(args.what)
     if args.dry_run:
@@ -80,13 +82,16 @@ def _run_sign(args: argparse.Namespace) -> int:
         return 0
     change = _change_to_sign(args, plan_file)
     planned(args, [*_described(change), f"{len(signers)} signature(s)"])
+    publisher = None if args.hub is None else publisher_of(args)
+    delegations = change.delegations()
+    if publisher is not None:
+        targets = publisher.targets() if delegations is None else delegations.signed
+        require_officers(signers, targets, publisher.places)
     change.sign(signers)
     counted: dict[str, Any] = {"change": change.name, "folder": str(change.folder)}
     text = f"{change.folder}: signed"
-    if args.hub is not None:
-        publisher = publisher_of(args)
-        delegations = change.delegations()
-        who, needed = change.signed_by(publisher.targets() if delegations is None else delegations.signed)
+    if publisher is not None:
+        who, needed = change.signed_by(targets)
         counted |= {"signed": len(who), "needed": needed}
         text = f"{change.name}: signed by {len(who)} of the {needed} officers needed"
     said(args, counted, text)
@@ -193,6 +198,8 @@ def _run_end(args: argparse.Namespace) -> int:
             f"envelopes and index are withdrawn from {', '.join(record.devices)}, the payload is deleted",
             f"{len(record.refs)} reference photo(s) are deleted",
             "this cannot be undone; a new deployment needs a new list",
+            "the folder that the list was built in, copies of the change and the photos it was built from are not here:"
+            " destroy them (this hub could still open the first two)",
         ],
     ):
         return 0

@@ -204,3 +204,21 @@ def test_the_content_key_of_a_list_opens_at_its_own_hub_alone(desk: Desk, tmp_pa
     listed = desk.built(desk.plan())
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt((listed / "content.age").read_bytes(), [pyrage.x25519.Identity.generate()])
+
+
+def test_a_key_that_is_no_officers_signs_nothing(desk: Desk) -> None:
+    plan = desk.plan()
+    sign = ["deployment", "sign", plan, "--watchlist", desk.built(plan), "--hub", desk.hub, "--key"]
+    desk.lfr(*sign, desk.safe / "targets.key", expect=77)
+    assert "no officer's; officers are AO-1, AO-2, AO-3" in desk.said
+    assert desk.lfr(*sign, desk.key("AO-3"), "--json")["signed"] == 1
+
+
+def test_an_end_says_what_it_cannot_reach(desk: Desk) -> None:
+    plan = desk.plan()
+    keys = ["--key", desk.key("AO-1"), "--key", desk.key("AO-2")]
+    desk.lfr("deployment", "sign", plan, "--watchlist", desk.built(plan), "--hub", desk.hub, *keys)
+    name = yaml.safe_load(plan.read_text())["id"]
+    desk.lfr("deployment", "publish", name, "--hub", desk.hub)
+    desk.lfr("deployment", "end", name, "--hub", desk.hub)
+    assert "destroy them" in desk.said
