@@ -1,4 +1,7 @@
-"""`lfr engines …` with what only this floor can measure: `compare A B --faces DATASET`."""
+"""models: list, fetch, prepare, add, compare, build
+
+This floor adds to `lfr engines` what it alone can measure: `compare A B --faces DATASET`.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration.point_command import add_models, chosen_models, how_to_read
+from engines.commands_compare import seed
 
 if TYPE_CHECKING:
     from calibration.faces import Faces
@@ -28,11 +29,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="LFW's pairs file: accuracy over its folds")
     parser.add_argument("--groups", type=Path, metavar="CSV", help="person,group: rates by group; none is inferred")
     parser.add_argument("--min-cell", type=_count, default=30, help="people below which a rate is withheld (30)")
-    parser.add_argument("--lists", type=_sizes, help="list sizes, such as 100,400,1822 (100 to 20,000)")
+    parser.add_argument("--lists", type=_sizes, help="list sizes, such as 100,400,1822 (2 to 20,000)")
     parser.add_argument("--heights", action="store_true", help="photos reduced to 32, 48, 64, 100 px as well")
-    parser.add_argument("--backend", help="openvino | onnxruntime | NAME:PRECISION | auto (default: auto)")
+    parser.add_argument("--backend", help="openvino | onnxruntime | tensorrt | NAME:PRECISION | auto (default: auto)")
     add_models(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of every random draw (0)")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="report.html and pictures (needs matplotlib)")
     parser.add_argument("--no-cache", action="store_true", help="keep no templates, not even encrypted for a day")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -147,14 +148,14 @@ def _report(document: dict[str, Any], folder: Path) -> None:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 2:
+    if not text.isascii() or not text.isdigit() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"{text}: at least 2 people")
-    return value
+    return int(text)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    values = tuple(sorted({int(part) for part in text.split(",")}))
-    if not values or values[0] < 2 or values[-1] > 20_000:
+    parts = [part.strip() for part in text.split(",")]
+    values = sorted({int(part) for part in parts if part.isascii() and part.isdigit()})
+    if not all(part.isascii() and part.isdigit() for part in parts) or values[0] < 2 or values[-1] > 20_000:
         raise argparse.ArgumentTypeError(f"{text}: list sizes from 2 to 20000, separated by commas")
-    return values
+    return tuple(values)

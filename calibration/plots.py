@@ -53,7 +53,7 @@ def _identification(document: dict[str, Any], figure: Any) -> None:
     right.set(ylim=(0.5, 1), xlim=(0.35, 0.7), xlabel="threshold (cosine)", ylabel="listed people found")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        _legend(axes)
     figure.suptitle("One photo listed, one look; bands: 95 % over people", fontsize=10)
 
 
@@ -73,10 +73,16 @@ def _trade_off(document: dict[str, Any], figure: Any) -> None:
         left.plot([], [], "o", color=colour, label=f"{limit * 1000:g} false alerts in 1,000")
     left.set(xscale="log", xlabel="people listed", ylabel="threshold (cosine)")
     right.set(xscale="log", xlabel="people listed", ylabel="listed people found", ylim=(None, 1))
-    left.legend(fontsize=8)
+    _legend(left)
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.suptitle("One photo listed, one look; hollow: extrapolated beyond the data", fontsize=10)
+
+
+def _legend(axes: Any) -> None:
+    """A legend where there is a curve; of none matplotlib warns on the user's terminal."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize=8)
 
 
 def _verification(document: dict[str, Any], figure: Any) -> None:

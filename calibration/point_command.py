@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines.commands_compare import seed
+
 if TYPE_CHECKING:
     from calibration.faces import Faces
     from calibration.operating_point import Measured, Models
@@ -32,7 +34,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
     point.add_argument("--backend", action="append", metavar="NAME:PRECISION", help="one or more (auto)")
     add_models(point)
     point.add_argument("--limit", type=_rate, default=0.001, help="false alerts a face (0.001)")
-    point.add_argument("--seed", type=int, default=0, help="of every random draw (0)")
+    point.add_argument("--seed", type=seed, default=0, help="of every random draw (0)")
     point.add_argument("--json", action="store_true", help="the artefact on stdout, too")
     point.add_argument("--no-cache", action="store_true", help="keep no templates, not even encrypted")
     point.set_defaults(run=run_operating_point)

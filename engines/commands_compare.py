@@ -94,7 +94,7 @@ def add_arguments(
     parser.add_argument("second", metavar="B", help="another")
     parser.add_argument("--threads", type=count, default=1, help="inference threads of each (1)")
     parser.add_argument("--rounds", type=count, default=40, help="timed calls of each (40)")
-    parser.add_argument("--seed", type=int, default=0, help="of the synthetic pictures (0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the synthetic pictures (0)")
     parser.add_argument("--size", type=size, metavar="HxW", help="of the detector's frames (352x640)")
     parser.add_argument("--inputs", type=Path, metavar="FILE.npy", help="(N, H, W, 3) uint8 RGB as well; one --model")
     if with_faces:
@@ -104,6 +104,13 @@ def add_arguments(
             metavar="DATASET",
             help="LFW's layout: real faces as well, and the change in TPIR at FPIR 1 %% and 0.1 %%",
         )
+
+
+def seed(text: str) -> int:
+    """A seed of random draws: a whole number, 0 or more. Raises ArgumentTypeError otherwise."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text}: a whole number, 0 or more")
+    return int(text)
 
 
 def run_compare(args: argparse.Namespace, chosen: Sequence[ModelCard], faces: FacesMeasure | None) -> int:

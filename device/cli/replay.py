@@ -24,7 +24,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--watchlist", required=True, type=Path, help="folder with one sub-folder of photos a person")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--threshold", type=_cosine, help="cosine, instead of the operating point")
-    parser.add_argument("--backend", help="openvino | onnxruntime | auto (default: auto)")
+    parser.add_argument("--backend", help="openvino | onnxruntime | tensorrt | NAME:PRECISION | auto (default: auto)")
     parser.add_argument("--detector", metavar="NAME", help="a model of `lfr engines list` (the default detector)")
     parser.add_argument(
         "--recogniser", metavar="NAME", help="likewise; one without evidence has a provisional threshold"
@@ -74,7 +74,10 @@ def cache_file() -> Path:
 
 
 def _cosine(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number; a cosine between -1 and 1 is needed") from None
     if not -1.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"{text} is no cosine: it must lie between -1 and 1")
     return value

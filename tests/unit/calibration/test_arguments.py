@@ -1,0 +1,69 @@
+"""What `lfr evaluate`, `calibrate`, `engines`, `replay` say to values that are none; pictures without a curve."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import pytest
+
+from calibration import commands as calibrate
+from calibration import engines_command, evaluate_command
+from calibration.plots import draw
+from device.cli import replay
+from engines.errors import BadModel, ModelMissing
+from engines.graph import read_model
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "evaluate data --seed -1",
+        "calibrate operating-point data --key k --out o --seed -1",
+        "engines compare fp32 int8 --seed -1",
+        "evaluate data --seed 1.5",
+        "evaluate data --lists abc",
+        "evaluate data --lists 100,",
+        "evaluate data --lists 1,100",
+        "evaluate data --min-cell many",
+        "replay clip --watchlist list --threshold high",
+    ],
+)
+def test_a_value_that_is_none_is_refused_with_the_rule(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    for part in (calibrate, engines_command, evaluate_command, replay):
+        part.register(commands)
+    with pytest.raises(SystemExit) as refused:
+        parser.parse_args(line.split())
+    said = capsys.readouterr().err
+    assert refused.value.code == 2
+    assert "invalid _" not in said
+    assert any(rule in said for rule in ("0 or more", "from 2 to 20000", "at least 2 people", "is no number"))
+
+
+def test_an_evaluation_without_a_curve_is_drawn_without_a_warning(tmp_path: Path) -> None:
+    document = {"curves": [], "identification": [], "verification": {"curve": [], "rows": []}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set(draw(document, tmp_path)) == {"identification", "trade_off", "verification"}
+
+
+def test_a_file_that_is_no_network_is_not_blamed_on_the_packages_alone(tmp_path: Path) -> None:
+    bad = tmp_path / "mine.onnx"
+    for content in (b"", b"hello\n"):
+        bad.write_bytes(content)
+        with pytest.raises(BadModel, match="a model of your own again"):
+            read_model(bad)
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("m.bf16-emulated.onnx", "`lfr engines prepare --precision bf16-emulated`"),
+        ("m.int8.onnx", "`lfr engines prepare`"),
+    ],
+)
+def test_the_remedy_for_a_missing_precision_is_the_command_that_makes_it(file: str, command: str) -> None:
+    assert command in str(ModelMissing(Path(file)))
