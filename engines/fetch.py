@@ -109,7 +109,8 @@ def _pattern(package: str, version: str) -> str:
 
 def _download(package: str, version: str, kind: Kind, into: Path) -> None:
     """Run pip in a process of its own, with a line on stderr that shows the bytes that have arrived."""
-    form = "--only-binary=:all:" if kind == "wheel" else "--no-binary=:all:"
+    # Of this package alone: pip reads an sdist's metadata with its build tools, and those may come as wheels.
+    form = f"--only-binary={package}" if kind == "wheel" else f"--no-binary={package}"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--no-deps", form, "--dest", str(into), f"{package}=={version}"]
     with (
