@@ -45,15 +45,22 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+MOST_BYTES = 1_000_000  # eight cameras take three kilobytes; whatever is longer is another file
+
+
 def load(path: Path, model: type[Model]) -> Model:
     """Read `path` and validate it against `model`; ConfigError lists everything that is wrong."""
     return parse(read(path), model, str(path))
 
 
 def read(path: Path) -> str:
-    """The text of a configuration file; ConfigError when it is missing, unreadable or not UTF-8."""
+    """The text of a configuration file; ConfigError when it is missing, unreadable, too long or not UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ConfigError(str(path), (f"is longer than {MOST_BYTES} bytes: this is no configuration file",))
+        return content.decode("utf-8")
     except OSError as fault:
         raise ConfigError(str(path), (f"cannot be read: {fault.strerror or fault}",)) from fault
     except UnicodeDecodeError as fault:

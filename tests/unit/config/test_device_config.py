@@ -116,6 +116,13 @@ def test_a_folder_or_bytes_instead_of_text_are_configuration_errors(tmp_path: Pa
         load_config(tmp_path / "bytes.yaml")
 
 
+def test_a_file_that_is_no_configuration_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "device.yaml").open("wb") as file:
+        file.truncate(3_000_000_000)
+    with pytest.raises(ConfigError, match="longer than 1000000 bytes"):
+        load_config(tmp_path / "device.yaml")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "rule"),
     [
