@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engines.cards import ModelCard, cards
 from engines.errors import BadOption, UnknownName
@@ -69,6 +69,11 @@ class Changes:
     only_first: int
     only_second: int
     rates: tuple[Change, ...]
+
+    def tells(self, rate: Change) -> bool:
+        """Whether so many people can tell a rate as small: one pair of strangers that pass must not exceed it alone."""
+        alone = 1 - (1 - 1 / max(self.people - 1, 1)) ** rate.listed
+        return alone / self.people <= rate.fpir
 
 
 class FacesMeasure(Protocol):
@@ -142,7 +147,7 @@ def run_compare(args: argparse.Namespace, chosen: Sequence[ModelCard], faces: Fa
         first, second = (":".join(parts(name)) for name in names)
         changes = faces.changes(dataset, first, second, chosen if args.model else ())
     if args.json:
-        told = {"faces": asdict(changes)} if changes is not None else {"faces": None, "not_measured": NOT_MEASURED}
+        told = {"faces": _as_json(changes)} if changes is not None else {"faces": None, "not_measured": NOT_MEASURED}
         print(json.dumps({"comparisons": [result.as_json() for result in results], **told}))
     else:
         print("\n".join(_changed(changes, names)) if changes is not None else NOT_MEASURED)
@@ -170,6 +175,12 @@ def _lines(result: Comparison, names: Sequence[str]) -> Iterator[str]:
     yield f"  {'agree within the card' if result.agrees else 'DIFFER by more than the card allows'}"
 
 
+def _as_json(changes: Changes) -> dict[str, Any]:
+    """Plain values; `told` says whether there were people enough for a rate."""
+    rates = [{**asdict(one), "told": changes.tells(one)} for one in changes.rates]
+    return {**asdict(changes), "rates": rates}
+
+
 def _changed(changes: Changes, names: Sequence[str]) -> Iterator[str]:
     """The table of a data set."""
     first, second = names
@@ -183,4 +194,5 @@ def _changed(changes: Changes, names: Sequence[str]) -> Iterator[str]:
         yield (
             f"  {one.fpir:6.1%}  {one.listed:6}  {one.first:18.2%}  {one.second:18.2%}  "
             f"{f'{one.points:+.2f} ({one.low:+.2f} to {one.high:+.2f})':>28}"
+            f"{'' if changes.tells(one) else '  too few people to tell this rate: do not quote it'}"
         )

@@ -13,7 +13,7 @@ import pytest
 from engines import compare as comparing
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.commands import register
-from engines.commands_compare import NOT_MEASURED, Change, Changes, FacesMeasure, Shown
+from engines.commands_compare import NOT_MEASURED, Change, Changes, FacesMeasure, Shown, _changed
 from engines.errors import BadOption, BadPictures, EnginesError, UnknownName
 from engines.runner import F32, U8
 
@@ -123,6 +123,15 @@ def test_a_data_set_adds_real_faces_and_the_change_in_rates(
     assert lfr(*words, "--faces", "people", "--json", faces=measure) == 0
     told = json.loads(capsys.readouterr().out)["faces"]
     assert (told["data"], told["rates"][0]["points"], told["only_first"]) == ("people", -1.0, 1)
+
+
+@pytest.mark.parametrize(("people", "told"), [(60, False), (250, False), (400, True), (1200, True)])
+def test_a_rate_that_so_few_people_cannot_tell_is_marked(people: int, told: bool) -> None:
+    rate = Change(0.001, 100, 0.9, 0.9, 0.0, 0.0, 0.0, 10, 1000)
+    changes = Changes("people", people, 2 * people, 0, 0, (rate,))
+    assert changes.tells(rate) is told
+    table = "\n".join(_changed(changes, ("a", "b")))
+    assert ("too few people" in table) is not told
 
 
 @pytest.mark.parametrize("names", [("fp32", "fp32"), ("onnxruntime", "fp32"), ("bf16", "openvino:bf16")])
