@@ -64,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if cache is not None:
             cache.close()
+    uncovered = report["operating_point"]["outside_evidence"]
+    if uncovered and args.threshold is None:
+        print(f"lfr: no evidence covers this run: {uncovered}", file=sys.stderr)
     print(json.dumps(report) if args.json else _table(report))  # ASCII: whatever the terminal's encoding, it is JSON
     return 0
 

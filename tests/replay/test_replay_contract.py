@@ -110,7 +110,9 @@ def test_a_recogniser_without_evidence_is_measured_with_a_provisional_threshold_
     own_recogniser: Any, desk: Any, walk: Path, short_list: Path
 ) -> None:
     words = ["--watchlist", short_list, "--json", "--backend", "onnxruntime", "--recogniser", own_recogniser.name]
-    report = desk.run(walk, *words).report
+    ended = desk.run(walk, *words, "--quiet")
+    report = ended.report
+    assert "lfr: no evidence covers this run" in ended.err
     assert report["threshold_source"].startswith("provisional")
     assert "no evidence ships for recogniser 'tiny'" in report["threshold_source"]
     assert report["operating_point"]["predicted"] is None
