@@ -40,9 +40,14 @@ def test_a_key_that_others_may_read_fails(tmp_path: Path) -> None:
     assert found(tmp_path)["device key"].level == "fail"
 
 
-def test_a_log_that_was_touched_fails(tmp_path: Path) -> None:
-    device_key(tmp_path)
-    Log(tmp_path / "audit").append(Links("b").add(record("began"), wall(datetime.now(timezone.utc))))
+def test_a_log_of_the_first_minute_warns_and_one_that_was_touched_fails(tmp_path: Path) -> None:
+    key, log, links = device_key(tmp_path), Log(tmp_path / "audit"), Links("b")
+    now = wall(datetime.now(timezone.utc))
+    log.append(links.add(record("began"), now))
+    assert found(tmp_path)["audit log"].level == "warn"
+    line, head = links.head(now, key)
+    log.append(line)
+    log.keep_head(head)
     assert found(tmp_path)["audit log"].level == "ok"
     file = tmp_path / "audit" / "audit.jsonl"
     file.write_bytes(file.read_bytes().replace(b"began", b"ended"))
