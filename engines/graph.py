@@ -105,8 +105,24 @@ def read_model(path: Path) -> Any:
     return model
 
 
+def outputs_of(path: Path) -> list[Value]:
+    """What a prepared file declares of its outputs, all float32. Raises BadModel."""
+    return [
+        Value(one.name, np.float32, tuple(d.dim_param or d.dim_value or None for d in one.type.tensor_type.shape.dim))
+        for one in read_model(path).graph.output
+    ]
+
+
 def save(graph: Graph, path: Path, inputs: list[Value], outputs: list[Value]) -> None:
-    """Check the graph fully and write it, unread constants left out. Raises BadModel when the checker objects."""
+    """Write what `as_bytes` gives."""
+    path.write_bytes(as_bytes(graph, path, inputs, outputs))
+
+
+def as_bytes(graph: Graph, path: Path, inputs: list[Value], outputs: list[Value]) -> bytes:
+    """Check the graph fully; the bytes of its file, unread constants left out.
+
+    path  names it in BadModel, when the checker objects
+    """
     import onnx
 
     def info(value: Value) -> Any:
@@ -133,7 +149,8 @@ def save(graph: Graph, path: Path, inputs: list[Value], outputs: list[Value]) ->
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as fault:
         raise BadModel(f"{path}: the rewritten graph is not valid ONNX: {fault}") from fault
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 def dequantise(values: Array, scale: Array, zero: Array, axis: int, block: int) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -34,6 +35,60 @@ class Runner(Protocol):
     def close(self) -> None:
         """Give back the runtime's memory; the runner and its outputs are unusable afterwards."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePicture:
+    """A frame where the GPU can read it: packed RGB uint8, height rows of width pixels without gaps.
+
+    It is finished: whoever made it has waited for it, since capture and inference are different threads. Its owner
+    keeps it as it is until the call that reads it has returned.
+    """
+
+    address: int
+    height: int
+    width: int
+
+
+class SampledRunner(Protocol):
+    """A model that makes its own pictures from a frame (engines.sampling). One thread owns it.
+
+    frame_size  (height, width) of every frame that it takes
+    """
+
+    backend: str
+    frame_size: tuple[int, int]
+
+    def run(self, frame: U8 | DevicePicture, to_crop: F32) -> Mapping[str, F32]:
+        """Run the network on every picture that `to_crop` cuts out of one frame.
+
+        frame    (H, W, 3) uint8 RGB, C-contiguous, or on the device where the backend is TensorRT
+        to_crop  (N, 2, 3) maps from frame to picture pixels, N at least 1 and any number; outside the frame is black
+        returns  N rows of each output, valid until the next call
+        Raises BadInput (frame or maps; a picture on a device that the runtime cannot read), BadOutput, EngineFailed.
+        """
+        ...
+
+    def close(self) -> None:
+        """As Runner.close."""
+        ...
+
+
+def check_frame(card: ModelCard, size: tuple[int, int], frame: U8 | DevicePicture) -> None:
+    """BadInput unless `frame` is of `size`, (height, width), and an array of it (H, W, 3) uint8 and C-contiguous."""
+    if isinstance(frame, DevicePicture):
+        if (frame.height, frame.width) != size:
+            raise BadInput(
+                f"{card.name}: the frame on the GPU is {frame.height}x{frame.width}, this runner was opened for frames "
+                f"of {size[0]}x{size[1]} (height x width)"
+            )
+        if frame.address <= 0:
+            raise BadInput(f"{card.name}: a frame on the GPU has no address {frame.address}")
+        return
+    if frame.dtype != np.uint8 or frame.shape != (*size, 3):
+        raise BadInput(f"{card.name}: a frame must be ({size[0]}, {size[1]}, 3) uint8, not {frame.shape} {frame.dtype}")
+    if not frame.flags.c_contiguous:
+        raise BadInput(f"{card.name}: a frame must be C-contiguous; use numpy.ascontiguousarray")
 
 
 def check_shape(card: ModelCard, shape: tuple[int, int] | None) -> tuple[int, int]:

@@ -11,11 +11,13 @@ from engines import table as tables
 from engines.cards import ModelCard
 from engines.errors import EnginesError, UnknownName
 from engines.places import models_dir, plans_dir
-from engines.runner import Runner, check_shape
+from engines.runner import Runner, SampledRunner, check_shape
 
 CPU_BACKENDS = ("openvino", "onnxruntime")
 GPU_BACKEND = "tensorrt"
 BACKENDS = (*CPU_BACKENDS, GPU_BACKEND)
+SAMPLED_BACKENDS = ("onnxruntime",)
+"""Runtimes that take a frame and maps (`open_sampled`)."""
 BATCHES = {"detector": (1, 1, 1), "recogniser": (1, 2, 8)}
 """Least, best and most pictures of a call, by role: what a plan is built for."""
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
@@ -104,14 +106,7 @@ def open_runner(
     Raises UnknownName, ModelMissing, ModelMismatch, PrecisionRefused (int8 of too high a cost), EngineMissing,
     EngineFailed (PlanRefused on a GPU), BadInput.
     """
-    if backend not in BACKENDS:
-        raise UnknownName("backend", backend, BACKENDS)
-    if precision not in precisions(backend):
-        raise UnknownName(f"precision of {backend} on this machine", precision, precisions(backend))
-    folder = models if models is not None else models_dir()
-    path, entry = manifest.verified(card, folder, precision)
-    if precision == "int8":
-        tables.require_allowed(card.name, entry.recipe, folder)
+    path, entry = _prepared(card, backend, precision, models)
     if backend == GPU_BACKEND:
         return _on_gpu(card, precision, entry.sha256, check_shape(card, shape))
     if backend == "openvino":
@@ -121,6 +116,42 @@ def open_runner(
     from engines.runners.onnxruntime import OnnxRuntimeRunner
 
     return OnnxRuntimeRunner(card, path, threads=threads, shape=shape, at_once=at_once)
+
+
+def open_sampled(
+    card: ModelCard,
+    *,
+    backend: str,
+    threads: int,
+    frame_size: tuple[int, int],
+    shape: tuple[int, int] | None = None,
+    precision: str = "fp32",
+    models: Path | None = None,
+) -> SampledRunner:
+    """As `open_runner`, of the model that makes its own pictures from frames of (height, width) (engines.sampling).
+
+    TensorRT's is a plan for that size of frame; ONNX Runtime's is made on the spot, is slow, and is there to judge it.
+    """
+    if backend not in SAMPLED_BACKENDS:
+        raise UnknownName("backend for whole frames", backend, SAMPLED_BACKENDS)
+    path, _ = _prepared(card, backend, precision, models)
+    from engines.runners.onnxruntime import OnnxRuntimeSampled
+    from engines.sampling import sampled
+
+    return OnnxRuntimeSampled(card, sampled(card, path, frame_size, shape), threads=threads, frame_size=frame_size)
+
+
+def _prepared(card: ModelCard, backend: str, precision: str, models: Path | None) -> tuple[Path, manifest.Prepared]:
+    """The checked file of a precision that the backend computes here, and its entry."""
+    if backend not in BACKENDS:
+        raise UnknownName("backend", backend, BACKENDS)
+    if precision not in precisions(backend):
+        raise UnknownName(f"precision of {backend} on this machine", precision, precisions(backend))
+    folder = models if models is not None else models_dir()
+    path, entry = manifest.verified(card, folder, precision)
+    if precision == "int8":
+        tables.require_allowed(card.name, entry.recipe, folder)
+    return path, entry
 
 
 def _on_gpu(card: ModelCard, precision: str, model_sha256: str, size: tuple[int, int]) -> Runner:

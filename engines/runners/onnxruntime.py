@@ -14,8 +14,9 @@ from typing import Any
 
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runner import F32, U8, check_batch, check_outputs, check_shape, in_parts
+from engines.runner import F32, U8, DevicePicture, check_batch, check_frame, check_outputs, check_shape, in_parts
 from engines.runners.quiet import keep_quiet
+from engines.sampling import FRAME, MAPS, to_frame
 
 BACKEND = "onnxruntime"
 QUIET = 3
@@ -33,22 +34,8 @@ class OnnxRuntimeRunner:
         """Load `model`, the prepared file. Raises EngineMissing, EngineFailed, BadInput (shape)."""
         self._card = card
         self._size = check_shape(card, shape)
-        self._names = list(card.outputs)
         self._at_once = at_once
-        keep_quiet()
-        try:
-            import onnxruntime
-        except ImportError as fault:
-            raise EngineMissing(BACKEND, "onnxruntime") from fault
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = QUIET
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        except Exception as fault:  # the runtime's own exception types are not public
-            raise EngineFailed(f"onnxruntime refuses {model}: {fault}; run `lfr engines prepare --force`") from fault
+        self._session: Any = _session(model, str(model), threads)
 
     def run(self, batch: U8) -> Mapping[str, F32]:
         """See Runner.run."""
@@ -60,12 +47,66 @@ class OnnxRuntimeRunner:
         return outputs
 
     def _infer(self, picture: U8) -> dict[str, F32]:
-        try:
-            values = self._session.run(self._names, {self._card.input_name: picture})
-        except Exception as fault:
-            raise EngineFailed(f"onnxruntime failed on {self._card.name}: {fault}; start the worker again") from fault
-        return dict(zip(self._names, values, strict=True))
+        return _answers(self._session, self._card, {self._card.input_name: picture})
 
     def close(self) -> None:
         """See Runner.close."""
         self._session = None
+
+
+class OnnxRuntimeSampled:
+    """The same for frames and maps: what a GPU's answers are held to, and the stand-in for it in tests.
+
+    It converts the whole frame for every call, which a CPU should not (engines/README.md): no worker on a CPU uses it.
+    """
+
+    backend = BACKEND
+
+    def __init__(self, card: ModelCard, content: bytes, *, threads: int, frame_size: tuple[int, int]) -> None:
+        """Load `content`, made by engines.sampling for frames of `frame_size`. Raises EngineMissing, EngineFailed."""
+        self._card = card
+        self.frame_size = frame_size
+        self._session: Any = _session(content, f"{card.name} for frames of {frame_size[0]}x{frame_size[1]}", threads)
+
+    def run(self, frame: U8 | DevicePicture, to_crop: F32) -> Mapping[str, F32]:
+        """See SampledRunner.run."""
+        if self._session is None:
+            raise BadInput(f"{self._card.name}: this runner is closed; open another")
+        check_frame(self._card, self.frame_size, frame)
+        if isinstance(frame, DevicePicture):
+            raise BadInput(f"{self._card.name}: {BACKEND} reads no frame on a GPU; give an array, or open tensorrt")
+        outputs = _answers(self._session, self._card, {FRAME: frame[None], MAPS: to_frame(to_crop)})
+        check_outputs(self._card, outputs)
+        return outputs
+
+    def close(self) -> None:
+        """See SampledRunner.close."""
+        self._session = None
+
+
+def _session(model: Path | bytes, name: str, threads: int) -> Any:
+    """An open session. Raises EngineMissing, EngineFailed."""
+    keep_quiet()
+    try:
+        import onnxruntime
+    except ImportError as fault:
+        raise EngineMissing(BACKEND, "onnxruntime") from fault
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = QUIET
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as fault:  # the runtime's own exception types are not public
+        raise EngineFailed(f"onnxruntime refuses {name}: {fault}; run `lfr engines prepare --force`") from fault
+
+
+def _answers(session: Any, card: ModelCard, feed: Mapping[str, Any]) -> dict[str, F32]:
+    names = list(card.outputs)
+    try:
+        values = session.run(names, feed)
+    except Exception as fault:
+        raise EngineFailed(f"onnxruntime failed on {card.name}: {fault}; start the worker again") from fault
+    return dict(zip(names, values, strict=True))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,24 +19,12 @@ import numpy as np
 from engines.cards import ModelCard
 from engines.errors import BadInput, EngineFailed, EnginesError
 from engines.plans import Plan
-from engines.runner import F32, U8, check_batch, check_outputs
+from engines.runner import F32, U8, DevicePicture, check_batch, check_outputs
 from engines.runners.cuda import Buffer, Gpu, Memory
 from engines.runners.cuda_graph import CudaGraph
 from engines.runners.tensorrt_api import bindings, logger, version
 
 BACKEND = "tensorrt"
-
-
-@dataclass(frozen=True, slots=True)
-class DevicePicture:
-    """A picture in the GPU's memory: (1, height, width, 3) uint8 RGB without gaps, made on the runner's own stream.
-
-    Its owner keeps it alive until the call has returned.
-    """
-
-    address: int
-    height: int
-    width: int
 
 
 class TensorRtRunner:

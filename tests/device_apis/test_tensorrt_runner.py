@@ -27,9 +27,9 @@ from engines.compare import difference, synthetic
 from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, EngineMissing, PlanRefused
 from engines.places import plans_dir
 from engines.plans import Profile
-from engines.runner import Runner
+from engines.runner import DevicePicture, Runner
 from engines.runners.cuda import MEMORIES, Gpu, Memory
-from engines.runners.tensorrt import DevicePicture, TensorRtRunner
+from engines.runners.tensorrt import TensorRtRunner
 from engines.select import BATCHES, default_backend, open_runner
 
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)

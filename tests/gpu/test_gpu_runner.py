@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.alignment import crop_to_frame, write_aligned
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.compare import difference, synthetic
 from engines.errors import BadInput
 from engines.manifest import verified
-from engines.runner import U8
+from engines.runner import U8, DevicePicture
 from engines.runners.cuda import MEMORIES, Gpu, Memory
-from engines.runners.tensorrt import DevicePicture, TensorRtRunner
+from engines.runners.tensorrt import TensorRtRunner
 from engines.runners.tensorrt_api import bindings, logger
+from engines.sampling import MAPS, sampled
 from engines.select import open_runner
 
 pytestmark = pytest.mark.gpu
@@ -157,11 +157,9 @@ def test_what_a_runner_takes_comes_back_when_it_closes(made: Any) -> None:
         keeper.close()
 
 
-def test_tensorrt_takes_the_alignment_graph(gpu_here: Any, models_ready: Path, tmp_path: Path) -> None:
+def test_tensorrt_takes_the_sampling_graph(gpu_here: Any, models_ready: Path) -> None:
     """Parsed, strongly typed, built for up to eight faces of a 720p frame; running it needs a second input first."""
-    target = tmp_path / "aligned.onnx"
-    write_aligned(SFACE, verified(SFACE, models_ready)[0], target, (720, 1280))
-    assert crop_to_frame(np.array([[[1, 0, 0], [0, 1, 0]]], np.float32)).shape == (1, 2, 5)
+    content = sampled(SFACE, verified(SFACE, models_ready)[0], (720, 1280))
     gpu = Gpu()
     try:
         with gpu.current("building the alignment graph"):
@@ -170,9 +168,9 @@ def test_tensorrt_takes_the_alignment_graph(gpu_here: Any, models_ready: Path, t
             builder = trt.Builder(log)
             network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
             parser = trt.OnnxParser(network, log)
-            assert parser.parse(target.read_bytes()), [parser.get_error(n).desc() for n in range(parser.num_errors)]
+            assert parser.parse(content), [parser.get_error(n).desc() for n in range(parser.num_errors)]
             config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-            profile.set_shape("matrices", (1, 2, 5), (2, 2, 5), (8, 2, 5))
+            profile.set_shape(MAPS, (1, 2, 5), (2, 2, 5), (8, 2, 5))
             config.add_optimization_profile(profile)
             assert builder.build_serialized_network(network, config) is not None, said
     finally:
