@@ -77,6 +77,20 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
+class Lengths:
+    """What the length of a recogniser's raw output says of its template; every recogniser has a scale of its own.
+
+    poor    under it a template is noise and is used for nothing
+    good    from it on a template is as good as they get
+    source  who measured it, on what
+    """
+
+    poor: float
+    good: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model is. Two cards are alternatives when they have the same role.
 
@@ -87,6 +101,7 @@ class ModelCard:
     template_dim   length of a recogniser's template; None for a detector
     tolerances     against fp32, by precision
     recipe         name of the rewrite in engines.prepare that makes the clean graph
+    lengths        of a recogniser whose raw length tells a good template from a poor one; None: it says nothing
     own            of an added model: how its file wants its input; None for a packaged one
     """
 
@@ -104,6 +119,7 @@ class ModelCard:
     outputs: Mapping[str, str]
     template_dim: int | None
     tolerances: Mapping[str, Tolerance]
+    lengths: Lengths | None = None
     own: OwnInput | None = None
 
     def file_name(self, precision: str = "fp32") -> str:
@@ -181,6 +197,12 @@ _CARDS = (
         normalisation="(x - 127.5) / 128, RGB",
         outputs=MappingProxyType({"template": "(N, 128), raw: compare by cosine; norm of a face about 10..14"}),
         template_dim=128,
+        lengths=Lengths(
+            poor=8.5,
+            good=12.0,
+            source="measured 2026-11-23, 150 people of LFW at 40 to 100 px, motion blur of 0 to 13 px: mean cosine to "
+            "the mate .10 under 7, .24 at 8-9, .31 at 9-10, .44 at 10-11, .58 at 11-13, .68 above; noise about 5",
+        ),
         tolerances=MappingProxyType(
             {
                 "fp32": Tolerance(max_abs=1e-3, min_cosine=0.99999),

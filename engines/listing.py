@@ -40,6 +40,11 @@ def _model(one: ModelCard, models: Path) -> dict[str, Any]:
         },
         "outputs": dict(one.outputs),
         "template_dim": one.template_dim,
+        "quality": (
+            {"poor_length": one.lengths.poor, "good_length": one.lengths.good, "source": one.lengths.source}
+            if one.lengths is not None
+            else None
+        ),
         "precisions": [_precision(one, models, precision) for precision in FILE_PRECISIONS],
         "int8": _calibration(one, models),
     }
@@ -99,6 +104,15 @@ def _backend(name: str) -> dict[str, Any]:
     }
 
 
+def _of_quality(row: dict[str, Any]) -> list[str]:
+    if row["role"] != "recogniser":
+        return []
+    said = row["quality"]
+    if said is None:
+        return ["  quality        the length of a template says nothing: from geometry and detection alone"]
+    return [f"  quality        length {said['poor_length']:g} noise, {said['good_length']:g} good; {said['source']}"]
+
+
 def lines(told: dict[str, Any]) -> list[str]:
     """For a person."""
     out = []
@@ -110,6 +124,7 @@ def lines(told: dict[str, Any]) -> list[str]:
             f"  weights        {row['package']}  sha256 {row['sha256']}",
             f"  input          {row['input']['name']} {row['input']['shape']}; {row['input']['normalisation']}",
             *(f"  output         {name}: {text}" for name, text in row["outputs"].items()),
+            *_of_quality(row),
             f"  int8           {row['int8']['verdict']}: {row['int8']['reason']}",
         ]
         for each in row["precisions"]:

@@ -4,8 +4,8 @@
 2. The file is compared with it: hash, input (name, type, layout, size), outputs.
 3. It is prepared and run on drawn faces (engines.drawn), and what comes out is compared with what the card says: shape,
    finite numbers; a detector must find the drawn faces, a recogniser must tell one drawn face that was moved a pixel
-   from another face. Wrong channels or normalisation fail here when they ruin the model; a card with an `example` is
-   held to that, which leaves no doubt.
+   from another face, and `quality` must fit drawn faces and a picture without one. Wrong channels or normalisation fail
+   here when they ruin the model; a card with an `example` is held to that, which leaves no doubt.
 4. Only then card, file and golden tensors (of onnx's reference evaluator) go to the models folder.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from engines import golden, manifest
-from engines.cards import YUNET_OUTPUTS, FileSource, ModelCard, cards_dir
+from engines.cards import YUNET_OUTPUTS, FileSource, Lengths, ModelCard, cards_dir
 from engines.compare import DETECTOR_SIZE, difference
 from engines.drawn import crowd, draw, finished, texture
 from engines.errors import BadCard, BadModel, CacheUnwritable, EnginesError
@@ -149,16 +149,18 @@ def _of_the_answers(card: ModelCard, folder: Path, card_file: Path) -> list[str]
 def _of_a_recogniser(card: ModelCard, runner: Runner) -> list[str]:
     side = min(card.input_size or (112, 112))
     scale = side / 112
-    templates = []
+    templates, lengths = [], []
     for kind in (0, 3):
         for shift in (0.0, 1.0):
             moved = draw(texture(side, side), ((56.0 + shift) * scale, 62.0 * scale), 104.0 * scale, kind)
             raw = np.array(runner.run(finished(moved))["template"])
             if raw.shape != (1, card.template_dim):
                 return [f"template_dim: the card says (1, {card.template_dim}), the file gives {raw.shape}"]
-            templates.append(raw[0] / max(float(np.linalg.norm(raw)), 1e-9))
+            lengths.append(float(np.linalg.norm(raw)))
+            templates.append(raw[0] / max(lengths[-1], 1e-9))
     noise = np.array(runner.run(finished(texture(side, side)))["template"][0])
-    noise /= max(float(np.linalg.norm(noise)), 1e-9)
+    length = float(np.linalg.norm(noise))
+    noise /= max(length, 1e-9)
     same = min(float(templates[0] @ templates[1]), float(templates[2] @ templates[3]))
     other = max(float(templates[0] @ templates[2]), float(templates[0] @ noise), float(templates[2] @ noise))
     if same - other < TOLD_APART:
@@ -166,7 +168,22 @@ def _of_a_recogniser(card: ModelCard, runner: Runner) -> list[str]:
             f"the model cannot tell drawn faces apart: one moved by a pixel has cosine {same:.3f}, others {other:.3f}; "
             "check input.mean, input.scale, input.channels and input.layout"
         ]
-    return []
+    return _of_the_lengths(card.lengths, min(lengths), length)
+
+
+def _of_the_lengths(said: Lengths | None, faces: float, none: float) -> list[str]:
+    """The card's `quality` against the raw lengths of drawn faces (the shortest) and of a picture without one."""
+    if said is None or none < said.poor <= faces:
+        return []
+    what = (
+        f"a drawn face's template has length {faces:.4g}: it would count as noise, and so would everybody"
+        if faces < said.poor
+        else f"a picture without a face has length {none:.4g}: nothing would ever count as noise"
+    )
+    return [
+        f"quality.poor_length: the card says {said.poor:g}, but {what}; correct it, or leave `quality` out: then the "
+        "length says nothing and quality is geometry's and the detector's alone"
+    ]
 
 
 def _of_a_detector(runner: Runner, size: tuple[int, int]) -> list[str]:

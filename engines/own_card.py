@@ -18,6 +18,10 @@ input:
 outputs:                        # ours: theirs. recogniser: template. detector: scores (N, M), boxes (N, M, 4) left,
   template: fc1                 # top, right, bottom, and points (N, M, 10) x, y, all in pixels of the input
 template_dim: 512               # recognisers
+quality:                        # recognisers, optional: what the length of the raw output says; without it nothing, and
+  poor_length: 8.5              # quality is geometry's and the detector's alone. Under it a template is noise
+  good_length: 12.0             # from it on a template is as good as they get
+  source: how it was measured
 tolerances:                     # against fp32; optional, these are the defaults
   fp16: {max_abs: 0.1, min_cosine: 0.999}
 example: {picture: p.npy, output: t.npy}  # optional: (1, H, W, 3) uint8 RGB and what the model must answer
@@ -35,11 +39,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from engines.cards import YUNET_OUTPUTS, FileSource, ModelCard, OwnInput, Tolerance, packaged_names
+from engines.cards import YUNET_OUTPUTS, FileSource, Lengths, ModelCard, OwnInput, Tolerance, packaged_names
 from engines.errors import BadCard
 
 KEYS = ("name", "role", "origin", "licence", "training_data", "sha256", "input", "outputs", "template_dim")
-OPTIONAL = ("tolerances", "example")
+OPTIONAL = ("quality", "tolerances", "example")
+QUALITY_KEYS = ("poor_length", "good_length", "source")
 INPUT_KEYS = ("name", "layout", "size", "multiple_of", "channels", "mean", "scale")
 DECODED = MappingProxyType(
     {
@@ -97,6 +102,7 @@ def _card(values: dict[str, Any], model: Path, problems: list[str]) -> ModelCard
     dim = one.whole("template_dim", 16, 4096) if role == "recogniser" else None
     if role == "detector" and values.get("template_dim") is not None:
         problems.append("template_dim: a detector has none")
+    lengths = _lengths(values.get("quality"), role, problems)
     tolerances = _tolerances(values.get("tolerances", {}), role, problems)
     _example(values.get("example"), problems)
     if problems:
@@ -115,6 +121,7 @@ def _card(values: dict[str, Any], model: Path, problems: list[str]) -> ModelCard
         outputs=MappingProxyType({ours: described[ours] for ours in own.outputs}),
         template_dim=dim,
         tolerances=MappingProxyType(tolerances),
+        lengths=lengths,
         own=own,
     )
 
@@ -163,6 +170,24 @@ def _tolerances(raw: Any, role: str, problems: list[str]) -> dict[str, Tolerance
     return found
 
 
+def _lengths(raw: Any, role: str, problems: list[str]) -> Lengths | None:
+    if raw is None:
+        return None
+    if role != "recogniser" or not isinstance(raw, dict):
+        problems.append(
+            f"quality: must be a mapping with {', '.join(QUALITY_KEYS)}, of a recogniser; leave it out where the "
+            "length of a template says nothing"
+        )
+        return None
+    _unknown(raw, QUALITY_KEYS, "quality.", problems)
+    reader = _Reader(raw, "quality.", problems)
+    poor, good = (reader.number(key, 1e-6, 1e6) for key in QUALITY_KEYS[:2])
+    source = reader.text("source")
+    if good <= poor and {"poor_length", "good_length"} <= set(raw):
+        problems.append(f"quality.good_length: must be more than quality.poor_length; found {good:g} and {poor:g}")
+    return Lengths(poor, good, source)
+
+
 def _example(raw: Any, problems: list[str]) -> None:
     right = (
         isinstance(raw, dict) and set(raw) == {"picture", "output"} and all(isinstance(v, str) for v in raw.values())
@@ -209,9 +234,11 @@ class _Reader:
 
         return int(self._check(key, fits, f"a whole number from {low} to {high}", default, low))
 
-    def number(self, key: str, low: float, high: float, default: float) -> float:
+    def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
         return float(
-            self._check(key, lambda v: _is_number(v) and low <= v <= high, f"from {low} to {high}", default, low)
+            self._check(
+                key, lambda v: _is_number(v) and low <= v <= high, f"a number from {low:g} to {high:g}", default, low
+            )
         )
 
     def three(self, key: str, positive: bool = False) -> tuple[float, float, float]:

@@ -20,7 +20,7 @@ from device.vision.passage import Passage
 SINGLE_LOOK = 0.04  # above the threshold; the spread between two looks at one face
 SINGLE_QUALITY = 0.4
 REVISED_SCORE = 0.06
-REVISED_LENGTH = 0.8
+REVISED_MERIT = 0.23  # 0.8 of SFace's raw length
 REVISIONS_MAX = 3
 WAIT_NS = 400 * NS_PER_MS  # for the second look
 
@@ -80,5 +80,5 @@ class Decision:
             return best.score >= passage.alerted_score + REVISED_SCORE / 2
         return (
             best.score >= passage.alerted_score + REVISED_SCORE
-            or passage.best_length >= passage.alerted_length + REVISED_LENGTH
+            or passage.best_merit >= passage.alerted_merit + REVISED_MERIT
         )

@@ -6,6 +6,7 @@ import numpy as np
 
 from device.domain.sight import F32, U8
 from device.vision.detector import Runner
+from engines.cards import Lengths
 
 TEMPLATE_DIM = 128  # of the default recogniser; an engine room passes what its card says
 
@@ -16,16 +17,18 @@ class Embedder:
     One at a time: on CPU runtimes a batch is no faster (engines/README.md), and a crop then waits for nobody.
     """
 
-    def __init__(self, runner: Runner, template_dim: int = TEMPLATE_DIM) -> None:
+    def __init__(self, runner: Runner, template_dim: int = TEMPLATE_DIM, lengths: Lengths | None = None) -> None:
+        """`lengths`: what the recogniser's card says of the raw length of its templates."""
         self.template_dim = template_dim
+        self.lengths = lengths
         self._runner = runner
         self._input = np.zeros((1, 112, 112, 3), np.uint8)
 
     def embed(self, crop: U8, out: F32) -> float:
         """Write the unit template of `crop` (112, 112, 3) uint8 RGB into `out` (template_dim,); return the raw length.
 
-        The length tells how good the template is (`quality.of_length`): 10 to 14 for faces, about 5 for noise
-        (measured 2026-11-22 on LFW).
+        `quality.merit` says what the length tells. SFace's: 10 to 14 for faces, about 5 for noise (measured 2026-11-22
+        on LFW).
         """
         self._input[0] = crop
         raw = self._runner.run(self._input)["template"][0]

@@ -23,7 +23,7 @@ from device.domain.sight import F32, U8, Face, Frame
 from device.domain.time import NS_PER_S, MediaNs
 from device.vision.embedder import TEMPLATE_DIM
 from device.vision.picture import glimpse
-from device.vision.quality import of_length
+from device.vision.quality import quality_of
 from device.vision.track import Sighting, Track
 
 GONE_S = 2.0  # DESIGN: whoever reappears later is a new passage
@@ -63,7 +63,7 @@ class Passage:
     """What is known of one passage.
 
     weight        sum of the fused templates' weights; 0 until the first template is accepted
-    best_length   raw length of the best template;  best_face: where it was taken
+    best_merit    of the best template (quality.merit); below 0 before the first;  best_face: where it was taken
     attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
     tried_geometry  geometric quality of the best shot that was tried
     best_score    highest score against the list so far;  alerted_*: what was last said of it
@@ -79,14 +79,14 @@ class Passage:
     tried_at: MediaNs | None = None
     failures: int = 0
     tried_geometry: float = 0.0
-    best_length: float = 0.0
+    best_merit: float = -1.0
     best_face: Face | None = None
     best_frame_size: tuple[int, int] = (0, 0)
     best_score: float = -1.0
     pending: bool = False
     alerted_entry: int | None = None
     alerted_score: float = -1.0
-    alerted_length: float = 0.0
+    alerted_merit: float = -1.0
     revision: int = -1
 
     @property
@@ -97,16 +97,16 @@ class Passage:
     @property
     def quality(self) -> float:
         """Quality 0..1 of its best template."""
-        return of_length(self.best_length)
+        return quality_of(self.best_merit)
 
     def likeness(self, template: F32) -> float:
         """Cosine of a unit template with the fused one; 0 before the first."""
         length = float(np.linalg.norm(self.slot.fused))
         return float(self.slot.fused @ template) / length if length > 0 else 0.0
 
-    def fuse(self, template: F32, length: float) -> None:
+    def fuse(self, template: F32, merit: float) -> None:
         """Add one unit template, weighted by its quality squared: a poor one hardly moves a good sum."""
-        weight = (0.05 + of_length(length)) ** 2
+        weight = (0.05 + quality_of(merit)) ** 2
         np.multiply(template, weight, out=self.slot.weighed)  # numpy keeps small temporary arrays, content and all
         self.slot.fused += self.slot.weighed
         self.slot.weighed[:] = 0
@@ -169,13 +169,13 @@ class Passages:
             before[:] = self._glance
         self._glance[:] = 0
 
-    def settle(self, at: MediaNs, track: Track, template: F32, length: float) -> Passage | None:
+    def settle(self, at: MediaNs, track: Track, template: F32, merit: float) -> Passage | None:
         """Decide whose template this is (rules 1 and 2), fuse it there and return that passage.
 
         None when a doubtful track's template is too poor to tell: it is then used for nothing.
         """
         passage = self._of_track[track.id]
-        telling, unsure = of_length(length) >= TELLING, track.doubtful or track.near
+        telling, unsure = quality_of(merit) >= TELLING, track.doubtful or track.near
         likeness = passage.likeness(template) if passage.compared else 0.0
         if likeness < CONFIRMED:
             other = self._lookalike(passage, template)
@@ -192,7 +192,7 @@ class Passages:
                 limit = OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED
                 passage = self._depart(at, track) if likeness < limit else passage
         track.doubtful, track.asked = False, 0
-        passage.fuse(template, length)
+        passage.fuse(template, merit)
         return passage
 
     def alerted_before(self, passage: Passage, entry: int) -> Passage | None:
@@ -210,8 +210,8 @@ class Passages:
         earlier.last_seen = max(earlier.last_seen, later.last_seen)
         earlier.slot.fused += later.slot.fused
         earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
-        if later.best_length > earlier.best_length:
-            earlier.best_length, earlier.best_face = later.best_length, later.best_face
+        if later.best_merit > earlier.best_merit:
+            earlier.best_merit, earlier.best_face = later.best_merit, later.best_face
             earlier.best_frame_size = later.best_frame_size
             earlier.slot.shot[:] = later.slot.shot
         later.pending = False

@@ -1,10 +1,11 @@
 """How good a shot is, before and after the recogniser has seen it.
 
 Before: what geometry tells for nothing (height, turn of the head, detector score, cut off by the border). It orders
-shots of one person; it does not compare people. After: the length of the recogniser's raw output, which follows blur,
-size and occlusion far better than any sharpness measure that was tried (measured 2026-11-23, 150 people of LFW at 40,
-64 and 100 px with motion blur of 0 to 13 px: mean cosine to the mate .10 / .24 / .31 / .44 / .58 / .68 for lengths
-under 7, 8-9, 9-10, 10-11, 11-13 and above; variance of the Laplacian: no order at all).
+shots of one person; it does not compare people. After: the length of the recogniser's raw output, where its card says
+what that length means (`ModelCard.lengths`). SFace's follows blur, size and occlusion far better than any sharpness
+measure that was tried (measured 2026-11-23, 150 people of LFW at 40, 64 and 100 px with motion blur of 0 to 13 px: mean
+cosine to the mate .10 / .24 / .31 / .44 / .58 / .68 for lengths under 7, 8-9, 9-10, 10-11, 11-13 and above; variance of
+the Laplacian: no order at all). Of a recogniser whose length says nothing, geometry is all that is known.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ import numpy as np
 
 from device.domain.sight import U8, Face
 from device.vision.picture import laplacian_energy
+from engines.cards import Lengths
 
-# Under this raw length a template is noise; between it and GOOD_LENGTH it counts little by little (see above).
-POOR_LENGTH = 8.5
-GOOD_LENGTH = 12.0
+NOTHING = 1e-6  # raw length of an output without a direction, on whatever scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,21 @@ def geometric(face: Face, width: int, height: int) -> float:
     return size * turn * min(1.0, face.score / 0.85) * (0.5 if cut else 1.0)
 
 
-def of_length(length: float) -> float:
-    """Quality 0..1 of a template, from the recogniser's raw output length."""
-    return float(np.clip((length - POOR_LENGTH) / (GOOD_LENGTH - POOR_LENGTH), 0.0, 1.0))
+def merit(lengths: Lengths | None, length: float, geometry: float) -> float | None:
+    """How good a template is: 0 poor, 1 good, above 1 better still; None: noise, to be used for nothing.
+
+    lengths   what the recogniser's card says of lengths; None: nothing, and `geometry` takes their place
+    length    of the recogniser's raw output
+    geometry  geometric quality of the shot, 0..1
+    """
+    if length < (NOTHING if lengths is None else lengths.poor):
+        return None
+    return geometry if lengths is None else (length - lengths.poor) / (lengths.good - lengths.poor)
+
+
+def quality_of(merit: float) -> float:
+    """Quality 0..1 of a template of that merit."""
+    return min(1.0, max(0.0, merit))
 
 
 def sharpness(crop: U8) -> float:

@@ -112,7 +112,8 @@ class EngineRoom:
         if self._embedder is None:
             runner = self._open(self.recogniser_card, None)
             self._others[self.recogniser_card.name] = runner
-            self._embedder = Embedder(runner, self.recogniser_card.template_dim or TEMPLATE_DIM)
+            chosen = self.recogniser_card
+            self._embedder = Embedder(runner, chosen.template_dim or TEMPLATE_DIM, chosen.lengths)
         return self._embedder
 
     def self_test(self) -> str:

@@ -10,7 +10,7 @@ from device.domain.sight import F32, U8, Face
 from device.vision.align import DegenerateGeometry, align_rgb
 from device.vision.detector import Detector
 from device.vision.picture import fit_square, warp_rgb
-from device.vision.quality import POOR_LENGTH, pose, sharpness
+from device.vision.quality import merit, pose, sharpness
 from device.watchlist.reader import PhotoFace
 from device.worker.engine_room import EngineRoom
 
@@ -62,7 +62,7 @@ class EnginePhotoReader:
         template = np.zeros(self._embedder.template_dim, np.float32)
         length = self._embedder.embed(crop, template)
         crop[:] = 0
-        return template if length >= POOR_LENGTH else None
+        return None if merit(self._embedder.lengths, length, 1.0) is None else template
 
     def close(self) -> None:
         """Let the recogniser forget the last photo, and give back the detectors that only photos need."""

@@ -24,7 +24,7 @@ from device.vision.embedder import Embedder
 from device.vision.passage import Passage, Passages
 from device.vision.picture import Scaler, warp
 from device.vision.probe import take_shot
-from device.vision.quality import POOR_LENGTH, geometric, pose
+from device.vision.quality import geometric, merit, pose
 from device.vision.refine import Refiner
 from device.vision.shots import GEOMETRY_MIN, choose
 from device.vision.track import Sighting, Tracker
@@ -232,16 +232,16 @@ class Pipeline:
         crop[:] = 0
         self.counters.templates += 1
         since = self.times.lap("embed", since)
-        enough = length >= POOR_LENGTH
-        settled = self._passages.settle(frame.at, sighting.track, self._template, length) if enough else None
+        worth = merit(self._sight.embedder.lengths, length, geometry)
+        settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
         self._template[:] = 0
-        if settled is None:
+        if settled is None or worth is None:
             return None
         self._looked_at = settled.id
         self.counters.faces_seen += settled.templates == 1
         settled.failures = 0
-        if length > settled.best_length:
-            settled.best_length, settled.best_face, settled.best_frame_size = length, face, self._size
+        if worth > settled.best_merit:
+            settled.best_merit, settled.best_face, settled.best_frame_size = worth, face, self._size
             take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
         self.times.lap("match", since)
@@ -258,7 +258,7 @@ class Pipeline:
         first = passage.alerted_entry is None
         passage.revision += 1
         passage.alerted_entry, passage.alerted_score = best.entry, best.score
-        passage.alerted_length = passage.best_length
+        passage.alerted_merit = passage.best_merit
         passage.pending = False
         self.counters.alerted += first
         face, turned = passage.best_face, pose(passage.best_face)

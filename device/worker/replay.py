@@ -136,7 +136,8 @@ def cache_at(
 ) -> TemplateCache:
     """The template cache in `path` for the models that `replay` would use."""
     cards = (chosen_card(detector, "detector"), chosen_card(recogniser, "recogniser"))
-    models = " ".join(c.source_sha256 for c in cards)
+    lengths = cards[1].lengths  # decides which photos are rejected
+    models = " ".join([*(c.source_sha256 for c in cards), "" if lengths is None else f"{lengths.poor}"])
     return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
 
 

@@ -14,13 +14,14 @@ import yaml
 from onnx.reference import ReferenceEvaluator
 
 from engines import golden, manifest
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card, cards
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, Lengths, ModelCard, card, cards
 from engines.commands import register
 from engines.compare import difference
 from engines.drawn import crop
 from engines.errors import BadCard, BadModel, ModelMismatch, UnknownName
 from engines.fetch import weights_of
 from engines.graph import Graph, Node, Value, load, save
+from engines.listing import describe, lines
 from engines.own import add
 from engines.own_card import read
 from engines.own_graph import own_graph
@@ -84,6 +85,10 @@ def test_in_every_layout_the_file_gets_the_numbers_that_its_card_promises(
     )
 
 
+def _quality(poor: float) -> dict[str, Any]:
+    return {"poor_length": poor, "good_length": 30, "source": "made in a test"}
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "another file": ({"sha256": "0" * 64}, "sha256: the file's is"),
     "template length": ({"template_dim": 128}, r"template_dim: the card says \(1, 128\), the file gives \(1, 64\)"),
@@ -92,6 +97,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "layout": ({"input": {"layout": "NHWC"}}, "not NHWC"),
     "size": ({"input": {"size": [96, 112]}}, "not NCHW"),
     "normalisation": ({"input": {"mean": 0, "scale": 0.001}}, "check input.mean, input.scale"),
+    "everybody is noise": ({"quality": _quality(20.0)}, "drawn face's template has length 11.8.*leave `quality` out"),
+    "nothing is noise": ({"quality": _quality(5.0)}, "picture without a face has length 9.3.*leave `quality` out"),
     "a packaged name": ({"name": RECOGNISER_DEFAULT}, "is a packaged model"),
 }
 
@@ -106,6 +113,38 @@ def test_a_card_that_does_not_fit_its_file_is_refused_with_the_reason(
         add(own_models.write_card(tmp_path, file, **changes), file, tmp_path / "models")
     assert fault.value.exit_status == 65
     assert not (tmp_path / "models").exists()
+
+
+def test_a_card_may_say_what_the_length_of_a_template_means(
+    added: tuple[ModelCard, Path], own_models: ModuleType, tmp_path: Path
+) -> None:
+    silent, models = added
+    assert silent.lengths is None, "where the card says nothing, nothing is assumed"
+    _, file = own_models.recogniser(tmp_path, name="scaled")
+    one = add(own_models.write_card(tmp_path, file, name="scaled", quality=_quality(10.0)), file, models)
+    assert one.lengths == Lengths(10.0, 30.0, "made in a test")
+    told = "\n".join(lines(describe(models)))
+    assert "quality        length 10 noise, 30 good; made in a test" in told
+    assert "quality        the length of a template says nothing: from geometry and detection alone" in told
+    assert "quality        length 8.5 noise, 12 good; measured 2026-11-23, 150 people of LFW" in told
+
+
+@pytest.mark.parametrize(
+    ("quality", "words"),
+    [
+        ("good", "must be a mapping with poor_length, good_length, source"),
+        ({"poor_length": 3, "good_length": 3, "source": "x"}, "quality.good_length: must be more than"),
+        ({"poor_length": -1, "good_length": 3, "source": "x"}, "quality.poor_length: must be a number from 1e-06"),
+        ({"poor_length": 1, "good_length": 3}, "quality.source: missing"),
+        ({"poor": 1, "good_length": 3, "source": "x"}, "quality.poor: unknown key; .* 'poor_length'"),
+    ],
+)
+def test_a_quality_that_makes_no_scale_is_refused(
+    own_models: ModuleType, tmp_path: Path, quality: Any, words: str
+) -> None:
+    _, file = own_models.recogniser(tmp_path)
+    with pytest.raises(BadCard, match=words):
+        read(own_models.write_card(tmp_path, file, quality=quality), file)
 
 
 def test_everything_that_is_wrong_with_a_card_is_told_at_once(own_models: ModuleType, tmp_path: Path) -> None:

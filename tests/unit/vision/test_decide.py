@@ -8,7 +8,7 @@ import pytest
 from device.domain.sight import F32
 from device.domain.time import MediaNs
 from device.vision.decide import (
-    REVISED_LENGTH,
+    REVISED_MERIT,
     REVISED_SCORE,
     REVISIONS_MAX,
     SINGLE_LOOK,
@@ -19,7 +19,7 @@ from device.vision.decide import (
 from device.vision.passage import Passage, Slot
 
 THRESHOLD = 0.5
-GOOD, POOR = 12.5, 9.0
+GOOD, POOR = 1.14, 0.14  # merit (quality.merit)
 
 
 class FakeGallery:
@@ -32,18 +32,18 @@ class FakeGallery:
         return self.best
 
 
-def passage_with(looks: int = 1, length: float = GOOD) -> Passage:
+def passage_with(looks: int = 1, merit: float = GOOD) -> Passage:
     passage = Passage(1, Slot(), MediaNs(0), MediaNs(0))
     for _ in range(looks):
-        passage.fuse(np.ones(128, np.float32), length)
-    passage.best_length = length
+        passage.fuse(np.ones(128, np.float32), merit)
+    passage.best_merit = merit
     return passage
 
 
 def state(passage: Passage, best: Best) -> None:
     """What the pipeline notes when it states a decision."""
     passage.alerted_entry, passage.alerted_score = best.entry, best.score
-    passage.alerted_length, passage.pending = passage.best_length, False
+    passage.alerted_merit, passage.pending = passage.best_merit, False
     passage.revision += 1
 
 
@@ -58,10 +58,10 @@ def test_one_good_look_well_over_the_threshold_is_stated_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "length"), [(THRESHOLD + SINGLE_LOOK - 0.001, GOOD), (THRESHOLD, GOOD), (THRESHOLD + 0.3, POOR)]
+    ("score", "merit"), [(THRESHOLD + SINGLE_LOOK - 0.001, GOOD), (THRESHOLD, GOOD), (THRESHOLD + 0.3, POOR)]
 )
-def test_one_look_near_the_threshold_or_of_poor_quality_waits_for_a_second(score: float, length: float) -> None:
-    passage = passage_with(length=length)
+def test_one_look_near_the_threshold_or_of_poor_quality_waits_for_a_second(score: float, merit: float) -> None:
+    passage = passage_with(merit=merit)
     assert decided(score, passage) is None
     assert passage.pending
 
@@ -133,8 +133,8 @@ def alerted(score: float = 0.6) -> Passage:
     [
         (0.6 + REVISED_SCORE + 0.001, 0.0, 7, True),
         (0.6 + REVISED_SCORE - 0.001, 0.0, 7, False),
-        (0.6, REVISED_LENGTH + 0.001, 7, True),
-        (0.6, REVISED_LENGTH - 0.001, 7, False),
+        (0.6, REVISED_MERIT + 0.001, 7, True),
+        (0.6, REVISED_MERIT - 0.001, 7, False),
         (THRESHOLD - 0.01, 3.0, 7, False),
         (0.6 + REVISED_SCORE / 2 + 0.001, 0.0, 8, True),
         (0.6 + REVISED_SCORE / 2 - 0.001, 0.0, 8, False),
@@ -144,7 +144,7 @@ def test_an_alert_is_revised_when_score_or_picture_got_clearly_better(
     score: float, longer: float, entry: int, worth: bool
 ) -> None:
     passage = alerted()
-    passage.best_length += longer
+    passage.best_merit += longer
     found = Decision(FakeGallery(score, entry), THRESHOLD).weigh(passage)
     assert (found is not None) is worth
 

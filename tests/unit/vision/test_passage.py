@@ -27,7 +27,7 @@ from device.vision.track import Sighting, Track
 Person = Callable[..., F32]
 MakeTrack = Callable[..., Track]
 Seconds = Callable[[float], MediaNs]
-GOOD, POOR = 12.5, 9.0
+GOOD, POOR = 1.14, 0.14  # merit (quality.merit)
 
 
 class Scene:
@@ -48,11 +48,11 @@ class Scene:
         for ousted in self.passages.follow(self._at(seconds), sightings, [self.track(n) for n in lost]):
             self.passages.close(ousted)
 
-    def look(self, seconds: float, track: int, template: F32 | int, length: float = GOOD) -> Passage | None:
+    def look(self, seconds: float, track: int, template: F32 | int, merit: float = GOOD) -> Passage | None:
         shown = self._person(template) if isinstance(template, int) else template
-        passage = self.passages.settle(self._at(seconds), self.track(track), shown, length)
+        passage = self.passages.settle(self._at(seconds), self.track(track), shown, merit)
         if passage is not None:
-            passage.best_length = max(passage.best_length, length)
+            passage.best_merit = max(passage.best_merit, merit)
         return passage
 
     def end(self, seconds: float) -> list[int]:

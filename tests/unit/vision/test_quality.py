@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.sight import Face
-from device.vision.quality import GOOD_LENGTH, POOR_LENGTH, geometric, of_length, pose, sharpness
+from device.vision.quality import geometric, merit, pose, quality_of, sharpness
+from engines.cards import RECOGNISER_DEFAULT, Lengths, card
 
 MakeFace = Callable[..., Face]
 
@@ -72,13 +73,26 @@ def test_a_face_that_the_border_cuts_is_worth_half(x: float, y: float, face_at: 
     assert cut == pytest.approx(whole / 2)
 
 
-@given(one=st.floats(0, 20), more=st.floats(0, 20))
-def test_a_longer_output_is_no_worse_template(one: float, more: float) -> None:
-    assert 0.0 <= of_length(one) <= of_length(one + more) <= 1.0
+@given(poor=st.floats(0.01, 50), span=st.floats(0.01, 50), one=st.floats(0, 100), more=st.floats(0, 100))
+def test_a_longer_output_is_no_worse_template(poor: float, span: float, one: float, more: float) -> None:
+    lengths = Lengths(poor, poor + span, "")
+    shorter, longer = merit(lengths, one, 0.5), merit(lengths, one + more, 0.5)
+    assert (shorter is None) == (one < poor)
+    if shorter is not None:
+        assert longer is not None
+        assert 0.0 <= quality_of(shorter) <= quality_of(longer) <= 1.0
 
 
-def test_the_lengths_limits_are_0_and_1() -> None:
-    assert (of_length(POOR_LENGTH), of_length(GOOD_LENGTH)) == (0.0, 1.0)
+@pytest.mark.parametrize("geometry", [0.0, 0.7])
+def test_the_default_recognisers_limits_are_0_and_1_whatever_the_geometry(geometry: float) -> None:
+    sface = card(RECOGNISER_DEFAULT).lengths
+    assert (merit(sface, 8.49, geometry), merit(sface, 8.5, geometry), merit(sface, 12.0, geometry)) == (None, 0, 1)
+
+
+@given(length=st.floats(0.001, 1e4), geometry=st.floats(0, 1))
+def test_a_length_that_says_nothing_leaves_geometry_alone(length: float, geometry: float) -> None:
+    assert merit(None, length, geometry) == geometry
+    assert merit(None, 0.0, geometry) is None
 
 
 def test_a_blank_crop_is_not_sharp_and_noise_is() -> None:

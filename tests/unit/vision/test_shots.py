@@ -36,14 +36,14 @@ def passage(
     since_ms: float | None = None,
     score: float = 0.0,
     geometry: float = 0.5,
-    length: float = 11.0,
+    merit: float = 0.71,
     **more: Any,
 ) -> Passage:
     """A passage that was last looked at `since_ms` ago (None: never), with its best score and its best geometry."""
     made = Passage(number, Slot(), MediaNs(0), NOW, best_score=score, tried_geometry=geometry, **more)
     for _ in range(templates):
-        made.fuse(np.ones(128, np.float32), length)
-    made.best_length = length if templates else 0.0
+        made.fuse(np.ones(128, np.float32), merit)
+    made.best_merit = merit if templates else -1.0
     made.attempts = max(made.attempts, templates)
     made.tried_at = None if since_ms is None else MediaNs(NOW - round(since_ms * NS_PER_MS))
     return made
@@ -153,12 +153,12 @@ def test_the_further_below_the_threshold_the_better_or_later_the_next_shot(
 
 
 def test_a_passage_with_an_excellent_template_is_not_looked_at_for_a_fair_shot(wanted: Wanted) -> None:
-    assert wanted(passage(templates=3, since_ms=2_000, length=13.0)) is None
-    assert wanted(passage(templates=3, since_ms=2_000, length=11.0)) is not None
+    assert wanted(passage(templates=3, since_ms=2_000, merit=1.3)) is None
+    assert wanted(passage(templates=3, since_ms=2_000, merit=0.71)) is not None
 
 
 def test_whoever_stays_is_looked_at_now_and_then_however_well_they_are_known(wanted: Wanted) -> None:
-    assert wanted(passage(templates=3, since_ms=3_000, length=13.0)) is not None
+    assert wanted(passage(templates=3, since_ms=3_000, merit=1.3)) is not None
 
 
 def test_a_good_shot_is_not_waited_with_even_where_frames_come_fast(track_at: MakeTrack, face_at: MakeFace) -> None:

@@ -17,6 +17,7 @@ from device.vision.detector import Detector
 from device.vision.refine import Refiner
 from device.vision.zone import Zone
 from device.worker.pipeline import ListedPerson, Pipeline, Sight
+from engines.cards import RECOGNISER_DEFAULT, Lengths, card
 
 SIZE = (640, 360)
 FACE_PX = 90
@@ -71,12 +72,13 @@ class PaintedDetector:
 
 
 class PaintedEmbedder:
-    """Recogniser of painted people: `lengths` gives the raw length of a person's template (GOOD when not named)."""
+    """Recogniser of painted people: `raw_lengths` gives the raw length of a person's template (GOOD when not named)."""
 
     template_dim = 128
+    lengths: Lengths | None = card(RECOGNISER_DEFAULT).lengths
 
     def __init__(self) -> None:
-        self.lengths: dict[int, float] = {}
+        self.raw_lengths: dict[int, float] = {}
         self.looks: list[int | None] = []
         self.input: U8 = np.zeros((112, 112, 3), np.uint8)
 
@@ -85,7 +87,7 @@ class PaintedEmbedder:
         person = person_in(float(np.median(crop[40:90, 40:72, 0])))
         self.looks.append(person)
         out[:] = unit(127 if person is None else person)
-        return NOISE if person is None else self.lengths.get(person, GOOD)
+        return NOISE if person is None else self.raw_lengths.get(person, GOOD)
 
     def wipe(self) -> None:
         self.input[:] = 0

@@ -15,6 +15,7 @@ from device.domain.finding import Counters
 from device.domain.sight import Face
 from device.vision.passage import Slot
 from device.worker.pipeline import LOOK_EVERY_NS, LOOKS_PER_FRAME, Pipeline
+from engines.cards import Lengths
 
 MakeWorld = Callable[..., Any]
 
@@ -93,13 +94,48 @@ def test_a_person_is_recognised_a_few_times_and_not_in_every_frame(world: Any) -
 
 
 def test_a_crop_that_is_noise_counts_nobody(world: Any) -> None:
-    world.embedder.lengths[0] = 5.0
+    world.embedder.raw_lengths[0] = 5.0
     world.walk(0, steps=20)
     world.pipeline.finish()
     counters = world.pipeline.counters
     assert world.stated == []
     assert (counters.faces_seen, counters.quality_rejects) == (0, 1)
     assert counters.templates >= 1
+
+
+@pytest.mark.parametrize("length", [1.0, 0.001, 400.0])
+def test_with_a_recogniser_whose_length_says_nothing_whoever_is_listed_is_found_at_any_length(
+    length: float, world: Any
+) -> None:
+    world.embedder.lengths = None
+    world.embedder.raw_lengths = {0: length, 3: length}
+    for _ in range(20):
+        world.show({0: (200, 180), 3: (460, 180)})
+    (stated,) = world.stated
+    assert stated.entry_ref == "entry-0"
+    assert 0.5 < stated.quality <= 1.0, "of geometry and detection alone"
+    world.pipeline.finish()
+    assert world.pipeline.counters.faces_seen == 2
+
+
+def test_an_output_without_a_direction_is_noise_on_any_scale(world: Any) -> None:
+    world.embedder.lengths = None
+    world.embedder.raw_lengths[0] = 0.0
+    world.walk(0, steps=20)
+    world.pipeline.finish()
+    assert world.stated == []
+    assert (world.pipeline.counters.faces_seen, world.pipeline.counters.quality_rejects) == (0, 1)
+
+
+def test_the_length_is_judged_on_the_cards_own_scale(world: Any) -> None:
+    """What is noise to SFace is a good template to a recogniser whose lengths are a tenth, and the other way round."""
+    world.embedder.lengths = Lengths(0.85, 1.2, "in this test")
+    world.embedder.raw_lengths = {0: 1.25, 3: 0.5}
+    for _ in range(20):
+        world.show({0: (200, 180), 3: (460, 180)})
+    assert [(c.entry_ref, c.quality) for c in world.stated] == [("entry-0", 1.0)]
+    world.pipeline.finish()
+    assert (world.pipeline.counters.faces_seen, world.pipeline.counters.quality_rejects) == (1, 1)
 
 
 def test_a_face_below_the_least_height_is_followed_but_never_recognised(world_of: MakeWorld) -> None:
@@ -138,7 +174,7 @@ def test_counts_balance_after_every_kind_of_passage(world_of: MakeWorld) -> None
     world = world_of(listed=(0, 5))
     world.walk(0, 1, 2)
     world.empty(2.5)
-    world.embedder.lengths[3] = 5.0
+    world.embedder.raw_lengths[3] = 5.0
     world.walk(3, 5)
     world.empty(1.0)
     world.walk(1)
@@ -157,7 +193,7 @@ def test_counts_balance_whatever_people_do(seed: int, world_of: MakeWorld) -> No
     """In motion, what is seen and neither discarded nor alerted is still open; at rest it is nothing."""
     random = np.random.default_rng(seed)
     world = world_of(listed=(0, 4))
-    world.embedder.lengths = {p: float(random.choice([5.0, 9.0, 10.0, 12.5])) for p in range(8)}
+    world.embedder.raw_lengths = {p: float(random.choice([5.0, 9.0, 10.0, 12.5])) for p in range(8)}
     places = {p: random.uniform((0, 60), (640, 300)) for p in range(8)}
     speeds = {p: random.uniform(-25, 25, 2) for p in range(8)}
     for _ in range(40):
@@ -252,7 +288,7 @@ def test_a_source_whose_clock_jumps_back_is_looked_at_again_at_once(world: Any) 
 
 def test_a_pending_match_is_stated_when_the_source_ends(world: Any) -> None:
     """One look of middling quality is not enough while the person is in view, and is all there is at the end."""
-    world.embedder.lengths[0] = 9.6
+    world.embedder.raw_lengths[0] = 9.6
     world.show({0: (300, 180)})
     assert world.stated == []
     (stated,) = world.pipeline.last_words(world.frame({}))
