@@ -1,7 +1,8 @@
 """The gate: `python -m tools.gate check test -- [pytest arguments]`.
 
 1. Every stage runs, also after a failure, so that one look shows all there is to mend.
-2. Static stages run two at a time and show their output only when they fail; test stages run one by one, in the open.
+2. Static stages run two at a time and show their output only when they fail; test stages run one by one, in the open,
+   the fast ones with their files side by side (ARGS='-n 0' for one process, as a debugger needs).
 3. A test that was skipped fails the gate outside tests/gpu, tests/system and tests/browser.
 4. The last line is `N passed, N failed`: tests, with each failed stage that is not a test counted as one failure.
 """

@@ -49,13 +49,19 @@ FLOORS = Stage("floors", tool("lint-imports"), "import downward only; the floors
 HOUSE = Stage("house rules", module("tools.gate.house"), "each line above names the place and the rule")
 UNIT_FILES = Stage("unit files", module("tools.gate.unit_files"), "mend the files in systemd/")
 
+
+def several(*arguments: str) -> tuple[str, ...]:
+    """As `pytest`, a file at a time on up to four processors; for tests that no busy machine makes fail."""
+    return pytest("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", *arguments)
+
+
 READ_TESTS = "read the first failure above; `make test ARGS='-k NAME'` runs one test"
-FAST = Stage("unit, contract, sim", pytest("tests/unit", "tests/contract", "tests/sim"), READ_TESTS, tests=True)
+FAST = Stage("unit, contract, sim", several("tests/unit", "tests/contract", "tests/sim"), READ_TESTS, tests=True)
 APIS = Stage(
     "device's interfaces", module("tools.gate.device_apis"), "NVIDIA's bindings or PyCUDA could not be brought (above)"
 )
-DEVICE_APIS = Stage("TensorRT and CUDA, emulated", pytest("tests/device_apis"), READ_TESTS, tests=True)
-REPLAY = Stage("replay", pytest("tests/replay"), READ_TESTS, tests=True)
+DEVICE_APIS = Stage("TensorRT and CUDA, emulated", several("tests/device_apis"), READ_TESTS, tests=True)
+REPLAY = Stage("replay", several("tests/replay"), READ_TESTS, tests=True)
 E2E = Stage("end to end", pytest("tests/e2e"), READ_TESTS, tests=True)
 SYSTEM = Stage("system", pytest("tests/system"), READ_TESTS, tests=True, hardware=True)
 BROWSER = Stage("browser", pytest("tests/browser"), READ_TESTS, tests=True, hardware=True)
