@@ -54,7 +54,9 @@ class Device:
         self.judgements: list[messages.Adjudication] = []
         self.hub_states: list[messages.HubState] = []
         self.answered: dict[str, Delivery] = {}
-        self._recipient = pyrage.x25519.Recipient.from_str(hub.recipient_file.read_text().strip())
+        self._recipient = pyrage.x25519.Recipient.from_str(
+            hub.keys.recipient_for("d-1", wall(now() + timedelta(days=1)))
+        )
         self._up = False
         self._broker = PahoBroker(hub.address("cam-1", port), "cam-1")
         self._broker.subscribe(HubTopics("demo").base + "/#", self._hear)

@@ -10,6 +10,7 @@
 2. Whoever signs signs what is shown: every file is compared with the digest in the metadata first.
 3. A change is made upon one published version; when another was published meanwhile, it must be made anew.
 4. Deployments that have ended are left out of the next version, whatever the change is for.
+5. A change waits until its time (`expires`), and is then neither published nor kept (waiting.py).
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import hashlib
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from device.domain.time import WallTime
+from device.domain.time import WallTime, rfc3339, wall
 from device.errors import BadData, RefusedByCondition, Unavailable
 from tools.authority.records import Record
 from tools.authority.roles import OFFICERS, signatures
@@ -39,7 +40,7 @@ CHANGE, METADATA, DELEGATIONS, FILES, FOR_HUB = "change.json", "officers.json", 
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """`upon`: the version of the officers' role that this change replaces, 0 for none."""
+    """`upon`: the version of the officers' role that this change replaces, 0 for none; `expires`: null for never."""
 
     kind: Literal["deployment", "withdrawal", "renewal"]
     deployment_id: str | None
@@ -47,6 +48,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     upon: int
     made_at: str
     says: str
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,10 @@ class Change:
         return mine
 
     def discard(self) -> None:
-        """Delete the folder."""
+        """Delete the folder. Unavailable when something of it is still there."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            raise Unavailable(f"{self.folder} could not be deleted: sealed photos may be in it; delete it by hand")
 
     def _targets(self, name: str) -> Metadata[Targets]:
         from tuf.api.metadata import Metadata, Targets
@@ -144,6 +148,7 @@ class Proposal:
     deployment_id: str | None = None
     stem: str | None = None
     ends: WallTime | None = None
+    expires: WallTime | None = None
     add: Mapping[str, bytes] = field(default_factory=dict)
     for_hub: Mapping[str, bytes] = field(default_factory=dict)
     delegations: Metadata[Targets] | None = None
@@ -168,6 +173,7 @@ def propose(folder: Path, store: Store, running: Sequence[Record], proposal: Pro
         upon=upon,
         made_at=now.isoformat(),
         says=proposal.says,
+        expires=proposal.expires,
     )
     fresh = folder.with_name(f".{folder.name}.new")
     try:
@@ -196,4 +202,13 @@ def require_current(change: Change, store: Store) -> None:
         raise RefusedByCondition(
             "change upon what is published",
             f"another change was published since {change.name} was made; make it anew and sign that",
+        )
+
+
+def require_in_time(change: Change, now: WallTime) -> None:
+    """RefusedByCondition when a change waited too long (rule 5)."""
+    expires = change.description().expires
+    if expires is not None and wall(expires) <= now:
+        raise RefusedByCondition(
+            "change in its time", f"{change.name} waited until {rfc3339(wall(expires))}, too long; make it anew"
         )

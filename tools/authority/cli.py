@@ -52,13 +52,18 @@ def with_passphrase(parser: argparse.ArgumentParser) -> None:
 
 
 def publisher_of(args: argparse.Namespace) -> Publisher:
-    """The publisher of --hub. Unavailable when that is no hub's folder."""
+    """The publisher of --hub; what waited too long there goes first. Unavailable when that is no hub's folder."""
     from device.errors import Unavailable
     from tools.authority.publisher import Publisher
+    from tools.authority.waiting import sweep
 
     if not (args.hub / "console.yaml").exists():
         raise Unavailable(f"{args.hub} is no hub folder; make one with `lfr hub init {args.hub}`")
-    return Publisher(args.hub, now)
+    publisher = Publisher(args.hub, now)
+    if not getattr(args, "dry_run", False):
+        for line in sweep(publisher):
+            print(f"past its time, deleted: {line}", file=sys.stderr)
+    return publisher
 
 
 def signers_of(args: argparse.Namespace) -> list[CryptoSigner]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `deployment new|sign|publish|end|list`."""
+    """Add `deployment new|sign|publish|discard|end|list`."""
     noun = subparsers.add_parser("deployment", help="plan, sign, publish and end deployments")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
     from tools.authority.plan_command import add_new
@@ -32,8 +32,9 @@ def register(subparsers: Subparsers) -> None:
     add_new(verbs.add_parser("new", help="write a plan: everything an officer decides, before there is a list"))
     _sign(verbs.add_parser("sign", help="put officers' signatures on a plan and its list, or on a waiting change"))
     _publish(verbs.add_parser("publish", help="publish a signed change to the hub's repository, and to a USB stick"))
+    _discard(verbs.add_parser("discard", help="take back a change or a plan that was not published, with its keys"))
     _end(verbs.add_parser("end", help="end a deployment: its keys, list and photos go"))
-    _list(verbs.add_parser("list", help="deployments of this hub"))
+    _list(verbs.add_parser("list", help="deployments of this hub: running, ended, waiting for signatures, planned"))
 
 
 def _sign(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,13 @@ def _publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--usb", type=Path, metavar="DIR", help="copy the repository there too")
     with_plan(parser)
     parser.set_defaults(run=_run_publish)
+
+
+def _discard(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="CHANGE", help="a waiting change, or the id of a plan (`lfr deployment list`)")
+    with_hub(parser)
+    with_plan(parser)
+    parser.set_defaults(run=_run_discard)
 
 
 def _end(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +109,8 @@ def _run_sign(args: argparse.Namespace) -> int:
 def _change_to_sign(args: argparse.Namespace, plan_file: Path) -> Change:
     from device.errors import UsageError
     from tools.authority.change import Change
-    from tools.authority.operations import pending, propose_deployment, read_plan
+    from tools.authority.operations import propose_deployment, read_plan
+    from tools.authority.waiting import pending
 
     if plan_file.is_dir():
         return Change(plan_file)
@@ -161,6 +170,7 @@ def _run_publish(args: argparse.Namespace) -> int:
     from tools.authority import operations
     from tools.authority.admission import require_signed
     from tools.authority.change import Change
+    from tools.authority.waiting import pending
 
     publisher = publisher_of(args)
     if args.what is None and args.usb is None:
@@ -168,7 +178,7 @@ def _run_publish(args: argparse.Namespace) -> int:
     result: dict[str, Any] = {}
     text = []
     if args.what is not None:
-        change = operations.pending(publisher, args.what)
+        change = pending(publisher, args.what)
         delegations, copies = change.delegations(), [Change(folder) for folder in args.signed]
         targets = publisher.targets() if delegations is None else delegations.signed
         require_signed(change, targets, publisher.places, *copies)
@@ -186,6 +196,23 @@ def _run_publish(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_discard(args: argparse.Namespace) -> int:
+    from tools.authority import waiting
+
+    publisher = publisher_of(args)
+    lines = [f"the plan of {args.what}: nothing was signed for it"]
+    if args.what not in waiting.planned(publisher):
+        change = waiting.pending(publisher, args.what)
+        lines = [*_described(change), "it is deleted, with the signatures and everything sealed in it"]
+    if args.what in publisher.keys.deployments():
+        lines.append("the hub's key of it is deleted first: a list that was built for it opens nowhere afterwards")
+    if not planned(args, lines):
+        return 0
+    gone = waiting.discard(publisher, args.what)
+    said(args, {"discarded": args.what, "deleted": gone}, f"{args.what}: discarded")
+    return 0
+
+
 def _run_end(args: argparse.Namespace) -> int:
     from tools.authority import operations
 
@@ -194,12 +221,12 @@ def _run_end(args: argparse.Namespace) -> int:
     if not planned(
         args,
         [
-            f"{record.id}: the key of its list is deleted at this hub",
+            f"{record.id}: this hub's key of it is deleted, then the key of its list",
             f"envelopes and index are withdrawn from {', '.join(record.devices)}, the payload is deleted",
             f"{len(record.refs)} reference photo(s) are deleted",
             "this cannot be undone; a new deployment needs a new list",
-            "the folder that the list was built in, copies of the change and the photos it was built from are not here:"
-            " destroy them (this hub could still open the first two)",
+            "the folder that the list was built in and copies of the change open nowhere afterwards; the photos it was"
+            " built from are not here: destroy them",
         ],
     ):
         return 0
@@ -213,7 +240,13 @@ def _run_end(args: argparse.Namespace) -> int:
 
 
 def _run_list(args: argparse.Namespace) -> int:
-    records = publisher_of(args).records.all()
+    from device.domain.time import rfc3339
+    from tools.authority import waiting
+    from tools.authority.status import waiting_lines, waiting_rows
+
+    publisher = publisher_of(args)
+    records, pending = publisher.records.all(), waiting_rows(publisher)
+    plans = {name: None if until is None else rfc3339(until) for name, until in waiting.planned(publisher).items()}
     rows = [
         {
             "id": r.id,
@@ -227,5 +260,8 @@ def _run_list(args: argparse.Namespace) -> int:
         for r in records
     ]
     lines = [f"{r.id}: {'running to ' + r.ends.isoformat() if r.running else 'ended'}" for r in records]
-    said(args, {"deployments": rows}, "\n".join(lines) or "nothing was published by this hub yet")
+    lines += waiting_lines(pending)
+    lines += [f"planned: {name}: no list was signed yet, until {until}" for name, until in plans.items()]
+    values = {"deployments": rows, "pending": pending, "planned": plans}
+    said(args, values, "\n".join(lines) or "nothing was planned or published by this hub yet")
     return 0

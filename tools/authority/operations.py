@@ -1,6 +1,7 @@
 """What the commands do, for them and for whoever runs a hub from a program: propose, publish, withdraw, end, copy.
 
 1. Photos and labels reach the hub's page with the publication and leave with the end or the withdrawal, at once.
+   A withdrawal that leaves nobody on the list ends the deployment.
 2. Whatever cannot be done is refused before anything is changed; each function changes in the order that is safe when
    it is cut short.
 """
@@ -24,7 +25,15 @@ from tools.authority.photos import HubPhotos, open_at_hub, read_photos
 from tools.authority.publisher import Publisher, empty_withdrawn
 from tools.authority.records import Record
 from tools.authority.store import write_durably
+from tools.authority.waiting import last_moment
+from tools.hub.deployment_keys import DeploymentKeys
 from tools.hub.folder import Entry, HubFolder
+
+RULE_OF_KEY = "hub's key of the deployment"
+KEY_GONE = (
+    "this hub has no key for it: it has ended, was discarded or never published in its time, or was planned at another"
+    " hub. Nothing built for it opens any more; make a new plan (`lfr deployment new --from`) and a new list"
+)
 
 
 def read_plan(file: Path) -> DeploymentPlan:
@@ -45,6 +54,7 @@ def propose_deployment(publisher: Publisher, plan: DeploymentPlan, built_folder:
             "mode", f"{plan.id} is {plan.mode.value}, this hub's root of trust is {publisher.places.mode.value}"
         )
     publisher.records.require_unused(plan.id, built.watchlist.id)
+    _require_key(publisher.keys, plan)
     digits = stem(built.watchlist.payload or "")
     document = {**plan.model_dump(mode="json"), "watchlist": built.watchlist.model_dump(mode="json")}
     content = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
@@ -56,6 +66,7 @@ def propose_deployment(publisher: Publisher, plan: DeploymentPlan, built_folder:
         deployment_id=plan.id,
         stem=digits,
         ends=wall(plan.window.end),
+        expires=last_moment(plan, built),
         add={
             f"{base}.yaml": content,
             f"{base}.payload": payload,
@@ -85,12 +96,14 @@ def publish(publisher: Publisher, change: Change) -> Record | None:
         HubFolder(publisher.places.hub).forget_refs(withdrawn)
         record = msgspec.structs.replace(record, refs=tuple(ref for ref in record.refs if ref not in withdrawn))
         publisher.records.save(record)
+        if not record.refs and record.running:
+            record = end(publisher, record.id)
     return record
 
 
 def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
     hub = HubFolder(publisher.places.hub)
-    identity = _read(hub.identity_file).decode("ascii", "replace")
+    identity = key_of(publisher.keys, change.description().deployment_id or "")
     content_key = open_at_hub(change.for_hub(CONTENT), identity, "the list's key").decode("ascii", "replace")
     photos = read_photos(open_at_hub(change.for_hub(PHOTOS), identity, "the photos"))
     record = publisher.publish(change, content_key)
@@ -103,7 +116,7 @@ def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
 
 def photos_of(hub: HubFolder, built_folder: Path) -> HubPhotos:
     """The photos' file of a built list, opened at the hub it was built for."""
-    identity = _read(hub.identity_file).decode("ascii", "replace")
+    identity = key_of(hub.keys, read_built(built_folder)[0].deployment_id)
     return read_photos(open_at_hub(_read(built_folder / PHOTOS), identity, "the photos"))
 
 
@@ -123,6 +136,7 @@ def propose_withdrawal(publisher: Publisher, deployment_id: str, refs: Sequence[
         says=f"withdraw {', '.join(refs)} from {deployment_id}",
         deployment_id=deployment_id,
         stem=record.stem,
+        expires=record.over,
         add={f"deployments/{record.stem}.withdrawn.json": withdrawn_text(listed)},
     )
     return propose(
@@ -162,13 +176,18 @@ def copy_to_usb(publisher: Publisher, stick: Path) -> int:
     return len(files)
 
 
-def pending(publisher: Publisher, name: str) -> Change:
-    """A change that waits; UsageError names those that do."""
-    folder = publisher.places.pending
-    if (folder / name).is_dir():
-        return Change(folder / name)
-    there = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".") if folder.is_dir() else []
-    raise UsageError(f"no change {name!r} waits at this hub; waiting: {', '.join(there) or 'none'}")
+def key_of(keys: DeploymentKeys, deployment_id: str) -> str:
+    """The hub's identity of a deployment. RefusedByCondition when it is gone: what is encrypted to it stays closed."""
+    secret = keys.secret(deployment_id)
+    if secret is None:
+        raise RefusedByCondition(RULE_OF_KEY, f"{deployment_id}: {KEY_GONE}")
+    return secret
+
+
+def _require_key(keys: DeploymentKeys, plan: DeploymentPlan) -> None:
+    """The plan's list was encrypted to a key that this hub still has."""
+    if keys.recipient(plan.id) != plan.hub_recipient:
+        raise RefusedByCondition(RULE_OF_KEY, f"{plan.id}: {KEY_GONE}")
 
 
 def _read(file: Path) -> bytes:

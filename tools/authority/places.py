@@ -1,8 +1,9 @@
 """Where a hub's folder keeps what belongs to authority.
 
-repository/               what devices read           keys/hub.key         signs index, envelopes, snapshot, time
-trust/<mode>/root.json    what devices must trust     keys/content-*.txt   opens a list, until its end
-authority/                pending changes, records, who the officers are, revoked devices
+repository/               what devices read           keys/hub.key             signs index, envelopes, snapshot, time
+trust/<mode>/root.json    what devices must trust     keys/content-*.txt       opens a list, until its end
+authority/                pending changes, records,   keys/deployment-*.txt    opens its photos and probes, likewise
+                          officers, revoked devices
 """
 
 from __future__ import annotations

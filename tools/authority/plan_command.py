@@ -8,9 +8,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from tools.authority.cli import now, planned, said, with_hub
+from device.domain.time import wall
+from tools.authority.cli import now, planned, publisher_of, said, with_hub
 
 DEFAULT_HOURS = 8
+UNKNOWN = "age1" + "q" * 58  # stands for the hub's key while it is not made yet: a dry run makes none
 _CATEGORY = re.compile(r"([^=:]+)=([^:]+)(?::([0-9.]+))?")
 TEXTS = {
     "controller": "who answers for the use",
@@ -53,17 +55,23 @@ def _run(args: argparse.Namespace) -> int:
     from device.config.document import parse
     from device.errors import ConfigError, UsageError
     from tools.authority.store import write_durably
+    from tools.hub.folder import HubFolder
 
     if args.out.exists():
         raise UsageError(f"{args.out} exists; a plan is never overwritten")
-    text = yaml.safe_dump(_document(args), sort_keys=False, allow_unicode=True)
+    keys, document = HubFolder(args.hub).keys, _document(args)
+    document["hub_recipient"] = keys.recipient(str(document["id"])) or UNKNOWN
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     plan = parse(text, DeploymentPlan, str(args.out))
     problems = plan_problems(plan)
     if problems:
         raise ConfigError(str(args.out), problems)
-    if not planned(args, text.splitlines()):
+    if plan.id in {record.id for record in publisher_of(args).records.all()}:
+        raise UsageError(f"{plan.id} was published before; a deployment's id is used once: choose another --id")
+    if not planned(args, [*text.splitlines(), f"and make the hub's key of {plan.id}"]):
         return 0
-    write_durably(args.out, text.encode())
+    recipient = keys.recipient_for(plan.id, wall(plan.window.end))
+    write_durably(args.out, text.replace(UNKNOWN, recipient).encode())
     said(args, {"id": plan.id, "plan": str(args.out)}, str(args.out))
     return 0
 
@@ -82,13 +90,12 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
         "mode": settings.mode.value,
         "window": {"start": start, "end": end},
         "devices": list(settings.devices),
-        "hub_recipient": hub.recipient_file.read_text(encoding="utf-8").strip(),
         "notice": dict(settings.notice),
         "retention": {"alert_hours": 24, "ceiling_days": 31},
         "max_watchlist_size": 10,
     }
     if args.base is not None:
-        document |= _base(args.base, document)
+        document |= _base(args.base)
     for name in TEXTS:
         value = getattr(args, name.replace("-", "_"))
         if value is not None:
@@ -110,8 +117,8 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
     return document
 
 
-def _base(file: Path, fresh: dict[str, Any]) -> dict[str, Any]:
-    """An earlier plan without what belongs to that use alone: its id, window and mode are never taken over."""
+def _base(file: Path) -> dict[str, Any]:
+    """An earlier plan without what belongs to that use alone: id, window, mode and key are never taken over."""
     import yaml
 
     from device.config.document import read
@@ -123,8 +130,8 @@ def _base(file: Path, fresh: dict[str, Any]) -> dict[str, Any]:
         raise BadData(f"{file} is no plan: {str(fault).splitlines()[0]}") from fault
     if not isinstance(found, dict):
         raise BadData(f"{file} is no plan")
-    kept = {key: value for key, value in found.items() if key not in ("id", "window", "mode", "watchlist")}
-    return kept | {"hub_recipient": fresh["hub_recipient"]}
+    of_that_use = ("id", "window", "mode", "watchlist", "hub_recipient")
+    return {key: value for key, value in found.items() if key not in of_that_use}
 
 
 def _categories(given: list[str]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 1. Nothing is published that the officers' threshold did not sign, nor a deployment that its own authorising officer
    did not sign (admission.py).
 2. A device takes part in one deployment at a time.
-3. An end needs no officer: stopping is always safe. The content key goes first, then the envelopes, then the index.
+3. An end needs no officer: stopping is always safe. The hub's own key of the deployment goes first, then the list's
+   content key, then the envelopes, then the index.
 4. A revoked device gets no envelope and no index again; taking its delegation away needs the targets key.
 """
 
@@ -22,12 +23,13 @@ from device.config.publication import Index, Withdrawn, index_target, index_text
 from device.domain.time import WallTime
 from device.errors import BadData, RefusedByCondition, Unavailable
 from tools.authority.admission import admitted, require_signed
-from tools.authority.change import Change, require_current
+from tools.authority.change import Change, require_current, require_in_time
 from tools.authority.keys import open_key
 from tools.authority.places import Places
 from tools.authority.records import Record, Records
 from tools.authority.roles import DEVICE_DAYS, OFFICERS, device_role, devices_in, role_of
 from tools.authority.store import HASH, SNAPSHOT_DAYS, TIMESTAMP_HOURS, Store, write_durably
+from tools.hub.deployment_keys import DeploymentKeys
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -43,6 +45,7 @@ class Publisher:
         self.places = Places(hub)
         self.store = Store(self.places.repository)
         self.records = Records(hub)
+        self.keys = DeploymentKeys(hub)
         self._now = now
 
     def targets(self) -> Targets:
@@ -52,10 +55,16 @@ class Publisher:
             raise Unavailable(f"{self.store.root} is no repository; `lfr authority init` makes one")
         return metadata.signed
 
+    @property
+    def now(self) -> WallTime:
+        """The hub's wall time."""
+        return self._now()
+
     def publish(self, change: Change, content_key: str | None = None) -> Record | None:
         """Publish a signed change; returns the deployment's record. `content_key` opens a new deployment's list."""
         with self.store.locked():
             require_current(change, self.store)
+            require_in_time(change, self._now())
             described, files = change.description(), change.files()
             delegations = change.delegations()
             targets = self.targets() if delegations is None else delegations.signed
@@ -103,6 +112,7 @@ class Publisher:
         """End a deployment: rule 3. Ending one that has ended changes nothing."""
         with self.store.locked():
             record = self.records.get(deployment_id)
+            self.keys.drop(deployment_id)
             self.records.drop_content_key(deployment_id)
             targets = self.targets()
             known = [d for d in record.devices if d in devices_in(targets)]

@@ -16,7 +16,7 @@ import msgspec
 from device.domain.time import WallTime, wall
 from device.errors import RefusedByCondition, Unavailable, UsageError
 from tools.authority.store import write_durably
-from tools.hub.authority import write_secret
+from tools.hub.authority import forget_secret, write_secret
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,13 +107,7 @@ class Records:
 
     def drop_content_key(self, deployment_id: str) -> bool:
         """Whether there was one to drop. Raises Unavailable when it cannot be deleted."""
-        try:
-            self._content(deployment_id).unlink()
-        except FileNotFoundError:
-            return False
-        except OSError as fault:
-            raise Unavailable(f"{self._content(deployment_id)} is still there ({fault.strerror}); delete it") from fault
-        return True
+        return forget_secret(self._content(deployment_id))
 
     def _content(self, deployment_id: str) -> Path:
         return self._keys / f"content-{deployment_id}.txt"

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from device.domain.time import WallTime, rfc3339, wall
+from device.errors import BadData
 from tools.authority.change import Change
 from tools.authority.publisher import Publisher
 from tools.authority.roles import OFFICERS, device_role, devices_in, keys_of, role_of
+from tools.authority.waiting import changes, expiry
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def status_of(publisher: Publisher, now: WallTime) -> Status:
         "roles": roles,
         "running": [record.id for record in records if record.running],
         "ended": [record.id for record in records if not record.running],
-        "pending": [_pending(change, publisher) for change in _changes(publisher)],
+        "pending": waiting_rows(publisher),
     }
     lines = [
         f"mode {values['mode']}; {threshold} of {len(officers)} officers sign: {', '.join(officers)}",
@@ -67,17 +69,34 @@ def status_of(publisher: Publisher, now: WallTime) -> Status:
             for record in records
             if record.running
         ),
-        *(f"waiting: {each['says']} (signed by {each['signed']} of {each['needed']})" for each in values["pending"]),
+        *waiting_lines(values["pending"]),
     ]
     return Status(values, lines)
 
 
-def _changes(publisher: Publisher) -> list[Change]:
-    folder = publisher.places.pending
-    return [Change(p) for p in sorted(folder.iterdir()) if p.name[0] != "."] if folder.is_dir() else []
+def waiting_rows(publisher: Publisher) -> list[dict[str, Any]]:
+    """Every change that waits: what it says, who has signed, whether it still can be published, and until when."""
+    return [_pending(change, publisher) for change in changes(publisher)]
+
+
+def waiting_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """The same for a person."""
+    return [
+        f"waiting: {row['name']}: {row['says']} (signed by {row['signed']} of {row['needed']}"
+        + (", made upon an older publication: make it anew" if row["stale"] else "")
+        + (f"), until {row['expires']}" if row["expires"] else ")")
+        for row in rows
+    ]
 
 
 def _pending(change: Change, publisher: Publisher) -> dict[str, Any]:
-    delegations = change.delegations()
-    who, needed = change.signed_by(publisher.targets() if delegations is None else delegations.signed)
-    return {"name": change.name, "says": change.description().says, "signed": len(who), "needed": needed}
+    until = expiry(change)
+    row = {"name": change.name, "expires": None if until is None else rfc3339(until)}
+    try:
+        described, delegations = change.description(), change.delegations()
+        who, needed = change.signed_by(publisher.targets() if delegations is None else delegations.signed)
+    except BadData as fault:
+        return row | {"says": f"damaged: {fault}", "signed": 0, "needed": 0, "stale": True}
+    published = publisher.store.published(OFFICERS)
+    stale = described.upon != (0 if published is None else published.signed.version)
+    return row | {"says": described.says, "signed": len(who), "needed": needed, "stale": stale}

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.domain.time import WallTime
 from device.errors import Unavailable
+from device.sync.durable import flush_folder
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -164,11 +165,7 @@ def write_durably(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush_folder(path.parent)
 
 
 def _digest(content: bytes) -> dict[str, str]:

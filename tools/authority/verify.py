@@ -9,7 +9,7 @@ from device.domain.time import WallTime
 from device.errors import BadData
 from device.watchlist.sealed import unseal
 from tools.authority.build import CONTENT, read_built, require_fresh
-from tools.authority.operations import photos_of
+from tools.authority.operations import key_of, photos_of
 from tools.authority.photos import open_at_hub
 from tools.hub.folder import HubFolder
 
@@ -19,7 +19,7 @@ def verify(folder: Path, hub_folder: Path, plan: DeploymentPlan | None, now: Wal
     hub = HubFolder(hub_folder)
     built, payload = read_built(folder)
     listed = built.watchlist
-    identity = hub.identity_file.read_text(encoding="utf-8")
+    identity = key_of(hub.keys, built.deployment_id)
     content_key = open_at_hub((folder / CONTENT).read_bytes(), identity, "the list's key").decode()
     opened = unseal(payload, content_key)
     photos = photos_of(hub, folder)

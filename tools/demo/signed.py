@@ -73,8 +73,8 @@ def end_deployment(stage: Stage) -> list[str]:
     publisher = publisher_of(stage)
     for record in publisher.records.running():
         operations.end(publisher, record.id)
-    left = [*stage.hub.root.glob("keys/content-*"), *publisher.store.root.rglob("*.payload")]
-    left += publisher.store.root.rglob("*.envelope")
+    left = [*stage.hub.root.glob("keys/content-*"), *stage.hub.root.glob("keys/deployment-*")]
+    left += [*publisher.store.root.rglob("*.payload"), *publisher.store.root.rglob("*.envelope")]
     return [str(path.relative_to(stage.hub.root)) for path in left]
 
 
@@ -117,8 +117,8 @@ def template_piece(stage: Stage, listed: Path) -> bytes:
     from device.watchlist.sealed import unseal
     from tools.authority.build import read_built
 
-    identity = stage.hub.identity_file.read_text(encoding="utf-8")
+    built, payload = read_built(listed)
+    identity = operations.key_of(stage.hub.keys, built.deployment_id)
     content = open_at_hub((listed / CONTENT).read_bytes(), identity, "the list's key").decode()
-    _, payload = read_built(listed)
     shutil.rmtree(listed)
     return bytes(unseal(payload, content).entries[0].templates[:TEMPLATE_PIECE_BYTES])

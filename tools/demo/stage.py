@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from device.config.deployment import FILE, IDENTITY_FILE, WATCHLIST_FILE
 from device.domain.finding import Mode
+from device.domain.time import wall
 from tools.clip.make import ClipTruth
 from tools.demo.evidence import TruePassage
 from tools.hub.folder import Entry, HubFolder, init_hub
@@ -195,7 +196,7 @@ def deployment_document(
         "max_watchlist_size": PUBLISHED_LIST_MAX,
         "watchlist": watchlist,
         "retention": {"alert_hours": 0, "ceiling_days": 1},
-        "hub_recipient": stage.hub.recipient_file.read_text(encoding="utf-8").strip(),
+        "hub_recipient": stage.hub.keys.recipient_for(deployment_id, wall(now + WINDOW_AFTER)),
         "notice": settings.notice,
     }
 

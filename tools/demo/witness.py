@@ -30,7 +30,7 @@ class Witness:
     def __init__(self, hub: HubFolder, port: int, needles: Iterable[Needle]) -> None:
         import pyrage
 
-        self._opener = ProbeOpener(hub.identity_file)
+        self._opener = ProbeOpener(hub.keys)
         self._stranger = pyrage.x25519.Identity.generate()
         self._needles = tuple(needles)
         self._pattern = HubTopics(hub.settings().site).everything

@@ -15,6 +15,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.errors import Unavailable
+from device.sync.durable import flush_folder
+
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -137,6 +140,24 @@ def write_secret(path: Path, content: bytes, *, synced: bool = True) -> None:
         if synced:
             os.fsync(file.fileno())
     fresh.replace(path)
+
+
+def forget_secret(path: Path) -> bool:
+    """Overwrite a secret's file, then delete it; whether there was one. Unavailable when it is still there."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        path.unlink()
+        flush_folder(path.parent)
+    except FileNotFoundError:
+        return False
+    except OSError as fault:
+        raise Unavailable(f"{path} is still there ({fault.strerror}); delete it by hand") from fault
+    return True
 
 
 def _write_pair(folder: Path, name: str, certificate: Certificate, key: EllipticCurvePrivateKey) -> None:

@@ -15,7 +15,7 @@ def register(subparsers: Subparsers) -> None:
     """Add `hub init` and `hub serve`."""
     hub = subparsers.add_parser("hub", help="set up and run the van's broker and console")
     verbs = hub.add_subparsers(metavar="VERB", required=True)
-    _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, age identity, console.yaml"))
+    _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, console.yaml"))
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
 
 

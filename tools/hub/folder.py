@@ -1,8 +1,8 @@
 """The hub's folder: what `lfr hub init` makes, and how the other commands find their way in it.
 
-ca.pem ca.key crl.pem · server.pem server.key · hub, listener, auditor .pem .key · mosquitto.conf acl · identity.txt
-(age secret, 0600) recipient.txt · console.yaml entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg ·
-report.json
+ca.pem ca.key crl.pem · server.pem server.key · hub, listener, auditor .pem .key · mosquitto.conf acl · console.yaml
+entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json · keys/ (deployment_keys.py, and
+tools/authority/places.py)
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from device.edges.mqtt import BrokerAddress
 from device.errors import ConfigError, Unavailable, UsageError
 from tools.hub.access import access_list, configuration
 from tools.hub.authority import open_authority, revoke_certificate, write_secret
+from tools.hub.deployment_keys import DeploymentKeys
 
 BROKER_PORT = 8883
 CONSOLE_PORT = 8443
@@ -79,12 +80,9 @@ class HubFolder:
         return self.root / "entries.json"
 
     @property
-    def identity_file(self) -> Path:
-        return self.root / "identity.txt"
-
-    @property
-    def recipient_file(self) -> Path:
-        return self.root / "recipient.txt"
+    def keys(self) -> DeploymentKeys:
+        """The hub's age identities, one a deployment."""
+        return DeploymentKeys(self.root)
 
     @property
     def report_file(self) -> Path:
@@ -263,9 +261,6 @@ def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bin
             raise ConfigError(str(hub.console_file), (f"site: this folder belongs to {known.site!r}, not {site!r}",))
         everyone = tuple(dict.fromkeys((*(known.devices if known else ()), *devices)))
         _issue_certificates(root, site, everyone, bind, made)
-        if not hub.identity_file.exists():
-            _new_identity(hub)
-            made.append("identity.txt, recipient.txt: age identity that probes are encrypted to")
         hub.references.mkdir(mode=0o700, exist_ok=True)
         content = {
             "site": site,
@@ -296,14 +291,6 @@ def _issue_certificates(root: Path, site: str, devices: tuple[str, ...], bind: s
         if not (folder / f"{name}.pem").exists():
             authority.issue_client(folder, name)
             made.append(f"{(folder / name).relative_to(root)}.pem, .key: certificate of {name}")
-
-
-def _new_identity(hub: HubFolder) -> None:
-    import pyrage
-
-    identity = pyrage.x25519.Identity.generate()
-    write_secret(hub.identity_file, f"{identity}\n".encode())
-    hub.recipient_file.write_text(f"{identity.to_public()}\n")
 
 
 def _settings(file: Path, raw: Any) -> ConsoleSettings:

@@ -5,7 +5,8 @@
 2. A device's identity is retained at the broker, so a hub that was restarted issues what is owed at once. An identity
    of a deployment that is not published for that device waits; a revoked device's is dropped.
 3. Signing and writing happen on a thread; the loop only decides. Signatures are renewed before they expire.
-4. A deployment whose window is over is ended here too: its key and photos outlive no window by more than a minute.
+4. A deployment whose window is over is ended here too: its keys and photos outlive no window by more than a minute;
+   neither does what was never published (tools/authority/waiting.py).
 5. A device that was revoked while the hub runs loses its connections: the broker starts anew with the new list.
 """
 
@@ -21,6 +22,7 @@ from device.errors import LfrError, RefusedByCondition
 from device.logs import event
 from tools.authority import operations
 from tools.authority.publisher import Publisher
+from tools.authority.waiting import sweep
 
 LOOK_S = 0.25
 RENEW_EVERY_S = 60.0
@@ -70,12 +72,15 @@ class Issuer:
     async def look(self, now_s: float) -> None:
         """Once: rules 1 to 5. A hub without a repository has nothing to do."""
         self._watch_revocations()
+        due = self._renewed_at is None or now_s - self._renewed_at >= RENEW_EVERY_S
+        if due:
+            self._renewed_at = now_s
+            await self._on_thread("sweep", self._sweep)
         if not self._publisher.store.exists:
             return
-        if self._renewed_at is None or now_s - self._renewed_at >= RENEW_EVERY_S:
-            self._renewed_at = now_s
-            await self._on_thread("renew", self._publisher.renew)
+        if due:
             await self._on_thread("end", self._end_expired)
+            await self._on_thread("renew", self._publisher.renew)
         for device, (deployment, recipient) in tuple(self._wanted.items()):
             await self._issue(device, deployment, recipient)
         written_ns = self._written_ns()
@@ -91,6 +96,13 @@ class Issuer:
             operations.end(self._publisher, record.id)
             event(_log, "hub.deployment_over", deployment=record.id)
         return bool(over)
+
+    def _sweep(self) -> bool:
+        """Rule 4 for what was not published, on the thread."""
+        gone = sweep(self._publisher)
+        for line in gone:
+            event(_log, "hub.past_its_time", what=line)
+        return bool(gone)
 
     async def _issue(self, device: str, deployment: str, recipient: str) -> None:
         record = self._publisher.records.current(device)

@@ -114,7 +114,7 @@ class Listener:
 
     def __init__(self, hub: HubFolder, port: int, *, person: str = "listener", host: str = "localhost") -> None:
         self._site = hub.settings().site
-        self._opener = ProbeOpener(hub.identity_file)
+        self._opener = ProbeOpener(hub.keys)
         self._broker = PahoBroker(hub.address(person, port, host), person, session_expiry_s=0)
         self._changed = threading.Condition()
         self._online = False

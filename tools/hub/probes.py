@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
-from device.errors import BadData, Unavailable
+from device.errors import BadData
+from tools.hub.deployment_keys import DeploymentKeys
 
 MAX_BYTES = 1_000_000
 JPEG_START = b"\xff\xd8\xff"
 
 
 class ProbeOpener:
-    """Holds the hub's age identity for as long as the process lives."""
+    """Opens with the identities that are alive at that moment: once a deployment has ended, its probes stay closed."""
 
-    def __init__(self, identity_file: Path) -> None:
-        """Read the identity; Unavailable when it is missing or none."""
-        import pyrage
-
-        try:
-            self._identity = pyrage.x25519.Identity.from_str(identity_file.read_text().strip())
-        except (OSError, ValueError, pyrage.IdentityError) as fault:
-            raise Unavailable(
-                f"the hub's age identity {identity_file}: {fault}; make one with `lfr hub init`"
-            ) from fault
+    def __init__(self, keys: DeploymentKeys) -> None:
+        self._keys = keys
 
     def open(self, ciphertext: bytes) -> bytes:
-        """The JPEG inside; BadData when it was not encrypted to this hub or is no JPEG."""
+        """The JPEG inside; BadData when it was not encrypted to a living key of this hub or is no JPEG."""
         import pyrage
 
         if len(ciphertext) > MAX_BYTES:
             raise BadData(f"probe of {len(ciphertext)} bytes, at most {MAX_BYTES}")
         try:
-            picture = pyrage.decrypt(ciphertext, [self._identity])
-        except (pyrage.DecryptError, ValueError, OSError) as fault:
-            raise BadData(f"probe is not for this hub: {fault}") from fault
+            identities = [pyrage.x25519.Identity.from_str(secret) for secret in self._keys.secrets()]
+            if not identities:
+                raise BadData("probe of a deployment that has ended here: no key of the hub is left to open it")
+            picture = pyrage.decrypt(ciphertext, identities)
+        except (pyrage.DecryptError, pyrage.IdentityError, ValueError, OSError) as fault:
+            raise BadData(
+                f"probe is for another hub, or of a deployment that has ended here (its key is gone): {fault}"
+            ) from fault
         if not picture.startswith(JPEG_START):
             raise BadData("probe holds no JPEG")
         return bytes(picture)

@@ -132,7 +132,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         settings.site,
         settings.mode,
         desk,
-        ProbeOpener(hub.identity_file),
+        ProbeOpener(hub.keys),
         wall_now,
         lambda: console.changed(),
         lambda device, identity: issuer.heard(device, identity),

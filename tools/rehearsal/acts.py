@@ -153,7 +153,8 @@ async def end(play: Play, device: Device, running: asyncio.Task[object], deploym
 def erased(play: Play) -> list[str]:
     """What is left of keys and lists, at the hub and at the device: paths, none when all went well."""
     hub, stage = play.stage.hub.root, play.stage
-    left = [*hub.glob("keys/content-*"), *hub.rglob("*.envelope"), *hub.rglob("*.payload"), *hub.glob("references/*")]
+    left = [*hub.glob("keys/content-*"), *hub.glob("keys/deployment-*"), *hub.glob("references/*")]
+    left += [*hub.rglob("*.envelope"), *hub.rglob("*.payload")]
     left += [p for p in stage.state_dir.rglob("*") if p.is_file() and "payloads" in p.parts]
     return [str(path.relative_to(stage.root)) for path in left]
 

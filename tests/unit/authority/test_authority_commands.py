@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,65 +9,8 @@ import pyrage
 import pytest
 import yaml
 
-from device.cli.main import main
-from device.config.deployment import DeploymentPlan
-from tools.authority import build as building
-from tools.authority.people import Person, Photo
 
-Typed = pytest.CaptureFixture[str]
-PLAN = ["--controller", "C", "--purpose", "p", "--legal-basis", "l", "--place", "x", "--zone", "north-gate"]
-
-
-class Desk:
-    """A hub and an officer's safe, and the commands over them."""
-
-    def __init__(self, root: Path, capsys: Typed) -> None:
-        self.root, self._capsys = root, capsys
-        self.hub, self.safe = root / "hub", root / "safe"
-
-    def lfr(self, *words: object, expect: int = 0) -> Any:
-        """Run a command; its JSON if it printed any, else its text. What it said on stderr is in `said`."""
-        status = main([str(word) for word in words])
-        out, self.said = self._capsys.readouterr()
-        assert status == expect, f"{words}: {status}\n{self.said}"
-        return json.loads(out) if out.startswith("{") else out
-
-    def key(self, officer: str) -> Path:
-        return self.safe / "officers" / f"{officer}.key"
-
-    def plan(self, name: str = "plan.yaml", *more: object) -> Path:
-        file = self.root / name
-        common = ["--hub", self.hub, "--authorising-officer", "AO-1", "--category", "missing=R3:0.02", *PLAN]
-        self.lfr("deployment", "new", file, *common, *more)
-        return file
-
-    def built(self, plan: Path, name: str = "list") -> Path:
-        """A list of one synthetic person, sealed as `watchlist build` seals it."""
-        import cv2
-        import numpy as np
-
-        photo = self.root / "photo.png"
-        cv2.imwrite(str(photo), np.full((40, 40, 3), 90, np.uint8))
-        person = Person("e-1", "missing", False, "", (Photo(photo, "photo.png", "records", None, None),))
-        row = np.ones((1, 128), np.float32) / np.sqrt(np.float32(128))
-        entry = building._Enrolled(person, row, person.photos[0], None, "records")
-        from tools.authority.cli import now
-
-        read = DeploymentPlan.model_validate(yaml.safe_load(plan.read_text()))
-        building.write(self.root / name, building._files([entry], read, "b" * 64, now()))
-        return self.root / name
-
-
-@pytest.fixture
-def desk(tmp_path: Path, capsys: Typed) -> Desk:
-    desk = Desk(tmp_path, capsys)
-    desk.lfr("hub", "init", desk.hub, "--site", "north", "--device", "cam-1", "--device", "cam-2", "--mode", "test")
-    officers = ["--officer", "AO-1", "--officer", "AO-2", "--officer", "AO-3", "--threshold", 2]
-    desk.lfr("authority", "init", "--hub", desk.hub, "--ceremony", desk.safe, *officers)
-    return desk
-
-
-def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: Desk) -> None:
+def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: Any) -> None:
     plan = desk.plan()
     listed = desk.built(plan)
     name = yaml.safe_load(plan.read_text())["id"]
@@ -101,7 +43,7 @@ def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: 
     assert not list((desk.hub / "repository" / "targets").rglob("*.payload"))
 
 
-def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Desk) -> None:
+def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Any) -> None:
     plan = desk.plan()
     desk.lfr(
         "deployment",
@@ -127,7 +69,7 @@ def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Des
     assert "e-1" not in (desk.hub / "entries.json").read_text()
 
 
-def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Desk) -> None:
+def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Any) -> None:
     plan = desk.plan()
     listed = desk.built(plan)
     assert "entries" not in desk.lfr("watchlist", "inspect", listed, "--json")
@@ -141,7 +83,7 @@ def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Des
     desk.lfr("watchlist", "verify", listed, "--hub", desk.hub, expect=65)
 
 
-def test_a_plan_lists_everything_it_lacks_and_takes_over_an_earlier_one(desk: Desk) -> None:
+def test_a_plan_lists_everything_it_lacks_and_takes_over_an_earlier_one(desk: Any) -> None:
     desk.lfr("deployment", "new", desk.root / "bare.yaml", "--hub", desk.hub, expect=78)
     for missing in ("controller: missing", "purpose: missing", "categories: missing", "authorising_officer: missing"):
         assert missing in desk.said
@@ -158,7 +100,7 @@ def test_a_plan_lists_everything_it_lacks_and_takes_over_an_earlier_one(desk: De
     desk.lfr("deployment", "new", desk.root / "x.yaml", "--hub", desk.hub, "--category", "missing", expect=64)
 
 
-def test_a_revoked_device_has_no_certificate_topic_name_or_delegation(desk: Desk) -> None:
+def test_a_revoked_device_has_no_certificate_topic_name_or_delegation(desk: Any) -> None:
     from cryptography import x509
 
     lost = x509.load_pem_x509_certificate((desk.hub / "devices" / "cam-2.pem").read_bytes()).serial_number
@@ -175,7 +117,7 @@ def test_a_revoked_device_has_no_certificate_topic_name_or_delegation(desk: Desk
     assert (status["devices"], status["revoked"]) == (["cam-1"], ["cam-2"])
 
 
-def test_a_new_device_is_delegated_to_and_an_officer_replaced_by_commands(desk: Desk) -> None:
+def test_a_new_device_is_delegated_to_and_an_officer_replaced_by_commands(desk: Any) -> None:
     desk.lfr("hub", "init", desk.hub, "--site", "north", "--device", "cam-3", "--mode", "test")
     desk.lfr("authority", "devices", "--hub", desk.hub, "--ceremony", desk.safe)
     desk.lfr("authority", "key", "AO-4", "--out", desk.root / "home")
@@ -192,7 +134,7 @@ def test_a_new_device_is_delegated_to_and_an_officer_replaced_by_commands(desk: 
     assert not any(role["expired"] for role in status["roles"].values())
 
 
-def test_offline_keys_are_refused_inside_the_hub(desk: Desk) -> None:
+def test_offline_keys_are_refused_inside_the_hub(desk: Any) -> None:
     desk.lfr("authority", "init", "--hub", desk.hub, "--ceremony", desk.hub / "safe", "--officer", "A", expect=64)
     inside = desk.hub / "AO-1.key"
     inside.write_bytes(desk.key("AO-1").read_bytes())
@@ -200,13 +142,13 @@ def test_offline_keys_are_refused_inside_the_hub(desk: Desk) -> None:
     assert "must stay off the hub" in desk.said
 
 
-def test_the_content_key_of_a_list_opens_at_its_own_hub_alone(desk: Desk, tmp_path: Path) -> None:
+def test_the_content_key_of_a_list_opens_at_its_own_hub_alone(desk: Any, tmp_path: Path) -> None:
     listed = desk.built(desk.plan())
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt((listed / "content.age").read_bytes(), [pyrage.x25519.Identity.generate()])
 
 
-def test_a_key_that_is_no_officers_signs_nothing(desk: Desk) -> None:
+def test_a_key_that_is_no_officers_signs_nothing(desk: Any) -> None:
     plan = desk.plan()
     sign = ["deployment", "sign", plan, "--watchlist", desk.built(plan), "--hub", desk.hub, "--key"]
     desk.lfr(*sign, desk.safe / "targets.key", expect=77)
@@ -214,7 +156,7 @@ def test_a_key_that_is_no_officers_signs_nothing(desk: Desk) -> None:
     assert desk.lfr(*sign, desk.key("AO-3"), "--json")["signed"] == 1
 
 
-def test_an_end_says_what_it_cannot_reach(desk: Desk) -> None:
+def test_an_end_says_what_it_cannot_reach(desk: Any) -> None:
     plan = desk.plan()
     keys = ["--key", desk.key("AO-1"), "--key", desk.key("AO-2")]
     desk.lfr("deployment", "sign", plan, "--watchlist", desk.built(plan), "--hub", desk.hub, *keys)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 
-import pyrage
 import pytest
 
 from device.domain.finding import Mode
+from device.domain.time import wall
+from tools.hub.deployment_keys import DeploymentKeys
 from tools.hub.desk import Desk
 from tools.hub.folder import ConsoleSettings, Entry
 from tools.hub.probes import ProbeOpener
@@ -32,6 +34,6 @@ def desk(settings: ConsoleSettings, tallies: Tallies) -> Desk:
 
 @pytest.fixture
 def opener(tmp_path: Path) -> ProbeOpener:
-    file = tmp_path / "identity.txt"
-    file.write_text(str(pyrage.x25519.Identity.generate()))
-    return ProbeOpener(file)
+    keys = DeploymentKeys(tmp_path)
+    keys.recipient_for("d-1", wall(datetime(2026, 11, 24, 12, tzinfo=timezone.utc)))
+    return ProbeOpener(keys)

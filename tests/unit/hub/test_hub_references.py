@@ -46,7 +46,7 @@ class Van:
             "demo",
             Mode.DEMO,
             self.desk,
-            ProbeOpener(self.hub.identity_file),
+            ProbeOpener(self.hub.keys),
             now,
             lambda: None,
         )

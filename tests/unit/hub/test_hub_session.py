@@ -17,6 +17,7 @@ from device.domain.finding import Mode
 from device.domain.time import wall
 from device.edges.fake_broker import FakeBroker, FakeExchange
 from device.ports.broker import Outgoing
+from tools.hub.deployment_keys import DeploymentKeys
 from tools.hub.desk import Desk
 from tools.hub.probes import ProbeOpener
 from tools.hub.session import GIVE_UP_S, REPEAT_S, HubSession, offline_message
@@ -141,10 +142,18 @@ def test_a_message_in_another_devices_name_is_refused(bench: Bench, desk: Desk) 
 
 def test_a_probe_for_another_hub_or_without_a_picture_is_refused(bench: Bench, desk: Desk, tmp_path: Path) -> None:
     bench.device_appears()
-    own = pyrage.x25519.Identity.from_str((tmp_path / "identity.txt").read_text()).to_public()
+    keys = DeploymentKeys(tmp_path)
+    own = pyrage.x25519.Recipient.from_str(keys.recipient("d-1") or "")
     foreign = pyrage.x25519.Identity.generate().to_public()
     bench.raw(TOPICS.probe("a-1"), pyrage.encrypt(JPEG, [foreign]))
     bench.raw(TOPICS.probe("a-2"), pyrage.encrypt(b"<svg onload=alert(1)>", [own]))
     bench.raw(TOPICS.probe("a-3"), pyrage.encrypt(JPEG, [own]))
     assert bench.session.refused == 2
     assert list(desk.pictures) == ["a-3"]
+    keys.recipient_for("d-2", wall(datetime.now(timezone.utc)))
+    bench.raw(TOPICS.probe("a-4"), pyrage.encrypt(JPEG, [own]))
+    assert "a-4" in desk.pictures, "another deployment's key does not stand in the way"
+    keys.drop("d-1")
+    bench.raw(TOPICS.probe("a-5"), pyrage.encrypt(JPEG, [own]))
+    assert bench.session.refused == 3, "its deployment has ended: nothing of it is held in memory either"
+    assert "a-5" not in desk.pictures
