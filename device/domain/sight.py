@@ -27,18 +27,12 @@ class ColourMatrix(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One progressive, upright, square-pixel picture in planar 8-bit YUV 4:2:0.
+class Planes:
+    """A picture in planar 8-bit YUV 4:2:0, as decoders give it.
 
-    index    0-based count of decoded frames of the source
-    at       presentation time, from the first frame's
-    decoded  when the decoder gave it
-    y        (H, W) uint8;   u, v  (ceil(H/2), ceil(W/2)) uint8; rows may be strided, columns are contiguous
+    y  (H, W) uint8;   u, v  (ceil(H/2), ceil(W/2)) uint8; rows may be strided, columns are contiguous
     """
 
-    index: int
-    at: MediaNs
-    decoded: MonotonicNs
     y: U8
     u: U8
     v: U8
@@ -46,12 +40,53 @@ class Frame:
     full_range: bool = False
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return int(self.y.shape[0]), int(self.y.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A picture in RGB, as a camera's library on a GPU gives it.
+
+    rgb      (H, W, 3) uint8 without gaps, for the processor
+    address  where the GPU reads the very same bytes (mapped memory), finished: nobody writes there while the frame is
+             somebody's. None where there is no GPU.
+    """
+
+    rgb: U8
+    address: int | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return int(self.rgb.shape[0]), int(self.rgb.shape[1])
+
+
+Picture = Planes | Packed
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One progressive, upright picture of square pixels, and when it was.
+
+    index    0-based count of decoded frames of the source
+    at       presentation time, from the first frame's
+    decoded  when the decoder gave it
+    """
+
+    index: int
+    at: MediaNs
+    decoded: MonotonicNs
+    picture: Picture
+
+    @property
     def width(self) -> int:
-        return int(self.y.shape[1])
+        return self.picture.size[1]
 
     @property
     def height(self) -> int:
-        return int(self.y.shape[0])
+        return self.picture.size[0]
 
 
 @dataclass(frozen=True, slots=True)

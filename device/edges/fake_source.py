@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device.domain.sight import Frame
+from device.domain.sight import Frame, Packed, Picture, Planes
 from device.domain.time import NS_PER_S, MediaNs, MonotonicNs
-from device.ports.source import SourceInfo
+from device.edges.frames_pool import HostSlot
+from device.ports.source import Slot, SourceInfo
 
 STALL_GIVES_UP_S = 30.0
 
@@ -40,8 +41,9 @@ Step = Show | Fail | Stall
 
 
 class FakeSource:
-    """Plays its script once. Like a decoder it reuses one set of planes: whoever keeps a frame must copy it.
+    """Plays its script once. Like a decoder it reuses one picture's memory: whoever keeps a frame must copy it.
 
+    packed       RGB pictures, as a camera on a board gives them, in place of planes
     before_each  called before each step, in the owner's thread: a test moves its virtual clock with it
     """
 
@@ -52,6 +54,7 @@ class FakeSource:
         live: bool = False,
         size: tuple[int, int] = (64, 48),
         rate_hz: float = 25.0,
+        packed: bool = False,
         before_each: Callable[[], None] | None = None,
     ) -> None:
         self._script = tuple(script)
@@ -61,7 +64,8 @@ class FakeSource:
         self._before_each = before_each
         self._resumed = threading.Event()
         self._never_stalls = False
-        self._planes = self._allocate(size)
+        self._packed = packed
+        self._picture = self._allocate(size)
         self.stalled = threading.Event()
         self.closed = False
 
@@ -93,11 +97,13 @@ class FakeSource:
         self.stalled.clear()
         self._resumed.set()
 
+    def slot(self) -> Slot:
+        return HostSlot()
+
     def close(self) -> None:
         self.closed = True
         self.resume(for_good=True)
-        for plane in self._planes:
-            plane.fill(0)
+        self._fill(0, 0)
 
     def _stall(self) -> None:
         if not self._never_stalls:
@@ -107,15 +113,21 @@ class FakeSource:
 
     def _paint(self, step: Show, index: int, at_ns: int) -> Frame:
         if step.size is not None and step.size != self._size:
-            self._size, self._planes = step.size, self._allocate(step.size)
-        y, u, v = self._planes
-        y.fill(step.luma)
-        u.fill(128)
-        v.fill(128)
-        return Frame(index, MediaNs(at_ns), MonotonicNs(at_ns), y, u, v)
+            self._size, self._picture = step.size, self._allocate(step.size)
+        self._fill(step.luma, 128)
+        return Frame(index, MediaNs(at_ns), MonotonicNs(at_ns), self._picture)
 
-    @staticmethod
-    def _allocate(size: tuple[int, int]) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.uint8]], ...]:
+    def _fill(self, luma: int, chroma: int) -> None:
+        if isinstance(self._picture, Packed):
+            self._picture.rgb.fill(luma)
+            return
+        self._picture.y.fill(luma)
+        for plane in (self._picture.u, self._picture.v):
+            plane.fill(chroma)
+
+    def _allocate(self, size: tuple[int, int]) -> Picture:
         width, height = size
+        if self._packed:
+            return Packed(np.zeros((height, width, 3), np.uint8))
         half = ((height + 1) // 2, (width + 1) // 2)
-        return np.zeros((height, width), np.uint8), np.zeros(half, np.uint8), np.zeros(half, np.uint8)
+        return Planes(np.zeros((height, width), np.uint8), np.zeros(half, np.uint8), np.zeros(half, np.uint8))

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from device.domain.sight import U8, ColourMatrix, Frame
+from device.domain.sight import U8, ColourMatrix, Frame, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.frames import Look, is_full_range, matrix_of, plausible, quarter_turns
 
@@ -79,7 +79,8 @@ class Normaliser:
     def _frame(self, picture: Any, at: MediaNs, look: Look) -> Frame:
         index, self._index = self._index, self._index + 1
         y, u, v = (_plane(plane) for plane in picture.planes[:3])
-        return Frame(index, at, MonotonicNs(time.monotonic_ns()), y, u, v, look.matrix, look.full_range)
+        picture = Planes(y, u, v, look.matrix, look.full_range)
+        return Frame(index, at, MonotonicNs(time.monotonic_ns()), picture)
 
 
 class _Graph:

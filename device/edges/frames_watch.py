@@ -1,14 +1,14 @@
 """Whether a camera still sees: the same picture for too long is frozen, no light is dark.
 
-Both are judged on every SAMPLE_STEP-th luma pixel, by presentation time, so that a recording read at full speed is
-judged as if it were watched.
+Both are judged on every SAMPLE_STEP-th pixel of every SAMPLE_STEP-th row (luma; RGB where that is all there is), by
+presentation time, so that a recording read at full speed is judged as if it were watched.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from device.domain.sight import U8, Frame
+from device.domain.sight import F32, U8, Frame, Packed, Picture
 from device.domain.time import NS_PER_S
 
 FROZEN_AFTER_NS = 2 * NS_PER_S
@@ -19,6 +19,8 @@ SAMPLE_STEP = 16
 _DARK_EVERY_NS = NS_PER_S
 _BLACK, _SPAN = 16.0, 219.0
 """Limited range luma, ITU-R BT.709-6 table 3."""
+_LUMA_OF_RGB: F32 = np.array([0.299, 0.587, 0.114], np.float32)
+"""ITU-R BT.601."""
 
 
 class Watch:
@@ -33,14 +35,14 @@ class Watch:
         self.dark = False
 
     def see(self, frame: Frame) -> None:
-        sample = frame.y[::SAMPLE_STEP, ::SAMPLE_STEP]
+        sample = _sample(frame.picture)
         if self._sample is None or not np.array_equal(self._sample, sample):
             self._sample = sample.copy()
             self._still_since_ns = frame.at
         self.frozen = frame.at - self._still_since_ns > FROZEN_AFTER_NS
         if frame.at >= self._next_light_ns:
             self._next_light_ns = frame.at + _DARK_EVERY_NS
-            self._judge_light(frame, sample)
+            self._judge_light(frame.at, _light(frame.picture, sample))
 
     def wipe(self) -> None:
         """Forget the sample of the last picture."""
@@ -48,12 +50,22 @@ class Watch:
             self._sample.fill(0)
             self._sample = None
 
-    def _judge_light(self, frame: Frame, sample: U8) -> None:
-        luma = float(sample.mean())
-        if not frame.full_range:
-            luma = (luma - _BLACK) * 255.0 / _SPAN
-        if luma >= DARK_BELOW:
+    def _judge_light(self, at: int, light: float) -> None:
+        if light >= DARK_BELOW:
             self._dark_since_ns = None
         elif self._dark_since_ns is None:
-            self._dark_since_ns = frame.at
-        self.dark = self._dark_since_ns is not None and frame.at - self._dark_since_ns >= DARK_AFTER_NS
+            self._dark_since_ns = at
+        self.dark = self._dark_since_ns is not None and at - self._dark_since_ns >= DARK_AFTER_NS
+
+
+def _sample(picture: Picture) -> U8:
+    whole = picture.rgb if isinstance(picture, Packed) else picture.y
+    return whole[::SAMPLE_STEP, ::SAMPLE_STEP]
+
+
+def _light(picture: Picture, sample: U8) -> float:
+    """Mean luma, 0..255 full range."""
+    if isinstance(picture, Packed):
+        return float(sample.reshape(-1, 3).mean(0) @ _LUMA_OF_RGB)
+    luma = float(sample.mean())
+    return luma if picture.full_range else (luma - _BLACK) * 255.0 / _SPAN

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 from device.domain.sight import Frame
 from device.edges.frames_av import OpenOptions, Video, VideoFault
+from device.edges.frames_pool import HostSlot
 from device.edges.live_jetson import JetsonSource, is_here
 from device.errors import SourceLost, UsageError
-from device.ports.source import FrameSource, SourceInfo
+from device.ports.source import FrameSource, Slot, SourceInfo
 
 OPEN_DEADLINE_S = 5.0
 READ_DEADLINE_S = 2.0
@@ -120,6 +121,9 @@ class LiveSource:
         except VideoFault as fault:
             raise SourceLost(f"{self._name}: lost ({fault.text})") from fault
         raise SourceLost(f"{self._name}: the camera ended the stream")
+
+    def slot(self) -> Slot:
+        return HostSlot()
 
     def close(self) -> None:
         self._video.close()

@@ -3,41 +3,44 @@
 Written to the source of jetson_utils (dusty-nv/jetson-utils fae4b4250f98, 2025-10-16); never run on a board.
 
 1. `Capture` opens the camera. `Open` is never called: when it fails it comes back without Python's lock.
-2. The library's pictures lie in a ring that later captures overwrite and that dies with the source. The GPU converts
-   each, before anything else is captured, into memory of ours: that is the one copy out of the ring, from the RGB that
-   `Capture` gives to the planes that the vision code takes. A frame's arrays keep that memory alive.
+2. The library's pictures lie in a ring that later captures overwrite and that dies with the source. A frame is a view
+   of the ring, good until the next one is asked for; a slot has its picture copied by the GPU into memory of its own.
+   That is the one copy out of the ring, and the processor makes none.
 3. All GPU work is on the default stream. On a board `Capture` copies the camera's buffer there, whatever stream it is
-   given, and a stream that does not wait for the default one would convert half a picture.
+   given. It is waited for before a frame is handed on, because who reads it, processor or GPU, does so in other threads
+   and on other streams.
 4. None is a deadline missed. An exception is an error or the end: `IsStreaming` tells which. While it streams, an
    exception is tried again until the deadline (a wake-up whose picture was read already looks like an error); once it
    does not, `Capture` is not called any more, because it would open the camera anew.
-5. The `__array_interface__` of a planar image claims twice its memory. Planes are laid over `ptr` and `size`.
-6. Which plane is which, and that luma is full range, is asked of the library with a red picture, once a source.
-7. `close` zeroes our memory, and the ring before the library frees it.
+5. `cudaAllocMapped` gives memory that processor and GPU reach at one address, `ptr`; on a Jetson it is one memory. The
+   `__array_interface__` of a picture in NV12 claims twice its memory: it is laid over `ptr` and `size` instead.
+6. Which channel is red is asked of the library with a red picture, once a source, by the conversion that `Capture`
+   uses.
+7. `close` zeroes the ring before the library frees it. Slots are wiped by whoever has them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from device.domain.sight import U8, ColourMatrix, Frame
+from device.domain.sight import U8, Frame, Packed
 from device.domain.time import NS_PER_S, MonotonicNs
 from device.edges.frames import Timeline
 from device.errors import SourceLost, Unavailable
-from device.ports.source import SourceInfo
+from device.ports.source import Slot, SourceInfo
 
 RETRY_S = 0.005
 REMEDY = "build it from dusty-nv/jetson-utils, never install it by name"
-_RED = (255, 0, 0)
 _RED_YUV = (76, 84, 255)
-"""Y, U, V of red as cudaYUV-YV12.cu computes it: 30 % of R; 128 minus 17 % of R; 128 plus 50 % of R (BT.601, full)."""
-_RED_WITHIN = 3
+"""Y, Cb, Cr of red (ITU-R BT.601, full range)."""
+_MUCH, _LITTLE = 200, 60
 _PROOF_PX = 32
 
 
@@ -82,7 +85,7 @@ class JetsonSource:
         self._name, self._read_s = source, read_s
         self._library = library()
         self._camera: Any = None
-        self._planes: _Planes | None = None
+        self._size = (0, 0)
         self._first: Frame | None = None
         self._ring: dict[int, Any] = {}
         self._index = 0
@@ -90,8 +93,9 @@ class JetsonSource:
             with _asking():
                 self._camera = self._library.videoSource(source)
             image = self._capture(open_s, opened=False)
+            self._size = (image.height, image.width)
             with _asking():
-                self._planes = _proven(self._library, image)
+                _require_readable(self._library, image)
                 self._rate_hz = float(self._camera.GetFrameRate()) or None
             self._timeline = Timeline(Fraction(self._rate_hz) if self._rate_hz else None)
             self._first = self._frame(image)
@@ -104,8 +108,30 @@ class JetsonSource:
 
     @property
     def info(self) -> SourceInfo:
-        height, width = (0, 0) if self._planes is None else self._planes.y.shape
-        return SourceInfo(self._name, True, width, height, self._rate_hz, None, ("rgb8: converted to 8-bit 4:2:0",))
+        return SourceInfo(self._name, True, self._size[1], self._size[0], self._rate_hz, None)
+
+    def slot(self) -> Slot:
+        """Memory that processor and GPU read at one address. Raises SourceLost when the GPU has none left."""
+        try:
+            with _asking():
+                return _MappedSlot(self, self._library.cudaAllocMapped, self._size)
+        except CameraFault as fault:
+            raise SourceLost(f"{self._name}: no memory for its pictures ({fault}); run fewer cameras") from fault
+
+    def copy(self, frame: Frame, target: Any) -> None:
+        """Have the GPU copy a frame of the ring to an image of the library's, and wait for it (rules 2 and 3).
+
+        Raises SourceLost.
+        """
+        address = frame.picture.address if isinstance(frame.picture, Packed) else None
+        try:
+            with _asking():
+                if address not in self._ring:
+                    raise CameraFault("its pictures are gone")
+                self._library.cudaMemcpy(target, self._ring[address])
+                self._library.cudaDeviceSynchronize()
+        except CameraFault as fault:
+            raise SourceLost(f"{self._name}: lost ({fault})") from fault
 
     def frames(self) -> Iterator[Frame]:
         frame, self._first = self._first, None
@@ -119,18 +145,23 @@ class JetsonSource:
 
     def close(self) -> None:
         camera, self._camera, self._first = self._camera, None, None
-        if self._planes is not None:
-            self._planes.wipe()
-        for image in self._ring.values():  # rule 7
-            np.asarray(image)[:] = 0
-        self._ring.clear()
-        if camera is None:
-            return
         try:
             with _asking():
-                camera.Close()
+                self._blank_ring()
+                if camera is not None:
+                    camera.Close()
         except CameraFault as fault:
             raise SourceLost(f"{self._name}: does not close ({fault})") from fault
+
+    def _blank_ring(self) -> None:
+        """Rule 7, once the GPU has written what it still has to write there."""
+        try:
+            if self._ring:
+                self._library.cudaDeviceSynchronize()
+        finally:
+            for image in self._ring.values():
+                np.asarray(image)[:] = 0
+            self._ring.clear()
 
     def _capture(self, within_s: float, *, opened: bool) -> Any:
         """The ring's next picture; rules 1 and 4. `opened`: whether it has streamed before."""
@@ -162,20 +193,38 @@ class JetsonSource:
             self._ring[int(image.ptr)] = image
 
     def _frame(self, image: Any) -> Frame:
-        """Rule 2. Raises CameraFault for a picture of another size."""
-        planes = self._planes
-        if planes is None or (image.height, image.width) != planes.y.shape:
+        """A view of the ring (rules 2 and 3). Raises CameraFault for a picture of another size."""
+        if (image.height, image.width) != self._size:
             raise CameraFault(f"the picture's size changed to {image.width}x{image.height}")
         with _asking():
-            planes.take(image)
+            self._library.cudaDeviceSynchronize()
         at = self._timeline.at(Fraction(image.timestamp, NS_PER_S) if image.timestamp else None)
         index, self._index = self._index, self._index + 1
         decoded = MonotonicNs(time.monotonic_ns())
-        return Frame(index, at, decoded, planes.y, planes.u, planes.v, ColourMatrix.BT601, full_range=True)
+        return Frame(index, at, decoded, Packed(np.asarray(image), int(image.ptr)))
+
+
+class _MappedSlot:
+    """A Slot that the GPU fills and reads, and the processor reads and wipes (rule 5)."""
+
+    def __init__(self, source: JetsonSource, allocate: Callable[..., Any], size: tuple[int, int]) -> None:
+        self._source = source
+        self._image = allocate(width=size[1], height=size[0], format="rgb8")
+        self._picture = Packed(np.asarray(self._image), int(self._image.ptr))
+        self.wipe()
+
+    def keep(self, frame: Frame, decoded: MonotonicNs) -> Frame:
+        """See Slot.keep. Raises SourceLost when the GPU cannot copy."""
+        self._source.copy(frame, self._image)
+        return replace(frame, decoded=decoded, picture=self._picture)
+
+    def wipe(self) -> None:
+        """See Slot.wipe."""
+        self._picture.rgb.fill(0)
 
 
 class _Memory:
-    """A mapped image's bytes for numpy; whoever holds a view of them holds the image (rules 2 and 5)."""
+    """A mapped image's bytes for numpy; whoever holds a view of them holds the image (rule 5)."""
 
     def __init__(self, image: Any) -> None:
         self._image = image
@@ -187,57 +236,22 @@ class _Memory:
         }
 
 
-class _Planes:
-    """Memory for one frame's planes that the GPU writes and the processor reads: on a Jetson it is the same."""
-
-    def __init__(self, library: Any, width: int, height: int) -> None:
-        """`width` and `height` in pixels, both even."""
-        self._library = library
-        self._image = library.cudaAllocMapped(width=width, height=height, format="i420")
-        flat: U8 = np.asarray(_Memory(self._image))
-        area, quarter = width * height, width * height // 4
-        half = (height // 2, width // 2)
-        self.y: U8 = flat[:area].reshape(height, width)
-        self.u: U8 = flat[area : area + quarter].reshape(half)
-        self.v: U8 = flat[area + quarter : area + 2 * quarter].reshape(half)
-        self.wipe()
-
-    def take(self, image: Any) -> None:
-        """Convert one of the library's pictures into this memory, and wait for it (rule 3)."""
-        self._library.cudaConvertColor(image, self._image)
-        self._library.cudaDeviceSynchronize()
-
-    def exchange_chroma(self) -> None:
-        self.u, self.v = self.v, self.u
-
-    def wipe(self) -> None:
-        for plane in (self.y, self.u, self.v):
-            plane.fill(0)
-
-
-def _proven(library: Any, image: Any) -> _Planes:
-    """Memory for pictures like this one, its planes told apart (rule 6). Raises Unavailable when they cannot be."""
+def _require_readable(library: Any, image: Any) -> None:
+    """Refuse pictures that the processor cannot read or whose channels are not red, green, blue (rule 6)."""
     if not image.mapped:
         raise Unavailable("jetson_utils delivers pictures that only the GPU can read; leave its zeroCopy on")
-    if image.width % 2 or image.height % 2:
-        raise Unavailable(f"the camera delivers {image.width}x{image.height}; both must be even for 4:2:0")
-    red = library.cudaAllocMapped(width=_PROOF_PX, height=_PROOF_PX, format="rgb8")
-    np.asarray(red)[:] = _RED
-    proof, planes = _Planes(library, _PROOF_PX, _PROOF_PX), _Planes(library, image.width, image.height)
-    proof.take(red)
-    found = [int(plane.min()) for plane in (proof.y, proof.u, proof.v)]
-    y, u, v = _RED_YUV
-    if _near(found, (y, v, u)):
-        planes.exchange_chroma()
-    elif not _near(found, (y, u, v)):
-        raise Unavailable(
-            f"jetson_utils converts red to {found}, not to {_RED_YUV} (Y, U, V); use another version of it"
-        )
-    return planes
-
-
-def _near(found: list[int], wanted: tuple[int, int, int]) -> bool:
-    return all(abs(f - w) <= _RED_WITHIN for f, w in zip(found, wanted, strict=True))
+    if int(image.size) != image.width * image.height * 3:
+        raise Unavailable(f"jetson_utils delivers {image.size} bytes for {image.width}x{image.height} pixels of rgb8")
+    size = {"width": _PROOF_PX, "height": _PROOF_PX}
+    red, seen = library.cudaAllocMapped(**size, format="nv12"), library.cudaAllocMapped(**size, format="rgb8")
+    flat: U8 = np.asarray(_Memory(red))
+    luma, chroma = flat[: _PROOF_PX**2], flat[_PROOF_PX**2 : _PROOF_PX**2 * 3 // 2]
+    luma[:], chroma[0::2], chroma[1::2] = _RED_YUV
+    library.cudaConvertColor(red, seen)
+    library.cudaDeviceSynchronize()
+    r, g, b = (int(value) for value in np.asarray(seen)[_PROOF_PX // 2, _PROOF_PX // 2])
+    if r < _MUCH or max(g, b) > _LITTLE:
+        raise Unavailable(f"jetson_utils makes {[r, g, b]} of red, not [255, 0, 0]; use another version of it")
 
 
 @contextmanager

@@ -5,7 +5,8 @@
     realtime  a recording  frames on their presentation clock; newest wins, late ones are dropped and counted
     live      a camera     newest wins, the rest are dropped and counted
 
-1. The thread copies each frame into memory that the feed owns, so that a source may reuse its own at once.
+1. The thread keeps each frame in a slot, memory that the source made for this feed; the source may reuse its own at
+   once.
 2. A frame is the consumer's until `in_hand` more frames were taken; then its memory is filled again. (A consumer that
    looks at one frame while it still thinks about the one before needs more than one.)
 3. What the source raises, `take` raises, after the frames that came before it.
@@ -27,9 +28,8 @@ from typing import Final, Literal, Protocol
 
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MonotonicNs
-from device.edges.frames_pool import Planes
 from device.edges.frames_watch import Watch
-from device.ports.source import FrameSource
+from device.ports.source import FrameSource, Slot
 
 Pace = Literal["full", "realtime", "live"]
 STALLED_AFTER_NS = 2 * NS_PER_S
@@ -96,10 +96,10 @@ class Feed:
         self._wanted = wanted
         self._in_hand = in_hand
         # What can wait and what the consumer holds; for newest-wins one waits while another is filled.
-        self._free = deque(Planes() for _ in range((depth if pace == "full" else 2) + in_hand))
+        self._free = deque(source.slot() for _ in range((depth if pace == "full" else 2) + in_hand))
         self._all = tuple(self._free)
-        self._waiting: deque[tuple[Planes, Frame]] = deque()
-        self._held: deque[Planes] = deque()
+        self._waiting: deque[tuple[Slot, Frame]] = deque()
+        self._held: deque[Slot] = deque()
         self._ended = False
         self._fault: Exception | None = None
         self._asked_ns: int | None = None
@@ -114,9 +114,9 @@ class Feed:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended or self._closed.is_set(), timeout_s)
             if self._waiting:
-                planes, frame = self._waiting.popleft()
+                slot, frame = self._waiting.popleft()
                 self._release_oldest()
-                self._held.append(planes)
+                self._held.append(slot)
                 return frame
             if self._fault is not None:
                 raise self._fault
@@ -142,10 +142,10 @@ class Feed:
     def blank(self) -> None:
         """Zero all memory but that of a frame which nobody has taken yet; for a camera that is `stalled`."""
         with self._changed:
-            waiting = {id(planes) for planes, _ in self._waiting}
-            for planes in (*self._free, *self._held):
-                if id(planes) not in waiting:
-                    planes.wipe()
+            waiting = {id(slot) for slot, _ in self._waiting}
+            for slot in (*self._free, *self._held):
+                if id(slot) not in waiting:
+                    slot.wipe()
 
     def close(self) -> None:
         """Stop the thread and zero the memory; a frame still in the consumer's hands is black from now on."""
@@ -158,8 +158,8 @@ class Feed:
             self._thread.join(CLOSE_WITHIN_S)
         with self._changed:
             self._waiting.clear()
-            for planes in self._all:
-                planes.wipe()
+            for slot in self._all:
+                slot.wipe()
         self._watch.wipe()
 
     def _start(self) -> None:
@@ -217,13 +217,13 @@ class Feed:
                 self._changed.wait(_CONSUMER_CHECK_S)
             if self._closed.is_set():
                 return
-            planes = self._free.popleft()
-        kept = planes.keep(frame, decoded)
+            slot = self._free.popleft()
+        kept = slot.keep(frame, decoded)
         with self._changed:
             if self._pace != "full" and self._waiting:
                 self._free.append(self._waiting.popleft()[0])
                 self.dropped += 1
-            self._waiting.append((planes, kept))
+            self._waiting.append((slot, kept))
             self._changed.notify_all()
 
 

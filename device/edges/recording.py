@@ -15,8 +15,9 @@ from device.domain.sight import Frame
 from device.domain.time import MediaNs
 from device.edges.frames import ASSUMED_RATE_HZ, PICTURE_SUFFIXES, Timeline, numbered
 from device.edges.frames_av import OpenOptions, Stills, Video, VideoFault
+from device.edges.frames_pool import HostSlot
 from device.errors import SourceUnreadable
-from device.ports.source import SourceInfo
+from device.ports.source import Slot, SourceInfo
 
 _ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]*):/{1,2}", re.IGNORECASE)
 _FILE_ONLY = {"protocol_whitelist": "file"}
@@ -82,6 +83,9 @@ class RecordedSource:
             yield first
             del first
             yield from self._frames
+
+    def slot(self) -> Slot:
+        return HostSlot()
 
     def close(self) -> None:
         self._first = None

@@ -1,4 +1,4 @@
-"""Port: where frames come from."""
+"""Port: where frames come from, and the memory that they are kept in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from device.domain.sight import Frame
+from device.domain.time import MonotonicNs
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,23 @@ class SourceInfo:
     notes: tuple[str, ...] = ()
 
 
+class Slot(Protocol):
+    """Memory for one frame, made by its source: only the source knows which memory the GPU can read, too.
+
+    One thread at a time owns a slot; it may outlive its source. It starts black.
+    """
+
+    def keep(self, frame: Frame, decoded: MonotonicNs) -> Frame:
+        """Copy the source's present frame over what was here; the frame returned lies here and is finished."""
+        ...
+
+    def wipe(self) -> None:
+        """Overwrite with zeros: a frame that lies here is black from now on."""
+        ...
+
+
 class FrameSource(Protocol):
-    """Delivers frames in presentation order, one owner thread.
+    """Delivers frames in presentation order, one owner thread; slots are made before it starts.
 
     `frames` raises SourceUnreadable (recording) or SourceLost (live); a recording's end just ends the iteration.
     A frame's arrays are valid until the next one is asked for. After `close` the decoder's pictures are gone.
@@ -38,5 +54,7 @@ class FrameSource(Protocol):
     def info(self) -> SourceInfo: ...
 
     def frames(self) -> Iterator[Frame]: ...
+
+    def slot(self) -> Slot: ...
 
     def close(self) -> None: ...

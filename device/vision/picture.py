@@ -1,7 +1,8 @@
-"""From planes to RGB: the small picture for the detector, and crops for the recogniser and for the probe.
+"""From frames to RGB: the small picture for the detector, and crops for the recogniser and for the probe.
 
-A full frame is never converted. The detector's picture is scaled plane by plane and then converted; a crop is warped
-plane by plane and then converted with the stream's own matrix. This is the one module here that knows OpenCV.
+A full frame is never converted. Of planes, the detector's picture is scaled plane by plane and then converted; a crop
+is warped plane by plane and then converted with the stream's own matrix. What is packed RGB already is scaled and
+warped as it is. This is the one module here that knows OpenCV.
 
 Coordinates: full-size luma pixels with the centre of the top left pixel at (0, 0); chroma planes are sampled at half
 the density and their siting is taken as centred (a quarter of a pixel's error at most).
@@ -14,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from device.domain.sight import F32, U8, ColourMatrix, Frame
+from device.domain.sight import F32, U8, ColourMatrix, Frame, Packed
 from device.errors import InternalError
 
 F64 = NDArray[np.float64]
@@ -60,17 +61,21 @@ class Scaler:
     def scale(self, frame: Frame, out: U8) -> None:
         """Write `frame`, squeezed to (height, width, 3) uint8 RGB, into `out`.
 
-        BT.601 limited range is assumed here whatever the stream says: the detector does not mind, and OpenCV's
-        conversion of a whole picture is some five times faster than a matrix of our own.
+        Of planes, BT.601 limited range is assumed here whatever the stream says: the detector does not mind, and
+        OpenCV's conversion of a whole picture is some five times faster than a matrix of our own.
         """
         import cv2
 
+        shown = frame.picture
         shrinking = frame.width > self.width
         how = cv2.INTER_AREA if shrinking and frame.width % self.width == 0 else cv2.INTER_LINEAR
-        cv2.resize(frame.y, (self.width, self.height), dst=self._y, interpolation=how)
+        if isinstance(shown, Packed):
+            cv2.resize(shown.rgb, (self.width, self.height), dst=out, interpolation=how)
+            return
+        cv2.resize(shown.y, (self.width, self.height), dst=self._y, interpolation=how)
         size = (self.width // 2, self.height // 2)
-        cv2.resize(frame.u, size, dst=self._u, interpolation=cv2.INTER_LINEAR)
-        cv2.resize(frame.v, size, dst=self._v, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(shown.u, size, dst=self._u, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(shown.v, size, dst=self._v, interpolation=cv2.INTER_LINEAR)
         cv2.cvtColor(self._planes, cv2.COLOR_YUV2RGB_I420, dst=out)
 
     def wipe(self) -> None:
@@ -87,19 +92,22 @@ def warp(frame: Frame, to_crop: F32, size: tuple[int, int]) -> U8:
     """
     import cv2
 
+    shown = frame.picture
+    if isinstance(shown, Packed):
+        return warp_rgb(shown.rgb, to_crop, size)
     matrix = np.asarray(to_crop, np.float64)
-    luma, matrix_y = _preshrink(frame.y, matrix, size)
+    luma, matrix_y = _preshrink(shown.y, matrix, size)
     shape = (size[0], size[1])
-    black = 0 if frame.full_range else 16
+    black = 0 if shown.full_range else 16
     y = cv2.warpAffine(luma, matrix_y, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=black)
     planes = [y]
-    for plane in (frame.u, frame.v):
+    for plane in (shown.u, shown.v):
         small, half = _preshrink(plane, _on_half_density(matrix), size)
         planes.append(
             cv2.warpAffine(small, half, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=128)
         )
     merged = cv2.merge(planes)
-    crop = np.asarray(cv2.transform(merged, yuv_to_rgb(frame.matrix, frame.full_range)), np.uint8)
+    crop = np.asarray(cv2.transform(merged, yuv_to_rgb(shown.matrix, shown.full_range)), np.uint8)
     for temporary in (merged, *planes):
         temporary[:] = 0
     return crop
@@ -156,11 +164,14 @@ def glimpse(frame: Frame, box: F32, out: F32) -> None:
 
     left, top = np.maximum(box[:2].astype(int), 0)
     right, bottom = box[2:].astype(int)
-    region = frame.y[top : max(bottom, top + 1), left : max(right, left + 1)]
+    shown = frame.picture
+    whole = shown.rgb if isinstance(shown, Packed) else shown.y
+    region = whole[top : max(bottom, top + 1), left : max(right, left + 1)]
     if region.size == 0:
         out[:] = 0
         return
-    out[:] = cv2.resize(region, (8, 8), interpolation=cv2.INTER_AREA).reshape(-1)
+    small = cv2.resize(region, (8, 8), interpolation=cv2.INTER_AREA)
+    out[:] = (small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)).reshape(-1)
     out -= out.mean()
     out /= max(float(np.linalg.norm(out)), 1e-6)
 

@@ -2,10 +2,11 @@
 
 1. A source's pictures lie in a ring of `RING` buffers: capture number n is written over capture number n - RING. When
    the source is deleted the ring is freed; here it is filled with POISON, and what lay in it is noted first.
-2. GPU work is done when it is waited for, not before: `cudaConvertColor` reads its input at cudaDeviceSynchronize.
+2. GPU work is done when it is waited for, not before: `cudaMemcpy` reads its source at cudaDeviceSynchronize, and so
+   does `cudaConvertColor`. `Capture` puts its picture into the ring then, too: on a board that is GPU work.
 3. Capture opens a stopped camera by itself. It returns None on a timeout (at once: nobody waits here) and raises plain
    Exception for an error and for the end alike.
-4. A planar image's __array_interface__ claims (height, width, 3). An image that is not mapped has None.
+4. The __array_interface__ of an image in NV12 claims (height, width, 3). An image that is not mapped has None.
 5. An Open that fails would corrupt the interpreter; here it is an error of the test.
 """
 
@@ -86,13 +87,17 @@ class CudaImage:
 
 
 class Library:
-    """The state behind one fake module: what is plugged in, what the GPU has still to do."""
+    """The state behind one fake module: what is plugged in, what the GPU has still to do.
+
+    copies  (from, to) addresses of every cudaMemcpy;  allocated  every image of cudaAllocMapped
+    """
 
     def __init__(self) -> None:
         self.cameras: dict[str, Camera] = {}
         self.queue: list[Callable[[], None]] = []
-        self.chroma_exchanged = False
-        self.converts_to_grey = False
+        self.blue_first = False
+        self.copies: list[tuple[int, int]] = []
+        self.allocated: list[CudaImage] = []
 
     def module(self, *, extension: bool = True) -> ModuleType:
         made: Any = ModuleType("jetson_utils")
@@ -101,43 +106,51 @@ class Library:
             made.videoSource = lambda uri, argv=None, positionArg=-1, options=None: VideoSource(self, uri)
             made.cudaAllocMapped = self.allocate
             made.cudaConvertColor = self.convert
+            made.cudaMemcpy = self.copy
             made.cudaDeviceSynchronize = self.synchronize
         module: ModuleType = made
         return module
 
     def allocate(self, *, width: int, height: int, format: str) -> CudaImage:
-        size = {"rgb8": width * height * 3, "i420": width * height * 3 // 2}[format]
-        return CudaImage(np.full(size, POISON, np.uint8), width, height, format)
+        size = {"rgb8": width * height * 3, "nv12": width * height * 3 // 2}[format]
+        self.allocated.append(CudaImage(np.full(size, POISON, np.uint8), width, height, format))
+        return self.allocated[-1]
+
+    def copy(self, dst: CudaImage, src: CudaImage, mapped: bool = True, stream: int = 0) -> None:
+        if src.size != dst.size:
+            raise TypeError("jetson.utils -- src and dst need to have the same size")
+        dst.timestamp = src.timestamp
+        self.copies.append((src.ptr, dst.ptr))
+        self.queue.append(lambda: np.copyto(dst.memory, src.memory))
 
     def convert(self, source: CudaImage, target: CudaImage, stream: int = 0) -> None:
         if (source.width, source.height) != (target.width, target.height):
             raise Exception("jetson.utils -- cudaConvertColor() input and output image resolutions are different")
-        if (source.format, target.format) != ("rgb8", "i420"):
+        if (source.format, target.format) != ("nv12", "rgb8"):
             raise Exception("jetson.utils -- cudaConvertColor() failed")
-        self.queue.append(lambda: self._to_i420(source, target))
+        self.queue.append(lambda: self._to_rgb(source, target))
 
     def synchronize(self) -> None:
         todo, self.queue = self.queue, []
         for work in todo:
             work()
 
-    def _to_i420(self, source: CudaImage, target: CudaImage) -> None:
-        """cudaYUV-YV12.cu: full range; one chroma sample of four pixels, the lower right one's."""
-        r, g, b = np.moveaxis(source.memory.reshape(source.shape).astype(np.int16), 2, 0)  # all sums stay below 2**15
-        y = (30 * r + 59 * g + 11 * b) // 100
-        r, g, b = (plane[1::2, 1::2] for plane in (r, g, b))
-        u = (-17 * r - 33 * g + 50 * b + 12800) // 100
-        v = (50 * r - 42 * g - 8 * b + 12800) // 100
-        if self.converts_to_grey:
-            u, v = np.full_like(u, 128), np.full_like(v, 128)
-        chroma = (v, u) if self.chroma_exchanged else (u, v)
-        target.memory[:] = np.concatenate([plane.reshape(-1) for plane in (y, *chroma)]).astype(np.uint8)
+    def _to_rgb(self, source: CudaImage, target: CudaImage) -> None:
+        """cudaYUV-NV12.cu in short: BT.601, full range, one chroma pair (Cb, Cr) for four pixels."""
+        area, half = source.width * source.height, (source.height // 2, source.width // 2, 2)
+        luma = source.memory[:area].reshape(source.height, source.width).astype(np.float32)
+        chroma = source.memory[area:].reshape(half).astype(np.float32).repeat(2, 0).repeat(2, 1) - 128
+        cb, cr = chroma[:, :, 0], chroma[:, :, 1]
+        rgb = np.stack([luma + 1.402 * cr, luma - 0.344 * cb - 0.714 * cr, luma + 1.772 * cb], 2)
+        rgb = rgb[:, :, ::-1] if self.blue_first else rgb
+        target.memory[:] = np.clip(np.rint(rgb), 0, 255).astype(np.uint8).reshape(-1)
 
 
 class VideoSource:
     def __init__(self, library: Library, uri: str) -> None:
         if uri not in library.cameras:
             raise Exception("jetson.utils -- failed to create videoSource device")
+        self._library = library
         self._camera = library.cameras[uri]
         self._size = self._camera.size
         self._steps = iter(self._camera.steps)
@@ -189,7 +202,7 @@ class VideoSource:
         if not camera.ring:
             camera.ring = [np.zeros(width * height * 3, np.uint8) for _ in range(RING)]
         memory = camera.ring[next(self._captured) % RING]
-        picture.paint(memory.reshape(height, width, 3))
+        self._library.queue.append(lambda: picture.paint(memory.reshape(height, width, 3)))
         self._stamp_ns = self._stamp_ns + STEP_NS if picture.stamp_ns is None else picture.stamp_ns
         return CudaImage(memory, width, height, "rgb8", mapped=camera.mapped, timestamp=self._stamp_ns)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from device.domain.sight import F32, Face, Frame
+from device.domain.sight import F32, Face, Frame, Planes
 from device.edges.recording import RecordedSource
 from device.vision.align import align
 from device.vision.detector import DetectionSize
@@ -88,7 +88,9 @@ def wanted_of(clip: Path, truth: ClipTruth, room: EngineRoom) -> Wanted:
 def _of_planes(whose: str, frame: Frame, face: FaceTruth) -> Iterator[Piece]:
     """Rows of luma and chroma across the middle of the face."""
     left, top, right, bottom = (int(v) for v in face.box)
-    for name, plane, half in (("luma", frame.y, 1), ("chroma", frame.u, 2), ("chroma", frame.v, 2)):
+    shown = frame.picture
+    assert isinstance(shown, Planes)  # of a recording
+    for name, plane, half in (("luma", shown.y, 1), ("chroma", shown.u, 2), ("chroma", shown.v, 2)):
         rows = range(int(top * 0.7 + bottom * 0.3) // half, int(top * 0.25 + bottom * 0.75) // half, 3)
         yield from pieces_of(whose, f"{name} of a frame", (plane[row, left // half : right // half] for row in rows))
 

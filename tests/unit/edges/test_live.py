@@ -48,7 +48,7 @@ def test_a_camera_is_live_and_its_frames_are_upright_and_in_order(camera: Any, v
     assert source.info.live
     assert (source.info.width, source.info.height) == (320, 240)
     frames = source.frames()
-    numbers = [videos.index_in(next(frames).y) for _ in range(50)]
+    numbers = [videos.index_in(next(frames).picture.y) for _ in range(50)]
     assert numbers == sorted(set(numbers))
     source.close()
 

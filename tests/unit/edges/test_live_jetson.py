@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from device.domain.sight import Frame
+from device.domain.time import MonotonicNs
 from device.edges.live import on_board, open_live
 from device.edges.live_jetson import JetsonSource
 from device.edges.mailbox import Feed
@@ -129,7 +131,7 @@ def test_an_error_of_a_camera_that_streams_on_is_no_loss(plugged: Any, fake_jets
     fakes = fake_jetson_utils
     camera = plugged(fakes.ERROR, fakes.flat(1, 1, 1), fakes.ERROR, fakes.flat(9, 9, 9))
     frames = opened(open_s=5.0, read_s=5.0).frames()
-    assert [int(next(frames).y[0, 0]) for _ in range(2)] == [1, 9]
+    assert [int(next(frames).picture.rgb[0, 0, 0]) for _ in range(2)] == [1, 9]
     assert camera.opened == 1
 
 
@@ -152,31 +154,57 @@ def test_the_end_is_a_loss_and_the_camera_is_not_opened_again(plugged: Any, fake
     assert camera.opened == 1
 
 
-def test_a_frame_does_not_change_when_the_ring_goes_round(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_kept_frame_does_not_change_when_the_ring_goes_round(plugged: Any, fake_jetson_utils: ModuleType) -> None:
     fakes = fake_jetson_utils
     camera = plugged(*(fakes.flat(20 * n, 20 * n, 20 * n) for n in range(12)))
-    for n, frame in zip(range(12), opened().frames(), strict=False):
+    source = opened()
+    slot = source.slot()
+    for n, frame in zip(range(12), source.frames(), strict=False):
+        kept = slot.keep(frame, frame.decoded).picture.rgb
         camera.overwrite_ring()
-        assert frame.y.min() == frame.y.max() == 20 * n
+        assert kept.min() == kept.max() == 20 * n
         assert len(camera.ring) == fakes.RING
 
 
-@pytest.mark.parametrize("exchanged", [False, True])
-def test_colours_are_the_cameras_in_whatever_order_the_planes_come(
-    plugged: Any, fake_jetson_utils: ModuleType, jetson: Any, exchanged: bool
-) -> None:
-    jetson.chroma_exchanged = exchanged
+def test_the_gpu_alone_copies_a_picture_and_once(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
+    plugged(*(fake_jetson_utils.flat(20 * n, 1, 1) for n in range(6)))
+    feed = Feed(opened(), pace="live")
+    kept: list[int] = []
 
+    def take_all() -> None:
+        while isinstance(frame := feed.take(10), Frame):
+            kept.append(frame.picture.address)
+
+    with pytest.raises(SourceLost):
+        take_all()
+    slots = {image.ptr for image in jetson.allocated if image.size == 320 * 240 * 3}
+    assert kept
+    assert set(kept) <= slots
+    assert {target for _, target in jetson.copies} <= slots
+    assert len(jetson.copies) == 6  # one a picture, whether it was taken or dropped
+    feed.close()
+
+
+def test_a_frame_that_the_ring_has_given_up_is_not_copied(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+    plugged(*(fake_jetson_utils.flat(9, 9, 9) for _ in range(2)))
+    source = opened()
+    slot, frame = source.slot(), next(source.frames())
+    source.close()
+    with pytest.raises(SourceLost, match="its pictures are gone"):
+        slot.keep(frame, frame.decoded)
+
+
+def test_colours_are_the_cameras(plugged: Any, fake_jetson_utils: ModuleType) -> None:
     def quarters(picture: Any) -> None:
         picture[:120, :160], picture[:120, 160:] = (200, 30, 40), (30, 180, 60)
         picture[120:, :160], picture[120:, 160:] = (20, 40, 210), (230, 230, 230)
 
     plugged(fake_jetson_utils.Picture(quarters))
-    frame = next(opened().frames())
-    crop = warp(frame, IDENTITY, (320, 240)).astype(int)
+    source = opened()
+    crop = warp(source.slot().keep(next(source.frames()), MonotonicNs(0)), IDENTITY, (320, 240))
     for at, colour in (((60, 80), (200, 30, 40)), ((60, 240), (30, 180, 60)), ((180, 80), (20, 40, 210))):
-        assert np.abs(crop[at] - colour).max() <= 6
-    assert np.abs(crop[180, 240] - 230).max() <= 6
+        assert tuple(crop[at]) == colour
+    assert tuple(crop[180, 240]) == (230, 230, 230)
 
 
 def test_times_are_the_cameras_and_are_made_up_where_it_states_none(
@@ -188,21 +216,48 @@ def test_times_are_the_cameras_and_are_made_up_where_it_states_none(
     assert [next(frames).at for _ in stamps] == [0, 33_000_000, 73_000_000, 120_000_000]
 
 
-def test_closing_leaves_nothing_in_the_ring_or_in_a_frame(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_closing_leaves_nothing_in_the_ring_and_a_feed_nothing_in_its_slots(
+    plugged: Any, fake_jetson_utils: ModuleType, jetson: Any
+) -> None:
+    camera = plugged(*(fake_jetson_utils.flat(90, 120, 150) for _ in range(9)), fake_jetson_utils.TIMEOUT)
+    source = opened()
+    feed = Feed(source, pace="live")
+    held = feed.take(10)
+    assert isinstance(held, Frame)
+    assert held.picture.rgb.any()
+    assert any(buffer.any() for buffer in camera.ring)
+    feed.close()
+    assert not held.picture.rgb.any()
+    slots = [image for image in jetson.allocated if image.size == 320 * 240 * 3]
+    assert len(slots) == 3
+    assert not any(image.memory.any() for image in slots)
+    source.close()
+    assert (camera.closed, camera.left_behind) == (1, False)
+    assert source.info.width == 320
+
+
+def test_a_stalled_camera_s_slots_are_blank_but_for_what_nobody_has_taken(
+    plugged: Any, fake_jetson_utils: ModuleType
+) -> None:
+    plugged(fake_jetson_utils.flat(90, 120, 150), fake_jetson_utils.TIMEOUT)
+    feed = Feed(opened(), pace="live")
+    held = feed.take(10)
+    assert isinstance(held, Frame)
+    assert held.picture.rgb.any()
+    feed.blank()
+    assert not held.picture.rgb.any()
+    feed.close()
+
+
+def test_a_closed_camera_delivers_nothing(plugged: Any, fake_jetson_utils: ModuleType) -> None:
     camera = plugged(*(fake_jetson_utils.flat(90, 120, 150) for _ in range(9)))
     source = opened()
     frames = source.frames()
-    held = [next(frames) for _ in range(6)][-1]
-    assert held.y.any()
+    next(frames)
     source.close()
-    for plane in (held.y, held.u, held.v):
-        assert not plane.any()
     assert (camera.closed, camera.left_behind) == (1, False)
     with pytest.raises(SourceLost, match="closed"):
         next(frames)
-    source.close()
-    assert camera.closed == 1
-    assert source.info.width == 320
 
 
 def test_a_camera_that_changes_its_size_is_lost(plugged: Any, fake_jetson_utils: ModuleType) -> None:
@@ -219,21 +274,35 @@ def test_a_camera_that_changes_its_size_is_lost(plugged: Any, fake_jetson_utils:
     assert camera.left_behind is False
 
 
-@pytest.mark.parametrize(
-    ("properties", "said"),
-    [({"size": (321, 240)}, "321x240; both must be even"), ({"mapped": False}, "only the GPU can read")],
-)
-def test_pictures_that_cannot_be_taken_are_refused(
-    plugged: Any, fake_jetson_utils: ModuleType, properties: dict[str, Any], said: str
-) -> None:
-    camera = plugged(fake_jetson_utils.flat(1, 1, 1), **properties)
-    with pytest.raises(Unavailable, match=said):
+def test_pictures_that_only_the_gpu_can_read_are_refused(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+    camera = plugged(fake_jetson_utils.flat(1, 1, 1), mapped=False)
+    with pytest.raises(Unavailable, match="only the GPU can read"):
         opened()
-    assert (camera.closed, camera.left_behind) == (1, not properties.get("mapped", True))
+    assert camera.closed == 1
 
 
-def test_a_library_that_converts_otherwise_is_refused(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
-    jetson.converts_to_grey = True
+def test_a_picture_of_odd_sides_is_taken(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+    plugged(fake_jetson_utils.flat(1, 2, 3), size=(321, 241))
+    source = opened()
+    kept = source.slot().keep(next(source.frames()), MonotonicNs(0))
+    assert (kept.width, kept.height, tuple(kept.picture.rgb[240, 320])) == (321, 241, (1, 2, 3))
+
+
+def test_a_library_whose_blue_comes_first_is_refused(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
+    jetson.blue_first = True
     plugged(fake_jetson_utils.flat(1, 1, 1))
-    with pytest.raises(Unavailable, match=r"converts red to \[76, 128, 128\], not to \(76, 84, 255\)"):
+    with pytest.raises(Unavailable, match=r"makes \[0, 0, 254\] of red, not \[255, 0, 0\]"):
         opened()
+
+
+def test_a_gpu_without_memory_for_slots_says_so(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
+    plugged(fake_jetson_utils.flat(1, 1, 1))
+    source = opened()
+
+    def refuse(**_: Any) -> None:
+        raise Exception("CUDA error (2) - out of memory")
+
+    sys.modules["jetson_utils"].cudaAllocMapped = refuse
+    with pytest.raises(SourceLost, match=r"no memory for its pictures .*run fewer cameras"):
+        Feed(source, pace="live")
+    source.close()

@@ -50,8 +50,8 @@ def taken(feed: Feed) -> list[tuple[int, int]]:
     found = []
     while (frame := feed.take(SOON_S)) is not END:
         assert isinstance(frame, Frame)
-        assert frame.y.min() == frame.y.max()
-        found.append((frame.index, int(frame.y[0, 0])))
+        assert frame.picture.y.min() == frame.picture.y.max()
+        found.append((frame.index, int(frame.picture.y[0, 0])))
     return found
 
 
@@ -69,10 +69,10 @@ def test_a_frame_stays_whole_until_the_next_take_although_the_source_reuses_its_
     with feed_of(source, depth=2) as feed:
         first = feed.take(SOON_S)
         assert isinstance(first, Frame)
-        assert int(first.y[0, 0]) == 1
+        assert int(first.picture.y[0, 0]) == 1
         while feed.decoded < 3:  # the source has painted over its planes twice by now
             pass
-        assert int(first.y[0, 0]) == 1
+        assert int(first.picture.y[0, 0]) == 1
 
 
 @pytest.mark.parametrize("pace", ["full", "live"])
@@ -89,7 +89,7 @@ def test_as_many_frames_stay_whole_as_the_consumer_asked_for(in_hand: int, pace:
             assert feed.take(0.0) is None  # a take that gives nothing takes nothing away
             source.resume()
             source.stalled.wait(SOON_S)  # the next frame has been decoded and waits
-            assert [int(f.y[0, 0]) for f in held] == [10 * f.index for f in held]
+            assert [int(f.picture.y[0, 0]) for f in held] == [10 * f.index for f in held]
 
 
 def test_an_unwanted_frame_is_counted_and_goes_no_further() -> None:
@@ -108,7 +108,7 @@ def test_a_live_source_gives_the_newest_frame_and_counts_the_others() -> None:
         source.stalled.wait(SOON_S)
         newest = feed.take(SOON_S)
         assert isinstance(newest, Frame)
-        assert (newest.index, int(newest.y[0, 0])) == (9, 9)
+        assert (newest.index, int(newest.picture.y[0, 0])) == (9, 9)
         source.resume()
         last = feed.take(SOON_S)
         assert isinstance(last, Frame)
@@ -163,7 +163,7 @@ def test_a_change_of_size_is_passed_on() -> None:
     script = [Show(1), Show(2, size=(32, 16)), Show(3, size=(33, 17))]
     with feed_of(FakeSource(script)) as feed:
         sizes = [feed.take(SOON_S) for _ in script]
-        assert [(f.width, f.height, f.u.shape) for f in sizes if isinstance(f, Frame)] == [
+        assert [(f.width, f.height, f.picture.u.shape) for f in sizes if isinstance(f, Frame)] == [
             (64, 48, (24, 32)),
             (32, 16, (8, 16)),
             (33, 17, (9, 17)),
@@ -175,10 +175,10 @@ def test_closing_zeroes_every_picture_and_closes_the_source() -> None:
     with feed_of(source, depth=2) as feed:
         held = feed.take(SOON_S)
         assert isinstance(held, Frame)
-        assert held.y.any()
+        assert held.picture.y.any()
         feed.close()
-        assert not held.y.any()
-        assert not held.u.any()
+        assert not held.picture.y.any()
+        assert not held.picture.u.any()
         assert source.closed
         assert feed.take(SOON_S) is END
 
@@ -202,24 +202,27 @@ def test_a_pace_that_does_not_fit_the_source_is_a_defect(pace: Pace, live: bool)
         Feed(FakeSource([], live=live), pace=pace)
 
 
-def state_after(script: list[Show]) -> str:
-    source = FakeSource([*script, Stall()])
+def state_after(script: list[Show], *, packed: bool = False) -> str:
+    source = FakeSource([*script, Stall()], packed=packed)
     with feed_of(source) as feed:
         for _ in script:
             assert isinstance(feed.take(SOON_S), Frame)
         return feed.state()
 
 
-def test_the_same_picture_for_more_than_two_seconds_is_frozen() -> None:
-    assert state_after([Show(50)] * 51) == "online"
-    assert state_after([Show(50)] * 52) == "frozen"
-    assert state_after([*[Show(50)] * 52, Show(51)]) == "online"
+@pytest.mark.parametrize("packed", [False, True], ids=["planes", "rgb"])
+def test_the_same_picture_for_more_than_two_seconds_is_frozen(packed: bool) -> None:
+    assert state_after([Show(50)] * 51, packed=packed) == "online"
+    assert state_after([Show(50)] * 52, packed=packed) == "frozen"
+    assert state_after([*[Show(50)] * 52, Show(51)], packed=packed) == "online"
 
 
-def test_no_light_for_two_seconds_is_dark() -> None:
-    assert state_after([Show(16 + n % 3) for n in range(50)]) == "online"
-    assert state_after([Show(16 + n % 3) for n in range(52)]) == "dark"
-    assert state_after([Show(60 + n % 3) for n in range(52)]) == "online"
+@pytest.mark.parametrize(("packed", "black"), [(False, 16), (True, 0)], ids=["planes", "rgb"])
+def test_no_light_for_two_seconds_is_dark(packed: bool, black: int) -> None:
+    assert state_after([Show(black + n % 3) for n in range(50)], packed=packed) == "online"
+    assert state_after([Show(black + n % 3) for n in range(52)], packed=packed) == "dark"
+    assert state_after([Show(black + 5 + n % 3) for n in range(52)], packed=packed) == "dark"
+    assert state_after([Show(60 + n % 3) for n in range(52)], packed=packed) == "online"
 
 
 def test_a_camera_that_gives_nothing_for_two_seconds_is_frozen() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from device.domain.sight import F32, U8, ColourMatrix, Face, Frame
+from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
 from device.domain.time import NS_PER_S, MediaNs, MonotonicNs
 from device.vision.track import Track
 
@@ -66,7 +66,7 @@ def frame_of() -> Callable[..., Frame]:
             y = first
             u = np.full(half, 128, np.uint8) if u is None else u
             v = np.full(half, 128, np.uint8) if v is None else v
-        return Frame(0, MediaNs(0), MonotonicNs(0), y, u, v, matrix, full_range)
+        return Frame(0, MediaNs(0), MonotonicNs(0), Planes(y, u, v, matrix, full_range))
 
     return make
 

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.domain.sight import U8, ColourMatrix, Frame
+from device.domain.sight import U8, ColourMatrix, Frame, Packed
+from device.domain.time import MediaNs, MonotonicNs
 from device.vision.picture import (
     Scaler,
     encode_jpeg,
     fit_square,
+    glimpse,
     laplacian_energy,
     mosaic,
     warp,
@@ -138,6 +140,24 @@ def test_a_frame_and_its_rgb_version_give_nearly_the_same_crop(scale: float, fra
     apart = np.abs(warp(frame, to_crop, (48, 48)).astype(int) - warp_rgb(rgb, to_crop, (48, 48)))
     assert apart.mean() < 3
     assert apart.max() < 40
+
+
+def test_a_packed_frame_is_scaled_warped_and_glimpsed_as_the_rgb_that_it_is(frame_of: MakeFrame) -> None:
+    rough = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    rgb = np.ascontiguousarray(cv2.resize(rough, (640, 480), interpolation=cv2.INTER_CUBIC))
+    packed = Frame(0, MediaNs(0), MonotonicNs(0), Packed(rgb))
+    planes = frame_of(rgb, full_range=False)
+    to_crop = np.array([[0.3, 0.1, -60], [-0.1, 0.3, 10]], np.float32)
+    np.testing.assert_array_equal(warp(packed, to_crop, (64, 64)), warp_rgb(rgb, to_crop, (64, 64)))
+    small = [np.zeros((224, 320, 3), np.uint8) for _ in range(2)]
+    for frame, out in zip((packed, planes), small, strict=True):
+        Scaler(320, 224).scale(frame, out)
+    assert np.abs(small[0].astype(int) - small[1]).mean() < 3
+    looks = [np.zeros(64, np.float32) for _ in range(2)]
+    for frame, look in zip((packed, planes), looks, strict=True):
+        glimpse(frame, np.array([200, 120, 360, 320], np.float32), look)
+        assert np.linalg.norm(look) == pytest.approx(1, abs=1e-5)
+    assert looks[0] @ looks[1] > 0.99
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 352), (96, 64), (320, 320)])

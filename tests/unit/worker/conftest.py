@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from device.domain.finding import Candidate
-from device.domain.sight import F32, U8, ColourMatrix, Face, Frame
+from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
 from device.domain.time import NS_PER_MS, MediaNs, MonotonicNs
 from device.vision.decide import Best
 from device.vision.detector import Detector
@@ -149,7 +149,7 @@ class World:
             luma[top : max(0, round(y) + half), left : max(0, round(x) + half * 4 // 5)] = luma_of(person)
         grey = np.full(((size[1] + 1) // 2, (size[0] + 1) // 2), 128, np.uint8)
         at = MediaNs(round(self.now_ms * NS_PER_MS))
-        return Frame(self.frames, at, MonotonicNs(0), luma, grey, grey, ColourMatrix.BT601, False)
+        return Frame(self.frames, at, MonotonicNs(0), Planes(luma, grey, grey, ColourMatrix.BT601, False))
 
     def show(
         self, people: Mapping[int, tuple[float, float]], *, ms: float = STEP_MS, size: tuple[int, int] = SIZE
