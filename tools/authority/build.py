@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ from device.watchlist.rules import Demands, Outcome
 from device.watchlist.sealed import FORMAT, SealedEntry, SealedWatchlist, seal, sha256_of
 from tools.authority import photos as hub_photos
 from tools.authority.people import People, Person, Photo
-from tools.authority.store import write_durably
+from tools.hub.files import cannot_write, write_file
 
 PAYLOAD, PHOTOS, CONTENT, REFERENCE = "payload.age", "photos.age", "content.age", "watchlist.yaml"
 
@@ -102,11 +103,13 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700, parents=True)
         for name, content in files.items():
-            write_durably(fresh / name, content)
+            write_file(fresh / name, content)
         fresh.rename(folder)
-    except OSError as fault:
+    except (OSError, Unavailable) as fault:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise Unavailable(f"{folder}: {fault.strerror}; name a folder that is not there yet with --out") from fault
+        if isinstance(fault, OSError) and fault.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise Unavailable(f"{folder}: {fault.strerror}; name a folder that is not there yet with --out") from fault
+        raise cannot_write(folder, fault) if isinstance(fault, OSError) else fault from fault
 
 
 def read_built(folder: Path) -> tuple[BuiltList, bytes]:

@@ -7,13 +7,15 @@ A ceremony folder lies on a medium of its own (a safe, a stick), never in the hu
 
 1. Every change is a new version signed by whoever the version before names; devices walk through all root versions.
 2. A new root is signed by the old threshold and by the new one (TUF specification, 5.3).
-3. New officers take effect together with what they vouch for: their role is signed anew in the same publication.
+3. What cannot be carried through (a disk that is full) leaves keys and repository as they were before.
+4. New officers take effect together with what they vouch for: their role is signed anew in the same publication.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +26,7 @@ from device.domain.finding import Mode
 from device.domain.time import WallTime
 from device.errors import ConfigError, RefusedByCondition, UsageError
 from tools.authority.change import Change, Proposal, propose
-from tools.authority.keys import PRIVATE, make_key, open_key, read_public, require_outside
+from tools.authority.keys import PRIVATE, PUBLIC, make_key, open_key, read_public, require_outside, unmake_key
 from tools.authority.publisher import Publisher
 from tools.authority.roles import (
     OFFICERS,
@@ -36,7 +38,7 @@ from tools.authority.roles import (
     role_of,
     sign_anew,
 )
-from tools.authority.store import write_durably
+from tools.hub.files import write_file, writing
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, Key
@@ -59,11 +61,17 @@ class Ceremony:
         found = [(int(m.group(1)), p) for p in self.folder.glob("root-*.key") if (m := _ROOT_KEY.fullmatch(p.name))]
         return tuple(path for _, path in sorted(found))
 
-    def new_root_keys(self, count: int) -> tuple[Key, ...]:
-        """Make more root keys; they count on."""
+    def new_root_keys(self, count: int, made: ExitStack) -> tuple[Key, ...]:
+        """Make more root keys; they count on. `made` takes them back unless it is released."""
         taken = [int(m.group(1)) for p in self.root_keys if (m := _ROOT_KEY.fullmatch(p.name))]
         start = max(taken, default=0) + 1
-        return tuple(make_key(self.folder, f"root-{start + i}", self.passphrase) for i in range(count))
+        return tuple(self.new_key(f"root-{start + i}", made) for i in range(count))
+
+    def new_key(self, name: str, made: ExitStack, within: str = "") -> Key:
+        """A new key in this folder or one in it, likewise."""
+        key = make_key(self.folder / within, name, self.passphrase)
+        made.callback(unmake_key, self.folder / within, name)
+        return key
 
     def signer(self, name: str) -> CryptoSigner:
         return open_key(self.folder / f"{name}{PRIVATE}", self.passphrase)
@@ -95,33 +103,36 @@ def begin(publisher: Publisher, ceremony: Ceremony, plan: NewAuthority, now: Wal
         raise UsageError("a threshold is larger than the number of its keys")
     if plan.root_threshold < 1 or plan.threshold < 1:
         raise UsageError("a threshold is at least 1")
-    officers = dict(plan.officers)
-    for name in plan.make_officers:
-        officers[name] = make_key(ceremony.folder / "officers", name, ceremony.passphrase)
-    holders = ceremony.new_root_keys(plan.root_keys)
-    targets_key = make_key(ceremony.folder, TARGETS_KEY, ceremony.passphrase)
-    hub_key = make_key(places.hub_key.parent, HUB_KEY)
-    from tuf.api.metadata import Metadata
-
-    root = Metadata(new_root(1, holders, plan.root_threshold, targets_key, hub_key, now))
-    sign_anew(root, ceremony.root_signers()[: plan.root_keys])
-    targets = new_targets(1, list(officers.values()), plan.threshold, hub_key, plan.devices, now)
-    signed = Metadata(targets)
-    sign_anew(signed, [ceremony.signer(TARGETS_KEY)])
-    with store.locked():
-        store.add_root(root)
-        write_durably(places.trust(plan.mode), root.to_bytes())
-        save_officers(publisher, officers)
-        store.commit({"targets": signed}, open_key(places.hub_key), now, first=True)
-        store.commit(
-            {device_role(d): publisher.first_of(d, targets) for d in plan.devices}, open_key(places.hub_key), now
-        )
+    with _taken_back(lambda: store.exists) as made:
+        _begin(publisher, ceremony, plan, now, made)
     return [
         f"{ceremony.folder}: {plan.root_keys} root key(s), threshold {plan.root_threshold}; the targets key",
         *(f"{ceremony.folder / 'officers' / name}.key: officer {name}; hand it over" for name in plan.make_officers),
         f"{places.trust(plan.mode)}: what devices of mode {plan.mode.value} trust",
         f"{store.root}: empty repository for {', '.join(plan.devices) or 'no device yet'}",
     ]
+
+
+def _begin(publisher: Publisher, ceremony: Ceremony, plan: NewAuthority, now: WallTime, made: ExitStack) -> None:
+    """The keys, and everything that they sign, in one publication."""
+    from tuf.api.metadata import Metadata
+
+    places, store = publisher.places, publisher.store
+    officers = dict(plan.officers) | {name: ceremony.new_key(name, made, "officers") for name in plan.make_officers}
+    holders = ceremony.new_root_keys(plan.root_keys, made)
+    targets_key = ceremony.new_key(TARGETS_KEY, made)
+    hub_key = make_key(places.hub_key.parent, HUB_KEY)
+    made.callback(unmake_key, places.hub_key.parent, HUB_KEY)
+    root = Metadata(new_root(1, holders, plan.root_threshold, targets_key, hub_key, now))
+    sign_anew(root, ceremony.root_signers()[-plan.root_keys :])
+    targets = new_targets(1, list(officers.values()), plan.threshold, hub_key, plan.devices, now)
+    signed = Metadata(targets)
+    sign_anew(signed, [ceremony.signer(TARGETS_KEY)])
+    with store.locked():
+        save_officers(publisher, officers)
+        roles = {"targets": signed, **{device_role(d): publisher.first_of(d, targets) for d in plan.devices}}
+        also = {places.trust(plan.mode): root.to_bytes()}
+        store.commit(roles, open_key(places.hub_key), now, root=root, also=also)
 
 
 def delegations(
@@ -162,7 +173,7 @@ def change_officers(
     remove: Sequence[str],
     threshold: int | None = None,
 ) -> Change:
-    """A change that replaces officers' keys; it waits for the new officers' signatures (rule 3)."""
+    """A change that replaces officers' keys; it waits for the new officers' signatures (rule 4)."""
     names = publisher.places.names()
     present = {names.get(key.keyid, key.keyid[:12]): key for key in keys_of(publisher.targets(), OFFICERS)}
     unknown = [name for name in remove if name not in present]
@@ -212,27 +223,42 @@ def rotate_root(
         )
     if not 1 <= threshold <= new_keys:
         raise UsageError(f"a root threshold of {threshold} cannot be met by {new_keys} key(s)")
-    if hub_key:
-        _replace(publisher.places.hub_key.parent, HUB_KEY, None)
-    if targets_key:
-        _replace(ceremony.folder, TARGETS_KEY, ceremony.passphrase)
-    fresh = ceremony.new_root_keys(new_keys)
-    hub = open_key(publisher.places.hub_key)
-    root = Metadata(
-        new_root(old.signed.version + 1, fresh, threshold, ceremony.signer(TARGETS_KEY).public_key, hub.public_key, now)
-    )
-    after = [s for s in ceremony.root_signers() if s.public_key.keyid in {k.keyid for k in fresh}]
-    sign_anew(root, [*before, *after])
-    old.verify_delegate("root", root)
-    root.verify_delegate("root", root)
-    publisher.adopt_root(root, delegations(publisher, ceremony, now))
+    with _taken_back(lambda: publisher.store.root_role().signed.version > old.signed.version) as made:
+        if hub_key:
+            _replace(publisher.places.hub_key.parent, HUB_KEY, None, made)
+        if targets_key:
+            _replace(ceremony.folder, TARGETS_KEY, ceremony.passphrase, made)
+        fresh = ceremony.new_root_keys(new_keys, made)
+        hub, below = open_key(publisher.places.hub_key).public_key, ceremony.signer(TARGETS_KEY).public_key
+        root = Metadata(new_root(old.signed.version + 1, fresh, threshold, below, hub, now))
+        after = [s for s in ceremony.root_signers() if s.public_key.keyid in {k.keyid for k in fresh}]
+        sign_anew(root, [*before, *after])
+        old.verify_delegate("root", root)
+        root.verify_delegate("root", root)
+        publisher.adopt_root(root, delegations(publisher, ceremony, now))
     return root.signed.version
 
 
-def _replace(folder: Path, name: str, passphrase: bytes | None) -> None:
-    """A new key of a name; the old one is set aside as `<name>-old`, for its holder to destroy."""
-    for suffix in (".key", ".pub"):
-        (folder / f"{name}{suffix}").replace(folder / f"{name}-old{suffix}")
+@contextmanager
+def _taken_back(published: Callable[[], bool]) -> Iterator[ExitStack]:
+    """What the block makes is taken back when it fails before anything of it was published (rule 3)."""
+    with ExitStack() as made:
+        try:
+            yield made
+        except BaseException:
+            if published():
+                made.pop_all()
+            raise
+        made.pop_all()
+
+
+def _replace(folder: Path, name: str, passphrase: bytes | None, made: ExitStack) -> None:
+    """A new key of a name; the old one is set aside as `<name>-old`, for its holder to destroy (rule 3)."""
+    for suffix in (PRIVATE, PUBLIC):
+        path, aside = folder / f"{name}{suffix}", folder / f"{name}-old{suffix}"
+        with writing(path):
+            path.replace(aside)
+        made.callback(aside.replace, path)
     make_key(folder, name, passphrase)
 
 
@@ -243,7 +269,7 @@ def save_officers(publisher: Publisher, officers: dict[str, Key]) -> None:
         raise UsageError("one key stands for two officers; each needs a key of their own")
     # Those of before stay named until the change is published, and in the records after it.
     everyone = {**publisher.places.names(), **named}
-    write_durably(publisher.places.officers, msgspec.json.format(msgspec.json.encode(everyone)))
+    write_file(publisher.places.officers, msgspec.json.format(msgspec.json.encode(everyone)))
 
 
 def officer_key(file: Path) -> tuple[str, Key]:

@@ -29,7 +29,8 @@ from device.domain.time import WallTime, rfc3339, wall
 from device.errors import BadData, RefusedByCondition, Unavailable
 from tools.authority.records import Record
 from tools.authority.roles import OFFICERS, signatures
-from tools.authority.store import HASH, Store, write_durably
+from tools.authority.store import HASH, Store
+from tools.hub.files import cannot_write, write_file
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -101,11 +102,11 @@ class Change:
         metadata = self.metadata()
         for signer in signers:
             metadata.sign(signer, append=True)
-        write_durably(self.folder / METADATA, metadata.to_bytes())
+        write_file(self.folder / METADATA, metadata.to_bytes())
 
     def merge(self, *copies: Change) -> None:
         """Take over the signatures of copies that were signed elsewhere (rule 1)."""
-        write_durably(self.folder / METADATA, self._merged(copies).to_bytes())
+        write_file(self.folder / METADATA, self._merged(copies).to_bytes())
 
     def signed_by(self, targets: Targets, *copies: Change) -> tuple[tuple[str, ...], int]:
         """Key ids whose signatures count, those on `copies` included, and how many are needed."""
@@ -180,17 +181,18 @@ def propose(folder: Path, store: Store, running: Sequence[Record], proposal: Pro
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700, parents=True)
         for path, content in proposal.add.items():
-            write_durably(fresh / FILES / path, content)
+            write_file(fresh / FILES / path, content)
         for name, content in proposal.for_hub.items():
-            write_durably(fresh / FOR_HUB / name, content)
+            write_file(fresh / FOR_HUB / name, content)
         if proposal.delegations is not None:
-            write_durably(fresh / DELEGATIONS, proposal.delegations.to_bytes())
-        write_durably(fresh / METADATA, metadata.to_bytes())
-        write_durably(fresh / CHANGE, msgspec.json.format(msgspec.json.encode(described)))
+            write_file(fresh / DELEGATIONS, proposal.delegations.to_bytes())
+        write_file(fresh / METADATA, metadata.to_bytes())
+        write_file(fresh / CHANGE, msgspec.json.format(msgspec.json.encode(described)))
         shutil.rmtree(folder, ignore_errors=True)
         fresh.replace(folder)
-    except OSError as fault:
-        raise Unavailable(f"change {folder}: {fault.strerror}") from fault
+    except (OSError, Unavailable) as fault:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise cannot_write(folder, fault) if isinstance(fault, OSError) else fault from fault
     return Change(folder)
 
 

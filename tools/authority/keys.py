@@ -3,21 +3,25 @@
 1. Root, targets and officer keys lie where their holders put them, never in a hub's folder: `require_outside` is asked
    by everything that makes or uses one.
 2. Only public halves travel: an officer makes a key at home and hands over the `.pub`.
+3. A private key or a passphrase that others of its machine can read is not used, as with ssh.
 """
 
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.errors import BadData, ConfigError, Unavailable, UsageError
-from tools.hub.authority import write_secret
+from tools.hub import files
+from tools.hub.files import Batch, forget_secret, writing
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, Key
 
 PRIVATE, PUBLIC = ".key", ".pub"
+OTHERS = 0o077
 
 
 def make_key(folder: Path, name: str, passphrase: bytes | None = None) -> Key:
@@ -33,25 +37,29 @@ def make_key(folder: Path, name: str, passphrase: bytes | None = None) -> Key:
         serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     )
     public = CryptoSigner(private).public_key
-    try:
+    secret = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    with writing(folder / name):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(
-            folder / f"{name}{PRIVATE}",
-            private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption),
-        )
-        (folder / f"{name}{PUBLIC}").write_text(public_text(public), encoding="utf-8")
-    except OSError as fault:
-        raise Unavailable(f"key {name} in {folder}: {fault.strerror}") from fault
+    with Batch() as pair:
+        pair.put(folder / f"{name}{PRIVATE}", secret)
+        pair.put(folder / f"{name}{PUBLIC}", public_text(public).encode(), mode=files.PUBLIC)
     return public
 
 
+def unmake_key(folder: Path, name: str) -> None:
+    """Take back a pair that nothing was signed with: what it was made for could not be done."""
+    for suffix in (PRIVATE, PUBLIC):
+        forget_secret(folder / f"{name}{suffix}")
+
+
 def open_key(file: Path, passphrase: bytes | None = None) -> CryptoSigner:
-    """The signer in a private key file. Unavailable when it is not there, ConfigError when it does not open."""
+    """The signer in a private key file. Unavailable: it is not there; ConfigError: it does not open, or rule 3."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from securesystemslib.signer import CryptoSigner
 
     try:
+        _require_private(file)
         content = file.read_bytes()
     except OSError as fault:
         raise Unavailable(f"key {file}: {fault.strerror}; the medium with the key must be at hand") from fault
@@ -90,12 +98,26 @@ def read_passphrase(file: Path | None) -> bytes | None:
     if file is None:
         return None
     try:
+        _require_private(file)
         line = file.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
     except OSError as fault:
         raise Unavailable(f"passphrase file {file}: {fault.strerror}") from fault
     if not line:
         raise ConfigError(str(file), ("its first line is empty; it must hold the passphrase",))
     return line
+
+
+def _require_private(file: Path) -> None:
+    """Rule 3; OSError when it is not there."""
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & OTHERS:
+        raise ConfigError(
+            str(file),
+            (
+                f"mode {mode:04o}: others on this machine can read it; `chmod 600 {file}` (a stick without file modes:"
+                " mount it with umask=077), and replace it if somebody may have read it",
+            ),
+        )
 
 
 def require_outside(hub: Path, place: Path) -> None:

@@ -24,9 +24,9 @@ from tools.authority.change import Change, Proposal, propose
 from tools.authority.photos import HubPhotos, open_at_hub, read_photos
 from tools.authority.publisher import Publisher, empty_withdrawn
 from tools.authority.records import Record
-from tools.authority.store import write_durably
 from tools.authority.waiting import last_moment
 from tools.hub.deployment_keys import DeploymentKeys
+from tools.hub.files import PUBLIC, write_file
 from tools.hub.folder import Entry, HubFolder
 
 RULE_OF_KEY = "hub's key of the deployment"
@@ -165,8 +165,8 @@ def copy_to_usb(publisher: Publisher, stick: Path) -> int:
     with publisher.store.locked():
         files = sorted((p for p in source.rglob("*") if p.is_file()), key=lambda p: p.name == "timestamp.json")
         try:
-            for file in files:
-                write_durably(stick / file.relative_to(source), file.read_bytes())
+            for file in files:  # a device reads them as another user, if the stick's file system knows users at all
+                write_file(stick / file.relative_to(source), file.read_bytes(), mode=PUBLIC)
             kept = {stick / file.relative_to(source) for file in files}
             for part in ("metadata", "targets"):
                 for file in [p for p in (stick / part).rglob("*") if p.is_file() and p not in kept]:

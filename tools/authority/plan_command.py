@@ -54,7 +54,7 @@ def _run(args: argparse.Namespace) -> int:
     from device.config.deployment import DeploymentPlan, plan_problems
     from device.config.document import parse
     from device.errors import ConfigError, UsageError
-    from tools.authority.store import write_durably
+    from tools.hub.files import write_file
     from tools.hub.folder import HubFolder
 
     if args.out.exists():
@@ -71,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
     if not planned(args, [*text.splitlines(), f"and make the hub's key of {plan.id}"]):
         return 0
     recipient = keys.recipient_for(plan.id, wall(plan.window.end))
-    write_durably(args.out, text.replace(UNKNOWN, recipient).encode())
+    write_file(args.out, text.replace(UNKNOWN, recipient).encode())
     said(args, {"id": plan.id, "plan": str(args.out)}, str(args.out))
     return 0
 

@@ -28,8 +28,9 @@ from tools.authority.keys import open_key
 from tools.authority.places import Places
 from tools.authority.records import Record, Records
 from tools.authority.roles import DEVICE_DAYS, OFFICERS, device_role, devices_in, role_of
-from tools.authority.store import HASH, SNAPSHOT_DAYS, TIMESTAMP_HOURS, Store, write_durably
+from tools.authority.store import HASH, SNAPSHOT_DAYS, TIMESTAMP_HOURS, Store
 from tools.hub.deployment_keys import DeploymentKeys
+from tools.hub.files import write_file
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -128,10 +129,8 @@ class Publisher:
     def revoke(self, device: str) -> None:
         """A lost device gets no key and no index again (rule 4); other devices go on."""
         with self.store.locked():
-            write_durably(
-                self.places.revoked,
-                msgspec.json.encode({**self.places.revoked_devices(), device: self._now().isoformat()}),
-            )
+            revoked = {**self.places.revoked_devices(), device: self._now().isoformat()}
+            write_file(self.places.revoked, msgspec.json.encode(revoked))
             targets = self.targets()
             if device in devices_in(targets):
                 role = self._for_device(device, targets, None, {})
@@ -159,15 +158,14 @@ class Publisher:
     def adopt_root(self, root: Metadata[Root], delegations: Metadata[Targets]) -> None:
         """Publish a new root and sign anew all that lies below it."""
         with self.store.locked():
-            self.store.add_root(root)
-            write_durably(self.places.trust(self.places.mode), root.to_bytes())
-            self._require_delegations(delegations)
+            self._require_delegations(delegations, root)
             roles: dict[str, Metadata[Targets]] = {"targets": delegations}
             for device in devices_in(delegations.signed):
                 published = self.store.published(device_role(device))
                 if published is not None:
                     roles[device_role(device)] = self._again(published)
-            self.store.commit(roles, self._signer(), self._now())
+            also = {self.places.trust(self.places.mode): root.to_bytes()}
+            self.store.commit(roles, self._signer(), self._now(), root=root, also=also)
 
     def renew(self, *, always: bool = False) -> bool:
         """Sign anew what is past half of its time; whether anything was. `always`: even when it is not."""
@@ -207,10 +205,10 @@ class Publisher:
             raise Unavailable(f"{path} is not in {self.store.root}")
         return parse_signed(content, path)
 
-    def _require_delegations(self, delegations: Metadata[Targets]) -> None:
+    def _require_delegations(self, delegations: Metadata[Targets], root: Metadata[Root] | None = None) -> None:
         from tuf.api.exceptions import UnsignedMetadataError
 
-        root = self.store.root_role()
+        root = self.store.root_role() if root is None else root
         try:
             root.verify_delegate("targets", delegations)
         except UnsignedMetadataError as fault:
@@ -236,7 +234,7 @@ class Publisher:
         from tuf.api.metadata import Metadata, TargetFile, Targets
 
         role_of(targets, device_role(device))
-        published = self.store.published(device_role(device))
+        published = self.store.published(device_role(device)) if self.store.exists else None
         files = {index_target(device): index_text(index), **envelopes}
         for path, content in files.items():
             self.store.add_target(path, content)

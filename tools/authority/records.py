@@ -15,8 +15,7 @@ import msgspec
 
 from device.domain.time import WallTime, wall
 from device.errors import RefusedByCondition, Unavailable, UsageError
-from tools.authority.store import write_durably
-from tools.hub.authority import forget_secret, write_secret
+from tools.hub.files import forget_secret, write_file
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,12 +88,12 @@ class Records:
                 )
 
     def save(self, record: Record) -> None:
-        write_durably(self._folder / f"{record.id}.json", msgspec.json.encode(record))
+        write_file(self._folder / f"{record.id}.json", msgspec.json.encode(record))
 
     def keep_content_key(self, deployment_id: str, identity: str) -> None:
         """Keep the key of the list until `drop_content_key`."""
         self._keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(self._content(deployment_id), identity.encode())
+        write_file(self._content(deployment_id), identity.encode())
 
     def content_key(self, deployment_id: str) -> str | None:
         """The key of the list, None once it is gone."""

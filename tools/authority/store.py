@@ -7,7 +7,8 @@
 3. Old metadata of one version back stays for a device in the middle of reading; root versions stay for good, a device
    that was away walks through all of them.
 4. A target that no role names is deleted in the same step.
-5. A role that nothing delegates to any more stays in the snapshot: clients take a snapshot that lost one for an attack
+5. All of a publication is on the disk before the first file of it is renamed: a disk that is full changes nothing.
+6. A role that nothing delegates to any more stays in the snapshot: clients take a snapshot that lost one for an attack
    (TUF specification, 5.5.5).
 """
 
@@ -16,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.domain.time import WallTime
 from device.errors import Unavailable
-from device.sync.durable import flush_folder
+from tools.hub.files import PUBLIC, Batch, write_file, writing
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -50,8 +50,11 @@ class Store:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """One writer at a time: the commands and the hub's server."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root.parent / f".{self.root.name}.lock").open("w") as file:
+        lock = self.root.parent / f".{self.root.name}.lock"
+        with writing(lock):
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = lock.open("w")
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -82,25 +85,34 @@ class Store:
             return self._place(path, published.signed.targets[path].hashes[HASH]).read_bytes()
         return None
 
-    def add_root(self, root: Metadata[Root]) -> None:
-        """Write a root version; devices find it by its number."""
-        write_durably(self.metadata / f"{root.signed.version}.root.json", root.to_bytes())
-
     def add_target(self, path: str, content: bytes) -> None:
         """Write a target under the name that devices ask for: its digest before its file name."""
-        write_durably(self._place(path, hashlib.sha256(content).hexdigest()), content)
+        write_file(self._place(path, hashlib.sha256(content).hexdigest()), content)
 
     def commit(
-        self, roles: Mapping[str, Metadata[Targets]], signer: CryptoSigner, now: WallTime, *, first: bool = False
+        self,
+        roles: Mapping[str, Metadata[Targets]],
+        signer: CryptoSigner,
+        now: WallTime,
+        *,
+        root: Metadata[Root] | None = None,
+        also: Mapping[Path, bytes] | None = None,
     ) -> None:
-        """Publish new versions of some roles: rules 1 to 5. No roles at all: a refresh."""
+        """Publish new versions of some roles: rules 1 to 6. No roles at all: a refresh.
+
+        root  a new root version, under which the rest is signed; also: files beside the repository that belong to it
+        """
         from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
-        old_snapshot = None if first else self.snapshot().signed
+        old_snapshot = self.snapshot().signed if self.exists else None
         meta = {} if old_snapshot is None else dict(old_snapshot.meta)
+        files: dict[Path, bytes] = {}
+        if root is not None:
+            files[self.metadata / f"{root.signed.version}.root.json"] = root.to_bytes()
+        files |= also or {}
         for role, metadata in roles.items():
             content = metadata.to_bytes()
-            write_durably(self.metadata / f"{metadata.signed.version}.{role}.json", content)
+            files[self.metadata / f"{metadata.signed.version}.{role}.json"] = content
             meta[f"{role}.json"] = MetaFile(metadata.signed.version, len(content), _digest(content))
         snapshot = Snapshot(
             version=1 if old_snapshot is None else old_snapshot.version + 1,
@@ -110,16 +122,19 @@ class Store:
         signed = Metadata(snapshot)
         signed.sign(signer)
         content = signed.to_bytes()
-        write_durably(self.metadata / f"{snapshot.version}.snapshot.json", content)
+        files[self.metadata / f"{snapshot.version}.snapshot.json"] = content
         timestamp = Metadata(
             Timestamp(
-                version=1 if first else self.timestamp().signed.version + 1,
+                version=1 if old_snapshot is None else self.timestamp().signed.version + 1,
                 expires=now + timedelta(hours=TIMESTAMP_HOURS),
                 snapshot_meta=MetaFile(snapshot.version, len(content), _digest(content)),
             )
         )
         timestamp.sign(signer)
-        write_durably(self.metadata / "timestamp.json", timestamp.to_bytes())
+        files[self.metadata / "timestamp.json"] = timestamp.to_bytes()
+        with Batch() as batch:
+            for path, content in files.items():
+                batch.put(path, content, mode=PUBLIC)
         self._tidy()
 
     def _tidy(self) -> None:
@@ -154,18 +169,6 @@ class Store:
             ) from fault
         except DeserializationError as fault:
             raise Unavailable(f"{self.metadata / name} is damaged; restore the hub's folder from its backup") from fault
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """A file appears whole or not at all, and stays after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    flush_folder(path.parent)
 
 
 def _digest(content: bytes) -> dict[str, str]:

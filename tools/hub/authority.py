@@ -9,14 +9,12 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.errors import Unavailable
-from device.sync.durable import flush_folder
+from tools.hub.files import PUBLIC, write_file
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -123,41 +121,7 @@ def revoke_certificate(folder: Path, site: str, revoked: Path | None) -> None:
         if serial not in serials:
             row = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - BACKDATED).build()
             builder = builder.add_revoked_certificate(row)
-    write_secret(file, builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-
-
-def write_secret(path: Path, content: bytes, *, synced: bool = True) -> None:
-    """Write a new file that only its owner may read, from the first byte on; an old one is replaced whole.
-
-    synced  wait for the disk; who writes thousands of files syncs once, after the last
-    """
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        if synced:
-            os.fsync(file.fileno())
-    fresh.replace(path)
-
-
-def forget_secret(path: Path) -> bool:
-    """Overwrite a secret's file, then delete it; whether there was one. Unavailable when it is still there."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY)
-        try:
-            os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        path.unlink()
-        flush_folder(path.parent)
-    except FileNotFoundError:
-        return False
-    except OSError as fault:
-        raise Unavailable(f"{path} is still there ({fault.strerror}); delete it by hand") from fault
-    return True
+    write_file(file, builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
 
 def _write_pair(folder: Path, name: str, certificate: Certificate, key: EllipticCurvePrivateKey) -> None:
@@ -166,8 +130,8 @@ def _write_pair(folder: Path, name: str, certificate: Certificate, key: Elliptic
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_secret(folder / f"{name}.key", text)
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    write_file(folder / f"{name}.key", text)
+    write_file(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
 
 
 def _dated(days: int) -> x509.CertificateBuilder:

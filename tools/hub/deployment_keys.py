@@ -16,7 +16,7 @@ from pathlib import Path
 
 from device.domain.time import WallTime, rfc3339, wall
 from device.errors import Unavailable
-from tools.hub.authority import forget_secret, write_secret
+from tools.hub.files import forget_secret, write_file
 
 _PREFIX, _SUFFIX = "deployment-", ".txt"
 _UNTIL, _PUBLIC = "# until: ", "# public key: "
@@ -42,7 +42,7 @@ class DeploymentKeys:
         recipient = str(identity.to_public())
         text = f"{_UNTIL}{rfc3339(until)}\n{_PUBLIC}{recipient}\n{identity}\n"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(self._file(deployment_id), text.encode())
+        write_file(self._file(deployment_id), text.encode())
         return recipient
 
     def recipient(self, deployment_id: str) -> str | None:

@@ -25,8 +25,9 @@ from device.domain.time import WallTime
 from device.edges.mqtt import BrokerAddress
 from device.errors import ConfigError, Unavailable, UsageError
 from tools.hub.access import access_list, configuration
-from tools.hub.authority import open_authority, revoke_certificate, write_secret
+from tools.hub.authority import open_authority, revoke_certificate
 from tools.hub.deployment_keys import DeploymentKeys
+from tools.hub.files import write_file
 
 BROKER_PORT = 8883
 CONSOLE_PORT = 8443
@@ -131,7 +132,7 @@ class HubFolder:
             level(entry_ref, "entry")
         self.references.mkdir(mode=0o700, exist_ok=True)
         for entry_ref, (_, photo_jpeg) in added.items():
-            write_secret(self.references / f"{entry_ref}.jpg", photo_jpeg, synced=False)
+            write_file(self.references / f"{entry_ref}.jpg", photo_jpeg, synced=False)
         os.sync()
         self._write_entries({**self._entries(), **{ref: entry for ref, (entry, _) in added.items()}})
 
@@ -182,7 +183,7 @@ class HubFolder:
         by_hand = {ref: entry for ref, entry in (raw.get("entries") or {}).items() if keeps(str(ref))}
         if by_hand != (raw.get("entries") or {}):
             raw["entries"] = by_hand
-            write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+            write_file(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
 
     def _entries(self) -> dict[str, Entry]:
         """Labels out of entries.json: a file of its own, because 20,000 of them take YAML half a minute."""
@@ -194,7 +195,7 @@ class HubFolder:
             raise ConfigError(str(self.entries_file), (str(fault),)) from fault
 
     def _write_entries(self, entries: dict[str, Entry]) -> None:
-        write_secret(self.entries_file, msgspec.json.encode(entries))
+        write_file(self.entries_file, msgspec.json.encode(entries))
 
     def revoked(self) -> frozenset[str]:
         """Devices whose name is not issued again (tools.authority writes the file)."""
@@ -212,7 +213,7 @@ class HubFolder:
             (self.root / "devices" / f"{device}{suffix}").unlink(missing_ok=True)
         raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
         raw["devices"] = [name for name in raw.get("devices") or () if name != device]
-        write_secret(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        write_file(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
         self.write_broker_files(self.settings(), settings.broker_port)
 
     def write_broker_files(self, settings: ConsoleSettings, port: int) -> Path:
@@ -272,7 +273,7 @@ def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bin
         }
         raw = yaml.safe_load(hub.console_file.read_text(encoding="utf-8")) if known else {**content, "notice": NOTICE}
         raw = {"entries": {}, **raw, "devices": list(everyone)}
-        write_secret(hub.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        write_file(hub.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
         hub.write_broker_files(hub.settings(), hub.settings().broker_port)
     except OSError as fault:
         raise Unavailable(f"hub folder {root}: {fault}") from fault

@@ -13,8 +13,9 @@ import msgspec
 
 from device.alerts.messages import Alert, AuditHead, Birth, Erasure, Stats, WatchlistState
 from device.domain.finding import Mode
+from device.errors import Unavailable
 from device.logs import event
-from tools.hub.authority import write_secret
+from tools.hub.files import write_file
 from tools.hub.heads import FOLDER, Heads
 
 VERSION = 1
@@ -229,9 +230,9 @@ class Tallies:
         if not self._dirty:
             return
         try:
-            write_secret(self._file, msgspec.json.format(msgspec.json.encode(self.book), indent=1))
+            write_file(self._file, msgspec.json.format(msgspec.json.encode(self.book), indent=1))
             self._dirty = False
-        except OSError as fault:
+        except Unavailable as fault:
             event(_log, "hub.report_not_saved", level=logging.ERROR, reason=str(fault))
 
 

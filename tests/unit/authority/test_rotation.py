@@ -129,6 +129,18 @@ def test_delegations_that_a_stranger_signed_are_not_published(site: Any, tmp_pat
         site.publisher.change_delegations(forged)
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o700 | 0o011])
+def test_a_key_or_a_passphrase_that_others_can_read_is_not_used(tmp_path: Path, mode: int) -> None:
+    make_key(tmp_path, "AO-1")
+    (tmp_path / "phrase").write_text("correct horse\n")
+    for file, opens in ((tmp_path / "AO-1.key", open_key), (tmp_path / "phrase", read_passphrase)):
+        file.chmod(mode)
+        with pytest.raises(ConfigError, match=f"chmod 600 {file}"):
+            opens(file)
+        file.chmod(0o400)
+        assert opens(file)
+
+
 def test_key_files_are_private_protected_and_never_overwritten(tmp_path: Path) -> None:
     make_key(tmp_path, "AO-1", b"correct horse")
     assert (tmp_path / "AO-1.key").stat().st_mode & 0o077 == 0
@@ -142,6 +154,7 @@ def test_key_files_are_private_protected_and_never_overwritten(tmp_path: Path) -
     with pytest.raises(Unavailable, match="must be at hand"):
         open_key(tmp_path / "nobody.key")
     (tmp_path / "phrase").write_text("\n")
+    (tmp_path / "phrase").chmod(0o600)
     with pytest.raises(ConfigError, match="first line is empty"):
         read_passphrase(tmp_path / "phrase")
     with pytest.raises(ConfigError, match="private half stays"):
