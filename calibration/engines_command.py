@@ -1,6 +1,7 @@
 """models: list, fetch, prepare, add, compare, build
 
-This floor adds to `lfr engines` what it alone can measure: `compare A B --faces DATASET`.
+This floor adds to `lfr engines` what `engines` cannot know: how to measure faces (`compare A B --faces DATASET`), and
+at what size a worker detects a camera's frames (`build --frame`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,23 @@ from engines.commands_compare import Changes, Shown
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the noun `engines`."""
-    engines_commands.register(commands, _Late())
+    engines_commands.register(commands, _Late(), _detection_size)
+
+
+def _detection_size(frame: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the picture that a frame of (height, width) is searched at for faces of the least size."""
+    from device.vision.detector import DetectionSize
+    from device.worker.pipeline import FACE_IN_DETECTOR_PX, LONGEST_DETECTOR_SIDE
+    from device.worker.replay import MIN_FACE_PX
+
+    fit = DetectionSize.for_frame(
+        frame[1],
+        frame[0],
+        min_face_px=MIN_FACE_PX,
+        face_in_detector_px=FACE_IN_DETECTOR_PX,
+        longest=LONGEST_DETECTOR_SIDE,
+    )
+    return fit.height, fit.width
 
 
 class _Late:

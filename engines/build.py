@@ -1,6 +1,7 @@
 """`lfr engines build`: from a prepared file to a TensorRT plan for this very board, checked before it counts.
 
-parse → profile → build (progress, time limit) → against the CPU, within the card's tolerance → flushed, then in place
+prepared file, a frame's sampling in front if so ordered → parse → profile → build (progress, time limit)
+→ against the CPU, within the card's tolerance → flushed, then in place
 
 1. Networks are strongly typed: the precision is the file's. TF32 is switched off, so that fp32 is fp32.
 2. A plan that differs from the CPU's answer by more than the card allows, or that breaks off, leaves nothing behind;
@@ -26,15 +27,16 @@ import numpy as np
 from engines import manifest, plans
 from engines import table as tables
 from engines.cards import ModelCard
-from engines.compare import differences, synthetic
+from engines.compare import cuts, differences, synthetic
 from engines.errors import BuildFailed, PlanRefused
 from engines.places import placing, writing
 from engines.plans import Plan, PlanKey, Profile
 from engines.runner import U8
 from engines.runners.cuda import Gpu
-from engines.runners.tensorrt import TensorRtRunner
+from engines.runners.tensorrt import TensorRtRunner, TensorRtSampled
 from engines.runners.tensorrt_api import bindings, logger, monitor, version
-from engines.select import open_runner
+from engines.sampling import sampled
+from engines.select import open_runner, open_sampled
 
 WORKSPACE_BYTES = 1 << 30
 """Scratch memory that a kernel may ask for; a Jetson shares it with everything else."""
@@ -80,28 +82,39 @@ def build(order: Order, progress: Progress) -> tuple[Plan, bool]:
                 pass  # missing, stale, foreign or damaged: built anew
         with writing(order.folder), gpu.current(f"building {order.card.name}"):
             started = time.monotonic()
-            content = _serialised(trt, path, order, progress)
+            content = _serialised(trt, path.name, _network(order, path), order, progress)
         seconds = time.monotonic() - started
     finally:
         gpu.close()
     return _kept(order, key, content, seconds), True
 
 
-def _serialised(trt: Any, model: Path, order: Order, progress: Progress) -> bytes:
+def _network(order: Order, prepared: Path) -> bytes:
+    """The ONNX file that the plan is made from."""
+    profile = order.profile
+    if profile.frame is None:
+        return prepared.read_bytes()
+    return sampled(order.card, prepared, profile.frame, (profile.height, profile.width))
+
+
+def _serialised(trt: Any, name: str, model: bytes, order: Order, progress: Progress) -> bytes:
     """Parse and build. Raises BuildFailed with what TensorRT said."""
     said: list[str] = []
     log = logger(trt, said)
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse(model.read_bytes()):
+    if not parser.parse(model):
         errors = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
-        raise BuildFailed(f"TensorRT cannot read {model.name}: {errors}; run `lfr engines prepare --force`")
+        raise BuildFailed(f"TensorRT cannot read {name}: {errors}; run `lfr engines prepare --force`")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     config.clear_flag(trt.BuilderFlag.TF32)
     profile = builder.create_optimization_profile()
-    profile.set_shape(order.card.input_name, *order.profile.shapes())
+    wanted = order.profile
+    for entry in wanted.entries(order.card):
+        if entry.batched:
+            profile.set_shape(entry.name, *(entry.shape(n) for n in (wanted.least, wanted.best, wanted.most)))
     config.add_optimization_profile(profile)
     timings = order.folder / plans.TIMING_CACHE
     known = timings.read_bytes() if timings.is_file() else b""
@@ -113,9 +126,7 @@ def _serialised(trt: Any, model: Path, order: Order, progress: Progress) -> byte
     if watch.interrupted:
         raise KeyboardInterrupt
     if content is None:
-        raise BuildFailed(
-            watch.verdict(order) or f"TensorRT could not build {model.name}: {'; '.join(said[-3:])}; {HELP}"
-        )
+        raise BuildFailed(watch.verdict(order) or f"TensorRT could not build {name}: {'; '.join(said[-3:])}; {HELP}")
     fresh = config.get_timing_cache()
     if fresh is not None:
         _replace(timings, bytes(fresh.serialize()))
@@ -169,19 +180,28 @@ def _kept(order: Order, key: PlanKey, content: bytes, seconds: float) -> Plan:
 
 
 def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
-    """Run it beside the CPU on synthetic pictures, alone and in a full batch.
+    """Run it beside the CPU on synthetic pictures or frames, alone and in a full batch.
 
     Raises BuildFailed when they differ by more than the card allows.
     """
     card, limit = order.card, order.card.tolerances[order.precision]
-    size = (order.profile.height, order.profile.width)
+    size, frame = (order.profile.height, order.profile.width), order.profile.frame
     with ExitStack() as ending:
-        exact = open_runner(card, backend=REFERENCE, threads=1, shape=size, models=order.models)
-        ending.callback(exact.close)
-        fresh = TensorRtRunner(card, content, plan, Gpu())
-        ending.callback(fresh.close)
-        worst = differences(card, exact, fresh, _trials(size, order.profile.most))
-        device_bytes = fresh.device_bytes
+        if frame is None:
+            exact = open_runner(card, backend=REFERENCE, threads=1, shape=size, models=order.models)
+            ending.callback(exact.close)
+            fresh = TensorRtRunner(card, content, plan, Gpu())
+            ending.callback(fresh.close)
+            worst = differences(card, exact.run, fresh.run, _trials(size, order.profile.most))
+            device_bytes = fresh.device_bytes
+        else:
+            judge = open_sampled(card, backend=REFERENCE, threads=1, frame_size=frame, shape=size, models=order.models)
+            ending.callback(judge.close)
+            made = TensorRtSampled(card, content, plan, Gpu())
+            ending.callback(made.close)
+            trials = cuts(frame, size, order.profile.most)
+            worst = differences(card, lambda one: judge.run(*one), lambda one: made.run(*one), trials)
+            device_bytes = made.device_bytes
     bad = [name for name, gap in worst.items() if not limit.allows(gap.max_abs, gap.min_cosine)]
     if bad:
         gap = worst[bad[0]]

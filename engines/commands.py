@@ -8,15 +8,23 @@ import re
 from pathlib import Path
 
 from engines.cards import FILE_PRECISIONS, ModelCard, card, cards
-from engines.commands_build import add_arguments, run_build
+from engines.commands_build import DetectionSize, add_arguments, run_build
 from engines.commands_compare import FacesMeasure, run_compare
 from engines.commands_compare import add_arguments as add_compare
 
 EX_OK = 0
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], faces: FacesMeasure | None = None) -> None:
-    """Add the noun `engines`. `faces` measures data sets of faces, for `compare`: an upper floor brings it."""
+def register(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    faces: FacesMeasure | None = None,
+    detection: DetectionSize | None = None,
+) -> None:
+    """Add the noun `engines`. An upper floor brings the rest.
+
+    faces      measures data sets of faces, for `compare`
+    detection  the size that a camera's frame is detected at, for `build --frame`
+    """
     noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, add, compare, build")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
 
@@ -50,7 +58,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], face
 
     build = verbs.add_parser("build", help="TensorRT plans for this very board; keeps those that fit")
     add_arguments(build, _size)
-    build.set_defaults(run=lambda args: run_build(args, _chosen(args)))
+    build.set_defaults(run=lambda args: run_build(args, _chosen(args), detection))
 
     for verb in (fetch, prepare, compare, build):
         verb.add_argument("--model", action="append", metavar="NAME", help="this model only; may be repeated (all)")

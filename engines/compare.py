@@ -8,10 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,11 +20,16 @@ from engines.drawn import crop, crowd
 from engines.errors import BadPictures
 from engines.likeness import LEAST_COSINE, Alike, Boxes, boxes, drawn_faces, planted, templates
 from engines.runner import F32, U8, Runner, check_shape
+from engines.sampling import whole_frame
 from engines.select import open_runner
 from engines.timing import interleaved
 
+T = TypeVar("T")
+
 DETECTOR_SIZE = (352, 640)
 """Height and width that a 16:9 camera with 32 px faces is usually detected at."""
+CELL = 4
+"""Frame pixels a pixel of the drawing: drawing in full size takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,33 @@ def synthetic(size: tuple[int, int], seed: int) -> list[U8]:
         coarse = random.integers(0, 256, (-(-height // cell) + 1, -(-width // cell) + 1, 3)).astype(np.float32)
         pictures.append(_enlarge(coarse, size, cell)[None])
     return pictures
+
+
+def cuts(frame_size: tuple[int, int], size: tuple[int, int], most: int) -> list[tuple[U8, F32]]:
+    """Frames with maps for a model that makes its own pictures: four frames whole, and a full batch of parts of two.
+
+    The frames are drawn faces, soft blobs and white. No noise: there a coordinate's last bit, which two runtimes round
+    otherwise, is a difference of colour that says nothing of a camera's picture. The parts are of one size, shrunk and
+    enlarged, upright and turned, and reach over the edge.
+    """
+    height, width = frame_size
+    faces = _enlarge(
+        crowd((height // CELL + 2, width // CELL + 2), (0, 1, 2, 3))[0].astype(np.float32), frame_size, CELL
+    )
+    _, white, _, _, *blobs = synthetic(frame_size, seed=0)
+    frames = [faces, *(picture[0] for picture in (*blobs, white))]
+    whole = whole_frame(frame_size, size)
+    parts = np.stack([_part(frame_size, size, number) for number in range(most)])
+    return [*((frame, whole) for frame in frames), *((frame, parts) for frame in frames[:2])]
+
+
+def _part(frame_size: tuple[int, int], size: tuple[int, int], number: int) -> F32:
+    """(2, 3) map of one part of a frame."""
+    scale = (1.0, 0.3, 2.5, 0.7)[number % 4]
+    angle = 0.25 * (number % 3)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = np.array([frame_size[1] * (0.15 + 0.1 * (number % 8)), frame_size[0] * (0.3 + 0.2 * (number % 3))])
+    return np.column_stack([turn, np.array(size[::-1]) / 2 - turn @ middle]).astype(np.float32)
 
 
 def drawn(card: ModelCard, size: tuple[int, int]) -> list[U8]:
@@ -128,7 +160,7 @@ def compare(
             backend, precision = parts(name)
             runners[name] = open_runner(card, backend=backend, threads=threads, shape=size, precision=precision)
         first, second = (runners[name] for name in backends)
-        outputs = differences(card, first, second, inputs)
+        outputs = differences(card, first.run, second.run, inputs)
         found, alike = likeness(card, first, second, size, real)
         latency = _latencies(runners, inputs, rounds)
     finally:
@@ -164,12 +196,17 @@ def parts(name: str) -> tuple[str, str]:
     return backend, precision or "fp32"
 
 
-def differences(card: ModelCard, first: Runner, second: Runner, inputs: Sequence[U8]) -> dict[str, Difference]:
-    """The worst difference of each output over all inputs."""
+def differences(
+    card: ModelCard,
+    first: Callable[[T], Mapping[str, F32]],
+    second: Callable[[T], Mapping[str, F32]],
+    inputs: Iterable[T],
+) -> dict[str, Difference]:
+    """The worst difference of each output of two runners' calls, over all inputs."""
     worst = {name: Difference(0.0, 1.0) for name in card.outputs}
-    for picture in inputs:
-        kept = {name: values.copy() for name, values in first.run(picture).items()}
-        for name, values in second.run(picture).items():
+    for one in inputs:
+        kept = {name: values.copy() for name, values in first(one).items()}
+        for name, values in second(one).items():
             here = difference(kept[name], values)
             worst[name] = Difference(
                 max(worst[name].max_abs, here.max_abs), min(worst[name].min_cosine, here.min_cosine)

@@ -1,8 +1,9 @@
 """TensorRT plans on this board: what each one was built for, where it lies, and whether it may be loaded.
 
 1. A plan is code for one GPU and one TensorRT. It is loaded only when everything it was built from is what is here now:
-   prepared file, TensorRT, GPU, compute capability, precision, shapes. Nothing else is ever loaded: a foreign plan can
-   crash the process or compute something else.
+   prepared file, TensorRT, GPU, compute capability, precision, shapes, and of one that makes its own pictures the size
+   of the frame and the version of `engines.sampling`. Nothing else is ever loaded: a foreign plan can crash the process
+   or compute something else.
 2. Its description lies beside it and states the plan's own hash: a plan that was cut off or changed is not loaded.
 3. Whoever refuses says what differs, and the very command that builds what is wanted (`command_for`). Building takes
    minutes and the whole GPU: no worker does it in passing.
@@ -15,11 +16,14 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
+
 from engines.cards import ModelCard
 from engines.errors import PlanRefused
 from engines.manifest import sha256_of
 from engines.places import placing, writing
 from engines.runners.cuda import GpuFacts
+from engines.sampling import FRAME, MAPS, VERSION
 
 FORMAT = 1
 TIMING_CACHE = "timing.cache"
@@ -27,23 +31,56 @@ COMMAND = "lfr engines build"
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One input of a plan. row: the shape of one picture's part; not batched: of the one frame that all share."""
+
+    name: str
+    dtype: type[np.generic]
+    row: tuple[int, ...]
+    batched: bool = True
+
+    def shape(self, count: int) -> tuple[int, ...]:
+        """For `count` pictures."""
+        return (count if self.batched else 1, *self.row)
+
+    def nbytes(self, count: int) -> int:
+        """Of the tensor for `count` pictures."""
+        return int(np.prod(self.shape(count))) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
-    """Shapes that a plan takes: batch sizes, and the height and width of the pictures."""
+    """What a plan takes: batch sizes, the pictures' height and width, and the frame's.
+
+    frame  (height, width) where the plan makes its pictures itself; None where it is given them
+    """
 
     least: int
     best: int
     most: int
     height: int
     width: int
+    frame: tuple[int, int] | None = None
 
-    def shapes(self) -> tuple[tuple[int, int, int, int], ...]:
-        """Least, best and most, (N, H, W, 3)."""
-        return tuple((count, self.height, self.width, 3) for count in (self.least, self.best, self.most))
+    def entries(self, card: ModelCard) -> tuple[Entry, ...]:
+        """The inputs of the plan."""
+        if self.frame is None:
+            return (Entry(card.input_name, np.uint8, (self.height, self.width, 3)),)
+        return Entry(FRAME, np.uint8, (*self.frame, 3), batched=False), Entry(MAPS, np.float32, (2, 5))
+
+    def reaches(self, wanted: Profile) -> bool:
+        """Whether a plan for this serves whoever wants the other: the same sizes, and as many pictures at least."""
+        same = (self.height, self.width, self.frame) == (wanted.height, wanted.width, wanted.frame)
+        return same and self.least <= wanted.least and self.most >= wanted.most
+
+    def __str__(self) -> str:
+        of = f" of frames of {self.frame[0]}x{self.frame[1]}" if self.frame is not None else ""
+        return f"{self.least} to {self.most} pictures of {self.height}x{self.width}{of}"
 
 
 @dataclass(frozen=True, slots=True)
 class PlanKey:
-    """Everything that a plan depends on."""
+    """Everything that a plan depends on. sampling: the version of engines.sampling; 0 where it is given pictures."""
 
     card: str
     precision: str
@@ -52,19 +89,22 @@ class PlanKey:
     gpu: str
     capability: str
     profile: Profile
+    sampling: int = 0
 
     @staticmethod
     def of(
         card: ModelCard, precision: str, model_sha256: str, tensorrt: str, gpu: GpuFacts, profile: Profile
     ) -> PlanKey:
         """The key of a plan for this board."""
-        return PlanKey(card.name, precision, model_sha256, tensorrt, gpu.name, gpu.capability, profile)
+        sampling = VERSION if profile.frame is not None else 0
+        return PlanKey(card.name, precision, model_sha256, tensorrt, gpu.name, gpu.capability, profile, sampling)
 
     @property
     def stem(self) -> str:
-        """File name without ending: one place for each model, precision and picture size, whatever else has changed."""
+        """File name without ending: one place for each model, precision and sizes, whatever else has changed."""
         p = self.profile
-        return f"{self.card}.{self.precision}.{p.height}x{p.width}"
+        of = f".of.{p.frame[0]}x{p.frame[1]}" if p.frame is not None else ""
+        return f"{self.card}.{self.precision}.{p.height}x{p.width}{of}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +125,10 @@ class Plan:
 
 def command_for(card: ModelCard, key: PlanKey) -> str:
     """What builds the plan of `key` and no other; a detector's size is the camera's, which only a worker knows."""
-    size = f" --size {key.profile.height}x{key.profile.width}" if card.input_size is None else ""
-    return f"{COMMAND} --model {key.card} --precision {key.precision}{size}"
+    profile = key.profile
+    size = f" --size {profile.height}x{profile.width}" if card.input_size is None else ""
+    frame = f" --frame {profile.frame[0]}x{profile.frame[1]}" if profile.frame is not None else ""
+    return f"{COMMAND} --model {key.card} --precision {key.precision}{size}{frame}"
 
 
 def plan_file(folder: Path, key: PlanKey) -> Path:
@@ -106,7 +148,9 @@ def described(path: Path, command: str = COMMAND) -> Plan:
         if document.pop("format") != FORMAT:
             raise PlanRefused(f"{path}: of another format; run `{command}`")
         raw = document.pop("key")
-        key = PlanKey(**{**raw, "profile": Profile(**raw["profile"])})
+        shapes = raw["profile"]
+        frame = shapes.get("frame")
+        key = PlanKey(**{**raw, "profile": Profile(**{**shapes, "frame": tuple(frame) if frame else None})})
         return Plan(key=key, **document)
     except FileNotFoundError as fault:
         raise PlanRefused(f"{path}: no TensorRT plan of this model; run `{command}`") from fault
@@ -138,13 +182,8 @@ def differences(built: PlanKey, wanted: PlanKey) -> list[str]:
     for field in fields(PlanKey):
         had, has = getattr(built, field.name), getattr(wanted, field.name)
         if field.name == "profile":
-            fits = (
-                (had.height, had.width) == (has.height, has.width) and had.least <= has.least and had.most >= has.most
-            )
-            if not fits:
-                said.append(
-                    f"pictures {had.shapes()[0]} to {had.shapes()[2]}, not {has.shapes()[0]} to {has.shapes()[2]}"
-                )
+            if not had.reaches(has):
+                said.append(f"{had}, not {has}")
         elif had != has:
             said.append(f"{field.name.replace('_', ' ')} {had}, not {has}")
     return said

@@ -16,7 +16,6 @@ and only answers come back to the host; pictures are never made outside.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,8 @@ from engines.halves import FLOAT
 from engines.runner import F32, check_shape
 
 FRAME, MAPS = "frame", "maps"
+VERSION = 1
+"""Raised whenever the bytes change for another reason than the prepared file: plans are then built again."""
 SPREAD_FROM = 0.6
 """Picture pixels a frame pixel below which samples are spread: where the CPU begins to shrink (device.vision)."""
 MOST_TAPS = 3
@@ -35,12 +36,13 @@ MOST_TAPS = 3
 
 
 def taps_of(frame_size: tuple[int, int], size: tuple[int, int]) -> int:
-    """Samples of a pixel in each direction: one for every two frame pixels where the picture shows the whole frame.
+    """Samples of a pixel in each direction: one for every frame pixel where the picture shows the whole frame.
 
-    A bilinear sample between two pixels is their mean, so that is area averaging; `- 0.1` lets 720 become 352 with one.
+    Measured (engines/README.md): with that, the detector's landmarks are those of area averaging, with fewer they are
+    not. Of a picture that shows a part, nobody knows how large it will be: MOST_TAPS is for those.
     """
     reduction = max(frame_size[0] / size[0], frame_size[1] / size[1])
-    return min(max(1, math.ceil(reduction / 2 - 0.1)), MOST_TAPS)
+    return min(max(1, round(reduction)), MOST_TAPS)
 
 
 def to_frame(to_crop: F32) -> F32:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines import manifest
 from engines import table as tables
@@ -13,10 +14,14 @@ from engines.errors import EnginesError, UnknownName
 from engines.places import models_dir, plans_dir
 from engines.runner import Runner, SampledRunner, check_shape
 
+if TYPE_CHECKING:
+    from engines.plans import Plan
+    from engines.runners.cuda import Gpu
+
 CPU_BACKENDS = ("openvino", "onnxruntime")
 GPU_BACKEND = "tensorrt"
 BACKENDS = (*CPU_BACKENDS, GPU_BACKEND)
-SAMPLED_BACKENDS = ("onnxruntime",)
+SAMPLED_BACKENDS = ("onnxruntime", GPU_BACKEND)
 """Runtimes that take a frame and maps (`open_sampled`)."""
 BATCHES = {"detector": (1, 1, 1), "recogniser": (1, 2, 8)}
 """Least, best and most pictures of a call, by role: what a plan is built for."""
@@ -108,7 +113,9 @@ def open_runner(
     """
     path, entry = _prepared(card, backend, precision, models)
     if backend == GPU_BACKEND:
-        return _on_gpu(card, precision, entry.sha256, check_shape(card, shape))
+        from engines.runners.tensorrt import TensorRtRunner
+
+        return TensorRtRunner(card, *_plan_here(card, precision, entry.sha256, check_shape(card, shape), None))
     if backend == "openvino":
         from engines.runners.openvino import OpenVinoRunner
 
@@ -134,11 +141,16 @@ def open_sampled(
     """
     if backend not in SAMPLED_BACKENDS:
         raise UnknownName("backend for whole frames", backend, SAMPLED_BACKENDS)
-    path, _ = _prepared(card, backend, precision, models)
+    path, entry = _prepared(card, backend, precision, models)
+    size = check_shape(card, shape)
+    if backend == GPU_BACKEND:
+        from engines.runners.tensorrt import TensorRtSampled
+
+        return TensorRtSampled(card, *_plan_here(card, precision, entry.sha256, size, frame_size))
     from engines.runners.onnxruntime import OnnxRuntimeSampled
     from engines.sampling import sampled
 
-    return OnnxRuntimeSampled(card, sampled(card, path, frame_size, shape), threads=threads, frame_size=frame_size)
+    return OnnxRuntimeSampled(card, sampled(card, path, frame_size, size), threads=threads, frame_size=frame_size)
 
 
 def _prepared(card: ModelCard, backend: str, precision: str, models: Path | None) -> tuple[Path, manifest.Prepared]:
@@ -154,19 +166,19 @@ def _prepared(card: ModelCard, backend: str, precision: str, models: Path | None
     return path, entry
 
 
-def _on_gpu(card: ModelCard, precision: str, model_sha256: str, size: tuple[int, int]) -> Runner:
-    """The plan that was built on this board for this file, or PlanRefused: a worker never builds."""
+def _plan_here(
+    card: ModelCard, precision: str, model_sha256: str, size: tuple[int, int], frame: tuple[int, int] | None
+) -> tuple[bytes, Plan, Gpu]:
+    """The plan that was built on this board for this file, and its GPU; or PlanRefused: a worker never builds."""
     from engines import plans
     from engines.runners.cuda import Gpu
-    from engines.runners.tensorrt import TensorRtRunner
     from engines.runners.tensorrt_api import bindings, version
 
     gpu = Gpu()
     try:
-        wanted = plans.Profile(*BATCHES[card.role], *size)
+        wanted = plans.Profile(*BATCHES[card.role], *size, frame)
         key = plans.PlanKey.of(card, precision, model_sha256, version(bindings()), gpu.facts, wanted)
-        content, plan = plans.load(plans_dir(), key, plans.command_for(card, key))
+        return *plans.load(plans_dir(), key, plans.command_for(card, key)), gpu
     except EnginesError:
         gpu.close()
         raise
-    return TensorRtRunner(card, content, plan, gpu)

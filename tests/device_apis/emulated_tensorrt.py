@@ -1,8 +1,9 @@
 """TensorRT's Python bindings without TensorRT: the surface of engines.runners.tensorrt_api.USED, run by ONNX Runtime.
 
-It behaves where the code under test must: it refuses shapes outside the profile, addresses that are 0, plans of another
-version and networks that are not strongly typed; it answers None or False and logs, as TensorRT does, where a Python
-programmer would expect an exception. Its tensors lie where their addresses say: a wrong address gives a wrong result.
+It behaves where the code under test must: it refuses shapes outside the profile, inputs of any size without one,
+addresses that are 0, plans of another version and networks that are not strongly typed; it answers None or False and
+logs, as TensorRT does, where a Python programmer would expect an exception. Its tensors lie where their addresses say:
+a wrong address gives a wrong result.
 
 What it cannot show: kernels and their rounding, build times, memory, whether TensorRT accepts a graph at all.
 """
@@ -40,6 +41,7 @@ class Behaviour:
     execution_fails: bool = False
     executions: int = 0
     on_step: Callable[[], None] = field(default=lambda: None)
+    on_execution: Callable[[], None] = field(default=lambda: None)
 
 
 class ILogger:
@@ -205,11 +207,25 @@ class Builder:
                 if not watch.step_complete("Building engine", step):
                     return None
             watch.phase_finish("Building engine")
+        open_ended = [n for n in _open_ended(network.model) if n not in config._profile._shapes]
+        if open_ended:
+            self._logger.log(
+                ILogger.ERROR, f"{', '.join(open_ended)}: dynamic input is missing dimensions in profile 0"
+            )
+            return None
         if self._world.behaviour.refuses:
             self._logger.log(ILogger.ERROR, self._world.behaviour.refuses)
             return None
         head = {"version": self._world.behaviour.version, "profile": config._profile._shapes}
         return MAGIC + json.dumps(head).encode() + b"\n" + network.model
+
+
+def _open_ended(model: bytes) -> list[str]:
+    """Inputs with a dimension that has no value."""
+    import onnx
+
+    inputs = onnx.load_from_string(model).graph.input
+    return [one.name for one in inputs if not all(d.HasField("dim_value") for d in one.type.tensor_type.shape.dim)]
 
 
 class Runtime:
@@ -261,6 +277,9 @@ class ICudaEngine:
         one = self._inputs.get(name) or self._outputs[name]
         return {"tensor(uint8)": DataType.UINT8, "tensor(float)": DataType.FLOAT}[one.type]
 
+    def _type_of(self, name: str) -> type[np.generic]:
+        return {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[self._inputs[name].type]
+
     def create_execution_context(self) -> Any:
         return IExecutionContext(self) if self._world.behaviour.context_fits else None
 
@@ -269,19 +288,20 @@ class IExecutionContext:
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
         self._world = engine._world
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        fixed = {n: one.shape for n, one in engine._inputs.items() if n not in engine._profile}
+        self._shapes: dict[str, tuple[int, ...]] = {n: tuple(shape) for n, shape in fixed.items()}
         self._addresses: dict[str, int] = {}
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        least, _, most = self._engine._profile[name]
+        least, _, most = self._engine._profile.get(name, [self._engine._inputs[name].shape] * 3)
         fits = len(shape) == len(least) and all(a <= n <= b for a, n, b in zip(least, shape, most, strict=True))
         if fits:
-            self._shapes = {name: tuple(shape)}
+            self._shapes = {n: s for n, s in self._shapes.items() if n in self._engine._inputs} | {name: tuple(shape)}
         return fits
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         if name not in self._shapes:
-            empty = {n: np.zeros(shape, np.uint8) for n, shape in self._shapes.items()}
+            empty = {n: np.zeros(self._shapes[n], self._engine._type_of(n)) for n in self._engine._inputs}
             values = self._engine._session.run(list(self._engine._outputs), empty)
             self._shapes |= {n: v.shape for n, v in zip(self._engine._outputs, values, strict=True)}
         return self._shapes[name]
@@ -301,11 +321,12 @@ class IExecutionContext:
 
     def _execute(self) -> None:
         self._world.behaviour.executions += 1
+        self._world.behaviour.on_execution()
         feed = {}
         for name in self._engine._inputs:
-            shape = self._shapes[name]
-            bytes_in = (ctypes.c_uint8 * int(np.prod(shape))).from_address(self._addresses[name])
-            feed[name] = np.frombuffer(bytes_in, np.uint8).reshape(shape).copy()
+            shape, kind = self._shapes[name], np.dtype(self._engine._type_of(name))
+            bytes_in = (ctypes.c_uint8 * (int(np.prod(shape)) * kind.itemsize)).from_address(self._addresses[name])
+            feed[name] = np.frombuffer(bytes_in, kind).reshape(shape).copy()
         for name, values in zip(
             self._engine._outputs, self._engine._session.run(list(self._engine._outputs), feed), strict=True
         ):

@@ -25,7 +25,7 @@ from engines.runners.tensorrt_api import NEWEST, OLDEST, USED
 from tools.gate.device_apis import BINDINGS, bindings_dir
 
 ENGINES = Path(__file__).resolve().parents[2] / "engines"
-USERS = ("build.py", "runners/tensorrt.py", "runners/tensorrt_api.py")
+USERS = ("build.py", "runners/tensorrt_engine.py", "runners/tensorrt_api.py")
 ASK = """
 import json, sys, warnings
 warnings.simplefilter("ignore")

@@ -27,7 +27,7 @@ from engines.compare import difference, synthetic
 from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, EngineMissing, PlanRefused
 from engines.places import plans_dir
 from engines.plans import Profile
-from engines.runner import DevicePicture, Runner
+from engines.runner import Runner
 from engines.runners.cuda import MEMORIES, Gpu, Memory
 from engines.runners.tensorrt import TensorRtRunner
 from engines.select import BATCHES, default_backend, open_runner
@@ -105,24 +105,10 @@ def test_a_recording_is_launched_again_and_not_made_again(trt: Any, models_ready
     runner.close()
 
 
-def test_a_picture_on_the_gpu_is_read_where_it_lies(trt: Any, models_ready: Path) -> None:
-    runner = direct(YUNET, models_ready)
-    picture = synthetic(SIZE, seed=9)[3]
-    wanted = {name: values.copy() for name, values in runner.run(picture).items()}
-    found = runner.run_on_device(DevicePicture(picture.ctypes.data, *SIZE))
-    for name, values in wanted.items():
-        np.testing.assert_array_equal(found[name], values)
-    runner.run(np.zeros_like(picture))
-    with pytest.raises(BadInput, match="on the GPU is 64x64, this plan takes 96x160"):
-        runner.run_on_device(DevicePicture(picture.ctypes.data, 64, 64))
-    assert runner.stream_handle
-    runner.close()
-
-
 def test_no_picture_stays_in_the_input_after_a_call(trt: Any, models_ready: Path) -> None:
     runner = direct(SFACE, models_ready)
     runner.run(np.full((8, 112, 112, 3), 7, np.uint8))
-    entry = runner._buffers["crops"]
+    entry = runner._plan._buffers["crops"]
     assert not entry.host.any()
     assert not any((ctypes.c_uint8 * entry.nbytes).from_address(entry.device))
     runner.close()
@@ -213,7 +199,7 @@ def test_a_foreign_stale_or_damaged_plan_is_never_loaded_and_built_anew(
 
 def test_a_plan_for_smaller_batches_is_built_anew(trt: Any, models_ready: Path) -> None:
     build(order(SFACE, models_ready, profile=Profile(1, 1, 1, 112, 112)), quiet)
-    with pytest.raises(PlanRefused, match=r"pictures \(1, 112, 112, 3\) to \(1, 112, 112, 3\), not"):
+    with pytest.raises(PlanRefused, match=r"1 to 1 pictures of 112x112, not 1 to 8"):
         opened(SFACE, models_ready)
     assert build(order(SFACE, models_ready), quiet)[1]
 

@@ -1,4 +1,4 @@
-"""On a GPU: parity with the CPU, both kinds of memory, CUDA graphs, pictures on the device, time, memory."""
+"""On a GPU: parity with the CPU, both kinds of memory, CUDA graphs, time, memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ import pytest
 
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.compare import difference, synthetic
-from engines.errors import BadInput
-from engines.manifest import verified
-from engines.runner import U8, DevicePicture
+from engines.runner import U8
 from engines.runners.cuda import MEMORIES, Gpu, Memory
 from engines.runners.tensorrt import TensorRtRunner
-from engines.runners.tensorrt_api import bindings, logger
-from engines.sampling import MAPS, sampled
 from engines.select import open_runner
 
 pytestmark = pytest.mark.gpu
@@ -112,32 +108,6 @@ def test_memory_and_graphs_change_the_time_and_not_the_answer(
         plain.close()
 
 
-def test_a_picture_on_the_gpu_is_read_in_place(made: Any) -> None:
-    runner, _ = made(YUNET, "fp16")
-    gpu = Gpu()
-    try:
-        height, width = size_of(runner)
-        picture = synthetic((height, width), seed=14)[4]
-        with gpu.current("making a picture"):
-            buffer = gpu.buffer(picture.nbytes, "pinned")
-            buffer.host[:] = picture.reshape(-1)
-            stream = gpu.stream()
-            buffer.upload(picture.nbytes, stream)
-            stream.synchronize()
-        wanted = {name: values.copy() for name, values in runner.run(picture).items()}
-        found = runner.run_on_device(DevicePicture(buffer.device, height, width))
-        for name, values in found.items():
-            np.testing.assert_allclose(values, wanted[name], atol=1e-3, err_msg=name)
-        with pytest.raises(BadInput):
-            runner.run_on_device(DevicePicture(buffer.device, height, width + 32))
-        with gpu.current("giving it back"):
-            stream = None
-            buffer.free()
-    finally:
-        gpu.close()
-        runner.close()
-
-
 def test_what_a_runner_takes_comes_back_when_it_closes(made: Any) -> None:
     keeper = Gpu()
     try:
@@ -155,23 +125,3 @@ def test_what_a_runner_takes_comes_back_when_it_closes(made: Any) -> None:
         assert left <= max(taken // 10, 4 << 20)
     finally:
         keeper.close()
-
-
-def test_tensorrt_takes_the_sampling_graph(gpu_here: Any, models_ready: Path) -> None:
-    """Parsed, strongly typed, built for up to eight faces of a 720p frame; running it needs a second input first."""
-    content = sampled(SFACE, verified(SFACE, models_ready)[0], (720, 1280))
-    gpu = Gpu()
-    try:
-        with gpu.current("building the alignment graph"):
-            trt, said = bindings(), list[str]()
-            log = logger(trt, said)
-            builder = trt.Builder(log)
-            network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-            parser = trt.OnnxParser(network, log)
-            assert parser.parse(content), [parser.get_error(n).desc() for n in range(parser.num_errors)]
-            config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-            profile.set_shape(MAPS, (1, 2, 5), (2, 2, 5), (8, 2, 5))
-            config.add_optimization_profile(profile)
-            assert builder.build_serialized_network(network, config) is not None, said
-    finally:
-        gpu.close()

@@ -124,7 +124,7 @@ def test_a_whole_frame_shows_the_detector_the_faces_that_a_scaled_picture_shows(
     assert len(scores) == len(found_scores) == 1
     assert abs(scores[0] - found_scores[0]) < 0.02
     assert overlap(rows[0, :4], found[:, :4])[0] > 0.97
-    np.testing.assert_allclose(found[0, 4:], rows[0, 4:], atol=0.6)  # pixels of 640x352
+    np.testing.assert_allclose(found[0, 4:], rows[0, 4:], atol=0.35)  # pixels of 640x352
 
 
 def test_the_second_look_sees_several_patches_of_one_frame_at_once(models_ready: Path, frame: np.ndarray) -> None:
@@ -154,8 +154,8 @@ def test_only_operators_that_tensorrt_has_are_used_and_the_frame_is_the_first_in
     ("frame_size", "size", "taps"),
     [
         ((352, 640), (352, 640), 1),
-        ((720, 1280), (352, 640), 1),
-        ((1080, 1920), (352, 640), 2),
+        ((720, 1280), (352, 640), 2),
+        ((1080, 1920), (352, 640), 3),
         ((2160, 3840), (352, 640), 3),
         ((1080, 1920), (112, 112), 3),
     ],
