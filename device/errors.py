@@ -6,6 +6,7 @@
     │   ├── SourceUnreadable         65  a recording                     no
     │   ├── WatchlistUnusable        65  a watchlist                     no
     │   └── EvidenceUnusable         65  evidence, or data to make it    no
+    │       └── EvidenceDamaged      65  the evidence that ships         after installing again
     ├── Unavailable                  69  hardware, a service, a network  yes
     │   ├── SourceLost               69  a live camera                   yes
     │   ├── BrokerUnavailable        69  the broker or the way to it     yes
@@ -51,6 +52,10 @@ class WatchlistUnusable(BadData):
 
 class EvidenceUnusable(BadData):
     """An operating point's evidence that is damaged, unsigned, for another engine, or data that can give none."""
+
+
+class EvidenceDamaged(EvidenceUnusable):
+    """The evidence that ships with the program is not what was signed: the installation is damaged or was changed."""
 
 
 class Unavailable(LfrError):

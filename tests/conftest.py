@@ -80,9 +80,23 @@ def clip(samples: Callable[[str], list[Path]], models_ready: Path) -> Path:
     return ready_clip(default_spec(seconds=SHORTEST_S))[0]
 
 
+@pytest.fixture(scope="session")
+def cache_beside(models_ready: Path) -> Callable[[Path], Path]:
+    """`cache_beside(folder)`: a new cache that has the packaged models, to which others may be added, and all else."""
+
+    def made(cache: Path) -> Path:
+        shutil.copytree(models_ready, cache / "models")
+        for place in models_ready.parent.iterdir():  # samples and clips
+            if place != models_ready:
+                (cache / place.name).symlink_to(place)
+        return cache
+
+    return made
+
+
 @pytest.fixture
 def own_recogniser(
-    models_ready: Path, own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache_beside: Callable[[Path], Path], own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ModelCard:
     """The card of an added recogniser, "tiny", in a cache of this test that has the packaged models as well."""
     from engines.cards import card
@@ -90,12 +104,8 @@ def own_recogniser(
     from engines.places import CACHE_VARIABLE
     from engines.prepare import prepare
 
-    cache, made = tmp_path / "own-cache", tmp_path / "own"
+    cache, made = cache_beside(tmp_path / "own-cache"), tmp_path / "own"
     made.mkdir()
-    shutil.copytree(models_ready, cache / "models")
-    for place in models_ready.parent.iterdir():  # samples and clips
-        if place != models_ready:
-            (cache / place.name).symlink_to(place)
     written, file = own_models.recogniser(made)
     add(written, file, cache / "models")
     prepare(card("tiny", cache / "models"), file, cache / "models")

@@ -14,7 +14,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
-from device.cli import checks_gpu, checks_keys
+from device.cli import checks_evidence, checks_gpu, checks_keys
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
@@ -222,6 +222,7 @@ def configuration(file: Path) -> Iterator[Finding]:
             yield Finding("configuration", "fail", problem, f"mend {file}")
         return
     yield Finding("configuration", "ok", str(file))
+    yield from checks_evidence.of_vision(config.vision)
     yield from checks_keys.of_device(config)
     where = f"{config.mqtt.host}:{config.mqtt.port}"
     try:
@@ -232,6 +233,6 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    *(python, packages, runtimes, checks_gpu.gpu, models, service, gpio, clock),
+    *(python, packages, runtimes, checks_gpu.gpu, models, checks_evidence.shipped_evidence, service, gpio, clock),
     *(memory, checks_keys.key_store, lockdown, temperature, disk, checks_keys.eraser),
 )

@@ -29,6 +29,15 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--recogniser", metavar="NAME", help="likewise; one without evidence has a provisional threshold"
     )
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="FILE",
+        help="of `lfr calibrate operating-point`, instead of the one that ships",
+    )
+    parser.add_argument(
+        "--evidence-keys", type=Path, metavar="FOLDER", help="public keys (PEM) that may have signed it"
+    )
     parser.add_argument("--no-cache", action="store_true", help="neither read nor write the template cache")
     parser.add_argument("--fill", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -51,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         args.fill,
         detector=args.detector,
         recogniser=args.recogniser,
+        evidence=args.evidence,
+        evidence_keys=args.evidence_keys,
     )
     cache = (
         None

@@ -55,7 +55,7 @@ from device.worker.link_end import LinkEnd
 from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.pipeline import ListedPerson, Pipeline
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
-from device.worker.threshold import Engine, OperatingPoint, Terms, operating_point
+from device.worker.threshold import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from engines.cards import ModelCard
 
 ASSIGNMENT_WITHIN_S = 30.0
@@ -186,15 +186,15 @@ class Watch:
 
     def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
-        vision, recogniser = self._assignment.vision, room.recogniser_card
-        engine = Engine(recogniser.name, recogniser.source_sha256, room.backend.partition(":")[2])
+        vision = self._assignment.vision
+        engine = engine_of(room.detector_card, room.recogniser_card, room.backend)
         terms = Terms(
             threshold=vision.threshold,
             evidence=Path(vision.evidence) if vision.evidence else None,
             keys=Path(vision.evidence_keys) if vision.evidence_keys else None,
             limit=vision.false_alert_limit,
         )
-        return operating_point([len(entry.rows) for entry in listed.entries], engine, terms)
+        return operating_point([len(entry.rows) for entry in listed.entries], known_evidence(engine, terms), terms)
 
     def _await_stop(self) -> None:
         """No camera is opened: the supervisor reads why, and stops us."""

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from device.domain.finding import Candidate, Counters
+from device.domain.operating_point import Evidence
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_MS
 from device.edges.mailbox import Feed
 from device.edges.process import peak_resident_mb
 from device.edges.recording import RecordedSource, recording_path
-from device.errors import RefusedByCondition
+from device.errors import EvidenceDamaged, EvidenceUnusable, RefusedByCondition
 from device.ports.source import SourceInfo
 from device.watchlist.cache import TemplateCache
 from device.watchlist.folder import Enrolment, OutcomeCache, enrol
@@ -26,7 +27,7 @@ from device.worker.assemble import gallery_of, pipeline_of
 from device.worker.engine_room import EngineRoom, chosen_card, resolved
 from device.worker.photos import READER_VERSION, EnginePhotoReader
 from device.worker.pipeline import Pipeline
-from device.worker.threshold import Engine, OperatingPoint, Terms, operating_point
+from device.worker.threshold import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 
 OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
@@ -37,7 +38,10 @@ DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is replayed. `threshold` None: the operating point for this list from the evidence that ships."""
+    """What is replayed. `threshold` None: the operating point for this list from the evidence.
+
+    evidence, evidence_keys  an artefact instead of the one that ships, and a folder of keys that may have signed it
+    """
 
     source: str
     watchlist: Path
@@ -46,6 +50,12 @@ class Request:
     synthetic: int = 0
     detector: str | None = None
     recogniser: str | None = None
+    evidence: Path | None = None
+    evidence_keys: Path | None = None
+
+    def terms(self) -> Terms:
+        """What it says of the threshold."""
+        return Terms(threshold=self.threshold, evidence=self.evidence, keys=self.evidence_keys)
 
     def room(self) -> EngineRoom:
         """The engines it names."""
@@ -64,12 +74,14 @@ def replay(
 
     progress    called with frames decoded and their number, if the container states it
     checkpoint  called where the run may be broken off, between photos and between frames, by whatever it raises
-    Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition.
+    Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition; EvidenceUnusable for evidence
+    that was named, EvidenceDamaged for the one that ships. Where none ships for an engine, the report says so.
     """
     if OPERATIONAL_ROOT.exists():
         raise RefusedByCondition(
             "replay", f"this device holds an operational root ({OPERATIONAL_ROOT}); replay with a test or desk machine"
         )
+    evidence = _evidence(request)
     source = RecordedSource(recording_path(request.source), decode_threads=DECODE_THREADS)
     try:
         room, listed = _enrol(request, cache, talk, checkpoint)
@@ -77,7 +89,7 @@ def replay(
         source.close()
         raise
     gallery = gallery_of([(e.ref, e.templates) for e in listed.entries], synthetic=request.synthetic)
-    point = _operating_point(request, room, listed, len(gallery))
+    point = _operating_point(request, evidence, listed, len(gallery))
     pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX)
     at_first = source.info
     feed = Feed(source, pace="full", in_hand=IN_HAND, wanted=pipeline.due)
@@ -108,13 +120,22 @@ def replay(
     }
 
 
-def _operating_point(request: Request, room: EngineRoom, listed: Enrolment, subjects: int) -> OperatingPoint:
+def _evidence(request: Request) -> Evidence | EvidenceUnusable:
+    """What is known of the engines that are asked for; raises what must not be measured past."""
+    detector, recogniser = chosen_card(request.detector, "detector"), chosen_card(request.recogniser, "recogniser")
+    found = known_evidence(engine_of(detector, recogniser, resolved(request.backend)), request.terms())
+    if isinstance(found, EvidenceDamaged) or (isinstance(found, EvidenceUnusable) and request.evidence is not None):
+        raise found
+    return found
+
+
+def _operating_point(
+    request: Request, evidence: Evidence | EvidenceUnusable, listed: Enrolment, subjects: int
+) -> OperatingPoint:
     """What a device would take, whatever the evidence says of it: a replay measures, and says so."""
-    recogniser = room.recogniser_card
-    engine = Engine(recogniser.name, recogniser.source_sha256, room.backend.partition(":")[2])
     photos = [len(entry.templates) for entry in listed.entries]
     photos += [1] * (subjects - len(photos))
-    point = operating_point(photos, engine, Terms(threshold=request.threshold))
+    point = operating_point(photos, evidence, request.terms())
     outside = f"; outside the evidence: {point.problem}" if point.problem and request.threshold is None else ""
     source = f"{point.source}{outside}" if request.threshold is None else "given on the command line"
     return replace(point, source=source)

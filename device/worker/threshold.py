@@ -1,12 +1,13 @@
 """The operating point of one worker or one replay: evidence, engine and list in; threshold, prediction and words out.
 
-1. With evidence for this recogniser's weights at this precision, the threshold is the smallest whose bound on false
-   alerts meets the limit for this list (device/domain/operating_point.py), unless one was given.
+1. With evidence for this engine (recogniser, detector, alignment, precision), the threshold is the smallest whose bound
+   on false alerts meets the limit for this list (device/domain/operating_point.py), unless one was given.
 2. `problem` says why the device must not arm: no evidence, a longer list than it covers, a given threshold outside the
    tested band or over the limit. Whoever runs a camera obeys it; a replay only measures, and shows it with the source.
 3. Without evidence nothing is known. A replay then takes the provisional threshold: LFW, one photo enrolled, FPIR
    0.1 %, .458 at 100 people, .494 at 500, .516 at 1,822, .540 at 4,000 (measured 2026-11-22, YuNet and SFace), in
    between linear in the logarithm of the list's size, outside the nearer end.
+4. Evidence that ships and is not what was signed is EvidenceDamaged: nobody measures on with a changed installation.
 """
 
 from __future__ import annotations
@@ -18,22 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.domain.operating_point import LIMIT, Evidence, counted, per_thousand
-from device.errors import EvidenceUnusable
-from device.watchlist.evidence.artefact import read, shipped, trusted_keys
+from device.errors import EvidenceDamaged, EvidenceUnusable
+from device.watchlist.evidence.artefact import Engine, read, shipped, trusted_keys
+from device.worker.photos import READER_VERSION
+from engines.cards import ModelCard
 
 EMULATED = "-emulated"
 """Suffix of a precision that is computed by other means; its evidence is that of the precision."""
 _POINTS = ((100, 0.458), (500, 0.494), (1822, 0.516), (4000, 0.540))
 _PROVISIONAL = "provisional: LFW, FPIR 0.1 %, interpolated in log list size"
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """Whose scores these are: the recogniser's name, the hash of its weights, and the precision of the templates."""
-
-    recogniser: str
-    sha256: str
-    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +56,44 @@ class OperatingPoint:
     problem: str
 
 
+def engine_of(detector: ModelCard, recogniser: ModelCard, backend: str) -> Engine:
+    """What makes templates with these models on a backend, written `name:precision`."""
+    return Engine(
+        *(recogniser.name, recogniser.source_sha256, backend.partition(":")[2].removesuffix(EMULATED)),
+        *(detector.name, detector.source_sha256, READER_VERSION),
+    )
+
+
 def evidence_for(engine: Engine, terms: Terms) -> Evidence:
-    """The evidence for an engine, from the artefact that `terms` names or the one that ships. EvidenceUnusable."""
-    path = terms.evidence if terms.evidence is not None else shipped(engine.recogniser)
-    return read(path, trusted_keys(terms.keys)).evidence(engine.sha256, engine.precision.removesuffix(EMULATED))
+    """The evidence for an engine, from the artefact that `terms` names or the one that ships.
 
-
-def operating_point(photos: Sequence[int], engine: Engine, terms: Terms) -> OperatingPoint:
-    """For a list whose entries have `photos` photos each."""
+    Raises EvidenceUnusable; EvidenceDamaged for one that ships (rule 4).
+    """
+    keys = trusted_keys(terms.keys)
+    if terms.evidence is not None:
+        return read(terms.evidence, keys).evidence(engine)
+    path = shipped(engine.recogniser)
     try:
-        evidence = evidence_for(engine, terms)
+        artefact = read(path, keys)
     except EvidenceUnusable as fault:
+        raise EvidenceDamaged(f"the evidence that ships is damaged: {fault}; install the program again") from fault
+    return artefact.evidence(engine)
+
+
+def known_evidence(engine: Engine, terms: Terms) -> Evidence | EvidenceUnusable:
+    """The evidence for an engine, or why there is none."""
+    try:
+        return evidence_for(engine, terms)
+    except EvidenceUnusable as fault:
+        return fault
+
+
+def operating_point(photos: Sequence[int], evidence: Evidence | EvidenceUnusable, terms: Terms) -> OperatingPoint:
+    """For a list whose entries have `photos` photos each, with what `known_evidence` found."""
+    if isinstance(evidence, EvidenceUnusable):
         given = terms.threshold
         source = "configured" if given is not None else f"{_PROVISIONAL}; no evidence"
-        return OperatingPoint(provisional(len(photos)) if given is None else given, source, None, None, str(fault))
+        return OperatingPoint(provisional(len(photos)) if given is None else given, source, None, None, str(evidence))
     listed, beyond = counted(photos, evidence.most_photos)
     threshold = evidence.threshold_for(listed, terms.limit) if terms.threshold is None else terms.threshold
     prediction = evidence.predict(threshold, listed)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tools.authority.cli import Subparsers, now, planned, publisher_of, said, signers_of, with_hub, with_keys, with_plan
+
+if TYPE_CHECKING:
+    from engines.cards import ModelCard
 
 LARGE = 24  # photos from which opening a second set of engines pays
 
@@ -32,11 +36,10 @@ def _build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--random-refs", action="store_true", help="folder names are no references: make random ones")
     parser.add_argument(
         "--recogniser",
-        action="append",
-        default=[],
-        metavar="SHA256",
-        help="templates for this one (default: this machine's)",
+        metavar="NAME|SHA256",
+        help="the one that the devices run: a model of `lfr engines list` (default: the default recogniser)",
     )
+    parser.add_argument("--detector", metavar="NAME", help="likewise: other boxes and points make other templates")
     parser.add_argument("--backend", default="auto", help="runtime of the models (default: %(default)s)")
     with_plan(parser)
     parser.set_defaults(run=_run_build)
@@ -75,24 +78,24 @@ def _run_build(args: argparse.Namespace) -> int:
     if args.out.exists():
         raise UsageError(f"{args.out} exists; a list is built into a folder of its own")
     plan = read_plan(args.deployment)
-    recogniser = _recogniser(args.recogniser)
+    detector, recogniser = _models(args)
     defaults = Defaults(args.category, args.image_source, args.random_refs)
     people = read_people(args.source, defaults, plan.categories, now().date())
     photos = sum(len(person.photos) for person in people.people)
-    rooms, readers = _readers(args.backend, photos)
+    rooms, readers = _readers(args.backend, photos, detector.name, recogniser.name)
     try:
-        report, files = build(people, plan, readers, recogniser, now(), progress=not args.json)
+        report, files = build(people, plan, readers, recogniser.source_sha256, now(), progress=not args.json)
     finally:
         for room in rooms:
             room.close()
     written = files is not None and not args.dry_run
     if files is not None and written:
         write(args.out, files)
-    _say_report(args, report, written)
+    _say_report(args, report, written, recogniser)
     return 65 if files is None else 0
 
 
-def _say_report(args: argparse.Namespace, report: Any, written: bool) -> None:
+def _say_report(args: argparse.Namespace, report: Any, written: bool, recogniser: ModelCard) -> None:
     for problem in report.problems:
         print(f"problem: {problem}", file=sys.stderr)
     for kind, remarks in (("rejected", report.rejected), ("warning", report.warnings)):
@@ -100,6 +103,7 @@ def _say_report(args: argparse.Namespace, report: Any, written: bool) -> None:
             print(f"{kind}: {remark['file']}: {remark['reason']}", file=sys.stderr)
     values = {
         "list": str(args.out) if written else None,
+        "recogniser": {"name": recogniser.name, "sha256": recogniser.source_sha256},
         "subjects": report.subjects,
         "images": report.images,
         "problems": report.problems,
@@ -108,28 +112,39 @@ def _say_report(args: argparse.Namespace, report: Any, written: bool) -> None:
         "entries": report.entries,
     }
     counted = f"{report.subjects} people, {report.images} photos, {len(report.rejected)} rejected"
-    said(args, values, f"{args.out}: {counted}" if written else f"no list was written: {counted}")
+    said(
+        args,
+        values,
+        f"{args.out}: {counted}, templates of {recogniser.name}" if written else f"no list was written: {counted}",
+    )
 
 
-def _recogniser(wanted: list[str]) -> str:
-    """The recogniser that templates are made for; UsageError for one that this machine does not have."""
+def _models(args: argparse.Namespace) -> tuple[ModelCard, ModelCard]:
+    """Detector and recogniser that templates are made with; UsageError for one that this machine does not have."""
     from device.errors import UsageError
-    from engines.cards import RECOGNISER_DEFAULT, card
+    from device.worker.engine_room import chosen_card
+    from engines.cards import cards
 
-    ours = card(RECOGNISER_DEFAULT).source.member_sha256
-    unknown = [sha for sha in wanted if sha != ours]
-    if unknown:
-        raise UsageError(f"--recogniser {unknown[0]}: this machine makes templates of {ours} only")
-    return ours
+    wanted = args.recogniser
+    if wanted is not None and re.fullmatch(r"[0-9a-f]{64}", wanted):
+        ours = {one.source_sha256: one.name for one in cards() if one.role == "recogniser"}
+        if wanted not in ours:
+            there = ", ".join(f"{name} ({sha})" for sha, name in ours.items())
+            raise UsageError(
+                f"--recogniser {wanted}: no model of this machine, which has {there}; see `lfr engines add`"
+            )
+        wanted = ours[wanted]
+    return chosen_card(args.detector, "detector"), chosen_card(wanted, "recogniser")
 
 
-def _readers(backend: str, photos: int) -> tuple[list[Any], list[Any]]:
+def _readers(backend: str, photos: int, detector: str, recogniser: str) -> tuple[list[Any], list[Any]]:
     """Engines and readers: a second set for a long list, where there is a second core."""
     from device.worker.engine_room import EngineRoom
     from device.worker.photos import EnginePhotoReader
 
     count = 2 if photos >= LARGE and (os.cpu_count() or 1) > 1 else 1
-    rooms = [EngineRoom(None if backend == "auto" else backend, threads=1) for _ in range(count)]
+    runtime = None if backend == "auto" else backend
+    rooms = [EngineRoom(runtime, threads=1, detector=detector, recogniser=recogniser) for _ in range(count)]
     return rooms, [EnginePhotoReader(room) for room in rooms]
 
 

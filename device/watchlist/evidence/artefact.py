@@ -5,7 +5,8 @@
    nothing.
 2. Whose signatures count: the keys in `trusted.json` beside this file, and every public key (PEM) in a folder that the
    configuration names. An artefact never brings its own key.
-3. Evidence is for weights by hash and for one precision. Nothing here guesses: another hash or precision has none.
+3. Evidence is for one `Engine`: recogniser and detector by hash, the version of what cuts a face out between them, and
+   one precision. Nothing here guesses: whoever differs in one of them has none.
 
 No personal data is in it: numbers about comparisons, and words.
 """
@@ -17,13 +18,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from device.domain.operating_point import Evidence, Tail
-from device.errors import EvidenceUnusable
+from device.errors import EvidenceDamaged, EvidenceUnusable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -32,7 +34,27 @@ FORMAT = 1
 FOLDER = Path(__file__).resolve().parent
 TRUSTED_FILE = FOLDER / "trusted.json"
 MAX_BYTES = 8_000_000
-REMEDY = "make evidence for it with `lfr calibrate operating-point --recogniser NAME` and name it as vision.evidence"
+REMEDY = (
+    "make evidence for it with `lfr calibrate operating-point --recogniser NAME --detector NAME` and name it as "
+    "vision.evidence (`lfr replay --evidence`)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What makes templates, and so scores.
+
+    recogniser, sha256         name, and hash of its weights;  precision: of everything that is computed
+    detector, detector_sha256  whose boxes and points faces are cut out by
+    reader                     version of what cuts them out and aligns them
+    """
+
+    recogniser: str
+    sha256: str
+    precision: str
+    detector: str
+    detector_sha256: str
+    reader: str
 
 
 class TailRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,20 +132,18 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: Data
     precisions: tuple[Precision, ...]
 
-    def evidence(self, recogniser_sha256: str, precision: str) -> Evidence:
+    def evidence(self, engine: Engine) -> Evidence:
         """For one engine (rule 3). Raises EvidenceUnusable."""
-        if recogniser_sha256 != self.recogniser_sha256:
-            raise EvidenceUnusable(
-                f"evidence {self.id} is for recogniser {self.recogniser_sha256[:12]}…, this device runs "
-                f"{recogniser_sha256[:12]}…; {REMEDY}"
-            )
-        row = next((row for row in self.precisions if row.precision == precision), None)
+        difference = self._difference(engine)
+        if difference:
+            raise EvidenceUnusable(f"evidence {self.id} {difference}; {REMEDY}")
+        row = next((row for row in self.precisions if row.precision == engine.precision), None)
         if row is None:
             known = ", ".join(row.precision for row in self.precisions)
-            raise EvidenceUnusable(f"evidence {self.id} covers {known}, this device runs {precision}; {REMEDY}")
+            raise EvidenceUnusable(f"evidence {self.id} covers {known}, this device runs {engine.precision}; {REMEDY}")
         start, most = row.tail.start, len(row.tail.stretch)
         return Evidence(
-            name=f"{self.id} {precision}",
+            name=f"{self.id} {engine.precision}",
             tail=Tail(start, row.tail.rate, row.tail.shape, row.tail.scale, row.tail.stretch),
             replicates=tuple(Tail(start, r[0], r[1], r[2], tuple(r[3 : 3 + most])) for r in row.replicates),
             confidence=row.confidence,
@@ -131,6 +151,22 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             largest_list=row.largest_list,
             band=row.band,
         )
+
+    def _difference(self, engine: Engine) -> str:
+        """What makes other templates here than where the evidence was measured; empty when nothing does."""
+        if engine.sha256 != self.recogniser_sha256:
+            return f"is for recogniser {self.recogniser_sha256[:12]}…, this device runs {engine.sha256[:12]}…"
+        if engine.detector_sha256 != self.detector_sha256:
+            return (
+                f"was measured behind detector {self.detector} ({self.detector_sha256[:12]}…), this device runs "
+                f"{engine.detector} ({engine.detector_sha256[:12]}…): other boxes and points make other templates"
+            )
+        if engine.reader != self.reader_version:
+            return (
+                f"was measured with reader {self.reader_version}, this device aligns and cuts out faces as reader "
+                f"{engine.reader} does, which makes other templates"
+            )
+        return ""
 
 
 def read(path: Path, keys: Mapping[str, Ed25519PublicKey]) -> Artefact:
@@ -178,8 +214,11 @@ def trusted_keys(folder: Path | None = None) -> dict[str, Ed25519PublicKey]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    rows = json.loads(TRUSTED_FILE.read_text(encoding="ascii"))["keys"]
-    keys = [Ed25519PublicKey.from_public_bytes(bytes.fromhex(row["ed25519"])) for row in rows]
+    try:
+        rows = json.loads(TRUSTED_FILE.read_text(encoding="ascii"))["keys"]
+        keys = [Ed25519PublicKey.from_public_bytes(bytes.fromhex(row["ed25519"])) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise EvidenceDamaged(f"{TRUSTED_FILE}: missing or changed; install the program again") from fault
     if folder is not None and not folder.is_dir():
         raise EvidenceUnusable(f"{folder}: no folder of public keys (PEM) of who may sign evidence")
     for path in sorted(folder.glob("*.pem")) if folder is not None else ():

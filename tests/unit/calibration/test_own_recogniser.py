@@ -1,4 +1,4 @@
-"""Evidence for a recogniser of one's own: its templates, its hash, and a device that takes it for nothing else."""
+"""A recogniser of one's own is what photos are read with and what an evaluation names; its evidence: tests/replay."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from calibration import reading
 from calibration.faces import Faces
 from calibration.reading import How, read_sets
 from device.cli.main import main
-from device.worker.threshold import Engine, Terms, operating_point
-from engines.cards import RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards import ModelCard
 
 
 def people(count: int, photos: int) -> Faces:
@@ -53,27 +52,6 @@ def test_photos_are_read_with_the_recogniser_that_was_named(
         for name in ("tiny", None)
     }
     assert [rows.shape[1] for rows in widths.values()] == [64, 128]
-
-
-def test_its_evidence_is_written_under_its_own_hash_and_no_other_engine_may_use_it(
-    own_recogniser: ModelCard, asked: list[How], tmp_path: Path
-) -> None:
-    keys, out = tmp_path / "keys", tmp_path / "tiny.json"
-    keys.mkdir()
-    assert main(["calibrate", "key", str(keys / "k")]) == 0
-    words = ["--key", str(keys / "k"), "--out", str(out), "--backend", "onnxruntime:fp32", "--no-cache"]
-    assert main(["calibrate", "operating-point", str(tmp_path), *words, "--recogniser", "tiny"]) == 0
-    assert [how.recogniser for how in asked] == ["tiny"]
-    written = json.loads(out.read_text())
-    assert (written["recogniser"], written["recogniser_sha256"]) == ("tiny", own_recogniser.source_sha256)
-    assert written["id"].startswith("tiny/")
-    terms = Terms(evidence=out, keys=keys)
-    ours = operating_point([1] * 200, Engine("tiny", own_recogniser.source_sha256, "fp32"), terms)
-    assert (ours.problem, ours.source.startswith("evidence tiny/")) == ("", True)
-    default = card(RECOGNISER_DEFAULT)
-    theirs = operating_point([1] * 200, Engine(default.name, default.source_sha256, "fp32"), terms)
-    assert "is for recogniser" in theirs.problem
-    assert theirs.predicted is None
 
 
 def test_an_evaluation_names_the_recogniser_that_it_measured(

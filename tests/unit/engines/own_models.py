@@ -33,6 +33,26 @@ def recogniser(folder: Path, dim: int = 64, name: str = "tiny") -> tuple[Path, P
     return write_card(folder, file, name=name, template_dim=dim), file
 
 
+def normalising(folder: Path, sface: Path, name: str = "unit-length") -> tuple[Path, Path]:
+    """The prepared SFace behind a float32 input, its output divided by its own length: card and file.
+
+    As most recognisers that are delivered: every template has length 1, whatever the picture.
+    """
+    graph = load(sface)
+    graph.nodes = [node for node in graph.nodes if node.outputs[0] not in ("crops.float", "crops.planes")]
+    (last,) = graph.outputs
+    graph.nodes += [
+        Node("ReduceL2", [last], ["length"], {"axes": [1], "keepdims": 1}),
+        Node("Div", [last, "length"], ["direction"]),
+    ]
+    graph.outputs = ["direction"]
+    file = folder / f"{name}.onnx"
+    pictures, templates = Value("crops.planes", np.float32, ("N", 3, 112, 112)), ("N", 128)
+    save(graph, file, [pictures], [Value("direction", np.float32, templates)])
+    pixels = {"name": "crops.planes", "mean": 0, "scale": 1}
+    return write_card(folder, file, name=name, input=pixels, outputs={"template": "direction"}, template_dim=128), file
+
+
 def detector(folder: Path, yunet: Path, name: str = "decoding") -> tuple[Path, Path]:
     """The prepared YuNet behind a float32 input, decoding itself, of any size: card and file. Every cell is given."""
     graph = load(yunet)

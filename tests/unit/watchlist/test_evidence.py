@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from device.errors import EvidenceUnusable
 from device.watchlist.evidence.artefact import (
     Artefact,
     Data,
+    Engine,
     Point,
     Precision,
     TailRow,
@@ -28,6 +30,7 @@ from device.watchlist.evidence.artefact import (
     trusted_keys,
 )
 from device.watchlist.rules import RULES
+from device.worker.threshold import engine_of
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
@@ -44,6 +47,7 @@ ROW = Precision(
     fit={},
     table=(Point(100, 0.49, 4e-4, 1e-3, 0.9, 0.8, 0.95, 0.99, False),),
 )
+ENGINE = Engine("sface-2021dec", "a" * 64, "fp32", "yunet-2023mar", "b" * 64, "1")
 ARTEFACT = Artefact(
     format=1,
     id="sface/test",
@@ -76,7 +80,7 @@ def written(
 def test_a_signed_artefact_is_read_whatever_its_blanks_and_gives_its_evidence(tmp_path: Path) -> None:
     artefact = read(written(tmp_path / "e.json"), KEYS)
     assert artefact == ARTEFACT
-    evidence = artefact.evidence("a" * 64, "fp32")
+    evidence = artefact.evidence(ENGINE)
     assert evidence.name == "sface/test fp32"
     assert (evidence.smallest_list, evidence.largest_list, evidence.most_photos) == (100, 5000, 3)
     assert evidence.replicates[1].stretch == (1.05, 1.09, 1.1)
@@ -154,9 +158,18 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_other_weights_and_other_precisions_have_no_evidence() -> None:
     with pytest.raises(EvidenceUnusable, match=r"is for recogniser aaaaaaaaaaaa…, this device runs cccccccccccc…"):
-        ARTEFACT.evidence("c" * 64, "fp32")
+        ARTEFACT.evidence(replace(ENGINE, sha256="c" * 64))
     with pytest.raises(EvidenceUnusable, match="covers fp32, this device runs int4"):
-        ARTEFACT.evidence("a" * 64, "int4")
+        ARTEFACT.evidence(replace(ENGINE, precision="int4"))
+
+
+def test_another_detector_or_alignment_has_no_evidence() -> None:
+    with pytest.raises(
+        EvidenceUnusable, match=r"behind detector \S+ \(bbbbbbbbbbbb…\), this device runs other \(cccccc"
+    ):
+        ARTEFACT.evidence(replace(ENGINE, detector="other", detector_sha256="c" * 64))
+    with pytest.raises(EvidenceUnusable, match="with reader 1, this device aligns and cuts out faces as reader 2 does"):
+        ARTEFACT.evidence(replace(ENGINE, reader="2"))
 
 
 def test_a_force_may_add_the_key_of_whoever_measured_for_it(tmp_path: Path) -> None:
@@ -189,7 +202,7 @@ def test_the_artefact_that_ships_is_signed_by_a_key_that_ships_and_covers_the_de
         f"photos are read in another way than the evidence was: measure again ({RULES})"
     )
     for precision in ("fp32", "bf16", "fp16"):
-        evidence = artefact.evidence(recogniser.source.member_sha256, precision)
+        evidence = artefact.evidence(engine_of(detector, recogniser, f"any:{precision}"))
         assert evidence.largest_list >= 1822
         assert len(evidence.replicates) >= 500
         short, long = evidence.threshold_for((100,)), evidence.threshold_for((1822,))
@@ -199,7 +212,9 @@ def test_the_artefact_that_ships_is_signed_by_a_key_that_ships_and_covers_the_de
 def test_the_table_that_ships_is_what_a_device_computes() -> None:
     artefact = read(shipped(RECOGNISER_DEFAULT), trusted_keys())
     for row in artefact.precisions:
-        evidence = artefact.evidence(artefact.recogniser_sha256, row.precision)
+        evidence = artefact.evidence(
+            engine_of(card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT), f"any:{row.precision}")
+        )
         for point in row.table:
             assert evidence.threshold_for((point.subjects,), artefact.limit) == pytest.approx(point.threshold, abs=1e-5)
             predicted = evidence.predict(point.threshold, (point.subjects,))

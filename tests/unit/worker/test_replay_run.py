@@ -13,9 +13,11 @@ from device.domain.finding import Candidate, Counters
 from device.domain.sight import Face, Frame
 from device.edges.fake_source import FakeSource, Show
 from device.edges.mailbox import Feed
-from device.errors import RefusedByCondition
+from device.errors import EvidenceDamaged, RefusedByCondition
+from device.watchlist.evidence import artefact
 from device.worker import replay as replaying
 from device.worker.ahead import IN_HAND, Stopwatch
+from engines.cards import RECOGNISER_DEFAULT
 
 WITHIN_S = 5.0
 
@@ -143,3 +145,16 @@ def test_a_device_with_an_operational_root_replays_nothing(tmp_path: Path, monke
     with pytest.raises(RefusedByCondition) as refused:
         replaying.replay(request, cache=None, progress=lambda done, total: None, talk=False)
     assert refused.value.exit_status == 77
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_a_replay_does_not_measure_past_evidence_that_ships_and_was_changed(
+    threshold: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = artefact.shipped(RECOGNISER_DEFAULT).read_text()
+    (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(text.replace("11990", "20000"))
+    monkeypatch.setattr(artefact, "FOLDER", tmp_path)
+    request = replaying.Request("no-such.mp4", tmp_path, "onnxruntime", threshold)
+    with pytest.raises(EvidenceDamaged, match="the evidence that ships is damaged") as fault:
+        replaying.replay(request, cache=None, progress=lambda *_: None, talk=False)
+    assert fault.value.exit_status == 65

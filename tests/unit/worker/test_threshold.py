@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.operating_point import LIMIT
-from device.worker.threshold import Engine, Terms, operating_point, provisional
-from engines.cards import RECOGNISER_DEFAULT, card
+from device.errors import EvidenceDamaged
+from device.watchlist.evidence import artefact
+from device.watchlist.evidence.artefact import Engine
+from device.worker.threshold import (
+    OperatingPoint,
+    Terms,
+    engine_of,
+    evidence_for,
+    known_evidence,
+    operating_point,
+    provisional,
+)
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
-SHA = card(RECOGNISER_DEFAULT).source.member_sha256
-DEFAULT = Engine(RECOGNISER_DEFAULT, SHA, "fp32")
+DEFAULT = engine_of(card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT), "openvino:fp32")
+
+
+def point_of(photos: list[int], engine: Engine, terms: Terms) -> OperatingPoint:
+    return operating_point(photos, known_evidence(engine, terms), terms)
 
 
 def test_the_threshold_comes_from_the_evidence_that_ships_and_says_so() -> None:
-    point = operating_point([1] * 400, DEFAULT, Terms())
+    point = point_of([1] * 400, DEFAULT, Terms())
     assert point.problem == ""
     assert point.source.startswith("evidence sface-2021dec/")
     assert "fp32: for 400 listed" in point.source
@@ -29,16 +44,14 @@ def test_the_threshold_comes_from_the_evidence_that_ships_and_says_so() -> None:
 
 
 def test_it_grows_with_the_list_and_with_the_photos_of_an_entry() -> None:
-    short, long, many = (
-        operating_point(photos, DEFAULT, Terms()).threshold for photos in ([1] * 100, [1] * 1822, [3] * 1822)
-    )
+    short, long, many = (point_of(photos, DEFAULT, Terms()).threshold for photos in ([1] * 100, [1] * 1822, [3] * 1822))
     assert short < long < many
-    assert operating_point([1], DEFAULT, Terms()).threshold == short
+    assert point_of([1], DEFAULT, Terms()).threshold == short
 
 
 def test_a_lower_limit_costs_a_higher_threshold() -> None:
-    strict = operating_point([1] * 400, DEFAULT, Terms(limit=LIMIT / 5))
-    assert strict.threshold > operating_point([1] * 400, DEFAULT, Terms()).threshold
+    strict = point_of([1] * 400, DEFAULT, Terms(limit=LIMIT / 5))
+    assert strict.threshold > point_of([1] * 400, DEFAULT, Terms()).threshold
     assert strict.bound is not None
     assert strict.bound <= LIMIT / 5
 
@@ -55,11 +68,11 @@ def test_a_lower_limit_costs_a_higher_threshold() -> None:
     ],
 )
 def test_outside_the_evidence_there_is_a_reason_not_to_arm(photos: list[int], terms: Terms, says: str) -> None:
-    assert says in operating_point(photos, DEFAULT, terms).problem
+    assert says in point_of(photos, DEFAULT, terms).problem
 
 
 def test_a_configured_threshold_of_the_tested_band_is_obeyed_judged_and_shown_as_such() -> None:
-    point = operating_point([1] * 100, DEFAULT, Terms(threshold=0.6))
+    point = point_of([1] * 100, DEFAULT, Terms(threshold=0.6))
     assert (point.threshold, point.problem) == (0.6, "")
     assert point.source.startswith("configured, judged by sface-2021dec/")
     assert point.bound is not None
@@ -69,21 +82,57 @@ def test_a_configured_threshold_of_the_tested_band_is_obeyed_judged_and_shown_as
 @pytest.mark.parametrize(
     "engine",
     [
-        Engine("my-own", "f" * 64, "fp32"),
-        Engine(RECOGNISER_DEFAULT, "f" * 64, "fp32"),
-        Engine(RECOGNISER_DEFAULT, SHA, "e4m3"),
+        replace(DEFAULT, recogniser="my-own", sha256="f" * 64),
+        replace(DEFAULT, sha256="f" * 64),
+        replace(DEFAULT, precision="e4m3"),
+        replace(DEFAULT, detector="my-own", detector_sha256="f" * 64),
+        replace(DEFAULT, reader="2"),
     ],
 )
 def test_an_engine_without_evidence_has_no_prediction_and_a_provisional_threshold_that_says_so(engine: Engine) -> None:
-    point = operating_point([1] * 500, engine, Terms())
+    point = point_of([1] * 500, engine, Terms())
     assert (point.threshold, point.predicted, point.bound) == (0.494, None, None)
     assert point.source.startswith("provisional")
     assert "lfr calibrate operating-point" in point.problem
 
 
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        (
+            replace(DEFAULT, detector="my-own", detector_sha256="f" * 64),
+            "was measured behind detector yunet-2023mar (49f000ec501f…), this device runs my-own (ffffffffffff…)",
+        ),
+        (replace(DEFAULT, reader="2"), "was measured with reader 1, this device aligns and cuts out faces as reader 2"),
+    ],
+)
+def test_behind_another_detector_or_alignment_nothing_is_armed_and_the_words_say_what_to_do(
+    engine: Engine, words: str
+) -> None:
+    problem = point_of([1] * 100, engine, Terms(threshold=0.6)).problem
+    assert words in problem
+    assert "lfr calibrate operating-point --recogniser NAME --detector NAME" in problem
+
+
+def test_evidence_that_ships_and_was_changed_is_a_damaged_installation_not_missing_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = artefact.shipped(RECOGNISER_DEFAULT).read_text()
+    (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(text.replace('"largest_list": 11990', '"largest_list": 20000'))
+    monkeypatch.setattr(artefact, "FOLDER", tmp_path)
+    with pytest.raises(EvidenceDamaged, match=r"changed after it was signed.*install the program again"):
+        evidence_for(DEFAULT, Terms())
+    assert "the evidence that ships is damaged" in point_of([1], DEFAULT, Terms()).problem
+    monkeypatch.setattr(artefact, "TRUSTED_FILE", tmp_path / "trusted.json")
+    (tmp_path / "trusted.json").write_text('{"keys": [{"ed25519": "12"}]}')
+    with pytest.raises(EvidenceDamaged, match=r"trusted.json: missing or changed"):
+        evidence_for(DEFAULT, Terms())
+
+
 def test_an_emulated_precision_has_the_evidence_of_what_it_emulates() -> None:
     emulated, real = (
-        operating_point([1], Engine(RECOGNISER_DEFAULT, SHA, p), Terms()) for p in ("bf16-emulated", "bf16")
+        point_of([1], engine_of(card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT), f"onnxruntime:{p}"), Terms())
+        for p in ("bf16-emulated", "bf16")
     )
     assert emulated == real
     assert real.problem == ""
