@@ -27,15 +27,16 @@ import numpy as np
 from engines import manifest, plans
 from engines import table as tables
 from engines.cards import ModelCard
-from engines.compare import cuts, differences, synthetic
+from engines.compare import Difference, cuts, differences, synthetic
 from engines.errors import BuildFailed, PlanRefused
+from engines.likeness import LEAST_COSINE, drawn_faces, templates
 from engines.places import placing, writing
 from engines.plans import Plan, PlanKey, Profile
-from engines.runner import U8
+from engines.runner import U8, Runner
 from engines.runners.cuda import Gpu
 from engines.runners.tensorrt import TensorRtRunner, TensorRtSampled
 from engines.runners.tensorrt_api import bindings, logger, monitor, version
-from engines.sampling import sampled
+from engines.sampling import Pasted, sampled
 from engines.select import open_runner, open_sampled
 
 WORKSPACE_BYTES = 1 << 30
@@ -180,37 +181,56 @@ def _kept(order: Order, key: PlanKey, content: bytes, seconds: float) -> Plan:
 
 
 def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
-    """Run it beside the CPU on synthetic pictures or frames, alone and in a full batch.
+    """Run it beside the CPU on synthetic pictures or frames, alone and in a full batch, and on drawn faces.
 
-    Raises BuildFailed when they differ by more than the card allows.
+    Raises BuildFailed when they differ by more than the card allows, or templates of drawn faces turn away.
     """
     card, limit = order.card, order.card.tolerances[order.precision]
-    size, frame = (order.profile.height, order.profile.width), order.profile.frame
     with ExitStack() as ending:
-        if frame is None:
-            exact = open_runner(card, backend=REFERENCE, threads=1, shape=size, models=order.models)
-            ending.callback(exact.close)
-            fresh = TensorRtRunner(card, content, plan, Gpu())
-            ending.callback(fresh.close)
-            worst = differences(card, exact.run, fresh.run, _trials(size, order.profile.most))
-            device_bytes = fresh.device_bytes
-        else:
-            judge = open_sampled(card, backend=REFERENCE, threads=1, frame_size=frame, shape=size, models=order.models)
-            ending.callback(judge.close)
-            made = TensorRtSampled(card, content, plan, Gpu())
-            ending.callback(made.close)
-            trials = cuts(frame, size, order.profile.most)
-            worst = differences(card, lambda one: judge.run(*one), lambda one: made.run(*one), trials)
-            device_bytes = made.device_bytes
+        compared = _given_pictures if order.profile.frame is None else _given_frames
+        worst, exact, fresh, device_bytes = compared(order, content, plan, ending)
+        faces = drawn_faces((order.profile.height, order.profile.width)) if card.role == "recogniser" else []
+        alike = templates(exact, fresh, faces, "drawn").least if faces else 1.0
     bad = [name for name, gap in worst.items() if not limit.allows(gap.max_abs, gap.min_cosine)]
+    remedy = "it is not kept. Build another precision, and report TensorRT's version"
     if bad:
         gap = worst[bad[0]]
         raise BuildFailed(
-            f"the plan of {card.name} {order.precision} differs from the CPU in {', '.join(bad)} (largest "
-            f"{gap.max_abs:.3g}, cosine {gap.min_cosine:.5f}; allowed {limit.max_abs:.3g}, {limit.min_cosine}); it is "
-            "not kept. Build another precision, and report TensorRT's version"
+            f"the plan of {card.name} {order.precision} differs from the CPU in {', '.join(bad)} "
+            f"(largest {gap.max_abs:.3g}, cosine {gap.min_cosine:.5f}; allowed {limit.max_abs:.3g}, "
+            f"{limit.min_cosine}); {remedy}"
+        )
+    if not alike >= LEAST_COSINE:
+        raise BuildFailed(
+            f"the plan of {card.name} {order.precision} turns a drawn face's template away from the CPU's: cosine "
+            f"{alike:.4f}, at least {LEAST_COSINE} is needed; {remedy}"
         )
     return replace(plan, device_bytes=device_bytes, max_abs=max(gap.max_abs for gap in worst.values()))
+
+
+Compared = tuple[dict[str, Difference], Runner, Runner, int]
+"""The worst differences, both sides as they take drawn faces, and what the plan takes of the GPU's memory."""
+
+
+def _given_pictures(order: Order, content: bytes, plan: Plan, ending: ExitStack) -> Compared:
+    size = (order.profile.height, order.profile.width)
+    exact = open_runner(order.card, backend=REFERENCE, threads=1, shape=size, models=order.models)
+    ending.callback(exact.close)
+    fresh = TensorRtRunner(order.card, content, plan, Gpu())
+    ending.callback(fresh.close)
+    worst = differences(order.card, exact.run, fresh.run, _trials(size, order.profile.most))
+    return worst, exact, fresh, fresh.device_bytes
+
+
+def _given_frames(order: Order, content: bytes, plan: Plan, ending: ExitStack) -> Compared:
+    card, frame, size = order.card, order.profile.frame or (0, 0), (order.profile.height, order.profile.width)
+    exact = open_sampled(card, backend=REFERENCE, threads=1, frame_size=frame, shape=size, models=order.models)
+    ending.callback(exact.close)
+    fresh = TensorRtSampled(card, content, plan, Gpu())
+    ending.callback(fresh.close)
+    trials = cuts(frame, size, order.profile.most)
+    worst = differences(card, lambda one: exact.run(*one), lambda one: fresh.run(*one), trials)
+    return worst, Pasted(exact, card), Pasted(fresh, card), fresh.device_bytes
 
 
 def _trials(size: tuple[int, int], most: int) -> list[U8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 
 from engines.cards import FILE_PRECISIONS, ModelCard, card, cards
@@ -13,6 +14,10 @@ from engines.commands_compare import FacesMeasure, run_compare
 from engines.commands_compare import add_arguments as add_compare
 
 EX_OK = 0
+NOT_HELD = (
+    "not checked: whether input.mean, input.scale and input.channels are the model's own. With these it tells drawn "
+    "faces apart, as it may with wrong ones. Give the card an `example` from the model's maker, and add it again"
+)
 
 
 def register(
@@ -113,16 +118,20 @@ def run_prepare(args: argparse.Namespace) -> int:
 
 def run_add(args: argparse.Namespace) -> int:
     """Check a card and its file, keep both, and prepare it."""
-    from engines.own import add
+    from engines.own import add, example_of
     from engines.places import models_dir
     from engines.prepare import preparable, prepare
 
     one = add(args.card, args.file, models_dir())
     made = {p: prepare(one, args.file, models_dir(), precision=p).sha256 for p in preparable(one, models_dir())}
+    held = example_of(args.card) is not None
     if args.json:
-        print(json.dumps({"name": one.name, "role": one.role, "sha256": one.source_sha256, "prepared": made}))
+        told = {"name": one.name, "role": one.role, "sha256": one.source_sha256, "prepared": made}
+        print(json.dumps({**told, "example_checked": held}))
     else:
         print(f"{one.name} added and prepared in {', '.join(made)}; name it as vision.{one.role}, or in `lfr replay`")
+    if not held:
+        print(NOT_HELD, file=sys.stderr)
     return EX_OK
 
 

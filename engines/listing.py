@@ -1,4 +1,4 @@
-"""What `lfr engines list` says: every card in full, each of its precisions with state, and every runtime."""
+"""What `lfr engines list` says: every card in full, each of its precisions with state, every runtime and plan."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from engines import manifest
 from engines import table as tables
 from engines.cards import FILE_PRECISIONS, ModelCard, PackageSource, cards
 from engines.errors import BadTable, ModelMismatch, ModelMissing
-from engines.places import models_dir
+from engines.likeness import LEAST_COSINE
+from engines.places import models_dir, plans_dir
+from engines.plans import plans
 from engines.select import BACKENDS, default_backend, installed, precisions
 
 
 def describe(models: Path | None = None) -> dict[str, Any]:
-    """Plain values: `models` and `backends`."""
+    """Plain values: `models`, `backends` and `plans`."""
     folder = models if models is not None else models_dir()
-    return {"models": [_model(one, folder) for one in cards(folder)], "backends": [_backend(name) for name in BACKENDS]}
+    return {
+        "models": [_model(one, folder) for one in cards(folder)],
+        "backends": [_backend(name) for name in BACKENDS],
+        "plans": _plans(plans_dir()),
+    }
 
 
 def _model(one: ModelCard, models: Path) -> dict[str, Any]:
@@ -113,6 +119,43 @@ def _of_quality(row: dict[str, Any]) -> list[str]:
     return [f"  quality        length {said['poor_length']:g} noise, {said['good_length']:g} good; {said['source']}"]
 
 
+def _within(role: str, limit: dict[str, Any] | None) -> str:
+    """How far a precision may be from fp32: on blank pictures and noise, and what counts, on drawn faces."""
+    if limit is None:
+        return ""
+    cosine = "" if limit["min_cosine"] is None else f" and a cosine of {limit['min_cosine']:g}"
+    loose = role == "recogniser" and (limit["min_cosine"] or 0) < LEAST_COSINE
+    faces = f"; drawn faces' templates a cosine of {LEAST_COSINE:g}" if loose else ""
+    return f"  to fp32: on noise and blanks within {limit['max_abs']:g}{cosine}{faces}"
+
+
+def _plans(folder: Path) -> list[dict[str, Any]]:
+    """TensorRT plans whose files are whole; whether they fit this board is asked of the GPU by `lfr doctor`."""
+    return [
+        {
+            "model": one.key.card,
+            "precision": one.key.precision,
+            "size": [one.key.profile.height, one.key.profile.width],
+            "frame": list(one.key.profile.frame) if one.key.profile.frame is not None else None,
+            "batch": [one.key.profile.least, one.key.profile.best, one.key.profile.most],
+            "gpu": one.key.gpu,
+            "tensorrt": one.key.tensorrt,
+            "device_bytes": one.device_bytes,
+            "built_at": one.built_at,
+            "max_abs": one.max_abs,
+        }
+        for one in plans(folder)
+    ]
+
+
+def _of_plan(row: dict[str, Any]) -> str:
+    frame = f" of frames {row['frame'][0]}x{row['frame'][1]}" if row["frame"] else ""
+    return (
+        f"{row['model']:16} {'plan':11} {row['precision']} {row['size'][0]}x{row['size'][1]}{frame}, "
+        f"batch {row['batch'][0]} to {row['batch'][2]}; {row['gpu']}, TensorRT {row['tensorrt']}, {row['built_at']}"
+    )
+
+
 def lines(told: dict[str, Any]) -> list[str]:
     """For a person."""
     out = []
@@ -128,12 +171,9 @@ def lines(told: dict[str, Any]) -> list[str]:
             f"  int8           {row['int8']['verdict']}: {row['int8']['reason']}",
         ]
         for each in row["precisions"]:
-            limit = each["tolerance"]
-            cosine = "" if limit is None or limit["min_cosine"] is None else f", cosine at least {limit['min_cosine']}"
-            within = "" if limit is None else f"  to fp32: within {limit['max_abs']:g}{cosine}"
             digest = f"  sha256 {each['sha256'][:12]}…" if each["sha256"] else ""
-            out.append(f"  {each['precision']:14} {each['state']:9}{digest}{within}")
+            out.append(f"  {each['precision']:14} {each['state']:9}{digest}{_within(row['role'], each['tolerance'])}")
     for entry in told["backends"]:
         words = [word for word in ("installed", "default") if entry[word]] or ["not installed"]
         out.append(f"{entry['name']:16} {'runtime':11} {', '.join(words)}; {', '.join(entry['precisions'])}")
-    return out
+    return out + [_of_plan(row) for row in told["plans"]]

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -88,21 +89,28 @@ def _of_the_file(card: ModelCard) -> list[str]:
     if found != card.source_sha256:
         problems.append(f"sha256: the file's is {found}")
     graph = read_model(source.path).graph
-    constants = {one.name for one in graph.initializer}
-    inputs = {one.name: one for one in graph.input if one.name not in constants}
-    if own.name not in inputs or len(inputs) != 1:
-        problems.append(
-            f"input.name: the file's inputs are {', '.join(inputs) or 'none'}; one called {own.name} is needed"
-        )
+    constants, read = {one.name for one in graph.initializer}, {name for node in graph.node for name in node.input}
+    inputs = {one.name: one for one in graph.input if one.name in read - constants}
+    if own.name not in inputs:
+        problems.append(f"input.name: the file has no input {own.name!r}{_nearest(own.name, list(inputs))}")
+    elif len(inputs) != 1:
+        problems.append(f"input: the file has {len(inputs)} inputs; {own.name} alone can be given to it")
     else:
         problems += _of_the_input(card, inputs[own.name].type.tensor_type)
     outputs = [one.name for one in graph.output]
     problems += [
-        f"outputs.{ours}: the file has no output {theirs!r}; it has {', '.join(outputs)}"
+        f"outputs.{ours}: the file has no output {theirs!r}{_nearest(theirs, outputs)}"
         for ours, theirs in own.outputs.items()
         if theirs not in outputs
     ]
     return problems
+
+
+def _nearest(name: str, there: list[str]) -> str:
+    """What the file has instead, for a message: all of a few, else the most alike."""
+    if len(there) <= 3:
+        return f"; it has {', '.join(there) or 'none'}"
+    return f"; of its {len(there)} the nearest is {difflib.get_close_matches(name, there, n=1, cutoff=0.0)[0]!r}"
 
 
 def _of_the_input(card: ModelCard, kind: Any) -> list[str]:
@@ -218,10 +226,16 @@ def _of_a_detector(runner: Runner, size: tuple[int, int]) -> list[str]:
     return []
 
 
-def _of_the_example(card: ModelCard, runner: Runner, card_file: Path) -> list[str]:
+def example_of(card_file: Path) -> dict[str, str] | None:
+    """Names of the picture and of the answer that a readable card gives; None without."""
     import yaml
 
-    example = yaml.safe_load(card_file.read_text(encoding="utf-8")).get("example")
+    found: dict[str, str] | None = yaml.safe_load(card_file.read_text(encoding="utf-8")).get("example")
+    return found
+
+
+def _of_the_example(card: ModelCard, runner: Runner, card_file: Path) -> list[str]:
+    example = example_of(card_file)
     if example is None:
         return []
     try:

@@ -16,6 +16,7 @@ and only answers come back to the host; pictures are never made outside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from engines.cards import ModelCard
 from engines.errors import BadInput, BadModel
 from engines.graph import Array, Graph, Node, Value, as_bytes, load, outputs_of
 from engines.halves import FLOAT
-from engines.runner import F32, check_shape
+from engines.runner import F32, U8, SampledRunner, check_shape
 
 FRAME, MAPS = "frame", "maps"
 VERSION = 1
@@ -59,6 +60,34 @@ def to_frame(to_crop: F32) -> F32:
     back = np.linalg.inv(exact[:, :, :2])
     spread = np.where(scale < SPREAD_FROM, 1.0, 0.0)[:, None, None] * back
     return np.concatenate([back, -back @ exact[:, :, 2:], spread], axis=2).astype(np.float32)
+
+
+class Pasted:
+    """A SampledRunner that is given pictures, as a Runner is: each lies in the corner of a black frame, as it is.
+
+    For golden tensors and drawn faces. `backend` is the sampled one's, which its owner closes.
+    """
+
+    def __init__(self, runner: SampledRunner, card: ModelCard) -> None:
+        self.backend = runner.backend
+        self._runner, self._card = runner, card
+        self._frame: U8 = np.zeros((*runner.frame_size, 3), np.uint8)
+        self._as_it_is: F32 = np.eye(2, 3, dtype=np.float32)[None]
+
+    def run(self, batch: U8) -> Mapping[str, F32]:
+        """See Runner.run. Raises BadInput for pictures that are larger than the frame."""
+        height, width = batch.shape[1:3]
+        if height > self._frame.shape[0] or width > self._frame.shape[1]:
+            raise BadInput(f"{self._card.name}: a picture of {height}x{width} does not fit into {self._frame.shape}")
+        rows = []
+        for picture in batch:
+            self._frame[:height, :width] = picture
+            rows.append({name: values.copy() for name, values in self._runner.run(self._frame, self._as_it_is).items()})
+        self._frame[:height, :width] = 0
+        return {name: np.concatenate([one[name] for one in rows]) for name in self._card.outputs}
+
+    def close(self) -> None:
+        """Nothing of its own."""
 
 
 def whole_frame(frame_size: tuple[int, int], size: tuple[int, int]) -> F32:

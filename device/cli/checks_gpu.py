@@ -84,7 +84,7 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
     from engines.errors import EnginesError
     from engines.manifest import read, sha256_of
     from engines.places import models_dir, plans_dir
-    from engines.plans import described, plan_file
+    from engines.plans import command_for, described, plan_file
 
     files = sorted(plans_dir().glob("*.json"))
     if not files:
@@ -93,7 +93,7 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
         try:
             plan = described(file)
             key, now = plan.key, read(models_dir()).get(plan.key.card, {}).get(plan.key.precision)
-            card(key.card)
+            again = command_for(card(key.card), key)
         except EnginesError as fault:
             yield Finding(f"plan {file.stem}", "warn", str(fault), BUILD)
             continue
@@ -108,7 +108,7 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
         if not content.is_file() or sha256_of(content) != plan.sha256:
             wrong.append("its file is missing, damaged or changed")
         good = f"batch {key.profile.least} to {key.profile.most}, {plan.device_bytes / 1e6:.1f} MB a context"
-        yield Finding(f"plan {file.stem}", "warn" if wrong else "ok", "; ".join(wrong) or good, BUILD)
+        yield Finding(f"plan {file.stem}", "warn" if wrong else "ok", "; ".join(wrong) or good, again)
 
 
 def _here() -> Here | None:

@@ -7,6 +7,8 @@
 4. Recorded launches (CUDA graphs) are for pictures from the host alone. A recording holds addresses, and frames come
    in turn from the slots of a feed: one recording for each slot, batch and network would have to be kept. What would
    change it: a measurement on a board that shows the launches to matter.
+5. A frame from the host has memory on the GPU for the call alone. Such frames are for desks and self-tests; a worker's
+   lie on the GPU already, and memory bounds the cameras of a board.
 """
 
 from __future__ import annotations
@@ -110,7 +112,8 @@ class TensorRtSampled:
                     self._plan.put(FRAME, frame)
                 outputs = self._plan.in_parts(len(maps), lambda part: self._infer(maps[part]))
             finally:
-                self._plan.wipe(FRAME, MAPS)  # rule 1
+                self._plan.release(FRAME)  # rule 5
+                self._plan.wipe(MAPS)  # rule 1
         check_outputs(self._card, outputs)
         return outputs
 

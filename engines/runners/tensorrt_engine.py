@@ -1,8 +1,8 @@
 """A loaded TensorRT plan: one engine, one execution context, one stream, a buffer for each tensor. Both runners use it.
 
 1. Gpu first, TensorRT second (engines.runners.cuda, rule 1). Everything happens on one stream, in one thread.
-2. Buffers are for the largest batch and made once: outputs and small inputs when it opens, the buffer of a picture when
-   the first one comes from the host. Whoever fills an input overwrites it after the call (`wipe`).
+2. Buffers are for the largest batch: an output's is made when it opens, an input's when something comes from the host.
+   Whoever fills an input overwrites it after the call (`wipe`, `release`).
 3. Answers are views of the host's side of the outputs: valid until the next call.
 """
 
@@ -82,6 +82,11 @@ class LoadedPlan:
         for name in names:
             if name in self._buffers:
                 self._buffers[name].wipe()
+
+    def release(self, name: str) -> None:
+        """Overwrite an input's buffer and give its memory back."""
+        if name in self._buffers:
+            self._buffers.pop(name).free()
 
     def execute(self, count: int) -> None:
         """Put one execution for `count` pictures on the stream."""

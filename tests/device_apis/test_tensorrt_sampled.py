@@ -126,13 +126,14 @@ def test_neither_frame_nor_maps_stay_after_a_call(trt: Any, sface: SampledRunner
     trt.on_execution = lambda: seen.extend(any(held(runner, name)) for name in ("frame", "maps"))
     runner.run(picture, MIDDLE)
     assert seen == [True, True]  # they were there
-    assert len(held(runner, "frame")) == picture.nbytes
-    assert not any(held(runner, "frame"))
+    assert held(runner, "frame") == b""  # its memory was given back; that memory is overwritten first: cuda, rule 4
+    assert len(held(runner, "maps")) == 8 * 40
     assert not any(held(runner, "maps"))
     trt.execution_fails = True
     with pytest.raises(EngineFailed, match="start the worker again"):
         runner.run(picture, MIDDLE)
-    assert not any(held(runner, "frame"))
+    assert held(runner, "frame") == b""
+    assert not any(held(runner, "maps"))
     runner.close()
 
 
@@ -222,6 +223,13 @@ def test_a_plan_that_differs_from_the_cpu_is_not_kept(
     setattr(trt, fault, 0.5)
     with pytest.raises(BuildFailed, match="differs from the CPU in "):
         build(order(one, size, models_ready), lambda *_: None)
+    assert not list(plans_dir().glob("*.plan"))
+
+
+def test_a_plan_that_turns_faces_away_is_not_kept_however_loose_its_precision(trt: Any, models_ready: Path) -> None:
+    trt.drift = 0.5  # int8 may differ by 1.5 on noise, and does on blanks
+    with pytest.raises(BuildFailed, match=r"turns a drawn face's template away .* at least 0.98 is needed"):
+        build(order(SFACE, (112, 112), models_ready, "int8"), lambda *_: None)
     assert not list(plans_dir().glob("*.plan"))
 
 

@@ -54,7 +54,7 @@ def test_every_reason_not_to_load_a_plan_is_named(built: Plan) -> None:
         "built for Orin (8.7) and TensorRT 10.3.0; its prepared model is another one now; "
         "its file is missing, damaged or changed"
     )
-    assert line.remedy == "lfr engines build"
+    assert line.remedy == "lfr engines build --model sface-2021dec --precision fp32"
 
 
 def test_a_description_that_cannot_be_read_is_a_line_of_its_own(built: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,11 @@ import pytest
 from engines import compare as comparing
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.commands import register
+from engines.commands_build import _Line
 from engines.commands_compare import NOT_MEASURED, Change, Changes, FacesMeasure, Shown, _changed
 from engines.errors import BadOption, BadPictures, EnginesError, UnknownName
+from engines.places import plans_dir
+from engines.plans import Plan, PlanKey, Profile, plan_file, store
 from engines.runner import F32, U8
 
 
@@ -182,6 +186,49 @@ def test_list_says_of_every_model_whether_it_is_ready(
     assert sum(row["default"] for row in told["backends"]) == 1
     assert lfr("list") == 0
     assert card(RECOGNISER_DEFAULT).licence in capsys.readouterr().out
+
+
+def test_list_names_the_plans_that_are_whole_and_what_they_take(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path))
+    digest = hashlib.sha256(b"a plan").hexdigest()
+    for frame in (None, (1080, 1920)):
+        profile = Profile(1, 2, 8, 112, 112, frame)
+        key = PlanKey(RECOGNISER_DEFAULT, "fp16", "ab" * 32, "10.3.0", "Orin", "8.7", profile, 1 if frame else 0)
+        staged = tmp_path / "staged"
+        staged.write_bytes(b"a plan")
+        store(plans_dir(), key, staged, Plan(key, digest, 1 << 20, "2026-11-24T00:00:00Z", 9.0, 1e-3))
+    plan_file(plans_dir(), key).with_name("other.json").write_text("{")
+    assert lfr("list", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["plans"]
+    assert [(row["frame"], row["batch"]) for row in told] == [(None, [1, 2, 8]), ([1080, 1920], [1, 2, 8])]
+    assert lfr("list") == 0
+    assert "fp16 112x112 of frames 1080x1920, batch 1 to 8; Orin, TensorRT 10.3.0" in capsys.readouterr().out
+    plan_file(plans_dir(), key).write_bytes(b"a pla")
+    assert lfr("list", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["plans"]) == 1
+
+
+def test_a_loose_tolerance_says_what_holds_for_faces(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lfr("list") == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("int8 ")]
+    assert any("a cosine of 0.3; drawn faces' templates a cosine of 0.98" in line for line in said)
+
+
+def test_a_build_that_is_refused_draws_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BadOption), _Line("a model"):
+        raise BadOption("refused")
+    assert capsys.readouterr().err == ""
+    with _Line("a model") as line:
+        line.show("Building engine", 1, 3)
+        line.show("Building engine", 2, 3)
+    assert "a model" in capsys.readouterr().err
+
+
+def test_a_frame_that_no_camera_has_is_refused_before_anything_is_built() -> None:
+    with pytest.raises(BadOption, match="--frame 0x640: no camera has such frames"):
+        lfr("build", "--frame", "0x640")
 
 
 @pytest.mark.parametrize("words", [["--threads", "0"], ["--size", "big"], ["--rounds", "x"]])

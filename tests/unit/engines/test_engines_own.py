@@ -9,12 +9,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 from onnx.reference import ReferenceEvaluator
 
 from engines import golden, manifest
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, Lengths, ModelCard, card, cards
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, YUNET_OUTPUTS, Lengths, ModelCard, card, cards
 from engines.commands import register
 from engines.compare import difference
 from engines.drawn import crop
@@ -93,7 +94,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "another file": ({"sha256": "0" * 64}, "sha256: the file's is"),
     "template length": ({"template_dim": 128}, r"template_dim: the card says \(1, 128\), the file gives \(1, 64\)"),
     "no such output": ({"outputs": {"template": "fc2"}}, "no output 'fc2'; it has fc1"),
-    "no such input": ({"input": {"name": "picture"}}, "inputs are data; one called picture"),
+    "no such input": ({"input": {"name": "picture"}}, "input.name: the file has no input 'picture'; it has data"),
     "layout": ({"input": {"layout": "NHWC"}}, "not NHWC"),
     "size": ({"input": {"size": [96, 112]}}, "not NCHW"),
     "normalisation": ({"input": {"mean": 0, "scale": 0.001}}, "check input.mean, input.scale"),
@@ -242,6 +243,56 @@ def test_a_name_that_is_no_name_reaches_no_file(added: tuple[ModelCard, Path]) -
     for name in ("../tiny", "tiny.yaml", "", "TINY"):
         with pytest.raises(UnknownName, match="tiny"):
             card(name, added[1])
+
+
+def test_of_many_names_the_nearest_is_told(own_models: ModuleType, models_ready: Path, tmp_path: Path) -> None:
+    written, file = own_models.detector(tmp_path, models_ready / "yunet-2023mar.onnx")
+    text = yaml.safe_load(written.read_text())
+    text["outputs"] = {name: name for name in YUNET_OUTPUTS}
+    written.write_text(yaml.safe_dump(text))
+    model = onnx.load(file)
+    many = [onnx.helper.make_tensor_value_info(name, 1, None) for name in ("conf_8", "conf_16", "bbox_8", "kps_8")]
+    model.graph.output.extend(many)
+    onnx.save(model, file)
+    text["sha256"] = manifest.sha256_of(file)
+    written.write_text(yaml.safe_dump(text))
+    with pytest.raises(BadCard) as refused:
+        add(written, file, tmp_path / "models")
+    assert "  outputs.bbox_16: the file has no output 'bbox_16'; of its 7 the nearest is 'bbox_8'" in str(refused.value)
+
+
+def test_inputs_that_no_operator_reads_are_no_inputs(own_models: ModuleType, tmp_path: Path) -> None:
+    _, file = own_models.recogniser(tmp_path)
+    model = onnx.load(file)
+    model.graph.input.extend([onnx.helper.make_tensor_value_info(f"stale_{n}", 1, [64]) for n in range(30)])
+    onnx.save(model, file)
+    assert add(own_models.write_card(tmp_path, file), file, tmp_path / "models").name == "tiny"
+
+
+def test_without_an_example_it_says_what_was_not_checked(
+    own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path / "cache"))
+    written, file = own_models.recogniser(tmp_path)
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+
+    def added() -> tuple[bool, str]:
+        args = parser.parse_args(["engines", "add", str(written), str(file), "--json"])
+        assert args.run(args) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out)["example_checked"], said.err
+
+    held, said = added()
+    assert not held
+    assert "not checked: whether input.mean, input.scale" in said
+    picture = np.full((1, 112, 112, 3), 90, np.uint8)
+    np.save(tmp_path / "p.npy", picture)
+    runner = open_runner(card("tiny"), backend="onnxruntime", threads=1)
+    np.save(tmp_path / "t.npy", runner.run(picture)["template"])
+    runner.close()
+    own_models.write_card(tmp_path, file, example={"picture": "p.npy", "output": "t.npy"})
+    assert added() == (True, "")
 
 
 def test_the_command_adds_lists_and_prepares(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,13 +15,18 @@ import pytest
 from device.domain.sight import Face
 from device.vision.align import TEMPLATE, align_rgb, to_template
 from device.vision.picture import warp_rgb
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.compare import difference
 from engines.decoding import decoded, overlap
+from engines.drawn import crop
 from engines.errors import BadInput, BadModel, UnknownName
+from engines.golden import disagreement
+from engines.graph import Node, Value, load, save
 from engines.manifest import verified
+from engines.own import add
+from engines.prepare import prepare, recipe_of
 from engines.runner import DevicePicture, SampledRunner
-from engines.sampling import sampled, taps_of, to_frame, whole_frame
+from engines.sampling import Pasted, sampled, taps_of, to_frame, whole_frame
 from engines.select import open_runner, open_sampled
 
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
@@ -114,7 +121,7 @@ def test_a_whole_frame_shows_the_detector_the_faces_that_a_scaled_picture_shows(
     tall = frame_size[0] * 2 // 3
     small = cv2.resize(frame, (tall * 4 // 3, tall), interpolation=cv2.INTER_AREA)
     large[20 : 20 + tall, 30 : 30 + small.shape[1]] = small
-    options = {"backend": "onnxruntime", "threads": 1, "shape": size, "models": models_ready}
+    options: dict[str, Any] = {"backend": "onnxruntime", "threads": 1, "shape": size, "models": models_ready}
     plain, inside = open_runner(YUNET, **options), open_sampled(YUNET, frame_size=frame_size, **options)
     picture = cv2.resize(large, size[::-1], interpolation=cv2.INTER_AREA)
     scores, rows = decoded(plain.run(picture[None]), size[1], 0.5)
@@ -128,7 +135,7 @@ def test_a_whole_frame_shows_the_detector_the_faces_that_a_scaled_picture_shows(
 
 
 def test_the_second_look_sees_several_patches_of_one_frame_at_once(models_ready: Path, frame: np.ndarray) -> None:
-    options = {"backend": "onnxruntime", "threads": 1, "shape": (128, 128), "models": models_ready}
+    options: dict[str, Any] = {"backend": "onnxruntime", "threads": 1, "shape": (128, 128), "models": models_ready}
     plain, inside = open_runner(YUNET, **options), open_sampled(YUNET, frame_size=FRAME, **options)
     cuts = np.array([[[0.6, 0, -80], [0, 0.6, -40]], [[0.5, 0, -60], [0, 0.5, -20]]], np.float32)
     outputs = {name: values.copy() for name, values in inside.run(frame, cuts).items()}
@@ -140,6 +147,48 @@ def test_the_second_look_sees_several_patches_of_one_frame_at_once(models_ready:
         np.testing.assert_allclose(found[0], rows[0], atol=0.6)
     plain.close()
     inside.close()
+
+
+@pytest.mark.parametrize(("one", "size"), [(SFACE, (112, 112)), (YUNET, (128, 128))])
+def test_a_pasted_picture_is_answered_as_the_golden_tensors_say(
+    models_ready: Path, one: ModelCard, size: tuple[int, int]
+) -> None:
+    inside = open_sampled(one, backend="onnxruntime", threads=1, frame_size=FRAME, shape=size, models=models_ready)
+    pasted = Pasted(inside, one)
+    assert disagreement(one, pasted, "fp32", recipe_of(one), models_ready) == ""
+    two = np.concatenate([crop(size[0], 0), crop(size[0], 3)])
+    for name, values in pasted.run(two).items():
+        assert len(values) == 2
+        assert difference(values[0], values[1]).max_abs > 0, name
+    with pytest.raises(BadInput, match="a picture of 400x112 does not fit"):
+        pasted.run(np.zeros((1, 400, 112, 3), np.uint8))
+    inside.close()
+
+
+def test_an_added_recogniser_of_either_layout_is_sampled_as_well(
+    own_models: ModuleType, tmp_path: Path, frame: np.ndarray
+) -> None:
+    written, file = own_models.recogniser(tmp_path)
+    planes = add(written, file, tmp_path / "models")
+    graph = load(file)
+    graph.rename("data", "planes")
+    graph.nodes.insert(0, Node("Transpose", ["data"], ["planes"], {"perm": [0, 3, 1, 2]}))
+    turned = tmp_path / "rows.onnx"
+    save(graph, turned, [Value("data", np.float32, ("N", 112, 112, 3))], [Value("fc1", np.float32, ("N", 64))])
+    changes = {"name": "rows", "input": {"layout": "NHWC"}}
+    rows = add(own_models.write_card(tmp_path, turned, **changes), turned, tmp_path / "models")
+    prepare(rows, turned, tmp_path / "models")
+    prepare(planes, file, tmp_path / "models")
+    crops = np.stack([align_rgb(frame, one) for one in FACES[:2]])
+    for one in (planes, rows):
+        options: dict[str, Any] = {"backend": "onnxruntime", "threads": 1, "models": tmp_path / "models"}
+        plain, inside = open_runner(one, **options), open_sampled(one, frame_size=FRAME, **options)
+        for number in range(2):  # the one of planes takes one picture at a time
+            wanted = plain.run(crops[number : number + 1])["template"].copy()
+            found = inside.run(frame, maps(FACES[number : number + 1]))["template"]
+            assert difference(wanted, found).min_cosine > 0.999, one.name
+        plain.close()
+        inside.close()
 
 
 def test_only_operators_that_tensorrt_has_are_used_and_the_frame_is_the_first_input(models_ready: Path) -> None:
