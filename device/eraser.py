@@ -126,9 +126,9 @@ def place(state_dir: Path, deployment: str, files: Sequence[Path], end_ms: int, 
     replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
 
 
-def ordered(state_dir: Path, deployment: str) -> bool:
-    """Whether there is an order for a deployment."""
-    return (state_dir / ORDERS / f"{deployment}.json").exists()
+def ordered(state_dir: Path, deployment: str) -> dict[str, Any]:
+    """The order for a deployment; empty when there is none, or none that can be read."""
+    return _read(state_dir / ORDERS / f"{deployment}.json")
 
 
 def advance(state_dir: Path, verified_ms: int) -> int:

@@ -6,7 +6,9 @@
    is noted as used, and the deployment is authorised.
 3. While it runs: withdrawn entries leave every worker at once; a publication that is refused fails its condition;
    a deployment that is offered no more, or replaced by another, is over. A hub that cannot be read, or a repository
-   that does not verify, changes nothing until the signatures that were verified expire.
+   that does not verify, changes nothing until the signatures that were verified expire: by the wall clock or by
+   monotonic time since they were verified, whichever is first, so that a clock that is set back prolongs none. A look
+   that is refused because of the clock fails the clock's condition until one succeeds.
 4. Each refusal is told once, in the log and in the audit log with its rule and name, and again when it has changed.
 """
 
@@ -29,9 +31,10 @@ from device.supervisor.authorisation import Authorisation, view_of
 from device.supervisor.disk import Disk
 from device.supervisor.snapshot import DeploymentView
 from device.supervisor.waits import set_within
+from device.supervisor.window import WindowEnd
 from device.sync.identity import SessionIdentity
 from device.sync.offer import Offer, Published
-from device.sync.refusal import FOR_THIS_DEVICE, SEALED, SIGNED, Refused
+from device.sync.refusal import CLOCK, FOR_THIS_DEVICE, SEALED, SIGNED, Refused
 
 _log = logging.getLogger(__name__)
 POLL_S = 2.0
@@ -106,6 +109,7 @@ class SignedAuthority:
         self._offered: Deployment | None = None
         self._refused: Refused | None = None
         self._published: Published | None = None
+        self._good: WindowEnd | None = None
         self._identity: SessionIdentity | None = None
         self._authorisation: Authorisation | None = None
         self._authorised = asyncio.Event()
@@ -127,7 +131,7 @@ class SignedAuthority:
         """By the name of the condition that each fails (rule 3)."""
         refused = {} if self._refused is None else {self._refused.rule: self._refused.text}
         last = self._published
-        if last is not None and self._clock.synchronised() and now >= last.good_until:
+        if last is not None and self._expired(now):
             words = f"verified last from {last.source}; the signatures were good until {rfc3339(last.good_until)}"
             refused.setdefault(SIGNED, f"{words}; {self._problem}" if self._problem else words)
         return refused
@@ -170,6 +174,7 @@ class SignedAuthority:
     async def _judge(self, found: Published) -> None:
         """What follows from a publication that verified (rules 2 and 3)."""
         self._published, self._refused = found, found.refused
+        self._count_down(found)
         running = self._authorisation
         if found.refused is not None:
             self._offered = None
@@ -231,9 +236,18 @@ class SignedAuthority:
             self.on_withdrawn(fresh)
         self._say("")
 
+    def _count_down(self, found: Published) -> None:
+        """From now on these signatures expire by two clocks (rule 3); the same ones are not given their time again."""
+        if self._good is None or self._good.end != found.good_until:
+            self._good = WindowEnd(self._clock.wall(), found.good_until)
+
+    def _expired(self, now: WallTime) -> bool:
+        trusted = self._clock.synchronised()
+        return self._good is not None and self._good.past(now, self._clock.monotonic(), trusted=trusted)
+
     def _refuse(self, fault: Refused) -> None:
-        """Told once (rule 4). What does not verify at all concerns a device that has nothing yet (rule 3)."""
-        if self._authorisation is None:
+        """Told once (rule 4). What does not verify at all concerns a device that has nothing yet; the clock, all."""
+        if self._authorisation is None or fault.rule == CLOCK:
             self._refused = fault
         if self._say(fault.text):
             self._audit.note("refused", fault.rule, reason=fault.reason)

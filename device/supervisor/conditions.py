@@ -116,6 +116,10 @@ def _clock_good(s: Snapshot) -> bool | None:
     return s.clock_synchronised or not s.in_earnest
 
 
+def _clock_trusted(s: Snapshot) -> bool | None:
+    return _clock_good(s) and (not s.clock_set_back or not s.in_earnest)
+
+
 def _disk_good(s: Snapshot) -> bool | None:
     return s.disk_free_bytes is not None and s.disk_free_bytes >= DISK_RESERVE_BYTES
 
@@ -133,6 +137,7 @@ def _window(s: Snapshot) -> str:
 
 
 A, R, D, W = Table.ARM, Table.RUN, KnownFrom.DEVICE, KnownFrom.WORKER
+BACK_REMEDY = "set it right; if it is right now, restart the service: it began with a wrong time"
 CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait until it has synchronised"
 DISK_REMEDY = f"free space in the state folder: {DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
 HEAT_REMEDY = "let it cool: check fan, filter, sun on the housing and the power mode"
@@ -288,9 +293,10 @@ RUN: tuple[Row, ...] = (
         found=_cameras,
     ),
     Row(
-        *("clock trusted", R, "R02", "the clock is still synchronised"),
-        *("the clock has lost its synchronisation", CLOCK_REMEDY),
-        predicate=_clock_good,
+        *("clock trusted", R, "R02", "the clock is still synchronised and was not set back"),
+        *("the clock has lost its synchronisation, or was set back", f"{CLOCK_REMEDY}; {BACK_REMEDY}"),
+        predicate=_clock_trusted,
+        found=lambda s: s.clock_set_back,
         held=excuses.clock,
     ),
     Row(

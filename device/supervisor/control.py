@@ -22,6 +22,7 @@ from device.ports.lines import Lamp
 from device.supervisor import conditions, decide
 from device.supervisor.authorisation import Authorisation
 from device.supervisor.authority import Authority
+from device.supervisor.clock_watch import ClockWatch
 from device.supervisor.conditions import Reading
 from device.supervisor.crew import Crew
 from device.supervisor.edges import Edges
@@ -83,6 +84,7 @@ class Control:
         self._problem = ""
         self._clear_since_ns: int | None = None
         self._window: WindowEnd | None = None
+        self._clock_watch = ClockWatch()
         self.orders = Orders(config.state_dir, edges.clock, live=config.live)
 
     def self_test(self) -> None:
@@ -226,7 +228,7 @@ class Control:
 
     def _look(self) -> Snapshot:
         authorisation = self.authorisation
-        now = self._edges.clock.wall()
+        now, synchronised = self._edges.clock.wall(), self._edges.clock.synchronised()
         return Snapshot(
             live=self._config.live,
             deployment=(
@@ -245,7 +247,8 @@ class Control:
             sign=self.sign.view(),
             hub_absent_s=self._hub.absent_s(),
             operator=self._hub.operator,
-            clock_synchronised=self._edges.clock.synchronised(),
+            clock_synchronised=synchronised,
+            clock_set_back=self._clock_watch.finding(now, self._edges.clock.monotonic(), trusted=synchronised),
             disk_free_bytes=self.machine.disk_free_bytes,
             thermal=self.machine.thermal,
             stop=self.wish.stop,

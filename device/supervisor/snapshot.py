@@ -103,6 +103,7 @@ class Snapshot:
     references  how each worker's engine disagrees with its golden tensors, likewise
     hub_absent_s  how long the hub has been away; 0 while it is here, None if it never was
     operator    who is at the hub as it says; `simulated` counts for recordings only
+    clock_set_back  how the wall clock was set back while this program ran, in words; empty when it was not
     disk_free_bytes  None when the disk does not answer
     stop        who pressed STOP, None while nobody did
     """
@@ -123,6 +124,7 @@ class Snapshot:
     hub_absent_s: float | None = None
     operator: Operator = "absent"
     clock_synchronised: bool = False
+    clock_set_back: str = ""
     disk_free_bytes: int | None = 0
     thermal: ThermalView = ThermalView()
     stop: str | None = None

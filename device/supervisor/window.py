@@ -1,4 +1,4 @@
-"""When the window of the loaded deployment is over, by two clocks: whichever says so first.
+"""When a time is over, by two clocks, whichever says so first: a deployment's window, the life of signatures.
 
 1. A trusted wall clock says how much of the window is left; from then on monotonic time counts that down. Later
    readings may only shorten it, so a clock that is set back postpones nothing.

@@ -233,13 +233,22 @@ class Client:
             return store.keep_payload(targets / "payload", wanted)
 
     def _order_erasure(self, deployment: Deployment, payload: Path) -> None:
-        """Before a list is on the disk, its end is ordered (device.eraser, rule 1): nobody may be left to load it."""
+        """Before a list is on the disk, its end is ordered (device.eraser, rule 1): nobody may be left to load it.
+
+        An order of that deployment that is there already and lacks this list, or ends later, is replaced by one that
+        covers both: nothing that was ordered is forgotten, and nothing postponed.
+        """
         window, synchronised = deployment.window, self._clock.synchronised()
         now = self._clock.wall() if synchronised else wall(window.start)
         facts = {"mode": deployment.mode.value, "subjects": deployment.watchlist.subjects}
+        before = eraser.ordered(self._state_dir, deployment.id)
+        files = [Path(file) for file in before.get("files", ())]
+        end_ms, known = min(_ms(window.end), before.get("end_ms", _ms(window.end))), payload.absolute() in files
+        facts |= {name: before[name] for name in ("reason", "all_alerts") if name in before}
         try:
-            if not eraser.ordered(self._state_dir, deployment.id):
-                eraser.place(self._state_dir, deployment.id, (payload,), _ms(window.end), _ms(now), **facts)
+            if not known or end_ms != before["end_ms"]:
+                wanted = files if known else [*files, payload]
+                eraser.place(self._state_dir, deployment.id, wanted, end_ms, _ms(now), **facts)
         except OSError as fault:
             raise Unavailable(f"{self._state_dir}: {fault.strerror}; no list is kept without its erasure") from fault
 

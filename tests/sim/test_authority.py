@@ -13,7 +13,7 @@ from device.domain.record import Record
 from device.domain.time import wall
 from device.errors import Unavailable
 from device.supervisor.states import State
-from device.sync.refusal import SIGNED, Refused
+from device.sync.refusal import CLOCK, SIGNED, Refused
 
 FORGED = Refused(SIGNED, "wrong signer", "2.officers.json is signed by nobody who may sign it")
 
@@ -126,6 +126,57 @@ def test_a_hub_that_cannot_be_read_stops_nobody_until_the_signatures_expire(rig:
         assert "Connection refused" in r.reasons
         await r.until(lambda: not r.worker.running, 1.0)
         r.publisher.fault, r.publisher.good_until = None, wall(r.clock.wall() + timedelta(hours=1))
+        await r.recognising()
+
+    rig(live=True).play(scene)
+
+
+def test_a_clock_set_back_prolongs_no_signature(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.publisher.good_until = wall(r.clock.wall() + timedelta(seconds=600))
+        await asyncio.sleep(3)
+        r.publisher.fault = Unavailable("https: the hub at van:8444 does not answer (Connection refused)")
+        for _ in range(11):
+            await asyncio.sleep(50)
+            r.clock.set_wall(r.clock.wall() - timedelta(seconds=50))  # it never gets later
+            r.clock.is_synchronised = not r.clock.is_synchronised
+        assert rows(r)["deployment signed"] == "holds"
+        await r.until(lambda: rows(r)["deployment signed"] == "fails", 60.0)
+
+    rig(live=True, window_s=3600).play(scene)
+
+
+def test_a_clock_set_back_while_recognising_stops_at_once_until_it_is_right(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.publisher.fault = Unavailable("https: the hub does not answer")  # nobody but the device itself can tell
+        r.clock.set_wall(r.clock.wall() - timedelta(seconds=59))
+        await asyncio.sleep(3)
+        assert r.state is State.RECOGNISING, "a time service may correct seconds"
+        r.clock.set_wall(r.clock.wall() - timedelta(minutes=20))
+        await r.until(lambda: r.state is State.INHIBITED, 1.0)
+        await r.until(lambda: not r.worker.running, 1.0)
+        assert rows(r)["clock trusted"] == "fails"
+        assert "it was set back" in r.reasons
+        r.clock.set_wall(r.clock.wall() + timedelta(minutes=20))
+        await r.recognising()
+
+    r = rig(live=True)
+    r.play(scene)
+    assert ("R02", "clock trusted") in [(row.rule, row.condition) for row in audited(r, "condition")]
+
+
+def test_a_look_that_the_clock_forbids_stops_a_running_deployment_too(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.publisher.fault = Refused(CLOCK, "clock behind", "the timestamp is good for longer than 24 h")
+        await r.until(lambda: r.state is State.INHIBITED, 5.0)
+        assert rows(r)["clock synchronised"] == "fails"
+        r.publisher.fault = Unavailable("https: the hub does not answer")
+        await asyncio.sleep(10)
+        assert r.state is State.INHIBITED, "no answer is no proof that the clock is right"
+        r.publisher.fault = None
         await r.recognising()
 
     rig(live=True).play(scene)

@@ -84,6 +84,7 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
     "memory that can be swapped": ({"protections": (conditions.MEMORY_LOCK - {"memory_locked"},)}, {"memory locked"}),
     "an engine that differs": ({"references": ("", "template by 0.5")}, {"engine agrees with reference"}),
     "a clock adrift": ({"clock_synchronised": False}, {"clock synchronised", "clock trusted"}),
+    "a clock set back": ({"clock_set_back": "it was set back: it says …"}, {"clock trusted"}),
     "a full disk": ({"disk_free_bytes": 10}, {"disk reserve", "disk"}),
     "a dark sign": ({"sign": DARK}, {"sign seen dark, then lit", "sign sensed lit"}),
     "a light that is not the sign's": (
@@ -217,6 +218,7 @@ def test_recordings_outside_operational_mode_need_no_synchronised_clock() -> Non
     recorded = dataclasses.replace(GOOD, live=False, deployment=demo, clock_synchronised=False)
     assert failing(recorded) == set()
     assert "clock trusted" in failing(dataclasses.replace(recorded, deployment=DEPLOYMENT))
+    assert "clock trusted" not in failing(dataclasses.replace(recorded, clock_set_back="it was set back"))
 
 
 @pytest.mark.parametrize(

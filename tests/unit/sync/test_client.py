@@ -165,6 +165,21 @@ def test_a_list_that_nobody_came_to_load_is_erased_at_its_end(desk: Any) -> None
     assert not offer.payload.exists()
 
 
+def test_an_older_order_of_the_same_deployment_is_made_to_cover_the_list_and_never_postponed(desk: Any) -> None:
+    old = desk.state / "old.payload"
+    desk.state.mkdir(exist_ok=True)
+    old.write_bytes(b"x")
+    eraser.place(desk.state, "d-1", (old,), 4_000_000_000_000, 1, reason="tamper", all_alerts=True)
+    offer = desk.client().sync().offer
+    end_ms = round(offer.deployment.window.end.timestamp() * 1000)
+    order = eraser.ordered(desk.state, "d-1")
+    assert order["files"] == [str(old), str(offer.payload.absolute())]
+    assert (order["end_ms"], order["reason"], order["all_alerts"]) == (end_ms, "tamper", True)
+    eraser.place(desk.state, "d-1", (offer.payload,), 5, 1)
+    desk.client().sync()
+    assert eraser.ordered(desk.state, "d-1")["end_ms"] == 5, "what is due stays due"
+
+
 def test_no_list_is_kept_where_its_erasure_cannot_be_ordered(desk: Any) -> None:
     desk.state.mkdir(exist_ok=True)
     (desk.state / eraser.ORDERS).write_text("in the way")
