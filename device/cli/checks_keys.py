@@ -51,24 +51,8 @@ def eraser() -> Iterator[Finding]:
 
 def of_device(config: DeviceConfig) -> Iterator[Finding]:
     """What a configured device keeps: its key, its audit log, its orders to erase."""
-    if config.deployment is not None:
-        yield _memory_file_system(config.deployment)
     yield from _device_key(config.state_dir)
     yield from _orders(config.state_dir)
-
-
-def _memory_file_system(folder: Path) -> Finding:
-    """Whether the folder of deployments is memory, so that it is gone at power-off."""
-    from device.cli.checks import Finding
-
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    best = max((m for m in mounts if place.is_relative_to(m[0])), key=lambda m: len(m[0]), default=["/", "unknown"])
-    text = f"{folder} is on {best[1]}"
-    good = best[1] in ("tmpfs", "ramfs")
-    return Finding("deployment folder", "ok" if good else "warn", text, "put it below /run, which is memory")
 
 
 def _device_key(state_dir: Path) -> Iterator[Finding]:

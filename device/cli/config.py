@@ -16,14 +16,14 @@ def register(commands: Subparsers) -> None:
     verbs = commands.add_parser("config", help="check a configuration file").add_subparsers(
         metavar="VERB", required=True
     )
-    check = verbs.add_parser("check", help="read the file and its deployment; exit 78 with every error at once")
+    check = verbs.add_parser("check", help="read the file and its root of trust; exit 78 with every error at once")
     check.add_argument("file", type=Path, metavar="FILE")
     check.add_argument("--json", action="store_true", help="the result as one JSON object")
     check.set_defaults(run=run_check)
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Check structure, files and, where there is one, the deployment; print errors on stderr or the summary."""
+    """Check structure, files and the root of trust; print errors on stderr or the summary."""
     from device.config.loader import check_files, load_config
     from device.errors import ConfigError
 
@@ -37,25 +37,8 @@ def run_check(args: argparse.Namespace) -> int:
         problems += fault.problems
         if "site" not in summary:
             return _finish(args, summary, problems)
-    if config.deployment is not None:
-        try:
-            problems += _deployment(config.deployment, summary)
-        except ConfigError as fault:
-            problems += [f"{fault.place}: {problem}" for problem in fault.problems]
-    if config.trust is not None:
-        problems += _trust(config.trust, summary)
+    problems += _trust(config.trust, summary)
     return _finish(args, summary, problems)
-
-
-def _deployment(folder: Path, summary: dict[str, object]) -> list[str]:
-    """An unsigned folder's deployment, when there is one; raises ConfigError."""
-    from device.config.deployment import FILE, load_deployment
-
-    summary["deployment"] = None
-    if (folder / FILE).exists():
-        deployment = load_deployment(folder)
-        summary["deployment"] = {"id": deployment.id, "mode": deployment.mode.value}
-    return []
 
 
 def _trust(trust: Trust, summary: dict[str, object]) -> list[str]:

@@ -2,20 +2,19 @@
 
 1. `DeploymentPlan` is what an officer decides before a list exists; `Deployment` adds the list. Officers sign the bytes
    of a `Deployment` (tools/authority/README.md), and a device that received one reads it with `parse_signed`.
-2. What only a signed document must say (zones, the list's payload, times and recognisers, both languages of the public
-   notice) may be missing while the unsigned folder of a demonstration still exists; `unsignable` names what is.
+2. What a signed document must say beyond its shape (zones, the list's payload, times and recognisers, both languages of
+   the public notice) may be missing while it is put together; `unsignable` names what is, and nobody takes it then.
 3. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from device.config.document import load, parse
+from device.config.document import parse
 from device.config.model import Name, Number, Recipient, Section, WholeNumber, matching
 from device.config.publication import PayloadTarget
 from device.domain.finding import Mode
@@ -27,9 +26,6 @@ LARGEST_WATCHLIST = 100_000  # exact search stays in budget up to here
 LARGEST_OFFSET = 0.3  # of a category's threshold; nobody's own photos reach the operating point plus more than this
 PUBLIC_LANGUAGES = ("en", "cy")  # R41: Welsh and English public text
 UNOFFICIAL_MOST = 10  # subjects on a list of a demonstration or a test (DESIGN, section 4)
-FILE = "deployment.yaml"
-WATCHLIST_FILE = "watchlist.age"
-IDENTITY_FILE = "identity.txt"
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Language = Annotated[str, matching(r"[a-z]{2}", "a two-letter language code")]
@@ -159,11 +155,6 @@ def plan_problems(plan: DeploymentPlan) -> tuple[str, ...]:
     twice = {name for name in plan.devices if plan.devices.count(name) > 1}
     problems += [f"devices: {name} is named twice" for name in sorted(twice)]
     return tuple(problems)
-
-
-def load_deployment(folder: Path) -> Deployment:
-    """Read a deployment folder's deployment.yaml; ConfigError with every problem at once."""
-    return load(folder / FILE, Deployment)
 
 
 def parse_signed(content: bytes, place: str) -> Deployment:

@@ -1,7 +1,7 @@
 """Reading one YAML file into one frozen struct, with every problem reported at once.
 
 1. A problem is one line: where (key path and line), what was found, the rule, the remedy.
-2. An unknown key names the nearest valid one.
+2. An unknown key names the nearest valid one; one of an earlier version (`RETIRED` of its section) what to write now.
 3. A key given twice is a problem: YAML itself would silently take the last.
 4. The user and password of a URL are never repeated in a message.
 5. Aliases and endless nesting are problems: a few bytes of either unfold into more than any memory holds.
@@ -132,7 +132,11 @@ def _describe(model: type[BaseModel], document: Document, error: Any) -> str:
     where = _path(place) + _line(document, place)
     kind = error["type"]
     if kind == "extra_forbidden":
-        valid = sorted(_keys(model, place[:-1]))
+        section = _section_at(model, place[:-1])
+        retired = getattr(section, "RETIRED", {}).get(place[-1])
+        if retired is not None:
+            return f"{where}: no key any more; {retired}"
+        valid = sorted(() if section is None else section.model_fields)
         near = difflib.get_close_matches(str(place[-1]), valid, n=1, cutoff=0.0)
         return f"{where}: unknown key" + (f"; the nearest valid key is {near[0]!r}" if near else "")
     if kind == "missing":
@@ -181,15 +185,15 @@ def _shown(value: Any) -> str:
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 
-def _keys(model: type[BaseModel], place: Place) -> set[str]:
-    """The valid keys of the section at `place`."""
+def _section_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
+    """The section at `place`; None where the model has none."""
     for part in place:
         if isinstance(part, str) and part in model.model_fields:
             inner = _section(model.model_fields[part].annotation)
             if inner is None:
-                return set()
+                return None
             model = inner
-    return set(model.model_fields)
+    return model
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:

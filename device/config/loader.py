@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from device.config.document import load
-from device.config.model import DeviceConfig, Trust, recording_path
+from device.config.model import DeviceConfig, recording_path
 from device.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/lfr/device.yaml")
@@ -20,7 +20,7 @@ def load_config(path: Path) -> DeviceConfig:
 def check_files(config: DeviceConfig, place: str) -> None:
     """ConfigError that names every file the configuration needs and this user cannot read.
 
-    A missing deployment, or root of trust, is no error of the configuration: the device stays in `ready` and says so.
+    A missing root of trust is no error of the configuration: the device stays in `ready` and says so.
     """
     needed = {"mqtt.ca": config.mqtt.ca, "mqtt.cert": config.mqtt.cert, "mqtt.key": config.mqtt.key}
     for index, camera in enumerate(config.cameras):
@@ -54,13 +54,8 @@ def _anchored(config: DeviceConfig, base: Path) -> DeviceConfig:
     named = {k: getattr(config.vision, k) for k in ("models_dir", "evidence", "evidence_keys")}
     vision = config.vision.model_copy(update={k: None if path is None else base / path for k, path in named.items()})
     folders = {k: base / getattr(config, k) for k in ("state_dir", "run_dir")}
-    deployment = None if config.deployment is None else base / config.deployment
-    changes = {"mqtt": mqtt, "cameras": cameras, "vision": vision, "deployment": deployment, **folders}
-    return config.model_copy(update={**changes, "trust": _anchored_trust(config.trust, base)})
-
-
-def _anchored_trust(trust: Trust | None, base: Path) -> Trust | None:
-    if trust is None:
-        return None
-    usb = None if trust.usb is None else base / trust.usb
-    return trust.model_copy(update={"roots": base / trust.roots, "usb": usb})
+    stick = config.trust.usb
+    usb = None if stick is None else base / stick
+    trust = config.trust.model_copy(update={"roots": base / config.trust.roots, "usb": usb})
+    changes = {"mqtt": mqtt, "cameras": cameras, "vision": vision, "trust": trust, **folders}
+    return config.model_copy(update=changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
@@ -243,7 +243,12 @@ class Trust(Section):
 
 
 class DeviceConfig(Section):
-    """The whole file. `deployment` names an unsigned folder, for recordings in test or demonstration mode only."""
+    """The whole file."""
+
+    RETIRED: ClassVar[dict[str, str]] = {
+        "deployment": "deployments are signed, and come from a hub: write `trust:` with `roots` and `url` or `usb`"
+    }
+    """Keys of earlier files, with what to write now."""
 
     site: Name
     device: Name
@@ -251,8 +256,7 @@ class DeviceConfig(Section):
     vision: Vision = Vision()
     mqtt: Mqtt
     lines: LinesConfig
-    trust: Trust | None = None
-    deployment: Path | None = None
+    trust: Trust
     state_dir: Path = Path("/var/lib/lfr")
     run_dir: Path = Path("/run/lfr")
 
@@ -271,14 +275,6 @@ class DeviceConfig(Section):
         twice = sorted({i for i in ids if ids.count(i) > 1})
         if twice:
             raise ValueError(f"cameras need different ids; used twice: {', '.join(twice)}")
-        return self
-
-    @model_validator(mode="after")
-    def _authorised_one_way(self) -> DeviceConfig:
-        if (self.trust is None) == (self.deployment is None):
-            raise ValueError("needs trust (signed deployments) or deployment (an unsigned folder), and not both")
-        if self.live and self.trust is None:
-            raise ValueError("a live camera needs trust: an unsigned deployment is only for recorded sources")
         return self
 
     @model_validator(mode="after")

@@ -6,23 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from device.config.deployment import FILE, IDENTITY_FILE, WATCHLIST_FILE, Deployment, load_deployment
+from device.config.deployment import Deployment
 from device.config.model import Camera, DeviceConfig
 from device.domain.time import WallTime, rfc3339, wall
-from device.errors import ConfigError, RefusedByCondition, Unavailable
+from device.errors import ConfigError
 from device.supervisor.snapshot import DeploymentView
 from device.wire.link import PROTOCOL, Assignment, CameraAssignment, VisionAssignment
-
-RULE = "deployment loaded"
 
 
 @dataclass(slots=True)
 class Authorisation:
-    """A deployment with the secret that opens its watchlist. Never logged, never shown.
+    """A deployment whose officers' signatures were verified, with the secret that opens its watchlist. Never shown.
 
     payload    the sealed watchlist;  identity: the age secret that opens it, empty once it is dropped
     erase      deletes what is on the disk and says what that was; raises Unavailable that names what is still there
-    signed     whether its officers' signatures were verified
     withdrawn  entries that are looked for no more; grows while the deployment runs
     """
 
@@ -30,17 +27,16 @@ class Authorisation:
     payload: Path
     identity: str = field(repr=False)
     erase: Callable[[], list[str]] = field(repr=False, compare=False)
-    signed: bool = False
     withdrawn: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What must be gone at the end, in the order in which it goes: a key, where one is a file, dies first."""
-        return (self.payload,) if self.signed else (self.payload.with_name(IDENTITY_FILE), self.payload)
+        """What must be gone from the disk at the end; the key never lay there."""
+        return (self.payload,)
 
     def view(self, device: str, now: WallTime) -> DeploymentView:
         """What the conditions ask."""
-        return view_of(self.deployment, device, now, signed=self.signed, sealed=True)
+        return view_of(self.deployment, device, now, sealed=True)
 
     def assignment(self, camera: Camera, config: DeviceConfig, models_dir: Path) -> Assignment:
         """The first message to a camera's worker. Raises ConfigError when its credential file cannot be read."""
@@ -78,8 +74,8 @@ class Authorisation:
         self.identity = ""
 
 
-def view_of(deployment: Deployment, device: str, now: WallTime, *, signed: bool, sealed: bool) -> DeploymentView:
-    """A deployment as the conditions see it. sealed: its list can be opened here."""
+def view_of(deployment: Deployment, device: str, now: WallTime, *, sealed: bool) -> DeploymentView:
+    """A deployment that was verified, as the conditions see it. sealed: its list can be opened here."""
     listed, window = deployment.watchlist, deployment.window
     return DeploymentView(
         id=deployment.id,
@@ -89,54 +85,10 @@ def view_of(deployment: Deployment, device: str, now: WallTime, *, signed: bool,
         window=f"{rfc3339(wall(window.start))} to {rfc3339(wall(window.end))}",
         max_watchlist_size=deployment.max_watchlist_size,
         watchlist=(listed.id, listed.sha256, listed.subjects, listed.images),
-        signed=signed,
+        signed=True,
         sealed=sealed,
         fresh=listed.expires is None or now < wall(listed.expires),
     )
-
-
-def load_authorisation(folder: Path) -> Authorisation:
-    """The deployment in `folder`. RefusedByCondition says in words why there is none; ConfigError lists its errors."""
-    if not (folder / FILE).exists():
-        raise RefusedByCondition(RULE, f"no {FILE} in {folder}")
-    deployment = load_deployment(folder)
-    missing = [name for name in (WATCHLIST_FILE, IDENTITY_FILE) if not (folder / name).is_file()]
-    if missing:
-        raise RefusedByCondition(RULE, f"it has ended or was never complete: no {', '.join(missing)} in {folder}")
-    return Authorisation(
-        deployment, folder / WATCHLIST_FILE, _secret(folder / IDENTITY_FILE), erase=lambda: erase_folder(folder)
-    )
-
-
-def erase_folder(folder: Path) -> list[str]:
-    """Delete the identity, then the sealed watchlist: the key dies first. Returns what was deleted.
-
-    Each is tried whatever becomes of the other. Raises Unavailable that names what is still there.
-    """
-    gone, left = [], []
-    for name in (IDENTITY_FILE, WATCHLIST_FILE):
-        try:
-            (folder / name).unlink()
-            gone.append(name)
-        except FileNotFoundError:
-            continue
-        except OSError as fault:
-            left.append(f"{name} ({fault.strerror})")
-    if left:
-        raise Unavailable(f"still in {folder}: {', '.join(left)}; delete by hand")
-    return gone
-
-
-def _secret(file: Path) -> str:
-    """The key in an age identity file: the line that is neither empty nor a comment."""
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as fault:
-        raise RefusedByCondition(RULE, f"{file} cannot be read") from fault
-    keys = [line for line in lines if line and not line.startswith("#")]
-    if len(keys) != 1:
-        raise RefusedByCondition(RULE, f"{file} must hold exactly one age secret key")
-    return keys[0]
 
 
 def _with_credential(camera: Camera) -> str:

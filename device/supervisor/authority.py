@@ -56,31 +56,10 @@ class Publisher(Protocol):
     def close(self) -> None: ...
 
 
-class Authority(Protocol):
-    """Where the deployment comes from. `over`: it is published to this device no more. `why`: why there is none."""
-
-    over: bool
-    on_recipient: Callable[[str | None, str | None], None]
-    on_withdrawn: Callable[[frozenset[str]], None]
-
-    def why(self) -> str: ...
-
-    def view(self, now: WallTime, /) -> DeploymentView | None: ...
-
-    def refusals(self, now: WallTime, /) -> dict[str, str]: ...
-
-    async def find(self) -> Authorisation: ...
-
-    async def run(self) -> None: ...
-
-    def hurry(self) -> None: ...
-
-    def forget(self) -> None: ...
-
-
-class SignedAuthority:
+class Authority:
     """Rules 1 to 4.
 
+    over          the deployment is published to this device no more
     on_recipient  called with the deployment and the recipient of its identity; with None for both once it is dropped
     on_withdrawn  called with the entries that were withdrawn since the last call, while a deployment is authorised
     """
@@ -125,7 +104,7 @@ class SignedAuthority:
         """What is offered, before its list can be opened."""
         if self._offered is None:
             return None
-        return view_of(self._offered, self._device, now, signed=True, sealed=False)
+        return view_of(self._offered, self._device, now, sealed=False)
 
     def refusals(self, now: WallTime) -> dict[str, str]:
         """By the name of the condition that each fails (rule 3)."""
@@ -211,7 +190,6 @@ class SignedAuthority:
         self._authorisation = Authorisation(
             *(deployment, offer.payload, content),
             erase=lambda: ["identity", *self._publisher.ended(deployment.id)],
-            signed=True,
             withdrawn=offer.withdrawn,
         )
         self._problem = self._told = ""

@@ -31,8 +31,7 @@ UNSIGNED_LIST_MOST = 10  # consenting subjects in front of a live camera outside
 
 
 def _signed(s: Snapshot) -> bool | None:
-    """Recordings in test or demonstration mode may still come from an unsigned folder; the configuration says so."""
-    return None if s.deployment is None else s.deployment.signed or not s.in_earnest
+    return None if s.deployment is None else s.deployment.signed
 
 
 def _watchlist_is_the_authorised_one(s: Snapshot) -> bool | None:

@@ -20,8 +20,7 @@ from device.errors import LinesUnavailable, Unavailable
 from device.logs import event
 from device.supervisor import picture
 from device.supervisor.alert_desk import AlertDesk
-from device.supervisor.authority import Authority, SignedAuthority
-from device.supervisor.authority_folder import FolderAuthority
+from device.supervisor.authority import Authority
 from device.supervisor.control import Control
 from device.supervisor.courier import Courier
 from device.supervisor.crew import Crew
@@ -57,7 +56,7 @@ class Device:
         self._notices = Notices(topics, boot_id, cameras, edges.clock)
         self._desk = AlertDesk(topics, edges.clock, self._courier.keep, self._courier.erase)
         self._crew = Crew(config, edges, hub=self._hub, desk=self._desk, boot_id=boot_id, budget=budget or Budget())
-        self.control = Control(config, edges, self._hub, self._crew, self._authority(config))
+        self.control = Control(config, edges, self._hub, self._crew, self._authority(config, edges))
         self._reporter = Reporter(
             config,
             edges,
@@ -201,12 +200,9 @@ class Device:
         self._hub.listen(self._courier, self._judged, self.control.command)
         self._courier.connect(self._session)
 
-    def _authority(self, config: DeviceConfig) -> Authority:
-        """Where deployments come from, as this device is configured."""
-        edges = self._edges
-        if edges.publisher is None:
-            return FolderAuthority(config, edges.disk, edges.audit)
-        authority = SignedAuthority(
+    def _authority(self, config: DeviceConfig, edges: Edges) -> Authority:
+        """Where deployments come from; what it says goes to the hub and to the workers."""
+        authority = Authority(
             *(edges.publisher, edges.sync, edges.clock, edges.audit, config), memory_locked=edges.memory_locked
         )
         authority.on_recipient = lambda deployment, recipient: self._notices.recipient(

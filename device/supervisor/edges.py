@@ -23,7 +23,7 @@ class Edges:
     """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere.
 
     root       where sysfs is found
-    publisher  the hub's repository, verified; None: an unsigned folder;  sync: the thread that its calls run on
+    publisher  the hub's repository, verified;  sync: the thread that its calls run on
     memory_locked  whether nothing of this process can reach swap
     disk_free  bytes that may still be written where a folder lies
     """
@@ -39,7 +39,7 @@ class Edges:
     models_dir: Path
     simulated: bool
     sync: Disk
-    publisher: Publisher | None = None
+    publisher: Publisher
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = health_sysfs.disk_free_bytes

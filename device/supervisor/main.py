@@ -71,45 +71,60 @@ def supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
 async def _supervise(config: DeviceConfig, models_dir: Path, memory_locked: bool) -> Outcome:
     """Acquire everything, run, release everything in reverse."""
     async with AsyncExitStack() as stack:
-        clock, boot_id = SystemClock(), new_boot_id()
+        boot_id = new_boot_id()
         stack.enter_context(OnlyOne(config.run_dir))
-        disk = DiskThread()
-        stack.callback(disk.close)
-        outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall()))
-        stack.callback(outbox.close)
-        lines = _lines(config)
-        stack.callback(lines.close)
-        sync = DiskThread("sync")
-        stack.callback(sync.close)
-        publisher = _publisher(config, clock)
-        if publisher is not None:
-            stack.callback(publisher.close)
-        broker = _broker(config, boot_id, clock)
-        stack.callback(broker.close)
-        edges = Edges(
-            clock=clock,
-            lines=lines,
-            service=service_manager(),
-            broker=broker,
-            launcher=ProcessLauncher(),
-            disk=disk,
-            outbox=outbox,
-            audit=Chronicle(lambda: open_audit(config.state_dir), disk, clock, boot_id),
-            models_dir=models_dir,
-            simulated=config.lines.driver == "simulated",
-            sync=sync,
-            publisher=publisher,
-            memory_locked=memory_locked,
-        )
+        edges = await acquire(stack, config, models_dir, boot_id, memory_locked=memory_locked)
         device = Device(config, edges, boot_id)
         _obey_signals(device)
         outcome = await device.run()
     if outcome.leave_nothing:
-        outbox.destroy()
+        edges.outbox.destroy()
     return outcome
 
 
-def open_audit(state_dir: Path) -> tuple[DeviceKey, Log]:
+async def acquire(
+    stack: AsyncExitStack,
+    config: DeviceConfig,
+    models_dir: Path,
+    boot_id: str,
+    *,
+    memory_locked: bool,
+    lines: SimulatedLines | None = None,
+) -> Edges:
+    """Everything outside, opened in this order; the stack releases it in reverse.
+
+    lines  simulated ones of a rehearsal, whose lamp can be broken; None opens those of the configuration
+    """
+    clock, disk = SystemClock(), DiskThread()
+    stack.callback(disk.close)
+    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall()))
+    stack.callback(outbox.close)
+    opened = _lines(config) if lines is None else lines
+    stack.callback(opened.close)
+    sync = DiskThread("sync")
+    stack.callback(sync.close)
+    publisher = _publisher(config, clock)
+    stack.callback(publisher.close)
+    broker = _broker(config, boot_id, clock)
+    stack.callback(broker.close)
+    return Edges(
+        clock=clock,
+        lines=opened,
+        service=service_manager(),
+        broker=broker,
+        launcher=ProcessLauncher(),
+        disk=disk,
+        outbox=outbox,
+        audit=Chronicle(lambda: _open_audit(config.state_dir), disk, clock, boot_id),
+        models_dir=models_dir,
+        simulated=isinstance(opened, SimulatedLines),
+        sync=sync,
+        publisher=publisher,
+        memory_locked=memory_locked,
+    )
+
+
+def _open_audit(state_dir: Path) -> tuple[DeviceKey, Log]:
     """The device's key and its audit log; on the disk thread, again until it works."""
     return device_key(state_dir), Log(state_dir / AUDIT)
 
@@ -119,10 +134,8 @@ def _lines(config: DeviceConfig) -> Lines:
     return SimulatedLines() if config.lines.driver == "simulated" else GpiozeroLines(config.lines)
 
 
-def _publisher(config: DeviceConfig, clock: Clock) -> Client | None:
-    """The hub's repository, over TLS with the broker's certificates and from a stick; None for an unsigned folder."""
-    if config.trust is None:
-        return None
+def _publisher(config: DeviceConfig, clock: Clock) -> Client:
+    """The hub's repository, over TLS with the broker's certificates and from a stick."""
     sources: list[Source] = []
     if config.trust.url is not None:
         files = Certificates(ca=config.mqtt.ca, cert=config.mqtt.cert, key=config.mqtt.key)

@@ -72,7 +72,7 @@ class DeploymentView:
     watchlist: tuple[str, str, int, int]
     """id, sha256, subjects, images that the deployment authorises."""
     signed: bool = False
-    """Whether officers' signatures were verified; an unsigned folder has none."""
+    """Whether officers' signatures were verified: nothing else becomes a view (authorisation.view_of)."""
     sealed: bool = True
     """Whether its list can be opened with an identity of this device."""
     fresh: bool = True

@@ -15,8 +15,9 @@ import pytest
 
 from tools.clip.spec import watchlist_photos
 from tools.demo.processes import Processes, Running
-from tools.demo.run import lfr
-from tools.demo.stage import Stage, build_hub, publish_deployment, write_device_config
+from tools.demo.run import lfr, start_hub
+from tools.demo.signed import publish_signed
+from tools.demo.stage import Stage, build_hub, write_device_config
 from tools.hub.mosquitto import RunningBroker, free_port, start_broker
 from tools.hub.tallies import read_book
 
@@ -26,11 +27,9 @@ LIMIT_S = 90.0
 @pytest.fixture
 def stage(tmp_path: Path, clip: Path) -> Stage:
     """Hub, watchlist, deployment and device configuration around the short clip, in real time."""
-    port = free_port()
-    made = build_hub(tmp_path, port, 0)
+    made = build_hub(tmp_path, free_port(), 0)
     shutil.copy(clip, made.clip)
-    publish_deployment(made, next(iter(watchlist_photos().values())), "Listed person")
-    write_device_config(made, port, realtime=True)
+    publish_signed(made, next(iter(watchlist_photos().values())), "Listed person")
     return made
 
 
@@ -58,9 +57,8 @@ def wait_for_status(stage: Stage, device: Running, wanted: Callable[[dict[str, A
 def test_alerts_reach_the_hub_once_although_the_broker_was_killed(stage: Stage, broker: list[RunningBroker]) -> None:
     port = broker[0].port
     with Processes(stage.logs) as processes:
-        serving = [lfr(), "hub", "serve", str(stage.hub.root), "--no-broker", "--operator-present"]
-        serving += ["--repository-port", "0"]
-        hub = processes.start("hub", [*serving, "--port", "0", "--broker-port", str(port)])
+        hub = start_hub(processes, stage, operator=True, own_broker=False)
+        write_device_config(stage, port, realtime=True, repository_port=hub.repository_port)
         device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
         wait_for_status(stage, device, lambda status: status["state"] == "recognising")
         os.kill(broker[0].pid, signal.SIGKILL)
@@ -68,7 +66,7 @@ def test_alerts_reach_the_hub_once_although_the_broker_was_killed(stage: Stage, 
         wait_for_status(stage, device, lambda status: status["outbox_waiting"])
         broker[0] = start_broker(stage.hub, port)
         assert device.process.wait(LIMIT_S) == 0, device.last_lines()
-        assert hub.exit_status is None, hub.last_lines()
+        assert hub.process.exit_status is None, hub.process.last_lines()
     (counted,) = read_book(stage.hub.report_file).deployments.values()
     assert counted.alerts_received == counted.total("alerts") > 0, device.last_lines(40)
     assert counted.probes_received >= counted.alerts_received

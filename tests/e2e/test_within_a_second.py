@@ -1,7 +1,8 @@
 """Real time, a real vision worker, a real broker: a failing condition ends recognition and the worker within a second.
 
-The supervisor runs in this process on simulated lines, so that its lamp can be broken at a known moment; all else is
-what `lfr run` uses. One device goes through all the faults, one after the other, and recovers from each.
+The supervisor runs in this process on simulated lines, so that its lamp can be broken at a known moment; so does the
+hub's session, so that its operator can leave. All else is what `lfr run` and `lfr hub serve` use. One device goes
+through all the faults, one after the other, and recovers from each.
 `pytest -s` prints the measured times.
 """
 
@@ -13,38 +14,35 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from device.alerts.outbox import Outbox
+from device.alerts import events, messages
 from device.alerts.topics import DeviceTopics, HubTopics
-from device.config.loader import load_config
 from device.domain.finding import Mode
 from device.edges.clock_system import SystemClock
 from device.edges.lines_simulated import SimulatedLines
-from device.edges.mqtt import BrokerAddress, PahoBroker
-from device.edges.service_systemd import NoServiceManager
+from device.edges.mqtt import PahoBroker
 from device.ports.broker import Outgoing
-from device.supervisor.chronicle import Chronicle
 from device.supervisor.device import Device
-from device.supervisor.disk import DiskThread
-from device.supervisor.edges import Edges
-from device.supervisor.main import open_audit
-from device.supervisor.notices import will
 from device.supervisor.states import State
-from device.supervisor.worker_process import ProcessLauncher
-from engines.places import models_dir
 from tools.clip.spec import watchlist_photos
-from tools.demo.stage import Stage, build_hub, publish_deployment, write_device_config
+from tools.demo.signed import publish_people, publisher_of
+from tools.demo.stage import DEVICE, SITE, Stage, build_hub, write_device_config
+from tools.hub.folder import SiteDevices
+from tools.hub.issuing import Issuer
 from tools.hub.mosquitto import RunningBroker, free_port, start_broker
+from tools.hub.repository_server import RepositoryServer
 from tools.hub.session import state_message
+from tools.rehearsal.stand import assembled
 
 WITHIN_S = 1.0
 READY_S = 90.0
 POLL_S = 0.002
-TOPICS = DeviceTopics("demo", "cam-1")
+TOPICS = DeviceTopics(SITE, DEVICE)
 
 
 class WatchedLines(SimulatedLines):
@@ -62,7 +60,7 @@ class WatchedLines(SimulatedLines):
 
 @dataclass
 class Bench:
-    """One device in this process and the hub's session beside it."""
+    """One device in this process, and the hub's session beside it with what issues key envelopes."""
 
     stage: Stage
     running: RunningBroker
@@ -73,7 +71,7 @@ class Bench:
         self.root = self.stage.root / "machine"
         self.warm(50.0)
         self.hub = PahoBroker(self.stage.hub.address("hub", self.running.port), "hub")
-        self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)
+        self.issuer = Issuer(publisher_of(self.stage), SiteDevices(self.stage.hub), self)
 
     def warm(self, celsius: float) -> None:
         zone = self.root / "sys/class/thermal/thermal_zone0"
@@ -83,33 +81,28 @@ class Bench:
 
     def operator(self, who: str) -> None:
         operator = "present" if who == "present" else "absent"
-        self.hub.publish(state_message(HubTopics("demo"), Mode.DEMO, SystemClock().wall(), operator, "s-1"))
+        self.hub.publish(state_message(HubTopics(SITE), Mode.DEMO, SystemClock().wall(), operator, "s-1"))
 
-    def command(self, name: str) -> None:
-        topic = f"{TOPICS.base}/cmd/{name}"
+    def command(self, device: str, name: str) -> None:
+        topic = f"{DeviceTopics(SITE, device).base}/cmd/{name}"
         self.hub.publish(Outgoing(f"{name}-{time.monotonic_ns()}", topic, b"{}", 1, False, None, "application/json"))
 
-    async def device(self) -> tuple[Device, asyncio.Task[object]]:
-        """The supervisor as `lfr run` puts it together, but for its lines."""
-        config, clock, disk = load_config(self.stage.config), SystemClock(), DiskThread()
-        mqtt = config.mqtt
-        address = BrokerAddress(host=mqtt.host, port=mqtt.port, ca=mqtt.ca, cert=mqtt.cert, key=mqtt.key)
-        edges = Edges(
-            clock=clock,
-            lines=self.lines,
-            service=NoServiceManager(),
-            broker=PahoBroker(address, config.device, will(config.site, config.device, "boot", clock)),
-            launcher=ProcessLauncher(),
-            disk=disk,
-            outbox=await disk(lambda: Outbox(config.state_dir / "outbox.sqlite", clock.wall())),
-            audit=Chronicle(lambda: open_audit(config.state_dir), disk, clock, "boot"),
-            models_dir=models_dir(),
-            simulated=True,
-            sync=DiskThread("sync"),
-            root=self.root,
-            disk_free=lambda _: self.free_bytes,
-        )
-        device = Device(config, edges, "boot")
+    async def issue(self) -> None:
+        """Issue envelopes to whom the device says, for ever, as the hub does."""
+        loop = asyncio.get_running_loop()
+
+        def heard(_: str, payload: bytes) -> None:
+            said = events.decode(payload).data
+            assert isinstance(said, messages.Identity)
+            loop.call_soon_threadsafe(self.issuer.heard, DEVICE, said)
+
+        self.hub.subscribe(TOPICS.identity, heard)
+        self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)
+        await self.issuer.run()
+
+    async def device(self, stack: AsyncExitStack) -> tuple[Device, asyncio.Task[object]]:
+        """The supervisor as `lfr run` puts it together, but for its lines and its machine."""
+        device = await assembled(*(self.stage, self.lines, stack), root=self.root, disk_free=lambda _: self.free_bytes)
         return device, asyncio.create_task(device.run())
 
 
@@ -119,13 +112,16 @@ def bench(tmp_path: Path, clip: Path) -> Iterator[Bench]:
     port = free_port()
     stage = build_hub(tmp_path, port, 0)
     shutil.copy(clip, stage.clip)
-    publish_deployment(stage, next(iter(watchlist_photos().values())), "Listed person")
-    write_device_config(stage, port, realtime=True)
-    running = start_broker(stage.hub, port)
-    made = Bench(stage, running)
-    yield made
-    made.hub.close()
-    running.stop()
+    publish_people(stage, {stage.entry_ref: next(iter(watchlist_photos().values()))})
+    with ExitStack() as stack:
+        repository = RepositoryServer(stage.hub, SiteDevices(stage.hub), "127.0.0.1", 0)
+        stack.callback(repository.stop)
+        write_device_config(stage, port, realtime=True, repository_port=repository.port)
+        running = start_broker(stage.hub, port)
+        stack.callback(running.stop)
+        made = Bench(stage, running)
+        stack.callback(made.hub.close)
+        yield made
 
 
 def workers() -> set[int]:
@@ -144,8 +140,8 @@ def workers() -> set[int]:
 FAULTS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], None]]] = {
     "the lamp dies": (lambda b: _set(b, "lamp_works", False), lambda b: _set(b, "lamp_works", True)),
     "the sensor's wire is cut": (lambda b: _set(b, "wire_cut", True), lambda b: _set(b, "wire_cut", False)),
-    "STOP by the button": (lambda b: b.lines.press_stop(), lambda b: b.command("resume")),
-    "STOP by the hub": (lambda b: b.command("stop"), lambda b: b.command("resume")),
+    "STOP by the button": (lambda b: b.lines.press_stop(), lambda b: b.command(DEVICE, "resume")),
+    "STOP by the hub": (lambda b: b.command(DEVICE, "stop"), lambda b: b.command(DEVICE, "resume")),
     "the operator leaves": (lambda b: b.operator("absent"), lambda b: b.operator("present")),
     "the machine is hot": (lambda b: b.warm(101.0), lambda b: b.warm(50.0)),
     "the disk fills up": (lambda b: setattr(b, "free_bytes", 1), lambda b: setattr(b, "free_bytes", 10**10)),
@@ -174,8 +170,12 @@ async def until(what: Callable[[], bool], task: asyncio.Task[object], within_s: 
 def test_every_fault_ends_recognition_and_the_worker_within_a_second(bench: Bench) -> None:
     async def scene() -> dict[str, tuple[float, float]]:
         measured = {}
-        device, task = await bench.device()
-        try:
+        async with AsyncExitStack() as stack:
+            issuing = asyncio.create_task(bench.issue())
+            stack.callback(issuing.cancel)
+            device, task = await bench.device(stack)
+            stack.push_async_callback(asyncio.wait, (task,))
+            stack.callback(device.control.leave, 0)
             for name, (fail, mend) in FAULTS.items():
                 await until(lambda: device.control.state is State.RECOGNISING and bool(workers()), task, READY_S)
                 await asyncio.sleep(1.5)
@@ -191,9 +191,7 @@ def test_every_fault_ends_recognition_and_the_worker_within_a_second(bench: Benc
                     await until(lambda: not bench.lines.sign_driven, task, WITHIN_S)
                     assert bench.lines.at_off[-1] == set(), "the sign went off before its worker"
                 mend(bench)
-        finally:
-            device.control.leave(0)
-            await task
+        task.result()
         return measured
 
     measured = asyncio.run(scene())

@@ -10,12 +10,12 @@ from typing import Any
 
 import pyrage
 
-from device.config.deployment import WATCHLIST_FILE, load_deployment
+from device.config.deployment import Deployment
+from device.config.document import load
 from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
 from device.edges.clock_fake import FakeClock
-from device.errors import LfrError
-from device.supervisor.authorisation import erase_folder
+from device.errors import LfrError, Unavailable
 from device.sync.offer import Offer, Published, over
 from device.sync.refusal import IN_WINDOW, Refused
 
@@ -50,7 +50,7 @@ class FakePublisher:
         self.looks += 1
         if self.fault is not None:
             raise self.fault
-        deployment = load_deployment(self._folder)
+        deployment = load(self._folder / "deployment.yaml", Deployment)
         if self.zones:
             deployment = deployment.model_copy(update={"zones": self.zones})
         if self.deployment_id is not None:
@@ -63,15 +63,22 @@ class FakePublisher:
             return found
         recipient = self._recipient() if self.issues else None
         envelope = None if recipient is None else envelope_to(recipient)
-        payload = self._folder / WATCHLIST_FILE
-        return replace(found, offer=Offer(deployment, payload, self.withdrawn, recipient, envelope))
+        return replace(found, offer=Offer(deployment, self._payload, self.withdrawn, recipient, envelope))
 
     def take(self, offer: Offer) -> None:
         self.taken.append(offer.deployment.id)
 
     def ended(self, deployment_id: str) -> list[str]:
         self.ended_ids.append(deployment_id)
-        return erase_folder(self._folder)
+        try:
+            self._payload.unlink()
+        except OSError as fault:
+            raise Unavailable(f"{self._payload.name} ({fault.strerror})") from fault
+        return [self._payload.name]
+
+    @property
+    def _payload(self) -> Path:
+        return self._folder / "watchlist.age"
 
     def progress(self) -> str:
         return ""

@@ -130,8 +130,7 @@ class Rig:
     """The device and everything around it.
 
     Changes: cameras, live, mode, alert_hours, window_s, max_watchlist_size, device, operator, budget, again,
-    memory_locked; signed (a hub publishes what lies in `place`; without it the device reads the folder) is so when
-    live or operational.
+    memory_locked. What lies in `place` is what a hub publishes.
     """
 
     def __init__(self, folder: Path, **changes: Any) -> None:
@@ -165,7 +164,7 @@ class Rig:
             models_dir=folder / "models",
             simulated=True,
             sync=DiskInline(),
-            publisher=self.publisher if self.config.trust is not None else None,
+            publisher=self.publisher,
             memory_locked=changes.get("memory_locked", True),
             root=self.root,
             disk_free=lambda folder: self.free_bytes,
@@ -266,8 +265,6 @@ def config(folder: Path, **changes: Any) -> DeviceConfig:
     ]
     # A live camera is refused simulated lines by the configuration; the rig passes its fakes past it.
     lines = {"driver": "gpiozero", "sign": "BOARD31", "sign_sense": "BOARD33", "stop": "BOARD29"}
-    trust = {"roots": folder / "roots", "url": "https://hub:8444"}
-    signed = changes.get("signed", live or changes.get("mode") == "operational")
     return DeviceConfig.model_validate(
         {
             "site": "demo",
@@ -275,7 +272,7 @@ def config(folder: Path, **changes: Any) -> DeviceConfig:
             "cameras": cameras,
             "mqtt": {"host": "h", "ca": "ca", "cert": "c", "key": "k"},
             "lines": {**(lines if live else {"driver": "simulated"}), "sign_kind": changes.get("sign_kind", "led")},
-            **({"trust": trust} if signed else {"deployment": folder / "deployment"}),
+            "trust": {"roots": folder / "roots", "url": "https://hub:8444"},
             "state_dir": folder / "state",
             "run_dir": folder,
         }
@@ -283,7 +280,7 @@ def config(folder: Path, **changes: Any) -> DeviceConfig:
 
 
 def write_deployment(folder: Path, **changes: Any) -> None:
-    """A complete deployment folder whose window began an hour ago."""
+    """A deployment and its sealed list, as a hub would publish them; the window began an hour ago."""
     start = datetime(2026, 11, 23, 9, 0, tzinfo=timezone.utc)
     end = datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc) + timedelta(seconds=changes.get("window_s", 3600))
     folder.mkdir()
@@ -307,4 +304,3 @@ def write_deployment(folder: Path, **changes: Any) -> None:
     """
     (folder / "deployment.yaml").write_text(text)
     (folder / "watchlist.age").write_bytes(b"sealed")
-    (folder / "identity.txt").write_text("# made by a test\nAGE-SECRET-KEY-1TEST\n")

@@ -184,7 +184,7 @@ def test_a_disk_that_refuses_for_a_while_loses_no_row_and_keeps_nothing_from_bei
     r = rig()
     outcome = r.play(scene)
     assert outcome.exit_status == 0
-    assert not (r.place / "identity.txt").exists()
+    assert not (r.place / "watchlist.age").exists()
     assert verdict(r).ok
     assert rows(r)[0].what == "began"
 
@@ -206,7 +206,7 @@ def test_a_state_folder_that_takes_no_log_at_all_stops_neither_alerts_nor_erasur
     outcome = r.play(scene)
     assert outcome.exit_status == 0
     assert len(r.hub.alerts()) >= 1
-    assert not (r.place / "identity.txt").exists()
+    assert not (r.place / "watchlist.age").exists()
     assert r.hub.all(messages.AuditHead) == []
 
 

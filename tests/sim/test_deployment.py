@@ -58,28 +58,37 @@ def test_the_end_of_the_window_ends_the_deployment(rig: Any) -> None:
     r = rig(window_s=60)
     outcome = r.play(scene)
     assert outcome.exit_status == 0
-    assert not (r.place / "identity.txt").exists()
+    assert not (r.place / "watchlist.age").exists()
     assert r.worker.stopped is not None
 
 
-def test_a_window_that_is_over_before_anybody_looked_is_a_refusal(rig: Any) -> None:
+def test_a_window_that_ends_before_anybody_looked_is_a_refusal(rig: Any) -> None:
     async def scene(r: Any) -> Any:
         return await r.outcome()
 
-    r = rig(window_s=-60)
+    r = rig(window_s=30, operator=False)
     assert r.play(scene).exit_status == 77
     assert r.launcher.workers == []
 
 
-def test_a_deployment_that_appears_later_is_taken_up(rig: Any) -> None:
+def test_a_deployment_that_was_over_before_it_was_found_is_not_taken_up(rig: Any) -> None:
     async def scene(r: Any) -> None:
-        identity = r.place / "identity.txt"
-        kept = identity.read_text()
-        identity.unlink()
         await asyncio.sleep(10)
         assert r.state is State.READY
-        assert "identity.txt" in r.reasons
-        identity.write_text(kept)
+        assert "was over" in r.reasons
+
+    r = rig(window_s=-60)
+    r.play(scene)
+    assert (r.launcher.workers, r.publisher.taken) == ([], [])
+
+
+def test_a_deployment_that_appears_later_is_taken_up(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.publisher.offers = False
+        await asyncio.sleep(10)
+        assert r.state is State.READY
+        assert "nothing is published for this device" in r.reasons
+        r.publisher.offers = True
         await r.recognising()
 
     rig().play(scene)
@@ -96,7 +105,7 @@ def test_a_clock_that_is_set_back_does_not_prolong_the_deployment(rig: Any) -> N
 
     r = rig(window_s=60)
     assert r.play(scene).exit_status == 0
-    assert not (r.place / "identity.txt").exists()
+    assert not (r.place / "watchlist.age").exists()
 
 
 def test_a_jump_forward_ends_a_live_deployment_only_while_the_clock_is_synchronised(rig: Any) -> None:
@@ -106,10 +115,10 @@ def test_a_jump_forward_ends_a_live_deployment_only_while_the_clock_is_synchroni
         r.clock.set_wall(r.clock.wall() + timedelta(hours=2))
         await asyncio.sleep(5)
         assert r.state is State.INHIBITED
-        assert (r.place / "identity.txt").exists()
+        assert (r.place / "watchlist.age").exists()
         r.clock.is_synchronised = True
         return await r.outcome()
 
     r = rig(live=True)
     assert r.play(scene).exit_status == 0
-    assert not (r.place / "identity.txt").exists()
+    assert not (r.place / "watchlist.age").exists()

@@ -45,7 +45,6 @@ def test_end_of_recording_erases_and_balances(rig: Any) -> None:
     assert outcome.summary["balanced"]
     assert (outcome.summary["faces_seen"], outcome.summary["discarded"], outcome.summary["alerted"]) == (62, 60, 2)
     assert len({a.alert_id for a in r.hub.alerts()}) == 2
-    assert not (r.place / "identity.txt").exists()
     assert not (r.place / "watchlist.age").exists()
     receipts = {(e.what, e.reason): e for e in r.hub.receipts()}
     assert receipts["watchlist", "end_of_deployment"].count == 3
@@ -95,7 +94,7 @@ def test_erasure_does_not_wait_for_a_broker_that_is_gone(rig: Any) -> None:
     outcome = r.play(scene)
     assert outcome.summary["alerts_undelivered"] == 1
     assert outcome.summary["alerts_held"] == 0
-    assert not (r.place / "identity.txt").exists()
+    assert not (r.place / "watchlist.age").exists()
 
 
 def test_the_deployment_goes_on_until_the_last_recording_ends(rig: Any) -> None:
@@ -120,7 +119,7 @@ def test_an_unreadable_recording_ends_with_its_error_and_erases_nothing(rig: Any
     r = rig()
     with pytest.raises(SourceUnreadable, match=r"front\.mp4 is not a video"):
         r.play(scene)
-    assert (r.place / "identity.txt").exists()
+    assert (r.place / "watchlist.age").exists()
 
 
 def test_an_interrupt_of_a_demonstration_erases_and_says_so(rig: Any) -> None:
@@ -146,7 +145,7 @@ def test_a_stop_of_a_live_device_keeps_its_deployment_for_the_next_start(rig: An
     r = rig(live=True)
     outcome = r.play(scene)
     assert outcome.exit_status == 0
-    assert (r.place / "identity.txt").exists()
+    assert (r.place / "watchlist.age").exists()
     assert not r.lines.sign_driven
     assert r.hub.last(messages.Status).status == "stopped"
 
@@ -160,7 +159,7 @@ def test_a_dead_outbox_keeps_neither_key_nor_list_alive_and_ends_visibly(rig: An
         r.worker.finish()
         await r.until(lambda: r.state is State.ENDING)
         await asyncio.sleep(0.1)
-        assert not (r.place / "identity.txt").exists()
+        assert not (r.place / "watchlist.age").exists()
         return await r.outcome()
 
     r = rig()
@@ -173,13 +172,13 @@ def test_a_dead_outbox_keeps_neither_key_nor_list_alive_and_ends_visibly(rig: An
     assert not r.lines.sign_driven
 
 
-def test_an_identity_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visibly(
+def test_a_list_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visibly(
     rig: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unlink = Path.unlink
 
     def refuse(self: Path, missing_ok: bool = False) -> None:
-        if self.name == "identity.txt":
+        if self.name == "watchlist.age":
             raise PermissionError(13, "Permission denied")
         unlink(self, missing_ok)
 
@@ -192,9 +191,8 @@ def test_an_identity_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visi
     monkeypatch.setattr(Path, "unlink", refuse)
     r = rig()
     outcome = r.play(scene)
-    assert not (r.place / "watchlist.age").exists()
     assert outcome.exit_status == 69
-    assert "identity.txt (Permission denied)" in outcome.summary["faults"]["authorisation"]
+    assert "watchlist.age (Permission denied)" in outcome.summary["faults"]["authorisation"]
     assert outcome.summary["alerts_held"] == 0
     receipts = {(e.what, e.reason) for e in r.hub.receipts()}
     assert ("alert", "end_of_deployment") in receipts
@@ -232,7 +230,7 @@ def test_a_live_device_stays_until_the_last_kept_alert_has_been_erased(rig: Any)
         r.worker.raise_candidate(1)
         await r.until(lambda: not r.waiting(MessageClass.ALERT) and bool(r.outbox.alerts_held()))
         await r.until(lambda: r.state is State.SAFE, 200.0)
-        assert not (r.place / "identity.txt").exists()
+        assert not (r.place / "watchlist.age").exists()
         assert not r.worker.running
         await asyncio.sleep(60)
         assert not r.task.done()

@@ -24,10 +24,9 @@ def orders(r: Any) -> list[str]:
     return sorted(file.name for file in (r.folder / STATE / "erase").glob("*.json") if file.name != "clock.stamp.json")
 
 
-def identity(r: Any) -> bool:
-    """Whether anything of the deployment is on the disk; a signed one's key never is."""
-    files = ("watchlist.age",) if r.config.trust is not None else ("identity.txt", "watchlist.age")
-    return any((r.place / file).exists() for file in files)
+def listed(r: Any) -> bool:
+    """Whether the sealed list is on the disk; its key never is."""
+    return bool((r.place / "watchlist.age").exists())
 
 
 def wall_ms(r: Any, **later: float) -> int:
@@ -85,9 +84,9 @@ def test_an_ordinary_end_leaves_no_order_behind(rig: Any) -> None:
 
 def test_after_a_kill_the_timer_erases_and_the_next_start_tells(rig: Any) -> None:
     r = killed_while_recognising(rig, alert_hours=1)
-    assert identity(r)
+    assert listed(r)
     eraser.erase(r.folder / STATE, wall_ms(r, hours=1))
-    assert not identity(r)
+    assert not listed(r)
     eraser.erase(r.folder / STATE, wall_ms(r, hours=3))
 
     async def later(again: Any) -> None:
@@ -112,7 +111,7 @@ def test_a_start_erases_by_itself_what_became_due_while_nobody_ran(rig: Any) -> 
         await again.until(lambda: len(again.hub.receipts()) >= 2)
 
     again.play(later)
-    assert not identity(again)
+    assert not listed(again)
     assert again.outbox is not None
     assert {e.what for e in again.hub.receipts()} >= {"watchlist", "alert"}
 
@@ -160,7 +159,7 @@ def test_a_restart_with_the_clock_set_back_does_not_bring_an_ended_deployment_ba
         assert r.launcher.workers == []
 
     again.play(later)
-    assert not identity(again)
+    assert not listed(again)
 
 
 def test_tampering_erases_everything_at_once_whatever_the_retention_allows(rig: Any) -> None:
@@ -177,7 +176,7 @@ def test_tampering_erases_everything_at_once_whatever_the_retention_allows(rig: 
 
     r = rig(live=True, alert_hours=24)
     outcome = r.play(scene)
-    assert not identity(r)
+    assert not listed(r)
     assert outcome.summary["alerts_held"] == 0
     assert outcome.summary["reason"] == "tamper"
     assert ("watchlist", "tamper", 3) in chained(r)

@@ -125,7 +125,9 @@ def test_after_a_new_session_the_device_is_born_again_and_repeats_what_is_retain
         assert births[-1].bd_seq == 2
         base = "lfr/v1/demo/cam-1"
         retained = {t.removeprefix(base) for t in r.exchange.retained if t.startswith(base)}
-        assert retained == {"/status", "/birth", "/state", "/health", "/camera/front/status", "/watchlist/state"}
+        assert retained == {
+            *("/status", "/birth", "/state", "/health", "/identity", "/camera/front/status", "/watchlist/state")
+        }
 
     rig().play(scene)
 

@@ -163,7 +163,7 @@ def test_a_crash_over_a_recording_ends_the_run_with_70_and_counts_nobody_twice(r
     assert receipts == {"zeroed": 5, "process_ended": 2}
     assert len(r.launcher.workers) == 1
     assert len({a.alert_id for a in r.hub.alerts()}) == 1
-    assert not (r.place / "identity.txt").exists()
+    assert not (r.place / "watchlist.age").exists()
     assert not r.lines.sign_driven
 
 
@@ -204,7 +204,7 @@ def test_a_worker_that_dies_before_it_has_a_watchlist_ends_with_its_fault_and_er
     r = rig()
     with pytest.raises(Unavailable, match="lfr engines prepare"):
         r.play(scene)
-    assert (r.place / "identity.txt").exists()
+    assert (r.place / "watchlist.age").exists()
 
 
 def test_a_recording_is_given_more_time_to_beat_than_a_camera(rig: Any) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-BROKER_PORT, PAGE_PORT = 18883, 18080
+BROKER_PORT, PAGE_PORT, REPOSITORY_PORT = 18883, 18080, 18444
+ENTRY = "e-000000000001"
 CLIP_TIMES = 18  # the clip is played that often in a row: three minutes, longer than any test looks
 
 
@@ -39,23 +40,15 @@ class Board:
         self.scratch = scratch
 
     def publish(self, ends_in: timedelta = timedelta(hours=1), alert_hours: int = 0) -> None:
-        """Put a deployment into the run folder, as the sync does; its window ends then."""
-        import yaml
+        """Publish a signed deployment at the hub, in place of the last one; its window ends then."""
+        program = "/opt/lfr/.venv/bin/python /opt/lfr/source/tests/system/publish.py"
+        given = f"/etc/lfr {ENTRY} /srv/host/listed.jpg {ends_in.total_seconds():.0f} {alert_hours}"
+        share = "chgrp -R lfr /etc/lfr/roots && chmod -R g+rX /etc/lfr/roots"
+        self.guest.run("sh", "-ec", f"LFR_CACHE=/var/lib/lfr/cache {program} {given}; {share}", within_s=120)
 
-        stage = self.scratch / "stage" / "deployment"
-        document = yaml.safe_load((stage / "deployment.yaml").read_text())
-        document["window"]["end"] = datetime.now(timezone.utc) + ends_in
-        document["retention"] = {"alert_hours": alert_hours}
-        target = self.scratch / "next"
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(stage, target)
-        (target / "deployment.yaml").write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
-        copy = "mkdir -p /run/lfr/deployment && cp /srv/host/next/* /run/lfr/deployment/ && chown -R lfr:lfr /run/lfr"
-        self.guest.run("sh", "-c", f"{copy} && chmod 700 /run/lfr/deployment && chmod 600 /run/lfr/deployment/*")
-
-    def deployment_files(self) -> set[str]:
-        """What lies in the deployment's folder."""
-        return set(self.guest.run("sh", "-c", "ls /run/lfr/deployment 2>/dev/null || true").split())
+    def lists(self) -> list[str]:
+        """Sealed lists that lie on the device."""
+        return str(self.guest.run("find", "/var/lib/lfr", "-path", "*/payloads/*", "-type", "f")).split()
 
     def state(self) -> str:
         """The device's state as `lfr status` tells it; empty while nobody answers."""
@@ -101,17 +94,17 @@ def board(tmp_path_factory: pytest.TempPathFactory, samples: Any, models_ready: 
 
 def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path], None]) -> None:
     """Everything that the machine is given, in one folder on this side."""
-    from tools.demo.run import watchlist_photos
-    from tools.demo.stage import build_hub, publish_deployment, write_device_config
+    from tools.clip.spec import watchlist_photos
+    from tools.demo.stage import build_hub, write_device_config
 
     (scratch / "stage").mkdir(mode=0o700)
     stage = build_hub(scratch / "stage", BROKER_PORT, PAGE_PORT)
-    publish_deployment(stage, [photo for found in watchlist_photos().values() for photo in found], "listed")
-    write_device_config(stage, BROKER_PORT, realtime=True)
+    shutil.copy(next(iter(watchlist_photos().values()))[0], scratch / "listed.jpg")
+    write_device_config(stage, BROKER_PORT, realtime=True, repository_port=REPOSITORY_PORT)
     config = stage.config.read_text()
     for here, there in (
         *((str(stage.clip), "/var/lib/lfr/clip.mp4"), (str(stage.hub.root), "/etc/lfr/hub")),
-        *((str(stage.deployment), "/run/lfr/deployment"), (str(stage.state_dir), "/var/lib/lfr")),
+        *((str(stage.roots), "/etc/lfr/roots"), (str(stage.state_dir), "/var/lib/lfr")),
         (str(stage.run_dir), "/run/lfr"),
     ):
         config = config.replace(here, there)
@@ -137,7 +130,7 @@ def install(guest: Any) -> None:
         "install -d -o lfr -g lfr /var/lib/lfr/cache; cp -r models /var/lib/lfr/cache/; cp clip.mp4 /var/lib/lfr/;"
         "chown -R lfr:lfr /var/lib/lfr; echo 127.0.0.1 localhost >/etc/hosts",
     )
-    hub = ("hub", "serve", "/etc/lfr/hub", "--operator-present")
+    hub = ("hub", "serve", "/etc/lfr/hub", "--operator-present", "--repository-port", str(REPOSITORY_PORT))
     guest.run("systemd-run", "--unit=hub", "--quiet", "/opt/lfr/.venv/bin/lfr", *hub)
     guest.until(
         *(lambda: any('"url"' in line for line in guest.journal("hub")), 60.0),

@@ -21,8 +21,9 @@ from device.worker.engine_room import EngineRoom
 from tools.clip.make import ClipTruth
 from tools.clip.spec import watchlist_photos
 from tools.demo.processes import Processes, Running
-from tools.demo.run import lfr
-from tools.demo.stage import Stage, build_hub, publish_deployment, write_device_config
+from tools.demo.run import lfr, start_hub
+from tools.demo.signed import publish_signed
+from tools.demo.stage import Stage, build_hub, write_device_config
 from tools.hub.mosquitto import free_port, start_broker
 from tools.proof.canaries import FIRST, SECOND, Wanted, canary_clip, wanted_of
 from tools.proof.glass import Glass, Region
@@ -105,16 +106,15 @@ def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
     port = free_port()
     stage = build_hub(tmp_path, port, 0)
     shutil.copy(clip, stage.clip)
-    publish_deployment(stage, next(iter(watchlist_photos().values())), "Listed person")
-    write_device_config(stage, port, realtime=True)
+    publish_signed(stage, next(iter(watchlist_photos().values())), "Listed person")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     found: dict[str, list[Hit]] = {}
     broker = start_broker(stage.hub, port)
     try:
         with Processes(stage.logs) as processes:
-            serving = [lfr(), "hub", "serve", str(stage.hub.root), "--no-broker", "--operator-present", "--port", "0"]
-            processes.start("hub", [*serving, "--broker-port", str(port)])
+            hub = start_hub(processes, stage, operator=True, own_broker=False)
+            write_device_config(stage, port, realtime=True, repository_port=hub.repository_port)
             running = [lfr(), "run", "--config", str(stage.config)]
             device = processes.start("device", running, {"TMPDIR": str(temporary)})
             worker = glass_of(device.process.pid, "device.worker", device)

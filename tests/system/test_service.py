@@ -76,7 +76,7 @@ def test_a_stop_ends_the_worker_first_and_the_sign_after_it(board: Any) -> None:
     said = board.guest.journal("lfr")[begun:]
     assert place_of("worker.ended", said) < place_of("sign.switched lit=False", said)
     assert board.guest.show("lfr", "Result", "ActiveState") == {"Result": "success", "ActiveState": "inactive"}
-    assert board.deployment_files() == {"deployment.yaml"}
+    assert board.lists() == []
     verdict = json.loads(board.guest.run("/opt/lfr/.venv/bin/lfr", "audit", "verify", "--json"))
     assert verdict["ok"], verdict
     assert verdict["unsigned_tail"] == 0
@@ -101,14 +101,14 @@ def test_the_timer_erases_what_a_killed_supervisor_left_though_the_service_stays
         "sh", "-ec", f"mkdir -p {DOWN}; printf '[Service]\\nRestart=no\\n' >{DOWN}/down.conf; systemctl daemon-reload"
     )
     board.start()
-    assert {"identity.txt", "watchlist.age"} <= board.deployment_files()
+    assert len(board.lists()) == 1
     try:
         guest.run("systemctl", "kill", "--signal=KILL", "lfr")
         guest.until(lambda: guest.show("lfr", "ActiveState")["ActiveState"] in ("failed", "inactive"), 30.0, board.why)
         guest.run("systemctl", "start", "lfr-erase.timer")
         guest.run("systemctl", "start", "lfr-erase.service")
-        assert "identity.txt" in board.deployment_files(), "its time has not come"
-        took = guest.until(lambda: board.deployment_files() == {"deployment.yaml"}, 125.0, lambda: said(guest))
+        assert len(board.lists()) == 1, "its time has not come"
+        took = guest.until(lambda: board.lists() == [], 125.0, lambda: said(guest))
         assert took < 125
         assert guest.show("lfr", "MainPID")["MainPID"] == "0"
         assert guest.show("lfr-erase", "Result")["Result"] == "success"

@@ -39,7 +39,7 @@ def run_bench(args: argparse.Namespace) -> int:
     from tools.bench.run import Plan, compare, in_view
     from tools.bench.table import render
     from tools.clip.make import read_truth, ready_clip
-    from tools.clip.spec import bench_spec
+    from tools.clip.spec import bench_spec, latency_spec
 
     if args.rounds < 1 or args.cores < 1:
         raise UsageError("lfr bench: --rounds and --cores are at least 1")
@@ -62,7 +62,7 @@ def run_bench(args: argparse.Namespace) -> int:
     }
     if not args.no_latency:
         print("in real time through supervisor and broker", file=sys.stderr, flush=True)
-        result["latency"] = measure_latency(clip, truth)
+        result["latency"] = measure_latency(*((clip, truth) if args.clip else ready_clip(latency_spec())))
     print(json.dumps(result) if args.json else render(result))
     return 0
 

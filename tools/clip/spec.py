@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from device.config.deployment import UNOFFICIAL_MOST
 from tools.samples.extract import distinct_avatars, sample_files
 
 FORMAT = 4
@@ -104,6 +105,12 @@ def default_spec(seed: int = 3, seconds: float = 30.0) -> ClipSpec:
 def bench_spec() -> ClipSpec:
     """The clip of `lfr bench`: the demo's cast with about five faces in view, for which the target is stated."""
     return replace(default_spec(), in_view=(4, 6))
+
+
+def latency_spec() -> ClipSpec:
+    """The clip of `lfr bench`'s latency: the same scene, and in it a demonstration's list of people again and again."""
+    people = distinct_avatars()[:UNOFFICIAL_MOST]
+    return replace(bench_spec(), listed=(), crowd=tuple(Passer(path.stem, path) for path in people))
 
 
 def watchlist_photos() -> dict[str, list[Path]]:

@@ -155,10 +155,11 @@ def play(
         return evidence, deployment_report(stage), template
 
 
-def start_hub(processes: Processes, stage: Stage, *, operator: bool) -> Hub:
+def start_hub(processes: Processes, stage: Stage, *, operator: bool, own_broker: bool = True) -> Hub:
     """`lfr hub serve`, until it says where it is. Raises Unavailable with its last words."""
     command = [lfr(), "hub", "serve", str(stage.hub.root)]
-    process = processes.start("hub", command + (["--operator-present"] if operator else []))
+    command += ["--operator-present"] if operator else []
+    process = processes.start("hub", command + ([] if own_broker else ["--no-broker"]))
     deadline = time.monotonic() + HUB_READY_S
     while time.monotonic() < deadline:
         for line in process.log.read_text(encoding="utf-8", errors="replace").splitlines():

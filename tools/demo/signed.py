@@ -1,7 +1,8 @@
-"""The demo's authority: a root of trust, an officer, one signed deployment with its list, published by the hub.
+"""The stage's authority: a root of trust, an officer, one signed deployment with its list, published by the hub.
 
-The same functions as behind `lfr authority`, `watchlist`, `deployment`. The officer's and the root's keys lie in a
-folder of their own (`safe`), the device gets `root.json` as its owner would bring it; nothing else passes by hand.
+For the demo, the latency of `lfr bench` and tests; the same functions as behind `lfr authority`, `watchlist` and
+`deployment`. The officer's and the root's keys lie in a folder of their own (`safe`), the device gets `root.json` as
+its owner would bring it; nothing else passes by hand.
 """
 
 from __future__ import annotations
@@ -21,11 +22,8 @@ from tools.authority.keys import open_key
 from tools.authority.people import People, Person, Photo
 from tools.authority.photos import open_at_hub
 from tools.authority.publisher import Publisher
-from tools.demo.stage import CATEGORY, DEVICE, RESPONSE, TEMPLATE_PIECE_BYTES, Stage, deployment_document
+from tools.demo.stage import CATEGORY, DEVICE, OFFICER, RESPONSE, TEMPLATE_PIECE_BYTES, Stage, plan_document
 from tools.hub.folder import Entry
-
-OFFICER = "AO-1"
-ZONE = "north-gate"
 
 
 def now() -> WallTime:
@@ -57,15 +55,27 @@ def publish_signed(stage: Stage, photos: list[Path], label: str) -> bytes:
 
     Returns bytes of the reference template, so that their absence elsewhere can be checked.
     """
-    make_authority(stage)
-    publisher, plan = publisher_of(stage), plan_of(stage)
+    listed = publish_people(stage, {stage.entry_ref: photos})
+    stage.hub.add_entry(stage.entry_ref, Entry(label, CATEGORY, RESPONSE), photos[0].read_bytes())
+    return template_piece(stage, listed)
+
+
+def publish_people(stage: Stage, people: dict[str, list[Path]], **changes: object) -> Path:
+    """Enrol these people by their references, have the officer sign, publish; returns the folder of the sealed list.
+
+    changes  fields of the plan that shall be others
+    """
+    publisher = publisher_of(stage)
+    if not publisher.store.exists:
+        make_authority(stage)
+        publisher = publisher_of(stage)
+    plan = plan_of(stage, **changes)
     listed = stage.root / "list"
-    build_list(plan, {stage.entry_ref: photos}, listed)
+    build_list(plan, people, listed)
     change = operations.propose_deployment(publisher, plan, listed, now())
     change.sign([open_key(safe(stage) / "officers" / f"{OFFICER}.key")])
     operations.publish(publisher, change)
-    stage.hub.add_entry(stage.entry_ref, Entry(label, CATEGORY, RESPONSE), photos[0].read_bytes())
-    return template_piece(stage, listed)
+    return listed
 
 
 def end_deployment(stage: Stage) -> list[str]:
@@ -83,11 +93,11 @@ def safe(stage: Stage) -> Path:
     return stage.root / "safe"
 
 
-def plan_of(stage: Stage) -> DeploymentPlan:
+def plan_of(stage: Stage, **changes: object) -> DeploymentPlan:
     """What the officer decides."""
-    document = deployment_document(stage, f"demo-{now():%Y-%m-%d}-{stage.entry_ref[2:8]}", {}, now())
-    del document["watchlist"]
-    return DeploymentPlan.model_validate({**document, "authorising_officer": OFFICER, "zones": [ZONE]})
+    named = str(changes.get("id", f"demo-{now():%Y-%m-%d}-{stage.entry_ref[2:8]}"))
+    document = plan_document(stage, named, now())
+    return DeploymentPlan.model_validate({**document, **changes})
 
 
 def build_list(plan: DeploymentPlan, people: dict[str, list[Path]], out: Path) -> None:

@@ -1,37 +1,31 @@
 """The demo's stage: hub, clip and device configuration, all made on the spot in one folder.
 
 1. The listed person is enrolled under a random reference; the name is known to the hub's folder alone.
-2. The demo's deployment is signed and published (signed.py). `publish_deployment` makes an unsigned one in a folder,
-   for benchmarks with longer lists than a demonstration may hold and for tests without a hub: the watchlist is sealed
-   to an identity that lies beside it (mode 0600) until the device has read it.
+2. The deployment is signed and published (signed.py); what is made here has no key of it.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from device.config.deployment import FILE, IDENTITY_FILE, WATCHLIST_FILE
+from device.config.deployment import UNOFFICIAL_MOST
 from device.domain.finding import Mode
 from device.domain.time import wall
 from tools.clip.make import ClipTruth
 from tools.demo.evidence import TruePassage
-from tools.hub.folder import Entry, HubFolder, init_hub
-
-if TYPE_CHECKING:
-    from device.watchlist.folder import Enrolment
+from tools.hub.folder import HubFolder, init_hub
 
 SITE = "demo"
 DEVICE = "cam-1"
 CAMERA = "front"
+ZONE = "north-gate"
+OFFICER = "AO-1"
 CATEGORY = "missing"
 RESPONSE = "R3"
-PUBLISHED_LIST_MAX = 10
 TEMPLATE_PIECE_BYTES = 64
 WINDOW_BEFORE = timedelta(minutes=5)
 WINDOW_AFTER = timedelta(hours=1)
@@ -47,10 +41,6 @@ class Stage:
     @property
     def hub(self) -> HubFolder:
         return HubFolder(self.root / "hub")
-
-    @property
-    def deployment(self) -> Path:
-        return self.root / "deployment"
 
     @property
     def roots(self) -> Path:
@@ -80,7 +70,7 @@ class Stage:
     @property
     def device_folders(self) -> tuple[Path, ...]:
         """What stands for the device's disk: no picture, template or name may ever be here in the clear."""
-        return (self.state_dir, self.run_dir, self.deployment)
+        return (self.state_dir, self.run_dir)
 
 
 def build_hub(root: Path, broker_port: int, page_port: int) -> Stage:
@@ -120,94 +110,32 @@ def marked(photos: list[Path], mark: str, folder: Path) -> list[Path]:
     return copies
 
 
-def publish_deployment(stage: Stage, photos: list[Path], label: str) -> bytes:
-    """Enrol the listed person, seal the list, write an unsigned deployment; give the hub the reference photo.
-
-    Returns bytes of the reference template, so that their absence elsewhere can be checked.
-    """
-    import pyrage
-
-    from device.watchlist.sealed import compose, seal, sha256_of
-    from engines.cards import RECOGNISER_DEFAULT, card
-
-    now = datetime.now(timezone.utc)
-    identity = pyrage.x25519.Identity.generate()
-    deployment_id, list_id = f"demo-{now:%Y-%m-%d}-{secrets.token_hex(3)}", f"wl-{secrets.token_hex(6)}"
-    enrolment = enrolled(stage, photos)
-    watchlist = compose(
-        enrolment,
-        watchlist_id=list_id,
-        deployment_id=deployment_id,
-        mode=Mode.DEMO,
-        created_at=now,
-        recogniser_sha256=card(RECOGNISER_DEFAULT).source.member_sha256,
-        category=CATEGORY,
-        image_source="public-domain portrait",
-    )
-    sealed = seal(watchlist, [str(identity.to_public())])
-    write_private(stage.deployment / WATCHLIST_FILE, sealed)
-    write_private(stage.deployment / IDENTITY_FILE, f"{identity}\n".encode())
-    stage.hub.add_entry(stage.entry_ref, Entry(label, CATEGORY, RESPONSE), photos[0].read_bytes())
-    reference = {
-        "id": list_id,
-        "sha256": sha256_of(sealed),
-        "subjects": watchlist.subjects,
-        "images": watchlist.images,
-    }
-    write_yaml(stage.deployment / FILE, deployment_document(stage, deployment_id, reference, now))
-    return bytes(watchlist.entries[0].templates[:TEMPLATE_PIECE_BYTES])
-
-
-def enrolled(stage: Stage, photos: list[Path]) -> Enrolment:
-    """Enrol from a folder of one person under the random reference; the folder goes at once."""
-    from device.watchlist.folder import enrol
-    from device.worker.engine_room import EngineRoom
-    from device.worker.photos import EnginePhotoReader
-
-    people = stage.root / "enrol"
-    (people / stage.entry_ref).mkdir(parents=True)
-    room = EngineRoom(None, threads=1)
-    try:
-        for photo in photos:
-            shutil.copy(photo, people / stage.entry_ref / photo.name)
-        return enrol(people, [EnginePhotoReader(room)], progress=False)
-    finally:
-        room.close()
-        shutil.rmtree(people)
-
-
-def deployment_document(
-    stage: Stage, deployment_id: str, watchlist: dict[str, object], now: datetime
-) -> dict[str, object]:
-    """The content of deployment.yaml: a demonstration, for this device, for the next hour."""
+def plan_document(stage: Stage, deployment_id: str, now: datetime) -> dict[str, object]:
+    """A deployment's plan: a demonstration, for this device, for the next hour."""
     settings = stage.hub.settings()
     return {
         "id": deployment_id,
         "mode": Mode.DEMO.value,
         "controller": "Demonstration Constabulary",
         "owner": "Demonstration Constabulary",
-        "authorising_officer": "AO-1",
+        "authorising_officer": OFFICER,
         "purpose": "Show the public how live facial recognition works, with sample photos only",
         "legal_basis": "demonstration without operational data",
         "place": "this machine",
         "window": {"start": now - WINDOW_BEFORE, "end": now + WINDOW_AFTER},
         "devices": [DEVICE],
+        "zones": [ZONE],
         "categories": {CATEGORY: {"response_code": RESPONSE}},
-        "max_watchlist_size": PUBLISHED_LIST_MAX,
-        "watchlist": watchlist,
+        "max_watchlist_size": UNOFFICIAL_MOST,
         "retention": {"alert_hours": 0, "ceiling_days": 1},
         "hub_recipient": stage.hub.keys.recipient_for(deployment_id, wall(now + WINDOW_AFTER)),
         "notice": settings.notice,
     }
 
 
-def write_device_config(stage: Stage, broker_port: int, *, realtime: bool, repository_port: int | None = None) -> None:
-    """The device's configuration file: simulated lines, which only a recording allows.
-
-    repository_port  where the hub serves signed deployments; None takes the unsigned one in the stage's folder
-    """
+def write_device_config(stage: Stage, broker_port: int, *, realtime: bool, repository_port: int) -> None:
+    """The device's configuration file: simulated lines, which only a recording allows."""
     hub = stage.hub.root
-    signed = {"trust": {"roots": str(stage.roots), "url": f"https://localhost:{repository_port}"}}
     write_yaml(
         stage.config,
         {
@@ -218,7 +146,7 @@ def write_device_config(stage: Stage, broker_port: int, *, realtime: bool, repos
                     "id": CAMERA,
                     "source": str(stage.clip),
                     "pace": "realtime" if realtime else "full",
-                    "zone": {"name": "north-gate", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]},
+                    "zone": {"name": ZONE, "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]},
                 }
             ],
             "vision": {"backend": "auto"},
@@ -230,7 +158,7 @@ def write_device_config(stage: Stage, broker_port: int, *, realtime: bool, repos
                 "key": str(hub / "devices" / f"{DEVICE}.key"),
             },
             "lines": {"driver": "simulated"},
-            **({"deployment": str(stage.deployment)} if repository_port is None else signed),
+            "trust": {"roots": str(stage.roots), "url": f"https://localhost:{repository_port}"},
             "state_dir": str(stage.state_dir),
             "run_dir": str(stage.run_dir),
         },

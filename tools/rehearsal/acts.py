@@ -27,7 +27,7 @@ from tools.authority.publisher import Publisher
 from tools.demo.signed import build_list, now, plan_of, publisher_of, safe
 from tools.demo.stage import DEVICE, Stage
 from tools.hub.listener import Listener
-from tools.rehearsal.stand import Log, client_of
+from tools.rehearsal.stand import Log, stick_client
 
 OFFICERS = ("AO-1", "AO-2", "AO-3")
 THRESHOLD = 2
@@ -88,8 +88,7 @@ def sign_and_publish(stage: Stage, log: Log, listed: list[Path], other: Path) ->
 
 def sync_from_stick(play: Play) -> None:
     """The same verification from a stick, by a device that has no network."""
-    client = client_of(play.stage, from_stick=True)
-    found: Published = client.sync()
+    found: Published = stick_client(play.stage).sync()
     if found.offer is None:
         raise Failed(f"nothing was found on the stick: {found.refused}")
     play.log.say(f"SYNC usb   {found.offer.deployment.id} verified from the stick")

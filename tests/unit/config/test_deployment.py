@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from device.config.deployment import Deployment, load_deployment, parse_signed
+from device.config.deployment import Deployment, parse_signed
+from device.config.document import load as load_document
 from device.domain.finding import Mode
 from device.domain.time import wall
 from device.errors import BadData, ConfigError
@@ -33,8 +34,9 @@ notice: {{en: Live facial recognition in operation, cy: Adnabod wynebau byw ar w
 
 
 def load(tmp_path: Path, text: str) -> Deployment:
-    (tmp_path / "deployment.yaml").write_text(text, encoding="utf-8")
-    return load_deployment(tmp_path)
+    file = tmp_path / "deployment.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load_document(file, Deployment)
 
 
 def test_a_complete_deployment_is_read(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ cameras:
     zone: {name: north-gate, polygon: [[0, 0], [1, 0], [1, 1], [0, 1]]}
 mqtt: {host: localhost, port: 8883, ca: ca.pem, cert: cam-1.pem, key: cam-1.key}
 lines: {driver: simulated}
-deployment: deployment
+trust: {roots: roots, url: "https://van:8444/", usb: stick}
 """
 
-TRUST = "trust: {roots: roots, url: 'https://van:8444/', usb: stick}"
+TRUST = 'trust: {roots: roots, url: "https://van:8444/", usb: stick}'
 
 
 def load(tmp_path: Path, text: str) -> DeviceConfig:
@@ -48,7 +48,7 @@ def test_a_good_file_becomes_frozen_structs_with_absolute_paths(tmp_path: Path) 
     config = load(tmp_path, GOOD)
     assert config.mqtt.ca == tmp_path / "ca.pem"
     assert config.cameras[0].source == str(tmp_path / "clip.mp4")
-    assert config.deployment == tmp_path / "deployment"
+    assert (config.trust.roots, config.trust.usb) == (tmp_path / "roots", tmp_path / "stick")
     assert config.root_topic == "lfr/v1/demo/cam-1"
     with pytest.raises(ValueError, match="frozen"):
         setattr(config, "site", "other")
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_configuration_is_not_read_to_its_end(tmp_path: Path) 
         ("driver: simulated", "driver: simulated, sign: BOARD31, stop: BOARD31", "used twice: BOARD31"),
         ("driver: simulated", "driver: simulated, sign_kind: neon", "should be 'led' or 'discharge'"),
         ("driver: simulated", "driver: simulated, sign: GPIO106", "must be a header pin"),
-        ("deployment: deployment", "deployment: [a]", "deployment"),
+        ("roots: roots", "roots: [a]", "trust.roots"),
     ],
 )
 def test_a_value_out_of_its_bounds_names_the_rule(tmp_path: Path, old: str, new: str, rule: str) -> None:
@@ -148,9 +148,6 @@ def test_a_value_out_of_its_bounds_names_the_rule(tmp_path: Path, old: str, new:
 def test_full_pace_is_for_recordings_only(tmp_path: Path) -> None:
     lines = "lines: {driver: gpiozero, sign: BOARD31, sign_sense: BOARD33, stop: BOARD29}"
     live = GOOD.replace("lines: {driver: simulated}", lines).replace("source: clip.mp4", "source: csi://0")
-    unsigned = problems(tmp_path, live)
-    assert "a live camera needs trust" in unsigned[0]
-    live = live.replace("deployment: deployment", TRUST)
     assert load(tmp_path, live).live
     found = problems(tmp_path, live.replace("source: csi://0", "source: csi://0\n    pace: full"))
     assert "reads a recording as fast as it can" in found[0]
@@ -180,16 +177,18 @@ def test_recordings_are_not_live(source: str) -> None:
 
 
 def test_signed_deployments_come_from_a_hub_or_a_stick_and_are_verified_against_a_root(tmp_path: Path) -> None:
-    trust = load(tmp_path, GOOD.replace("deployment: deployment", TRUST)).trust
-    assert trust is not None
+    trust = load(tmp_path, GOOD).trust
     assert (trust.roots, trust.url, trust.usb) == (tmp_path / "roots", "https://van:8444/", tmp_path / "stick")
 
 
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        (TRUST + "\ndeployment: deployment", "not both"),
-        ("", "needs trust (signed deployments) or deployment"),
+        (
+            TRUST + "\ndeployment: /run/lfr/deployment",
+            "deployment (line 11): no key any more; deployments are signed, and come from a hub: write `trust:` with",
+        ),
+        ("", "trust: missing; this key is required"),
         ("trust: {roots: r}", "needs url, usb or both"),
         ("trust: {roots: r, url: 'http://van/'}", "must be https://"),
         ("trust: {roots: r, url: 'https://user:pass@van/'}", "must not hold a user or password"),
@@ -197,6 +196,6 @@ def test_signed_deployments_come_from_a_hub_or_a_stick_and_are_verified_against_
     ],
 )
 def test_what_trust_may_not_say(tmp_path: Path, changed: str, says: str) -> None:
-    found = only(tmp_path, GOOD.replace("deployment: deployment", changed))
+    found = only(tmp_path, GOOD.replace(TRUST, changed))
     assert says in found
     assert "user:pass" not in found

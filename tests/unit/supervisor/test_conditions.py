@@ -178,10 +178,11 @@ def test_a_refusal_is_printed_with_the_words_of_its_condition() -> None:
     assert "do not count (officers.json bears no signature); have it signed" in text
 
 
-def test_recordings_in_a_demonstration_may_be_unsigned() -> None:
-    demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO, signed=False)
-    assert failing(dataclasses.replace(GOOD, live=False, deployment=demo)) == set()
-    assert failing(dataclasses.replace(GOOD, live=True, deployment=demo)) == {"deployment signed"}
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("mode", list(Mode))
+def test_no_mode_and_no_recording_does_without_signatures(mode: Mode, live: bool) -> None:
+    nobodys = dataclasses.replace(DEPLOYMENT, mode=mode, signed=False)
+    assert failing(dataclasses.replace(GOOD, live=live, deployment=nobodys)) == {"deployment signed"}
 
 
 def test_a_failing_text_names_fault_finding_and_remedy() -> None:
