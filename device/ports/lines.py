@@ -1,4 +1,4 @@
-"""Port: the sign, the lamps and the buttons."""
+"""Two ports of one housing: the sign, which is driven and sensed; its signals, which are lit and heard."""
 
 from __future__ import annotations
 
@@ -16,22 +16,32 @@ class Lamp(str, Enum):
     FAULT = "fault"
 
 
-class Lines(Protocol):
-    """Drives the sign and the lamps, senses the sign, watches the STOP button and the housing. Raises LinesUnavailable.
+class SignLines(Protocol):
+    """Drives the sign and senses it. Raises LinesUnavailable.
 
     `sign_sensed` is the measured line (current or light), never an echo of what was driven; both take microseconds.
-    `on_stop` calls back when the STOP contact opens, and at once if it is open now; a later call replaces the first.
-    `on_tamper` calls back when the housing is opened, at once if it is open already; a housing without the line never.
     """
 
     def drive_sign(self, lit: bool) -> None: ...
 
     def sign_sensed(self) -> bool: ...
 
+
+class Signals(Protocol):
+    """Lights the lamps, watches the STOP button and the housing. Raises LinesUnavailable.
+
+    `on_stop` calls back when the STOP contact opens, and at once if it is open now; a later call replaces the first.
+    `on_tamper` calls back when the housing is opened, at once if it is open already; a housing without the line never.
+    """
+
     def light(self, lamp: Lamp, lit: bool) -> None: ...
 
     def on_stop(self, callback: Callable[[], None]) -> None: ...
 
     def on_tamper(self, callback: Callable[[], None]) -> None: ...
+
+
+class Lines(SignLines, Signals, Protocol):
+    """Both, claimed and released together: `close` puts everything out first."""
 
     def close(self) -> None: ...

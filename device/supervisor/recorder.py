@@ -14,6 +14,7 @@ from device.domain.time import NS_PER_S, MonotonicNs
 from device.ports.audit import Audit
 from device.supervisor import conditions
 from device.supervisor.crew import Crew
+from device.supervisor.damping import Damper
 from device.supervisor.ledger import Reading
 from device.supervisor.picture import Picture
 
@@ -23,20 +24,12 @@ SETTLE_S = 2.0  # a worker beats four times a second
 
 
 @dataclass(slots=True)
-class _Failing:
-    """One condition's recent past."""
-
-    fails: bool = False
-    noted_ns: int = 0
-    times: int = 0
-
-
-@dataclass(slots=True)
 class Recorder:
     """Looks at every picture that the reporter draws."""
 
     audit: Audit
-    _failing: dict[str, _Failing] = field(default_factory=dict)
+    _failing: set[str] = field(default_factory=set)
+    _damper: Damper = field(default_factory=lambda: Damper(FLICKER_S))
     _hub: tuple[bool, str] | None = None
     _facts: dict[str, object] = field(default_factory=dict)
     _counted_ns: int | None = None
@@ -66,16 +59,13 @@ class Recorder:
 
     def _conditions(self, seen: Picture, now: MonotonicNs) -> None:
         for reading in seen.readings:
-            fails = reading.result is conditions.Result.FAILS
-            before = self._failing.setdefault(reading.row.name, _Failing())
-            if fails and not before.fails:
-                before.times += 1
-            if before.times and (not before.noted_ns or now - before.noted_ns >= FLICKER_S * NS_PER_S):
-                row = reading.row
+            row, fails = reading.row, reading.result is conditions.Result.FAILS
+            if fails is not (row.name in self._failing):
+                self._failing ^= {row.name}
+                self._damper.happened(row.name, int(fails))
+            if times := self._damper.take(row.name, now):
                 what = "sign" if row.name.startswith("sign") else "condition"
-                self.audit.note(what, row.rule, condition=row.name.lower(), result="fails", count=before.times)
-                before.times, before.noted_ns = 0, now
-            before.fails = fails
+                self.audit.note(what, row.rule, condition=row.name.lower(), result="fails", count=times)
 
     def _opened(self, crew: Crew) -> None:
         """Which list and which engine a worker opened."""

@@ -24,7 +24,7 @@ from device.domain.time import NS_PER_S
 from device.errors import LinesUnavailable
 from device.logs import event
 from device.ports.clock import Clock
-from device.ports.lines import Lines
+from device.ports.lines import SignLines
 from device.supervisor import sign_pulse
 from device.supervisor.sign_pulse import Answer
 from device.supervisor.snapshot import SignView
@@ -76,7 +76,7 @@ class Sign:
 
     def __init__(
         self,
-        lines: Lines,
+        lines: SignLines,
         clock: Clock,
         kind: SignKind,
         watched: Callable[[], bool],
