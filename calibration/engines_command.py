@@ -23,16 +23,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _detection_size(frame: tuple[int, int]) -> tuple[int, int]:
     """Height and width of the picture that a frame of (height, width) is searched at for faces of the least size."""
     from device.vision.detector import DetectionSize
-    from device.worker.pipeline import FACE_IN_DETECTOR_PX, LONGEST_DETECTOR_SIDE
     from device.worker.replay import MIN_FACE_PX
 
-    fit = DetectionSize.for_frame(
-        frame[1],
-        frame[0],
-        min_face_px=MIN_FACE_PX,
-        face_in_detector_px=FACE_IN_DETECTOR_PX,
-        longest=LONGEST_DETECTOR_SIDE,
-    )
+    fit = DetectionSize.for_frame(frame[1], frame[0], min_face_px=MIN_FACE_PX)
     return fit.height, fit.width
 
 

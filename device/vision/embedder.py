@@ -33,12 +33,17 @@ class Embedder:
         self._input[0] = crop
         raw = self._runner.run(self._input)["template"][0]
         self._input[:] = 0
-        length = float(np.linalg.norm(raw))
-        np.divide(raw, max(length, 1e-6), out=out)
-        raw[:] = 0  # the runtime's own output, or an array that nobody else holds
-        return length
+        return normalised(raw, out)
 
     def wipe(self) -> None:
         """Overwrite the input and run once on the blank, so that the runtime's own buffers forget the last face."""
         self._input[:] = 0
         self._runner.run(self._input)
+
+
+def normalised(raw: F32, out: F32) -> float:
+    """Write a runner's raw template as a unit vector into `out`, overwrite it, and return how long it was."""
+    length = float(np.linalg.norm(raw))
+    np.divide(raw, max(length, 1e-6), out=out)
+    raw[:] = 0  # the runtime's own output, or an array that nobody else holds
+    return length

@@ -8,7 +8,8 @@ at 32 px 40 % -> 87 %, at 48 px 79 % -> 92 %, at 64 px 88 % -> 93 %; the imposto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +20,41 @@ PATCH_PX = 128
 FACE_IN_PATCH_PX = 72
 # The refined box must still be the face that was asked for.
 SAME_FACE_SHIFT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """The square around one face that is looked at again.
+
+    to_patch  (2, 3) float32 map from frame to patch pixels
+    side, origin  its side and its top left corner, in frame pixels
+    """
+
+    face: Face
+    to_patch: F32
+    side: float
+    origin: tuple[float, float]
+
+    @staticmethod
+    def around(face: Face) -> Patch:
+        """The face in its middle, FACE_IN_PATCH_PX high."""
+        scale = FACE_IN_PATCH_PX / max(face.height_px, 1.0)
+        left, top = (float(v) for v in _centre(face) - PATCH_PX / 2 / scale)
+        to_patch = np.array([[scale, 0, -scale * left], [0, scale, -scale * top]], np.float32)
+        return Patch(face, to_patch, PATCH_PX / scale, (left, top))
+
+    def same(self, found: Sequence[Face]) -> Face | None:
+        """Which of the faces found in the patch is the one that was asked for; None when none is."""
+        best: tuple[float, Face] | None = None
+        for other in found:
+            shift = float(np.hypot(*(_centre(other) - _centre(self.face)))) / max(self.face.height_px, 1.0)
+            if shift < SAME_FACE_SHIFT and (best is None or shift - other.score < best[0]):
+                best = (shift - other.score, other)
+        return best[1] if best else None
+
+
+def _centre(face: Face) -> F32:
+    return np.asarray((face.box[:2] + face.box[2:]) / 2, np.float32)
 
 
 class Refiner:
@@ -33,20 +69,11 @@ class Refiner:
 
         cut  cuts a patch: (2, 3) map from frame to patch pixels and (width, height) in, RGB uint8 out
         """
-        scale = FACE_IN_PATCH_PX / max(face.height_px, 1.0)
-        centre = (face.box[:2] + face.box[2:]) / 2
-        origin = centre - PATCH_PX / 2 / scale
-        to_patch = np.array([[scale, 0, -scale * origin[0]], [0, scale, -scale * origin[1]]], np.float32)
-        patch = cut(to_patch, (PATCH_PX, PATCH_PX))
-        side = PATCH_PX / scale
-        found = self._detector.detect(patch, frame_size=(side, side), origin=(float(origin[0]), float(origin[1])))
-        patch[:] = 0
-        best: tuple[float, Face] | None = None
-        for other in found:
-            shift = float(np.hypot(*((other.box[:2] + other.box[2:]) / 2 - centre))) / max(face.height_px, 1.0)
-            if shift < SAME_FACE_SHIFT and (best is None or shift - other.score < best[0]):
-                best = (shift - other.score, other)
-        return best[1] if best else None
+        patch = Patch.around(face)
+        picture = cut(patch.to_patch, (PATCH_PX, PATCH_PX))
+        found = self._detector.detect(picture, frame_size=(patch.side, patch.side), origin=patch.origin)
+        picture[:] = 0
+        return patch.same(found)
 
     def wipe(self) -> None:
         """Look at a blank patch once, so that the runtime's own buffers forget the last face."""

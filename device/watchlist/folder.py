@@ -188,7 +188,10 @@ def _listed(folder: Path) -> list[Path]:
 def through(
     items: Sequence[Item], work: Callable[[Item, PhotoReader], Result], readers: Sequence[PhotoReader], progress: bool
 ) -> Iterator[Result]:
-    """What `work` makes of each item, in order, with one thread a reader and a bar on stderr."""
+    """What `work` makes of each item, in order, with a bar on stderr.
+
+    Several readers get a thread each; a single one stays in the caller's, because on a GPU it belongs there.
+    """
     idle: SimpleQueue[PhotoReader] = SimpleQueue()
     for reader in readers:
         idle.put(reader)
@@ -202,14 +205,15 @@ def through(
 
     # A bar that nobody redraws in place (a log file) is written every few seconds only.
     pace_s = 0.2 if sys.stderr.isatty() else 5.0
-    pool = ThreadPoolExecutor(len(readers), thread_name_prefix="enrol")
+    pool = ThreadPoolExecutor(len(readers), thread_name_prefix="enrol") if len(readers) > 1 else None
     try:
-        done = pool.map(with_a_reader, items)
+        done = map(with_a_reader, items) if pool is None else pool.map(with_a_reader, items)
         yield from tqdm(
             done, total=len(items), desc="enrolling", unit="photo", mininterval=pace_s, disable=not progress
         )
     finally:
-        pool.shutdown(cancel_futures=True)
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
 
 
 def read_photo(

@@ -18,10 +18,14 @@ from device.domain.time import NS_PER_MS
 from device.edges.mailbox import END, End, Feed
 
 AHEAD = 2  # frames that are looked at, or were, while one is judged
-IN_HAND = AHEAD + 1
 _WAIT_S = 0.25
 
 Seen = tuple[Frame, list[Face]]
+
+
+def in_hand(*, ahead: bool) -> int:
+    """Frames that a `Looking` has at once: the feed must leave so many alone."""
+    return AHEAD + 1 if ahead else 1
 
 
 class Looking:

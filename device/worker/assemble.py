@@ -51,19 +51,19 @@ def pipeline_of(
     *,
     threshold: float,
     min_face_px: float,
+    packed: bool = False,
     people: Sequence[ListedPerson] = (),
     zone: Sequence[tuple[float, float]] = WHOLE_FRAME,
 ) -> Pipeline:
     """The spine over `room`'s engines and one list.
 
+    packed  whether frames come as packed RGB that the GPU reads, too
     people  what is known of the gallery's entries, in its order; empty: nothing but their references
     zone    a polygon in 0..1 of the frame
     """
     return Pipeline(
         Sight(
-            detector_for=room.detector,
-            refiner=room.refiner(),
-            embedder=room.embedder(),
+            eyes=room.eyes(min_face_px, packed=packed),
             gallery=Listed(gallery),
             entries=tuple(people) or tuple(ListedPerson(ref) for ref in gallery.refs),
             threshold=threshold,

@@ -1,24 +1,39 @@
 """The engines of one process: opened once, each detector size when it is first needed, closed together.
 
-1. A runner belongs to one thread (engines.runner); whoever needs a second thread asks for a second one.
+1. A runner belongs to one thread (engines.runner); whoever needs a second thread asks for a second one. On a GPU all
+   of them belong to one thread (`one_thread`).
 2. At most KEPT_SIZES detectors stay open: a source that keeps changing its size does not fill the memory.
+3. On a GPU the room holds the device's context from its first engine to `close`. Engines that read frames on the GPU
+   are made for one size of frame, which is known once the camera is open: until then the engines that take arrays have
+   shown that GPU, runtime and models are right, and they are closed when the others are open. Those must agree with
+   the golden tensors, too, before they see a face.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from device.errors import EngineUnavailable, UsageError
-from device.vision.detector import SIZE_MULTIPLE, Detector
+from device.vision.detector import SIZE_MULTIPLE, DetectionSize, Detector
 from device.vision.embedder import TEMPLATE_DIM, Embedder
+from device.vision.eyes import Eyes, HostEyes
+from device.vision.eyes_sampled import InACorner, SampledEyes, SampledRunners
 from device.vision.refine import PATCH_PX, Refiner
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, Role, card
 from engines.errors import EnginesError, UnknownName
 from engines.golden import disagreement
 from engines.places import models_dir
 from engines.prepare import recipe_of
-from engines.runner import Runner
-from engines.select import default_backend, default_precision, open_runner, precisions
+from engines.runner import Runner, SampledRunner
+from engines.select import GPU_BACKEND, default_backend, default_precision, open_runner, open_sampled, precisions
+
+if TYPE_CHECKING:
+    from engines.runners.cuda import Gpu
+
+Opened = TypeVar("Opened")
 
 DETECTOR_SCORE_MIN = 0.45  # weak detections may continue a track (ByteTrack), never start one
 PATCH_SCORE_MIN = 0.3  # the second look knows where the face is
@@ -90,6 +105,41 @@ class EngineRoom:
         self._others: dict[str, Runner] = {}
         self._refiner: Refiner | None = None
         self._embedder: Embedder | None = None
+        self._sampled: SampledRunners | None = None
+        self._gpu: Gpu | None = None
+
+    @property
+    def one_thread(self) -> bool:
+        """Whether everything here must run in the thread that opened it: a GPU has one owner."""
+        return self.backend.partition(":")[0] == GPU_BACKEND
+
+    @property
+    def gpu_free_bytes(self) -> int | None:
+        """Free memory of the GPU, all programs together; None without one. To be asked in the owner's thread."""
+        if self._gpu is None:
+            return None
+        with self._gpu.current("asking for free memory"):
+            return self._gpu.free_bytes()
+
+    def eyes(self, min_face_px: float, *, packed: bool = False) -> Eyes:
+        """What a camera's spine sees with.
+
+        packed  its frames are RGB that the GPU can read: on a GPU the networks read them there (rule 3)
+        """
+        if packed and self.one_thread:
+            return self.sampled_eyes(min_face_px)
+        return HostEyes(self.detector, self.refiner(), self.embedder(), min_face_px=min_face_px)
+
+    def sampled_eyes(self, min_face_px: float) -> SampledEyes:
+        """Eyes whose networks make their own pictures from packed frames."""
+        chosen = self.recogniser_card
+        return SampledEyes(
+            self._open_sampled,
+            on_gpu=self.one_thread,
+            min_face_px=min_face_px,
+            template_dim=chosen.template_dim or TEMPLATE_DIM,
+            lengths=chosen.lengths,
+        )
 
     def detector(self, height: int, width: int) -> Detector:
         """A detector of pictures of (height, width), multiples of 32; opened or taken from those that are open."""
@@ -123,12 +173,13 @@ class EngineRoom:
         """
         self.refiner()
         self.embedder()
+        return self._disagreement(self._others[self.detector_card.name], self._others[self.recogniser_card.name])
+
+    def _disagreement(self, second_look: Runner, recogniser: Runner) -> str:
         precision = self.backend.partition(":")[2]
         folder = self._models if self._models is not None else models_dir()
-        found = [
-            disagreement(one, self._others[one.name], precision, recipe_of(one), folder)
-            for one in (self.detector_card, self.recogniser_card)
-        ]
+        pairs = ((self.detector_card, second_look), (self.recogniser_card, recogniser))
+        found = [disagreement(one, runner, precision, recipe_of(one), folder) for one, runner in pairs]
         return "; ".join(filter(None, found))
 
     def drop_detectors(self) -> None:
@@ -138,23 +189,75 @@ class EngineRoom:
         self._detectors.clear()
 
     def close(self) -> None:
-        """Close every runner that was opened here."""
-        self.drop_detectors()
+        """Close every runner that was opened here, and let the GPU go."""
+        with ExitStack() as ending:  # last in, first out; one that fails does not keep the others open
+            if self._gpu is not None:
+                ending.callback(self._gpu.close)
+            if self._sampled is not None:
+                ending.callback(self._sampled.close)
+            ending.callback(self._close_others)
+            ending.callback(self.drop_detectors)
+        self._gpu = self._sampled = None
+
+    def _close_others(self) -> None:
+        """Close the engines of the second look and of the recogniser that take arrays."""
+        self._refiner = self._embedder = None
         for runner in self._others.values():
             runner.close()
         self._others.clear()
 
     def _open(self, model: ModelCard, shape: tuple[int, int] | None) -> Runner:
         name, _, precision = self.backend.partition(":")
-        try:
-            return open_runner(
-                model,
-                backend=name,
-                threads=self._threads,
-                shape=shape,
-                precision=precision,
-                models=self._models,
+        return self._opened(
+            lambda: open_runner(
+                model, backend=name, threads=self._threads, shape=shape, precision=precision, models=self._models
             )
+        )
+
+    def _open_sampled(self, frame_size: tuple[int, int], fit: DetectionSize) -> SampledRunners:
+        """Rule 3. Raises EngineUnavailable, also when they do not agree with the golden tensors."""
+        name, _, precision = self.backend.partition(":")
+        last, self._sampled = self._sampled, None
+        if last is not None:
+            last.close()
+
+        with ExitStack() as failing:
+
+            def opened(model: ModelCard, shape: tuple[int, int] | None = None) -> SampledRunner:
+                how = {"backend": name, "precision": precision}
+                runner = self._opened(
+                    lambda: open_sampled(
+                        model, threads=self._threads, frame_size=frame_size, shape=shape, models=self._models, **how
+                    )
+                )
+                failing.callback(runner.close)
+                return runner
+
+            sampled = SampledRunners(
+                detector=opened(self.detector_card, (fit.height, fit.width)),
+                second_look=opened(self.detector_card, (PATCH_PX, PATCH_PX)),
+                recogniser=opened(self.recogniser_card),
+                fit=fit,
+                score_min=DETECTOR_SCORE_MIN,
+                patch_score_min=PATCH_SCORE_MIN,
+            )
+            wrong = self._disagreement(InACorner(sampled.second_look), InACorner(sampled.recogniser))
+            if wrong:
+                size = f"{frame_size[0]}x{frame_size[1]}"
+                raise EngineUnavailable(f"engines for frames of {size} are wrong: {wrong}; run `lfr engines build`")
+            failing.pop_all()
+        self._sampled = sampled
+        self._close_others()
+        return sampled
+
+    def _opened(self, opening: Callable[[], Opened]) -> Opened:
+        """An engine, its errors in our words; the GPU's context before the first one (rule 3)."""
+        try:
+            if self.one_thread and self._gpu is None:
+                from engines.runners.cuda import Gpu
+
+                self._gpu = Gpu()
+            return opening()
         except EnginesError as fault:
             if _was_interrupted(fault):
                 raise KeyboardInterrupt from fault

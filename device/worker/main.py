@@ -48,7 +48,7 @@ from device.wire.link import (
     Withdraw,
     Withdrawn,
 )
-from device.worker.ahead import IN_HAND, Looking
+from device.worker.ahead import Looking, in_hand
 from device.worker.assemble import pipeline_of
 from device.worker.engine_room import EngineRoom, resolved
 from device.worker.link_end import LinkEnd
@@ -57,11 +57,12 @@ from device.worker.pipeline import ListedPerson, Pipeline
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
 from device.worker.threshold import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from engines.cards import ModelCard
+from engines.places import plans_dir
+from engines.select import CPU_BACKENDS
 
 ASSIGNMENT_WITHIN_S = 30.0
 BEAT_EVERY_NS = NS_PER_S // 4
 RECENT = 256  # samples in a beat's figures: some ten seconds
-ON_CPU = ("openvino", "onnxruntime")  # backends that open no device
 PROBES_WITHIN_S = 2.0  # after the last frame, for probes that are still being asked for
 
 
@@ -118,17 +119,18 @@ class Watch:
         self._gallery = gallery = listed.gallery()
         gone = gallery.withdraw(task.withdrawn)
         point = self._operating_point(room, listed)
+        address = with_address(task.camera.source)
         pipeline = pipeline_of(
             room,
             gallery,
             threshold=point.threshold,
             min_face_px=task.vision.min_face_px,
+            packed=on_board(address),
             people=_people(listed, task.categories),
             zone=task.camera.zone,
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
         _load_what_loads_late()
-        address = with_address(task.camera.source)
         self._introduce(room, listed, digest, point, _camera(address, task.vision))
         if gone:
             self._link.send(Withdrawn(entries=gone))
@@ -140,8 +142,10 @@ class Watch:
             self._link.send(Finished(reason=self._stop or "outside the evidence", counters=pipeline.counters))
             return
         source = _open_source(address)
-        feed = Feed(source, pace=_pace(source, task.camera.pace), in_hand=IN_HAND, wanted=pipeline.due)
-        looking = Looking(feed, pipeline.look, ahead=True)
+        ahead = not room.one_thread
+        pace = _pace(source, task.camera.pace)
+        feed = Feed(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
+        looking = Looking(feed, pipeline.look, ahead=ahead)
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
             for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
                 ending.callback(step)
@@ -304,18 +308,21 @@ def _load_what_loads_late() -> None:
 
 
 def _camera(source: str, vision: VisionAssignment) -> Camera:
-    """What the lock-down must leave for this source and this backend; a detector is opened at the first frame."""
-    on_gpu = resolved(vision.backend).partition(":")[0] not in ON_CPU
-    models = Path(vision.models_dir).absolute()
+    """What the lock-down must leave for this source and this backend.
+
+    Engines for a frame's size are opened at the first frame: of models, or of plans on a GPU. Neither is personal.
+    """
+    on_gpu = resolved(vision.backend).partition(":")[0] not in CPU_BACKENDS
+    engines = (Path(vision.models_dir).absolute(), *((plans_dir(),) if on_gpu else ()))
     if is_live(source):
         port, device, board = port_of(source), device_of(source), on_board(source)
         return Camera(
-            reads=(models,) if device is None else (models, device),
+            reads=engines if device is None else (*engines, device),
             ports=() if port is None else (port,),
             devices=on_gpu or board or device is not None,
             local_service=board and device is None,
         )
-    return Camera(reads=(models, recording_path(source).absolute()), devices=on_gpu)
+    return Camera(reads=(*engines, recording_path(source).absolute()), devices=on_gpu)
 
 
 def _open_source(source: str) -> FrameSource:

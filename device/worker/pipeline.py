@@ -2,14 +2,12 @@
 
 1. Only what leaves `judge` may cross to the supervisor: references, scores, times. Pixels and templates stay.
 2. Everybody who is compared is counted once, as a passage, and wiped when the passage ends: alerted or discarded.
-3. `look` owns the detector's big pictures, `judge` everything else; they may run in two threads, each in one only.
+3. What it sees with is `Eyes` (device/vision/eyes.py). `look` and `judge` may run in two threads, each in one only.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,22 +15,17 @@ import numpy as np
 from device.domain.finding import Candidate, Counters
 from device.domain.sight import F32, U8, Face, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
-from device.vision.align import DegenerateGeometry, align
+from device.vision.align import DegenerateGeometry
 from device.vision.decide import Best, Decision, Gallery
-from device.vision.detector import DetectionSize, Detector
-from device.vision.embedder import Embedder
+from device.vision.eyes import Eyes
 from device.vision.passage import Passage, Passages
-from device.vision.picture import Scaler, warp
 from device.vision.probe import take_shot
 from device.vision.quality import geometric, merit, pose
-from device.vision.refine import Refiner
 from device.vision.shots import GEOMETRY_MIN, choose
 from device.vision.track import Sighting, Tracker
 from device.vision.zone import Zone
 from device.worker.ahead import Stopwatch
 
-FACE_IN_DETECTOR_PX = 16.0  # height at which YuNet still finds 99 % of faces (LFW, measured 2026-11-22)
-LONGEST_DETECTOR_SIDE = 1280
 LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
 LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see device/README.md, decisions
 PATIENT_NS = 130 * NS_PER_MS
@@ -54,11 +47,9 @@ class ListedPerson:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What the pipeline needs: detectors made for a picture size, a recogniser, a list and a threshold."""
+    """What the pipeline needs: eyes, a list, a threshold, and where to look."""
 
-    detector_for: Callable[[int, int], Detector]
-    refiner: Refiner
-    embedder: Embedder
+    eyes: Eyes
     gallery: Gallery
     entries: tuple[ListedPerson, ...]
     threshold: float
@@ -72,18 +63,13 @@ class Pipeline:
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
         self._tracker = Tracker()
-        self._passages = Passages(sight.embedder.template_dim)
+        self._passages = Passages(sight.eyes.template_dim)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
-        self._template: F32 = np.zeros(sight.embedder.template_dim, np.float32)
-        self._scaler: Scaler | None = None
-        self._picture: U8 = np.zeros((0, 0, 3), np.uint8)
-        self._detector: Detector | None = None
-        self._looked_size = (0, 0)
+        self._template: F32 = np.zeros(sight.eyes.template_dim, np.float32)
         self._size = (0, 0)
         self._clean = True
         self._stalled = False
         self._looked_at: int | None = None
-        self._eyes = threading.RLock()  # a stalled camera is wiped while the next frame may come
         self._last_due: MediaNs | None = None
         self._last_judged: MediaNs | None = None
         self._latest: tuple[list[tuple[Passage, Sighting]], list[Face]] = ([], [])
@@ -101,26 +87,8 @@ class Pipeline:
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
     def look(self, frame: Frame) -> list[Face]:
         """All faces of a frame, in frame pixels."""
-        with self._eyes:
-            return self._look(frame)
-
-    def _look(self, frame: Frame) -> list[Face]:
         since = time.perf_counter_ns()
-        size = (frame.width, frame.height)
-        if self._scaler is None or self._detector is None or size != self._looked_size:
-            self._wipe_detector()
-            self._looked_size = size
-            fit = DetectionSize.for_frame(
-                *size,
-                min_face_px=self._sight.min_face_px,
-                face_in_detector_px=FACE_IN_DETECTOR_PX,
-                longest=LONGEST_DETECTOR_SIDE,
-            )
-            self._detector = self._sight.detector_for(fit.height, fit.width)
-            self._scaler = Scaler(fit.width, fit.height)
-            self._picture = np.zeros((fit.height, fit.width, 3), np.uint8)
-        self._scaler.scale(frame, self._picture)
-        faces = self._detector.detect(self._picture, frame_size=size)
+        faces = self._sight.eyes.look(frame)
         self.times.lap("detect", since)
         return faces
 
@@ -179,29 +147,20 @@ class Pipeline:
         for passage in self._passages.open:
             self._close(passage)
         self.counters.open_passages = 0
-        self._wipe_detector()
+        self._sight.eyes.forget_view()
         if not self._clean:
             self._forget()
 
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
-        self._wipe_detector()
+        self._sight.eyes.forget_view()
         self._forget()
 
     def _forget(self) -> None:
         """Whoever was looked at last is gone: a blank goes through the runtimes, so that none keeps a face (rule 2)."""
         self._template[:] = 0
-        self._sight.refiner.wipe()
-        self._sight.embedder.wipe()
+        self._sight.eyes.forget_faces()
         self._clean = True
-
-    def _wipe_detector(self) -> None:
-        """Overwrite the detector's picture and what it is made from; its runtime sees a blank."""
-        with self._eyes:
-            self._picture[:] = 0
-            if self._scaler is not None and self._detector is not None:
-                self._scaler.wipe()
-                self._detector.detect(self._picture, frame_size=(1, 1))
 
     def shot(self, passage_id: int) -> U8 | None:
         """The best shot of an open passage, (160, 160, 3) uint8 RGB, for the probe of its alert; None when it ended."""
@@ -210,7 +169,7 @@ class Pipeline:
     def _recognise(
         self, frame: Frame, passage: Passage, sighting: Sighting, geometry: float, everybody: list[Face]
     ) -> Candidate | None:
-        """One look: landmarks again, upright crop, template, whose it is, and what it says.
+        """One look: landmarks again, template, whose it is, and what it says.
 
         everybody  all faces of the frame, in the zone or not: the probe shows none of the others
         """
@@ -220,19 +179,17 @@ class Pipeline:
         passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
         self._clean, self._looked_at = False, passage.id
-        face = self._sight.refiner.refine(lambda to_patch, size: warp(frame, to_patch, size), sighting.face)
+        face = self._sight.eyes.refine(frame, sighting.face)
+        since = self.times.lap("align", since)
         if face is None:
             return None
         try:
-            crop = align(frame, face)
+            length = self._sight.eyes.embed(frame, face, self._template)
         except DegenerateGeometry:
             return None
-        since = self.times.lap("align", since)
-        length = self._sight.embedder.embed(crop, self._template)
-        crop[:] = 0
         self.counters.templates += 1
         since = self.times.lap("embed", since)
-        worth = merit(self._sight.embedder.lengths, length, geometry)
+        worth = merit(self._sight.eyes.lengths, length, geometry)
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
         self._template[:] = 0
         if settled is None or worth is None:

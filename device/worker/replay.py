@@ -22,7 +22,7 @@ from device.errors import EvidenceDamaged, EvidenceUnusable, RefusedByCondition
 from device.ports.source import SourceInfo
 from device.watchlist.cache import TemplateCache
 from device.watchlist.folder import Enrolment, OutcomeCache, enrol
-from device.worker.ahead import IN_HAND, Looking
+from device.worker.ahead import Looking, in_hand
 from device.worker.assemble import gallery_of, pipeline_of
 from device.worker.engine_room import EngineRoom, chosen_card, resolved
 from device.worker.photos import READER_VERSION, EnginePhotoReader
@@ -92,8 +92,11 @@ def replay(
     point = _operating_point(request, evidence, listed, len(gallery))
     pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX)
     at_first = source.info
-    feed = Feed(source, pace="full", in_hand=IN_HAND, wanted=pipeline.due)
-    frames, seconds, stated = _run(pipeline, feed, source, progress, checkpoint)
+    ahead = not room.one_thread
+    feed = Feed(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
+    looking = Looking(feed, pipeline.look, ahead=ahead)
+    total = source.info.frames
+    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, total), checkpoint)
     gallery.wipe()
     room.close()
     return {
@@ -167,7 +170,7 @@ def _enrol(
 ) -> tuple[EngineRoom, Enrolment]:
     """Enrol the folder; a large one with a second set of engines beside the one that will run the recording."""
     room = request.room()
-    helper = request.room() if _is_large(request.watchlist) else None
+    helper = request.room() if not room.one_thread and _is_large(request.watchlist) else None
     readers = [EnginePhotoReader(each, checkpoint=checkpoint) for each in (room, helper) if each is not None]
     try:
         checkpoint()
@@ -190,14 +193,12 @@ def _is_large(folder: Path) -> bool:
 def _run(
     pipeline: Pipeline,
     feed: Feed,
-    source: RecordedSource,
-    progress: Callable[[int, int | None], None],
+    looking: Looking,
+    tick: Callable[[], None],
     checkpoint: Callable[[], None],
 ) -> tuple[int, float, list[Candidate]]:
     """Frames decoded, seconds from the first decode to the last decision, and what was stated."""
     stated: list[Candidate] = []
-    looking = Looking(feed, pipeline.look, ahead=True)
-    total = source.info.frames
     since = time.perf_counter()
     last: Frame | None = None
     try:
@@ -205,7 +206,7 @@ def _run(
             checkpoint()
             last = frame
             stated += pipeline.judge(frame, faces)
-            progress(feed.decoded, total)
+            tick()
         if last is not None:
             stated += pipeline.last_words(last)
         seconds = time.perf_counter() - since
@@ -213,7 +214,7 @@ def _run(
         looking.close()
         feed.close()
         pipeline.finish()
-    progress(feed.decoded, total)
+    tick()
     return feed.decoded, seconds, stated
 
 

@@ -142,9 +142,12 @@ def _readers(backend: str, photos: int, detector: str, recogniser: str) -> tuple
     from device.worker.engine_room import EngineRoom
     from device.worker.photos import EnginePhotoReader
 
-    count = 2 if photos >= LARGE and (os.cpu_count() or 1) > 1 else 1
-    runtime = None if backend == "auto" else backend
-    rooms = [EngineRoom(runtime, threads=1, detector=detector, recogniser=recogniser) for _ in range(count)]
+    def room(runtime: str | None) -> EngineRoom:
+        return EngineRoom(runtime, threads=1, detector=detector, recogniser=recogniser)
+
+    rooms = [room(None if backend == "auto" else backend)]
+    if photos >= LARGE and (os.cpu_count() or 1) > 1 and not rooms[0].one_thread:
+        rooms.append(room(rooms[0].backend))
     return rooms, [EnginePhotoReader(room) for room in rooms]
 
 

@@ -25,7 +25,6 @@ from device.vision.detector import DetectionSize
 from device.vision.embedder import TEMPLATE_DIM
 from device.vision.picture import Scaler, warp
 from device.worker.engine_room import EngineRoom
-from device.worker.pipeline import FACE_IN_DETECTOR_PX, LONGEST_DETECTOR_SIDE
 from tools.clip.make import ClipTruth, FaceTruth, ready_clip
 from tools.clip.spec import DEFAULT_SCENE, ClipSpec, Passer
 from tools.proof.search import Kind, Pattern, Piece, pieces_of
@@ -99,13 +98,7 @@ class _Eyes:
     """The product's own steps on one frame."""
 
     def __init__(self, room: EngineRoom, width: int, height: int) -> None:
-        fit = DetectionSize.for_frame(
-            width,
-            height,
-            min_face_px=MIN_FACE_PX,
-            face_in_detector_px=FACE_IN_DETECTOR_PX,
-            longest=LONGEST_DETECTOR_SIDE,
-        )
+        fit = DetectionSize.for_frame(width, height, min_face_px=MIN_FACE_PX)
         self._size = (width, height)
         self._share = fit.width / width
         self._detector = room.detector(fit.height, fit.width)

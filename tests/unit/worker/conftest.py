@@ -14,6 +14,7 @@ from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
 from device.domain.time import NS_PER_MS, MediaNs, MonotonicNs
 from device.vision.decide import Best
 from device.vision.detector import Detector
+from device.vision.eyes import HostEyes
 from device.vision.refine import Refiner
 from device.vision.zone import Zone
 from device.worker.pipeline import ListedPerson, Pipeline, Sight
@@ -123,11 +124,10 @@ class World:
         self.frames = 0
         self.now_ms = 0.0
         self.stated: list[Candidate] = []
+        self.eyes = HostEyes(self._detector_for, Refiner(self.second_look), self.embedder, min_face_px=32.0)
         self.pipeline = Pipeline(
             Sight(
-                detector_for=self._detector_for,
-                refiner=Refiner(self.second_look),
-                embedder=self.embedder,
+                eyes=self.eyes,
                 gallery=ListOfPeople(listed),
                 entries=tuple(ListedPerson(f"entry-{p}", category="missing") for p in listed),
                 threshold=THRESHOLD,

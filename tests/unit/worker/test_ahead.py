@@ -12,14 +12,14 @@ from device.domain.sight import Face, Frame
 from device.edges.fake_source import Fail, FakeSource, Show, Stall, Step
 from device.edges.mailbox import Feed
 from device.errors import SourceLost
-from device.worker.ahead import AHEAD, IN_HAND, Looking, Stopwatch
+from device.worker.ahead import AHEAD, Looking, Stopwatch, in_hand
 
 WITHIN_S = 5.0
 
 
 def feed_of(script: Sequence[Step]) -> tuple[Feed, FakeSource]:
     source = FakeSource(script)
-    return Feed(source, pace="full", in_hand=IN_HAND), source
+    return Feed(source, pace="full", in_hand=in_hand(ahead=True)), source
 
 
 class Eyes:

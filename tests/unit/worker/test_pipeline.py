@@ -224,8 +224,8 @@ def test_finish_leaves_no_picture_and_no_template_in_any_buffer(world: Any) -> N
     assert not any(slot.shot.any() or slot.fused.any() for slot in slots(pipeline))
     assert all(p.best_face is None for p in open_before)
     assert not pipeline._template.any()
-    assert not pipeline._picture.any()
-    assert not pipeline._scaler._planes.any()
+    assert not world.eyes._picture.any()
+    assert not world.eyes._scaler._planes.any()
     assert not world.embedder.input.any()
     assert pipeline.shot(1) is None
 
@@ -233,7 +233,7 @@ def test_finish_leaves_no_picture_and_no_template_in_any_buffer(world: Any) -> N
 def test_finish_leaves_nothing_of_a_picture_of_another_size(world: Any) -> None:
     """The detector's old picture and its planes are wiped when the stream changes its size, not merely dropped."""
     world.walk(0, steps=3)
-    old = world.pipeline._scaler
+    old = world.eyes._scaler
     world.show({0: (200, 200)}, size=(480, 480))
     assert not old._planes.any()
     world.pipeline.finish()

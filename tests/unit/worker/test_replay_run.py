@@ -16,7 +16,7 @@ from device.edges.mailbox import Feed
 from device.errors import EvidenceDamaged, RefusedByCondition
 from device.watchlist.evidence import artefact
 from device.worker import replay as replaying
-from device.worker.ahead import IN_HAND, Stopwatch
+from device.worker.ahead import Looking, Stopwatch, in_hand
 from engines.cards import RECOGNISER_DEFAULT
 
 WITHIN_S = 5.0
@@ -81,8 +81,8 @@ def carry_on() -> None:
 
 def run(pipeline: Any, frames: int = 12, checkpoint: Callable[[], None] = carry_on) -> Any:
     source: Any = FakeSource([Show()] * frames)
-    feed = Feed(source, pace="full", in_hand=IN_HAND)
-    return replaying._run(pipeline, feed, source, lambda done, total: None, checkpoint)
+    feed = Feed(source, pace="full", in_hand=in_hand(ahead=True))
+    return replaying._run(pipeline, feed, Looking(feed, pipeline.look, ahead=True), carry_on, checkpoint)
 
 
 def test_after_an_interruption_no_look_runs_while_the_engines_are_wiped() -> None:
