@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from calibration.point_command import add_models, chosen_models, how_to_read
 from engines.commands_compare import seed
+from engines.words import words
 
 if TYPE_CHECKING:
     from calibration.faces import Faces
@@ -44,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     """Read, measure, print; progress and remarks go to stderr."""
     from calibration.evaluate import SIZES, evaluate
     from calibration.evaluation_tables import as_text, tables
-    from calibration.pairs import verified
+    from calibration.faces import scan
+    from calibration.pairs import read_pairs, verified
     from calibration.reading import read_sets
     from device.edges.process import forbid_dumps
     from device.worker.engine_room import resolved
@@ -52,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
     models = chosen_models(args)
     forbid_dumps()  # templates of people are in this process
     groups = None if args.groups is None else read_groups(args.groups)
+    pairs = None if args.pairs is None else read_pairs(args.pairs, {photo.name for photo in scan(args.dataset)[0]})
+    if args.report is not None:
+        _require_report(args.report)
     with ExitStack() as kept:
         how = how_to_read(args, resolved(args.backend), kept)
         faces = read_sets([args.dataset], how)
@@ -67,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
             sizes=args.lists or SIZES,
             seed=args.seed,
         )
-    if args.pairs is not None:
-        document["pairs"] = verified(args.pairs, faces)
+    if pairs is not None:
+        document["pairs"] = verified(pairs, faces)
     if args.report is not None:
         _report(document, args.report)
     print(json.dumps(document) if args.json else "\n\n".join(as_text(table) for table in tables(document)))
@@ -82,8 +87,10 @@ def read_groups(path: Path) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as opened:
             rows = list(csv.DictReader(opened))
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise EvidenceUnusable(f"{path}: cannot be read as CSV: {fault}") from fault
+    except (OSError, UnicodeDecodeError) as fault:
+        raise EvidenceUnusable(f"{path}: cannot be read as CSV: {words(fault)}") from fault
+    except csv.Error as fault:
+        raise EvidenceUnusable(f"{path}: a CSV with the columns person and group is needed, not this") from fault
     if not rows or not {"person", "group"} <= set(rows[0]):
         raise EvidenceUnusable(f"{path}: a CSV with the columns person and group is needed, and at least one row")
     groups: dict[str, str] = {}
@@ -136,6 +143,15 @@ def _remark_groups(groups: dict[str, str], faces: Faces) -> None:
     strangers = len(set(groups) - set(faces.people))
     if strangers:
         print(f"note: {strangers} of {len(groups)} people of the groups file are not in the data set", file=sys.stderr)
+
+
+def _require_report(folder: Path) -> None:
+    """Before anything is measured: whether the report can be drawn and written. Raises Unavailable."""
+    from calibration.places import require_place
+    from calibration.plots import require_matplotlib
+
+    require_matplotlib()
+    require_place(folder, "--report")
 
 
 def _report(document: dict[str, Any], folder: Path) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from device.domain.sight import F32
 from device.errors import EvidenceUnusable
 from device.watchlist.folder import shown
+from device.watchlist.photo_file import defect_of
 from device.watchlist.rules import Outcome
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -93,11 +94,16 @@ def scan(folder: Path, source: int = 0) -> tuple[list[Listed], list[str]]:
 
 
 def without_twins(photos: Sequence[Listed]) -> tuple[list[Listed], list[tuple[str, str]]]:
-    """Photos that are there once, and the others with the reason why not (rule 1)."""
+    """Photos that are there once, and the others with the reason why not (rule 1).
+
+    A broken file is nobody's photo: it stays, to be rejected for what is wrong with it, as often as it is there.
+    """
     copies: dict[bytes, list[Listed]] = defaultdict(list)
     for photo in photos:
         with contextlib.suppress(OSError):  # one that cannot be read is rejected with its reason later
-            copies[hashlib.sha256(photo.path.read_bytes()).digest()].append(photo)
+            encoded = photo.path.read_bytes()
+            if not defect_of(encoded):
+                copies[hashlib.sha256(encoded).digest()].append(photo)
     dropped: dict[str, str] = {}
     for same in copies.values():
         first, *others = same

@@ -25,12 +25,21 @@ def draw(document: dict[str, Any], folder: Path) -> dict[str, Path]:
     return made
 
 
-def _figure() -> Any:
+def require_matplotlib() -> None:
+    """Raises Unavailable where it is not installed."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        from importlib import import_module
+
+        import_module("matplotlib.figure")
     except ImportError as fault:
         raise Unavailable("plots need matplotlib: pip install 'lfr-edge[evaluation]', or leave out --report") from fault
+
+
+def _figure() -> Any:
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.6, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

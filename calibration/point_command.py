@@ -59,11 +59,16 @@ def run_key(args: argparse.Namespace) -> int:
 def run_operating_point(args: argparse.Namespace) -> int:
     """Read, measure, sign, write; each backend is one precision of the artefact."""
     from calibration.operating_point import artefact, measured
+    from calibration.places import require_place
     from calibration.signing import load_key, signed
+    from device.errors import UsageError
     from device.worker.engine_room import resolved
     from device.worker.threshold import EMULATED
 
     key = load_key(args.key)
+    require_place(args.out.parent, "--out")
+    if args.out.is_dir():
+        raise UsageError(f"{args.out} is a folder; name a file with --out")
     models = chosen_models(args)
     rows: list[Measured] = []
     first: Faces | None = None
@@ -87,6 +92,7 @@ def run_operating_point(args: argparse.Namespace) -> int:
         models=models,
         limit=args.limit,
     )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     staged = args.out.with_name(f".{args.out.name}.{os.getpid()}")
     staged.write_bytes(signed(document, key))
     staged.replace(args.out)
@@ -140,7 +146,10 @@ def _sources(args: argparse.Namespace) -> list[str]:
 
 
 def _rate(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no rate: it must lie between 0 and 1")
+        raise argparse.ArgumentTypeError(f"{text} is no rate: a number between 0 and 1 is needed")
     return value

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from device.errors import UsageError
+from device.errors import Unavailable, UsageError
 from device.watchlist.evidence.artefact import Artefact, canonical, key_id
+from engines.words import words
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -32,6 +33,8 @@ def new_key(path: Path) -> Ed25519PrivateKey:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as fault:
         raise UsageError(f"{path} exists already; a key is never overwritten: name a new file") from fault
+    except OSError as fault:
+        raise Unavailable(f"{path}: {words(fault)}; name a file in a folder that can be written") from fault
     with os.fdopen(opened, "wb") as stream:
         stream.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -46,8 +49,10 @@ def load_key(path: Path) -> Ed25519PrivateKey:
 
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as fault:
-        raise UsageError(f"{path}: not a private key in PEM ({fault}); make one with `lfr calibrate key`") from fault
+    except OSError as fault:
+        raise UsageError(f"{path}: {words(fault)}; make a key with `lfr calibrate key`") from fault
+    except (ValueError, TypeError) as fault:
+        raise UsageError(f"{path}: not a private key in PEM; make one with `lfr calibrate key`") from fault
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path}: not an Ed25519 key; make one with `lfr calibrate key`")
     return key

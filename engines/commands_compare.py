@@ -171,7 +171,8 @@ def _lines(result: Comparison, names: Sequence[str]) -> Iterator[str]:
     for alike in result.templates:
         yield f"  {alike.count} {alike.faces} faces: template cosine least {alike.least:.6f}   mean {alike.mean:.6f}"
     for name, spent in result.latency.items():
-        yield f"  {name:18} min {spent.min_ms:7.2f} ms   median {spent.median_ms:7.2f} ms"
+        more = "one round: no spread" if spent.rounds == 1 else f"median {spent.median_ms:7.2f} ms"
+        yield f"  {name:18} min {spent.min_ms:7.2f} ms   {more}"
     yield f"  {'agree within the card' if result.agrees else 'DIFFER by more than the card allows'}"
 
 

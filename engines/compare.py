@@ -23,6 +23,7 @@ from engines.runner import F32, U8, Runner, check_shape
 from engines.sampling import whole_frame
 from engines.select import open_runner
 from engines.timing import interleaved
+from engines.words import words
 
 T = TypeVar("T")
 
@@ -42,10 +43,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds of one call with one picture."""
+    """Milliseconds of one call with one picture, over `rounds` calls."""
 
     min_ms: float
     median_ms: float
+    rounds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,10 @@ def from_file(path: Path, size: tuple[int, int]) -> list[U8]:
     """Pictures of a .npy file, (N, *size, 3) uint8 RGB, one by one. Raises BadPictures."""
     try:
         pictures = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as fault:
-        raise BadPictures(f"{path}: not a readable .npy file ({fault}); save one with numpy.save") from fault
+    except ValueError as fault:
+        raise BadPictures(f"{path}: not a .npy file of numbers; save one with numpy.save") from fault
+    except (OSError, EOFError) as fault:
+        raise BadPictures(f"{path}: cannot be read ({words(fault)}); save a .npy file with numpy.save") from fault
     if not isinstance(pictures, np.ndarray) or pictures.dtype != np.uint8 or pictures.shape[1:] != (*size, 3):
         raise BadPictures(
             f"{path}: must hold (N, {size[0]}, {size[1]}, 3) uint8 RGB; save such an array, or give --size"
@@ -227,4 +231,4 @@ def _latencies(runners: dict[str, Runner], inputs: Sequence[U8], rounds: int) ->
         return lambda turn: runner.run(inputs[turn % len(inputs)])
 
     taken_ms = interleaved({name: call(runner) for name, runner in runners.items()}, rounds)
-    return {name: Latency(float(values.min()), float(np.median(values))) for name, values in taken_ms.items()}
+    return {name: Latency(float(values.min()), float(np.median(values)), rounds) for name, values in taken_ms.items()}

@@ -33,6 +33,7 @@ from engines.places import placing, writing
 from engines.prepare import prepare, recipe_of
 from engines.runner import F32, Runner
 from engines.select import open_runner
+from engines.words import words
 
 TOLD_APART = 0.05
 """Least by which a moved face must be more alike than another face (SFace: .1 and more; a ruined one: about 0)."""
@@ -242,8 +243,9 @@ def _of_the_example(card: ModelCard, runner: Runner, card_file: Path) -> list[st
         picture, wanted = (
             np.load(card_file.parent / example[key], allow_pickle=False) for key in ("picture", "output")
         )
-    except (OSError, ValueError) as fault:
-        return [f"example: cannot be read ({fault})"]
+    except (OSError, EOFError, ValueError) as fault:
+        named = f"{example['picture']}, {example['output']}"
+        return [f"example: {named}: cannot be read beside the card ({words(fault)}); save each with numpy.save"]
     first = next(iter(card.outputs))
     got: F32 = np.array(runner.run(picture)[first])
     if got.shape != wanted.shape:

@@ -41,6 +41,7 @@ from typing import Any
 
 from engines.cards import YUNET_OUTPUTS, FileSource, Lengths, ModelCard, OwnInput, Tolerance, packaged_names
 from engines.errors import BadCard
+from engines.words import words
 
 KEYS = ("name", "role", "origin", "licence", "training_data", "sha256", "input", "outputs", "template_dim")
 OPTIONAL = ("quality", "tolerances", "example")
@@ -64,7 +65,7 @@ def read(path: Path, model: Path) -> ModelCard:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise BadCard(str(path), (f"cannot be read as YAML: {fault}",)) from fault
+        raise BadCard(str(path), (f"cannot be read as YAML: {words(fault)}",)) from fault
     if not isinstance(values, dict):
         raise BadCard(str(path), ("must be a mapping of keys; see the top of engines/own_card.py",))
     problems: list[str] = []
@@ -81,7 +82,7 @@ def _card(values: dict[str, Any], model: Path, problems: list[str]) -> ModelCard
     if name in packaged_names():
         problems.append(f"name: {name} is a packaged model; choose another name")
     role = one.among("role", ("recogniser", "detector"))
-    words = {key: one.text(key) for key in ("origin", "licence", "training_data")}
+    stated = {key: one.text(key) for key in ("origin", "licence", "training_data")}
     sha256 = one.matching("sha256", r"[0-9a-f]{64}", "64 hex digits, as sha256sum prints them")
     raw = values.get("input")
     inside = _Reader(raw if isinstance(raw, dict) else {}, "input.", problems)
@@ -111,7 +112,7 @@ def _card(values: dict[str, Any], model: Path, problems: list[str]) -> ModelCard
     return ModelCard(
         name=name,
         role="detector" if role == "detector" else "recogniser",
-        **words,
+        **stated,
         source=FileSource(model, sha256),
         recipe="own",
         input_name="frames" if role == "detector" else "crops",
@@ -225,8 +226,8 @@ class _Reader:
 
         return str(self._check(key, fits, rule, None, ""))
 
-    def among(self, key: str, words: tuple[str, ...]) -> str:
-        return str(self._check(key, lambda v: v in words, f"one of {', '.join(words)}", None, words[0]))
+    def among(self, key: str, choices: tuple[str, ...]) -> str:
+        return str(self._check(key, lambda v: v in choices, f"one of {', '.join(choices)}", None, choices[0]))
 
     def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
         def fits(value: Any) -> bool:

@@ -14,11 +14,14 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times as fast one thing is as another: the median over rounds, and the middle half of them."""
+    """How many times as fast one thing is as another: the median over rounds, and the middle half of them.
+
+    low, high  None of one round: it has no spread
+    """
 
     median: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def interleaved(
@@ -42,5 +45,7 @@ def interleaved(
 
 def ratio(slow_ms: F64, fast_ms: F64) -> Ratio:
     """Of two rows of `interleaved`, round by round: what disturbed a round disturbed both."""
+    if len(slow_ms) == 1:
+        return Ratio(float(slow_ms[0] / fast_ms[0]), None, None)
     low, median, high = (float(value) for value in np.quantile(slow_ms / fast_ms, [0.25, 0.5, 0.75]))
     return Ratio(median, low, high)

@@ -24,15 +24,9 @@ _REDUCTIONS = (8, 4, 2, 1)
 
 def outcome_of(encoded: bytes, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
     """Decode one photo and judge it; every defect of the file becomes a rejection with its reason."""
-    if not encoded:
-        return Outcome(None, "empty file (0 bytes)")
-    found = header(encoded)
-    if found is None:
-        return Outcome(None, "not a picture that is read here (JPEG, PNG, WebP, BMP or TIFF), or cut off in its header")
-    if found.pixels > MAX_PIXELS:
-        return Outcome(None, f"{found.width}x{found.height} is too large: at most {MAX_PIXELS // 1_000_000} megapixels")
-    if found.kind == "JPEG" and jpeg_is_cut_off(encoded):
-        return Outcome(None, "the JPEG is cut off before its end")
+    defect, found = defect_of(encoded), header(encoded)
+    if defect or found is None:
+        return Outcome(None, defect)
     outcome = Outcome(None, f"a {found.kind} that does not decode")
     for reduction in _sizes(found.pixels):
         rgb = _decode(encoded, reduction)
@@ -42,6 +36,20 @@ def outcome_of(encoded: bytes, reader: PhotoReader, demands: Demands = LENIENT) 
         if outcome.face_px >= ENOUGH_FACE_PX:
             break
     return outcome
+
+
+def defect_of(encoded: bytes) -> str:
+    """What is wrong with a file before anything is decoded; empty when nothing is."""
+    if not encoded:
+        return "empty file (0 bytes)"
+    found = header(encoded)
+    if found is None:
+        return "not a picture that is read here (JPEG, PNG, WebP, BMP or TIFF), or cut off in its header"
+    if found.pixels > MAX_PIXELS:
+        return f"{found.width}x{found.height} is too large: at most {MAX_PIXELS // 1_000_000} megapixels"
+    if found.kind == "JPEG" and jpeg_is_cut_off(encoded):
+        return "the JPEG is cut off before its end"
+    return ""
 
 
 def _sizes(pixels: int) -> Iterator[int]:

@@ -57,9 +57,14 @@ def groups() -> int:
 def render(result: dict[str, Any]) -> str:
     """Lines of at most 120 characters."""
     machine = result["machine"]
+    turns = (
+        "one round: no spread"
+        if result["rounds"] == 1
+        else f"{result['rounds']} rounds in turns; ratios: median over rounds (middle half)"
+    )
     lines = [
         f"{machine['date']} · {machine['cpu']} · load before {machine['load_1min']}",
-        f"{result['threads']} thread(s), {result['rounds']} rounds in turns; ratios: median over rounds (middle half)",
+        f"{result['threads']} thread(s), {turns}",
         "",
         f"{'model':16}{'runtime:precision':24}{'least ms':>10}{'median ms':>11}   times as fast as its fp32",
     ]
@@ -74,8 +79,11 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"left out: {name}: {why}" for name, why in result["left_out"].items())])
 
 
-def _told(speed: dict[str, float] | None) -> str:
-    return "-" if speed is None else f"{speed['median']:.2f} ({speed['low']:.2f} to {speed['high']:.2f})"
+def _told(speed: dict[str, float | None] | None) -> str:
+    if speed is None:
+        return "-"
+    spread = "" if speed["low"] is None else f" ({speed['low']:.2f} to {speed['high']:.2f})"
+    return f"{speed['median']:.2f}{spread}"
 
 
 def _precisions(
@@ -146,7 +154,7 @@ def _call(runner: Runner, pictures: U8) -> Callable[[int], object]:
     return lambda _turn: runner.run(pictures)
 
 
-def _speed(base: F64 | None, values: F64) -> dict[str, float] | None:
+def _speed(base: F64 | None, values: F64) -> dict[str, float | None] | None:
     if base is None:
         return None
     found = ratio(base, values)

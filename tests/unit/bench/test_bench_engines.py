@@ -105,6 +105,15 @@ def test_the_table_has_a_line_for_each_row_and_fits_a_terminal() -> None:
     assert max(map(len, lines)) <= 120
 
 
+def test_one_round_has_no_spread_and_says_so() -> None:
+    told = {"machine": MACHINE, **measure(1, 1, lambda: None, Opened())}
+    speeds = [row["speed"] for row in told["precisions"] if row["speed"] is not None]
+    assert {(speed["low"], speed["high"]) for speed in speeds} == {(None, None)}
+    text = render(told)
+    assert "1 thread(s), one round: no spread" in text
+    assert " to " not in text.replace(MACHINE["date"], "")
+
+
 def lfr(*words: str) -> int:
     parser = argparse.ArgumentParser()
     register(parser.add_subparsers())

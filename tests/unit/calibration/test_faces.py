@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from calibration import reading
 from calibration.evaluate_command import read_groups
 from calibration.faces import Faces, Listed, gathered, scan, without_twins
-from calibration.pairs import verified
+from calibration.pairs import read_pairs, verified
 from calibration.signing import load_key, new_key, public_hex, signed
 from device.cli.main import main
 from device.errors import EvidenceUnusable, UsageError
 from device.watchlist.evidence.artefact import Artefact, Data, key_id, read
+from device.watchlist.photo_file import defect_of
 from device.watchlist.rules import Outcome
 
 
@@ -23,6 +27,12 @@ def photo(folder: Path, name: str, content: bytes = b"x") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
+
+
+def picture(seed: int) -> bytes:
+    """A whole JPEG of noise."""
+    noise = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
 
 
 def face(seed: int) -> Outcome:
@@ -56,10 +66,11 @@ def test_what_is_no_data_set_is_refused(place: str, says: str, tmp_path: Path) -
 
 
 def test_the_same_photo_counts_once_and_under_two_names_not_at_all(tmp_path: Path) -> None:
-    photo(tmp_path, "Ann/1.jpg", b"a")
-    photo(tmp_path, "Ann/2.jpg", b"a")
-    photo(tmp_path, "Bob/1.jpg", b"b")
-    photo(tmp_path, "Cid/1.jpg", b"b")
+    one, other = picture(1), picture(2)
+    photo(tmp_path, "Ann/1.jpg", one)
+    photo(tmp_path, "Ann/2.jpg", one)
+    photo(tmp_path, "Bob/1.jpg", other)
+    photo(tmp_path, "Cid/1.jpg", other)
     kept, dropped = without_twins(scan(tmp_path)[0])
     assert [each.name for each in kept] == ["Ann/1.jpg"]
     assert dict(dropped) == {
@@ -67,6 +78,16 @@ def test_the_same_photo_counts_once_and_under_two_names_not_at_all(tmp_path: Pat
         "Bob/1.jpg": "the same photo stands under several people (Bob, Cid)",
         "Cid/1.jpg": "the same photo stands under several people (Bob, Cid)",
     }
+
+
+@pytest.mark.parametrize("broken", [b"", b"no picture", "cut off"])
+def test_a_broken_file_is_nobodys_photo_however_often_it_is_there(broken: bytes | str, tmp_path: Path) -> None:
+    encoded = picture(1)[:-40] if isinstance(broken, str) else broken
+    for name in ("Ann/1.jpg", "Ann/2.jpg", "Bob/1.jpg"):
+        photo(tmp_path, name, encoded)
+    kept, dropped = without_twins(scan(tmp_path)[0])
+    assert ([each.name for each in kept], dropped) == (["Ann/1.jpg", "Ann/2.jpg", "Bob/1.jpg"], [])
+    assert defect_of(encoded), "they are left out for that, each of them"
 
 
 def listed(name: str) -> Listed:
@@ -129,18 +150,85 @@ def test_a_pairs_file_gives_the_accuracy_over_its_folds(tmp_path: Path) -> None:
     lines = [line for k in range(4) for line in (*same[2 * k : 2 * k + 2], *other[2 * k : 2 * k + 2])]
     path = tmp_path / "pairs.txt"
     path.write_text("\n".join(["4\t2", *lines]) + "\n")
-    result = verified(path, pairs_faces())
+    result = verified(read_pairs(path, set(pairs_faces().files)), pairs_faces())
     assert (result["accuracy"], result["folds"], result["pairs"], result["missing"]) == (1.0, 4, 16, 0)
     path.write_text("\n".join(["4\t2", *lines[:-1], "p1\t1\tnobody\t1"]) + "\n")
-    assert verified(path, pairs_faces())["missing"] == 1
+    assert verified(read_pairs(path, set(pairs_faces().files)), pairs_faces())["missing"] == 1
 
 
-@pytest.mark.parametrize("text", ["", "ten\n", "4\t2\np1\t1\t2\n", "2\t1\na b\nc d\ne f\ng h\n"])
-def test_a_pairs_file_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", r"pairs.txt, line 1: folds and pairs of each kind are needed, such as `10 300`"),
+        ("ten\n", "line 1: folds and pairs"),
+        ("4\t2\np1\t1\t2\n", "4 folds of 2 x 2 pairs announced, 1 pairs found"),
+        ("2\t0\n", "2 folds of 2 x 0 pairs announced"),
+        ("2\t1\na b\nc d\ne f\ng h\n", "line 2: `name i j` or `name i other j` is needed; found 'a b'"),
+        ("2\t1\np1\t1\t2\np1\tone\tp2\t1\n", r"line 3: .* found 'p1\\tone\\tp2"),
+        (
+            "2 1\np1 1 2\np1 1 p2 2\nq 1 2\nq 1 r 2\n",
+            "fold 2 of 2 has no pair whose photos are both in the data set, such as q/q_0001.jpg and q/q_0002.jpg",
+        ),
+    ],
+)
+def test_a_pairs_file_that_is_none_is_refused_with_its_line(text: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "pairs.txt"
     path.write_text(text)
-    with pytest.raises(EvidenceUnusable, match=r"pairs\.txt"):
-        verified(path, pairs_faces())
+    with pytest.raises(EvidenceUnusable, match=says):
+        read_pairs(path, set(pairs_faces().files))
+
+
+FILES: dict[str, tuple[str, bytes | None, str]] = {
+    "no pairs file": ("--pairs", None, "cannot be read as a pairs file: no such file or directory"),
+    "binary pairs": ("--pairs", b"\xff\xfe", r"no text in UTF-8 \(byte 0\)"),
+    "no groups file": ("--groups", None, "cannot be read as CSV: no such file or directory"),
+    "binary groups": ("--groups", b"person,group\n\xff", r"no text in UTF-8 \(byte 13\)"),
+    "a file where the report goes": ("--report", b"", "file exists; name another place with --report"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_what_an_evaluation_is_given_is_checked_before_a_photo_is_read(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> Faces:
+        raise AssertionError("photos were read")
+
+    monkeypatch.setattr(reading, "read_sets", read)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photo(tmp_path, "set/Ann/1.jpg", picture(1))
+    option, content, says = FILES[case]
+    given = tmp_path / "given"
+    if content is not None:
+        given.write_bytes(content)
+    assert main(["evaluate", str(tmp_path / "set"), "--no-cache", option, str(given)]) in (65, 69)
+    told = capsys.readouterr()
+    assert re.search(says, told.err)
+    assert not re.search(r"Errno|codec|Traceback", told.err)
+    assert told.out == ""
+
+
+def test_an_artefact_that_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    new_key(tmp_path / "k")
+    line = ["calibrate", "operating-point", str(tmp_path / "none"), "--key", str(tmp_path / "k"), "--out"]
+    assert main([*line, str(tmp_path / "k" / "e.json")]) == 69
+    assert "name another place with --out" in capsys.readouterr().err
+    assert main([*line, str(tmp_path)]) == 64
+    assert "name a file with --out" in capsys.readouterr().err
+    assert main([*line, str(tmp_path / "new" / "deep" / "e.json")]) == 65, "the place is good, the data set is none"
+    assert not (tmp_path / "new").exists(), "trying leaves nothing"
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "no such file"), (b"", "not a private key in PEM; make one")])
+def test_a_key_that_is_none_is_refused_in_words(content: bytes | None, says: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "k").write_bytes(content)
+    with pytest.raises(UsageError, match=says) as fault:
+        load_key(tmp_path / "k")
+    assert "Errno" not in str(fault.value)
 
 
 def test_a_key_is_private_to_its_owner_never_overwritten_and_signs_what_a_device_reads(tmp_path: Path) -> None:

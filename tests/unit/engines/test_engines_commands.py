@@ -144,23 +144,37 @@ def test_a_thing_is_not_compared_with_itself(names: tuple[str, str]) -> None:
         lfr("compare", *names)
 
 
-def test_own_pictures_are_compared_as_well(runners: dict[str, FakeRunner], tmp_path: Path) -> None:
+def test_own_pictures_are_compared_as_well(
+    runners: dict[str, FakeRunner], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     np.save(tmp_path / "crops.npy", np.zeros((3, 112, 112, 3), np.uint8))
     words = ["compare", "openvino", "onnxruntime", "--rounds", "1", "--inputs", str(tmp_path / "crops.npy")]
     assert lfr(*words, "--model", RECOGNISER_DEFAULT) == 0
+    timed = [line for line in capsys.readouterr().out.splitlines() if " ms" in line]
+    assert [line.endswith("one round: no spread") for line in timed] == [True, True]
     with pytest.raises(UnknownName, match="--inputs"):
         lfr(*words)
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((1, 112, 112, 3), np.float32), None])
-def test_pictures_that_do_not_fit_are_refused_with_the_shape_wanted(tmp_path: Path, array: U8 | None) -> None:
+@pytest.mark.parametrize("array", [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((1, 112, 112, 3), np.float32)])
+def test_pictures_that_do_not_fit_are_refused_with_the_shape_wanted(tmp_path: Path, array: U8) -> None:
     path = tmp_path / "crops.npy"
-    path.write_bytes(b"no array")
-    if array is not None:
-        np.save(path, array)
-    with pytest.raises(BadPictures) as fault:
+    np.save(path, array)
+    with pytest.raises(BadPictures, match=r"must hold \(N, 112, 112, 3\) uint8 RGB") as fault:
         comparing.from_file(path, (112, 112))
     assert fault.value.exit_status == 65
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"no array", "not a .npy file"), (b"", "empty, or cut off"), (None, "no such file")]
+)
+def test_pictures_that_cannot_be_read_are_refused_in_words(tmp_path: Path, content: bytes | None, says: str) -> None:
+    path = tmp_path / "crops.npy"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadPictures, match=f"{path}: .*{says}") as fault:
+        comparing.from_file(path, (112, 112))
+    assert "Errno" not in str(fault.value)
 
 
 def test_synthetic_pictures_depend_on_the_seed_alone() -> None:

@@ -131,7 +131,7 @@ def test_what_is_no_artefact_is_named(content: bytes, says: str, tmp_path: Path)
     path.write_bytes(content)
     with pytest.raises(EvidenceUnusable, match=says):
         read(path, KEYS)
-    with pytest.raises(EvidenceUnusable, match="No such file"):
+    with pytest.raises(EvidenceUnusable, match="no such file"):
         read(tmp_path / "none.json", KEYS)
 
 

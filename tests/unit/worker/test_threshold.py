@@ -64,7 +64,7 @@ def test_a_lower_limit_costs_a_higher_threshold() -> None:
         ([1] * 10, Terms(threshold=0.3), "outside the tested band"),
         ([1] * 10, Terms(threshold=0.9), "outside the tested band"),
         ([1] * 1822, Terms(threshold=0.45), "false alerts in 1,000 faces are predicted, the limit is 1.0"),
-        ([1], Terms(evidence=Path("/nowhere.json")), "No such file"),
+        ([1], Terms(evidence=Path("/nowhere.json")), "no such file"),
     ],
 )
 def test_outside_the_evidence_there_is_a_reason_not_to_arm(photos: list[int], terms: Terms, says: str) -> None:

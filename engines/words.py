@@ -1,0 +1,18 @@
+"""What is wrong with a file, in words: the exceptions of Python and of libraries speak to programmers."""
+
+from __future__ import annotations
+
+
+def words(fault: Exception) -> str:
+    """Why a file could not be read. A message of our own that an exception carries is given as it is."""
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror[0].lower() + fault.strerror[1:]
+    if isinstance(fault, UnicodeDecodeError):
+        return f"no text in UTF-8 (byte {fault.start})"
+    if isinstance(fault, EOFError):
+        return "empty, or cut off"
+    place = getattr(fault, "problem_mark", None)  # of YAML
+    if place is not None:
+        return f"line {place.line + 1}: {getattr(fault, 'problem', None) or 'not YAML'}"
+    line = getattr(fault, "lineno", None)  # of JSON
+    return f"broken in line {line}" if line is not None else str(fault)
