@@ -6,8 +6,6 @@ expect to mend them, and should write the printed figures with board, power mode
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,14 @@ from engines import plans
 from engines.build import Order, build
 from engines.cards import ModelCard
 from engines.errors import EnginesError
-from engines.plans import Plan, Profile
+from engines.plans import Profile
 from engines.prepare import preparable
 from engines.runners.cuda import Gpu, GpuFacts
-from engines.runners.tensorrt import TensorRtRunner
+from engines.runners.tensorrt import TensorRtRunner, TensorRtSampled
 from engines.runners.tensorrt_api import bindings, version
 from engines.select import BATCHES
 
 SIZE = (352, 640)
-Make = Callable[..., tuple[TensorRtRunner, Plan]]
 
 
 @pytest.fixture(scope="session")
@@ -41,18 +38,32 @@ def gpu_here() -> GpuFacts:
     return gpu.facts
 
 
-@pytest.fixture(scope="session")
-def made(gpu_here: GpuFacts, models_ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
+class Made:
     """Builds a plan once for the session, passes it by the gate that every build has, and opens a runner on it."""
-    folder = tmp_path_factory.mktemp("plans")
 
-    def make(card: ModelCard, precision: str = "fp32", size: tuple[int, int] = SIZE, **options: Any) -> Any:
-        if precision not in preparable(card, models_ready) or precision not in card.tolerances:
+    def __init__(self, cache: Path, models: Path) -> None:
+        """`cache` is laid out as $LFR_CACHE is, so that another process may open what was built here."""
+        self.cache, self._models, self._plans = cache, models, cache / "plans"
+        (cache / "models").symlink_to(models)
+
+    def __call__(
+        self,
+        card: ModelCard,
+        precision: str = "fp32",
+        size: tuple[int, int] = SIZE,
+        frame: tuple[int, int] | None = None,
+        **options: Any,
+    ) -> Any:
+        if precision not in preparable(card, self._models) or precision not in card.tolerances:
             pytest.skip(f"{card.name} has no {precision} file that a device may use")
-        height, width = card.input_size or size
-        order = Order(card, precision, Profile(*BATCHES[card.role], height, width), models_ready, folder)
-        plan, _ = build(replace(order, force=False), lambda *_: None)
-        content, _ = plans.load(folder, plan.key)
-        return TensorRtRunner(card, content, plan, Gpu(), **options), plan
+        profile = Profile(*BATCHES[card.role], *(card.input_size or size), frame)
+        plan, _ = build(Order(card, precision, profile, self._models, self._plans), lambda *_: None)
+        content, _ = plans.load(self._plans, plan.key)
+        kind = TensorRtRunner if frame is None else TensorRtSampled
+        return kind(card, content, plan, Gpu(), **options), plan
 
-    return make
+
+@pytest.fixture(scope="session")
+def made(gpu_here: GpuFacts, models_ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Plans of this session, under a cache of its own."""
+    return Made(tmp_path_factory.mktemp("cache"), models_ready)
