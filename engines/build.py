@@ -230,7 +230,7 @@ def _given_frames(order: Order, content: bytes, plan: Plan, ending: ExitStack) -
     ending.callback(fresh.close)
     trials = cuts(frame, size, order.profile.most)
     worst = differences(card, lambda one: exact.run(*one), lambda one: fresh.run(*one), trials)
-    return worst, Pasted(exact, card), Pasted(fresh, card), fresh.device_bytes
+    return worst, Pasted(exact), Pasted(fresh), fresh.device_bytes
 
 
 def _trials(size: tuple[int, int], most: int) -> list[U8]:

@@ -68,9 +68,9 @@ class Pasted:
     For golden tensors and drawn faces. `backend` is the sampled one's, which its owner closes.
     """
 
-    def __init__(self, runner: SampledRunner, card: ModelCard) -> None:
+    def __init__(self, runner: SampledRunner) -> None:
         self.backend = runner.backend
-        self._runner, self._card = runner, card
+        self._runner = runner
         self._frame: U8 = np.zeros((*runner.frame_size, 3), np.uint8)
         self._as_it_is: F32 = np.eye(2, 3, dtype=np.float32)[None]
 
@@ -78,13 +78,13 @@ class Pasted:
         """See Runner.run. Raises BadInput for pictures that are larger than the frame."""
         height, width = batch.shape[1:3]
         if height > self._frame.shape[0] or width > self._frame.shape[1]:
-            raise BadInput(f"{self._card.name}: a picture of {height}x{width} does not fit into {self._frame.shape}")
+            raise BadInput(f"a picture of {height}x{width} does not fit into a frame of {self._frame.shape[:2]}")
         rows = []
         for picture in batch:
             self._frame[:height, :width] = picture
             rows.append({name: values.copy() for name, values in self._runner.run(self._frame, self._as_it_is).items()})
         self._frame[:height, :width] = 0
-        return {name: np.concatenate([one[name] for one in rows]) for name in self._card.outputs}
+        return {name: np.concatenate([one[name] for one in rows]) for name in rows[0]}
 
     def close(self) -> None:
         """Nothing of its own."""

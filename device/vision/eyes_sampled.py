@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,6 @@ from device.vision.detector import DetectionSize, faces_of
 from device.vision.embedder import normalised
 from device.vision.refine import PATCH_PX, Patch
 from engines.cards import Lengths
-from engines.errors import BadInput
 from engines.runner import DevicePicture, SampledRunner
 from engines.sampling import whole_frame
 
@@ -134,24 +133,3 @@ class SampledEyes:
     def _blank(self) -> U8:
         height, width = (0, 0) if self._runners is None else self._runners.frame_size
         return np.zeros((height, width, 3), np.uint8)
-
-
-class InACorner:
-    """A Runner of pictures over one of frames: each picture lies in the top left corner of a black frame."""
-
-    def __init__(self, runner: SampledRunner) -> None:
-        self.backend = runner.backend
-        self._runner = runner
-        self._frame: U8 = np.zeros((*runner.frame_size, 3), np.uint8)
-
-    def run(self, batch: U8) -> Mapping[str, F32]:
-        """See Runner.run; for one picture that is no larger than the frame."""
-        (picture,) = batch
-        if picture.shape[0] > self._frame.shape[0] or picture.shape[1] > self._frame.shape[1]:
-            raise BadInput(f"a frame of {self._frame.shape[:2]} pixels has no room for {picture.shape[:2]}")
-        self._frame[:] = 0
-        self._frame[: picture.shape[0], : picture.shape[1]] = picture
-        return self._runner.run(self._frame, UPRIGHT)
-
-    def close(self) -> None:
-        """Its owner closes the runner."""

@@ -20,7 +20,7 @@ from device.errors import EngineUnavailable, UsageError
 from device.vision.detector import SIZE_MULTIPLE, DetectionSize, Detector
 from device.vision.embedder import TEMPLATE_DIM, Embedder
 from device.vision.eyes import Eyes, HostEyes
-from device.vision.eyes_sampled import InACorner, SampledEyes, SampledRunners
+from device.vision.eyes_sampled import SampledEyes, SampledRunners
 from device.vision.refine import PATCH_PX, Refiner
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, Role, card
 from engines.errors import EnginesError, UnknownName
@@ -28,6 +28,7 @@ from engines.golden import disagreement
 from engines.places import models_dir
 from engines.prepare import recipe_of
 from engines.runner import Runner, SampledRunner
+from engines.sampling import Pasted
 from engines.select import GPU_BACKEND, default_backend, default_precision, open_runner, open_sampled, precisions
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ class EngineRoom:
                 score_min=DETECTOR_SCORE_MIN,
                 patch_score_min=PATCH_SCORE_MIN,
             )
-            wrong = self._disagreement(InACorner(sampled.second_look), InACorner(sampled.recogniser))
+            wrong = self._disagreement(Pasted(sampled.second_look), Pasted(sampled.recogniser))
             if wrong:
                 size = f"{frame_size[0]}x{frame_size[1]}"
                 raise EngineUnavailable(f"engines for frames of {size} are wrong: {wrong}; run `lfr engines build`")

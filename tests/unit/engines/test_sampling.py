@@ -154,7 +154,7 @@ def test_a_pasted_picture_is_answered_as_the_golden_tensors_say(
     models_ready: Path, one: ModelCard, size: tuple[int, int]
 ) -> None:
     inside = open_sampled(one, backend="onnxruntime", threads=1, frame_size=FRAME, shape=size, models=models_ready)
-    pasted = Pasted(inside, one)
+    pasted = Pasted(inside)
     assert disagreement(one, pasted, "fp32", recipe_of(one), models_ready) == ""
     two = np.concatenate([crop(size[0], 0), crop(size[0], 3)])
     for name, values in pasted.run(two).items():

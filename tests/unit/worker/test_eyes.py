@@ -270,7 +270,7 @@ def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
 
 
 def test_frames_too_small_for_the_second_look_are_refused_in_words(room_of: MakeRoom) -> None:
-    with pytest.raises(EngineUnavailable, match=r"frame of .64, 96. pixels has no room"):
+    with pytest.raises(EngineUnavailable, match=r"128x128 does not fit into a frame of .64, 96."):
         room_of().sampled_eyes(MIN_FACE_PX).look(blank_frame(size=(64, 96)))
 
 
