@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from calibration.int8 import calibrate
+    from calibration.places import require_place
     from device.worker.engine_room import EngineRoom
     from engines.cards import RECOGNISER_DEFAULT, card
     from engines.fetch import weights_of
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     one = card(args.model or RECOGNISER_DEFAULT)
     weights, folder = weights_of(one), args.out or models_dir()
+    require_place(folder, "--out")
     room = EngineRoom("onnxruntime:fp32", threads=2)
     with tqdm(unit="step", leave=False, mininterval=0.5) as bar:
 

@@ -45,7 +45,7 @@ class SealedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SealedWatchlist(msgspec.Struct, frozen=True, kw_only=True):
-    """A watchlist for one deployment, made with one recogniser."""
+    """A watchlist for one deployment, made with one recogniser behind one detector (empty: not stated)."""
 
     format: int
     watchlist_id: str
@@ -56,6 +56,7 @@ class SealedWatchlist(msgspec.Struct, frozen=True, kw_only=True):
     subjects: int
     images: int
     entries: tuple[SealedEntry, ...]
+    detector_sha256: str = ""
 
     def gallery(self, policy: Policy = Policy.MEAN) -> Gallery:
         """Everything that is searched, in one block of memory that can be wiped."""
@@ -141,13 +142,21 @@ def unseal(data: bytes, identity: str) -> SealedWatchlist:
     return watchlist
 
 
-def require_recogniser(watchlist: SealedWatchlist, recogniser_sha256: str) -> None:
-    """WatchlistUnusable unless the list was made with this recogniser: other templates compare to nothing."""
-    if watchlist.recogniser_sha256 != recogniser_sha256:
-        raise WatchlistUnusable(
-            f"watchlist {watchlist.watchlist_id} was made with recogniser {watchlist.recogniser_sha256[:12]}…, "
-            f"this device runs {recogniser_sha256[:12]}…: build the watchlist again"
-        )
+def require_models(watchlist: SealedWatchlist, detector_sha256: str, recogniser_sha256: str) -> None:
+    """WatchlistUnusable unless the list was made with these models.
+
+    Templates of another recogniser compare to nothing; another detector's points cut other faces out, and evidence is
+    of one detector on both sides.
+    """
+    for kind, theirs, ours in (
+        ("recogniser", watchlist.recogniser_sha256, recogniser_sha256),
+        ("detector", watchlist.detector_sha256 or detector_sha256, detector_sha256),
+    ):
+        if theirs != ours:
+            raise WatchlistUnusable(
+                f"watchlist {watchlist.watchlist_id} was made with {kind} {theirs[:12]}…, this device runs "
+                f"{ours[:12]}…: build the watchlist again, with `lfr watchlist build --{kind}`"
+            )
 
 
 def sha256_of(sealed: bytes) -> str:

@@ -32,7 +32,7 @@ from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
 from device.vision.picture import encode_jpeg
 from device.watchlist.gallery import Gallery
-from device.watchlist.sealed import SealedWatchlist, require_recogniser, sha256_of, unseal
+from device.watchlist.sealed import SealedWatchlist, require_models, sha256_of, unseal
 from device.wire.link import (
     PROTOCOL,
     Assignment,
@@ -56,7 +56,6 @@ from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.pipeline import ListedPerson, Pipeline
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
 from device.worker.threshold import OperatingPoint, Terms, engine_of, known_evidence, operating_point
-from engines.cards import ModelCard
 from engines.places import plans_dir
 from engines.select import CPU_BACKENDS
 
@@ -113,7 +112,7 @@ class Watch:
             detector=task.vision.detector,
             recogniser=task.vision.recogniser,
         )
-        listed, digest = _open_list(Path(task.watchlist), task.identity, room.recogniser_card)
+        listed, digest = _open_list(Path(task.watchlist), task.identity, room)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
         self._gallery = gallery = listed.gallery()
@@ -272,13 +271,13 @@ class Watch:
         return message is not None
 
 
-def _open_list(path: Path, identity: str, recogniser: ModelCard) -> tuple[SealedWatchlist, str]:
+def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatchlist, str]:
     try:
         sealed = path.read_bytes()
     except OSError as fault:
         raise WatchlistUnusable(f"{path}: {fault.strerror}; sync the deployment again") from fault
     listed = unseal(sealed, identity)
-    require_recogniser(listed, recogniser.source_sha256)
+    require_models(listed, room.detector_card.source_sha256, room.recogniser_card.source_sha256)
     return listed, sha256_of(sealed)
 
 

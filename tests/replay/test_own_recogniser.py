@@ -25,7 +25,7 @@ from calibration.reading import How
 from device.cli.main import main
 from device.domain.finding import Mode
 from device.errors import WatchlistUnusable
-from device.watchlist.sealed import require_recogniser, unseal
+from device.watchlist.sealed import require_models, unseal
 from device.wire.link import (
     PROTOCOL,
     Assignment,
@@ -132,9 +132,12 @@ def test_the_list_states_it_and_no_device_with_another_takes_the_list(
     assert main(["watchlist", "inspect", str(folder)]) == 0
     assert f"templates of recogniser {added}" in capsys.readouterr().out
     listed = unseal((folder / PAYLOAD).read_bytes(), identity)
-    require_recogniser(listed, added)
-    with pytest.raises(WatchlistUnusable, match="build the watchlist again"):
-        require_recogniser(listed, card(RECOGNISER_DEFAULT).source_sha256)
+    detector, default = card(DETECTOR_DEFAULT).source_sha256, card(RECOGNISER_DEFAULT).source_sha256
+    require_models(listed, detector, added)
+    with pytest.raises(WatchlistUnusable, match=r"made with recogniser .*build the watchlist again"):
+        require_models(listed, detector, default)
+    with pytest.raises(WatchlistUnusable, match=r"made with detector .*lfr watchlist build --detector"):
+        require_models(listed, "d" * 64, added)
 
 
 def test_its_evidence_is_written_under_its_own_hash_and_no_other_engine_may_use_it(

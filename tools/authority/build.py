@@ -80,6 +80,7 @@ def build(
     recogniser_sha256: str,
     now: WallTime,
     *,
+    detector_sha256: str = "",
     progress: bool = True,
 ) -> tuple[Report, dict[str, bytes] | None]:
     """The report, and the files of a list; None instead of them when there is a problem (rules 2 and 3)."""
@@ -93,7 +94,7 @@ def build(
         )
     if report.problems or not enrolled:
         return report, None
-    return report, _files(enrolled, plan, recogniser_sha256, now)
+    return report, _files(enrolled, plan, recogniser_sha256, now, detector_sha256)
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -184,13 +185,16 @@ def _compare(enrolled: Sequence[_Enrolled], report: Report) -> None:
         report.warn(refs[0], f"looks like the same person as {refs[1]} (cosine {score:.2f})")
 
 
-def _files(enrolled: Sequence[_Enrolled], plan: DeploymentPlan, recogniser: str, now: WallTime) -> dict[str, bytes]:
+def _files(
+    enrolled: Sequence[_Enrolled], plan: DeploymentPlan, recogniser: str, now: WallTime, detector: str = ""
+) -> dict[str, bytes]:
     import pyrage
     import yaml
 
     content = pyrage.x25519.Identity.generate()
     list_id = f"wl-{secrets.token_hex(6)}"
-    sealed = seal(_sealed_list(enrolled, plan, list_id, recogniser, now), [str(content.to_public())])
+    listed = msgspec.structs.replace(_sealed_list(enrolled, plan, list_id, recogniser, now), detector_sha256=detector)
+    sealed = seal(listed, [str(content.to_public())])
     counts: dict[str, int] = {}
     for entry in enrolled:
         counts[entry.person.category] = counts.get(entry.person.category, 0) + 1

@@ -43,6 +43,7 @@ def verify(folder: Path, hub_folder: Path, plan: DeploymentPlan | None, now: Wal
         f"both payloads open at {hub_folder}",
         f"{opened.subjects} people with {opened.images} templates, all whole, of length 1, with category and source",
         f"templates of recogniser {opened.recogniser_sha256}",
+        *([f"behind detector {opened.detector_sha256}"] if opened.detector_sha256 else []),
     ]
     if plan is not None:
         require_fresh(built, plan, now)

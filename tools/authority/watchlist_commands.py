@@ -84,7 +84,8 @@ def _run_build(args: argparse.Namespace) -> int:
     photos = sum(len(person.photos) for person in people.people)
     rooms, readers = _readers(args.backend, photos, detector.name, recogniser.name)
     try:
-        report, files = build(people, plan, readers, recogniser.source_sha256, now(), progress=not args.json)
+        hashes = {"recogniser_sha256": recogniser.source_sha256, "detector_sha256": detector.source_sha256}
+        report, files = build(people, plan, readers, now=now(), progress=not args.json, **hashes)
     finally:
         for room in rooms:
             room.close()

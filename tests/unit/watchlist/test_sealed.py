@@ -20,7 +20,7 @@ from device.watchlist.sealed import (
     SealedEntry,
     SealedWatchlist,
     compose,
-    require_recogniser,
+    require_models,
     seal,
     sha256_of,
     unseal,
@@ -174,11 +174,14 @@ def test_an_unsound_list_is_neither_sealed_nor_opened(bad: SealedWatchlist, said
         unseal(sealed_unchecked(bad, keys), keys.identity)
 
 
-def test_a_list_made_with_another_recogniser_is_refused() -> None:
-    found = watchlist(entry("a"))
-    require_recogniser(found, "ab" * 32)
-    with pytest.raises(WatchlistUnusable, match="build the watchlist again"):
-        require_recogniser(found, "cd" * 32)
+def test_a_list_made_with_other_models_is_refused() -> None:
+    silent, found = watchlist(entry("a")), watchlist(entry("a"), detector_sha256="ef" * 32)
+    require_models(found, "ef" * 32, "ab" * 32)
+    require_models(silent, "cd" * 32, "ab" * 32)
+    with pytest.raises(WatchlistUnusable, match=r"with recogniser abab.*, this device runs cdcd.*build the watchlist"):
+        require_models(found, "ef" * 32, "cd" * 32)
+    with pytest.raises(WatchlistUnusable, match=r"with detector efef.*, this device runs cdcd.*build --detector"):
+        require_models(found, "cd" * 32, "ab" * 32)
 
 
 @pytest.mark.parametrize("recipients", [[], ["age1nonsense"], [""]])
