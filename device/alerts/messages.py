@@ -223,6 +223,19 @@ class HubState(Message, frozen=True, kw_only=True):
 # ---- what a device says of itself ----
 
 
+ErasureReason = Literal[
+    "no_match",
+    "false_alert",
+    "expiry",
+    "end_of_deployment",
+    "end_of_hold",
+    "retention",
+    "room",
+    "tamper",
+    "withdrawn",
+]
+
+
 class Erasure(Message, frozen=True, kw_only=True):
     """Receipt of a deletion; every deletion leaves one. `method` says how, `chain_hash` ties it to the audit log.
 
@@ -233,9 +246,7 @@ class Erasure(Message, frozen=True, kw_only=True):
     what: Literal["alert", "probe", "watchlist", "template", "outbox"]
     count: Count
     alert_id: str | None
-    reason: Literal[
-        "no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room", "tamper"
-    ]
+    reason: ErasureReason
     at: Timestamp
     method: Literal["key_destroyed", "zeroed", "unlinked", "process_ended"]
     chain_hash: str | None = None

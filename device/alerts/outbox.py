@@ -14,7 +14,7 @@ One thread at a time, all calls short. Raises Unavailable when the disk refuses;
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -182,6 +182,14 @@ class Outbox:
         with self._change(erasing=True) as sql:
             alerts = sql.execute("SELECT alert_id FROM keys").fetchall()
             return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
+
+    def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
+        """Erase every alert of which a statement waits that `concerns` says yes to; it is given the plain payload."""
+        with self._change(erasing=True) as sql:
+            waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
+            found = [(alert, self._load(sql, row_id)) for row_id, alert in sql.execute(waiting).fetchall()]
+            named = [alert for alert, due in found if due is not None and concerns(due.payload)]
+            return [self._erase(sql, alert, reason) for alert in named]
 
     def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
         """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that nobody ever heard.

@@ -203,9 +203,7 @@ def erasure_of(
     *,
     count: int,
     alert_id: str | None,
-    reason: Literal[
-        "no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room", "tamper"
-    ],
+    reason: messages.ErasureReason,
     mode: Mode | None,
     at: WallTime,
     process_died: bool = False,

@@ -188,7 +188,7 @@ class LinesConfig(Section):
 
     sign_kind  `led` goes dark for 50 ms when asked and proves itself by pulses; `discharge` (neon, fluorescent, sodium)
                cannot: recognition pauses every 10 min while it goes dark and lit again, and in between a light that is
-               not its own would pass for it
+               not its own would pass for it; operational deployments do not run with one
     """
 
     driver: Literal["gpiozero", "simulated"]

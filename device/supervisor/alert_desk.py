@@ -2,7 +2,8 @@
 
 1. An alert belongs to (camera, life of its worker, passage). Further candidates of that passage revise it.
 2. Each statement takes the next revision; the probe's hash is a statement of its own, sent when the probe is here.
-3. After a false alert nothing more is said of that passage, and nothing is kept of the alert but its id. No cooldown:
+3. Of an entry that was taken off the list nothing is said any more: what waits is erased, what comes late goes with it.
+4. After a false alert nothing more is said of that passage, and nothing is kept of the alert but its id. No cooldown:
    other passages are untouched.
 """
 
@@ -23,12 +24,14 @@ from device.alerts.retry import MessageClass
 from device.alerts.topics import DeviceTopics
 from device.domain.finding import Candidate
 from device.domain.time import wall
+from device.errors import BadData
 from device.logs import event
 from device.ports.clock import Clock
 from device.wire.link import Probe
 
 _log = logging.getLogger(__name__)
 
+WITHDRAWN = "withdrawn"
 Passage = tuple[str, int, int]
 """Camera, number of the worker's life, passage."""
 
@@ -121,6 +124,10 @@ class AlertDesk:
         self.erase(judgement.alert_id, "false_alert")
         return True
 
+    def withdrawn(self, alert_id: str) -> None:
+        """This alert is of an entry that was taken off the list meanwhile (rule 3): it counts, and is not said."""
+        self.erase(alert_id, WITHDRAWN)
+
     def forget(self) -> None:
         """Drop every alert from memory: end of deployment."""
         self._by_passage.clear()
@@ -144,3 +151,16 @@ class AlertDesk:
                 revision=alert.revision,
             )
         )
+
+
+def is_of(deployment: str, refs: frozenset[str]) -> Callable[[bytes], bool]:
+    """Whether a stored statement is an alert of one of these entries of that deployment."""
+
+    def concerns(payload: bytes) -> bool:
+        try:
+            said = events.decode(payload).data
+        except BadData:
+            return False
+        return isinstance(said, Alert) and said.deployment_id == deployment and said.candidate.entry_ref in refs
+
+    return concerns

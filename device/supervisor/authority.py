@@ -35,10 +35,16 @@ from device.supervisor.window import WindowEnd
 from device.sync.identity import SessionIdentity
 from device.sync.offer import Offer, Published
 from device.sync.refusal import CLOCK, FOR_THIS_DEVICE, SEALED, SIGNED, Refused
+from device.sync.source_usb import STICK
 
 _log = logging.getLogger(__name__)
 POLL_S = 2.0
 """A withdrawn person is gone within 5 s even when the hub's word to hurry is lost."""
+NO_ENVELOPE = "the hub has not issued a key envelope to this device's identity yet"
+FROM_STICK = (
+    "; a stick alone cannot bring one: this device makes a new identity at each start. Let it reach the hub's broker"
+    " once, then copy the stick again (lfr deployment publish --hub DIR --usb STICK), without a restart in between"
+)
 UNLOCKED = "the supervisor's memory is not locked, so a key could reach swap; give the service LimitMEMLOCK=infinity"
 
 
@@ -61,7 +67,8 @@ class Authority:
 
     over          the deployment is published to this device no more
     on_recipient  called with the deployment and the recipient of its identity; with None for both once it is dropped
-    on_withdrawn  called with the entries that were withdrawn since the last call, while a deployment is authorised
+    on_withdrawn  called with a deployment and the entries that were withdrawn from it since the last call, the first
+                  time when it is authorised
     """
 
     def __init__(
@@ -77,7 +84,7 @@ class Authority:
         self._problem = "not looked for yet"
         self.over = False
         self.on_recipient: Callable[[str | None, str | None], None] = lambda *_: None
-        self.on_withdrawn: Callable[[frozenset[str]], None] = lambda _: None
+        self.on_withdrawn: Callable[[str, frozenset[str]], None] = lambda *_: None
         self._publisher = publisher
         self._thread = thread
         self._clock = clock
@@ -165,9 +172,9 @@ class Authority:
             self._drop_identity()
             self._say("nothing is published for this device")
         else:
-            await self._prepare(found.offer)
+            await self._prepare(found.offer, found.source)
 
-    async def _prepare(self, offer: Offer) -> None:
+    async def _prepare(self, offer: Offer, source: str) -> None:
         """An identity for what is offered; the list, as soon as the envelope opens (rule 2)."""
         self._offered = offer.deployment
         strange = sorted(self._zones - set(offer.deployment.zones)) if offer.deployment.zones else []
@@ -182,7 +189,7 @@ class Authority:
             event(_log, "identity.made", deployment=offer.deployment.id, recipient=self._identity.recipient)
             self.on_recipient(offer.deployment.id, self._identity.recipient)
         if offer.envelope is None or offer.recipient != self._identity.recipient:
-            self._say("the hub has not issued a key envelope to this device's identity yet")
+            self._say(NO_ENVELOPE + (FROM_STICK if source == STICK else ""))
             return
         content = self._identity.open(offer.envelope)
         await self._thread(lambda: self._publisher.take(offer))
@@ -195,6 +202,8 @@ class Authority:
         self._problem = self._told = ""
         self._audit.note("key", "R01", deployment=deployment.id, watchlist=deployment.watchlist.id)
         self._authorised.set()
+        if offer.withdrawn:
+            self.on_withdrawn(deployment.id, offer.withdrawn)
 
     def _go_on(self, running: Authorisation, offer: Offer | None) -> None:
         """What has changed for the deployment that runs (rule 3)."""
@@ -211,7 +220,7 @@ class Authority:
             self._audit.note(
                 *("watchlist", "R03"), watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
             )
-            self.on_withdrawn(fresh)
+            self.on_withdrawn(running.deployment.id, fresh)
         self._say("")
 
     def _count_down(self, found: Published) -> None:

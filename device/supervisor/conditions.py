@@ -71,6 +71,10 @@ def _sign_proved(s: Snapshot) -> bool | None:
     return True if s.sign.proved else None if s.sign.settling or not s.sign.driven else False
 
 
+def _sign_can_prove(s: Snapshot) -> bool | None:
+    return None if s.deployment is None else s.sign.pulses or s.deployment.mode is not Mode.OPERATIONAL
+
+
 def _sign_lit(s: Snapshot) -> bool | None:
     if s.sign.driven and s.sign.sensed:
         return True
@@ -251,6 +255,12 @@ ARM: tuple[Row, ...] = (
         *("there is no room to keep alerts", DISK_REMEDY),
         predicate=_disk_good,
         found=_disk,
+    ),
+    Row(
+        *("sign can prove itself", A, "R15", "the sign can follow a pulse, or the deployment is not operational"),
+        "a discharge lamp follows no pulse: for 10 min at a time foreign light would pass for it",
+        "fit an LED sign, and set lines.sign_kind: led",
+        _sign_can_prove,
     ),
     Row(
         *("sign seen dark, then lit", A, "R15", "the sign was seen dark, then lit"),

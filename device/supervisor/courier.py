@@ -38,10 +38,11 @@ OnDeletions = Callable[[list[Deletion]], None]
 
 @dataclass(frozen=True, slots=True)
 class _Erase:
-    """Erase one alert, or all of them (None)."""
+    """Erase one alert, or all of them (None), or those of which something waits that `concerns` says yes to."""
 
     alert_id: str | None
     reason: str
+    concerns: Callable[[bytes], bool] | None = None
 
 
 class Courier:
@@ -108,6 +109,10 @@ class Courier:
     def erase(self, alert_id: str | None, reason: str) -> None:
         """Erase an alert (None: every alert) from the outbox; receipts follow through on_deletions."""
         self._queue(_Erase(alert_id, reason))
+
+    def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> None:
+        """Erase every alert of which a statement waits that `concerns` says yes to; receipts likewise."""
+        self._queue(_Erase(None, reason, concerns))
 
     def post(self, notice: Outgoing) -> None:
         """Publish a notice now or when there is room, and after every reconnection (rule 3)."""
@@ -234,6 +239,8 @@ class Courier:
         )
 
     def _deletions(self, wish: _Erase) -> list[Deletion]:
+        if wish.concerns is not None:
+            return self._outbox.delete_undelivered(wish.concerns, wish.reason)
         if wish.alert_id is not None:
             return [self._outbox.delete_alert(wish.alert_id, wish.reason)]
         if wish.reason == PURGE:

@@ -244,7 +244,10 @@ class Crew:
         if self._desk.raised > before:
             self.ledger.alert(camera.id, life.number)
             self._edges.audit.note("alert", "R13", alert=alert_id, camera=camera.id)
-        if alert_id is not None:
+        if alert_id is not None and self._authorisation is not None:
+            if message.candidate.entry_ref in self._authorisation.withdrawn:
+                self._desk.withdrawn(alert_id)
+                return
             wanted = ProbeWanted(passage=message.candidate.passage, alert_id=alert_id)
             self._keepers[camera.id].send(wanted)
 

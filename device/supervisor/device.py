@@ -19,7 +19,7 @@ from device.domain.time import NS_PER_S
 from device.errors import LinesUnavailable, Unavailable
 from device.logs import event
 from device.supervisor import picture
-from device.supervisor.alert_desk import AlertDesk
+from device.supervisor.alert_desk import WITHDRAWN, AlertDesk, is_of
 from device.supervisor.authority import Authority
 from device.supervisor.control import Control
 from device.supervisor.courier import Courier
@@ -208,8 +208,13 @@ class Device:
         authority.on_recipient = lambda deployment, recipient: self._notices.recipient(
             self._courier, deployment, recipient
         )
-        authority.on_withdrawn = self._crew.withdraw
+        authority.on_withdrawn = self._withdrawn
         return authority
+
+    def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
+        """Entries were taken off the list: no worker looks for them, and nothing more is said of them."""
+        self._crew.withdraw(refs)
+        self._courier.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
     def _headed(self, head: Head) -> None:
         """A head is on the disk: tell the hub, who keeps it."""

@@ -29,7 +29,7 @@ from device.supervisor.snapshot import CameraView
 
 _log = logging.getLogger(__name__)
 What = Literal["alert", "template", "watchlist"]
-Reason = Literal["no_match", "false_alert", "expiry", "end_of_deployment", "end_of_hold", "retention", "room", "tamper"]
+Reason = messages.ErasureReason
 REPORT_S = 0.1
 LINE_S = 1.0  # the service manager's status line, while the state's name stays
 FILE_S = 1.0

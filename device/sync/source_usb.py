@@ -16,6 +16,7 @@ from device.sync.refusal import SIGNED, Refused
 from device.sync.source import Missing
 
 PIECE_BYTES = 262_144
+STICK = "usb"
 
 
 class UsbSource:
@@ -26,7 +27,7 @@ class UsbSource:
 
     @property
     def name(self) -> str:
-        return "usb"
+        return STICK
 
     def read(self, path: str) -> Iterator[bytes]:
         if not (self._folder / "metadata").is_dir():

@@ -37,6 +37,7 @@ class FakePublisher:
         self.refused: Refused | None = None
         self.withdrawn: frozenset[str] = frozenset()
         self.deployment_id: str | None = None
+        self.source = "https"
         self.zones: tuple[str, ...] = ()
         self.good_until: WallTime = wall(clock.wall() + timedelta(days=7))
         self.looks = 0
@@ -58,7 +59,7 @@ class FakePublisher:
         refused = self.refused
         if over(deployment, self._clock.wall()) and deployment.id not in self.taken:
             refused = Refused(IN_WINDOW, "expired", f"deployment {deployment.id} was over")
-        found = Published(Mode(deployment.mode), self.good_until, "https", refused=refused)
+        found = Published(Mode(deployment.mode), self.good_until, self.source, refused=refused)
         if not self.offers or refused is not None:
             return found
         recipient = self._recipient() if self.issues else None

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from device.alerts import events
+from device.alerts.outbox import Parcel
 from device.alerts.retry import MessageClass
+from device.domain.time import wall
 from device.supervisor.states import State
 
 
@@ -184,3 +190,78 @@ def test_of_a_false_alert_only_its_id_stays_in_memory(rig: Any) -> None:
         assert r.device._desk.judged_false == 1
 
     rig(alert_hours=24).play(scene)
+
+
+def erased(r: Any) -> list[tuple[str, str]]:
+    """What the hub heard of erased alerts: which, and why."""
+    return [(e.alert_id, e.reason) for e in r.hub.receipts() if e.what == "alert"]
+
+
+def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves_a_receipt(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1, entry="e-3")
+        await r.until(lambda: len(r.hub.alerts()) > 0)
+        r.exchange.go_down()
+        r.worker.raise_candidate(2, entry="e-1")
+        r.worker.raise_candidate(3, entry="e-2")
+        await asyncio.sleep(0.5)
+        r.publisher.withdrawn = frozenset({"e-1", "e-3"})
+        await asyncio.sleep(3)
+        r.exchange.come_up()
+        r.hub.operator(True)
+        await r.until(lambda: "e-2" in {a.candidate.entry_ref for a in r.hub.alerts()})
+        await r.until(lambda: erased(r))
+        await asyncio.sleep(5)
+        assert {a.candidate.entry_ref for a in r.hub.alerts()} == {"e-3", "e-2"}, "what was heard before stays heard"
+        assert [reason for _, reason in erased(r)] == ["withdrawn"]
+        r.publisher.offers = False
+        return await r.outcome()
+
+    assert rig(live=True).play(scene).summary["balanced"], "it was an alert all the same"
+
+
+def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(rig: Any) -> None:
+    async def scene(r: Any) -> Any:
+        await r.recognising()
+        r.publisher.withdrawn = frozenset({"e-1"})
+        await r.until(lambda: r.worker.withdrawn == {"e-1"})
+        r.worker.raise_candidate(1, entry="e-1")  # it was on its way
+        r.worker.raise_candidate(1, revision=1, entry="e-1")
+        await r.until(lambda: erased(r))
+        await asyncio.sleep(3)
+        assert r.hub.alerts() == []
+        assert {reason for _, reason in erased(r)} == {"withdrawn"}
+        r.publisher.offers = False
+        return await r.outcome()
+
+    assert rig(live=True).play(scene).summary["balanced"]
+
+
+def test_an_alert_from_before_a_restart_is_dropped_when_its_entry_was_withdrawn_meanwhile(
+    rig: Any, tmp_path: Path
+) -> None:
+    async def first(r: Any) -> Any:
+        await r.recognising()
+        r.worker.raise_candidate(1, entry="e-1")
+        await r.until(lambda: len(r.hub.alerts()) > 0)
+        return r.hub.alerts()[0]
+
+    async def again(r: Any) -> None:
+        await r.until(lambda: r.outbox.tally().get("erased.withdrawn") == 1)
+        r.hub.operator(True)
+        await r.until(lambda: len(erased(r)) == 1)
+        await asyncio.sleep(3)
+        assert set(erased(r)) == {(said.alert_id, "withdrawn")}, "the hub takes it off its desk, if it was said at all"
+        assert r.outbox.alerts_held() == ["other"], "the same reference on another deployment's list is another entry"
+
+    said = rig(live=True, folder=tmp_path / "first").play(first)
+    r = rig(live=True, folder=tmp_path / "again", operator=False)
+    r.publisher.withdrawn = frozenset({"e-1"})
+    for alert in (said, msgspec.structs.replace(said, alert_id="other", deployment_id="d-0")):
+        later = wall(r.clock.wall() + timedelta(minutes=10))
+        payload = events.encode(alert, event_id=alert.alert_id, source="lfr/v1/demo/cam-1", subject="x", at=later)
+        topic = f"lfr/v1/demo/cam-1/alert/{alert.alert_id}"
+        facts = {"id": alert.alert_id, "kind": MessageClass.ALERT, "topic": topic, "content_type": "application/json"}
+        r.outbox.put(Parcel(**facts, payload=payload, delete_by=later, expires_at=later, alert_id=alert.alert_id))
+    r.play(again)

@@ -50,6 +50,16 @@ def test_from_the_offer_over_the_envelope_to_recognising(rig: Any) -> None:
     assert [(row.deployment, row.watchlist) for row in audited(r, "key")] == [("d-1", "wl-1")]
 
 
+def test_a_stick_without_an_envelope_says_that_the_broker_is_needed_once(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        r.publisher.issues, r.publisher.source = False, "usb"
+        await r.until(lambda: "Let it reach the hub's broker once" in r.reasons)
+        r.publisher.issues = True
+        await r.recognising()
+
+    rig(live=True).play(scene)
+
+
 def test_the_hubs_word_to_sync_is_obeyed_at_once(rig: Any) -> None:
     async def scene(r: Any) -> float:
         r.publisher.offers = False

@@ -86,6 +86,10 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
     "a clock adrift": ({"clock_synchronised": False}, {"clock synchronised", "clock trusted"}),
     "a clock set back": ({"clock_set_back": "it was set back: it says …"}, {"clock trusted"}),
     "a full disk": ({"disk_free_bytes": 10}, {"disk reserve", "disk"}),
+    "a discharge lamp in earnest": (
+        {"sign": dataclasses.replace(GOOD.sign, pulses=False)},
+        {"sign can prove itself"},
+    ),
     "a dark sign": ({"sign": DARK}, {"sign seen dark, then lit", "sign sensed lit"}),
     "a light that is not the sign's": (
         {"sign": dataclasses.replace(GOOD.sign, follows=False, finding="sensed lit in 3 of 3 dark moments")},
