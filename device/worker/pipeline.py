@@ -18,7 +18,7 @@ from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
 from device.vision.align import DegenerateGeometry
 from device.vision.decide import Best, Decision, Gallery
 from device.vision.eyes import Eyes
-from device.vision.passage import Passage, Passages
+from device.vision.passage import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
 from device.vision.quality import geometric, merit, pose
 from device.vision.shots import GEOMETRY_MIN, choose
@@ -63,7 +63,8 @@ class Pipeline:
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
         self._tracker = Tracker()
-        self._passages = Passages(sight.eyes.template_dim)
+        telling = TELLING_BY_GEOMETRY if sight.eyes.lengths is None else TELLING
+        self._passages = Passages(sight.eyes.template_dim, telling=telling)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
         self._template: F32 = np.zeros(sight.eyes.template_dim, np.float32)
         self._size = (0, 0)

@@ -18,6 +18,8 @@ from device.vision.passage import (
     OTHER_PERSON,
     SAME_PERSON,
     SLOTS,
+    TELLING,
+    TELLING_BY_GEOMETRY,
     Passage,
     Passages,
     Slot,
@@ -33,8 +35,8 @@ GOOD, POOR = 1.14, 0.14  # merit (quality.merit)
 class Scene:
     """Passages with shorthands: sightings of tracks, templates of scripted people."""
 
-    def __init__(self, person: Person, track_at: MakeTrack, at: Seconds) -> None:
-        self.passages = Passages()
+    def __init__(self, person: Person, track_at: MakeTrack, at: Seconds, telling: float = TELLING) -> None:
+        self.passages = Passages(telling=telling)
         self._person, self._track_at, self._at = person, track_at, at
         self._tracks: dict[int, Track] = {}
 
@@ -154,6 +156,23 @@ def test_a_template_too_poor_to_settle_a_doubt_is_used_for_nothing(scene: Scene)
     assert scene.look(0.6, 1, 2, POOR) is None
     assert not scene.track(1).doubtful  # dropped, and the poor templates with it
     assert ann.templates == 1
+
+
+@pytest.mark.parametrize(("telling", "same"), [(TELLING, False), (TELLING_BY_GEOMETRY, True)])
+def test_where_quality_is_geometrys_alone_an_unlike_template_of_a_middling_shot_says_nothing(
+    telling: float, same: bool, person: Person, track_at: MakeTrack, at: Seconds
+) -> None:
+    scene = Scene(person, track_at, at, telling)
+    scene.see(0.0, 1)
+    ann = scene.look(0.0, 1, 1)
+    scene.track(1).doubtful = True
+    found = scene.look(0.5, 1, 2, 0.6)
+    assert (found is None) is same, "nothing is made of it, or a passage of its own"
+    assert found is not ann
+    scene.track(1).doubtful = True
+    found = scene.look(0.9, 1, 3, TELLING_BY_GEOMETRY)
+    assert found is not None
+    assert found is not ann
 
 
 def test_every_doubt_is_asked_about_anew(scene: Scene) -> None:
