@@ -16,7 +16,7 @@ from engines.runner import Runner, SampledRunner, check_shape
 
 if TYPE_CHECKING:
     from engines.plans import Plan
-    from engines.runners.cuda import Gpu
+    from engines.runners.cuda import Gpu, Scratch
 
 CPU_BACKENDS = ("openvino", "onnxruntime")
 GPU_BACKEND = "tensorrt"
@@ -101,6 +101,7 @@ def open_runner(
     precision: str = "fp32",
     models: Path | None = None,
     at_once: int = 1,
+    scratch: Scratch | None = None,
 ) -> Runner:
     """Load the card's prepared model, its hash checked, on the named backend.
 
@@ -108,6 +109,7 @@ def open_runner(
     precision  one of `precisions(backend)`; templates of different precisions must not be mixed in one list
     models     folder of prepared models; the cache's when None
     at_once    pictures of one call of a CPU runtime, for measuring what a batch buys; batches are then multiples of it
+    scratch    TensorRT: memory that the networks of one thread compute in, one after another; its own when None
     Raises UnknownName, ModelMissing, ModelMismatch, PrecisionRefused (int8 of too high a cost), EngineMissing,
     EngineFailed (PlanRefused on a GPU), BadInput.
     """
@@ -115,7 +117,8 @@ def open_runner(
     if backend == GPU_BACKEND:
         from engines.runners.tensorrt import TensorRtRunner
 
-        return TensorRtRunner(card, *_plan_here(card, precision, entry.sha256, check_shape(card, shape), None))
+        size = check_shape(card, shape)
+        return TensorRtRunner(card, *_plan_here(card, precision, entry.sha256, size, None), scratch=scratch)
     if backend == "openvino":
         from engines.runners.openvino import OpenVinoRunner
 
@@ -134,6 +137,7 @@ def open_sampled(
     shape: tuple[int, int] | None = None,
     precision: str = "fp32",
     models: Path | None = None,
+    scratch: Scratch | None = None,
 ) -> SampledRunner:
     """As `open_runner`, of the model that makes its own pictures from frames of (height, width) (engines.sampling).
 
@@ -146,7 +150,7 @@ def open_sampled(
     if backend == GPU_BACKEND:
         from engines.runners.tensorrt import TensorRtSampled
 
-        return TensorRtSampled(card, *_plan_here(card, precision, entry.sha256, size, frame_size))
+        return TensorRtSampled(card, *_plan_here(card, precision, entry.sha256, size, frame_size), scratch=scratch)
     from engines.runners.onnxruntime import OnnxRuntimeSampled
     from engines.sampling import sampled
 

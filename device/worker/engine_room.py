@@ -3,7 +3,8 @@
 1. A runner belongs to one thread (engines.runner); whoever needs a second thread asks for a second one. On a GPU all
    of them belong to one thread (`one_thread`).
 2. At most KEPT_SIZES detectors stay open: a source that keeps changing its size does not fill the memory.
-3. On a GPU the room holds the device's context from its first engine to `close`. Engines that read frames on the GPU
+3. On a GPU the room holds the device's context, and the memory that all its engines compute in by turns, from its first
+   engine to `close`. Engines that read frames on the GPU
    are made for one size of frame, which is known once the camera is open: until then the engines that take arrays have
    shown that GPU, runtime and models are right, and they are closed when the others are open. Those must agree with
    the golden tensors, too, before they see a face.
@@ -32,7 +33,7 @@ from engines.sampling import Pasted
 from engines.select import GPU_BACKEND, default_backend, default_precision, open_runner, open_sampled, precisions
 
 if TYPE_CHECKING:
-    from engines.runners.cuda import Gpu
+    from engines.runners.cuda import Gpu, Scratch
 
 Opened = TypeVar("Opened")
 
@@ -108,6 +109,7 @@ class EngineRoom:
         self._embedder: Embedder | None = None
         self._sampled: SampledRunners | None = None
         self._gpu: Gpu | None = None
+        self._scratch: Scratch | None = None
 
     @property
     def one_thread(self) -> bool:
@@ -194,11 +196,13 @@ class EngineRoom:
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others open
             if self._gpu is not None:
                 ending.callback(self._gpu.close)
+            if self._scratch is not None:
+                ending.callback(self._scratch.free)
             if self._sampled is not None:
                 ending.callback(self._sampled.close)
             ending.callback(self._close_others)
             ending.callback(self.drop_detectors)
-        self._gpu = self._sampled = None
+        self._gpu = self._scratch = self._sampled = None
 
     def _close_others(self) -> None:
         """Close the engines of the second look and of the recogniser that take arrays."""
@@ -211,7 +215,13 @@ class EngineRoom:
         name, _, precision = self.backend.partition(":")
         return self._opened(
             lambda: open_runner(
-                model, backend=name, threads=self._threads, shape=shape, precision=precision, models=self._models
+                model,
+                backend=name,
+                threads=self._threads,
+                shape=shape,
+                precision=precision,
+                models=self._models,
+                scratch=self._scratch,
             )
         )
 
@@ -225,10 +235,16 @@ class EngineRoom:
         with ExitStack() as failing:
 
             def opened(model: ModelCard, shape: tuple[int, int] | None = None) -> SampledRunner:
-                how = {"backend": name, "precision": precision}
                 runner = self._opened(
                     lambda: open_sampled(
-                        model, threads=self._threads, frame_size=frame_size, shape=shape, models=self._models, **how
+                        model,
+                        backend=name,
+                        threads=self._threads,
+                        frame_size=frame_size,
+                        shape=shape,
+                        precision=precision,
+                        models=self._models,
+                        scratch=self._scratch,
                     )
                 )
                 failing.callback(runner.close)
@@ -255,9 +271,10 @@ class EngineRoom:
         """An engine, its errors in our words; the GPU's context before the first one (rule 3)."""
         try:
             if self.one_thread and self._gpu is None:
-                from engines.runners.cuda import Gpu
+                from engines.runners.cuda import Gpu, Scratch
 
                 self._gpu = Gpu()
+                self._scratch = Scratch(self._gpu)
             return opening()
         except EnginesError as fault:
             if _was_interrupted(fault):

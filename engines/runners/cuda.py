@@ -87,6 +87,15 @@ class Gpu:
         """Memory of one tensor. Inside `current`."""
         return Buffer(self._driver, nbytes, memory)
 
+    def allocate(self, nbytes: int) -> Any:
+        """Device memory, PyCUDA's; `int()` of it is its address. Inside `current`."""
+        return self._driver.mem_alloc(nbytes)
+
+    def overwrite(self, address: int, nbytes: int) -> None:
+        """With zeros; returns when that is done. Inside `current`."""
+        self._driver.memset_d8(address, 0, nbytes)
+        self._driver.Context.synchronize()
+
     def free_bytes(self) -> int:
         """Free memory of the device, all processes together. Inside `current`."""
         return int(self._driver.mem_get_info()[0])
@@ -141,6 +150,51 @@ class Buffer:
         if self._allocation is not None:
             self._allocation.free()
             self._allocation = None
+
+
+class Scratch:
+    """Memory on the device that several networks compute in, one after another; as much as the hungriest of them needs.
+
+    1. It belongs to one thread, as everything here: no two of them run at the same time.
+    2. It is made in `gpu`'s own hold of the context, whoever is running: PyCUDA cannot free what was made in a hold
+       that has been let go (seen on the stand-in driver: the memory stayed taken).
+    3. It may grow, and lies elsewhere then: whoever runs asks for its address first (`lend`). A recorded launch holds
+       an address, so what is recorded must not share one.
+    """
+
+    def __init__(self, gpu: Gpu) -> None:
+        """Nothing is allocated yet. It does not close `gpu`."""
+        self._gpu = gpu
+        self._allocation: Any = None
+        self._nbytes = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self._nbytes
+
+    def lend(self, nbytes: int) -> int:
+        """Address of at least so many bytes. Raises EngineFailed when there is not as much."""
+        if nbytes > self._nbytes or self._allocation is None:
+            self.free()
+            with self._gpu.current("making room to compute in"):
+                self._allocation = self._gpu.allocate(max(nbytes, 1))
+            self._nbytes = max(nbytes, 1)
+            self.wipe()
+        return int(self._allocation)
+
+    def wipe(self) -> None:
+        """Overwrite it."""
+        if self._allocation is not None:
+            with self._gpu.current("overwriting what was computed"):
+                self._gpu.overwrite(int(self._allocation), self._nbytes)
+
+    def free(self) -> None:
+        """Overwrite it and give it back; twice does no harm, and `lend` makes it anew."""
+        self.wipe()
+        if self._allocation is not None:
+            with self._gpu.current("giving back what was computed in"):
+                self._allocation.free()
+        self._allocation, self._nbytes = None, 0
 
 
 def _driver() -> Any:

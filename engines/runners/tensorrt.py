@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from engines.cards import ModelCard
 from engines.plans import Plan
 from engines.runner import F32, U8, DevicePicture, check_batch, check_frame, check_outputs
-from engines.runners.cuda import Gpu, Memory
+from engines.runners.cuda import Gpu, Memory, Scratch
 from engines.runners.cuda_graph import CudaGraph
 from engines.runners.tensorrt_engine import LoadedPlan
 from engines.sampling import FRAME, MAPS, to_frame
@@ -32,17 +32,26 @@ class TensorRtRunner:
     backend = BACKEND
 
     def __init__(
-        self, card: ModelCard, content: bytes, plan: Plan, gpu: Gpu, *, memory: Memory = "pinned", graph: bool = False
+        self,
+        card: ModelCard,
+        content: bytes,
+        plan: Plan,
+        gpu: Gpu,
+        *,
+        memory: Memory = "pinned",
+        graph: bool = False,
+        scratch: Scratch | None = None,
     ) -> None:
         """Deserialise `content`, the bytes of `plan`. The runner closes `gpu` with itself, also when it cannot be made.
 
-        graph  record the first launch of a shape and repeat it: fewer launches, worth it for small networks
+        graph    record the first launch of a shape and repeat it: fewer launches, worth it for small networks
+        scratch  what it computes in, if shared (LoadedPlan); a recording has its own
         Raises EngineMissing, EngineFailed.
         """
         self._card = card
         self._size = (plan.key.profile.height, plan.key.profile.width)
         self._graphs: dict[int, CudaGraph] | None = {} if graph else None
-        self._plan = LoadedPlan(card, content, plan.key.profile, gpu, memory)
+        self._plan = LoadedPlan(card, content, plan.key.profile, gpu, memory, None if graph else scratch)
         self._plan.before_closing(self._forget_recordings)
 
     @property
@@ -89,11 +98,20 @@ class TensorRtSampled:
 
     backend = BACKEND
 
-    def __init__(self, card: ModelCard, content: bytes, plan: Plan, gpu: Gpu, *, memory: Memory = "pinned") -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        content: bytes,
+        plan: Plan,
+        gpu: Gpu,
+        *,
+        memory: Memory = "pinned",
+        scratch: Scratch | None = None,
+    ) -> None:
         """As TensorRtRunner, of a plan whose profile names a frame."""
         self._card = card
         self.frame_size = plan.key.profile.frame or (0, 0)
-        self._plan = LoadedPlan(card, content, plan.key.profile, gpu, memory)
+        self._plan = LoadedPlan(card, content, plan.key.profile, gpu, memory, scratch)
 
     @property
     def device_bytes(self) -> int:

@@ -27,7 +27,10 @@ USED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("create_execution_context", "num_io_tensors", "get_tensor_name", "get_tensor_mode"),
             *("get_tensor_dtype", "device_memory_size_v2"),
         ),
-        "IExecutionContext": ("set_input_shape", "get_tensor_shape", "set_tensor_address", "execute_async_v3"),
+        "IExecutionContext": (
+            *("set_input_shape", "get_tensor_shape", "set_tensor_address", "set_device_memory", "execute_async_v3"),
+        ),
+        "ExecutionContextAllocationStrategy": ("USER_MANAGED",),
         "Builder": (
             *("__init__", "create_network", "create_builder_config", "create_optimization_profile"),
             "build_serialized_network",

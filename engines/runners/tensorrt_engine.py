@@ -4,6 +4,8 @@
 2. Buffers are for the largest batch: an output's is made when it opens, an input's when something comes from the host.
    Whoever fills an input overwrites it after the call (`wipe`, `release`).
 3. Answers are views of the host's side of the outputs: valid until the next call.
+4. What the network computes in is memory of ours (`Scratch`), not TensorRT's: a camera's networks run one after another
+   and share it, and it is overwritten when one of them closes.
 """
 
 from __future__ import annotations
@@ -19,21 +21,27 @@ from engines.errors import BadInput, EngineFailed, EnginesError
 from engines.graph import Array
 from engines.plans import Profile
 from engines.runner import F32
-from engines.runners.cuda import Buffer, Gpu, Memory
+from engines.runners.cuda import Buffer, Gpu, Memory, Scratch
 from engines.runners.tensorrt_api import bindings, logger, version
 
 
 class LoadedPlan:
     """Alone in touching the engine."""
 
-    def __init__(self, card: ModelCard, content: bytes, profile: Profile, gpu: Gpu, memory: Memory) -> None:
+    def __init__(
+        self, card: ModelCard, content: bytes, profile: Profile, gpu: Gpu, memory: Memory, scratch: Scratch | None
+    ) -> None:
         """Deserialise `content`. Closes `gpu` with itself, also when it cannot be made.
 
+        scratch  shared with other plans of this thread, and closed by its owner after them; None: one of its own
         Raises EngineMissing, EngineFailed.
         """
         self._card, self._gpu, self._memory = card, gpu, memory
         self._entries = {one.name: one for one in profile.entries(card)}
         self._most = profile.most
+        self._scratch = scratch if scratch is not None else Scratch(gpu)
+        self._owns_scratch = scratch is None
+        self._computes_at = 0
         self._shaped = 0
         self._said: list[str] = []
         self._context: Any = None
@@ -49,8 +57,8 @@ class LoadedPlan:
 
     @property
     def device_bytes(self) -> int:
-        """What the engine says it needs of the GPU's memory for one context, weights not counted."""
-        return int(self._engine.device_memory_size_v2)
+        """What the engine says it needs of the GPU's memory to compute in, weights not counted."""
+        return self._needed
 
     @property
     def stream(self) -> int:
@@ -91,6 +99,10 @@ class LoadedPlan:
     def execute(self, count: int) -> None:
         """Put one execution for `count` pictures on the stream."""
         self._shape(count)
+        address = self._scratch.lend(self._needed)  # rule 4
+        if address != self._computes_at:
+            self._context.set_device_memory(address, self._scratch.nbytes)
+            self._computes_at = address
         if not self._context.execute_async_v3(self._stream.handle):
             raise EngineFailed(f"TensorRT failed on {self._card.name}{self._why()}; start the worker again")
 
@@ -134,11 +146,13 @@ class LoadedPlan:
             raise EngineFailed(f"TensorRT refuses the plan of {self._card.name}{self._why()}; run `lfr engines build`")
         self._held.callback(self._forget_engine)
         self._check(trt)
-        self._context = self._engine.create_execution_context()
+        self._needed = int(self._engine.device_memory_size_v2)
+        self._context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         if self._context is None:
             raise EngineFailed(f"no memory for {self._card.name} on the GPU{self._why()}; run fewer cameras")
         self._stream = self._gpu.stream()
         self._held.callback(self._free)
+        self._scratch.lend(self._needed)  # now: a lack of memory is told when it opens
         self._shape(1)
         for name in self._card.outputs:
             row = 4 * int(np.prod(tuple(self._context.get_tensor_shape(name))))
@@ -183,6 +197,10 @@ class LoadedPlan:
             self._stream.synchronize()
             for buffer in self._buffers.values():
                 buffer.free()
+            if self._owns_scratch:
+                self._scratch.free()
+            else:
+                self._scratch.wipe()
             self._stream = self._context = None
             self._buffers = dict[str, Buffer]()
 

@@ -40,6 +40,7 @@ class Behaviour:
     context_fits: bool = True
     execution_fails: bool = False
     executions: int = 0
+    device_bytes: int = 1 << 20
     on_step: Callable[[], None] = field(default=lambda: None)
     on_execution: Callable[[], None] = field(default=lambda: None)
 
@@ -82,6 +83,10 @@ class MemoryPoolType(IntEnum):
 
 class TensorIOMode(IntEnum):
     INPUT, OUTPUT = 1, 2
+
+
+class ExecutionContextAllocationStrategy(IntEnum):
+    USER_MANAGED = 2
 
 
 class DataType(IntEnum):
@@ -265,7 +270,7 @@ class ICudaEngine:
 
     @property
     def device_memory_size_v2(self) -> int:
-        return 1 << 20
+        return self._world.behaviour.device_bytes
 
     def get_tensor_name(self, index: int) -> str:
         return [*self._inputs, *self._outputs][index]
@@ -280,7 +285,8 @@ class ICudaEngine:
     def _type_of(self, name: str) -> type[np.generic]:
         return {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[self._inputs[name].type]
 
-    def create_execution_context(self) -> Any:
+    def create_execution_context(self, strategy: ExecutionContextAllocationStrategy) -> Any:
+        assert strategy is ExecutionContextAllocationStrategy.USER_MANAGED
         return IExecutionContext(self) if self._world.behaviour.context_fits else None
 
 
@@ -291,6 +297,7 @@ class IExecutionContext:
         fixed = {n: one.shape for n, one in engine._inputs.items() if n not in engine._profile}
         self._shapes: dict[str, tuple[int, ...]] = {n: tuple(shape) for n, shape in fixed.items()}
         self._addresses: dict[str, int] = {}
+        self._computes_at = 0
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         least, _, most = self._engine._profile.get(name, [self._engine._inputs[name].shape] * 3)
@@ -310,7 +317,13 @@ class IExecutionContext:
         self._addresses[name] = memory
         return bool(memory) and (name in self._engine._inputs or name in self._engine._outputs)
 
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert memory % 256 == 0, "not 256-byte aligned"
+        assert size >= self._engine.device_memory_size_v2, "less than the engine needs"
+        self._computes_at = memory
+
     def execute_async_v3(self, stream_handle: int) -> bool:
+        assert self._computes_at, "nothing to compute in"
         capturing = self._world.libcuda.fake_capturing()
         if capturing:
             self._world.recorded[capturing] = self._execute
@@ -327,6 +340,7 @@ class IExecutionContext:
             shape, kind = self._shapes[name], np.dtype(self._engine._type_of(name))
             bytes_in = (ctypes.c_uint8 * (int(np.prod(shape)) * kind.itemsize)).from_address(self._addresses[name])
             feed[name] = np.frombuffer(bytes_in, kind).reshape(shape).copy()
+            ctypes.memmove(self._computes_at, bytes_in, min(len(bytes_in), self._engine.device_memory_size_v2))
         for name, values in zip(
             self._engine._outputs, self._engine._session.run(list(self._engine._outputs), feed), strict=True
         ):
@@ -351,7 +365,10 @@ def make(behaviour: Behaviour, libcuda: ctypes.CDLL) -> ModuleType:
     module = ModuleType("tensorrt")
     module.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
     module.__dict__.update({"__version__": behaviour.version, "_keeps": launched})
-    enums = (NetworkDefinitionCreationFlag, BuilderFlag, MemoryPoolType, TensorIOMode, DataType)
+    enums = (
+        *(NetworkDefinitionCreationFlag, BuilderFlag, MemoryPoolType, TensorIOMode, DataType),
+        ExecutionContextAllocationStrategy,
+    )
     plain = (ILogger, IProgressMonitor, IOptimizationProfile, ITimingCache, IBuilderConfig, ParserError, OnnxParser)
     for one in (*enums, *plain, ICudaEngine, IExecutionContext):
         module.__dict__[one.__name__] = one

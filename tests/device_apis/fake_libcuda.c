@@ -34,7 +34,7 @@ static Result take(size_t bytes, int host, char **out) {
   if (!host && used_bytes + bytes > total_bytes()) return OUT_OF_MEMORY;
   for (int i = 0; i < BLOCKS; i++)
     if (!blocks[i].at) {
-      blocks[i].at = malloc(bytes ? bytes : 1);
+      blocks[i].at = aligned_alloc(512, (bytes + 511) / 512 * 512 + (bytes ? 0 : 512)); /* as the driver aligns */
       memset(blocks[i].at, 0xA5, bytes);
       blocks[i].bytes = bytes;
       blocks[i].host = host;

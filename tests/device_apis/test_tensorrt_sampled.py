@@ -26,6 +26,7 @@ from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, PlanR
 from engines.places import plans_dir
 from engines.plans import Profile
 from engines.runner import F32, U8, DevicePicture, SampledRunner
+from engines.runners.cuda import Gpu, Scratch
 from engines.runners.tensorrt import TensorRtSampled
 from engines.select import BATCHES, open_sampled
 
@@ -135,6 +136,52 @@ def test_neither_frame_nor_maps_stay_after_a_call(trt: Any, sface: SampledRunner
     assert held(runner, "frame") == b""
     assert not any(held(runner, "maps"))
     runner.close()
+
+
+def at(address: int, nbytes: int) -> bytes:
+    return bytes((ctypes.c_uint8 * nbytes).from_address(address))
+
+
+def test_networks_of_one_thread_compute_in_one_memory_that_grows_and_is_overwritten(
+    trt: Any, driver: ctypes.CDLL, models_ready: Path, picture: U8
+) -> None:
+    kinds = ((YUNET, (128, 128)), (YUNET, PICTURE))
+    for one, size in kinds:
+        build(order(one, size, models_ready), lambda *_: None)
+    alone = [opened("tensorrt", one, size, models_ready) for one, size in kinds]
+    wanted = [{n: v.copy() for n, v in runner.run(picture, MIDDLE).items()} for runner in alone]
+    apart = driver.fake_used_bytes()
+    for runner in alone:
+        runner.close()
+    gpu = Gpu()
+    scratch, shared = Scratch(gpu), []
+    for (one, size), needed in zip(kinds, (1 << 20, 3 << 20), strict=True):
+        trt.device_bytes = needed  # the second needs more: the memory is made anew, elsewhere
+        shared.append(
+            open_sampled(
+                one,
+                backend="tensorrt",
+                threads=1,
+                frame_size=FRAME,
+                shape=size,
+                models=models_ready,
+                scratch=scratch,
+            )
+        )
+    for _ in range(2):
+        for runner, answers in zip(shared, wanted, strict=True):
+            for name, values in runner.run(picture, MIDDLE).items():
+                np.testing.assert_array_equal(values, answers[name])
+    assert scratch.nbytes == 3 << 20
+    assert driver.fake_used_bytes() == apart - 2 * (1 << 20) + (3 << 20)
+    address = scratch.lend(1)
+    assert any(at(address, scratch.nbytes))  # the frame was there
+    shared[0].close()
+    assert not any(at(address, scratch.nbytes))
+    shared[1].close()
+    scratch.free()
+    scratch.free()
+    gpu.close()
 
 
 BAD = {
