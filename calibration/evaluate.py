@@ -17,6 +17,7 @@ from calibration.tail import Fit, fit, strangers
 from device.domain.operating_point import Tail
 from device.domain.sight import F32
 from device.errors import EvidenceUnusable
+from engines.commands_compare import one_pair
 
 Known = dict[int, tuple[Rates, Rates]]
 """False alerts and found, by list size."""
@@ -91,7 +92,9 @@ def _verification(faces: Faces, times: I64) -> dict[str, Any]:
     for rate in MATCH_RATES:
         threshold = float(score[np.searchsorted(share, rate)])
         low, high = own.interval(threshold, times)
-        rows.append({"false_match_rate": rate, "threshold": threshold, **_share(own.found(threshold), low, high)})
+        told = one_pair(len(faces.people), 1) <= rate
+        share_of = _share(own.found(threshold), low, high)
+        rows.append({"false_match_rate": rate, "threshold": threshold, "told": told, **share_of})
     levels = np.geomspace(max(1e-6, float(share[0])), 1, 60)
     at = np.minimum(np.searchsorted(share, levels), len(score) - 1)
     curve = [[float(x), own.found(float(score[k]))] for x, k in zip(levels, at, strict=True)]
@@ -107,7 +110,8 @@ def _identification(
         for limit in LIMITS:
             threshold, share, drawn, shares = at_rate(alerts, hits, limit)
             low, high = share_interval(share, shares, people)
-            rows.append(_row(subjects, limit, threshold, interval(drawn), _share(share, low, high), False))
+            row = _row(subjects, limit, threshold, interval(drawn), _share(share, low, high), False)
+            rows.append(row | {"told": one_pair(len(faces.people), subjects) <= limit})
     beyond = [n for n in sizes if n > trials[0].most]
     if beyond:
         try:

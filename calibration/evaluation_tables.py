@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MARK = "extrapolated"
+TOO_FEW = "too few people to tell this rate: do not quote it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,13 @@ def as_text(table: Table) -> str:
 
 
 def _verification(found: dict[str, Any]) -> Table:
-    rows = tuple((f"{r['false_match_rate']:g}", f"{r['threshold']:.3f}", _percent(r)) for r in found["rows"])
+    rows = tuple(
+        (f"{r['false_match_rate']:g}", f"{r['threshold']:.3f}", _percent(r), "" if r["told"] else TOO_FEW)
+        for r in found["rows"]
+    )
     return Table(
         "Verification: one photo against one photo",
-        ("false match rate", "threshold", "accepted (95 %)"),
+        ("false match rate", "threshold", "accepted (95 %)", ""),
         rows,
         f"{found['people']} people with two photos or more",
     )
@@ -57,7 +61,7 @@ def _identification(found: Sequence[dict[str, Any]]) -> Table:
             rows.append((f"{r['subjects']:,}", "-", "-", "not told", MARK))
             continue
         threshold = f"{r['threshold']:.3f} ({r['threshold_low']:.3f} to {r['threshold_high']:.3f})"
-        mark = MARK if r["extrapolated"] else ""
+        mark = MARK if r["extrapolated"] else "" if r["told"] else TOO_FEW
         rows.append((f"{r['subjects']:,}", f"{r['limit'] * 1000:g}", threshold, _percent(r["found"]), mark))
     return Table(
         "Identification: one photo listed, one look",

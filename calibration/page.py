@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from calibration.evaluation_tables import MARK, Table, tables
+from calibration.evaluation_tables import MARK, TOO_FEW, Table, tables
 from calibration.operating_point import LIMITS
 
 _STYLE = (
@@ -48,7 +48,7 @@ def _table(table: Table) -> str:
 
 
 def _cells(cells: Sequence[str], tag: str) -> str:
-    return "".join(f"<{tag}{' class=mark' if cell == MARK else ''}>{escape(cell)}</{tag}>" for cell in cells)
+    return "".join(f"<{tag}{' class=mark' if cell in (MARK, TOO_FEW) else ''}>{escape(cell)}</{tag}>" for cell in cells)
 
 
 def _picture(name: str, path: Path) -> str:

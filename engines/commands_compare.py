@@ -72,8 +72,12 @@ class Changes:
 
     def tells(self, rate: Change) -> bool:
         """Whether so many people can tell a rate as small: one pair of strangers that pass must not exceed it alone."""
-        alone = 1 - (1 - 1 / max(self.people - 1, 1)) ** rate.listed
-        return alone / self.people <= rate.fpir
+        return one_pair(self.people, rate.listed) <= rate.fpir
+
+
+def one_pair(people: int, listed: int) -> float:
+    """False alerts a face with `listed` of `people` listed when two people of all alert as one another, one way."""
+    return (1 - (1 - 1 / max(people - 1, 1)) ** listed) / max(people, 1)
 
 
 class FacesMeasure(Protocol):

@@ -11,6 +11,7 @@ import pytest
 
 from calibration import open_set
 from calibration.evaluate import evaluate
+from calibration.evaluation_tables import TOO_FEW, tables
 from calibration.open_set import at_rate, crossing, false_alerts, found, people_found, trial
 from calibration.resample import interval, share_interval, weights, wilson
 from device.errors import EvidenceUnusable
@@ -134,6 +135,23 @@ def test_an_evaluation_has_intervals_everywhere_and_withholds_small_cells() -> N
     single, three = document["photos"]["rows"][0], document["photos"]["rows"][4]
     assert (three["listed_photos"], three["looks"]) == (3, 1)
     assert three["found"]["share"] >= single["found"]["share"]
+
+
+def test_rates_that_so_few_people_cannot_tell_are_marked() -> None:
+    document = evaluate(people(40, 2, noise=0.6, seed=8, dimensions=40), sizes=(10, 30), draws=12)
+    told = {(row["subjects"], row["limit"]): row["told"] for row in document["identification"]}
+    assert told == {
+        (10, 0.01): True,
+        (10, 0.003): False,
+        (10, 0.001): False,
+        (30, 0.01): False,
+        (30, 0.003): False,
+        (30, 0.001): False,
+    }
+    assert [row["told"] for row in document["verification"]["rows"]] == [True, True, False]
+    verification, identification = tables(document)[:2]
+    assert [row[-1] == TOO_FEW for row in verification.rows] == [False, False, True]
+    assert [row[-1] == TOO_FEW for row in identification.rows] == [False, *[True] * 5]
 
 
 def test_people_without_second_photos_cannot_be_evaluated() -> None:
