@@ -19,7 +19,8 @@ from device.worker.engine_room import EngineRoom
 SMALL_PX, LARGE_PX = 256, 512
 # Of 500 LFW photos the blurriest is at .106 (measured 2026-11-23). The finer judge is the recogniser's output length.
 BLURRED = 0.03
-READER_VERSION = "1"  # changes with anything here that changes a template
+# Changes with whatever cuts faces out for templates, of photos or of frames; or measure it (calibration/README.md).
+READER_VERSION = "1"
 SURE = 0.6
 
 

@@ -57,7 +57,11 @@ class OperatingPoint:
 
 
 def engine_of(detector: ModelCard, recogniser: ModelCard, backend: str) -> Engine:
-    """What makes templates with these models on a backend, written `name:precision`."""
+    """What makes templates with these models on a backend, written `name:precision`.
+
+    One reader for both kinds of eyes (device/vision/eyes.py): strangers' scores were measured alike with probes of
+    either and lists of the photo reader (calibration/README.md).
+    """
     return Engine(
         *(recogniser.name, recogniser.source_sha256, backend.partition(":")[2].removesuffix(EMULATED)),
         *(detector.name, detector.source_sha256, READER_VERSION),
