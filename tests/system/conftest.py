@@ -32,6 +32,20 @@ def _module(name: str) -> ModuleType:
     return sys.modules[full]
 
 
+@pytest.fixture(scope="session")
+def canaries(models_ready: Path) -> tuple[Path, Any, Any]:
+    """The canary clip, its truth, and everything of its two passers-by that is looked for."""
+    from device.worker.engine_room import EngineRoom
+    from tools.proof.canaries import canary_clip, wanted_of
+
+    clip, truth = canary_clip()
+    room = EngineRoom("auto", threads=1)
+    try:
+        return clip, truth, wanted_of(clip, truth, room)
+    finally:
+        room.close()
+
+
 class Board:
     """The machine as a field engineer and an operator see it."""
 
@@ -73,6 +87,12 @@ class Board:
 
     def main_pid(self) -> int:
         return int(self.guest.show("lfr", "MainPID")["MainPID"])
+
+
+@pytest.fixture
+def repeated() -> Callable[[Path, Path, int], None]:
+    """Write a clip several times in a row."""
+    return repeat
 
 
 @pytest.fixture(scope="session")

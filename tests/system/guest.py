@@ -108,6 +108,11 @@ class Guest:
         """A command's exit status."""
         return int(self.run("sh", "-c", '"$@" >/dev/null 2>&1; echo $?', "sh", *command).split()[-1])
 
+    @property
+    def root(self) -> Path:
+        """Its files, as this side sees them."""
+        return Path(f"/proc/{self._leader}/root")
+
     def show(self, unit: str, *names: str) -> dict[str, str]:
         """Properties of a unit."""
         said = self.run("systemctl", "show", unit, *(f"--property={name}" for name in names))

@@ -10,14 +10,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
-from device.worker.engine_room import EngineRoom
 from tools.clip.make import ClipTruth
 from tools.clip.spec import watchlist_photos
 from tools.demo.processes import Processes, Running
@@ -25,23 +21,14 @@ from tools.demo.run import lfr, start_hub
 from tools.demo.signed import publish_signed
 from tools.demo.stage import Stage, build_hub, write_device_config
 from tools.hub.mosquitto import free_port, start_broker
-from tools.proof.canaries import FIRST, SECOND, Wanted, canary_clip, wanted_of
-from tools.proof.glass import Glass, Region
-from tools.proof.search import WORD, Hit, Pieces, find_alike
+from tools.proof.canaries import FIRST, SECOND, Wanted
+from tools.proof.disks import PLACES, Disks, below
+from tools.proof.glass import Glass
+from tools.proof.search import Hit, Piece, Pieces, find_alike
 
 LIMIT_S = 120.0
 BROKER_BYTES = 200_000  # mosquitto is a small program
 ENDS_S, AFTER_S = 2.0, 1.0
-
-
-@pytest.fixture(scope="module")
-def canaries(models_ready: Path) -> tuple[Path, ClipTruth, Wanted]:
-    clip, truth = canary_clip()
-    room = EngineRoom("auto", threads=1)
-    try:
-        return clip, truth, wanted_of(clip, truth, room)
-    finally:
-        room.close()
 
 
 def child_of(pid: int, word: str) -> int | None:
@@ -86,15 +73,16 @@ def wait_for_frame(stage: Stage, device: Running, frame: int) -> None:
     wait_for(stage, device, lambda status: status["counters"]["frames"] >= frame)
 
 
-def files_below(root: Path, *, but: Path) -> list[Region]:
-    """Every file as a region, so that files are searched as memory is."""
-    regions = []
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path != but:
-            content = path.read_bytes()
-            padded = content + bytes(-len(content) % WORD)
-            regions.append(Region(0, str(path), np.frombuffer(padded, np.uint8)))
-    return regions
+def controls(piece: Piece) -> Iterator[Path]:
+    """The same bytes of a face in a file of each place that is searched: what is not seen there proves nothing."""
+    files = [place / f"lfr-proof-control-{os.getpid()}" for place in PLACES if os.access(place, os.W_OK)]
+    try:
+        for file in files:
+            file.write_bytes(b"x" * 13 + piece.content)
+        yield from files
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
@@ -104,7 +92,9 @@ def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
     pieces = Pieces(wanted.pieces)
     templates = [pattern for pattern in wanted.patterns if pattern.what == "template"]
     port = free_port()
+    disks = Disks(but=[tmp_path / "clip.mp4"])
     stage = build_hub(tmp_path, port, 0)
+    assert stage.clip == tmp_path / "clip.mp4"
     shutil.copy(clip, stage.clip)
     publish_signed(stage, next(iter(watchlist_photos().values())), "Listed person")
     temporary = tmp_path / "tmp"
@@ -139,7 +129,18 @@ def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
     for moment, (of_worker, of_supervisor) in copied.items():
         found[f"worker, {moment}"] = pieces.find(of_worker)
         found[f"supervisor, {moment}"] = pieces.find(of_supervisor) + find_alike(of_supervisor, templates)
-    found["disk"] = pieces.find(files_below(tmp_path, but=stage.clip))
+    found["own folders"] = pieces.find(below(tmp_path, but=[stage.clip]))
+    found["machine"] = pieces.find(disks.written())
+    assert disks.unread == []
     assert {hit.whose for hit in found.pop("worker, in view")} == {FIRST}, "the search cannot see"
     assert {hit.whose for hit in found.pop("worker, forgotten")} <= {SECOND}
     assert {place: hits[:3] for place, hits in found.items() if hits} == {}
+
+
+def test_the_search_of_the_machine_finds_a_face_in_each_place(canaries: tuple[Path, ClipTruth, Wanted]) -> None:
+    _, _, wanted = canaries
+    one = wanted.pieces[len(wanted.pieces) // 2]
+    disks = Disks()
+    for file in controls(one):
+        hits = [hit for hit in Pieces([one]).find(disks.written()) if hit.region == str(file)]
+        assert [hit.address for hit in hits] == [13], file
