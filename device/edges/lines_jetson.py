@@ -7,7 +7,7 @@ This module imports gpiozero and lgpio at its top: it defines subclasses, and is
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import lgpio
@@ -16,14 +16,16 @@ from gpiozero.pins import BoardInfo, HeaderInfo, PinInfo
 from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
 from gpiozero.pins.local import LocalPiFactory
 
+from device.edges import lines_gpiozero
 from device.edges.lines_jetson_header import Board, board_of
 
-COMPATIBLE = Path("/proc/device-tree/compatible")
 MOST_CHIPS = 16  # an Orin shows two or three; lgpio has no list of chips
 
 
 class _PinOfChip(LGPIOPin):
     """A pin whose `factory._handle` is its own chip's handle: LGPIOPin knows only one."""
+
+    _callback: Any
 
     def __init__(self, factory: JetsonFactory, info: Any) -> None:
         self._chip = _Chip(factory, factory.handle_of(info.name))
@@ -32,6 +34,19 @@ class _PinOfChip(LGPIOPin):
     @property
     def factory(self) -> Any:
         return self._chip
+
+    def close(self) -> None:
+        """Give the line back, also to a chip that is gone.
+
+        LGPIOPin goes on listening and claims the line as an input; a call that comes after its factory was closed ends
+        lgpio's only listening thread, and nobody hears the STOP button any more.
+        """
+        if self._callback is not None:
+            self._callback.cancel()
+            self._callback = None
+        if self.factory._handle is not None:
+            with suppress(lgpio.error):
+                lgpio.gpio_free(self.factory._handle, self._number)
 
 
 class _Chip:
@@ -72,7 +87,8 @@ class JetsonFactory(LGPIOFactory):
         self.pins.clear()
         self.closed = True
         for handle in self._handles.values():
-            lgpio.gpiochip_close(handle)
+            with suppress(lgpio.error):
+                lgpio.gpiochip_close(handle)
         self._handles.clear()
 
     @property
@@ -99,6 +115,11 @@ class JetsonFactory(LGPIOFactory):
             self._handles[_text(label)] = handle
             for offset in range(lines):
                 found[(_text(label), _text(lgpio.gpio_get_line_info(handle, offset)[3]))] = offset
+        if not self._handles:
+            raise PinUnknownPi(
+                f"no GPIO chip labelled {' or '.join(sorted(wanted))} can be opened; `gpiodetect` lists the chips, and "
+                "this user must be in the group that owns /dev/gpiochip*"
+            )
         return found
 
     def _get_board_info(self) -> Any:
@@ -121,7 +142,7 @@ class JetsonFactory(LGPIOFactory):
 
 def _this_board() -> Board:
     try:
-        board = board_of(COMPATIBLE.read_bytes().decode("ascii", "replace"))
+        board = board_of(lines_gpiozero.DEVICE_TREE.read_bytes().decode("ascii", "replace"))
     except OSError as fault:
         raise PinUnknownPi(f"no device tree: {fault}") from fault
     if board is None:
