@@ -46,6 +46,24 @@ def canaries(models_ready: Path) -> tuple[Path, Any, Any]:
         room.close()
 
 
+class EmulatedMachines:
+    """QEMU machines: whether one can be had here, and one."""
+
+    def cannot(self) -> str:
+        """Why not; empty when one can be had."""
+        return str(_module("guest").cannot() or _module("emulated_parts").cannot())
+
+    def machine(self, scratch: Path) -> Any:
+        """A machine that is not booted yet; what it is made of is made first if it is not there."""
+        parts, root = _module("emulated_parts").parts(), _module("guest").root_file_system()
+        return _module("emulated").Emulated(parts, root, scratch)
+
+
+@pytest.fixture(scope="session")
+def emulated() -> EmulatedMachines:
+    return EmulatedMachines()
+
+
 class Board:
     """The machine as a field engineer and an operator see it."""
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engines.places import cache_dir
-from tools.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide
+from tools.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-systemd,mosquitto,procps,libgomp1"
@@ -51,6 +51,7 @@ def root_file_system() -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     half = place.with_name(f"{place.name}.new")
     shutil.rmtree(half, ignore_errors=True)
+    say(f"making a root file system of {release}'s packages (200 MB, once)")
     command = [str(provide(MMDEBSTRAP, cache_dir())), "--quiet", "--variant=minbase", *NO_TEXTS]
     command += [f"--include={PACKAGES}", release, str(half)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

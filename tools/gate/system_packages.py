@@ -10,6 +10,7 @@ Standard library only: this runs before anything is installed.
 
 from __future__ import annotations
 
+import getpass
 import os
 import shlex
 import shutil
@@ -43,7 +44,7 @@ MOSQUITTO = Program("mosquitto", "mosquitto", services=("mosquitto.service",))
 MMDEBSTRAP = Program("mmdebstrap", "mmdebstrap")
 SYSTEMD_NSPAWN = Program("systemd-nspawn", "systemd-container")
 SYSTEMD_ANALYZE = Program("systemd-analyze", "systemd", library_dirs=("lib/systemd", "usr/lib/systemd"))
-
+QEMU = Program("qemu-system-x86_64", "qemu-system-x86")
 STRACE = Program("strace", "strace")
 
 
@@ -133,6 +134,17 @@ def unpack(program: Program, cache: Path) -> None:
             raise SetupFailed(f"{deb} does not unpack; remove {debs} and run `make setup` again")
         deb.unlink()
     write_starter(program, root)
+
+
+def download(packages: Sequence[str], folder: Path) -> list[Path]:
+    """The packages' files in `folder`, with nothing installed or unpacked. Raises SetupFailed."""
+    as_we_are = ("-o", f"APT::Sandbox::User={getpass.getuser()}")  # apt's own user may not write into our folder
+    command = ["apt-get", *APT_QUIET, *as_we_are, "download", *packages]
+    if run(command, cwd=folder) != 0:
+        run(["apt-get", *APT_QUIET, "update"])
+        if run(command, cwd=folder) != 0:
+            raise SetupFailed(f"apt-get could not download {' '.join(packages)}. {NETWORK_HINT}")
+    return sorted(folder.glob("*.deb"))
 
 
 def apt_options(root: Path) -> list[str]:
