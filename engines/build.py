@@ -226,7 +226,7 @@ def _given_frames(order: Order, content: bytes, plan: Plan, ending: ExitStack) -
     card, frame, size = order.card, order.profile.frame or (0, 0), (order.profile.height, order.profile.width)
     exact = open_sampled(card, backend=REFERENCE, threads=1, frame_size=frame, shape=size, models=order.models)
     ending.callback(exact.close)
-    fresh = TensorRtSampled(card, content, plan, Gpu())
+    fresh = TensorRtSampled(card, content, plan, Gpu(), scratch=None)
     ending.callback(fresh.close)
     trials = cuts(frame, size, order.profile.most)
     worst = differences(card, lambda one: exact.run(*one), lambda one: fresh.run(*one), trials)

@@ -98,20 +98,11 @@ class TensorRtSampled:
 
     backend = BACKEND
 
-    def __init__(
-        self,
-        card: ModelCard,
-        content: bytes,
-        plan: Plan,
-        gpu: Gpu,
-        *,
-        memory: Memory = "pinned",
-        scratch: Scratch | None = None,
-    ) -> None:
+    def __init__(self, card: ModelCard, content: bytes, plan: Plan, gpu: Gpu, *, scratch: Scratch | None) -> None:
         """As TensorRtRunner, of a plan whose profile names a frame."""
         self._card = card
         self.frame_size = plan.key.profile.frame or (0, 0)
-        self._plan = LoadedPlan(card, content, plan.key.profile, gpu, memory, scratch)
+        self._plan = LoadedPlan(card, content, plan.key.profile, gpu, "pinned", scratch)
 
     @property
     def device_bytes(self) -> int:

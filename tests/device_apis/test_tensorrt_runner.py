@@ -147,7 +147,7 @@ def test_a_worker_that_lacks_a_camera_s_size_names_the_command_that_builds_it(
 
 def changed(field: str, value: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
     def change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        file = next(folder.glob("sface*.json"))
+        file = next(folder.glob("yunet*.json"))
         document = json.loads(file.read_text())
         document["key"][field] = value
         file.write_text(json.dumps(document))
@@ -156,16 +156,16 @@ def changed(field: str, value: str) -> Callable[[Path, pytest.MonkeyPatch], None
 
 
 def truncated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = next(folder.glob("sface*.plan"))
+    file = next(folder.glob("yunet*.plan"))
     file.write_bytes(file.read_bytes()[:-100])
 
 
 def without_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    next(folder.glob("sface*.plan")).unlink()
+    next(folder.glob("yunet*.plan")).unlink()
 
 
 def garbled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    next(folder.glob("sface*.json")).write_text("{")
+    next(folder.glob("yunet*.json")).write_text("{")
 
 
 def another_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,13 +188,13 @@ def another_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_foreign_stale_or_damaged_plan_is_never_loaded_and_built_anew(
     trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch, break_it: Any, said: str
 ) -> None:
-    build(order(SFACE, models_ready), quiet)
+    build(order(YUNET, models_ready), quiet)
     break_it(plans_dir(), monkeypatch)
     with pytest.raises(PlanRefused, match=said):
-        opened(SFACE, models_ready)
-    _, fresh = build(order(SFACE, models_ready), quiet)
+        opened(YUNET, models_ready)
+    _, fresh = build(order(YUNET, models_ready), quiet)
     assert fresh
-    opened(SFACE, models_ready).close()
+    opened(YUNET, models_ready).close()
 
 
 def test_a_plan_for_smaller_batches_is_built_anew(trt: Any, models_ready: Path) -> None:

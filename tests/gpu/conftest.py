@@ -59,8 +59,9 @@ class Made:
         profile = Profile(*BATCHES[card.role], *(card.input_size or size), frame)
         plan, _ = build(Order(card, precision, profile, self._models, self._plans), lambda *_: None)
         content, _ = plans.load(self._plans, plan.key)
-        kind = TensorRtRunner if frame is None else TensorRtSampled
-        return kind(card, content, plan, Gpu(), **options), plan
+        if frame is not None:
+            return TensorRtSampled(card, content, plan, Gpu(), scratch=None), plan
+        return TensorRtRunner(card, content, plan, Gpu(), **options), plan
 
 
 @pytest.fixture(scope="session")

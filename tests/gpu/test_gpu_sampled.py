@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from engines.cards import card
-from engines.runners.cuda import Gpu
+from engines.runners.cuda import Gpu, Scratch
 from engines.select import open_sampled
 
 def told(name):
@@ -43,19 +43,20 @@ def told(name):
 told("started")
 gpu = Gpu()
 told("context")
-held = []
+held, scratch = [], Scratch(gpu)
 for words in sys.argv[1:]:
     name, precision, *sides = words.split(",")
     height, width, frame_height, frame_width = map(int, sides)
     one = open_sampled(
         card(name), backend="tensorrt", threads=1, precision=precision,
-        frame_size=(frame_height, frame_width), shape=(height, width),
+        frame_size=(frame_height, frame_width), shape=(height, width), scratch=scratch,
     )
     one.run(np.zeros((frame_height, frame_width, 3), np.uint8), np.eye(2, 3, dtype=np.float32)[None])
     held.append(one)
     told(f"{name}_{height}x{width}")
 for one in held:
     one.close()
+scratch.free()
 gpu.close()
 """
 """A worker's engines in a process of its own; after each step it says its resident kB and waits for a line."""
