@@ -14,6 +14,10 @@ from engines.commands_compare import FacesMeasure, run_compare
 from engines.commands_compare import add_arguments as add_compare
 
 EX_OK = 0
+NEXT = (
+    "no device arms with it before `lfr calibrate operating-point --{role} {name}` has made evidence; lists for it: "
+    "`lfr watchlist build --{role} {name}`"
+)
 NOT_HELD = (
     "not checked: whether input.mean, input.scale and input.channels are the model's own. With these it tells drawn "
     "faces apart, as it may with wrong ones. Give the card an `example` from the model's maker, and add it again"
@@ -130,6 +134,7 @@ def run_add(args: argparse.Namespace) -> int:
         print(json.dumps({**told, "example_checked": held}))
     else:
         print(f"{one.name} added and prepared in {', '.join(made)}; name it as vision.{one.role}, or in `lfr replay`")
+        print(NEXT.format(role=one.role, name=one.name))
     if not held:
         print(NOT_HELD, file=sys.stderr)
     return EX_OK

@@ -128,7 +128,14 @@ def test_the_list_states_it_and_no_device_with_another_takes_the_list(
     added: str, built: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, identity = built
-    capsys.readouterr()
+    again = ["watchlist", "build", str(folder.parent / "people"), "--deployment", str(folder.parent / "plan.yaml")]
+    said = ["--category", "missing", "--image-source", "custody", "--backend", "onnxruntime", "--dry-run", "--json"]
+    assert main([*again, "--out", str(folder.parent / "none"), *said, "--recogniser", added]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["recogniser"] == {"name": NAME, "sha256": added}
+    assert "devices arm with this list only where vision.recogniser names it and vision.evidence covers it" in told.err
+    assert main([*again, "--out", str(folder.parent / "none"), *said, "--recogniser", "d" * 64]) == 64
+    assert f"no model of this machine, which has {RECOGNISER_DEFAULT} (" in capsys.readouterr().err
     assert main(["watchlist", "inspect", str(folder)]) == 0
     assert f"templates of recogniser {added}" in capsys.readouterr().out
     listed = unseal((folder / PAYLOAD).read_bytes(), identity)

@@ -79,6 +79,7 @@ def _run_build(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.out} exists; a list is built into a folder of its own")
     plan = read_plan(args.deployment)
     detector, recogniser = _models(args)
+    _remark(detector, recogniser)
     defaults = Defaults(args.category, args.image_source, args.random_refs)
     people = read_people(args.source, defaults, plan.categories, now().date())
     photos = sum(len(person.photos) for person in people.people)
@@ -136,6 +137,19 @@ def _models(args: argparse.Namespace) -> tuple[ModelCard, ModelCard]:
             )
         wanted = ours[wanted]
     return chosen_card(args.detector, "detector"), chosen_card(wanted, "recogniser")
+
+
+def _remark(detector: ModelCard, recogniser: ModelCard) -> None:
+    """What a device will lack that runs models of one's own."""
+    from engines.cards import FileSource
+
+    for one in (detector, recogniser):
+        if isinstance(one.source, FileSource):
+            print(
+                f"note: {one.name} is a model of your own: devices arm with this list only where vision.{one.role} "
+                "names it and vision.evidence covers it",
+                file=sys.stderr,
+            )
 
 
 def _readers(backend: str, photos: int, detector: str, recogniser: str) -> tuple[list[Any], list[Any]]:
