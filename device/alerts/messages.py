@@ -292,7 +292,10 @@ class DeviceState(Message, frozen=True, kw_only=True):
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """Retained, every 10 s; None where this machine has no such sensor. throttled: it slows itself down, being hot."""
+    """Retained, every 10 s; None where this machine has no such sensor. throttled: it slows itself down, being hot.
+
+    rss_bytes: of all processes here, without what a GPU's driver counts;  gpu_free_bytes: left for all programs
+    """
 
     TYPE: ClassVar[str] = "uk.lfr.health.v1"
     at: Timestamp
@@ -301,6 +304,7 @@ class Health(Message, frozen=True, kw_only=True):
     power_w: float | None = None
     disk_free_bytes: Count | None = None
     rss_bytes: Count | None = None
+    gpu_free_bytes: Count | None = None
     outbox_waiting: Count | None = None
     clock: ClockReading | None = None
     stage_p95_ms: dict[str, float] = msgspec.field(default_factory=dict)

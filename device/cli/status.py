@@ -55,12 +55,22 @@ def run_status(args: argparse.Namespace) -> int:
     for name, camera in status["cameras"].items():
         fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"
         print(f"camera      {name}: {camera['status']}{fps}{'  ' + camera['problem'] if camera['problem'] else ''}")
+    if memory := _memory(status["cameras"]):
+        print(f"memory      {memory}")
     lost = f" + {status['lost']} lost with a worker" if status["lost"] else ""
     print(
         f"people      {counters['faces_seen']} seen = {counters['discarded']} discarded + {status['alerts']} alerted"
         f"{lost} + {counters['open_passages']} still in view"
     )
     return 0
+
+
+def _memory(cameras: dict[str, Any]) -> str:
+    """What each worker's process takes, and what the GPU has left: how many cameras more a board can have."""
+    taken = [f"{name} {one['rss_bytes'] // 10**6} MB" for name, one in cameras.items() if one["rss_bytes"] is not None]
+    left = [one["gpu_free_bytes"] for one in cameras.values() if one["gpu_free_bytes"] is not None]
+    free = [f"GPU memory free {min(left) // 10**6} MB, all programs together"] if left else []
+    return "; ".join([", ".join(taken), *free]) if taken else ""
 
 
 def _proof(sign: dict[str, Any]) -> str:

@@ -228,6 +228,7 @@ def _camera(picture: Picture, camera: str) -> dict[str, Any]:
         "problem": picture.snapshot.camera_problems.get(camera, ""),
         "fps": None if beat is None else round(beat.fps, 1),
         "rss_bytes": None if beat is None else beat.rss_bytes,
+        "gpu_free_bytes": None if beat is None else beat.gpu_free_bytes,
         "stage_p95_ms": {} if beat is None else beat.stage_p95_ms,
     }
 

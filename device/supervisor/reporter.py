@@ -225,6 +225,9 @@ class Reporter:
             temperature_c=self._control.machine.temperatures_c,
             disk_free_bytes=seen.snapshot.disk_free_bytes,
             rss_bytes=(own or 0) + sum(beat.rss_bytes for beat in seen.beats.values()),
+            gpu_free_bytes=min(
+                (b.gpu_free_bytes for b in seen.beats.values() if b.gpu_free_bytes is not None), default=None
+            ),
             outbox_waiting=seen.waiting,
             clock=messages.ClockReading(synced=seen.snapshot.clock_synchronised),
             stage_p95_ms=stages,

@@ -96,6 +96,7 @@ class Watch:
         self._link = link
         self._probes = ProbeSealer(assignment.hub_recipient)
         self._unanswered: set[int] = set()
+        self._room: EngineRoom | None = None
         self._gallery: Gallery | None = None
         self._stop: str | None = None
         self._beats = 0
@@ -112,6 +113,7 @@ class Watch:
             detector=task.vision.detector,
             recogniser=task.vision.recogniser,
         )
+        self._room = room
         listed, digest = _open_list(Path(task.watchlist), task.identity, room)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
@@ -252,6 +254,7 @@ class Watch:
                 counters=pipeline.counters,
                 stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
                 rss_bytes=resident_bytes(),
+                gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
             )
         )
         self._beats, self._last_beat_ns, self._frames_then = self._beats + 1, now, feed.decoded

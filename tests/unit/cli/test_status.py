@@ -17,11 +17,12 @@ from device.supervisor import conditions, picture, status_file
 from device.supervisor.sign import SignCounts
 from device.supervisor.snapshot import CameraView, Snapshot
 from device.supervisor.states import State
+from device.wire.link import Beat
 
 GONE_PID = 2**22 + 1  # above the largest pid that Linux gives
 
 
-def write(run_dir: Path, at: datetime, pid: int, lost: int = 0) -> None:
+def write(run_dir: Path, at: datetime, pid: int, lost: int = 0, beat: Beat | None = None) -> None:
     """A status file as the supervisor writes it."""
     snapshot = Snapshot(cameras={"front": CameraView.STOPPED}, stop="the STOP button was pressed")
     now = WallTime(wall(at))
@@ -37,7 +38,7 @@ def write(run_dir: Path, at: datetime, pid: int, lost: int = 0) -> None:
         totals=Counters(faces_seen=3, discarded=2, open_passages=1),
         alerts=0,
         lost=lost,
-        beats={},
+        beats={} if beat is None else {"front": beat},
         camera_since={"front": now},
         broker="connected",
         waiting=0,
@@ -64,6 +65,23 @@ def test_status_names_people_lost_with_a_worker(tmp_path: Path, capsys: pytest.C
     write(tmp_path, now(), os.getpid(), lost=4)
     assert main(["status", "--run-dir", str(tmp_path)]) == 0
     assert "+ 4 lost with a worker + 1 still in view" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("free", "said"),
+    [(None, "front 312 MB\n"), (4_800_000_000, "front 312 MB; GPU memory free 4800 MB, all programs together\n")],
+)
+def test_status_says_what_a_worker_takes_and_what_the_gpu_has_left(
+    free: int | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = {"rss_bytes": 312_000_000, "gpu_free_bytes": free}
+    beat = Beat(seq=0, camera="online", fps=25.0, counters=Counters(), stage_p95_ms={}, **taken)
+    write(tmp_path, now(), os.getpid(), beat=beat)
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    assert f"memory      {said}" in capsys.readouterr().out
+    assert main(["status", "--json", "--run-dir", str(tmp_path)]) == 0
+    (camera,) = json.loads(capsys.readouterr().out)["cameras"].values()
+    assert (camera["rss_bytes"], camera["gpu_free_bytes"]) == (312_000_000, free)
 
 
 def test_status_as_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

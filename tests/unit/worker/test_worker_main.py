@@ -108,12 +108,13 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, clip: Path, models_read
 class Supervised:
     """One worker process and this end of its link; every wait has a deadline."""
 
-    def __init__(self, cwd: Path) -> None:
+    def __init__(self, cwd: Path, *, given: tuple[int, ...] = ()) -> None:
+        """`given`: other open files that it inherits."""
         self._link, theirs = socket.socketpair()
         self._link.settimeout(ENDS_WITHIN_S)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "device.worker", str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(), *given),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
