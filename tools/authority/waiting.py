@@ -5,7 +5,8 @@
    more (24 h after it was built), and no longer than its window. A withdrawal waits until its deployment is over; a
    change of officers holds nobody, and waits as long as it is good.
 3. What goes unpublished takes the hub's key of its deployment with it, first: what was built for it, kept by whomever,
-   opens nowhere. A plan for which no list was signed loses its key at the end of its window.
+   opens nowhere. A plan for which no list was signed loses its key at the end of its window, and so does what was
+   published, whether or not a hub ran to end it.
 4. `sweep` does that for what is past its time: each command does it first, and the hub every minute while it runs.
 """
 
@@ -85,7 +86,7 @@ def sweep(publisher: Publisher) -> list[str]:
         if until is not None and until <= now:
             gone += _drop_key(publisher, name)
     for record in publisher.records.all():
-        if not record.running:
+        if not record.running or record.over <= now:  # its end is the hub's to carry out, or `lfr deployment end`
             gone += _drop_key(publisher, record.id)
     return gone
 

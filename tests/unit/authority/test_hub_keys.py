@@ -127,6 +127,9 @@ def test_a_window_that_is_over_takes_the_key_though_nobody_ended_it(signed: Call
     one.lfr("deployment", "publish", one.id)
     hub = later(one.desk.hub, hours=8, minutes=1)
     assert [record.id for record in hub.expired()] == [one.id]
+    assert one.opens() == BOTH
+    assert len(waiting.sweep(hub)) == 1, "any command does it, though no hub runs"
+    assert one.opens() == []
     for record in hub.expired():
         operations.end(hub, record.id)
     assert one.opens() == []
