@@ -36,7 +36,7 @@ from engines.runner import U8, Runner
 from engines.runners.cuda import Gpu
 from engines.runners.tensorrt import TensorRtRunner, TensorRtSampled
 from engines.runners.tensorrt_api import bindings, logger, monitor, version
-from engines.sampling import Pasted, sampled
+from engines.sampling import Pasted, sampled, tolerance
 from engines.select import open_runner, open_sampled
 
 WORKSPACE_BYTES = 1 << 30
@@ -186,6 +186,8 @@ def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
     Raises BuildFailed when they differ by more than the card allows, or templates of drawn faces turn away.
     """
     card, limit = order.card, order.card.tolerances[order.precision]
+    if order.profile.frame is not None:
+        limit = tolerance(card, order.precision)
     with ExitStack() as ending:
         compared = _given_pictures if order.profile.frame is None else _given_frames
         worst, exact, fresh, device_bytes = compared(order, content, plan, ending)

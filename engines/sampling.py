@@ -12,6 +12,8 @@ and only answers come back to the host; pictures are never made outside.
 3. All pictures of a frame are sampled as rows of one tall grid: the frame is not repeated for each of them.
 4. The size of the frame is fixed in the graph, as it is in a plan. The model behind is the prepared file, as it is in
    its precision: the frame's part is float32 and ends in a Cast where the model is narrower.
+5. A sample's place is the sum of what its column and what its row adds, so that the graph, and a plan's weights, hold a
+   few thousand numbers and not several for each sample (a detector at 960x544 has two million).
 """
 
 from __future__ import annotations
@@ -21,19 +23,31 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.cards import ModelCard
+from engines.cards import ModelCard, Tolerance
 from engines.errors import BadInput, BadModel
 from engines.graph import Array, Graph, Node, Value, as_bytes, load, outputs_of
 from engines.halves import FLOAT
 from engines.runner import F32, U8, SampledRunner, check_shape
 
 FRAME, MAPS = "frame", "maps"
-VERSION = 1
+VERSION = 2
 """Raised whenever the bytes change for another reason than the prepared file: plans are then built again."""
 SPREAD_FROM = 0.6
 """Picture pixels a frame pixel below which samples are spread: where the CPU begins to shrink (device.vision)."""
 MOST_TAPS = 3
 """In each direction (engines/README.md: what one, two and three are worth)."""
+
+ROUNDED = 1e-3
+"""What the last bit of a sample's place may change in an answer, beside what the model's card allows two runtimes.
+
+Two orders of adding the same numbers up moved YuNet's outputs by 2.4e-4 at 3840x2160 (2026-11-25, onnxruntime).
+"""
+
+
+def tolerance(card: ModelCard, precision: str) -> Tolerance:
+    """How far two runtimes may differ on the same frames and maps."""
+    limit = card.tolerances[precision]
+    return Tolerance(limit.max_abs + ROUNDED, limit.min_cosine)
 
 
 def taps_of(frame_size: tuple[int, int], size: tuple[int, int]) -> int:
@@ -141,20 +155,24 @@ def _take_entry(graph: Graph, name: str) -> tuple[str, int, bool]:
 
 
 def _constants(picture: tuple[int, int], frame: tuple[int, int], taps: int) -> dict[str, Array]:
-    """Sampling points of a picture, (5, samples): centre's x, y, 1, distance in x, y; and frame pixels to -1..1.
+    """What a sample's place is made of, (5, columns) and (5, rows): its pixel's x, y, 1, and its distance in x, y.
 
-    Pixel n is the square from n - 1/2 to n + 1/2; GridSample counts -1..1 from the first pixel's centre to the last's.
+    Rule 5. Pixel n is the square from n - 1/2 to n + 1/2; GridSample counts -1..1 from the first pixel's centre to the
+    last's.
     """
     tall, wide = picture[0] * taps, picture[1] * taps
-    y, x = (axis.reshape(-1) for axis in np.indices((tall, wide)))
-    away = ((np.arange(taps) + 0.5) / taps - 0.5).astype(np.float32)
+    away = (np.arange(taps) + 0.5) / taps - 0.5
+    columns, rows = np.zeros((5, wide), np.float32), np.zeros((5, tall), np.float32)
+    columns[0], columns[3] = np.arange(wide) // taps, np.tile(away, picture[1])
+    rows[1], rows[2], rows[4] = np.arange(tall) // taps, 1, np.tile(away, picture[0])
     height, width = frame
     return {
-        "sample.points": np.stack(
-            [x // taps, y // taps, np.ones_like(x), away[x % taps], away[y % taps]], dtype=np.float32, casting="unsafe"
-        ),
-        "sample.scale": np.array([2 / (width - 1), 2 / (height - 1)], np.float32),
-        "sample.one": np.array([1, 1], np.float32),
+        "sample.columns": columns,
+        "sample.rows": rows,
+        "sample.scale": np.array([[2 / (width - 1)], [2 / (height - 1)]], np.float32),
+        "sample.one": np.array(1, np.float32),
+        "sample.across": np.array([-1, 2, 1, wide], np.int64),
+        "sample.down": np.array([-1, 2, tall, 1], np.int64),
         "sample.tall": np.array([1, -1, wide, 2], np.int64),
         "sample.pictures": np.array([3, -1, tall, wide], np.int64),
     }
@@ -165,11 +183,16 @@ def _sampling(entry: str, kind: int, planes: bool, taps: int) -> list[Node]:
     nodes = [
         Node("Cast", [FRAME], ["sample.float"], {"to": FLOAT}),
         Node("Transpose", ["sample.float"], ["sample.frame"], {"perm": [0, 3, 1, 2]}),
-        Node("MatMul", [MAPS, "sample.points"], ["sample.xy"]),
-        Node("Transpose", ["sample.xy"], ["sample.pixels"], {"perm": [0, 2, 1]}),
-        Node("Mul", ["sample.pixels", "sample.scale"], ["sample.scaled"]),
-        Node("Sub", ["sample.scaled", "sample.one"], ["sample.centred"]),
-        Node("Reshape", ["sample.centred", "sample.tall"], ["sample.grid"]),
+        Node("MatMul", [MAPS, "sample.columns"], ["sample.x"]),
+        Node("Mul", ["sample.x", "sample.scale"], ["sample.x.scaled"]),
+        Node("Reshape", ["sample.x.scaled", "sample.across"], ["sample.x.placed"]),
+        Node("MatMul", [MAPS, "sample.rows"], ["sample.y"]),
+        Node("Mul", ["sample.y", "sample.scale"], ["sample.y.scaled"]),
+        Node("Sub", ["sample.y.scaled", "sample.one"], ["sample.y.centred"]),
+        Node("Reshape", ["sample.y.centred", "sample.down"], ["sample.y.placed"]),
+        Node("Add", ["sample.x.placed", "sample.y.placed"], ["sample.xy"]),
+        Node("Transpose", ["sample.xy"], ["sample.places"], {"perm": [0, 2, 3, 1]}),
+        Node("Reshape", ["sample.places", "sample.tall"], ["sample.grid"]),
         Node(
             "GridSample",
             ["sample.frame", "sample.grid"],

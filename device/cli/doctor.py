@@ -30,7 +30,7 @@ def run_doctor(args: argparse.Namespace) -> int:
         findings.append(finding)
         if not args.json:
             remedy = f"  -> {finding.remedy}" if finding.remedy and finding.level != "ok" else ""
-            print(f"{MARKS[finding.level]} {finding.name:24}{finding.text}{remedy}", flush=True)
+            print(f"{MARKS[finding.level]} {finding.name:23} {finding.text}{remedy}", flush=True)
     worst = any(finding.level == "fail" for finding in findings)
     if args.json:
         rows = [{"name": f.name, "level": f.level, "text": f.text, "remedy": f.remedy} for f in findings]

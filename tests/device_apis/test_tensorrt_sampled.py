@@ -28,6 +28,7 @@ from engines.plans import Profile
 from engines.runner import F32, U8, DevicePicture, SampledRunner
 from engines.runners.cuda import Gpu, Scratch
 from engines.runners.tensorrt import TensorRtSampled
+from engines.sampling import VERSION
 from engines.select import BATCHES, open_sampled
 
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
@@ -83,7 +84,7 @@ def test_a_plan_for_a_camera_s_frames_answers_as_onnx_runtime_does(
     trt: object, models_ready: Path, one: ModelCard, size: tuple[int, int], precision: str
 ) -> None:
     plan, fresh = build(order(one, size, models_ready, precision), lambda *_: None)
-    assert (fresh, plan.key.profile.frame, plan.key.sampling) == (True, FRAME, 1)
+    assert (fresh, plan.key.profile.frame, plan.key.sampling) == (True, FRAME, VERSION)
     assert build(order(one, size, models_ready, precision), lambda *_: None) == (plan, False)
     cpu, gpu = (opened(name, one, size, models_ready, precision) for name in ("onnxruntime", "tensorrt"))
     limit = one.tolerances["fp32"]  # the emulator computes what the other computes
@@ -242,7 +243,7 @@ def of_another_camera(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (older, "sampling 0, not 1"),
+        (older, f"sampling 0, not {VERSION}"),
         (of_another_camera, "frames of 1080x1920, not 1 to 1 pictures of 128x128 of frames"),
     ],
 )

@@ -20,6 +20,7 @@ from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from engines.compare import cuts, difference
 from engines.runner import F32, U8, DevicePicture
 from engines.runners.cuda import Gpu
+from engines.sampling import tolerance
 from engines.select import open_sampled
 
 pytestmark = pytest.mark.gpu
@@ -88,7 +89,7 @@ def test_a_frame_on_the_gpu_gets_the_answers_that_the_cpu_gives(
     one, size = THREE[name]
     runner, plan = made(one, precision, size, frame=FRAME)
     judge = open_sampled(one, backend="onnxruntime", threads=4, frame_size=FRAME, shape=size, models=models_ready)
-    limit = one.tolerances[precision]
+    limit = tolerance(one, precision)
     try:
         for frame, maps in cuts(FRAME, size, 3):
             wanted = {name: values.copy() for name, values in judge.run(frame, maps).items()}

@@ -18,7 +18,7 @@ from device.vision.picture import warp_rgb
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.compare import difference
 from engines.decoding import decoded, overlap
-from engines.drawn import crop
+from engines.drawn import crop, crowd
 from engines.errors import BadInput, BadModel, UnknownName
 from engines.golden import disagreement
 from engines.graph import Node, Value, load, save
@@ -189,6 +189,32 @@ def test_an_added_recogniser_of_either_layout_is_sampled_as_well(
             assert difference(wanted, found).min_cosine > 0.999, one.name
         plain.close()
         inside.close()
+
+
+def test_an_added_detector_that_decodes_itself_is_sampled_as_well(
+    own_models: ModuleType, models_ready: Path, tmp_path: Path
+) -> None:
+    written, file = own_models.detector(tmp_path, models_ready / "yunet-2023mar.onnx")
+    one = add(written, file, tmp_path / "models")
+    prepare(one, file, tmp_path / "models")
+    options: dict[str, Any] = {
+        "backend": "onnxruntime",
+        "threads": 1,
+        "shape": (128, 128),
+        "models": tmp_path / "models",
+    }
+    plain, inside = open_runner(one, **options), open_sampled(one, frame_size=FRAME, **options)
+    wanted = plain.run(crowd((128, 128), (0, 1)))
+    for name, values in Pasted(inside).run(crowd((128, 128), (0, 1))).items():
+        np.testing.assert_allclose(values, wanted[name], atol=0.02, err_msg=name)
+    plain.close()
+    inside.close()
+
+
+def test_a_graph_holds_few_numbers_of_its_own_however_large_the_picture(models_ready: Path) -> None:
+    prepared = verified(YUNET, models_ready)[0]
+    large = sampled(YUNET, prepared, (2160, 3840), (704, 1280))
+    assert len(large) - len(prepared.read_bytes()) < 150_000
 
 
 def test_only_operators_that_tensorrt_has_are_used_and_the_frame_is_the_first_input(models_ready: Path) -> None:
