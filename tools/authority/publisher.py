@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -83,7 +84,8 @@ class Publisher:
             self.store.commit(roles, self._signer(), self._now())
             if described.kind == "withdrawal" and described.deployment_id is not None:
                 record = self._count_withdrawn(described.deployment_id, files)
-            change.discard()
+            with contextlib.suppress(Unavailable):  # it is published; what is left of the folder goes at its expiry
+                change.discard()
             return record
 
     def issue(self, device: str, deployment_id: str, recipient: str) -> bool:

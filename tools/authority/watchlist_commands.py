@@ -225,9 +225,10 @@ def _run_withdraw(args: argparse.Namespace) -> int:
         there = ", ".join(record.id for record in running) or "none"
         raise UsageError(f"name the deployment with --deployment; running: {there}")
     deployment = args.deployment or running[0].id
-    if not planned(
-        args, [f"{ref}: off the list of {deployment} at every device; the photo leaves this hub" for ref in args.entry]
-    ):
+    lines = [f"{ref}: off the list of {deployment} at every device; the photo leaves this hub" for ref in args.entry]
+    if set(publisher.records.get(deployment).refs) <= set(args.entry):
+        lines.append(f"nobody is left on that list then: {deployment} ends, and this hub's keys of it are deleted")
+    if not planned(args, lines):
         return 0
     change = operations.propose_withdrawal(publisher, deployment, args.entry, now())
     change.sign(signers)

@@ -140,6 +140,7 @@ def test_taking_everybody_off_the_list_ends_the_deployment(signed: Callable[...,
     one.lfr("deployment", "publish", one.id)
     keys = ["--key", one.desk.key("AO-2"), "--key", one.desk.key("AO-3")]
     one.lfr("watchlist", "withdraw", "e-1", *keys)
+    assert "nobody is left on that list then" in one.desk.said
     assert later(one.desk.hub).records.running() == ()
     assert one.opens() == []
 
