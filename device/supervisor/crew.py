@@ -19,6 +19,7 @@ from device.supervisor.edges import Edges
 from device.supervisor.hub import Hub
 from device.supervisor.keeper import Budget, Keeper, Life
 from device.supervisor.ledger import Ledger
+from device.supervisor.said import Sayings
 from device.supervisor.snapshot import CameraView, OperatingView
 from device.wire.link import (
     Assignment,
@@ -28,6 +29,7 @@ from device.wire.link import (
     Hello,
     Probe,
     ProbeWanted,
+    Said,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
@@ -68,6 +70,7 @@ class Crew:
         self._engine_problems: dict[str, str] = {}
         self._protections: dict[str, frozenset[str]] = {}
         self._disagreements: dict[str, str] = {}
+        self._sayings = Sayings(edges.clock)
         self._watchlists: dict[str, tuple[str, str, int, int]] = {}
         self._operating: dict[str, OperatingView] = {}
         self._incomplete: dict[str, int] = {}
@@ -234,6 +237,9 @@ class Crew:
             self._candidate(camera, life, message)
         elif isinstance(message, Probe):
             self._desk.probe(message)
+        elif isinstance(message, Said):
+            self._sayings.heard(camera.id, message)
+            return
         self._on_change()
 
     def _candidate(self, camera: Camera, life: Life, message: CandidateRaised) -> None:

@@ -12,6 +12,8 @@ each message a 4-byte big-endian length and a MessagePack body. End-of-file mean
 from __future__ import annotations
 
 import struct
+from enum import Enum
+from typing import Annotated
 
 import msgspec
 
@@ -21,6 +23,7 @@ from device.errors import LinkBroken
 
 PROTOCOL = 1
 MAX_BODY_BYTES = 1_000_000
+SAID_CHARS = 240
 HEADER = struct.Struct(">I")
 
 
@@ -181,8 +184,22 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
     exit_status: int
 
 
+class Level(str, Enum):
+    """How much a line of the journal matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
+    """Worker to supervisor: a line for the journal, in one of the wordings of device/wire/sayings.py."""
+
+    level: Level
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=SAID_CHARS)]
+
+
 ToWorker = Assignment | ProbeWanted | Withdraw | Stop
-FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | Probe | Finished | Fault
+FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | Probe | Said | Finished | Fault
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -56,6 +56,7 @@ from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.pipeline import ListedPerson, Pipeline
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
 from device.worker.threshold import OperatingPoint, Terms, engine_of, known_evidence, operating_point
+from device.worker.voice import Voice
 from engines.places import plans_dir
 from engines.select import CPU_BACKENDS
 
@@ -95,6 +96,7 @@ class Watch:
         self._granted = granted
         self._link = link
         self._probes = ProbeSealer(assignment.hub_recipient)
+        self._voice = Voice(link.send)
         self._unanswered: set[int] = set()
         self._room: EngineRoom | None = None
         self._gallery: Gallery | None = None
@@ -137,12 +139,13 @@ class Watch:
             self._link.send(Withdrawn(entries=gone))
         del listed  # what is searched is the gallery's; see device/README.md for what cannot be zeroed
         if point.problem:  # rule 4
+            self._voice.outside_evidence()
             self._await_stop()
             room.close()
             gallery.wipe()
             self._link.send(Finished(reason=self._stop or "outside the evidence", counters=pipeline.counters))
             return
-        source = _open_source(address)
+        source = self._opened(address)
         ahead = not room.one_thread
         pace = _pace(source, task.camera.pace)
         feed = Feed(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
@@ -188,6 +191,7 @@ class Watch:
                 incomplete=_incomplete(listed, self._assignment.categories),
             )
         )
+        self._voice.engines(room.backend, detector.name, recogniser.name)
 
     def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
@@ -200,6 +204,13 @@ class Watch:
             limit=vision.false_alert_limit,
         )
         return operating_point([len(entry.rows) for entry in listed.entries], known_evidence(engine, terms), terms)
+
+    def _opened(self, address: str) -> FrameSource:
+        if is_live(address):
+            self._voice.opening()
+        source = _open_source(address)
+        self._voice.opened(source)
+        return source
 
     def _await_stop(self) -> None:
         """No camera is opened: the supervisor reads why, and stops us."""
@@ -246,17 +257,17 @@ class Watch:
         elapsed = (now - self._last_beat_ns) / NS_PER_S
         pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
         stages = {**pipeline.times.ms, "decode": feed.decode_ms}
-        self._link.send(
-            Beat(
-                seq=self._beats,
-                camera=feed.state(),
-                fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
-                counters=pipeline.counters,
-                stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
-                rss_bytes=resident_bytes(),
-                gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
-            )
+        beat = Beat(
+            seq=self._beats,
+            camera=feed.state(),
+            fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
+            counters=pipeline.counters,
+            stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
+            rss_bytes=resident_bytes(),
+            gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
         )
+        self._link.send(beat)
+        self._voice.beat(beat, still=feed.stalled, now_ns=now)
         self._beats, self._last_beat_ns, self._frames_then = self._beats + 1, now, feed.decoded
 
     def _listen(self, timeout_s: float) -> bool:

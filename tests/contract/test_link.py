@@ -23,13 +23,16 @@ from device.supervisor.worker_process import ProcessLink
 from device.wire.link import (
     HEADER,
     MAX_BODY_BYTES,
+    SAID_CHARS,
     Assignment,
     CameraAssignment,
     Fault,
     Finished,
     FromWorker,
+    Level,
     Probe,
     ProbeWanted,
+    Said,
     Stop,
     ToWorker,
     VisionAssignment,
@@ -45,6 +48,7 @@ TO_WORKER = (Stop(reason="over"), ProbeWanted(passage=3, alert_id="a-1"))
 FROM_WORKER = (
     Finished(reason="over", counters=Counters(faces_seen=2, discarded=2)),
     Fault(error="BadData", text="…", exit_status=65),
+    Said(level=Level.INFO, text="fast enough again"),
 )
 
 
@@ -170,6 +174,12 @@ def test_no_bytes_whatever_do_anything_but_decode_or_break_the_link(body: bytes)
         assert isinstance(message, msgspec.Struct)
 
 
+@pytest.mark.parametrize("text", ["", "x" * (SAID_CHARS + 1)])
+def test_a_line_for_the_journal_is_short_and_not_empty(text: str) -> None:
+    with pytest.raises(LinkBroken):
+        unpack_from_worker(pack(Said(level=Level.INFO, text=text))[HEADER.size :])
+
+
 def test_a_message_over_the_limit_is_refused_before_it_is_sent() -> None:
     with pytest.raises(LinkBroken, match="exceeds"):
         pack(Probe(alert_id="a", passage=1, revision=0, ciphertext=bytes(MAX_BODY_BYTES + 1), sha256="0" * 64))
@@ -202,8 +212,8 @@ def read_by_the_supervisor(chunks: list[bytes]) -> Outcome:
         process: Any = SimpleNamespace(pid=os.getpid())
         link = ProcessLink(process, reader, writer)
         found: Outcome = []
-        for chunk in chunks:
-            ours.sendall(chunk)
+        for chunk in chunks:  # not on this thread: a socket holds few pieces, and nobody would read meanwhile
+            await asyncio.to_thread(ours.sendall, chunk)
         ours.shutdown(socket.SHUT_WR)
         try:
             while (message := await asyncio.wait_for(link.receive(), WITHIN_S)) is not None:

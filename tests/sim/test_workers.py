@@ -11,6 +11,8 @@ from device.alerts import messages
 from device.errors import Unavailable
 from device.supervisor.keeper import Budget
 from device.supervisor.states import State
+from device.wire.link import Level, Said
+from device.wire.sayings import saying
 
 
 def test_a_crashed_worker_is_restarted_within_its_budget(rig: Any) -> None:
@@ -247,3 +249,17 @@ def test_a_live_source_that_ends_is_a_failure_and_not_the_end(rig: Any) -> None:
         await r.recognising()
 
     rig(live=True).play(scene)
+
+
+def test_what_a_worker_says_is_a_line_of_the_journal_with_its_cameras_name(
+    rig: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.say(Said(level=Level.WARNING, text=saying("slow", 120, 250, 10, "embed", 61.25)))
+        await asyncio.sleep(1)
+
+    with caplog.at_level("INFO"):
+        rig().play(scene)
+    (line,) = [message for message in caplog.messages if message.startswith("worker.said")]
+    assert line.startswith('worker.said camera=front text="too slow: 120 of 250 frames dropped in 10 s; the slowest')

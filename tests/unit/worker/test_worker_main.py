@@ -39,6 +39,7 @@ from device.wire.link import (
     Hello,
     Probe,
     ProbeWanted,
+    Said,
     Stop,
     ToWorker,
     VisionAssignment,
@@ -46,6 +47,7 @@ from device.wire.link import (
     pack,
     unpack_from_worker,
 )
+from device.wire.sayings import wording_of
 from device.worker.engine_room import EngineRoom
 from device.worker.photos import EnginePhotoReader
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
@@ -238,6 +240,13 @@ def test_hello_names_models_backend_and_protections(whole_run: Run) -> None:
     assert hello.protections["not_dumpable"]
 
 
+def test_it_says_what_it_opened_in_words_that_the_supervisor_knows(whole_run: Run, clip: Path) -> None:
+    said = whole_run.of(Said)
+    assert [wording_of(message.text) for message in said][:2] == ["engines", "opened"]
+    assert None not in [wording_of(message.text) for message in said]
+    assert said[1].text == "recording opened: 1280 x 720 pixels, 25 Hz"
+
+
 def test_the_list_is_told_with_the_digest_of_the_sealed_file(whole_run: Run, deployment: Deployment) -> None:
     (loaded,) = whole_run.of(WatchlistLoaded)
     assert loaded.sha256 == hashlib.sha256(Path(deployment.task.watchlist).read_bytes()).hexdigest()
@@ -383,7 +392,7 @@ def test_what_cannot_be_done_is_one_fault_and_no_hello(
 def test_a_missing_source_is_a_fault_after_the_list_was_opened(worker: Supervised, deployment: Deployment) -> None:
     worker.send(camera(deployment.task, source=str(deployment.place / "no such clip.mp4")))
     assert worker.to_the_end() == 65
-    assert [type(message) for message in worker.heard] == [Hello, WatchlistLoaded, Fault]
+    assert [type(message) for message in worker.heard] == [Hello, WatchlistLoaded, Said, Fault]
     (fault,) = worker.of(Fault)
     assert (fault.error, fault.exit_status) == ("SourceUnreadable", 65)
     assert "no such clip.mp4" in fault.text
