@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from engines.places import models_dir
 
 if TYPE_CHECKING:
     from engines.cards import ModelCard
+    from tools.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parent
 
@@ -92,6 +93,23 @@ def cache_beside(models_ready: Path) -> Callable[[Path], Path]:
         return cache
 
     return made
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory, clip: Path, models_ready: Path) -> Given:
+    """What a real worker is given: the short clip at full pace, and a sealed list of who passes in it."""
+    from tools.proof.worker import given
+
+    return given(tmp_path_factory.mktemp("deployment"), str(clip), pace="full")
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[WorkerProcess]:
+    """A real worker without a task yet."""
+    from tools.proof.worker import WorkerProcess
+
+    with WorkerProcess(tmp_path) as started:
+        yield started
 
 
 @pytest.fixture

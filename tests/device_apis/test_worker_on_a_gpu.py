@@ -6,23 +6,22 @@ the emulator is given comes back through a pipe that was open before the lock-do
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from device.cli.main import main
 from device.wire.link import Beat, CandidateRaised, Fault, Finished, Hello, VisionAssignment
 from engines.places import cache_dir, plans_dir
+from tools.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parents[1]
 WITHIN_S = 10.0
@@ -104,22 +103,6 @@ __path__ = [{pycuda!r}]
 """The real package, after the driver that it links to."""
 
 
-def beside_the_worker() -> ModuleType:
-    """The harness of tests/unit/worker/test_worker_main.py."""
-    name = "lfr_test_worker_main"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, TESTS / "unit" / "worker" / "test_worker_main.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-harness = beside_the_worker()
-deployment = harness.deployment
-
-
 @dataclass(frozen=True)
 class Board:
     """A worker's folder with both libraries. `heard` ends the worker and says what its GPU was given."""
@@ -173,7 +156,7 @@ def board(
     workers: list[Any] = []
 
     def start() -> Any:
-        workers.append(harness.Supervised(folder, given=(writing,)))
+        workers.append(WorkerProcess(folder, inherits=(writing,)))
         return workers[-1]
 
     def heard() -> list[dict[str, Any]]:
@@ -190,7 +173,7 @@ def board(
 
 def on_gpu(task: Any, models: Path, **camera: str) -> Any:
     vision = VisionAssignment(backend="tensorrt:fp32", min_face_px=32.0, threshold=None, models_dir=str(models))
-    return harness.changed(harness.camera(task, **camera), vision=vision)
+    return structs.replace(task, camera=structs.replace(task.camera, **camera), vision=vision)
 
 
 def built(*options: str) -> None:
@@ -198,7 +181,7 @@ def built(*options: str) -> None:
 
 
 def test_a_camera_s_frames_are_read_where_they_lie_and_nothing_of_them_stays(
-    board: Board, deployment: Any, models_ready: Path
+    board: Board, deployment: Given, models_ready: Path
 ) -> None:
     built("--size", PATCH)
     built("--frame", FRAME)
@@ -236,7 +219,7 @@ def test_a_camera_s_frames_are_read_where_they_lie_and_nothing_of_them_stays(
 
 
 def test_without_plans_for_its_camera_s_frames_a_worker_names_the_command(
-    board: Board, deployment: Any, models_ready: Path, capsys: pytest.CaptureFixture[str]
+    board: Board, deployment: Given, models_ready: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     built("--size", PATCH)
     worker = board.start()
@@ -254,7 +237,7 @@ def test_without_plans_for_its_camera_s_frames_a_worker_names_the_command(
 
 
 def test_a_recording_on_a_gpu_is_looked_at_in_the_thread_that_owns_it(
-    board: Board, deployment: Any, models_ready: Path
+    board: Board, deployment: Given, models_ready: Path
 ) -> None:
     built("--size", PATCH, "--size", FIT)
     worker = board.start()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from device.wire.link import Beat, FromWorker, Hello
-from device.worker.engine_room import EngineRoom
+from device.wire.link import Beat, Hello
 from tools.clip.make import ClipTruth
 from tools.proof.canaries import FIRST, SECOND, Wanted, canary_clip, wanted_of
 from tools.proof.glass import Region, changed_since
 from tools.proof.search import Hit, Pieces, find_alike
-from tools.proof.watched import Watched, assignment
+from tools.proof.watched import Watched
+from tools.proof.worker import given
 
 ENDS_S, AFTER_S = 2.0, 1.0  # a passage ends 2 s after the last sight; a second later nothing may be left
 
@@ -23,11 +23,7 @@ ENDS_S, AFTER_S = 2.0, 1.0  # a passage ends 2 s after the last sight; a second 
 @pytest.fixture(scope="module")
 def canaries(models_ready: Path) -> tuple[Path, ClipTruth, Wanted]:
     clip, truth = canary_clip()
-    room = EngineRoom("auto", threads=1)
-    try:
-        return clip, truth, wanted_of(clip, truth, room)
-    finally:
-        room.close()
+    return clip, truth, wanted_of(clip, truth)
 
 
 def copies(place: Path, clip: Path, truth: ClipTruth) -> tuple[list[Region], dict[str, list[Region]]]:
@@ -40,16 +36,16 @@ def copies(place: Path, clip: Path, truth: ClipTruth) -> tuple[list[Region], dic
     }
     seen: dict[str, list[Region]] = {}
     with Watched(place) as one:
-        one.send(assignment(place, str(clip)))
-        one.until(lambda message: isinstance(message, Hello))
+        one.send(given(place, str(clip)).task)
+        one.until(Hello)
         assert one.glass is not None
         before = one.glass.copy()
         for moment, frame in frames.items():
 
-            def is_there(message: FromWorker, frame: int = frame) -> bool:
-                return isinstance(message, Beat) and message.counters.frames >= frame
+            def is_there(beat: Beat, frame: int = frame) -> bool:
+                return beat.counters.frames >= frame
 
-            one.until(is_there)
+            one.until(Beat, is_there)
             seen[moment] = changed_since(before, one.glass.copy())
         assert one.stop() == 0
     return before, seen

@@ -12,7 +12,8 @@ import pytest
 from device.wire.link import Finished, Hello
 from engines.places import cache_dir
 from tools.gate.system_packages import STRACE, provide
-from tools.proof.watched import Watched, assignment
+from tools.proof.watched import Watched
+from tools.proof.worker import given
 
 WRITES = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice")
 MAKES = (
@@ -71,12 +72,10 @@ def traced(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> tuple[list[C
     with Watched(
         place, before=[strace, "-f", "-qq", "-s", "12", "-e", wanted, "-e", "signal=none", "-o", str(log)]
     ) as one:
-        one.send(assignment(place, str(clip), pace="full"))
-        hello = one.until(lambda message: isinstance(message, Hello))
-        assert isinstance(hello, Hello)
+        one.send(given(place, str(clip), pace="full").task)
+        hello = one.until(Hello)
         assert hello.protections["memory_locked"], "strace's log is cut where the memory is locked"
-        finished = one.until(lambda message: isinstance(message, Finished))
-        assert isinstance(finished, Finished)
+        finished = one.until(Finished)
         assert finished.counters.faces_seen > 10
         one.process.wait(60)
         link = one.link_number

@@ -41,6 +41,7 @@ from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from engines.places import CACHE_VARIABLE, models_dir
 from tools.authority.build import CONTENT, PAYLOAD
 from tools.authority.photos import open_at_hub
+from tools.proof.worker import WorkerProcess
 
 NAME = "unit-length"
 ENTRY = "e-1"
@@ -202,8 +203,7 @@ def test_a_worker_finds_him_on_the_built_list_with_that_evidence(
         identity=identity,
         hub_recipient=str(pyrage.x25519.Identity.generate().to_public()),
     )
-    worker = other_test("unit/worker/test_worker_main.py").Supervised(tmp_path)
-    try:
+    with WorkerProcess(tmp_path) as worker:
         worker.send(task)
         assert worker.to_the_end() == 0
         (hello,), (loaded,) = worker.of(Hello), worker.of(WatchlistLoaded)
@@ -211,8 +211,6 @@ def test_a_worker_finds_him_on_the_built_list_with_that_evidence(
         assert (loaded.outside_evidence, loaded.threshold_source.startswith(f"evidence {NAME}/")) == ("", True)
         assert {message.candidate.entry_ref for message in worker.of(CandidateRaised)} == {ENTRY}
         assert worker.of(Finished)[0].counters.alerted == 1
-    finally:
-        worker.close()
 
 
 def test_evidence_that_was_named_and_does_not_hold_ends_the_replay_before_it_begins(

@@ -35,15 +35,10 @@ def _module(name: str) -> ModuleType:
 @pytest.fixture(scope="session")
 def canaries(models_ready: Path) -> tuple[Path, Any, Any]:
     """The canary clip, its truth, and everything of its two passers-by that is looked for."""
-    from device.worker.engine_room import EngineRoom
     from tools.proof.canaries import canary_clip, wanted_of
 
     clip, truth = canary_clip()
-    room = EngineRoom("auto", threads=1)
-    try:
-        return clip, truth, wanted_of(clip, truth, room)
-    finally:
-        room.close()
+    return clip, truth, wanted_of(clip, truth)
 
 
 class EmulatedMachines:

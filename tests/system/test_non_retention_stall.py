@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
-from device.wire.link import Beat, Fault, FromWorker, Hello
-from device.worker.engine_room import EngineRoom
+from device.wire.link import Beat, Fault, Hello
 from tools.clip.make import ClipTruth, FaceTruth, PassageTruth
-from tools.proof.canaries import FIRST, SECOND, Wanted, canary_clip, wanted_of
+from tools.proof.canaries import FIRST, SECOND, canary_clip, wanted_of
 from tools.proof.glass import NoView, changed_since
 from tools.proof.search import Pieces, find_alike
-from tools.proof.watched import Watched, assignment
+from tools.proof.watched import Watched
+from tools.proof.worker import given
 
 RTSP = Path(__file__).parents[1] / "unit" / "edges" / "rtsp_camera.py"
 FROZEN_S = 40.0
@@ -33,14 +33,6 @@ def clip() -> tuple[Path, ClipTruth, int]:
     """The canary clip and the frame at which it stops: the first is in the middle of the picture."""
     path, truth = canary_clip()
     return path, truth, (truth.passages[0].first + truth.passages[0].last) // 2
-
-
-def wanted(clip: Path, truth: ClipTruth) -> Wanted:
-    room = EngineRoom("auto", threads=1)
-    try:
-        return wanted_of(clip, truth, room)
-    finally:
-        room.close()
 
 
 def pictures(clip: Path, until: int) -> list[Any]:
@@ -61,10 +53,6 @@ def transport_stream(clip: Path, until: int, out: Path) -> Path:
     return out
 
 
-def beat_of(message: FromWorker, frames: int = 0, camera: str = "") -> bool:
-    return isinstance(message, Beat) and message.counters.frames >= frames and camera in ("", message.camera)
-
-
 def test_a_camera_that_stalls_takes_the_decoder_and_the_worker_with_it(
     clip: tuple[Path, ClipTruth, int], tmp_path: Path
 ) -> None:
@@ -76,20 +64,18 @@ def test_a_camera_that_stalls_takes_the_decoder_and_the_worker_with_it(
     spec.loader.exec_module(rtsp)
     stream = transport_stream(path, cut, tmp_path / "camera.ts")
     shown = ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages)
-    pieces = Pieces(wanted(stream, shown).pieces)
+    pieces = Pieces(wanted_of(stream, shown).pieces)
     camera = rtsp.RtspCamera(stream)
     try:
         with Watched(tmp_path) as one:
-            one.send(assignment(tmp_path, camera.address, pace="live"))
-            hello = one.until(lambda message: isinstance(message, Hello))
-            assert isinstance(hello, Hello)
+            one.send(given(tmp_path, camera.address, pace="live").task)
+            hello = one.until(Hello)
             assert hello.protections["seccomp"]
-            one.until(lambda message: isinstance(message, Beat) and message.counters.detections > 0)
+            one.until(Beat, lambda beat: beat.counters.detections > 0)
             since = time.monotonic()
             assert one.glass is not None
             assert {hit.whose for hit in pieces.find(one.glass.copy())} == {FIRST}, "the search cannot see"
-            fault = one.until(lambda message: isinstance(message, Fault))
-            assert isinstance(fault, Fault)
+            fault = one.until(Fault)
             assert (fault.error, fault.exit_status) == ("SourceLost", 69)
             assert one.process.wait(GONE_WITHIN_S) == 69
             assert time.monotonic() - since < GONE_WITHIN_S
@@ -110,19 +96,19 @@ def test_a_picture_that_freezes_is_all_that_is_left_of_who_stands_in_it(
     still = folder / f"{cut:05d}.jpg"
     for number in range(cut + 1, cut + round(FROZEN_S * 25)):
         os.link(still, folder / f"{number:05d}.jpg")
-    known = wanted(folder, ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages))
+    known = wanted_of(folder, ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages))
     pieces = Pieces(known.pieces)
     with Watched(tmp_path) as one:
-        one.send(assignment(tmp_path, str(folder)))
-        one.until(lambda message: isinstance(message, Hello))
+        one.send(given(tmp_path, str(folder)).task)
+        one.until(Hello)
         assert one.glass is not None
         before = one.glass.copy()
         assert pieces.find(before) == []
-        one.until(lambda message: beat_of(message, frames=cut - 5))
+        one.until(Beat, lambda beat: beat.counters.frames >= cut - 5)
         in_view = {hit.what for hit in pieces.find(one.glass.copy())}
         assert "luma of a frame" in in_view, "the search cannot see"
         for _ in range(4):
-            one.until(lambda message: beat_of(message, camera="frozen"))
+            one.until(Beat, lambda beat: beat.camera == "frozen")
         left = changed_since(before, one.glass.copy())
         hits = pieces.find(left) + find_alike(left, known.patterns)
         # The camera goes on sending this picture, so the decoder goes on holding it; nothing else does.

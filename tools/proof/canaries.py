@@ -59,8 +59,16 @@ def canary_clip() -> tuple[Path, ClipTruth]:
     return ready_clip(spec)
 
 
-def wanted_of(clip: Path, truth: ClipTruth, room: EngineRoom) -> Wanted:
+def wanted_of(clip: Path, truth: ClipTruth) -> Wanted:
     """Everything that is looked for; in half precision only where the backend computes in it."""
+    room = EngineRoom("auto", threads=1)
+    try:
+        return _wanted_by(room, clip, truth)
+    finally:
+        room.close()
+
+
+def _wanted_by(room: EngineRoom, clip: Path, truth: ClipTruth) -> Wanted:
     kinds: tuple[Kind, ...] = ("f32", "bf16") if room.backend.endswith("bf16") else ("f32",)
     wanted = Wanted()
     faces: dict[int, list[tuple[str, FaceTruth]]] = {}

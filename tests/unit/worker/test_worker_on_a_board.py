@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
+from msgspec import structs
 
 from device.edges import landlock
 from device.wire.link import CandidateRaised, Fault, Hello
+from tools.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parents[2]
 LIBRARY = """
@@ -44,36 +42,20 @@ globals().update(vars(library.module()))
 """What `import jetson_utils` finds in the worker's working folder."""
 
 
-def beside() -> ModuleType:
-    """The harness of test_worker_main.py."""
-    name = "lfr_test_worker_main"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("test_worker_main.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-harness = beside()
-deployment = harness.deployment
-
-
 @pytest.fixture
-def on_a_board(clip: Path, tmp_path: Path) -> Iterator[Any]:
+def on_a_board(clip: Path, tmp_path: Path) -> Iterator[WorkerProcess]:
     """A worker in a folder where jetson_utils is the fake one; its camera shows the clip's listed person once."""
     truth = json.loads(clip.with_suffix(".truth.json").read_text())
     listed = next(passage for passage in truth["passages"] if passage["listed"])
     fakes = TESTS / "device_apis" / "fake_jetson_utils.py"
     text = LIBRARY.format(fakes=str(fakes), clip=str(clip), end_s=listed["last"] / truth["fps"])
     (tmp_path / "jetson_utils.py").write_text(text)
-    started = harness.Supervised(tmp_path)
-    yield started
-    started.close()
+    with WorkerProcess(tmp_path) as started:
+        yield started
 
 
-def test_a_csi_camera_is_watched_behind_the_lock_down(on_a_board: Any, deployment: Any) -> None:
-    on_a_board.send(harness.camera(deployment.task, source="csi://0"))
+def test_a_csi_camera_is_watched_behind_the_lock_down(on_a_board: WorkerProcess, deployment: Given) -> None:
+    on_a_board.send(structs.replace(deployment.task, camera=structs.replace(deployment.task.camera, source="csi://0")))
     assert on_a_board.until(CandidateRaised).candidate.entry_ref == "obama"
     assert on_a_board.to_the_end() == 69
     (hello,), (fault,) = on_a_board.of(Hello), on_a_board.of(Fault)
