@@ -14,7 +14,7 @@ help:
 	@echo "make test     format, types, floors, unit, contract, sim, replay and one end-to-end run"
 	@echo "make check    the gate before every commit: static checks, unit files, fast tests"
 	@echo "make bench    frames/s, stage times and latency beside the naive loop      (ARGS=--json)"
-	@echo "make system   tests that boot a machine with systemd (root), drive a browser, or need a GPU"
+	@echo "make system   tests that boot a machine with systemd or GPIO chips (root), drive a browser, or need a GPU"
 	@echo "make versions the fast tests on every supported Python that is here       (PYTHONS='/path/to/python3.10')"
 	@echo "make clean    forget .venv and everything that was fetched or made (.cache)"
 	@echo "ARGS='...' is passed on, for example: make test ARGS='-k zone'"

@@ -63,14 +63,17 @@ APIS = Stage(
 DEVICE_APIS = Stage("TensorRT and CUDA, emulated", several("tests/device_apis"), READ_TESTS, tests=True)
 REPLAY = Stage("replay", several("tests/replay"), READ_TESTS, tests=True)
 E2E = Stage("end to end", pytest("tests/e2e"), READ_TESTS, tests=True)
-SYSTEM = Stage("system", pytest("tests/system"), READ_TESTS, tests=True, hardware=True)
+SYSTEM = Stage("system", pytest("tests/system", "--ignore=tests/system/chip"), READ_TESTS, tests=True, hardware=True)
+CHIP = Stage("GPIO chip", pytest("tests/system/chip"), READ_TESTS, tests=True, hardware=True)
 BROWSER = Stage("browser", pytest("tests/browser"), READ_TESTS, tests=True, hardware=True)
 GPU = Stage("gpu", pytest("-s", "tests/gpu"), READ_TESTS, tests=True, hardware=True)
 
 COMMANDS: dict[str, tuple[Stage, ...]] = {
     "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, UNIT_FILES, FAST),
     "test": (FORMAT, LINT, TYPES, FLOORS, APIS, FAST, DEVICE_APIS, REPLAY, E2E),
-    "system": (SYSTEM, BROWSER, GPU),
+    "system": (SYSTEM, CHIP, BROWSER, GPU),
+    "services": (SYSTEM, BROWSER, GPU),
+    "chip": (CHIP,),
 }
 
 

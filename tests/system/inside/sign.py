@@ -8,12 +8,14 @@ wrongly.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from random import SystemRandom
 from typing import Any
 
 import pytest
 
 from device.edges.clock_system import SystemClock
+from device.supervisor.sign import KINDS, Sign
 from device.supervisor.sign_pulse import Answer, draw_code, play
 
 PATIENCE = 8
@@ -54,3 +56,60 @@ def test_a_sensor_that_is_stuck_or_sees_another_light_follows_no_pulse(housing: 
     answers = pulses(lines, 4)
     assert not any(answer.followed for answer in answers)
     assert all(finding in answer.finding for answer in answers)
+
+
+def scene(lines: Any, play_it: Callable[[Sign, Callable[..., Any]], Any]) -> None:
+    """A supervisor's sign on these lines in real time, wanted lit all the while."""
+
+    async def run() -> None:
+        sign = Sign(lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
+
+        async def until(what: Callable[[], object]) -> None:
+            while not what():
+                sign.drive(True)
+                await asyncio.sleep(0.005)
+
+        task = asyncio.create_task(sign.run())
+        try:
+            await play_it(sign, until)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), WITHIN_S))
+
+
+def test_a_sensor_that_is_lit_while_the_sign_is_off_keeps_it_off_until_it_is_dark(housing: Any) -> None:
+    lines = housing.open()
+    housing.wire("sign_sense", "up")
+
+    async def play_it(sign: Sign, until: Callable[..., Any]) -> None:
+        await until(lambda: sign.view().sensed)
+        for _ in range(100):
+            sign.drive(True)
+            await asyncio.sleep(0.005)
+        assert not sign.view().driven, "what is lit while it is off is no sign of ours"
+        assert housing.value("sign") == 0
+        housing.wire("sign_sense", "follow", "sign")
+        await until(lambda: sign.view().follows)
+        assert housing.value("sign") == 1
+
+    scene(lines, play_it)
+
+
+def test_a_sensor_that_sticks_is_found_and_a_chip_that_goes_away_is_a_dark_sign(housing: Any) -> None:
+    lines = housing.open()
+    housing.wire("sign_sense", "follow", "sign")
+
+    async def play_it(sign: Sign, until: Callable[..., Any]) -> None:
+        await until(lambda: sign.view().follows)
+        housing.wire("sign_sense", "down")
+        await until(lambda: not sign.view().sensed)
+        housing.wire("sign_sense", "follow", "sign")
+        await until(lambda: sign.view().follows)
+        housing.chips["tegra234-gpio"].vanish()
+        await until(lambda: sign.view().problem)
+        view = sign.view()
+        assert (view.sensed, view.proved, view.follows) == (False, False, None)
+
+    scene(lines, play_it)

@@ -17,13 +17,13 @@ from xml.etree import ElementTree
 import pytest
 
 pytestmark = pytest.mark.system
-INSIDE = Path(__file__).with_name("inside")
+INSIDE = Path(__file__).parents[1] / "inside"
 FILES = ("lines.py", "sign.py")
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LANG": "C.UTF-8",
-    "PYTHONPATH": str(Path(__file__).parents[2]),
+    "PYTHONPATH": str(Path(__file__).parents[3]),
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
