@@ -24,16 +24,13 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 
 
-def loaded(name: str, path: Path) -> ModuleType:
-    """A module of tests, which are no package; loaded once."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+_SPEC = importlib.util.spec_from_file_location("lfr_test_loading", TESTS / "loading.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+_loading = sys.modules["lfr_test_loading"] = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_loading)
+loaded: Callable[[str, Path], ModuleType] = _loading.loaded
+loaded("lfr_test_sample_alerts", TESTS / "sample_alerts.py")
 
 
 @pytest.fixture(scope="session")
@@ -142,13 +139,7 @@ def watchlist_folder(tmp_path: Path, samples: Callable[[str], list[Path]]) -> Pa
 @pytest.fixture(scope="session")
 def own_models() -> ModuleType:
     """Makers of models that somebody might add: tests/unit/engines/own_models.py."""
-    path = Path(__file__).parent / "unit" / "engines" / "own_models.py"
-    spec = importlib.util.spec_from_file_location("own_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded("own_models", TESTS / "unit" / "engines" / "own_models.py")
 
 
 @pytest.fixture

@@ -21,12 +21,13 @@ import cv2
 import numpy as np
 import pyrage
 import pytest
+from lfr_test_sample_alerts import a_candidate, a_context, an_alert, changed
 
 from device.alerts import messages, raising
 from device.alerts.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, encode
 from device.alerts.identifiers import uuid7
 from device.alerts.topics import DeviceTopics, HubTopics
-from device.domain.finding import Candidate, Counters, Mode
+from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
 from device.edges.mqtt import PahoBroker
 from device.ports.broker import Delivery, Outgoing
@@ -186,9 +187,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 def alert(entry: str = "e-042", **changes: Any) -> messages.Alert:
-    candidate = Candidate(
-        passage=7,
-        revision=0,
+    candidate = a_candidate(
         entry_ref=entry,
         category="missing",
         image_source="custody",
@@ -196,46 +195,16 @@ def alert(entry: str = "e-042", **changes: Any) -> messages.Alert:
         score=0.713,
         threshold=0.458,
         margin=0.255,
-        second_gap=0.41,
-        faces_used=4,
-        box_in_frame=(100.0, 50.0, 160.0, 120.0),
-        frame_size=(1280, 720),
-        inter_eye_px=31.0,
-        yaw=-0.1,
         quality=0.82,
-        frame=250,
-        media_ns=10_000_000_000,
-        first_seen_ns=9_400_000_000,
-        last_seen_ns=10_000_000_000,
-        capture_to_decision_ms=84.0,
     )
-    context = raising.AlertContext(
-        site="demo",
-        device_id="cam-1",
-        camera_id="front",
-        zone_id="north-gate",
-        boot_id="b-1",
+    context = a_context(
+        now(),
         deployment_id="demo-2026-11-23",
-        mode=Mode.DEMO,
-        engine=messages.Engine(
-            backend="openvino",
-            detector="yunet",
-            recogniser="sface",
-            detector_sha256="0" * 64,
-            recogniser_sha256="1" * 64,
-        ),
-        watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=3, predicted_far=None),
         sign=messages.SignReading(state="simulated", sensed_at=rfc3339(now())),
-        clock=messages.ClockReading(synced=True),
         operator_session="s-1",
-        expires_s=120.0,
-        delete_by=wall(now() + timedelta(hours=24)),
         response_codes={"missing": "R3"},
     )
-    import msgspec
-
-    made = raising.alert_from(candidate, context, alert_id=uuid7(now()), seq=1, decided_at=now())
-    return msgspec.structs.replace(made, **changes)
+    return changed(an_alert(uuid7(now()), candidate, context, now()), **changes)
 
 
 def stats(**changes: int) -> messages.Stats:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import lfr_test_sample_alerts as sample
 import pytest
+from lfr_test_sample_alerts import ENGINE, a_candidate, a_context
 
 from device.alerts import contract, messages, raising
 from device.alerts.events import CONTENT_TYPE, decode, encode
 from device.alerts.identifiers import uuid7
 from device.alerts.topics import DeviceTopics, HubTopics
-from device.domain.finding import Candidate, Counters, Mode
+from device.domain.finding import Counters, Mode
 from device.domain.time import rfc3339, wall
 from device.edges.fake_broker import FakeBroker, FakeExchange, matches
 from device.edges.mqtt import PahoBroker
@@ -28,49 +30,12 @@ NOW = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 AT = rfc3339(NOW)
 ALERT_ID = uuid7(NOW, bytes(10))
 DEVICE, HUB = DeviceTopics("demo", "cam-1"), HubTopics("demo")
-ENGINE = messages.Engine(
-    backend="openvino", detector="d", recogniser="r", detector_sha256="0" * 64, recogniser_sha256="1" * 64
-)
 
 
 def an_alert() -> messages.Alert:
-    candidate = Candidate(
-        passage=7,
-        revision=0,
-        entry_ref="e-042",
-        score=0.71,
-        threshold=0.48,
-        margin=0.23,
-        second_gap=float("inf"),
-        faces_used=3,
-        box_in_frame=(100.0, 50.0, 160.0, 120.0),
-        frame_size=(1280, 720),
-        inter_eye_px=31.0,
-        yaw=-0.1,
-        quality=0.8,
-        frame=250,
-        media_ns=10,
-        first_seen_ns=9,
-        last_seen_ns=10,
-        capture_to_decision_ms=84.0,
-    )
-    context = raising.AlertContext(
-        site="demo",
-        device_id="cam-1",
-        camera_id="front",
-        zone_id="gate",
-        boot_id="b-1",
-        deployment_id="d-1",
-        mode=Mode.DEMO,
-        engine=ENGINE,
-        watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
-        sign=messages.SignReading(state="lit", sensed_at=AT),
-        clock=messages.ClockReading(synced=True),
-        operator_session=None,
-        expires_s=120.0,
-        delete_by=NOW,
-    )
-    return raising.alert_from(candidate, context, alert_id=ALERT_ID, seq=1, decided_at=NOW)
+    """An alert whose score has no second: infinity is not JSON."""
+    context = a_context(NOW, zone_id="gate", delete_by=NOW)
+    return sample.an_alert(ALERT_ID, a_candidate(second_gap=float("inf")), context, NOW)
 
 
 def examples() -> list[tuple[str, messages.Message]]:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lfr_test_loading import loaded
 
 
 def _module(name: str) -> Any:
-    """A module of this folder, imported as lfr_test_<name>; pytest's importlib mode has no package to import from."""
-    name, file = f"lfr_test_{name}", f"{name}.py"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    """A module of this folder, imported as lfr_test_<name>."""
+    return loaded(f"lfr_test_{name}", Path(__file__).with_name(f"{name}.py"))
 
 
 @pytest.fixture

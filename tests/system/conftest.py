@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from lfr_test_loading import loaded
 
 HERE = Path(__file__).parent
 BROKER_PORT, PAGE_PORT, REPOSITORY_PORT = 18883, 18080, 18444
@@ -20,16 +19,8 @@ CLIP_TIMES = 18  # the clip is played that often in a row: three minutes, longer
 
 
 def _module(name: str) -> ModuleType:
-    """A module of this folder; pytest's importlib mode has no package to import from."""
-    full = f"lfr_test_system_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, HERE / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[full] = module
-        spec.loader.exec_module(module)
-    return sys.modules[full]
+    """A module of this folder."""
+    return loaded(f"lfr_test_system_{name}", HERE / f"{name}.py")
 
 
 @pytest.fixture(scope="session")

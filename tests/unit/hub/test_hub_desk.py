@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
+from lfr_test_sample_alerts import NOON, an_alert, changed
 
 from device.alerts import messages, raising
 from device.alerts.events import decode, encode
 from device.alerts.identifiers import uuid7
 from device.alerts.topics import DeviceTopics, parse
-from device.domain.finding import Candidate, Counters, Mode
+from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
 from tools.hub.desk import MAX_CASES, MAX_PROBES, ORPHAN_S, Desk
 from tools.hub.folder import ConsoleSettings
@@ -22,7 +22,6 @@ from tools.hub.report import report_of
 from tools.hub.tallies import Tallies
 from tools.hub.view import snapshot
 
-NOON = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 TOPICS = DeviceTopics("demo", "cam-1")
 JPEG = b"\xff\xd8\xff\xe0 a picture"
 
@@ -32,47 +31,7 @@ def later(**delta: float) -> WallTime:
 
 
 def make_alert(alert_id: str = "a-1", **changes: Any) -> messages.Alert:
-    candidate = Candidate(
-        passage=7,
-        revision=0,
-        entry_ref="e-042",
-        score=0.71,
-        threshold=0.48,
-        margin=0.23,
-        second_gap=0.4,
-        faces_used=3,
-        box_in_frame=(100.0, 50.0, 160.0, 120.0),
-        frame_size=(1280, 720),
-        inter_eye_px=31.0,
-        yaw=-0.1,
-        quality=0.8,
-        frame=250,
-        media_ns=10,
-        first_seen_ns=9,
-        last_seen_ns=10,
-        capture_to_decision_ms=84.0,
-    )
-    engine = messages.Engine(
-        backend="openvino", detector="d", recogniser="r", detector_sha256="0" * 64, recogniser_sha256="1" * 64
-    )
-    context = raising.AlertContext(
-        site="demo",
-        device_id="cam-1",
-        camera_id="front",
-        zone_id="gate",
-        boot_id="b-1",
-        deployment_id="d-1",
-        mode=Mode.DEMO,
-        engine=engine,
-        watchlist=raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=3, predicted_far=None),
-        sign=messages.SignReading(state="lit", sensed_at=None),
-        clock=messages.ClockReading(synced=True),
-        operator_session=None,
-        expires_s=120.0,
-        delete_by=later(hours=24),
-    )
-    made = raising.alert_from(candidate, context, alert_id=alert_id, seq=1, decided_at=NOON)
-    return msgspec.structs.replace(made, **changes)
+    return changed(an_alert(alert_id), **changes)
 
 
 def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
