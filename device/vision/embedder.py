@@ -8,8 +8,6 @@ from device.domain.sight import F32, U8
 from device.vision.detector import Runner
 from engines.cards import Lengths
 
-TEMPLATE_DIM = 128  # of the default recogniser; an engine room passes what its card says
-
 
 class Embedder:
     """Runs the recogniser on one crop at a time and normalises.
@@ -17,7 +15,7 @@ class Embedder:
     One at a time: on CPU runtimes a batch is no faster (engines/README.md), and a crop then waits for nobody.
     """
 
-    def __init__(self, runner: Runner, template_dim: int = TEMPLATE_DIM, lengths: Lengths | None = None) -> None:
+    def __init__(self, runner: Runner, template_dim: int, lengths: Lengths | None = None) -> None:
         """`lengths`: what the recogniser's card says of the raw length of its templates."""
         self.template_dim = template_dim
         self.lengths = lengths

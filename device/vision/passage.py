@@ -21,7 +21,6 @@ import numpy as np
 
 from device.domain.sight import F32, U8, Face, Frame
 from device.domain.time import NS_PER_S, MediaNs
-from device.vision.embedder import TEMPLATE_DIM
 from device.vision.picture import glimpse
 from device.vision.quality import quality_of
 from device.vision.track import Sighting, Track
@@ -49,10 +48,15 @@ class Slot:
     weighed (template_dim,) float32: zero but inside `Passage.fuse`
     """
 
-    fused: F32 = field(default_factory=lambda: np.zeros(TEMPLATE_DIM, np.float32))
+    fused: F32
+    weighed: F32
     shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
     glance: F32 = field(default_factory=lambda: np.zeros(64, np.float32))
-    weighed: F32 = field(default_factory=lambda: np.zeros(TEMPLATE_DIM, np.float32))
+
+    @classmethod
+    def of(cls, template_dim: int) -> Slot:
+        """An empty one for templates of that length."""
+        return cls(np.zeros(template_dim, np.float32), np.zeros(template_dim, np.float32))
 
     def wipe(self) -> None:
         """Overwrite with zeros."""
@@ -120,19 +124,16 @@ class Passage:
 class Passages:
     """All open passages of one camera and which track belongs to which; one owner thread."""
 
-    def __init__(self, template_dim: int = TEMPLATE_DIM, *, telling: float = TELLING) -> None:
+    def __init__(self, template_dim: int, *, telling: float = TELLING) -> None:
         """`telling`: quality from which an unlike template says that it is somebody else's."""
         self._template_dim = template_dim
         self._telling = telling
-        self._free = [self._slot() for _ in range(SLOTS)]
+        self._free = [Slot.of(template_dim) for _ in range(SLOTS)]
         self._open: list[Passage] = []
         self._of_track: dict[int, Passage] = {}
         self._in_view: list[Track] = []
         self._glance: F32 = np.zeros(64, np.float32)
         self._made = 0
-
-    def _slot(self) -> Slot:
-        return Slot(fused=np.zeros(self._template_dim, np.float32), weighed=np.zeros(self._template_dim, np.float32))
 
     @property
     def open(self) -> tuple[Passage, ...]:
@@ -243,14 +244,14 @@ class Passages:
                 return None
             ousted.append(min(idle, key=lambda p: (p.alerted_entry is not None, p.last_seen, p.quality)))
         self._made += 1
-        passage = Passage(self._made, self._free.pop() if self._free else self._slot(), at, at)
+        passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
         self._open.append(passage)
         return passage
 
     def _depart(self, at: MediaNs, track: Track) -> Passage:
         """Rule 1: the track is somebody else, and nobody known: a new passage."""
         self._made += 1
-        passage = Passage(self._made, self._free.pop() if self._free else self._slot(), at, at)
+        passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
         self._open.append(passage)
         self._of_track[track.id] = passage
         return passage

@@ -100,7 +100,7 @@ class Gallery:
         self._scores.fill(0)
 
 
-def fill(count: int, seed: int, dim: int = 128) -> tuple[list[str], F32]:
+def fill(count: int, seed: int, dim: int) -> tuple[list[str], F32]:
     """References and (count, dim) unit templates of people who do not exist: for speed only.
 
     Random directions of 128 dimensions have cosines of about 0.09 to anything; they never reach a threshold.

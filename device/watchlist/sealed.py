@@ -35,7 +35,7 @@ class SealedEntry(msgspec.Struct, frozen=True, kw_only=True):
     image_captured_on: date | None = None
     under_18: bool = False
     templates: bytes
-    template_dim: int = 128
+    template_dim: int
 
     @property
     def rows(self) -> F32:

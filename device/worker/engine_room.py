@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from device.errors import EngineUnavailable, UsageError
 from device.vision.detector import SIZE_MULTIPLE, DetectionSize, Detector
-from device.vision.embedder import TEMPLATE_DIM, Embedder
+from device.vision.embedder import Embedder
 from device.vision.eyes import Eyes, HostEyes
 from device.vision.eyes_sampled import SampledEyes, SampledRunners
 from device.vision.refine import PATCH_PX, Refiner
@@ -140,7 +140,7 @@ class EngineRoom:
             self._open_sampled,
             on_gpu=self.one_thread,
             min_face_px=min_face_px,
-            template_dim=chosen.template_dim or TEMPLATE_DIM,
+            template_dim=chosen.length_of_template,
             lengths=chosen.lengths,
         )
 
@@ -166,7 +166,7 @@ class EngineRoom:
             runner = self._open(self.recogniser_card, None)
             self._others[self.recogniser_card.name] = runner
             chosen = self.recogniser_card
-            self._embedder = Embedder(runner, chosen.template_dim or TEMPLATE_DIM, chosen.lengths)
+            self._embedder = Embedder(runner, chosen.length_of_template, chosen.lengths)
         return self._embedder
 
     def self_test(self) -> str:

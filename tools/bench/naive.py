@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.edges.process import peak_resident_mb
+from engines.cards import RECOGNISER_DEFAULT, card
 from tools.bench.weights import detector_file, recogniser_file
 
 F32 = NDArray[np.float32]
@@ -29,7 +30,7 @@ U8 = NDArray[np.uint8]
 IOU = 0.2
 UNSEEN_S = 2.0
 DETECTOR_SCORE = 0.6
-TEMPLATE_DIM = 128
+TEMPLATE_DIM = card(RECOGNISER_DEFAULT).length_of_template
 PICTURES = (".jpg", ".jpeg", ".png")
 
 

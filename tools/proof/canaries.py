@@ -22,7 +22,6 @@ from device.domain.sight import F32, Face, Frame, Planes
 from device.edges.recording import RecordedSource
 from device.vision.align import align
 from device.vision.detector import DetectionSize
-from device.vision.embedder import TEMPLATE_DIM
 from device.vision.picture import Scaler, warp
 from device.worker.engine_room import EngineRoom
 from tools.clip.make import ClipTruth, FaceTruth, ready_clip
@@ -141,7 +140,7 @@ class _Eyes:
             return
         crop = align(frame, refined)
         yield from pieces_of(whose, "recogniser's crop", (crop[row, 24:88] for row in (48, 60, 72, 84)))
-        template = np.zeros(TEMPLATE_DIM, np.float32)
+        template = np.zeros(self._embedder.template_dim, np.float32)
         self._embedder.embed(crop, template)
         crops.append(crop)
         templates.append(template)

@@ -37,7 +37,7 @@ class Watched(UsbSource):
 
 
 def test_twenty_thousand_are_verified_opened_and_loaded_in_time(desk: Any) -> None:
-    names, rows = fill(PEOPLE, seed=4)
+    names, rows = fill(PEOPLE, seed=4, dim=128)
     listed = SealedWatchlist(
         format=FORMAT,
         watchlist_id="wl-1",
@@ -48,7 +48,13 @@ def test_twenty_thousand_are_verified_opened_and_loaded_in_time(desk: Any) -> No
         subjects=PEOPLE,
         images=PEOPLE,
         entries=tuple(
-            SealedEntry(ref=name, category="missing", image_source="custody", templates=row.astype("<f4").tobytes())
+            SealedEntry(
+                ref=name,
+                category="missing",
+                image_source="custody",
+                templates=row.astype("<f4").tobytes(),
+                template_dim=row.size,
+            )
             for name, row in zip(names, rows, strict=True)
         ),
     )

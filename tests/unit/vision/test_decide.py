@@ -33,7 +33,7 @@ class FakeGallery:
 
 
 def passage_with(looks: int = 1, merit: float = GOOD) -> Passage:
-    passage = Passage(1, Slot(), MediaNs(0), MediaNs(0))
+    passage = Passage(1, Slot.of(128), MediaNs(0), MediaNs(0))
     for _ in range(looks):
         passage.fuse(np.ones(128, np.float32), merit)
     passage.best_merit = merit

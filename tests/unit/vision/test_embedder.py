@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from device.domain.sight import F32, U8
-from device.vision.embedder import TEMPLATE_DIM, Embedder
+from device.vision.embedder import Embedder
 
 
 class FakeRunner:
@@ -24,6 +24,7 @@ class FakeRunner:
         return {"template": self.raw[None]}
 
 
+TEMPLATE_DIM = 128
 CROP = np.full((112, 112, 3), 140, np.uint8)
 
 
@@ -32,7 +33,7 @@ def test_the_template_has_length_1_and_the_raw_length_is_told(length: float) -> 
     raw = np.random.default_rng(1).normal(size=TEMPLATE_DIM).astype(np.float32)
     raw *= length / np.linalg.norm(raw)
     out = np.zeros(TEMPLATE_DIM, np.float32)
-    assert Embedder(FakeRunner(given := raw.copy())).embed(CROP, out) == pytest.approx(length, rel=1e-5)
+    assert Embedder(FakeRunner(given := raw.copy()), TEMPLATE_DIM).embed(CROP, out) == pytest.approx(length, rel=1e-5)
     assert np.linalg.norm(out) == pytest.approx(1.0, rel=1e-5)
     assert float(out @ raw) == pytest.approx(length, rel=1e-5)
     assert not given.any(), "the runtime's own copy of the template is overwritten"
@@ -40,21 +41,21 @@ def test_the_template_has_length_1_and_the_raw_length_is_told(length: float) -> 
 
 def test_an_output_of_nothing_is_length_0_and_no_division_by_it() -> None:
     out = np.ones(TEMPLATE_DIM, np.float32)
-    assert Embedder(FakeRunner(np.zeros(TEMPLATE_DIM, np.float32))).embed(CROP, out) == 0.0
+    assert Embedder(FakeRunner(np.zeros(TEMPLATE_DIM, np.float32)), TEMPLATE_DIM).embed(CROP, out) == 0.0
     assert not out.any()
 
 
 def test_the_template_is_the_callers_and_not_the_runtimes_buffer() -> None:
     runner = FakeRunner(np.ones(TEMPLATE_DIM, np.float32))
     out = np.zeros(TEMPLATE_DIM, np.float32)
-    Embedder(runner).embed(CROP, out)
+    Embedder(runner, TEMPLATE_DIM).embed(CROP, out)
     runner.raw[:] = 0
     assert out.any()
 
 
 def test_after_wipe_the_runtime_has_last_seen_a_blank() -> None:
     runner = FakeRunner(np.ones(TEMPLATE_DIM, np.float32))
-    embedder = Embedder(runner)
+    embedder = Embedder(runner, TEMPLATE_DIM)
     embedder.embed(CROP, np.zeros(TEMPLATE_DIM, np.float32))
     assert runner.seen.any()
     embedder.wipe()

@@ -36,7 +36,7 @@ class Scene:
     """Passages with shorthands: sightings of tracks, templates of scripted people."""
 
     def __init__(self, person: Person, track_at: MakeTrack, at: Seconds, telling: float = TELLING) -> None:
-        self.passages = Passages(telling=telling)
+        self.passages = Passages(128, telling=telling)
         self._person, self._track_at, self._at = person, track_at, at
         self._tracks: dict[int, Track] = {}
 
@@ -355,7 +355,7 @@ def test_no_crowd_makes_more_than_the_slots_or_leaves_a_template_in_a_free_one(
 
 
 def test_likeness_to_nobody_is_0(person: Person) -> None:
-    assert Passage(1, Slot(), MediaNs(0), MediaNs(0)).likeness(person(1)) == 0.0
+    assert Passage(1, Slot.of(128), MediaNs(0), MediaNs(0)).likeness(person(1)) == 0.0
 
 
 def test_somebody_else_in_the_same_place_is_doubted_and_the_same_face_is_not(

@@ -40,7 +40,7 @@ def passage(
     **more: Any,
 ) -> Passage:
     """A passage that was last looked at `since_ms` ago (None: never), with its best score and its best geometry."""
-    made = Passage(number, Slot(), MediaNs(0), NOW, best_score=score, tried_geometry=geometry, **more)
+    made = Passage(number, Slot.of(128), MediaNs(0), NOW, best_score=score, tried_geometry=geometry, **more)
     for _ in range(templates):
         made.fuse(np.ones(128, np.float32), merit)
     made.best_merit = merit if templates else -1.0

@@ -12,7 +12,7 @@ from device.watchlist.gallery import Gallery, Policy, fill
 
 
 def unit_rows(count: int, seed: int) -> F32:
-    return fill(count, seed)[1]
+    return fill(count, seed, dim=128)[1]
 
 
 def naive(queries: F32, templates: F32, owner: list[int], entries: int, policy: Policy) -> list[list[float]]:
@@ -54,7 +54,7 @@ def test_search_equals_the_naive_loop(owner: list[int], queries: int, seed: int,
 
 
 def test_a_listed_person_is_found_by_name_among_twenty_thousand() -> None:
-    refs, rows = fill(20_000, 1)
+    refs, rows = fill(20_000, 1, dim=128)
     gallery = Gallery(refs, rows, np.arange(20_000))
     hit = gallery.search(rows[12_345:12_346])[0]
     assert gallery.refs[hit.entry] == "synthetic-12345"
@@ -63,14 +63,14 @@ def test_a_listed_person_is_found_by_name_among_twenty_thousand() -> None:
 
 
 def test_synthetic_templates_never_reach_a_threshold() -> None:
-    refs, rows = fill(4000, 3)
+    refs, rows = fill(4000, 3, dim=128)
     hits = Gallery(refs, rows, np.arange(4000)).search(unit_rows(64, 4))
     assert max(hit.score for hit in hits) < 0.45
 
 
 def test_synthetic_templates_are_the_same_for_the_same_seed() -> None:
-    assert np.array_equal(fill(10, 5)[1], fill(10, 5)[1])
-    assert not np.array_equal(fill(10, 5)[1], fill(10, 6)[1])
+    assert np.array_equal(fill(10, 5, dim=128)[1], fill(10, 5, dim=128)[1])
+    assert not np.array_equal(fill(10, 5, dim=128)[1], fill(10, 6, dim=128)[1])
 
 
 def test_a_wiped_gallery_holds_nothing_and_matches_nobody() -> None:

@@ -50,7 +50,8 @@ def entry(ref: str, rows: int = 1, seed: int = 0, **fields: object) -> SealedEnt
         "ref": ref,
         "category": "missing",
         "image_source": "custody",
-        "templates": fill(rows, seed)[1].astype("<f4").tobytes(),
+        "templates": fill(rows, seed, dim=128)[1].astype("<f4").tobytes(),
+        "template_dim": 128,
     }
     return SealedEntry(**{**given_fields, **fields})
 
@@ -146,7 +147,7 @@ def test_a_file_that_holds_something_else_is_refused(content: object, keys: Keys
 
 
 def bad_row(value: float) -> bytes:
-    row = fill(1, 0)[1]
+    row = fill(1, 0, dim=128)[1]
     row[0, 5] = value
     return row.astype("<f4").tobytes()
 
@@ -191,7 +192,7 @@ def test_sealing_needs_recipients(recipients: list[str]) -> None:
 
 
 def test_an_enrolment_becomes_a_list_that_is_searched_alike(keys: Keys) -> None:
-    rows = fill(5, 9)[1]
+    rows = fill(5, 9, dim=128)[1]
     enrolment = Enrolment((Entry("ann", rows[:2]), Entry("bob", rows[2:])), (), ())
     composed = compose(
         enrolment,
