@@ -136,3 +136,30 @@ def test_the_eraser_can_write_nowhere_else_and_reach_nobody(board: Any) -> None:
     assert told == {"PrivateNetwork": "yes", "ProtectSystem": "strict", "User": "lfr", "NoNewPrivileges": "yes"}
     guest.run("systemctl", "start", "lfr-erase.service")
     assert guest.show("lfr-erase", "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+
+
+CLAIM = """
+from pathlib import Path
+from device.config.model import LinesConfig
+from device.edges import lines_gpiozero
+lines_gpiozero.DEVICE_TREE = Path("/srv/host/compatible")
+lines_gpiozero.GpiozeroLines(LinesConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
+"""
+
+
+def test_lines_are_claimed_from_under_the_unit_as_far_as_there_is_no_chip(board: Any) -> None:
+    guest = board.guest
+    (board.scratch / "compatible").write_bytes(b"nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0")
+    (board.scratch / "claim.py").write_text(CLAIM)
+    other = (
+        "[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart=/opt/lfr/.venv/bin/python /srv/host/claim.py\\n"
+    )
+    guest.run("sh", "-ec", f"mkdir -p {DOWN}; printf '{other}' >{DOWN}/claim.conf; systemctl daemon-reload")
+    try:
+        begun = len(guest.journal("lfr"))
+        guest.run("systemctl", "start", "lfr", check=False)
+        said = guest.journal("lfr")[begun:]
+    finally:
+        guest.run("sh", "-ec", f"rm -r {DOWN}; systemctl daemon-reload; systemctl reset-failed lfr")
+    assert place_of("LinesUnavailable no GPIO chip labelled tegra234-gpio", said) >= 0
+    assert not [line for line in said if "lgd-nfy" in line], "lgpio wants to write where it was started"
