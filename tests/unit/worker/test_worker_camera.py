@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from device.wire.link import VisionAssignment
 from device.worker.lockdown import Camera
@@ -31,3 +32,14 @@ def test_a_v4l2_camera_needs_its_device_whoever_opens_it(jetson: Any, monkeypatc
 def test_a_network_camera_needs_its_port_and_a_recording_itself() -> None:
     assert _camera("rtsp://10.0.0.9/1", ON_CPU) == Camera(reads=(MODELS,), ports=(554,))
     assert _camera("/clips/a.mp4", ON_CPU) == Camera(reads=(MODELS, Path("/clips/a.mp4")))
+
+
+@pytest.mark.parametrize("source", ["csi://0", "rtsp://10.0.0.9/1", "/clips/a.mp4"])
+def test_on_a_gpu_plans_are_read_after_the_lock_down_too(
+    source: str, jetson: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path))
+    on_gpu = structs.replace(ON_CPU, backend="tensorrt:fp16")
+    needs, on_cpu = _camera(source, on_gpu), _camera(source, ON_CPU)
+    assert set(needs.reads) - set(on_cpu.reads) == {tmp_path / "plans"}
+    assert needs.devices
