@@ -6,7 +6,6 @@ The fake driver is compiled once and loaded before PyCUDA, under the name that P
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import re
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from lfr_test_loading import loaded
 
 from tools.gate.device_apis import pycuda_dir
 
@@ -24,14 +24,7 @@ HERE = Path(__file__).parent
 
 def module_beside(name: str) -> ModuleType:
     """A module of this folder, which is no package."""
-    full = f"lfr_test_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, HERE / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[full])
-    return sys.modules[full]
+    return loaded(f"lfr_test_{name}", HERE / f"{name}.py")
 
 
 EMULATOR = module_beside("emulated_tensorrt")  # named here, so that test modules can import it

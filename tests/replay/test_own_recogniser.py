@@ -5,10 +5,8 @@ Its output is of length 1 whatever it is shown, so that a scale of another recog
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import pyrage
 import pytest
 import yaml
+from lfr_test_loading import loaded
 
 from calibration import reading
 from calibration.faces import Faces
@@ -50,13 +49,7 @@ TESTS = Path(__file__).parents[1]
 
 def other_test(path: str) -> Any:
     """A module of other tests, which are no package."""
-    name = f"lfr_test_{Path(path).stem}"
-    spec = importlib.util.spec_from_file_location(name, TESTS / path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    return loaded(f"lfr_test_{Path(path).stem}", TESTS / path)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from fractions import Fraction
@@ -13,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from lfr_test_loading import loaded
 
 from device.wire.link import Beat, Fault, Hello
 from tools.clip.make import ClipTruth, FaceTruth, PassageTruth
@@ -57,11 +57,7 @@ def test_a_camera_that_stalls_takes_the_decoder_and_the_worker_with_it(
     clip: tuple[Path, ClipTruth, int], tmp_path: Path
 ) -> None:
     path, truth, cut = clip
-    spec = importlib.util.spec_from_file_location("lfr_test_rtsp_for_proof", RTSP)
-    assert spec is not None
-    assert spec.loader is not None
-    rtsp = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rtsp)
+    rtsp = loaded("lfr_test_rtsp_camera", RTSP)
     stream = transport_stream(path, cut, tmp_path / "camera.ts")
     shown = ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages)
     pieces = Pieces(wanted_of(stream, shown).pieces)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from lfr_test_loading import loaded
 
 from device.cli.main import main
 from device.config.deployment import DeploymentPlan
@@ -23,14 +22,7 @@ NAME = "lfr_test_site_of_authority"
 @pytest.fixture
 def make_site(tmp_path: Path) -> Callable[..., Any]:
     """Builder; pytest's importlib mode has no package to import the module from."""
-    if NAME not in sys.modules:
-        spec = importlib.util.spec_from_file_location(NAME, Path(__file__).parent / "site_of_authority.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[NAME] = module
-        spec.loader.exec_module(module)
-    site: Callable[..., Any] = sys.modules[NAME].Site
+    site: Callable[..., Any] = loaded(NAME, Path(__file__).with_name("site_of_authority.py")).Site
     return lambda **how: site(tmp_path, **how)
 
 

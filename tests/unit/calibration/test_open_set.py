@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from lfr_test_loading import loaded
 
 from calibration import open_set
 from calibration.evaluate import evaluate
@@ -18,12 +18,7 @@ from device.errors import EvidenceUnusable
 
 
 def load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(f"lfr_test_{name}", Path(__file__).with_name(f"{name}.py"))
 
 
 people, second = load("synthetic").people, load("second_opinion")

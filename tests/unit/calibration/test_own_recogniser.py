@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from lfr_test_loading import loaded
 
 from calibration import reading
 from calibration.faces import Faces
@@ -18,11 +18,7 @@ from engines.cards import ModelCard
 
 
 def people(count: int, photos: int) -> Faces:
-    spec = spec_from_file_location("synthetic", Path(__file__).with_name("synthetic.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py"))
     faces: Faces = module.people(count, photos, noise=0.5, seed=2, dimensions=32)
     return faces
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from lfr_test_loading import loaded
 
 from calibration.operating_point import Models, artefact, measured
 from calibration.resample import weights
@@ -16,17 +16,7 @@ from device.domain.operating_point import LIMIT
 from device.errors import EvidenceUnusable
 from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
-
-def synthetic() -> Any:
-    spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).with_name("synthetic.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-people = synthetic().people
+people = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py")).people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)
 MODELS = Models(card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -11,16 +10,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from lfr_test_loading import loaded
 
 from device.edges.live import LiveSource, device_of, is_live, with_address, without_password
 from device.edges.mailbox import Feed
 from device.errors import SourceLost, UsageError
 
-spec = importlib.util.spec_from_file_location("lfr_test_rtsp_camera", Path(__file__).with_name("rtsp_camera.py"))
-assert spec is not None
-assert spec.loader is not None
-rtsp_camera = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(rtsp_camera)
+rtsp_camera = loaded("lfr_test_rtsp_camera", Path(__file__).with_name("rtsp_camera.py"))
 
 FRAMES = 100
 
