@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -181,13 +182,15 @@ def on_mock_pins() -> Iterator[Bench]:
 
 
 def on_an_agx_header() -> Iterator[Bench]:
-    import lgpio
     from gpiozero import Device
 
-    from device.edges.lines_jetson import JetsonFactory
-
-    chips = FakeChips()
     patch = pytest.MonkeyPatch()
+    with tempfile.TemporaryDirectory() as folder, patch.context() as there:
+        there.chdir(folder)  # where lgpio is imported it leaves a FIFO
+        import lgpio
+
+        from device.edges.lines_jetson import JetsonFactory
+    chips = FakeChips()
     names = [name for name in dir(FakeChips) if name.startswith("gpio") or name == "callback"]
     for name in names:
         patch.setattr(lgpio, name, getattr(chips, name))
