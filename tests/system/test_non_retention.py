@@ -119,8 +119,8 @@ def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
             copied = {}
             for moment, frame in moments.items():
                 wait_for_frame(stage, device, frame)
+                assert Path(f"/proc/{worker.pid}/status").read_text().split("VmSwap:")[1].split()[0] == "0"
                 copied[moment] = (worker.copy(), supervisor.copy())
-            assert Path(f"/proc/{worker.pid}/status").read_text().split("VmSwap:")[1].split()[0] == "0"
             assert device.process.wait(LIMIT_S) == 0, device.last_lines()
             with_glass = Glass(broker.pid)
             found["broker"] = pieces.find(with_glass.copy(least_bytes=BROKER_BYTES))
