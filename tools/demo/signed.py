@@ -105,7 +105,6 @@ def build_list(plan: DeploymentPlan, people: dict[str, list[Path]], out: Path) -
     from device.errors import BadData
     from device.worker.engine_room import EngineRoom
     from device.worker.photos import EnginePhotoReader
-    from engines.cards import RECOGNISER_DEFAULT, card
 
     listed = [
         Person(ref, CATEGORY, False, "", tuple(Photo(p, p.name, "sample", None, None) for p in photos))
@@ -113,8 +112,15 @@ def build_list(plan: DeploymentPlan, people: dict[str, list[Path]], out: Path) -
     ]
     room = EngineRoom(None, threads=1)
     try:
-        recogniser = card(RECOGNISER_DEFAULT).source.member_sha256
-        report, files = build(People(listed), plan, [EnginePhotoReader(room)], recogniser, now(), progress=False)
+        report, files = build(
+            People(listed),
+            plan,
+            [EnginePhotoReader(room)],
+            room.recogniser_card.source_sha256,
+            now(),
+            detector_sha256=room.detector_card.source_sha256,
+            progress=False,
+        )
     finally:
         room.close()
     if files is None:
