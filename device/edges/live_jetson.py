@@ -40,7 +40,8 @@ RETRY_S = 0.005
 REMEDY = "build it from dusty-nv/jetson-utils, never install it by name"
 _RED_YUV = (76, 84, 255)
 """Y, Cb, Cr of red (ITU-R BT.601, full range)."""
-_MUCH, _LITTLE = 200, 60
+_MUCH, _LITTLE = 150, 80
+"""Of 255: enough to tell channels apart, whichever matrix the library computes with."""
 _PROOF_PX = 32
 
 
