@@ -23,7 +23,7 @@ def _init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="made if it is not there; nothing in it is replaced")
     parser.add_argument("--site", default="demo", help="name of the van or site (default: %(default)s)")
     parser.add_argument("--device", action="append", default=[], metavar="NAME", help="a device; repeat for more")
-    parser.add_argument("--mode", choices=("operational", "test", "demo"), default="demo")
+    parser.add_argument("--mode", choices=("operational", "test", "demo"), help="of a new folder (default: demo)")
     parser.add_argument("--bind", default="127.0.0.1", help="address the broker listens on (default: %(default)s)")
     parser.set_defaults(run=_run_init)
 
@@ -48,7 +48,8 @@ def _run_init(args: argparse.Namespace) -> int:
     from device.domain.finding import Mode
     from tools.hub.folder import init_hub
 
-    made = init_hub(args.folder, site=args.site, devices=tuple(args.device), mode=Mode(args.mode), bind=args.bind)
+    mode = Mode(args.mode) if args.mode else None
+    made = init_hub(args.folder, site=args.site, devices=tuple(args.device), mode=mode, bind=args.bind)
     for line in made:
         print(line, file=sys.stderr)
     print(args.folder)

@@ -245,8 +245,13 @@ class SiteDevices:
             return self._devices - self._hub.revoked()
 
 
-def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bind: str = "127.0.0.1") -> list[str]:
-    """Make a hub folder, or add devices to one; returns what was made, one line each. Nothing existing is replaced."""
+def init_hub(
+    root: Path, *, site: str, devices: tuple[str, ...], mode: Mode | None, bind: str = "127.0.0.1"
+) -> list[str]:
+    """Make a hub folder, or add devices to one; returns what was made, one line each. Nothing existing is replaced.
+
+    Without `mode` a new folder is a demonstration's and a known one stays what it is; another mode is refused.
+    """
     import yaml
 
     level(site, "site")
@@ -260,12 +265,15 @@ def init_hub(root: Path, *, site: str, devices: tuple[str, ...], mode: Mode, bin
         known = hub.settings() if hub.console_file.exists() else None
         if known is not None and known.site != site:
             raise ConfigError(str(hub.console_file), (f"site: this folder belongs to {known.site!r}, not {site!r}",))
+        if known is not None and mode not in (None, known.mode):
+            problem = f"mode: this folder's is {known.mode.value}, for ever; `lfr hub init` another folder for another"
+            raise ConfigError(str(hub.console_file), (problem,))
         everyone = tuple(dict.fromkeys((*(known.devices if known else ()), *devices)))
         _issue_certificates(root, site, everyone, bind, made)
         hub.references.mkdir(mode=0o700, exist_ok=True)
         content = {
             "site": site,
-            "mode": mode.value,
+            "mode": (mode or Mode.DEMO).value,
             "bind": bind,
             "broker_port": BROKER_PORT,
             "console_port": CONSOLE_PORT,

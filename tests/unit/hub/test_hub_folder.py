@@ -70,6 +70,21 @@ def test_a_folder_of_another_site_is_refused(folder: Path) -> None:
         init_hub(folder, site="other", devices=(), mode=Mode.DEMO)
 
 
+def test_a_folder_of_another_mode_is_refused_before_anything_is_made(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="this folder's is demo"):
+        init_hub(folder, site="demo", devices=("cam-2",), mode=Mode.OPERATIONAL)
+    assert not (folder / "devices" / "cam-2.pem").exists()
+    assert HubFolder(folder).settings().mode is Mode.DEMO
+
+
+def test_a_device_can_be_added_without_saying_the_mode_again(tmp_path: Path) -> None:
+    assert main(["hub", "init", str(tmp_path / "h"), "--site", "north", "--mode", "test"]) == 0
+    assert main(["hub", "init", str(tmp_path / "h"), "--site", "north", "--device", "cam-1"]) == 0
+    assert HubFolder(tmp_path / "h").settings().mode is Mode.TEST
+    assert main(["hub", "init", str(tmp_path / "g")]) == 0
+    assert HubFolder(tmp_path / "g").settings().mode is Mode.DEMO
+
+
 @pytest.mark.parametrize("name", ["hub", "listener", "a/b", "+", "#", "", "../x", "käfer"])
 def test_a_device_cannot_have_a_name_that_reaches_further(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
