@@ -209,8 +209,20 @@ def service() -> Iterator[Finding]:
     yield Finding("systemd-python", "ok" if present else "warn", text, remedy)
 
 
+def root_of_trust(roots: Path) -> Finding:
+    """The one root of trust, which decides the mode."""
+    from device.errors import RefusedByCondition, Unavailable
+    from device.sync.root import trusted_root
+
+    try:
+        mode, _ = trusted_root(roots)
+    except (RefusedByCondition, Unavailable) as fault:
+        return Finding("root of trust", "fail", str(fault), "copy it from the hub, by hand, once")
+    return Finding("root of trust", "ok", f"mode {mode.value}, in {roots}")
+
+
 def configuration(file: Path) -> Iterator[Finding]:
-    """The file itself, then the broker that it names."""
+    """The file itself, then its root of trust and the broker that it names."""
     from device.config.loader import check_files, load_config
     from device.errors import ConfigError
 
@@ -222,6 +234,7 @@ def configuration(file: Path) -> Iterator[Finding]:
             yield Finding("configuration", "fail", problem, f"mend {file}")
         return
     yield Finding("configuration", "ok", str(file))
+    yield root_of_trust(config.trust.roots)
     yield from checks_evidence.of_vision(config.vision)
     yield from checks_keys.of_device(config)
     where = f"{config.mqtt.host}:{config.mqtt.port}"

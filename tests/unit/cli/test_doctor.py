@@ -43,6 +43,17 @@ def test_a_bad_configuration_is_a_finding_for_each_problem(tmp_path: Path) -> No
     assert len(found) >= 4
 
 
+def test_the_root_of_trust_says_its_mode_and_a_missing_one_is_a_failure(tmp_path: Path) -> None:
+    missing = checks.root_of_trust(tmp_path)
+    assert missing.level == "fail"
+    assert "no root of trust" in missing.text
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "root.json").write_text("{}")
+    held = checks.root_of_trust(tmp_path)
+    assert held.level == "ok"
+    assert "mode test" in held.text
+
+
 def test_every_check_answers_on_this_machine() -> None:
     found = list(checks.all_checks(None))
     assert {"python", "clock", "landlock", "disk", "gpio"} <= {f.name for f in found}
