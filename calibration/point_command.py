@@ -69,6 +69,8 @@ def run_operating_point(args: argparse.Namespace) -> int:
     require_place(args.out.parent, "--out")
     if args.out.is_dir():
         raise UsageError(f"{args.out} is a folder; name a file with --out")
+    if args.out.exists() and args.out.samefile(args.key):
+        raise UsageError(f"{args.out} is the key that signs and would be overwritten; name another file with --out")
     models = chosen_models(args)
     rows: list[Measured] = []
     first: Faces | None = None

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 
 def new_key(path: Path) -> Ed25519PrivateKey:
-    """Make a key and write it to `path`, 0600, which must not exist; its public half beside it as `path`.pub.pem."""
+    """Make a key in `path`, 0600, and its public half beside it as `path`.pub.pem; neither may be there already."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-    key = Ed25519PrivateKey.generate()
+    key, half = Ed25519PrivateKey.generate(), path.with_name(path.name + ".pub.pem")
+    if half.exists():
+        raise UsageError(f"{half} exists already; a key is never overwritten: name a new file")
     try:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as fault:
@@ -38,7 +40,7 @@ def new_key(path: Path) -> Ed25519PrivateKey:
     with os.fdopen(opened, "wb") as stream:
         stream.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    path.with_name(path.name + ".pub.pem").write_bytes(public)
+    half.write_bytes(public)
     return key
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from engines.cards import ModelCard
-from engines.errors import BadInput, BadOption
+from engines.commands_compare import require_size
+from engines.errors import BadOption
 from engines.plans import Plan, Profile
 
 SIZES = ((352, 640), (128, 128))
@@ -34,8 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser, size: Callable[[str], tuple[i
         help="of a camera whose frames lie on the GPU, such as 720x1280; may be repeated",
     )
     parser.add_argument("--batch", nargs=3, type=int, metavar=("MIN", "OPT", "MAX"), help="of the recogniser (1 2 8)")
-    parser.add_argument("--time-limit", type=float, default=None, metavar="S", help="for each plan (1800)")
+    parser.add_argument("--time-limit", type=_seconds, default=None, metavar="S", help="for each plan (1800)")
     parser.add_argument("--force", action="store_true", help="build again although a plan fits")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: seconds, more than 0")
+    return value
 
 
 def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard], detection: DetectionSize | None = None) -> int:
@@ -82,15 +94,10 @@ def _sizes(
     one: ModelCard, wanted: Sequence[tuple[int, int]] | None, usual: Sequence[tuple[int, int]]
 ) -> Sequence[tuple[int, int]]:
     """Heights and widths that plans of a model are built for. Raises BadOption for one that it cannot take."""
-    from engines.runner import check_shape
-
     if one.input_size is not None:
         return (one.input_size,)
-    for height, width in wanted or ():
-        try:
-            check_shape(one, (height, width))
-        except BadInput as fault:
-            raise BadOption(f"--size {height}x{width}: {fault}") from fault
+    for size in wanted or ():
+        require_size(one, size)
     return wanted or usual
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engines.cards import ModelCard, cards
-from engines.errors import BadOption, UnknownName
+from engines.errors import BadInput, BadOption, UnknownName
 from engines.select import BACKENDS
 
 if TYPE_CHECKING:
@@ -122,6 +122,16 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def require_size(one: ModelCard, size: tuple[int, int]) -> None:
+    """BadOption for a height and width of `--size` that a model cannot take."""
+    from engines.runner import check_shape
+
+    try:
+        check_shape(one, size)
+    except BadInput as fault:
+        raise BadOption(f"--size {size[0]}x{size[1]}: {fault}") from fault
+
+
 def run_compare(args: argparse.Namespace, chosen: Sequence[ModelCard], faces: FacesMeasure | None) -> int:
     """Compare on each model; then, with a data set, what it does to recognition."""
     from engines.compare import DETECTOR_SIZE, compare, drawn, from_file, parts, synthetic
@@ -132,6 +142,9 @@ def run_compare(args: argparse.Namespace, chosen: Sequence[ModelCard], faces: Fa
         raise BadOption(f"{args.first} and {args.second} are the same: name two runtimes or precisions to compare")
     if args.inputs is not None and len(args.model or ()) != 1:
         raise UnknownName("model for --inputs", " ".join(args.model or ["all"]), tuple(one.name for one in cards()))
+    for one in chosen if args.size is not None else ():
+        if one.input_size is None:
+            require_size(one, args.size)
     dataset: Path | None = getattr(args, "faces", None)
     real = faces.shown(dataset) if faces is not None and dataset is not None else Shown(0, (), ())
     results = []

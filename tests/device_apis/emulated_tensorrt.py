@@ -333,6 +333,8 @@ class IExecutionContext:
         return not self._world.behaviour.execution_fails
 
     def _execute(self) -> None:
+        place = ctypes.c_uint64(self._computes_at), ctypes.c_size_t(self._engine.device_memory_size_v2)
+        assert self._world.libcuda.fake_holds(*place), "what it computes in was given back"
         self._world.behaviour.executions += 1
         self._world.behaviour.on_execution()
         feed = {}

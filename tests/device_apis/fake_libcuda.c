@@ -70,6 +70,7 @@ static Result copy(void *to, const void *from, size_t bytes, Address device) {
 size_t fake_used_bytes(void) { return used_bytes; }
 int fake_primary_retained(void) { return primary_retained; }
 int fake_depth(void) { return depth; }
+int fake_holds(Address at, size_t bytes) { return inside(at, bytes); }
 static void (*on_graph_launch)(void *graph);
 void fake_on_graph_launch(void (*call)(void *)) { on_graph_launch = call; }
 static void *capturing;

@@ -91,7 +91,7 @@ def read_people(source: Path, defaults: Defaults, categories: Mapping[str, objec
         if not LEVEL.fullmatch(ref) or not _DIGIT.search(ref):
             found.problems.append(
                 f"{row.place}: entry_ref {ref!r} must be opaque: letters, digits, '-', '_', '.', with a digit in it"
-                " (a name has none); leave it out for a random one"
+                " (a name has none); leave it out for a random one (of a folder: --random-refs)"
             )
         grouped.setdefault(ref, []).append(row)
     for ref, mine in grouped.items():

@@ -12,6 +12,7 @@ from calibration import commands as calibrate
 from calibration import engines_command, evaluate_command
 from calibration.plots import draw
 from device.cli import replay
+from device.cli.main import main
 from engines.errors import BadModel, ModelMissing
 from engines.graph import read_model
 
@@ -41,6 +42,28 @@ def test_a_value_that_is_none_is_refused_with_the_rule(line: str, capsys: pytest
     assert refused.value.code == 2
     assert "invalid _" not in said
     assert any(rule in said for rule in ("0 or more", "from 2 to 20000", "at least 2 people", "is no number"))
+
+
+def test_evidence_does_not_overwrite_the_key_that_signs_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["calibrate", "key", "my.key"]) == 0
+    before = (tmp_path / "my.key").read_bytes()
+    (tmp_path / "other-name").symlink_to("my.key")
+    for out in ("my.key", "other-name"):
+        assert main(["calibrate", "operating-point", "data", "--key", "my.key", "--out", out]) == 64
+        assert f"{out} is the key that signs and would be overwritten" in capsys.readouterr().err
+    assert (tmp_path / "my.key").read_bytes() == before
+
+
+def test_another_key_s_public_half_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    half = tmp_path / "my.key.pub.pem"
+    half.write_text("of a key kept elsewhere")
+    assert main(["calibrate", "key", str(tmp_path / "my.key")]) == 64
+    assert f"{half} exists already" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [half.name]
+    assert half.read_text() == "of a key kept elsewhere"
 
 
 def test_an_evaluation_without_a_curve_is_drawn_without_a_warning(tmp_path: Path) -> None:

@@ -251,6 +251,13 @@ def test_impossible_options_are_usage_errors(words: list[str]) -> None:
         lfr("compare", "openvino", "onnxruntime", *words)
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_time_limit_that_is_none_is_a_usage_error(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        lfr("build", "--time-limit", seconds)
+    assert f"{seconds}: seconds, more than 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("batch", [("2", "4", "8"), ("0", "1", "8"), ("1", "8", "4"), ("1", "0", "8")])
 def test_a_plan_that_cannot_take_one_face_is_refused_before_anything_is_built(
     batch: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -262,9 +269,11 @@ def test_a_plan_that_cannot_take_one_face_is_refused_before_anything_is_built(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_size_that_the_detector_does_not_take_is_refused_before_anything_is_built() -> None:
-    with pytest.raises(BadOption, match=r"--size 100x640: .* must be multiples of 32"):
-        lfr("build", "--model", DETECTOR_DEFAULT, "--size", "100x640")
+@pytest.mark.parametrize("verb", [("build",), ("compare", "fp32", "fp16")])
+def test_a_size_that_the_detector_does_not_take_is_a_usage_error(verb: tuple[str, ...]) -> None:
+    with pytest.raises(BadOption, match=r"--size 100x640: .* must be multiples of 32") as refused:
+        lfr(*verb, "--model", DETECTOR_DEFAULT, "--size", "100x640")
+    assert refused.value.exit_status == 64
 
 
 def test_every_error_has_an_exit_status_of_the_table() -> None:

@@ -165,6 +165,23 @@ def test_a_pasted_picture_is_answered_as_the_golden_tensors_say(
     inside.close()
 
 
+def test_of_a_pasted_picture_nothing_is_left_beside_the_next() -> None:
+    class Seeing:
+        backend, frame_size = "none", FRAME
+
+        def run(self, frame: np.ndarray, to_crop: np.ndarray) -> dict[str, np.ndarray]:
+            return {"sum": frame.sum(dtype=np.float32).reshape(1)}
+
+        def close(self) -> None:
+            raise AssertionError("its owner closes it")
+
+    pasted = Pasted(Seeing())
+    large, small = np.full((1, 128, 128, 3), 255, np.uint8), np.ones((1, 32, 32, 3), np.uint8)
+    assert pasted.run(large)["sum"] == 255 * 128 * 128 * 3
+    assert pasted.run(small)["sum"] == 32 * 32 * 3
+    pasted.close()
+
+
 def test_an_added_recogniser_of_either_layout_is_sampled_as_well(
     own_models: ModuleType, tmp_path: Path, frame: np.ndarray
 ) -> None:

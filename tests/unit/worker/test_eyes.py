@@ -17,6 +17,7 @@ from device.domain.time import MediaNs, MonotonicNs
 from device.edges.recording import RecordedSource
 from device.errors import EngineUnavailable, InternalError
 from device.vision.align import DegenerateGeometry
+from device.vision.detector import DetectionSize
 from device.vision.eyes import Eyes, HostEyes
 from device.vision.eyes_sampled import SampledEyes
 from device.vision.zone import Zone
@@ -197,6 +198,20 @@ def test_on_a_gpu_every_network_gets_the_frame_s_address_and_no_pixels(counted: 
         eyes.look(blank_frame(None))
 
 
+@pytest.mark.parametrize("smallest", [32.0, 64.0])
+def test_the_size_that_frames_are_searched_at_follows_from_the_smallest_face(smallest: float) -> None:
+    asked: list[Any] = []
+
+    def opening(*what: Any) -> Any:
+        asked.extend(what)
+        raise EngineUnavailable("none here")
+
+    eyes = SampledEyes(opening, on_gpu=False, min_face_px=smallest, template_dim=128, lengths=None)
+    with pytest.raises(EngineUnavailable):
+        eyes.look(blank_frame())
+    assert asked == [(360, 640), DetectionSize.for_frame(640, 360, min_face_px=smallest)]
+
+
 def test_eyes_that_sample_take_no_planes(counted: Any) -> None:
     grey = np.zeros((360, 640), np.uint8)
     planes = Frame(0, MediaNs(0), MonotonicNs(0), Planes(grey, grey[::2, ::2], grey[::2, ::2]))
@@ -227,8 +242,29 @@ def test_another_size_of_frame_opens_other_engines_and_closes_the_last(counted: 
     first = list(seen)
     eyes.look(blank_frame(size=(480, 640)))
     assert seen[0] is not first[0]
-    with pytest.raises(Exception, match=r"closed|NoneType"):
-        first[0].run(blank_frame().picture.rgb, np.array([[[1, 0, 0], [0, 1, 0]]], np.float32))
+    for one in first:
+        with pytest.raises(Exception, match=r"closed|NoneType"):
+            one.run(blank_frame().picture.rgb, np.array([[[1, 0, 0], [0, 1, 0]]], np.float32))
+
+
+def test_engines_that_were_closed_for_others_which_failed_to_open_are_never_run_again(
+    counted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eyes, seen = counted(False)
+    eyes.look(blank_frame())
+
+    def failing(*_: Any) -> Any:
+        for one in seen:
+            one.close()
+        raise EngineUnavailable("no plan for such frames")
+
+    with monkeypatch.context() as board:
+        board.setattr(eyes, "_open_for", failing)
+        with pytest.raises(EngineUnavailable):
+            eyes.look(blank_frame(size=(480, 640)))
+    eyes.forget_view()  # there is nothing to forget by
+    eyes.forget_faces()
+    assert eyes.look(blank_frame()) == []  # engines opened anew
 
 
 @pytest.mark.parametrize("kind", KINDS)
