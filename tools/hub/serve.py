@@ -68,6 +68,7 @@ def serve(options: ServeOptions) -> int:
     _lock_down()
     hub = HubFolder(options.folder)
     settings = hub.settings()
+    _certificates_are_there(hub)
     level(options.officer_ref, "officer reference")
     with ExitStack() as stack:
         listening = stack.enter_context(
@@ -84,6 +85,16 @@ def serve(options: ServeOptions) -> int:
         stack.callback(repository.stop)
         served = Served(listening, broker_port, repository.port, devices, broker)
         return asyncio.run(_run(options, hub, served))
+
+
+def _certificates_are_there(hub: HubFolder) -> None:
+    needed = [f"{name}.{half}" for name in ("server", "hub") for half in ("pem", "key")]
+    missing = [name for name in needed if not (hub.root / name).exists()]
+    if missing:
+        raise Unavailable(
+            f"{hub.root} lacks {', '.join(missing)}; put it back, or remove what is left of that pair and let "
+            f"`lfr hub init {hub.root}` with the same --site make it anew"
+        )
 
 
 class OwnBroker:

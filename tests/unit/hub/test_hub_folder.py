@@ -192,3 +192,16 @@ def test_a_label_written_by_hand_goes_with_its_entry_too(folder: Path) -> None:
     hub.forget_refs(["e-1"])
     assert set(hub.settings().entries) == {"e-2"}
     assert "by hand" not in hub.console_file.read_text()
+
+
+def test_a_hub_that_lacks_a_key_is_not_served_and_the_file_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.hub.serve._lock_down", lambda: None)  # it is for good, and this process runs other tests
+    (folder / "hub.key").unlink()
+    ports = ["--port", "0", "--broker-port", "0", "--repository-port", "0"]
+    assert main(["hub", "serve", str(folder), *ports]) == 69
+    assert "lacks hub.key" in capsys.readouterr().err
+    (folder / "hub.pem").unlink()
+    assert main(["hub", "init", str(folder), "--site", "demo"]) == 0
+    assert (folder / "hub.key").exists()
