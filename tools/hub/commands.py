@@ -28,12 +28,18 @@ def _init(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_init)
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port (0 to 65535, 0 for any free one)")
+    return int(text)
+
+
 def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
-    parser.add_argument("--port", type=int, default=None, help="of the console; 0 takes any free one")
-    parser.add_argument("--broker-port", type=int, default=None, help="of the broker; 0 takes any free one")
+    parser.add_argument("--port", type=_port, default=None, help="of the console; 0 takes any free one")
+    parser.add_argument("--broker-port", type=_port, default=None, help="of the broker; 0 takes any free one")
     parser.add_argument(
-        "--repository-port", type=int, default=None, help="of the devices' repository; 0 takes any free"
+        "--repository-port", type=_port, default=None, help="of the devices' repository; 0 takes any free"
     )
     parser.add_argument("--no-broker", action="store_true", help="use the broker that runs at --broker-port")
     parser.add_argument("--operator", default="operator-1", metavar="REF", help="who judges (default: %(default)s)")

@@ -205,3 +205,9 @@ def test_a_hub_that_lacks_a_key_is_not_served_and_the_file_is_named(
     (folder / "hub.pem").unlink()
     assert main(["hub", "init", str(folder), "--site", "demo"]) == 0
     assert (folder / "hub.key").exists()
+
+
+@pytest.mark.parametrize("option", ["--port", "--broker-port", "--repository-port"])
+@pytest.mark.parametrize("port", ["65536", "-5", "x"])
+def test_what_is_no_port_is_a_usage_error(folder: Path, option: str, port: str) -> None:
+    assert main(["hub", "serve", str(folder), f"{option}={port}"]) == 64
