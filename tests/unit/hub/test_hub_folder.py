@@ -210,4 +210,6 @@ def test_a_hub_that_lacks_a_key_is_not_served_and_the_file_is_named(
 @pytest.mark.parametrize("option", ["--port", "--broker-port", "--repository-port"])
 @pytest.mark.parametrize("port", ["65536", "-5", "x"])
 def test_what_is_no_port_is_a_usage_error(folder: Path, option: str, port: str) -> None:
-    assert main(["hub", "serve", str(folder), f"{option}={port}"]) == 64
+    with pytest.raises(SystemExit) as ended:
+        main(["hub", "serve", str(folder), f"{option}={port}"])
+    assert ended.value.code == 64
