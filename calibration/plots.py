@@ -32,7 +32,9 @@ def require_matplotlib() -> None:
 
         import_module("matplotlib.figure")
     except ImportError as fault:
-        raise Unavailable("plots need matplotlib: pip install 'lfr-edge[evaluation]', or leave out --report") from fault
+        raise Unavailable(
+            "plots need matplotlib: pip install '.[evaluation]' in the checkout, or leave out --report"
+        ) from fault
 
 
 def _figure() -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from engines.errors import UnknownName
+from engines.errors import BadCard, UnknownName
 from engines.places import models_dir
 
 Role = Literal["detector", "recogniser"]
@@ -235,8 +235,25 @@ def packaged_names() -> tuple[str, ...]:
 
 
 def cards(models: Path | None = None) -> tuple[ModelCard, ...]:
-    """All cards, the packaged ones first, then those that were added to the models folder (the cache's when None)."""
-    return (*_CARDS, *(_added(path) for path in sorted(cards_dir(models).glob("*.yaml"))))
+    """All cards, the packaged ones first, then those that were added to the models folder (the cache's when None).
+
+    Raises BadCard for one that was damaged since it was added.
+    """
+    found, damaged = readable_cards(models)
+    if damaged:
+        raise damaged[0]
+    return found
+
+
+def readable_cards(models: Path | None = None) -> tuple[tuple[ModelCard, ...], tuple[BadCard, ...]]:
+    """All cards that can be read, as `cards` orders them, and what is wrong with each of the others."""
+    found, damaged = list(_CARDS), []
+    for path in sorted(cards_dir(models).glob("*.yaml")):
+        try:
+            found.append(_added(path))
+        except BadCard as fault:
+            damaged.append(fault)
+    return tuple(found), tuple(damaged)
 
 
 def card(name: str, models: Path | None = None) -> ModelCard:

@@ -14,6 +14,7 @@ from engines.commands_compare import FacesMeasure, run_compare
 from engines.commands_compare import add_arguments as add_compare
 
 EX_OK = 0
+EX_DATAERR = 65
 NEXT = (
     "no device arms with it before `lfr calibrate operating-point --{role} {name}` has made evidence; lists for it: "
     "`lfr watchlist build --{role} {name}`"
@@ -76,12 +77,17 @@ def register(
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print every card with the state of each of its precisions on this machine, and every runtime."""
+    """Print every card with the state of each of its precisions on this machine, and every runtime.
+
+    A card that was damaged since it was added is told on stderr and makes the exit status 65; the others are printed.
+    """
     from engines.listing import describe, lines
 
     told = describe()
     print(json.dumps(told) if args.json else "\n".join(lines(told)))
-    return EX_OK
+    for fault in told["damaged"]:
+        print(f"lfr: {fault}", file=sys.stderr)
+    return EX_DATAERR if told["damaged"] else EX_OK
 
 
 def run_fetch(args: argparse.Namespace) -> int:

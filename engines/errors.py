@@ -70,6 +70,8 @@ class BadCard(EnginesError):
     """The card of an added model is wrong or does not fit its file; `problems` holds one line each, all at once."""
 
     exit_status = 65
+    remedy = "add it again with `lfr engines add`, or remove its file"
+    """For a card that was added already."""
 
     def __init__(self, place: str, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join((f"{place}: {len(problems)} error(s)", *(f"  {p}" for p in problems))))

@@ -7,7 +7,7 @@ from typing import Any
 
 from engines import manifest
 from engines import table as tables
-from engines.cards import FILE_PRECISIONS, ModelCard, PackageSource, cards
+from engines.cards import FILE_PRECISIONS, ModelCard, PackageSource, readable_cards
 from engines.errors import BadTable, ModelMismatch, ModelMissing
 from engines.likeness import LEAST_COSINE
 from engines.places import models_dir, plans_dir
@@ -16,10 +16,12 @@ from engines.select import BACKENDS, default_backend, installed, precisions
 
 
 def describe(models: Path | None = None) -> dict[str, Any]:
-    """Plain values: `models`, `backends` and `plans`."""
+    """Plain values: `models`, `damaged` cards in words, `backends` and `plans`."""
     folder = models if models is not None else models_dir()
+    found, damaged = readable_cards(folder)
     return {
-        "models": [_model(one, folder) for one in cards(folder)],
+        "models": [_model(one, folder) for one in found],
+        "damaged": [f"{fault}\n  {fault.remedy}" for fault in damaged],
         "backends": [_backend(name) for name in BACKENDS],
         "plans": _plans(plans_dir()),
     }

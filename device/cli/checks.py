@@ -107,12 +107,15 @@ def _default_backend() -> Iterator[Finding]:
 
 
 def models() -> Iterator[Finding]:
-    from engines.cards import cards
+    from engines.cards import readable_cards
     from engines.errors import EnginesError
     from engines.manifest import verified
     from engines.places import models_dir
 
-    for card in cards():
+    found, damaged = readable_cards()
+    for fault in damaged:
+        yield Finding(f"card {Path(fault.place).stem}", "fail", "; ".join((fault.place, *fault.problems)), fault.remedy)
+    for card in found:
         try:
             file, _ = verified(card, models_dir())
             yield Finding(f"model {card.name}", "ok", f"{file.name} matches its hash")

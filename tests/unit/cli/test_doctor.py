@@ -54,6 +54,19 @@ def test_the_root_of_trust_says_its_mode_and_a_missing_one_is_a_failure(tmp_path
     assert "mode test" in held.text
 
 
+def test_a_damaged_card_fails_a_line_of_its_own_and_the_other_models_have_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path))
+    kept = tmp_path / "models" / "cards" / "tiny.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("garbage")
+    found = {finding.name: finding for finding in checks.models()}
+    assert found["card tiny"].level == "fail"
+    assert "remove its file" in found["card tiny"].remedy
+    assert {name for name in found if name.startswith("model ")} == {"model yunet-2023mar", "model sface-2021dec"}
+
+
 def test_every_check_answers_on_this_machine() -> None:
     found = list(checks.all_checks(None))
     assert {"python", "clock", "landlock", "disk", "gpio"} <= {f.name for f in found}

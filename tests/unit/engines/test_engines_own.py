@@ -314,3 +314,22 @@ def test_the_command_adds_lists_and_prepares(
     assert {p["precision"]: p["state"] for p in row["precisions"]}["fp16"] == "prepared"
     assert yaml.safe_load((tmp_path / "cache/models/cards/tiny.yaml").read_text())["template_dim"] == 512
     assert manifest.read(tmp_path / "cache/models")["tiny"]["fp32"].recipe == "own/2"
+
+
+def test_a_card_damaged_since_it_was_added_hides_none_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LFR_CACHE", str(tmp_path))
+    kept = tmp_path / "models" / "cards" / "tiny.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("garbage")
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+    args = parser.parse_args(["engines", "list", "--json"])
+    assert args.run(args) == 65
+    said = capsys.readouterr()
+    assert [row["name"] for row in json.loads(said.out)["models"]] == [DETECTOR_DEFAULT, RECOGNISER_DEFAULT]
+    assert str(kept) in said.err
+    assert "remove its file" in said.err
+    with pytest.raises(BadCard):
+        cards()
