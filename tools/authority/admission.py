@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from device.config.deployment import Deployment, parse_signed
+from device.config.deployment import Deployment, DeploymentPlan, parse_signed
 from device.domain.time import WallTime, wall
 from device.errors import BadData, RefusedByCondition
 from tools.authority.change import Change
@@ -43,6 +43,20 @@ def require_officers(signers: Iterable[CryptoSigner], targets: Targets, places: 
         raise RefusedByCondition(RULE, f"key {strange[0][:12]} is no officer's; officers are {officers}")
 
 
+def require_possible(plan: DeploymentPlan, targets: Targets, places: Places) -> None:
+    """RefusedByCondition for a plan that could never be published here: asked before anybody signs for nothing."""
+    names, keyids = places.names(), role_of(targets, OFFICERS).keyids
+    officers = sorted(names.get(keyid, keyid[:12]) for keyid in keyids)
+    if plan.authorising_officer not in officers:
+        raise RefusedByCondition(
+            RULE, f"authorising officer {plan.authorising_officer!r} is none; officers are {', '.join(officers)}"
+        )
+    for device in plan.devices:
+        role_of(targets, device_role(device))
+        if device in places.revoked_devices():
+            raise RefusedByCondition("device trusted", f"{device} was revoked")
+
+
 def admitted(
     change: Change,
     files: Mapping[str, bytes],
@@ -64,11 +78,9 @@ def admitted(
     if wall(deployment.window.end) <= now:
         raise RefusedByCondition("in its window", f"{deployment.id} ended at {deployment.window.end.isoformat()}")
     records.require_unused(deployment.id, deployment.watchlist.id, stem)
+    require_possible(deployment, targets, places)
     _require_officer(deployment, change, targets, places)
     for device in deployment.devices:
-        role_of(targets, device_role(device))
-        if device in places.revoked_devices():
-            raise RefusedByCondition("device trusted", f"{device} was revoked")
         busy = records.current(device)
         if busy is not None and busy.stem != stem:
             raise RefusedByCondition("one deployment", f"{device} is in deployment {busy.id}; end that first")

@@ -19,6 +19,7 @@ from device.config.document import load
 from device.config.publication import Withdrawn, parse_withdrawn, stem, withdrawn_text
 from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable, UsageError
+from tools.authority.admission import require_possible
 from tools.authority.build import CONTENT, PHOTOS, read_built, require_fresh
 from tools.authority.change import Change, Proposal, propose
 from tools.authority.photos import HubPhotos, open_at_hub, read_photos
@@ -54,6 +55,7 @@ def propose_deployment(publisher: Publisher, plan: DeploymentPlan, built_folder:
             "mode", f"{plan.id} is {plan.mode.value}, this hub's root of trust is {publisher.places.mode.value}"
         )
     publisher.records.require_unused(plan.id, built.watchlist.id)
+    require_possible(plan, publisher.targets(), publisher.places)
     _require_key(publisher.keys, plan)
     digits = stem(built.watchlist.payload or "")
     document = {**plan.model_dump(mode="json"), "watchlist": built.watchlist.model_dump(mode="json")}

@@ -54,6 +54,7 @@ def _run(args: argparse.Namespace) -> int:
     from device.config.deployment import DeploymentPlan, plan_problems
     from device.config.document import parse
     from device.errors import ConfigError, UsageError
+    from tools.authority.admission import require_possible
     from tools.hub.files import write_file
     from tools.hub.folder import HubFolder
 
@@ -66,12 +67,21 @@ def _run(args: argparse.Namespace) -> int:
     problems = plan_problems(plan)
     if problems:
         raise ConfigError(str(args.out), problems)
-    if plan.id in {record.id for record in publisher_of(args).records.all()}:
+    publisher = publisher_of(args)
+    if plan.id in {record.id for record in publisher.records.all()}:
         raise UsageError(f"{plan.id} was published before; a deployment's id is used once: choose another --id")
+    if publisher.store.published("targets") is not None:  # a plan may be written before there is an authority
+        require_possible(plan, publisher.targets(), publisher.places)
     if not planned(args, [*text.splitlines(), f"and make the hub's key of {plan.id}"]):
         return 0
+    made = keys.recipient(plan.id) is None
     recipient = keys.recipient_for(plan.id, wall(plan.window.end))
-    write_file(args.out, text.replace(UNKNOWN, recipient).encode())
+    try:
+        write_file(args.out, text.replace(UNKNOWN, recipient).encode())
+    except Exception:
+        if made:
+            keys.drop(plan.id)
+        raise
     said(args, {"id": plan.id, "plan": str(args.out)}, str(args.out))
     return 0
 
@@ -145,6 +155,8 @@ def _categories(given: list[str]) -> dict[str, Any]:
                 f"--category {text!r}: NAME=CODE or NAME=CODE:OFFSET, such as missing=R3 or wanted=R1:0.02"
             )
         name, code, offset = match.groups()
+        if name in categories:
+            raise UsageError(f"--category {name} is given twice; one response code a category")
         categories[name] = {"response_code": code} | ({"threshold_offset": float(offset)} if offset else {})
     return categories
 

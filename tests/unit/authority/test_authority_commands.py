@@ -100,6 +100,21 @@ def test_a_plan_lists_everything_it_lacks_and_takes_over_an_earlier_one(desk: An
     desk.lfr("deployment", "new", desk.root / "x.yaml", "--hub", desk.hub, "--category", "missing", expect=64)
 
 
+def test_a_plan_that_could_never_be_published_is_refused_before_anybody_signs_and_leaves_nothing(desk: Any) -> None:
+    new = ["deployment", "new", desk.root / "x.yaml", "--hub", desk.hub, "--from", desk.plan()]
+    keys = sorted((desk.hub / "keys").iterdir())
+    desk.lfr(*new, "--authorising-officer", "AO-9", expect=77)
+    assert "officers are AO-1, AO-2, AO-3" in desk.said
+    desk.lfr(*new, "--device", "cam-9", expect=77)
+    assert "cam-9" in desk.said
+    desk.lfr(*new, "--category", "missing=R3", "--category", "missing=R1", expect=64)
+    assert "given twice" in desk.said
+    new[2] = desk.root / "plan.yaml" / "x.yaml"  # below a file
+    desk.lfr(*new, expect=69)
+    assert sorted((desk.hub / "keys").iterdir()) == keys
+    assert not (desk.root / "x.yaml").exists()
+
+
 def test_a_revoked_device_has_no_certificate_topic_name_or_delegation(desk: Any) -> None:
     from cryptography import x509
 
