@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 STATE_DIR = Path("/var/lib/lfr")
 BROKEN = 65
+HUB_HEADS = "the hub's folder has it in audit/<device>.heads.jsonl"
 
 
 def register(commands: Subparsers) -> None:
@@ -28,7 +29,10 @@ def register(commands: Subparsers) -> None:
     )
     verify.add_argument("--config", type=Path, metavar="FILE", help="find the state folder in this configuration")
     verify.add_argument(
-        "--key", metavar="PUB", help="the device's public key, in hexadecimal or a file; the hub has it from its birth"
+        *("--key",),
+        metavar="PUB",
+        help="the device's public key: in hexadecimal, a file with it, or the hub's audit/<device>.heads.jsonl,"
+        " whose first genuine head says it",
     )
     verify.add_argument(
         *("--head",),
@@ -108,13 +112,30 @@ def _key(args: argparse.Namespace, log: Path) -> tuple[str, str]:
 
     if args.key is not None:
         file = Path(args.key)
-        return read_public(file.read_text(encoding="ascii") if file.exists() else args.key), ""
+        if not file.exists():
+            return read_public(args.key), ""
+        text = file.read_text(encoding="utf-8", errors="replace")
+        return (_key_of_heads(file), "") if text.lstrip().startswith("{") else (read_public(text), "")
     folder = log if log.is_dir() else log.parent
     beside = [place / PUBLIC_FILE for place in (folder, folder.parent) if (place / PUBLIC_FILE).exists()]
     if not beside:
-        raise UsageError(f"there is no {PUBLIC_FILE} beside {log}; give --key (the hub has it from the device's birth)")
-    note = "the key was taken from beside the log; give --key from the hub to know that it is this device's"
+        raise UsageError(f"there is no {PUBLIC_FILE} beside {log}; give --key: {HUB_HEADS}")
+    note = f"the key was taken from beside the log; to know that it is this device's, give --key: {HUB_HEADS}"
     return read_public(beside[0].read_text(encoding="ascii")), note
+
+
+def _key_of_heads(file: Path) -> str:
+    """The key of a device's heads as a hub keeps them: that of the first that its own key signed. Raises BadData.
+
+    The hub pins the same one. A head by another key that came later is evidence, for `--head` to find.
+    """
+    from device.audit.rows import genuine
+    from device.errors import BadData
+
+    for head in _heads(file):
+        if genuine(head, head.key):
+            return head.key
+    raise BadData(f"no head in {file} is signed by the key that it names; give the device's key itself")
 
 
 def _heads(file: Path) -> list[Head]:

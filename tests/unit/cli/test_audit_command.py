@@ -11,7 +11,7 @@ import pytest
 
 from device.audit.key import device_key
 from device.audit.log import Log
-from device.audit.rows import Links
+from device.audit.rows import Head, Links
 from device.cli.main import main
 from device.domain.record import record
 from device.domain.time import wall
@@ -60,6 +60,23 @@ def test_heads_from_the_hub_are_compared(log: Path, capsys: pytest.CaptureFixtur
     assert "truncated" in capsys.readouterr().out
 
 
+def test_the_hubs_heads_are_a_key(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    heads = log.parent / "hub-heads.jsonl"
+    good = heads.read_bytes()
+    forged = msgspec.json.encode(msgspec.structs.replace(msgspec.json.decode(good, type=Head), seq=2)) + b"\n"
+    heads.write_bytes(forged + good)
+    (log.parent / "device.pub").unlink()
+    assert main(["audit", "verify", str(log), "--key", str(heads)]) == 0
+    assert "taken from beside" not in capsys.readouterr().out
+    heads.write_bytes(forged)
+    assert main(["audit", "verify", str(log), "--key", str(heads)]) == 65
+    assert "no head in" in capsys.readouterr().err
+    _, others = Links("boot-1").head(NOW, device_key(tmp_path / "other"))
+    heads.write_bytes(msgspec.json.encode(others) + b"\n")
+    assert main(["audit", "verify", str(log), "--key", str(heads)]) == 65
+    assert "forged" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [(["nowhere"], 65), (["{log}", "--key", "zz"], 65), (["{log}", "--head", "{log}/audit.jsonl"], 65)],
@@ -71,4 +88,6 @@ def test_what_cannot_be_checked_is_refused(log: Path, arguments: list[str], stat
 def test_without_any_key_the_remedy_is_named(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (log.parent / "device.pub").unlink()
     assert main(["audit", "verify", str(log)]) == 64
-    assert "--key" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--key" in said
+    assert "audit/<device>.heads.jsonl" in said
