@@ -13,7 +13,7 @@ import msgspec
 
 from device.alerts.messages import Alert, AuditHead, Birth, Erasure, Stats, WatchlistState
 from device.domain.finding import Mode
-from device.errors import Unavailable
+from device.errors import BadData, Unavailable
 from device.logs import event
 from tools.hub.files import write_file
 from tools.hub.heads import FOLDER, Heads
@@ -91,7 +91,7 @@ class Tallies:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self.book = read_book(file)
+        self.book = _book_to_write(file)
         self._dirty = False
         self._heads = Heads(file.parent / FOLDER)
         self._current: dict[str, str] = {}
@@ -237,16 +237,30 @@ class Tallies:
 
 
 def read_book(file: Path) -> Book:
-    """The book of a hub; empty when there is none, and when there is one that cannot be read it is set aside."""
+    """The book of a hub; empty when there is none. Changes no file: BadData when it is damaged."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=Book)
     except FileNotFoundError:
         return Book()
-    except msgspec.DecodeError as fault:
-        aside = file.with_suffix(".broken.json")
-        file.replace(aside)
-        event(_log, "hub.report_set_aside", level=logging.ERROR, file=aside.name, reason=str(fault))
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise BadData(
+            f"{file} is damaged: {fault}; put a copy of it back while the hub is stopped; without one,"
+            f" `lfr hub serve {file.parent}` sets it aside as {_aside(file).name} when it starts, and counts anew"
+        ) from fault
+
+
+def _book_to_write(file: Path) -> Book:
+    """The book of the hub that writes it: a damaged one is set aside, so that counting goes on."""
+    try:
+        return read_book(file)
+    except BadData as fault:
+        file.replace(_aside(file))
+        event(_log, "hub.report_set_aside", level=logging.ERROR, file=_aside(file).name, reason=str(fault.__cause__))
         return Book()
+
+
+def _aside(file: Path) -> Path:
+    return file.with_suffix(".broken.json")
 
 
 def _move(counts: dict[str, int], to: str, before: str | None) -> None:

@@ -124,6 +124,20 @@ def test_an_unknown_deployment_and_a_foreign_folder_are_refused(folder: Path, tm
     assert main(["report", str(tmp_path)]) == 69
 
 
+def test_a_damaged_report_file_is_named_and_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = HubFolder(folder).report_file
+    before = sorted(folder.iterdir())
+    for content in (b"{broken", b'{"deployments": 3}', b'{"deployments": "\xff"}'):
+        file.write_bytes(content)
+        assert main(["report", str(folder)]) == 65
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"{file} is damaged" in said.err
+        assert "put a copy of it back" in said.err
+        assert file.read_bytes() == content
+    assert sorted(folder.iterdir()) == before
+
+
 def heads(tmp_path: Path, rows: list[int], place: str = "state") -> list[AuditHead]:
     """Signed heads of one device's log, as they are published."""
     key = device_key(tmp_path / place)
