@@ -71,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_OK
     except OSError as fault:
+        if "--verbose" in arguments:
+            _trace(fault)
         print(f"lfr: {fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", file=sys.stderr)
         return EX_UNAVAILABLE
     except Exception as fault:
@@ -90,12 +92,16 @@ def _report(fault: Exception, verbose: bool) -> int:
     if isinstance(status, int) and not verbose:
         print(f"lfr: {fault}", file=sys.stderr)
         return status
-    import traceback
-
-    traceback.print_exception(fault, file=sys.stderr)
+    _trace(fault)
     if not isinstance(status, int):
         print(f"lfr: internal error: {type(fault).__name__}: {fault}", file=sys.stderr)
     return status if isinstance(status, int) else EX_INTERNAL
+
+
+def _trace(fault: Exception) -> None:
+    import traceback
+
+    traceback.print_exception(fault, file=sys.stderr)
 
 
 def _parser(noun: str | None) -> Parser:

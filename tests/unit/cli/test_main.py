@@ -83,6 +83,22 @@ def test_every_ending_has_its_exit_status(
     assert ("Traceback" in said.err) == (status == 70)
 
 
+@pytest.mark.parametrize(
+    ("fault", "status"), [(Unavailable("no broker"), 69), (FileNotFoundError(2, "No such file", "x.yaml"), 69)]
+)
+def test_verbose_adds_the_traceback_of_what_was_expected(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: Exception, status: int
+) -> None:
+    def fail(_: object) -> int:
+        raise fault
+
+    with_handler(monkeypatch, fail)
+    assert cli.main(["config"]) == status
+    assert "Traceback" not in capsys.readouterr().err
+    assert cli.main(["--verbose", "config"]) == status
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m device.cli.main doctor --json | head -c 1"
     done = subprocess.run(
