@@ -18,7 +18,7 @@ def register(commands: Subparsers) -> None:
 
 
 def run_device(args: argparse.Namespace) -> int:
-    """Run until the deployment is over or a signal comes; the last line on stdout is the summary as JSON."""
+    """Run until the deployment is over or a signal comes; the one line on stdout is its summary, if one has ended."""
     from device import logs
     from device.config.loader import check_files, load_config
     from device.supervisor.main import supervise
