@@ -142,4 +142,5 @@ def _set_aside(path: Path, reason: str) -> None:
 
 
 def _cannot(path: Path, fault: Exception) -> Unavailable:
-    return Unavailable(f"outbox {path}: {fault}; alerts cannot be kept safely until this folder is writable")
+    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+    return Unavailable(f"outbox {path}: {reason}; alerts cannot be kept safely until this folder is writable")

@@ -116,8 +116,13 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
         written = datetime.fromisoformat(status["written_at"].replace("Z", "+00:00"))
     except FileNotFoundError as fault:
         raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
-    except (OSError, ValueError, KeyError) as fault:
-        raise Unavailable(f"{file} cannot be read: {fault}") from fault
+    except OSError as fault:
+        raise Unavailable(
+            f"{file} cannot be read: {fault.strerror or fault}; ask as the user that runs the supervisor, or as root"
+        ) from fault
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        text = f"{file} is no status of a supervisor: damaged, or another program's; the supervisor writes it"
+        raise Unavailable(f"{text} each second: if this stays, restart it") from fault
     age_s = (datetime.now(timezone.utc) - written).total_seconds()
     status["age_s"] = round(max(0.0, age_s), 1)
     who = f"the supervisor that wrote {file} (pid {status['pid']})"

@@ -113,10 +113,14 @@ class HubFolder:
 
         try:
             raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
-        except OSError as fault:
+        except (FileNotFoundError, NotADirectoryError) as fault:
             raise Unavailable(
-                f"{self.root} is no hub folder ({fault}); make one with `lfr hub init {self.root}`"
+                f"{self.root} is no hub folder: it has no {self.console_file.name};"
+                f" make one with `lfr hub init {self.root}`"
             ) from fault
+        except OSError as fault:
+            text = f"{self.console_file} cannot be read: {fault.strerror}; make it a file that this user may read"
+            raise Unavailable(text) from fault
         except yaml.YAMLError as fault:
             raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
         read = _settings(self.console_file, raw)
@@ -284,7 +288,11 @@ def init_hub(
         write_file(hub.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
         hub.write_broker_files(hub.settings(), hub.settings().broker_port)
     except OSError as fault:
-        raise Unavailable(f"hub folder {root}: {fault}") from fault
+        place = root if fault.filename is None else fault.filename
+        raise Unavailable(
+            f"the hub's folder {root} cannot be made or completed: {place}: {fault.strerror or fault};"
+            " name a folder that this user may write to, on a disk that has room"
+        ) from fault
     return [*made, f"console.yaml, acl, mosquitto.conf: site {site}, devices {', '.join(everyone) or 'none yet'}"]
 
 

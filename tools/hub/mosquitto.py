@@ -165,7 +165,7 @@ def _launch(found: Mosquitto, configuration: Path, port: int) -> RunningBroker:
             preexec_fn=die_with_parent,
         )
     except OSError as fault:
-        raise Unavailable(f"{found.path} does not start: {fault}") from fault
+        raise Unavailable(f"{found.path} does not start: {fault.strerror or fault}; install mosquitto again") from fault
     return RunningBroker(process, port)
 
 

@@ -150,6 +150,14 @@ def test_an_old_status_is_69(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "does not answer" in capsys.readouterr().err
 
 
-def test_a_broken_status_file_is_69(tmp_path: Path) -> None:
-    (tmp_path / "status.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"written_at": 3}', '{"written_at": "noon"}'])
+def test_a_broken_status_file_is_69(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "status.json").write_text(content)
     assert main(["status", "--run-dir", str(tmp_path)]) == 69
+    assert "is no status of a supervisor" in capsys.readouterr().err
+
+
+def test_a_status_that_may_not_be_read_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "status.json").mkdir()
+    assert main(["status", "--run-dir", str(tmp_path)]) == 69
+    assert "cannot be read: Is a directory; " in capsys.readouterr().err

@@ -98,13 +98,26 @@ def test_the_command_makes_a_folder_and_a_bad_name_is_a_usage_error(tmp_path: Pa
     assert main(["hub", "init", str(tmp_path / "g"), "--device", "hub"]) == 64
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["file/hub", "file"])
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert main(["hub", "init", str(tmp_path / "file" / "hub")]) == 69
+    assert main(["hub", "init", str(tmp_path / place)]) == 69
+    said = capsys.readouterr().err
+    assert "Errno" not in said
+    assert str(tmp_path / place) in said
+    assert "name a folder that this user may write to" in said
+
+
+def test_settings_that_cannot_be_read_are_named_in_words(folder: Path) -> None:
+    hub = HubFolder(folder)
+    hub.console_file.unlink()
+    hub.console_file.mkdir()
+    with pytest.raises(Unavailable, match=r"console\.yaml cannot be read: Is a directory; "):
+        hub.settings()
 
 
 def test_serving_a_folder_that_is_no_hub_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Unavailable, match="lfr hub init"):
+    with pytest.raises(Unavailable, match=r"it has no console\.yaml; make one with `lfr hub init"):
         HubFolder(tmp_path).settings()
 
 
