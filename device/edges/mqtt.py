@@ -39,6 +39,21 @@ CLOSE_WITHIN_S = 2.0
 BACK_OFF_FIRST_S = 0.25
 BACK_OFF_MOST_S = 10.0
 NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, table 3-4
+NOT_AUTHORISED = 0x87  # MQTT 5, tables 3-1 and 3-8
+_ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and start the hub anew"
+_COPY = "copy ca.pem and devices/NAME.pem and .key from the hub's folder to where the configuration has them"
+_CERTIFICATE_ALERTS = {
+    "ALERT_CERTIFICATE_REVOKED": (
+        "it was revoked",
+        "this device is let in again only under another name, with a new certificate: `lfr hub init DIR --device NAME`",
+    ),
+    "ALERT_CERTIFICATE_EXPIRED": (
+        "it has expired, or a clock is wrong",
+        f"look at both clocks, have it renewed, {_COPY}",
+    ),
+    "ALERT_UNKNOWN_CA": ("another authority than the hub's signed it", _COPY),
+    "ALERT_BAD_CERTIFICATE": ("it is damaged or not the hub's", _COPY),
+}
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +97,8 @@ class PahoBroker:
         self._early: dict[int, ReasonCode] = {}
         self._in_flight_limit = IN_FLIGHT
         self._loss = "not connected yet"
+        self._refused = ""
+        """Why the broker let nobody in, until it does or cannot be reached: TLS 1.3 does not always get to say it."""
         self._ended = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -160,6 +177,7 @@ class PahoBroker:
                 properties=_connect_properties(self._session_expiry_s),
             )
         except (OSError, ValueError) as fault:
+            self._refused = ""
             self._lost(_in_words(fault, self._address))
             return False
         client.loop_start()
@@ -210,12 +228,13 @@ class PahoBroker:
                 client.disconnect()
                 return
             established.set()
+            self._refused = ""
             event(_log, "mqtt.session", host=self._address.host, port=self._address.port, session=text)
             self._on_session(True, text)
 
         def on_connect(c: Client, _: Any, flags: ConnectFlags, code: ReasonCode, granted: Properties | None) -> None:
             if code.is_failure:
-                self._loss = f"the broker refused the connection: {code}"
+                self._refused = f"the broker refused the connection: {_refusal(code)}"
                 return
             self._in_flight_limit = min(IN_FLIGHT, getattr(granted, "ReceiveMaximum", IN_FLIGHT))
             client.user_data_set("resumed" if flags.session_present else "new session")
@@ -225,9 +244,9 @@ class PahoBroker:
                 begin(client.user_data_get())
 
         def on_subscribe(_: Client, text: Any, __: int, codes: list[ReasonCode], ___: Properties | None) -> None:
-            refused = [str(code) for code in codes if code.is_failure]
+            refused = [_refusal(code) for code in codes if code.is_failure]
             if refused:
-                self._loss = f"the broker refused a subscription: {', '.join(refused)}"
+                self._refused = f"the broker refused a subscription: {', '.join(refused)}"
                 client.disconnect()
             elif not established.is_set():
                 begin(str(text))
@@ -236,7 +255,7 @@ class PahoBroker:
             with self._lock:
                 if self._newest is not client:
                     return
-                self._loss = "closed" if self._closing.is_set() else f"connection lost: {code}"
+                self._loss = "closed" if self._closing.is_set() else self._refused or f"connection lost: {code}"
                 self._ended.set()
 
         def on_publish(_: Client, __: Any, mid: int, code: ReasonCode, ___: Properties) -> None:
@@ -252,13 +271,16 @@ class PahoBroker:
         def on_message(_: Client, __: Any, message: MQTTMessage) -> None:
             self._receive(message.topic, bytes(message.payload))
 
-        def on_log(_: Client, __: Any, level: int, text: str) -> None:
-            if level >= logging.ERROR or text.startswith("Caught exception"):
-                event(_log, "mqtt.callback_failed", level=logging.ERROR, text=text)
-
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
         client.on_subscribe, client.on_publish = on_subscribe, on_publish
-        client.on_message, client.on_log = on_message, on_log
+        client.on_message, client.on_log = on_message, self._overhear
+
+    def _overhear(self, client: Client, _: Any, level: int, text: str) -> None:
+        """What paho logs: why the broker ended the TLS session, and what our own callbacks raised."""
+        if self._newest is client:
+            self._refused = _certificate_refused(text) or self._refused
+        if level >= logging.ERROR or text.startswith("Caught exception"):
+            event(_log, "mqtt.callback_failed", level=logging.ERROR, text=text)
 
     def _receive(self, topic: str, payload: bytes) -> None:
         from paho.mqtt.client import topic_matches_sub
@@ -329,6 +351,22 @@ def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
     return context
 
 
+def _refusal(code: ReasonCode) -> str:
+    return f"{code}; {_ASK}" if code.value == NOT_AUTHORISED else str(code)
+
+
+def _certificate_refused(text: str) -> str:
+    """What a TLS alert about our certificate means (RFC 8446, 6.2), from OpenSSL's name of it; empty for other texts.
+
+    With TLS 1.3 the broker looks at it after the handshake is over for us, so it comes with the first read, in paho's
+    log alone.
+    """
+    for alert, (found, remedy) in _CERTIFICATE_ALERTS.items():
+        if alert in text:
+            return f"the broker refused our certificate: {found}; {remedy}"
+    return ""
+
+
 def _in_words(fault: Exception, address: BrokerAddress) -> str:
     place = f"{address.host}:{address.port}"
     if isinstance(fault, ssl.SSLCertVerificationError):
@@ -336,7 +374,7 @@ def _in_words(fault: Exception, address: BrokerAddress) -> str:
             f"{place} showed a certificate that our CA did not sign or that names another host: {fault.verify_message}"
         )
     if isinstance(fault, ssl.SSLError):
-        return f"{place} ended the TLS handshake: {fault.reason}"
+        return _certificate_refused(str(fault.reason)) or f"{place} ended the TLS handshake: {fault.reason}"
     if isinstance(fault, ConnectionRefusedError):
         return f"nothing listens at {place}"
     return f"{place}: {fault}"

@@ -95,10 +95,11 @@ def _hub_present(s: Snapshot) -> bool | None:
 
 
 def _hub(s: Snapshot) -> str:
+    link = f": {s.link}" if s.link else ""
     if s.hub_absent_s is None:
-        return "the hub was never heard"
+        return f"the hub was never heard{link}"
     if s.hub_absent_s > HUB_ABSENT_MOST_S:
-        return "the hub is away"
+        return f"the hub is away{link}"
     return "its operator is simulated, which counts for recordings only" if s.operator == "simulated" else ""
 
 

@@ -246,6 +246,7 @@ class Control:
             camera_problems=self._crew.problems(),
             sign=self.sign.view(),
             hub_absent_s=self._hub.absent_s(),
+            link=self._hub.link,
             operator=self._hub.operator,
             clock_synchronised=synchronised,
             clock_set_back=self._clock_watch.finding(now, self._edges.clock.monotonic(), trusted=synchronised),

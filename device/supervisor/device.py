@@ -245,7 +245,7 @@ class Device:
             self._courier.erase(None, "tamper")
 
     def _session(self, present: bool) -> None:
-        self._hub.connection(present)
+        self._hub.connection(present, self._courier.reason)
         if present:
             self._reporter.born()
         self.control.woken.set()

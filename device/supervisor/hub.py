@@ -29,6 +29,7 @@ class Hub:
     def __init__(self, site: str, device: str, clock: Clock) -> None:
         self.operator: messages.Operator = "absent"
         self.session_id: str | None = None
+        self.link = ""
         self._topics = topics.HubTopics(site)
         self._device = topics.DeviceTopics(site, device)
         self._clock = clock
@@ -46,8 +47,9 @@ class Hub:
         courier.subscribe(self._topics.adjudications, self._on_adjudication)
         courier.subscribe(self._device.commands, self._on_cmd)
 
-    def connection(self, present: bool) -> None:
-        """Our own session came or went; the hub's retained state follows a new one."""
+    def connection(self, present: bool, reason: str) -> None:
+        """Our own session came or went, and why; the hub's retained state follows a new one."""
+        self.link = "" if present else reason
         if not present:
             self._away()
 

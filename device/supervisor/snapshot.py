@@ -102,6 +102,7 @@ class Snapshot:
     engines     what is wrong with each worker's engine, empty text when nothing is; one entry per worker that answered
     references  how each worker's engine disagrees with its golden tensors, likewise
     hub_absent_s  how long the hub has been away; 0 while it is here, None if it never was
+    link        why there is no session with the broker, in words; empty while there is one
     operator    who is at the hub as it says; `simulated` counts for recordings only
     clock_set_back  how the wall clock was set back while this program ran, in words; empty when it was not
     disk_free_bytes  None when the disk does not answer
@@ -122,6 +123,7 @@ class Snapshot:
     camera_problems: dict[str, str] = field(default_factory=dict)
     sign: SignView = SignView()
     hub_absent_s: float | None = None
+    link: str = ""
     operator: Operator = "absent"
     clock_synchronised: bool = False
     clock_set_back: str = ""

@@ -209,6 +209,15 @@ def test_what_holds_for_another_reason_says_so() -> None:
     assert "follows no pulse" in {r.row.name: r.text for r in conditions.read(steady)}["sign follows its pulse"]
 
 
+def test_a_hub_that_is_away_says_what_the_way_to_it_says() -> None:
+    for absent_s in (None, 6.0):
+        away = dataclasses.replace(
+            GOOD, hub_absent_s=absent_s, link="the broker refused our certificate: it was revoked"
+        )
+        (row,) = [r for r in conditions.read(away) if r.row.name == "hub and operator present"]
+        assert "the broker refused our certificate: it was revoked" in row.text
+
+
 def test_a_short_absence_of_the_hub_is_bridged() -> None:
     assert failing(dataclasses.replace(GOOD, hub_absent_s=4.9)) == set()
 

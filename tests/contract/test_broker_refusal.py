@@ -1,0 +1,58 @@
+"""A real mosquitto that lets somebody in no more: the edge says why, and what to do."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+
+from device.domain.finding import Mode
+from device.edges.mqtt import PahoBroker
+from tools.hub.authority import revoke_certificate
+from tools.hub.folder import HubFolder, init_hub
+from tools.hub.mosquitto import start_broker
+
+WITHIN_S = 15.0
+REVOKED = "the broker refused our certificate: it was revoked; this device is let in again only under another name"
+
+
+def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tmp_path: Path) -> None:
+    """With TLS 1.3 some attempts end without a word: the reason that came before stays until there is a session."""
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
+    hub = HubFolder(tmp_path / "hub")
+    revoke_certificate(hub.root, "demo", hub.root / "devices" / "cam-1.pem")
+    running = start_broker(hub)
+    said: queue.Queue[tuple[bool, str]] = queue.Queue()
+    device = PahoBroker(hub.address("cam-1", running.port), "cam-1")
+    device.connect(lambda up, text: said.put((up, text)), lambda delivery: None)
+    try:
+        deadline = time.monotonic() + WITHIN_S
+        heard = [said.get(timeout=WITHIN_S)]
+        while REVOKED not in heard[-1][1]:
+            assert time.monotonic() < deadline, heard
+            heard.append(said.get(timeout=WITHIN_S))
+        heard.append(said.get(timeout=WITHIN_S))
+    finally:
+        device.close()
+        running.stop()
+    assert REVOKED in heard[-1][1]
+    assert not any(up for up, _ in heard)
+
+
+@pytest.mark.parametrize(("code", "remedy"), [("Not authorized", True), ("Server busy", False)])
+def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, code: str, remedy: bool) -> None:
+    """The disconnection that follows is said by paho without one."""
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
+    device = PahoBroker(HubFolder(tmp_path / "hub").address("cam-1", 1), "cam-1")
+    device._newest = client = device._new_client()
+    device._callbacks(client, threading.Event())
+    answer = ReasonCode(PacketTypes.CONNACK, code)
+    client.on_connect(client, None, None, answer, None)
+    client.on_disconnect(client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Unspecified error"), None)
+    assert device._loss.startswith(f"the broker refused the connection: {code}")
+    assert ("lfr hub init DIR --device NAME" in device._loss) == remedy
