@@ -4,10 +4,9 @@
    of them belong to one thread (`one_thread`).
 2. At most KEPT_SIZES detectors stay open: a source that keeps changing its size does not fill the memory.
 3. On a GPU the room holds the device's context, and the memory that all its engines compute in by turns, from its first
-   engine to `close`. Engines that read frames on the GPU
-   are made for one size of frame, which is known once the camera is open: until then the engines that take arrays have
-   shown that GPU, runtime and models are right, and they are closed when the others are open. Those must agree with
-   the golden tensors, too, before they see a face.
+   engine to `close`. Engines that read frames on the GPU are made for one size of frame, which is known once the camera
+   is open: until then the engines that take arrays have shown that GPU, runtime and models are right, and they are
+   closed when the others are open. Those must agree with the golden tensors, too, before they see a face.
 """
 
 from __future__ import annotations
