@@ -27,6 +27,9 @@ def draw(document: dict[str, Any], folder: Path) -> dict[str, Path]:
 
 def require_matplotlib() -> None:
     """Raises Unavailable where it is not installed."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font list, once a machine
     try:
         from importlib import import_module
 

@@ -6,6 +6,7 @@ What `make setup` puts into the cache is required: a test that needs it fails wi
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +32,16 @@ _loading = sys.modules["lfr_test_loading"] = importlib.util.module_from_spec(_SP
 _SPEC.loader.exec_module(_loading)
 loaded: Callable[[str, Path], ModuleType] = _loading.loaded
 loaded("lfr_test_sample_alerts", TESTS / "sample_alerts.py")
+
+
+@pytest.fixture(autouse=True)
+def _no_log_handler_stays() -> Iterator[None]:
+    """A command that logs leaves a handler with the test's own stderr; the next test has another."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -67,11 +67,11 @@ def test_an_evaluation_names_the_recogniser_that_it_measured(
 def test_a_model_that_there_is_not_is_a_usage_error_before_anything_is_read(
     command: str, option: str, words: str, asked: list[How], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    key = tmp_path / "k"
+    key, out = tmp_path / "k", tmp_path / "evidence.json"
     assert main(["calibrate", "key", str(key)]) == 0
     calls = {
         "evaluate": ["evaluate", str(tmp_path)],
-        "operating-point": ["calibrate", "operating-point", str(tmp_path), "--key", str(key), "--out", str(key)],
+        "operating-point": ["calibrate", "operating-point", str(tmp_path), "--key", str(key), "--out", str(out)],
     }
     assert main([*calls[command], option]) == 64
     assert words in capsys.readouterr().err
