@@ -208,6 +208,6 @@ def _sampling(entry: str, kind: int, planes: bool, taps: int) -> list[Node]:
     if kind != FLOAT:
         nodes.append(Node("Cast", nodes[-1].outputs, ["sample.narrow"], {"to": kind}))
     if not planes:
-        nodes.append(Node("Transpose", nodes[-1].outputs, ["sample.rows"], {"perm": [0, 2, 3, 1]}))
+        nodes.append(Node("Transpose", nodes[-1].outputs, ["sample.packed"], {"perm": [0, 2, 3, 1]}))
     nodes[-1].outputs = [entry]
     return nodes

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,15 +34,16 @@ Opener = Callable[..., Runner]
 
 def measure(threads: int, rounds: int, tick: Tick, opener: Opener = open_runner) -> dict[str, Any]:
     """The whole object: `precisions`, `batches`, `left_out`. `tick` is called after every round of a group."""
-    left_out: dict[str, str] = {}
+    turns = _Turns(threads, rounds, tick, opener)
     engines = [f"{name}:{each}" for name in BACKENDS if installed(name) for each in usable(name)]
     rows: list[dict[str, Any]] = []
     for one in (card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)):
-        rows += _precisions(one, engines, threads, rounds, tick, opener, left_out)
+        rows += _precisions(one, engines, turns)
     batches: list[dict[str, Any]] = []
     for engine in engines:
-        batches += _batches(card(RECOGNISER_DEFAULT), engine, threads, rounds, tick, opener, left_out)
-    return {"threads": threads, "rounds": rounds, "precisions": rows, "batches": batches, "left_out": left_out}
+        batches += _batches(card(RECOGNISER_DEFAULT), engine, turns)
+    told = {"precisions": rows, "batches": batches, "left_out": turns.left_out}
+    return {"threads": threads, "rounds": rounds, **told}
 
 
 def usable(backend: str) -> tuple[str, ...]:
@@ -86,68 +88,55 @@ def _told(speed: dict[str, float | None] | None) -> str:
     return f"{speed['median']:.2f}{spread}"
 
 
-def _precisions(
-    one: ModelCard,
-    engines: Sequence[str],
-    threads: int,
-    rounds: int,
-    tick: Tick,
-    opener: Opener,
-    left_out: dict[str, str],
-) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """How calls are timed. `left_out`: what could not be opened, and why."""
+
+    threads: int
+    rounds: int
+    tick: Tick
+    opener: Opener
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def taken(self, one: ModelCard, wanted: Mapping[str, tuple[str, int]]) -> dict[str, F64]:
+        """Times of a model's calls in turns, by the names of `wanted`: engine, and pictures of a call."""
+        with ExitStack() as opened:
+            calls = {}
+            for name, (engine, count) in wanted.items():
+                pictures = _pictures(one, count)
+                try:
+                    runner = self._opened(one, engine, count)
+                    opened.callback(runner.close)
+                    runner.run(pictures)
+                except EnginesError as fault:
+                    self.left_out[f"{one.name} {name}"] = str(fault)
+                    continue
+                calls[name] = _call(runner, pictures)
+            return interleaved(calls, self.rounds, tick=self.tick) if calls else {}
+
+    def _opened(self, one: ModelCard, engine: str, count: int) -> Runner:
+        backend, _, precision = engine.partition(":")
+        shape = one.input_size or DETECTOR_SIZE
+        return self.opener(one, backend=backend, precision=precision, threads=self.threads, shape=shape, at_once=count)
+
+
+def _precisions(one: ModelCard, engines: Sequence[str], turns: _Turns) -> Iterator[dict[str, Any]]:
     """One picture a call, every engine in turns; the model's rows."""
-    picture = _pictures(one, 1)
-    with ExitStack() as opened:
-        calls = {}
-        for engine in engines:
-            try:
-                runner = _opened(one, engine, threads, opener, opened, 1)
-                runner.run(picture)
-            except EnginesError as fault:
-                left_out[f"{one.name} {engine}"] = str(fault)
-                continue
-            calls[engine] = _call(runner, picture)
-        taken = interleaved(calls, rounds, tick=tick) if calls else {}
+    taken = turns.taken(one, {engine: (engine, 1) for engine in engines})
     for engine, values in taken.items():
         exact = taken.get(f"{engine.partition(':')[0]}:fp32")
         row = {"model": one.name, "engine": engine, "least_ms": float(values.min())}
         yield row | {"median_ms": float(np.median(values)), "speed": _speed(exact, values)}
 
 
-def _batches(
-    one: ModelCard,
-    engine: str,
-    threads: int,
-    rounds: int,
-    tick: Tick,
-    opener: Opener,
-    left_out: dict[str, str],
-) -> Iterator[dict[str, Any]]:
+def _batches(one: ModelCard, engine: str, turns: _Turns) -> Iterator[dict[str, Any]]:
     """Batches of one engine in turns; times are of one picture."""
-    with ExitStack() as opened:
-        calls = {}
-        for count in BATCHES:
-            pictures = _pictures(one, count)
-            try:
-                runner = _opened(one, engine, threads, opener, opened, count)
-                runner.run(pictures)
-            except EnginesError as fault:
-                left_out[f"{one.name} {engine} batch {count}"] = str(fault)
-                continue
-            calls[str(count)] = _call(runner, pictures)
-        taken = interleaved(calls, rounds, tick=tick) if calls else {}
-    each = {batch: values / int(batch) for batch, values in taken.items()}
-    for batch, values in each.items():
-        row = {"model": one.name, "engine": engine, "batch": int(batch)}
-        yield row | {"least_ms_a_picture": float(values.min()), "speed": _speed(each.get("1"), values)}
-
-
-def _opened(one: ModelCard, engine: str, threads: int, opener: Opener, opened: ExitStack, batch: int) -> Runner:
-    backend, _, precision = engine.partition(":")
-    shape = one.input_size or DETECTOR_SIZE
-    runner = opener(one, backend=backend, precision=precision, threads=threads, shape=shape, at_once=batch)
-    opened.callback(runner.close)
-    return runner
+    names = {count: f"{engine} batch {count}" for count in BATCHES}
+    taken = turns.taken(one, {name: (engine, count) for count, name in names.items()})
+    each = {count: taken[name] / count for count, name in names.items() if name in taken}
+    for count, values in each.items():
+        row = {"model": one.name, "engine": engine, "batch": count}
+        yield row | {"least_ms_a_picture": float(values.min()), "speed": _speed(each.get(1), values)}
 
 
 def _call(runner: Runner, pictures: U8) -> Callable[[int], object]:
