@@ -7,7 +7,7 @@ from typing import Any
 
 from engines import manifest
 from engines import table as tables
-from engines.cards import FILE_PRECISIONS, ModelCard, PackageSource, readable_cards
+from engines.cards import FILE_PRECISIONS, FileSource, ModelCard, PackageSource, PublishedSource, readable_cards
 from engines.errors import BadTable, ModelMismatch, ModelMissing
 from engines.likeness import LEAST_COSINE
 from engines.places import models_dir, plans_dir
@@ -35,11 +35,8 @@ def _model(one: ModelCard, models: Path) -> dict[str, Any]:
         "licence": one.licence,
         "origin": one.origin,
         "training_data": one.training_data,
-        "package": (
-            f"{one.source.package}=={one.source.version}"
-            if isinstance(one.source, PackageSource)
-            else one.source.path.name
-        ),
+        "package": _carrier(one.source),
+        "optional": one.optional,
         "sha256": one.source_sha256,
         "input": {
             "name": one.input_name,
@@ -56,6 +53,13 @@ def _model(one: ModelCard, models: Path) -> dict[str, Any]:
         "precisions": [_precision(one, models, precision) for precision in FILE_PRECISIONS],
         "int8": _calibration(one, models),
     }
+
+
+def _carrier(source: PackageSource | FileSource | PublishedSource) -> str:
+    """What the weights come in: a package, a publisher's address, or the file that was added."""
+    if isinstance(source, PackageSource):
+        return f"{source.package}=={source.version}"
+    return source.address if isinstance(source, PublishedSource) else source.path.name
 
 
 def _side(one: ModelCard, axis: int) -> str:
