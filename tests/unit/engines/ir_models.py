@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.cards import SCREEN_0095, ModelCard, PublishedFile, PublishedSource, card
+from engines.cards.model_card import SCREEN_0095, ModelCard, PublishedFile, PublishedSource, card
 
 SIDE, DIM, WIDE = 16, 8, 4
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import openvino_ir, published
-from engines.cards import SCREEN_0095, card
+from engines.cards.model_card import SCREEN_0095, card
 from engines.errors import BadModel, BadOption, FetchFailed, PublishedMismatch, WeightsMissing
-from engines.fetch import weights_of
-from engines.golden import read as golden_tensors
-from engines.prepare import prepare, recipe_of
-from engines.select import open_runner
+from engines.graph import openvino_ir
+from engines.prepare import published
+from engines.prepare.fetch import weights_of
+from engines.prepare.prepare import prepare, recipe_of
+from engines.runners.select import open_runner
+from engines.verify.golden import read as golden_tensors
 from tests.unit.engines.ir_models import DIM, SIDE, card_of, written
 
 
