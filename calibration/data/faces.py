@@ -46,7 +46,7 @@ class Faces:
 
     people      label of each person, sorted within its source;  source  index of each person's source
     templates   (n, d) float32, unit rows, as the photos would be enrolled;  owner  (n,) index into `people`
-    looks       (n, d) float32, unit rows, as a camera's look at the photos would give;  lengths  (n,) of their raw output
+    looks       (n, d) float32, unit rows, as a look at the photos would give;  lengths  (n,) of their raw output
     files       (n,) name of each photo
     face_px     (n,) height of each face
     rejected    file and reason of each photo that gave none

@@ -43,7 +43,7 @@ class Mates:
 def mates(faces: Faces, enrolled: int = 1, looks: int = 1, seed: int = 0) -> Mates:
     """`enrolled` photos averaged against `looks` other photos averaged, of everybody who has that many photos.
 
-    One against one: every ordered pair of photos of a person, one enrolled and one looked at. More: _DRAWS random splits.
+    One against one: every ordered pair of photos of a person, one enrolled, one looked at. More: _DRAWS random splits.
     """
     rows = faces.rows()
     able = [person for person, photos in enumerate(rows) if len(photos) >= enrolled + looks]
