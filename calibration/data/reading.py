@@ -13,7 +13,7 @@ import hashlib
 import multiprocessing
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,7 +26,7 @@ from calibration.data.faces import Faces, Listed, gathered, scan, without_twins
 from device.enrolment.photo_file import MAX_FILE_BYTES, outcome_of
 from device.enrolment.rules import Outcome
 from device.enrolment.template_cache import TemplateCache
-from device.errors import InternalError, LfrError
+from device.errors import EvidenceUnusable, InternalError, LfrError
 
 PROCESSES = 2
 
@@ -51,15 +51,29 @@ class How:
         return {"detector": self.detector, "recogniser": self.recogniser}
 
 
-def read_sets(folders: Sequence[Path], how: How) -> Faces:
-    """Templates of one or more data sets. Raises EvidenceUnusable, EngineUnavailable."""
+def read_sets(
+    folders: Sequence[Path], how: How, *, merged: bool = False, left_out: Container[str] = frozenset()
+) -> Faces:
+    """Templates of one or more data sets.
+
+    merged    the sets label people from one register: a name is one person in all of them, and people of different sets
+              are compared with one another
+    left_out  names of people who are not in the data, for one: those whom a test will look for (cross-fitting)
+    Raises EvidenceUnusable, EngineUnavailable.
+    """
     photos: list[Listed] = []
     notes: list[str] = []
     for source, folder in enumerate(folders):
         found, odd = scan(folder, source)
         prefix = f"{folder.name}/" if len(folders) > 1 else ""
-        photos += [Listed(each.path, each.person, prefix + each.name, source) for each in found]
+        photos += [
+            Listed(each.path, each.person, prefix + each.name, 0 if merged else source)
+            for each in found
+            if each.person not in left_out
+        ]
         notes += [prefix + each for each in odd]
+    if not photos:
+        raise EvidenceUnusable("everybody in the data was left out")
     single, dropped = without_twins(photos)
     return gathered(single, outcomes_of(single, how), dropped, notes)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.data.faces import Faces, Indices
+from calibration.statistics.decision_rules import WEIGHTED_MEAN, Rule
 from calibration.statistics.resample import F64, I64, share_interval
 from calibration.statistics.tail import mean_of
+from device.domain.sight import F32
 
 _DRAWS = 8
 
@@ -40,8 +42,8 @@ class Mates:
         return share_interval(self.found(threshold), self.found_in(threshold, times), self.people)
 
 
-def mates(faces: Faces, enrolled: int = 1, looks: int = 1, seed: int = 0) -> Mates:
-    """`enrolled` photos averaged against `looks` other photos averaged, of everybody who has that many photos.
+def mates(faces: Faces, enrolled: int = 1, looks: int = 1, seed: int = 0, rule: Rule = WEIGHTED_MEAN) -> Mates:
+    """`enrolled` photos averaged against `looks` other photos by a rule, of everybody who has that many photos.
 
     One against one: every ordered pair of photos of a person, one enrolled, one looked at. More: _DRAWS random splits.
     """
@@ -57,10 +59,20 @@ def mates(faces: Faces, enrolled: int = 1, looks: int = 1, seed: int = 0) -> Mat
     for _ in range(_DRAWS):
         order = [rng.permutation(rows[person]) for person in able]
         listed = mean_of(faces.templates, order, 0, enrolled)
-        probes = mean_of(faces.looks, order, enrolled, enrolled + looks)
+        seen = [rows[enrolled : enrolled + looks] for rows in order]
         people.append(np.array(able, np.intp))
-        scores.append(np.einsum("ij,ij->i", listed, probes).astype(np.float64))
+        scores.append(_own_scores(rule, faces, seen, listed))
     return Mates(np.concatenate(people), np.concatenate(scores), np.full(_DRAWS * len(able), 1 / _DRAWS))
+
+
+def _own_scores(rule: Rule, faces: Faces, seen: list[Indices], listed: F32) -> F64:
+    """Each person's looks against that person's own entry, a hundred people at a time."""
+    parts = []
+    for start in range(0, len(seen), 100):
+        rows = np.stack(seen[start : start + 100])
+        scores = rule.scores(faces.looks[rows], faces.lengths[rows], listed[start : start + 100])
+        parts.append(np.diagonal(scores).astype(np.float64))
+    return np.concatenate(parts)
 
 
 def _every_pair(faces: Faces, rows: list[Indices], able: list[int]) -> Mates:

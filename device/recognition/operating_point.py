@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.domain.decision_rule import DECISION_RULE
 from device.domain.operating_point import LIMIT, Evidence, counted, per_thousand
 from device.enrolment.engine_photo_reader import READER_VERSION
 from device.errors import EvidenceDamaged, EvidenceUnusable
@@ -64,7 +65,7 @@ def engine_of(detector: ModelCard, recogniser: ModelCard, backend: str) -> Engin
     """
     return Engine(
         *(recogniser.name, recogniser.source_sha256, backend.partition(":")[2].removesuffix(EMULATED)),
-        *(detector.name, detector.source_sha256, READER_VERSION),
+        *(detector.name, detector.source_sha256, READER_VERSION, DECISION_RULE),
     )
 
 
