@@ -23,6 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 from calibration.data.faces import Faces, Listed, gathered, scan, without_twins
+from device.enrolment.model_sessions import chosen_card
 from device.enrolment.photo_file import MAX_FILE_BYTES, outcome_of
 from device.enrolment.rules import Outcome
 from device.enrolment.template_cache import TemplateCache
@@ -75,7 +76,8 @@ def read_sets(
     if not photos:
         raise EvidenceUnusable("everybody in the data was left out")
     single, dropped = without_twins(photos)
-    return gathered(single, outcomes_of(single, how), dropped, notes)
+    chosen = chosen_card(how.recogniser, "recogniser", how.models)
+    return gathered(single, outcomes_of(single, how), dropped, notes, chosen.lengths)
 
 
 def outcomes_of(photos: Sequence[Listed], how: How, height: int | None = None) -> dict[str, Outcome]:

@@ -17,6 +17,7 @@ import numpy as np
 from device.domain.sight import F32
 from device.errors import UsageError
 
+WINDOW = 3
 Scores = Callable[[F32, F32, F32], F32]
 
 
@@ -24,18 +25,12 @@ Scores = Callable[[F32, F32, F32], F32]
 class Rule:
     """name  as artefacts state it;  words  for a reader of the artefact
 
-    scores  looks (n, k, d) unit rows in order, raw lengths (n, k) and entries (m, d) unit rows -> (n, m) scores
+    scores  looks (n, k, d) unit rows in order, their weights (n, k) and entries (m, d) unit rows -> (n, m) scores
     """
 
     name: str
     words: str
     scores: Scores
-
-
-def _weights(lengths: F32) -> F32:
-    """Weight of a look by the raw length of its template."""
-    weights: F32 = np.maximum(lengths - 5.0, 0.3) ** 2
-    return weights
 
 
 def _fused(looks: F32, weights: F32, entries: F32) -> F32:
@@ -45,33 +40,31 @@ def _fused(looks: F32, weights: F32, entries: F32) -> F32:
     return scores
 
 
-def weighted_mean(looks: F32, lengths: F32, entries: F32) -> F32:
-    """Cosine of the weighted mean of all looks."""
-    return _fused(looks, _weights(lengths), entries)
-
-
-def running_mean(looks: F32, lengths: F32, entries: F32) -> F32:
-    """Highest cosine that the weighted mean reaches after any look: a device decides after each."""
-    weights = _weights(lengths)
+def running_means(looks: F32, weights: F32, entries: F32) -> F32:
+    """After each look the higher cosine of two means, of all looks and of the last WINDOW; the highest of these."""
     scores = _fused(looks[:, :1], weights[:, :1], entries)
     for count in range(2, looks.shape[1] + 1):
         scores = np.maximum(scores, _fused(looks[:, :count], weights[:, :count], entries))
+        if count > WINDOW:
+            lately = slice(count - WINDOW, count)
+            scores = np.maximum(scores, _fused(looks[:, lately], weights[:, lately], entries))
     return scores
 
 
-def best_look(looks: F32, _lengths: F32, entries: F32) -> F32:
+def best_look(looks: F32, _weights: F32, entries: F32) -> F32:
     """Highest cosine of any look."""
     scores: F32 = np.einsum("nkd,md->nkm", looks, entries).max(1)
     return scores
 
 
-WEIGHTED_MEAN = Rule("weighted mean/1", "the quality-weighted mean of all looks", weighted_mean)
-_RULES = (
-    WEIGHTED_MEAN,
-    Rule("running weighted mean/1", "the highest score of the quality-weighted mean after any look", running_mean),
-    Rule("best look/1", "the highest score of any look", best_look),
+WEIGHTED_MEAN = Rule("weighted mean/1", "the quality-weighted mean of all looks", _fused)
+RUNNING_MEANS = Rule(
+    f"running means of all and of the last {WINDOW} looks/1",
+    f"the highest score, after any look, of the quality-weighted mean of all looks or of the last {WINDOW}",
+    running_means,
 )
-RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _RULES})
+BEST_LOOK = Rule("best look/1", "the highest score of any look", best_look)
+RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in (RUNNING_MEANS, WEIGHTED_MEAN, BEST_LOOK)})
 
 
 def rule(name: str) -> Rule:

@@ -70,7 +70,7 @@ def _own_scores(rule: Rule, faces: Faces, seen: list[Indices], listed: F32) -> F
     parts = []
     for start in range(0, len(seen), 100):
         rows = np.stack(seen[start : start + 100])
-        scores = rule.scores(faces.looks[rows], faces.lengths[rows], listed[start : start + 100])
+        scores = rule.scores(faces.looks[rows], faces.weights[rows], listed[start : start + 100])
         parts.append(np.diagonal(scores).astype(np.float64))
     return np.concatenate(parts)
 

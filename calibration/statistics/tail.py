@@ -188,10 +188,10 @@ def shift(faces: Faces, times: I64, seed: int, rule: Rule) -> F64:
     for _ in range(_DRAWS):
         order = [rng.permutation(rows[person]) for person in able]
         looks = np.stack([faces.looks[rows[:FUSED_LOOKS]] for rows in order])
-        lengths = np.stack([faces.lengths[rows[:FUSED_LOOKS]] for rows in order])
+        weights = np.stack([faces.weights[rows[:FUSED_LOOKS]] for rows in order])
         single.append((looks[:, 0] @ mean_of(faces.templates, order, -1, None).T)[one, other])
         for photos in range(1, MOST_PHOTOS + 1):
-            scores = rule.scores(looks, lengths, mean_of(faces.templates, order, -photos, None))
+            scores = rule.scores(looks, weights, mean_of(faces.templates, order, -photos, None))
             combined[photos - 1].append(scores[one, other])
     counts = times[people]
     total = _DRAWS * (counts[one] * counts[other]).sum(0).astype(np.float64)

@@ -143,7 +143,7 @@ def pairs_faces() -> Faces:
     owner = np.repeat(np.arange(8), 2)
     people, source = tuple(f"p{k}" for k in range(8)), np.zeros(8, np.intp)
     ones = np.ones(16, np.float32)
-    return Faces(people, source, rows, rows, 12 * ones, owner, names, ones, (), ())
+    return Faces(people, source, rows, rows, ones, owner, names, ones, (), ())
 
 
 def test_a_pairs_file_gives_the_accuracy_over_its_folds(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from calibration.evidence.operating_point import Models, artefact, measured
 from calibration.statistics.decision_rules import RULES, WEIGHTED_MEAN
 from calibration.statistics.resample import weights
 from calibration.statistics.tail import fit, goodness, pareto, shift, strangers
+from device.domain.decision_rule import DECISION_RULE
 from device.domain.operating_point import LIMIT
 from device.errors import EvidenceUnusable
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
@@ -116,16 +117,29 @@ def test_each_decision_rule_shifts_scores_as_much_as_it_looks_for_the_best() -> 
     faces = people(300, 3, noise=0.4, seed=2, dimensions=64, subspace=12)
     times = np.ones((300, 1), np.int64)
     moved = {name: shift(faces, times, 0, rule)[0][0] for name, rule in RULES.items()}
-    assert 0 < moved["weighted mean/1"] < moved["running weighted mean/1"]
-    assert 0 < moved["best look/1"]
-    looks, lengths = faces.looks.reshape(300, 3, -1), faces.lengths.reshape(300, 3)
+    assert 0 < moved["weighted mean/1"] < moved[DECISION_RULE]
+    assert moved["best look/1"] > 0
+    looks, alike = faces.looks.reshape(300, 3, -1), faces.weights.reshape(300, 3)
     single = (looks[:, 0] @ faces.templates.T).astype(np.float32)
     for rule in RULES.values():
-        assert rule.scores(looks[:, :1], lengths[:, :1], faces.templates) == pytest.approx(single, abs=1e-5)
+        assert rule.scores(looks[:, :1], alike[:, :1], faces.templates) == pytest.approx(single, abs=1e-5)
 
 
-def test_a_look_without_length_hardly_counts_in_the_mean() -> None:
+def test_a_look_of_little_weight_hardly_counts_in_the_mean() -> None:
     faces = people(30, 3, seed=4)
-    looks, lengths = faces.looks.reshape(30, 3, -1), np.tile(np.array([12.0, 3.0, 3.0], np.float32), (30, 1))
+    looks, unequal = faces.looks.reshape(30, 3, -1), np.tile(np.array([4.0, 0.01, 0.01], np.float32), (30, 1))
     single = looks[:, 0] @ faces.templates.T
-    assert WEIGHTED_MEAN.scores(looks, lengths, faces.templates) == pytest.approx(single, abs=0.03)
+    assert WEIGHTED_MEAN.scores(looks, unequal, faces.templates) == pytest.approx(single, abs=0.03)
+
+
+def test_the_last_looks_alone_can_reach_what_the_mean_of_all_does_not() -> None:
+    random = np.random.default_rng(6)
+    entry = random.standard_normal((1, 64)).astype(np.float32)
+    entry /= np.linalg.norm(entry)
+    early = random.standard_normal((1, 12, 64)).astype(np.float32)
+    late = entry[:, None] + 0.05 * random.standard_normal((1, 3, 64)).astype(np.float32)
+    looks = np.concatenate([early, late], axis=1)
+    looks /= np.linalg.norm(looks, axis=2, keepdims=True)
+    weights = np.ones((1, 15), np.float32)
+    assert RULES[DECISION_RULE].scores(looks, weights, entry)[0, 0] > 0.9
+    assert WEIGHTED_MEAN.scores(looks, weights, entry)[0, 0] < 0.9
