@@ -64,6 +64,7 @@ def run_operating_point(args: argparse.Namespace) -> int:
     from calibration.evidence.signing import load_key, signed
     from calibration.report.output_paths import require_place
     from calibration.statistics.decision_rules import rule as decision_rule
+    from calibration.statistics.mates import Gate
     from device.domain.decision_rule import DECISION_RULE
     from device.enrolment.model_sessions import resolved
     from device.errors import UsageError
@@ -86,7 +87,9 @@ def run_operating_point(args: argparse.Namespace) -> int:
         how = (
             f"computed by {runtime}" if kept == precision else f"{kept} emulated in {runtime}, not computed by hardware"
         )
-        rows.append(measured(faces, kept, how, rule=rule, limit=args.limit, seed=args.seed))
+        rows.append(
+            measured(faces, kept, how, rule=rule, limit=args.limit, seed=args.seed, gate=Gate.of(models.recogniser))
+        )
     assert first is not None  # there is at least one backend
     now = datetime.now(timezone.utc)
     document = artefact(
@@ -129,15 +132,16 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Options that name models; also of `lfr evaluate`."""
     parser.add_argument("--recogniser", metavar="NAME", help="of `lfr engines list` (the default recogniser)")
+    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that sees first: evidence for the pair")
     parser.add_argument("--detector", metavar="NAME", help="likewise; other boxes and points make other templates")
 
 
 def chosen_models(args: argparse.Namespace) -> Models:
     """The cards that the options name. UsageError for one that there is not, or of another role."""
     from calibration.evidence.operating_point import Models
-    from device.enrolment.model_sessions import chosen_card
+    from device.enrolment.model_sessions import chosen_card, chosen_recognisers
 
-    return Models(chosen_card(args.detector, "detector"), chosen_card(args.recogniser, "recogniser"))
+    return Models(chosen_card(args.detector, "detector"), chosen_recognisers(args.recogniser, args.screen))
 
 
 def how_to_read(args: argparse.Namespace, backend: str, kept: ExitStack) -> How:
@@ -146,7 +150,7 @@ def how_to_read(args: argparse.Namespace, backend: str, kept: ExitStack) -> How:
     from device.cli.replay_command import cache_file
     from device.recognition.replay import cache_at
 
-    names = {"detector": args.detector, "recogniser": args.recogniser}
+    names = {"detector": args.detector, "recogniser": args.recogniser, "screen": args.screen}
     store = (
         None if args.no_cache else cache_at(cache_file().with_name("evaluation.sqlite"), backend, looks=True, **names)
     )

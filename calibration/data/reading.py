@@ -36,7 +36,7 @@ PROCESSES = 2
 class How:
     """backend: `name:precision`;  cache: None to keep nothing;  talk: a progress bar on stderr.
 
-    detector, recogniser  names of cards, packaged or added; None is the default one
+    detector, recogniser  names of cards, packaged or added; None is the default one;  screen: None is none
     """
 
     backend: str
@@ -46,10 +46,11 @@ class How:
     processes: int = PROCESSES
     detector: str | None = None
     recogniser: str | None = None
+    screen: str | None = None
 
     def names(self) -> dict[str, str | None]:
         """The models by role, as EngineRoom takes them."""
-        return {"detector": self.detector, "recogniser": self.recogniser}
+        return {"detector": self.detector, "recogniser": self.recogniser, "screen": self.screen}
 
 
 def read_sets(

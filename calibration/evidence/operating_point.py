@@ -16,13 +16,14 @@ import numpy as np
 
 from calibration.data.faces import Faces
 from calibration.statistics.decision_rules import Rule
-from calibration.statistics.mates import Mates, mates
+from calibration.statistics.mates import Gate, Mates, mates
 from calibration.statistics.resample import I64, weights
 from calibration.statistics.tail import FUSED_LOOKS, START_RATE, Fit, Pairs, fit, strangers
 from device.domain.operating_point import LIMIT, Evidence, Tail, per_thousand
+from device.domain.recognisers import Recognisers
 from device.enrolment.engine_photo_reader import READER_VERSION
 from device.errors import EvidenceUnusable
-from device.evidence.artefact import FORMAT, Artefact, Data, Point, Precision, TailRow
+from device.evidence.artefact import FORMAT, Artefact, Data, Pair, Point, Precision, TailRow
 from engines.cards.model_card import ModelCard
 
 SHIPPED_REPLICATES = 500
@@ -40,7 +41,7 @@ class Models:
     """Whose templates these are."""
 
     detector: ModelCard
-    recogniser: ModelCard
+    recogniser: Recognisers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,21 @@ class Measured:
     compared: int
 
 
-def measured(faces: Faces, precision: str, how: str, *, rule: Rule, limit: float = LIMIT, seed: int = 0) -> Measured:
-    """Everything that one precision's templates say. Raises EvidenceUnusable when they say too little."""
-    single, fused = mates(faces), mates(faces, looks=FUSED_LOOKS, rule=rule)
+def measured(
+    faces: Faces,
+    precision: str,
+    how: str,
+    *,
+    rule: Rule,
+    limit: float = LIMIT,
+    seed: int = 0,
+    gate: Gate | None = None,
+) -> Measured:
+    """Everything that one precision's templates say; a pair's `gate` counts in what is found alone.
+
+    Raises EvidenceUnusable when they say too little.
+    """
+    single, fused = mates(faces, gate=gate), mates(faces, looks=FUSED_LOOKS, rule=rule, gate=gate)
     if single.people == 0:
         raise EvidenceUnusable(
             "nobody in the data has two usable photos: how many listed people would be found cannot be measured"
@@ -123,6 +136,21 @@ def artefact(
         statement=_statement(data, rows, limit, rule),
         data=data,
         precisions=tuple(rows),
+        pair=_pair(models.recogniser),
+    )
+
+
+def _pair(chosen: Recognisers) -> Pair | None:
+    main, screen, fusion = chosen.main, chosen.screen, chosen.fusion
+    if screen is None:
+        return None
+    return Pair(
+        main=main.name,
+        main_sha256=main.source_sha256,
+        screen=screen.name,
+        screen_sha256=screen.source_sha256,
+        main_weight=fusion.main_weight,
+        gate=fusion.gate,
     )
 
 

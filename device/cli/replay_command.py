@@ -29,6 +29,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--recogniser", metavar="NAME", help="likewise; one without evidence has a provisional threshold"
     )
+    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that sees first (none)")
     parser.add_argument(
         "--evidence",
         type=Path,
@@ -60,13 +61,16 @@ def run(args: argparse.Namespace) -> int:
         args.fill,
         detector=args.detector,
         recogniser=args.recogniser,
+        screen=args.screen,
         evidence=args.evidence,
         evidence_keys=args.evidence_keys,
     )
     cache = (
         None
         if args.no_cache
-        else cache_at(cache_file(), args.backend, detector=args.detector, recogniser=args.recogniser)
+        else cache_at(
+            cache_file(), args.backend, detector=args.detector, recogniser=args.recogniser, screen=args.screen
+        )
     )
     try:
         with _CtrlC() as ctrl_c:

@@ -71,6 +71,7 @@ class Passage:
 
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     best_merit    of the best template (quality.merit); below 0 before the first;  best_face: where it was taken
+    screened      looks in which a pair's screen found nobody listed possible: compared, without a template
     attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
     tried_geometry  geometric quality of the best shot that was tried
     best_score    highest score against the list so far;  alerted_*: what was last said of it
@@ -82,6 +83,7 @@ class Passage:
     last_seen: MediaNs
     weight: float = 0.0
     templates: int = 0
+    screened: int = 0
     attempts: int = 0
     tried_at: MediaNs | None = None
     failures: int = 0
@@ -98,8 +100,13 @@ class Passage:
 
     @property
     def compared(self) -> bool:
-        """Whether it passed the quality gate and counts as a face seen."""
+        """Whether it has a template that passed the quality gate."""
         return self.templates > 0
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts as a face seen: it was compared with the list, by a template or by the screen alone."""
+        return self.templates > 0 or self.screened > 0
 
     @property
     def quality(self) -> float:

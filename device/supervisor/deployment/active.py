@@ -61,6 +61,7 @@ class Authorisation:
                 false_alert_limit=vision.false_alert_limit,
                 detector=vision.detector,
                 recogniser=vision.recogniser,
+                screen=vision.screen,
             ),
             watchlist=str(self.payload),
             identity=self.identity,

@@ -15,12 +15,13 @@ from calibration.statistics.resample import weights
 from calibration.statistics.tail import fit, goodness, pareto, shift, strangers
 from device.domain.decision_rule import DECISION_RULE
 from device.domain.operating_point import LIMIT
+from device.domain.recognisers import Recognisers
 from device.errors import EvidenceUnusable
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 people = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py")).people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)
-MODELS = Models(card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT))
+MODELS = Models(card(DETECTOR_DEFAULT), Recognisers(card(RECOGNISER_DEFAULT)))
 
 
 def drawn(shape: float, scale: float, count: int, seed: int) -> Any:

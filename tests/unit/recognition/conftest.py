@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from device.domain.finding import Candidate
+from device.domain.recognisers import Recognisers
 from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
 from device.domain.time import NS_PER_MS, MediaNs, MonotonicNs
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.vision.align import ARCFACE
 from device.vision.decision import Best
 from device.vision.detector import Detector
 from device.vision.face_front_end import HostEyes
@@ -78,6 +80,8 @@ class PaintedEmbedder:
     template_dim = 128
     lengths: Lengths | None = card(RECOGNISER_DEFAULT).lengths
 
+    alignment = ARCFACE
+
     def __init__(self) -> None:
         self.raw_lengths: dict[int, float] = {}
         self.looks: list[int | None] = []
@@ -124,7 +128,14 @@ class World:
         self.frames = 0
         self.now_ms = 0.0
         self.stated: list[Candidate] = []
-        self.eyes = HostEyes(self._detector_for, Refiner(self.second_look), self.embedder, min_face_px=32.0)
+        chosen = Recognisers(card(RECOGNISER_DEFAULT))
+        self.eyes = HostEyes(
+            self._detector_for,
+            Refiner(self.second_look),
+            {chosen.main.name: self.embedder},
+            recognisers=chosen,
+            min_face_px=32.0,
+        )
         self.pipeline = Pipeline(
             Sight(
                 eyes=self.eyes,
