@@ -56,14 +56,15 @@ class EnginePhotoReader:
             return None
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """(template_dim,) float32 unit template of one face of the photo; None when it is noise."""
+        """(template_dim,) float32 unit template of one face of the photo; None when it is noise or poor."""
         crop = self.crop(rgb, face)
         if crop is None:
             return None
         template = np.zeros(self._embedder.template_dim, np.float32)
         length = self._embedder.embed(crop, template)
         crop[:] = 0
-        return None if merit(self._embedder.lengths, length, 1.0) is None else template
+        worth = merit(self._embedder.lengths, length, 1.0)
+        return template if worth is not None and worth >= 0.0 else None  # of a poor photo nobody is found
 
     def close(self) -> None:
         """Let the recogniser forget the last photo, and give back the detectors that only photos need."""
