@@ -83,12 +83,12 @@ class EnginePhotoReader:
         return self._refiner.refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), coarse) or coarse
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """(template_dim,) float32 unit template to enrol; None when the recogniser's output is noise."""
+        """(template_dim,) float32 unit template to enrol; None when it is noise or poor."""
         made = self.templates(rgb, face)
         return None if made is None else made.entry
 
     def templates(self, rgb: U8, face: PhotoFace) -> PhotoTemplates | None:
-        """Both templates of one face of the photo; None when the recogniser's output is noise."""
+        """Both templates of one face of the photo; None when they are noise or poor."""
         refined = self._refined(rgb, face)
         look, entry = np.zeros((2, self._dim), np.float32)
         try:
@@ -96,7 +96,8 @@ class EnginePhotoReader:
             self._looks.look(lambda one, part: self._embed(rgb, refined, one, part, mirrored=True), entry, gated=False)
         except DegenerateGeometry:
             return None
-        if length is None or merit(self._recognisers.lengths, length, 1.0) is None:
+        worth = None if length is None else merit(self._recognisers.lengths, length, 1.0)
+        if length is None or worth is None or worth < 0.0:  # of a poor photo nobody is found
             return None
         return PhotoTemplates(entry, look, length)
 

@@ -15,15 +15,18 @@ import numpy as np
 
 from device.domain.finding import Candidate, Counters
 from device.domain.sight import F32, U8, Face, Frame
-from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
+from device.domain.time import NS_PER_MS, MediaNs
 from device.recognition.detect_ahead import Stopwatch
+from device.recognition.observation import Observation
 from device.vision.align import DegenerateGeometry
+from device.vision.cuts import CutDetector
 from device.vision.decision import Best, Decision, Gallery
 from device.vision.face_front_end import Eyes
+from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
 from device.vision.quality import geometric, merit, pose
-from device.vision.scheduling import GEOMETRY_MIN, choose
+from device.vision.scheduling import choose
 from device.vision.tracker import Sighting, Tracker
 from device.vision.zone import Zone
 
@@ -61,9 +64,13 @@ class Sight:
 class Pipeline:
     """One camera's spine. `counters` and `times` are the only things that outlive a passage."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: Sight, *, observer: Observer | None = None) -> None:
+        """`observer`: for measuring (device/vision/observer.py); the worker of a device has none."""
         self._sight = sight
+        refs = [entry.ref for entry in sight.entries]
+        self._observed = None if observer is None else Observation(observer, sight.gallery, refs)
         self._tracker = Tracker()
+        self._cuts = CutDetector()
         telling = TELLING_BY_GEOMETRY if sight.eyes.lengths is None else TELLING
         self._passages = Passages(sight.eyes.template_dim, telling=telling)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
@@ -102,7 +109,8 @@ class Pipeline:
         # ── tracks ───────────────────────────────────────────────────────────────────────────────────────────────
         everybody, faces = faces, self._sight.zone.inside(faces, frame.width, frame.height)
         counters.detections += len(faces)
-        lost = self._tracker.restart() if self._size not in ((0, 0), (frame.width, frame.height)) else []
+        cut = self._cuts.cut(frame) or self._size not in ((0, 0), (frame.width, frame.height))
+        lost = self._tracker.restart() if cut else []
         self._size = (frame.width, frame.height)
         sightings, missing = self._tracker.update(at, faces)
         counters.tracks = self._tracker.started
@@ -111,14 +119,24 @@ class Pipeline:
         self._passages.glance(frame, sightings)
         patient = self._last_judged is None or at - self._last_judged <= PATIENT_NS
         self._last_judged = at
-        known = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]
+        known = [(self._passages.of(s.track), s) for s in sightings if s.height_px >= self._sight.min_face_px]
         wanted = [(passage, sighting) for passage, sighting in known if passage is not None]
         self._latest = (wanted, everybody)
-        shots = choose(wanted, at, self._size, budget=LOOKS_PER_FRAME, patient=patient, threshold=self._sight.threshold)
+        if self._observed is not None:
+            whose = [(s, self._passages.of(s.track)) for s in sightings]
+            self._observed.frame(frame, faces, whose, self._sight.min_face_px)
+        shots = choose(
+            wanted,
+            at,
+            self._size,
+            budget=LOOKS_PER_FRAME,
+            patient=patient,
+            threshold=self._sight.threshold,
+            passed_over=None if self._observed is None else self._observed.passed_over,
+        )
         self.times.lap("track", since)
         # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
         stated = [self._recognise(frame, passage, s, geometry, everybody) for passage, s, geometry in shots]
-        stated += [self._state(frame, p, self._decision.last_word(p, at)) for p in self._passages.open if p.pending]
         for passage in self._passages.gone(at):
             self._close(passage)
         if not self._clean and self._looked_at not in {p.id for p in self._passages.open}:
@@ -127,14 +145,10 @@ class Pipeline:
         return [candidate for candidate in stated if candidate is not None]
 
     def last_words(self, frame: Frame) -> list[Candidate]:
-        """The source ended with `frame`, the last one judged: first looks still waited for, then what is pending."""
+        """The source ended with `frame`, the last one judged: first looks that were still waited for."""
         wanted, everybody = self._latest
-        late = MediaNs(frame.at + NS_PER_S)
         rated = [(p, s, geometric(s.face, *self._size)) for p, s in wanted if p.tried_at is None]
-        stated = [
-            self._recognise(frame, p, s, geometry, everybody) for p, s, geometry in rated if geometry >= GEOMETRY_MIN
-        ]
-        stated += [self._state(frame, p, self._decision.last_word(p, late)) for p in self._passages.open]
+        stated = [self._recognise(frame, p, s, geometry, everybody) for p, s, geometry in rated]
         return [candidate for candidate in stated if candidate is not None]
 
     def stalled(self) -> None:
@@ -150,12 +164,14 @@ class Pipeline:
             self._close(passage)
         self.counters.open_passages = 0
         self._sight.eyes.forget_view()
+        self._cuts.wipe()
         if not self._clean:
             self._forget()
 
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
         self._sight.eyes.forget_view()
+        self._cuts.wipe()
         self._forget()
 
     def _forget(self) -> None:
@@ -184,10 +200,12 @@ class Pipeline:
         face = self._sight.eyes.refine(frame, sighting.face)
         since = self.times.lap("align", since)
         if face is None:
+            self._fruitless(LookOutcome.NO_LANDMARKS, passage, sighting)
             return None
         try:
             length = self._sight.eyes.embed(frame, face, self._template, gated=not passage.templates)
         except DegenerateGeometry:
+            self._fruitless(LookOutcome.DEGENERATE, passage, sighting)
             return None
         self.counters.templates += 1
         if length is None:
@@ -197,6 +215,8 @@ class Pipeline:
         since = self.times.lap("embed", since)
         worth = merit(self._sight.eyes.lengths, length, geometry)
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
+        if self._observed is not None:
+            self._observed.template(passage, sighting, self._template, settled, worth)
         self._template[:] = 0
         if settled is None or worth is None:
             return None
@@ -207,6 +227,8 @@ class Pipeline:
             settled.best_merit, settled.best_face, settled.best_frame_size = worth, face, self._size
             take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
+        if self._observed is not None:
+            self._observed.weighed(settled, self._decision, best)
         self.times.lap("match", since)
         return self._state(frame, settled, best)
 
@@ -216,10 +238,16 @@ class Pipeline:
         passage.screened += 1
         self.counters.faces_seen += passage.screened == 1 and not passage.templates
 
+    def _fruitless(self, outcome: LookOutcome, passage: Passage, sighting: Sighting) -> None:
+        if self._observed is not None:
+            self._observed.fruitless(outcome, passage, sighting)
+
     def _state(self, frame: Frame, passage: Passage, best: Best | None) -> Candidate | None:
         """Put a decision into the words that may cross the bar."""
         earlier = None if best is None else self._passages.alerted_before(passage, best.entry)
         if earlier is not None:
+            if self._observed is not None:
+                self._observed.joined(earlier, passage)
             self._passages.carry_on(earlier, passage)
             passage, best = earlier, self._decision.weigh(earlier)
         if best is None or passage.best_face is None:
@@ -228,7 +256,6 @@ class Pipeline:
         passage.revision += 1
         passage.alerted_entry, passage.alerted_score = best.entry, best.score
         passage.alerted_merit = passage.best_merit
-        passage.pending = False
         self.counters.alerted += first
         face, turned = passage.best_face, pose(passage.best_face)
         return Candidate(
@@ -259,6 +286,8 @@ class Pipeline:
     def _close(self, passage: Passage) -> None:
         """A passage ended: wipe it, and count as discarded what was compared and reads as wiped (rule 2)."""
         counters = self.counters
+        if self._observed is not None:
+            self._observed.ended(passage)
         wiped = self._passages.close(passage)
         if passage.counted:
             counters.discarded += wiped and passage.alerted_entry is None
