@@ -207,7 +207,7 @@ def temperature() -> Iterator[Finding]:
 
 def service() -> Iterator[Finding]:
     present = util.find_spec("systemd") is not None
-    remedy = "pip install .[device] (needs libsystemd-dev)"
+    remedy = "pip install .[device-systemd] (needs libsystemd-dev)"
     text = "present" if present else "absent: needed only under systemd"
     yield Finding("systemd-python", "ok" if present else "warn", text, remedy)
 
