@@ -28,6 +28,7 @@ from device.recognition.build import gallery_of, pipeline_of
 from device.recognition.detect_ahead import Looking, in_hand
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
+from device.vision.observer import Observer
 
 OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
@@ -69,11 +70,13 @@ def replay(
     progress: Callable[[int, int | None], None],
     talk: bool,
     checkpoint: Callable[[], None] = lambda: None,
+    observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Run the request and return the report of DESIGN's contract (`lfr replay`).
 
     progress    called with frames decoded and their number, if the container states it
     checkpoint  called where the run may be broken off, between photos and between frames, by whatever it raises
+    observer    receives each step, for measuring; scores and frames, no picture and no template
     Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition; EvidenceUnusable for evidence
     that was named, EvidenceDamaged for the one that ships. Where none ships for an engine, the report says so.
     """
@@ -90,7 +93,7 @@ def replay(
         raise
     gallery = gallery_of([(e.ref, e.templates) for e in listed.entries], synthetic=request.synthetic)
     point = _operating_point(request, evidence, listed, len(gallery))
-    pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX)
+    pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX, observer=observer)
     at_first = source.info
     ahead = not room.one_thread
     feed = Feed(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
