@@ -159,13 +159,25 @@ def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: Sour
 
 
 def cache_at(
-    path: Path, backend: str | None, *, detector: str | None = None, recogniser: str | None = None
+    path: Path,
+    backend: str | None,
+    *,
+    detector: str | None = None,
+    recogniser: str | None = None,
+    looks: bool = False,
 ) -> TemplateCache:
-    """The template cache in `path` for the models that `replay` would use."""
+    """The template cache in `path` for the models that `replay` would use.
+
+    looks  rows hold both templates of a photo and a length, as calibration reads them
+    """
     cards = (chosen_card(detector, "detector"), chosen_card(recogniser, "recogniser"))
     lengths = cards[1].lengths  # decides which photos are rejected
     models = " ".join([*(c.source_sha256 for c in cards), "" if lengths is None else f"{lengths.poor}"])
-    return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
+    dim = cards[1].length_of_template
+    kind = " with looks" if looks else ""
+    return TemplateCache(
+        path, models=f"{models} {resolved(backend)} {READER_VERSION}{kind}", numbers=2 * dim + 1 if looks else dim
+    )
 
 
 def _enrol(
