@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PYTHONS ?=
 ARGS ?=
-GATE := .venv/bin/python -m tools.gate
+GATE := .venv/bin/python -m tools.dev.gate
 
 help:
 	@echo "make setup    .venv, packages, broker, models and sample photos; does nothing when all is there"
@@ -25,7 +25,7 @@ setup:
 	  echo "       or name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3" >&2; exit 69; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "setup: $(PYTHON) is older than Python 3.10. Name a newer one: make setup PYTHON=python3.11" >&2; exit 69; }
-	@"$(PYTHON)" -m tools.gate.setup
+	@"$(PYTHON)" -m tools.dev.gate.setup
 
 demo: setup
 	@.venv/bin/lfr demo $(ARGS)
@@ -43,7 +43,7 @@ system: setup
 	@$(GATE) system -- $(ARGS)
 
 versions: setup
-	@.venv/bin/python -m tools.gate.versions $(PYTHONS)
+	@.venv/bin/python -m tools.dev.gate.versions $(PYTHONS)
 
 ci: setup
 	@$(GATE) check test -- $(ARGS)

@@ -1,7 +1,7 @@
 """A detector's outputs as boxes and points in the pixels of its picture: decoded, and one box a face.
 
 YuNet (OpenCV Zoo 2023mar): score sqrt(cls*obj), centre (cell + d)*stride, size exp(d)*stride. An added detector may
-decode in its graph (engines.own_card).
+decode in its graph (engines.cards.custom_card).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cards import STRIDES
-from engines.runner import F32
+from engines.cards.model_card import STRIDES
+from engines.runners.runner import F32
 
 OVERLAP_LIMIT = 0.4  # two boxes that share more are one face; half-hidden neighbours share less
 

@@ -19,8 +19,8 @@ import pytest
 from engines.places import models_dir
 
 if TYPE_CHECKING:
-    from engines.cards import ModelCard
-    from tools.proof.worker import Given, WorkerProcess
+    from engines.cards.model_card import ModelCard
+    from tools.dev.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parent
 
@@ -47,9 +47,9 @@ def _no_log_handler_stays() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def models_ready() -> Path:
     """Folder of the prepared models, each checked against its manifest."""
-    from engines.cards import cards
+    from engines.cards.model_card import cards
     from engines.errors import EnginesError
-    from engines.manifest import verified
+    from engines.prepare.manifest import verified
 
     for card in cards():
         try:
@@ -62,7 +62,7 @@ def models_ready() -> Path:
 @pytest.fixture(scope="session")
 def samples() -> Callable[[str], list[Path]]:
     """`samples("public" | "avatars" | "scenes")`: that group's photos, sorted by name."""
-    from tools.samples.extract import SamplesMissing, sample_files
+    from tools.dev.samples.extract import SamplesMissing, sample_files
 
     def of(group: str) -> list[Path]:
         try:
@@ -82,9 +82,9 @@ def videos() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def clip(samples: Callable[[str], list[Path]], models_ready: Path) -> Path:
-    """A crowd clip of 10 s with both passages of the listed person; its truth lies beside it (`tools.clip.make`)."""
-    from tools.clip.make import ready_clip
-    from tools.clip.spec import SHORTEST_S, default_spec
+    """A crowd clip of 10 s with both passages of the listed person; its truth beside it (`tools.dev.clip.make`)."""
+    from tools.dev.clip.make import ready_clip
+    from tools.dev.clip.spec import SHORTEST_S, default_spec
 
     return ready_clip(default_spec(seconds=SHORTEST_S))[0]
 
@@ -106,7 +106,7 @@ def cache_beside(models_ready: Path) -> Callable[[Path], Path]:
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory, clip: Path, models_ready: Path) -> Given:
     """What a real worker is given: the short clip at full pace, and a sealed list of who passes in it."""
-    from tools.proof.worker import given
+    from tools.dev.proof.worker import given
 
     return given(tmp_path_factory.mktemp("deployment"), str(clip), pace="full")
 
@@ -114,7 +114,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, clip: Path, models_read
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[WorkerProcess]:
     """A real worker without a task yet."""
-    from tools.proof.worker import WorkerProcess
+    from tools.dev.proof.worker import WorkerProcess
 
     with WorkerProcess(tmp_path) as started:
         yield started
@@ -125,10 +125,10 @@ def own_recogniser(
     cache_beside: Callable[[Path], Path], own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ModelCard:
     """The card of an added recogniser, "tiny", in a cache of this test that has the packaged models as well."""
-    from engines.cards import card
-    from engines.own import add
+    from engines.cards.model_card import card
     from engines.places import CACHE_VARIABLE
-    from engines.prepare import prepare
+    from engines.prepare.custom_models import add
+    from engines.prepare.prepare import prepare
 
     cache, made = cache_beside(tmp_path / "own-cache"), tmp_path / "own"
     made.mkdir()
@@ -142,7 +142,7 @@ def own_recogniser(
 @pytest.fixture
 def watchlist_folder(tmp_path: Path, samples: Callable[[str], list[Path]]) -> Path:
     """A folder to enrol from: the clip's listed person, one photo."""
-    from tools.clip.spec import write_watchlist
+    from tools.dev.clip.spec import write_watchlist
 
     return write_watchlist(tmp_path / "watchlist")
 

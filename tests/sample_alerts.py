@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from device.alerts import messages, raising
 from device.domain.finding import Candidate, Mode
 from device.domain.time import WallTime, rfc3339, wall
+from device.hub_api import alert_builder, messages
 
 NOON = wall(datetime(2026, 11, 23, 12, 0, 0, tzinfo=timezone.utc))
 ENGINE = messages.Engine(
@@ -42,7 +42,7 @@ def a_candidate(**changes: Any) -> Candidate:
     return Candidate(**{**fields, **changes})
 
 
-def a_context(at: WallTime = NOON, **changes: Any) -> raising.AlertContext:
+def a_context(at: WallTime = NOON, **changes: Any) -> alert_builder.AlertContext:
     """What cam-1 says besides, at that moment."""
     fields: dict[str, Any] = {
         "site": "demo",
@@ -53,22 +53,25 @@ def a_context(at: WallTime = NOON, **changes: Any) -> raising.AlertContext:
         "deployment_id": "d-1",
         "mode": Mode.DEMO,
         "engine": ENGINE,
-        "watchlist": raising.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
+        "watchlist": alert_builder.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
         "sign": messages.SignReading(state="lit", sensed_at=rfc3339(at)),
         "clock": messages.ClockReading(synced=True),
         "operator_session": None,
         "expires_s": 120.0,
         "delete_by": wall(at + timedelta(hours=24)),
     }
-    return raising.AlertContext(**{**fields, **changes})
+    return alert_builder.AlertContext(**{**fields, **changes})
 
 
 def an_alert(
-    alert_id: str, candidate: Candidate | None = None, context: raising.AlertContext | None = None, at: WallTime = NOON
+    alert_id: str,
+    candidate: Candidate | None = None,
+    context: alert_builder.AlertContext | None = None,
+    at: WallTime = NOON,
 ) -> messages.Alert:
     """The first statement of an alert."""
     context = a_context(at) if context is None else context
-    return raising.alert_from(candidate or a_candidate(), context, alert_id=alert_id, seq=1, decided_at=at)
+    return alert_builder.alert_from(candidate or a_candidate(), context, alert_id=alert_id, seq=1, decided_at=at)
 
 
 def changed(alert: messages.Alert, **changes: Any) -> messages.Alert:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import msgspec
 
 from device.audit.key import SIGNATURE_BYTES, DeviceKey, signed_by
-from device.domain.record import Digest, Identifier, Moment, Record
+from device.domain.audit_record import Digest, Identifier, Moment, Record
 from device.domain.time import WallTime, rfc3339
 
 GENESIS = "0" * 64

@@ -25,13 +25,13 @@ EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_INTERNAL, EX_INTERRUPTED = 0, 64, 69, 70, 13
 GROUP = "lfr.commands"
 
 CORE = {
-    "run": ("device.cli.run", "run the device: sign, lamps, workers, alerts"),
-    "replay": ("device.cli.replay", "the vision worker over a recording, as JSON"),
-    "status": ("device.cli.status", "what the device is doing"),
-    "why": ("device.cli.status", "which conditions hold and which do not"),
-    "doctor": ("device.cli.doctor", "check this machine, line by line"),
-    "audit": ("device.cli.audit", "check the audit log"),
-    "config": ("device.cli.config", "check a configuration file"),
+    "run": ("device.cli.run_command", "run the device: sign, lamps, workers, alerts"),
+    "replay": ("device.cli.replay_command", "the vision worker over a recording, as JSON"),
+    "status": ("device.cli.status_command", "what the device is doing"),
+    "why": ("device.cli.status_command", "which conditions hold and which do not"),
+    "doctor": ("device.cli.doctor.command", "check this machine, line by line"),
+    "audit": ("device.cli.audit_command", "check the audit log"),
+    "config": ("device.cli.config_command", "check a configuration file"),
 }
 """Nouns of this floor: the module that registers each, and its line in the help."""
 

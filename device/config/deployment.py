@@ -1,7 +1,7 @@
 """The deployment: who allowed what, where, when, against which list. The struct of deployment.yaml.
 
 1. `DeploymentPlan` is what an officer decides before a list exists; `Deployment` adds the list. Officers sign the bytes
-   of a `Deployment` (tools/authority/README.md), and a device that received one reads it with `parse_signed`.
+   of a `Deployment` (tools/hub/publishing/README.md), and a device that received one reads it with `parse_signed`.
 2. What a signed document must say beyond its shape (zones, the list's payload, times and recognisers, both languages of
    the public notice) may be missing while it is put together; `unsignable` names what is, and nobody takes it then.
 3. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
@@ -18,10 +18,10 @@ from device.config.document import parse
 from device.config.model import Name, Number, Recipient, Section, WholeNumber, matching
 from device.config.publication import PayloadTarget
 from device.domain.finding import Mode
+from device.domain.retention import CEILING_DAYS
 from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError
 
-CEILING_DAYS = 31  # R09: "biometric data and CCTV will only be retained for up to 31 days"
 LARGEST_WATCHLIST = 100_000  # exact search stays in budget up to here
 LARGEST_OFFSET = 0.3  # of a category's threshold; nobody's own photos reach the operating point plus more than this
 PUBLIC_LANGUAGES = ("en", "cy")  # R41: Welsh and English public text

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.alerts.outbox import Outbox
-from device.edges import health_sysfs
+from device.edges.host import sysfs
+from device.outbox.store import Outbox
 from device.ports.broker import Broker
 from device.ports.clock import Clock
-from device.ports.lines import Lines
+from device.ports.gpio import Lines
 from device.ports.service import ServiceManager
-from device.supervisor.authority import Publisher
-from device.supervisor.chronicle import Chronicle
-from device.supervisor.disk import Disk
-from device.supervisor.worker_process import Launcher
+from device.supervisor.audit.writer import Chronicle
+from device.supervisor.deployment.sync import Publisher
+from device.supervisor.runtime.executor import Disk
+from device.supervisor.workers.process import Launcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,4 +42,4 @@ class Edges:
     publisher: Publisher
     memory_locked: bool = True
     root: Path = Path("/")
-    disk_free: Callable[[Path], int] = health_sysfs.disk_free_bytes
+    disk_free: Callable[[Path], int] = sysfs.disk_free_bytes

@@ -22,29 +22,29 @@ import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from device.alerts.outbox import Outbox
 from device.audit.key import DeviceKey, device_key
 from device.audit.log import FOLDER as AUDIT
 from device.audit.log import Log
 from device.config.model import DeviceConfig
-from device.edges.clock_system import SystemClock
-from device.edges.lines_gpiozero import GpiozeroLines
-from device.edges.lines_simulated import SimulatedLines
-from device.edges.mqtt import BrokerAddress, PahoBroker
-from device.edges.process import forbid_dumps, lock_memory
-from device.edges.service_systemd import service_manager
+from device.edges.broker.paho import BrokerAddress, PahoBroker
+from device.edges.clock.system import SystemClock
+from device.edges.gpio.gpiozero_lines import GpiozeroLines
+from device.edges.gpio.simulated import SimulatedLines
+from device.edges.sandbox.hardening import forbid_dumps, lock_memory
+from device.edges.service.systemd import service_manager
 from device.errors import InternalError, LfrError
 from device.logs import event
+from device.outbox.store import Outbox
 from device.ports.clock import Clock
-from device.ports.lines import Lines
-from device.supervisor.chronicle import Chronicle
-from device.supervisor.device import Device, new_boot_id
-from device.supervisor.disk import DiskThread
+from device.ports.gpio import Lines
+from device.supervisor.audit.writer import Chronicle
+from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
-from device.supervisor.ending import Outcome
-from device.supervisor.notices import will
-from device.supervisor.status_file import OnlyOne
-from device.supervisor.worker_process import ProcessLauncher
+from device.supervisor.lifecycle import Device, new_boot_id
+from device.supervisor.runtime.executor import DiskThread
+from device.supervisor.status.file import OnlyOne
+from device.supervisor.status.retained import will
+from device.supervisor.workers.process import ProcessLauncher
 from device.sync.client import Client
 from device.sync.source import Source
 from device.sync.source_https import Certificates, HttpsSource

@@ -42,15 +42,15 @@ from device.sync.offer import (
     require_usable,
 )
 from device.sync.refusal import AUTHORISED, CLOCK, IN_WINDOW, SIGNED, Refused
+from device.sync.repository_copy import Facts, Store
 from device.sync.root import trusted_root
 from device.sync.source import Source
-from device.sync.store import Facts, Store
 from device.sync.trusted import TIMESTAMP, TIMESTAMP_MAX_BYTES, Found, Trusted
-from device.sync.used import Used
+from device.sync.used_watchlists import Used
 
 FOLDER, USED = "trust", "used.json"
 TIMESTAMP_LIFE = timedelta(hours=24)
-"""A hub's timestamp expires within this (tools/authority/README.md); one that lives longer is from the future."""
+"""A hub's timestamp expires within this (tools/hub/publishing/README.md); one that lives longer is from the future."""
 CHECKED_ANEW = timedelta(minutes=10)
 """However unchanged the timestamp, the root and the payload on the disk are verified this often."""
 

@@ -8,7 +8,7 @@ from device.errors import RefusedByCondition
 class Refused(RefusedByCondition):
     """What a device does not take from its hub, and why.
 
-    rule    the condition that it fails (device/supervisor/conditions.py)
+    rule    the condition that it fails (device/supervisor/conditions/tables.py)
     reason  its name, for the audit log: two or three lower-case words
     """
 

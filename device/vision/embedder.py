@@ -6,7 +6,7 @@ import numpy as np
 
 from device.domain.sight import F32, U8
 from device.vision.detector import Runner
-from engines.cards import Lengths
+from engines.cards.model_card import Lengths
 
 
 class Embedder:

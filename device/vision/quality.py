@@ -16,7 +16,7 @@ import numpy as np
 
 from device.domain.sight import U8, Face
 from device.vision.picture import laplacian_energy
-from engines.cards import Lengths
+from engines.cards.model_card import Lengths
 
 NOTHING = 1e-6  # raw length of an output without a direction, on whatever scale
 

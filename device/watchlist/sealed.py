@@ -18,7 +18,6 @@ import numpy as np
 from device.domain.finding import Mode
 from device.domain.sight import F32
 from device.errors import UsageError, WatchlistUnusable
-from device.watchlist.folder import Enrolment
 from device.watchlist.gallery import Gallery, Policy
 
 FORMAT = 1
@@ -63,41 +62,6 @@ class SealedWatchlist(msgspec.Struct, frozen=True, kw_only=True):
         owner = np.repeat(np.arange(len(self.entries)), [len(e.rows) for e in self.entries])
         rows = np.concatenate([e.rows for e in self.entries])
         return Gallery([e.ref for e in self.entries], rows, owner, policy=policy)
-
-
-def compose(
-    enrolment: Enrolment,
-    *,
-    watchlist_id: str,
-    deployment_id: str,
-    mode: Mode,
-    created_at: datetime,
-    recogniser_sha256: str,
-    category: str,
-    image_source: str,
-) -> SealedWatchlist:
-    """A watchlist of one category from an enrolled folder."""
-    entries = tuple(
-        SealedEntry(
-            ref=entry.ref,
-            category=category,
-            image_source=image_source,
-            templates=np.ascontiguousarray(entry.templates, "<f4").tobytes(),
-            template_dim=entry.templates.shape[1],
-        )
-        for entry in enrolment.entries
-    )
-    return SealedWatchlist(
-        format=FORMAT,
-        watchlist_id=watchlist_id,
-        deployment_id=deployment_id,
-        mode=mode,
-        created_at=created_at,
-        recogniser_sha256=recogniser_sha256,
-        subjects=enrolment.subjects,
-        images=enrolment.images,
-        entries=entries,
-    )
 
 
 def seal(watchlist: SealedWatchlist, recipients: Sequence[str]) -> bytes:

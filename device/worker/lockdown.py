@@ -28,8 +28,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.edges import landlock, seccomp
-from device.edges.process import environment_scrubbed, forbid_dumps, lock_memory, overwrite_freed_memory
+from device.edges.sandbox import landlock, seccomp
+from device.edges.sandbox.hardening import environment_scrubbed, forbid_dumps, lock_memory, overwrite_freed_memory
 
 PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
 DEVICES = ("video*", "nvidia*", "nvmap", "nvhost*", "nvgpu/*/*", "nvsciipc", "dri/*", "null")

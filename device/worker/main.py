@@ -3,7 +3,8 @@
 1. Order: assignment, engines, watchlist, lock-down, hello, camera. Nothing is looked at before the lock-down.
 2. End-of-file on the link, or Stop, ends everything; every buffer is wiped before the process says Finished.
 3. What goes wrong is one Fault with the remedy, and the exit status of the error's class.
-4. Outside the evidence (device/worker/threshold.py) no camera is opened: the worker says why and waits for Stop.
+4. Outside the evidence (device/recognition/operating_point.py) no camera is opened: the worker says why and waits for
+   Stop.
 """
 
 from __future__ import annotations
@@ -23,13 +24,18 @@ import numpy as np
 from device.domain.finding import Candidate
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
-from device.edges.frames_av import preload
-from device.edges.live import device_of, is_live, on_board, open_live, port_of, with_address
-from device.edges.mailbox import Feed, Pace
-from device.edges.process import overwrite_text, resident_bytes
-from device.edges.recording import RecordedSource, recording_path
+from device.edges.camera.capture_buffer import Feed, Pace
+from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
+from device.edges.camera.pyav import preload
+from device.edges.camera.recording import RecordedSource, recording_path
+from device.edges.sandbox.hardening import overwrite_text, resident_bytes
+from device.enrolment.model_sessions import EngineRoom, resolved
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
+from device.recognition.build import pipeline_of
+from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
+from device.recognition.pipeline import ListedPerson, Pipeline
 from device.vision.picture import encode_jpeg
 from device.watchlist.gallery import Gallery
 from device.watchlist.sealed import SealedWatchlist, require_models, sha256_of, unseal
@@ -48,17 +54,12 @@ from device.wire.link import (
     Withdraw,
     Withdrawn,
 )
-from device.worker.ahead import Looking, in_hand
-from device.worker.assemble import pipeline_of
-from device.worker.engine_room import EngineRoom, resolved
+from device.worker.journal import Voice
 from device.worker.link_end import LinkEnd
 from device.worker.lockdown import Camera, begin, close_network, lock_down
-from device.worker.pipeline import ListedPerson, Pipeline
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
-from device.worker.threshold import OperatingPoint, Terms, engine_of, known_evidence, operating_point
-from device.worker.voice import Voice
 from engines.places import plans_dir
-from engines.select import CPU_BACKENDS
+from engines.runners.select import CPU_BACKENDS
 
 ASSIGNMENT_WITHIN_S = 30.0
 BEAT_EVERY_NS = NS_PER_S // 4

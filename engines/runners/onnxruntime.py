@@ -12,11 +12,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engines.cards import ModelCard
+from engines.cards.model_card import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runner import F32, U8, DevicePicture, check_batch, check_frame, check_outputs, check_shape, in_parts
+from engines.graph.sampling import FRAME, MAPS, to_frame
 from engines.runners.quiet import keep_quiet
-from engines.sampling import FRAME, MAPS, to_frame
+from engines.runners.runner import (
+    F32,
+    U8,
+    DevicePicture,
+    check_batch,
+    check_frame,
+    check_outputs,
+    check_shape,
+    in_parts,
+)
 
 BACKEND = "onnxruntime"
 QUIET = 3
@@ -63,7 +72,7 @@ class OnnxRuntimeSampled:
     backend = BACKEND
 
     def __init__(self, card: ModelCard, content: bytes, *, threads: int, frame_size: tuple[int, int]) -> None:
-        """Load `content`, made by engines.sampling for frames of `frame_size`. Raises EngineMissing, EngineFailed."""
+        """Load `content` of engines.graph.sampling, for `frame_size`. Raises EngineMissing, EngineFailed."""
         self._card = card
         self.frame_size = frame_size
         self._session: Any = _session(content, f"{card.name} for frames of {frame_size[0]}x{frame_size[1]}", threads)

@@ -23,16 +23,16 @@ import pyrage
 import pytest
 from lfr_test_sample_alerts import a_candidate, a_context, an_alert, changed
 
-from device.alerts import messages, raising
-from device.alerts.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, encode
-from device.alerts.identifiers import uuid7
-from device.alerts.topics import DeviceTopics, HubTopics
 from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
-from device.edges.mqtt import PahoBroker
+from device.edges.broker.paho import PahoBroker
+from device.hub_api import alert_builder, messages
+from device.hub_api.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, encode
+from device.hub_api.identifiers import uuid7
+from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Delivery, Outgoing
-from tools.hub.folder import Entry, HubFolder, init_hub
-from tools.hub.probes import digest
+from tools.hub.console.probes import digest
+from tools.hub.storage.folder import Entry, HubFolder, init_hub
 
 WITHIN_S = 15.0
 
@@ -91,7 +91,7 @@ class Device:
         return self.answered[message.token]
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        from device.alerts.events import decode
+        from device.hub_api.events import decode
 
         data = decode(payload).data
         if isinstance(data, messages.Adjudication):
@@ -211,7 +211,7 @@ def stats(**changes: int) -> messages.Stats:
     counters = Counters(frames=3200, tracks=71, quality_rejects=9, faces_seen=62, templates=80, discarded=58, alerted=1)
     for name, value in changes.items():
         setattr(counters, name, value)
-    return raising.stats_from(
+    return alert_builder.stats_from(
         counters, mode=Mode.DEMO, boot_id="b-1", fps=24.96, at=now(), deployment_id="demo-2026-11-23"
     )
 
@@ -237,7 +237,7 @@ def recognising(camera: str = "holds") -> messages.DeviceState:
 
 
 def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
-    return raising.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=now())
+    return alert_builder.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=now())
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from device.domain.finding import Mode
-from tools.hub.folder import Entry, HubFolder, init_hub
-from tools.hub.listener import Listener
+from tools.hub.broker.listener import Listener
+from tools.hub.storage.folder import Entry, HubFolder, init_hub
 
 pytestmark = pytest.mark.browser
 

@@ -16,12 +16,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.domain.finding import Mode
-from device.edges.fake_broker import FakeBroker, FakeExchange
-from device.edges.mqtt import IN_FLIGHT, BrokerAddress, PahoBroker
+from device.edges.broker.fake import FakeBroker, FakeExchange
+from device.edges.broker.paho import IN_FLIGHT, BrokerAddress, PahoBroker
 from device.errors import BrokerUnavailable, Unavailable
 from device.ports.broker import Broker, Delivery, Outgoing
-from tools.hub.folder import HubFolder, init_hub
-from tools.hub.mosquitto import RunningBroker, free_port, start_broker
+from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
+from tools.hub.storage.folder import HubFolder, init_hub
 
 WITHIN_S = 15.0
 BASE = "lfr/v1/demo"

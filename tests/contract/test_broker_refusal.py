@@ -12,10 +12,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.domain.finding import Mode
-from device.edges.mqtt import PahoBroker
-from tools.hub.authority import revoke_certificate
-from tools.hub.folder import HubFolder, init_hub
-from tools.hub.mosquitto import start_broker
+from device.edges.broker.paho import PahoBroker
+from tools.hub.broker.mosquitto import start_broker
+from tools.hub.pki.certificate_authority import revoke_certificate
+from tools.hub.storage.folder import HubFolder, init_hub
 
 WITHIN_S = 15.0
 REVOKED = "the broker refused our certificate: it was revoked; this device is let in again only under another name"

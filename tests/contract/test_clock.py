@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from device.edges.clock_fake import FakeClock
-from device.edges.clock_system import SystemClock
+from device.edges.clock.fake import FakeClock
+from device.edges.clock.system import SystemClock
 from device.ports.clock import Clock
 
 

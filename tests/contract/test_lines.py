@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from device.config.model import Lamps, LinesConfig
-from device.edges import lines_jetson_header
-from device.edges.clock_system import SystemClock
-from device.edges.lines_gpiozero import GpiozeroLines
-from device.edges.lines_jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, board_of
-from device.edges.lines_simulated import SimulatedLines
+from device.edges.clock.system import SystemClock
+from device.edges.gpio import jetson_header
+from device.edges.gpio.gpiozero_lines import GpiozeroLines
+from device.edges.gpio.jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, board_of
+from device.edges.gpio.simulated import SimulatedLines
 from device.errors import LinesUnavailable
-from device.ports.lines import Lamp, Lines
-from device.supervisor.sign import KINDS, Sign
-from device.supervisor.snapshot import SignView
+from device.ports.gpio import Lamp, Lines
+from device.supervisor.conditions.snapshot import SignView
+from device.supervisor.sign.monitor import KINDS, Sign
 
 CONFIG = LinesConfig(
     driver="gpiozero",
@@ -137,7 +137,7 @@ class FakeChips:
         return self.levels.get((chip, offset), 0)
 
 
-def _pins(chip: str) -> list[lines_jetson_header.HeaderPin]:
+def _pins(chip: str) -> list[jetson_header.HeaderPin]:
     return [pin for pin in AGX_ORIN.pins if pin.chip == chip]
 
 
@@ -189,7 +189,7 @@ def on_an_agx_header() -> Iterator[Bench]:
         there.chdir(folder)  # where lgpio is imported it leaves a FIFO
         import lgpio
 
-        from device.edges.lines_jetson import JetsonFactory
+        from device.edges.gpio.jetson_factory import JetsonFactory
     chips = FakeChips()
     names = [name for name in dir(FakeChips) if name.startswith("gpio") or name == "callback"]
     for name in names:
@@ -339,7 +339,7 @@ def test_a_pin_that_is_taken_names_its_line() -> None:
 
 
 @pytest.mark.parametrize("board", [ORIN_NANO_NX, AGX_ORIN])
-def test_headers_name_each_pin_and_line_once(board: lines_jetson_header.Board) -> None:
+def test_headers_name_each_pin_and_line_once(board: jetson_header.Board) -> None:
     assert len({pin.header for pin in board.pins}) == len(board.pins) == 22
     assert len({(pin.chip, pin.line) for pin in board.pins}) == 22
     power_and_ground = {1, 2, 4, 6, 9, 14, 17, 20, 25, 30, 34, 39}

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from device.domain.finding import Candidate, Counters, Mode
 from device.errors import LinkBroken
-from device.supervisor.worker_process import ProcessLink
+from device.supervisor.workers.process import ProcessLink
 from device.wire.link import (
     HEADER,
     MAX_BODY_BYTES,

@@ -14,17 +14,17 @@ import lfr_test_sample_alerts as sample
 import pytest
 from lfr_test_sample_alerts import ENGINE, a_candidate, a_context
 
-from device.alerts import contract, messages, raising
-from device.alerts.events import CONTENT_TYPE, decode, encode
-from device.alerts.identifiers import uuid7
-from device.alerts.topics import DeviceTopics, HubTopics
 from device.domain.finding import Counters, Mode
 from device.domain.time import rfc3339, wall
-from device.edges.fake_broker import FakeBroker, FakeExchange, matches
-from device.edges.mqtt import PahoBroker
+from device.edges.broker.fake import FakeBroker, FakeExchange, matches
+from device.edges.broker.paho import PahoBroker
+from device.hub_api import alert_builder, contract, messages
+from device.hub_api.events import CONTENT_TYPE, decode, encode
+from device.hub_api.identifiers import uuid7
+from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Broker, Outgoing
-from tools.hub.folder import HubFolder, init_hub
-from tools.hub.mosquitto import start_broker
+from tools.hub.broker.mosquitto import start_broker
+from tools.hub.storage.folder import HubFolder, init_hub
 
 NOW = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 AT = rfc3339(NOW)
@@ -48,7 +48,7 @@ def examples() -> list[tuple[str, messages.Message]]:
     no_list = messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0)
     return [
         (DEVICE.alert(ALERT_ID), an_alert()),
-        (DEVICE.alert(ALERT_ID), raising.closed(raising.with_probe(an_alert(), "b" * 64))),
+        (DEVICE.alert(ALERT_ID), alert_builder.closed(alert_builder.with_probe(an_alert(), "b" * 64))),
         (DEVICE.status, messages.Status(mode=None, status="offline", boot_id="b-1", bd_seq=0)),
         (
             DEVICE.birth,
@@ -79,24 +79,28 @@ def examples() -> list[tuple[str, messages.Message]]:
         (DEVICE.watchlist_state, no_list),
         (
             DEVICE.stats,
-            raising.stats_from(Counters(faces_seen=3), mode=demo, boot_id="b-1", fps=25.0, at=NOW, deployment_id="d-1"),
+            alert_builder.stats_from(
+                Counters(faces_seen=3), mode=demo, boot_id="b-1", fps=25.0, at=NOW, deployment_id="d-1"
+            ),
         ),
         (
             DEVICE.erasure,
-            raising.erasure_of("alert", count=1, alert_id=ALERT_ID, reason="false_alert", mode=demo, at=NOW),
+            alert_builder.erasure_of("alert", count=1, alert_id=ALERT_ID, reason="false_alert", mode=demo, at=NOW),
         ),
         (
             DEVICE.identity,
             messages.Identity(mode=demo, boot_id="b-1", deployment_id="d-1", recipient="age1" + "q" * 58, at=AT),
         ),
-        (
-            DEVICE.audit,
-            messages.AuditHead(
-                mode=demo, seq=7, hash="a" * 64, at=AT, key="b" * 64, boot="b-1", prev="c" * 64, sig="d" * 128
-            ),
-        ),
+        (DEVICE.audit, audit_head()),
         *from_the_hub(),
     ]
+
+
+def audit_head() -> messages.AuditHead:
+    """The signed head of a log of seven rows."""
+    return messages.AuditHead(
+        mode=Mode.DEMO, seq=7, hash="a" * 64, at=AT, key="b" * 64, boot="b-1", prev="c" * 64, sig="d" * 128
+    )
 
 
 def from_the_hub() -> list[tuple[str, messages.Message]]:
@@ -130,7 +134,7 @@ def validator(name: str) -> Any:
 
 def test_the_committed_contract_equals_what_the_structs_generate() -> None:
     committed = {file.name: file.read_text(encoding="utf-8") for file in contract.FOLDER.glob("*.json")}
-    assert committed == contract.files(), "run `python -m device.alerts.contract` and commit what it writes"
+    assert committed == contract.files(), "run `python -m device.hub_api.contract` and commit what it writes"
 
 
 def test_there_is_an_example_of_every_type_here() -> None:

@@ -16,14 +16,14 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
-from engines.compare import difference, synthetic
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
-from engines.likeness import boxes, drawn_faces, planted
 from engines.places import packages_dir
-from engines.prepare import preparable, prepare
-from engines.runner import U8, Runner, check_outputs
-from engines.select import CPU_BACKENDS, open_runner, precisions
+from engines.prepare.prepare import preparable, prepare
+from engines.runners.runner import U8, Runner, check_outputs
+from engines.runners.select import CPU_BACKENDS, open_runner, precisions
+from engines.verify.agreement import boxes, drawn_faces, planted
+from engines.verify.compare import difference, synthetic
 
 YUNET, SFACE = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
 SIZE = (96, 160)
@@ -204,8 +204,8 @@ def test_runners_in_threads_of_their_own_do_not_disturb_each_other(models_ready:
 
 SIGNAL_AFTER_CLOSE = """
 import os, signal, sys
-from engines.cards import RECOGNISER_DEFAULT, card
-from engines.select import open_runner
+from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from engines.runners.select import open_runner
 
 signal.signal(signal.SIGUSR1, lambda *_: None)
 runners = [open_runner(card(RECOGNISER_DEFAULT), backend=sys.argv[1], threads=1) for _ in range(2)]

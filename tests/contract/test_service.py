@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from device.edges.service_systemd import NoServiceManager, SystemdService, service_manager
+from device.edges.service.systemd import NoServiceManager, SystemdService, service_manager
 from device.errors import Unavailable
 from device.ports.service import ServiceManager
 

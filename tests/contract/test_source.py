@@ -15,9 +15,9 @@ import pytest
 
 from device.domain.sight import Frame, Packed
 from device.domain.time import MonotonicNs
-from device.edges.fake_source import Fail, FakeSource, Show
-from device.edges.live_jetson import JetsonSource
-from device.edges.recording import RecordedSource
+from device.edges.camera.fake import Fail, FakeSource, Show
+from device.edges.camera.jetson import JetsonSource
+from device.edges.camera.recording import RecordedSource
 from device.errors import SourceLost, SourceUnreadable
 from device.ports.source import FrameSource
 

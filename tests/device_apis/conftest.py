@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 from lfr_test_loading import loaded
 
-from tools.gate.device_apis import pycuda_dir
+from tools.dev.gate.device_apis import pycuda_dir
 
 HERE = Path(__file__).parent
 
@@ -34,7 +34,7 @@ def build_libcuda(folder: Path) -> Path:
     """Compile the fake with a refusal for every call that PyCUDA links to and the fake has not."""
     extension = next((pycuda_dir() / "pycuda").glob("_driver*.so"), None)
     if extension is None:
-        pytest.fail("run `.venv/bin/python -m tools.gate.device_apis`: PyCUDA is not built")
+        pytest.fail("run `.venv/bin/python -m tools.dev.gate.device_apis`: PyCUDA is not built")
     listed = subprocess.run(["nm", "-D", "--undefined-only", extension], capture_output=True, text=True, check=True)
     wanted = {word for word in listed.stdout.split() if re.fullmatch(r"cu[A-Z]\w+", word)}
     source = (HERE / "fake_libcuda.c").read_text()

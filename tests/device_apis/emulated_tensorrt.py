@@ -1,4 +1,4 @@
-"""TensorRT's Python bindings without TensorRT: the surface of engines.runners.tensorrt_api.USED, run by ONNX Runtime.
+"""TensorRT's Python bindings without TensorRT: the surface of engines.tensorrt.api.USED, run by ONNX Runtime.
 
 It behaves where the code under test must: it refuses shapes outside the profile, inputs of any size without one,
 addresses that are 0, plans of another version and networks that are not strongly typed; it answers None or False and

@@ -1,4 +1,4 @@
-"""engines.runners.cuda through the real PyCUDA, over a driver that keeps the rules and has no GPU."""
+"""engines.tensorrt.cuda through the real PyCUDA, over a driver that keeps the rules and has no GPU."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runners.cuda import MEMORIES, Gpu, Memory
-from tools.gate.device_apis import pycuda_dir
+from engines.tensorrt.cuda import MEMORIES, Gpu, Memory
+from tools.dev.gate.device_apis import pycuda_dir
 
 
 def test_a_gpu_says_what_a_plan_depends_on(driver: ctypes.CDLL) -> None:
@@ -126,7 +126,7 @@ def in_a_process(code: str, libcuda: Path | None) -> subprocess.CompletedProcess
 
 
 def test_without_a_driver_it_is_an_error_with_a_remedy() -> None:
-    code = "from engines.runners.cuda import Gpu\nfrom engines.errors import EngineMissing\n"
+    code = "from engines.tensorrt.cuda import Gpu\nfrom engines.errors import EngineMissing\n"
     code += "try:\n    Gpu()\nexcept EngineMissing as fault:\n    print(fault)\n"
     done = in_a_process(code, None)
     assert done.returncode == 0, done.stderr
@@ -135,7 +135,7 @@ def test_without_a_driver_it_is_an_error_with_a_remedy() -> None:
 
 
 def test_a_process_that_dies_of_an_exception_is_not_aborted_by_pycuda(libcuda_file: Path) -> None:
-    code = "from engines.runners.cuda import Gpu\ngpu = Gpu()\nwith gpu.current('work'):\n    raise SystemExit(7)\n"
+    code = "from engines.tensorrt.cuda import Gpu\ngpu = Gpu()\nwith gpu.current('work'):\n    raise SystemExit(7)\n"
     assert in_a_process(code, libcuda_file).returncode == 7
 
 

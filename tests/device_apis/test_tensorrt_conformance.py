@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from lfr_test_emulated_tensorrt import Behaviour, make
 
-from engines.runners.tensorrt_api import NEWEST, OLDEST, USED
-from tools.gate.device_apis import BINDINGS, bindings_dir
+from engines.tensorrt.api import NEWEST, OLDEST, USED
+from tools.dev.gate.device_apis import BINDINGS, bindings_dir
 
 ENGINES = Path(__file__).resolve().parents[2] / "engines"
 USERS = ("build.py", "runners/tensorrt_engine.py", "runners/tensorrt_api.py")
@@ -45,7 +45,7 @@ def asked(version: str) -> dict[str, Any]:
     """What the real module of a version says of every used name: its members' docstrings, which hold signatures."""
     folder = bindings_dir(version)
     if not (folder / "ready").exists():
-        pytest.fail("run `.venv/bin/python -m tools.gate.device_apis`: the bindings are not there")
+        pytest.fail("run `.venv/bin/python -m tools.dev.gate.device_apis`: the bindings are not there")
     environment = {**os.environ, "LD_LIBRARY_PATH": str(folder / "lib"), "PYTHONPATH": str(folder)}
     done = subprocess.run(
         [sys.executable, "-c", ASK],

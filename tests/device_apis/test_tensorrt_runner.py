@@ -18,19 +18,19 @@ import numpy as np
 import pytest
 
 from device.cli.main import main
+from device.enrolment.model_sessions import EngineRoom
 from device.errors import EngineUnavailable
-from device.worker.engine_room import EngineRoom
-from engines import plans
-from engines.build import Order, build
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
-from engines.compare import difference, synthetic
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, EngineMissing, PlanRefused
 from engines.places import plans_dir
-from engines.plans import Profile
-from engines.runner import Runner
-from engines.runners.cuda import MEMORIES, Gpu, Memory
-from engines.runners.tensorrt import TensorRtRunner
-from engines.select import BATCHES, default_backend, open_runner
+from engines.runners.runner import Runner
+from engines.runners.select import BATCHES, default_backend, open_runner
+from engines.tensorrt import plans
+from engines.tensorrt.build import Order, build
+from engines.tensorrt.cuda import MEMORIES, Gpu, Memory
+from engines.tensorrt.plans import Profile
+from engines.tensorrt.runner import TensorRtRunner
+from engines.verify.compare import difference, synthetic
 
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
 SIZE = (96, 160)
@@ -226,7 +226,7 @@ def test_a_build_that_tensorrt_refuses_says_why_and_leaves_nothing(trt: Any, mod
 
 def test_a_build_that_takes_too_long_is_ended(trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("engines.build.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("engines.tensorrt.build.time.monotonic", lambda: now[0])
     trt.steps = 1000
 
     def slowly() -> None:
@@ -241,7 +241,7 @@ def test_a_build_that_takes_too_long_is_ended(trt: Any, models_ready: Path, monk
 
 
 def test_a_file_that_tensorrt_cannot_read_is_named(trt: Any, models_ready: Path, tmp_path: Path) -> None:
-    from engines import manifest
+    from engines.prepare import manifest
 
     broken = tmp_path / "models"
     broken.mkdir()
@@ -355,7 +355,7 @@ def test_the_driver_is_asked_before_tensorrt_is_touched(
     trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LFR_FAKE_CUDA_DEVICES", "0")
-    monkeypatch.setattr("engines.runners.tensorrt_api.bindings", lambda: pytest.fail("TensorRT was touched"))
+    monkeypatch.setattr("engines.tensorrt.api.bindings", lambda: pytest.fail("TensorRT was touched"))
     with pytest.raises(EngineFailed, match="finds no GPU"):
         opened(SFACE, models_ready)
 

@@ -18,18 +18,18 @@ import numpy as np
 import pytest
 
 from device.cli.main import main
-from engines import plans
-from engines.build import Order, build
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
-from engines.compare import cuts, difference
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, PlanRefused
+from engines.graph.sampling import VERSION
 from engines.places import plans_dir
-from engines.plans import Profile
-from engines.runner import F32, U8, DevicePicture, SampledRunner
-from engines.runners.cuda import Gpu, Scratch
-from engines.runners.tensorrt import TensorRtSampled
-from engines.sampling import VERSION
-from engines.select import BATCHES, open_sampled
+from engines.runners.runner import F32, U8, DevicePicture, SampledRunner
+from engines.runners.select import BATCHES, open_sampled
+from engines.tensorrt import plans
+from engines.tensorrt.build import Order, build
+from engines.tensorrt.cuda import Gpu, Scratch
+from engines.tensorrt.plans import Profile
+from engines.tensorrt.runner import TensorRtSampled
+from engines.verify.compare import cuts, difference
 
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
 FRAME, PICTURE = (120, 200), (96, 160)

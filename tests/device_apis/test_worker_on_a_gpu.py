@@ -21,7 +21,7 @@ from msgspec import structs
 from device.cli.main import main
 from device.wire.link import Beat, CandidateRaised, Fault, Finished, Hello, VisionAssignment
 from engines.places import cache_dir, plans_dir
-from tools.proof.worker import Given, WorkerProcess
+from tools.dev.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parents[1]
 WITHIN_S = 10.0

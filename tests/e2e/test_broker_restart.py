@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from tools.clip.spec import watchlist_photos
-from tools.demo.processes import Processes, Running
-from tools.demo.run import lfr, start_hub
-from tools.demo.signed import publish_signed
-from tools.demo.stage import Stage, build_hub, write_device_config
-from tools.hub.mosquitto import RunningBroker, free_port, start_broker
-from tools.hub.tallies import read_book
+from tools.dev.clip.spec import watchlist_photos
+from tools.dev.demo.processes import Processes, Running
+from tools.dev.demo.run import lfr, start_hub
+from tools.dev.demo.signed import publish_signed
+from tools.dev.demo.stage import Stage, build_hub, write_device_config
+from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
+from tools.hub.report.tallies import read_book
 
 LIMIT_S = 90.0
 

@@ -16,8 +16,8 @@ Start = Callable[..., Any]
 @pytest.fixture(scope="session")
 def whole_clip(samples: Callable[[str], list[Path]], models_ready: Path) -> Path:
     """The recording that `make demo` draws, from the cache once it was drawn."""
-    from tools.clip.make import ready_clip
-    from tools.clip.spec import default_spec
+    from tools.dev.clip.make import ready_clip
+    from tools.dev.clip.spec import default_spec
 
     return ready_clip(default_spec())[0]
 

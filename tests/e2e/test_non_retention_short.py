@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from device.wire.link import Beat, Hello
-from tools.clip.make import ClipTruth
-from tools.proof.canaries import FIRST, SECOND, Wanted, canary_clip, wanted_of
-from tools.proof.glass import Region, changed_since
-from tools.proof.search import Hit, Pieces, find_alike
-from tools.proof.watched import Watched
-from tools.proof.worker import given
+from tools.dev.clip.make import ClipTruth
+from tools.dev.proof.canaries import FIRST, SECOND, Wanted, canary_clip, wanted_of
+from tools.dev.proof.process_memory import Region, changed_since
+from tools.dev.proof.search import Hit, Pieces, find_alike
+from tools.dev.proof.watched import Watched
+from tools.dev.proof.worker import given
 
 ENDS_S, AFTER_S = 2.0, 1.0  # a passage ends 2 s after the last sight; a second later nothing may be left
 

@@ -11,11 +11,11 @@ import pytest
 
 from device.cli.main import main
 from device.domain.finding import Mode
-from tools.demo.processes import Processes
-from tools.demo.run import start_hub
-from tools.demo.stage import Stage
-from tools.hub.folder import init_hub
-from tools.hub.listener import Listener
+from tools.dev.demo.processes import Processes
+from tools.dev.demo.run import start_hub
+from tools.dev.demo.stage import Stage
+from tools.hub.broker.listener import Listener
+from tools.hub.storage.folder import init_hub
 
 LIMIT_S = 60.0
 

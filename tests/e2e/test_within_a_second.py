@@ -20,24 +20,24 @@ from pathlib import Path
 
 import pytest
 
-from device.alerts import events, messages
-from device.alerts.topics import DeviceTopics, HubTopics
 from device.domain.finding import Mode
-from device.edges.clock_system import SystemClock
-from device.edges.lines_simulated import SimulatedLines
-from device.edges.mqtt import PahoBroker
+from device.edges.broker.paho import PahoBroker
+from device.edges.clock.system import SystemClock
+from device.edges.gpio.simulated import SimulatedLines
+from device.hub_api import events, messages
+from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Outgoing
-from device.supervisor.device import Device
-from device.supervisor.states import State
-from tools.clip.spec import watchlist_photos
-from tools.demo.signed import publish_people, publisher_of
-from tools.demo.stage import DEVICE, SITE, Stage, build_hub, write_device_config
-from tools.hub.folder import SiteDevices
-from tools.hub.issuing import Issuer
-from tools.hub.mosquitto import RunningBroker, free_port, start_broker
-from tools.hub.repository_server import RepositoryServer
+from device.supervisor.lifecycle import Device
+from device.supervisor.state_machine import State
+from tools.dev.clip.spec import watchlist_photos
+from tools.dev.demo.signed import publish_people, publisher_of
+from tools.dev.demo.stage import DEVICE, SITE, Stage, build_hub, write_device_config
+from tools.dev.rehearsal.stand import assembled
+from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
+from tools.hub.publishing.envelope_issuer import Issuer
+from tools.hub.publishing.repository_server import RepositoryServer
 from tools.hub.session import state_message
-from tools.rehearsal.stand import assembled
+from tools.hub.storage.folder import SiteDevices
 
 WITHIN_S = 1.0
 READY_S = 90.0

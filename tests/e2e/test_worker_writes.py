@@ -11,9 +11,9 @@ import pytest
 
 from device.wire.link import Finished, Hello
 from engines.places import cache_dir
-from tools.gate.system_packages import STRACE, provide
-from tools.proof.watched import Watched
-from tools.proof.worker import given
+from tools.dev.gate.system_packages import STRACE, provide
+from tools.dev.proof.watched import Watched
+from tools.dev.proof.worker import given
 
 WRITES = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice")
 MAKES = (

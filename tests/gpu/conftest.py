@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from engines import plans
-from engines.build import Order, build
-from engines.cards import ModelCard
+from engines.cards.model_card import ModelCard
 from engines.errors import EnginesError
-from engines.plans import Profile
-from engines.prepare import preparable
-from engines.runners.cuda import Gpu, GpuFacts
-from engines.runners.tensorrt import TensorRtRunner, TensorRtSampled
-from engines.runners.tensorrt_api import bindings, version
-from engines.select import BATCHES
+from engines.prepare.prepare import preparable
+from engines.runners.select import BATCHES
+from engines.tensorrt import plans
+from engines.tensorrt.api import bindings, version
+from engines.tensorrt.build import Order, build
+from engines.tensorrt.cuda import Gpu, GpuFacts
+from engines.tensorrt.plans import Profile
+from engines.tensorrt.runner import TensorRtRunner, TensorRtSampled
 
 SIZE = (352, 640)
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
-from engines.compare import difference, synthetic
-from engines.runner import U8
-from engines.runners.cuda import MEMORIES, Gpu, Memory
-from engines.runners.tensorrt import TensorRtRunner
-from engines.select import open_runner
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.runners.runner import U8
+from engines.runners.select import open_runner
+from engines.tensorrt.cuda import MEMORIES, Gpu, Memory
+from engines.tensorrt.runner import TensorRtRunner
+from engines.verify.compare import difference, synthetic
 
 pytestmark = pytest.mark.gpu
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)

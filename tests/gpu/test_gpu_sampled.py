@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from device.vision.picture import warp_rgb
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
-from engines.compare import cuts, difference
-from engines.runner import F32, U8, DevicePicture
-from engines.runners.cuda import Gpu
-from engines.sampling import tolerance
-from engines.select import open_sampled
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.graph.sampling import tolerance
+from engines.runners.runner import F32, U8, DevicePicture
+from engines.runners.select import open_sampled
+from engines.tensorrt.cuda import Gpu
+from engines.verify.compare import cuts, difference
 
 pytestmark = pytest.mark.gpu
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
@@ -32,9 +32,9 @@ WORKER = """
 import sys
 from pathlib import Path
 import numpy as np
-from engines.cards import card
-from engines.runners.cuda import Gpu, Scratch
-from engines.select import open_sampled
+from engines.cards.model_card import card
+from engines.tensorrt.cuda import Gpu, Scratch
+from engines.runners.select import open_sampled
 
 def told(name):
     status = Path("/proc/self/status").read_text()

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from engines.places import CACHE_VARIABLE, cache_dir
-from tools.clip.make import ready_clip
-from tools.clip.spec import DEFAULT_SCENE, ClipSpec, Passer
-from tools.samples.extract import distinct_avatars
+from tools.dev.clip.make import ready_clip
+from tools.dev.clip.spec import DEFAULT_SCENE, ClipSpec, Passer
+from tools.dev.samples.extract import distinct_avatars
 
 WITHIN_S = 60.0
 PERSON = "Zoë Ñandú"

@@ -18,12 +18,13 @@ import pytest
 import yaml
 from lfr_test_loading import loaded
 
-from calibration import reading
-from calibration.faces import Faces
-from calibration.reading import How
+from calibration.data import reading
+from calibration.data.faces import Faces
+from calibration.data.reading import How
 from device.cli.main import main
 from device.domain.finding import Mode
 from device.errors import WatchlistUnusable
+from device.recognition.operating_point import Terms, engine_of, known_evidence, operating_point
 from device.watchlist.sealed import require_models, unseal
 from device.wire.link import (
     PROTOCOL,
@@ -35,12 +36,11 @@ from device.wire.link import (
     VisionAssignment,
     WatchlistLoaded,
 )
-from device.worker.threshold import Terms, engine_of, known_evidence, operating_point
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from engines.places import CACHE_VARIABLE, models_dir
-from tools.authority.build import CONTENT, PAYLOAD
-from tools.authority.photos import open_at_hub
-from tools.proof.worker import WorkerProcess
+from tools.dev.proof.worker import WorkerProcess
+from tools.hub.watchlist.build import CONTENT, PAYLOAD
+from tools.hub.watchlist.photos import open_at_hub
 
 NAME = "unit-length"
 ENTRY = "e-1"

@@ -34,9 +34,9 @@ def test_a_second_run_says_the_same_from_the_cache(first: Any, second: Any) -> N
 
 def test_the_cache_holds_no_template_in_the_clear(desk: Any, first: Any, short_list: Path, listed_name: str) -> None:
     """The enrolled template, made here once more, is looked for in four-number pieces; so are names and photos."""
-    from device.watchlist.folder import enrol
-    from device.worker.engine_room import EngineRoom
-    from device.worker.photos import EnginePhotoReader
+    from device.enrolment.engine_photo_reader import EnginePhotoReader
+    from device.enrolment.folder import enrol
+    from device.enrolment.model_sessions import EngineRoom
 
     room = EngineRoom(None, threads=1)
     entry = enrol(short_list, [EnginePhotoReader(room)], progress=False).entries[0]

@@ -14,7 +14,7 @@ from device.config.deployment import Deployment
 from device.config.document import load
 from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
-from device.edges.clock_fake import FakeClock
+from device.edges.clock.fake import FakeClock
 from device.errors import LfrError, Unavailable
 from device.sync.offer import Offer, Published, over
 from device.sync.refusal import IN_WINDOW, Refused

@@ -12,27 +12,27 @@ from lfr_test_published import FakePublisher
 from lfr_test_virtual_loop import VirtualLoop
 from lfr_test_workers import LIST, FakeLauncher
 
-from device.alerts import events, messages
-from device.alerts.outbox import Outbox
-from device.alerts.retry import MessageClass
-from device.alerts.topics import DeviceTopics, HubTopics
 from device.audit.key import DeviceKey, device_key
 from device.audit.log import Log
 from device.config.model import DeviceConfig
 from device.domain.time import rfc3339
-from device.edges.clock_fake import FakeClock
-from device.edges.fake_broker import FakeBroker, FakeExchange
-from device.edges.lines_simulated import SimulatedLines
-from device.edges.service_systemd import NoServiceManager
+from device.edges.broker.fake import FakeBroker, FakeExchange
+from device.edges.clock.fake import FakeClock
+from device.edges.gpio.simulated import SimulatedLines
+from device.edges.service.systemd import NoServiceManager
+from device.hub_api import events, messages
+from device.hub_api.topics import DeviceTopics, HubTopics
+from device.outbox.retry import MessageClass
+from device.outbox.store import Outbox
 from device.ports.broker import Outgoing
-from device.supervisor.chronicle import Chronicle
-from device.supervisor.device import Device
-from device.supervisor.disk import DiskInline
+from device.supervisor.audit.writer import Chronicle
+from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
-from device.supervisor.ending import Outcome
-from device.supervisor.keeper import Budget
-from device.supervisor.notices import will
-from device.supervisor.states import State
+from device.supervisor.lifecycle import Device
+from device.supervisor.runtime.executor import DiskInline
+from device.supervisor.state_machine import State
+from device.supervisor.status.retained import will
+from device.supervisor.workers.supervisor import Budget
 
 Result = TypeVar("Result")
 RECIPIENT = "age1" + "q" * 58
@@ -198,7 +198,7 @@ class Rig:
     @property
     def reasons(self) -> str:
         """Everything that the device gives as a reason, as one text."""
-        from device.supervisor.conditions import failing
+        from device.supervisor.conditions.tables import failing
 
         return "\n".join(reading.text for reading in failing(self.device.control.readings))
 

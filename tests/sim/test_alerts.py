@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from device.alerts import events
-from device.alerts.outbox import Parcel
-from device.alerts.retry import MessageClass
 from device.domain.time import wall
-from device.supervisor.states import State
+from device.hub_api import events
+from device.outbox.retry import MessageClass
+from device.outbox.store import Parcel
+from device.supervisor.state_machine import State
 
 
 def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:

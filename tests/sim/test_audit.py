@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from device.alerts import messages
 from device.audit.log import Log, lines_of
 from device.audit.rows import Head, genuine, read
 from device.audit.verify import Verdict, verify
-from device.domain.record import Record
+from device.domain.audit_record import Record
 from device.errors import Unavailable
-from device.supervisor.states import State
+from device.hub_api import messages
+from device.supervisor.state_machine import State
 
 
 def rows(r: Any) -> list[Record]:

@@ -6,13 +6,13 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from device.alerts import messages
 from device.audit.log import lines_of
 from device.audit.rows import read
-from device.domain.record import Record
+from device.domain.audit_record import Record
 from device.domain.time import wall
 from device.errors import Unavailable
-from device.supervisor.states import State
+from device.hub_api import messages
+from device.supervisor.state_machine import State
 from device.sync.refusal import CLOCK, SIGNED, Refused
 
 FORGED = Refused(SIGNED, "wrong signer", "2.officers.json is signed by nobody who may sign it")

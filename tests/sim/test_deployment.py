@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from device.supervisor.states import State
+from device.supervisor.state_machine import State
 
 
 def test_a_live_camera_needs_a_synchronised_clock_and_a_recording_does_not(rig: Any) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from device.alerts import messages
-from device.alerts.outbox import Deletion, Outbox
-from device.alerts.retry import MessageClass
 from device.errors import SourceUnreadable, Unavailable
-from device.supervisor.states import State
+from device.hub_api import messages
+from device.outbox.retry import MessageClass
+from device.outbox.store import Deletion, Outbox
+from device.supervisor.state_machine import State
 
 
 def test_a_silent_worker_is_killed_and_restarted(rig: Any) -> None:

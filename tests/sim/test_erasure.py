@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from device import eraser
-from device.alerts.outbox import Outbox
 from device.audit.log import lines_of
 from device.audit.rows import read
 from device.errors import Unavailable
-from device.supervisor.states import State
+from device.outbox.store import Outbox
+from device.supervisor.state_machine import State
 
 STATE = "state"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from device.alerts import messages
-from device.supervisor.notices import STATE_S
-from device.supervisor.reporter import LINE_S
-from device.supervisor.snapshot import CameraView
-from device.supervisor.states import State
+from device.hub_api import messages
+from device.supervisor.conditions.snapshot import CameraView
+from device.supervisor.state_machine import State
+from device.supervisor.status.reporter import LINE_S
+from device.supervisor.status.retained import STATE_S
 
 
 def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: Any) -> None:
@@ -146,6 +146,6 @@ def test_views_cover_every_word_of_a_beat() -> None:
 
 
 def _data(received: tuple[str, bytes]) -> object:
-    from device.alerts import events
+    from device.hub_api import events
 
     return None if received[0].endswith("/probe") else events.decode(received[1]).data

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device.alerts import messages
-from device.supervisor import sign
-from device.supervisor.states import State
+from device.hub_api import messages
+from device.supervisor.sign import monitor
+from device.supervisor.state_machine import State
 
 
 def test_nothing_recognises_before_the_sign_is_sensed_lit(rig: Any) -> None:
@@ -187,7 +187,7 @@ def test_nobody_is_recognised_before_the_first_pulse_was_followed(rig: Any) -> N
 
 
 def test_a_sign_that_cannot_pulse_pauses_recognition_to_prove_itself(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sign, "REPROOF_S", 60.0)
+    monkeypatch.setattr(monitor, "REPROOF_S", 60.0)
 
     async def scene(r: Any) -> None:
         await r.recognising()

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from device.supervisor.conditions import RUN, Result
-from device.supervisor.states import State
+from device.supervisor.conditions.tables import RUN, Result
+from device.supervisor.state_machine import State
 
 
 def _dark(r: Any) -> None:

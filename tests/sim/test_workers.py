@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from device.alerts import messages
 from device.errors import Unavailable
-from device.supervisor.keeper import Budget
-from device.supervisor.states import State
+from device.hub_api import messages
+from device.supervisor.state_machine import State
+from device.supervisor.workers.supervisor import Budget
 from device.wire.link import Level, Said
 from device.wire.sayings import saying
 

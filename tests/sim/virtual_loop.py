@@ -6,7 +6,7 @@ import asyncio
 import selectors
 from typing import Any
 
-from device.edges.clock_fake import FakeClock
+from device.edges.clock.fake import FakeClock
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from device.domain.finding import Candidate, Counters
-from device.edges.clock_fake import FakeClock
+from device.edges.clock.fake import FakeClock
 from device.wire.link import (
     Assignment,
     Beat,

@@ -26,7 +26,7 @@ def _module(name: str) -> ModuleType:
 @pytest.fixture(scope="session")
 def canaries(models_ready: Path) -> tuple[Path, Any, Any]:
     """The canary clip, its truth, and everything of its two passers-by that is looked for."""
-    from tools.proof.canaries import canary_clip, wanted_of
+    from tools.dev.proof.canaries import canary_clip, wanted_of
 
     clip, truth = canary_clip()
     return clip, truth, wanted_of(clip, truth)
@@ -118,8 +118,8 @@ def board(tmp_path_factory: pytest.TempPathFactory, samples: Any, models_ready: 
 
 def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path], None]) -> None:
     """Everything that the machine is given, in one folder on this side."""
-    from tools.clip.spec import watchlist_photos
-    from tools.demo.stage import build_hub, write_device_config
+    from tools.dev.clip.spec import watchlist_photos
+    from tools.dev.demo.stage import build_hub, write_device_config
 
     (scratch / "stage").mkdir(mode=0o700)
     stage = build_hub(scratch / "stage", BROKER_PORT, PAGE_PORT)

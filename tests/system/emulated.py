@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.places import cache_dir
-from tools.gate.system_packages import QEMU, provide
+from tools.dev.gate.system_packages import QEMU, provide
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOT_MOST_S = 300.0

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.places import cache_dir
-from tools.gate.system_packages import Program, SetupFailed, download, provide, say
+from tools.dev.gate.system_packages import Program, SetupFailed, download, provide, say
 
 SOURCES = {"bookworm": "linux-source-6.1"}  # a release is added once it was seen to work
 COMPILER = {"bookworm": Program("gcc-12", "gcc-12")}

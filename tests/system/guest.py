@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engines.places import cache_dir
-from tools.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
+from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-systemd,mosquitto,procps,libgomp1"

@@ -11,8 +11,8 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from tools.demo.signed import end_deployment, now, publish_people
-from tools.demo.stage import WINDOW_BEFORE, Stage
+from tools.dev.demo.signed import end_deployment, now, publish_people
+from tools.dev.demo.stage import WINDOW_BEFORE, Stage
 
 
 def main(root: str, entry: str, photo: str, seconds: str, alert_hours: str) -> None:

@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.clip.make import ClipTruth
-from tools.clip.spec import watchlist_photos
-from tools.demo.processes import Processes, Running
-from tools.demo.run import lfr, start_hub
-from tools.demo.signed import publish_signed
-from tools.demo.stage import Stage, build_hub, write_device_config
-from tools.hub.mosquitto import free_port, start_broker
-from tools.proof.canaries import FIRST, SECOND, Wanted
-from tools.proof.disks import PLACES, Disks, below
-from tools.proof.glass import Glass
-from tools.proof.search import Hit, Piece, Pieces, find_alike
+from tools.dev.clip.make import ClipTruth
+from tools.dev.clip.spec import watchlist_photos
+from tools.dev.demo.processes import Processes, Running
+from tools.dev.demo.run import lfr, start_hub
+from tools.dev.demo.signed import publish_signed
+from tools.dev.demo.stage import Stage, build_hub, write_device_config
+from tools.dev.proof.canaries import FIRST, SECOND, Wanted
+from tools.dev.proof.disks import PLACES, Disks, below
+from tools.dev.proof.process_memory import Glass
+from tools.dev.proof.search import Hit, Piece, Pieces, find_alike
+from tools.hub.broker.mosquitto import free_port, start_broker
 
 LIMIT_S = 120.0
 BROKER_BYTES = 200_000  # mosquitto is a small program

@@ -15,12 +15,12 @@ import pytest
 from lfr_test_loading import loaded
 
 from device.wire.link import Beat, Fault, Hello
-from tools.clip.make import ClipTruth, FaceTruth, PassageTruth
-from tools.proof.canaries import FIRST, SECOND, canary_clip, wanted_of
-from tools.proof.glass import NoView, changed_since
-from tools.proof.search import Pieces, find_alike
-from tools.proof.watched import Watched
-from tools.proof.worker import given
+from tools.dev.clip.make import ClipTruth, FaceTruth, PassageTruth
+from tools.dev.proof.canaries import FIRST, SECOND, canary_clip, wanted_of
+from tools.dev.proof.process_memory import NoView, changed_since
+from tools.dev.proof.search import Pieces, find_alike
+from tools.dev.proof.watched import Watched
+from tools.dev.proof.worker import given
 
 RTSP = Path(__file__).parents[1] / "unit" / "edges" / "rtsp_camera.py"
 FROZEN_S = 40.0

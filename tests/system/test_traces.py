@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tools.clip.make import ClipTruth
-from tools.proof.canaries import Wanted
-from tools.proof.disks import at_any_byte, below
-from tools.proof.glass import Region
-from tools.proof.search import Hit, Pieces, find_alike
+from tools.dev.clip.make import ClipTruth
+from tools.dev.proof.canaries import Wanted
+from tools.dev.proof.disks import at_any_byte, below
+from tools.dev.proof.process_memory import Region
+from tools.dev.proof.search import Hit, Pieces, find_alike
 
 pytestmark = pytest.mark.system
 CLIP = "var/lib/lfr/clip.mp4"

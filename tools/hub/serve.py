@@ -20,19 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.alerts.topics import level
-from device.edges.mqtt import PahoBroker
+from device.edges.broker.paho import PahoBroker
 from device.errors import Unavailable
-from tools.authority.publisher import Publisher
-from tools.hub.console import Console, application, wall_now
-from tools.hub.desk import Desk
-from tools.hub.folder import HubFolder, SiteDevices
-from tools.hub.issuing import Issuer
-from tools.hub.mosquitto import start_broker
-from tools.hub.probes import ProbeOpener
-from tools.hub.repository_server import RepositoryServer
+from device.hub_api.topics import level
+from tools.hub.broker.mosquitto import start_broker
+from tools.hub.console.console import Console, application, wall_now
+from tools.hub.console.desk import Desk
+from tools.hub.console.probes import ProbeOpener
+from tools.hub.publishing.envelope_issuer import Issuer
+from tools.hub.publishing.publisher import Publisher
+from tools.hub.publishing.repository_server import RepositoryServer
+from tools.hub.report.tallies import Tallies
 from tools.hub.session import HubSession, offline_message
-from tools.hub.tallies import Tallies
+from tools.hub.storage.folder import HubFolder, SiteDevices
 
 if TYPE_CHECKING:
     import uvicorn

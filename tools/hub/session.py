@@ -16,18 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from device.alerts import messages
-from device.alerts.events import CONTENT_TYPE, decode, encode
-from device.alerts.identifiers import uuid7
-from device.alerts.messages import Message
-from device.alerts.topics import HUB, DeviceTopics, HubTopics, Place, parse
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339
 from device.errors import BadData
+from device.hub_api import messages
+from device.hub_api.events import CONTENT_TYPE, decode, encode
+from device.hub_api.identifiers import uuid7
+from device.hub_api.messages import Message
+from device.hub_api.topics import HUB, DeviceTopics, HubTopics, Place, parse
 from device.logs import event
 from device.ports.broker import Broker, Delivery, Outgoing
-from tools.hub.desk import Desk
-from tools.hub.probes import ProbeOpener
+from tools.hub.console.desk import Desk
+from tools.hub.console.probes import ProbeOpener
 
 REPEAT_S = 5.0
 GIVE_UP_S = 24 * 3600.0

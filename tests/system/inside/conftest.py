@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from device.config.model import LinesConfig
-from device.edges import lines_gpiozero
-from device.edges.lines_gpiozero import GpiozeroLines
-from device.edges.lines_jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, Board
+from device.edges.gpio import gpiozero_lines
+from device.edges.gpio.gpiozero_lines import GpiozeroLines
+from device.edges.gpio.jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, Board
 
 CHIPS = Path("/sys/kernel/config/gpio-sim")
 NANO_TREE = b"nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0"
@@ -229,7 +229,7 @@ def device_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[by
     def says(tree: bytes) -> None:
         place = tmp_path / "compatible"
         place.write_bytes(tree)
-        monkeypatch.setattr(lines_gpiozero, "DEVICE_TREE", place)
+        monkeypatch.setattr(gpiozero_lines, "DEVICE_TREE", place)
 
     return says
 

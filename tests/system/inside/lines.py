@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from device.config.model import LinesConfig
-from device.edges.lines_gpiozero import GpiozeroLines
+from device.edges.gpio.gpiozero_lines import GpiozeroLines
 from device.errors import LinesUnavailable
-from device.ports.lines import Lamp
+from device.ports.gpio import Lamp
 
 WITHIN_S = 1.0  # recognition is over a second after the button; the rest of it needs less than half of that
 HOLD = """
 import sys, time
 from pathlib import Path
-from device.edges import lines_gpiozero
-lines_gpiozero.DEVICE_TREE = Path(sys.argv[1])
+from device.edges.gpio import gpiozero_lines
+gpiozero_lines.DEVICE_TREE = Path(sys.argv[1])
 from device.config.model import LinesConfig
-lines = lines_gpiozero.GpiozeroLines(LinesConfig.model_validate_json(sys.argv[2]))
+lines = gpiozero_lines.GpiozeroLines(LinesConfig.model_validate_json(sys.argv[2]))
 lines.drive_sign(True)
 print("lit", flush=True)
 time.sleep(600)

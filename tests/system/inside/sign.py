@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from device.edges.clock_system import SystemClock
-from device.supervisor.sign import KINDS, Sign
-from device.supervisor.sign_pulse import Answer, draw_code, play
+from device.edges.clock.system import SystemClock
+from device.supervisor.sign.monitor import KINDS, Sign
+from device.supervisor.sign.pulse import Answer, draw_code, play
 
 PATIENCE = 8
 WITHIN_S = 60.0

@@ -13,7 +13,7 @@ import pytest
 from device.audit.key import DeviceKey, device_key
 from device.audit.log import FILE, Log
 from device.audit.rows import Head, Links
-from device.domain.record import record
+from device.domain.audit_record import record
 from device.domain.time import wall
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)

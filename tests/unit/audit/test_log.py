@@ -18,7 +18,7 @@ from device.audit.key import device_key, read_public, signed_by
 from device.audit.log import Log
 from device.audit.rows import Links
 from device.audit.verify import verify
-from device.domain.record import record
+from device.domain.audit_record import record
 from device.domain.time import wall
 from device.errors import BadData, Unavailable
 

@@ -18,7 +18,7 @@ from device.audit.key import device_key
 from device.audit.log import HEAD_FILE
 from device.audit.rows import GENESIS, SIGNED_AS, Links, genuine, read
 from device.audit.verify import verify
-from device.domain.record import record
+from device.domain.audit_record import record
 from device.domain.time import wall
 
 NOW = wall(datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc))

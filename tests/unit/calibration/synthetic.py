@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.faces import Faces
+from calibration.data.faces import Faces
 
 DIMENSIONS = 24
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from calibration import commands as calibrate
-from calibration import engines_command, evaluate_command
-from calibration.plots import draw
-from device.cli import replay
+from calibration.cli import commands as calibrate
+from calibration.cli import engines_command, evaluate_command
+from calibration.report.plots import draw
+from device.cli import replay_command
 from device.cli.main import main
 from engines.errors import BadModel, ModelMissing
-from engines.graph import read_model
+from engines.graph.onnx_graph import read_model
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from engines.graph import read_model
 def test_a_value_that_is_none_is_refused_with_the_rule(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for part in (calibrate, engines_command, evaluate_command, replay):
+    for part in (calibrate, engines_command, evaluate_command, replay_command):
         part.register(commands)
     with pytest.raises(SystemExit) as refused:
         parser.parse_args(line.split())

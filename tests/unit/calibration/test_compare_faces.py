@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.change import FPIR, NEAR, STEPS, change, rates, resampled, searches
-from calibration.compare_faces import FPIRS, FacesOfDataset, by_role, compared, spread, together
-from calibration.engines_command import register
-from calibration.faces import Faces, Listed
+from calibration.cli.engines_command import register
+from calibration.data.faces import Faces, Listed
+from calibration.evidence.compare_faces import FPIRS, FacesOfDataset, by_role, compared, spread, together
+from calibration.evidence.precision_change import FPIR, NEAR, STEPS, change, rates, resampled, searches
 from device.domain.sight import F32
 from device.errors import BadData, EvidenceUnusable, UsageError
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 
 def people(count: int, noise: float, without: frozenset[int] = frozenset()) -> Faces:
@@ -75,7 +75,7 @@ def test_too_few_people_are_refused() -> None:
 
 
 def naive(templates: F32, names: list[str]) -> float:
-    """Rules 1 to 4 of calibration.change by loops over people with two photos each: no shared code."""
+    """Rules 1 to 4 of evidence.precision_change by loops over people with two photos each: no shared code."""
     scores = templates.astype(np.float64) @ templates.T.astype(np.float64)
     count = len(names)
     strangers = [[scores[i, j] for j in range(count) if names[i] != names[j]] for i in range(count)]

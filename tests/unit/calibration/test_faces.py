@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration import reading
-from calibration.evaluate_command import read_groups
-from calibration.faces import Faces, Listed, gathered, scan, without_twins
-from calibration.pairs import read_pairs, verified
-from calibration.signing import load_key, new_key, public_hex, signed
+from calibration.cli.evaluate_command import read_groups
+from calibration.data import reading
+from calibration.data.faces import Faces, Listed, gathered, scan, without_twins
+from calibration.data.pairs import read_pairs, verified
+from calibration.evidence.signing import load_key, new_key, public_hex, signed
 from device.cli.main import main
+from device.enrolment.photo_file import defect_of
+from device.enrolment.rules import Outcome
 from device.errors import EvidenceUnusable, UsageError
-from device.watchlist.evidence.artefact import Artefact, Data, key_id, read
-from device.watchlist.photo_file import defect_of
-from device.watchlist.rules import Outcome
+from device.evidence.artefact import Artefact, Data, key_id, read
 
 
 def photo(folder: Path, name: str, content: bytes = b"x") -> Path:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.int8 import read_dataset
-from calibration.int8_cost import cost
-from calibration.int8_ranges import BINS, entropy, least_squares, percentile
+from calibration.int8.calibrate import read_dataset
+from calibration.int8.cost import cost
+from calibration.int8.ranges import BINS, entropy, least_squares, percentile
 from device.domain.sight import F32
+from device.enrolment.model_sessions import EngineRoom
 from device.errors import BadData, EvidenceUnusable
-from device.worker.engine_room import EngineRoom
 
 
 def people(count: int, noise: float, seed: int = 1) -> tuple[list[str], F32]:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from lfr_test_loading import loaded
 
-from calibration import open_set
-from calibration.evaluate import evaluate
-from calibration.evaluation_tables import TOO_FEW, tables
-from calibration.open_set import at_rate, crossing, false_alerts, found, people_found, trial
-from calibration.resample import interval, share_interval, weights, wilson
+from calibration.report.evaluation import evaluate
+from calibration.report.evaluation_tables import TOO_FEW, tables
+from calibration.statistics import open_set
+from calibration.statistics.open_set import at_rate, crossing, false_alerts, found, people_found, trial
+from calibration.statistics.resample import interval, share_interval, weights, wilson
 from device.errors import EvidenceUnusable
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from lfr_test_loading import loaded
 
-from calibration import reading
-from calibration.faces import Faces
-from calibration.reading import How, read_sets
+from calibration.data import reading
+from calibration.data.faces import Faces
+from calibration.data.reading import How, read_sets
 from device.cli.main import main
-from engines.cards import ModelCard
+from engines.cards.model_card import ModelCard
 
 
 def people(count: int, photos: int) -> Faces:

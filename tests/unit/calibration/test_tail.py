@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from lfr_test_loading import loaded
 
-from calibration.operating_point import Models, artefact, measured
-from calibration.resample import weights
-from calibration.tail import fit, goodness, pareto, strangers, stretch
+from calibration.evidence.operating_point import Models, artefact, measured
+from calibration.statistics.resample import weights
+from calibration.statistics.tail import fit, goodness, pareto, strangers, stretch
 from device.domain.operating_point import LIMIT
 from device.errors import EvidenceUnusable
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 
 people = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py")).people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)

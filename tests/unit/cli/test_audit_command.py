@@ -13,7 +13,7 @@ from device.audit.key import device_key
 from device.audit.log import Log
 from device.audit.rows import Head, Links
 from device.cli.main import main
-from device.domain.record import record
+from device.domain.audit_record import record
 from device.domain.time import wall
 
 NOW = wall(datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from device.cli import checks
-from device.cli.checks import Finding
+from device.cli.doctor import checks
+from device.cli.doctor.checks import Finding
 from device.cli.main import main
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from device.cli import checks_gpu
-from device.cli.checks_gpu import Here, gpu, plans
-from engines import manifest
-from engines.cards import RECOGNISER_DEFAULT, card
+from device.cli.doctor import gpu as gpu_checks
+from device.cli.doctor.gpu import Here, gpu, plans
+from engines.cards.model_card import RECOGNISER_DEFAULT, card
 from engines.places import models_dir, plans_dir
-from engines.plans import Plan, PlanKey, Profile, description_file, plan_file
+from engines.prepare import manifest
+from engines.tensorrt.plans import Plan, PlanKey, Profile, description_file, plan_file
 
 ORIN = Here("Orin", "8.7", 8_000_000_000, "10.3.0")
 SFACE = card(RECOGNISER_DEFAULT)
@@ -66,7 +66,7 @@ def test_a_description_that_cannot_be_read_is_a_line_of_its_own(built: Plan) -> 
 
 def test_absence_is_fine_on_a_desk_and_a_warning_on_a_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LFR_CACHE", str(tmp_path))
-    monkeypatch.setattr("device.cli.checks_gpu.util.find_spec", lambda name: None)
+    monkeypatch.setattr("device.cli.doctor.gpu.util.find_spec", lambda name: None)
     desk = {line.name: line.level for line in gpu(tmp_path / "none")}
     assert desk == dict.fromkeys(("tensorrt", "pycuda", "cuda", "plans", "jetson_utils"), "ok")
     board = tmp_path / "compatible"
@@ -75,9 +75,9 @@ def test_absence_is_fine_on_a_desk_and_a_warning_on_a_board(tmp_path: Path, monk
 
 
 def test_a_library_that_ends_the_process_by_a_signal_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("device.cli.checks_gpu.util.find_spec", lambda name: object())
-    monkeypatch.setattr(checks_gpu, "TRIAL", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    here = checks_gpu._here()
+    monkeypatch.setattr("device.cli.doctor.gpu.util.find_spec", lambda name: object())
+    monkeypatch.setattr(gpu_checks, "TRIAL", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    here = gpu_checks._here()
     assert here is not None
     assert here.gpu is None
     assert "ended with status -11" in here.fault

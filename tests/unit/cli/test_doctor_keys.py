@@ -11,18 +11,18 @@ from device import eraser
 from device.audit.key import device_key
 from device.audit.log import Log
 from device.audit.rows import Links
-from device.cli import checks_keys
-from device.domain.record import record
+from device.cli.doctor import keys
+from device.domain.audit_record import record
 from device.domain.time import wall
 
 
 def found(tmp_path: Path) -> dict[str, Any]:
     config: Any = SimpleNamespace(state_dir=tmp_path)
-    return {finding.name: finding for finding in checks_keys.of_device(config)}
+    return {finding.name: finding for finding in keys.of_device(config)}
 
 
 def test_the_key_store_is_named_with_what_follows_from_it() -> None:
-    (store,) = checks_keys.key_store()
+    (store,) = keys.key_store()
     assert store.text.startswith("RAM only (")
     assert "TPM" in store.text
     assert "does not outlive a power cut" in store.text

@@ -12,11 +12,13 @@ import pytest
 from device.cli.main import main
 from device.domain.finding import Counters
 from device.domain.time import WallTime, wall
-from device.ports.lines import Lamp
-from device.supervisor import conditions, picture, status_file
-from device.supervisor.sign import SignCounts
-from device.supervisor.snapshot import CameraView, Snapshot
-from device.supervisor.states import State
+from device.ports.gpio import Lamp
+from device.supervisor.conditions import tables
+from device.supervisor.conditions.snapshot import CameraView, Snapshot
+from device.supervisor.sign.monitor import SignCounts
+from device.supervisor.state_machine import State
+from device.supervisor.status import file as status_file
+from device.supervisor.status import view
 from device.wire.link import Beat
 
 GONE_PID = 2**22 + 1  # above the largest pid that Linux gives
@@ -26,13 +28,13 @@ def write(run_dir: Path, at: datetime, pid: int, lost: int = 0, beat: Beat | Non
     """A status file as the supervisor writes it."""
     snapshot = Snapshot(cameras={"front": CameraView.STOPPED}, stop="the STOP button was pressed")
     now = WallTime(wall(at))
-    seen = picture.Picture(
+    seen = view.Picture(
         at=now,
         state=State.READY,
         since=now,
         mode=None,
         snapshot=snapshot,
-        readings=conditions.read(snapshot),
+        readings=tables.read(snapshot),
         lamps=dict.fromkeys(Lamp, False),
         simulated=True,
         totals=Counters(faces_seen=3, discarded=2, open_passages=1),
@@ -44,7 +46,7 @@ def write(run_dir: Path, at: datetime, pid: int, lost: int = 0, beat: Beat | Non
         waiting=0,
         sign_counts=SignCounts(),
     )
-    status_file.write(run_dir, picture.status(seen, pid, "demo", "cam-1"))
+    status_file.write(run_dir, view.status(seen, pid, "demo", "cam-1"))
 
 
 def now() -> datetime:
@@ -98,10 +100,10 @@ def test_why_shows_every_row_and_marks_what_is_not_yet_required(
     write(tmp_path, now(), os.getpid())
     assert main(["why", "--run-dir", str(tmp_path)]) == 77
     said = capsys.readouterr().out
-    for row in (*conditions.ARM, *conditions.RUN):
+    for row in (*tables.ARM, *tables.RUN):
         assert row.name in said
     assert "STOP (the STOP button was pressed)" in said
-    assert said.count("(not yet required)") == sum(row.predicate is None for row in (*conditions.ARM, *conditions.RUN))
+    assert said.count("(not yet required)") == sum(row.predicate is None for row in (*tables.ARM, *tables.RUN))
     assert "wait watchlist loaded" in said
     assert said.count("(not known yet)") == said.count("  wait ")
 

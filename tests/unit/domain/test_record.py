@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.domain.record import FIELDS, Record, record
-from device.supervisor.conditions import ARM, RUN
-from device.supervisor.states import Event
+from device.domain.audit_record import FIELDS, Record, record
+from device.supervisor.conditions.tables import ARM, RUN
+from device.supervisor.state_machine import Event
 
 
 @pytest.mark.parametrize("field", ["name", "entry_ref", "image", "template", "text", "score", "officer_ref", "box"])

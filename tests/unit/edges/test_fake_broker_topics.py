@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from device.edges.fake_broker import matches
+from device.edges.broker.fake import matches
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.sight import ColourMatrix
-from device.edges.frames import Timeline, is_full_range, matrix_of, natural, plausible, quarter_turns
+from device.edges.camera.timeline import Timeline, is_full_range, matrix_of, natural, plausible, quarter_turns
 
 STEP_NS = 40_000_000
 stated = st.one_of(st.none(), st.fractions(min_value=-100, max_value=100_000, max_denominator=90_000))
@@ -104,7 +104,7 @@ def test_an_absurd_aspect_is_taken_for_square() -> None:
     assert [plausible(a) for a in (None, Fraction(0), Fraction(50), Fraction(1, 9))] == [1, 1, 1, 1]
 
 
-def test_nothing_but_frames_av_imports_pyav() -> None:
+def test_nothing_but_the_pyav_module_imports_pyav() -> None:
     edges = Path(__file__).parents[3] / "device"
     importing = [p.name for p in edges.rglob("*.py") if "import av\n" in p.read_text() or "from av" in p.read_text()]
-    assert importing == ["frames_av.py"]
+    assert importing == ["pyav.py"]

@@ -10,12 +10,12 @@ CLAIM = """
 import os, sys, tempfile
 from pathlib import Path
 from device.config.model import LinesConfig
-from device.edges import lines_gpiozero
+from device.edges.gpio import gpiozero_lines
 from device.errors import LinesUnavailable
-lines_gpiozero.DEVICE_TREE = Path(sys.argv[1])
+gpiozero_lines.DEVICE_TREE = Path(sys.argv[1])
 tempfile.tempdir = sys.argv[2]
 try:
-    lines_gpiozero.GpiozeroLines(LinesConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
+    gpiozero_lines.GpiozeroLines(LinesConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
 except LinesUnavailable as fault:
     print(fault)
 print("lgpio" in sys.modules, os.getcwd(), os.listdir(sys.argv[2]))
@@ -42,4 +42,4 @@ def test_lgpio_is_imported_where_nothing_can_be_written_and_leaves_nothing(tmp_p
 def test_a_tegra_that_is_in_no_table_is_refused_in_our_words(tmp_path: Path) -> None:
     said = claimed_in("/proc", b"nvidia,p3834-0008\0nvidia,tegra264\0", tmp_path)
     assert said[0].startswith("line sign cannot be claimed at BOARD31")
-    assert "lines_jetson_header.py" in said[0]
+    assert "jetson_header.py" in said[0]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from device.config.model import LinesConfig
-from device.edges.lines_gpiozero import GpiozeroLines
+from device.edges.gpio.gpiozero_lines import GpiozeroLines
 from device.errors import LinesUnavailable
-from device.ports.lines import Lamp
+from device.ports.gpio import Lamp
 
 PINS = {
     "driver": "gpiozero",

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from lfr_test_loading import loaded
 
-from device.edges.live import LiveSource, device_of, is_live, with_address, without_password
-from device.edges.mailbox import Feed
+from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.live import LiveSource, device_of, is_live, with_address, without_password
 from device.errors import SourceLost, UsageError
 
 rtsp_camera = loaded("lfr_test_rtsp_camera", Path(__file__).with_name("rtsp_camera.py"))

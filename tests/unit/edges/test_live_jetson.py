@@ -12,9 +12,9 @@ import pytest
 
 from device.domain.sight import Frame
 from device.domain.time import MonotonicNs
-from device.edges.live import on_board, open_live
-from device.edges.live_jetson import JetsonSource
-from device.edges.mailbox import Feed
+from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.jetson import JetsonSource
+from device.edges.camera.live import on_board, open_live
 from device.errors import SourceLost, Unavailable
 from device.vision.picture import warp
 

@@ -10,8 +10,8 @@ import pytest
 
 from device.domain.sight import Frame
 from device.domain.time import MonotonicNs
-from device.edges.fake_source import Fail, FakeSource, Show, Stall
-from device.edges.mailbox import END, Feed, Pace
+from device.edges.camera.capture_buffer import END, Feed, Pace
+from device.edges.camera.fake import Fail, FakeSource, Show, Stall
 from device.errors import SourceLost, SourceUnreadable
 
 SOON_S = 10.0

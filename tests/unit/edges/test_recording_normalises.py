@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from device.domain.sight import ColourMatrix, Frame
-from device.edges.recording import RecordedSource
+from device.edges.camera.recording import RecordedSource
 
 
 def read(path: Path, threads: int = 1) -> tuple[RecordedSource, list[Frame]]:

@@ -9,7 +9,7 @@ from types import ModuleType
 import av
 import pytest
 
-from device.edges.recording import RecordedSource, recording_path
+from device.edges.camera.recording import RecordedSource, recording_path
 from device.errors import SourceUnreadable
 
 NOBODY = 65534

@@ -7,9 +7,9 @@ import struct
 
 import pytest
 
-from device.edges import seccomp
-from device.edges.seccomp import ALLOW, ERRNO, KILL, Needs
-from device.edges.syscalls import AUDIT_ARCH, CLONE, OPENAT, PRCTL, PRLIMIT, REFUSED, SOCKET, UNKNOWN, Call
+from device.edges.sandbox import seccomp
+from device.edges.sandbox.seccomp import ALLOW, ERRNO, KILL, Needs
+from device.edges.sandbox.syscalls import AUDIT_ARCH, CLONE, OPENAT, PRCTL, PRLIMIT, REFUSED, SOCKET, UNKNOWN, Call
 
 MACHINES = tuple(AUDIT_ARCH)
 READ = Call("read", 0, 63)

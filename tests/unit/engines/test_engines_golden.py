@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import golden
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
-from engines.drawn import crowd
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.errors import BadOutput
-from engines.manifest import verified
-from engines.prepare import recipe_of
-from engines.runner import F32, U8
-from engines.select import open_runner
+from engines.prepare.manifest import verified
+from engines.prepare.prepare import recipe_of
+from engines.runners.runner import F32, U8
+from engines.runners.select import open_runner
+from engines.verify import golden
+from engines.verify.synthetic_faces import crowd
 
 YUNET, SFACE = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 from engines.errors import BadModel
-from engines.folding import fold_batch_norms, fold_input_scale
-from engines.graph import Graph, Node, Value, dequantise, drop_dropout, fold_constants, load, save
-from engines.rewrites import merge_sibling_convs, split_prelus
+from engines.graph.folding import fold_batch_norms, fold_input_scale
+from engines.graph.onnx_graph import Graph, Node, Value, dequantise, drop_dropout, fold_constants, load, save
+from engines.graph.rewrites import merge_sibling_convs, split_prelus
 
 POINTWISE = {"kernel_shape": [1, 1], "pads": [0, 0, 0, 0], "strides": [1, 1], "group": 1}
 

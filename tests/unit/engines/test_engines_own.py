@@ -14,20 +14,29 @@ import pytest
 import yaml
 from onnx.reference import ReferenceEvaluator
 
-from engines import golden, manifest
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, YUNET_OUTPUTS, Lengths, ModelCard, card, cards
-from engines.commands import register
-from engines.compare import difference
-from engines.drawn import crop
+from engines.cards.custom_card import read
+from engines.cards.model_card import (
+    DETECTOR_DEFAULT,
+    RECOGNISER_DEFAULT,
+    YUNET_OUTPUTS,
+    Lengths,
+    ModelCard,
+    card,
+    cards,
+)
+from engines.cli.commands import register
+from engines.cli.listing import describe, lines
 from engines.errors import BadCard, BadModel, ModelMismatch, UnknownName
-from engines.fetch import weights_of
-from engines.graph import Graph, Node, Value, load, save
-from engines.listing import describe, lines
-from engines.own import add
-from engines.own_card import read
-from engines.own_graph import own_graph
-from engines.prepare import prepare, recipe_of
-from engines.select import open_runner
+from engines.graph.custom_graph import own_graph
+from engines.graph.onnx_graph import Graph, Node, Value, load, save
+from engines.prepare import manifest
+from engines.prepare.custom_models import add
+from engines.prepare.fetch import weights_of
+from engines.prepare.prepare import prepare, recipe_of
+from engines.runners.select import open_runner
+from engines.verify import golden
+from engines.verify.compare import difference
+from engines.verify.synthetic_faces import crop
 
 
 @pytest.fixture

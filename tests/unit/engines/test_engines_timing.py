@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.timing import interleaved, ratio
+from engines.verify.timing import interleaved, ratio
 
 
 class Clock:

@@ -14,13 +14,14 @@ from types import ModuleType
 import pytest
 
 from device.cli.main import main
-from engines import golden, manifest
-from engines.cards import RECOGNISER_DEFAULT, PackageSource, card
+from engines.cards.model_card import RECOGNISER_DEFAULT, PackageSource, card
 from engines.errors import CacheUnwritable, UnknownName
-from engines.fetch import fetch_member, weights_of
-from engines.own import add
 from engines.places import packages_dir, placing
-from engines.prepare import prepare
+from engines.prepare import manifest
+from engines.prepare.custom_models import add
+from engines.prepare.fetch import fetch_member, weights_of
+from engines.prepare.prepare import prepare
+from engines.verify import golden
 
 SAYS = r"No space left on device\); make room, or set {} to a folder of yours"
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from device.enrolment.model_sessions import EngineRoom
 from device.errors import EngineUnavailable
-from device.worker.engine_room import EngineRoom
-from engines import table as tables
-from engines.build import Order, build
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.errors import PrecisionRefused
-from engines.fetch import weights_of
-from engines.plans import Profile
-from engines.prepare import prepare
-from engines.select import BACKENDS, open_runner, precisions
-from engines.table import Table
+from engines.prepare import calibration_table as tables
+from engines.prepare.calibration_table import Table
+from engines.prepare.fetch import weights_of
+from engines.prepare.prepare import prepare
+from engines.runners.select import BACKENDS, open_runner, precisions
+from engines.tensorrt.build import Order, build
+from engines.tensorrt.plans import Profile
 
 SFACE = card(RECOGNISER_DEFAULT)
 SIZES = {RECOGNISER_DEFAULT: None, DETECTOR_DEFAULT: (128, 128)}

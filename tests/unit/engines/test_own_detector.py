@@ -9,13 +9,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from device.worker.engine_room import EngineRoom
-from engines.cards import DETECTOR_DEFAULT, card
-from engines.drawn import crowd
+from device.enrolment.model_sessions import EngineRoom
+from engines.cards.model_card import DETECTOR_DEFAULT, card
 from engines.errors import BadCard
-from engines.own import add
-from engines.prepare import prepare
-from engines.select import CPU_BACKENDS
+from engines.prepare.custom_models import add
+from engines.prepare.prepare import prepare
+from engines.runners.select import CPU_BACKENDS
+from engines.verify.synthetic_faces import crowd
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,19 @@ import pytest
 from device.domain.sight import Face
 from device.vision.align import TEMPLATE, align_rgb, to_template
 from device.vision.picture import warp_rgb
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
-from engines.compare import difference
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
 from engines.decoding import decoded, overlap
-from engines.drawn import crop, crowd
 from engines.errors import BadInput, BadModel, UnknownName
-from engines.golden import disagreement
-from engines.graph import Node, Value, load, save
-from engines.manifest import verified
-from engines.own import add
-from engines.prepare import prepare, recipe_of
-from engines.runner import DevicePicture, SampledRunner
-from engines.sampling import Pasted, sampled, taps_of, to_frame, whole_frame
-from engines.select import open_runner, open_sampled
+from engines.graph.onnx_graph import Node, Value, load, save
+from engines.graph.sampling import Pasted, sampled, taps_of, to_frame, whole_frame
+from engines.prepare.custom_models import add
+from engines.prepare.manifest import verified
+from engines.prepare.prepare import prepare, recipe_of
+from engines.runners.runner import DevicePicture, SampledRunner
+from engines.runners.select import open_runner, open_sampled
+from engines.verify.compare import difference
+from engines.verify.golden import disagreement
+from engines.verify.synthetic_faces import crop, crowd
 
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
 FRAME = (360, 480)

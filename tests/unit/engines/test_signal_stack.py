@@ -9,8 +9,8 @@ import pytest
 
 CODE = """
 import os, signal, time
-from engines.cards import RECOGNISER_DEFAULT, card
-from engines.select import open_runner
+from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from engines.runners.select import open_runner
 
 signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
 runners = [open_runner(card(RECOGNISER_DEFAULT), backend="openvino", threads=1) for _ in range(3)]

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from device import eraser
-from device.alerts.outbox import Outbox, Parcel
-from device.alerts.retry import MessageClass
 from device.domain.time import wall
 from device.errors import Unavailable
+from device.outbox.retry import MessageClass
+from device.outbox.store import Outbox, Parcel
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 END = NOW + timedelta(hours=1)

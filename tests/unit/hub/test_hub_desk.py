@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from lfr_test_sample_alerts import NOON, an_alert, changed
 
-from device.alerts import messages, raising
-from device.alerts.events import decode, encode
-from device.alerts.identifiers import uuid7
-from device.alerts.topics import DeviceTopics, parse
 from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
-from tools.hub.desk import MAX_CASES, MAX_PROBES, ORPHAN_S, Desk
-from tools.hub.folder import ConsoleSettings
-from tools.hub.report import report_of
-from tools.hub.tallies import Tallies
-from tools.hub.view import snapshot
+from device.hub_api import alert_builder, messages
+from device.hub_api.events import decode, encode
+from device.hub_api.identifiers import uuid7
+from device.hub_api.topics import DeviceTopics, parse
+from tools.hub.console.desk import MAX_CASES, MAX_PROBES, ORPHAN_S, Desk
+from tools.hub.console.view import snapshot
+from tools.hub.report.deployment_report import report_of
+from tools.hub.report.tallies import Tallies
+from tools.hub.storage.folder import ConsoleSettings
 
 TOPICS = DeviceTopics("demo", "cam-1")
 JPEG = b"\xff\xd8\xff\xe0 a picture"
@@ -35,7 +35,7 @@ def make_alert(alert_id: str = "a-1", **changes: Any) -> messages.Alert:
 
 
 def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
-    return raising.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=NOON)
+    return alert_builder.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=NOON)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_picture_that_overtook_its_alert_counts_all_the_same(desk: Desk, say: 
 def test_counts_that_arrive_late_do_not_turn_the_counters_back(desk: Desk, say: Any, tallies: Tallies) -> None:
     def stats(faces: int, at: WallTime, boot: str = "b-1") -> messages.Stats:
         counters = Counters(faces_seen=faces)
-        return raising.stats_from(counters, mode=Mode.DEMO, boot_id=boot, fps=1.0, at=at, deployment_id="d-1")
+        return alert_builder.stats_from(counters, mode=Mode.DEMO, boot_id=boot, fps=1.0, at=at, deployment_id="d-1")
 
     say(stats(9, later(seconds=9)))
     say(stats(5, later(seconds=5)))
@@ -210,7 +210,7 @@ def test_open_cases_are_shown_before_judged_ones(desk: Desk, say: Any, settings:
 def test_counts_are_summed_over_boots_and_not_over_repetitions(say: Any, tallies: Tallies) -> None:
     for boot, faces in (("b-1", 10), ("b-1", 20), ("b-2", 5)):
         counters = Counters(faces_seen=faces, discarded=faces)
-        say(raising.stats_from(counters, mode=Mode.DEMO, boot_id=boot, fps=1.0, at=NOON, deployment_id="d-1"))
+        say(alert_builder.stats_from(counters, mode=Mode.DEMO, boot_id=boot, fps=1.0, at=NOON, deployment_id="d-1"))
     assert tallies.book.deployments["d-1"].total("faces_seen") == 25
 
 

@@ -16,9 +16,9 @@ from device.cli.main import main
 from device.domain.finding import Mode
 from device.domain.time import wall
 from device.errors import ConfigError, Unavailable, UsageError
-from tools.hub import mosquitto
-from tools.hub.access import access_list
-from tools.hub.folder import Entry, HubFolder, init_hub
+from tools.hub.broker import mosquitto
+from tools.hub.broker.access_list import access_list
+from tools.hub.storage.folder import Entry, HubFolder, init_hub
 
 
 @pytest.fixture

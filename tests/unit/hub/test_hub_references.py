@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from device.alerts import messages, raising
-from device.alerts.events import decode, encode
-from device.alerts.identifiers import uuid7
-from device.alerts.topics import DeviceTopics, parse
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339, wall
-from device.edges.fake_broker import FakeBroker, FakeExchange
-from tools.hub.console import Console
-from tools.hub.desk import Desk
-from tools.hub.folder import Entry, HubFolder, init_hub
-from tools.hub.probes import ProbeOpener
-from tools.hub.report import report_of
+from device.edges.broker.fake import FakeBroker, FakeExchange
+from device.hub_api import alert_builder, messages
+from device.hub_api.events import decode, encode
+from device.hub_api.identifiers import uuid7
+from device.hub_api.topics import DeviceTopics, parse
+from tools.hub.console.console import Console
+from tools.hub.console.desk import Desk
+from tools.hub.console.probes import ProbeOpener
+from tools.hub.report.deployment_report import report_of
+from tools.hub.report.tallies import Tallies
 from tools.hub.session import HubSession
-from tools.hub.tallies import Tallies
+from tools.hub.storage.folder import Entry, HubFolder, init_hub
 
 DEPLOYMENT = "d-1"
 
@@ -82,7 +82,9 @@ def watchlist(watchlist_id: str | None, **times: str) -> messages.WatchlistState
 
 
 def receipt(at: WallTime) -> messages.Erasure:
-    return raising.erasure_of("watchlist", count=1, alert_id=None, reason="end_of_deployment", mode=Mode.DEMO, at=at)
+    return alert_builder.erasure_of(
+        "watchlist", count=1, alert_id=None, reason="end_of_deployment", mode=Mode.DEMO, at=at
+    )
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 
 from device.domain.finding import Mode
 from device.errors import Unavailable
-from tools.hub.authority import revoke_certificate
-from tools.hub.folder import HubFolder, SiteDevices, init_hub
-from tools.hub.repository_server import RepositoryServer
+from tools.hub.pki.certificate_authority import revoke_certificate
+from tools.hub.publishing.repository_server import RepositoryServer
+from tools.hub.storage.folder import HubFolder, SiteDevices, init_hub
 
 PAYLOAD = b"\x00ciphertext" * 50_000
 

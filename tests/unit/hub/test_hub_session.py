@@ -9,23 +9,23 @@ from types import SimpleNamespace
 import pyrage
 import pytest
 
-from device.alerts import messages, raising
-from device.alerts.events import CONTENT_TYPE, decode, encode
-from device.alerts.identifiers import uuid7
-from device.alerts.topics import DeviceTopics, HubTopics
 from device.domain.finding import Mode
 from device.domain.time import wall
-from device.edges.fake_broker import FakeBroker, FakeExchange
+from device.edges.broker.fake import FakeBroker, FakeExchange
+from device.hub_api import alert_builder, messages
+from device.hub_api.events import CONTENT_TYPE, decode, encode
+from device.hub_api.identifiers import uuid7
+from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Outgoing
-from tools.hub.deployment_keys import DeploymentKeys
-from tools.hub.desk import Desk
-from tools.hub.probes import ProbeOpener
+from tools.hub.console.desk import Desk
+from tools.hub.console.probes import ProbeOpener
+from tools.hub.publishing.deployment_keys import DeploymentKeys
 from tools.hub.session import GIVE_UP_S, REPEAT_S, HubSession, offline_message
 
 NOON = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 TOPICS = DeviceTopics("demo", "cam-1")
 JPEG = b"\xff\xd8\xff\xe0 a picture"
-RECEIPT = raising.erasure_of("alert", count=1, alert_id="a-1", reason="false_alert", mode=Mode.DEMO, at=NOON)
+RECEIPT = alert_builder.erasure_of("alert", count=1, alert_id="a-1", reason="false_alert", mode=Mode.DEMO, at=NOON)
 
 
 class Bench:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from lfr_test_loading import loaded
 
-from device.edges.clock_fake import FakeClock
+from device.edges.clock.fake import FakeClock
 
 Result = TypeVar("Result")
 HERE = Path(__file__).parent

@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 
 from device.domain.time import NS_PER_S
-from device.edges.clock_fake import FakeClock
-from device.edges.lines_simulated import SimulatedLines
-from device.supervisor.sign import KINDS, Sign
+from device.edges.clock.fake import FakeClock
+from device.edges.gpio.simulated import SimulatedLines
+from device.supervisor.sign.monitor import KINDS, Sign
 
 Play = Callable[..., Any]
 STEP_S = 0.01

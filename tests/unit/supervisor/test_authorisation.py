@@ -10,8 +10,8 @@ from device.config.deployment import Deployment
 from device.config.document import parse
 from device.config.model import DeviceConfig
 from device.errors import ConfigError, Unavailable
-from device.supervisor import status_file
-from device.supervisor.authorisation import Authorisation
+from device.supervisor.deployment.active import Authorisation
+from device.supervisor.status import file as status_file
 
 SECRET = "AGE-SECRET-KEY-1TEST"
 DEPLOYMENT = f"""

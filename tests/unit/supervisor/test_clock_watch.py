@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.edges.clock_fake import FakeClock
-from device.supervisor.clock_watch import ALLOWED, ClockWatch
+from device.edges.clock.fake import FakeClock
+from device.supervisor.deployment.clock_setback import ALLOWED, ClockWatch
 
 
 def finding(watch: ClockWatch, clock: FakeClock) -> str:

@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.finding import Mode
-from device.supervisor import conditions, decide
-from device.supervisor.conditions import ARM, RUN, KnownFrom, Result
-from device.supervisor.snapshot import CameraView, DeploymentView, OperatingView, SignView, Snapshot, ThermalView
-from device.supervisor.states import Event, State
+from device.supervisor.conditions import policy, tables
+from device.supervisor.conditions.snapshot import (
+    CameraView,
+    DeploymentView,
+    OperatingView,
+    SignView,
+    Snapshot,
+    ThermalView,
+)
+from device.supervisor.conditions.tables import ARM, RUN, KnownFrom, Result
+from device.supervisor.state_machine import Event, State
 
 LIST = ("wl-1", "a" * 64, 3, 3)
 DEPLOYMENT = DeploymentView(
@@ -33,7 +40,7 @@ GOOD = Snapshot(
     operating_points=(POINT,),
     incomplete=(0,),
     engines=("",),
-    protections=(conditions.MEMORY_LOCK,),
+    protections=(tables.MEMORY_LOCK,),
     references=("",),
     cameras={"front": CameraView.ONLINE},
     sign=SignView(driven=True, sensed=True, proved=True, settling=False, follows=True),
@@ -81,7 +88,7 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
         {"operating point"},
     ),
     "a broken engine": ({"engines": ("no hash",)}, {"engine self-test"}),
-    "memory that can be swapped": ({"protections": (conditions.MEMORY_LOCK - {"memory_locked"},)}, {"memory locked"}),
+    "memory that can be swapped": ({"protections": (tables.MEMORY_LOCK - {"memory_locked"},)}, {"memory locked"}),
     "an engine that differs": ({"references": ("", "template by 0.5")}, {"engine agrees with reference"}),
     "a clock adrift": ({"clock_synchronised": False}, {"clock synchronised", "clock trusted"}),
     "a clock set back": ({"clock_set_back": "it was set back: it says …"}, {"clock trusted"}),
@@ -114,13 +121,13 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
 
 
 def failing(snapshot: Snapshot) -> set[str]:
-    return {reading.row.name for reading in conditions.failing(conditions.read(snapshot))}
+    return {reading.row.name for reading in tables.failing(tables.read(snapshot))}
 
 
 def test_the_good_case_holds() -> None:
-    readings = conditions.read(GOOD)
-    assert conditions.all_hold(readings)
-    assert conditions.may_watch(readings)
+    readings = tables.read(GOOD)
+    assert tables.all_hold(readings)
+    assert tables.may_watch(readings)
     assert failing(GOOD) == set()
 
 
@@ -129,7 +136,7 @@ def test_one_thing_wrong_fails_its_own_rows_and_no_others(case: str) -> None:
     changes, rows = BAD[case]
     snapshot = dataclasses.replace(GOOD, **changes)
     assert failing(snapshot) == rows
-    assert not conditions.all_hold(conditions.read(snapshot))
+    assert not tables.all_hold(tables.read(snapshot))
 
 
 def test_every_required_row_fails_in_some_case() -> None:
@@ -152,20 +159,20 @@ def test_every_row_has_its_substance() -> None:
 
 def test_only_an_operational_deployment_requires_the_memory_lock_and_the_others_say_that_they_lack_it() -> None:
     unlocked = dataclasses.replace(GOOD, protections=(frozenset({"core_limit_0", "not_dumpable", "no_file_writes"}),))
-    (operational,) = (r for r in conditions.read(unlocked) if r.row.name == "memory locked")
+    (operational,) = (r for r in tables.read(unlocked) if r.row.name == "memory locked")
     assert operational.result is Result.FAILS
     assert "(memory_locked); give the service LimitMEMLOCK" in operational.text
     demo = dataclasses.replace(unlocked, deployment=dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO))
-    (shown,) = (r for r in conditions.read(demo) if r.row.name == "memory locked")
+    (shown,) = (r for r in tables.read(demo) if r.row.name == "memory locked")
     assert (shown.result, shown.text.partition(" (")[0]) == (Result.HOLDS, "memory lock: no")
-    (good,) = (r for r in conditions.read(GOOD) if r.row.name == "memory locked")
+    (good,) = (r for r in tables.read(GOOD) if r.row.name == "memory locked")
     assert good.text == "memory lock: yes"
 
 
 def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_is_not() -> None:
     def text(**changes: object) -> str:
         point = dataclasses.replace(POINT, **changes)
-        readings = conditions.read(dataclasses.replace(GOOD, operating_points=(POINT, point)))
+        readings = tables.read(dataclasses.replace(GOOD, operating_points=(POINT, point)))
         return next(r.text for r in readings if r.row.name == "operating point")
 
     assert text().startswith(
@@ -178,7 +185,7 @@ def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_
 
 def test_a_refusal_is_printed_with_the_words_of_its_condition() -> None:
     refused = dataclasses.replace(GOOD, refusals={"deployment signed": "officers.json bears no signature"})
-    text = conditions.failing(conditions.read(refused))[0].text
+    text = tables.failing(tables.read(refused))[0].text
     assert "do not count (officers.json bears no signature); have it signed" in text
 
 
@@ -190,7 +197,7 @@ def test_no_mode_and_no_recording_does_without_signatures(mode: Mode, live: bool
 
 
 def test_a_failing_text_names_fault_finding_and_remedy() -> None:
-    reading = conditions.failing(conditions.read(dataclasses.replace(GOOD, stop="the button")))[0]
+    reading = tables.failing(tables.read(dataclasses.replace(GOOD, stop="the button")))[0]
     assert reading.text == "STOP (the button); restart, or send `resume` from the hub"
 
 
@@ -199,14 +206,14 @@ def test_what_holds_for_another_reason_says_so() -> None:
     excused = dataclasses.replace(
         *(GOOD,), live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
     )
-    texts = {reading.row.name: reading.text for reading in conditions.read(excused)}
+    texts = {reading.row.name: reading.text for reading in tables.read(excused)}
     assert failing(excused) == set()
     assert texts["clock trusted"] == texts["clock synchronised"]
     assert "not synchronised" in texts["clock trusted"]
     assert "simulated operator" in texts["hub and operator present"]
     assert "no temperature was read yet" in texts["temperature"]
     steady = dataclasses.replace(GOOD, sign=dataclasses.replace(GOOD.sign, pulses=False))
-    assert "follows no pulse" in {r.row.name: r.text for r in conditions.read(steady)}["sign follows its pulse"]
+    assert "follows no pulse" in {r.row.name: r.text for r in tables.read(steady)}["sign follows its pulse"]
 
 
 def test_a_hub_that_is_away_says_what_the_way_to_it_says() -> None:
@@ -214,7 +221,7 @@ def test_a_hub_that_is_away_says_what_the_way_to_it_says() -> None:
         away = dataclasses.replace(
             GOOD, hub_absent_s=absent_s, link="the broker refused our certificate: it was revoked"
         )
-        (row,) = [r for r in conditions.read(away) if r.row.name == "hub and operator present"]
+        (row,) = [r for r in tables.read(away) if r.row.name == "hub and operator present"]
         assert "the broker refused our certificate: it was revoked" in row.text
 
 
@@ -253,7 +260,7 @@ def test_a_simulated_operator_counts_for_recordings_outside_operational_mode_onl
     )
     assert failing(vouched) == (set() if enough else {"hub and operator present"})
     if not enough:
-        assert "its operator is simulated" in conditions.failing(conditions.read(vouched))[0].text
+        assert "its operator is simulated" in tables.failing(tables.read(vouched))[0].text
 
 
 def test_a_live_demonstration_is_held_to_ten_subjects() -> None:
@@ -276,11 +283,11 @@ def test_what_is_not_known_yet_neither_fails_nor_holds() -> None:
         cameras={"front": CameraView.STOPPED},
         sign=SignView(driven=True, sensed=False, settling=True),
     )
-    readings = conditions.read(fresh)
+    readings = tables.read(fresh)
     pending = {r.row.name for r in readings if r.result is Result.PENDING}
     assert pending == {r.row.name for r in readings if r.row.predicate and r.row.known_from is not KnownFrom.DEVICE}
-    assert conditions.may_light(readings)
-    assert not conditions.may_watch(readings)
+    assert tables.may_light(readings)
+    assert not tables.may_watch(readings)
     assert failing(fresh) == set()
 
 
@@ -292,8 +299,8 @@ SNAPSHOTS = st.builds(
 
 @given(SNAPSHOTS, st.sampled_from(State), st.booleans())
 def test_no_lit_sign_no_sight(snapshot: Snapshot, state: State, were_wanted: bool) -> None:
-    readings = conditions.read(snapshot)
-    if decide.workers_wanted(state, readings, clear_s=100.0, were_wanted=were_wanted):
+    readings = tables.read(snapshot)
+    if policy.workers_wanted(state, readings, clear_s=100.0, were_wanted=were_wanted):
         assert snapshot.sign.driven
         assert snapshot.sign.sensed
         assert snapshot.sign.proved
@@ -303,24 +310,24 @@ def test_no_lit_sign_no_sight(snapshot: Snapshot, state: State, were_wanted: boo
 
 @given(SNAPSHOTS, st.sampled_from(State))
 def test_the_sign_is_lit_while_any_worker_lives(snapshot: Snapshot, state: State) -> None:
-    assert decide.sign_wanted(state, conditions.read(snapshot), any_worker=True)
+    assert policy.sign_wanted(state, tables.read(snapshot), any_worker=True)
 
 
 @given(SNAPSHOTS)
 def test_a_failing_condition_ends_recognition_at_once(snapshot: Snapshot) -> None:
-    readings = conditions.read(snapshot)
-    expected = Event.INHIBIT if conditions.failing(readings) else None
-    assert decide.next_event(State.RECOGNISING, readings, clear_s=100.0, over=False) is expected
+    readings = tables.read(snapshot)
+    expected = Event.INHIBIT if tables.failing(readings) else None
+    assert policy.next_event(State.RECOGNISING, readings, clear_s=100.0, over=False) is expected
 
 
 @given(SNAPSHOTS, st.floats(0, 10))
 def test_recovery_needs_a_second_without_a_fault(snapshot: Snapshot, clear_s: float) -> None:
-    readings = conditions.read(snapshot)
-    expected = Event.RECOVER if clear_s >= 1.0 and not conditions.failing(readings) else None
-    assert decide.next_event(State.INHIBITED, readings, clear_s=clear_s, over=False) is expected
+    readings = tables.read(snapshot)
+    expected = Event.RECOVER if clear_s >= 1.0 and not tables.failing(readings) else None
+    assert policy.next_event(State.INHIBITED, readings, clear_s=clear_s, over=False) is expected
 
 
 @given(SNAPSHOTS, st.sampled_from(State))
 def test_the_end_comes_before_everything(snapshot: Snapshot, state: State) -> None:
     expected = None if state is State.ENDING else Event.END
-    assert decide.next_event(state, conditions.read(snapshot), clear_s=0.0, over=True) is expected
+    assert policy.next_event(state, tables.read(snapshot), clear_s=0.0, over=True) is expected

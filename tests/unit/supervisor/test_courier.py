@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from device.alerts.outbox import Deletion, Outbox, Parcel
-from device.alerts.retry import MessageClass
 from device.domain.time import wall
-from device.edges.clock_fake import FakeClock
-from device.edges.fake_broker import FakeBroker, FakeExchange
+from device.edges.broker.fake import FakeBroker, FakeExchange
+from device.edges.clock.fake import FakeClock
 from device.errors import Unavailable
+from device.outbox.retry import MessageClass
+from device.outbox.store import Deletion, Outbox, Parcel
 from device.ports.broker import Outgoing
-from device.supervisor.courier import Courier
-from device.supervisor.disk import DiskInline, DiskThread
-from device.supervisor.waits import settle
+from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.runtime.executor import DiskInline, DiskThread
+from device.supervisor.runtime.timeouts import settle
 
 
 class FullOutbox(Outbox):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.time import NS_PER_S, MonotonicNs
-from device.supervisor.damping import Damper
+from device.supervisor.runtime.rate_limit import Damper
 
 QUIET_S = 10.0
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.finding import Counters
-from device.supervisor.keeper import Life
-from device.supervisor.ledger import Ledger
+from device.supervisor.workers.passage_counts import Ledger
+from device.supervisor.workers.supervisor import Life
 from device.wire.link import Finished
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from device.edges.health_sysfs import Warmth, Zone
-from device.supervisor.machine import COOL_C, LEAST_C, judge
+from device.edges.host.sysfs import Warmth, Zone
+from device.supervisor.runtime.host_health import COOL_C, LEAST_C, judge
 
 
 def at(*celsius: float, slowed: bool = False, unreadable: tuple[str, ...] = ()) -> Warmth:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from device.edges.clock_fake import FakeClock
-from device.supervisor.said import QUIET_S, UNKNOWN, Sayings
+from device.edges.clock.fake import FakeClock
+from device.supervisor.workers.journal import QUIET_S, UNKNOWN, Sayings
 from device.wire.link import Level, Said
 from device.wire.sayings import saying
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lfr_test_sign_bench import STEP_S, Bench, Play, scene, trusted
 
-from device.edges.clock_fake import FakeClock
-from device.edges.lines_simulated import SimulatedLines
+from device.edges.clock.fake import FakeClock
+from device.edges.gpio.simulated import SimulatedLines
 from device.errors import LinesUnavailable
-from device.supervisor.sign import PULSE_EVERY_S
-from device.supervisor.sign_pulse import DARK, LAG_S, SLOT_S, SLOTS, draw_code
+from device.supervisor.sign.monitor import PULSE_EVERY_S
+from device.supervisor.sign.pulse import DARK, LAG_S, SLOT_S, SLOTS, draw_code
 
 
 @given(st.randoms(use_true_random=False))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import InternalError
-from device.supervisor.states import TABLE, Event, State, step
+from device.supervisor.state_machine import TABLE, Event, State, step
 
 
 def test_every_state_is_reachable_from_safe() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from device.alerts.outbox import Outbox
-from device.edges.clock_fake import FakeClock
-from device.edges.fake_broker import FakeBroker, FakeExchange
-from device.supervisor.courier import Courier
-from device.supervisor.disk import DiskInline
-from device.supervisor.waits import set_within, settle
+from device.edges.broker.fake import FakeBroker, FakeExchange
+from device.edges.clock.fake import FakeClock
+from device.outbox.store import Outbox
+from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.runtime.executor import DiskInline
+from device.supervisor.runtime.timeouts import set_within, settle
 
 
 async def _courier(tmp_path: Path) -> tuple[Callable[[], Coroutine[Any, Any, None]], Callable[[], None]]:

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from device.domain.time import wall
-from device.edges.clock_fake import FakeClock
-from device.supervisor.window import WindowEnd
+from device.edges.clock.fake import FakeClock
+from device.supervisor.deployment.deadlines import WindowEnd
 
 HOUR = 3600.0
 

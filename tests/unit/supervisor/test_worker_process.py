@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from device.domain.finding import Mode
-from device.edges.clock_system import SystemClock
+from device.edges.clock.system import SystemClock
 from device.errors import InternalError, LinkBroken
-from device.supervisor.keeper import Budget, Keeper, Life
-from device.supervisor.snapshot import CameraView
-from device.supervisor.worker_process import ProcessLauncher, WorkerLink
+from device.supervisor.conditions.snapshot import CameraView
+from device.supervisor.workers.process import ProcessLauncher, WorkerLink
+from device.supervisor.workers.supervisor import Budget, Keeper, Life
 from device.wire.link import Assignment, Beat, CameraAssignment, Hello, Stop, VisionAssignment
 
 PROGRAM = Path(__file__).parent / "scripted_worker.py"

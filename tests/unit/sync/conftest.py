@@ -29,7 +29,7 @@ from tuf.api.metadata import (
 )
 
 from device.domain.time import wall
-from device.edges.clock_fake import FakeClock
+from device.edges.clock.fake import FakeClock
 from device.sync.client import Client
 from device.sync.source_usb import UsbSource
 

@@ -18,7 +18,7 @@ from device.sync import source_https
 from device.sync.refusal import Refused
 from device.sync.source import Missing
 from device.sync.source_https import Certificates, HttpsSource
-from tools.hub.authority import open_authority
+from tools.hub.pki.certificate_authority import open_authority
 
 
 class Server(ThreadingHTTPServer):

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from device import eraser
-from device.supervisor import ending, keeper
-from device.supervisor.device import STOPPED_S
+from device.supervisor.deployment import teardown
+from device.supervisor.lifecycle import STOPPED_S
+from device.supervisor.workers import supervisor
 from engines.places import cache_dir
-from tools.gate.system_packages import SYSTEMD_ANALYZE, provide
+from tools.dev.gate.system_packages import SYSTEMD_ANALYZE, provide
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT = ROOT / "systemd" / "lfr.service"
@@ -54,9 +55,9 @@ def test_the_eraser_depends_on_nothing_of_the_service_and_counts_in_time_that_ca
 
 
 def test_stop_timeout_is_longer_than_the_supervisors_own_deadlines(settings: dict[str, list[str]]) -> None:
-    worker_s = keeper.Budget().grace_s + keeper.Budget().exit_s
+    worker_s = supervisor.Budget().grace_s + supervisor.Budget().exit_s
     broker_close_s = 2.0
-    own_s = worker_s + ending.DELIVER_S + ending.RECEIPTS_S + STOPPED_S + broker_close_s
+    own_s = worker_s + teardown.DELIVER_S + teardown.RECEIPTS_S + STOPPED_S + broker_close_s
     assert own_s < float(settings["TimeoutStopSec"][0])
 
 

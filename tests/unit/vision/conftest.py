@@ -9,7 +9,7 @@ import pytest
 
 from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
 from device.domain.time import NS_PER_S, MediaNs, MonotonicNs
-from device.vision.track import Track
+from device.vision.tracker import Track
 
 WEIGHTS = {
     ColourMatrix.BT601: (0.299, 0.114),

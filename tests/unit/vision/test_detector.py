@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from device.domain.sight import F32, U8
 from device.vision.detector import DetectionSize, Detector
-from engines.cards import STRIDES
+from engines.cards.model_card import STRIDES
 
 WIDTH, HEIGHT = 160, 96
 

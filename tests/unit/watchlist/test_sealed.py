@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.domain.finding import Mode
+from device.enrolment.compose import compose
+from device.enrolment.folder import Enrolment, Entry
 from device.errors import UsageError, WatchlistUnusable
-from device.watchlist.folder import Enrolment, Entry
 from device.watchlist.gallery import fill
 from device.watchlist.sealed import (
     SealedEntry,
     SealedWatchlist,
-    compose,
     require_models,
     seal,
     sha256_of,

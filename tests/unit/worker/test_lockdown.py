@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from device.edges import landlock
-from device.edges.process import GIVEN, worker_environment
+from device.edges.sandbox import landlock
+from device.edges.sandbox.hardening import GIVEN, worker_environment
 
 PROGRAM = """
 import ctypes, json, os, resource, socket, subprocess, sys, threading

@@ -10,8 +10,8 @@ import pytest
 from msgspec import structs
 
 from device.wire.link import CandidateRaised, Finished, Hello, Stop, WatchlistLoaded, Withdraw, Withdrawn
-from engines.cards import ModelCard
-from tools.proof.worker import Given, WorkerProcess, given
+from engines.cards.model_card import ModelCard
+from tools.dev.proof.worker import Given, WorkerProcess, given
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ from device.wire.link import (
     WatchlistLoaded,
 )
 from device.wire.sayings import wording_of
-from engines.cards import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
-from tools.proof.worker import Given, WorkerProcess
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from tools.dev.proof.worker import Given, WorkerProcess
 
 STARTS_WITHIN_S = 30.0
 STOPS_WITHIN_S = 3.0

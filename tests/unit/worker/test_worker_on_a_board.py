@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from device.edges import landlock
+from device.edges.sandbox import landlock
 from device.wire.link import CandidateRaised, Fault, Hello
-from tools.proof.worker import Given, WorkerProcess
+from tools.dev.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parents[2]
 LIBRARY = """

@@ -1,0 +1,43 @@
+"""models: list, fetch, prepare, add, compare, build
+
+This floor adds to `lfr engines` what `engines` cannot know: how to measure faces (`compare A B --faces DATASET`), and
+at what size a worker detects a camera's frames (`build --frame`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from engines.cards.model_card import ModelCard
+from engines.cli import commands as engines_commands
+from engines.cli.compare_command import Changes, Shown
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the noun `engines`."""
+    engines_commands.register(commands, _Late(), _detection_size)
+
+
+def _detection_size(frame: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the picture that a frame of (height, width) is searched at for faces of the least size."""
+    from device.recognition.replay import MIN_FACE_PX
+    from device.vision.detector import DetectionSize
+
+    fit = DetectionSize.for_frame(frame[1], frame[0], min_face_px=MIN_FACE_PX)
+    return fit.height, fit.width
+
+
+class _Late:
+    """A FacesMeasure that is imported when it is asked for."""
+
+    def shown(self, dataset: Path) -> Shown:
+        from calibration.evidence.compare_faces import FacesOfDataset
+
+        return FacesOfDataset().shown(dataset)
+
+    def changes(self, dataset: Path, first: str, second: str, chosen: Sequence[ModelCard]) -> Changes:
+        from calibration.evidence.compare_faces import FacesOfDataset
+
+        return FacesOfDataset().changes(dataset, first, second, chosen)

@@ -1,0 +1,187 @@
+"""Photos to templates in two processes, through the eyes of the device, resumable.
+
+1. A photo becomes a template exactly as it would be enrolled (device/enrolment/photo_file.py over the engines of
+   device/enrolment/engine_photo_reader.py). A reduced one (`height`) is shrunk first, so that its face has that height.
+2. What was read is kept for a day in the device's own template cache: encrypted with a key that only the photo gives
+   (device/enrolment/template_cache.py). Breaking off and starting again goes on where it was.
+3. A reading process is spawned, knows one photo at a time, and ends when its pipe closes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from calibration.data.faces import Faces, Listed, gathered, scan, without_twins
+from device.enrolment.photo_file import MAX_FILE_BYTES, outcome_of
+from device.enrolment.rules import Outcome
+from device.enrolment.template_cache import TemplateCache
+from device.errors import InternalError, LfrError
+
+PROCESSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """backend: `name:precision`;  cache: None to keep nothing;  talk: a progress bar on stderr.
+
+    detector, recogniser  names of cards, packaged or added; None is the default one
+    """
+
+    backend: str
+    models: Path | None
+    cache: TemplateCache | None
+    talk: bool
+    processes: int = PROCESSES
+    detector: str | None = None
+    recogniser: str | None = None
+
+    def names(self) -> dict[str, str | None]:
+        """The models by role, as EngineRoom takes them."""
+        return {"detector": self.detector, "recogniser": self.recogniser}
+
+
+def read_sets(folders: Sequence[Path], how: How) -> Faces:
+    """Templates of one or more data sets. Raises EvidenceUnusable, EngineUnavailable."""
+    photos: list[Listed] = []
+    notes: list[str] = []
+    for source, folder in enumerate(folders):
+        found, odd = scan(folder, source)
+        prefix = f"{folder.name}/" if len(folders) > 1 else ""
+        photos += [Listed(each.path, each.person, prefix + each.name, source) for each in found]
+        notes += [prefix + each for each in odd]
+    single, dropped = without_twins(photos)
+    return gathered(single, outcomes_of(single, how), dropped, notes)
+
+
+def outcomes_of(photos: Sequence[Listed], how: How, height: int | None = None) -> dict[str, Outcome]:
+    """Outcome by photo name; what the cache knows is not read again."""
+    outcomes: dict[str, Outcome] = {}
+    left: list[Listed] = []
+    for photo in photos:
+        encoded, digest = _key(photo.path, height)
+        known = how.cache.get(encoded, digest) if how.cache is not None else None
+        if known is None:
+            left.append(photo)
+        else:
+            outcomes[photo.name] = known
+    words = "reading" if height is None else f"reading at {height} px"
+    pace_s = 0.2 if sys.stderr.isatty() else 5.0
+    with tqdm(
+        total=len(photos),
+        initial=len(outcomes),
+        desc=words,
+        unit="photo",
+        mininterval=pace_s,
+        leave=False,
+        disable=not how.talk,
+    ) as bar:
+        for photo, outcome in _Readers(how, min(how.processes, len(left))).read(left, height):
+            if how.cache is not None:
+                how.cache.put(*_key(photo.path, height), outcome)
+            outcomes[photo.name] = outcome
+            bar.update()
+    return outcomes
+
+
+def _key(path: Path, height: int | None) -> tuple[bytes, bytes]:
+    """Bytes and digest that the cache knows a photo by: another height is another photo."""
+    try:
+        encoded = path.read_bytes() if path.stat().st_size <= MAX_FILE_BYTES else b""
+    except OSError:
+        encoded = b""
+    encoded += b"" if height is None else f"@{height}".encode()
+    return encoded, hashlib.sha256(encoded).digest()
+
+
+class _Readers:
+    """Some processes that read one photo after the other."""
+
+    def __init__(self, how: How, count: int) -> None:
+        self._how = how
+        self._count = count
+
+    def read(self, photos: Sequence[Listed], height: int | None) -> Any:
+        """(photo, outcome) in the order in which they are ready."""
+        started = [self._start() for _ in range(self._count)]
+        queue = iter(photos)
+        busy: dict[Connection, Listed] = {}
+        try:
+            for _, pipe in started:
+                self._next(pipe, queue, busy, height)
+            while busy:
+                for ready in wait(list(busy)):
+                    if not isinstance(ready, Connection):
+                        continue
+                    photo = busy.pop(ready)
+                    answer = self._answer(ready)
+                    self._next(ready, queue, busy, height)
+                    yield photo, answer
+        finally:
+            for process, pipe in started:
+                pipe.close()
+                process.terminate()
+                process.join()
+
+    def _start(self) -> tuple[BaseProcess, Connection]:
+        context = multiprocessing.get_context("spawn")  # a runtime's threads do not survive a fork
+        ours, theirs = context.Pipe()
+        task = (theirs, self._how.backend, self._how.models, self._how.names())
+        process = context.Process(target=_serve, args=task, daemon=True)
+        process.start()
+        theirs.close()
+        return process, ours
+
+    @staticmethod
+    def _next(pipe: Connection, queue: Any, busy: dict[Connection, Listed], height: int | None) -> None:
+        photo = next(queue, None)
+        if photo is not None:
+            pipe.send((str(photo.path), height))
+            busy[pipe] = photo
+
+    @staticmethod
+    def _answer(pipe: Connection) -> Outcome:
+        try:
+            answer = pipe.recv()
+        except EOFError as fault:
+            raise InternalError("a reading process ended without a word; start again, what was read is kept") from fault
+        if isinstance(answer, LfrError):
+            raise answer
+        outcome: Outcome = answer
+        return outcome
+
+
+def _serve(pipe: Connection, backend: str, models: Path | None, names: dict[str, str | None]) -> None:
+    """A reading process: paths in, outcomes out; an error of ours is an answer, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to hear
+    from calibration.data.reduce import at_height
+    from device.enrolment.engine_photo_reader import EnginePhotoReader
+    from device.enrolment.model_sessions import EngineRoom
+
+    try:
+        reader = EnginePhotoReader(EngineRoom(backend, threads=1, models=models, **names))
+    except LfrError as fault:
+        pipe.recv()
+        pipe.send(fault)
+        return
+    while True:
+        try:
+            path, height = pipe.recv()
+        except EOFError:
+            return
+        try:
+            encoded = Path(path).read_bytes()
+        except OSError as unreadable:
+            pipe.send(Outcome(None, f"cannot be read: {unreadable.strerror}"))
+            continue
+        pipe.send(outcome_of(encoded, reader) if height is None else at_height(encoded, reader, height))

@@ -1,0 +1,26 @@
+"""Whether a result can be written where it was asked for: asked before minutes are spent on measuring it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+from device.errors import Unavailable
+from engines.error_text import words
+
+
+def require_place(folder: Path, option: str) -> None:
+    """Try to write in `folder`, or where it would be made; nothing is left there. Raises Unavailable."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0")
+            probe.flush()
+    except OSError as fault:
+        raise Unavailable(f"{folder}: {words(fault)}; name another place with {option}") from fault
+    finally:
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()

@@ -1,0 +1,254 @@
+"""The checks of `lfr doctor`. Each yields one or more findings; none changes anything, none needs root."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Literal
+
+from device.cli.doctor import evidence, gpu, keys
+
+DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
+CONNECT_S = 3.0
+TRIAL_S = 30.0
+TRIAL = """
+import json, os
+out = os.dup(1)
+from device.worker.lockdown import Camera, begin, lock_down
+granted = begin()
+granted.update(lock_down(Camera()))
+os.write(out, json.dumps(granted).encode())
+"""
+UNIT = "as systemd/lfr.service has it"
+PROTECTIONS = {
+    "core_limit_0": ("no core file", f"LimitCORE=0, {UNIT}"),
+    "not_dumpable": ("no debugger of the same user, no core", "a kernel that knows PR_SET_DUMPABLE"),
+    "no_new_privileges": ("no program gives it more rights", "a kernel from 3.5 on"),
+    "memory_locked": ("memory is never swapped", f"LimitMEMLOCK=infinity, {UNIT}: without it, demonstrations only"),
+    "no_file_writes": ("the kernel refuses every byte to any file", "a kernel that knows RLIMIT_FSIZE"),
+    "no_files_open": ("no file is open for writing", "start it by lfr run, which closes all others"),
+    "standard_streams": ("what libraries print goes nowhere", "a machine with /dev/null"),
+    "environment": ("started with an allow list of variables", "start it by lfr run"),
+    "freed_memory": ("freed memory is overwritten by the allocator", "glibc: other C libraries cannot"),
+    "landlock_writes": ("no path can be written, made, removed or executed", "a kernel with Landlock, from 5.13 on"),
+    "landlock_reads": ("only code, models and the source can be read", "a kernel with Landlock, from 5.13 on"),
+    "seccomp": (
+        "no program, no socket but the camera's, no memory file",
+        "x86-64 or aarch64 with CONFIG_SECCOMP_FILTER",
+    ),
+}
+"""What a worker asks for (device.worker.lockdown): what it means, and what helps where it is refused."""
+MUST_HOLD = frozenset({"core_limit_0", "not_dumpable", "no_file_writes", "no_new_privileges"})
+PACKAGES = (
+    *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "tuf", "av"),
+    *("opencv-python-headless", "gpiozero", "lgpio"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line. `remedy` is empty when there is nothing to do."""
+
+    name: str
+    level: Literal["ok", "warn", "fail"]
+    text: str
+    remedy: str = ""
+
+
+Check = Callable[[], Iterator[Finding]]
+
+
+def all_checks(config: Path | None) -> Iterator[Finding]:
+    """Every check in order; with a configuration also what it names."""
+    for check in CHECKS:
+        yield from check()
+    if config is not None:
+        yield from configuration(config)
+
+
+def python() -> Iterator[Finding]:
+    version = platform.python_version()
+    good = sys.version_info >= (3, 10)
+    yield Finding("python", "ok" if good else "fail", f"{version} on {platform.machine()}", "use Python 3.10 or later")
+
+
+def packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            yield Finding(name, "ok", metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "fail", "not installed", "make setup")
+
+
+def runtimes() -> Iterator[Finding]:
+    """CPU runtimes: one is needed, also on a board, where the portable one judges TensorRT's plans."""
+    found = [name for name in ("openvino", "onnxruntime") if util.find_spec(name) is not None]
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in found)
+    yield Finding("cpu runtimes", "ok" if found else "fail", versions or "none", "make setup")
+    yield from _default_backend()
+
+
+def _default_backend() -> Iterator[Finding]:
+    from engines.errors import EnginesError
+    from engines.runners.select import default_backend
+
+    try:
+        yield Finding("default backend", "ok", default_backend())
+    except EnginesError as fault:
+        yield Finding("default backend", "fail", str(fault), "make setup")
+
+
+def models() -> Iterator[Finding]:
+    from engines.cards.model_card import readable_cards
+    from engines.errors import EnginesError
+    from engines.places import models_dir
+    from engines.prepare.manifest import verified
+
+    found, damaged = readable_cards()
+    for fault in damaged:
+        yield Finding(f"card {Path(fault.place).stem}", "fail", "; ".join((fault.place, *fault.problems)), fault.remedy)
+    for card in found:
+        try:
+            file, _ = verified(card, models_dir())
+            yield Finding(f"model {card.name}", "ok", f"{file.name} matches its hash")
+        except EnginesError as fault:
+            yield Finding(f"model {card.name}", "fail", str(fault), "lfr engines prepare")
+
+
+def gpio() -> Iterator[Finding]:
+    chips = sorted(Path("/dev").glob("gpiochip*"))
+    unreadable = [str(chip) for chip in chips if not os.access(chip, os.R_OK | os.W_OK)]
+    if not chips:
+        yield Finding("gpio", "warn", "no GPIO chip", "use lines.driver: simulated with recorded sources")
+    elif unreadable:
+        yield Finding(
+            "gpio", "fail", f"no access to {', '.join(unreadable)}", "join the group gpio (systemd/README.md)"
+        )
+    else:
+        yield Finding("gpio", "ok", ", ".join(chip.name for chip in chips))
+
+
+def clock() -> Iterator[Finding]:
+    from device.edges.clock.system import SystemClock
+
+    good = SystemClock().synchronised()
+    text = "synchronised" if good else "not synchronised: live cameras will not run"
+    yield Finding("clock", "ok" if good else "warn", text, "start chrony or systemd-timesyncd")
+
+
+def memory() -> Iterator[Finding]:
+    swaps = Path("/proc/swaps")
+    used = [line.split()[0] for line in swaps.read_text().splitlines()[1:]] if swaps.exists() else []
+    yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", "swapoff -a, and take it out of fstab")
+    pattern = Path("/proc/sys/kernel/core_pattern")
+    where = pattern.read_text().strip() if pattern.exists() else "unknown"
+    yield Finding("core dumps", "ok", f"pattern {where!r}; every process of the device sets its limit to 0")
+
+
+def lockdown() -> Iterator[Finding]:
+    """What the kernel grants a vision worker of this user here: a process locks itself down and says so."""
+    from device.edges.sandbox import landlock
+    from device.edges.sandbox.hardening import worker_environment
+
+    version = landlock.abi()
+    text = f"ABI {version}" if version else "the kernel has none, or it is switched off"
+    yield Finding("landlock", "ok" if version else "warn", text, "a kernel from 5.13 on, booted with lsm=landlock,…")
+    tried = subprocess.run(
+        [sys.executable, "-c", TRIAL],
+        env=worker_environment(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=TRIAL_S,
+        check=False,
+    )
+    try:
+        granted: dict[str, bool] = json.loads(tried.stdout)
+    except ValueError:
+        last = (tried.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        yield Finding("lock-down", "fail", f"the trial ended with status {tried.returncode}: {last}", "report this")
+        return
+    for name, (what, remedy) in PROTECTIONS.items():
+        holds = granted.get(name, False)
+        level: Literal["ok", "warn", "fail"] = "ok" if holds else "fail" if name in MUST_HOLD else "warn"
+        yield Finding(f"lock {name}", level, what if holds else f"NOT granted: {what}", remedy)
+
+
+def disk() -> Iterator[Finding]:
+    from device.edges.host.sysfs import disk_free_bytes
+    from engines.places import cache_dir
+
+    free = disk_free_bytes(cache_dir())
+    text = f"{free / 1e9:.1f} GB free for {cache_dir()}"
+    yield Finding("disk", "ok" if free >= DISK_BYTES else "warn", text, "free at least 2 GB")
+
+
+def temperature() -> Iterator[Finding]:
+    from device.edges.host.sysfs import warmth
+
+    found = warmth()
+    if not found.zones:
+        remedy = "a live device needs one: thermal zones of the kernel under /sys/class/thermal"
+        yield Finding("temperature", "warn", "no sensor can be read", remedy)
+        return
+    nearest = min(found.zones, key=lambda zone: zone.margin_c)
+    text = f"{len(found.zones)} sensors, nearest to its limit: {nearest.name} {nearest.temperature_c:.0f} of "
+    text += f"{nearest.most_c:.0f} °C" + ("; the machine has slowed itself down" if found.slowed else "")
+    cool = nearest.margin_c > 0 and not found.slowed
+    yield Finding("temperature", "ok" if cool else "warn", text, "check fan, filter, sun and power mode")
+
+
+def service() -> Iterator[Finding]:
+    present = util.find_spec("systemd") is not None
+    remedy = "pip install .[device] (needs libsystemd-dev)"
+    text = "present" if present else "absent: needed only under systemd"
+    yield Finding("systemd-python", "ok" if present else "warn", text, remedy)
+
+
+def root_of_trust(roots: Path) -> Finding:
+    """The one root of trust, which decides the mode."""
+    from device.errors import RefusedByCondition, Unavailable
+    from device.sync.root import trusted_root
+
+    try:
+        mode, _ = trusted_root(roots)
+    except (RefusedByCondition, Unavailable) as fault:
+        return Finding("root of trust", "fail", str(fault), "copy it from the hub, by hand, once")
+    return Finding("root of trust", "ok", f"mode {mode.value}, in {roots}")
+
+
+def configuration(file: Path) -> Iterator[Finding]:
+    """The file itself, then its root of trust and the broker that it names."""
+    from device.config.loader import check_files, load_config
+    from device.errors import ConfigError
+
+    try:
+        config = load_config(file)
+        check_files(config, str(file))
+    except ConfigError as fault:
+        for problem in fault.problems:
+            yield Finding("configuration", "fail", problem, f"mend {file}")
+        return
+    yield Finding("configuration", "ok", str(file))
+    yield root_of_trust(config.trust.roots)
+    yield from evidence.of_vision(config.vision)
+    yield from keys.of_device(config)
+    where = f"{config.mqtt.host}:{config.mqtt.port}"
+    try:
+        socket.create_connection((config.mqtt.host, config.mqtt.port), timeout=CONNECT_S).close()
+        yield Finding("broker", "ok", f"{where} accepts connections")
+    except OSError as fault:
+        yield Finding("broker", "fail", f"{where}: {fault.strerror or fault}", "start the hub: lfr hub serve")
+
+
+CHECKS: tuple[Check, ...] = (
+    *(python, packages, runtimes, gpu.gpu, models, evidence.shipped_evidence, service, gpio, clock),
+    *(memory, keys.key_store, lockdown, temperature, disk, keys.eraser),
+)

@@ -1,0 +1,38 @@
+"""`lfr doctor`: this machine, line by line: ok, warn or fail, each with its remedy. Exit 69 if anything fails."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from device.cli.doctor.checks import Finding
+    from device.cli.main import Subparsers
+
+MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+def register(commands: Subparsers) -> None:
+    parser = commands.add_parser("doctor", help="check this machine, line by line")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="also check this configuration and its broker")
+    parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
+    parser.set_defaults(run=run_doctor)
+
+
+def run_doctor(args: argparse.Namespace) -> int:
+    """Run every check, print its line as soon as it is known."""
+    from device.cli.doctor import checks
+
+    findings: list[Finding] = []
+    for finding in checks.all_checks(args.config):
+        findings.append(finding)
+        if not args.json:
+            remedy = f"  -> {finding.remedy}" if finding.remedy and finding.level != "ok" else ""
+            print(f"{MARKS[finding.level]} {finding.name:23} {finding.text}{remedy}", flush=True)
+    worst = any(finding.level == "fail" for finding in findings)
+    if args.json:
+        rows = [{"name": f.name, "level": f.level, "text": f.text, "remedy": f.remedy} for f in findings]
+        print(json.dumps({"ok": not worst, "findings": rows}, ensure_ascii=False))
+    return 69 if worst else 0

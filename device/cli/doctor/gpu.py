@@ -1,0 +1,151 @@
+"""The GPU's lines of `lfr doctor`: CUDA, TensorRT, PyCUDA, jetson_utils, and the plans that were built here.
+
+CUDA and TensorRT are asked in a process of their own: without its driver, NVIDIA's library can end it by a signal.
+On a desk their absence is normal; on a Jetson it is a warning, and the device would run on its CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from device.cli.doctor.checks import Finding
+
+Level = Literal["ok", "warn"]
+TRIAL_S = 30.0
+TRIAL = """
+import json
+from engines.errors import EnginesError
+told = {}
+try:
+    from engines.tensorrt.cuda import Gpu
+    gpu = Gpu()
+    gpu.close()
+    told = {"name": gpu.facts.name, "capability": gpu.facts.capability, "bytes": gpu.facts.total_bytes}
+    from engines.tensorrt.api import bindings, version
+    told["tensorrt"] = version(bindings())
+except EnginesError as fault:
+    told["fault"] = str(fault)
+print(json.dumps(told))
+"""
+BUILD = "lfr engines build"
+JETPACK = "install JetPack's python3-libnvinfer; the environment must see the system's packages"
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What the trial found; None where it did not get so far."""
+
+    gpu: str | None = None
+    capability: str | None = None
+    total_bytes: int = 0
+    tensorrt: str | None = None
+    fault: str = ""
+
+
+def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]:
+    """All lines."""
+    from device.cli.doctor.checks import Finding
+
+    absent: Level = "warn" if board.exists() else "ok"
+    for module, remedy in (("tensorrt", JETPACK), ("pycuda", "pip install .[device]")):
+        if util.find_spec(module) is None:
+            text = "absent" if board.exists() else "absent, as everywhere but on a board"
+            yield Finding(module, absent, text, remedy)
+        else:
+            yield Finding(module, "ok", _version(module))
+    here = _here()
+    if here is None:
+        yield Finding("cuda", absent, "not asked: it takes PyCUDA", "pip install .[device]")
+    elif here.gpu is None:
+        yield Finding("cuda", absent, here.fault, "install the board's JetPack")
+    else:
+        megabytes = here.total_bytes // 10**6
+        yield Finding("cuda", "ok", f"{here.gpu}, compute capability {here.capability}, {megabytes} MB")
+        if here.tensorrt is None:
+            yield Finding("tensorrt on this gpu", "warn", here.fault, JETPACK)
+        else:
+            yield Finding("tensorrt on this gpu", "ok", here.tensorrt)
+    yield from plans(here, absent)
+    yield _jetson_utils(absent)
+
+
+def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
+    """One line a plan: whether it would be loaded here, and otherwise why not. Broken descriptions are named too."""
+    from device.cli.doctor.checks import Finding
+    from engines.cards.model_card import card
+    from engines.errors import EnginesError
+    from engines.places import models_dir, plans_dir
+    from engines.prepare.manifest import read, sha256_of
+    from engines.tensorrt.plans import command_for, described, plan_file
+
+    files = sorted(plans_dir().glob("*.json"))
+    if not files:
+        yield Finding("plans", absent, f"none in {plans_dir()}", f"{BUILD} on the board")
+    for file in files:
+        try:
+            plan = described(file)
+            key, now = plan.key, read(models_dir()).get(plan.key.card, {}).get(plan.key.precision)
+            again = command_for(card(key.card), key)
+        except EnginesError as fault:
+            yield Finding(f"plan {file.stem}", "warn", str(fault), BUILD)
+            continue
+        wrong = []
+        if here is None or here.gpu is None or here.tensorrt is None:
+            wrong.append("there is no GPU with TensorRT to run it on")
+        elif (key.gpu, key.capability, key.tensorrt) != (here.gpu, here.capability, here.tensorrt):
+            wrong.append(f"built for {key.gpu} ({key.capability}) and TensorRT {key.tensorrt}")
+        if now is None or now.sha256 != key.model_sha256:
+            wrong.append("its prepared model is another one now")
+        content = plan_file(plans_dir(), key)
+        if not content.is_file() or sha256_of(content) != plan.sha256:
+            wrong.append("its file is missing, damaged or changed")
+        good = f"batch {key.profile.least} to {key.profile.most}, {plan.device_bytes / 1e6:.1f} MB a context"
+        yield Finding(f"plan {file.stem}", "warn" if wrong else "ok", "; ".join(wrong) or good, again)
+
+
+def _here() -> Here | None:
+    """None without PyCUDA; otherwise what a process of its own found, or how it ended."""
+    if util.find_spec("pycuda") is None:
+        return None
+    try:
+        done = subprocess.run([sys.executable, "-c", TRIAL], capture_output=True, timeout=TRIAL_S, check=False)
+        told: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return Here(fault=f"no answer within {TRIAL_S:.0f} s")
+    except ValueError:
+        return Here(
+            fault=f"asking it ended with status {done.returncode}: {done.stderr.decode(errors='replace')[-200:]}"
+        )
+    return Here(
+        told.get("name"), told.get("capability"), told.get("bytes", 0), told.get("tensorrt"), told.get("fault", "")
+    )
+
+
+def _version(module: str) -> str:
+    try:
+        return metadata.version(module)
+    except metadata.PackageNotFoundError:
+        return "present"
+
+
+def _jetson_utils(absent: Level) -> Finding:
+    """The real one has its C extension; the package of that name in a public index is somebody else's."""
+    from device.cli.doctor.checks import Finding
+
+    remedy = "build it from dusty-nv/jetson-utils; never install it by name"
+    if util.find_spec("jetson_utils") is None:
+        return Finding("jetson_utils", absent, "absent", remedy)
+    try:
+        import jetson_utils
+    except (ImportError, OSError) as fault:
+        return Finding("jetson_utils", "warn", f"cannot be imported: {fault}", remedy)
+    real = bool(getattr(jetson_utils, "HAS_JETSON_UTILS_EXT", False))
+    return Finding("jetson_utils", "ok" if real else "warn", "present" if real else "without its C extension", remedy)

@@ -1,0 +1,97 @@
+"""What `lfr doctor` says of keys and of forgetting: where a deployment's key lives, the device's own, who erases."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from device.cli.doctor.checks import Finding
+    from device.config.model import DeviceConfig
+
+TPM = Path("/dev/tpmrm0")
+TIMER = "lfr-erase.timer"
+ASK_S = 5.0
+
+
+def key_store() -> Iterator[Finding]:
+    """Where the identity of a deployment is kept, and what follows from it."""
+    from device.cli.doctor.checks import Finding
+
+    swapped = len(Path("/proc/swaps").read_text().splitlines()) > 1 if Path("/proc/swaps").exists() else False
+    held = "TPM present, and not used yet" if TPM.exists() else "no TPM"
+    text = f"RAM only ({held}): a deployment's key does not outlive a power cut"
+    level: Literal["ok", "warn"] = "warn" if swapped else "ok"
+    yield Finding(
+        "key store", level, f"{text}{'; but swap is on, and RAM may reach a disk' if swapped else ''}", "swapoff -a"
+    )
+
+
+def eraser() -> Iterator[Finding]:
+    """Whether the timer that erases without the supervisor is switched on."""
+    from device.cli.doctor.checks import Finding
+
+    remedy = f"systemctl enable --now {TIMER} (systemd/README.md)"
+    if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
+        text = "no systemd runs here: what is past its time goes at the next start, not before"
+        yield Finding("eraser", "warn", text, remedy)
+        return
+    asked = subprocess.run(
+        ["systemctl", "is-active", TIMER], capture_output=True, text=True, check=False, timeout=ASK_S
+    ).stdout.strip()
+    active = asked == "active"
+    yield Finding("eraser", "ok" if active else "fail", f"{TIMER} is {asked or 'unknown'}", remedy)
+
+
+def of_device(config: DeviceConfig) -> Iterator[Finding]:
+    """What a configured device keeps: its key, its audit log, its orders to erase."""
+    yield from _device_key(config.state_dir)
+    yield from _orders(config.state_dir)
+
+
+def _device_key(state_dir: Path) -> Iterator[Finding]:
+    from device.audit.key import FILE, PUBLIC_FILE, read_public
+    from device.audit.log import FOLDER
+    from device.audit.verify import verify
+    from device.cli.doctor.checks import Finding
+    from device.errors import BadData
+
+    key, public = state_dir / FILE, state_dir / PUBLIC_FILE
+    try:
+        mode = stat.S_IMODE(key.stat().st_mode)
+        known = read_public(public.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        yield Finding("device key", "ok", f"none in {state_dir} yet; it is made on the first start")
+        return
+    except (OSError, BadData) as fault:
+        yield Finding("device key", "fail", f"{key}: {fault}", "run this as the service's user, or as root")
+        return
+    safe = mode == 0o600
+    yield Finding("device key", "ok" if safe else "fail", f"{known[:16]}…, mode {mode:04o}", f"chmod 600 {key}")
+    if (state_dir / FOLDER).is_dir():
+        found = verify(state_dir / FOLDER, known)
+        text = f"{found.rows} rows, signed up to row {found.signed_upto}"
+        broken = "" if found.ok else f": {found.broken.text if found.broken else 'counts do not balance'}"
+        first_minute = found.broken is not None and found.broken.kind == "unsigned"
+        level: Literal["ok", "warn", "fail"] = "ok" if found.ok else "warn" if first_minute else "fail"
+        yield Finding("audit log", level, text + broken, "lfr audit verify")
+
+
+def _orders(state_dir: Path) -> Iterator[Finding]:
+    from device import eraser as program
+    from device.cli.doctor.checks import Finding
+
+    files = [f for f in (state_dir / program.ORDERS).glob("*.json") if f.name != program.CLOCK]
+    orders = [json.loads(f.read_text(encoding="utf-8")) for f in files if not f.name.endswith(program.RECEIPT)]
+    overdue = [order["deployment"] for order in orders if order["end_ms"] + 120_000 < time.time() * 1000]
+    if overdue:
+        text = f"past its time and still here: {', '.join(overdue)}"
+        yield Finding("erasure orders", "fail", text, "journalctl -u lfr-erase; then delete by hand")
+    else:
+        yield Finding("erasure orders", "ok", f"{len(orders)} deployments to be erased at their end")

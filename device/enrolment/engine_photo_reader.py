@@ -1,0 +1,85 @@
+"""Reference photos through the same eyes as the camera: detector, second look, alignment, recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from device.domain.sight import F32, U8, Face
+from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.photo_reader import PhotoFace
+from device.vision.align import DegenerateGeometry, align_rgb
+from device.vision.detector import Detector
+from device.vision.picture import fit_square, warp_rgb
+from device.vision.quality import merit, pose, sharpness
+
+# Sides of the square pictures that a photo is fitted into, in the order they are tried: passport-size photos need only
+# the small one; a face that fills a large photo is found in the small one, too, when the larger has missed it.
+SMALL_PX, LARGE_PX = 256, 512
+# Of 500 LFW photos the blurriest is at .106 (measured 2026-11-23). The finer judge is the recogniser's output length.
+BLURRED = 0.03
+# Changes with whatever cuts faces out for templates, of photos or of frames; or measure it (calibration/README.md).
+READER_VERSION = "1"
+SURE = 0.6
+
+
+class EnginePhotoReader:
+    """PhotoReader over an EngineRoom of its own; one thread at a time owns it."""
+
+    blurred_below = BLURRED
+
+    def __init__(self, room: EngineRoom, *, checkpoint: Callable[[], None] = lambda: None) -> None:
+        """`checkpoint` is called before each photo; what it raises ends the enrolment."""
+        self._room = room
+        self._checkpoint = checkpoint
+        self._refiner = room.refiner()
+        self._embedder = room.embedder()
+
+    def read(self, rgb: U8) -> Sequence[PhotoFace]:
+        """Faces of an (H, W, 3) uint8 RGB photo, best first."""
+        self._checkpoint()
+        sides = (SMALL_PX, LARGE_PX) if max(rgb.shape[:2]) <= 1.25 * SMALL_PX else (LARGE_PX, SMALL_PX)
+        for side in sides:
+            found = [f for f in self._fitted(self._room.detector(side, side), rgb, side) if f.score >= SURE]
+            if found:
+                return [self._described(rgb, face) for face in found]
+        return []
+
+    def crop(self, rgb: U8, face: PhotoFace) -> U8 | None:
+        """What the recogniser is shown of one face: (112, 112, 3) uint8 RGB after the second look; the caller's."""
+        coarse = Face(face.box, face.landmarks, face.score)
+        refined = self._refiner.refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), coarse) or coarse
+        try:
+            return align_rgb(rgb, refined)
+        except DegenerateGeometry:
+            return None
+
+    def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
+        """(template_dim,) float32 unit template of one face of the photo; None when it is noise."""
+        crop = self.crop(rgb, face)
+        if crop is None:
+            return None
+        template = np.zeros(self._embedder.template_dim, np.float32)
+        length = self._embedder.embed(crop, template)
+        crop[:] = 0
+        return None if merit(self._embedder.lengths, length, 1.0) is None else template
+
+    def close(self) -> None:
+        """Let the recogniser forget the last photo, and give back the detectors that only photos need."""
+        self._embedder.wipe()
+        self._room.drop_detectors()
+
+    @staticmethod
+    def _fitted(detector: Detector, rgb: U8, side: int) -> list[Face]:
+        """Detect in the photo fitted into a grey square of `side`; faces in photo pixels."""
+        square, covers = fit_square(rgb, side)
+        return detector.detect(square, frame_size=covers)
+
+    @staticmethod
+    def _described(rgb: U8, face: Face) -> PhotoFace:
+        try:
+            sharp = sharpness(align_rgb(rgb, face))
+        except DegenerateGeometry:
+            sharp = 0.0
+        return PhotoFace(face.box, face.landmarks, face.score, sharp, pose(face).yaw)

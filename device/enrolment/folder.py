@@ -1,0 +1,248 @@
+"""Enrolment of a folder: one sub-folder a person, one or more photos in each; the sub-folder's name is the entry.
+
+1. Names are compared and reported in Unicode NFC. Hidden files are passed over without a word.
+2. What is not a person's photo (files in the root, folders inside a person's folder) is named in a warning.
+3. The same bytes twice in one person's folder count once; in two people's folders both are enrolled, both warned of.
+4. Two entries whose templates look alike are enrolled, and one warning names both.
+5. A single photo is rejected, never raised. Only a list without one usable photo is WatchlistUnusable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Protocol, TypedDict, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from device.domain.sight import F32
+from device.enrolment.photo_file import MAX_FILE_BYTES, outcome_of
+from device.enrolment.photo_reader import PhotoReader
+from device.enrolment.rules import LENIENT, Demands, Outcome
+from device.errors import WatchlistUnusable
+from device.watchlist.look_alikes import alike
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+STRANGERS = 0.25
+"""Cosine of two photos of one entry below which they hardly show one person (1 of 1,221 such pairs of LFW)."""
+
+
+class Remark(TypedDict):
+    """One line about a file or a folder, as `lfr replay` prints it; `file` is relative to the watchlist folder."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One person: opaque reference and (k, 128) float32 templates, unit rows, one a usable photo."""
+
+    ref: str
+    templates: F32
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What a folder gave. `images` counts the photos that were enrolled."""
+
+    entries: tuple[Entry, ...]
+    rejected: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
+
+    @property
+    def subjects(self) -> int:
+        return len(self.entries)
+
+    @property
+    def images(self) -> int:
+        return sum(len(entry.templates) for entry in self.entries)
+
+
+class OutcomeCache(Protocol):
+    """Remembers outcomes by the photo's bytes. Calls come from several threads."""
+
+    def get(self, encoded: bytes, digest: bytes) -> Outcome | None: ...
+
+    def put(self, encoded: bytes, digest: bytes, outcome: Outcome) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    path: Path
+    ref: str
+    name: str
+
+
+@dataclass(slots=True)
+class _Notes:
+    rejected: list[Remark] = field(default_factory=list)
+    warnings: list[Remark] = field(default_factory=list)
+
+    def reject(self, file: str, reason: str) -> None:
+        self.rejected.append({"file": file, "reason": reason})
+
+    def warn(self, file: str, reason: str) -> None:
+        self.warnings.append({"file": file, "reason": reason})
+
+
+def enrol(
+    folder: Path, readers: Sequence[PhotoReader], *, cache: OutcomeCache | None = None, progress: bool = True
+) -> Enrolment:
+    """Enrol every photo of `folder`, one thread a reader; the result does not depend on their number.
+
+    Raises WatchlistUnusable when `folder` is no folder, is empty, or holds no usable photo.
+    """
+    notes = _Notes()
+    photos = _scan(folder, notes)
+    if not photos:
+        raise WatchlistUnusable(f"{folder}: no photos; a watchlist has one sub-folder a person with photos in it")
+    people: dict[str, list[F32]] = {photo.ref: [] for photo in photos}
+    seen: dict[bytes, list[_Photo]] = defaultdict(list)
+
+    def read(photo: _Photo, reader: PhotoReader) -> tuple[bytes, Outcome]:
+        return read_photo(photo.path, reader, cache)
+
+    for photo, (digest, outcome) in zip(photos, through(photos, read, readers, progress), strict=True):
+        if outcome.template is None:
+            notes.reject(photo.name, outcome.rejected or "")
+            continue
+        twin = next((p for p in seen[digest] if p.ref == photo.ref), None)
+        seen[digest].append(photo)
+        if twin is not None:
+            notes.warn(photo.name, f"the same photo as {twin.name}: counted once")
+            continue
+        for warning in outcome.warnings:
+            notes.warn(photo.name, warning)
+        people[photo.ref].append(outcome.template)
+    _warn_of_shared(seen, notes)
+    for ref in (ref for ref, templates in people.items() if not templates):
+        notes.warn(ref, "no usable photo: this person is not listed")
+    entries = tuple(Entry(ref, np.stack(templates)) for ref, templates in people.items() if templates)
+    if not entries:
+        first = notes.rejected[0]
+        raise WatchlistUnusable(
+            f"{folder}: none of {len(notes.rejected)} photo(s) is usable; the first, {first['file']}: {first['reason']}"
+        )
+    for entry in entries:
+        if len(entry.templates) > 1 and float((entry.templates @ entry.templates.T).min()) < STRANGERS:
+            notes.warn(entry.ref, "the photos look like different people: compare them before this list is used")
+    for one, other, score in alike([entry.templates for entry in entries]):
+        notes.warn(entries[one].ref, f"looks like the same person as {entries[other].ref} (cosine {score:.2f})")
+    return Enrolment(entries, tuple(notes.rejected), tuple(notes.warnings))
+
+
+def _scan(folder: Path, notes: _Notes) -> list[_Photo]:
+    """Photos in the order of their NFC names; rules 1 and 2."""
+    if not folder.is_dir():
+        raise WatchlistUnusable(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    photos: list[_Photo] = []
+    spelled: dict[str, Path] = {}
+    for person in _listed(folder):
+        ref = shown(person.name)
+        if not person.is_dir():
+            notes.warn(ref, "not in a person's folder: passed over")
+            continue
+        if ref in spelled:
+            notes.warn(ref, "two folders whose names differ only in how they are encoded: taken as one person")
+        spelled[ref] = person
+        try:
+            inside = _listed(person)
+        except WatchlistUnusable as fault:
+            notes.warn(ref, f"cannot be listed: {fault}")
+            continue
+        if not inside:
+            notes.warn(ref, "empty folder: this person is not listed")
+        for path in inside:
+            name = f"{ref}/{shown(path.name)}"
+            if path.is_dir():
+                notes.warn(name, "a folder inside a person's folder: passed over")
+            else:
+                photos.append(_Photo(path, ref, name))
+    return photos
+
+
+def shown(name: str) -> str:
+    """A file name as text: NFC, and bytes that are no UTF-8 replaced, so that it can be printed and sent."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as fault:
+        raise WatchlistUnusable(f"{folder}: {fault.strerror}") from fault
+    return sorted(found, key=lambda path: (shown(path.name), os.fsencode(path.name)))
+
+
+def through(
+    items: Sequence[Item], work: Callable[[Item, PhotoReader], Result], readers: Sequence[PhotoReader], progress: bool
+) -> Iterator[Result]:
+    """What `work` makes of each item, in order, with a bar on stderr.
+
+    Several readers get a thread each; a single one stays in the caller's, because on a GPU it belongs there.
+    """
+    idle: SimpleQueue[PhotoReader] = SimpleQueue()
+    for reader in readers:
+        idle.put(reader)
+
+    def with_a_reader(item: Item) -> Result:
+        reader = idle.get()
+        try:
+            return work(item, reader)
+        finally:
+            idle.put(reader)
+
+    # A bar that nobody redraws in place (a log file) is written every few seconds only.
+    pace_s = 0.2 if sys.stderr.isatty() else 5.0
+    pool = ThreadPoolExecutor(len(readers), thread_name_prefix="enrol") if len(readers) > 1 else None
+    try:
+        done = map(with_a_reader, items) if pool is None else pool.map(with_a_reader, items)
+        yield from tqdm(
+            done, total=len(items), desc="enrolling", unit="photo", mininterval=pace_s, disable=not progress
+        )
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def read_photo(
+    path: Path, reader: PhotoReader, cache: OutcomeCache | None = None, demands: Demands = LENIENT
+) -> tuple[bytes, Outcome]:
+    """SHA-256 and outcome of one photo; every defect is a rejection. `cache` holds outcomes of lenient demands."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return b"", Outcome(None, f"larger than {MAX_FILE_BYTES // 2**20} MiB")
+        if not path.is_file():
+            return b"", Outcome(None, "not a file")
+        encoded = path.read_bytes()
+    except OSError as fault:
+        return b"", Outcome(None, f"cannot be read: {fault.strerror}")
+    digest = hashlib.sha256(encoded).digest()
+    known = cache.get(encoded, digest) if cache is not None else None
+    if known is not None:
+        return digest, known
+    outcome = outcome_of(encoded, reader, demands)
+    if cache is not None:
+        cache.put(encoded, digest, outcome)
+    return digest, outcome
+
+
+def _warn_of_shared(seen: dict[bytes, list[_Photo]], notes: _Notes) -> None:
+    """Rule 3, second half: one photo in the folders of several people."""
+    for photos in seen.values():
+        refs = list(dict.fromkeys(photo.ref for photo in photos))
+        if len(refs) > 1:
+            for photo in photos:
+                others = ", ".join(ref for ref in refs if ref != photo.ref)
+                notes.warn(photo.name, f"the same photo is also listed as {others}")

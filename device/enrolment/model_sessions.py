@@ -1,0 +1,288 @@
+"""The engines of one process: opened once, each detector size when it is first needed, closed together.
+
+1. A runner belongs to one thread (engines.runners.runner); whoever needs a second thread asks for a second one. On a
+   GPU all of them belong to one thread (`one_thread`).
+2. At most KEPT_SIZES detectors stay open: a source that keeps changing its size does not fill the memory.
+3. On a GPU the room holds the device's context, and the memory that all its engines compute in by turns, from its first
+   engine to `close`. Engines that read frames on the GPU are made for one size of frame, which is known once the camera
+   is open: until then the engines that take arrays have shown that GPU, runtime and models are right, and they are
+   closed when the others are open. Those must agree with the golden tensors, too, before they see a face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from device.errors import EngineUnavailable, UsageError
+from device.vision.detector import SIZE_MULTIPLE, DetectionSize, Detector
+from device.vision.embedder import Embedder
+from device.vision.face_front_end import Eyes, HostEyes
+from device.vision.face_front_end_sampled import SampledEyes, SampledRunners
+from device.vision.refine import PATCH_PX, Refiner
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, Role, card
+from engines.errors import EnginesError, UnknownName
+from engines.graph.sampling import Pasted
+from engines.places import models_dir
+from engines.prepare.prepare import recipe_of
+from engines.runners.runner import Runner, SampledRunner
+from engines.runners.select import (
+    GPU_BACKEND,
+    default_backend,
+    default_precision,
+    open_runner,
+    open_sampled,
+    precisions,
+)
+from engines.verify.golden import disagreement
+
+if TYPE_CHECKING:
+    from engines.tensorrt.cuda import Gpu, Scratch
+
+Opened = TypeVar("Opened")
+
+DETECTOR_SCORE_MIN = 0.45  # weak detections may continue a track (ByteTrack), never start one
+PATCH_SCORE_MIN = 0.3  # the second look knows where the face is
+KEPT_SIZES = 4
+
+
+def resolved(backend: str | None) -> str:
+    """A backend as `name:precision`. None or "auto": the fastest on this machine; a bare name: its exact precision.
+
+    Raises UsageError for a name or precision that there is not, EngineUnavailable for a runtime that is missing.
+    """
+    try:
+        if backend in (None, "auto"):
+            name = default_backend()
+            return f"{name}:{default_precision(name)}"
+        name, _, precision = str(backend).partition(":")
+        if precision and precision not in precisions(name):
+            raise UnknownName(f"precision of {name} on this machine", precision, precisions(name))
+        return f"{name}:{precision or precisions(name)[0]}"
+    except UnknownName as fault:
+        raise UsageError(str(fault)) from fault
+    except EnginesError as fault:
+        raise EngineUnavailable(str(fault)) from fault
+
+
+def _was_interrupted(fault: BaseException | None) -> bool:
+    """Whether a Ctrl-C is at the bottom of it: a binding that is being imported turns one into an ImportError."""
+    return fault is not None and (isinstance(fault, KeyboardInterrupt) or _was_interrupted(fault.__cause__))
+
+
+def chosen_card(name: str | None, role: Role, models: Path | None = None) -> ModelCard:
+    """The card of that name, None the default of the role.
+
+    Raises UsageError when there is none or it is of another role or cannot be used here.
+    """
+    name = name or {"detector": DETECTOR_DEFAULT, "recogniser": RECOGNISER_DEFAULT}[role]
+    try:
+        found = card(name, models)
+    except EnginesError as fault:
+        raise UsageError(str(fault)) from fault
+    if found.role != role:
+        raise UsageError(f"{name} is a {found.role}; a {role} is needed here, see `lfr engines list`")
+    if role == "recogniser" and found.input_size != (112, 112):
+        raise UsageError(f"{name} takes {found.input_size} pixels; crops are aligned to 112 x 112 here")
+    if role == "detector" and (found.input_size is not None or SIZE_MULTIPLE % found.multiple_of):
+        raise UsageError(f"{name} must take any size that is a multiple of {SIZE_MULTIPLE}; its card says otherwise")
+    return found
+
+
+class EngineRoom:
+    """Opens engines on one backend, written as `resolved` says. Its refiner and embedder are made once."""
+
+    def __init__(
+        self,
+        backend: str | None,
+        *,
+        threads: int,
+        models: Path | None = None,
+        detector: str | None = None,
+        recogniser: str | None = None,
+    ) -> None:
+        """`detector` and `recogniser` name cards, packaged or added; None is the default one."""
+        self.backend = resolved(backend)
+        self.detector_card = chosen_card(detector, "detector", models)
+        self.recogniser_card = chosen_card(recogniser, "recogniser", models)
+        self._threads = threads
+        self._models = models
+        self._detectors: dict[tuple[int, int], Runner] = {}
+        self._others: dict[str, Runner] = {}
+        self._refiner: Refiner | None = None
+        self._embedder: Embedder | None = None
+        self._sampled: SampledRunners | None = None
+        self._gpu: Gpu | None = None
+        self._scratch: Scratch | None = None
+
+    @property
+    def one_thread(self) -> bool:
+        """Whether everything here must run in the thread that opened it: a GPU has one owner."""
+        return self.backend.partition(":")[0] == GPU_BACKEND
+
+    @property
+    def gpu_free_bytes(self) -> int | None:
+        """Free memory of the GPU, all programs together; None without one. To be asked in the owner's thread."""
+        if self._gpu is None:
+            return None
+        with self._gpu.current("asking for free memory"):
+            return self._gpu.free_bytes()
+
+    def eyes(self, min_face_px: float, *, packed: bool = False) -> Eyes:
+        """What a camera's spine sees with.
+
+        packed  its frames are RGB that the GPU can read: on a GPU the networks read them there (rule 3)
+        """
+        if packed and self.one_thread:
+            return self.sampled_eyes(min_face_px)
+        return HostEyes(self.detector, self.refiner(), self.embedder(), min_face_px=min_face_px)
+
+    def sampled_eyes(self, min_face_px: float) -> SampledEyes:
+        """Eyes whose networks make their own pictures from packed frames."""
+        chosen = self.recogniser_card
+        return SampledEyes(
+            self._open_sampled,
+            on_gpu=self.one_thread,
+            min_face_px=min_face_px,
+            template_dim=chosen.length_of_template,
+            lengths=chosen.lengths,
+        )
+
+    def detector(self, height: int, width: int) -> Detector:
+        """A detector of pictures of (height, width), multiples of 32; opened or taken from those that are open."""
+        runner = self._detectors.pop((height, width), None) or self._open(self.detector_card, (height, width))
+        self._detectors[(height, width)] = runner
+        while len(self._detectors) > KEPT_SIZES:
+            self._detectors.pop(next(iter(self._detectors))).close()
+        return Detector(runner, score_min=DETECTOR_SCORE_MIN)
+
+    def refiner(self) -> Refiner:
+        """The second look."""
+        if self._refiner is None:
+            runner = self._open(self.detector_card, (PATCH_PX, PATCH_PX))
+            self._others[self.detector_card.name] = runner
+            self._refiner = Refiner(Detector(runner, score_min=PATCH_SCORE_MIN))
+        return self._refiner
+
+    def embedder(self) -> Embedder:
+        """The recogniser."""
+        if self._embedder is None:
+            runner = self._open(self.recogniser_card, None)
+            self._others[self.recogniser_card.name] = runner
+            chosen = self.recogniser_card
+            self._embedder = Embedder(runner, chosen.length_of_template, chosen.lengths)
+        return self._embedder
+
+    def self_test(self) -> str:
+        """How the engines of the second look and of the recogniser differ from the golden tensors; empty if not at all.
+
+        Drawn faces only; they are overwritten by a blank. Takes four inferences.
+        """
+        self.refiner()
+        self.embedder()
+        return self._disagreement(self._others[self.detector_card.name], self._others[self.recogniser_card.name])
+
+    def _disagreement(self, second_look: Runner, recogniser: Runner) -> str:
+        precision = self.backend.partition(":")[2]
+        folder = self._models if self._models is not None else models_dir()
+        pairs = ((self.detector_card, second_look), (self.recogniser_card, recogniser))
+        found = [disagreement(one, runner, precision, recipe_of(one), folder) for one, runner in pairs]
+        return "; ".join(filter(None, found))
+
+    def drop_detectors(self) -> None:
+        """Close the detectors of every size."""
+        for runner in self._detectors.values():
+            runner.close()
+        self._detectors.clear()
+
+    def close(self) -> None:
+        """Close every runner that was opened here, and let the GPU go."""
+        with ExitStack() as ending:  # last in, first out; one that fails does not keep the others open
+            if self._gpu is not None:
+                ending.callback(self._gpu.close)
+            if self._scratch is not None:
+                ending.callback(self._scratch.free)
+            if self._sampled is not None:
+                ending.callback(self._sampled.close)
+            ending.callback(self._close_others)
+            ending.callback(self.drop_detectors)
+        self._gpu = self._scratch = self._sampled = None
+
+    def _close_others(self) -> None:
+        """Close the engines of the second look and of the recogniser that take arrays."""
+        self._refiner = self._embedder = None
+        for runner in self._others.values():
+            runner.close()
+        self._others.clear()
+
+    def _open(self, model: ModelCard, shape: tuple[int, int] | None) -> Runner:
+        name, _, precision = self.backend.partition(":")
+        return self._opened(
+            lambda: open_runner(
+                model,
+                backend=name,
+                threads=self._threads,
+                shape=shape,
+                precision=precision,
+                models=self._models,
+                scratch=self._scratch,
+            )
+        )
+
+    def _open_sampled(self, frame_size: tuple[int, int], fit: DetectionSize) -> SampledRunners:
+        """Rule 3. Raises EngineUnavailable, also when they do not agree with the golden tensors."""
+        name, _, precision = self.backend.partition(":")
+        last, self._sampled = self._sampled, None
+        if last is not None:
+            last.close()
+
+        with ExitStack() as failing:
+
+            def opened(model: ModelCard, shape: tuple[int, int] | None = None) -> SampledRunner:
+                runner = self._opened(
+                    lambda: open_sampled(
+                        model,
+                        backend=name,
+                        threads=self._threads,
+                        frame_size=frame_size,
+                        shape=shape,
+                        precision=precision,
+                        models=self._models,
+                        scratch=self._scratch,
+                    )
+                )
+                failing.callback(runner.close)
+                return runner
+
+            sampled = SampledRunners(
+                detector=opened(self.detector_card, (fit.height, fit.width)),
+                second_look=opened(self.detector_card, (PATCH_PX, PATCH_PX)),
+                recogniser=opened(self.recogniser_card),
+                fit=fit,
+                score_min=DETECTOR_SCORE_MIN,
+                patch_score_min=PATCH_SCORE_MIN,
+            )
+            wrong = self._disagreement(Pasted(sampled.second_look), Pasted(sampled.recogniser))
+            if wrong:
+                size = f"{frame_size[0]}x{frame_size[1]}"
+                raise EngineUnavailable(f"engines for frames of {size} are wrong: {wrong}; run `lfr engines build`")
+            failing.pop_all()
+        self._sampled = sampled
+        self._close_others()
+        return sampled
+
+    def _opened(self, opening: Callable[[], Opened]) -> Opened:
+        """An engine, its errors in our words; the GPU's context before the first one (rule 3)."""
+        try:
+            if self.one_thread and self._gpu is None:
+                from engines.tensorrt.cuda import Gpu, Scratch
+
+                self._gpu = Gpu()
+                self._scratch = Scratch(self._gpu)
+            return opening()
+        except EnginesError as fault:
+            if _was_interrupted(fault):
+                raise KeyboardInterrupt from fault
+            raise EngineUnavailable(str(fault)) from fault

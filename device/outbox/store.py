@@ -1,0 +1,383 @@
+"""The durable outbox: nothing for the hub is forgotten before it is delivered, nothing personal kept after its time.
+
+1. `put` returns after the row is on disk. A later revision of an alert replaces the earlier one of the same kind.
+2. Bodies of alerts and probes are encrypted under one random key per alert; deleting the key deletes the record.
+3. Delivered means: accepted by the broker, and heard by the hub where the class demands it (the caller knows whether
+   the hub was there; a broker's word about subscribers alone does not tell).
+4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
+5. An erased alert stays erased: a revision or probe that arrives later is refused.
+6. A clock that moves back never postpones a deletion: the latest trusted time counts.
+
+One thread at a time, all calls short. Raises Unavailable when the disk refuses; the caller says so and goes on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from device.domain.retention import CEILING_DAYS
+from device.domain.time import NS_PER_S, MonotonicNs, WallTime
+from device.errors import Unavailable
+from device.outbox import file as outbox_file
+from device.outbox import sealing
+from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, ROOM_ORDER, MessageClass
+from device.ports.broker import Outgoing
+
+MAX_ROWS = 5_000
+MAX_BYTES = 256_000_000
+CLOCK_STEP_MS = 60_000
+"""The latest trusted time is written at most this often, to spare the flash."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One message to keep until it is delivered. `id` is unique and stays the same for every try."""
+
+    id: str
+    kind: MessageClass
+    topic: str
+    payload: bytes
+    content_type: str
+    delete_by: WallTime
+    expires_at: WallTime | None = None
+    alert_id: str | None = None
+    revision: int = 0
+    qos: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A parcel to be published now."""
+
+    id: str
+    kind: MessageClass
+    topic: str
+    payload: bytes
+    content_type: str
+    qos: int
+    expires_at: WallTime | None
+
+    def outgoing(self, now: WallTime, payload: bytes | None = None) -> Outgoing:
+        """As the broker port takes it; the rest of its life becomes the MQTT message expiry. Never retained."""
+        rest = None if self.expires_at is None else max(1, round((self.expires_at - now).total_seconds()))
+        return Outgoing(
+            self.id, self.topic, self.payload if payload is None else payload, self.qos, False, rest, self.content_type
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One alert that ceased to exist here, for its receipt. reason: as in `messages.Erasure`."""
+
+    alert_id: str
+    reason: str
+    rows: int
+
+
+@dataclass(slots=True)
+class _Try:
+    """When a waiting row may be tried (again), in this process's monotonic time."""
+
+    attempts: int = 0
+    not_before: int = 0
+
+
+class Outbox:
+    """Messages on their way to the hub, in one SQLite file."""
+
+    def __init__(self, path: Path, now: WallTime, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
+        """Open or make the file (a broken one is set aside); what waited when the power went waits again."""
+        self.path = path
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._tries: dict[str, _Try] = {}
+        self._database = outbox_file.open_database(path, now)
+
+    def put(self, parcel: Parcel) -> bool:
+        """Keep a message; False if its alert was erased or a later revision is already here (rules 1 and 5)."""
+        policy = POLICIES[parcel.kind]
+        if policy.sealed and parcel.alert_id is None:
+            raise ValueError(f"a {parcel.kind.value} parcel needs its alert id")
+        with self._change() as sql:
+            if parcel.alert_id is not None and not self._admit(sql, parcel, parcel.alert_id):
+                return False
+            body = parcel.payload
+            if policy.sealed and parcel.alert_id is not None:
+                body = sealing.seal(_key_for(sql, parcel.alert_id), body, parcel.id.encode())
+            self._make_room(sql, len(body))
+            sql.execute(
+                "INSERT INTO messages (id, kind, topic, content_type, qos, alert_id, revision, body, state, expires_ms,"
+                " delete_by_ms) VALUES (?,?,?,?,?,?,?,?,'waiting',?,?)",
+                (
+                    parcel.id,
+                    parcel.kind.value,
+                    parcel.topic,
+                    parcel.content_type,
+                    parcel.qos,
+                    parcel.alert_id,
+                    parcel.revision,
+                    body,
+                    None if parcel.expires_at is None else _ms(parcel.expires_at),
+                    _ms(parcel.delete_by),
+                ),
+            )
+            _count(sql, f"put.{parcel.kind.value}")
+        return True
+
+    def due(self, now: WallTime, monotonic: MonotonicNs, limit: int = 16) -> list[Due]:
+        """What may be published now, alerts before probes before the rest, oldest first; unexpired only."""
+        order = {kind.value: n for n, kind in enumerate(MessageClass)}
+        with self._reading() as sql:
+            rows = sql.execute(
+                "SELECT id, kind, place FROM messages"
+                " WHERE state = 'waiting' AND (expires_ms IS NULL OR expires_ms > ?)",
+                (_ms(now),),
+            ).fetchall()
+            ready = [r for r in rows if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
+            chosen = [r[0] for r in sorted(ready, key=lambda r: (order[r[1]], r[2]))[:limit]]
+            return [parcel for parcel in (self._load(sql, row_id) for row_id in chosen) if parcel is not None]
+
+    def sent(self, parcel_id: str, monotonic: MonotonicNs) -> None:
+        """The broker took it: wait for the report, and try again if none comes within CONFIRM_WITHIN_S."""
+        attempt = self._tries.setdefault(parcel_id, _Try())
+        attempt.not_before = MonotonicNs(monotonic + round(CONFIRM_WITHIN_S * NS_PER_S))
+
+    def report(self, parcel_id: str, *, accepted: bool, heard: bool, monotonic: MonotonicNs) -> bool:
+        """What became of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
+        with self._change() as sql:
+            row = sql.execute("SELECT kind FROM messages WHERE id = ? AND state = 'waiting'", (parcel_id,)).fetchone()
+            if row is None:
+                self._tries.pop(parcel_id, None)
+                return False
+            policy = POLICIES[MessageClass(row[0])]
+            if not accepted or (policy.must_be_heard and not heard):
+                attempt = self._tries.setdefault(parcel_id, _Try())
+                attempt.attempts += 1
+                attempt.not_before = MonotonicNs(monotonic + policy.wait_ns(attempt.attempts))
+                _count(sql, f"unheard.{row[0]}" if accepted else f"refused.{row[0]}")
+                return False
+            self._tries.pop(parcel_id, None)
+            _count(sql, f"delivered.{row[0]}")
+            if policy.kept:
+                sql.execute("UPDATE messages SET state = 'delivered' WHERE id = ?", (parcel_id,))
+            else:
+                sql.execute("DELETE FROM messages WHERE id = ?", (parcel_id,))
+        return True
+
+    def retry_now(self) -> None:
+        """A new session: everything that waits may be tried at once, back-off starts anew."""
+        self._tries.clear()
+
+    def delete_alert(self, alert_id: str, reason: str) -> Deletion:
+        """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here."""
+        with self._change(erasing=True) as sql:
+            return self._erase(sql, alert_id, reason)
+
+    def delete_all(self, reason: str) -> list[Deletion]:
+        """Erase every alert: end of deployment."""
+        with self._change(erasing=True) as sql:
+            alerts = sql.execute("SELECT alert_id FROM keys").fetchall()
+            return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
+
+    def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
+        """Erase every alert of which a statement waits that `concerns` says yes to; it is given the plain payload."""
+        with self._change(erasing=True) as sql:
+            waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
+            found = [(alert, self._load(sql, row_id)) for row_id, alert in sql.execute(waiting).fetchall()]
+            named = [alert for alert, due in found if due is not None and concerns(due.payload)]
+            return [self._erase(sql, alert, reason) for alert in named]
+
+    def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
+        """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that nobody ever heard.
+
+        What the eraser erased (device.eraser, rule 3) is told too, once. Non-personal messages that expired just go.
+        Cheap when there is nothing to do; call it every few seconds.
+        """
+        with self._change() as sql:
+            now_ms = self._latest(sql, _ms(now), clock_trusted)
+            overdue = sql.execute(
+                "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS NOT NULL AND delete_by_ms <= ?", (now_ms,)
+            ).fetchall()
+            gone = [self._erase(sql, alert_id, "retention") for (alert_id,) in overdue]
+            expired = sql.execute(
+                "SELECT id, kind, alert_id FROM messages"
+                " WHERE state = 'waiting' AND (expires_ms <= ? OR delete_by_ms <= ?)",
+                (now_ms, now_ms),
+            ).fetchall()
+            for row_id, kind, _ in expired:
+                sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
+                self._tries.pop(row_id, None)
+                _count(sql, f"expired.{kind}")
+            for alert_id in {row[2] for row in expired if row[2] is not None}:
+                left = sql.execute(
+                    "SELECT count(*) FROM messages WHERE alert_id = ? AND kind = 'alert'", (alert_id,)
+                ).fetchone()[0]
+                if not left:
+                    gone.append(self._erase(sql, alert_id, "expiry"))
+            gone += self._owed(sql)
+            sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
+        outbox_file.delete_set_aside(self.path, now)
+        if gone:
+            outbox_file.truncate_wal(self._database)
+        return gone
+
+    def tally(self) -> dict[str, int]:
+        """Counts that outlive everything personal: `put.`, `delivered.`, … by class, `erased.` by reason."""
+        with self._reading() as sql:
+            return dict(sql.execute("SELECT name, n FROM tally ORDER BY name").fetchall())
+
+    def waiting(self) -> dict[MessageClass, int]:
+        """How many messages of each class wait for delivery."""
+        with self._reading() as sql:
+            found = dict(
+                sql.execute("SELECT kind, count(*) FROM messages WHERE state = 'waiting' GROUP BY kind").fetchall()
+            )
+        return {kind: int(found.get(kind.value, 0)) for kind in MessageClass}
+
+    def alerts_held(self) -> list[str]:
+        """Ids of the alerts whose key is here."""
+        with self._reading() as sql:
+            return [row[0] for row in sql.execute("SELECT alert_id FROM keys ORDER BY alert_id")]
+
+    def close(self) -> None:
+        """Close the file with an empty WAL."""
+        self._database.close()
+
+    def destroy(self) -> None:
+        """Close and delete the file itself, set-aside ones too: what a demonstration does at its end.
+
+        Each is tried whatever becomes of the others. Raises Unavailable that names what is still there.
+        """
+        left = []
+        with suppress(sqlite3.Error):
+            self.close()
+        for file in (*outbox_file.files_of(self.path), *outbox_file.set_aside_files(self.path)):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as fault:
+                left.append(f"{file.name} ({fault.strerror})")
+        if left:
+            raise Unavailable(f"still in {self.path.parent}: {', '.join(left)}; delete by hand")
+
+    def _admit(self, sql: sqlite3.Connection, parcel: Parcel, alert_id: str) -> bool:
+        if sql.execute("SELECT 1 FROM erased WHERE alert_id = ?", (alert_id,)).fetchone():
+            _count(sql, "late.refused")
+            return False
+        same = (alert_id, parcel.kind.value)
+        newest = sql.execute("SELECT max(revision) FROM messages WHERE alert_id = ? AND kind = ?", same).fetchone()[0]
+        if newest is not None and newest >= parcel.revision:
+            return False
+        for (row_id,) in sql.execute("SELECT id FROM messages WHERE alert_id = ? AND kind = ?", same).fetchall():
+            self._tries.pop(row_id, None)
+            sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
+        return True
+
+    def _load(self, sql: sqlite3.Connection, row_id: str) -> Due | None:
+        columns = "kind, topic, content_type, qos, alert_id, body, expires_ms"
+        row = sql.execute(f"SELECT {columns} FROM messages WHERE id = ?", (row_id,)).fetchone()
+        if row is None:  # the eraser was here in between
+            return None
+        kind, topic, content_type, qos, alert_id, body, expires_ms = row
+        if POLICIES[MessageClass(kind)].sealed:
+            key = sql.execute("SELECT key FROM keys WHERE alert_id = ?", (alert_id,)).fetchone()
+            body = None if key is None else sealing.open_sealed(key[0], body, row_id.encode())
+        if body is None:
+            sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
+            _count(sql, f"unreadable.{kind}")
+            return None
+        return Due(row_id, MessageClass(kind), topic, body, content_type, qos, _wall(expires_ms))
+
+    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> Deletion:
+        ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
+        sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,))
+        sql.execute("DELETE FROM messages WHERE alert_id = ?", (alert_id,))
+        latest = sql.execute("SELECT latest_ms FROM clock").fetchone()[0]
+        forget_ms = latest + round(timedelta(days=CEILING_DAYS).total_seconds() * 1000)
+        first_time = sql.execute("INSERT OR IGNORE INTO erased VALUES (?, ?)", (alert_id, forget_ms)).rowcount
+        if first_time:
+            _count(sql, f"erased.{reason}")
+        for row_id in ids:
+            self._tries.pop(row_id, None)
+        return Deletion(alert_id, reason, len(ids))
+
+    @staticmethod
+    def _owed(sql: sqlite3.Connection) -> list[Deletion]:
+        """What the eraser has erased since it was last asked."""
+        owed = sql.execute("SELECT alert_id, reason FROM owed").fetchall()
+        for _, reason in owed:
+            _count(sql, f"erased.{reason}")
+        sql.execute("DELETE FROM owed")
+        return [Deletion(alert_id, reason, 0) for alert_id, reason in owed]
+
+    def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
+        while True:
+            rows, size = sql.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM messages").fetchone()
+            if rows < self._max_rows and size + needed <= self._max_bytes:
+                return
+            for kind in ROOM_ORDER:
+                oldest = sql.execute(
+                    "SELECT id FROM messages WHERE kind = ? ORDER BY place LIMIT 1", (kind.value,)
+                ).fetchone()
+                if oldest is not None:
+                    sql.execute("DELETE FROM messages WHERE id = ?", oldest)
+                    self._tries.pop(oldest[0], None)
+                    _count(sql, f"room.{kind.value}")
+                    break
+            else:
+                raise Unavailable(
+                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must hear them"
+                )
+
+    @staticmethod
+    def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
+        latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
+        if trusted and now_ms > latest + CLOCK_STEP_MS:
+            sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
+        return max(latest, now_ms)
+
+    @contextmanager
+    def _change(self, erasing: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction; when erasing, old pages leave the WAL as well before it returns."""
+        with self._reading() as sql:
+            sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield sql
+            except BaseException:
+                sql.execute("ROLLBACK")
+                raise
+            sql.execute("COMMIT")
+            if erasing:
+                outbox_file.truncate_wal(sql)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._database
+        except sqlite3.Error as fault:
+            raise Unavailable(f"outbox {self.path}: {fault}") from fault
+
+
+def _key_for(sql: sqlite3.Connection, alert_id: str) -> bytes:
+    row = sql.execute("SELECT key FROM keys WHERE alert_id = ?", (alert_id,)).fetchone()
+    if row is not None:
+        return bytes(row[0])
+    key = sealing.new_key()
+    sql.execute("INSERT INTO keys VALUES (?, ?)", (alert_id, key))
+    return key
+
+
+def _count(sql: sqlite3.Connection, name: str) -> None:
+    sql.execute("INSERT INTO tally VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = n + 1", (name,))
+
+
+def _ms(moment: WallTime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _wall(ms: int | None) -> WallTime | None:
+    return None if ms is None else WallTime(datetime.fromtimestamp(ms / 1000, timezone.utc))

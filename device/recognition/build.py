@@ -1,0 +1,73 @@
+"""Puts one camera's spine together: engines, list, threshold, zone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from device.domain.sight import F32
+from device.enrolment.model_sessions import EngineRoom
+from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.vision.decision import Best
+from device.vision.zone import Zone
+from device.watchlist.gallery import Gallery, fill
+
+WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+
+
+class Listed:
+    """The watchlist as the decision asks it: one template in, the nearest entry out."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._query: F32 = np.zeros((1, gallery.template_dim), np.float32)
+
+    def nearest(self, template: F32) -> Best:
+        """`template` (template_dim,) float32 of any length; scores are cosines."""
+        np.divide(template, max(float(np.linalg.norm(template)), 1e-9), out=self._query[0])
+        hit = self._gallery.search(self._query)[0]
+        self._query[:] = 0
+        return Best(hit.entry, hit.score, hit.other_score if len(self._gallery) > 1 else -math.inf)
+
+
+def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0) -> Gallery:
+    """A searchable list of (reference, (k, template_dim) templates) entries, filled up to `synthetic` for benches."""
+    refs = [ref for ref, _ in entries]
+    templates = [rows for _, rows in entries]
+    owner = np.repeat(np.arange(len(entries)), [len(rows) for rows in templates])
+    missing = max(0, synthetic - len(refs))
+    if missing:
+        names, rows = fill(missing, seed=1822, dim=templates[0].shape[1])
+        owner = np.concatenate([owner, np.arange(len(refs), len(refs) + missing)])
+        refs, templates = refs + names, [*templates, rows]
+    return Gallery(refs, np.concatenate(templates), owner)
+
+
+def pipeline_of(
+    room: EngineRoom,
+    gallery: Gallery,
+    *,
+    threshold: float,
+    min_face_px: float,
+    packed: bool = False,
+    people: Sequence[ListedPerson] = (),
+    zone: Sequence[tuple[float, float]] = WHOLE_FRAME,
+) -> Pipeline:
+    """The spine over `room`'s engines and one list.
+
+    packed  whether frames come as packed RGB that the GPU reads, too
+    people  what is known of the gallery's entries, in its order; empty: nothing but their references
+    zone    a polygon in 0..1 of the frame
+    """
+    return Pipeline(
+        Sight(
+            eyes=room.eyes(min_face_px, packed=packed),
+            gallery=Listed(gallery),
+            entries=tuple(people) or tuple(ListedPerson(ref) for ref in gallery.refs),
+            threshold=threshold,
+            zone=Zone(zone),
+            min_face_px=min_face_px,
+        )
+    )

@@ -1,0 +1,257 @@
+"""The spine: frame -> faces -> tracks -> probes -> candidates. Read it from top to bottom.
+
+1. Only what leaves `judge` may cross to the supervisor: references, scores, times. Pixels and templates stay.
+2. Everybody who is compared is counted once, as a passage, and wiped when the passage ends: alerted or discarded.
+3. What it sees with is `Eyes` (device/vision/face_front_end.py). `look` and `judge` may run in two threads, each in one
+   only.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from device.domain.finding import Candidate, Counters
+from device.domain.sight import F32, U8, Face, Frame
+from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
+from device.recognition.detect_ahead import Stopwatch
+from device.vision.align import DegenerateGeometry
+from device.vision.decision import Best, Decision, Gallery
+from device.vision.face_front_end import Eyes
+from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
+from device.vision.probe import take_shot
+from device.vision.quality import geometric, merit, pose
+from device.vision.scheduling import GEOMETRY_MIN, choose
+from device.vision.tracker import Sighting, Tracker
+from device.vision.zone import Zone
+
+LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
+LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see device/README.md, decisions
+PATIENT_NS = 130 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPerson:
+    """What may be said of an entry beside its score; dates in ISO form.
+
+    threshold_offset  what its category asks for beyond the threshold
+    """
+
+    ref: str
+    category: str | None = None
+    image_source: str | None = None
+    image_captured_on: str | None = None
+    threshold_offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the pipeline needs: eyes, a list, a threshold, and where to look."""
+
+    eyes: Eyes
+    gallery: Gallery
+    entries: tuple[ListedPerson, ...]
+    threshold: float
+    zone: Zone
+    min_face_px: float
+
+
+class Pipeline:
+    """One camera's spine. `counters` and `times` are the only things that outlive a passage."""
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self._tracker = Tracker()
+        telling = TELLING_BY_GEOMETRY if sight.eyes.lengths is None else TELLING
+        self._passages = Passages(sight.eyes.template_dim, telling=telling)
+        self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
+        self._template: F32 = np.zeros(sight.eyes.template_dim, np.float32)
+        self._size = (0, 0)
+        self._clean = True
+        self._stalled = False
+        self._looked_at: int | None = None
+        self._last_due: MediaNs | None = None
+        self._last_judged: MediaNs | None = None
+        self._latest: tuple[list[tuple[Passage, Sighting]], list[Face]] = ([], [])
+        self.counters = Counters()
+        self.times = Stopwatch()
+
+    # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def due(self, frame: Frame) -> bool:
+        """Whether this frame is to be looked at: people are followed some fifteen times a second, not more."""
+        if self._last_due is not None and 0 <= frame.at - self._last_due < LOOK_EVERY_NS:
+            return False
+        self._last_due = frame.at
+        return True
+
+    # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def look(self, frame: Frame) -> list[Face]:
+        """All faces of a frame, in frame pixels."""
+        since = time.perf_counter_ns()
+        faces = self._sight.eyes.look(frame)
+        self.times.lap("detect", since)
+        return faces
+
+    def judge(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
+        """Follow the people, recognise whom it is worth to, and state what is a possible match."""
+        since = time.perf_counter_ns()
+        self._stalled = False
+        counters, at = self.counters, frame.at
+        # ── tracks ───────────────────────────────────────────────────────────────────────────────────────────────
+        everybody, faces = faces, self._sight.zone.inside(faces, frame.width, frame.height)
+        counters.detections += len(faces)
+        lost = self._tracker.restart() if self._size not in ((0, 0), (frame.width, frame.height)) else []
+        self._size = (frame.width, frame.height)
+        sightings, missing = self._tracker.update(at, faces)
+        counters.tracks = self._tracker.started
+        for passage in self._passages.follow(at, sightings, lost + missing):
+            self._close(passage)
+        self._passages.glance(frame, sightings)
+        patient = self._last_judged is None or at - self._last_judged <= PATIENT_NS
+        self._last_judged = at
+        known = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]
+        wanted = [(passage, sighting) for passage, sighting in known if passage is not None]
+        self._latest = (wanted, everybody)
+        shots = choose(wanted, at, self._size, budget=LOOKS_PER_FRAME, patient=patient, threshold=self._sight.threshold)
+        self.times.lap("track", since)
+        # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
+        stated = [self._recognise(frame, passage, s, geometry, everybody) for passage, s, geometry in shots]
+        stated += [self._state(frame, p, self._decision.last_word(p, at)) for p in self._passages.open if p.pending]
+        for passage in self._passages.gone(at):
+            self._close(passage)
+        if not self._clean and self._looked_at not in {p.id for p in self._passages.open}:
+            self._forget()
+        counters.open_passages = sum(p.compared and p.alerted_entry is None for p in self._passages.open)
+        return [candidate for candidate in stated if candidate is not None]
+
+    def last_words(self, frame: Frame) -> list[Candidate]:
+        """The source ended with `frame`, the last one judged: first looks still waited for, then what is pending."""
+        wanted, everybody = self._latest
+        late = MediaNs(frame.at + NS_PER_S)
+        rated = [(p, s, geometric(s.face, *self._size)) for p, s in wanted if p.tried_at is None]
+        stated = [
+            self._recognise(frame, p, s, geometry, everybody) for p, s, geometry in rated if geometry >= GEOMETRY_MIN
+        ]
+        stated += [self._state(frame, p, self._decision.last_word(p, late)) for p in self._passages.open]
+        return [candidate for candidate in stated if candidate is not None]
+
+    def stalled(self) -> None:
+        """No picture comes, or always the same: passages end as if nobody were in view, once."""
+        if not self._stalled:
+            self._stalled = True
+            self._tracker.restart()
+            self.finish()
+
+    def finish(self) -> None:
+        """End every passage and wipe; what is clean already is not wiped again, because a stop has half a second."""
+        for passage in self._passages.open:
+            self._close(passage)
+        self.counters.open_passages = 0
+        self._sight.eyes.forget_view()
+        if not self._clean:
+            self._forget()
+
+    def wipe(self) -> None:
+        """Overwrite every buffer that held a picture or a template, the runtimes' included."""
+        self._sight.eyes.forget_view()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Whoever was looked at last is gone: a blank goes through the runtimes, so that none keeps a face (rule 2)."""
+        self._template[:] = 0
+        self._sight.eyes.forget_faces()
+        self._clean = True
+
+    def shot(self, passage_id: int) -> U8 | None:
+        """The best shot of an open passage, (160, 160, 3) uint8 RGB, for the probe of its alert; None when it ended."""
+        return next((p.slot.shot for p in self._passages.open if p.id == passage_id and p.compared), None)
+
+    def _recognise(
+        self, frame: Frame, passage: Passage, sighting: Sighting, geometry: float, everybody: list[Face]
+    ) -> Candidate | None:
+        """One look: landmarks again, template, whose it is, and what it says.
+
+        everybody  all faces of the frame, in the zone or not: the probe shows none of the others
+        """
+        passage.attempts += 1
+        passage.failures += 1  # until this look has given something
+        passage.tried_at = frame.at
+        passage.tried_geometry = max(passage.tried_geometry, geometry)
+        since = time.perf_counter_ns()
+        self._clean, self._looked_at = False, passage.id
+        face = self._sight.eyes.refine(frame, sighting.face)
+        since = self.times.lap("align", since)
+        if face is None:
+            return None
+        try:
+            length = self._sight.eyes.embed(frame, face, self._template)
+        except DegenerateGeometry:
+            return None
+        self.counters.templates += 1
+        since = self.times.lap("embed", since)
+        worth = merit(self._sight.eyes.lengths, length, geometry)
+        settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
+        self._template[:] = 0
+        if settled is None or worth is None:
+            return None
+        self._looked_at = settled.id
+        self.counters.faces_seen += settled.templates == 1
+        settled.failures = 0
+        if worth > settled.best_merit:
+            settled.best_merit, settled.best_face, settled.best_frame_size = worth, face, self._size
+            take_shot(frame, sighting.face, everybody, settled.slot.shot)
+        best = self._decision.weigh(settled)
+        self.times.lap("match", since)
+        return self._state(frame, settled, best)
+
+    def _state(self, frame: Frame, passage: Passage, best: Best | None) -> Candidate | None:
+        """Put a decision into the words that may cross the bar."""
+        earlier = None if best is None else self._passages.alerted_before(passage, best.entry)
+        if earlier is not None:
+            self._passages.carry_on(earlier, passage)
+            passage, best = earlier, self._decision.weigh(earlier)
+        if best is None or passage.best_face is None:
+            return None
+        first = passage.alerted_entry is None
+        passage.revision += 1
+        passage.alerted_entry, passage.alerted_score = best.entry, best.score
+        passage.alerted_merit = passage.best_merit
+        passage.pending = False
+        self.counters.alerted += first
+        face, turned = passage.best_face, pose(passage.best_face)
+        return Candidate(
+            passage=passage.id,
+            revision=passage.revision,
+            entry_ref=self._sight.entries[best.entry].ref,
+            category=self._sight.entries[best.entry].category,
+            image_source=self._sight.entries[best.entry].image_source,
+            image_captured_on=self._sight.entries[best.entry].image_captured_on,
+            score=best.score,
+            threshold=self._decision.threshold(best.entry),
+            margin=best.score - self._decision.threshold(best.entry),
+            second_gap=best.score - best.second,
+            faces_used=passage.templates,
+            box_in_frame=(float(face.box[0]), float(face.box[1]), float(face.box[2]), float(face.box[3])),
+            frame_size=passage.best_frame_size,
+            inter_eye_px=turned.inter_eye_px,
+            yaw=turned.yaw,
+            quality=passage.quality,
+            frame=frame.index,
+            media_ns=frame.at,
+            first_seen_ns=passage.first_seen,
+            last_seen_ns=passage.last_seen,
+            capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
+            decoded_ns=frame.decoded,
+        )
+
+    def _close(self, passage: Passage) -> None:
+        """A passage ended: wipe it, and count as discarded what was compared and reads as wiped (rule 2)."""
+        counters = self.counters
+        wiped = self._passages.close(passage)
+        if passage.compared:
+            counters.discarded += wiped and passage.alerted_entry is None
+            counters.score_histogram[min(19, max(0, int((passage.best_score + 1) * 10)))] += 1
+        elif passage.attempts or passage.last_seen > passage.first_seen:
+            counters.quality_rejects += 1

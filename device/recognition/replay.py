@@ -1,0 +1,249 @@
+"""The vision worker over a recording, as fast as it can, for measuring: no supervisor, no broker, no face written."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from device.domain.finding import Candidate, Counters
+from device.domain.operating_point import Evidence
+from device.domain.sight import Frame
+from device.domain.time import NS_PER_MS
+from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.recording import RecordedSource, recording_path
+from device.edges.sandbox.hardening import peak_resident_mb
+from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoReader
+from device.enrolment.folder import Enrolment, OutcomeCache, enrol
+from device.enrolment.model_sessions import EngineRoom, chosen_card, resolved
+from device.enrolment.template_cache import TemplateCache
+from device.errors import EvidenceDamaged, EvidenceUnusable, RefusedByCondition
+from device.ports.source import SourceInfo
+from device.recognition.build import gallery_of, pipeline_of
+from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
+from device.recognition.pipeline import Pipeline
+
+OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
+STAGES = ("decode", "detect", "track", "align", "embed", "match")
+MIN_FACE_PX = 32.0
+LARGE_LIST = 40  # photos
+DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is replayed. `threshold` None: the operating point for this list from the evidence.
+
+    evidence, evidence_keys  an artefact instead of the one that ships, and a folder of keys that may have signed it
+    """
+
+    source: str
+    watchlist: Path
+    backend: str | None = None
+    threshold: float | None = None
+    synthetic: int = 0
+    detector: str | None = None
+    recogniser: str | None = None
+    evidence: Path | None = None
+    evidence_keys: Path | None = None
+
+    def terms(self) -> Terms:
+        """What it says of the threshold."""
+        return Terms(threshold=self.threshold, evidence=self.evidence, keys=self.evidence_keys)
+
+    def room(self) -> EngineRoom:
+        """The engines it names."""
+        return EngineRoom(self.backend, threads=1, detector=self.detector, recogniser=self.recogniser)
+
+
+def replay(
+    request: Request,
+    *,
+    cache: OutcomeCache | None,
+    progress: Callable[[int, int | None], None],
+    talk: bool,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Run the request and return the report of DESIGN's contract (`lfr replay`).
+
+    progress    called with frames decoded and their number, if the container states it
+    checkpoint  called where the run may be broken off, between photos and between frames, by whatever it raises
+    Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition; EvidenceUnusable for evidence
+    that was named, EvidenceDamaged for the one that ships. Where none ships for an engine, the report says so.
+    """
+    if OPERATIONAL_ROOT.exists():
+        raise RefusedByCondition(
+            "replay", f"this device holds an operational root ({OPERATIONAL_ROOT}); replay with a test or desk machine"
+        )
+    evidence = _evidence(request)
+    source = RecordedSource(recording_path(request.source), decode_threads=DECODE_THREADS)
+    try:
+        room, listed = _enrol(request, cache, talk, checkpoint)
+    except BaseException:
+        source.close()
+        raise
+    gallery = gallery_of([(e.ref, e.templates) for e in listed.entries], synthetic=request.synthetic)
+    point = _operating_point(request, evidence, listed, len(gallery))
+    pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX)
+    at_first = source.info
+    ahead = not room.one_thread
+    feed = Feed(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
+    looking = Looking(feed, pipeline.look, ahead=ahead)
+    total = source.info.frames
+    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, total), checkpoint)
+    gallery.wipe()
+    room.close()
+    return {
+        "mode": "test",
+        "frames": frames,
+        "seconds": round(seconds, 4),
+        "fps": round(frames / seconds, 2) if seconds > 0 else 0.0,
+        "faces_seen": pipeline.counters.faces_seen,
+        "templates": pipeline.counters.templates,
+        "threshold": round(point.threshold, 4),
+        "threshold_source": point.source,
+        "watchlist": {
+            "subjects": listed.subjects,
+            "images": listed.images,
+            "rejected": list(listed.rejected),
+            "warnings": list(listed.warnings),
+        },
+        "alerts": _rows(stated),
+        "stages_ms": _stages({**pipeline.times.ms, "decode": feed.decode_ms}),
+        "backend": room.backend,
+        "peak_rss_mb": peak_resident_mb(),
+        "operating_point": {"predicted": point.predicted, "bound": point.bound, "outside_evidence": point.problem},
+        **_beside_the_contract(pipeline.counters, at_first, source.info),
+    }
+
+
+def _evidence(request: Request) -> Evidence | EvidenceUnusable:
+    """What is known of the engines that are asked for; raises what must not be measured past."""
+    detector, recogniser = chosen_card(request.detector, "detector"), chosen_card(request.recogniser, "recogniser")
+    found = known_evidence(engine_of(detector, recogniser, resolved(request.backend)), request.terms())
+    if isinstance(found, EvidenceDamaged) or (isinstance(found, EvidenceUnusable) and request.evidence is not None):
+        raise found
+    return found
+
+
+def _operating_point(
+    request: Request, evidence: Evidence | EvidenceUnusable, listed: Enrolment, subjects: int
+) -> OperatingPoint:
+    """What a device would take, whatever the evidence says of it: a replay measures, and says so."""
+    photos = [len(entry.templates) for entry in listed.entries]
+    photos += [1] * (subjects - len(photos))
+    point = operating_point(photos, evidence, request.terms())
+    outside = f"; outside the evidence: {point.problem}" if point.problem and request.threshold is None else ""
+    source = f"{point.source}{outside}" if request.threshold is None else "given on the command line"
+    return replace(point, source=source)
+
+
+def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: SourceInfo) -> dict[str, Any]:
+    """For whoever tunes the product."""
+    names = ("tracks", "detections", "quality_rejects", "discarded", "alerted")
+    # What was corrected from the first picture on is forgotten with the decoder; damage is met on the way.
+    notes = list(dict.fromkeys((*at_first.notes, *at_last.notes)))
+    return {
+        "counters": {name: getattr(counters, name) for name in names},
+        "source": {"notes": notes, "width": at_first.width, "height": at_first.height},
+    }
+
+
+def cache_at(
+    path: Path, backend: str | None, *, detector: str | None = None, recogniser: str | None = None
+) -> TemplateCache:
+    """The template cache in `path` for the models that `replay` would use."""
+    cards = (chosen_card(detector, "detector"), chosen_card(recogniser, "recogniser"))
+    lengths = cards[1].lengths  # decides which photos are rejected
+    models = " ".join([*(c.source_sha256 for c in cards), "" if lengths is None else f"{lengths.poor}"])
+    return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
+
+
+def _enrol(
+    request: Request, cache: OutcomeCache | None, talk: bool, checkpoint: Callable[[], None]
+) -> tuple[EngineRoom, Enrolment]:
+    """Enrol the folder; a large one with a second set of engines beside the one that will run the recording."""
+    room = request.room()
+    helper = request.room() if not room.one_thread and _is_large(request.watchlist) else None
+    readers = [EnginePhotoReader(each, checkpoint=checkpoint) for each in (room, helper) if each is not None]
+    try:
+        checkpoint()
+        listed = enrol(request.watchlist, readers, cache=cache, progress=talk)
+    except BaseException:
+        room.close()
+        raise
+    finally:
+        if helper is not None:
+            helper.close()
+    readers[0].close()
+    return room, listed
+
+
+def _is_large(folder: Path) -> bool:
+    """Whether there are more photos than opening a second set of engines is worth."""
+    return next(itertools.islice(folder.glob("*/*"), LARGE_LIST, None), None) is not None
+
+
+def _run(
+    pipeline: Pipeline,
+    feed: Feed,
+    looking: Looking,
+    tick: Callable[[], None],
+    checkpoint: Callable[[], None],
+) -> tuple[int, float, list[Candidate]]:
+    """Frames decoded, seconds from the first decode to the last decision, and what was stated."""
+    stated: list[Candidate] = []
+    since = time.perf_counter()
+    last: Frame | None = None
+    try:
+        for frame, faces in looking.frames(idle=checkpoint):
+            checkpoint()
+            last = frame
+            stated += pipeline.judge(frame, faces)
+            tick()
+        if last is not None:
+            stated += pipeline.last_words(last)
+        seconds = time.perf_counter() - since
+    finally:
+        looking.close()
+        feed.close()
+        pipeline.finish()
+    tick()
+    return feed.decoded, seconds, stated
+
+
+def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
+    """One row an alert: when it was first raised, with what was last said of it."""
+    rows: dict[int, dict[str, Any]] = {}
+    for candidate in stated:
+        row = rows.setdefault(
+            candidate.passage,
+            {
+                "entry": candidate.entry_ref,
+                "score": 0.0,
+                "frame": candidate.frame,
+                "t_ms": round(candidate.media_ns / NS_PER_MS, 3),
+                "track": candidate.passage,
+            },
+        )
+        row["entry"], row["score"] = candidate.entry_ref, round(candidate.score, 4)
+    return list(rows.values())
+
+
+def _stages(samples: Mapping[str, Collection[float]]) -> dict[str, dict[str, float | int | None]]:
+    out: dict[str, dict[str, float | int | None]] = {}
+    for stage in STAGES:
+        values = list(samples.get(stage, ()))
+        p50, p95 = np.percentile(values, [50, 95]) if values else (None, None)
+        out[stage] = {
+            "p50": None if p50 is None else round(float(p50), 3),
+            "p95": None if p95 is None else round(float(p95), 3),
+            "n": len(values),
+        }
+    return out

@@ -1,0 +1,291 @@
+"""Everything that goes to the hub: kept messages through the durable outbox, retained notices straight to the session.
+
+1. Disk work is done in the order in which it was asked for, on the disk thread; the loop never waits for storage.
+2. A kept message leaves the outbox only on the broker's word (device.outbox.store, rule 3). What must be heard was
+   heard only if the hub itself was online: another subscriber's ear (a listener's, an auditor's) makes the broker say
+   the same.
+3. Notices are replaced, not queued. What the broker did not take is sent when it has room, and after a gap every topic
+   is sent again: the newest of each. Nothing personal is retained.
+4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
+5. An erasure is owed until it is done: one that the disk refused is tried again on every turn, whatever follows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from device.errors import Unavailable
+from device.hub_api import events
+from device.logs import event
+from device.outbox.retry import MessageClass
+from device.outbox.store import Deletion, Due, Outbox, Parcel
+from device.ports.broker import Broker, Delivery, Outgoing
+from device.ports.clock import Clock
+from device.supervisor.runtime.executor import Disk
+from device.supervisor.runtime.timeouts import set_within
+
+_log = logging.getLogger(__name__)
+PUMP_S = 0.5  # how often back-off times are looked at when nothing else wakes the courier
+STALE_AFTER_S = 30.0  # an alert older than this informs and must not start a stop
+PURGE_S = 5.0
+PURGE = "retention"
+
+OnDeletions = Callable[[list[Deletion]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Erase:
+    """Erase one alert, or all of them (None), or those of which something waits that `concerns` says yes to."""
+
+    alert_id: str | None
+    reason: str
+    concerns: Callable[[bytes], bool] | None = None
+
+
+class Courier:
+    """Owns the broker session and the outbox. Everything but the broker's callbacks happens on the loop."""
+
+    def __init__(self, broker: Broker, outbox: Outbox, disk: Disk, clock: Clock, on_deletions: OnDeletions) -> None:
+        self.connected = False
+        self.reason = "not connected yet"
+        self.waiting: dict[MessageClass, int] = {}
+        self._broker = broker
+        self._outbox = outbox
+        self._disk = disk
+        self._clock = clock
+        self._on_deletions = on_deletions
+        self._notices: dict[str, Outgoing] = {}
+        self._owed: dict[str, None] = {}
+        self._hub_online = False
+        self._work: list[Parcel | _Erase | Delivery] = []
+        self._refused: dict[_Erase, None] = {}
+        self._woken = asyncio.Event()
+        self._busy = False
+        self._try_all = False
+        self._unanswered: set[str] = set()
+        self._purged_ns = 0
+        self._problem = ""
+
+    def connect(self, on_session: Callable[[bool], None]) -> None:
+        """Open the session; `on_session` is called on the loop with whether there is one."""
+        loop = asyncio.get_running_loop()
+
+        def session(present: bool, reason: str) -> None:
+            if (present, reason) != (self.connected, self.reason):
+                event(_log, "broker.session" if present else "broker.no_session", reason=reason)
+            self.connected, self.reason = False, reason
+            self._try_all = self._try_all or present
+            self._unanswered.clear()
+            on_session(present)  # what it posts goes with all the rest, once
+            self.connected = present
+            self._owed = dict.fromkeys(self._notices)
+            self._send_notices()
+            self._woken.set()
+
+        self._broker.connect(
+            lambda present, reason: _on(loop, lambda: session(present, reason)),
+            lambda delivery: _on(loop, lambda: self._answered(delivery)),
+        )
+
+    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
+        """Receive what matches, on the loop."""
+        loop = asyncio.get_running_loop()
+        self._broker.subscribe(pattern, lambda topic, payload: _on(loop, lambda: on_message(topic, payload)))
+
+    def hub_is(self, *, online: bool) -> None:
+        """Whether the hub says that it is there (rule 2); when it comes back, all that waits is tried at once."""
+        if online and not self._hub_online:
+            self._try_all = True
+            self._woken.set()
+        self._hub_online = online
+
+    def keep(self, parcel: Parcel) -> None:
+        """Store a message and deliver it however long that takes (rule 1)."""
+        self._queue(parcel)
+
+    def erase(self, alert_id: str | None, reason: str) -> None:
+        """Erase an alert (None: every alert) from the outbox; receipts follow through on_deletions."""
+        self._queue(_Erase(alert_id, reason))
+
+    def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> None:
+        """Erase every alert of which a statement waits that `concerns` says yes to; receipts likewise."""
+        self._queue(_Erase(None, reason, concerns))
+
+    def post(self, notice: Outgoing) -> None:
+        """Publish a notice now or when there is room, and after every reconnection (rule 3)."""
+        self._notices[notice.topic] = notice
+        self._owed[notice.topic] = None
+        self._send_notices()
+
+    async def run(self) -> None:
+        """Work off what is asked for, for ever; cancelled at the end."""
+        while True:
+            await set_within(self._woken, PUMP_S)
+            self._woken.clear()
+            self._purge_when_due()
+            self._send_notices()
+            await self._pump()
+
+    async def drained(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
+        """Wait until every erasure is done and nothing of these kinds waits for delivery; False when the time is up.
+
+        A disk that refuses is asked again until then.
+        """
+        loop = asyncio.get_running_loop()
+        last = loop.time() + within_s
+        wanted = tuple(kinds)
+        while True:
+            known = await self._count()
+            idle = not self._work and not self._refused and not self._busy
+            if known and idle and not any(self.waiting[kind] for kind in wanted):
+                return True
+            if loop.time() >= last:
+                return False
+            self._woken.set()
+            await asyncio.sleep(0.05)
+
+    async def quiet(self, within_s: float) -> None:
+        """Wait until the broker has answered for every notice, at most `within_s`; without a session not at all."""
+        loop = asyncio.get_running_loop()
+        last = loop.time() + within_s
+        while self.connected and (self._owed or self._unanswered) and loop.time() < last:
+            await asyncio.sleep(0.02)
+            self._send_notices()
+
+    def _queue(self, item: Parcel | _Erase | Delivery) -> None:
+        self._work.append(item)
+        self._woken.set()
+
+    def _purge_when_due(self) -> None:
+        now = int(self._clock.monotonic())
+        if now - self._purged_ns >= PURGE_S * 1e9:
+            self._purged_ns = now
+            self._work.append(_Erase(None, PURGE))
+
+    async def _pump(self) -> None:
+        """Store, erase and note what was asked for, in order; then send what is due."""
+        self._busy = True
+        self._work[:0] = [wish for wish in self._refused if wish not in self._work]
+        try:
+            if self._try_all:
+                self._try_all = False
+                await self._disk(self._outbox.retry_now)
+            while self._work:
+                await self._handle(self._work.pop(0))
+            while self.connected and await self._send_due():
+                continue
+        except (Unavailable, OSError) as fault:
+            self._broken(fault)
+        finally:
+            self._busy = False
+        await self._count()
+
+    async def _count(self) -> bool:
+        """Bring `waiting` up to date; whether the disk told."""
+        try:
+            self.waiting = await self._disk(self._outbox.waiting)
+        except (Unavailable, OSError) as fault:
+            self._broken(fault)
+            return False
+        self._problem = ""
+        return True
+
+    def _broken(self, fault: Exception) -> None:
+        """Say what the disk refuses, once until it works again."""
+        if str(fault) != self._problem:
+            event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
+        self._problem = str(fault)
+
+    async def _handle(self, item: Parcel | _Erase | Delivery) -> None:
+        if isinstance(item, Parcel):
+            await self._store(item)
+        elif isinstance(item, Delivery):
+            await self._disk(lambda: self._report(item))
+        else:
+            await self._carry_out(item)
+
+    async def _carry_out(self, wish: _Erase) -> None:
+        """Erase; what the disk refuses is owed (rule 5). A purge comes round by itself."""
+        try:
+            gone = await self._disk(lambda: self._deletions(wish))
+        except (Unavailable, OSError) as fault:
+            if wish not in self._refused:
+                event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=wish.reason, problem=str(fault))
+            if wish.reason != PURGE:
+                self._refused[wish] = None
+            return
+        self._refused.pop(wish, None)
+        if gone:
+            self._on_deletions(gone)
+
+    async def _store(self, parcel: Parcel) -> None:
+        try:
+            await self._disk(lambda: self._outbox.put(parcel))
+        except Unavailable as fault:
+            event(_log, "outbox.cannot_store", level=logging.ERROR, kind=parcel.kind.value, problem=str(fault))
+            due = Due(
+                *(parcel.id, parcel.kind, parcel.topic, parcel.payload, parcel.content_type, parcel.qos),
+                parcel.expires_at,
+            )
+            if not self._broker.publish(self._outgoing(due)):
+                event(_log, "outbox.lost", level=logging.ERROR, kind=parcel.kind.value, id=parcel.id)
+
+    def _report(self, delivery: Delivery) -> bool:
+        return self._outbox.report(
+            delivery.token, accepted=delivery.accepted, heard=delivery.heard, monotonic=self._clock.monotonic()
+        )
+
+    def _deletions(self, wish: _Erase) -> list[Deletion]:
+        if wish.concerns is not None:
+            return self._outbox.delete_undelivered(wish.concerns, wish.reason)
+        if wish.alert_id is not None:
+            return [self._outbox.delete_alert(wish.alert_id, wish.reason)]
+        if wish.reason == PURGE:
+            return self._outbox.purge(self._clock.wall(), clock_trusted=self._clock.synchronised())
+        return self._outbox.delete_all(wish.reason)
+
+    async def _send_due(self) -> bool:
+        """Hand what is due to the broker; whether anything was taken."""
+        now = self._clock.monotonic()
+        due = await self._disk(lambda: self._outbox.due(self._clock.wall(), now))
+        for parcel in due:
+            # Marked before it goes: the broker's answer may come before publish returns.
+            self._outbox.sent(parcel.id, now)
+            if not self._broker.publish(self._outgoing(parcel)):
+                self._work.append(Delivery(parcel.id, accepted=False, heard=False, reason="not taken"))
+                return False
+        return bool(due)
+
+    def _outgoing(self, due: Due) -> Outgoing:
+        now = self._clock.wall()
+        if due.kind is MessageClass.ALERT:
+            return due.outgoing(now, events.restamp(due.payload, now, STALE_AFTER_S))
+        return due.outgoing(now)
+
+    def _send_notices(self) -> None:
+        """Hand over what is owed, in order, as far as the broker takes it."""
+        for topic in tuple(self._owed):
+            notice = self._notices[topic]
+            if not self.connected or not self._broker.publish(notice):
+                return
+            del self._owed[topic]
+            self._unanswered.add(notice.token)
+
+    def _answered(self, delivery: Delivery) -> None:
+        """Sort an answer: a notice's ends here, a parcel's goes to the outbox (rule 2). Either makes room."""
+        if delivery.token in self._unanswered:
+            self._unanswered.discard(delivery.token)
+            if not delivery.accepted and self.connected:
+                event(_log, "notice.refused", level=logging.WARNING, reason=delivery.reason)
+        else:
+            self._queue(replace(delivery, heard=delivery.heard and self._hub_online))
+        self._send_notices()
+
+
+def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """From the broker's thread to the loop; after the loop's end there is nobody to tell."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call)

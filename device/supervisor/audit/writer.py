@@ -1,0 +1,206 @@
+"""The audit log's way from the loop to the disk: rows are chained at once, written in order, signed every minute.
+
+1. A row is chained and hashed when it is noted, so its hash can go into a receipt; it is written by the disk thread,
+   and nothing waits for it.
+2. What the disk refuses is kept in memory and tried again every RETRY_S, in order; the event says so once. The device
+   goes on recognising and, above all, erasing. Past MOST_BYTES rows are counted instead of kept, and a row `lost` says
+   how many as soon as there is room.
+3. A head is signed every HEAD_S while there are rows without one, and at the end; it is published as soon as it is on
+   the disk, so the hub never has a head that a power cut can make untrue.
+4. A log that cannot be opened yet holds its rows back (they have no hash then) and is opened later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from device.audit.key import DeviceKey
+from device.audit.log import Log
+from device.audit.rows import Head, Links
+from device.domain.audit_record import Record, record
+from device.domain.time import NS_PER_S, WallTime
+from device.errors import Unavailable
+from device.logs import event
+from device.ports.audit import Said
+from device.ports.clock import Clock
+from device.supervisor.runtime.executor import Disk
+from device.supervisor.runtime.timeouts import set_within
+
+_log = logging.getLogger(__name__)
+HEAD_S = 60.0
+RETRY_S = 1.0
+MOST_BYTES = 4_000_000
+OpenLog = Callable[[], tuple[DeviceKey, Log]]
+
+
+class Chronicle:
+    """The port `Audit` over the log's files. Everything happens on the loop but the writing."""
+
+    def __init__(self, open_log: OpenLog, disk: Disk, clock: Clock, boot_id: str) -> None:
+        self.on_head: Callable[[Head], None] = lambda _: None
+        self.head: Head | None = None
+        self._open_log = open_log
+        self._disk = disk
+        self._clock = clock
+        self._boot_id = boot_id
+        self._log: Log | None = None
+        self._key: DeviceKey | None = None
+        self._links = Links(boot_id)
+        self._early: list[tuple[Record, WallTime]] = []
+        self._lines: list[bytes] = []
+        self._held_bytes = 0
+        self._lost = 0
+        self._unsigned = False
+        self._signed_ns = int(clock.monotonic())
+        self._woken = asyncio.Event()
+        self._turn = (
+            asyncio.Lock()
+        )  # whoever writes, one at a time and to its end (cancelling the waiter stops no write)
+        self._problem = ""
+
+    @property
+    def key(self) -> str | None:
+        """The public half of the device's key, for the birth certificate."""
+        return None if self._key is None else self._key.public
+
+    def note(self, what: str, rule: str | None = None, **fields: Said) -> str | None:
+        """Chain a row (rule 1)."""
+        said, now = record(what, rule, **fields), self._clock.wall()
+        self._woken.set()
+        if self._held_bytes >= MOST_BYTES:
+            self._lost += 1
+            return None
+        if self._log is None:
+            self._early.append((said, now))
+            self._held_bytes += 256
+            return None
+        return self._chain(said, now)
+
+    async def open(self) -> None:
+        """Open the log if that works now; what was noted before is chained first (rule 4)."""
+        await asyncio.shield(self._opening())
+
+    async def _opening(self) -> None:
+        async with self._turn:
+            if self._log is None:
+                await self._open()
+
+    async def _open(self) -> None:
+        try:
+            self._key, log = await self._disk(self._open_log)
+        except (Unavailable, OSError) as fault:
+            self._refused(fault)
+            return
+        self._log = log
+        self._links = Links(self._boot_id, log.found.seq, log.found.prev)
+        early, self._early, self._held_bytes = self._early, [], 0
+        self._say_what_was_found(log)
+        for said, at in early:
+            self._chain(said, at)
+
+    async def run(self) -> None:
+        """Write what is noted and sign when it is due, for ever; cancelled at the end."""
+        while True:
+            await set_within(self._woken, RETRY_S)
+            self._woken.clear()
+            await self.open()
+            due = self._clock.monotonic() - self._signed_ns >= HEAD_S * NS_PER_S
+            await (self.sign() if due and self._unsigned else self.write())
+
+    async def write(self) -> bool:
+        """Put everything that was noted on the disk (rule 2); whether it is there."""
+        return await asyncio.shield(self._writing())
+
+    async def _writing(self) -> bool:
+        async with self._turn:
+            return await self._write()
+
+    async def _write(self) -> bool:
+        if self._log is None:
+            return False
+        log, lines = self._log, self._lines
+        if not lines:
+            return True
+        self._lines = []
+        try:
+            await self._disk(lambda: log.append(b"".join(lines)))
+        except (Unavailable, OSError) as fault:
+            self._lines[:0] = lines
+            self._refused(fault)
+            return False
+        self._held_bytes -= sum(map(len, lines))
+        self._works()
+        return True
+
+    async def sign(self) -> None:
+        """Sign everything so far, write it, publish it (rule 3)."""
+        await asyncio.shield(self._signing())
+
+    async def _signing(self) -> None:
+        async with self._turn:
+            await self._sign()
+
+    async def _sign(self) -> None:
+        if self._log is None or self._key is None:
+            return
+        log = self._log
+        line, head = self._links.head(self._clock.wall(), self._key)
+        self._hold(line)
+        self._unsigned, self._signed_ns = False, int(self._clock.monotonic())
+        if not await self._write():
+            self._unsigned = True
+            return
+        try:
+            room = await self._disk(lambda: log.keep_head(head))
+        except (Unavailable, OSError) as fault:
+            self._unsigned = True
+            self._refused(fault)
+            return
+        if room is not None:
+            self.note("room", upto=room)
+        self.head = head
+        self.on_head(head)
+
+    async def close(self) -> None:
+        """The last rows and the last head."""
+        await self.open()
+        await (self.sign() if self._unsigned else self.write())
+        if self._log is not None:
+            await self._disk(self._log.close)
+            self._log = None
+
+    def _chain(self, said: Record, at: WallTime) -> str:
+        self._hold(self._links.add(said, at))
+        self._unsigned = True
+        return self._links.prev
+
+    def _hold(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._held_bytes += len(line)
+
+    def _say_what_was_found(self, log: Log) -> None:
+        found, now = log.found, self._clock.wall()
+        if found.set_aside or found.seq == 0:
+            reason = "the log before was damaged" if found.set_aside else None
+            self._chain(record("began", key=self.key, reason=reason), now)
+        if found.torn:
+            event(_log, "audit.torn", level=logging.WARNING, bytes=found.torn)
+            self._chain(record("torn", count=found.torn), now)
+        if found.shortened and found.head is not None:
+            event(_log, "audit.shortened", level=logging.ERROR, rows=found.seq, signed_upto=found.head.seq)
+            self._chain(record("shortened", upto=found.head.seq), now)
+
+    def _refused(self, fault: Exception) -> None:
+        if str(fault) != self._problem:
+            event(_log, "audit.unavailable", level=logging.ERROR, problem=str(fault))
+        self._problem = str(fault)
+
+    def _works(self) -> None:
+        if self._problem:
+            event(_log, "audit.available")
+            self._problem = ""
+        if self._lost and self._held_bytes < MOST_BYTES // 2:
+            lost, self._lost = self._lost, 0
+            self.note("lost", count=lost)

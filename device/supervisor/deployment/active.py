@@ -1,0 +1,103 @@
+"""The deployment on this device: loaded when it appears, turned into worker assignments, dropped when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from device.config.deployment import Deployment
+from device.config.model import Camera, DeviceConfig
+from device.domain.time import WallTime, rfc3339, wall
+from device.errors import ConfigError
+from device.supervisor.conditions.snapshot import DeploymentView
+from device.wire.link import PROTOCOL, Assignment, CameraAssignment, VisionAssignment
+
+
+@dataclass(slots=True)
+class Authorisation:
+    """A deployment whose officers' signatures were verified, with the secret that opens its watchlist. Never shown.
+
+    payload    the sealed watchlist;  identity: the age secret that opens it, empty once it is dropped
+    erase      deletes what is on the disk and says what that was; raises Unavailable that names what is still there
+    withdrawn  entries that are looked for no more; grows while the deployment runs
+    """
+
+    deployment: Deployment
+    payload: Path
+    identity: str = field(repr=False)
+    erase: Callable[[], list[str]] = field(repr=False, compare=False)
+    withdrawn: frozenset[str] = frozenset()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What must be gone from the disk at the end; the key never lay there."""
+        return (self.payload,)
+
+    def view(self, device: str, now: WallTime) -> DeploymentView:
+        """What the conditions ask."""
+        return view_of(self.deployment, device, now, sealed=True)
+
+    def assignment(self, camera: Camera, config: DeviceConfig, models_dir: Path) -> Assignment:
+        """The first message to a camera's worker. Raises ConfigError when its credential file cannot be read."""
+        vision = config.vision
+        return Assignment(
+            protocol=PROTOCOL,
+            mode=self.deployment.mode,
+            deployment_id=self.deployment.id,
+            camera=CameraAssignment(
+                camera_id=camera.id,
+                source=_with_credential(camera),
+                pace=camera.pace.value,
+                zone=camera.zone.polygon,
+            ),
+            vision=VisionAssignment(
+                backend=vision.backend,
+                min_face_px=vision.min_face_px,
+                threshold=vision.threshold,
+                models_dir=str(vision.models_dir or models_dir),
+                evidence=None if vision.evidence is None else str(vision.evidence),
+                evidence_keys=None if vision.evidence_keys is None else str(vision.evidence_keys),
+                false_alert_limit=vision.false_alert_limit,
+                detector=vision.detector,
+                recogniser=vision.recogniser,
+            ),
+            watchlist=str(self.payload),
+            identity=self.identity,
+            hub_recipient=self.deployment.hub_recipient,
+            categories={name: category.threshold_offset for name, category in self.deployment.categories.items()},
+            withdrawn=tuple(sorted(self.withdrawn)),
+        )
+
+    def drop_identity(self) -> None:
+        """The key dies first, and waits for no disk."""
+        self.identity = ""
+
+
+def view_of(deployment: Deployment, device: str, now: WallTime, *, sealed: bool) -> DeploymentView:
+    """A deployment that was verified, as the conditions see it. sealed: its list can be opened here."""
+    listed, window = deployment.watchlist, deployment.window
+    return DeploymentView(
+        id=deployment.id,
+        mode=deployment.mode,
+        names_this_device=device in deployment.devices,
+        in_window=window.holds(now),
+        window=f"{rfc3339(wall(window.start))} to {rfc3339(wall(window.end))}",
+        max_watchlist_size=deployment.max_watchlist_size,
+        watchlist=(listed.id, listed.sha256, listed.subjects, listed.images),
+        signed=True,
+        sealed=sealed,
+        fresh=listed.expires is None or now < wall(listed.expires),
+    )
+
+
+def _with_credential(camera: Camera) -> str:
+    """The source's URL with user and password from the camera's credential file: memory only."""
+    if camera.credential is None:
+        return camera.source
+    try:
+        credential = camera.credential.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError(str(camera.credential), (f"the credential of camera {camera.id}: {fault}",)) from fault
+    scheme, _, rest = camera.source.partition("://")
+    return f"{scheme}://{credential}@{rest}"

@@ -1,0 +1,127 @@
+"""The supervisor's side of the eraser (device.eraser): orders for what it loads, receipts for what it missed.
+
+1. The order is on disk before a deployment counts as loaded: if this program dies at any moment, the timer erases.
+2. An ending first makes its order due, then erases by itself; whatever it does not get to, the timer does. The order
+   goes when nothing of the deployment is left.
+3. What was erased in its absence is chained and told to the hub at the next start, and only then forgotten.
+4. The verified time only moves while the clock is synchronised. A window that it has passed is over, whatever the clock
+   says now. An unsynchronised clock is not believed: the deployment then lasts, from now on, as long as its window is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from device import eraser
+from device.domain.time import WallTime, wall
+from device.errors import Unavailable
+from device.ports.clock import Clock
+from device.supervisor.deployment.active import Authorisation
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A list that was erased without the supervisor. file: where its receipt lies until the hub's copy is kept."""
+
+    file: Path
+    deployment: str
+    subjects: int
+    reason: str
+    at: WallTime
+
+
+class Orders:
+    """Orders in one state folder. Calls block on storage; they raise Unavailable when it refuses."""
+
+    def __init__(self, state_dir: Path, clock: Clock, *, live: bool) -> None:
+        self._state_dir = state_dir
+        self._clock = clock
+        self._live = live
+        self._verified_ms = 0
+
+    def catch_up(self) -> int:
+        """Erase what is past its time, as the timer does; how much that was."""
+        self.keep_time()
+        return eraser.erase(self._state_dir, self._wall_ms() if self._believed else None)
+
+    def keep_time(self) -> None:
+        """Keep the time while it can be believed (rule 4)."""
+        verified = self._wall_ms() if self._clock.synchronised() else 0
+        try:
+            self._verified_ms = eraser.advance(self._state_dir, verified)
+        except OSError as fault:
+            raise self._cannot(fault) from fault
+
+    def over(self, authorisation: Authorisation) -> bool:
+        """Whether the verified time has passed the deployment's end (rule 4)."""
+        return self._verified_ms >= _ms(authorisation.deployment.window.end)
+
+    def place(self, authorisation: Authorisation) -> None:
+        """Rule 1."""
+        window = authorisation.deployment.window
+        now_ms = self._wall_ms() if self._believed else _ms(window.start)
+        self._order(authorisation, end_ms=_ms(window.end), now_ms=now_ms)
+
+    def due_now(self, authorisation: Authorisation, reason: str, *, all_alerts: bool) -> None:
+        """Rule 2: from now on the timer erases whatever is still there."""
+        now_ms = self._wall_ms()
+        self._order(authorisation, end_ms=0, now_ms=now_ms, reason=reason, all_alerts=all_alerts)
+
+    def done(self, authorisation: Authorisation) -> None:
+        """Nothing of the deployment is left (rule 2)."""
+        try:
+            (self._folder / f"{authorisation.deployment.id}.json").unlink(missing_ok=True)
+        except OSError as fault:
+            raise self._cannot(fault) from fault
+
+    def missed(self) -> list[Missed]:
+        """What was erased without us (rule 3)."""
+        found = []
+        for file in sorted(self._folder.glob(f"*{eraser.RECEIPT}")):
+            try:
+                said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+                at = wall(datetime.fromtimestamp(said["at_ms"] / 1000, timezone.utc))
+                found.append(Missed(file, said["deployment"], said["subjects"], said["reason"], at))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return found
+
+    def told(self, missed: Missed) -> None:
+        """Its receipt is kept elsewhere now (rule 3)."""
+        missed.file.unlink(missing_ok=True)
+
+    @property
+    def _folder(self) -> Path:
+        return self._state_dir / eraser.ORDERS
+
+    @property
+    def _believed(self) -> bool:
+        return self._clock.synchronised() or not self._live
+
+    def _order(self, authorisation: Authorisation, *, end_ms: int, now_ms: int, **said: Any) -> None:
+        deployment = authorisation.deployment
+        try:
+            eraser.place(
+                *(self._state_dir, deployment.id, authorisation.files, end_ms, now_ms),
+                mode=deployment.mode.value,
+                subjects=deployment.watchlist.subjects,
+                **said,
+            )
+        except OSError as fault:
+            raise self._cannot(fault) from fault
+
+    def _wall_ms(self) -> int:
+        return _ms(self._clock.wall())
+
+    def _cannot(self, fault: OSError) -> Unavailable:
+        return Unavailable(
+            f"no erasure order can be kept in {self._folder}: {fault.strerror}; nothing is loaded without"
+        )
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,255 @@
+"""The device's authority to recognise: signed deployments, looked for all the time, from the first look to the end.
+
+1. The sync thread reads and verifies; the loop judges what it found and waits for nothing.
+2. For the deployment that is offered this device makes an identity in memory (an operational one only where memory
+   cannot be swapped out) and says to whom the hub shall address the key envelope. When one comes that opens, the list
+   is noted as used, and the deployment is authorised.
+3. While it runs: withdrawn entries leave every worker at once; a publication that is refused fails its condition;
+   a deployment that is offered no more, or replaced by another, is over. A hub that cannot be read, or a repository
+   that does not verify, changes nothing until the signatures that were verified expire: by the wall clock or by
+   monotonic time since they were verified, whichever is first, so that a clock that is set back prolongs none. A look
+   that is refused because of the clock fails the clock's condition until one succeeds.
+4. Each refusal is told once, in the log and in the audit log with its rule and name, and again when it has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from device.config.deployment import Deployment
+from device.config.model import DeviceConfig
+from device.domain.finding import Mode
+from device.domain.time import WallTime, rfc3339
+from device.errors import LfrError
+from device.logs import event
+from device.ports.audit import Audit
+from device.ports.clock import Clock
+from device.supervisor.conditions.snapshot import DeploymentView
+from device.supervisor.deployment.active import Authorisation, view_of
+from device.supervisor.deployment.deadlines import WindowEnd
+from device.supervisor.runtime.executor import Disk
+from device.supervisor.runtime.timeouts import set_within
+from device.sync.identity import SessionIdentity
+from device.sync.offer import Offer, Published
+from device.sync.refusal import CLOCK, FOR_THIS_DEVICE, SEALED, SIGNED, Refused
+from device.sync.source_usb import STICK
+
+_log = logging.getLogger(__name__)
+POLL_S = 2.0
+"""A withdrawn person is gone within 5 s even when the hub's word to hurry is lost."""
+NO_ENVELOPE = "the hub has not issued a key envelope to this device's identity yet"
+FROM_STICK = (
+    "; a stick alone cannot bring one: this device makes a new identity at each start. Let it reach the hub's broker"
+    " once, then copy the stick again (lfr deployment publish --hub DIR --usb STICK), without a restart in between"
+)
+UNLOCKED = "the supervisor's memory is not locked, so a key could reach swap; give the service LimitMEMLOCK=infinity"
+
+
+class Publisher(Protocol):
+    """What is published for this device, verified. Calls block and run on the sync thread; `close` ends one."""
+
+    def sync(self) -> Published: ...
+
+    def take(self, offer: Offer) -> None: ...
+
+    def ended(self, deployment_id: str) -> list[str]: ...
+
+    def progress(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+class Authority:
+    """Rules 1 to 4.
+
+    over          the deployment is published to this device no more
+    on_recipient  called with the deployment and the recipient of its identity; with None for both once it is dropped
+    on_withdrawn  called with a deployment and the entries that were withdrawn from it since the last call, the first
+                  time when it is authorised
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        thread: Disk,
+        clock: Clock,
+        audit: Audit,
+        config: DeviceConfig,
+        *,
+        memory_locked: bool,
+    ) -> None:
+        self._problem = "not looked for yet"
+        self.over = False
+        self.on_recipient: Callable[[str | None, str | None], None] = lambda *_: None
+        self.on_withdrawn: Callable[[str, frozenset[str]], None] = lambda *_: None
+        self._publisher = publisher
+        self._thread = thread
+        self._clock = clock
+        self._audit = audit
+        self._device = config.device
+        self._zones = frozenset(camera.zone.name for camera in config.cameras)
+        self._memory_locked = memory_locked
+        self._offered: Deployment | None = None
+        self._refused: Refused | None = None
+        self._published: Published | None = None
+        self._good: WindowEnd | None = None
+        self._identity: SessionIdentity | None = None
+        self._authorisation: Authorisation | None = None
+        self._authorised = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._told: str = ""
+        self._done = False
+
+    def why(self) -> str:
+        """Why there is no deployment yet, or what is being fetched."""
+        return self._publisher.progress() or self._problem
+
+    def view(self, now: WallTime) -> DeploymentView | None:
+        """What is offered, before its list can be opened."""
+        if self._offered is None:
+            return None
+        return view_of(self._offered, self._device, now, sealed=False)
+
+    def refusals(self, now: WallTime) -> dict[str, str]:
+        """By the name of the condition that each fails (rule 3)."""
+        refused = {} if self._refused is None else {self._refused.rule: self._refused.text}
+        last = self._published
+        if last is not None and self._expired(now):
+            words = f"verified last from {last.source}; the signatures were good until {rfc3339(last.good_until)}"
+            refused.setdefault(SIGNED, f"{words}; {self._problem}" if self._problem else words)
+        return refused
+
+    async def find(self) -> Authorisation:
+        """The authorised deployment, once there is one."""
+        await self._authorised.wait()
+        assert self._authorisation is not None
+        return self._authorisation
+
+    async def run(self) -> None:
+        """Look, for ever, until it is forgotten; cancelled at the end."""
+        while True:
+            if not self._done:
+                await self._look()
+            await set_within(self._hurried, POLL_S)
+            self._hurried.clear()
+
+    def hurry(self) -> None:
+        """The hub says that something was published."""
+        self._hurried.set()
+
+    def forget(self) -> None:
+        """Drop the identity and look no more: this device takes up one deployment a run."""
+        self._done = True
+        self._drop_identity()
+        self._offered = self._refused = self._published = None
+
+    async def _look(self) -> None:
+        """One look, judged (rule 1)."""
+        try:
+            found = await self._thread(self._publisher.sync)
+            if not self._done:
+                await self._judge(found)
+        except Refused as fault:
+            self._refuse(fault)
+        except LfrError as fault:
+            self._say(str(fault).replace("\n", ";"))
+
+    async def _judge(self, found: Published) -> None:
+        """What follows from a publication that verified (rules 2 and 3)."""
+        self._published, self._refused = found, found.refused
+        self._count_down(found)
+        running = self._authorisation
+        if found.refused is not None:
+            self._offered = None
+            self._refuse(found.refused)
+        elif running is not None:
+            self._go_on(running, found.offer)
+        elif found.offer is None:
+            self._offered = None
+            self._drop_identity()
+            self._say("nothing is published for this device")
+        else:
+            await self._prepare(found.offer, found.source)
+
+    async def _prepare(self, offer: Offer, source: str) -> None:
+        """An identity for what is offered; the list, as soon as the envelope opens (rule 2)."""
+        self._offered = offer.deployment
+        strange = sorted(self._zones - set(offer.deployment.zones)) if offer.deployment.zones else []
+        if strange:
+            text = f"cameras here watch {', '.join(strange)}; authorised are {', '.join(offer.deployment.zones)}"
+            raise Refused(FOR_THIS_DEVICE, "another zone", text)
+        if offer.deployment.mode is Mode.OPERATIONAL and not self._memory_locked:
+            raise Refused(SEALED, "memory not locked", UNLOCKED)
+        if self._identity is None or self._identity.deployment_id != offer.deployment.id:
+            self._drop_identity()
+            self._identity = SessionIdentity(offer.deployment.id)
+            event(_log, "identity.made", deployment=offer.deployment.id, recipient=self._identity.recipient)
+            self.on_recipient(offer.deployment.id, self._identity.recipient)
+        if offer.envelope is None or offer.recipient != self._identity.recipient:
+            self._say(NO_ENVELOPE + (FROM_STICK if source == STICK else ""))
+            return
+        content = self._identity.open(offer.envelope)
+        await self._thread(lambda: self._publisher.take(offer))
+        deployment = offer.deployment
+        self._authorisation = Authorisation(
+            *(deployment, offer.payload, content),
+            erase=lambda: ["identity", *self._publisher.ended(deployment.id)],
+            withdrawn=offer.withdrawn,
+        )
+        self._problem = self._told = ""
+        self._audit.note("key", "R01", deployment=deployment.id, watchlist=deployment.watchlist.id)
+        self._authorised.set()
+        if offer.withdrawn:
+            self.on_withdrawn(deployment.id, offer.withdrawn)
+
+    def _go_on(self, running: Authorisation, offer: Offer | None) -> None:
+        """What has changed for the deployment that runs (rule 3)."""
+        if offer is None or offer.deployment.id != running.deployment.id:
+            if not self.over:
+                event(_log, "deployment.published_no_more", id=running.deployment.id)
+                self._audit.note("refused", "deployment loaded", reason="ended", deployment=running.deployment.id)
+            self.over = True
+            return
+        fresh = offer.withdrawn - running.withdrawn
+        if fresh:
+            running.withdrawn |= fresh
+            event(_log, "watchlist.withdrawn", entries=len(fresh), in_all=len(running.withdrawn))
+            self._audit.note(
+                *("watchlist", "R03"), watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
+            )
+            self.on_withdrawn(running.deployment.id, fresh)
+        self._say("")
+
+    def _count_down(self, found: Published) -> None:
+        """From now on these signatures expire by two clocks (rule 3); the same ones are not given their time again."""
+        if self._good is None or self._good.end != found.good_until:
+            self._good = WindowEnd(self._clock.wall(), found.good_until)
+
+    def _expired(self, now: WallTime) -> bool:
+        trusted = self._clock.synchronised()
+        return self._good is not None and self._good.past(now, self._clock.monotonic(), trusted=trusted)
+
+    def _refuse(self, fault: Refused) -> None:
+        """Told once (rule 4). What does not verify at all concerns a device that has nothing yet; the clock, all."""
+        if self._authorisation is None or fault.rule == CLOCK:
+            self._refused = fault
+        if self._say(fault.text):
+            self._audit.note("refused", fault.rule, reason=fault.reason)
+
+    def _say(self, problem: str) -> bool:
+        """Keep and log a problem; whether it is news."""
+        self._problem = problem
+        news = bool(problem) and problem != self._told
+        self._told = problem
+        if news:
+            event(_log, "deployment.none" if self._authorisation is None else "deployment.sync", problem=problem)
+        return news
+
+    def _drop_identity(self) -> None:
+        if self._identity is not None:
+            self._identity.drop()
+            self._identity = None
+            self.on_recipient(None, None)

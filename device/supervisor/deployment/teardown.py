@@ -1,0 +1,152 @@
+"""The end of a deployment: deliver what waits, erase what is personal, prove it, balance the count.
+
+1. Workers are gone and the sign is off before this begins. The order to erase falls due first: if this program dies on
+   the way, the timer does the rest (device.eraser).
+2. The identity goes first, before anything that may fail or wait: what it opened is unreadable from then on, wherever
+   blocks of it may remain.
+3. Erasure never waits for the broker longer than a deadline: an unreachable hub does not keep anybody's data alive.
+4. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from device.errors import RefusedByCondition, Unavailable
+from device.logs import event
+from device.outbox.retry import MessageClass
+from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.edges import Edges
+from device.supervisor.loop import Control
+from device.supervisor.status.reporter import Reason, Reporter
+from device.supervisor.workers.passage_counts import Balance
+from device.supervisor.workers.pool import Crew
+
+_log = logging.getLogger(__name__)
+DELIVER_S = 10.0  # a broker that restarts is back within this
+RECEIPTS_S = 5.0
+HURRY_S = 0.5
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the run ended. leave_nothing: the outbox file itself goes too (a demonstration)."""
+
+    exit_status: int
+    summary: dict[str, Any] = field(default_factory=dict)
+    leave_nothing: bool = False
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Steps of the ending, each tried whatever became of the others (rule 4). problems: what failed, in words."""
+
+    problems: dict[str, str] = field(default_factory=dict)
+
+    async def attempt(self, name: str, work: Awaitable[Result], otherwise: Result) -> Result:
+        """The result of `work`, or `otherwise` when hardware or storage refuses."""
+        try:
+            return await work
+        except (Unavailable, OSError) as fault:
+            self.fail(name, str(fault))
+            return otherwise
+
+    def fail(self, name: str, problem: str) -> None:
+        """Note and say what went wrong."""
+        event(_log, "ending.failed", level=logging.ERROR, step=name, problem=problem)
+        self.problems[name] = problem
+
+
+async def end_deployment(
+    edges: Edges, *, control: Control, crew: Crew, courier: Courier, reporter: Reporter
+) -> Outcome:
+    """Erase the deployment on this device and report. `control.authorisation` is None afterwards."""
+    authorisation = control.authorisation
+    if authorisation is None:
+        return Outcome(exit_status=control.wish.leave or 0)
+    deployment, throwaway, steps = authorisation.deployment, control.throwaway, _Steps()
+    balance = crew.ledger.balance()
+    authorisation.drop_identity()
+    control.authority.forget()
+    tampered = control.wish.tampered
+    at_once = deployment.retention.alert_hours == 0 or tampered
+    reason: Reason = "tamper" if tampered else "end_of_deployment"
+    ordered = edges.disk(lambda: control.orders.due_now(authorisation, reason, all_alerts=at_once))
+    await steps.attempt("order", ordered, None)
+    dropped = await steps.attempt("authorisation", edges.disk(authorisation.erase), [])
+    reporter.final_stats()
+    undelivered = 0 if tampered else await _deliver(control, courier)
+    if at_once:
+        courier.erase(None, reason)
+    _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
+    crew.forget()
+    reporter.watchlist_erased()
+    delivered = await courier.drained(_deadline(control, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
+    held = await steps.attempt("outbox", edges.disk(edges.outbox.alerts_held), None)
+    if at_once and held:
+        steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
+    summary: dict[str, Any] = {
+        "deployment": deployment.id,
+        "mode": deployment.mode.value,
+        "receipts_delivered": delivered,
+        "alerts_undelivered": undelivered,
+        "alerts_held": None if held is None else len(held),
+        **_counts(balance),
+        "reason": reason,
+        "tally": await steps.attempt("tally", edges.disk(edges.outbox.tally), {}),
+    }
+    if not steps.problems:
+        await steps.attempt("order", edges.disk(lambda: control.orders.done(authorisation)), None)
+    summary["faults"] = {**crew.problems(), **steps.problems}
+    edges.audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
+    event(_log, "deployment.ended", id=deployment.id, balanced=balance.holds, alerts=balance.alerted)
+    if not balance.holds:
+        event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
+    control.erased()
+    status = Unavailable.exit_status if steps.problems else _exit_status(control, crew)
+    return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and (at_once or held == []))
+
+
+async def _deliver(control: Control, courier: Courier) -> int:
+    """Let alerts and probes go out; how many alerts could not."""
+    delivered = await courier.drained(_deadline(control, DELIVER_S), (MessageClass.ALERT, MessageClass.PROBE))
+    undelivered = 0 if delivered else courier.waiting.get(MessageClass.ALERT, 0)
+    if undelivered:
+        event(_log, "ending.undelivered", level=logging.WARNING, alerts=undelivered)
+    return undelivered
+
+
+def _prove(reporter: Reporter, balance: Balance, subjects: int, reason: Reason) -> None:
+    """Receipts for what was discarded, and for the watchlist if nothing of it is left."""
+    reporter.receipt("template", balance.discarded, "no_match")
+    if balance.lost:
+        reporter.receipt("template", balance.lost, "no_match", process_died=True)
+    if subjects:
+        reporter.receipt("watchlist", subjects, reason)
+
+
+def _exit_status(control: Control, crew: Crew) -> int:
+    """A signal's, else that of a recording that broke off, else 77 when nobody could ever be recognised, else 0."""
+    if control.wish.leave is not None:
+        return control.wish.leave
+    return crew.fault or (0 if control.ever_recognised else RefusedByCondition.exit_status)
+
+
+def _deadline(control: Control, seconds: float) -> float:
+    return HURRY_S if control.wish.hurry else seconds
+
+
+def _counts(balance: Balance) -> dict[str, int | bool]:
+    return {
+        "faces_seen": balance.faces_seen,
+        "discarded": balance.discarded,
+        "lost": balance.lost,
+        "alerted": balance.alerted,
+        "alerted_by_worker": balance.alerted_by_worker,
+        "balanced": balance.holds,
+    }

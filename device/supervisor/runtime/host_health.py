@@ -1,0 +1,81 @@
+"""The machine under the device: its temperatures and its disk, judged four times a second, with some patience.
+
+1. A sensor past its limit is too hot until every sensor is COOL_C below its own: a device on the edge does not flap.
+2. A machine that slows itself down still recognises: that is said, and is no failure.
+3. A measurement that does not come back (a disk that hangs) is no measurement: after STALE_S nothing is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from device.domain.time import NS_PER_S
+from device.edges.host import sysfs
+from device.edges.host.sysfs import Warmth
+from device.supervisor.conditions.snapshot import ThermalView
+from device.supervisor.edges import Edges
+
+LOOK_S = 0.25
+STALE_S = 10.0  # a worn card may keep a write for seconds
+COOL_C = 5.0
+LEAST_C = -25.0  # the lower end of Orin modules' operating range (data sheet; to be confirmed on a board)
+
+
+class Machine:
+    """Looks; the loop reads `disk_free_bytes`, `thermal` and `temperatures_c`."""
+
+    def __init__(self, state_dir: Path, edges: Edges) -> None:
+        self.temperatures_c: dict[str, float] = {}
+        self._state_dir = state_dir
+        self._edges = edges
+        self._clock = edges.clock
+        self._free_bytes = 0
+        self._thermal = ThermalView()
+        self._looked_ns: int | None = None
+
+    @property
+    def disk_free_bytes(self) -> int | None:
+        """Bytes that alerts may still take; None when the disk does not answer (rule 3)."""
+        return None if self._stale else self._free_bytes
+
+    @property
+    def thermal(self) -> ThermalView:
+        """How warm it is (rules 1 to 3)."""
+        return ThermalView(finding="no temperature comes in: the disk hangs") if self._stale else self._thermal
+
+    async def run(self) -> None:
+        """Look for ever; cancelled at the end."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """Measure once, on the disk thread."""
+        edges, folder = self._edges, self._state_dir
+        self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.warmth(edges.root)))
+        self._looked_ns = int(self._clock.monotonic())
+        self.temperatures_c = {zone.name: zone.temperature_c for zone in found.zones}
+        self._thermal = judge(found, was_in_range=self._thermal.in_range)
+
+    @property
+    def _stale(self) -> bool:
+        return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > STALE_S * NS_PER_S
+
+
+def judge(found: Warmth, was_in_range: bool | None) -> ThermalView:
+    """Whether the machine is within its range; once it was not, only with COOL_C to spare (rule 1)."""
+    if not found.zones:
+        silent = f" ({', '.join(found.unreadable)} say nothing)" if found.unreadable else ""
+        return ThermalView(finding=f"no temperature sensor can be read{silent}", throttled=found.slowed)
+    spare_c = COOL_C if was_in_range is False else 0.0
+    hottest = min(found.zones, key=lambda zone: zone.margin_c)
+    coldest = min(found.zones, key=lambda zone: zone.temperature_c)
+    if hottest.margin_c < spare_c:
+        finding = f"{hottest.name} {hottest.temperature_c:.1f} °C, limit {hottest.most_c - spare_c:.1f}"
+        return ThermalView(in_range=False, finding=finding, throttled=found.slowed)
+    if coldest.temperature_c < LEAST_C + spare_c:
+        finding = f"{coldest.name} {coldest.temperature_c:.1f} °C, lowest {LEAST_C + spare_c:.1f}"
+        return ThermalView(in_range=False, finding=finding, throttled=found.slowed)
+    finding = f"{hottest.name} {hottest.temperature_c:.1f} of {hottest.most_c:.1f} °C"
+    return ThermalView(in_range=True, finding=finding, throttled=found.slowed)

@@ -1,0 +1,97 @@
+"""What the hub says: whether an operator is there, judgements of alerts, commands.
+
+1. A gap in the connection is bridged for a few seconds (the condition says how long); an operator who signs out counts
+   at once.
+2. Commands are an allow-list; an unknown one is logged and ignored. They are not signed yet, so they can only stop and
+   undo a stop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from device.domain.time import NS_PER_S
+from device.errors import BadData
+from device.hub_api import events, messages, topics
+from device.logs import event
+from device.ports.clock import Clock
+from device.supervisor.alerts.outbox_publisher import Courier
+
+_log = logging.getLogger(__name__)
+Kind = TypeVar("Kind", bound=messages.Message)
+
+
+class Hub:
+    """The van hub as this device hears it."""
+
+    def __init__(self, site: str, device: str, clock: Clock) -> None:
+        self.operator: messages.Operator = "absent"
+        self.session_id: str | None = None
+        self.link = ""
+        self._topics = topics.HubTopics(site)
+        self._device = topics.DeviceTopics(site, device)
+        self._clock = clock
+        self._online = False
+        self._last_ns: int | None = None
+
+    def listen(
+        self, courier: Courier, on_judgement: Callable[[messages.Adjudication], None], on_command: Callable[[str], None]
+    ) -> None:
+        """Subscribe to everything that a device must obey."""
+        self._courier = courier
+        self._on_judgement = on_judgement
+        self._on_command = on_command
+        courier.subscribe(self._topics.state, self._on_state)
+        courier.subscribe(self._topics.adjudications, self._on_adjudication)
+        courier.subscribe(self._device.commands, self._on_cmd)
+
+    def connection(self, present: bool, reason: str) -> None:
+        """Our own session came or went, and why; the hub's retained state follows a new one."""
+        self.link = "" if present else reason
+        if not present:
+            self._away()
+
+    def absent_s(self) -> float | None:
+        """How long the hub has been away: 0 while it is here, None if it never was."""
+        if self._online:
+            return 0.0
+        return None if self._last_ns is None else (self._clock.monotonic() - self._last_ns) / NS_PER_S
+
+    def _away(self) -> None:
+        if self._online:
+            self._online = False
+            self._courier.hub_is(online=False)
+            self._last_ns = int(self._clock.monotonic())
+
+    def _on_state(self, _: str, payload: bytes) -> None:
+        state = _data(payload, messages.HubState)
+        if state is None:
+            return
+        if state.state == "online":
+            self._online, self._last_ns = True, int(self._clock.monotonic())
+            self.operator, self.session_id = state.operator, state.session_id
+            self._courier.hub_is(online=True)
+        else:
+            self._away()
+
+    def _on_adjudication(self, topic: str, payload: bytes) -> None:
+        judgement = _data(payload, messages.Adjudication)
+        place = topics.parse(topic)
+        if judgement is None or place is None or place.subject != judgement.alert_id:
+            event(_log, "hub.judgement_refused", level=logging.WARNING, topic=topic)
+            return
+        self._on_judgement(judgement)
+
+    def _on_cmd(self, topic: str, _: bytes) -> None:
+        self._on_command(topic.rsplit("/", 1)[-1])
+
+
+def _data(payload: bytes, kind: type[Kind]) -> Kind | None:
+    try:
+        data = events.decode(payload).data
+    except BadData as fault:
+        event(_log, "hub.bad_message", level=logging.WARNING, problem=str(fault))
+        return None
+    return data if isinstance(data, kind) else None

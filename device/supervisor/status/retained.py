@@ -1,0 +1,206 @@
+"""What the device says of itself on MQTT: status, birth, state, health, cameras, watchlist (retained) and stats.
+
+A notice is sent when what it says has changed (the state's details every STATE_S at most), health every HEALTH_S,
+kept stats every STATS_S and at the end, unkept ones in between so that the hub's counters move.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+
+from device.domain.finding import Mode
+from device.domain.time import NS_PER_S, rfc3339, wall
+from device.hub_api import events, messages
+from device.hub_api.identifiers import uuid7
+from device.hub_api.topics import DeviceTopics
+from device.outbox.retry import MessageClass
+from device.outbox.store import Parcel
+from device.ports.broker import Outgoing
+from device.ports.clock import Clock
+from device.supervisor.alerts.outbox_publisher import Courier
+
+HEALTH_S = 10.0
+STATS_S = 60.0
+LIVE_STATS_S = 1.0  # for the eyes at the hub: unkept, and only when a count has changed
+STATE_S = 0.5  # while the state's name stays, its details (a flickering lamp, a changing reason) are said this often
+STATS_KEPT = timedelta(days=1)
+
+
+def will(site: str, device: str, boot_id: str, clock: Clock) -> Outgoing:
+    """The broker's word for us if we vanish: `offline`, retained."""
+    topics = DeviceTopics(site, device)
+    status = messages.Status(mode=None, status="offline", boot_id=boot_id, bd_seq=0)
+    return _notice(topics, topics.status, status, device, clock, qos=1)
+
+
+class Notices:
+    """Builds and posts; the courier repeats what is retained after every reconnection."""
+
+    def __init__(self, topics: DeviceTopics, boot_id: str, cameras: tuple[str, ...], clock: Clock) -> None:
+        self.mode: Mode | None = None
+        self.deployment_id: str | None = None
+        self.audit_key: str | None = None
+        self._topics = topics
+        self._boot_id = boot_id
+        self._cameras = cameras
+        self._clock = clock
+        self._bd_seq = 0
+        self._said: dict[str, bytes] = {}
+        self._state = ""
+        self._state_ns = 0
+        self._health_ns: int | None = None
+        self._stats_ns = self._live_stats_ns = int(clock.monotonic())
+        self._counted: bytes | None = None
+
+    def born(self, courier: Courier, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
+        """A new session: who we are, and that we are here."""
+        self._bd_seq += 1
+        self.identity(courier, engine, threshold)
+        self._status(courier, "online")
+
+    def identity(self, courier: Courier, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
+        """The birth certificate; said again when a worker has told which engine runs."""
+        birth = messages.Birth(
+            mode=self.mode,
+            device_id=self._topics.device,
+            boot_id=self._boot_id,
+            bd_seq=self._bd_seq,
+            software_version=version(),
+            audit_key=self.audit_key,
+            cameras=list(self._cameras),
+            engine=engine,
+            schemas=sorted(kind.type_name() for kind in messages.MESSAGES),
+            threshold=None if threshold is None else threshold[0],
+            threshold_source=None if threshold is None else threshold[1],
+        )
+        self._say(courier, self._topics.birth, birth, self._topics.device)
+
+    def recipient(self, courier: Courier, deployment: str | None, recipient: str | None) -> None:
+        """To whom the hub shall address the key envelope; None for both once the identity is gone."""
+        identity = messages.Identity(
+            mode=self.mode,
+            boot_id=self._boot_id,
+            deployment_id=deployment,
+            recipient=recipient,
+            at=now_text(self._clock),
+        )
+        self._say(courier, self._topics.identity, identity, self._topics.device)
+
+    def stopped(self, courier: Courier) -> None:
+        """A clean end, as opposed to the will's `offline`."""
+        self._status(courier, "stopped")
+
+    def state(self, courier: Courier, state: messages.DeviceState) -> None:
+        """The one state and why; a new state at once, new details of the same one when they are due."""
+        now = int(self._clock.monotonic())
+        if state.state == self._state and now - self._state_ns < STATE_S * NS_PER_S:
+            return
+        if self._say(courier, self._topics.state, state, self._topics.device):
+            self._state, self._state_ns = state.state, now
+
+    def camera(self, courier: Courier, status: messages.CameraStatus) -> None:
+        """One camera's status."""
+        self._say(courier, self._topics.camera_status(status.camera_id), status, status.camera_id)
+
+    def watchlist(self, courier: Courier, state: messages.WatchlistState) -> None:
+        """Which list is loaded, or when it was erased."""
+        self._say(courier, self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
+
+    def health_due(self) -> bool:
+        """Whether HEALTH_S have passed since the last one."""
+        return self._health_ns is None or self._clock.monotonic() - self._health_ns >= HEALTH_S * NS_PER_S
+
+    def health(self, courier: Courier, health: messages.Health) -> None:
+        """How the machine is."""
+        self._health_ns = int(self._clock.monotonic())
+        topic = self._topics.health
+        courier.post(_notice(self._topics, topic, health, self._topics.device, self._clock, qos=0))
+
+    def stats_due(self) -> bool:
+        """Whether STATS_S have passed since the last ones."""
+        return self._clock.monotonic() - self._stats_ns >= STATS_S * NS_PER_S
+
+    def stats(self, courier: Courier, stats: messages.Stats) -> None:
+        """The counts; kept until delivered, because they are published long after."""
+        self._stats_ns = int(self._clock.monotonic())
+        self._keep(courier, self._topics.stats, stats, self._topics.device, MessageClass.COUNT)
+
+    def live_stats(self, courier: Courier, stats: messages.Stats) -> None:
+        """The counts as they move: at most every LIVE_STATS_S, unkept and not retained."""
+        now = int(self._clock.monotonic())
+        counted = msgspec.json.encode(
+            msgspec.structs.replace(stats, at="", fps=0.0, frames=0, sign_pulses=0, sign_dark_ms=0)
+        )
+        nobody_yet = not stats.tracks and not stats.faces_seen
+        if nobody_yet or counted == self._counted or now - self._live_stats_ns < LIVE_STATS_S * NS_PER_S:
+            return
+        self._counted, self._live_stats_ns = counted, now
+        topic = self._topics.stats
+        courier.post(_notice(self._topics, topic, stats, self._topics.device, self._clock, qos=0, retain=False))
+
+    def receipt(self, courier: Courier, erasure: messages.Erasure) -> None:
+        """Proof of a deletion; kept until the hub heard it."""
+        self._keep(courier, self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
+
+    def audit(self, courier: Courier, head: messages.AuditHead) -> None:
+        """The newest signed head of the audit log: retained, so that whoever asks has the last one."""
+        self._say(courier, self._topics.audit, head, self._topics.device)
+
+    def _status(self, courier: Courier, status: Literal["online", "stopped"]) -> None:
+        message = messages.Status(mode=self.mode, status=status, boot_id=self._boot_id, bd_seq=self._bd_seq)
+        courier.post(_notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1))
+
+    def _say(self, courier: Courier, topic: str, message: messages.Message, subject: str) -> bool:
+        """Post a notice unless it says what the last one on its topic said; whether it was news."""
+        said = msgspec.json.encode(message)
+        if self._said.get(topic) == said:
+            return False
+        self._said[topic] = said
+        courier.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
+        return True
+
+    def _keep(self, courier: Courier, topic: str, message: messages.Message, subject: str, kind: MessageClass) -> None:
+        now = self._clock.wall()
+        event_id = uuid7(now)
+        payload = events.encode(message, event_id=event_id, source=self._topics.base, subject=subject, at=now)
+        courier.keep(
+            Parcel(
+                id=event_id,
+                kind=kind,
+                topic=topic,
+                payload=payload,
+                content_type=events.CONTENT_TYPE,
+                delete_by=wall(now + STATS_KEPT),
+            )
+        )
+
+
+def _notice(
+    topics: DeviceTopics,
+    topic: str,
+    message: messages.Message,
+    subject: str,
+    clock: Clock,
+    *,
+    qos: int,
+    retain: bool = True,
+) -> Outgoing:
+    now = clock.wall()
+    event_id = uuid7(now)
+    payload = events.encode(message, event_id=event_id, source=topics.base, subject=subject, at=now)
+    return Outgoing(event_id, topic, payload, qos, retain, None, events.CONTENT_TYPE)
+
+
+def now_text(clock: Clock) -> str:
+    """The wall time as every message writes it."""
+    return rfc3339(clock.wall())
+
+
+def version() -> str:
+    """Of this program."""
+    from importlib import metadata
+
+    return metadata.version("lfr-edge")

@@ -1,0 +1,256 @@
+"""One moment of the whole device, and how it reads: as MQTT notices, as the status file, as one line of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import msgspec
+
+from device.audit.rows import Head
+from device.config.deployment import Window
+from device.domain.finding import Counters, Mode
+from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
+from device.hub_api import messages
+from device.hub_api.alert_builder import stats_from
+from device.ports.gpio import Lamp
+from device.supervisor.conditions import tables
+from device.supervisor.conditions.snapshot import CameraView, OperatingView, Snapshot
+from device.supervisor.conditions.tables import Reading
+from device.supervisor.sign.monitor import SignCounts
+from device.supervisor.state_machine import State
+from device.wire.link import Beat, Hello, WatchlistLoaded
+
+CameraWord = Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """beats, camera_since: by camera. lost: people whose worker died with them in its memory."""
+
+    at: WallTime
+    state: State
+    since: WallTime
+    mode: Mode | None
+    snapshot: Snapshot
+    readings: tuple[Reading, ...]
+    lamps: dict[Lamp, bool]
+    simulated: bool
+    totals: Counters
+    alerts: int
+    lost: int
+    beats: dict[str, Beat]
+    camera_since: dict[str, WallTime]
+    broker: str
+    waiting: int
+    sign_counts: SignCounts
+
+    @property
+    def deployment_id(self) -> str | None:
+        return None if self.snapshot.deployment is None else self.snapshot.deployment.id
+
+    @property
+    def fps(self) -> float:
+        return sum(beat.fps for beat in self.beats.values())
+
+
+def one_line(picture: Picture) -> str:
+    """The state and the first thing that is wrong, for the service manager."""
+    wrong = tables.failing(picture.readings)
+    more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
+    return f"{picture.state.value}: {wrong[0].text}{more}" if wrong else picture.state.value
+
+
+def reasons(picture: Picture) -> list[str]:
+    """What keeps the device from recognising: every failing row's text."""
+    return [reading.text for reading in tables.failing(picture.readings)]
+
+
+def state_message(picture: Picture) -> messages.DeviceState:
+    """The retained state notice."""
+    return messages.DeviceState(
+        mode=picture.mode,
+        state=picture.state.value,
+        since=rfc3339(picture.since),
+        inhibit_reasons=reasons(picture),
+        conditions=[_condition(reading) for reading in picture.readings],
+        lamps=_lamps(picture),
+        deployment_id=picture.deployment_id,
+    )
+
+
+def camera_messages(picture: Picture) -> list[messages.CameraStatus]:
+    """One retained notice per camera; one that nobody watches at present is `offline`."""
+    words = {view: view.value for view in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.ENDED)}
+    words[CameraView.DISABLED] = "disabled"
+    return [
+        messages.CameraStatus(
+            mode=picture.mode,
+            camera_id=camera,
+            status=cast(CameraWord, words.get(view, "offline")),
+            since=rfc3339(picture.camera_since[camera]),
+        )
+        for camera, view in picture.snapshot.cameras.items()
+    ]
+
+
+def stats_message(picture: Picture, boot_id: str) -> messages.Stats:
+    """Counts since boot over all lives of all workers; `alerts` is the supervisor's own count."""
+    stats = stats_from(
+        picture.totals,
+        mode=picture.mode,
+        boot_id=boot_id,
+        fps=picture.fps,
+        at=picture.at,
+        deployment_id=picture.deployment_id,
+    )
+    sign = picture.sign_counts
+    return msgspec.structs.replace(
+        stats,
+        alerts=picture.alerts,
+        lost=picture.lost,
+        sign_dark_ms=sign.dark_ns // NS_PER_MS,
+        sign_stops=sign.stops,
+        sign_pulses=sign.pulses,
+        sign_pulses_failed=sign.pulses_failed,
+    )
+
+
+def sign_health(picture: Picture) -> messages.SignHealth:
+    """The sign's loop as the health notice tells it."""
+    sign = picture.snapshot.sign
+    return messages.SignHealth(
+        driven=sign.driven,
+        sensed=sign.sensed,
+        proved=sign.proved,
+        follows=sign.follows,
+        lag_ms=sign.lag_ms,
+        pulses=sign.pulses,
+        problem=sign.problem or sign.finding,
+    )
+
+
+def audit_message(mode: Mode | None, head: Head) -> messages.AuditHead:
+    """A signed head of the audit log, as it is published."""
+    return messages.AuditHead(mode=mode, **msgspec.structs.asdict(head))
+
+
+def operating_view(loaded: WatchlistLoaded) -> OperatingView:
+    """The operating point as the conditions judge it."""
+    return OperatingView(
+        predicted=loaded.predicted_far,
+        bound=loaded.predicted_far_bound,
+        limit=loaded.false_alert_limit,
+        problem=loaded.outside_evidence,
+    )
+
+
+def engine_message(hello: Hello) -> messages.Engine:
+    """What recognises, as alerts and the birth certificate name it."""
+    return messages.Engine(
+        backend=hello.backend,
+        detector=hello.detector,
+        recogniser=hello.recogniser,
+        detector_sha256=hello.detector_sha256,
+        recogniser_sha256=hello.recogniser_sha256,
+    )
+
+
+def watchlist_message(
+    mode: Mode | None, loaded: WatchlistLoaded, window: Window, withdrawn: int
+) -> messages.WatchlistState:
+    """Which list is loaded, and how long it may be."""
+    return messages.WatchlistState(
+        mode=mode,
+        watchlist_id=loaded.watchlist_id,
+        sha256=loaded.sha256,
+        subjects=loaded.subjects,
+        images=loaded.images,
+        withdrawn=withdrawn,
+        valid_from=rfc3339(wall(window.start)),
+        valid_to=rfc3339(wall(window.end)),
+    )
+
+
+def status(picture: Picture, pid: int, site: str, device: str) -> dict[str, Any]:
+    """What `lfr status --json` prints."""
+    return {
+        "site": site,
+        "device": device,
+        "pid": pid,
+        "written_at": rfc3339(picture.at),
+        "state": picture.state.value,
+        "since": rfc3339(picture.since),
+        "mode": None if picture.mode is None else picture.mode.value,
+        "deployment": picture.deployment_id,
+        "conditions": [
+            {
+                "name": reading.row.name,
+                "table": reading.row.table.value,
+                "rule": reading.row.rule,
+                "result": reading.result.value,
+                "text": reading.text,
+            }
+            for reading in picture.readings
+        ],
+        "sign": {"simulated": picture.simulated, **_sign(picture)},
+        "lamps": {lamp.value: lit for lamp, lit in picture.lamps.items()},
+        "cameras": {camera: _camera(picture, camera) for camera in picture.snapshot.cameras},
+        "temperature": _temperature(picture),
+        "broker": picture.broker,
+        "outbox_waiting": picture.waiting,
+        "alerts": picture.alerts,
+        "lost": picture.lost,
+        "counters": msgspec.to_builtins(picture.totals),
+    }
+
+
+def _sign(picture: Picture) -> dict[str, Any]:
+    counts = picture.sign_counts
+    return {
+        **msgspec.to_builtins(sign_health(picture)),
+        "dark_ms": counts.dark_ns // NS_PER_MS,
+        "stops": counts.stops,
+        "pulses": counts.pulses,
+        "pulses_failed": counts.pulses_failed,
+    }
+
+
+def _temperature(picture: Picture) -> dict[str, Any]:
+    thermal = picture.snapshot.thermal
+    return {"in_range": thermal.in_range, "finding": thermal.finding, "throttled": thermal.throttled}
+
+
+def _camera(picture: Picture, camera: str) -> dict[str, Any]:
+    beat = picture.beats.get(camera)
+    return {
+        "status": picture.snapshot.cameras[camera].value,
+        "problem": picture.snapshot.camera_problems.get(camera, ""),
+        "fps": None if beat is None else round(beat.fps, 1),
+        "rss_bytes": None if beat is None else beat.rss_bytes,
+        "gpu_free_bytes": None if beat is None else beat.gpu_free_bytes,
+        "stage_p95_ms": {} if beat is None else beat.stage_p95_ms,
+    }
+
+
+def _condition(reading: Reading) -> messages.ConditionReading:
+    return messages.ConditionReading(
+        name=reading.row.name,
+        table=reading.row.table.value,
+        result=reading.result.value,
+        text=reading.text,
+        rule=reading.row.rule,
+    )
+
+
+def _lamps(picture: Picture) -> messages.LampReading:
+    sign, lamps = picture.snapshot.sign, picture.lamps
+    return messages.LampReading(
+        sign_driven=sign.driven,
+        sign_sensed=sign.sensed,
+        power=lamps[Lamp.POWER],
+        recognising=lamps[Lamp.RECOGNISING],
+        alert=lamps[Lamp.ALERT],
+        fault=lamps[Lamp.FAULT],
+        simulated=picture.simulated,
+    )

@@ -1,0 +1,330 @@
+"""Keeps one camera's worker: starts it when wanted, watches its deadlines, restarts it within a budget, stops it.
+
+1. A worker runs only while it is wanted. Not wanted means gone: Stop, grace_s to wipe and say Finished, gone_s to exit,
+   then kill.
+2. Hello, the watchlist and every beat have deadlines; a worker past one is killed and started again.
+3. Restarts are budgeted. Past the budget the camera is `disabled`, says why, and is tried again every cool_off_s.
+4. A live camera that is lost ends its worker, and that is no crash: the camera is `offline` until a worker sees it
+   again, and is tried as long as it takes, with at most lost_most_s between two tries. The budget does not count these.
+5. A recording is not tried again when its worker fails: the next one would read from the beginning and count people
+   twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it died without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from device.domain.time import NS_PER_S
+from device.errors import InternalError, LfrError, SourceLost
+from device.logs import event
+from device.ports.clock import Clock
+from device.supervisor.conditions.snapshot import CameraView
+from device.supervisor.workers.process import Launcher, WorkerLink
+from device.wire.link import (
+    PROTOCOL,
+    Assignment,
+    Beat,
+    Fault,
+    Finished,
+    FromWorker,
+    Hello,
+    Stop,
+    ToWorker,
+    WatchlistLoaded,
+)
+
+_log = logging.getLogger(__name__)
+SILENT = "the worker ended without a word"
+CRASHED = InternalError.exit_status
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Deadlines and restarts as data. grace_s, gone_s, a debounced reading and a tick together stay under one second.
+
+    gone_s, exit_s: for a process to be gone that has nothing left to wipe, after a stop and otherwise.
+    recorded_beat_s: nobody stands before a recording, and a busy desk must not end its run.
+    first_beat_s: a live camera is opened after the watchlist, and may take the source's own deadline of 5 s.
+    """
+
+    hello_s: float = 30.0
+    watchlist_s: float = 60.0
+    beat_s: float = 2.0
+    recorded_beat_s: float = 10.0
+    first_beat_s: float = 8.0
+    grace_s: float = 0.5
+    gone_s: float = 0.2
+    exit_s: float = 2.0
+    restarts: int = 5
+    within_s: float = 60.0
+    first_wait_s: float = 0.5
+    cool_off_s: float = 300.0
+    lost_most_s: float = 5.0
+
+
+@dataclass(slots=True)
+class Life:
+    """One worker process from start to end, as far as it has told."""
+
+    number: int
+    hello: Hello | None = None
+    watchlist: WatchlistLoaded | None = None
+    beat: Beat | None = None
+    finished: Finished | None = None
+    stopped: bool = False
+    problem: str = ""
+    fault: Fault | None = None
+    lost: bool = False
+    """Whether it ended because its live camera was gone."""
+    exit_status: int | None = None
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """Messages of the worker and, in the same queue, the wish to stop: whatever comes first is handled first."""
+
+    queue: asyncio.Queue[FromWorker | LfrError | Stop | None] = field(default_factory=asyncio.Queue)
+
+
+class Keeper:
+    """One camera's worker, over all its lives.
+
+    assignment  makes the first message of each life
+    on_message  every message of the worker, with its life; called on the loop
+    on_end      a life is over; its `finished` or last `beat` holds the final counters
+    """
+
+    def __init__(
+        self,
+        camera_id: str,
+        assignment: Callable[[], Assignment],
+        launcher: Launcher,
+        clock: Clock,
+        on_message: Callable[[Life, FromWorker], None],
+        on_end: Callable[[Life], None],
+        budget: Budget,
+        recorded: bool = False,
+    ) -> None:
+        self.camera_id = camera_id
+        self.view = CameraView.STOPPED
+        self.problem = ""
+        self.exit_status = 0
+        self.begun = False
+        """Whether any worker of this camera ever had its watchlist, so that somebody may have been compared."""
+        self.life: Life | None = None
+        self._assignment = assignment
+        self._launcher = launcher
+        self._clock = clock
+        self._on_message = on_message
+        self._on_end = on_end
+        self._budget = budget
+        self._recorded = recorded
+        self.alive = False
+        """Whether a worker process may exist: then the sign stays lit."""
+        self._link: WorkerLink | None = None
+        self._inbox = _Inbox()
+        self._wanted = asyncio.Event()
+        self._failures: list[int] = []
+        self._losses: list[int] = []
+        self._lives = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether this camera's recording is over, or can never be read."""
+        return self.view is CameraView.ENDED
+
+    def want(self, wanted: bool, reason: str = "") -> None:
+        """Say whether this camera's worker may run (rule 1); takes effect at once."""
+        if wanted == self._wanted.is_set() or self.ended:
+            return
+        if wanted:
+            self._wanted.set()
+            if self._task is None:
+                self._task = asyncio.create_task(self._keep())
+            return
+        self._wanted.clear()
+        self._inbox.queue.put_nowait(Stop(reason=reason))
+
+    def send(self, message: ToWorker) -> None:
+        """Pass a message on to the running worker; without one it is dropped."""
+        if self._link is not None:
+            self._link.send(message)
+
+    def check(self) -> None:
+        """Raise what ended this keeper by mistake: a defect must not leave a camera silently unwatched."""
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()
+
+    async def close(self) -> None:
+        """Stop and forget; returns when no process is left."""
+        self.want(False, "the supervisor stops")
+        while self.alive:
+            await asyncio.sleep(0.02)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while not self.ended:
+            await self._wanted.wait()
+            if self.view in (CameraView.STOPPED, CameraView.STARTING):
+                self.view = CameraView.STARTING
+            self._lives += 1
+            life = self.life = Life(self._lives)
+            self.alive = True
+            try:
+                await self._live(life)
+            finally:
+                self.alive = False
+            self._on_end(life)
+            await self._after(life)
+
+    async def _after(self, life: Life) -> None:
+        """What follows the end of a life: the end of the recording, rest, another try, or a pause (rules 3 to 5)."""
+        if life.finished is not None and not life.stopped and self._recorded:
+            self.view = CameraView.ENDED
+        elif life.stopped or not life.problem:
+            self.view = CameraView.STOPPED
+        elif self._recorded:
+            self.view, self.problem = CameraView.ENDED, life.problem
+            self.exit_status = CRASHED if life.fault is None else life.fault.exit_status
+            event(_log, "worker.crashed", level=logging.ERROR, camera=self.camera_id, problem=life.problem)
+        elif life.lost:
+            await self._wait_for_camera(life)
+        else:
+            await self._wait_to_restart(life)
+
+    async def _wait_for_camera(self, life: Life) -> None:
+        """Pause before the next look for a lost camera (rule 4)."""
+        self._losses = self._recent(self._losses)
+        self.view = CameraView.OFFLINE
+        self.problem = f"{life.problem} (tried again until it is back)"
+        event(_log, "camera.lost", level=logging.WARNING, camera=self.camera_id, problem=life.problem)
+        wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._losses) - 1, 10)
+        await asyncio.sleep(min(wait_s, self._budget.lost_most_s))
+
+    def _recent(self, moments: list[int]) -> list[int]:
+        """Those of the last within_s, and now."""
+        now = int(self._clock.monotonic())
+        since = now - round(self._budget.within_s * NS_PER_S)
+        return [at for at in moments if at > since] + [now]
+
+    async def _wait_to_restart(self, life: Life) -> None:
+        self._failures = self._recent(self._failures)
+        exhausted = len(self._failures) > self._budget.restarts
+        self.view = CameraView.DISABLED if exhausted else CameraView.RESTARTING
+        tries = f"restart {len(self._failures)} of {self._budget.restarts}"
+        self.problem = f"{life.problem} ({'restart budget exhausted' if exhausted else tries})"
+        name = "worker.disabled" if exhausted else "worker.failed"
+        count = len(self._failures)
+        event(_log, name, level=logging.WARNING, camera=self.camera_id, problem=life.problem, failures=count)
+        wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._failures) - 1, 4)
+        await asyncio.sleep(self._budget.cool_off_s if exhausted else wait_s)
+        if exhausted:
+            self._failures.clear()
+        self.view = CameraView.RESTARTING
+
+    async def _live(self, life: Life) -> None:
+        """One process from start to its certain end; what went wrong is in life.problem."""
+        self._inbox = _Inbox()
+        try:
+            self._link = link = await self._launcher(self.camera_id)
+        except LfrError as fault:
+            life.problem = str(fault)
+            return
+        reader = asyncio.create_task(self._read(link))
+        event(_log, "worker.started", camera=self.camera_id, life=life.number)
+        try:
+            link.send(self._assignment())
+            await self._attend(life, link)
+        except LfrError as fault:
+            life.problem = str(fault)
+        finally:
+            await self._bury(life, link, reader)
+
+    async def _bury(self, life: Life, link: WorkerLink, reader: asyncio.Task[None]) -> None:
+        """Make certain that the process is gone before anybody is told so."""
+        if life.finished is None:
+            link.kill()
+        reader.cancel()
+        try:
+            within_s = self._budget.gone_s if life.stopped else self._budget.exit_s
+            status = await asyncio.wait_for(link.ended(), within_s)
+        except asyncio.TimeoutError:
+            link.kill()
+            status = await link.ended()
+        self._link = None
+        life.exit_status = status
+        if life.problem == SILENT and status:
+            life.problem += f" (signal {-status})" if status < 0 else f" (exit status {status})"
+        event(_log, "worker.ended", camera=self.camera_id, life=life.number, status=status)
+
+    async def _read(self, link: WorkerLink) -> None:
+        """Move the worker's messages into the inbox until its end."""
+        inbox = self._inbox.queue
+        try:
+            while (message := await link.receive()) is not None:
+                inbox.put_nowait(message)
+            inbox.put_nowait(None)
+        except LfrError as fault:
+            inbox.put_nowait(fault)
+
+    async def _attend(self, life: Life, link: WorkerLink) -> None:
+        """Handle messages until the worker is finished, fails, or is past a deadline (rules 1, 2)."""
+        life.stopped = not self._wanted.is_set()
+        loop = asyncio.get_running_loop()
+        last = loop.time() + self._budget.grace_s
+        while not life.stopped or loop.time() < last:
+            limit_s, what = self._next_deadline(life)
+            try:
+                wait_s = last - loop.time() if life.stopped else limit_s
+                message = await asyncio.wait_for(self._inbox.queue.get(), wait_s)
+            except asyncio.TimeoutError:
+                life.problem = "" if life.stopped else f"no {what} within {limit_s:g} s"
+                return
+            if isinstance(message, Stop):
+                life.stopped, last = True, loop.time() + self._budget.grace_s
+                link.send(message)
+                continue
+            if message is None or isinstance(message, LfrError):
+                life.problem = "" if life.stopped else str(message or SILENT)
+                return
+            self._note(life, message)
+            self._on_message(life, message)
+            if life.finished is not None or life.problem:
+                return
+
+    def _next_deadline(self, life: Life) -> tuple[float, str]:
+        """How long the worker may be silent now, and what it owes us (rule 2)."""
+        if life.watchlist is not None and self._recorded:
+            return self._budget.recorded_beat_s, "beat"
+        if life.watchlist is not None:
+            return (self._budget.beat_s if life.beat is not None else self._budget.first_beat_s), "beat"
+        return (self._budget.watchlist_s, "watchlist") if life.hello is not None else (self._budget.hello_s, "Hello")
+
+    def _note(self, life: Life, message: FromWorker) -> None:
+        """Keep what a message says of this life and this camera."""
+        if isinstance(message, Hello):
+            life.hello = message
+            if message.protocol != PROTOCOL:
+                life.problem = f"the worker speaks protocol {message.protocol}, this supervisor {PROTOCOL}"
+        elif isinstance(message, WatchlistLoaded):
+            life.watchlist = message
+            self.begun = True
+            if self._recorded:
+                self.view, self.problem = CameraView.ONLINE, ""
+        elif isinstance(message, Beat):
+            life.beat = message
+            if message.camera in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.OFFLINE):
+                self.view, self.problem = CameraView(message.camera), ""
+        elif isinstance(message, Finished):
+            life.finished = message
+            if not life.stopped and not self._recorded:
+                life.problem, life.lost = f"the source ended: {message.reason}", True
+        elif isinstance(message, Fault):
+            life.problem = f"{message.error}: {message.text}"
+            life.fault, life.lost = message, message.error == SourceLost.__name__

@@ -1,0 +1,123 @@
+"""What the spine sees with: faces of a frame, one face's landmarks again, its template.
+
+    HostEyes      the processor makes every picture and hands it to a runner: any source, any runtime
+    SampledEyes   (eyes_sampled.py) the networks make their pictures from the frame, where it lies
+
+1. `look` and `forget_view` are called in one thread, all else in one thread; on a GPU that is the same one. Only
+   `HostEyes` also lets another thread call `forget_view`: a stalled camera is wiped while its next frame may come.
+2. What was made of a frame or a face lives until the next one, or until it is forgotten: then it is overwritten, and a
+   blank goes through the runtime, so that it keeps none either.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from device.domain.sight import F32, U8, Face, Frame
+from device.vision.align import align
+from device.vision.detector import DetectionSize, Detector
+from device.vision.embedder import Embedder
+from device.vision.picture import Scaler, warp
+from device.vision.refine import Refiner
+from engines.cards.model_card import Lengths
+
+
+class Eyes(Protocol):
+    """template_dim  of the recogniser;  lengths  what its card says of the raw length of its templates"""
+
+    @property
+    def template_dim(self) -> int: ...
+
+    @property
+    def lengths(self) -> Lengths | None: ...
+
+    def look(self, frame: Frame) -> list[Face]:
+        """All faces of a frame, in frame pixels, best first."""
+        ...
+
+    def refine(self, frame: Frame, face: Face) -> Face | None:
+        """The second look: the same face with better landmarks; None when it is not where it should be."""
+        ...
+
+    def embed(self, frame: Frame, face: Face, out: F32) -> float:
+        """Write the face's unit template into `out` (template_dim,) float32 and return its raw length.
+
+        Raises DegenerateGeometry when its landmarks lie like no face; the caller drops it.
+        """
+        ...
+
+    def forget_view(self) -> None:
+        """Rule 2 for what `look` made."""
+        ...
+
+    def forget_faces(self) -> None:
+        """Rule 2 for what `refine` and `embed` made."""
+        ...
+
+
+class HostEyes:
+    """Pictures made by the processor; a detector is opened for a frame's size when the first such frame comes."""
+
+    def __init__(
+        self, detector_for: Callable[[int, int], Detector], refiner: Refiner, embedder: Embedder, *, min_face_px: float
+    ) -> None:
+        """`detector_for` takes height and width of the detector's picture."""
+        self._detector_for = detector_for
+        self._refiner = refiner
+        self._embedder = embedder
+        self._min_face_px = min_face_px
+        self._lock = threading.RLock()  # rule 1
+        self._scaler: Scaler | None = None
+        self._picture: U8 = np.zeros((0, 0, 3), np.uint8)
+        self._detector: Detector | None = None
+        self._size = (0, 0)
+
+    @property
+    def template_dim(self) -> int:
+        return self._embedder.template_dim
+
+    @property
+    def lengths(self) -> Lengths | None:
+        return self._embedder.lengths
+
+    def look(self, frame: Frame) -> list[Face]:
+        """See Eyes.look."""
+        with self._lock:
+            size = (frame.width, frame.height)
+            if self._scaler is None or self._detector is None or size != self._size:
+                self.forget_view()
+                self._size = size
+                fit = DetectionSize.for_frame(*size, min_face_px=self._min_face_px)
+                self._detector = self._detector_for(fit.height, fit.width)
+                self._scaler = Scaler(fit.width, fit.height)
+                self._picture = np.zeros((fit.height, fit.width, 3), np.uint8)
+            self._scaler.scale(frame, self._picture)
+            return self._detector.detect(self._picture, frame_size=size)
+
+    def refine(self, frame: Frame, face: Face) -> Face | None:
+        """See Eyes.refine."""
+        return self._refiner.refine(lambda to_patch, size: warp(frame, to_patch, size), face)
+
+    def embed(self, frame: Frame, face: Face, out: F32) -> float:
+        """See Eyes.embed."""
+        crop = align(frame, face)
+        length = self._embedder.embed(crop, out)
+        crop[:] = 0
+        return length
+
+    def forget_view(self) -> None:
+        """See Eyes.forget_view."""
+        with self._lock:
+            self._picture[:] = 0
+            if self._scaler is not None and self._detector is not None:
+                self._scaler.wipe()
+                self._detector.detect(self._picture, frame_size=(1, 1))
+
+    def forget_faces(self) -> None:
+        """See Eyes.forget_faces."""
+        self._refiner.wipe()
+        self._embedder.wipe()

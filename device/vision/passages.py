@@ -1,0 +1,280 @@
+"""Passages: one person's way through the zone, assembled from tracks by identity.
+
+1. Two people are never one passage. A track that geometry is unsure of (`Track.doubtful`) must show by its next
+   template that it is still the same person; if it does not, it leaves the passage.
+2. A new track is a new passage, unless its first template is that of a passage that was seen within the last GONE_S
+   and is not surely in view now: then the person came back from behind something. The same holds for a track whose
+   template is unlike its own passage and like another: it has changed people.
+3. A passage ends GONE_S after the last sighting. Then everything personal in it is overwritten; what is left is a count
+   and one score without a name.
+4. Templates and best shots live in slots that are made beforehand and used again.
+5. Two passages that match one entry, are like each other, and of which the earlier is just out of view, are one person
+   whom rule 2 has missed: the alert stays one. Somebody unlike is never taken for a passage that was alerted.
+6. Whoever looks all of a sudden unlike a moment ago (a cut, one person stepping into another's place) is in doubt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from device.domain.sight import F32, U8, Face, Frame
+from device.domain.time import NS_PER_S, MediaNs
+from device.vision.picture import glimpse
+from device.vision.quality import quality_of
+from device.vision.tracker import Sighting, Track
+
+GONE_S = 2.0  # DESIGN: whoever reappears later is a new passage
+SAME_PERSON = 0.50  # cosine of two passages' templates that joins them; different people: 1 pair in about 10^5 (LFW)
+OTHER_PERSON = 0.22  # cosine of a doubtful track's template below which it is somebody else
+OTHER_PERSON_UNDOUBTED = 0.10  # the same when geometry saw no reason to doubt
+TELLING = 0.30  # a template of less quality says nothing when it is unlike
+# The same where the quality is geometry's alone (measured 2026-11-24, SFace without its lengths, two clips of 20 and 8
+# people: 27 and 9 passages with .3, 25 and 8 with .6, 24 and 7 with .7 and above; with its lengths 18 and 7).
+TELLING_BY_GEOMETRY = 0.70
+CONFIRMED = 0.35  # this like its passage, a template needs no further questions
+ASKED_MAX = 3  # inconclusive answers after which a doubt is dropped
+SAME_LOOK = 0.6  # correlation of two glances a tenth of a second apart; the same face stays above .8
+PROBE_PX = 160  # side of the best shot that is kept for an alert
+SLOTS = 96  # people in view or just gone; beyond it the least promising passage gives way
+
+
+@dataclass(slots=True)
+class Slot:
+    """The personal part of a passage, in buffers that are used again.
+
+    fused (template_dim,) float32;  shot (160, 160, 3) uint8 RGB;  glance (64,) float32, see picture.glimpse
+    weighed (template_dim,) float32: zero but inside `Passage.fuse`
+    """
+
+    fused: F32
+    weighed: F32
+    shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
+    glance: F32 = field(default_factory=lambda: np.zeros(64, np.float32))
+
+    @classmethod
+    def of(cls, template_dim: int) -> Slot:
+        """An empty one for templates of that length."""
+        return cls(np.zeros(template_dim, np.float32), np.zeros(template_dim, np.float32))
+
+    def wipe(self) -> None:
+        """Overwrite with zeros."""
+        self.fused[:] = 0
+        self.shot[:] = 0
+        self.glance[:] = 0
+
+
+@dataclass(slots=True)
+class Passage:
+    """What is known of one passage.
+
+    weight        sum of the fused templates' weights; 0 until the first template is accepted
+    best_merit    of the best template (quality.merit); below 0 before the first;  best_face: where it was taken
+    attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
+    tried_geometry  geometric quality of the best shot that was tried
+    best_score    highest score against the list so far;  alerted_*: what was last said of it
+    """
+
+    id: int
+    slot: Slot
+    first_seen: MediaNs
+    last_seen: MediaNs
+    weight: float = 0.0
+    templates: int = 0
+    attempts: int = 0
+    tried_at: MediaNs | None = None
+    failures: int = 0
+    tried_geometry: float = 0.0
+    best_merit: float = -1.0
+    best_face: Face | None = None
+    best_frame_size: tuple[int, int] = (0, 0)
+    best_score: float = -1.0
+    pending: bool = False
+    alerted_entry: int | None = None
+    alerted_score: float = -1.0
+    alerted_merit: float = -1.0
+    revision: int = -1
+
+    @property
+    def compared(self) -> bool:
+        """Whether it passed the quality gate and counts as a face seen."""
+        return self.templates > 0
+
+    @property
+    def quality(self) -> float:
+        """Quality 0..1 of its best template."""
+        return quality_of(self.best_merit)
+
+    def likeness(self, template: F32) -> float:
+        """Cosine of a unit template with the fused one; 0 before the first."""
+        length = float(np.linalg.norm(self.slot.fused))
+        return float(self.slot.fused @ template) / length if length > 0 else 0.0
+
+    def fuse(self, template: F32, merit: float) -> None:
+        """Add one unit template, weighted by its quality squared: a poor one hardly moves a good sum."""
+        weight = (0.05 + quality_of(merit)) ** 2
+        np.multiply(template, weight, out=self.slot.weighed)  # numpy keeps small temporary arrays, content and all
+        self.slot.fused += self.slot.weighed
+        self.slot.weighed[:] = 0
+        self.weight += weight
+        self.templates += 1
+
+
+class Passages:
+    """All open passages of one camera and which track belongs to which; one owner thread."""
+
+    def __init__(self, template_dim: int, *, telling: float = TELLING) -> None:
+        """`telling`: quality from which an unlike template says that it is somebody else's."""
+        self._template_dim = template_dim
+        self._telling = telling
+        self._free = [Slot.of(template_dim) for _ in range(SLOTS)]
+        self._open: list[Passage] = []
+        self._of_track: dict[int, Passage] = {}
+        self._in_view: list[Track] = []
+        self._glance: F32 = np.zeros(64, np.float32)
+        self._made = 0
+
+    @property
+    def open(self) -> tuple[Passage, ...]:
+        return tuple(self._open)
+
+    def follow(self, at: MediaNs, sightings: list[Sighting], lost: list[Track]) -> list[Passage]:
+        """Account for one detection pass; passages that had to give way to newer ones are returned, to be closed."""
+        self._in_view = [sighting.track for sighting in sightings]
+        for track in lost:
+            self._of_track.pop(track.id, None)
+        ousted: list[Passage] = []
+        newcomers: list[Track] = []
+        for sighting in sightings:
+            passage = self._of_track.get(sighting.track.id)
+            if passage is None:
+                newcomers.append(sighting.track)
+            else:
+                passage.last_seen = at
+        for track in newcomers:
+            begun = self._begin(at, ousted)
+            if begun is not None:
+                self._of_track[track.id] = begun
+        return ousted
+
+    def of(self, track: Track) -> Passage | None:
+        """The passage that a sighted track belongs to; None while every slot is taken by somebody in view."""
+        return self._of_track.get(track.id)
+
+    def glance(self, frame: Frame, sightings: list[Sighting]) -> None:
+        """Rule 6: compare how everybody looks with how they looked a moment ago."""
+        for sighting in sightings:
+            passage = self._of_track.get(sighting.track.id)
+            if passage is None:
+                continue
+            glimpse(frame, sighting.face.box, self._glance)
+            before = passage.slot.glance
+            if before.any() and float(before @ self._glance) < SAME_LOOK:
+                sighting.track.doubtful = True
+            before[:] = self._glance
+        self._glance[:] = 0
+
+    def settle(self, at: MediaNs, track: Track, template: F32, merit: float) -> Passage | None:
+        """Decide whose template this is (rules 1 and 2), fuse it there and return that passage.
+
+        None when a doubtful track's template is too poor to tell: it is then used for nothing.
+        """
+        passage = self._of_track[track.id]
+        telling, unsure = quality_of(merit) >= self._telling, track.doubtful or track.near
+        likeness = passage.likeness(template) if passage.compared else 0.0
+        if likeness < CONFIRMED:
+            other = self._lookalike(passage, template)
+            if other is not None:
+                self._move(track, passage, other, at)
+                passage = other
+            elif passage.compared and unsure and not telling:
+                # Too poor to ask: after some tries the doubt is dropped, the poor templates with it.
+                track.asked += 1
+                if track.asked >= ASKED_MAX:
+                    track.doubtful, track.asked = False, 0
+                return None
+            elif passage.compared and telling and (passage.quality >= self._telling or unsure):
+                limit = OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED
+                passage = self._depart(at, track) if likeness < limit else passage
+        track.doubtful, track.asked = False, 0
+        passage.fuse(template, merit)
+        return passage
+
+    def alerted_before(self, passage: Passage, entry: int) -> Passage | None:
+        """Rule 5: the passage whose alert a first possible match of `passage` belongs to, if there is one."""
+        if passage.alerted_entry is not None:
+            return None
+        sure = self._surely_in_view()
+        own = max(float(np.linalg.norm(passage.slot.fused)), 1e-9)
+        options = [p for p in self._open if p.alerted_entry == entry and id(p) not in sure and p is not passage]
+        return next((p for p in options if p.likeness(passage.slot.fused) / own >= CONFIRMED), None)
+
+    def carry_on(self, earlier: Passage, later: Passage) -> None:
+        """Rule 5: `earlier` goes on with the tracks and templates of `later`, which ends without an alert."""
+        self._of_track = {t: earlier if p is later else p for t, p in self._of_track.items()}
+        earlier.last_seen = max(earlier.last_seen, later.last_seen)
+        earlier.slot.fused += later.slot.fused
+        earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
+        if later.best_merit > earlier.best_merit:
+            earlier.best_merit, earlier.best_face = later.best_merit, later.best_face
+            earlier.best_frame_size = later.best_frame_size
+            earlier.slot.shot[:] = later.slot.shot
+        later.pending = False
+
+    def gone(self, at: MediaNs) -> list[Passage]:
+        """Passages that ended (rule 3); the caller counts them and calls `close`."""
+        return [p for p in self._open if at - p.last_seen > GONE_S * NS_PER_S]
+
+    def close(self, passage: Passage) -> bool:
+        """Overwrite all that is personal in a passage and give its slot back; whether all of it reads as zero now."""
+        passage.slot.wipe()
+        passage.best_face = None
+        self._open.remove(passage)
+        if len(self._free) + len(self._open) < SLOTS:
+            self._free.append(passage.slot)
+        self._of_track = {t: p for t, p in self._of_track.items() if p is not passage}
+        return not any(buffer.any() for buffer in (passage.slot.fused, passage.slot.shot, passage.slot.glance))
+
+    def _begin(self, at: MediaNs, ousted: list[Passage]) -> Passage | None:
+        """A new passage; when all slots are taken, in place of one that is out of view, which goes to `ousted`."""
+        if not self._free:
+            idle = [p for p in self._open if p.last_seen < at and p not in ousted]
+            if not idle:
+                return None
+            ousted.append(min(idle, key=lambda p: (p.alerted_entry is not None, p.last_seen, p.quality)))
+        self._made += 1
+        passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
+        self._open.append(passage)
+        return passage
+
+    def _depart(self, at: MediaNs, track: Track) -> Passage:
+        """Rule 1: the track is somebody else, and nobody known: a new passage."""
+        self._made += 1
+        passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
+        self._open.append(passage)
+        self._of_track[track.id] = passage
+        return passage
+
+    def _lookalike(self, own: Passage, template: F32) -> Passage | None:
+        """Rule 2: another passage with this face that is not surely in view elsewhere.
+
+        A track that may have changed places does not count as a sure sight: after a swap both are unsure.
+        """
+        sure = self._surely_in_view()
+        options = [p for p in self._open if p is not own and p.compared and id(p) not in sure]
+        best = max(options, key=lambda p: p.likeness(template), default=None)
+        return best if best is not None and best.likeness(template) >= SAME_PERSON else None
+
+    def _surely_in_view(self) -> set[int]:
+        """Passages (by identity) with a track in view that has no reason for doubt."""
+        mapped = [t for t in self._in_view if t.id in self._of_track and not (t.doubtful or t.near)]
+        return {id(self._of_track[t.id]) for t in mapped}
+
+    def _move(self, track: Track, old: Passage, new: Passage, at: MediaNs) -> None:
+        """Hand a track over; an old passage that never held a template has been nobody and vanishes."""
+        self._of_track[track.id] = new
+        new.last_seen = at
+        if not old.compared and old not in self._of_track.values():
+            new.first_seen = min(new.first_seen, old.first_seen)
+            self.close(old)

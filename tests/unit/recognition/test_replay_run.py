@@ -1,0 +1,160 @@
+"""`lfr replay` from inside: one thread at a time per engine, rows of alerts, statistics of stages, refusal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.domain.finding import Candidate, Counters
+from device.domain.sight import Face, Frame
+from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.fake import FakeSource, Show
+from device.errors import EvidenceDamaged, RefusedByCondition
+from device.evidence import artefact
+from device.recognition import replay as replaying
+from device.recognition.detect_ahead import Looking, Stopwatch, in_hand
+from engines.cards.model_card import RECOGNISER_DEFAULT
+
+WITHIN_S = 5.0
+
+
+def candidate(passage: int, revision: int, *, entry: str = "ann", score: float = 0.6, frame: int = 10) -> Candidate:
+    return Candidate(
+        passage=passage,
+        revision=revision,
+        entry_ref=entry,
+        score=score,
+        threshold=0.5,
+        margin=score - 0.5,
+        second_gap=0.1,
+        faces_used=1,
+        box_in_frame=(0.0, 0.0, 1.0, 1.0),
+        frame_size=(10, 10),
+        inter_eye_px=10.0,
+        yaw=0.0,
+        quality=1.0,
+        frame=frame,
+        media_ns=frame * 40_000_000,
+        first_seen_ns=0,
+        last_seen_ns=0,
+        capture_to_decision_ms=1.0,
+    )
+
+
+class ScriptedPipeline:
+    """Looks and judges by script; notices when it is finished while a look is still going on."""
+
+    def __init__(self, *, fail_at: int | None = None, stated: dict[int, list[Candidate]] | None = None) -> None:
+        self.counters, self.times = Counters(), Stopwatch()
+        self._fail_at, self._stated = fail_at, stated or {}
+        self._looking_ahead, self._finishing = threading.Event(), threading.Event()
+        self.overlapped = False
+        self.judged: list[int] = []
+
+    def look(self, frame: Frame) -> list[Face]:
+        if self._fail_at is not None and frame.index == self._fail_at + 1:
+            self._looking_ahead.set()
+            self.overlapped |= self._finishing.wait(0.6)
+        return []
+
+    def judge(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
+        if frame.index == self._fail_at:
+            assert self._looking_ahead.wait(WITHIN_S)
+            raise KeyboardInterrupt
+        self.judged.append(frame.index)
+        return self._stated.get(frame.index, [])
+
+    def last_words(self, frame: Frame) -> list[Candidate]:
+        return self._stated.get(-1, [])
+
+    def finish(self) -> None:
+        self._finishing.set()
+
+
+def carry_on() -> None:
+    """A checkpoint that breaks nothing off."""
+
+
+def run(pipeline: Any, frames: int = 12, checkpoint: Callable[[], None] = carry_on) -> Any:
+    source: Any = FakeSource([Show()] * frames)
+    feed = Feed(source, pace="full", in_hand=in_hand(ahead=True))
+    return replaying._run(pipeline, feed, Looking(feed, pipeline.look, ahead=True), carry_on, checkpoint)
+
+
+def test_after_an_interruption_no_look_runs_while_the_engines_are_wiped() -> None:
+    """Two threads in one runner end in a crash instead of exit 130."""
+    pipeline = ScriptedPipeline(fail_at=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(pipeline)
+    assert pipeline._finishing.is_set()
+    assert not pipeline.overlapped
+
+
+def test_a_checkpoint_breaks_off_between_two_frames_and_the_engines_are_wiped() -> None:
+    pipeline = ScriptedPipeline()
+
+    def interrupted_after_five() -> None:
+        if len(pipeline.judged) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(pipeline, checkpoint=interrupted_after_five)
+    assert pipeline.judged == list(range(5))
+    assert pipeline._finishing.is_set()
+
+
+def test_every_frame_is_judged_in_order_and_the_last_words_are_heard() -> None:
+    pipeline = ScriptedPipeline(stated={4: [candidate(1, 0)], -1: [candidate(2, 0)]})
+    frames, seconds, stated = run(pipeline)
+    assert pipeline.judged == list(range(12))
+    assert frames == 12
+    assert seconds > 0
+    assert [c.passage for c in stated] == [1, 2]
+
+
+def test_a_row_is_an_alert_first_raised_then_with_what_was_last_said_of_it() -> None:
+    rows = replaying._rows(
+        [
+            candidate(3, 0, score=0.51, frame=7),
+            candidate(5, 0, entry="bob", frame=8),
+            candidate(3, 1, entry="eve", score=0.71234, frame=20),
+        ]
+    )
+    assert rows == [
+        {"entry": "eve", "score": 0.7123, "frame": 7, "t_ms": 280.0, "track": 3},
+        {"entry": "bob", "score": 0.6, "frame": 8, "t_ms": 320.0, "track": 5},
+    ]
+
+
+def test_a_stage_that_never_ran_has_no_percentiles() -> None:
+    stages = replaying._stages({"detect": [1.0, 2.0, 3.0], "unknown": [9.0]})
+    assert list(stages) == ["decode", "detect", "track", "align", "embed", "match"]
+    assert stages["detect"] == {"p50": 2.0, "p95": 2.9, "n": 3}
+    assert stages["embed"] == {"p50": None, "p95": None, "n": 0}
+
+
+def test_a_device_with_an_operational_root_replays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "operational.root.json"
+    root.write_text("{}")
+    monkeypatch.setattr(replaying, "OPERATIONAL_ROOT", root)
+    request = replaying.Request("missing.mp4", tmp_path)
+    with pytest.raises(RefusedByCondition) as refused:
+        replaying.replay(request, cache=None, progress=lambda done, total: None, talk=False)
+    assert refused.value.exit_status == 77
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_a_replay_does_not_measure_past_evidence_that_ships_and_was_changed(
+    threshold: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = artefact.shipped(RECOGNISER_DEFAULT).read_text()
+    (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(text.replace("11990", "20000"))
+    monkeypatch.setattr(artefact, "FOLDER", tmp_path)
+    request = replaying.Request("no-such.mp4", tmp_path, "onnxruntime", threshold)
+    with pytest.raises(EvidenceDamaged, match="the evidence that ships is damaged") as fault:
+        replaying.replay(request, cache=None, progress=lambda *_: None, talk=False)
+    assert fault.value.exit_status == 65

@@ -1,0 +1,199 @@
+"""Which shots are worth the recogniser's time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from device.domain.sight import Face
+from device.domain.time import NS_PER_MS, MediaNs
+from device.vision.passages import Passage, Slot
+from device.vision.scheduling import (
+    ATTEMPTS_MAX,
+    BETWEEN_LOOKS_NS,
+    DOUBLINGS_MAX,
+    GEOMETRY_MIN,
+    TEMPLATES_WANTED,
+    choose,
+    urgency,
+)
+from device.vision.tracker import Sighting, Track
+
+MakeFace = Callable[..., Face]
+MakeTrack = Callable[..., Track]
+THRESHOLD = 0.5
+NOW = MediaNs(20_000 * NS_PER_MS)
+
+
+def passage(
+    number: int = 1,
+    *,
+    templates: int = 0,
+    since_ms: float | None = None,
+    score: float = 0.0,
+    geometry: float = 0.5,
+    merit: float = 0.71,
+    **more: Any,
+) -> Passage:
+    """A passage that was last looked at `since_ms` ago (None: never), with its best score and its best geometry."""
+    made = Passage(number, Slot.of(128), MediaNs(0), NOW, best_score=score, tried_geometry=geometry, **more)
+    for _ in range(templates):
+        made.fuse(np.ones(128, np.float32), merit)
+    made.best_merit = merit if templates else -1.0
+    made.attempts = max(made.attempts, templates)
+    made.tried_at = None if since_ms is None else MediaNs(NOW - round(since_ms * NS_PER_MS))
+    return made
+
+
+@pytest.fixture
+def wanted(track_at: MakeTrack, face_at: MakeFace) -> Callable[..., float | None]:
+    """`wanted(passage, geometry)`: the urgency of a shot now; hits, doubtful and patient by keyword."""
+
+    def of(
+        who: Passage, geometry: float = 0.5, *, hits: int = 5, doubtful: bool = False, patient: bool = True
+    ) -> float | None:
+        track = track_at(1, hits=hits, doubtful=doubtful)
+        return urgency(who, Sighting(track, face_at(0, 0), False), geometry, NOW, patient=patient, threshold=THRESHOLD)
+
+    return of
+
+
+Wanted = Callable[..., float | None]
+
+
+def test_a_first_look_waits_for_a_second_sighting_when_frames_come_fast(wanted: Wanted) -> None:
+    assert wanted(passage(), hits=1) is None
+    assert wanted(passage(), hits=1, patient=False) is not None
+    assert wanted(passage(), hits=2) is not None
+
+
+def test_a_hopeless_shot_is_never_taken(wanted: Wanted) -> None:
+    assert wanted(passage(), GEOMETRY_MIN - 0.01, patient=False) is None
+    assert wanted(passage(pending=True, since_ms=500, templates=1), GEOMETRY_MIN - 0.01) is None
+
+
+def test_nobody_is_looked_at_for_ever(wanted: Wanted) -> None:
+    assert wanted(passage(templates=1, since_ms=60_000, attempts=ATTEMPTS_MAX - 1)) is not None
+    assert wanted(passage(templates=1, since_ms=60_000, attempts=ATTEMPTS_MAX), 1.0) is None
+
+
+def test_order_is_first_look_pending_match_doubt_second_look_better_shot(wanted: Wanted) -> None:
+    best_first = [
+        wanted(passage(), 0.2),
+        wanted(passage(templates=1, since_ms=160, pending=True), 1.0),
+        wanted(passage(templates=3, since_ms=160), 1.0, doubtful=True),
+        wanted(passage(templates=1, since_ms=160), 1.0),
+        wanted(passage(templates=3, since_ms=160, score=0.4), 1.0),
+        wanted(passage(templates=3, since_ms=5_000, score=0.0), 0.5),
+    ]
+    scores = [score for score in best_first if score is not None]
+    assert len(scores) == len(best_first)
+    assert all(a > b for a, b in itertools.pairwise(scores))
+
+
+def test_of_two_first_looks_the_better_shot_is_more_urgent(wanted: Wanted) -> None:
+    assert (wanted(passage(), 0.8) or 0) > (wanted(passage(), 0.3) or 0)
+
+
+def test_the_next_frame_is_the_same_picture_again(wanted: Wanted) -> None:
+    between_ms = BETWEEN_LOOKS_NS / NS_PER_MS
+    assert wanted(passage(templates=1, since_ms=between_ms - 1)) is None
+    assert wanted(passage(templates=1, since_ms=between_ms)) is not None
+
+
+@pytest.mark.parametrize("failures", range(7))
+def test_each_failure_doubles_the_wait_up_to_a_limit(failures: int, wanted: Wanted) -> None:
+    wait_ms = (BETWEEN_LOOKS_NS << min(failures, DOUBLINGS_MAX)) / NS_PER_MS
+    assert wanted(passage(since_ms=wait_ms - 1, failures=failures)) is None
+    assert wanted(passage(since_ms=wait_ms, failures=failures)) is not None
+
+
+def test_failures_do_not_hold_up_a_much_better_shot(wanted: Wanted) -> None:
+    assert wanted(passage(since_ms=160, failures=4, geometry=0.3), 0.31) is None
+    assert wanted(passage(since_ms=160, failures=4, geometry=0.3), 0.45) is not None
+    assert wanted(passage(since_ms=140, failures=4, geometry=0.3), 0.45) is None
+
+
+def test_a_pending_match_that_keeps_failing_waits_too(wanted: Wanted) -> None:
+    """Rule 3 holds for it as well, or twelve looks in a row at a face that turned away keep the others waiting."""
+    assert wanted(passage(templates=1, since_ms=80, pending=True)) is not None
+    assert wanted(passage(templates=1, since_ms=80, pending=True, failures=3)) is None
+
+
+def test_a_promising_passage_gets_its_third_look_and_a_hopeless_one_does_not(wanted: Wanted) -> None:
+    for score, third in ((THRESHOLD - 0.1, True), (THRESHOLD + 0.2, True), (THRESHOLD - 0.2, False), (0.0, False)):
+        found = wanted(passage(templates=TEMPLATES_WANTED - 1, since_ms=200, score=score))
+        assert (found is not None) is third
+
+
+@pytest.mark.parametrize(
+    ("score", "better", "fair", "wait_ms"),
+    [
+        (THRESHOLD - 0.05, 1.15, 0.8, 300),
+        (THRESHOLD - 0.20, 1.25, 0.95, 900),
+        (THRESHOLD - 0.45, 1.4, 1.0, 1800),
+        (-0.3, 1.4, 1.0, 1800),
+    ],
+)
+def test_the_further_below_the_threshold_the_better_or_later_the_next_shot(
+    score: float, better: float, fair: float, wait_ms: float, wanted: Wanted
+) -> None:
+    def again(ratio: float, since_ms: float) -> bool:
+        return wanted(passage(templates=3, since_ms=since_ms, score=score), 0.5 * ratio) is not None
+
+    assert again(better + 0.01, 160)
+    assert not again(better - 0.01, 160)
+    assert again(fair + 0.001, wait_ms)
+    assert not again(fair + 0.001, wait_ms - 1)
+    assert not again(fair - 0.01, wait_ms)
+
+
+def test_a_passage_with_an_excellent_template_is_not_looked_at_for_a_fair_shot(wanted: Wanted) -> None:
+    assert wanted(passage(templates=3, since_ms=2_000, merit=1.3)) is None
+    assert wanted(passage(templates=3, since_ms=2_000, merit=0.71)) is not None
+
+
+def test_whoever_stays_is_looked_at_now_and_then_however_well_they_are_known(wanted: Wanted) -> None:
+    assert wanted(passage(templates=3, since_ms=3_000, merit=1.3)) is not None
+
+
+def test_a_good_shot_is_not_waited_with_even_where_frames_come_fast(track_at: MakeTrack, face_at: MakeFace) -> None:
+    for height, looks in ((120, 1), (36, 0)):
+        runner = Sighting(track_at(1, hits=1), face_at(600, 300, height), True)
+        chosen = choose([(passage(1), runner)], NOW, (4000, 600), budget=2, patient=True, threshold=THRESHOLD)
+        assert len(chosen) == looks
+
+
+@pytest.mark.parametrize("budget", [1, 2, 5])
+def test_a_crowd_gets_no_more_looks_a_frame_than_the_budget(
+    budget: int, track_at: MakeTrack, face_at: MakeFace
+) -> None:
+    crowd = [
+        (passage(n), Sighting(track_at(n, hits=5), face_at(100 * n, 300, 30 + 5 * n), False)) for n in range(1, 21)
+    ]
+    chosen = choose(crowd, NOW, (4000, 600), budget=budget, patient=True, threshold=THRESHOLD)
+    assert [who.id for who, _, _ in chosen] == list(range(20, 20 - budget, -1))
+
+
+def test_everybody_in_a_crowd_gets_a_turn(track_at: MakeTrack, face_at: MakeFace) -> None:
+    """Twenty equal faces, two looks a frame: after ten frames nobody was left out, and nobody had two."""
+    people = [passage(n) for n in range(1, 21)]
+    crowd = [(who, Sighting(track_at(who.id, hits=5), face_at(90 * who.id, 300), False)) for who in people]
+    for n in range(10):
+        at = MediaNs(n * 60 * NS_PER_MS)
+        for who, _, _ in choose(crowd, at, (4000, 600), budget=2, patient=True, threshold=THRESHOLD):
+            who.tried_at, who.attempts, who.tried_geometry = at, who.attempts + 1, 0.5
+            who.fuse(np.ones(128, np.float32), 11.0)
+    assert {who.templates for who in people} == {1}
+
+
+def test_ties_are_broken_by_the_older_passage(track_at: MakeTrack, face_at: MakeFace) -> None:
+    crowd: Sequence[tuple[Passage, Sighting]] = [
+        (passage(n), Sighting(track_at(n, hits=5), face_at(300, 300), False)) for n in (3, 1, 2)
+    ]
+    chosen = choose(crowd, NOW, (600, 600), budget=2, patient=True, threshold=THRESHOLD)
+    assert [who.id for who, _, _ in chosen] == [1, 2]

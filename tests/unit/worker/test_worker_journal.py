@@ -1,0 +1,142 @@
+"""What a worker says for the journal: each change once, in wordings that the supervisor knows, of nobody."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.domain.finding import Counters
+from device.domain.sight import Frame
+from device.domain.time import NS_PER_S
+from device.ports.source import Slot, SourceInfo
+from device.wire.link import SAID_CHARS, Beat, Level, Said
+from device.wire.sayings import WORDINGS, saying, wording_of
+from device.worker.journal import SLOW_S, Voice
+
+INFO = SourceInfo("front", True, 1920, 1080, 25.0, None)
+FILLED: dict[str, tuple[str | float, ...]] = {
+    "engines": ("openvino:fp32", "yunet", "sface"),
+    "opened": ("camera", 1920, 1080, 29.97),
+    "opened_unrated": ("camera", 1920, 1080),
+    "corrected": ("interlaced: bwdif; sample aspect 16:11: scaled to square pixels; 3 damaged packet(s) skipped",),
+    "slow": (120, 250, 10, "embed", 81.234),
+}
+
+
+@dataclass
+class Camera:
+    """A source of which only the description matters."""
+
+    info: SourceInfo = INFO
+
+    def frames(self) -> Iterator[Frame]:
+        return iter(())
+
+    def slot(self) -> Slot:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class Told:
+    """A worker's voice and who hears it; `beat` is one a second."""
+
+    said: list[Said] = field(default_factory=list)
+    camera: Camera = field(default_factory=Camera)
+    seconds: int = 0
+
+    def __post_init__(self) -> None:
+        self.voice = Voice(self.said.append)
+
+    @property
+    def texts(self) -> list[str]:
+        return [message.text for message in self.said]
+
+    def beat(self, frames: int = 0, dropped: int = 0, *, still: bool = False) -> None:
+        counters = Counters(frames=frames, dropped_frames=dropped)
+        stages = {"detect": 5.0, "embed": 61.27}
+        beat = Beat(seq=self.seconds, camera="online", fps=25.0, counters=counters, stage_p95_ms=stages, rss_bytes=1)
+        self.voice.beat(beat, still=still, now_ns=self.seconds * NS_PER_S)
+        self.seconds += 1
+
+
+@pytest.mark.parametrize("name", list(WORDINGS))
+def test_every_wording_is_known_again_when_its_slots_are_filled(name: str) -> None:
+    text = saying(name, *FILLED.get(name, ()))
+    assert wording_of(text) == name
+    assert len(text) <= SAID_CHARS
+
+
+@given(st.text(string.printable, max_size=SAID_CHARS))
+def test_what_is_no_wording_is_not_taken_for_one(text: str) -> None:
+    assert wording_of(f"{text} ") is None
+    assert wording_of(f"found {text}") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "engines opened: openvino:fp32, detector yunet, recogniser sface\nalert.raised entry=e-1",
+        "engines opened: " + "A" * 200 + ", detector yunet, recogniser sface",
+        "engines opened: /home/o/anna.jpg, detector yunet, recogniser sface",
+        "corrected on the way in: photo=anna",
+        "fast enough again.",
+    ],
+)
+def test_a_line_in_a_line_a_path_or_more_than_fits_is_no_wording(text: str) -> None:
+    assert wording_of(text) is None
+
+
+def test_the_source_is_told_with_size_rate_and_what_it_corrects_and_again_when_more_is_met() -> None:
+    told = Told(camera=Camera(replace(INFO, notes=("interlaced: bwdif",))))
+    told.voice.opening()
+    told.voice.opened(told.camera)
+    told.beat()
+    told.camera.info = replace(INFO, notes=("interlaced: bwdif", "rotated 90"))
+    told.beat()
+    told.beat()
+    assert told.texts == [
+        "opening the camera",
+        "camera opened: 1920 x 1080 pixels, 25 Hz",
+        "corrected on the way in: interlaced: bwdif",
+        "corrected on the way in: interlaced: bwdif; rotated 90",
+    ]
+    unrated: list[Said] = []
+    Voice(unrated.append).opened(Camera(replace(INFO, live=False, rate_hz=None)))
+    assert [message.text for message in unrated] == ["recording opened: 1920 x 1080 pixels, rate not stated"]
+
+
+def test_frames_that_are_dropped_are_told_with_the_slowest_stage_and_then_that_it_keeps_up() -> None:
+    told = Told()
+    for second in range(2 * SLOW_S + 1):
+        told.beat(frames=25 * second, dropped=10 * second)
+    for second in range(SLOW_S):
+        told.beat(frames=25 * (2 * SLOW_S + second), dropped=10 * 2 * SLOW_S)
+    assert told.texts == [
+        "too slow: 100 of 250 frames dropped in 10 s; the slowest stage is embed, p95 61.27 ms",
+        "fast enough again",
+    ]
+    assert [message.level for message in told.said] == [Level.WARNING, Level.INFO]
+
+
+def test_a_camera_that_shows_nothing_new_is_told_once_and_its_standstill_is_not_called_slow() -> None:
+    told = Told()
+    told.beat(frames=25, dropped=0)
+    for _ in range(3 * SLOW_S):
+        told.beat(frames=25, dropped=20, still=True)
+    told.beat(frames=50, dropped=20)
+    assert told.texts == [saying("still"), saying("moving")]
+
+
+def test_more_notes_than_a_line_holds_are_cut_and_still_known() -> None:
+    told = Told(camera=Camera(replace(INFO, notes=tuple(f"{n} damaged packet(s) skipped" for n in range(30)))))
+    told.voice.opened(told.camera)
+    assert len(told.texts[-1]) <= SAID_CHARS
+    assert wording_of(told.texts[-1]) == "corrected"

@@ -1,0 +1,27 @@
+"""Start a program that ends when the process that started it ends: `python -m tools.dev.demo.leash PROGRAM ARGUMENT…`.
+
+The kernel sends SIGTERM on the parent's death (prctl(2), PR_SET_PDEATHSIG), which survives exec. A parent that died
+before the call is noticed by its number.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import NoReturn
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(parent: int, command: list[str]) -> NoReturn:
+    """Put on the leash and become the program."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(1)
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,79 @@
+"""A second pair of ears at the broker: looks at raw payloads, of which the listener keeps only what they mean.
+
+It judges at arrival and keeps the judgement; no payload is stored.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from device.edges.broker.paho import PahoBroker
+from device.errors import BadData, BrokerUnavailable
+from device.hub_api.topics import HubTopics, parse
+from tools.dev.demo.evidence import ProbeReceived
+from tools.dev.demo.leftovers import Needle
+from tools.hub.console.probes import ProbeOpener
+from tools.hub.storage.folder import HubFolder
+
+CLIENT_ID = "witness"
+SESSION_WITHIN_S = 15.0
+
+
+class Witness:
+    """Reads everything of a site with the listener's certificate; a context manager.
+
+    probes  one row for each probe message
+    betrayals  topic and what was found of every payload that held a needle in the clear
+    """
+
+    def __init__(self, hub: HubFolder, port: int, needles: Iterable[Needle]) -> None:
+        import pyrage
+
+        self._opener = ProbeOpener(hub.keys)
+        self._stranger = pyrage.x25519.Identity.generate()
+        self._needles = tuple(needles)
+        self._pattern = HubTopics(hub.settings().site).everything
+        self._broker = PahoBroker(hub.address("listener", port), CLIENT_ID, session_expiry_s=0)
+        self._online = threading.Event()
+        self._reason = "no session yet"
+        self.probes: list[ProbeReceived] = []
+        self.betrayals: list[tuple[str, str]] = []
+
+    def __enter__(self) -> Witness:
+        self._broker.subscribe(self._pattern, self._arrived)
+        self._broker.connect(self._session, lambda _: None)
+        if not self._online.wait(SESSION_WITHIN_S):
+            self._broker.close()
+            raise BrokerUnavailable(f"the witness has no session after {SESSION_WITHIN_S:g} s: {self._reason}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._broker.close()
+
+    def _session(self, online: bool, reason: str) -> None:
+        self._reason = reason
+        if online:
+            self._online.set()
+
+    def _arrived(self, topic: str, payload: bytes) -> None:
+        place = parse(topic)
+        if place is not None and place.branch == "alert/probe":
+            self.probes.append(ProbeReceived(place.subject or "", self._for_hub(payload), self._for_others(payload)))
+        self.betrayals += [(topic, needle.what) for needle in self._needles if needle.bytes in payload]
+
+    def _for_hub(self, ciphertext: bytes) -> bool:
+        try:
+            return bool(self._opener.open(ciphertext))
+        except BadData:
+            return False
+
+    def _for_others(self, payload: bytes) -> bool:
+        """Whether somebody without the hub's identity gets anything out of it."""
+        import pyrage
+
+        try:
+            pyrage.decrypt(payload, [self._stranger])
+        except pyrage.DecryptError:
+            return not payload.startswith(b"age-encryption.org/v1")
+        return True

@@ -1,0 +1,85 @@
+"""What `make check`, `make test` and `make system` consist of: stages as data, in the order they run."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One command of the gate.
+
+    argv    run in the repository root; exit 0 is success
+    remedy  what to do when it fails
+    tests   pytest runs it: its counts are added up and its output is shown while it runs
+    hardware  skips are allowed, because it looks for something that a desk has not
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    remedy: str
+    tests: bool = False
+    hardware: bool = False
+
+
+def tool(name: str, *arguments: str) -> tuple[str, ...]:
+    """A command of the virtual environment that runs the gate."""
+    return (str(BIN / name), *arguments)
+
+
+def module(name: str, *arguments: str) -> tuple[str, ...]:
+    """A module of this repository, under the same Python."""
+    return (sys.executable, "-m", name, *arguments)
+
+
+def pytest(*arguments: str) -> tuple[str, ...]:
+    """The test runner with the slowest tests named, so that a slow one is seen when it comes."""
+    return module("pytest", "--durations=5", "--durations-min=5", *arguments)
+
+
+FORMAT = Stage("format", tool("ruff", "format", "--check", "--diff", "."), "run `.venv/bin/ruff format .`")
+LINT = Stage("lint", tool("ruff", "check", "."), "run `.venv/bin/ruff check --fix .` and mend the rest by hand")
+TYPES = Stage("types", tool("mypy"), "mend the types; `.venv/bin/mypy FOLDER` is quicker for one folder")
+FLOORS = Stage("floors", tool("lint-imports"), "import downward only; the floors are drawn in pyproject.toml")
+HOUSE = Stage("house rules", module("tools.dev.gate.house"), "each line above names the place and the rule")
+UNIT_FILES = Stage("unit files", module("tools.dev.gate.unit_files"), "mend the files in systemd/")
+
+
+def several(*arguments: str) -> tuple[str, ...]:
+    """As `pytest`, a file at a time on up to four processors; for tests that no busy machine makes fail."""
+    return pytest("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", *arguments)
+
+
+READ_TESTS = "read the first failure above; `make test ARGS='-k NAME'` runs one test"
+FAST = Stage("unit, contract, sim", several("tests/unit", "tests/contract", "tests/sim"), READ_TESTS, tests=True)
+APIS = Stage(
+    "device's interfaces",
+    module("tools.dev.gate.device_apis"),
+    "NVIDIA's bindings or PyCUDA could not be brought (above)",
+)
+DEVICE_APIS = Stage("TensorRT and CUDA, emulated", several("tests/device_apis"), READ_TESTS, tests=True)
+REPLAY = Stage("replay", several("tests/replay"), READ_TESTS, tests=True)
+E2E = Stage("end to end", pytest("tests/e2e"), READ_TESTS, tests=True)
+SYSTEM = Stage("system", pytest("tests/system", "--ignore=tests/system/chip"), READ_TESTS, tests=True, hardware=True)
+CHIP = Stage("GPIO chip", pytest("tests/system/chip"), READ_TESTS, tests=True, hardware=True)
+BROWSER = Stage("browser", pytest("tests/browser"), READ_TESTS, tests=True, hardware=True)
+GPU = Stage("gpu", pytest("-s", "tests/gpu"), READ_TESTS, tests=True, hardware=True)
+
+COMMANDS: dict[str, tuple[Stage, ...]] = {
+    "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, UNIT_FILES, FAST),
+    "test": (FORMAT, LINT, TYPES, FLOORS, APIS, FAST, DEVICE_APIS, REPLAY, E2E),
+    "system": (SYSTEM, CHIP, BROWSER, GPU),
+    "services": (SYSTEM, BROWSER, GPU),
+    "chip": (CHIP,),
+}
+
+
+def planned(commands: list[str]) -> list[Stage]:
+    """The stages of some commands, each once: static ones first, then tests, in the order of the tables."""
+    stages = list(dict.fromkeys(stage for command in commands for stage in COMMANDS[command]))
+    return [s for s in stages if not s.tests] + [s for s in stages if s.tests]

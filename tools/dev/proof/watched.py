@@ -1,0 +1,34 @@
+"""A vision worker whose memory was opened before it could lock itself down."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.dev.proof.process_memory import Glass
+from tools.dev.proof.worker import WorkerProcess
+
+GATED = (
+    "import os, runpy, sys\n"
+    "os.read(0, 1)\n"  # the memory is opened meanwhile
+    "sys.argv = ['device.worker', sys.argv[1]]\n"
+    "runpy.run_module('device.worker', run_name='__main__')\n"
+)
+
+
+class Watched(WorkerProcess):
+    """One worker. `before` is put in front of its command line (strace); then there is no view of its memory."""
+
+    def __init__(self, place: Path, *, before: Sequence[str] = ()) -> None:
+        super().__init__(place, (*before, sys.executable, "-c", GATED), stdin=subprocess.PIPE)
+        self.glass = None if before else Glass(self.process.pid)
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.close()
+
+    def close(self) -> None:
+        super().close()
+        if self.glass is not None:
+            self.glass.close()

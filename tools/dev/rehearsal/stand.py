@@ -1,0 +1,68 @@
+"""The device of the rehearsal: the supervisor as `lfr run` puts it together, on lines whose lamp can be broken.
+
+Workers, broker, hub, repository and sync are the real ones. Only the lines are simulated, which the configuration
+allows for recordings alone.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from device.config.loader import load_config
+from device.edges.clock.system import SystemClock
+from device.edges.gpio.simulated import SimulatedLines
+from device.supervisor.lifecycle import Device
+from device.supervisor.main import acquire
+from device.sync.client import Client
+from device.sync.source_usb import UsbSource
+from engines.places import models_dir
+from tools.dev.demo.stage import Stage
+
+BOOT = "rehearsal"
+
+
+@dataclass
+class Log:
+    """States and conditions as they change, with the seconds since the start."""
+
+    begun: float = field(default_factory=time.monotonic)
+    lines: list[str] = field(default_factory=list)
+    _read: dict[str, str] = field(default_factory=dict)
+    _state: str = ""
+
+    def say(self, text: str) -> None:
+        """One line, printed at once."""
+        self.lines.append(f"{time.monotonic() - self.begun:7.1f} s  {text}")
+        print(self.lines[-1], flush=True)
+
+    def watch(self, device: Device) -> None:
+        """Note what has changed of the device's state and of its two tables of conditions."""
+        control = device.control
+        if control.state.value != self._state:
+            self._state = control.state.value
+            self.say(f"STATE      {self._state}")
+        for reading in control.readings:
+            key = f"{reading.row.table.value} {reading.row.name}"
+            if self._read.get(key) != reading.result.value:
+                self._read[key] = reading.result.value
+                self.say(f"  {reading.row.table.value:4} {reading.result.value:8} {reading.row.name}: {reading.text}")
+
+
+async def assembled(stage: Stage, lines: SimulatedLines, stack: AsyncExitStack, **changes: Any) -> Device:
+    """The device of the stage's configuration on these lines; the stack releases what it holds, in reverse.
+
+    changes  fields of `Edges` to put in place of what was opened
+    """
+    config = load_config(stage.config)
+    edges = await acquire(stack, config, models_dir(), BOOT, memory_locked=False, lines=lines)
+    return Device(config, replace(edges, **changes), BOOT)
+
+
+def stick_client(stage: Stage) -> Client:
+    """The device's sync from the stick alone, into a state folder of its own."""
+    config = load_config(stage.config)
+    stick = UsbSource(stage.root / "stick")
+    return Client(stage.root / "state-usb", config.trust.roots, config.device, [stick], SystemClock())

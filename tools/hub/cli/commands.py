@@ -1,0 +1,81 @@
+"""`lfr hub`: set up and run the van's broker and console."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `hub init` and `hub serve`."""
+    hub = subparsers.add_parser("hub", help="set up and run the van's broker and console")
+    verbs = hub.add_subparsers(metavar="VERB", required=True)
+    _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, console.yaml"))
+    _serve(verbs.add_parser("serve", help="run the broker and the console"))
+
+
+def _init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="made if it is not there; nothing in it is replaced")
+    parser.add_argument("--site", default="demo", help="name of the van or site (default: %(default)s)")
+    parser.add_argument("--device", action="append", default=[], metavar="NAME", help="a device; repeat for more")
+    parser.add_argument("--mode", choices=("operational", "test", "demo"), help="of a new folder (default: demo)")
+    parser.add_argument("--bind", default="127.0.0.1", help="address the broker listens on (default: %(default)s)")
+    parser.set_defaults(run=_run_init)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port (0 to 65535, 0 for any free one)")
+    return int(text)
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    parser.add_argument("--port", type=_port, default=None, help="of the console; 0 takes any free one")
+    parser.add_argument("--broker-port", type=_port, default=None, help="of the broker; 0 takes any free one")
+    parser.add_argument(
+        "--repository-port", type=_port, default=None, help="of the devices' repository; 0 takes any free"
+    )
+    parser.add_argument("--no-broker", action="store_true", help="use the broker that runs at --broker-port")
+    parser.add_argument("--operator", default="operator-1", metavar="REF", help="who judges (default: %(default)s)")
+    parser.add_argument(
+        "--operator-present", action="store_true", help="simulate an operator while no page is open (recordings only)"
+    )
+    parser.add_argument("--open-browser", choices=("yes", "no"), default="no")
+    parser.set_defaults(run=_run_serve)
+
+
+def _run_init(args: argparse.Namespace) -> int:
+    from device.domain.finding import Mode
+    from tools.hub.storage.folder import init_hub
+
+    mode = Mode(args.mode) if args.mode else None
+    made = init_hub(args.folder, site=args.site, devices=tuple(args.device), mode=mode, bind=args.bind)
+    for line in made:
+        print(line, file=sys.stderr)
+    print(args.folder)
+    return 0
+
+
+def _run_serve(args: argparse.Namespace) -> int:
+    from device import logs
+    from tools.hub.serve import ServeOptions, serve
+
+    logs.configure(getattr(args, "verbose", False))
+    return serve(
+        ServeOptions(
+            folder=args.folder,
+            console_port=args.port,
+            broker_port=args.broker_port,
+            repository_port=args.repository_port,
+            own_broker=not args.no_broker,
+            operator_present=args.operator_present,
+            officer_ref=args.operator,
+            open_browser=args.open_browser == "yes",
+        )
+    )

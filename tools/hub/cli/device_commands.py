@@ -1,0 +1,59 @@
+"""`lfr device`: take a lost device out: no key, no index, no certificate."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.hub.cli.options import Subparsers, now, planned, publisher_of, said, with_hub, with_passphrase, with_plan
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `device revoke`."""
+    noun = subparsers.add_parser("device", help="take a lost device out of a hub")
+    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    parser = verbs.add_parser("revoke", help="no envelope, index, certificate or topic for this device any more")
+    parser.add_argument("name", metavar="NAME")
+    with_hub(parser)
+    parser.add_argument(
+        "--ceremony", type=Path, metavar="DIR", help="with the targets key: take its delegation away too"
+    )
+    with_passphrase(parser)
+    with_plan(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from device.errors import UsageError
+    from tools.hub.publishing.ceremony import Ceremony, delegations
+    from tools.hub.publishing.roles import devices_in
+    from tools.hub.publishing.signing_keys import read_passphrase
+    from tools.hub.storage.folder import HubFolder
+
+    publisher, hub = publisher_of(args), HubFolder(args.hub)
+    known = (*hub.settings().devices, *devices_in(publisher.targets()), *publisher.places.revoked_devices())
+    if args.name not in known:
+        raise UsageError(
+            f"no device {args.name!r} at this hub; devices are {', '.join(hub.settings().devices) or 'none'}"
+        )
+    lines = [
+        f"{args.name}: its envelope and index are withdrawn; it gets none again",
+        "its certificate goes on the hub's revocation list; the running broker and server take that at once",
+        "a new device needs another name",
+        "its delegation is taken away" if args.ceremony else "its delegation stays until --ceremony (it holds nothing)",
+    ]
+    if not planned(args, lines):
+        return 0
+    publisher.revoke(args.name)
+    hub.revoke_device(args.name)
+    if args.ceremony is not None and args.name in devices_in(publisher.targets()):
+        ceremony = Ceremony(args.ceremony, read_passphrase(args.passphrase_file))
+        left = [d for d in devices_in(publisher.targets()) if d != args.name]
+        publisher.change_delegations(delegations(publisher, ceremony, now(), devices=left))
+    if args.ceremony is None:
+        print(f"bring the targets key: `lfr device revoke {args.name} --ceremony DIR`", file=sys.stderr)
+    said(
+        args, {"revoked": args.name, "delegated": args.name in devices_in(publisher.targets())}, f"{args.name}: revoked"
+    )
+    return 0

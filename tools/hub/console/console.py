@@ -1,0 +1,373 @@
+"""The console: a page for the operator, on the loopback only, pictures from memory only.
+
+1. Every answer is checked for its Host (against DNS rebinding) and needs the session cookie, which only the address
+   printed at the start gives out; a change also needs the page's token and its own origin.
+2. Nothing is loaded from elsewhere, nothing may be cached, nothing may be framed (the headers below).
+3. An operator is present while a page is open: its event stream is the proof, and its end (after a grace for a
+   reload) is the operator's absence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from device.domain.time import WallTime, wall
+from device.errors import BadData, ConfigError, Unavailable
+from device.hub_api.identifiers import uuid7
+from device.hub_api.messages import Operator
+from device.logs import event
+from tools.hub.console.desk import Desk
+from tools.hub.console.view import snapshot
+from tools.hub.report.tallies import Tallies
+from tools.hub.session import HubSession
+from tools.hub.storage.folder import ConsoleSettings, HubFolder
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+STATIC = Path(__file__).parent / "static"
+COOKIE = "lfr_console"
+BEAT_S = 5.0  # an event stream that is silent for longer is dead, so it never is
+AT_MOST_EVERY_S = 0.15
+GRACE_S = 3.0  # a reload of the page is not an absence
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def wall_now() -> WallTime:
+    """The hub's wall time."""
+    return wall(datetime.now(timezone.utc))
+
+
+@dataclass
+class Console:
+    """One running console. Everything happens on its event loop."""
+
+    hub: HubFolder
+    settings: ConsoleSettings
+    desk: Desk
+    tallies: Tallies
+    session: HubSession
+    officer_ref: str
+    vouched: bool
+    hosts: frozenset[str]
+
+    def __post_init__(self) -> None:
+        self.key = secrets.token_urlsafe(24)
+        self.token = secrets.token_urlsafe(24)
+        self.session_id = uuid7(wall_now())
+        self.pages = 0
+        self._absent_since: float | None = None
+        self._at_page = False
+        self._version = 0
+        self._entries_written: tuple[int, ...] = ()
+        self._news = asyncio.Condition()
+
+    @property
+    def operator(self) -> Operator:
+        """Who is there: somebody at an open page (rule 3), or one whom a headless run vouches for."""
+        return "present" if self._at_page else "simulated" if self.vouched else "absent"
+
+    def changed(self) -> None:
+        """Something on the desk changed: wake the event streams (called on the loop)."""
+        self._version += 1
+        task = asyncio.ensure_future(self._wake())
+        task.add_done_callback(lambda done: done.exception())
+
+    async def _wake(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def tend(self) -> None:
+        """Once a second: presence, entries, wiping by time, repeating judgements, saving the counts."""
+        while True:
+            self.forget_references()
+            self._read_entries_again()
+            self._watch_presence(asyncio.get_running_loop().time())
+            self._say_operator()
+            self.session.repeat()
+            if self.desk.tick(wall_now()):
+                self.changed()
+            self.tallies.save()
+            await asyncio.sleep(1.0)
+
+    def forget_references(self) -> None:
+        """Delete the reference photos of a list that has ended; a disk that refuses is said, and tried again."""
+        ended = self.desk.list_ended(wall_now())
+        if ended is None:
+            return
+        device, at = ended
+        try:
+            photos = self.hub.forget_entries(given_before=at)
+        except (OSError, ConfigError) as fault:
+            event(_log, "hub.references_not_forgotten", level=logging.ERROR, reason=str(fault))
+            return
+        self.desk.references_forgotten(device, photos)
+        event(_log, "hub.references_forgotten", photos=photos)
+        self.changed()
+
+    def _read_entries_again(self) -> None:
+        """Take entries that were added or forgotten since; while the file has mistakes, what was read before stays."""
+        try:
+            written = self.hub.entries_written()
+            if written == self._entries_written:
+                return
+            self._entries_written = written
+            self.settings = replace(self.settings, entries=self.hub.settings().entries)
+        except (OSError, Unavailable, ConfigError) as fault:
+            event(_log, "hub.entries_not_read", level=logging.WARNING, reason=str(fault))
+        self.changed()
+
+    def _say_operator(self) -> None:
+        operator = self.operator
+        self.session.say_state(operator, None if operator == "absent" else self.session_id)
+
+    def page_opened(self) -> None:
+        """An event stream began: the operator is there at once."""
+        self.pages += 1
+        self._absent_since = None
+        if not self._at_page:
+            self._at_page = True
+            self._say_operator()
+            self.changed()
+
+    def page_closed(self) -> None:
+        """An event stream ended."""
+        self.pages -= 1
+        if self.pages == 0:
+            self._absent_since = asyncio.get_running_loop().time()
+
+    def _watch_presence(self, now_s: float) -> None:
+        gone = self._absent_since is not None and now_s - self._absent_since > GRACE_S
+        if gone and self._at_page:
+            self._at_page = False
+            self.changed()
+
+    def view(self) -> dict[str, Any]:
+        """The page's snapshot."""
+        return snapshot(
+            self.desk,
+            self.settings,
+            now=wall_now(),
+            operator=self.operator,
+            broker_online=self.session.online,
+            broker_text=self.session.text,
+        )
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Server-sent events: a whole snapshot at each change, at least every BEAT_S."""
+        self.page_opened()
+        try:
+            while True:
+                version = self._version
+                yield b"data: " + json.dumps(self.view(), ensure_ascii=False).encode() + b"\n\n"
+                await asyncio.sleep(AT_MOST_EVERY_S)
+                if version == self._version:
+                    async with self._news:
+                        try:
+                            await asyncio.wait_for(self._news.wait(), BEAT_S)
+                        except asyncio.TimeoutError:
+                            continue
+        finally:
+            self.page_closed()
+
+    def decide(self, alert_id: str, kind: str, outcome: str) -> bool:
+        """A decision of the operator: on the desk at once, then to the devices. False when the case is gone."""
+        case = (
+            self.desk.judge(alert_id, outcome) if kind == "adjudication" else self.desk.follow(alert_id, kind, outcome)
+        )
+        if case is None:
+            return False
+        if kind == "adjudication":
+            self.session.judge(alert_id, outcome, self.officer_ref)
+        else:
+            self.session.follow(alert_id, kind, outcome, self.officer_ref)
+        self.changed()
+        return True
+
+
+DECISIONS: dict[str, frozenset[str]] = {
+    "adjudication": frozenset({"true_alert", "false_alert", "not_adjudicated"}),
+    "engagement": frozenset({"confirmed_true", "confirmed_false", "not_located", "declined"}),
+    "disposition": frozenset({"arrest", "other_disposal", "no_action", "safeguarding"}),
+}
+
+
+def application(console: Console, on_start: Callable[[], None]) -> Starlette:
+    """The web application of one console; `on_start` runs on its loop before the first request."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.routing import Route
+
+    pages = _Pages(console)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        on_start()
+        tending = asyncio.ensure_future(console.tend())
+        try:
+            yield
+        finally:
+            tending.cancel()
+
+    return Starlette(
+        routes=[
+            Route("/", pages.index),
+            Route("/static/{name}", pages.static),
+            Route("/events", pages.events),
+            Route("/snapshot", pages.snapshot),
+            Route("/cases/{alert_id}/probe", pages.probe),
+            Route("/cases/{alert_id}/reference", pages.reference),
+            Route("/cases/{alert_id}/{kind}", pages.decide, methods=["POST"]),
+        ],
+        middleware=[Middleware(_Guard, refuse=pages.refuse)],
+        lifespan=lifespan,
+    )
+
+
+class _Guard:
+    """ASGI middleware around every request: refuses first, and puts HEADERS on every answer."""
+
+    def __init__(self, app: ASGIApp, refuse: Callable[[Request], Response | None]) -> None:
+        self._app = app
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.datastructures import MutableHeaders
+        from starlette.requests import Request
+
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        refusal = self._refuse(Request(scope))
+        await (self._app if refusal is None else refusal)(scope, receive, send_guarded)
+
+
+class _Pages:
+    """The handlers. Each answers with plain text when it refuses."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._page = (STATIC / "console.html").read_text(encoding="utf-8")
+
+    def refuse(self, request: Request) -> Response | None:
+        """The refusal of a request that must not be answered (rule 1), or None."""
+        from starlette.responses import PlainTextResponse
+
+        console = self._console
+        if request.headers.get("host", "") not in console.hosts:
+            return PlainTextResponse("This console answers on its loopback address only.", 421)
+        if request.url.path.startswith("/static/"):
+            return None
+        entering = request.url.path == "/" and _same(request.query_params.get("key", ""), console.key)
+        if not entering and not _same(request.cookies.get(COOKIE, ""), console.key):
+            return PlainTextResponse("Open the console with the address that `lfr hub serve` printed.", 403)
+        if request.method == "POST":
+            own = {f"http://{host}" for host in console.hosts}
+            if request.headers.get("origin") not in own or not _same(
+                request.headers.get("x-csrf-token", ""), console.token
+            ):
+                return PlainTextResponse("This request does not come from the console's own page.", 403)
+        return None
+
+    async def index(self, request: Request) -> Response:
+        """The page with its first snapshot inside; with the key in the address: the cookie, then the page."""
+        from starlette.responses import HTMLResponse, RedirectResponse
+
+        if "key" in request.query_params:
+            entered = RedirectResponse("/", 303)
+            entered.set_cookie(COOKIE, self._console.key, httponly=True, samesite="strict", path="/")
+            return entered
+        first = json.dumps(self._console.view(), ensure_ascii=False).replace("<", "\\u003c")
+        notice = json.dumps(self._console.settings.notice, ensure_ascii=False).replace("<", "\\u003c")
+        page = self._page.replace("{{token}}", self._console.token)
+        return HTMLResponse(page.replace("{{notice}}", notice).replace("{{snapshot}}", first))
+
+    async def static(self, request: Request) -> Response:
+        """The style and the script."""
+        from starlette.responses import PlainTextResponse, Response
+
+        kinds = {"console.css": "text/css", "console.js": "text/javascript"}
+        name = request.path_params["name"]
+        if name not in kinds:
+            return PlainTextResponse("not found", 404)
+        return Response((STATIC / name).read_bytes(), media_type=kinds[name])
+
+    async def events(self, _: Request) -> Response:
+        """The event stream."""
+        from starlette.responses import StreamingResponse
+
+        return StreamingResponse(self._console.stream(), media_type="text/event-stream")
+
+    async def snapshot(self, _: Request) -> Response:
+        """The current snapshot once, for tests and tools."""
+        from starlette.responses import JSONResponse
+
+        return JSONResponse(self._console.view())
+
+    async def probe(self, request: Request) -> Response:
+        """The opened probe of a case that is on the desk."""
+        alert_id = request.path_params["alert_id"]
+        picture = self._console.desk.pictures.get(alert_id) if alert_id in self._console.desk.cases else None
+        return _jpeg(picture.jpeg if picture else None)
+
+    async def reference(self, request: Request) -> Response:
+        """The reference photo of a case that is on the desk; no other can be asked for."""
+        case = self._console.desk.cases.get(request.path_params["alert_id"])
+        return _jpeg(self._console.hub.reference(case.alert.candidate.entry_ref) if case else None)
+
+    async def decide(self, request: Request) -> Response:
+        """An operator's decision: a JSON body with its outcome."""
+        from starlette.responses import JSONResponse, PlainTextResponse
+
+        kind = request.path_params["kind"]
+        try:
+            outcome = (await request.json())["outcome"]
+            if outcome not in DECISIONS[kind]:
+                raise BadData(f"outcome {outcome!r}")
+        except (ValueError, KeyError, TypeError, BadData):
+            return PlainTextResponse("no such decision", 400)
+        if not self._console.decide(request.path_params["alert_id"], kind, outcome):
+            return PlainTextResponse("this case is no longer on the desk", 404)
+        return JSONResponse({"done": True})
+
+
+def _jpeg(content: bytes | None) -> Response:
+    from starlette.responses import PlainTextResponse, Response
+
+    return Response(content, media_type="image/jpeg") if content else PlainTextResponse("none", 404)
+
+
+def _same(given: str, wanted: str) -> bool:
+    return secrets.compare_digest(given.encode(), wanted.encode())

@@ -1,0 +1,105 @@
+"""What the page is told: one JSON snapshot of the desk, complete every time, so that no update can be missed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from device.domain.time import WallTime, rfc3339
+from device.hub_api import messages
+from tools.hub.console.desk import Case, Desk, DeviceView
+from tools.hub.storage.folder import ConsoleSettings
+
+
+def snapshot(
+    desk: Desk,
+    settings: ConsoleSettings,
+    *,
+    now: WallTime,
+    operator: messages.Operator,
+    broker_online: bool,
+    broker_text: str,
+) -> dict[str, Any]:
+    """Everything that the page shows. Newest case first; open ones before judged ones."""
+    cases = sorted(desk.cases.values(), key=lambda c: c.arrived, reverse=True)
+    cases.sort(key=lambda c: c.outcome is not None)
+    return {
+        "now": rfc3339(now),
+        "site": settings.site,
+        "mode": settings.mode.value,
+        "operator": operator,
+        "operator_present": operator == "present",
+        "broker": {"online": broker_online, "text": broker_text},
+        "devices": [_device(name, view) for name, view in sorted(desk.devices.items())],
+        "cases": [_case(case, desk, settings) for case in cases],
+        "left_unjudged": desk.left_unjudged,
+        "receipts": list(reversed(desk.receipts)),
+    }
+
+
+def _device(name: str, view: DeviceView) -> dict[str, Any]:
+    stats, health = view.stats, view.health
+    return {
+        "id": name,
+        "status": view.status.status if view.status else "unknown",
+        "state": view.state.state if view.state else None,
+        "mode": view.state.mode.value if view.state and view.state.mode else None,
+        "since": view.state.since if view.state else None,
+        "inhibit_reasons": view.state.inhibit_reasons if view.state else [],
+        "conditions": [msgspec.to_builtins(c) for c in view.state.conditions] if view.state else [],
+        "lamps": msgspec.to_builtins(view.state.lamps) if view.state and view.state.lamps else None,
+        "cameras": {camera: status.status for camera, status in sorted(view.cameras.items())},
+        "watchlist": _watchlist(view),
+        "stats": msgspec.to_builtins(stats) if stats else None,
+        "fps": (health.fps if health and health.fps is not None else stats.fps if stats else None),
+        "outbox_waiting": health.outbox_waiting if health else None,
+    }
+
+
+def _watchlist(view: DeviceView) -> dict[str, Any] | None:
+    state = view.watchlist
+    if state is None:
+        return None
+    return {"subjects": state.subjects, "images": state.images, "erased": state.erased_at is not None}
+
+
+def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
+    alert = case.alert
+    entry = settings.entries.get(alert.candidate.entry_ref)
+    picture = desk.pictures.get(alert.alert_id)
+    return {
+        "id": alert.alert_id,
+        "revision": alert.revision,
+        "device": case.device,
+        "camera": alert.camera_id,
+        "zone": alert.zone_id,
+        "mode": alert.mode.value,
+        "label": entry.label if entry else "Listed person",
+        "category": alert.candidate.category or (entry.category if entry else None),
+        "response_code": alert.candidate.response_code or (entry.response_code if entry else None),
+        "captured_at": alert.captured_at,
+        "latency_ms": alert.latency_ms,
+        "historical": alert.historical,
+        "expires_at": alert.expires_at,
+        "score": alert.score,
+        "threshold": alert.threshold,
+        "margin": alert.margin,
+        "second_best_gap": alert.second_best_gap,
+        "quality": alert.probe.quality.shot,
+        "faces_used": alert.track.faces_used,
+        "inter_eye_px": alert.track.inter_eye_px,
+        "list_size": alert.list_size,
+        "predicted_far": alert.predicted_far,
+        "image_source": alert.candidate.image_source,
+        "image_age_days": alert.candidate.image_age_days,
+        "sign": alert.sign.state,
+        "blue_list": alert.blue_list,
+        "delete_by": alert.retention.delete_by,
+        "hold": alert.retention.hold,
+        "outcome": case.outcome,
+        "engagement": case.engagement,
+        "disposition": case.disposition,
+        "probe": picture.version if picture else None,
+        "reference": entry is not None,
+    }

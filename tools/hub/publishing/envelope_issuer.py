@@ -1,0 +1,146 @@
+"""Between the broker and the repository: devices say to whom an envelope goes, get it, and are told to look.
+
+1. Whatever was published, by this process or by a command beside it, is seen within LOOK_S, and every device of the
+   site is told to sync.
+2. A device's identity is retained at the broker, so a hub that was restarted issues what is owed at once. An identity
+   of a deployment that is not published for that device waits; a revoked device's is dropped.
+3. Signing and writing happen on a thread; the loop only decides. Signatures are renewed before they expire.
+4. A deployment whose window is over is ended here too: its keys and photos outlive no window by more than a minute;
+   neither does what was never published (tools/hub/publishing/pending_changes.py).
+5. A device that was revoked while the hub runs loses its connections: the broker starts anew with the new list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from device.errors import LfrError, RefusedByCondition
+from device.hub_api.identity import Identity
+from device.logs import event
+from tools.hub.publishing import operations
+from tools.hub.publishing.pending_changes import sweep
+from tools.hub.publishing.publisher import Publisher
+
+LOOK_S = 0.25
+RENEW_EVERY_S = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class Says(Protocol):
+    """What this needs of the hub's session."""
+
+    def command(self, device: str, name: str) -> None: ...
+
+
+class Issuer:
+    """Runs on the console's loop; `heard` is called there too."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        devices: Callable[[], frozenset[str]],
+        says: Says,
+        revoked: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._publisher = publisher
+        self._devices = devices
+        self._says = says
+        self._on_revoked = revoked
+        self._wanted: dict[str, tuple[str, str]] = {}
+        self._seen_ns: int | None = None
+        self._known = devices()
+        self._renewed_at: float | None = None
+        self.refused: dict[str, str] = {}
+
+    def heard(self, device: str, identity: Identity) -> None:
+        """A device's newest identity; null once it has ended there."""
+        if identity.deployment_id is None or identity.recipient is None:
+            self._wanted.pop(device, None)
+        else:
+            self._wanted[device] = (identity.deployment_id, identity.recipient)
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await self.look(asyncio.get_running_loop().time())
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self, now_s: float) -> None:
+        """Once: rules 1 to 5. A hub without a repository has nothing to do."""
+        self._watch_revocations()
+        due = self._renewed_at is None or now_s - self._renewed_at >= RENEW_EVERY_S
+        if due:
+            self._renewed_at = now_s
+            await self._on_thread("sweep", self._sweep)
+        if not self._publisher.store.exists:
+            return
+        if due:
+            await self._on_thread("end", self._end_expired)
+            await self._on_thread("renew", self._publisher.renew)
+        for device, (deployment, recipient) in tuple(self._wanted.items()):
+            await self._issue(device, deployment, recipient)
+        written_ns = self._written_ns()
+        if written_ns != self._seen_ns:
+            self._seen_ns = written_ns
+            for device in sorted(self._devices()):
+                self._says.command(device, "sync")
+
+    def _end_expired(self) -> bool:
+        """Rule 4, on the thread."""
+        over = self._publisher.expired()
+        for record in over:
+            operations.end(self._publisher, record.id)
+            event(_log, "hub.deployment_over", deployment=record.id)
+        return bool(over)
+
+    def _sweep(self) -> bool:
+        """Rule 4 for what was not published, on the thread."""
+        gone = sweep(self._publisher)
+        for line in gone:
+            event(_log, "hub.past_its_time", what=line)
+        return bool(gone)
+
+    async def _issue(self, device: str, deployment: str, recipient: str) -> None:
+        record = self._publisher.records.current(device)
+        if device in self._devices() and (record is None or record.id != deployment):
+            return  # not published for it, or over: rule 2, it waits
+        done = await self._on_thread(f"{device}", lambda: self._publisher.issue(device, deployment, recipient))
+        if done is not None and self._wanted.get(device) == (deployment, recipient):
+            del self._wanted[device]
+            if done:
+                event(_log, "hub.envelope_issued", device=device, deployment=deployment)
+
+    async def _on_thread(self, what: str, work: Callable[[], bool]) -> bool | None:
+        """What the work gave; None when it could not be done now, which is said once."""
+        try:
+            done = await asyncio.to_thread(work)
+        except RefusedByCondition as fault:
+            self._note(what, str(fault))
+            return False
+        except (LfrError, OSError) as fault:
+            self._note(what, str(fault))
+            return None
+        self.refused.pop(what, None)
+        return done
+
+    def _note(self, what: str, problem: str) -> None:
+        if self.refused.get(what) != problem:
+            self.refused[what] = problem
+            event(_log, "hub.not_issued", level=logging.WARNING, what=what, problem=problem)
+
+    def _watch_revocations(self) -> None:
+        devices = self._devices()
+        if self._known - devices:
+            event(_log, "hub.devices_revoked", devices=" ".join(sorted(self._known - devices)))
+            self._on_revoked()
+        self._known = devices
+
+    def _written_ns(self) -> int | None:
+        try:
+            return (self._publisher.store.metadata / "timestamp.json").stat().st_mtime_ns
+        except FileNotFoundError:
+            return None

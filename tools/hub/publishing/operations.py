@@ -1,0 +1,199 @@
+"""What the commands do, for them and for whoever runs a hub from a program: propose, publish, withdraw, end, copy.
+
+1. Photos and labels reach the hub's page with the publication and leave with the end or the withdrawal, at once.
+   A withdrawal that leaves nobody on the list ends the deployment.
+2. Whatever cannot be done is refused before anything is changed; each function changes in the order that is safe when
+   it is cut short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from device.config.deployment import Deployment, DeploymentPlan, parse_signed, plan_problems
+from device.config.document import load
+from device.config.publication import Withdrawn, parse_withdrawn, stem, withdrawn_text
+from device.domain.time import WallTime, wall
+from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable, UsageError
+from tools.hub.publishing.admission import require_possible
+from tools.hub.publishing.change import Change, Proposal, propose
+from tools.hub.publishing.deployment_keys import DeploymentKeys
+from tools.hub.publishing.deployment_records import Record
+from tools.hub.publishing.pending_changes import last_moment
+from tools.hub.publishing.publisher import Publisher, empty_withdrawn
+from tools.hub.storage.files import PUBLIC, write_file
+from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.watchlist.build import CONTENT, PHOTOS, read_built, require_fresh
+from tools.hub.watchlist.photos import HubPhotos, open_at_hub, read_photos
+
+RULE_OF_KEY = "hub's key of the deployment"
+KEY_GONE = (
+    "this hub has no key for it: it has ended, was discarded or never published in its time, or was planned at another"
+    " hub. Nothing built for it opens any more; make a new plan (`lfr deployment new --from`) and a new list"
+)
+
+
+def read_plan(file: Path) -> DeploymentPlan:
+    """A plan; ConfigError with everything that a signed deployment must say and it does not."""
+    plan = load(file, DeploymentPlan)
+    problems = plan_problems(plan)
+    if problems:
+        raise ConfigError(str(file), problems)
+    return plan
+
+
+def propose_deployment(publisher: Publisher, plan: DeploymentPlan, built_folder: Path, now: WallTime) -> Change:
+    """A change that publishes a plan with its list; it waits for the officers' signatures."""
+    built, payload = read_built(built_folder)
+    require_fresh(built, plan, now)
+    if plan.mode is not publisher.places.mode:
+        raise RefusedByCondition(
+            "mode", f"{plan.id} is {plan.mode.value}, this hub's root of trust is {publisher.places.mode.value}"
+        )
+    publisher.records.require_unused(plan.id, built.watchlist.id)
+    require_possible(plan, publisher.targets(), publisher.places)
+    _require_key(publisher.keys, plan)
+    digits = stem(built.watchlist.payload or "")
+    document = {**plan.model_dump(mode="json"), "watchlist": built.watchlist.model_dump(mode="json")}
+    content = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
+    parse_signed(content, plan.id)
+    base = f"deployments/{digits}"
+    proposal = Proposal(
+        kind="deployment",
+        says=f"deployment {plan.id}: {built.watchlist.subjects} people, {len(plan.devices)} device(s)",
+        deployment_id=plan.id,
+        stem=digits,
+        ends=wall(plan.window.end),
+        expires=last_moment(plan, built),
+        add={
+            f"{base}.yaml": content,
+            f"{base}.payload": payload,
+            f"{base}.withdrawn.json": empty_withdrawn(plan.id),
+        },
+        for_hub={name: _read(built_folder / name) for name in (CONTENT, PHOTOS)},
+    )
+    return propose(publisher.places.pending / plan.id, publisher.store, publisher.records.running(), proposal, now)
+
+
+def deployment_of(change: Change) -> Deployment | None:
+    """The document that a change would publish; None when it is none of a deployment."""
+    path = f"deployments/{change.description().stem}.yaml"
+    content = change.files().get(path)
+    return None if content is None else parse_signed(content, path)
+
+
+def publish(publisher: Publisher, change: Change) -> Record | None:
+    """Publish a signed change; photos come to the hub's page, or leave it, with it (rule 1)."""
+    described = change.description()
+    if described.kind == "deployment":
+        return _publish_deployment(publisher, change)
+    path = f"deployments/{described.stem}.withdrawn.json"
+    withdrawn = parse_withdrawn(change.files()[path]).refs if described.kind == "withdrawal" else ()
+    record = publisher.publish(change)
+    if withdrawn and record is not None:
+        HubFolder(publisher.places.hub).forget_refs(withdrawn)
+        record = msgspec.structs.replace(record, refs=tuple(ref for ref in record.refs if ref not in withdrawn))
+        publisher.records.save(record)
+        if not record.refs and record.running:
+            record = end(publisher, record.id)
+    return record
+
+
+def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
+    hub = HubFolder(publisher.places.hub)
+    identity = key_of(publisher.keys, change.description().deployment_id or "")
+    content_key = open_at_hub(change.for_hub(CONTENT), identity, "the list's key").decode("ascii", "replace")
+    photos = read_photos(open_at_hub(change.for_hub(PHOTOS), identity, "the photos"))
+    record = publisher.publish(change, content_key)
+    if record is not None:
+        record = msgspec.structs.replace(record, refs=tuple(entry.ref for entry in photos.entries))
+        publisher.records.save(record)
+    hub.add_entries({e.ref: (Entry(e.ref, e.category, e.response_code), e.photo) for e in photos.entries})
+    return record
+
+
+def photos_of(hub: HubFolder, built_folder: Path) -> HubPhotos:
+    """The photos' file of a built list, opened at the hub it was built for."""
+    identity = key_of(hub.keys, read_built(built_folder)[0].deployment_id)
+    return read_photos(open_at_hub(_read(built_folder / PHOTOS), identity, "the photos"))
+
+
+def propose_withdrawal(publisher: Publisher, deployment_id: str, refs: Sequence[str], now: WallTime) -> Change:
+    """A change that takes entries off a running deployment's list."""
+    record = publisher.records.get(deployment_id)
+    if not record.running:
+        raise RefusedByCondition("deployment running", f"{deployment_id} has ended; its list is gone already")
+    known = set(record.refs)
+    before = publisher.withdrawn(record)
+    unknown = [ref for ref in refs if ref not in known and ref not in before.refs]
+    if unknown:
+        raise UsageError(f"no entry {', '.join(unknown)} on the list of {deployment_id}; it has {len(known)} entries")
+    listed = Withdrawn(deployment_id=deployment_id, refs=tuple(dict.fromkeys((*before.refs, *refs))))
+    proposal = Proposal(
+        kind="withdrawal",
+        says=f"withdraw {', '.join(refs)} from {deployment_id}",
+        deployment_id=deployment_id,
+        stem=record.stem,
+        expires=record.over,
+        add={f"deployments/{record.stem}.withdrawn.json": withdrawn_text(listed)},
+    )
+    return propose(
+        publisher.places.pending / f"withdrawal-{deployment_id}",
+        publisher.store,
+        publisher.records.running(),
+        proposal,
+        now,
+    )
+
+
+def end(publisher: Publisher, deployment_id: str) -> Record:
+    """End a deployment; the photos of its people leave the hub."""
+    record = publisher.end(deployment_id)
+    HubFolder(publisher.places.hub).forget_refs(record.refs)
+    record = msgspec.structs.replace(record, refs=())
+    publisher.records.save(record)
+    return record
+
+
+def copy_to_usb(publisher: Publisher, stick: Path) -> int:
+    """The repository on a stick, for devices without a network; returns how many files. The timestamp comes last."""
+    source = publisher.store.root
+    if not publisher.store.exists:
+        raise Unavailable(f"{source} is no repository; `lfr authority init` makes one")
+    with publisher.store.locked():
+        files = sorted((p for p in source.rglob("*") if p.is_file()), key=lambda p: p.name == "timestamp.json")
+        try:
+            for file in files:  # a device reads them as another user, if the stick's file system knows users at all
+                write_file(stick / file.relative_to(source), file.read_bytes(), mode=PUBLIC)
+            kept = {stick / file.relative_to(source) for file in files}
+            for part in ("metadata", "targets"):
+                for file in [p for p in (stick / part).rglob("*") if p.is_file() and p not in kept]:
+                    file.unlink()
+        except OSError as fault:
+            raise Unavailable(f"{stick}: {fault.strerror}; is the stick writable and large enough?") from fault
+    return len(files)
+
+
+def key_of(keys: DeploymentKeys, deployment_id: str) -> str:
+    """The hub's identity of a deployment. RefusedByCondition when it is gone: what is encrypted to it stays closed."""
+    secret = keys.secret(deployment_id)
+    if secret is None:
+        raise RefusedByCondition(RULE_OF_KEY, f"{deployment_id}: {KEY_GONE}")
+    return secret
+
+
+def _require_key(keys: DeploymentKeys, plan: DeploymentPlan) -> None:
+    """The plan's list was encrypted to a key that this hub still has."""
+    if keys.recipient(plan.id) != plan.hub_recipient:
+        raise RefusedByCondition(RULE_OF_KEY, f"{plan.id}: {KEY_GONE}")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as fault:
+        raise BadData(f"{file}: {fault.strerror}") from fault

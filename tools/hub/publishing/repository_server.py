@@ -1,0 +1,173 @@
+"""The repository over HTTPS: what devices fetch, read-only, with a certificate of this site on both sides.
+
+1. TLS 1.2 or later; who has no certificate of the site's authority, or a revoked one, does not get past the handshake.
+2. Each request is judged anew: only devices of this site, none that was revoked since, and of `devices/` only their
+   own.
+3. Files go as they are: no compression, no listing, no link, nothing outside `metadata/` and `targets/`.
+4. A slow or silent client costs one thread, for a bounded time; at most CLIENTS at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import shutil
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+from device.errors import Unavailable
+from device.logs import event
+from tools.hub.storage.folder import HubFolder
+
+WAIT_S = 20.0  # for a handshake, a request, and each piece that a client takes
+CLIENTS = 32
+_PATH = re.compile(
+    r"/(metadata|targets(?:/deployments|/devices/([A-Za-z0-9_-]{1,63})))/([A-Za-z0-9][A-Za-z0-9._-]{0,200})"
+)
+_log = logging.getLogger(__name__)
+
+
+class RepositoryServer:
+    """One running server. Threads of its own; `stop` ends them."""
+
+    def __init__(self, hub: HubFolder, devices: Callable[[], frozenset[str]], bind: str, port: int) -> None:
+        """`devices` tells who may read now. Raises Unavailable when the port is taken."""
+        try:
+            self._server = _Server(hub.root / "repository", devices, _context(hub), bind, port)
+        except OSError as fault:
+            raise Unavailable(
+                f"port {port}: {fault.strerror}, so the repository cannot be served on {bind}; choose another with"
+                " --repository-port (0 takes any free one)"
+            ) from fault
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, name="repository", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; requests that run end by themselves or with the process."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2.0)
+
+
+def _context(hub: HubFolder) -> ssl.SSLContext:
+    """Rule 1. The revocation list is of the start; later revocations are rule 2's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(hub.root / "server.pem", hub.root / "server.key")
+    context.load_verify_locations(hub.root / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    if (hub.root / "crl.pem").exists():
+        context.load_verify_locations(hub.root / "crl.pem")
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    return context
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = CLIENTS
+    block_on_close = False
+
+    def __init__(
+        self, root: Path, devices: Callable[[], frozenset[str]], context: ssl.SSLContext, bind: str, port: int
+    ) -> None:
+        self.root = root
+        self.devices = devices
+        self.context = context
+        self.room = threading.Semaphore(CLIENTS)
+        self.address_family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+        super().__init__((bind, port), _Handler)
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """A thread for the client, if there is room (rule 4)."""
+        if not self.room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.room.release()
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away or failed its handshake: a line, not a traceback."""
+        event(_log, "repository.client_gone", level=logging.DEBUG)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "lfr", ""
+    timeout = WAIT_S
+
+    def setup(self) -> None:
+        """The handshake happens in the client's own thread, with a deadline."""
+        assert isinstance(self.server, _Server)
+        self.request.settimeout(WAIT_S)
+        self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            super().finish()
+        with contextlib.suppress(OSError):
+            self.request.close()
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def _answer(self, *, body: bool) -> None:
+        assert isinstance(self.server, _Server)
+        device = self._device()
+        if device is None or device not in self.server.devices():
+            self.close_connection = True
+            self._say(HTTPStatus.FORBIDDEN)
+            return
+        match = _PATH.fullmatch(self.path)
+        # Another device's folder does not exist for this one (rule 2).
+        if match is None or (match[2] is not None and match[2] != device):
+            self._say(HTTPStatus.NOT_FOUND)
+            return
+        file = self.server.root / match[1] / match[3]
+        if file.is_symlink() or not file.is_file():
+            self._say(HTTPStatus.NOT_FOUND)
+            return
+        try:
+            with file.open("rb") as opened:
+                self.send_response(HTTPStatus.OK)
+                self.send_header("Content-Type", "application/octet-stream")
+                self.send_header("Content-Length", str(file.stat().st_size))
+                self.send_header("Cache-Control", "no-store")
+                self.end_headers()
+                if body:
+                    shutil.copyfileobj(opened, self.wfile, 256 * 1024)
+        except FileNotFoundError:
+            self._say(HTTPStatus.NOT_FOUND)
+
+    def _device(self) -> str | None:
+        """The common name of the client's certificate."""
+        certificate = self.request.getpeercert()
+        names = [value for row in (certificate or {}).get("subject", ()) for key, value in row if key == "commonName"]
+        return names[0] if len(names) == 1 else None
+
+    def _say(self, status: HTTPStatus) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Requests are not logged: what a device reads when is nobody's business."""

@@ -1,0 +1,351 @@
+"""The hub's folder: what `lfr hub init` makes, and how the other commands find their way in it.
+
+ca.pem ca.key crl.pem · server.pem server.key · hub, listener, auditor .pem .key · mosquitto.conf acl · console.yaml
+entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json · keys/ (deployment_keys.py, and
+tools/hub/publishing/places.py)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from device.domain.finding import Mode
+from device.domain.time import WallTime
+from device.edges.broker.paho import BrokerAddress
+from device.errors import ConfigError, Unavailable, UsageError
+from device.hub_api.topics import device_id, level
+from tools.hub.broker.access_list import access_list, configuration
+from tools.hub.pki.certificate_authority import open_authority, revoke_certificate
+from tools.hub.publishing.deployment_keys import DeploymentKeys
+from tools.hub.storage.files import write_file
+
+BROKER_PORT = 8883
+CONSOLE_PORT = 8443
+REPOSITORY_PORT = 8444
+PEOPLE = ("hub", "listener", "auditor")
+NOTICE = {
+    "en": "Live facial recognition is in use here. Faces are compared with one watchlist made for this operation. "
+    "If you are not on it, your biometric data is deleted at once. Every possible match is judged by an officer.",
+    "cy": "Mae adnabod wynebau byw ar waith yma. Caiff wynebau eu cymharu ag un rhestr wylio a wnaed ar gyfer y "
+    "gweithrediad hwn. Os nad ydych arni, caiff eich data biometrig ei ddileu ar unwaith. Swyddog sy'n barnu pob "
+    "cyfatebiaeth bosibl.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What only the hub knows of a watchlist entry: how the operator's card calls it."""
+
+    label: str
+    category: str | None = None
+    response_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """The content of console.yaml."""
+
+    site: str
+    mode: Mode
+    devices: tuple[str, ...]
+    notice: dict[str, str]
+    entries: dict[str, Entry]
+    bind: str
+    broker_port: int
+    console_port: int
+    repository_port: int = REPOSITORY_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class HubFolder:
+    """Paths of one hub."""
+
+    root: Path
+
+    @property
+    def console_file(self) -> Path:
+        return self.root / "console.yaml"
+
+    @property
+    def entries_file(self) -> Path:
+        return self.root / "entries.json"
+
+    @property
+    def keys(self) -> DeploymentKeys:
+        """The hub's age identities, one a deployment."""
+        return DeploymentKeys(self.root)
+
+    @property
+    def report_file(self) -> Path:
+        return self.root / "report.json"
+
+    @property
+    def references(self) -> Path:
+        return self.root / "references"
+
+    def address(self, person: str, port: int, host: str = "localhost") -> BrokerAddress:
+        """How `hub`, `listener`, `auditor` or a device reaches the broker."""
+        folder = self.root if person in PEOPLE else self.root / "devices"
+        return BrokerAddress(
+            host=host, port=port, ca=self.root / "ca.pem", cert=folder / f"{person}.pem", key=folder / f"{person}.key"
+        )
+
+    def reference(self, entry_ref: str) -> bytes | None:
+        """The reference photo of an entry; None when there is none or the reference is no plain name."""
+        try:
+            return (self.references / f"{level(entry_ref, 'entry')}.jpg").read_bytes()
+        except (OSError, UsageError):
+            return None
+
+    def settings(self) -> ConsoleSettings:
+        """Read console.yaml; ConfigError with every problem."""
+        import yaml
+
+        try:
+            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as fault:
+            raise Unavailable(
+                f"{self.root} is no hub folder: it has no {self.console_file.name};"
+                f" make one with `lfr hub init {self.root}`"
+            ) from fault
+        except OSError as fault:
+            text = f"{self.console_file} cannot be read: {fault.strerror}; make it a file that this user may read"
+            raise Unavailable(text) from fault
+        except yaml.YAMLError as fault:
+            raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
+        read = _settings(self.console_file, raw)
+        return replace(read, entries={**read.entries, **self._entries()})
+
+    def add_entry(self, entry_ref: str, entry: Entry, photo_jpeg: bytes) -> None:
+        """Give the console a reference photo and its label: hub only, never sent."""
+        self.add_entries({entry_ref: (entry, photo_jpeg)})
+
+    def add_entries(self, added: Mapping[str, tuple[Entry, bytes]]) -> None:
+        """Give the console many at once: entries.json is rewritten once; a running console reads it again."""
+        for entry_ref in added:
+            level(entry_ref, "entry")
+        self.references.mkdir(mode=0o700, exist_ok=True)
+        for entry_ref, (_, photo_jpeg) in added.items():
+            write_file(self.references / f"{entry_ref}.jpg", photo_jpeg, synced=False)
+        os.sync()
+        self._write_entries({**self._entries(), **{ref: entry for ref, (entry, _) in added.items()}})
+
+    def forget_entries(self, given_before: WallTime | None = None) -> int:
+        """Delete reference photos and labels: the end of the deployment; returns how many photos went.
+
+        given_before  what was given to the console later stays: it belongs to the next deployment
+        Raises ConfigError when console.yaml cannot be read, so that labels are still in it; OSError as it comes.
+        """
+        photos = sorted(self.references.glob("*.jpg"))
+        if given_before is not None:
+            photos = [photo for photo in photos if photo.stat().st_mtime <= given_before.timestamp()]
+        for photo in photos:
+            photo.unlink()
+        kept = {photo.stem for photo in self.references.glob("*.jpg")}
+        self._keep_labels(lambda ref: ref in kept)
+        return len(photos)
+
+    def forget_refs(self, refs: Sequence[str]) -> int:
+        """Delete the photos and labels of these entries alone: they were withdrawn; returns how many photos went."""
+        gone = 0
+        for ref in refs:
+            photo = self.references / f"{level(ref, 'entry')}.jpg"
+            gone += photo.exists()
+            photo.unlink(missing_ok=True)
+        self._keep_labels(lambda ref: ref not in refs)
+        return gone
+
+    def entries_written(self) -> tuple[int, ...]:
+        """Changes whenever labels may have."""
+        files = (self.console_file, self.entries_file)
+        return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+
+    def _keep_labels(self, keeps: Callable[[str], bool]) -> None:
+        """Drop the labels of all other entries, those that somebody wrote into console.yaml by hand included."""
+        import yaml
+
+        known = self._entries()
+        left = {ref: entry for ref, entry in known.items() if keeps(ref)}
+        if left != known:
+            self._write_entries(left)
+        if not self.console_file.exists():
+            return
+        try:
+            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        except yaml.YAMLError as fault:
+            raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
+        by_hand = {ref: entry for ref, entry in (raw.get("entries") or {}).items() if keeps(str(ref))}
+        if by_hand != (raw.get("entries") or {}):
+            raw["entries"] = by_hand
+            write_file(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+
+    def _entries(self) -> dict[str, Entry]:
+        """Labels out of entries.json: a file of its own, because 20,000 of them take YAML half a minute."""
+        if not self.entries_file.exists():
+            return {}
+        try:
+            return msgspec.json.decode(self.entries_file.read_bytes(), type=dict[str, Entry])
+        except msgspec.DecodeError as fault:
+            raise ConfigError(str(self.entries_file), (str(fault),)) from fault
+
+    def _write_entries(self, entries: dict[str, Entry]) -> None:
+        write_file(self.entries_file, msgspec.json.encode(entries))
+
+    def revoked(self) -> frozenset[str]:
+        """Devices whose name is not issued again (tools.hub.publishing writes the file)."""
+        file = self.root / "authority" / "revoked.json"
+        return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else frozenset()
+
+    def revoke_device(self, device: str) -> None:
+        """Put a device's certificate on the revocation list and take it off the site; its name is not issued again."""
+        import yaml
+
+        certificate = self.root / "devices" / f"{device}.pem"
+        settings = self.settings()
+        revoke_certificate(self.root, settings.site, certificate if certificate.exists() else None)
+        for suffix in (".pem", ".key"):
+            (self.root / "devices" / f"{device}{suffix}").unlink(missing_ok=True)
+        raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        raw["devices"] = [name for name in raw.get("devices") or () if name != device]
+        write_file(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        self.write_broker_files(self.settings(), settings.broker_port)
+
+    def write_broker_files(self, settings: ConsoleSettings, port: int) -> Path:
+        """Write `acl` and `mosquitto.conf` for this port; returns the latter."""
+        (self.root / "acl").write_text(access_list(settings.site, settings.devices))
+        (self.root / "acl").chmod(0o600)
+        file = self.root / "mosquitto.conf"
+        file.write_text(configuration(self.root.absolute(), bind=settings.bind, port=port, root=os.geteuid() == 0))
+        return file
+
+
+class SiteDevices:
+    """The site's devices as console.yaml lists them now, without the revoked; read again when a file has changed."""
+
+    def __init__(self, hub: HubFolder) -> None:
+        self._hub = hub
+        self._lock = threading.Lock()
+        self._read_at: tuple[int, int] | None = None
+        self._devices: frozenset[str] = frozenset()
+
+    def __call__(self) -> frozenset[str]:
+        """While console.yaml has mistakes, what was read before stays; revocations always count."""
+        with self._lock:
+            with contextlib.suppress(OSError, ConfigError, Unavailable):
+                stated = self._hub.console_file.stat()
+                if self._read_at != (stated.st_mtime_ns, stated.st_ino):
+                    self._devices = frozenset(self._hub.settings().devices)
+                    self._read_at = (stated.st_mtime_ns, stated.st_ino)
+            return self._devices - self._hub.revoked()
+
+
+def init_hub(
+    root: Path, *, site: str, devices: tuple[str, ...], mode: Mode | None, bind: str = "127.0.0.1"
+) -> list[str]:
+    """Make a hub folder, or add devices to one; returns what was made, one line each. Nothing existing is replaced.
+
+    Without `mode` a new folder is a demonstration's and a known one stays what it is; another mode is refused.
+    """
+    import yaml
+
+    level(site, "site")
+    hub = HubFolder(root)
+    for device in devices:
+        if device_id(device) in hub.revoked():
+            raise UsageError(f"device {device!r} was revoked; give the new device another name")
+    made: list[str] = []
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        known = hub.settings() if hub.console_file.exists() else None
+        if known is not None and known.site != site:
+            raise ConfigError(str(hub.console_file), (f"site: this folder belongs to {known.site!r}, not {site!r}",))
+        if known is not None and mode not in (None, known.mode):
+            problem = f"mode: this folder's is {known.mode.value}, for ever; `lfr hub init` another folder for another"
+            raise ConfigError(str(hub.console_file), (problem,))
+        everyone = tuple(dict.fromkeys((*(known.devices if known else ()), *devices)))
+        _issue_certificates(root, site, everyone, bind, made)
+        hub.references.mkdir(mode=0o700, exist_ok=True)
+        content = {
+            "site": site,
+            "mode": (mode or Mode.DEMO).value,
+            "bind": bind,
+            "broker_port": BROKER_PORT,
+            "console_port": CONSOLE_PORT,
+            "repository_port": REPOSITORY_PORT,
+        }
+        raw = yaml.safe_load(hub.console_file.read_text(encoding="utf-8")) if known else {**content, "notice": NOTICE}
+        raw = {"entries": {}, **raw, "devices": list(everyone)}
+        write_file(hub.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+        hub.write_broker_files(hub.settings(), hub.settings().broker_port)
+    except OSError as fault:
+        place = root if fault.filename is None else fault.filename
+        raise Unavailable(
+            f"the hub's folder {root} cannot be made or completed: {place}: {fault.strerror or fault};"
+            " name a folder that this user may write to, on a disk that has room"
+        ) from fault
+    return [*made, f"console.yaml, acl, mosquitto.conf: site {site}, devices {', '.join(everyone) or 'none yet'}"]
+
+
+def _issue_certificates(root: Path, site: str, devices: tuple[str, ...], bind: str, made: list[str]) -> None:
+    authority = open_authority(root, site)
+    if not (root / "crl.pem").exists():
+        revoke_certificate(root, site, None)
+    if not (root / "server.pem").exists():
+        hosts = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), bind)))
+        authority.issue_server(root, "server", tuple(h for h in hosts if h not in ("0.0.0.0", "::")))
+        made.append(f"ca.pem, server.pem: for {', '.join(hosts)}")
+    for folder, name in (*((root, p) for p in PEOPLE), *((root / "devices", d) for d in devices)):
+        if not (folder / f"{name}.pem").exists():
+            authority.issue_client(folder, name)
+            made.append(f"{(folder / name).relative_to(root)}.pem, .key: certificate of {name}")
+
+
+def _settings(file: Path, raw: Any) -> ConsoleSettings:
+    problems: list[str] = []
+    if not isinstance(raw, dict):
+        raise ConfigError(str(file), ("the file must be a mapping",))
+    known = {"site", "mode", "devices", "notice", "entries", "bind", "broker_port", "console_port", "repository_port"}
+    problems += [f"{key}: unknown; known are {', '.join(sorted(known))}" for key in raw if key not in known]
+    ports: dict[str, int] = {}
+    for key, default in (
+        ("broker_port", BROKER_PORT),
+        ("console_port", CONSOLE_PORT),
+        ("repository_port", REPOSITORY_PORT),
+    ):
+        port = raw.get(key, default)
+        if not isinstance(port, int) or not 0 <= port <= 65535:
+            problems.append(f"{key}: {port!r} is no port (0 to 65535, 0 for any free one)")
+            port = default
+        ports[key] = port
+    if raw.get("mode") not in [m.value for m in Mode]:
+        problems.append(f"mode: {raw.get('mode')!r} is none of {', '.join(m.value for m in Mode)}")
+    if not isinstance(raw.get("site"), str):
+        problems.append("site: missing")
+    entries = raw.get("entries") or {}
+    if not isinstance(entries, dict) or any(not isinstance(e, dict) or "label" not in e for e in entries.values()):
+        problems.append("entries: every entry needs a label")
+    if problems:
+        raise ConfigError(str(file), tuple(problems))
+    return ConsoleSettings(
+        site=raw["site"],
+        mode=Mode(raw["mode"]),
+        devices=tuple(str(d) for d in raw.get("devices") or ()),
+        notice={str(k): str(v) for k, v in (raw.get("notice") or NOTICE).items()},
+        entries={
+            str(ref): Entry(str(e["label"]), e.get("category"), e.get("response_code")) for ref, e in entries.items()
+        },
+        bind=str(raw.get("bind", "127.0.0.1")),
+        broker_port=ports["broker_port"],
+        console_port=ports["console_port"],
+        repository_port=ports["repository_port"],
+    )
