@@ -24,7 +24,8 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Broker, Outgoing
 from tools.hub.broker.mosquitto import start_broker
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 NOW = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 AT = rfc3339(NOW)
