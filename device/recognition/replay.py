@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from device.config.installed import CONFIG
 from device.domain.finding import Candidate, Counters
 from device.domain.operating_point import Evidence
 from device.domain.sight import Frame
@@ -22,15 +23,15 @@ from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoRead
 from device.enrolment.folder import Enrolment, OutcomeCache, enrol
 from device.enrolment.model_sessions import EngineRoom, chosen_card, resolved
 from device.enrolment.template_cache import TemplateCache
-from device.errors import EvidenceDamaged, EvidenceUnusable, RefusedByCondition
+from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.ports.source import SourceInfo
 from device.recognition.build import gallery_of, pipeline_of
 from device.recognition.detect_ahead import Looking, in_hand
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
+from device.sync.root import refuse_on_operational_device
 from device.vision.observer import Observer
 
-OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
 MIN_FACE_PX = 32.0
 LARGE_LIST = 40  # photos
@@ -42,6 +43,7 @@ class Request:
     """What is replayed. `threshold` None: the operating point for this list from the evidence.
 
     evidence, evidence_keys  an artefact instead of the one that ships, and a folder of keys that may have signed it
+    config                   configuration of the device on this machine, if there is one: an operational one refuses
     """
 
     source: str
@@ -53,6 +55,7 @@ class Request:
     recogniser: str | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None
+    config: Path = CONFIG
 
     def terms(self) -> Terms:
         """What it says of the threshold."""
@@ -80,10 +83,7 @@ def replay(
     Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition; EvidenceUnusable for evidence
     that was named, EvidenceDamaged for the one that ships. Where none ships for an engine, the report says so.
     """
-    if OPERATIONAL_ROOT.exists():
-        raise RefusedByCondition(
-            "replay", f"this device holds an operational root ({OPERATIONAL_ROOT}); replay with a test or desk machine"
-        )
+    refuse_on_operational_device("replay", request.config)
     evidence = _evidence(request)
     source = RecordedSource(recording_path(request.source), decode_threads=DECODE_THREADS)
     try:
