@@ -9,8 +9,6 @@ from device.config.document import load
 from device.config.model import DeviceConfig, recording_path
 from device.errors import ConfigError
 
-DEFAULT_PATH = Path("/etc/lfr/device.yaml")
-
 
 def load_config(path: Path) -> DeviceConfig:
     """Decode the file; relative paths in it count from its own folder. ConfigError with every problem at once."""

@@ -146,7 +146,7 @@ CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait u
 DISK_REMEDY = f"free space in the state folder: {DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
 HEAT_REMEDY = "let it cool: check fan, filter, sun on the housing and the power mode"
 SIGN_REMEDY = (
-    "shade the sensor; look for a short, a stuck relay or a supply that holds up (device/edges/gpio/WIRING.md)"
+    "shade the sensor; look for a short, a stuck relay, a supply that holds up (device/edges/gpio/WIRING.md)"
 )
 SIGNED_REMEDY = "have it signed (lfr deployment sign) and published; check root of trust and clock of this device"
 WINDOW_REMEDY = "wait for it to begin, or load the deployment that is authorised now"

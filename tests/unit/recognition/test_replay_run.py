@@ -9,17 +9,28 @@ from typing import Any
 
 import pytest
 
-from device.domain.finding import Candidate, Counters
+from device.cli.main import main
+from device.domain.finding import Candidate, Counters, Mode
 from device.domain.sight import Face, Frame
 from device.edges.camera.capture_buffer import Feed
 from device.edges.camera.fake import FakeSource, Show
-from device.errors import EvidenceDamaged, RefusedByCondition
+from device.errors import EvidenceDamaged, RefusedByCondition, SourceUnreadable
 from device.evidence import artefact
 from device.recognition import replay as replaying
 from device.recognition.detect_ahead import Looking, Stopwatch, in_hand
+from device.sync import root
 from engines.cards.model_card import RECOGNISER_DEFAULT
 
 WITHIN_S = 5.0
+DEVICE = """
+site: a
+device: b
+cameras:
+  - {id: c, source: clip.mp4, zone: {name: z, polygon: [[0, 0], [1, 0], [1, 1]]}}
+mqtt: {host: localhost, ca: ca.pem, cert: device.pem, key: device.key}
+lines: {driver: simulated}
+trust: {roots: trust, usb: stick}
+"""
 
 
 def candidate(passage: int, revision: int, *, entry: str = "ann", score: float = 0.6, frame: int = 10) -> Candidate:
@@ -137,14 +148,42 @@ def test_a_stage_that_never_ran_has_no_percentiles() -> None:
     assert stages["embed"] == {"p50": None, "p95": None, "n": 0}
 
 
-def test_a_device_with_an_operational_root_replays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = tmp_path / "operational.root.json"
-    root.write_text("{}")
-    monkeypatch.setattr(replaying, "OPERATIONAL_ROOT", root)
-    request = replaying.Request("missing.mp4", tmp_path)
-    with pytest.raises(RefusedByCondition) as refused:
+def a_device(folder: Path, mode: Mode) -> Path:
+    """The configuration of a device whose root of trust stands for `mode`, with the root where a device keeps it."""
+    file = folder / "trust" / mode.value / "root.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    config = folder / "device.yaml"
+    config.write_text(DEVICE)
+    return config
+
+
+def test_a_device_with_an_operational_root_replays_nothing(tmp_path: Path) -> None:
+    config = a_device(tmp_path, Mode.OPERATIONAL)
+    request = replaying.Request("missing.mp4", tmp_path, config=config)
+    with pytest.raises(RefusedByCondition, match=r"trust/operational/root.json") as refused:
         replaying.replay(request, cache=None, progress=lambda done, total: None, talk=False)
     assert refused.value.exit_status == 77
+
+
+@pytest.mark.parametrize("mode", [Mode.TEST, Mode.DEMO])
+def test_a_test_device_replays(tmp_path: Path, mode: Mode) -> None:
+    request = replaying.Request("missing.mp4", tmp_path, config=a_device(tmp_path, mode))
+    with pytest.raises(SourceUnreadable):
+        replaying.replay(request, cache=None, progress=lambda done, total: None, talk=False)
+
+
+def test_lfr_replay_on_an_operational_device_ends_with_77(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = a_device(tmp_path, Mode.OPERATIONAL)
+    command = ["replay", "missing.mp4", "--watchlist", str(tmp_path), "--no-cache", "--config", str(config)]
+    assert main(command) == 77
+    assert "operational root of trust" in capsys.readouterr().err
+
+
+def test_the_roots_where_an_installed_device_keeps_them_are_searched_without_a_configuration(
+    tmp_path: Path,
+) -> None:
+    assert root._roots_of(tmp_path / "no-device.yaml") == (Path("/etc/lfr/trust"),)
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
