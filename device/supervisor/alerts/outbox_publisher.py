@@ -65,6 +65,7 @@ class OutboxPublisher:
         self._woken = asyncio.Event()
         self._busy = False
         self._try_all = False
+        self._hub_returned = False
         self._unacknowledged: set[str] = set()
         self._purged_ns = 0
         self._problem = ""
@@ -96,9 +97,10 @@ class OutboxPublisher:
         self._broker.subscribe(pattern, lambda topic, payload: _on(loop, lambda: on_message(topic, payload)))
 
     def set_hub_online(self, *, online: bool) -> None:
-        """Whether the hub says that it is there (rule 2); when it comes back, all that waits is tried at once."""
+        """Whether the hub reports that it is there (rule 2). When it comes back, all that waits is tried at once, and
+        what it acknowledged before is delivered again: a hub that was killed may have lost it."""
         if online and not self._hub_online:
-            self._try_all = True
+            self._try_all = self._hub_returned = True
             self._woken.set()
         self._hub_online = online
 
@@ -170,6 +172,9 @@ class OutboxPublisher:
         self._busy = True
         self._work[:0] = [requests for requests in self._refused if requests not in self._work]
         try:
+            if self._hub_returned:
+                self._hub_returned = False
+                await self._disk(self._outbox.deliver_again)
             if self._try_all:
                 self._try_all = False
                 await self._disk(self._outbox.retry_now)
