@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` shows the product, `make test` proves it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench system versions ci clean
+.PHONY: help setup demo test check bench system versions lock newest ci clean
 
 PYTHON ?= python3
 PYTHONS ?=
@@ -16,6 +16,8 @@ help:
 	@echo "make bench    frames/s, stage times and latency beside the naive loop      (ARGS=--json)"
 	@echo "make system   tests that boot a machine with systemd or GPIO chips (root), drive a browser, or need a GPU"
 	@echo "make versions the fast tests on every supported Python that is here       (PYTHONS='/path/to/python3.10')"
+	@echo "make lock     renew requirements.lock: the newest versions that pyproject.toml allows, with hashes (network)"
+	@echo "make newest   make check with the newest allowed versions instead of the locked ones (network)"
 	@echo "make clean    forget .venv and everything that was fetched or made (.cache)"
 	@echo "ARGS='...' is passed on, for example: make test ARGS='-k zone'"
 
@@ -44,6 +46,12 @@ system: setup
 
 versions: setup
 	@.venv/bin/python -m tools.dev.gate.versions $(PYTHONS)
+
+lock: setup
+	@.venv/bin/python -m tools.dev.gate.lock renew
+
+newest: setup
+	@.venv/bin/python -m tools.dev.gate.newest
 
 ci: setup
 	@$(GATE) check test -- $(ARGS)

@@ -51,7 +51,7 @@ def models_ready() -> Path:
     from engines.errors import EnginesError
     from engines.prepare.manifest import verified
 
-    for card in cards():
+    for card in (one for one in cards() if not one.optional):
         try:
             verified(card, models_dir())
         except EnginesError as fault:

@@ -1,8 +1,14 @@
-"""Reference photos through the same eyes as the camera: detector, second look, alignment, recogniser."""
+"""Reference photos through the same detector, landmark refinement, alignment and recogniser as camera frames.
+
+An entry's template is the mean of the photo's template and of its mirror image's, normalised. A photo costs nothing
+then, a camera's look would cost twice: looks are not mirrored. Measured 2026-11-30, 4,513 people, 1,822 listed with one
+photo: 87.5 instead of 87.3 % found at FPIR 0.1 %, 94.0 instead of 93.5 % at 1 %.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,8 +26,22 @@ SMALL_PX, LARGE_PX = 256, 512
 # Of 500 LFW photos the blurriest is at .106 (measured 2026-11-23). The finer judge is the recogniser's output length.
 BLURRED = 0.03
 # Changes with whatever cuts faces out for templates, of photos or of frames; or measure it (calibration/README.md).
-READER_VERSION = "1"
+READER_VERSION = "2"
 SURE = 0.6
+NO_DIRECTION = 1e-3  # of the sum of two unit templates: they point opposite ways
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoTemplates:
+    """Unit templates of one photo's face, (template_dim,) float32 each.
+
+    entry   what is enrolled: mean of the photo and its mirror image
+    look    what a camera's look at this picture would give;  length  of its raw output
+    """
+
+    entry: F32
+    look: F32
+    length: float
 
 
 class EnginePhotoReader:
@@ -56,14 +76,24 @@ class EnginePhotoReader:
             return None
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """(template_dim,) float32 unit template of one face of the photo; None when it is noise."""
+        """(template_dim,) float32 unit template to enrol; None when the recogniser's output is noise."""
+        made = self.templates(rgb, face)
+        return None if made is None else made.entry
+
+    def templates(self, rgb: U8, face: PhotoFace) -> PhotoTemplates | None:
+        """Both templates of one face of the photo; None when the recogniser's output is noise."""
         crop = self.crop(rgb, face)
         if crop is None:
             return None
-        template = np.zeros(self._embedder.template_dim, np.float32)
-        length = self._embedder.embed(crop, template)
+        look, mirrored = np.zeros((2, self._embedder.template_dim), np.float32)
+        length = self._embedder.embed(crop, look)
+        self._embedder.embed(np.ascontiguousarray(crop[:, ::-1]), mirrored)
         crop[:] = 0
-        return None if merit(self._embedder.lengths, length, 1.0) is None else template
+        if merit(self._embedder.lengths, length, 1.0) is None:
+            return None
+        entry: F32 = look + mirrored
+        norm = float(np.linalg.norm(entry))
+        return PhotoTemplates(entry / norm if norm > NO_DIRECTION else look, look, length)
 
     def close(self) -> None:
         """Let the recogniser forget the last photo, and give back the detectors that only photos need."""

@@ -21,7 +21,7 @@ import numpy as np
 from device.domain.sight import F32, U8
 from device.enrolment.photo_reader import PhotoFace, PhotoReader
 
-RULES = "1"
+RULES = "2"
 MIN_FACE_PX = 32.0
 SMALL_FACE_PX = 48.0
 """True positive rate at 64, 48 and 32 px of face height: 88, 79 and 55 % (LFW, 1,822 listed, threshold .516)."""

@@ -11,6 +11,7 @@ from device.domain.sight import F32
 from device.enrolment.model_sessions import EngineRoom
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
 from device.vision.decision import Best
+from device.vision.observer import Observer
 from device.vision.zone import Zone
 from device.watchlist.gallery import Gallery, fill
 
@@ -54,12 +55,14 @@ def pipeline_of(
     packed: bool = False,
     people: Sequence[ListedPerson] = (),
     zone: Sequence[tuple[float, float]] = WHOLE_FRAME,
+    observer: Observer | None = None,
 ) -> Pipeline:
     """The spine over `room`'s engines and one list.
 
     packed  whether frames come as packed RGB that the GPU reads, too
     people  what is known of the gallery's entries, in its order; empty: nothing but their references
     zone    a polygon in 0..1 of the frame
+    observer  for measuring; a device's worker passes none
     """
     return Pipeline(
         Sight(
@@ -69,5 +72,6 @@ def pipeline_of(
             threshold=threshold,
             zone=Zone(zone),
             min_face_px=min_face_px,
-        )
+        ),
+        observer=observer,
     )

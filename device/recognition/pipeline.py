@@ -17,9 +17,11 @@ from device.domain.finding import Candidate, Counters
 from device.domain.sight import F32, U8, Face, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
 from device.recognition.detect_ahead import Stopwatch
+from device.recognition.observation import Observation
 from device.vision.align import DegenerateGeometry
 from device.vision.decision import Best, Decision, Gallery
 from device.vision.face_front_end import Eyes
+from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
 from device.vision.quality import geometric, merit, pose
@@ -61,8 +63,11 @@ class Sight:
 class Pipeline:
     """One camera's spine. `counters` and `times` are the only things that outlive a passage."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: Sight, *, observer: Observer | None = None) -> None:
+        """`observer`: for measuring (device/vision/observer.py); the worker of a device has none."""
         self._sight = sight
+        refs = [entry.ref for entry in sight.entries]
+        self._observed = None if observer is None else Observation(observer, sight.gallery, refs)
         self._tracker = Tracker()
         telling = TELLING_BY_GEOMETRY if sight.eyes.lengths is None else TELLING
         self._passages = Passages(sight.eyes.template_dim, telling=telling)
@@ -114,7 +119,18 @@ class Pipeline:
         known = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]
         wanted = [(passage, sighting) for passage, sighting in known if passage is not None]
         self._latest = (wanted, everybody)
-        shots = choose(wanted, at, self._size, budget=LOOKS_PER_FRAME, patient=patient, threshold=self._sight.threshold)
+        if self._observed is not None:
+            whose = [(s, self._passages.of(s.track)) for s in sightings]
+            self._observed.frame(frame, faces, whose, self._sight.min_face_px)
+        shots = choose(
+            wanted,
+            at,
+            self._size,
+            budget=LOOKS_PER_FRAME,
+            patient=patient,
+            threshold=self._sight.threshold,
+            passed_over=None if self._observed is None else self._observed.passed_over,
+        )
         self.times.lap("track", since)
         # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
         stated = [self._recognise(frame, passage, s, geometry, everybody) for passage, s, geometry in shots]
@@ -184,15 +200,19 @@ class Pipeline:
         face = self._sight.eyes.refine(frame, sighting.face)
         since = self.times.lap("align", since)
         if face is None:
+            self._fruitless(LookOutcome.NO_LANDMARKS, passage, sighting)
             return None
         try:
             length = self._sight.eyes.embed(frame, face, self._template)
         except DegenerateGeometry:
+            self._fruitless(LookOutcome.DEGENERATE, passage, sighting)
             return None
         self.counters.templates += 1
         since = self.times.lap("embed", since)
         worth = merit(self._sight.eyes.lengths, length, geometry)
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
+        if self._observed is not None:
+            self._observed.template(passage, sighting, self._template, settled, worth)
         self._template[:] = 0
         if settled is None or worth is None:
             return None
@@ -203,13 +223,21 @@ class Pipeline:
             settled.best_merit, settled.best_face, settled.best_frame_size = worth, face, self._size
             take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
+        if self._observed is not None:
+            self._observed.weighed(settled, self._decision, best)
         self.times.lap("match", since)
         return self._state(frame, settled, best)
+
+    def _fruitless(self, outcome: LookOutcome, passage: Passage, sighting: Sighting) -> None:
+        if self._observed is not None:
+            self._observed.fruitless(outcome, passage, sighting)
 
     def _state(self, frame: Frame, passage: Passage, best: Best | None) -> Candidate | None:
         """Put a decision into the words that may cross the bar."""
         earlier = None if best is None else self._passages.alerted_before(passage, best.entry)
         if earlier is not None:
+            if self._observed is not None:
+                self._observed.joined(earlier, passage)
             self._passages.carry_on(earlier, passage)
             passage, best = earlier, self._decision.weigh(earlier)
         if best is None or passage.best_face is None:
@@ -249,6 +277,8 @@ class Pipeline:
     def _close(self, passage: Passage) -> None:
         """A passage ended: wipe it, and count as discarded what was compared and reads as wiped (rule 2)."""
         counters = self.counters
+        if self._observed is not None:
+            self._observed.ended(passage)
         wiped = self._passages.close(passage)
         if passage.compared:
             counters.discarded += wiped and passage.alerted_entry is None

@@ -30,6 +30,7 @@ from device.recognition.detect_ahead import Looking, in_hand
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
 from device.sync.root import refuse_on_operational_device
+from device.vision.observer import Observer
 
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
 MIN_FACE_PX = 32.0
@@ -72,11 +73,13 @@ def replay(
     progress: Callable[[int, int | None], None],
     talk: bool,
     checkpoint: Callable[[], None] = lambda: None,
+    observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Run the request and return the report of DESIGN's contract (`lfr replay`).
 
     progress    called with frames decoded and their number, if the container states it
     checkpoint  called where the run may be broken off, between photos and between frames, by whatever it raises
+    observer    receives each step, for measuring; scores and frames, no picture and no template
     Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition; EvidenceUnusable for evidence
     that was named, EvidenceDamaged for the one that ships. Where none ships for an engine, the report says so.
     """
@@ -90,7 +93,7 @@ def replay(
         raise
     gallery = gallery_of([(e.ref, e.templates) for e in listed.entries], synthetic=request.synthetic)
     point = _operating_point(request, evidence, listed, len(gallery))
-    pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX)
+    pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX, observer=observer)
     at_first = source.info
     ahead = not room.one_thread
     feed = Feed(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
@@ -156,13 +159,25 @@ def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: Sour
 
 
 def cache_at(
-    path: Path, backend: str | None, *, detector: str | None = None, recogniser: str | None = None
+    path: Path,
+    backend: str | None,
+    *,
+    detector: str | None = None,
+    recogniser: str | None = None,
+    looks: bool = False,
 ) -> TemplateCache:
-    """The template cache in `path` for the models that `replay` would use."""
+    """The template cache in `path` for the models that `replay` would use.
+
+    looks  rows hold both templates of a photo and a length, as calibration reads them
+    """
     cards = (chosen_card(detector, "detector"), chosen_card(recogniser, "recogniser"))
     lengths = cards[1].lengths  # decides which photos are rejected
     models = " ".join([*(c.source_sha256 for c in cards), "" if lengths is None else f"{lengths.poor}"])
-    return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
+    dim = cards[1].length_of_template
+    kind = " with looks" if looks else ""
+    return TemplateCache(
+        path, models=f"{models} {resolved(backend)} {READER_VERSION}{kind}", numbers=2 * dim + 1 if looks else dim
+    )
 
 
 def _enrol(

@@ -48,6 +48,12 @@ class Decision:
         self._gallery = gallery
         self._threshold = threshold
         self._offsets = tuple(max(0.0, offset) for offset in offsets)
+        self._latest: Best | None = None
+
+    @property
+    def latest(self) -> Best | None:
+        """What the last passage that was weighed came to, stated or not."""
+        return self._latest
 
     def threshold(self, entry: int) -> float:
         """What an entry's score must reach."""
@@ -55,7 +61,7 @@ class Decision:
 
     def weigh(self, passage: Passage) -> Best | None:
         """The possible match that is to be stated now (new or revised), or None."""
-        best = self._gallery.nearest(passage.slot.fused)
+        best = self._latest = self._gallery.nearest(passage.slot.fused)
         passage.best_score = max(passage.best_score, best.score)
         over = best.score - self.threshold(best.entry)
         if passage.alerted_entry is not None:
@@ -69,7 +75,7 @@ class Decision:
         if not passage.pending or at - passage.last_seen < WAIT_NS:
             return None
         passage.pending = False
-        best = self._gallery.nearest(passage.slot.fused)
+        best = self._latest = self._gallery.nearest(passage.slot.fused)
         return best if best.score >= self.threshold(best.entry) else None
 
     @staticmethod

@@ -12,10 +12,11 @@ crowd costs delay, never a stall.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from device.domain.time import NS_PER_MS, MediaNs
+from device.vision.observer import NoLook
 from device.vision.passages import Passage
 from device.vision.quality import geometric
 from device.vision.tracker import Sighting
@@ -50,17 +51,19 @@ _NEEDS = (
 
 def urgency(
     passage: Passage, sighting: Sighting, geometry: float, at: MediaNs, *, patient: bool, threshold: float
-) -> float | None:
-    """How much this shot is wanted; None: not at all.
+) -> float | NoLook:
+    """How much this shot is wanted, or why not at all.
 
     geometry   geometric quality of the shot, 0..1
     patient    frames come fast enough to wait for a second sighting before a first look
     threshold  the operating point, a cosine
     """
-    if geometry < GEOMETRY_MIN or (passage.attempts >= ATTEMPTS_MAX and not sighting.track.doubtful):
-        return None
+    if geometry < GEOMETRY_MIN:
+        return NoLook.GEOMETRY
+    if passage.attempts >= ATTEMPTS_MAX and not sighting.track.doubtful:
+        return NoLook.ATTEMPTS
     if patient and sighting.track.hits < 2 and geometry < GOOD_AT_ONCE:
-        return None
+        return NoLook.ONE_SIGHTING
     if passage.tried_at is None:
         return 5 + geometry
     since = at - passage.tried_at
@@ -68,7 +71,7 @@ def urgency(
     wait = BETWEEN_LOOKS_NS << min(passage.failures, DOUBLINGS_MAX)
     at_once = passage.pending and not passage.failures
     if not at_once and since < wait and not (since >= BETWEEN_LOOKS_NS and better > MUCH_BETTER):
-        return None
+        return NoLook.CADENCE
     if passage.pending:
         return 4 + geometry
     if sighting.track.doubtful:
@@ -80,7 +83,7 @@ def urgency(
         return 1 + geometry
     if passage.quality < 0.9 and better >= need.fair and since >= need.wait_ns:
         return geometry
-    return geometry / 2 if since >= STILL_THE_SAME_NS and better > 0.5 else None
+    return geometry / 2 if since >= STILL_THE_SAME_NS and better > 0.5 else NoLook.NO_GAIN
 
 
 def _need(below: float) -> _Need:
@@ -95,13 +98,23 @@ def choose(
     budget: int,
     patient: bool,
     threshold: float,
+    passed_over: Callable[[Sighting, NoLook], None] | None = None,
 ) -> list[tuple[Passage, Sighting, float]]:
-    """The most urgent `budget` shots of one frame of `size` (width, height), with their geometric quality."""
+    """The most urgent `budget` shots of one frame of `size` (width, height), with their geometric quality.
+
+    passed_over  called with each sighting that is not among them, and why
+    """
     rated = []
     for passage, sighting in wanted:
         geometry = geometric(sighting.face, *size)
         score = urgency(passage, sighting, geometry, at, patient=patient, threshold=threshold)
-        if score is not None:
+        if isinstance(score, NoLook):
+            if passed_over is not None:
+                passed_over(sighting, score)
+        else:
             rated.append((score, passage, sighting, geometry))
     rated.sort(key=lambda r: (-r[0], r[1].id))
+    if passed_over is not None:
+        for _, _, sighting, _ in rated[budget:]:
+            passed_over(sighting, NoLook.BUDGET)
     return [(passage, sighting, geometry) for _, passage, sighting, geometry in rated[:budget]]

@@ -31,8 +31,9 @@ from device.hub_api.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Delivery, Outgoing
-from tools.hub.console.probes import digest
-from tools.hub.storage.folder import Entry, HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.storage.probes import digest
 
 WITHIN_S = 15.0
 

@@ -18,7 +18,8 @@ import pytest
 
 from device.domain.finding import Mode
 from tools.hub.broker.listener import Listener
-from tools.hub.storage.folder import Entry, HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import Entry, HubFolder
 
 pytestmark = pytest.mark.browser
 

@@ -21,7 +21,8 @@ from device.edges.broker.paho import IN_FLIGHT, BrokerAddress, PahoBroker
 from device.errors import BrokerUnavailable, Unavailable
 from device.ports.broker import Broker, Delivery, Outgoing
 from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 WITHIN_S = 15.0
 BASE = "lfr/v1/demo"

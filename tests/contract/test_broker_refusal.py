@@ -15,7 +15,8 @@ from device.domain.finding import Mode
 from device.edges.broker.paho import PahoBroker
 from tools.hub.broker.mosquitto import start_broker
 from tools.hub.pki.certificate_authority import revoke_certificate
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 WITHIN_S = 15.0
 REVOKED = "the broker refused our certificate: it was revoked; this device is let in again only under another name"

@@ -34,9 +34,9 @@ from tools.dev.demo.signed import publish_people, publisher_of
 from tools.dev.demo.stage import DEVICE, SITE, Stage, build_hub, write_device_config
 from tools.dev.rehearsal.stand import assembled
 from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
+from tools.hub.console.session import state_message
 from tools.hub.publishing.envelope_issuer import Issuer
 from tools.hub.publishing.repository_server import RepositoryServer
-from tools.hub.session import state_message
 from tools.hub.storage.folder import SiteDevices
 
 WITHIN_S = 1.0

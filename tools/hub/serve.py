@@ -26,13 +26,13 @@ from device.hub_api.topics import level
 from tools.hub.broker.mosquitto import start_broker
 from tools.hub.console.console import Console, application, wall_now
 from tools.hub.console.desk import Desk
-from tools.hub.console.probes import ProbeOpener
+from tools.hub.console.session import HubSession, offline_message
 from tools.hub.publishing.envelope_issuer import Issuer
 from tools.hub.publishing.publisher import Publisher
 from tools.hub.publishing.repository_server import RepositoryServer
 from tools.hub.report.tallies import Tallies
-from tools.hub.session import HubSession, offline_message
 from tools.hub.storage.folder import HubFolder, SiteDevices
+from tools.hub.storage.probes import ProbeOpener
 
 if TYPE_CHECKING:
     import uvicorn

@@ -108,7 +108,7 @@ def _default_backend() -> Iterator[Finding]:
 
 def models() -> Iterator[Finding]:
     from engines.cards.model_card import readable_cards
-    from engines.errors import EnginesError
+    from engines.errors import EnginesError, ModelMissing
     from engines.places import models_dir
     from engines.prepare.manifest import verified
 
@@ -119,6 +119,11 @@ def models() -> Iterator[Finding]:
         try:
             file, _ = verified(card, models_dir())
             yield Finding(f"model {card.name}", "ok", f"{file.name} matches its hash")
+        except ModelMissing as fault:
+            if card.optional:
+                yield Finding(f"model {card.name}", "ok", f"not here, and not needed: `lfr engines fetch {card.name}`")
+            else:
+                yield Finding(f"model {card.name}", "fail", str(fault), "lfr engines prepare")
         except EnginesError as fault:
             yield Finding(f"model {card.name}", "fail", str(fault), "lfr engines prepare")
 
@@ -207,7 +212,7 @@ def temperature() -> Iterator[Finding]:
 
 def service() -> Iterator[Finding]:
     present = util.find_spec("systemd") is not None
-    remedy = "pip install .[device] (needs libsystemd-dev)"
+    remedy = "pip install .[device-systemd] (needs libsystemd-dev)"
     text = "present" if present else "absent: needed only under systemd"
     yield Finding("systemd-python", "ok" if present else "warn", text, remedy)
 

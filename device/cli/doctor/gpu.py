@@ -55,7 +55,7 @@ def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]
     from device.cli.doctor.checks import Finding
 
     absent: Level = "warn" if board.exists() else "ok"
-    for module, remedy in (("tensorrt", JETPACK), ("pycuda", "pip install .[device]")):
+    for module, remedy in (("tensorrt", JETPACK), ("pycuda", "pip install .[device-cuda]")):
         if util.find_spec(module) is None:
             text = "absent" if board.exists() else "absent, as everywhere but on a board"
             yield Finding(module, absent, text, remedy)
@@ -63,7 +63,7 @@ def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]
             yield Finding(module, "ok", _version(module))
     here = _here()
     if here is None:
-        yield Finding("cuda", absent, "not asked: it takes PyCUDA", "pip install .[device]")
+        yield Finding("cuda", absent, "not asked: it takes PyCUDA", "pip install .[device-cuda]")
     elif here.gpu is None:
         yield Finding("cuda", absent, here.fault, "install the board's JetPack")
     else:

@@ -113,7 +113,7 @@ class Video:
     def frames(self) -> Iterator[Frame]:
         """Decode to the end. Raises VideoFault("lost") when reading fails for good; a bad packet is only counted."""
         for picture in self._pictures():
-            at = self._timeline.at(None if picture.pts is None else picture.pts * picture.time_base)
+            at = self._timeline.at(_seconds(picture.pts, picture), _seconds(picture.dts, picture))
             aspect = self._stream.sample_aspect_ratio if self._stream is not None else None
             yield from self._normaliser.push(picture, at, aspect)
         yield from self._normaliser.drain()
@@ -215,6 +215,11 @@ def _best_stream(container: Any) -> Any:
     if any(s.codec_context is None for s in watched):
         raise VideoFault("not-video", "no decoder for its video codec")
     return max(watched, key=lambda s: s.codec_context.width * s.codec_context.height)
+
+
+def _seconds(ticks: int | None, picture: Any) -> Fraction | None:
+    """A time of the picture, in seconds."""
+    return None if ticks is None or picture.time_base is None else Fraction(ticks * picture.time_base)
 
 
 def _is_cover(stream: Any) -> bool:

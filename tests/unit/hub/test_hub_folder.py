@@ -17,8 +17,9 @@ from device.domain.finding import Mode
 from device.domain.time import wall
 from device.errors import ConfigError, Unavailable, UsageError
 from tools.hub.broker import mosquitto
-from tools.hub.broker.access_list import access_list
-from tools.hub.storage.folder import Entry, HubFolder, init_hub
+from tools.hub.broker.configuration import access_list
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import Entry, HubFolder
 
 
 @pytest.fixture

@@ -18,11 +18,12 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, parse
 from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
-from tools.hub.console.probes import ProbeOpener
+from tools.hub.console.session import HubSession
 from tools.hub.report.deployment_report import report_of
 from tools.hub.report.tallies import Tallies
-from tools.hub.session import HubSession
-from tools.hub.storage.folder import Entry, HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.storage.probes import ProbeOpener
 
 DEPLOYMENT = "d-1"
 

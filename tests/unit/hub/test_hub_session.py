@@ -18,9 +18,9 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Outgoing
 from tools.hub.console.desk import Desk
-from tools.hub.console.probes import ProbeOpener
-from tools.hub.publishing.deployment_keys import DeploymentKeys
-from tools.hub.session import GIVE_UP_S, REPEAT_S, HubSession, offline_message
+from tools.hub.console.session import GIVE_UP_S, REPEAT_S, HubSession, offline_message
+from tools.hub.storage.deployment_keys import DeploymentKeys
+from tools.hub.storage.probes import ProbeOpener
 
 NOON = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 TOPICS = DeviceTopics("demo", "cam-1")

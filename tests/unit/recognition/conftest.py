@@ -16,6 +16,7 @@ from device.recognition.pipeline import ListedPerson, Pipeline, Sight
 from device.vision.decision import Best
 from device.vision.detector import Detector
 from device.vision.face_front_end import HostEyes
+from device.vision.observer import Observer
 from device.vision.refine import Refiner
 from device.vision.zone import Zone
 from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths, card
@@ -115,6 +116,7 @@ class World:
         listed: Sequence[int] = (0,),
         zone: Sequence[tuple[float, float]] = ((0, 0), (1, 0), (1, 1), (0, 1)),
         face_px: int = FACE_PX,
+        observer: Observer | None = None,
     ) -> None:
         self.embedder = PaintedEmbedder()
         self.detector = PaintedDetector()
@@ -133,7 +135,8 @@ class World:
                 threshold=THRESHOLD,
                 zone=Zone(tuple(zone)),
                 min_face_px=32.0,
-            )
+            ),
+            observer=observer,
         )
 
     def _detector_for(self, height: int, width: int) -> Detector:

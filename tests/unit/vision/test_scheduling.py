@@ -11,6 +11,7 @@ import pytest
 
 from device.domain.sight import Face
 from device.domain.time import NS_PER_MS, MediaNs
+from device.vision.observer import NoLook
 from device.vision.passages import Passage, Slot
 from device.vision.scheduling import (
     ATTEMPTS_MAX,
@@ -57,7 +58,9 @@ def wanted(track_at: MakeTrack, face_at: MakeFace) -> Callable[..., float | None
         who: Passage, geometry: float = 0.5, *, hits: int = 5, doubtful: bool = False, patient: bool = True
     ) -> float | None:
         track = track_at(1, hits=hits, doubtful=doubtful)
-        return urgency(who, Sighting(track, face_at(0, 0), False), geometry, NOW, patient=patient, threshold=THRESHOLD)
+        shot = Sighting(track, face_at(0, 0), False)
+        rated = urgency(who, shot, geometry, NOW, patient=patient, threshold=THRESHOLD)
+        return None if isinstance(rated, NoLook) else rated
 
     return of
 

@@ -47,6 +47,9 @@ LINT = Stage("lint", tool("ruff", "check", "."), "run `.venv/bin/ruff check --fi
 TYPES = Stage("types", tool("mypy"), "mend the types; `.venv/bin/mypy FOLDER` is quicker for one folder")
 FLOORS = Stage("floors", tool("lint-imports"), "import downward only; the floors are drawn in pyproject.toml")
 HOUSE = Stage("house rules", module("tools.dev.gate.house"), "each line above names the place and the rule")
+LOCKED = Stage(
+    "lock", module("tools.dev.gate.lock", "check"), "each line above names a requirement; `make lock` renews"
+)
 UNIT_FILES = Stage("unit files", module("tools.dev.gate.unit_files"), "mend the files in systemd/")
 
 
@@ -71,7 +74,7 @@ BROWSER = Stage("browser", pytest("tests/browser"), READ_TESTS, tests=True, hard
 GPU = Stage("gpu", pytest("-s", "tests/gpu"), READ_TESTS, tests=True, hardware=True)
 
 COMMANDS: dict[str, tuple[Stage, ...]] = {
-    "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, UNIT_FILES, FAST),
+    "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, LOCKED, UNIT_FILES, FAST),
     "test": (FORMAT, LINT, TYPES, FLOORS, APIS, FAST, DEVICE_APIS, REPLAY, E2E),
     "system": (SYSTEM, CHIP, BROWSER, GPU),
     "services": (SYSTEM, BROWSER, GPU),

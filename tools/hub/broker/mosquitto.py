@@ -22,6 +22,7 @@ from pathlib import Path
 
 from device.errors import Unavailable
 from engines.places import cache_dir
+from tools.hub.broker.configuration import write_broker_files
 from tools.hub.storage.folder import HubFolder
 
 READY_WITHIN_S = 10.0
@@ -112,7 +113,7 @@ def start_broker(hub: HubFolder, port: int = 0) -> RunningBroker:
                 f"port {port} is in use, so the broker cannot listen there: stop what uses it, or choose another"
                 " with --broker-port (0 takes any free one)"
             )
-        broker = _launch(found, hub.write_broker_files(settings, wanted), wanted)
+        broker = _launch(found, write_broker_files(hub, settings, wanted), wanted)
         try:
             _wait_until_ready(broker, hub, settings.bind)
             return broker

@@ -215,8 +215,8 @@ def _run_inspect(args: argparse.Namespace) -> int:
 
 
 def _run_verify(args: argparse.Namespace) -> int:
+    from tools.hub.publishing.list_check import verify
     from tools.hub.publishing.operations import read_plan
-    from tools.hub.watchlist.verify import verify
 
     plan = None if args.deployment is None else read_plan(args.deployment)
     checked = verify(args.folder, args.hub, plan, now())

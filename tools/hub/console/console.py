@@ -26,9 +26,9 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
 from tools.hub.console.desk import Desk
+from tools.hub.console.session import HubSession
 from tools.hub.console.view import snapshot
 from tools.hub.report.tallies import Tallies
-from tools.hub.session import HubSession
 from tools.hub.storage.folder import ConsoleSettings, HubFolder
 
 if TYPE_CHECKING:

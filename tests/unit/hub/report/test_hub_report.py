@@ -19,7 +19,8 @@ from device.domain.time import wall
 from device.hub_api.messages import AuditHead
 from tools.hub.report.deployment_report import as_text, rate, report_of
 from tools.hub.report.tallies import BootCounts, Deployment, Tallies
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 
 def tally(**changes: object) -> Deployment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from device.errors import BadData
-from tools.hub.publishing.deployment_keys import DeploymentKeys
+from tools.hub.storage.deployment_keys import DeploymentKeys
 
 MAX_BYTES = 1_000_000
 JPEG_START = b"\xff\xd8\xff"

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from device.hub_api.topics import ROOT
+from tools.hub.storage.folder import ConsoleSettings, HubFolder
 
 AUDITOR_READS = (
     "+/status",
@@ -79,3 +81,12 @@ def configuration(folder: Path, *, bind: str, port: int, root: bool) -> str:
             "",
         )
     )
+
+
+def write_broker_files(hub: HubFolder, settings: ConsoleSettings, port: int) -> Path:
+    """Write `acl` and `mosquitto.conf` for this port; returns the latter."""
+    (hub.root / "acl").write_text(access_list(settings.site, settings.devices))
+    (hub.root / "acl").chmod(0o600)
+    file = hub.root / "mosquitto.conf"
+    file.write_text(configuration(hub.root.absolute(), bind=settings.bind, port=port, root=os.geteuid() == 0))
+    return file

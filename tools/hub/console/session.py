@@ -27,7 +27,7 @@ from device.hub_api.topics import HUB, DeviceTopics, HubTopics, Place, parse
 from device.logs import event
 from device.ports.broker import Broker, Delivery, Outgoing
 from tools.hub.console.desk import Desk
-from tools.hub.console.probes import ProbeOpener
+from tools.hub.storage.probes import ProbeOpener
 
 REPEAT_S = 5.0
 GIVE_UP_S = 24 * 3600.0
