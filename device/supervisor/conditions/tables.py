@@ -145,9 +145,7 @@ BACK_REMEDY = "set it right; if it is right now, restart the service: it began w
 CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait until it has synchronised"
 DISK_REMEDY = f"free space in the state folder: {DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
 HEAT_REMEDY = "let it cool: check fan, filter, sun on the housing and the power mode"
-SIGN_REMEDY = (
-    "shade the sensor; look for a short, a stuck relay, a supply that holds up (device/edges/gpio/WIRING.md)"
-)
+SIGN_REMEDY = "shade the sensor; look for a short, a stuck relay, a supply that holds up (device/edges/gpio/WIRING.md)"
 SIGNED_REMEDY = "have it signed (lfr deployment sign) and published; check root of trust and clock of this device"
 WINDOW_REMEDY = "wait for it to begin, or load the deployment that is authorised now"
 
