@@ -44,7 +44,7 @@ class _Open:
 
 
 @dataclass(slots=True)
-class AlertDesk:
+class AlertService:
     """Raises and revises alerts.
 
     keep   takes each parcel on its way (the courier)

@@ -8,7 +8,8 @@ import msgspec
 
 from device.domain.time import WallTime, rfc3339
 from device.hub_api import messages
-from tools.hub.console.desk import Case, Desk, DeviceView
+from tools.hub.console.case import Case, DeviceView
+from tools.hub.console.desk import Desk
 from tools.hub.storage.folder import ConsoleSettings
 
 
@@ -34,6 +35,7 @@ def snapshot(
         "devices": [_device(name, view) for name, view in sorted(desk.devices.items())],
         "cases": [_case(case, desk, settings) for case in cases],
         "left_unjudged": desk.left_unjudged,
+        "desk_problem": desk.store_problem,
         "receipts": list(reversed(desk.receipts)),
     }
 
@@ -95,7 +97,7 @@ def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
         "image_age_days": alert.candidate.image_age_days,
         "sign": alert.sign.state,
         "blue_list": alert.blue_list,
-        "delete_by": alert.retention.delete_by,
+        "delete_by": rfc3339(case.delete_by),
         "hold": alert.retention.hold,
         "outcome": case.outcome,
         "engagement": case.engagement,
