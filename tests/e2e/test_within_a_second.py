@@ -170,7 +170,7 @@ async def until(what: Callable[[], bool], task: asyncio.Task[object], within_s: 
     return time.monotonic() - begun
 
 
-async def ended(bench: Bench, device: Device, task: asyncio.Task[object], name: str) -> tuple[float, float]:
+async def ended(bench: Bench, device: DeviceLifecycle, task: asyncio.Task[object], name: str) -> tuple[float, float]:
     """Let a fault happen and mend it; seconds until recognition had ended, and until the worker was gone."""
     fail, mend = FAULTS[name]
     await until(lambda: device.supervisor.state is State.RECOGNISING and bool(workers()), task, READY_S)
