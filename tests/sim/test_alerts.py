@@ -140,6 +140,7 @@ def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Any
     rig().play(scene)
 
 
+@pytest.mark.slow
 def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()
