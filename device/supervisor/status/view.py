@@ -89,6 +89,7 @@ def camera_messages(picture: Picture) -> list[messages.CameraStatus]:
             camera_id=camera,
             status=cast(CameraWord, words.get(view, "offline")),
             since=rfc3339(picture.camera_since[camera]),
+            damaged=camera in picture.beats and picture.beats[camera].damaged_share > 0,
         )
         for camera, view in picture.snapshot.cameras.items()
     ]
