@@ -253,7 +253,7 @@ class Pipeline:
             capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
             decoded_ns=frame.decoded,
             picture_damaged=passage.damaged,
-            rivals=self._raised.rivals(passage, self._passages.open),
+            rivals=self._raised.rivals(passage, self._passages.open, self._passages.in_view()),
         )
 
     def _close(self, passage: Passage) -> None:

@@ -1,13 +1,14 @@
 """Which passages raised one entry while they were in view together: two people, of whom at most one is the listed one.
 
-1. Together means for longer than one moment: a track that changes passages is in both for one frame.
+1. Together means on two tracks in the present frame, or both for longer than one moment: a track that changes passages
+   is in both for one frame.
 2. Of a passage that ended, its number, its entry and its times are kept, nothing personal, and of KEPT passages only.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from device.domain.time import MediaNs
@@ -36,10 +37,11 @@ class RaisedPassages:
                 _Ended(passage.id, passage.alerted_entry, passage.first_seen, passage.last_seen),
             )
 
-    def rivals(self, passage: Passage, others: Sequence[Passage]) -> tuple[int, ...]:
+    def rivals(self, passage: Passage, others: Sequence[Passage], in_view: Set[int]) -> tuple[int, ...]:
         """Numbers of the passages that raised what `passage` raises and were in view with it, ascending.
 
-        others  the open passages, with or without `passage` itself
+        others   the open passages, with or without `passage` itself
+        in_view  numbers of the passages that have a track in the present frame
         """
         known: list[Passage | _Ended] = [*others, *self._ended]
         return tuple(
@@ -48,6 +50,9 @@ class RaisedPassages:
                 for other in known
                 if other.id != passage.id
                 and other.alerted_entry == passage.alerted_entry
-                and max(other.first_seen, passage.first_seen) < min(other.last_seen, passage.last_seen)
+                and (
+                    {other.id, passage.id} <= in_view
+                    or max(other.first_seen, passage.first_seen) < min(other.last_seen, passage.last_seen)
+                )
             )
         )

@@ -275,6 +275,10 @@ class Passages:
         best = max(options, key=lambda p: p.likeness(template), default=None)
         return best if best is not None and best.likeness(template) >= SAME_PERSON else None
 
+    def in_view(self) -> set[int]:
+        """Numbers of the passages that have a track in view."""
+        return {self._of_track[track.id].id for track in self._in_view if track.id in self._of_track}
+
     def _surely_in_view(self) -> set[int]:
         """Passages (by identity) with a track in view that has no reason for doubt."""
         mapped = [t for t in self._in_view if t.id in self._of_track and not (t.doubtful or t.near)]
