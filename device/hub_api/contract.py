@@ -1,6 +1,6 @@
 """The published contract, generated from the message structs: one JSON Schema per type and one AsyncAPI 3 document.
 
-`python -m device.hub_api.contract` writes them into `device/alerts/schemas/`; a test holds the committed files to that.
+`python -m device.hub_api.contract` writes them into `device/hub_api/schemas/`; a test compares the committed files.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ def schema_of(data: type[Message]) -> dict[str, Any]:
     generic: Any = Event
     generated = msgspec.json.schema(generic[data])
     definitions: dict[str, Any] = generated["$defs"]
+    for definition in definitions.values():
+        if "description" in definition:  # older releases of msgspec keep the indentation of a docstring
+            definition["description"] = inspect.cleandoc(definition["description"])
     envelope = dict(definitions.pop(generated["$ref"].rsplit("/", 1)[-1]))
     envelope["title"] = name
     envelope["description"] = data.__doc__ or ""
