@@ -69,9 +69,6 @@ def schema_of(data: type[Message]) -> dict[str, Any]:
     generic: Any = Event
     generated = msgspec.json.schema(generic[data])
     definitions: dict[str, Any] = generated["$defs"]
-    for definition in definitions.values():
-        if "description" in definition:  # older releases of msgspec keep the indentation of a docstring
-            definition["description"] = inspect.cleandoc(definition["description"])
     envelope = dict(definitions.pop(generated["$ref"].rsplit("/", 1)[-1]))
     envelope["title"] = name
     envelope["description"] = data.__doc__ or ""

@@ -41,7 +41,7 @@ from tools.hub.storage.folder import SiteDevices
 
 WITHIN_S = 1.0
 ATTEMPTS = 3
-"""A machine that does other work is late at times, at any fault; a device that is late at one fault is late each time."""
+"""A busy machine is late at times, at any fault; a device that is late at one fault is late each time."""
 ENDS_S = 20.0
 READY_S = 90.0
 POLL_S = 0.002
@@ -170,7 +170,7 @@ async def until(what: Callable[[], bool], task: asyncio.Task[object], within_s: 
     return time.monotonic() - begun
 
 
-async def ended(bench: Bench, device: Device, task: asyncio.Task[object], name: str) -> tuple[float, float]:
+async def ended(bench: Bench, device: DeviceLifecycle, task: asyncio.Task[object], name: str) -> tuple[float, float]:
     """Let a fault happen and mend it; seconds until recognition had ended, and until the worker was gone."""
     fail, mend = FAULTS[name]
     await until(lambda: device.supervisor.state is State.RECOGNISING and bool(workers()), task, READY_S)
