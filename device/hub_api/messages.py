@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from device.domain.finding import Mode
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 from device.hub_api.audit_head import AuditHead as AuditHead
 from device.hub_api.identity import Identity as Identity
 from device.hub_api.message import Cosine as Cosine
@@ -189,7 +190,7 @@ class Adjudication(Message, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str] = "uk.lfr.adjudication.v1"
     alert_id: str
-    outcome: Literal["true_alert", "false_alert", "not_adjudicated"]
+    outcome: AdjudicationOutcome
     officer_ref: str
     at: Timestamp
     reasons: list[Reason] = msgspec.field(default_factory=list)
@@ -200,7 +201,7 @@ class Engagement(Message, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str] = "uk.lfr.engagement.v1"
     alert_id: str
-    outcome: Literal["confirmed_true", "confirmed_false", "not_located", "declined"]
+    outcome: EngagementOutcome
     officer_ref: str
     at: Timestamp
 
@@ -210,7 +211,7 @@ class Disposition(Message, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str] = "uk.lfr.disposition.v1"
     alert_id: str
-    outcome: Literal["arrest", "other_disposal", "no_action", "safeguarding"]
+    outcome: DispositionOutcome
     officer_ref: str
     at: Timestamp
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from device.config.installed import CONFIG
 from device.domain.finding import Candidate, Counters
-from device.domain.operating_point import Evidence
+from device.domain.operating_point import MIN_FACE_PX, Evidence
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_MS
 from device.edges.camera.capture_buffer import Feed
 from device.edges.camera.recording import RecordedSource, recording_path
-from device.edges.sandbox.hardening import peak_resident_mb
+from device.edges.host.process_memory import peak_resident_mb
 from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoReader
 from device.enrolment.folder import Enrolment, OutcomeCache, enrol
 from device.enrolment.model_sessions import EngineRoom, chosen_card, resolved
@@ -33,7 +33,6 @@ from device.sync.root import refuse_on_operational_device
 from device.vision.observer import Observer
 
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
-MIN_FACE_PX = 32.0
 LARGE_LIST = 40  # photos
 DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
 

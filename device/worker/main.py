@@ -28,7 +28,8 @@ from device.edges.camera.capture_buffer import Feed, Pace
 from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
 from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
-from device.edges.sandbox.hardening import overwrite_text, resident_bytes
+from device.edges.host.process_memory import resident_bytes
+from device.edges.sandbox.hardening import overwrite_text
 from device.enrolment.model_sessions import EngineRoom, resolved
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
@@ -264,7 +265,7 @@ class Watch:
             fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
             counters=pipeline.counters,
             stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
-            rss_bytes=resident_bytes(),
+            rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
             damaged_share=feed.damaged_share,
         )

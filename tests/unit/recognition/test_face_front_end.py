@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from device.domain.finding import Candidate
+from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.recording import RecordedSource

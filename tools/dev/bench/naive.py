@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.edges.sandbox.hardening import peak_resident_mb
+from device.edges.host.process_memory import peak_resident_mb
 from engines.cards.model_card import RECOGNISER_DEFAULT, card
 from tools.dev.bench.weights import detector_file, recogniser_file
 
