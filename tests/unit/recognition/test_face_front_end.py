@@ -30,7 +30,6 @@ from engines.runners.runner import DevicePicture
 
 pytestmark = pytest.mark.slow
 
-MIN_FACE_PX = 32.0
 THRESHOLD = 0.5
 KINDS = ["host", "sampled"]
 MakeRoom = Callable[[], EngineRoom]
