@@ -41,7 +41,7 @@ from tools.hub.storage.folder import SiteDevices
 
 WITHIN_S = 1.0
 ATTEMPTS = 3
-"""A busy machine is late at times, at any fault; a device that is late at one fault is late at it each time."""
+"""A busy machine is late at times, at any fault; a device that is late at one fault is late each time."""
 ENDS_S = 20.0
 READY_S = 90.0
 POLL_S = 0.002

@@ -5,7 +5,8 @@
 2. The identity goes first, before anything that may fail or wait: what it opened is unreadable from then on, wherever
    blocks of it may remain.
 3. Erasure never waits for the broker longer than a deadline: an unreachable hub does not keep anybody's data alive.
-4. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
+4. Alerts that may stay are kept for the policy's hours after this end, however early it comes.
+5. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
+from device.domain.time import wall
 from device.errors import RefusedByCondition, Unavailable
 from device.logs import event
 from device.outbox.retry import MessageClass
@@ -44,7 +47,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Steps:
-    """Steps of the ending, each tried whatever became of the others (rule 4). problems: what failed, in words."""
+    """Steps of the ending, each tried whatever became of the others (rule 5). problems: what failed, in words."""
 
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -83,6 +86,8 @@ async def end_deployment(
     undelivered = 0 if tampered else await _deliver(supervisor, publisher)
     if at_once:
         publisher.erase(None, reason)
+    keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
+    await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
     _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
     pool.forget()
     reporter.watchlist_erased()

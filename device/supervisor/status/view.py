@@ -89,6 +89,7 @@ def camera_messages(view_now: StatusView) -> list[messages.CameraStatus]:
             camera_id=camera,
             status=cast(CameraWord, words.get(view, "offline")),
             since=rfc3339(view_now.camera_since[camera]),
+            damaged=camera in view_now.beats and view_now.beats[camera].damaged_share > 0,
         )
         for camera, view in view_now.snapshot.cameras.items()
     ]
