@@ -41,11 +41,11 @@ def test_nobody_appears_twice_and_every_act_comes() -> None:
 
 def test_a_cut_ends_everybody_and_the_next_stand_in_the_same_places() -> None:
     made = scene()
-    assert len(made.cuts) == 2
+    assert len(made.cuts) == 4
     for first, end in pairwise((0, *made.cuts, made.frames)):
         inside = [s for s in made.scripted if first <= s.first < end]
         assert all(s.last < end for s in inside)
-    places = {}
+    places: dict[float, list[float]] = {}
     for script in made.scripted:
         if script.kind in ("stand", "turned"):
             places.setdefault(script.end[0], []).append(script.end[1])
