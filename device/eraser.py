@@ -30,6 +30,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from device.durable import replace_file
 from device.errors import Unavailable, UsageError
 from device.logs import configure, event
 
@@ -67,7 +68,7 @@ def erase(state_dir: Path, wall_ms: int | None) -> int:
         raise Unavailable(f"past its time and not deleted in {state_dir}: {', '.join(left)}")
     for file, order in due.items():
         said = {key: order[key] for key in ("deployment", "mode", "subjects", "reason")}
-        replace(file.with_name(order["deployment"] + RECEIPT), said | {"at_ms": max(verified, _since(order))})
+        _replace(file.with_name(order["deployment"] + RECEIPT), said | {"at_ms": max(verified, _since(order))})
         file.unlink()
     return done
 
@@ -123,7 +124,7 @@ def place(state_dir: Path, deployment: str, files: Sequence[Path], end_ms: int, 
     order = {"deployment": deployment, "files": [str(file.absolute()) for file in files], "end_ms": end_ms}
     order |= {"mode": None, "subjects": 0, "reason": "expiry", "all_alerts": False} | said
     (state_dir / ORDERS).mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
+    _replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
 
 
 def ordered(state_dir: Path, deployment: str) -> dict[str, Any]:
@@ -135,18 +136,13 @@ def advance(state_dir: Path, verified_ms: int) -> int:
     """Keep a verified time (rule 4); it never goes back. Returns the time that is known now."""
     known = max(verified_ms, _since(_read(state_dir / ORDERS / CLOCK)))
     if known and (state_dir / ORDERS).is_dir():
-        replace(state_dir / ORDERS / CLOCK, _stamp(known))
+        _replace(state_dir / ORDERS / CLOCK, _stamp(known))
     return known
 
 
-def replace(file: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all, through a power cut too."""
-    temporary = file.with_name(f".{file.name}.new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as new:
-        json.dump(content, new)
-        new.flush()
-        os.fsync(new.fileno())
-    temporary.replace(file)
+def _replace(file: Path, content: dict[str, Any]) -> None:
+    """Write an order, a receipt or the clock so that a power cut leaves the old file or the new one."""
+    replace_file(file, json.dumps(content).encode())
 
 
 def _stamp(now_ms: int) -> dict[str, Any]:

@@ -12,11 +12,11 @@ only heads that were published before (the hub keeps them) hold such a person to
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.durable import create_file
 from device.errors import BadData, Unavailable
 
 if TYPE_CHECKING:
@@ -97,18 +97,7 @@ def _make(file: Path) -> None:
 
     content = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
-        new.write(content)
-        new.flush()
-        os.fsync(new.fileno())
-    try:
-        os.link(temporary, file)
-    except FileExistsError:
-        return
-    finally:
-        temporary.unlink()
+    create_file(file, content)  # two processes that start together: the first key stays
 
 
 def _publish(file: Path, public: str) -> None:
