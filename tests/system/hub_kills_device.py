@@ -24,7 +24,7 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
 from device.outbox.retry import MessageClass
 from device.outbox.store import Deletion, Outbox, Parcel
-from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskThread
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.retained import Notices, will
@@ -72,7 +72,7 @@ class ScriptedDevice:
         self._boot = uuid7(now())
         self._outbox, self._disk = Outbox(state / "outbox.db", now()), DiskThread()
         broker = PahoBroker(hub.address(DEVICE, port), DEVICE, will(SITE, DEVICE, self._boot, self._clock))
-        self._courier = Courier(broker, self._outbox, self._disk, self._clock, self._deleted)
+        self._courier = OutboxPublisher(broker, self._outbox, self._disk, self._clock, self._deleted)
         self._hub = Hub(SITE, DEVICE, self._clock)
         self._notices = Notices(self._topics, self._boot, (), self._clock)
         self._seq = 0
