@@ -198,6 +198,13 @@ def test_delivered_alerts_are_kept_until_their_time_and_then_purged(
     assert outbox.alerts_held() == []
 
 
+def test_a_judgement_of_an_unknown_alert_erases_and_counts_nothing(outbox: Outbox, parcel: Build) -> None:
+    assert not outbox.delete_alert("nobody", "false_alert").existed
+    outbox.put(parcel())
+    assert [outbox.delete_alert("a-1", "false_alert").existed for _ in range(2)] == [True, False]
+    assert outbox.tally()["erased.false_alert"] == 1
+
+
 def test_what_was_delivered_is_delivered_again_when_the_hub_returns_and_goes_at_its_own_time(
     outbox: Outbox, parcel: Build, noon: WallTime
 ) -> None:
