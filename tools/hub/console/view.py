@@ -22,8 +22,8 @@ def snapshot(
     broker_online: bool,
     broker_text: str,
 ) -> dict[str, Any]:
-    """Everything that the page shows. Newest case first; open ones before judged ones."""
-    cases = sorted(desk.cases.values(), key=lambda c: c.arrived, reverse=True)
+    """Everything that the page shows. The oldest case first, so that a new one moves none; open before judged ones."""
+    cases = sorted(desk.cases.values(), key=lambda c: c.arrived)
     cases.sort(key=lambda c: c.outcome is not None)
     return {
         "now": rfc3339(now),
@@ -124,4 +124,5 @@ def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
         "disposition": case.disposition,
         "probe": picture.version if picture else None,
         "reference": entry is not None,
+        "judgeable": entry is not None,
     }
