@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from device.edges.gpio import jetson_header
 from device.edges.gpio.gpiozero_lines import GpiozeroLines
 from device.edges.gpio.jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, board_of
 from device.edges.gpio.simulated import SimulatedLines
-from device.errors import LinesUnavailable
+from device.errors import ConfigError, LinesUnavailable
 from device.ports.gpio import Lamp, Lines
 from device.supervisor.conditions.snapshot import SignView
 from device.supervisor.sign.monitor import KINDS, Sign
@@ -39,6 +40,8 @@ class Bench:
     press: Callable[[], None]
     sign_is_on: Callable[[], bool]
     wire: Callable[[bool], None]
+    lamp_is_on: Callable[[Lamp], bool]
+    lamps: frozenset[Lamp] = frozenset({Lamp.POWER, Lamp.RECOGNISING, Lamp.FAULT})
 
 
 class FakeChips:
@@ -137,6 +140,15 @@ class FakeChips:
         return self.levels.get((chip, offset), 0)
 
 
+WIRED = {Lamp.POWER: "BOARD7", Lamp.RECOGNISING: "BOARD11", Lamp.FAULT: "BOARD15"}
+
+
+def _line_at(name: str) -> str:
+    pin = AGX_ORIN.pin(name)
+    assert pin is not None
+    return pin.line
+
+
 def _pins(chip: str) -> list[jetson_header.HeaderPin]:
     return [pin for pin in AGX_ORIN.pins if pin.chip == chip]
 
@@ -150,7 +162,15 @@ def simulated() -> Iterator[Bench]:
     def wire(connected: bool) -> None:
         lines.lamp_works = connected
 
-    yield Bench(lines, shine, lines.press_stop, lambda: lines.sign_driven, wire)
+    yield Bench(
+        lines,
+        shine,
+        lines.press_stop,
+        lambda: lines.sign_driven,
+        wire,
+        lamp_is_on=lambda lamp: lines.lamps[lamp],
+        lamps=frozenset(Lamp),
+    )
 
 
 def on_mock_pins() -> Iterator[Bench]:
@@ -174,6 +194,7 @@ def on_mock_pins() -> Iterator[Bench]:
             factory.pin("BOARD29").drive_high,
             lambda: bool(factory.pin("BOARD31").state),
             wire,
+            lamp_is_on=lambda lamp: lamp in WIRED and bool(factory.pin(WIRED[lamp]).state),
         )
     finally:
         lines.close()
@@ -181,7 +202,9 @@ def on_mock_pins() -> Iterator[Bench]:
         Device.pin_factory = before
 
 
-def on_an_agx_header() -> Iterator[Bench]:
+@contextmanager
+def agx_header() -> Iterator[FakeChips]:
+    """gpiozero on the header of an AGX Orin."""
     from gpiozero import Device
 
     patch = pytest.MonkeyPatch()
@@ -198,20 +221,28 @@ def on_an_agx_header() -> Iterator[Bench]:
     before = Device.pin_factory
     Device.pin_factory = JetsonFactory(AGX_ORIN)
     chips.set(ALWAYS_ON, "PAA.01", 0)
-    lines = GpiozeroLines(CONFIG)
     try:
-        yield Bench(
-            lines,
-            lambda light: chips.set(ALWAYS_ON, "PAA.02", int(light)),
-            lambda: chips.set(ALWAYS_ON, "PAA.01", 1),
-            lambda: bool(chips.level(ALWAYS_ON, "PAA.00")),
-            lambda connected: chips.wire((ALWAYS_ON, "PAA.00"), (ALWAYS_ON, "PAA.02") if connected else None),
-        )
+        yield chips
     finally:
-        lines.close()
         Device.pin_factory.close()
         Device.pin_factory = before
         patch.undo()
+
+
+def on_an_agx_header() -> Iterator[Bench]:
+    with agx_header() as chips:
+        lines = GpiozeroLines(CONFIG)
+        try:
+            yield Bench(
+                lines,
+                lambda light: chips.set(ALWAYS_ON, "PAA.02", int(light)),
+                lambda: chips.set(ALWAYS_ON, "PAA.01", 1),
+                lambda: bool(chips.level(ALWAYS_ON, "PAA.00")),
+                lambda connected: chips.wire((ALWAYS_ON, "PAA.00"), (ALWAYS_ON, "PAA.02") if connected else None),
+                lamp_is_on=lambda lamp: lamp in WIRED and bool(chips.level(MAIN, _line_at(WIRED[lamp]))),
+            )
+        finally:
+            lines.close()
 
 
 @pytest.fixture(params=[simulated, on_mock_pins, on_an_agx_header])
@@ -235,10 +266,13 @@ def test_light_on_the_sensor_is_sensed_whether_driven_or_not(bench: Bench) -> No
     assert not bench.lines.sign_sensed()
 
 
-def test_every_lamp_can_be_lit_even_one_the_housing_lacks(bench: Bench) -> None:
+def test_every_lamp_the_housing_has_follows_and_one_that_it_lacks_is_no_error(bench: Bench) -> None:
     for lamp in Lamp:
+        assert not bench.lamp_is_on(lamp)
         bench.lines.light(lamp, True)
+        assert bench.lamp_is_on(lamp) is (lamp in bench.lamps), lamp
         bench.lines.light(lamp, False)
+        assert not bench.lamp_is_on(lamp)
 
 
 def test_stop_calls_back_and_not_before(bench: Bench) -> None:
@@ -336,6 +370,24 @@ def test_a_pin_that_is_taken_names_its_line() -> None:
     for _ in on_mock_pins():
         with pytest.raises(LinesUnavailable, match=r"line sign cannot be claimed at BOARD31"):
             GpiozeroLines(CONFIG)
+
+
+@pytest.mark.parametrize("pin", ["BOARD11", "PR.04"])
+@pytest.mark.parametrize("contact", ["stop", "sign_sense", "tamper"])
+def test_a_contact_on_a_pin_that_can_only_be_an_output_is_refused(contact: str, pin: str) -> None:
+    """AGX Orin, pin 11: its level shifter has one direction, and a pressed STOP would never be read."""
+    config = CONFIG.model_copy(update={contact: pin, "lamps": Lamps()})
+    with agx_header(), pytest.raises(ConfigError, match=rf"lines\.{contact}: {pin} .* can only be an output") as fault:
+        GpiozeroLines(config)
+    assert fault.value.exit_status == 78
+
+
+def test_a_lamp_on_a_pin_that_can_only_be_an_output_is_fine() -> None:
+    with agx_header() as chips:
+        lines = GpiozeroLines(CONFIG)
+        lines.light(Lamp.RECOGNISING, True)
+        assert chips.level(MAIN, "PR.04") == 1
+        lines.close()
 
 
 @pytest.mark.parametrize("board", [ORIN_NANO_NX, AGX_ORIN])

@@ -141,8 +141,8 @@ def test_the_eraser_can_write_nowhere_else_and_reach_nobody(board: Any) -> None:
 CLAIM = """
 from pathlib import Path
 from device.config.model import LinesConfig
-from device.edges.gpio import gpiozero_lines
-gpiozero_lines.DEVICE_TREE = Path("/srv/host/compatible")
+from device.edges.gpio import gpiozero_lines, jetson_header
+jetson_header.DEVICE_TREE = Path("/srv/host/compatible")
 gpiozero_lines.GpiozeroLines(LinesConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
 """
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from device.config.model import LinesConfig
-from device.edges.gpio import gpiozero_lines
+from device.edges.gpio import jetson_header
 from device.edges.gpio.gpiozero_lines import GpiozeroLines
 from device.edges.gpio.jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, Board
 
@@ -229,7 +229,7 @@ def device_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[by
     def says(tree: bytes) -> None:
         place = tmp_path / "compatible"
         place.write_bytes(tree)
-        monkeypatch.setattr(gpiozero_lines, "DEVICE_TREE", place)
+        monkeypatch.setattr(jetson_header, "DEVICE_TREE", place)
 
     return says
 

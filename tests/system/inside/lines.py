@@ -21,8 +21,8 @@ WITHIN_S = 1.0  # recognition is over a second after the button; the rest of it 
 HOLD = """
 import sys, time
 from pathlib import Path
-from device.edges.gpio import gpiozero_lines
-gpiozero_lines.DEVICE_TREE = Path(sys.argv[1])
+from device.edges.gpio import gpiozero_lines, jetson_header
+jetson_header.DEVICE_TREE = Path(sys.argv[1])
 from device.config.model import LinesConfig
 lines = gpiozero_lines.GpiozeroLines(LinesConfig.model_validate_json(sys.argv[2]))
 lines.drive_sign(True)

@@ -10,9 +10,9 @@ CLAIM = """
 import os, sys, tempfile
 from pathlib import Path
 from device.config.model import LinesConfig
-from device.edges.gpio import gpiozero_lines
+from device.edges.gpio import gpiozero_lines, jetson_header
 from device.errors import LinesUnavailable
-gpiozero_lines.DEVICE_TREE = Path(sys.argv[1])
+jetson_header.DEVICE_TREE = Path(sys.argv[1])
 tempfile.tempdir = sys.argv[2]
 try:
     gpiozero_lines.GpiozeroLines(LinesConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
