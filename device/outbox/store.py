@@ -173,6 +173,26 @@ class Outbox:
         """A new session: everything that waits may be tried at once, back-off starts anew."""
         self._tries.clear()
 
+    def deliver_again(self) -> int:
+        """A hub came back, perhaps from a kill: what it acknowledged waits again, until its `delete_by`; how many rows.
+
+        A hub that still has an alert takes it once by its id and revision.
+        """
+        with self._change() as sql:
+            self._tries.clear()
+            return sql.execute(
+                "UPDATE messages SET state = 'waiting', expires_ms = delete_by_ms WHERE state = 'delivered'"
+            ).rowcount
+
+    def end_at(self, delete_by: WallTime) -> int:
+        """The deployment ended: no alert is kept longer than this; of how many messages the time moved."""
+        with self._change() as sql:
+            return sql.execute(
+                "UPDATE messages SET delete_by_ms = ?, expires_ms = min(coalesce(expires_ms, ?), ?)"
+                " WHERE alert_id IS NOT NULL AND delete_by_ms > ?",
+                (_ms(delete_by),) * 4,
+            ).rowcount
+
     def delete_alert(self, alert_id: str, reason: str) -> Deletion:
         """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here."""
         with self._change(erasing=True) as sql:

@@ -233,8 +233,12 @@ def _run(
 
 
 def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
-    """One row an alert: when it was first raised, with what was last said of it."""
+    """One row an alert: when it was first raised, with what was last said of it.
+
+    contradicted_by  tracks of the alerts for the same entry that were in view at the same time: at most one is right
+    """
     rows: dict[int, dict[str, Any]] = {}
+    rivals: dict[int, set[int]] = {}
     for candidate in stated:
         row = rows.setdefault(
             candidate.passage,
@@ -244,9 +248,16 @@ def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
                 "frame": candidate.frame,
                 "t_ms": round(candidate.media_ns / NS_PER_MS, 3),
                 "track": candidate.passage,
+                "picture_damaged": False,
+                "contradicted_by": [],
             },
         )
+        row["picture_damaged"] = candidate.picture_damaged
+        rivals[candidate.passage] = set(candidate.rivals)
         row["entry"], row["score"] = candidate.entry_ref, round(candidate.score, 4)
+    for one, row in rows.items():
+        named = {other for other in rows if other in rivals[one] or one in rivals[other]}
+        row["contradicted_by"] = sorted(other for other in named if rows[other]["entry"] == row["entry"])
     return list(rows.values())
 
 

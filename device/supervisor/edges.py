@@ -12,8 +12,8 @@ from device.ports.broker import Broker
 from device.ports.clock import Clock
 from device.ports.gpio import Lines
 from device.ports.service import ServiceManager
-from device.supervisor.audit.writer import Chronicle
-from device.supervisor.deployment.sync import Publisher
+from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.deployment.sync import Repository
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.workers.process import Launcher
 
@@ -35,11 +35,11 @@ class Edges:
     launcher: Launcher
     disk: Disk
     outbox: Outbox
-    audit: Chronicle
+    audit: AuditWriter
     models_dir: Path
     simulated: bool
     sync: Disk
-    publisher: Publisher
+    repository: Repository
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from device.domain.finding import Candidate
+from device.domain.finding import Candidate, Counters
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
 from device.edges.camera.capture_buffer import Feed, Pace
@@ -233,7 +233,7 @@ class Watch:
         deadline = time.monotonic() + PROBES_WITHIN_S
         while self._unanswered and self._stop is None and not self._link.gone.is_set() and time.monotonic() < deadline:
             self._listen(0.05)
-        pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
+        _count_frames(pipeline.counters, feed)
 
     def _state(self, pipeline: Pipeline, candidates: list[Candidate]) -> None:
         """Seal the probe first: when the supervisor asks for it, it is ciphertext already."""
@@ -257,7 +257,7 @@ class Watch:
         if now - self._last_beat_ns < BEAT_EVERY_NS:
             return
         elapsed = (now - self._last_beat_ns) / NS_PER_S
-        pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
+        _count_frames(pipeline.counters, feed)
         stages = {**pipeline.times.ms, "decode": feed.decode_ms}
         beat = Beat(
             seq=self._beats,
@@ -267,6 +267,7 @@ class Watch:
             stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
             rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
+            damaged_share=feed.damaged_share,
         )
         self._link.send(beat)
         self._voice.beat(beat, still=feed.stalled, now_ns=now)
@@ -353,6 +354,11 @@ def _pace(source: FrameSource, asked: str) -> Pace:
     if source.info.live:
         return "live"
     return "full" if asked == "full" else "realtime"
+
+
+def _count_frames(counters: Counters, feed: Feed) -> None:
+    """Copy the feed's counts of frames."""
+    counters.frames, counters.dropped_frames, counters.damaged_frames = feed.decoded, feed.dropped, feed.damaged
 
 
 def _recent_p95(samples: deque[float]) -> float:

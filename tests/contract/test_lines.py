@@ -20,7 +20,7 @@ from device.edges.gpio.simulated import SimulatedLines
 from device.errors import ConfigError, LinesUnavailable
 from device.ports.gpio import Lamp, Lines
 from device.supervisor.conditions.snapshot import SignView
-from device.supervisor.sign.monitor import KINDS, Sign
+from device.supervisor.sign.monitor import KINDS, SignMonitor
 
 CONFIG = LinesConfig(
     driver="gpiozero",
@@ -292,7 +292,7 @@ def test_a_stop_that_is_listened_for_again_calls_the_new_listener_only(bench: Be
 
 
 def test_a_sign_on_these_lines_proves_itself_in_real_time_and_a_cut_wire_is_found(bench: Bench) -> None:
-    sign = Sign(bench.lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
+    sign = SignMonitor(bench.lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
 
     async def until(what: Callable[[SignView], object], within_s: float) -> None:
         async def look() -> None:
@@ -319,7 +319,7 @@ def test_a_sign_on_these_lines_proves_itself_in_real_time_and_a_cut_wire_is_foun
 
 
 def test_a_light_that_is_always_there_proves_nothing_on_these_lines(bench: Bench) -> None:
-    sign = Sign(bench.lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
+    sign = SignMonitor(bench.lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
 
     async def scene() -> None:
         task = asyncio.create_task(sign.run())

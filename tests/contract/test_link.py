@@ -42,7 +42,7 @@ from device.wire.link import (
 )
 from device.worker.link_end import LinkEnd
 
-WITHIN_S = 5.0
+WITHIN_S = 15.0
 PLAIN = (int, float, str, bool, type(None))
 TO_WORKER = (Stop(reason="over"), ProbeWanted(passage=3, alert_id="a-1"))
 FROM_WORKER = (

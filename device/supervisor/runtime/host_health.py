@@ -16,13 +16,13 @@ from device.edges.host.sysfs import Warmth
 from device.supervisor.conditions.snapshot import ThermalView
 from device.supervisor.edges import Edges
 
-LOOK_S = 0.25
+MEASURE_S = 0.25
 STALE_S = 10.0  # a worn card may keep a write for seconds
 COOL_C = 5.0
 LEAST_C = -25.0  # the lower end of Orin modules' operating range (data sheet; to be confirmed on a board)
 
 
-class Machine:
+class HostHealth:
     """Looks; the loop reads `disk_free_bytes`, `thermal` and `temperatures_c`."""
 
     def __init__(self, state_dir: Path, edges: Edges) -> None:
@@ -48,7 +48,7 @@ class Machine:
         """Look for ever; cancelled at the end."""
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(MEASURE_S)
 
     async def look(self) -> None:
         """Measure once, on the disk thread."""

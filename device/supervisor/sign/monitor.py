@@ -67,7 +67,7 @@ class SignCounts:
     stops: int = 0
 
 
-class Sign:
+class SignMonitor:
     """The one sign. `run` reads the sensor and plays the pulses; `view` and `drive` are called from the same loop.
 
     watched    whether a worker looks at people now: dark counts then

@@ -49,13 +49,13 @@ def _lock(file: int) -> None:
     return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-class OnlyOne:
+class InstanceLock:
     """Holds the run folder: a second supervisor there is refused. The kernel releases the lock with the process."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
 
-    def __enter__(self) -> OnlyOne:
+    def __enter__(self) -> InstanceLock:
         try:
             self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
             self._file = os.open(self._run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -37,8 +37,10 @@ from device.wire.sayings import wording_of
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
 from tools.dev.proof.worker import Given, WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 STARTS_WITHIN_S = 30.0
-STOPS_WITHIN_S = 3.0
+STOPS_WITHIN_S = 6.0
 Message = TypeVar("Message")
 
 

@@ -86,6 +86,7 @@ class Console:
         self._absent_since: float | None = None
         self._at_page = False
         self._version = 0
+        self._commit_due = False
         self._entries_written: tuple[int, ...] = ()
         self._news = asyncio.Condition()
 
@@ -97,8 +98,15 @@ class Console:
     def changed(self) -> None:
         """Something on the desk changed: wake the event streams (called on the loop)."""
         self._version += 1
+        if not self._commit_due:
+            self._commit_due = True
+            asyncio.get_running_loop().call_soon(self._commit)
         task = asyncio.ensure_future(self._wake())
         task.add_done_callback(lambda done: done.exception())
+
+    def _commit(self) -> None:
+        self._commit_due = False
+        self.desk.commit()
 
     async def _wake(self) -> None:
         async with self._news:
@@ -114,6 +122,7 @@ class Console:
             self.session.repeat()
             if self.desk.tick(wall_now()):
                 self.changed()
+            self.desk.commit()
             self.tallies.save()
             await asyncio.sleep(1.0)
 
@@ -199,15 +208,19 @@ class Console:
 
     def decide(self, alert_id: str, kind: str, outcome: str) -> bool:
         """A decision of the operator: on the desk at once, then to the devices. False when the case is gone."""
+        had = self.desk.cases.get(alert_id)
         case = (
             self.desk.judge(alert_id, outcome) if kind == "adjudication" else self.desk.follow(alert_id, kind, outcome)
         )
         if case is None:
             return False
-        if kind == "adjudication":
-            self.session.judge(alert_id, outcome, self.officer_ref)
-        else:
-            self.session.follow(alert_id, kind, outcome, self.officer_ref)
+        device = None if had is None else had.device
+        if kind != "adjudication":
+            self.session.follow(alert_id, kind, outcome, self.officer_ref, device)
+        if kind == "adjudication" or outcome == "confirmed_false":
+            judged = outcome if kind == "adjudication" else "false_alert"
+            self.session.judge(alert_id, judged, self.officer_ref, device)
+        self.desk.commit()
         self.changed()
         return True
 

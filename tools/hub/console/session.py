@@ -1,8 +1,9 @@
 """The hub's MQTT session: everything of the site comes in, judgements and the hub's own state go out.
 
-1. A judgement is sent until the broker says that somebody heard it; a false alert also until its erasure is reported.
-   Devices that were away get it again when they come back. It keeps its event id, so a repetition changes nothing.
-   The hub does not subscribe to its own judgements, or `heard` would say nothing.
+1. A judgement is on the disk before it is sent, and stays until it is settled, through kills of the hub: a false alert
+   until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed so
+   for SETTLED_S. It keeps its event id, so a repetition changes nothing.
+   The hub does not subscribe to its own judgements, or `heard` would mean nothing.
 2. The hub's state is retained, its will says offline: a device without an operator recognises nobody.
 3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that hears alerts.
 4. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
@@ -29,8 +30,10 @@ from device.logs import event
 from device.ports.broker import Broker, Delivery, Outgoing
 from tools.hub.console.desk import Desk
 from tools.hub.storage.probes import ProbeOpener
+from tools.hub.storage.sealed_desk import SealedDesk, StoredJudgement
 
 REPEAT_S = 5.0
+SETTLED_S = 5.0
 GIVE_UP_S = 24 * 3600.0
 COMMAND_S = 10  # an older command to look is of no use
 
@@ -46,7 +49,8 @@ class _Judgement:
     alert_id: str
     until_erased: bool
     made: WallTime
-    heard: bool = False
+    device: str | None = None
+    heard_at: WallTime | None = None
     last_sent: WallTime | None = None
 
 
@@ -63,8 +67,10 @@ class HubSession:
         now: Now,
         changed: Callable[[], None],
         identified: Callable[[str, messages.Identity], None] = lambda *_: None,
+        store: SealedDesk | None = None,
     ) -> None:
-        """`identified` hears to whom a device wants its key envelope."""
+        """identified: called with the recipient of the key envelope that a device asks for."""
+        self._store = store
         self._identified = identified
         self._broker = broker
         self._topics = HubTopics(site)
@@ -78,6 +84,11 @@ class HubSession:
         self.online = False
         self.text = "not connected yet"
         self.refused = 0
+        for kept in store.judgements() if store is not None else ():
+            outgoing = Outgoing(kept.token, kept.topic, kept.payload, 1, False, round(GIVE_UP_S), CONTENT_TYPE)
+            self._judgements[kept.token] = _Judgement(
+                outgoing, kept.alert_id, kept.until_erased, messages.moment(kept.made), kept.device
+            )
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Connect in the background."""
@@ -100,7 +111,8 @@ class HubSession:
             return
         try:
             if place.branch == "alert/probe":
-                self._desk.take_probe(place.device, place.subject or "", self._opener.open(payload), self._now())
+                jpeg = self._opener.open(payload)
+                self._desk.take_probe(place.device, place.subject or "", jpeg, self._now(), payload)
             else:
                 self._take(place, payload)
         except BadData as fault:
@@ -115,7 +127,7 @@ class HubSession:
         if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
             self._said = (operator, session_id)
 
-    def judge(self, alert_id: str, outcome: str, officer_ref: str) -> None:
+    def judge(self, alert_id: str, outcome: str, officer_ref: str, device: str | None = None) -> None:
         """Send an adjudication; a false alert is repeated until its erasure is reported (rule 1)."""
         data = messages.Adjudication(
             mode=self._mode,
@@ -124,9 +136,9 @@ class HubSession:
             officer_ref=officer_ref,
             at=rfc3339(self._now()),
         )
-        self._say(self._topics.adjudication(alert_id), data, alert_id, until_erased=outcome == "false_alert")
+        self._say(self._topics.adjudication(alert_id), data, alert_id, device, until_erased=outcome == "false_alert")
 
-    def follow(self, alert_id: str, kind: str, outcome: str, officer_ref: str) -> None:
+    def follow(self, alert_id: str, kind: str, outcome: str, officer_ref: str, device: str | None = None) -> None:
         """Send an engagement or a disposition."""
         at = rfc3339(self._now())
         data: Message
@@ -148,7 +160,7 @@ class HubSession:
                 officer_ref=officer_ref,
                 at=at,
             )
-        self._say(topic, data, alert_id, until_erased=False)
+        self._say(topic, data, alert_id, device, until_erased=False)
 
     def command(self, device: str, name: str) -> None:
         """Say `cmd/<name>` to a device; not repeated, a device that was away looks by itself."""
@@ -159,10 +171,30 @@ class HubSession:
         """Send again what nobody heard yet or what has not led to its erasure; called every second."""
         now = self._now()
         for token, judgement in tuple(self._judgements.items()):
-            if (now - judgement.made).total_seconds() > GIVE_UP_S:
-                del self._judgements[token]
+            if (now - judgement.made).total_seconds() > GIVE_UP_S or self._settled(judgement, now):
+                self._drop(token)
+            elif judgement.heard_at is not None and not judgement.until_erased:
+                continue
             elif judgement.last_sent is None or (now - judgement.last_sent).total_seconds() >= REPEAT_S:
                 self._send(judgement)
+
+    def _settled(self, judgement: _Judgement, now: WallTime) -> bool:
+        """Delivered to a device that was online then and is still (rule 1)."""
+        if judgement.heard_at is None or judgement.until_erased:
+            return False
+        if not self._online(judgement.device):
+            judgement.heard_at = None
+            return False
+        return (now - judgement.heard_at).total_seconds() >= SETTLED_S
+
+    def _online(self, device: str | None) -> bool:
+        view = None if device is None else self._desk.devices.get(device)
+        return device is None or (view is not None and view.status is not None and view.status.status == "online")
+
+    def _drop(self, token: str) -> None:
+        self._judgements.pop(token, None)
+        if self._store is not None:
+            self._store.drop_judgement(token)
 
     def waiting(self) -> int:
         """Judgements that are not settled yet."""
@@ -184,19 +216,39 @@ class HubSession:
         self._desk.take(place, received, self._now())
         if isinstance(data, messages.Erasure) and data.alert_id is not None:
             for token in [t for t, j in self._judgements.items() if j.alert_id == data.alert_id]:
-                del self._judgements[token]
+                self._drop(token)
         elif isinstance(data, messages.Status) and data.status == "online":
-            for judgement in self._judgements.values():
-                judgement.last_sent = None
+            self._send_again()
 
-    def _say(self, topic: str, data: Message, alert_id: str, *, until_erased: bool) -> None:
+    def _send_again(self) -> None:
+        for judgement in self._judgements.values():
+            judgement.last_sent = judgement.heard_at = None
+
+    def _say(self, topic: str, data: Message, alert_id: str, device: str | None, *, until_erased: bool) -> None:
         now = self._now()
         token = uuid7(now)
         payload = encode(data, event_id=token, source=self._topics.base, subject=alert_id, at=now)
         judgement = _Judgement(
-            Outgoing(token, topic, payload, 1, False, round(GIVE_UP_S), CONTENT_TYPE), alert_id, until_erased, now
+            Outgoing(token, topic, payload, 1, False, round(GIVE_UP_S), CONTENT_TYPE),
+            alert_id,
+            until_erased,
+            now,
+            device,
         )
         self._judgements[token] = judgement
+        if self._store is not None:
+            kept = StoredJudgement(
+                token=token,
+                alert_id=alert_id,
+                topic=topic,
+                payload=payload,
+                device=device,
+                until_erased=until_erased,
+                made=rfc3339(now),
+            )
+            self._store.put_judgement(kept)
+            self._desk.commit()
+            self._store.commit()
         self._send(judgement)
 
     def _send(self, judgement: _Judgement) -> None:
@@ -209,16 +261,13 @@ class HubSession:
             return
         if not delivery.accepted:
             event(_log, "hub.judgement_not_accepted", level=logging.WARNING, reason=delivery.reason)
-        judgement.heard = judgement.heard or (delivery.accepted and delivery.heard)
-        if judgement.heard and not judgement.until_erased:
-            del self._judgements[delivery.token]
+        if delivery.accepted and delivery.heard and self._online(judgement.device):
+            judgement.heard_at = judgement.heard_at or self._now()
 
     def _session(self, online: bool, text: str) -> None:
         self.online, self.text = online, text
         self._said = None
-        if online:
-            for judgement in self._judgements.values():
-                judgement.last_sent = None
+        self._send_again()
         self._changed()
 
 

@@ -87,6 +87,11 @@ class HubFolder:
         return self.root / "report.json"
 
     @property
+    def desk_file(self) -> Path:
+        """Open cases, sealed (sealed_desk.py)."""
+        return self.root / "desk.sqlite"
+
+    @property
     def references(self) -> Path:
         return self.root / "references"
 

@@ -55,11 +55,11 @@ def test_a_flickering_device_does_not_flood_the_hub_or_the_service_manager(rig: 
         before, lines = len(r.hub.states()), len(r.service.said)
         r.launcher.script.hello_s = 20.0
         for n in range(100):
-            r.device.control.wish.stop = f"button {n}"
+            r.device.supervisor.requests.stop = f"button {n}"
             await asyncio.sleep(0.1)
         assert len(r.hub.states()) - before <= 10 / STATE_S + 4
         assert len(r.service.said) - lines <= 10 / LINE_S + 4
-        r.device.control.wish.stop = "the last word"
+        r.device.supervisor.requests.stop = "the last word"
         await asyncio.sleep(2)
         assert "the last word" in r.service.last_status
         assert "the last word" in r.hub.last(messages.DeviceState).inhibit_reasons[0]

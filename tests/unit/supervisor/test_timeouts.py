@@ -12,21 +12,21 @@ import pytest
 from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
 from device.outbox.store import Outbox
-from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskInline
 from device.supervisor.runtime.timeouts import set_within, settle
 
 
-async def _courier(tmp_path: Path) -> tuple[Callable[[], Coroutine[Any, Any, None]], Callable[[], None]]:
+async def _publisher(tmp_path: Path) -> tuple[Callable[[], Coroutine[Any, Any, None]], Callable[[], None]]:
     clock = FakeClock()
     outbox = Outbox(tmp_path / "outbox", clock.wall())
-    courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
-    return courier.run, lambda: courier.hub_is(online=True)
+    publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+    return publisher.run, lambda: publisher.set_hub_online(online=True)
 
 
 def test_a_courier_that_is_woken_and_cancelled_in_one_turn_ends(tmp_path: Path) -> None:
     async def run() -> None:
-        work, wake = await _courier(tmp_path)
+        work, wake = await _publisher(tmp_path)
         task = asyncio.create_task(work())
         await asyncio.sleep(0.01)
         wake()

@@ -10,7 +10,7 @@ from device.config.deployment import Deployment
 from device.config.document import parse
 from device.config.model import DeviceConfig
 from device.errors import ConfigError, Unavailable
-from device.supervisor.deployment.active import Authorisation
+from device.supervisor.deployment.active import ActiveDeployment
 from device.supervisor.status import file as status_file
 
 SECRET = "AGE-SECRET-KEY-1TEST"
@@ -24,10 +24,10 @@ DEPLOYMENT = f"""
 
 
 @pytest.fixture
-def authorisation(tmp_path: Path) -> Authorisation:
+def active(tmp_path: Path) -> ActiveDeployment:
     """One that is authorised; nothing of it is on the disk but the sealed list."""
     deployment = parse(DEPLOYMENT, Deployment, "d-1")
-    return Authorisation(deployment, tmp_path / "list.payload", SECRET, erase=list)
+    return ActiveDeployment(deployment, tmp_path / "list.payload", SECRET, erase=list)
 
 
 def config(tmp_path: Path, credential: Path | None) -> DeviceConfig:
@@ -49,41 +49,41 @@ def config(tmp_path: Path, credential: Path | None) -> DeviceConfig:
     )
 
 
-def test_the_secret_is_never_shown_and_drops_at_once(authorisation: Authorisation) -> None:
-    assert SECRET not in repr(authorisation)
-    assert SECRET not in str(authorisation)
-    authorisation.drop_identity()
-    assert authorisation.identity == ""
+def test_the_secret_is_never_shown_and_drops_at_once(active: ActiveDeployment) -> None:
+    assert SECRET not in repr(active)
+    assert SECRET not in str(active)
+    active.drop_identity()
+    assert active.identity == ""
 
 
-def test_only_the_sealed_list_is_on_the_disk(authorisation: Authorisation, tmp_path: Path) -> None:
-    assert authorisation.files == (tmp_path / "list.payload",)
+def test_only_the_sealed_list_is_on_the_disk(active: ActiveDeployment, tmp_path: Path) -> None:
+    assert active.files == (tmp_path / "list.payload",)
 
 
 def test_a_cameras_password_comes_from_its_file_and_goes_only_to_the_worker(
-    authorisation: Authorisation, tmp_path: Path
+    active: ActiveDeployment, tmp_path: Path
 ) -> None:
     secret = tmp_path / "camera.txt"
     secret.write_text("user:pass\n")
     settings = config(tmp_path, secret)
-    assignment = authorisation.assignment(settings.cameras[0], settings, tmp_path)
+    assignment = active.assignment(settings.cameras[0], settings, tmp_path)
     assert assignment.camera.source == "rtsp://user:pass@camera/stream"
     secret.unlink()
     with pytest.raises(ConfigError, match="credential of camera front"):
-        authorisation.assignment(settings.cameras[0], settings, tmp_path)
+        active.assignment(settings.cameras[0], settings, tmp_path)
 
 
 def test_only_one_supervisor_holds_a_run_folder(tmp_path: Path) -> None:
-    with status_file.OnlyOne(tmp_path / "run"):
-        with pytest.raises(Unavailable, match="already runs"), status_file.OnlyOne(tmp_path / "run"):
+    with status_file.InstanceLock(tmp_path / "run"):
+        with pytest.raises(Unavailable, match="already runs"), status_file.InstanceLock(tmp_path / "run"):
             pass
         status_file.write(tmp_path / "run", {"state": "ready"})
     assert list((tmp_path / "run").iterdir()) == []
-    with status_file.OnlyOne(tmp_path / "run"):
+    with status_file.InstanceLock(tmp_path / "run"):
         pass
 
 
 def test_a_run_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match="cannot be used"), status_file.OnlyOne(tmp_path / "file" / "run"):
+    with pytest.raises(Unavailable, match="cannot be used"), status_file.InstanceLock(tmp_path / "file" / "run"):
         pass

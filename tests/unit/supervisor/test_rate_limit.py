@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.time import NS_PER_S, MonotonicNs
-from device.supervisor.runtime.rate_limit import Damper
+from device.supervisor.runtime.rate_limit import RateLimiter
 
 QUIET_S = 10.0
 
@@ -18,13 +18,13 @@ def at(seconds: float) -> MonotonicNs:
 
 
 def test_the_first_is_told_at_once_and_the_next_when_it_was_quiet_with_what_came_between() -> None:
-    damper = Damper(QUIET_S)
+    damper = RateLimiter(QUIET_S)
     assert damper.take("row", at(0)) == 0
-    damper.happened("row")
+    damper.record("row")
     assert damper.take("row", at(0)) == 1
-    damper.happened("row", 2)
+    damper.record("row", 2)
     assert damper.take("row", at(9.9)) == 0
-    damper.happened("other")
+    damper.record("other")
     assert damper.take("other", at(9.9)) == 1
     assert damper.take("row", at(10)) == 2
     assert damper.take("row", at(30)) == 0
@@ -32,10 +32,10 @@ def test_the_first_is_told_at_once_and_the_next_when_it_was_quiet_with_what_came
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 3)), max_size=40))
 def test_nothing_is_lost_and_no_two_tellings_are_near(steps: list[tuple[float, int]]) -> None:
-    damper, now, told, count, moments = Damper(QUIET_S), 0.0, 0, 0, []
+    damper, now, told, count, moments = RateLimiter(QUIET_S), 0.0, 0, 0, []
     for step, times in steps:
         now += step
-        damper.happened("row", times)
+        damper.record("row", times)
         count += times
         if found := damper.take("row", at(now)):
             told += found

@@ -17,7 +17,7 @@ from device.errors import Unavailable
 from device.outbox.retry import MessageClass
 from device.outbox.store import Deletion, Outbox, Parcel
 from device.ports.broker import Outgoing
-from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskInline, DiskThread
 from device.supervisor.runtime.timeouts import settle
 
@@ -41,7 +41,7 @@ def parcel(clock: FakeClock, name: str = "a-1") -> Parcel:
     )
 
 
-def play(outbox: Outbox, clock: FakeClock, scene: Callable[[Courier, FakeExchange], None]) -> FakeExchange:
+def play(outbox: Outbox, clock: FakeClock, scene: Callable[[OutboxPublisher, FakeExchange], None]) -> FakeExchange:
     """Run a courier on a fake exchange with a listening hub until it has nothing to do."""
     exchange = FakeExchange()
 
@@ -50,12 +50,12 @@ def play(outbox: Outbox, clock: FakeClock, scene: Callable[[Courier, FakeExchang
         hub.subscribe("lfr/#", lambda topic, payload: None)
         hub.connect(lambda present, reason: None, lambda delivery: None)
         disk = DiskThread()
-        courier = Courier(FakeBroker(exchange, "cam-1"), outbox, disk, clock, lambda gone: None)
-        courier.connect(lambda present: None)
-        courier.hub_is(online=True)
-        pump = asyncio.create_task(courier.run())
-        scene(courier, exchange)
-        assert await courier.drained(5.0, MessageClass)
+        publisher = OutboxPublisher(FakeBroker(exchange, "cam-1"), outbox, disk, clock, lambda gone: None)
+        publisher.connect(lambda present: None)
+        publisher.set_hub_online(online=True)
+        pump = asyncio.create_task(publisher.run())
+        scene(publisher, exchange)
+        assert await publisher.drain(5.0, MessageClass)
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
         disk.close()
@@ -68,7 +68,7 @@ def play(outbox: Outbox, clock: FakeClock, scene: Callable[[Courier, FakeExchang
 def test_an_alert_is_stored_sent_and_kept_until_its_time(tmp_path: Path) -> None:
     clock = FakeClock()
     outbox = Outbox(tmp_path / "outbox", clock.wall())
-    exchange = play(outbox, clock, lambda courier, _: courier.keep(parcel(clock)))
+    exchange = play(outbox, clock, lambda publisher, _: publisher.keep(parcel(clock)))
     assert [m.token for m in exchange.log] == ["a-1"]
     reopened = Outbox(tmp_path / "outbox", clock.wall())
     assert reopened.alerts_held() == ["x"]
@@ -79,16 +79,16 @@ def test_an_alert_is_stored_sent_and_kept_until_its_time(tmp_path: Path) -> None
 def test_an_alert_that_cannot_be_stored_is_sent_all_the_same(tmp_path: Path) -> None:
     clock = FakeClock()
     outbox = FullOutbox(tmp_path / "outbox", clock.wall())
-    exchange = play(outbox, clock, lambda courier, _: courier.keep(parcel(clock)))
+    exchange = play(outbox, clock, lambda publisher, _: publisher.keep(parcel(clock)))
     assert [m.token for m in exchange.log] == ["a-1"]
 
 
 def test_an_alert_that_is_erased_before_it_was_sent_is_never_sent(tmp_path: Path) -> None:
     clock = FakeClock()
 
-    def scene(courier: Courier, exchange: FakeExchange) -> None:
-        courier.keep(parcel(clock))
-        courier.erase("x", "false_alert")
+    def scene(publisher: OutboxPublisher, exchange: FakeExchange) -> None:
+        publisher.keep(parcel(clock))
+        publisher.erase("x", "false_alert")
 
     assert play(Outbox(tmp_path / "outbox", clock.wall()), clock, scene).log == []
 
@@ -117,16 +117,16 @@ def test_a_notice_that_found_no_room_is_sent_when_there_is_room_and_only_the_new
         clock, exchange = FakeClock(), FakeExchange()
         outbox = Outbox(tmp_path / "outbox", clock.wall())
         broker = NarrowBroker(exchange, "cam-1")
-        courier = Courier(broker, outbox, DiskInline(), clock, lambda gone: None)
-        courier.connect(lambda present: None)
+        publisher = OutboxPublisher(broker, outbox, DiskInline(), clock, lambda gone: None)
+        publisher.connect(lambda present: None)
         await asyncio.sleep(0)
         for token in ("n-1", "n-2"):
-            courier.post(notice(token, "lfr/v1/demo/cam-1/state", qos))
-        courier.post(notice("n-3", "lfr/v1/demo/cam-1/birth", qos))
+            publisher.post(notice(token, "lfr/v1/demo/cam-1/state", qos))
+        publisher.post(notice("n-3", "lfr/v1/demo/cam-1/birth", qos))
         assert exchange.log == []
         broker.room = 5
-        pump = asyncio.create_task(courier.run())
-        await courier.quiet(5.0)
+        pump = asyncio.create_task(publisher.run())
+        await publisher.flush_notices(5.0)
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
         outbox.close()
@@ -140,13 +140,13 @@ def test_an_answer_makes_room_for_the_next_notice(tmp_path: Path) -> None:
         clock, exchange = FakeClock(), FakeExchange()
         outbox = Outbox(tmp_path / "outbox", clock.wall())
         broker = NarrowBroker(exchange, "cam-1")
-        courier = Courier(broker, outbox, DiskInline(), clock, lambda gone: None)
-        courier.connect(lambda present: None)
+        publisher = OutboxPublisher(broker, outbox, DiskInline(), clock, lambda gone: None)
+        publisher.connect(lambda present: None)
         await asyncio.sleep(0)
         broker.room = 1
         exchange.withhold()
-        courier.post(notice("n-1", "a"))
-        courier.post(notice("n-2", "b"))
+        publisher.post(notice("n-1", "a"))
+        publisher.post(notice("n-2", "b"))
         broker.room = 1
         exchange.answer()
         await asyncio.sleep(0.01)
@@ -161,12 +161,12 @@ def test_a_goodbye_waits_for_notices_that_found_no_room(tmp_path: Path) -> None:
         clock, exchange = FakeClock(), FakeExchange()
         outbox = Outbox(tmp_path / "outbox", clock.wall())
         broker = NarrowBroker(exchange, "cam-1")
-        courier = Courier(broker, outbox, DiskInline(), clock, lambda gone: None)
-        courier.connect(lambda present: None)
+        publisher = OutboxPublisher(broker, outbox, DiskInline(), clock, lambda gone: None)
+        publisher.connect(lambda present: None)
         await asyncio.sleep(0)
-        courier.post(notice("stopped", "lfr/v1/demo/cam-1/status"))
+        publisher.post(notice("stopped", "lfr/v1/demo/cam-1/status"))
         asyncio.get_running_loop().call_later(0.1, setattr, broker, "room", 1)
-        await courier.quiet(5.0)
+        await publisher.flush_notices(5.0)
         outbox.close()
         return [m.token for m in exchange.log]
 
@@ -178,13 +178,13 @@ def test_only_the_newest_notice_of_a_topic_follows_a_gap(tmp_path: Path) -> None
         clock, exchange = FakeClock(), FakeExchange()
         exchange.down = True
         outbox = Outbox(tmp_path / "outbox", clock.wall())
-        courier = Courier(FakeBroker(exchange, "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
-        courier.connect(lambda present: None)
+        publisher = OutboxPublisher(FakeBroker(exchange, "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+        publisher.connect(lambda present: None)
         for token in ("n-1", "n-2"):
-            courier.post(Outgoing(token, "lfr/v1/demo/cam-1/state", b"{}", 1, True, None, "application/json"))
+            publisher.post(Outgoing(token, "lfr/v1/demo/cam-1/state", b"{}", 1, True, None, "application/json"))
         exchange.come_up()
         await asyncio.sleep(0)
-        await courier.quiet(1.0)
+        await publisher.flush_notices(1.0)
         outbox.close()
         return exchange.log
 
@@ -215,12 +215,12 @@ def test_an_erasure_that_the_disk_refuses_is_tried_until_it_is_done(tmp_path: Pa
     async def run() -> list[Deletion]:
         clock, gone = FakeClock(), list[Deletion]()
         outbox = StubbornOutbox(tmp_path / "outbox", clock.wall())
-        courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, gone.extend)
-        pump = asyncio.create_task(courier.run())
-        courier.keep(parcel(clock))
-        courier.erase(alert_id, "false_alert")
-        courier.keep(parcel(clock, "other"))
-        assert await courier.drained(5.0, ())
+        publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, gone.extend)
+        pump = asyncio.create_task(publisher.run())
+        publisher.keep(parcel(clock))
+        publisher.erase(alert_id, "false_alert")
+        publisher.keep(parcel(clock, "other"))
+        assert await publisher.drain(5.0, ())
         assert outbox.alerts_held() == []
         await settle(pump)
         outbox.close()
@@ -234,11 +234,11 @@ def test_an_erasure_that_is_owed_is_not_drained_and_said_once(tmp_path: Path, ca
         clock = FakeClock()
         outbox = StubbornOutbox(tmp_path / "outbox", clock.wall())
         outbox.refusals = 1000
-        courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
-        pump = asyncio.create_task(courier.run())
-        courier.keep(parcel(clock))
-        courier.erase("x", "false_alert")
-        assert not await courier.drained(0.3, ())
+        publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+        pump = asyncio.create_task(publisher.run())
+        publisher.keep(parcel(clock))
+        publisher.erase("x", "false_alert")
+        assert not await publisher.drain(0.3, ())
         assert outbox.alerts_held() == ["x"]
         assert outbox.refusals < 999
         await settle(pump)
@@ -252,14 +252,14 @@ def test_what_is_past_its_time_goes_however_busy_the_courier_is(tmp_path: Path) 
     async def run() -> None:
         clock = FakeClock()
         outbox = Outbox(tmp_path / "outbox", clock.wall())
-        courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
-        pump = asyncio.create_task(courier.run())
-        courier.keep(parcel(clock))
-        assert await courier.drained(5.0, ())
+        publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+        pump = asyncio.create_task(publisher.run())
+        publisher.keep(parcel(clock))
+        assert await publisher.drain(5.0, ())
         assert outbox.alerts_held() == ["x"]
         clock.advance(3601)
         for number in range(100):
-            courier.keep(replace(parcel(clock, f"n-{number}"), alert_id="y", revision=number))
+            publisher.keep(replace(parcel(clock, f"n-{number}"), alert_id="y", revision=number))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert outbox.alerts_held() == ["y"]
@@ -273,11 +273,11 @@ def test_a_dead_outbox_is_not_drained_and_does_not_stop_the_courier(tmp_path: Pa
     async def run() -> None:
         clock = FakeClock()
         outbox = Outbox(tmp_path / "outbox", clock.wall())
-        courier = Courier(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
-        pump = asyncio.create_task(courier.run())
+        publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
+        pump = asyncio.create_task(publisher.run())
         outbox.close()
-        courier.erase(None, "end_of_deployment")
-        assert not await courier.drained(0.3, ())
+        publisher.erase(None, "end_of_deployment")
+        assert not await publisher.drain(0.3, ())
         assert not pump.done()
         assert await settle(pump)
 
