@@ -100,7 +100,7 @@ def _default_backend() -> Iterator[Finding]:
 
 
 def models() -> Iterator[Finding]:
-    from engines.cards.model_card import readable_cards
+    from engines.cards.catalogue import readable_cards
     from engines.errors import EnginesError, ModelMissing
     from engines.places import models_dir
     from engines.prepare.manifest import verified

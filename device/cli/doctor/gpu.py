@@ -77,7 +77,7 @@ def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]
 
 def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
     """One line a plan: whether it would be loaded here, and otherwise why not. Broken descriptions are named too."""
-    from engines.cards.model_card import card
+    from engines.cards.catalogue import card
     from engines.errors import EnginesError
     from engines.places import models_dir, plans_dir
     from engines.prepare.manifest import read, sha256_of

@@ -28,12 +28,8 @@ from device.vision.face_front_end_sampled import SampledEyes
 from device.vision.zone import Zone
 from engines.runners.runner import DevicePicture
 
-<<<<<<< HEAD
-=======
 pytestmark = pytest.mark.slow
 
-MIN_FACE_PX = 32.0
->>>>>>> main
 THRESHOLD = 0.5
 KINDS = ["host", "sampled"]
 MakeRoom = Callable[[], EngineRoom]
