@@ -17,7 +17,7 @@ from device.cli.doctor import evidence, gpu, keys
 from device.cli.doctor.finding import Finding, Level
 
 if TYPE_CHECKING:
-    from device.config.model import LinesConfig
+    from device.config.model import GpioConfig
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
@@ -189,9 +189,9 @@ def disk() -> Iterator[Finding]:
 
 
 def temperature() -> Iterator[Finding]:
-    from device.edges.host.sysfs import warmth
+    from device.edges.host.sysfs import temperatures
 
-    found = warmth()
+    found = temperatures()
     if not found.zones:
         remedy = "a live device needs one: thermal zones of the kernel under /sys/class/thermal"
         yield Finding("temperature", "warn", "no sensor can be read", remedy)
@@ -222,9 +222,9 @@ def root_of_trust(roots: Path) -> Finding:
     return Finding("root of trust", "ok", f"mode {mode.value}, in {roots}")
 
 
-def header_pins(lines: LinesConfig) -> Iterator[Finding]:
+def header_pins(lines: GpioConfig) -> Iterator[Finding]:
     """Inputs of the configuration that this board's header cannot read; nothing off a Jetson."""
-    from device.edges.gpio.gpiozero_lines import INPUTS
+    from device.edges.gpio.gpiozero_gpio import INPUTS
     from device.edges.gpio.jetson_header import this_board
 
     try:

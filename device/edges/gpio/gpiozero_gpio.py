@@ -25,9 +25,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from device.config.model import LinesConfig
+from device.config.model import GpioConfig
 from device.edges.gpio.jetson_header import Board, is_tegra
-from device.errors import ConfigError, LinesUnavailable
+from device.errors import ConfigError, GpioUnavailable
 from device.logs import event
 from device.ports.gpio import Lamp
 
@@ -36,11 +36,11 @@ INPUTS = {"sign_sense": False, "stop": True, "tamper": True}
 """Each input, and whether it has a pull-up (rules 1 and 2)."""
 
 
-class GpiozeroLines:
+class GpiozeroGpio:
     """The housing's lines. gpiozero calls back on a thread of its own; the owner moves that to its loop."""
 
-    def __init__(self, config: LinesConfig) -> None:
-        """Claim every line; LinesUnavailable names the one that cannot be claimed. ConfigError: rule 6."""
+    def __init__(self, config: GpioConfig) -> None:
+        """Claim every line; GpioUnavailable names the one that cannot be claimed. ConfigError: rule 6."""
         self._config = config
         self._lines: dict[str, Any] = {}
         self._lit: dict[str, bool] = {}
@@ -49,7 +49,7 @@ class GpiozeroLines:
         try:
             import gpiozero
         except ImportError as fault:
-            raise LinesUnavailable(f"gpiozero cannot be imported: {fault}") from fault
+            raise GpioUnavailable(f"gpiozero cannot be imported: {fault}") from fault
         self._gpiozero: Any = gpiozero
         self._claim_all()
 
@@ -90,7 +90,7 @@ class GpiozeroLines:
     def _use(self, name: str, what: Callable[[Any], Any]) -> Any:
         """Do something with a line; None if the housing has none of this name (rule 4)."""
         if self._closed:
-            raise LinesUnavailable(f"line {name} does not answer: the lines are closed")
+            raise GpioUnavailable(f"line {name} does not answer: the lines are closed")
         if not self._lines:
             self._claim_all()
             for again, listener in self._listeners.items():
@@ -103,7 +103,7 @@ class GpiozeroLines:
         except Exception as fault:
             # gpiozero, lgpio and the kernel share no base class below Exception.
             self._release()
-            raise LinesUnavailable(f"line {name} does not answer: {_told(fault)}") from fault
+            raise GpioUnavailable(f"line {name} does not answer: {_told(fault)}") from fault
 
     def _claim_all(self) -> None:
         """Every line of the configuration, or none."""
@@ -120,7 +120,7 @@ class GpiozeroLines:
                 lit = self._lit.get(name, False)
                 lamp_at = partial(output, initial_value=lit)
                 self._lines[name] = self._claim(name, getattr(config.lamps, lamp.value), lamp_at)
-        except (LinesUnavailable, ConfigError):
+        except (GpioUnavailable, ConfigError):
             self._release()
             raise
         self._lines = {name: line for name, line in self._lines.items() if line is not None}
@@ -145,7 +145,7 @@ class GpiozeroLines:
             return how(pin)
         except Exception as fault:
             # As in _use.
-            raise LinesUnavailable(f"line {name} cannot be claimed at {pin}: {_told(fault)}") from fault
+            raise GpioUnavailable(f"line {name} cannot be claimed at {pin}: {_told(fault)}") from fault
 
     def _choose_factory(self) -> None:
         """On a Jetson take our pin factory, unless gpiozero's own documented variable or the caller chose another."""
