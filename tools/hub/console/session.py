@@ -3,7 +3,7 @@
 1. A judgement is on the disk before it is sent, and stays until it is settled, through kills of the hub: a false alert
    until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed so
    for SETTLED_S. It keeps its event id, so a repetition changes nothing.
-   The hub does not subscribe to its own judgements, or `heard` would mean nothing.
+   The hub does not subscribe to its own judgements, or `acknowledged` would mean nothing.
 2. The hub's state is retained, its will says offline: a device without an operator recognises nobody.
 3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that hears alerts.
 4. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
@@ -280,7 +280,7 @@ class HubSession:
             return
         if not delivery.accepted:
             event(_log, "hub.judgement_not_accepted", level=logging.WARNING, reason=delivery.reason)
-        if delivery.accepted and delivery.heard and self._online(judgement.device):
+        if delivery.accepted and delivery.acknowledged and self._online(judgement.device):
             judgement.heard_at = judgement.heard_at or self._now()
 
     def _session(self, online: bool, text: str) -> None:
