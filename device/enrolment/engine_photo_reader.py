@@ -76,12 +76,12 @@ class EnginePhotoReader:
             return None
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """(template_dim,) float32 unit template to enrol; None when the recogniser's output is noise."""
+        """(template_dim,) float32 unit template to enrol; None when it is noise or poor."""
         made = self.templates(rgb, face)
         return None if made is None else made.entry
 
     def templates(self, rgb: U8, face: PhotoFace) -> PhotoTemplates | None:
-        """Both templates of one face of the photo; None when the recogniser's output is noise."""
+        """Both templates of one face of the photo; None when it is noise or poor."""
         crop = self.crop(rgb, face)
         if crop is None:
             return None
@@ -89,7 +89,8 @@ class EnginePhotoReader:
         length = self._embedder.embed(crop, look)
         self._embedder.embed(np.ascontiguousarray(crop[:, ::-1]), mirrored)
         crop[:] = 0
-        if merit(self._embedder.lengths, length, 1.0) is None:
+        worth = merit(self._embedder.lengths, length, 1.0)
+        if worth is None or worth < 0.0:  # of a poor photo nobody is found
             return None
         entry: F32 = look + mirrored
         norm = float(np.linalg.norm(entry))
