@@ -169,12 +169,39 @@ def real(hub: HubFolder) -> Iterator[MosquittoVan]:
     made.close()
 
 
+def test_nobody_takes_over_the_session_of_another_certificate(real: MosquittoVan) -> None:
+    hub = real.session("hub").connect().online()
+    thief = PahoBroker(real.hub.address("cam-1", real.running.port), "hub", will_delay_s=0)
+    real.open.append(thief)
+    Watched(thief).connect().online()
+    assert hub.broker.publish(message("t-1", f"{BASE}/hub/state"))
+    hub.until(lambda: bool(hub.deliveries))
+    assert [up for up, _ in hub.sessions] == [True], "the hub's own session was not ended"
+
+
+def test_what_was_kept_before_a_subscription_is_told_from_what_arrives(van: Van) -> None:
+    device = van.session("cam-1").connect().online()
+    assert device.broker.publish(message("t-1", f"{BASE}/cam-1/state", b"old", retain=True))
+    device.until(lambda: bool(device.deliveries))
+    hub = van.session("hub")
+    kept: list[bytes] = []
+    hub.broker.subscribe(
+        f"{BASE}/#",
+        lambda topic, payload: hub._note(hub.messages, (topic, payload)),
+        lambda _, payload: kept.append(payload),
+    )
+    hub.connect().online()
+    assert device.broker.publish(message("t-2", f"{BASE}/cam-1/state", b"new", retain=True))
+    hub.until(lambda: bool(hub.messages))
+    assert (kept, [payload for _, payload in hub.messages]) == ([b"old"], [b"new"])
+
+
 def test_a_message_that_is_heard_is_accepted_and_arrives_unchanged(van: Van) -> None:
     listener = van.session("hub").subscribe(f"{BASE}/#").connect().online()
     device = van.session("cam-1").connect().online()
     assert device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1", b"\x00\xffbytes"))
     device.until(lambda: [d.token for d in device.deliveries] == ["t-1"])
-    assert (device.deliveries[0].accepted, device.deliveries[0].heard) == (True, True)
+    assert (device.deliveries[0].accepted, device.deliveries[0].acknowledged) == (True, True)
     listener.until(lambda: listener.messages == [(f"{BASE}/cam-1/alert/a-1", b"\x00\xffbytes")])
 
 
@@ -218,7 +245,7 @@ def test_after_a_restart_of_the_broker_the_session_and_its_subscriptions_come_ba
     device.until(lambda: [up for up, _ in device.sessions][-2:] == [False, True])
     listener.until(lambda: [up for up, _ in listener.sessions][-2:] == [False, True])
     device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1"))
-    device.until(lambda: [(d.token, d.heard) for d in device.deliveries] == [("t-1", True)])
+    device.until(lambda: [(d.token, d.acknowledged) for d in device.deliveries] == [("t-1", True)])
     listener.until(lambda: len(listener.messages) == 1)
 
 
@@ -352,12 +379,12 @@ def test_the_auditor_receives_counts_and_no_alert_and_no_probe(real: MosquittoVa
 
 
 def test_this_broker_counts_a_subscriber_that_may_not_read_as_having_heard(real: MosquittoVan) -> None:
-    """A fact to build on, not a wish: `heard` needs the hub's state beside it (tools/hub/README.md)."""
+    """A fact to build on, not a wish: `acknowledged` needs the hub's state beside it (tools/hub/README.md)."""
     auditor = real.session("auditor").subscribe("lfr/v1/#").connect().online()
     device = real.session("cam-1").connect().online()
     device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1"))
     device.until(lambda: bool(device.deliveries))
-    assert (device.deliveries[0].heard, auditor.messages) == (True, [])
+    assert (device.deliveries[0].acknowledged, auditor.messages) == (True, [])
 
 
 def test_auditor_and_listener_can_say_nothing(real: MosquittoVan) -> None:
