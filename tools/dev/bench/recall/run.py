@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,13 +30,12 @@ from device.enrolment.model_sessions import EngineRoom
 from device.enrolment.template_cache import TemplateCache
 from device.recognition.build import Listed, gallery_of
 from device.recognition.replay import Request, replay
-from tools.dev.bench.recall.cases import Case, Cases
+from tools.dev.bench.recall.cases import Case, Cases, People
 from tools.dev.bench.recall.facts import Facts
 from tools.dev.bench.recall.labels import Label, Pose, owner
 from tools.dev.bench.recall.naive_scores import Looker, NaiveRun
 from tools.dev.bench.recall.reasons import Explained, Missed
 from tools.dev.bench.recall.tally import Claim, Judged, judge, owners_of, threshold_for
-from tools.dev.clip.spec import write_watchlist
 from tools.dev.progress import bar
 
 TURNED_YAW = 0.45
@@ -67,7 +67,7 @@ class Run:
 def measure(cases: Cases, terms: Terms, cache: TemplateCache | None) -> dict[str, Any]:
     """Everything as one JSON object. Raises what `replay` raises."""
     with tempfile.TemporaryDirectory(prefix="lfr-recall-") as scratch:
-        watchlist = write_watchlist(Path(scratch) / "list", cases.enrol)
+        watchlist = _written(Path(scratch) / "list", cases.enrol)
         naive_runs, refs = _naive(cases.cases, watchlist, terms, cache)
         labelled = [_described(case, run) for case, run in zip(cases.cases, naive_runs, strict=True)]
         naive = [Run(_naive_judged(c, r, refs), {}) for c, r in zip(labelled, naive_runs, strict=True)]
@@ -115,6 +115,15 @@ def _naive(
         return runs, [ref for ref, _ in entries]
     finally:
         room.close()
+
+
+def _written(folder: Path, enrol: People) -> Path:
+    """The list as `lfr replay` takes it; photos of several folders may have the same name."""
+    for person, photos in enrol.items():
+        (folder / person).mkdir(parents=True, exist_ok=True)
+        for number, photo in enumerate(photos):
+            shutil.copyfile(photo, folder / person / f"{number}-{photo.name}")
+    return folder
 
 
 def _digest(entries: Sequence[tuple[str, F32]]) -> str:

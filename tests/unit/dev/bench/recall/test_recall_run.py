@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,30 @@ def test_a_clip_that_is_named_but_missing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "truth.json").write_text('{"clips": {"a.mp4": {"people": []}}}')
     with pytest.raises(BadData, match=r"a\.mp4: named in truth\.json, but not there"):
         add_folder(Cases(), tmp_path)
+
+
+def test_a_folder_brings_clips_of_both_formats_and_its_list(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "list" / "Ann").mkdir(parents=True)
+    for name in ("list/Ann/1.webp", "list/Ann/.hidden", "other.png", "a.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    people = [{"name": "Bea", "first": 0, "last": 9}]
+    (tmp_path / "truth.json").write_text(
+        json.dumps({"clips": {"a.mp4": {"people": people}}, "list": {"Bea": ["other.png"]}})
+    )
+    shutil.copy(small, tmp_path / "drawn.mp4")
+    shutil.copy(small.with_name("small.truth.json"), tmp_path / "drawn.truth.json")
+    cases = Cases()
+    add_folder(cases, tmp_path)
+    assert [case.clip.name for case in cases.cases] == ["drawn.mp4", "a.mp4"]
+    assert [len(case.labels) for case in cases.cases] == [3, 1]
+    assert cases.enrol == {"Ann": [tmp_path / "list" / "Ann" / "1.webp"], "Bea": [tmp_path / "other.png"]}
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "."])
+def test_without_labels_nothing_is_measured(tmp_path: Path, name: str) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    with pytest.raises(BadData, match=r"truth\.json"):
+        add_folder(Cases(), tmp_path / name)
 
 
 def test_a_list_is_filled_with_people_who_are_not_shown(tmp_path: Path) -> None:
