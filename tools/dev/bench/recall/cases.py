@@ -148,6 +148,18 @@ def fill(cases: Cases, wanted: int, sources: Sequence[People], shown: set[str]) 
                 cases.enrol[person] = photos[:1]
 
 
+def rotated(cases: Cases) -> list[Cases]:
+    """The same clips with two lists: on each stands one half of the listed people who are shown; the others of them are
+    the strangers of that list. Whoever is not shown stands on both.
+    """
+    shown = {label.person for case in cases.cases for label in case.labels}
+    order = [person for person in sorted(cases.enrol) if person in shown]
+    halves = (set(order[::2]), set(order[1::2]))
+    if not all(halves):
+        raise UsageError("--rotate needs two listed people who are shown")
+    return [Cases(cases.cases, {p: f for p, f in cases.enrol.items() if p not in left_out}) for left_out in halves]
+
+
 def avatars() -> People:
     """The packaged portraits as people."""
     return {path.stem: [path] for path in distinct_avatars()}

@@ -12,7 +12,7 @@ import pytest
 
 from device.errors import BadData, UsageError
 from tools.dev.bench.recall import naive_scores
-from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, fill, folder_of
+from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, fill, folder_of, rotated
 from tools.dev.bench.recall.command import run
 from tools.dev.bench.recall.run import Terms, measure
 from tools.dev.bench.recall.table import render, summary
@@ -48,9 +48,9 @@ def result(samples: Samples, small: Path, tmp_path_factory: pytest.TempPathFacto
     patch = pytest.MonkeyPatch()
     patch.setattr(naive_scores, "cache_dir", lambda: kept)
     try:
-        first = measure(cases, Terms(threshold=0.6, every=5), None)
+        first = measure([cases], Terms(threshold=0.6, every=5), None)
         files = {file: file.stat().st_mtime_ns for file in (kept / "bench" / "naive").iterdir()}
-        again = measure(cases, Terms(threshold=0.6, every=5), None)
+        again = measure([cases], Terms(threshold=0.6, every=5), None)
         assert {file: file.stat().st_mtime_ns for file in (kept / "bench" / "naive").iterdir()} == files
     finally:
         patch.undo()
@@ -87,6 +87,18 @@ def test_the_table_fits_a_terminal(result: dict[str, Any]) -> None:
     table = render({**result, **summary(result)})
     assert "at equal false alert rate" in table
     assert "under 10: proves nothing" in table
+
+
+def test_rotated_lists_make_everybody_listed_once_and_a_stranger_once(small: Path, tmp_path: Path) -> None:
+    cases = Cases()
+    add_folder(cases, small)
+    cases.enrol = {name: [tmp_path / f"{name}.jpg"] for name in ("001f", "002m", "003f", "020m")}
+    first, second = rotated(cases)
+    assert list(first.enrol) == ["002m", "020m"]
+    assert list(second.enrol) == ["001f", "003f", "020m"]
+    assert first.cases == second.cases == cases.cases
+    with pytest.raises(UsageError, match="two listed people"):
+        rotated(Cases(cases.cases, {"001f": []}))
 
 
 def test_a_clip_that_is_named_but_missing_is_refused(tmp_path: Path) -> None:
