@@ -70,9 +70,6 @@ def test_a_case_shows_what_contradicts_it_and_that_its_picture_was_damaged(
     seen_at = shown["a-2"]["captured_at"]
     known, unknown = {"id": "a-2", "captured_at": seen_at}, {"id": "gone", "captured_at": None}
     assert shown["a-1"]["contradicted_by"] == [known, unknown]
-        {"id": "a-2", "captured_at": seen_at},
-        {"id": "gone", "captured_at": None},
-    ]
     assert (shown["a-1"]["picture_damaged"], shown["a-2"]["picture_damaged"]) == (True, False)
     assert shown["a-2"]["contradicted_by"] == []
 
