@@ -14,6 +14,7 @@ import msgspec
 
 from device.domain.finding import Mode
 from device.hub_api.audit_head import AuditHead as AuditHead
+from device.hub_api.contradiction import Contradiction as Contradiction
 from device.hub_api.identity import Identity as Identity
 from device.hub_api.message import Cosine as Cosine
 from device.hub_api.message import Count as Count
@@ -114,16 +115,6 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "cl
     class_: Literal["alert", "probe"]
     delete_by: Timestamp
     hold: str | None = None
-
-
-class Contradiction(msgspec.Struct, frozen=True, kw_only=True):
-    """Another alert that cannot be right if this one is, and a sentence for the operator."""
-
-    alert_id: str
-    camera_id: str
-    text: Literal["same_entry_on_two_people_at_once_at_most_one_can_be_right"] = (
-        "same_entry_on_two_people_at_once_at_most_one_can_be_right"
-    )
 
 
 class Alert(Message, frozen=True, kw_only=True):

@@ -76,7 +76,7 @@ def test_a_blank_crop_has_a_finite_amount_of_detail(crop: U8) -> None:
 def test_less_detail_is_measured_as_less() -> None:
     rough = np.random.default_rng(1).integers(0, 255, (112, 112, 3), dtype=np.uint8)
     seen = []
-    for side in (8, 16, 24, 40, 80, 112):
+    for side in (16, 24, 40, 80, 112):
         small = cv2.resize(rough, (side, side), interpolation=cv2.INTER_AREA)
         seen.append(detail_px(np.asarray(cv2.resize(small, (112, 112), interpolation=cv2.INTER_CUBIC), np.uint8)))
     assert seen == sorted(seen)
