@@ -121,8 +121,7 @@ class Alert(Message, frozen=True, kw_only=True):
     """A possible match. A person judges it before anything happens to anybody.
 
     picture_damaged  a picture that was compared had lost data on its way from the camera: the face may be falsified
-    contradicted_by  alerts of other people for the same entry, who were in view at the same time: of these and this
-                     one at most one can be right
+    contradicted_by  alerts for the same entry of others in view at the same time: at most one of all can be right
     """
 
     TYPE: ClassVar[str] = "uk.lfr.alert.v1"
