@@ -13,7 +13,7 @@ def test_every_entry_is_found_by_its_own_template(entries: int) -> None:
     templates = fill(entries, 3, dim=128)[1]
     gallery = Gallery([f"e{n}" for n in range(entries)], templates, np.arange(entries))
     for wanted in {0, entries // 2, entries - 1}:
-        best = gallery.nearest(templates[wanted])
+        (best,) = gallery.search(templates[wanted : wanted + 1])
         assert best.entry == wanted
         assert best.score == pytest.approx(1.0, abs=1e-5)
         others = np.delete(templates, wanted, axis=0) @ templates[wanted]
