@@ -51,8 +51,18 @@ PROTECTIONS = {
 """What a worker asks for (device.worker.lockdown): what it means, and what helps where it is refused."""
 MUST_HOLD = frozenset({"core_limit_0", "not_dumpable", "no_file_writes", "no_new_privileges"})
 PACKAGES = (
-    *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "tuf", "av"),
-    *("opencv-python-headless", "gpiozero", "lgpio"),
+    "numpy",
+    "msgspec",
+    "pydantic",
+    "PyYAML",
+    "paho-mqtt",
+    "cryptography",
+    "pyrage",
+    "tuf",
+    "av",
+    "opencv-python-headless",
+    "gpiozero",
+    "lgpio",
 )
 
 
@@ -262,6 +272,19 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    *(python, packages, runtimes, gpu.gpu, models, evidence.shipped_evidence, service, gpio, clock),
-    *(memory, keys.key_store, lockdown, temperature, disk, keys.eraser),
+    python,
+    packages,
+    runtimes,
+    gpu.gpu,
+    models,
+    evidence.shipped_evidence,
+    service,
+    gpio,
+    clock,
+    memory,
+    keys.key_store,
+    lockdown,
+    temperature,
+    disk,
+    keys.eraser,
 )

@@ -186,7 +186,10 @@ class PahoBroker:
             client.disconnect()
             self._lost(self._loss)
             return False
-        self._ended.wait()
+        while not self._ended.wait(KEEPALIVE_S):
+            if not client.is_connected():  # its thread ended without a report
+                self._loss = "the session ended without a report"
+                break
         self._lost(self._loss)
         return True
 
