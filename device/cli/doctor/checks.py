@@ -38,7 +38,7 @@ PROTECTIONS = {
     "memory_locked": ("memory is never swapped", f"LimitMEMLOCK=infinity, {UNIT}: without it, demonstrations only"),
     "no_file_writes": ("the kernel refuses every byte to any file", "a kernel that knows RLIMIT_FSIZE"),
     "no_files_open": ("no file is open for writing", "start it by lfr run, which closes all others"),
-    "standard_streams": ("what libraries print goes nowhere", "a machine with /dev/null"),
+    "standard_streams": ("output of libraries is discarded", "a machine with /dev/null"),
     "environment": ("started with an allow list of variables", "start it by lfr run"),
     "freed_memory": ("freed memory is overwritten by the allocator", "glibc: other C libraries cannot"),
     "landlock_writes": ("no path can be written, made, removed or executed", "a kernel with Landlock, from 5.13 on"),
@@ -162,7 +162,7 @@ def memory() -> Iterator[Finding]:
 
 
 def lockdown() -> Iterator[Finding]:
-    """What the kernel grants a vision worker of this user here: a process locks itself down and says so."""
+    """What the kernel grants a vision worker of this user here: a trial process locks itself down and reports."""
     from device.edges.sandbox import landlock
     from device.edges.sandbox.hardening import worker_environment
 
@@ -180,7 +180,7 @@ def lockdown() -> Iterator[Finding]:
     try:
         granted: dict[str, bool] = json.loads(tried.stdout)
     except ValueError:
-        last = (tried.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (tried.stderr.strip().splitlines() or ["no output"])[-1]
         yield Finding("lock-down", "fail", f"the trial ended with status {tried.returncode}: {last}", "report this")
         return
     for name, (what, remedy) in PROTECTIONS.items():
