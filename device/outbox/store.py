@@ -77,6 +77,8 @@ class Deletion:
     alert_id: str
     reason: str
     rows: int
+    existed: bool = True
+    """Whether there was anything of it here: a judgement of an unknown alert erases and counts nothing."""
 
 
 @dataclass(slots=True)
@@ -315,16 +317,16 @@ class Outbox:
 
     def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> Deletion:
         ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
-        sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,))
+        existed = sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,)).rowcount > 0
         sql.execute("DELETE FROM messages WHERE alert_id = ?", (alert_id,))
         latest = sql.execute("SELECT latest_ms FROM clock").fetchone()[0]
         forget_ms = latest + round(timedelta(days=CEILING_DAYS).total_seconds() * 1000)
         first_time = sql.execute("INSERT OR IGNORE INTO erased VALUES (?, ?)", (alert_id, forget_ms)).rowcount
-        if first_time:
+        if first_time and existed:
             _count(sql, f"erased.{reason}")
         for row_id in ids:
             self._tries.pop(row_id, None)
-        return Deletion(alert_id, reason, len(ids))
+        return Deletion(alert_id, reason, len(ids), existed)
 
     @staticmethod
     def _owed(sql: sqlite3.Connection) -> list[Deletion]:

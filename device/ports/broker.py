@@ -34,12 +34,18 @@ class Delivery:
 class Broker(Protocol):
     """One session, one will. Callbacks arrive on the edge's own thread; the owner moves them to its loop.
 
+    `on_retained` takes what the broker had kept before the subscription, not `on_message`: it is no sign of life.
     `publish` returns False when the message was not taken (no session); the caller keeps it and tries again.
     """
 
     def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None: ...
 
-    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None: ...
+    def subscribe(
+        self,
+        pattern: str,
+        on_message: Callable[[str, bytes], None],
+        on_retained: Callable[[str, bytes], None] | None = None,
+    ) -> None: ...
 
     def publish(self, message: Outgoing) -> bool: ...
 

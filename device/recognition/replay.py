@@ -97,8 +97,7 @@ def replay(
     ahead = not room.one_thread
     feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
     looking = Looking(feed, pipeline.look, ahead=ahead)
-    total = source.info.frames
-    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, total), checkpoint)
+    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
     gallery.wipe()
     room.close()
     return {

@@ -28,6 +28,7 @@ from device.errors import Unavailable
 from device.hub_api.topics import level
 from device.logs import event
 from tools.hub.broker.mosquitto import start_broker
+from tools.hub.console.alert_checks import AlertChecks
 from tools.hub.console.console import Console, application, wall_now
 from tools.hub.console.desk import Desk
 from tools.hub.console.session import HubSession, offline_message
@@ -153,7 +154,8 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     store = SealedDesk(hub.desk_file)
     publisher, opener = Publisher(hub.root, wall_now), ProbeOpener(hub.keys)
     tallies = Tallies(hub.report_file, store.book())
-    desk = Desk(settings, tallies, store, PublishedDeployments(publisher))
+    published = PublishedDeployments(publisher)
+    desk = Desk(settings, tallies, store, published)
     desk.restore_pictures(opener.open, wall_now())
     broker = PahoBroker(
         hub.address("hub", served.broker_port),
@@ -171,6 +173,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         lambda: console.changed(),
         lambda device, identity: issuer.heard(device, identity),
         store,
+        AlertChecks(settings.mode, published),
     )
     anew = served.broker.start_anew if served.broker is not None else lambda: None
     issuer = Issuer(publisher, served.devices, session, anew)

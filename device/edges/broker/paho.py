@@ -37,7 +37,7 @@ KEEPALIVE_S = 10  # a dead link is noticed within 15 s; the hub's will fires aft
 CONNECT_WITHIN_S = 5.0
 CLOSE_WITHIN_S = 2.0
 BACK_OFF_FIRST_S = 0.25
-BACK_OFF_MOST_S = 10.0
+BACK_OFF_MOST_S = 2.0  # a van has few devices; what nobody has judged is on the page within 5 s of a hub's return
 NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, table 3-4
 NOT_AUTHORISED = 0x87  # MQTT 5, tables 3-1 and 3-8
 _ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and start the hub anew"
@@ -56,6 +56,7 @@ _CERTIFICATE_ALERTS = {
 }
 
 _log = logging.getLogger(__name__)
+OnMessage = Callable[[str, bytes], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,8 @@ class PahoBroker:
         self._session_expiry_s = session_expiry_s
         self._will_delay_s = will_delay_s
         self._tls = _tls_context(address)
-        self._patterns: dict[str, Callable[[str, bytes], None]] = {}
+        self._patterns: dict[str, tuple[OnMessage, OnMessage]] = {}
+        """Pattern to the receivers of what arrives and of what was kept before the subscription."""
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._newest: Client | None = None
@@ -110,9 +112,9 @@ class PahoBroker:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
-    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
+    def subscribe(self, pattern: str, on_message: OnMessage, on_retained: OnMessage | None = None) -> None:
         """Receive what matches at QoS 1, from now on and after every reconnection."""
-        self._patterns[pattern] = on_message
+        self._patterns[pattern] = (on_message, on_retained or on_message)
         with self._lock:
             client = self._client
         if client is not None:
@@ -272,7 +274,7 @@ class PahoBroker:
                 self._on_delivery(_delivery(token, code))
 
         def on_message(_: Client, __: Any, message: MQTTMessage) -> None:
-            self._receive(message.topic, bytes(message.payload))
+            self._receive(message.topic, bytes(message.payload), kept=message.retain)
 
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
         client.on_subscribe, client.on_publish = on_subscribe, on_publish
@@ -285,12 +287,12 @@ class PahoBroker:
         if level >= logging.ERROR or text.startswith("Caught exception"):
             event(_log, "mqtt.callback_failed", level=logging.ERROR, text=text)
 
-    def _receive(self, topic: str, payload: bytes) -> None:
+    def _receive(self, topic: str, payload: bytes, *, kept: bool) -> None:
         from paho.mqtt.client import topic_matches_sub
 
-        for pattern, on_message in tuple(self._patterns.items()):
+        for pattern, (on_message, on_retained) in tuple(self._patterns.items()):
             if topic_matches_sub(pattern, topic):
-                on_message(topic, payload)
+                (on_retained if kept else on_message)(topic, payload)
 
     def _lost(self, reason: str) -> None:
         with self._lock:

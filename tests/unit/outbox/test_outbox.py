@@ -198,6 +198,36 @@ def test_delivered_alerts_are_kept_until_their_time_and_then_purged(
     assert outbox.alerts_held() == []
 
 
+def test_a_judgement_of_an_unknown_alert_erases_and_counts_nothing(outbox: Outbox, message: Build) -> None:
+    assert not outbox.delete_alert("nobody", "false_alert").existed
+    outbox.put(message())
+    assert [outbox.delete_alert("a-1", "false_alert").existed for _ in range(2)] == [True, False]
+    assert outbox.tally()["erased.false_alert"] == 1
+
+
+def test_what_was_delivered_is_delivered_again_when_the_hub_returns_and_goes_at_its_own_time(
+    outbox: Outbox, message: Build, noon: WallTime
+) -> None:
+    outbox.put(message())
+    outbox.report("m-1", accepted=True, acknowledged=True, monotonic=START)
+    assert ids(outbox, later(noon, hours=3)) == []
+    assert outbox.deliver_again() == 1
+    assert ids(outbox, later(noon, hours=3)) == ["m-1"], "long past the time in which it may start a stop"
+    assert outbox.purge(later(noon, hours=23), clock_trusted=True) == []
+    (gone,) = outbox.purge(later(noon, hours=24), clock_trusted=True)
+    assert gone.reason == "retention"
+
+
+def test_an_early_end_brings_the_deletion_forward_and_a_late_one_does_not_postpone_it(
+    outbox: Outbox, message: Build, noon: WallTime
+) -> None:
+    outbox.put(message())
+    assert outbox.end_at(later(noon, hours=48)) == 0
+    assert outbox.end_at(later(noon, hours=5)) == 1
+    (gone,) = outbox.purge(later(noon, hours=5), clock_trusted=True)
+    assert (gone.alert_id, gone.reason) == ("a-1", "retention")
+
+
 def test_an_alert_that_nobody_heard_goes_when_it_expires(outbox: Outbox, message: Build, noon: WallTime) -> None:
     outbox.put(message())
     assert ids(outbox, later(noon, minutes=2)) == []

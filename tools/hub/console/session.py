@@ -28,12 +28,14 @@ from device.hub_api.messages import Message
 from device.hub_api.topics import HUB, DeviceTopics, HubTopics, Place, parse
 from device.logs import event
 from device.ports.broker import Broker, Delivery, Outgoing
+from tools.hub.console.alert_checks import AlertChecks
 from tools.hub.console.desk import Desk
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk, StoredJudgement
 
 REPEAT_S = 5.0
 SETTLED_S = 5.0
+MESSAGE_MOST_BYTES = 65_536  # a state with all its conditions is some 6 kB
 GIVE_UP_S = 24 * 3600.0
 COMMAND_S = 10  # an older command to look is of no use
 
@@ -68,9 +70,11 @@ class HubSession:
         changed: Callable[[], None],
         identified: Callable[[str, messages.Identity], None] = lambda *_: None,
         store: SealedDesk | None = None,
+        checks: AlertChecks | None = None,
     ) -> None:
         """identified: called with the recipient of the key envelope that a device asks for."""
         self._store = store
+        self._checks = checks
         self._identified = identified
         self._broker = broker
         self._topics = HubTopics(site)
@@ -98,14 +102,21 @@ class HubSession:
                 loop.call_soon_threadsafe(call, *given)
 
         for pattern in self._topics.from_devices:
-            self._broker.subscribe(pattern, lambda topic, payload: on_loop(self.arrived, topic, payload))
+            self._broker.subscribe(
+                pattern,
+                lambda topic, payload: on_loop(self.arrived, topic, payload),
+                lambda topic, payload: on_loop(self.arrived, topic, payload, True),
+            )
         self._broker.connect(
             lambda online, text: on_loop(self._session, online, text),
             lambda delivery: on_loop(self._delivered, delivery),
         )
 
-    def arrived(self, topic: str, payload: bytes) -> None:
-        """One message from the site; what cannot be read is counted and logged, never shown."""
+    def arrived(self, topic: str, payload: bytes, retained: bool = False) -> None:
+        """One message from the site; what cannot be read or does not fit is a fault on the page and in the log.
+
+        retained: the broker had kept it from before, so it is no sign of life.
+        """
         place = parse(topic)
         if place is None or place.device == HUB:
             return
@@ -114,9 +125,10 @@ class HubSession:
                 jpeg = self._opener.open(payload)
                 self._desk.take_probe(place.device, place.subject or "", jpeg, self._now(), payload)
             else:
-                self._take(place, payload)
+                self._take(place, payload, retained)
         except BadData as fault:
             self.refused += 1
+            self._desk.fault(place.device, str(fault))
             event(_log, "hub.message_refused", level=logging.WARNING, topic=topic, reason=str(fault))
         self._changed()
 
@@ -205,7 +217,9 @@ class HubSession:
         self._broker.publish(offline_message(self._topics.site, self._mode, self._now()))
         self._broker.close()
 
-    def _take(self, place: Place, payload: bytes) -> None:
+    def _take(self, place: Place, payload: bytes, retained: bool) -> None:
+        if len(payload) > MESSAGE_MOST_BYTES:
+            raise BadData(f"a message of {len(payload)} bytes, at most {MESSAGE_MOST_BYTES}")
         received = decode(payload)
         if received.source != f"lfr/v1/{place.site}/{place.device}":
             raise BadData(f"source {received.source!r} on a topic of {place.device}")
@@ -213,7 +227,12 @@ class HubSession:
         if isinstance(data, messages.Identity):
             self._identified(place.device, data)
             return
-        self._desk.take(place, received, self._now())
+        if isinstance(data, messages.Alert) and self._checks is not None:
+            known = self._desk.knows(data.alert_id)
+            problem = self._checks.problem(place, data, self._now(), retained=retained, known=known)
+            if problem:
+                raise BadData(problem)
+        self._desk.take(place, received, self._now(), retained=retained)
         if isinstance(data, messages.Erasure) and data.alert_id is not None:
             for token in [t for t, j in self._judgements.items() if j.alert_id == data.alert_id]:
                 self._drop(token)
