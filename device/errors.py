@@ -10,7 +10,7 @@
     ├── Unavailable                  69  hardware, a service, a network  yes
     │   ├── SourceLost               69  a live camera                   yes
     │   ├── BrokerUnavailable        69  the broker or the way to it     yes
-    │   ├── LinesUnavailable         69  GPIO                            perhaps
+    │   ├── GpioUnavailable         69  GPIO                            perhaps
     │   └── EngineUnavailable        69  a model or its runtime          after `lfr engines prepare`
     ├── InternalError                70  us                              perhaps
     │   └── LinkBroken               70  the other process               yes
@@ -72,7 +72,7 @@ class BrokerUnavailable(Unavailable):
     """No MQTT session: refused, unreachable, or the certificate is not accepted."""
 
 
-class LinesUnavailable(Unavailable):
+class GpioUnavailable(Unavailable):
     """A GPIO line cannot be claimed, driven or read."""
 
 

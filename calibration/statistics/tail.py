@@ -7,7 +7,7 @@
 3. Shape and scale by Zhang and Stephens (2009): a posterior mean over the profile likelihood; it needs no optimiser and
    does not fail on small samples.
 4. Every replicate draws people, and fits anew: what is uncertain in rate, shape and scale moves together.
-5. Averaging photos (device.watchlist.gallery.Policy.MEAN, fused looks) stretches scores. Measured on the people who
+5. Averaging photos (device.watchlist.gallery, fused looks) stretches scores. Measured on the people who
    have enough photos: quantile of the averaged scores over that of single photos, both at STRETCH_RATE of the same
    people.
 """

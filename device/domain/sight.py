@@ -117,7 +117,3 @@ class Face:
     @property
     def height_px(self) -> float:
         return float(self.box[3] - self.box[1])
-
-    @property
-    def width_px(self) -> float:
-        return float(self.box[2] - self.box[0])

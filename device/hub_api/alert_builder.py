@@ -168,11 +168,6 @@ def with_probe(alert: Alert, sha256: str) -> Alert:
     return msgspec.structs.replace(alert, probe=probe, revision=alert.revision + 1, state="updated")
 
 
-def closed(alert: Alert) -> Alert:
-    """The last statement of an alert: its passage is over or a person has judged it."""
-    return msgspec.structs.replace(alert, revision=alert.revision + 1, state="closed")
-
-
 def stats_from(
     counters: Counters, *, mode: Mode | None, boot_id: str, fps: float, at: WallTime, deployment_id: str | None
 ) -> messages.Stats:

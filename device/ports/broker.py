@@ -22,12 +22,12 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What the broker said of one message. Only `accepted` counts as delivered; `heard` is False when the broker
+    """What the broker said of one message. Only `accepted` counts as delivered; `acknowledged` is False when the broker
     had no subscriber for it (an alert that nobody hears is a fault, not a success)."""
 
     token: str
     accepted: bool
-    heard: bool
+    acknowledged: bool
     reason: str
 
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from device.config.installed import CONFIG
 from device.domain.finding import Candidate, Counters
-from device.domain.operating_point import Evidence
+from device.domain.operating_point import MIN_FACE_PX, Evidence
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_MS
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.recording import RecordedSource, recording_path
-from device.edges.sandbox.hardening import peak_resident_mb
+from device.edges.host.process_memory import peak_resident_mb
 from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoReader
 from device.enrolment.folder import Enrolment, OutcomeCache, enrol
 from device.enrolment.model_sessions import EngineRoom, chosen_card, resolved
@@ -33,7 +33,6 @@ from device.sync.root import refuse_on_operational_device
 from device.vision.observer import Observer
 
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
-MIN_FACE_PX = 32.0
 LARGE_LIST = 40  # photos
 DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
 
@@ -96,10 +95,9 @@ def replay(
     pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX, observer=observer)
     at_first = source.info
     ahead = not room.one_thread
-    feed = Feed(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
+    feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
     looking = Looking(feed, pipeline.look, ahead=ahead)
-    total = source.info.frames
-    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, total), checkpoint)
+    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
     gallery.wipe()
     room.close()
     return {
@@ -207,7 +205,7 @@ def _is_large(folder: Path) -> bool:
 
 def _run(
     pipeline: Pipeline,
-    feed: Feed,
+    feed: CaptureBuffer,
     looking: Looking,
     tick: Callable[[], None],
     checkpoint: Callable[[], None],

@@ -140,7 +140,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     camera   online | frozen | dark | offline | ended
     damaged_share  of the camera's last pictures, 0..1, that lost data or were predicted from one that had
     fps      frames decoded a second since the last beat;  stage_p95_ms  of the last looks, by stage name
-    rss_bytes       resident memory of the worker's process, as the kernel counts it
+    rss_bytes       resident memory of the worker's process, as the kernel counts it; 0 without /proc
     gpu_free_bytes  what the GPU has left for all programs together; None on a CPU. What a worker takes of a GPU is no
                     part of rss_bytes, not even on a Jetson, where both are the same memory (to be confirmed on a board)
     """

@@ -49,7 +49,7 @@ def examples() -> list[tuple[str, messages.Message]]:
     no_list = messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0)
     return [
         (DEVICE.alert(ALERT_ID), an_alert()),
-        (DEVICE.alert(ALERT_ID), alert_builder.closed(alert_builder.with_probe(an_alert(), "b" * 64))),
+        (DEVICE.alert(ALERT_ID), alert_builder.with_probe(an_alert(), "b" * 64)),
         (DEVICE.status, messages.Status(mode=None, status="offline", boot_id="b-1", bd_seq=0)),
         (
             DEVICE.birth,

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
 from engines.places import packages_dir
 from engines.prepare.prepare import preparable, prepare

@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from device.cli.doctor import evidence, gpu, keys
+from device.cli.doctor.finding import Finding, Level
+
+if TYPE_CHECKING:
+    from device.config.model import GpioConfig
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
@@ -51,16 +54,6 @@ PACKAGES = (
     *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "tuf", "av"),
     *("opencv-python-headless", "gpiozero", "lgpio"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line. `remedy` is empty when there is nothing to do."""
-
-    name: str
-    level: Literal["ok", "warn", "fail"]
-    text: str
-    remedy: str = ""
 
 
 Check = Callable[[], Iterator[Finding]]
@@ -107,7 +100,7 @@ def _default_backend() -> Iterator[Finding]:
 
 
 def models() -> Iterator[Finding]:
-    from engines.cards.model_card import readable_cards
+    from engines.cards.catalogue import readable_cards
     from engines.errors import EnginesError, ModelMissing
     from engines.places import models_dir
     from engines.prepare.manifest import verified
@@ -182,7 +175,7 @@ def lockdown() -> Iterator[Finding]:
         return
     for name, (what, remedy) in PROTECTIONS.items():
         holds = granted.get(name, False)
-        level: Literal["ok", "warn", "fail"] = "ok" if holds else "fail" if name in MUST_HOLD else "warn"
+        level: Level = "ok" if holds else "fail" if name in MUST_HOLD else "warn"
         yield Finding(f"lock {name}", level, what if holds else f"NOT granted: {what}", remedy)
 
 
@@ -196,9 +189,9 @@ def disk() -> Iterator[Finding]:
 
 
 def temperature() -> Iterator[Finding]:
-    from device.edges.host.sysfs import warmth
+    from device.edges.host.sysfs import temperatures
 
-    found = warmth()
+    found = temperatures()
     if not found.zones:
         remedy = "a live device needs one: thermal zones of the kernel under /sys/class/thermal"
         yield Finding("temperature", "warn", "no sensor can be read", remedy)
@@ -229,6 +222,20 @@ def root_of_trust(roots: Path) -> Finding:
     return Finding("root of trust", "ok", f"mode {mode.value}, in {roots}")
 
 
+def header_pins(lines: GpioConfig) -> Iterator[Finding]:
+    """Inputs of the configuration that this board's header cannot read; nothing off a Jetson."""
+    from device.edges.gpio.gpiozero_gpio import INPUTS
+    from device.edges.gpio.jetson_header import this_board
+
+    try:
+        board = this_board()
+    except OSError:
+        return
+    if board is not None and lines.driver == "gpiozero":
+        for problem in board.input_problems({f"lines.{name}": getattr(lines, name) for name in INPUTS}):
+            yield Finding("header pins", "fail", problem, "connect it to another pin and name that one")
+
+
 def configuration(file: Path) -> Iterator[Finding]:
     """The file itself, then its root of trust and the broker that it names."""
     from device.config.loader import check_files, load_config
@@ -242,6 +249,7 @@ def configuration(file: Path) -> Iterator[Finding]:
             yield Finding("configuration", "fail", problem, f"mend {file}")
         return
     yield Finding("configuration", "ok", str(file))
+    yield from header_pins(config.lines)
     yield root_of_trust(config.trust.roots)
     yield from evidence.of_vision(config.vision)
     yield from keys.of_device(config)

@@ -48,7 +48,7 @@ class FakeExchange:
         withheld, self._withheld = self._withheld, []
         self.retained.clear()
         for session, delivery in withheld:
-            session.answered(Delivery(delivery.token, accepted=False, heard=False, reason="connection lost"))
+            session.answered(Delivery(delivery.token, accepted=False, acknowledged=False, reason="connection lost"))
         for session in tuple(self.sessions.values()):
             session.lost("connection lost")
             if forget_sessions:
@@ -70,7 +70,7 @@ class FakeExchange:
     def take(self, session: FakeBroker, message: Outgoing) -> None:
         """Accept or deny one message and answer."""
         if any(client == session.client_id and matches(p, message.topic) for client, p in self._denied):
-            delivery = Delivery(message.token, accepted=False, heard=False, reason="Not authorized")
+            delivery = Delivery(message.token, accepted=False, acknowledged=False, reason="Not authorized")
         else:
             heard = self.route(message)
             delivery = Delivery(message.token, True, heard, "Success" if heard else "No matching subscribers")

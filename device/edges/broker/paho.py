@@ -298,7 +298,7 @@ class PahoBroker:
             self._tokens.clear()
             self._early.clear()
         for token in unanswered:
-            self._on_delivery(Delivery(token, accepted=False, heard=False, reason=reason))
+            self._on_delivery(Delivery(token, accepted=False, acknowledged=False, reason=reason))
         level = logging.INFO if self._closing.is_set() else logging.WARNING
         event(_log, "mqtt.no_session", level=level, host=self._address.host, reason=reason)
         self._on_session(False, reason)
@@ -308,7 +308,7 @@ def _delivery(token: str, code: ReasonCode) -> Delivery:
     return Delivery(
         token,
         accepted=not code.is_failure,
-        heard=not code.is_failure and code.value != NO_MATCHING_SUBSCRIBERS,
+        acknowledged=not code.is_failure and code.value != NO_MATCHING_SUBSCRIBERS,
         reason=str(code),
     )
 

@@ -69,7 +69,7 @@ class HostTempo:
         cut.wait(seconds)
 
 
-class Feed:
+class CaptureBuffer:
     """Runs a source in a thread of its own; the thread starts with the first `take`.
 
     decoded, dropped, damaged  frames so far; damaged: data of their own was lost

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from device.domain.time import NS_PER_S
 from device.edges.clock.system import SystemClock
-from device.errors import LinesUnavailable
+from device.errors import GpioUnavailable
 from device.ports.clock import Clock
 from device.ports.gpio import Lamp
 
@@ -22,7 +22,7 @@ LAG_S = 0.01  # a relay's release time with its opto-coupler; an LED behind a tr
 REMEMBERED = 64  # switchings; more than a lamp with any sensible lag can still have before it
 
 
-class SimulatedLines:
+class SimulatedGpio:
     """A desk's sign and lamps.
 
     lamp_works   False: the sign stays dark however it is driven (a burnt-out lamp, a blown fuse)
@@ -31,7 +31,7 @@ class SimulatedLines:
     lag_s        how long after its drive the lamp follows (a slow lamp, a power supply that holds up)
     stray_light  True: the sensor sees light whether or not the sign is lit (sunlight, a headlight)
     wire_cut     True: the sensor's wire is cut; its pull-down reads dark
-    failing      True: every call raises LinesUnavailable (the GPIO chip is gone)
+    failing      True: every call raises GpioUnavailable (the GPIO chip is gone)
     stop_held    True: the STOP contact is open: pressed and held, or its wire is cut
     """
 
@@ -111,6 +111,6 @@ class SimulatedLines:
 
     def _check(self) -> None:
         if self.failing:
-            raise LinesUnavailable("the simulated lines were told to fail")
+            raise GpioUnavailable("the simulated lines were told to fail")
         if not self._open:
-            raise LinesUnavailable("the simulated lines are closed")
+            raise GpioUnavailable("the simulated lines are closed")

@@ -32,7 +32,7 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
-class Warmth:
+class Temperatures:
     """All sensors at one moment. unreadable: names of those that say nothing now (a sleeping GPU does so)."""
 
     zones: tuple[Zone, ...]
@@ -41,7 +41,7 @@ class Warmth:
     """Whether the kernel says that it slows the machine down: a zone past its passive trip, or a raised alert."""
 
 
-def warmth(root: Path = Path("/")) -> Warmth:
+def temperatures(root: Path = Path("/")) -> Temperatures:
     """Read every thermal zone and every throttling alert under `root`."""
     zones, unreadable = [], []
     for folder in sorted((root / THERMAL).glob("thermal_zone*")):
@@ -54,7 +54,7 @@ def warmth(root: Path = Path("/")) -> Warmth:
         ends = [trips[kind] for kind in ("critical", "hot") if kind in trips]
         zones.append(Zone(name, celsius, min(ends) - MARGIN_C if ends else MOST_C, trips.get("passive")))
     past = any(zone.slows_c is not None and zone.temperature_c >= zone.slows_c for zone in zones)
-    return Warmth(tuple(zones), tuple(unreadable), past or any(_alerts(root)))
+    return Temperatures(tuple(zones), tuple(unreadable), past or any(_alerts(root)))
 
 
 def disk_free_bytes(path: Path) -> int:
@@ -63,15 +63,6 @@ def disk_free_bytes(path: Path) -> int:
         path = path.parent
     stat = os.statvfs(path)
     return stat.f_bavail * stat.f_frsize
-
-
-def resident_bytes(root: Path = Path("/")) -> int | None:
-    """Resident memory of this process (proc(5), statm), None where there is no /proc."""
-    try:
-        pages = int((root / "proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _trips(zone: Path) -> Iterator[tuple[str, float]]:

@@ -21,11 +21,6 @@ class SystemdService:
                 " (needs libsystemd-dev), or python3-systemd in a virtual environment with system packages"
             ) from fault
         self._daemon: Any = daemon
-        self._watchdog_s = _watchdog_s()
-
-    @property
-    def watchdog_s(self) -> float | None:
-        return self._watchdog_s
 
     def ready(self) -> None:
         self._tell("READY=1")
@@ -49,16 +44,11 @@ class SystemdService:
 class NoServiceManager:
     """Started by hand: there is nobody to tell. Also the fake: it keeps what it was told."""
 
-    def __init__(self, watchdog_s: float | None = None) -> None:
-        self._watchdog_s = watchdog_s
+    def __init__(self) -> None:
         self.is_ready = False
         self.is_stopping = False
         self.beats = 0
         self.last_status = ""
-
-    @property
-    def watchdog_s(self) -> float | None:
-        return self._watchdog_s
 
     def ready(self) -> None:
         self.is_ready = True
@@ -76,11 +66,3 @@ class NoServiceManager:
 def service_manager() -> ServiceManager:
     """The manager that started this process, told by sd_notify's documented variable; else one that does nothing."""
     return SystemdService() if os.environ.get("NOTIFY_SOCKET") else NoServiceManager()
-
-
-def _watchdog_s() -> float | None:
-    """The watchdog's limit if it is meant for this process (sd_watchdog_enabled(3))."""
-    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-    if not usec.isdigit() or int(usec) == 0 or (pid and pid != str(os.getpid())):
-        return None
-    return int(usec) / 1e6

@@ -27,7 +27,7 @@ from device.hub_api.messages import Adjudication, Alert, Contradiction, moment
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.retry import MessageClass
-from device.outbox.store import Parcel
+from device.outbox.store import OutboxMessage
 from device.ports.clock import Clock
 from device.wire.link import Probe
 
@@ -49,13 +49,13 @@ class _Open:
 class AlertService:
     """Raises and revises alerts.
 
-    keep   takes each parcel on its way (the courier)
+    keep   takes each message on its way (the courier)
     erase  erases an alert there: alert id, reason
     """
 
     topics: DeviceTopics
     clock: Clock
-    keep: Callable[[Parcel], None]
+    keep: Callable[[OutboxMessage], None]
     erase: Callable[[str, str], None]
     raised: int = 0
     judged_false: int = 0
@@ -126,7 +126,7 @@ class AlertService:
             event(_log, "probe.refused", alert=probe.alert_id)
             return
         self.keep(
-            Parcel(
+            OutboxMessage(
                 id=uuid7(self.clock.wall()),
                 kind=MessageClass.PROBE,
                 topic=self.topics.probe(probe.alert_id),
@@ -170,7 +170,7 @@ class AlertService:
         event_id = uuid7(now)
         payload = events.encode(alert, event_id=event_id, source=self.topics.base, subject=alert.alert_id, at=now)
         self.keep(
-            Parcel(
+            OutboxMessage(
                 id=event_id,
                 kind=MessageClass.ALERT,
                 topic=self.topics.alert(alert.alert_id),

@@ -10,7 +10,7 @@ from typing import Literal, cast
 
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S, WallTime, rfc3339
-from device.edges.host import sysfs
+from device.edges.host import process_memory
 from device.errors import Unavailable
 from device.hub_api import alert_builder, messages
 from device.logs import event
@@ -218,7 +218,7 @@ class Reporter:
         for beat in seen.beats.values():
             for stage, p95_ms in beat.stage_p95_ms.items():
                 stages[stage] = max(stages.get(stage, 0.0), p95_ms)
-        own = sysfs.resident_bytes()
+        own = process_memory.resident_bytes()
         return messages.Health(
             mode=seen.mode,
             at=rfc3339(seen.at),

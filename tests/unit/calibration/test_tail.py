@@ -14,7 +14,8 @@ from calibration.statistics.resample import weights
 from calibration.statistics.tail import fit, goodness, pareto, strangers, stretch
 from device.domain.operating_point import LIMIT
 from device.errors import EvidenceUnusable
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 
 people = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py")).people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from device.domain.sight import Damage
-from device.edges.camera.capture_buffer import END, Feed
+from device.edges.camera.capture_buffer import END, CaptureBuffer
 from device.edges.camera.pyav import OpenOptions, Video
 from device.edges.camera.recording import RecordedSource
 
@@ -88,7 +88,7 @@ def test_a_whole_recording_is_marked_nowhere(tmp_path: Path, videos: ModuleType,
 
 def test_a_feed_counts_damaged_pictures_and_knows_their_share(tmp_path: Path, damaged_videos: ModuleType) -> None:
     path = damaged_videos.lost_slices(tmp_path / "a", lost=LOST, key_every=25)
-    feed = Feed(RecordedSource(path, decode_threads=1), pace="full")
+    feed = CaptureBuffer(RecordedSource(path, decode_threads=1), pace="full")
     assert feed.damaged_share == 0.0
     while feed.take(5.0) is not END:
         pass

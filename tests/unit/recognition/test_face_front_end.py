@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from device.domain.finding import Candidate
+from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.recording import RecordedSource
@@ -29,7 +30,6 @@ from engines.runners.runner import DevicePicture
 
 pytestmark = pytest.mark.slow
 
-MIN_FACE_PX = 32.0
 THRESHOLD = 0.5
 KINDS = ["host", "sampled"]
 MakeRoom = Callable[[], EngineRoom]

@@ -135,7 +135,7 @@ def _models(args: argparse.Namespace) -> tuple[ModelCard, ModelCard]:
     """Detector and recogniser that templates are made with; UsageError for one that this machine does not have."""
     from device.enrolment.model_sessions import chosen_card
     from device.errors import UsageError
-    from engines.cards.model_card import cards
+    from engines.cards.catalogue import cards
 
     wanted = args.recogniser
     if wanted is not None and re.fullmatch(r"[0-9a-f]{64}", wanted):

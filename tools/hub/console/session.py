@@ -3,7 +3,7 @@
 1. A judgement is on the disk before it is sent, and stays until it is settled, through kills of the hub: a false alert
    until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed so
    for SETTLED_S. It keeps its event id, so a repetition changes nothing.
-   The hub does not subscribe to its own judgements, or `heard` would mean nothing.
+   The hub does not subscribe to its own judgements, or `acknowledged` would mean nothing.
 2. The hub's state is retained, its will says offline: a device without an operator recognises nobody.
 3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that hears alerts.
 4. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
@@ -15,9 +15,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from device.domain.finding import Mode
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 from device.domain.time import WallTime, rfc3339
 from device.errors import BadData
 from device.hub_api import messages
@@ -143,7 +144,7 @@ class HubSession:
         data = messages.Adjudication(
             mode=self._mode,
             alert_id=alert_id,
-            outcome=_one_of(outcome, ("true_alert", "false_alert", "not_adjudicated")),
+            outcome=_one_of(outcome, get_args(AdjudicationOutcome)),
             officer_ref=officer_ref,
             at=rfc3339(self._now()),
         )
@@ -155,15 +156,21 @@ class HubSession:
         data: Message
         if kind == "engagement":
             topic = self._topics.engagement(alert_id)
-            known = ("confirmed_true", "confirmed_false", "not_located", "declined")
             data = messages.Engagement(
-                mode=self._mode, alert_id=alert_id, outcome=_one_of(outcome, known), officer_ref=officer_ref, at=at
+                mode=self._mode,
+                alert_id=alert_id,
+                outcome=_one_of(outcome, get_args(EngagementOutcome)),
+                officer_ref=officer_ref,
+                at=at,
             )
         else:
             topic = self._topics.disposition(alert_id)
-            ends = ("arrest", "other_disposal", "no_action", "safeguarding")
             data = messages.Disposition(
-                mode=self._mode, alert_id=alert_id, outcome=_one_of(outcome, ends), officer_ref=officer_ref, at=at
+                mode=self._mode,
+                alert_id=alert_id,
+                outcome=_one_of(outcome, get_args(DispositionOutcome)),
+                officer_ref=officer_ref,
+                at=at,
             )
         self._say(topic, data, alert_id, device, until_erased=False)
 
@@ -273,7 +280,7 @@ class HubSession:
             return
         if not delivery.accepted:
             event(_log, "hub.judgement_not_accepted", level=logging.WARNING, reason=delivery.reason)
-        if delivery.accepted and delivery.heard and self._online(judgement.device):
+        if delivery.accepted and delivery.acknowledged and self._online(judgement.device):
             judgement.heard_at = judgement.heard_at or self._now()
 
     def _session(self, online: bool, text: str) -> None:

@@ -30,10 +30,10 @@ from tools.dev.samples.extract import distinct_avatars
 People = dict[str, list[Path]]
 
 SHAPES: dict[str, tuple[int, int]] = {"720p": (1280, 720), "1080p": (1920, 1080), "portrait": (720, 1280)}
-PER_CLIP = 24
-"""People who are kept ready for a drawn clip of 15 s; a scene takes about 16."""
+PER_CLIP = 34
+"""People who are kept ready for a drawn clip of 15 s; a scene takes about 26."""
 
-PAIRS_PER_CLIP = 4
+PAIRS_PER_CLIP = 7
 PAIR_COSINE = (0.2, 0.4)
 
 

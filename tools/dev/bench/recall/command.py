@@ -39,8 +39,15 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; exit 1 when a band of ten passages or more is below the naive loop."""
-    from device.edges.sandbox.hardening import forbid_dumps
     from device.errors import UsageError
+
+    if args.naive_every < 1 or not 0 <= args.share < 1:
+        raise UsageError("lfr bench recall: --naive-every is at least 1, --share at least 0 and below 1")
+    try:
+        seeds = tuple(int(seed) for seed in args.seeds.split(","))
+    except ValueError as fault:
+        raise UsageError(f"lfr bench recall: --seeds {args.seeds}: whole numbers, comma-separated") from fault
+    from device.edges.sandbox.hardening import forbid_dumps
 
     forbid_dumps()
     from device.cli.replay_command import cache_file
@@ -50,12 +57,6 @@ def run(args: argparse.Namespace) -> int:
     from tools.dev.bench.recall.run import Terms, measure
     from tools.dev.bench.recall.table import render, summary
 
-    if args.naive_every < 1 or not 0 <= args.share < 1:
-        raise UsageError("lfr bench recall: --naive-every is at least 1, --share at least 0 and below 1")
-    try:
-        seeds = tuple(int(seed) for seed in args.seeds.split(","))
-    except ValueError as fault:
-        raise UsageError(f"lfr bench recall: --seeds {args.seeds}: whole numbers, comma-separated") from fault
     cases, shown = Cases(), set()
     for folder in args.clips:
         add_folder(cases, folder)

@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32
 from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.folder import enrol
 from device.enrolment.model_sessions import EngineRoom
 from device.enrolment.template_cache import TemplateCache
 from device.recognition.build import Listed, gallery_of
-from device.recognition.replay import MIN_FACE_PX, Request, replay
+from device.recognition.replay import Request, replay
 from tools.dev.bench.recall.cases import Case, Cases
 from tools.dev.bench.recall.facts import Facts
 from tools.dev.bench.recall.labels import Label, Pose, owner

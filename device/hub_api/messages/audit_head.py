@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from device.hub_api.message import Count, Message, Sha256, Timestamp
+from device.hub_api.messages.base import Count, Message, Sha256, Timestamp
 
 
 class AuditHead(Message, frozen=True, kw_only=True):
