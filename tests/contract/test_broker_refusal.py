@@ -57,3 +57,23 @@ def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, c
     client.on_disconnect(client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Unspecified error"), None)
     assert device._loss.startswith(f"the broker refused the connection: {code}")
     assert ("lfr hub init DIR --device NAME" in device._loss) == remedy
+
+
+def test_nobody_takes_over_the_session_of_another_certificate(tmp_path: Path) -> None:
+    """A device that calls itself `hub` gets a session under its certificate's name; the hub's own goes on."""
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
+    folder = HubFolder(tmp_path / "hub")
+    running = start_broker(folder)
+    said: dict[str, queue.Queue[tuple[bool, str]]] = {"hub": queue.Queue(), "thief": queue.Queue()}
+    hub = PahoBroker(folder.address("hub", running.port), "hub")
+    thief = PahoBroker(folder.address("cam-1", running.port), "hub", will_delay_s=0)
+    try:
+        for name, session in (("hub", hub), ("thief", thief)):
+            session.connect(lambda up, text, name=name: said[name].put((up, text)), lambda delivery: None)
+            assert said[name].get(timeout=WITHIN_S)[0]
+        with pytest.raises(queue.Empty):
+            said["hub"].get(timeout=1.0)
+    finally:
+        thief.close()
+        hub.close()
+        running.stop()

@@ -139,12 +139,21 @@ class ScriptedDevice:
 
 def context(boot: str) -> alert_builder.AlertContext:
     return alert_builder.AlertContext(
-        site=SITE, device_id=DEVICE, camera_id="front", zone_id="north-gate", boot_id=boot, deployment_id=DEPLOYMENT,
-        mode=Mode.DEMO, engine=ENGINE,
+        site=SITE,
+        device_id=DEVICE,
+        camera_id="front",
+        zone_id="north-gate",
+        boot_id=boot,
+        deployment_id=DEPLOYMENT,
+        mode=Mode.DEMO,
+        engine=ENGINE,
         watchlist=alert_builder.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
-        sign=messages.SignReading(state="lit", sensed_at=rfc3339(now())), clock=messages.ClockReading(synced=True),
-        operator_session=None, expires_s=900.0, delete_by=wall(now() + timedelta(hours=20)),
-    )  # fmt: skip
+        sign=messages.SignReading(state="lit", sensed_at=rfc3339(now())),
+        clock=messages.ClockReading(synced=True),
+        operator_session=None,
+        expires_s=900.0,
+        delete_by=wall(now() + timedelta(hours=20)),
+    )
 
 
 if __name__ == "__main__":
