@@ -7,6 +7,7 @@ import io
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,7 +29,7 @@ from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)
-DAY: tuple[tuple[str, dict[str, object]], ...] = (
+DAY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("loaded", {"deployment": "d-0", "mode": "demo"}),
     ("counts", {"faces_seen": 100, "discarded": 100, "lost": 0, "alerted": 0, "open": 0}),
     ("ended", {"deployment": "d-0"}),
@@ -76,7 +77,7 @@ def counted(tmp_path: Path) -> ChainCounts:
 
 
 def a_report(**changes: object) -> Deployment:
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "deployment_id": "d-1",
         "mode": Mode.DEMO,
         "devices": ["cam-1"],
