@@ -169,33 +169,6 @@ def real(hub: HubFolder) -> Iterator[MosquittoVan]:
     made.close()
 
 
-def test_nobody_takes_over_the_session_of_another_certificate(real: MosquittoVan) -> None:
-    hub = real.session("hub").connect().online()
-    thief = PahoBroker(real.hub.address("cam-1", real.running.port), "hub", will_delay_s=0)
-    real.open.append(thief)
-    Watched(thief).connect().online()
-    assert hub.broker.publish(message("t-1", f"{BASE}/hub/state"))
-    hub.until(lambda: bool(hub.deliveries))
-    assert [up for up, _ in hub.sessions] == [True], "the hub's own session was not ended"
-
-
-def test_what_was_kept_before_a_subscription_is_told_from_what_arrives(van: Van) -> None:
-    device = van.session("cam-1").connect().online()
-    assert device.broker.publish(message("t-1", f"{BASE}/cam-1/state", b"old", retain=True))
-    device.until(lambda: bool(device.deliveries))
-    hub = van.session("hub")
-    kept: list[bytes] = []
-    hub.broker.subscribe(
-        f"{BASE}/#",
-        lambda topic, payload: hub._note(hub.messages, (topic, payload)),
-        lambda _, payload: kept.append(payload),
-    )
-    hub.connect().online()
-    assert device.broker.publish(message("t-2", f"{BASE}/cam-1/state", b"new", retain=True))
-    hub.until(lambda: bool(hub.messages))
-    assert (kept, [payload for _, payload in hub.messages]) == ([b"old"], [b"new"])
-
-
 def test_a_message_that_is_heard_is_accepted_and_arrives_unchanged(van: Van) -> None:
     listener = van.session("hub").subscribe(f"{BASE}/#").connect().online()
     device = van.session("cam-1").connect().online()

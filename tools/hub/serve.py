@@ -43,6 +43,7 @@ from tools.hub.storage.sealed_desk import SealedDesk
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.applications import Starlette
 
 LOOPBACK = "127.0.0.1"
 BROKER_LOOK_S = 0.2
@@ -146,11 +147,23 @@ class Served:
     broker: OwnBroker | None
 
 
-async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
+def _server(page: Starlette) -> uvicorn.Server:
     import uvicorn
 
+    return uvicorn.Server(
+        uvicorn.Config(
+            page,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     settings, listening = hub.settings(), served.listening
-    port = listening.getsockname()[1]
     store = SealedDesk(hub.desk_file)
     publisher, opener = Publisher(hub.root, wall_now), ProbeOpener(hub.keys)
     tallies = Tallies(hub.report_file, store.book())
@@ -177,21 +190,14 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     )
     anew = served.broker.start_anew if served.broker is not None else lambda: None
     issuer = Issuer(publisher, served.devices, session, anew)
-    hosts = frozenset(f"{name}:{port}" for name in (LOOPBACK, "localhost"))
-    console = Console(hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, hosts)
-    loop = asyncio.get_running_loop()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application(console, lambda: session.start(loop)),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
+    hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
+    console = Console(
+        hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, frozenset(hosts)
     )
+    loop = asyncio.get_running_loop()
+    server = _server(application(console, lambda: session.start(loop)))
     stopped_by = _signals(loop, server)
-    ready = asyncio.ensure_future(_announce(server, options, f"http://{LOOPBACK}:{port}/?key={console.key}", served))
+    ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/?key={console.key}", served))
     issuing = asyncio.ensure_future(issuer.run())
     no_broker: list[Unavailable] = []
     watching = None if served.broker is None else asyncio.ensure_future(_watch_broker(served.broker, server, no_broker))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pyrage
 import pytest
@@ -39,7 +41,8 @@ class Bench:
         will = offline_message("demo", Mode.DEMO, NOON)
         broker = FakeBroker(self.exchange, "hub", will)
         self.session = HubSession(broker, "demo", Mode.DEMO, desk, opener, lambda: self.now, lambda: None, store=store)
-        self.session.start(SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a)))
+        loop = SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a))
+        self.session.start(cast(asyncio.AbstractEventLoop, loop))
         self.device = FakeBroker(self.exchange, "cam-1")
 
     def device_appears(self) -> None:
@@ -88,6 +91,7 @@ def test_a_judgement_that_is_not_settled_outlives_the_hub(desk: Desk, opener: Pr
     again.after(0)
     assert (again.judgements(), again.session.waiting()) == (1, 1)
     again.device_says(TOPICS.erasure, RECEIPT)
+    assert again.store is not None
     again.store.commit()
     assert SealedDesk(tmp_path / "desk.sqlite").judgements() == []
 

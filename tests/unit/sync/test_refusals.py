@@ -214,7 +214,11 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "an ended window": (ended_window, "expired", "d-1 was over at"),
     "a list used before": (used_before, "used before", "wl-1 was already used for deployment d-1"),
     "a sealed list used before": (sealed_before, "used before", "sealed list was already used for deployment d-1"),
-    "withdrawn list malformed": (withdrawn_as(b"{"), "withdrawn malformed", "recognition stays off until it is published again"),
+    "withdrawn list malformed": (
+        withdrawn_as(b"{"),
+        "withdrawn malformed",
+        "recognition stays off until it is published again",
+    ),
     "withdrawn list of another deployment": (
         withdrawn_as({"deployment_id": "d-9", "refs": []}),
         "another list",
