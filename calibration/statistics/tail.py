@@ -7,7 +7,7 @@
 3. Shape and scale by Zhang and Stephens (2009): a posterior mean over the profile likelihood; it needs no optimiser and
    does not fail on small samples.
 4. Every replicate draws people, and fits anew: what is uncertain in rate, shape and scale moves together.
-5. Averaging photos (device.watchlist.gallery.Policy.MEAN) and combining looks (calibration.statistics.decision_rules)
+5. Averaging photos (device.watchlist.gallery) and combining looks (calibration.statistics.decision_rules)
    shift scores upwards. Measured on the people who have enough photos: quantile of those scores less that of one photo
    against one look, both at SHIFT_RATE of the same people.
 """

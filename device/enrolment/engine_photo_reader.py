@@ -14,6 +14,7 @@ import numpy as np
 
 from device.domain.sight import F32, U8, Face
 from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.photo_detail import detail_px
 from device.enrolment.photo_reader import PhotoFace
 from device.vision.align import Alignment, DegenerateGeometry, align_rgb
 from device.vision.detector import Detector
@@ -131,7 +132,7 @@ class EnginePhotoReader:
     @staticmethod
     def _described(rgb: U8, face: Face) -> PhotoFace:
         try:
-            sharp = sharpness(align_rgb(rgb, face))
+            crop = align_rgb(rgb, face)
         except DegenerateGeometry:
-            sharp = 0.0
-        return PhotoFace(face.box, face.landmarks, face.score, sharp, pose(face).yaw)
+            return PhotoFace(face.box, face.landmarks, face.score, 0.0, pose(face).yaw)
+        return PhotoFace(face.box, face.landmarks, face.score, sharpness(crop), pose(face).yaw, detail_px(crop))

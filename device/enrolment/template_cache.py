@@ -28,6 +28,7 @@ import msgspec
 import numpy as np
 
 from device import logs
+from device.durable import create_file, replace_file
 from device.enrolment.rules import RULES, Outcome
 
 KEPT_S = 24 * 3600
@@ -150,19 +151,11 @@ class TemplateCache:
             if len(salt) == SALT_BYTES:
                 place.chmod(0o600)
                 return salt
-        fresh = place.with_name(f"{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        made = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(made, "wb") as opened:
-            opened.write(secrets.token_bytes(SALT_BYTES))
-        try:
-            if place.exists() and place.stat().st_size != SALT_BYTES:
-                fresh.replace(place)
-            else:
-                # Of two processes that start together one links first, and both use that salt.
-                with contextlib.suppress(FileExistsError):
-                    os.link(fresh, place)
-        finally:
-            fresh.unlink(missing_ok=True)
+        fresh = secrets.token_bytes(SALT_BYTES)
+        if place.exists() and place.stat().st_size != SALT_BYTES:
+            replace_file(place, fresh, synced=False)  # rule 5
+        else:
+            create_file(place, fresh, synced=False)  # of two processes that start together both use the first salt
         return place.read_bytes()
 
     def _expire(self, rows: sqlite3.Connection) -> None:

@@ -10,10 +10,10 @@ from device.edges.host import sysfs
 from device.outbox.store import Outbox
 from device.ports.broker import Broker
 from device.ports.clock import Clock
-from device.ports.gpio import Lines
+from device.ports.gpio import Gpio
 from device.ports.service import ServiceManager
-from device.supervisor.audit.writer import Chronicle
-from device.supervisor.deployment.sync import Publisher
+from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.deployment.sync import Repository
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.workers.process import Launcher
 
@@ -29,17 +29,17 @@ class Edges:
     """
 
     clock: Clock
-    lines: Lines
+    lines: Gpio
     service: ServiceManager
     broker: Broker
     launcher: Launcher
     disk: Disk
     outbox: Outbox
-    audit: Chronicle
+    audit: AuditWriter
     models_dir: Path
     simulated: bool
     sync: Disk
-    publisher: Publisher
+    repository: Repository
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes

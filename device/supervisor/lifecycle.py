@@ -13,23 +13,23 @@ from typing import Any
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import LinesUnavailable, Unavailable
+from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.store import Deletion
-from device.supervisor.alerts.outbox_publisher import Courier
-from device.supervisor.alerts.service import WITHDRAWN, AlertDesk, is_of
-from device.supervisor.deployment.sync import Authority
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.alerts.service import WITHDRAWN, AlertService, is_of
+from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
 from device.supervisor.edges import Edges
-from device.supervisor.loop import Control
+from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.workers.pool import Crew
+from device.supervisor.workers.pool import WorkerPool
 from device.supervisor.workers.supervisor import Budget
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def new_boot_id() -> str:
     return secrets.token_hex(8)
 
 
-class Device:
+class DeviceLifecycle:
     """Supervisor of one device. `run` once."""
 
     def __init__(self, config: DeviceConfig, edges: Edges, boot_id: str, budget: Budget | None = None) -> None:
@@ -52,40 +52,42 @@ class Device:
         self._live = config.live
         self._beaten_ns = 0
         self._hub = Hub(config.site, config.device, edges.clock)
-        self._courier = Courier(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
+        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
         self._notices = Notices(topics, boot_id, cameras, edges.clock)
-        self._desk = AlertDesk(topics, edges.clock, self._courier.keep, self._courier.erase)
-        self._crew = Crew(config, edges, hub=self._hub, desk=self._desk, boot_id=boot_id, budget=budget or Budget())
-        self.control = Control(config, edges, self._hub, self._crew, self._authority(config, edges))
+        self._alerts = AlertService(topics, edges.clock, self._publisher.keep, self._publisher.erase)
+        self._pool = WorkerPool(
+            config, edges, hub=self._hub, alerts=self._alerts, boot_id=boot_id, budget=budget or Budget()
+        )
+        self.supervisor = SupervisorLoop(config, edges, self._hub, self._pool, self._deployment_sync(config, edges))
         self._reporter = Reporter(
             config,
             edges,
-            control=self.control,
-            crew=self._crew,
-            desk=self._desk,
-            courier=self._courier,
+            supervisor=self.supervisor,
+            pool=self._pool,
+            alerts=self._alerts,
+            publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
         )
 
     async def run(self) -> Outcome:
         """From self-test to erasure. Raises what kept every recording from being searched at all."""
-        control, courier = self.control, self._courier
+        supervisor, publisher = self.supervisor, self._publisher
         self._edges.audit.on_head = self._headed
         await self._edges.audit.open()
         self._notices.audit_key = self._edges.audit.key
         self._edges.audit.note("started", version=version())
-        control.self_test()
+        supervisor.self_test()
         self._listen()
-        await control.machine.look()
+        await supervisor.host.look()
         await self._catch_up()
-        looking = (control.sign.run(), control.machine.run())
+        looking = (supervisor.sign.run(), supervisor.host.run())
         work = (
             *looking,
             self._edges.audit.run(),
-            courier.run(),
-            control.authority.run(),
-            control.load(),
+            publisher.run(),
+            supervisor.deployment_sync.run(),
+            supervisor.load(),
             self._reporter.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
@@ -104,17 +106,17 @@ class Device:
             await self._edges.audit.sign()
             await self._say_goodbye()
         finally:
-            await control.put_out()
+            await supervisor.stop_workers_and_sign()
             await settle(*background)
             await self._edges.audit.close()
-        if (fault := self._crew.hopeless) is not None:
+        if (fault := self._pool.unrecoverable) is not None:
             raise fault
         return outcome
 
     async def _catch_up(self) -> None:
         """Erase what became due while nobody ran; what cannot be erased is said, and tried again by the timer."""
         try:
-            gone = await self._edges.disk(self.control.orders.catch_up)
+            gone = await self._edges.disk(self.supervisor.erasure_orders.catch_up)
         except Unavailable as fault:
             event(_log, "eraser.failed", level=logging.ERROR, problem=str(fault))
             self._edges.audit.note("fault", "R06", condition="erasure")
@@ -124,25 +126,27 @@ class Device:
 
     async def _tell_what_was_missed(self) -> None:
         """Chain and keep the receipts of what was erased without us; each lies on the disk until it is kept."""
-        for missed in await self._edges.disk(self.control.orders.missed):
+        for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
             self._reporter.erased_before(missed)
-        if await self._courier.drained(STOPPED_S, ()) and await self._edges.audit.write():
-            for missed in await self._edges.disk(self.control.orders.missed):
-                await self._edges.disk(partial(self.control.orders.told, missed))
+        if await self._publisher.drain(STOPPED_S, ()) and await self._edges.audit.write():
+            for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
+                await self._edges.disk(partial(self.supervisor.erasure_orders.told, missed))
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or somebody asks us to leave."""
-        control = self.control
-        while not control.ending:
+        supervisor = self.supervisor
+        while not supervisor.ending:
             self._round(background)
-            if not control.ending and (control.wish.leave is not None or self._crew.hopeless is not None):
+            if not supervisor.ending and (
+                supervisor.requests.leave is not None or self._pool.unrecoverable is not None
+            ):
                 return
-            await control.rest()
+            await supervisor.rest()
 
     def _round(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """One tick and, when it is due, a sign of life. A broken background task ends the device."""
-        self.control.tick()
+        self.supervisor.tick()
         for task in background:
             if task.done():
                 task.result()
@@ -153,13 +157,13 @@ class Device:
 
     async def _end(self) -> Outcome:
         """Stop every worker; then, if the deployment is over, deliver, erase and prove."""
-        control = self.control
-        await control.put_out()
+        supervisor = self.supervisor
+        await supervisor.stop_workers_and_sign()
         await self._reporter.report()
-        if not control.ending:
-            return Outcome(exit_status=control.wish.leave or 0)
+        if not supervisor.ending:
+            return Outcome(exit_status=supervisor.requests.leave or 0)
         outcome = await end_deployment(
-            self._edges, control=control, crew=self._crew, courier=self._courier, reporter=self._reporter
+            self._edges, supervisor=supervisor, pool=self._pool, publisher=self._publisher, reporter=self._reporter
         )
         await self._reporter.report()
         return outcome
@@ -167,19 +171,19 @@ class Device:
     @property
     def _stays(self) -> bool:
         """Whether alerts of the ended deployment may have to be kept for hours, and then erased, by this program."""
-        authorisation = self.control.authorisation
-        retained = authorisation is not None and authorisation.deployment.retention.alert_hours > 0
-        return self.control.ending and self._live and retained
+        active = self.supervisor.active
+        retained = active is not None and active.deployment.retention.alert_hours > 0
+        return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
         """Stay, `safe` and dark, while alerts are kept: the courier erases each at its time. A signal ends this too."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
-            while held and self.control.wish.leave is None:
+            while held and self.supervisor.requests.leave is None:
                 self._round(background)
-                if self.control.wish.tampered:
-                    self._courier.erase(None, "tamper")
+                if self.supervisor.requests.tampered:
+                    self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
                 held = len(await self._edges.disk(self._edges.outbox.alerts_held))
             event(_log, "ending.held", alerts=held)
@@ -195,35 +199,35 @@ class Device:
 
     def _listen(self) -> None:
         """Connect everything that may call us."""
-        self.control.watch_stop()
+        self.supervisor.watch_stop()
         self._watch_housing()
-        self._hub.listen(self._courier, self._judged, self.control.command)
-        self._courier.connect(self._session)
+        self._hub.listen(self._publisher, self._judged, self.supervisor.command)
+        self._publisher.connect(self._session)
 
-    def _authority(self, config: DeviceConfig, edges: Edges) -> Authority:
+    def _deployment_sync(self, config: DeviceConfig, edges: Edges) -> DeploymentSync:
         """Where deployments come from; what it says goes to the hub and to the workers."""
-        authority = Authority(
-            *(edges.publisher, edges.sync, edges.clock, edges.audit, config), memory_locked=edges.memory_locked
+        deployment_sync = DeploymentSync(
+            *(edges.repository, edges.sync, edges.clock, edges.audit, config), memory_locked=edges.memory_locked
         )
-        authority.on_recipient = lambda deployment, recipient: self._notices.recipient(
-            self._courier, deployment, recipient
+        deployment_sync.on_recipient = lambda deployment, recipient: self._notices.recipient(
+            self._publisher, deployment, recipient
         )
-        authority.on_withdrawn = self._withdrawn
-        return authority
+        deployment_sync.on_withdrawn = self._withdrawn
+        return deployment_sync
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
         """Entries were taken off the list: no worker looks for them, and nothing more is said of them."""
-        self._crew.withdraw(refs)
-        self._courier.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
+        self._pool.withdraw(refs)
+        self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
     def _headed(self, head: Head) -> None:
         """A head is on the disk: tell the hub, who keeps it."""
-        self._notices.audit(self._courier, view.audit_message(self._notices.mode, head))
+        self._notices.audit(self._publisher, view.audit_message(self._notices.mode, head))
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
         self._edges.audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
-        self._desk.judged(judgement)
+        self._alerts.judged(judgement)
 
     def _watch_housing(self) -> None:
         """Listen to the tamper line. A cut wire reads as opened; a chip that does not answer is no sign of a hand."""
@@ -234,26 +238,26 @@ class Device:
 
         try:
             self._edges.lines.on_tamper(opened)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
             self._edges.audit.note("fault", "R04", condition="tamper line")
 
     def _tampered(self) -> None:
         """The housing was opened: the deployment ends at once; alerts kept from an earlier one go too."""
-        self.control.tampered()
-        if self.control.authorisation is None:
-            self._courier.erase(None, "tamper")
+        self.supervisor.tampered()
+        if self.supervisor.active is None:
+            self._publisher.erase(None, "tamper")
 
     def _session(self, present: bool) -> None:
-        self._hub.connection(present, self._courier.reason)
+        self._hub.connection(present, self._publisher.reason)
         if present:
-            self._reporter.born()
-        self.control.woken.set()
+            self._reporter.session_began()
+        self.supervisor.woken.set()
 
     def _deleted(self, gone: list[Deletion]) -> None:
         self._reporter.deleted(gone)
 
     async def _say_goodbye(self) -> None:
         """`stopped`, as opposed to the will's `offline`; a broker that is away is not waited for."""
-        self._notices.stopped(self._courier)
-        await self._courier.quiet(STOPPED_S)
+        self._notices.stopped(self._publisher)
+        await self._publisher.flush_notices(STOPPED_S)

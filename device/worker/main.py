@@ -21,14 +21,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from device.domain.finding import Candidate
+from device.domain.finding import Candidate, Counters
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
-from device.edges.camera.capture_buffer import Feed, Pace
+from device.edges.camera.capture_buffer import CaptureBuffer, Pace
 from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
 from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
-from device.edges.sandbox.hardening import overwrite_text, resident_bytes
+from device.edges.host.process_memory import resident_bytes
+from device.edges.sandbox.hardening import overwrite_text
 from device.enrolment.model_sessions import EngineRoom, resolved
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
@@ -150,7 +151,7 @@ class Watch:
         source = self._opened(address)
         ahead = not room.one_thread
         pace = _pace(source, task.camera.pace)
-        feed = Feed(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
+        feed = CaptureBuffer(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
         looking = Looking(feed, pipeline.look, ahead=ahead)
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
             for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
@@ -219,7 +220,7 @@ class Watch:
         while self._stop is None and not self._link.gone.is_set():
             self._listen(0.25)
 
-    def _watch(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
+    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
         last: Frame | None = None
         while self._listen(0.0):  # whoever was withdrawn while this worker started is not looked for once
             pass
@@ -233,7 +234,7 @@ class Watch:
         deadline = time.monotonic() + PROBES_WITHIN_S
         while self._unanswered and self._stop is None and not self._link.gone.is_set() and time.monotonic() < deadline:
             self._listen(0.05)
-        pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
+        _count_frames(pipeline.counters, feed)
 
     def _state(self, pipeline: Pipeline, candidates: list[Candidate]) -> None:
         """Seal the probe first: when the supervisor asks for it, it is ciphertext already."""
@@ -244,7 +245,7 @@ class Watch:
                 self._unanswered.add(candidate.passage)
             self._link.send(CandidateRaised(candidate=candidate))
 
-    def _attend(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
+    def _attend(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
         """Between two frames: answer the supervisor, and say that we live."""
         while self._listen(0.0):
             pass
@@ -257,7 +258,7 @@ class Watch:
         if now - self._last_beat_ns < BEAT_EVERY_NS:
             return
         elapsed = (now - self._last_beat_ns) / NS_PER_S
-        pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
+        _count_frames(pipeline.counters, feed)
         stages = {**pipeline.times.ms, "decode": feed.decode_ms}
         beat = Beat(
             seq=self._beats,
@@ -265,8 +266,9 @@ class Watch:
             fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
             counters=pipeline.counters,
             stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
-            rss_bytes=resident_bytes(),
+            rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
+            damaged_share=feed.damaged_share,
         )
         self._link.send(beat)
         self._voice.beat(beat, still=feed.stalled, now_ns=now)
@@ -353,6 +355,11 @@ def _pace(source: FrameSource, asked: str) -> Pace:
     if source.info.live:
         return "live"
     return "full" if asked == "full" else "realtime"
+
+
+def _count_frames(counters: Counters, feed: CaptureBuffer) -> None:
+    """Copy the feed's counts of frames."""
+    counters.frames, counters.dropped_frames, counters.damaged_frames = feed.decoded, feed.dropped, feed.damaged
 
 
 def _recent_p95(samples: deque[float]) -> float:

@@ -24,7 +24,8 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Broker, Outgoing
 from tools.hub.broker.mosquitto import start_broker
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 NOW = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 AT = rfc3339(NOW)
@@ -48,7 +49,7 @@ def examples() -> list[tuple[str, messages.Message]]:
     no_list = messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0)
     return [
         (DEVICE.alert(ALERT_ID), an_alert()),
-        (DEVICE.alert(ALERT_ID), alert_builder.closed(alert_builder.with_probe(an_alert(), "b" * 64))),
+        (DEVICE.alert(ALERT_ID), alert_builder.with_probe(an_alert(), "b" * 64)),
         (DEVICE.status, messages.Status(mode=None, status="offline", boot_id="b-1", bd_seq=0)),
         (
             DEVICE.birth,
@@ -135,6 +136,27 @@ def validator(name: str) -> Any:
 def test_the_committed_contract_equals_what_the_structs_generate() -> None:
     committed = {file.name: file.read_text(encoding="utf-8") for file in contract.FOLDER.glob("*.json")}
     assert committed == contract.files(), "run `python -m device.hub_api.contract` and commit what it writes"
+
+
+@pytest.mark.parametrize("indent", ["", "    ", "\t"])
+def test_a_schema_is_the_same_however_docstrings_are_indented(indent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "First line.", "", "count   how many", "limit   how many at most"
+    for described in (messages.Stats, messages.ConditionReading):  # an event's data, and a struct inside another's
+        monkeypatch.setattr(described, "__doc__", f"\n{indent}".join(lines))
+    stats, state = contract.schema_of(messages.Stats), contract.schema_of(messages.DeviceState)
+    expected = "First line. count how many limit how many at most"
+    assert stats["description"] == stats["$defs"]["Stats"]["description"] == expected
+    assert state["$defs"]["ConditionReading"]["description"] == expected
+
+
+def test_a_property_that_is_called_description_keeps_its_schema() -> None:
+    properties = {"description": {"type": "string", "description": "two\n    lines"}}
+    assert contract.settled(properties) == {"description": {"type": "string", "description": "two lines"}}
+
+
+def test_null_comes_last_among_alternatives() -> None:
+    null, engine = {"type": "null"}, {"$ref": "#/$defs/Engine"}
+    assert contract.settled({"anyOf": [null, engine]}) == contract.settled({"anyOf": [engine, null]})
 
 
 def test_there_is_an_example_of_every_type_here() -> None:

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
 from engines.places import packages_dir
 from engines.prepare.prepare import preparable, prepare
@@ -24,6 +25,8 @@ from engines.runners.runner import U8, Runner, check_outputs
 from engines.runners.select import CPU_BACKENDS, open_runner, precisions
 from engines.verify.agreement import boxes, drawn_faces, planted
 from engines.verify.compare import difference, synthetic
+
+pytestmark = pytest.mark.slow
 
 YUNET, SFACE = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
 SIZE = (96, 160)

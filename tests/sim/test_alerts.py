@@ -13,7 +13,7 @@ import pytest
 from device.domain.time import wall
 from device.hub_api import events
 from device.outbox.retry import MessageClass
-from device.outbox.store import Parcel
+from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
 
 
@@ -140,6 +140,7 @@ def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Any
     rig().play(scene)
 
 
+@pytest.mark.slow
 def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()
@@ -182,12 +183,12 @@ def test_of_a_false_alert_only_its_id_stays_in_memory(rig: Any) -> None:
         r.worker.raise_candidate(1)
         await asyncio.sleep(1)
         alert = r.hub.alerts()[-1]
-        assert alert.candidate.entry_ref in repr(r.device._desk)
+        assert alert.candidate.entry_ref in repr(r.device._alerts)
         r.hub.judge(alert.alert_id, "false_alert")
         r.hub.judge(alert.alert_id, "false_alert")
         await asyncio.sleep(0.2)
-        assert alert.candidate.entry_ref not in repr(r.device._desk)
-        assert r.device._desk.judged_false == 1
+        assert alert.candidate.entry_ref not in repr(r.device._alerts)
+        assert r.device._alerts.judged_false == 1
 
     rig(alert_hours=24).play(scene)
 
@@ -206,7 +207,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
         r.worker.raise_candidate(2, entry="e-1")
         r.worker.raise_candidate(3, entry="e-2")
         await asyncio.sleep(0.5)
-        r.publisher.withdrawn = frozenset({"e-1", "e-3"})
+        r.repository.withdrawn = frozenset({"e-1", "e-3"})
         await asyncio.sleep(3)
         r.exchange.come_up()
         r.hub.operator(True)
@@ -215,7 +216,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
         await asyncio.sleep(5)
         assert {a.candidate.entry_ref for a in r.hub.alerts()} == {"e-3", "e-2"}, "what was heard before stays heard"
         assert [reason for _, reason in erased(r)] == ["withdrawn"]
-        r.publisher.offers = False
+        r.repository.offers = False
         return await r.outcome()
 
     assert rig(live=True).play(scene).summary["balanced"], "it was an alert all the same"
@@ -224,7 +225,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
 def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(rig: Any) -> None:
     async def scene(r: Any) -> Any:
         await r.recognising()
-        r.publisher.withdrawn = frozenset({"e-1"})
+        r.repository.withdrawn = frozenset({"e-1"})
         await r.until(lambda: r.worker.withdrawn == {"e-1"})
         r.worker.raise_candidate(1, entry="e-1")  # it was on its way
         r.worker.raise_candidate(1, revision=1, entry="e-1")
@@ -232,7 +233,7 @@ def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(ri
         await asyncio.sleep(3)
         assert r.hub.alerts() == []
         assert {reason for _, reason in erased(r)} == {"withdrawn"}
-        r.publisher.offers = False
+        r.repository.offers = False
         return await r.outcome()
 
     assert rig(live=True).play(scene).summary["balanced"]
@@ -257,11 +258,13 @@ def test_an_alert_from_before_a_restart_is_dropped_when_its_entry_was_withdrawn_
 
     said = rig(live=True, folder=tmp_path / "first").play(first)
     r = rig(live=True, folder=tmp_path / "again", operator=False)
-    r.publisher.withdrawn = frozenset({"e-1"})
+    r.repository.withdrawn = frozenset({"e-1"})
     for alert in (said, msgspec.structs.replace(said, alert_id="other", deployment_id="d-0")):
         later = wall(r.clock.wall() + timedelta(minutes=10))
         payload = events.encode(alert, event_id=alert.alert_id, source="lfr/v1/demo/cam-1", subject="x", at=later)
         topic = f"lfr/v1/demo/cam-1/alert/{alert.alert_id}"
         facts = {"id": alert.alert_id, "kind": MessageClass.ALERT, "topic": topic, "content_type": "application/json"}
-        r.outbox.put(Parcel(**facts, payload=payload, delete_by=later, expires_at=later, alert_id=alert.alert_id))
+        r.outbox.put(
+            OutboxMessage(**facts, payload=payload, delete_by=later, expires_at=later, alert_id=alert.alert_id)
+        )
     r.play(again)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from device.domain.time import NS_PER_S, MonotonicNs
 from device.ports.audit import Audit
 from device.supervisor.conditions import tables
-from device.supervisor.runtime.rate_limit import Damper
-from device.supervisor.status.view import Picture
-from device.supervisor.workers.passage_counts import Reading
-from device.supervisor.workers.pool import Crew
+from device.supervisor.runtime.rate_limit import RateLimiter
+from device.supervisor.status.view import StatusView
+from device.supervisor.workers.passage_counts import RunningCounts
+from device.supervisor.workers.pool import WorkerPool
 
 FLICKER_S = 10.0
 COUNTS_S = 60.0
@@ -24,52 +24,52 @@ SETTLE_S = 2.0  # a worker beats four times a second
 
 
 @dataclass(slots=True)
-class Recorder:
+class AuditEvents:
     """Looks at every picture that the reporter draws."""
 
     audit: Audit
     _failing: set[str] = field(default_factory=set)
-    _damper: Damper = field(default_factory=lambda: Damper(FLICKER_S))
+    _limiter: RateLimiter = field(default_factory=lambda: RateLimiter(FLICKER_S))
     _hub: tuple[bool, str] | None = None
     _facts: dict[str, object] = field(default_factory=dict)
     _counted_ns: int | None = None
 
-    def look(self, seen: Picture, crew: Crew, now: MonotonicNs) -> None:
+    def look(self, seen: StatusView, pool: WorkerPool, now: MonotonicNs) -> None:
         """Note what is new since the last picture."""
         self._conditions(seen, now)
         hub = (seen.snapshot.hub_absent_s == 0, seen.snapshot.operator)
         if hub != self._hub:
             self._hub = hub
             self.audit.note("hub", "R13", online=hub[0], operator=hub[1])
-        self._opened(crew)
-        self._count_when_due(crew.ledger.reading(), now, due=seen.deployment_id is not None)
+        self._opened(pool)
+        self._count_when_due(pool.counts.running(), now, due=seen.deployment_id is not None)
 
-    def counts(self, reading: Reading, *, settled: bool) -> None:
+    def counts(self, counts: RunningCounts, *, settled: bool) -> None:
         """The count of people as it stands."""
         self.audit.note(
             *("counts", "R04"),
-            faces_seen=reading.faces_seen,
-            discarded=reading.discarded,
-            lost=reading.lost,
-            alerted=reading.alerted,
-            alerted_by_worker=reading.alerted_by_worker,
-            open=reading.open,
+            faces_seen=counts.faces_seen,
+            discarded=counts.discarded,
+            lost=counts.lost,
+            alerted=counts.alerted,
+            alerted_by_worker=counts.alerted_by_worker,
+            open=counts.open,
             settled=settled,
         )
 
-    def _conditions(self, seen: Picture, now: MonotonicNs) -> None:
-        for reading in seen.readings:
-            row, fails = reading.row, reading.result is tables.Result.FAILS
-            if fails is not (row.name in self._failing):
-                self._failing ^= {row.name}
-                self._damper.happened(row.name, int(fails))
-            if times := self._damper.take(row.name, now):
-                what = "sign" if row.name.startswith("sign") else "condition"
-                self.audit.note(what, row.rule, condition=row.name.lower(), result="fails", count=times)
+    def _conditions(self, seen: StatusView, now: MonotonicNs) -> None:
+        for counts in seen.evaluations:
+            condition, fails = counts.condition, counts.result is tables.Result.FAILS
+            if fails is not (condition.name in self._failing):
+                self._failing ^= {condition.name}
+                self._limiter.record(condition.name, int(fails))
+            if times := self._limiter.take(condition.name, now):
+                what = "sign" if condition.name.startswith("sign") else "condition"
+                self.audit.note(what, condition.rule, condition=condition.name.lower(), result="fails", count=times)
 
-    def _opened(self, crew: Crew) -> None:
+    def _opened(self, pool: WorkerPool) -> None:
         """Which list and which engine a worker opened."""
-        loaded, engine = crew.watchlist, crew.engine
+        loaded, engine = pool.watchlist, pool.engine
         if loaded is not None and self._new("watchlist", loaded):
             self.audit.note(
                 *("watchlist", "R01"),
@@ -91,13 +91,13 @@ class Recorder:
         known, self._facts[name] = self._facts.get(name), fact
         return known != fact
 
-    def _count_when_due(self, reading: Reading, now: MonotonicNs, *, due: bool) -> None:
+    def _count_when_due(self, counts: RunningCounts, now: MonotonicNs, *, due: bool) -> None:
         if not due:
             self._counted_ns = None
             return
         if self._counted_ns is None:
             self._counted_ns = now
         late_s = (now - self._counted_ns) / NS_PER_S - COUNTS_S
-        if late_s >= 0 and (reading.balanced or late_s >= SETTLE_S):
-            self.counts(reading, settled=reading.balanced or not reading.telling)
+        if late_s >= 0 and (counts.balanced or late_s >= SETTLE_S):
+            self.counts(counts, settled=counts.balanced or not counts.workers_running)
             self._counted_ns = now

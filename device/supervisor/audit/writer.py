@@ -35,7 +35,7 @@ MOST_BYTES = 4_000_000
 OpenLog = Callable[[], tuple[DeviceKey, Log]]
 
 
-class Chronicle:
+class AuditWriter:
     """The port `Audit` over the log's files. Everything happens on the loop but the writing."""
 
     def __init__(self, open_log: OpenLog, disk: Disk, clock: Clock, boot_id: str) -> None:

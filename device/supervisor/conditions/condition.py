@@ -37,7 +37,7 @@ Predicate = Callable[[Snapshot], "bool | None"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Condition:
     """One condition. `text`: what must hold; `wrong` and `remedy`: what an operator reads when it does not.
 
     found, held  what in particular is wrong; how it holds, where that can differ
@@ -57,9 +57,9 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Evaluation:
     """A row as it reads now. `text` is ready to print: what holds, or what fails and what to do."""
 
-    row: Row
+    condition: Condition
     result: Result
     text: str

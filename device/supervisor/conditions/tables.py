@@ -15,10 +15,10 @@ from collections.abc import Iterable
 
 from device.domain.finding import Mode
 from device.supervisor.conditions import explanations, predicates
+from device.supervisor.conditions.condition import Condition as Condition
+from device.supervisor.conditions.condition import Evaluation as Evaluation
 from device.supervisor.conditions.condition import KnownFrom as KnownFrom
-from device.supervisor.conditions.condition import Reading as Reading
 from device.supervisor.conditions.condition import Result as Result
-from device.supervisor.conditions.condition import Row as Row
 from device.supervisor.conditions.condition import Table as Table
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
 
@@ -145,11 +145,11 @@ BACK_REMEDY = "set it right; if it is right now, restart the service: it began w
 CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait until it has synchronised"
 DISK_REMEDY = f"free space in the state folder: {DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
 HEAT_REMEDY = "let it cool: check fan, filter, sun on the housing and the power mode"
-SIGN_REMEDY = "shade the sensor; look for a short, a stuck relay or a power supply that holds up (device/README.md)"
+SIGN_REMEDY = "shade the sensor; look for a short, a stuck relay, a supply that holds up (device/edges/gpio/WIRING.md)"
 SIGNED_REMEDY = "have it signed (lfr deployment sign) and published; check root of trust and clock of this device"
 WINDOW_REMEDY = "wait for it to begin, or load the deployment that is authorised now"
 
-SIGN_FOLLOWS = Row(
+SIGN_FOLLOWS = Condition(
     *("sign follows its pulse", R, "R15", "the sign follows a coded pulse every 30 s"),
     *("the sensed light is not this sign's: it does not follow its pulse", SIGN_REMEDY),
     predicate=_sign_follows,
@@ -159,55 +159,55 @@ SIGN_FOLLOWS = Row(
 )
 """A sign that fails this one is put out, and proves itself anew from the dark (decide.sign_wanted)."""
 
-ARM: tuple[Row, ...] = (
-    Row(
+ARM: tuple[Condition, ...] = (
+    Condition(
         *("deployment signed", A, "R02", "the authorising officers have signed the deployment"),
         *("the deployment is not signed, or its signatures do not count", SIGNED_REMEDY),
         predicate=_signed,
     ),
-    Row(
+    Condition(
         *("deployment loaded", A, "R02", "a deployment is loaded"),
         *("no deployment is loaded", "publish a deployment to this device"),
         predicate=lambda s: s.deployment is not None,
         found=lambda s: s.deployment_problem,
     ),
-    Row(
+    Condition(
         *("deployment in its window", A, "R16", "the deployment is in its authorised time"),
         *("it is not the deployment's authorised time", WINDOW_REMEDY),
         predicate=lambda s: None if s.deployment is None else s.deployment.in_window,
         found=_window,
     ),
-    Row(
+    Condition(
         *("deployment for this device", A, "R01", "the deployment names this device"),
         *("the deployment does not name this device", "load one that does"),
         predicate=lambda s: None if s.deployment is None else s.deployment.names_this_device,
     ),
-    Row(
+    Condition(
         *("watchlist sealed to this device", A, "R01", "the watchlist is sealed to this device alone, unused before"),
         *("this device cannot open the watchlist", "let the hub issue a key envelope; an unused list is needed"),
         predicate=lambda s: None if s.deployment is None else s.deployment.sealed,
         found=lambda s: s.deployment_problem,
     ),
-    Row(
+    Condition(
         *("watchlist fresh", A, "R01", "the watchlist is unexpired and was not older than 24 h at the start"),
         *("the watchlist has expired, is too old or not yet valid", "build and publish a new one"),
         predicate=lambda s: None if s.deployment is None else s.deployment.fresh,
     ),
-    Row(
+    Condition(
         *("watchlist loaded", A, "R01", "the opened watchlist is the one the deployment authorises"),
         "the opened watchlist is not the one the deployment authorises",
         "build and publish the deployment again: its watchlist was replaced or damaged",
         predicate=_watchlist_is_the_authorised_one,
         known_from=W,
     ),
-    Row(
+    Condition(
         *("watchlist size", A, "R02", "the watchlist is within its authorised size"),
         "the watchlist is empty or beyond its authorised size",
         f"shorten the list, or have a larger one authorised (live demonstrations: {UNSIGNED_LIST_MOST} subjects)",
         predicate=_watchlist_fits,
         known_from=W,
     ),
-    Row(
+    Condition(
         *("watchlist entries", A, "R19, R20", "every entry has its category and the source of its image"),
         "the watchlist has entries without a category of the deployment, or without the source of their image",
         "build it again with both for every entry",
@@ -215,20 +215,20 @@ ARM: tuple[Row, ...] = (
         known_from=W,
         found=lambda s: f"{max(s.incomplete)} of them",
     ),
-    Row(
+    Condition(
         *("operating point", A, "R26", "the predicted false alert rate for this list is within its limit"),
         *("too many false alerts are possible with this list", predicates.REMEDY, predicates.covered, W),
         found=predicates.objections,
         held=predicates.prediction,
     ),
-    Row(
+    Condition(
         *("engine self-test", A, "R26", "the engine runs and names its models by hash"),
         *("the engine's self-test failed", "run `lfr engines prepare`"),
         predicate=_engine_answered,
         known_from=W,
         found=lambda s: "; ".join(filter(None, s.engines)),
     ),
-    Row(
+    Condition(
         *("engine agrees with reference", A, "R26", "the engine's self-test agrees with the reference"),
         "the engine's answers differ from the golden tensors",
         "run `lfr engines prepare --force` and `lfr engines compare`; if it stays, do not use this machine",
@@ -236,7 +236,7 @@ ARM: tuple[Row, ...] = (
         known_from=W,
         found=lambda s: "; ".join(filter(None, s.references)),
     ),
-    Row(
+    Condition(
         *("memory locked", A, "R04", "the workers' memory is locked against swapping and cannot be dumped or written"),
         "a worker's memory is not locked, or could be dumped or written",
         "give the service LimitMEMLOCK=infinity and LimitCORE=0, as systemd/lfr.service has it; see `lfr doctor`",
@@ -245,25 +245,25 @@ ARM: tuple[Row, ...] = (
         found=_missing_protections,
         held=_memory_lock,
     ),
-    Row(
+    Condition(
         *("clock synchronised", A, "R02", "the clock is synchronised"),
         *("the clock is not synchronised", CLOCK_REMEDY),
         predicate=_clock_good,
         held=explanations.clock,
     ),
-    Row(
+    Condition(
         *("disk reserve", A, "R06", "there is room to keep alerts"),
         *("there is no room to keep alerts", DISK_REMEDY),
         predicate=_disk_good,
         found=_disk,
     ),
-    Row(
+    Condition(
         *("sign can prove itself", A, "R15", "the sign can follow a pulse, or the deployment is not operational"),
         "a discharge lamp follows no pulse: for 10 min at a time foreign light would pass for it",
         "fit an LED sign, and set lines.sign_kind: led",
         _sign_can_prove,
     ),
-    Row(
+    Condition(
         *("sign seen dark, then lit", A, "R15", "the sign was seen dark, then lit"),
         *("the sign was not seen dark and then lit", "check the lamp, its relay and its sensor"),
         predicate=_sign_proved,
@@ -271,8 +271,8 @@ ARM: tuple[Row, ...] = (
     ),
 )
 
-RUN: tuple[Row, ...] = (
-    Row(
+RUN: tuple[Condition, ...] = (
+    Condition(
         *("sign sensed lit", R, "R15", "the sign is sensed lit"),
         *("the sign is switched on and sensed dark", "check the lamp, its relay and its sensor"),
         predicate=_sign_lit,
@@ -280,13 +280,13 @@ RUN: tuple[Row, ...] = (
         found=lambda s: s.sign.problem,
     ),
     SIGN_FOLLOWS,
-    Row(
+    Condition(
         *("sign dark when off", R, "R15", "the sign is dark while it is switched off"),
         "the sign is switched off and sensed lit",
         "shade the sensor, or look for a short: sunlight must not pass for a sign",
         predicate=_no_false_light,
     ),
-    Row(
+    Condition(
         *("hub and operator present", R, "R13", "the hub is connected and an operator is at it"),
         "no operator is at the hub, or the hub is away",
         "open the hub page and sign in; check the way to the broker",
@@ -294,7 +294,7 @@ RUN: tuple[Row, ...] = (
         found=_hub,
         held=explanations.hub,
     ),
-    Row(
+    Condition(
         *("camera live", R, "R25", "a camera delivers pictures: neither lost, frozen nor dark"),
         *("no camera delivers pictures", "check cable, power and lens"),
         predicate=_camera_live,
@@ -302,33 +302,33 @@ RUN: tuple[Row, ...] = (
         stops_workers=False,
         found=_cameras,
     ),
-    Row(
+    Condition(
         *("clock trusted", R, "R02", "the clock is still synchronised and was not set back"),
         *("the clock has lost its synchronisation, or was set back", f"{CLOCK_REMEDY}; {BACK_REMEDY}"),
         predicate=_clock_trusted,
         found=lambda s: s.clock_set_back,
         held=explanations.clock,
     ),
-    Row(
+    Condition(
         *("temperature", R, "R22", "the device is within its temperature range"),
         *("the device is outside its temperature range, or cannot tell", HEAT_REMEDY),
         predicate=_temperature_good,
         found=lambda s: s.thermal.finding,
         held=explanations.temperature,
     ),
-    Row(
+    Condition(
         *("disk", R, "R06", "there is still room to keep alerts"),
         *("the disk is filling up", DISK_REMEDY),
         predicate=_disk_good,
         found=_disk,
     ),
-    Row(
+    Condition(
         *("deployment still in its window", R, "R02", "the deployment's authorised time has not ended"),
         *("the deployment's authorised time is over or has not begun", WINDOW_REMEDY),
         predicate=lambda s: None if s.deployment is None else s.deployment.in_window,
         found=_window,
     ),
-    Row(
+    Condition(
         *("no STOP", R, "R13", "nobody has pressed STOP"),
         *("STOP", "restart, or send `resume` from the hub"),
         predicate=lambda s: s.stop is None,
@@ -337,61 +337,65 @@ RUN: tuple[Row, ...] = (
 )
 
 
-def read(snapshot: Snapshot) -> tuple[Reading, ...]:
+def read(snapshot: Snapshot) -> tuple[Evaluation, ...]:
     """Every row of both tables as it reads at this moment, in order."""
-    return tuple(_read(row, snapshot) for row in (*ARM, *RUN))
+    return tuple(_read(condition, snapshot) for condition in (*ARM, *RUN))
 
 
-def _read(row: Row, snapshot: Snapshot) -> Reading:
-    refusal = snapshot.refusals.get(row.name)
+def _read(condition: Condition, snapshot: Snapshot) -> Evaluation:
+    refusal = snapshot.refusals.get(condition.name)
     if refusal is not None:
-        return Reading(row, Result.FAILS, f"{row.wrong or row.text} ({refusal}); {row.remedy}".rstrip("; "))
-    if row.predicate is None:
-        return Reading(row, Result.NOT_YET_REQUIRED, row.text)
-    answer = row.predicate(snapshot)
+        return Evaluation(
+            condition, Result.FAILS, f"{condition.wrong or condition.text} ({refusal}); {condition.remedy}".rstrip("; ")
+        )
+    if condition.predicate is None:
+        return Evaluation(condition, Result.NOT_YET_REQUIRED, condition.text)
+    answer = condition.predicate(snapshot)
     if answer is True:
-        return Reading(row, Result.HOLDS, row.held(snapshot) if row.held is not None else row.text)
+        return Evaluation(
+            condition, Result.HOLDS, condition.held(snapshot) if condition.held is not None else condition.text
+        )
     if answer is None:
-        return Reading(row, Result.PENDING, row.text)
-    found = row.found(snapshot) if row.found is not None else ""
-    return Reading(row, Result.FAILS, f"{row.wrong}{f' ({found})' if found else ''}; {row.remedy}")
+        return Evaluation(condition, Result.PENDING, condition.text)
+    found = condition.found(snapshot) if condition.found is not None else ""
+    return Evaluation(condition, Result.FAILS, f"{condition.wrong}{f' ({found})' if found else ''}; {condition.remedy}")
 
 
-def may_light(readings: tuple[Reading, ...]) -> bool:
+def may_light(evaluations: tuple[Evaluation, ...]) -> bool:
     """Whether the sign may be switched on: every row known from the device alone holds (rule 2)."""
-    return _hold(r for r in readings if r.row.known_from is KnownFrom.DEVICE)
+    return _hold(r for r in evaluations if r.condition.known_from is KnownFrom.DEVICE)
 
 
-def may_watch(readings: tuple[Reading, ...]) -> bool:
+def may_watch(evaluations: tuple[Evaluation, ...]) -> bool:
     """Whether workers may run: device and sign rows hold, and no other row that stops workers fails (rules 2, 3)."""
-    known = _hold(r for r in readings if r.row.known_from is not KnownFrom.WORKER)
-    return known and not any(r.result is Result.FAILS and r.row.stops_workers for r in readings)
+    known = _hold(r for r in evaluations if r.condition.known_from is not KnownFrom.WORKER)
+    return known and not any(r.result is Result.FAILS and r.condition.stops_workers for r in evaluations)
 
 
-def all_hold(readings: tuple[Reading, ...]) -> bool:
+def all_hold(evaluations: tuple[Evaluation, ...]) -> bool:
     """Whether the device may be called recognising: every required row holds."""
-    return _hold(readings)
+    return _hold(evaluations)
 
 
-def failing(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+def failing(evaluations: tuple[Evaluation, ...]) -> tuple[Evaluation, ...]:
     """The rows that say no, in the tables' order."""
-    return tuple(r for r in readings if r.result is Result.FAILS)
+    return tuple(r for r in evaluations if r.result is Result.FAILS)
 
 
-def pending(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+def pending(evaluations: tuple[Evaluation, ...]) -> tuple[Evaluation, ...]:
     """The rows that are required and not known."""
-    return tuple(r for r in readings if r.result is Result.PENDING)
+    return tuple(r for r in evaluations if r.result is Result.PENDING)
 
 
-def sign_refuted(readings: tuple[Reading, ...]) -> bool:
+def sign_disproved(evaluations: tuple[Evaluation, ...]) -> bool:
     """Whether the sensed light has been shown not to be this sign's."""
-    return any(r.row is SIGN_FOLLOWS for r in failing(readings))
+    return any(r.condition is SIGN_FOLLOWS for r in failing(evaluations))
 
 
-def of_sign(readings: tuple[Reading, ...]) -> bool:
+def sign_condition_fails(evaluations: tuple[Evaluation, ...]) -> bool:
     """Whether a row of the sign (R15) does not hold."""
-    return not _hold(r for r in readings if r.row.rule == SIGN_RULE)
+    return not _hold(r for r in evaluations if r.condition.rule == SIGN_RULE)
 
 
-def _hold(readings: Iterable[Reading]) -> bool:
-    return all(r.result in (Result.HOLDS, Result.NOT_YET_REQUIRED) for r in readings)
+def _hold(evaluations: Iterable[Evaluation]) -> bool:
+    return all(r.result in (Result.HOLDS, Result.NOT_YET_REQUIRED) for r in evaluations)

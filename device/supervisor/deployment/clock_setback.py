@@ -18,7 +18,7 @@ ALLOWED = timedelta(seconds=60)  # a time service that steps the clock back corr
 
 
 @dataclass(slots=True)
-class ClockWatch:
+class ClockSetback:
     """Watches one wall clock."""
 
     _first: tuple[WallTime, MonotonicNs] | None = None

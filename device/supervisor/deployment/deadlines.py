@@ -15,7 +15,7 @@ from device.domain.time import NS_PER_S, MonotonicNs, WallTime
 
 
 @dataclass(slots=True)
-class WindowEnd:
+class Deadline:
     """The end of one window from `start` to `end`."""
 
     start: WallTime

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from device.domain.time import NS_PER_S
 from device.edges.host import sysfs
-from device.edges.host.sysfs import Warmth
+from device.edges.host.sysfs import Temperatures
 from device.supervisor.conditions.snapshot import ThermalView
 from device.supervisor.edges import Edges
 
-LOOK_S = 0.25
+MEASURE_S = 0.25
 STALE_S = 10.0  # a worn card may keep a write for seconds
 COOL_C = 5.0
 LEAST_C = -25.0  # the lower end of Orin modules' operating range (data sheet; to be confirmed on a board)
 
 
-class Machine:
+class HostHealth:
     """Looks; the loop reads `disk_free_bytes`, `thermal` and `temperatures_c`."""
 
     def __init__(self, state_dir: Path, edges: Edges) -> None:
@@ -48,12 +48,12 @@ class Machine:
         """Look for ever; cancelled at the end."""
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(MEASURE_S)
 
     async def look(self) -> None:
         """Measure once, on the disk thread."""
         edges, folder = self._edges, self._state_dir
-        self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.warmth(edges.root)))
+        self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.temperatures(edges.root)))
         self._looked_ns = int(self._clock.monotonic())
         self.temperatures_c = {zone.name: zone.temperature_c for zone in found.zones}
         self._thermal = judge(found, was_in_range=self._thermal.in_range)
@@ -63,7 +63,7 @@ class Machine:
         return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > STALE_S * NS_PER_S
 
 
-def judge(found: Warmth, was_in_range: bool | None) -> ThermalView:
+def judge(found: Temperatures, was_in_range: bool | None) -> ThermalView:
     """Whether the machine is within its range; once it was not, only with COOL_C to spare (rule 1)."""
     if not found.zones:
         silent = f" ({', '.join(found.unreadable)} say nothing)" if found.unreadable else ""

@@ -11,25 +11,25 @@ from device.domain.time import NS_PER_S, MonotonicNs
 class _Past:
     """What is not told yet of one thing, and when it was told last."""
 
-    untold: int = 0
-    told_ns: int | None = None
+    unreported: int = 0
+    reported_ns: int | None = None
 
 
 @dataclass(slots=True)
-class Damper:
+class RateLimiter:
     """Of each thing by its name: at most one telling in `quiet_s`; nothing that happens is lost, it is counted."""
 
     quiet_s: float
     _things: dict[str, _Past] = field(default_factory=dict)
 
-    def happened(self, name: str, times: int = 1) -> None:
+    def record(self, name: str, times: int = 1) -> None:
         """It happened so often more."""
-        self._things.setdefault(name, _Past()).untold += times
+        self._things.setdefault(name, _Past()).unreported += times
 
     def take(self, name: str, now: MonotonicNs) -> int:
         """How often it happened since the last telling, which is then this one; 0 while it is not to be told."""
         past = self._things.setdefault(name, _Past())
-        if not past.untold or (past.told_ns is not None and now - past.told_ns < self.quiet_s * NS_PER_S):
+        if not past.unreported or (past.reported_ns is not None and now - past.reported_ns < self.quiet_s * NS_PER_S):
             return 0
-        untold, past.untold, past.told_ns = past.untold, 0, int(now)
-        return untold
+        unreported, past.unreported, past.reported_ns = past.unreported, 0, int(now)
+        return unreported

@@ -17,7 +17,7 @@ from device.errors import BadData
 from device.hub_api import events, messages, topics
 from device.logs import event
 from device.ports.clock import Clock
-from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 
 _log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", bound=messages.Message)
@@ -37,15 +37,18 @@ class Hub:
         self._last_ns: int | None = None
 
     def listen(
-        self, courier: Courier, on_judgement: Callable[[messages.Adjudication], None], on_command: Callable[[str], None]
+        self,
+        publisher: OutboxPublisher,
+        on_judgement: Callable[[messages.Adjudication], None],
+        on_command: Callable[[str], None],
     ) -> None:
         """Subscribe to everything that a device must obey."""
-        self._courier = courier
+        self._publisher = publisher
         self._on_judgement = on_judgement
         self._on_command = on_command
-        courier.subscribe(self._topics.state, self._on_state)
-        courier.subscribe(self._topics.adjudications, self._on_adjudication)
-        courier.subscribe(self._device.commands, self._on_cmd)
+        publisher.subscribe(self._topics.state, self._on_state)
+        publisher.subscribe(self._topics.adjudications, self._on_adjudication)
+        publisher.subscribe(self._device.commands, self._on_cmd)
 
     def connection(self, present: bool, reason: str) -> None:
         """Our own session came or went, and why; the hub's retained state follows a new one."""
@@ -62,7 +65,7 @@ class Hub:
     def _away(self) -> None:
         if self._online:
             self._online = False
-            self._courier.hub_is(online=False)
+            self._publisher.set_hub_online(online=False)
             self._last_ns = int(self._clock.monotonic())
 
     def _on_state(self, _: str, payload: bytes) -> None:
@@ -72,7 +75,7 @@ class Hub:
         if state.state == "online":
             self._online, self._last_ns = True, int(self._clock.monotonic())
             self.operator, self.session_id = state.operator, state.session_id
-            self._courier.hub_is(online=True)
+            self._publisher.set_hub_online(online=True)
         else:
             self._away()
 

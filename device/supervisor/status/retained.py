@@ -17,10 +17,10 @@ from device.hub_api import events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
 from device.outbox.retry import MessageClass
-from device.outbox.store import Parcel
+from device.outbox.store import OutboxMessage
 from device.ports.broker import Outgoing
 from device.ports.clock import Clock
-from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 
 HEALTH_S = 10.0
 STATS_S = 60.0
@@ -55,13 +55,17 @@ class Notices:
         self._stats_ns = self._live_stats_ns = int(clock.monotonic())
         self._counted: bytes | None = None
 
-    def born(self, courier: Courier, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
+    def session_began(
+        self, publisher: OutboxPublisher, engine: messages.Engine | None, threshold: tuple[float, str] | None
+    ) -> None:
         """A new session: who we are, and that we are here."""
         self._bd_seq += 1
-        self.identity(courier, engine, threshold)
-        self._status(courier, "online")
+        self.identity(publisher, engine, threshold)
+        self._status(publisher, "online")
 
-    def identity(self, courier: Courier, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
+    def identity(
+        self, publisher: OutboxPublisher, engine: messages.Engine | None, threshold: tuple[float, str] | None
+    ) -> None:
         """The birth certificate; said again when a worker has told which engine runs."""
         birth = messages.Birth(
             mode=self.mode,
@@ -76,9 +80,9 @@ class Notices:
             threshold=None if threshold is None else threshold[0],
             threshold_source=None if threshold is None else threshold[1],
         )
-        self._say(courier, self._topics.birth, birth, self._topics.device)
+        self._say(publisher, self._topics.birth, birth, self._topics.device)
 
-    def recipient(self, courier: Courier, deployment: str | None, recipient: str | None) -> None:
+    def recipient(self, publisher: OutboxPublisher, deployment: str | None, recipient: str | None) -> None:
         """To whom the hub shall address the key envelope; None for both once the identity is gone."""
         identity = messages.Identity(
             mode=self.mode,
@@ -87,48 +91,48 @@ class Notices:
             recipient=recipient,
             at=now_text(self._clock),
         )
-        self._say(courier, self._topics.identity, identity, self._topics.device)
+        self._say(publisher, self._topics.identity, identity, self._topics.device)
 
-    def stopped(self, courier: Courier) -> None:
+    def stopped(self, publisher: OutboxPublisher) -> None:
         """A clean end, as opposed to the will's `offline`."""
-        self._status(courier, "stopped")
+        self._status(publisher, "stopped")
 
-    def state(self, courier: Courier, state: messages.DeviceState) -> None:
+    def state(self, publisher: OutboxPublisher, state: messages.DeviceState) -> None:
         """The one state and why; a new state at once, new details of the same one when they are due."""
         now = int(self._clock.monotonic())
         if state.state == self._state and now - self._state_ns < STATE_S * NS_PER_S:
             return
-        if self._say(courier, self._topics.state, state, self._topics.device):
+        if self._say(publisher, self._topics.state, state, self._topics.device):
             self._state, self._state_ns = state.state, now
 
-    def camera(self, courier: Courier, status: messages.CameraStatus) -> None:
+    def camera(self, publisher: OutboxPublisher, status: messages.CameraStatus) -> None:
         """One camera's status."""
-        self._say(courier, self._topics.camera_status(status.camera_id), status, status.camera_id)
+        self._say(publisher, self._topics.camera_status(status.camera_id), status, status.camera_id)
 
-    def watchlist(self, courier: Courier, state: messages.WatchlistState) -> None:
+    def watchlist(self, publisher: OutboxPublisher, state: messages.WatchlistState) -> None:
         """Which list is loaded, or when it was erased."""
-        self._say(courier, self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
+        self._say(publisher, self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
 
     def health_due(self) -> bool:
         """Whether HEALTH_S have passed since the last one."""
         return self._health_ns is None or self._clock.monotonic() - self._health_ns >= HEALTH_S * NS_PER_S
 
-    def health(self, courier: Courier, health: messages.Health) -> None:
+    def health(self, publisher: OutboxPublisher, health: messages.Health) -> None:
         """How the machine is."""
         self._health_ns = int(self._clock.monotonic())
         topic = self._topics.health
-        courier.post(_notice(self._topics, topic, health, self._topics.device, self._clock, qos=0))
+        publisher.post(_notice(self._topics, topic, health, self._topics.device, self._clock, qos=0))
 
     def stats_due(self) -> bool:
         """Whether STATS_S have passed since the last ones."""
         return self._clock.monotonic() - self._stats_ns >= STATS_S * NS_PER_S
 
-    def stats(self, courier: Courier, stats: messages.Stats) -> None:
+    def stats(self, publisher: OutboxPublisher, stats: messages.Stats) -> None:
         """The counts; kept until delivered, because they are published long after."""
         self._stats_ns = int(self._clock.monotonic())
-        self._keep(courier, self._topics.stats, stats, self._topics.device, MessageClass.COUNT)
+        self._keep(publisher, self._topics.stats, stats, self._topics.device, MessageClass.COUNT)
 
-    def live_stats(self, courier: Courier, stats: messages.Stats) -> None:
+    def live_stats(self, publisher: OutboxPublisher, stats: messages.Stats) -> None:
         """The counts as they move: at most every LIVE_STATS_S, unkept and not retained."""
         now = int(self._clock.monotonic())
         counted = msgspec.json.encode(
@@ -139,35 +143,37 @@ class Notices:
             return
         self._counted, self._live_stats_ns = counted, now
         topic = self._topics.stats
-        courier.post(_notice(self._topics, topic, stats, self._topics.device, self._clock, qos=0, retain=False))
+        publisher.post(_notice(self._topics, topic, stats, self._topics.device, self._clock, qos=0, retain=False))
 
-    def receipt(self, courier: Courier, erasure: messages.Erasure) -> None:
+    def receipt(self, publisher: OutboxPublisher, erasure: messages.Erasure) -> None:
         """Proof of a deletion; kept until the hub heard it."""
-        self._keep(courier, self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
+        self._keep(publisher, self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
 
-    def audit(self, courier: Courier, head: messages.AuditHead) -> None:
+    def audit(self, publisher: OutboxPublisher, head: messages.AuditHead) -> None:
         """The newest signed head of the audit log: retained, so that whoever asks has the last one."""
-        self._say(courier, self._topics.audit, head, self._topics.device)
+        self._say(publisher, self._topics.audit, head, self._topics.device)
 
-    def _status(self, courier: Courier, status: Literal["online", "stopped"]) -> None:
+    def _status(self, publisher: OutboxPublisher, status: Literal["online", "stopped"]) -> None:
         message = messages.Status(mode=self.mode, status=status, boot_id=self._boot_id, bd_seq=self._bd_seq)
-        courier.post(_notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1))
+        publisher.post(_notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1))
 
-    def _say(self, courier: Courier, topic: str, message: messages.Message, subject: str) -> bool:
+    def _say(self, publisher: OutboxPublisher, topic: str, message: messages.Message, subject: str) -> bool:
         """Post a notice unless it says what the last one on its topic said; whether it was news."""
         said = msgspec.json.encode(message)
         if self._said.get(topic) == said:
             return False
         self._said[topic] = said
-        courier.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
+        publisher.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
         return True
 
-    def _keep(self, courier: Courier, topic: str, message: messages.Message, subject: str, kind: MessageClass) -> None:
+    def _keep(
+        self, publisher: OutboxPublisher, topic: str, message: messages.Message, subject: str, kind: MessageClass
+    ) -> None:
         now = self._clock.wall()
         event_id = uuid7(now)
         payload = events.encode(message, event_id=event_id, source=self._topics.base, subject=subject, at=now)
-        courier.keep(
-            Parcel(
+        publisher.keep(
+            OutboxMessage(
                 id=event_id,
                 kind=kind,
                 topic=topic,

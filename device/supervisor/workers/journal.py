@@ -10,7 +10,7 @@ import logging
 
 from device.logs import event
 from device.ports.clock import Clock
-from device.supervisor.runtime.rate_limit import Damper
+from device.supervisor.runtime.rate_limit import RateLimiter
 from device.wire.link import Level, Said
 from device.wire.sayings import wording_of
 
@@ -24,14 +24,14 @@ class Sayings:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._damper = Damper(QUIET_S)
+        self._limiter = RateLimiter(QUIET_S)
 
     def heard(self, camera: str, message: Said) -> None:
         """Rules 1 and 2."""
         wording = wording_of(message.text)
         name = f"{camera} {wording}"
-        self._damper.happened(name)
-        times = self._damper.take(name, self._clock.monotonic())
+        self._limiter.record(name)
+        times = self._limiter.take(name, self._clock.monotonic())
         if times:
             warns = wording is None or message.level is Level.WARNING
             text = UNKNOWN if wording is None else message.text

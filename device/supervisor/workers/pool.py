@@ -12,15 +12,15 @@ from device.config.model import Camera, DeviceConfig
 from device.domain.time import rfc3339, wall
 from device.errors import ConfigError, InternalError, LfrError, LinkBroken, SourceUnreadable, Unavailable
 from device.hub_api import alert_builder, messages
-from device.supervisor.alerts.service import AlertDesk
+from device.supervisor.alerts.service import AlertService
 from device.supervisor.conditions.snapshot import CameraView, OperatingView
-from device.supervisor.deployment.active import Authorisation
+from device.supervisor.deployment.active import ActiveDeployment
 from device.supervisor.edges import Edges
 from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.workers.journal import Sayings
-from device.supervisor.workers.passage_counts import Ledger
-from device.supervisor.workers.supervisor import Budget, Keeper, Life
+from device.supervisor.workers.passage_counts import PassageCounts
+from device.supervisor.workers.supervisor import Budget, WorkerRun, WorkerSupervisor
 from device.wire.link import (
     Assignment,
     Beat,
@@ -40,7 +40,7 @@ EXPIRES_S = 900.0
 """How long an undelivered alert is worth delivering: after a quarter of an hour nobody can act on it."""
 
 
-class Crew:
+class WorkerPool:
     """All keepers, and what their workers told."""
 
     def __init__(
@@ -49,11 +49,11 @@ class Crew:
         edges: Edges,
         *,
         hub: Hub,
-        desk: AlertDesk,
+        alerts: AlertService,
         boot_id: str,
         budget: Budget,
     ) -> None:
-        self.ledger = Ledger()
+        self.counts = PassageCounts()
         self.engine: messages.Engine | None = None
         self.watchlist: WatchlistLoaded | None = None
         self.beats: dict[str, Beat] = {}
@@ -62,11 +62,11 @@ class Crew:
         self._config = config
         self._edges = edges
         self._hub = hub
-        self._desk = desk
+        self._alerts = alerts
         self._boot_id = boot_id
         self._on_change: Callable[[], None] = lambda: None
         self._budget = budget
-        self._keepers: dict[str, Keeper] = {}
+        self._workers: dict[str, WorkerSupervisor] = {}
         self._engine_problems: dict[str, str] = {}
         self._protections: dict[str, frozenset[str]] = {}
         self._disagreements: dict[str, str] = {}
@@ -75,62 +75,65 @@ class Crew:
         self._operating: dict[str, OperatingView] = {}
         self._incomplete: dict[str, int] = {}
         self._withdrawn: dict[str, int] = {}
-        self._authorisation: Authorisation | None = None
+        self._active: ActiveDeployment | None = None
 
-    def hire(self, authorisation: Authorisation, on_change: Callable[[], None]) -> None:
+    def load(self, active: ActiveDeployment, on_change: Callable[[], None]) -> None:
         """One keeper per camera for this deployment; nothing starts yet. `on_change`: something was told."""
         self._on_change = on_change
-        self._authorisation = authorisation
+        self._active = active
         for camera in self._config.cameras:
-            self._keepers[camera.id] = self._keeper(camera, authorisation)
+            self._workers[camera.id] = self._supervise_camera(camera, active)
 
     def want(self, wanted: bool, reason: str) -> None:
         """Let every worker run, or none."""
         self.wanted = wanted
-        for keeper in self._keepers.values():
-            keeper.want(wanted, reason)
+        for worker in self._workers.values():
+            worker.want(wanted, reason)
 
     def withdraw(self, refs: frozenset[str]) -> None:
         """No worker looks for these entries any more; the next ones get them with their assignment."""
-        for keeper in self._keepers.values():
-            keeper.send(Withdraw(refs=tuple(sorted(refs))))
+        for worker in self._workers.values():
+            worker.send(Withdraw(refs=tuple(sorted(refs))))
 
     def check(self) -> None:
         """Raise the defect that ended a keeper, if any did."""
-        for keeper in self._keepers.values():
-            keeper.check()
+        for worker in self._workers.values():
+            worker.check()
 
-    async def dismiss(self) -> None:
+    async def stop_all(self) -> None:
         """Stop every worker; returns when no process is left."""
-        await asyncio.gather(*(keeper.close() for keeper in self._keepers.values()))
+        await asyncio.gather(*(worker.close() for worker in self._workers.values()))
 
     def forget(self) -> None:
         """Nothing of the watchlist or of any alert stays in memory; the counts do."""
         self.watchlist = None
-        self._authorisation = None
+        self._active = None
         self._watchlists.clear()
         self._operating.clear()
         self._incomplete.clear()
         self._withdrawn.clear()
-        self._desk.forget()
+        self._alerts.forget()
 
     @property
     def alive(self) -> bool:
         """Whether any worker process may exist."""
-        return any(keeper.alive for keeper in self._keepers.values())
+        return any(worker.alive for worker in self._workers.values())
 
     @property
     def finished(self) -> bool:
         """Whether every camera's recording is over and somebody may have been compared."""
-        return self._all_ended and self.hopeless is None
+        return self._all_ended and self.unrecoverable is None
 
     @property
-    def hopeless(self) -> LfrError | None:
+    def unrecoverable(self) -> LfrError | None:
         """Why nothing could be recognised at all: no recording could be read, or no worker got so far."""
-        keepers = self._keepers.values()
-        if not self._all_ended or any(not k.exit_status or (k.begun and k.exit_status not in BROKEN) for k in keepers):
+        workers = self._workers.values()
+        if not self._all_ended or any(
+            not worker.exit_status or (worker.watchlist_opened and worker.exit_status not in BROKEN)
+            for worker in workers
+        ):
             return None
-        statuses, words = {keeper.exit_status for keeper in keepers}, tuple(self.problems().values())
+        statuses, words = {worker.exit_status for worker in workers}, tuple(self.problems().values())
         if ConfigError.exit_status in statuses:
             return ConfigError("worker", words)
         kind: type[LfrError] = InternalError
@@ -141,11 +144,11 @@ class Crew:
     @property
     def fault(self) -> int:
         """The exit status of a recording that broke off, the worst of all cameras; 0 when none did."""
-        return max((keeper.exit_status for keeper in self._keepers.values()), default=0)
+        return max((worker.exit_status for worker in self._workers.values()), default=0)
 
     @property
     def last_alert_ns(self) -> int | None:
-        return self._desk.last_raised_ns
+        return self._alerts.last_raised_ns
 
     @property
     def threshold(self) -> tuple[float, str] | None:
@@ -154,12 +157,12 @@ class Crew:
 
     def views(self) -> dict[str, CameraView]:
         """Each camera as it stands."""
-        keepers = self._keepers
-        return {c.id: keepers[c.id].view if c.id in keepers else CameraView.STOPPED for c in self._config.cameras}
+        workers = self._workers
+        return {c.id: workers[c.id].view if c.id in workers else CameraView.STOPPED for c in self._config.cameras}
 
     def problems(self) -> dict[str, str]:
         """What is wrong with each camera's worker, in words; cameras without a problem are left out."""
-        return {camera: keeper.problem for camera, keeper in self._keepers.items() if keeper.problem}
+        return {camera: worker.problem for camera, worker in self._workers.items() if worker.problem}
 
     def watchlists(self) -> tuple[tuple[str, str, int, int], ...]:
         """Id, hash, subjects, images as each worker opened its list."""
@@ -192,28 +195,28 @@ class Crew:
 
     @property
     def _all_ended(self) -> bool:
-        return bool(self._keepers) and all(keeper.ended and not keeper.alive for keeper in self._keepers.values())
+        return bool(self._workers) and all(worker.ended and not worker.alive for worker in self._workers.values())
 
-    def _keeper(self, camera: Camera, authorisation: Authorisation) -> Keeper:
+    def _supervise_camera(self, camera: Camera, active: ActiveDeployment) -> WorkerSupervisor:
         def assignment() -> Assignment:
-            return authorisation.assignment(camera, self._config, self._edges.models_dir)
+            return active.assignment(camera, self._config, self._edges.models_dir)
 
-        def heard(life: Life, message: FromWorker) -> None:
-            self._heard(camera, life, message)
+        def on_message(run: WorkerRun, message: FromWorker) -> None:
+            self._on_message(camera, run, message)
 
-        def ended(life: Life) -> None:
-            self.ledger.end(camera.id, life)
-            self._edges.audit.note("worker", camera=camera.id, count=life.number, exit_status=life.exit_status)
+        def ended(run: WorkerRun) -> None:
+            self.counts.run_ended(camera.id, run)
+            self._edges.audit.note("worker", camera=camera.id, count=run.number, exit_status=run.exit_status)
             self.beats.pop(camera.id, None)
             self._on_change()
 
-        return Keeper(
-            *(camera.id, assignment, self._edges.launcher, self._edges.clock, heard, ended),
+        return WorkerSupervisor(
+            *(camera.id, assignment, self._edges.launcher, self._edges.clock, on_message, ended),
             budget=self._budget,
             recorded=not camera.live,
         )
 
-    def _heard(self, camera: Camera, life: Life, message: FromWorker) -> None:
+    def _on_message(self, camera: Camera, run: WorkerRun, message: FromWorker) -> None:
         """Sort one message of a worker."""
         if isinstance(message, Hello):
             named = all(len(sha) == 64 for sha in (message.detector_sha256, message.recogniser_sha256))
@@ -231,38 +234,38 @@ class Crew:
             self._withdrawn[camera.id] = message.entries
         elif isinstance(message, Beat):
             self.beats[camera.id] = message
-            self.ledger.tell(camera.id, life.number, message.counters)
+            self.counts.update(camera.id, run.number, message.counters)
             return
         elif isinstance(message, CandidateRaised):
-            self._candidate(camera, life, message)
+            self._candidate(camera, run, message)
         elif isinstance(message, Probe):
-            self._desk.probe(message)
+            self._alerts.probe(message)
         elif isinstance(message, Said):
             self._sayings.heard(camera.id, message)
             return
         self._on_change()
 
-    def _candidate(self, camera: Camera, life: Life, message: CandidateRaised) -> None:
+    def _candidate(self, camera: Camera, run: WorkerRun, message: CandidateRaised) -> None:
         """Raise or revise an alert and ask for the probe."""
-        passage = (camera.id, life.number, message.candidate.passage)
-        before = self._desk.raised
-        alert_id = self._desk.candidate(passage, message.candidate, self._context(camera))
-        if self._desk.raised > before:
-            self.ledger.alert(camera.id, life.number)
+        passage = (camera.id, run.number, message.candidate.passage)
+        before = self._alerts.raised
+        alert_id = self._alerts.candidate(passage, message.candidate, self._context(camera))
+        if self._alerts.raised > before:
+            self.counts.alert_raised(camera.id, run.number)
             self._edges.audit.note("alert", "R13", alert=alert_id, camera=camera.id)
-        if alert_id is not None and self._authorisation is not None:
-            if message.candidate.entry_ref in self._authorisation.withdrawn:
-                self._desk.withdrawn(alert_id)
+        if alert_id is not None and self._active is not None:
+            if message.candidate.entry_ref in self._active.withdrawn:
+                self._alerts.withdrawn(alert_id)
                 return
             wanted = ProbeWanted(passage=message.candidate.passage, alert_id=alert_id)
-            self._keepers[camera.id].send(wanted)
+            self._workers[camera.id].send(wanted)
 
     def _context(self, camera: Camera) -> alert_builder.AlertContext:
         """What an alert says besides its candidate; LinkBroken when the worker has not told of its watchlist yet."""
-        authorisation, watchlist, engine = self._authorisation, self.watchlist, self.engine
-        if authorisation is None or watchlist is None or engine is None:
+        active, watchlist, engine = self._active, self.watchlist, self.engine
+        if active is None or watchlist is None or engine is None:
             raise LinkBroken(f"the worker of camera {camera.id} raised a candidate before its watchlist")
-        deployment, now = authorisation.deployment, self._edges.clock.wall()
+        deployment, now = active.deployment, self._edges.clock.wall()
         return alert_builder.AlertContext(
             site=self._config.site,
             device_id=self._config.device,

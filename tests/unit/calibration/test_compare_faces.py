@@ -15,7 +15,8 @@ from calibration.evidence.compare_faces import FPIRS, FacesOfDataset, by_role, c
 from calibration.evidence.precision_change import FPIR, NEAR, STEPS, change, rates, resampled, searches
 from device.domain.sight import F32
 from device.errors import BadData, EvidenceUnusable, UsageError
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 
 
 def people(count: int, noise: float, without: frozenset[int] = frozenset()) -> Faces:

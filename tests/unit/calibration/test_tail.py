@@ -17,7 +17,8 @@ from device.domain.decision_rule import DECISION_RULE
 from device.domain.operating_point import LIMIT
 from device.domain.recognisers import Recognisers
 from device.errors import EvidenceUnusable
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 
 people = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py")).people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)
@@ -69,6 +70,7 @@ def test_averaged_photos_shift_scores_the_more_the_more_there_are() -> None:
     assert 0.0 < one < two < three < 0.2
 
 
+@pytest.mark.slow
 def test_a_prediction_for_lists_inside_the_data_is_what_the_data_shows() -> None:
     """Without any model, one photo against lists of 100 of 620 people: the model's estimate is near."""
     times = weights(FACES.source, 60, 0)
@@ -81,6 +83,7 @@ def test_a_prediction_for_lists_inside_the_data_is_what_the_data_shows() -> None
     assert tail.false_alerts(threshold, (100,), plain=True) == pytest.approx(float(np.mean(hits)), rel=0.25)
 
 
+@pytest.mark.slow
 def test_the_artefact_of_synthetic_people_covers_lists_by_its_own_rules() -> None:
     result = measured(FACES, "fp32", "synthetic", rule=WEIGHTED_MEAN)
     row = result.row

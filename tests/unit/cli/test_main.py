@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from device.cli import extras
 from device.cli import main as cli
 from device.errors import ConfigError, RefusedByCondition, Unavailable
 
@@ -137,3 +138,49 @@ def test_the_supervisor_loads_no_pixels() -> None:
     script = "import sys, device.supervisor.main\nprint({'numpy', 'cv2', 'av', 'engines'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+HIDDEN = ("starlette", "uvicorn", "securesystemslib", "matplotlib", "systemd", "pycuda")
+"""What the extras bring, as on a machine that has none of them."""
+WITHOUT = f"import sys\nsys.modules.update(dict.fromkeys({HIDDEN}))\nfrom device.cli.main import main\n"
+
+
+def test_every_command_explains_itself_without_the_extras() -> None:
+    script = (
+        "from device.cli.main import CORE, GROUP\nfrom importlib import metadata\n"
+        "for noun in (*CORE, *(p.name for p in metadata.entry_points(group=GROUP))):\n"
+        "    try:\n        main([noun, '--help'])\n"
+        "    except SystemExit as ending:\n        assert not ending.code, noun\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT + script], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_a_hub_without_its_extra_says_which_to_install(missing: str, tmp_path: Path) -> None:
+    script = f"main(['hub', 'init', {str(tmp_path)!r}])\nsys.exit(main(['hub', 'serve', {str(tmp_path)!r}]))"
+    hidden = f"import sys\nsys.modules[{missing!r}] = None\nfrom device.cli.main import main\n"
+    done = subprocess.run(
+        [sys.executable, "-c", hidden + script], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 69, done.stderr
+    assert done.stderr.endswith("which this command needs; install lfr-edge[hub]\n")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [
+        ("starlette.routing", "install lfr-edge[hub]"),
+        ("securesystemslib", "install lfr-edge[hub]"),
+        ("matplotlib.figure", "install lfr-edge[evaluation]"),
+        ("systemd.journal", "install lfr-edge[device-systemd]"),
+        ("pycuda.driver", "install lfr-edge[device-cuda]"),
+        ("numpy", ""),
+        ("device.no_such_module", ""),
+    ],
+)
+def test_a_missing_module_leads_to_the_extra_that_has_it(module: str, remedy: str) -> None:
+    assert extras.remedy(module) == remedy

@@ -28,13 +28,13 @@ def write(run_dir: Path, at: datetime, pid: int, lost: int = 0, beat: Beat | Non
     """A status file as the supervisor writes it."""
     snapshot = Snapshot(cameras={"front": CameraView.STOPPED}, stop="the STOP button was pressed")
     now = WallTime(wall(at))
-    seen = view.Picture(
+    seen = view.StatusView(
         at=now,
         state=State.READY,
         since=now,
         mode=None,
         snapshot=snapshot,
-        readings=tables.read(snapshot),
+        evaluations=tables.read(snapshot),
         lamps=dict.fromkeys(Lamp, False),
         simulated=True,
         totals=Counters(faces_seen=3, discarded=2, open_passages=1),

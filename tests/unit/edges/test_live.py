@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lfr_test_loading import loaded
 
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.live import LiveSource, device_of, is_live, with_address, without_password
 from device.errors import SourceLost, UsageError
 
@@ -70,7 +70,7 @@ def test_a_camera_that_stops_sending_is_lost_at_the_read_deadline(camera: Any) -
 
 
 def test_a_feed_of_a_camera_closes_within_the_read_deadline(camera: Any) -> None:
-    feed = Feed(opened(camera.address, read_s=0.5), pace="live")
+    feed = CaptureBuffer(opened(camera.address, read_s=0.5), pace="live")
     assert feed.take(10) is not None
     feed.close()
     assert feed.state() in ("ended", "offline")

@@ -12,7 +12,7 @@ import pytest
 
 from device.domain.sight import Frame
 from device.domain.time import MonotonicNs
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.jetson import JetsonSource
 from device.edges.camera.live import on_board, open_live
 from device.errors import SourceLost, Unavailable
@@ -118,7 +118,7 @@ def test_a_timeout_is_a_loss_after_the_pictures_before_it(plugged: Any, fake_jet
 
 def test_a_feed_of_a_camera_that_is_lost_is_offline(plugged: Any, fake_jetson_utils: ModuleType) -> None:
     plugged(fake_jetson_utils.flat(60, 60, 60), fake_jetson_utils.TIMEOUT)
-    feed = Feed(opened(), pace="live")
+    feed = CaptureBuffer(opened(), pace="live")
     frame = feed.take(10)
     assert frame is not None
     with pytest.raises(SourceLost):
@@ -168,7 +168,7 @@ def test_a_kept_frame_does_not_change_when_the_ring_goes_round(plugged: Any, fak
 
 def test_the_gpu_alone_copies_a_picture_and_once(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
     plugged(*(fake_jetson_utils.flat(20 * n, 1, 1) for n in range(6)))
-    feed = Feed(opened(), pace="live")
+    feed = CaptureBuffer(opened(), pace="live")
     kept: list[int] = []
 
     def take_all() -> None:
@@ -221,7 +221,7 @@ def test_closing_leaves_nothing_in_the_ring_and_a_feed_nothing_in_its_slots(
 ) -> None:
     camera = plugged(*(fake_jetson_utils.flat(90, 120, 150) for _ in range(9)), fake_jetson_utils.TIMEOUT)
     source = opened()
-    feed = Feed(source, pace="live")
+    feed = CaptureBuffer(source, pace="live")
     held = feed.take(10)
     assert isinstance(held, Frame)
     assert held.picture.rgb.any()
@@ -240,7 +240,7 @@ def test_a_stalled_camera_s_slots_are_blank_but_for_what_nobody_has_taken(
     plugged: Any, fake_jetson_utils: ModuleType
 ) -> None:
     plugged(fake_jetson_utils.flat(90, 120, 150), fake_jetson_utils.TIMEOUT)
-    feed = Feed(opened(), pace="live")
+    feed = CaptureBuffer(opened(), pace="live")
     held = feed.take(10)
     assert isinstance(held, Frame)
     assert held.picture.rgb.any()
@@ -304,5 +304,5 @@ def test_a_gpu_without_memory_for_slots_says_so(plugged: Any, fake_jetson_utils:
 
     sys.modules["jetson_utils"].cudaAllocMapped = refuse
     with pytest.raises(SourceLost, match=r"no memory for its pictures .*run fewer cameras"):
-        Feed(source, pace="live")
+        CaptureBuffer(source, pace="live")
     source.close()

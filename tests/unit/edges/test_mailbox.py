@@ -10,7 +10,7 @@ import pytest
 
 from device.domain.sight import Frame
 from device.domain.time import MonotonicNs
-from device.edges.camera.capture_buffer import END, Feed, Pace
+from device.edges.camera.capture_buffer import END, CaptureBuffer, Pace
 from device.edges.camera.fake import Fail, FakeSource, Show, Stall
 from device.errors import SourceLost, SourceUnreadable
 
@@ -36,8 +36,8 @@ class VirtualTempo:
 
 
 @contextmanager
-def feed_of(source: FakeSource, pace: Pace = "full", **how: object) -> Iterator[Feed]:
-    feed = Feed(source, pace=pace, **how)
+def feed_of(source: FakeSource, pace: Pace = "full", **how: object) -> Iterator[CaptureBuffer]:
+    feed = CaptureBuffer(source, pace=pace, **how)
     try:
         yield feed
     finally:
@@ -45,7 +45,7 @@ def feed_of(source: FakeSource, pace: Pace = "full", **how: object) -> Iterator[
         feed.close()
 
 
-def taken(feed: Feed) -> list[tuple[int, int]]:
+def taken(feed: CaptureBuffer) -> list[tuple[int, int]]:
     """Index and luma of every frame until the end."""
     found = []
     while (frame := feed.take(SOON_S)) is not END:
@@ -192,14 +192,14 @@ def test_closing_does_not_wait_for_a_consumer() -> None:
 
 def test_closing_before_the_first_take_closes_the_source() -> None:
     source = FakeSource([Show()])
-    Feed(source, pace="full").close()
+    CaptureBuffer(source, pace="full").close()
     assert source.closed
 
 
 @pytest.mark.parametrize(("pace", "live"), [("live", False), ("full", True), ("realtime", True)])
 def test_a_pace_that_does_not_fit_the_source_is_a_defect(pace: Pace, live: bool) -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        Feed(FakeSource([], live=live), pace=pace)
+        CaptureBuffer(FakeSource([], live=live), pace=pace)
 
 
 def state_after(script: list[Show], *, packed: bool = False) -> str:

@@ -74,7 +74,6 @@ def test_a_revision_keeps_the_id_and_says_updated(candidate: Build, context: Ale
     second = alert_builder.alert_from(candidate(revision=1, score=0.8), context, alert_id="a-1", seq=1, decided_at=noon)
     assert (first.state, second.state, second.alert_id, second.revision) == ("open", "updated", "a-1", 1)
     assert alert_builder.with_probe(second, "b" * 64).revision == 2
-    assert alert_builder.closed(second).state == "closed"
 
 
 def test_an_alert_is_a_caution_and_dates_its_capture_before_its_decision(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from device.domain.finding import Candidate
+from device.domain.operating_point import MIN_FACE_PX
 from device.domain.recognisers import Recognisers
 from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
@@ -29,7 +30,8 @@ from device.vision.zone import Zone
 from engines.cards.model_card import RECOGNISER_DEFAULT, card
 from engines.runners.runner import DevicePicture
 
-MIN_FACE_PX = 32.0
+pytestmark = pytest.mark.slow
+
 THRESHOLD = 0.5
 KINDS = ["host", "sampled"]
 MakeRoom = Callable[[], EngineRoom]

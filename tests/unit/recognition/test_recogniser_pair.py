@@ -20,7 +20,7 @@ from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.model_sessions import EngineRoom, chosen_recognisers
 from device.errors import EvidenceUnusable, UsageError, WatchlistUnusable
 from device.recognition.operating_point import Terms, engine_of, evidence_for
-from device.vision.pair import LookMaker
+from device.vision.pair import LookMaker, ScreenList
 from device.watchlist.gallery import Gallery, fill
 from device.watchlist.sealed import FORMAT, SealedEntry, SealedWatchlist, require_models
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, SCREEN_0095, ModelCard, card
@@ -34,7 +34,7 @@ def unit(seed: int, dim: int) -> F32:
     return fill(1, seed, dim)[1][0]
 
 
-def look_of(seed: int, listed: Gallery | None = None, *, gated: bool = False) -> tuple[float | None, F32, list[str]]:
+def look_of(seed: int, listed: ScreenList | None = None, *, gated: bool = False) -> tuple[float | None, F32, list[str]]:
     """What a pair makes of person `seed`, and which recognisers looked."""
     asked: list[str] = []
 
@@ -89,8 +89,8 @@ def test_the_gate_is_where_the_fusion_says() -> None:
         def screen_best(self, template: F32) -> float:
             return self.best
 
-    assert look_of(1, Fixed(FUSION.gate - 1e-6), gated=True)[0] is None  # type: ignore[arg-type]
-    assert look_of(1, Fixed(FUSION.gate), gated=True)[0] == 11.0  # type: ignore[arg-type]
+    assert look_of(1, Fixed(FUSION.gate - 1e-6), gated=True)[0] is None
+    assert look_of(1, Fixed(FUSION.gate), gated=True)[0] == 11.0
 
 
 @pytest.mark.parametrize("count", [1, 20_000])

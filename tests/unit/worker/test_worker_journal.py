@@ -25,6 +25,7 @@ FILLED: dict[str, tuple[str | float, ...]] = {
     "opened_unrated": ("camera", 1920, 1080),
     "corrected": ("interlaced: bwdif; sample aspect 16:11: scaled to square pixels; 3 damaged packet(s) skipped",),
     "slow": (120, 250, 10, "embed", 81.234),
+    "damaged": (20, 250, 10),
 }
 
 
@@ -59,8 +60,8 @@ class Told:
     def texts(self) -> list[str]:
         return [message.text for message in self.said]
 
-    def beat(self, frames: int = 0, dropped: int = 0, *, still: bool = False) -> None:
-        counters = Counters(frames=frames, dropped_frames=dropped)
+    def beat(self, frames: int = 0, dropped: int = 0, *, damaged: int = 0, still: bool = False) -> None:
+        counters = Counters(frames=frames, dropped_frames=dropped, damaged_frames=damaged)
         stages = {"detect": 5.0, "embed": 61.27}
         beat = Beat(seq=self.seconds, camera="online", fps=25.0, counters=counters, stage_p95_ms=stages, rss_bytes=1)
         self.voice.beat(beat, still=still, now_ns=self.seconds * NS_PER_S)
@@ -124,6 +125,26 @@ def test_frames_that_are_dropped_are_told_with_the_slowest_stage_and_then_that_i
         "fast enough again",
     ]
     assert [message.level for message in told.said] == [Level.WARNING, Level.INFO]
+
+
+def test_damaged_pictures_are_reported_once_and_so_is_their_end() -> None:
+    told = Told()
+    for second in range(4 * SLOW_S + 1):
+        told.beat(frames=25 * second, damaged=min(second, 2 * SLOW_S))
+    assert told.texts == [saying("damaged", 10, 250, 10), saying("undamaged")]
+    assert [message.level for message in told.said] == [Level.WARNING, Level.INFO]
+
+
+def test_a_note_whose_count_grows_is_reported_once() -> None:
+    told = Told(camera=Camera(replace(INFO, notes=("1 damaged packet(s) skipped",))))
+    told.voice.opened(told.camera)
+    before = len(told.texts)
+    told.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped",))
+    told.beat()
+    assert len(told.texts) == before
+    told.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped", "interlaced: bwdif"))
+    told.beat()
+    assert len(told.texts) == before + 1
 
 
 def test_a_camera_that_shows_nothing_new_is_told_once_and_its_standstill_is_not_called_slow() -> None:

@@ -34,11 +34,14 @@ from device.wire.link import (
     WatchlistLoaded,
 )
 from device.wire.sayings import wording_of
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from tools.dev.proof.worker import Given, WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 STARTS_WITHIN_S = 30.0
-STOPS_WITHIN_S = 3.0
+STOPS_WITHIN_S = 6.0
 Message = TypeVar("Message")
 
 

@@ -29,6 +29,7 @@ def _run(args: argparse.Namespace) -> int:
     from tools.hub.publishing.ceremony import Ceremony, delegations
     from tools.hub.publishing.roles import devices_in
     from tools.hub.publishing.signing_keys import read_passphrase
+    from tools.hub.site import revoke_device
     from tools.hub.storage.folder import HubFolder
 
     publisher, hub = publisher_of(args), HubFolder(args.hub)
@@ -46,7 +47,7 @@ def _run(args: argparse.Namespace) -> int:
     if not planned(args, lines):
         return 0
     publisher.revoke(args.name)
-    hub.revoke_device(args.name)
+    revoke_device(hub, args.name)
     if args.ceremony is not None and args.name in devices_in(publisher.targets()):
         ceremony = Ceremony(args.ceremony, read_passphrase(args.passphrase_file))
         left = [d for d in devices_in(publisher.targets()) if d != args.name]

@@ -137,7 +137,7 @@ def _models(args: argparse.Namespace) -> tuple[ModelCard, Recognisers]:
     """Detector and recogniser that templates are made with; UsageError for one that this machine does not have."""
     from device.enrolment.model_sessions import chosen_card, chosen_recognisers
     from device.errors import UsageError
-    from engines.cards.model_card import cards
+    from engines.cards.catalogue import cards
 
     wanted = args.recogniser
     if wanted is not None and re.fullmatch(r"[0-9a-f]{64}", wanted):
@@ -218,8 +218,8 @@ def _run_inspect(args: argparse.Namespace) -> int:
 
 
 def _run_verify(args: argparse.Namespace) -> int:
+    from tools.hub.publishing.list_check import verify
     from tools.hub.publishing.operations import read_plan
-    from tools.hub.watchlist.verify import verify
 
     plan = None if args.deployment is None else read_plan(args.deployment)
     checked = verify(args.folder, args.hub, plan, now())

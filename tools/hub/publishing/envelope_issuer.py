@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from device.errors import LfrError, RefusedByCondition
-from device.hub_api.identity import Identity
+from device.hub_api.messages.identity import Identity
 from device.logs import event
 from tools.hub.publishing import operations
 from tools.hub.publishing.pending_changes import sweep

@@ -11,7 +11,7 @@ import pyrage
 import pytest
 
 from device.domain.finding import Mode
-from device.hub_api.identity import Identity
+from device.hub_api.messages.identity import Identity
 from tools.hub.publishing.envelope_issuer import RENEW_EVERY_S, Issuer
 
 
