@@ -94,7 +94,7 @@ class HostEyes:
 
     @property
     def lengths(self) -> Lengths | None:
-        return self._recognisers.lengths
+        return self._embedders[self._recognisers.main.name].lengths
 
     def look(self, frame: Frame) -> list[Face]:
         """See Eyes.look."""
