@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from paho.mqtt.packettypes import PacketTypes
@@ -29,7 +30,7 @@ BASE = "lfr/v1/demo"
 
 
 def message(token: str, topic: str, text: bytes = b"{}", **changes: object) -> Outgoing:
-    fields: dict[str, object] = {"qos": 1, "retain": False, "expiry_s": 60, "content_type": "application/json"}
+    fields: dict[str, Any] = {"qos": 1, "retain": False, "expiry_s": 60, "content_type": "application/json"}
     return Outgoing(token=token, topic=topic, payload=text, **{**fields, **changes})
 
 
@@ -64,7 +65,7 @@ class Watched:
                 raise AssertionError(f"not within {WITHIN_S} s; {self.sessions=} {self.deliveries=} {self.messages=}")
         return self
 
-    def _note(self, notes: list, said: object) -> None:
+    def _note(self, notes: list[Any], said: object) -> None:
         with self.changed:
             notes.append(said)
             self.changed.notify_all()
@@ -130,8 +131,9 @@ class MosquittoVan:
 
     def kill(self, watched: Watched, name: str) -> None:
         """Cut the connection under it, as a dead process does: no DISCONNECT is sent."""
-        client = watched.broker._client
-        watched.broker._closing.set()
+        session: Any = watched.broker
+        client = session._client
+        session._closing.set()
         client.socket().close()
 
     def freeze(self) -> None:
@@ -286,7 +288,8 @@ def test_a_judgement_sent_during_a_gap_arrives_after_it(van: Van) -> None:
     hub.broker.publish(message("t-1", f"{BASE}/hub/alert/a-1/adjudication", b"false_alert"))
     hub.until(lambda: [d.accepted for d in hub.deliveries] == [True])
     if isinstance(van, FakeVan):
-        first.broker.found()
+        session: Any = first.broker
+        session.found()
         returned = first
     else:
         returned = van.session("cam-1").subscribe(f"{BASE}/hub/alert/+/adjudication").connect().online()
@@ -352,17 +355,18 @@ def test_the_late_words_of_an_old_connection_touch_neither_the_new_session_nor_i
 ) -> None:
     real.session("hub").subscribe(f"{BASE}/#").connect().online()
     device = real.session("cam-1").connect().online()
-    old = device.broker._client
+    session: Any = device.broker
+    old = session._client
     real.restart()
     device.until(lambda: [up for up, _ in device.sessions][-2:] == [False, True])
     real.freeze()
     assert device.broker.publish(message("t-1", f"{BASE}/cam-1/stats"))
-    (mid,) = device.broker._tokens
+    (mid,) = session._tokens
     success = ReasonCode(PacketTypes.PUBACK)
     old.on_publish(old, None, mid, success, None)
     old.on_disconnect(old, None, None, success, None)
     old.on_subscribe(old, "late", 1, [], None)
-    assert device.broker._client is not old
+    assert session._client is not old
     assert (device.deliveries, [up for up, _ in device.sessions]) == ([], [True, False, True])
     real.thaw()
     device.until(lambda: [(d.token, d.accepted) for d in device.deliveries] == [("t-1", True)])
@@ -392,7 +396,7 @@ def test_auditor_and_listener_can_say_nothing(real: MosquittoVan) -> None:
     for name in ("auditor", "listener"):
         person = real.session(name).connect().online()
         person.broker.publish(message("t-1", f"{BASE}/{name}/state"))
-        person.until(lambda person=person: bool(person.deliveries))
+        person.until(partial(bool, person.deliveries))
         assert not person.deliveries[0].accepted
     assert hub.messages == []
 
