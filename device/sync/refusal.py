@@ -1,4 +1,4 @@
-"""A refusal: something was offered or asked for, and a rule says no."""
+"""A refusal: something was offered or requested that a rule forbids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from device.errors import RefusedByCondition
 
 
 class Refused(RefusedByCondition):
-    """What a device does not take from its hub, and why.
+    """What a device rejects from its hub, and why.
 
     rule    the condition that it fails (device/supervisor/conditions/tables.py)
     reason  its name, for the audit log: two or three lower-case words

@@ -67,6 +67,33 @@ def test_an_alert_becomes_a_case_with_the_hubs_own_label(desk: Desk, say: Say, s
     assert (shown["probe"], shown["reference"], shown["mode"]) == (1, True, "demo")
 
 
+def test_a_case_shows_what_contradicts_it_and_that_its_picture_was_damaged(
+    desk: Desk, say: Say, settings: ConsoleSettings
+) -> None:
+    against = [messages.Contradiction(alert_id=other, camera_id="front") for other in ("a-2", "gone")]
+    say(make_alert("a-1", contradicted_by=against, picture_damaged=True))
+    say(make_alert("a-2"))
+    cases = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")["cases"]
+    shown = {case["id"]: case for case in cases}
+    seen_at = shown["a-2"]["captured_at"]
+    known, unknown = {"id": "a-2", "captured_at": seen_at}, {"id": "gone", "captured_at": None}
+    assert shown["a-1"]["contradicted_by"] == [known, unknown]
+    assert (shown["a-1"]["picture_damaged"], shown["a-2"]["picture_damaged"]) == (True, False)
+    assert shown["a-2"]["contradicted_by"] == []
+
+
+def test_a_camera_whose_pictures_arrive_damaged_is_shown_as_such(
+    desk: Desk, say: Say, settings: ConsoleSettings
+) -> None:
+    for camera, damaged in (("front", True), ("back", False)):
+        status = messages.CameraStatus(
+            mode=Mode.DEMO, camera_id=camera, status="online", since=rfc3339(NOON), damaged=damaged
+        )
+        say(status, TOPICS.camera_status(camera))
+    shown = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")["devices"][0]
+    assert shown["cameras"] == {"back": "online", "front": "online, pictures damaged"}
+
+
 def test_revisions_update_the_case_and_older_ones_do_not(desk: Desk, say: Say, tallies: Tallies) -> None:
     say(make_alert(revision=1, score=0.8))
     say(make_alert(revision=3, score=0.9))

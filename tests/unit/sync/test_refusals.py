@@ -186,12 +186,12 @@ OTHER = "f" * 32
 NAMES = {k: f"deployments/{OTHER}.{v}" for k, v in {"deployment": "yaml", "payload": "payload"}.items()}
 
 CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
-    "unsigned": (unsigned, "unsigned", "bears no signature"),
-    "wrong signer": (wrong_signer, "wrong signer", "signed by nobody who may sign it"),
+    "unsigned": (unsigned, "unsigned", "has no signature"),
+    "wrong signer": (wrong_signer, "wrong signer", "signed by no key that may sign it"),
     "below threshold": (below_threshold, "below threshold", "by 1 of the 2 that are needed"),
     "changed after signing": (changed_after_signing, "changed", "was changed after it was signed"),
     "expired": (expired, "expired", "officers is expired"),
-    "frozen": (frozen, "frozen", "ceased to refresh it, or somebody withholds"),
+    "frozen": (frozen, "frozen", "no longer refreshes it, or new metadata is being withheld"),
     "malformed metadata": (malformed, "malformed", "timestamp.json is malformed"),
     "oversized metadata": (oversized_metadata, "oversized", "longer than its signed length or bound"),
     "a payload that goes on": (payload_grown, "oversized", "longer than its signed length"),
@@ -214,7 +214,11 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "an ended window": (ended_window, "expired", "d-1 was over at"),
     "a list used before": (used_before, "used before", "wl-1 was already used for deployment d-1"),
     "a sealed list used before": (sealed_before, "used before", "sealed list was already used for deployment d-1"),
-    "withdrawn list malformed": (withdrawn_as(b"{"), "withdrawn malformed", "nobody is looked for until it is mended"),
+    "withdrawn list malformed": (
+        withdrawn_as(b"{"),
+        "withdrawn malformed",
+        "recognition stays off until it is published again",
+    ),
     "withdrawn list of another deployment": (
         withdrawn_as({"deployment_id": "d-9", "refs": []}),
         "another list",

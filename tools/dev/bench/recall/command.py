@@ -34,6 +34,7 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     recall.add_argument("--backend", help="as lfr replay")
     recall.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
+    recall.add_argument("--rotate", action="store_true", help="list half of those shown, then the other half")
     recall.set_defaults(run=run)
 
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from device.cli.replay_command import cache_file
     from device.recognition.replay import cache_at
     from tools.dev.bench.machine import describe
-    from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, avatars, fill, folder_of
+    from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, avatars, fill, folder_of, rotated
     from tools.dev.bench.recall.run import Terms, measure
     from tools.dev.bench.recall.table import render, summary
 
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     terms = Terms(args.backend, args.threshold, args.evidence, args.evidence_keys, args.naive_every, args.share)
     cache = cache_at(cache_file(), args.backend)
     try:
-        result = measure(cases, terms, cache)
+        result = measure(rotated(cases) if args.rotate else [cases], terms, cache)
     finally:
         cache.close()
     result = {"machine": describe(), **result, **summary(result)}

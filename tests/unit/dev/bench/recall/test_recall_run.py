@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from device.errors import BadData, UsageError
 from tools.dev.bench.recall import naive_scores
-from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, fill, folder_of
+from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, fill, folder_of, rotated
 from tools.dev.bench.recall.command import run
 from tools.dev.bench.recall.run import Terms, measure
 from tools.dev.bench.recall.table import render, summary
@@ -47,9 +48,9 @@ def result(samples: Samples, small: Path, tmp_path_factory: pytest.TempPathFacto
     patch = pytest.MonkeyPatch()
     patch.setattr(naive_scores, "cache_dir", lambda: kept)
     try:
-        first = measure(cases, Terms(threshold=0.6, every=5), None)
+        first = measure([cases], Terms(threshold=0.6, every=5), None)
         files = {file: file.stat().st_mtime_ns for file in (kept / "bench" / "naive").iterdir()}
-        again = measure(cases, Terms(threshold=0.6, every=5), None)
+        again = measure([cases], Terms(threshold=0.6, every=5), None)
         assert {file: file.stat().st_mtime_ns for file in (kept / "bench" / "naive").iterdir()} == files
     finally:
         patch.undo()
@@ -88,10 +89,46 @@ def test_the_table_fits_a_terminal(result: dict[str, Any]) -> None:
     assert "under 10: proves nothing" in table
 
 
+def test_rotated_lists_make_everybody_listed_once_and_a_stranger_once(small: Path, tmp_path: Path) -> None:
+    cases = Cases()
+    add_folder(cases, small)
+    cases.enrol = {name: [tmp_path / f"{name}.jpg"] for name in ("001f", "002m", "003f", "020m")}
+    first, second = rotated(cases)
+    assert list(first.enrol) == ["002m", "020m"]
+    assert list(second.enrol) == ["001f", "003f", "020m"]
+    assert first.cases == second.cases == cases.cases
+    with pytest.raises(UsageError, match="two listed people"):
+        rotated(Cases(cases.cases, {"001f": []}))
+
+
 def test_a_clip_that_is_named_but_missing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "truth.json").write_text('{"clips": {"a.mp4": {"people": []}}}')
     with pytest.raises(BadData, match=r"a\.mp4: named in truth\.json, but not there"):
         add_folder(Cases(), tmp_path)
+
+
+def test_a_folder_brings_clips_of_both_formats_and_its_list(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "list" / "Ann").mkdir(parents=True)
+    for name in ("list/Ann/1.webp", "list/Ann/.hidden", "other.png", "a.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    people = [{"name": "Bea", "first": 0, "last": 9}]
+    (tmp_path / "truth.json").write_text(
+        json.dumps({"clips": {"a.mp4": {"people": people}}, "list": {"Bea": ["other.png"]}})
+    )
+    shutil.copy(small, tmp_path / "drawn.mp4")
+    shutil.copy(small.with_name("small.truth.json"), tmp_path / "drawn.truth.json")
+    cases = Cases()
+    add_folder(cases, tmp_path)
+    assert [case.clip.name for case in cases.cases] == ["drawn.mp4", "a.mp4"]
+    assert [len(case.labels) for case in cases.cases] == [3, 1]
+    assert cases.enrol == {"Ann": [tmp_path / "list" / "Ann" / "1.webp"], "Bea": [tmp_path / "other.png"]}
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "."])
+def test_without_labels_nothing_is_measured(tmp_path: Path, name: str) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    with pytest.raises(BadData, match=r"truth\.json"):
+        add_folder(Cases(), tmp_path / name)
 
 
 def test_a_list_is_filled_with_people_who_are_not_shown(tmp_path: Path) -> None:
