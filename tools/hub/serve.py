@@ -185,7 +185,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         opener,
         wall_now,
         lambda: console.changed(),
-        lambda device, identity: issuer.heard(device, identity),
+        lambda device, identity: issuer.identified(device, identity),
         store,
         AlertChecks(settings.mode, published),
     )
