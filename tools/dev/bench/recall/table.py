@@ -80,8 +80,15 @@ def render(result: dict[str, Any]) -> str:
             f"{clip['naive_tracks']:>15}{clip['templates']:>11}{clip['naive_templates']:>8}"
         )
         lines += [f"    FALSE {one}" for one in clip["false_alerts"]]
+    for side, rows in result["highest_false"].items():
+        lines += ["", f"highest false claims, {side}:"] if rows else []
+        lines += [f"    {r['score']:.3f} {r['entry']} at {r['clip']} frame {r['frame']}, {_of(r)}" for r in rows]
     met = "no band of ten passages or more is below the naive loop"
     return "\n".join([*lines, "", ("yes  " if result["met"] else "NO   ") + met])
+
+
+def _of(claim: dict[str, Any]) -> str:
+    return f"of {' and '.join(claim['of'])}" if claim["of"] else "of nobody who is labelled"
 
 
 def _missed(row: dict[str, Any], side: dict[str, Any]) -> str:
