@@ -93,4 +93,12 @@ def test_a_band_of_nine_proves_nothing() -> None:
     ("height", "band"), [(80, "80 px and more"), (79.9, "48 to 79"), (47.9, "32 to 47"), (31, "under 32")]
 )
 def test_bands_meet_without_a_gap(height: float, band: str) -> None:
-    assert [b["band"] for b in bands([row(height, "frontal", True, True)], "equal_rate")] == [band, "frontal", "all"]
+    found = [b["band"] for b in bands([row(height, "frontal", True, True)], "equal_rate")]
+    assert found == ([band, "frontal", "all in scope"] if height >= 32 else [band])
+
+
+def test_faces_under_32_px_are_shown_but_decide_nothing() -> None:
+    rows = [row(31.9, "frontal", False, True)] * 20
+    (band,) = bands(rows, "equal_rate")
+    assert (band["naive"], band["product"], band["proves"]) == (20, 0, False)
+    assert summary({"passages": rows})["met"]
