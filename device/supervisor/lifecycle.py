@@ -31,10 +31,9 @@ from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.workers.pool import WorkerPool
 from device.supervisor.workers.supervisor import Budget
+from device.supervisor.timing import ALIVE_S, STOPPED_S
 
 _log = logging.getLogger(__name__)
-ALIVE_S = 1.0  # the watchdog's limit is far above this
-STOPPED_S = 2.0  # for the word `stopped` to reach the broker
 
 
 def new_boot_id() -> str:

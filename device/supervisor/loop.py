@@ -35,11 +35,9 @@ from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.state_machine import Event, State, step
 from device.supervisor.status.hub import Hub
 from device.supervisor.workers.pool import WorkerPool
+from device.supervisor.timing import ALERT_LAMP_S, ORDER_RETRY_S, TICK_S
 
 _log = logging.getLogger(__name__)
-TICK_S = 0.1
-LOAD_S = 2.0  # how often an order of erasure that the disk refused is tried again
-ALERT_LAMP_S = 5.0
 
 
 @dataclass(slots=True)
@@ -101,7 +99,7 @@ class SupervisorLoop:
         """Wait for the deployment and order its erasure, before it counts as loaded; then hire a worker per camera."""
         found = await self.deployment_sync.find()
         while not await self._ordered(found):
-            await asyncio.sleep(LOAD_S)
+            await asyncio.sleep(ORDER_RETRY_S)
         self.active = found
         deployment = self.active.deployment
         self._window = Deadline(wall(deployment.window.start), wall(deployment.window.end))

@@ -1,8 +1,8 @@
 """What the audit log notes by itself: conditions that start to fail, the hub's coming and going, the count of people.
 
-1. A condition that starts to fail is noted at once; one that flickers, once in FLICKER_S with how often it did.
-2. Counts are noted every COUNTS_S while a deployment is loaded, and when it ends. They come from three places, so they
-   are read when they agree, which takes a worker's next beat; if they do not within SETTLE_S they are noted as they
+1. A condition that starts to fail is noted at once; one that flickers, once in AUDIT_CONDITION_QUIET_S with how often it did.
+2. Counts are noted every AUDIT_COUNTS_S while a deployment is loaded, and when it ends. They come from three places, so they
+   are read when they agree, which takes a worker's next beat; if they do not within AUDIT_COUNTS_SETTLE_S they are noted as they
    stand: `settled` then says whether workers were still telling.
 """
 
@@ -17,10 +17,8 @@ from device.supervisor.runtime.rate_limit import RateLimiter
 from device.supervisor.status.view import StatusView
 from device.supervisor.workers.passage_counts import RunningCounts
 from device.supervisor.workers.pool import WorkerPool
+from device.supervisor.timing import AUDIT_CONDITION_QUIET_S, AUDIT_COUNTS_S, AUDIT_COUNTS_SETTLE_S
 
-FLICKER_S = 10.0
-COUNTS_S = 60.0
-SETTLE_S = 2.0  # a worker beats four times a second
 
 
 @dataclass(slots=True)
@@ -29,7 +27,7 @@ class AuditEvents:
 
     audit: Audit
     _failing: set[str] = field(default_factory=set)
-    _limiter: RateLimiter = field(default_factory=lambda: RateLimiter(FLICKER_S))
+    _limiter: RateLimiter = field(default_factory=lambda: RateLimiter(AUDIT_CONDITION_QUIET_S))
     _hub: tuple[bool, str] | None = None
     _facts: dict[str, object] = field(default_factory=dict)
     _counted_ns: int | None = None
@@ -97,7 +95,7 @@ class AuditEvents:
             return
         if self._counted_ns is None:
             self._counted_ns = now
-        late_s = (now - self._counted_ns) / NS_PER_S - COUNTS_S
-        if late_s >= 0 and (counts.balanced or late_s >= SETTLE_S):
+        late_s = (now - self._counted_ns) / NS_PER_S - AUDIT_COUNTS_S
+        if late_s >= 0 and (counts.balanced or late_s >= AUDIT_COUNTS_SETTLE_S):
             self.counts(counts, settled=counts.balanced or not counts.workers_running)
             self._counted_ns = now

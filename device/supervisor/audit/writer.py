@@ -2,10 +2,10 @@
 
 1. A row is chained and hashed when it is noted, so its hash can go into a receipt; it is written by the disk thread,
    and nothing waits for it.
-2. What the disk refuses is kept in memory and tried again every RETRY_S, in order; the event says so once. The device
+2. What the disk refuses is kept in memory and tried again every AUDIT_RETRY_S, in order; the event says so once. The device
    goes on recognising and, above all, erasing. Past MOST_BYTES rows are counted instead of kept, and a row `lost` says
    how many as soon as there is room.
-3. A head is signed every HEAD_S while there are rows without one, and at the end; it is published as soon as it is on
+3. A head is signed every AUDIT_HEAD_S while there are rows without one, and at the end; it is published as soon as it is on
    the disk, so the hub never has a head that a power cut can make untrue.
 4. A log that cannot be opened yet holds its rows back (they have no hash then) and is opened later.
 """
@@ -27,10 +27,9 @@ from device.ports.audit import Said
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
+from device.supervisor.timing import AUDIT_HEAD_S, AUDIT_RETRY_S
 
 _log = logging.getLogger(__name__)
-HEAD_S = 60.0
-RETRY_S = 1.0
 MOST_BYTES = 4_000_000
 OpenLog = Callable[[], tuple[DeviceKey, Log]]
 
@@ -103,10 +102,10 @@ class AuditWriter:
     async def run(self) -> None:
         """Write what is noted and sign when it is due, for ever; cancelled at the end."""
         while True:
-            await set_within(self._woken, RETRY_S)
+            await set_within(self._woken, AUDIT_RETRY_S)
             self._woken.clear()
             await self.open()
-            due = self._clock.monotonic() - self._signed_ns >= HEAD_S * NS_PER_S
+            due = self._clock.monotonic() - self._signed_ns >= AUDIT_HEAD_S * NS_PER_S
             await (self.sign() if due and self._unsigned else self.write())
 
     async def write(self) -> bool:

@@ -36,10 +36,9 @@ from device.sync.identity import SessionIdentity
 from device.sync.offer import Offer, Published
 from device.sync.refusal import CLOCK, FOR_THIS_DEVICE, SEALED, SIGNED, Refused
 from device.sync.source_usb import STICK
+from device.supervisor.timing import SYNC_POLL_S
 
 _log = logging.getLogger(__name__)
-POLL_S = 2.0
-"""A withdrawn person is gone within 5 s even when the hub's word to hurry is lost."""
 NO_ENVELOPE = "the hub has not issued a key envelope to this device's identity yet"
 FROM_STICK = (
     "; a stick alone cannot bring one: this device makes a new identity at each start. Let it reach the hub's broker"
@@ -133,7 +132,7 @@ class DeploymentSync:
         while True:
             if not self._done:
                 await self._look()
-            await set_within(self._hurried, POLL_S)
+            await set_within(self._hurried, SYNC_POLL_S)
             self._hurried.clear()
 
     def hurry(self) -> None:

@@ -24,11 +24,9 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status.reporter import Reason, Reporter
 from device.supervisor.workers.passage_counts import Balance
 from device.supervisor.workers.pool import WorkerPool
+from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S
 
 _log = logging.getLogger(__name__)
-DELIVER_S = 10.0  # a broker that restarts is back within this
-RECEIPTS_S = 5.0
-HURRY_S = 0.5
 
 Result = TypeVar("Result")
 

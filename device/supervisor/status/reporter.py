@@ -27,14 +27,11 @@ from device.supervisor.status import view
 from device.supervisor.status.retained import Notices
 from device.supervisor.status.view import StatusView
 from device.supervisor.workers.pool import WorkerPool
+from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S, VERIFIED_TIME_S
 
 _log = logging.getLogger(__name__)
 What = Literal["alert", "template", "watchlist"]
 Reason = messages.ErasureReason
-REPORT_S = 0.1
-LINE_S = 1.0  # the service manager's status line, while the state's name stays
-FILE_S = 1.0
-TIME_S = 60.0  # how often the verified time is kept, to spare the flash
 
 
 class Reporter:
@@ -130,9 +127,9 @@ class Reporter:
             await asyncio.sleep(REPORT_S)
 
     async def _keep_time(self) -> None:
-        """Keep the verified time for the eraser every TIME_S; a disk that refuses is said by whoever needs it."""
+        """Keep the verified time for the eraser every VERIFIED_TIME_S; a disk that refuses is said by whoever needs it."""
         now = int(self._edges.clock.monotonic())
-        if now - self._kept_ns < TIME_S * NS_PER_S:
+        if now - self._kept_ns < VERIFIED_TIME_S * NS_PER_S:
             return
         self._kept_ns = now
         with suppress(Unavailable):
@@ -147,10 +144,10 @@ class Reporter:
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
         line = view.one_line(seen)
-        if line != self._last_line and (news or now - self._line_ns >= LINE_S * NS_PER_S):
+        if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
             self._last_line, self._line_ns = line, now
             self._edges.service.status(line)
-        if news or now - self._written_ns >= FILE_S * NS_PER_S:
+        if news or now - self._written_ns >= STATUS_FILE_S * NS_PER_S:
             self._last_state, self._written_ns = seen.state.value, now
             await self._write(seen)
 

@@ -1,6 +1,6 @@
 """What the device says of itself on MQTT: status, birth, state, health, cameras, watchlist (retained) and stats.
 
-A notice is sent when what it says has changed (the state's details every STATE_S at most), health every HEALTH_S,
+A notice is sent when what it says has changed (the state's details every STATE_DETAILS_S at most), health every HEALTH_S,
 kept stats every STATS_S and at the end, unkept ones in between so that the hub's counters move.
 """
 
@@ -21,12 +21,8 @@ from device.outbox.store import Parcel
 from device.ports.broker import Outgoing
 from device.ports.clock import Clock
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.timing import HEALTH_S, LIVE_STATS_S, STATE_DETAILS_S, STATS_KEPT, STATS_S
 
-HEALTH_S = 10.0
-STATS_S = 60.0
-LIVE_STATS_S = 1.0  # for the eyes at the hub: unkept, and only when a count has changed
-STATE_S = 0.5  # while the state's name stays, its details (a flickering lamp, a changing reason) are said this often
-STATS_KEPT = timedelta(days=1)
 
 
 def will(site: str, device: str, boot_id: str, clock: Clock) -> Outgoing:
@@ -100,7 +96,7 @@ class Notices:
     def state(self, publisher: OutboxPublisher, state: messages.DeviceState) -> None:
         """The one state and why; a new state at once, new details of the same one when they are due."""
         now = int(self._clock.monotonic())
-        if state.state == self._state and now - self._state_ns < STATE_S * NS_PER_S:
+        if state.state == self._state and now - self._state_ns < STATE_DETAILS_S * NS_PER_S:
             return
         if self._say(publisher, self._topics.state, state, self._topics.device):
             self._state, self._state_ns = state.state, now
