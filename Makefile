@@ -11,10 +11,10 @@ GATE := .venv/bin/python -m tools.dev.gate
 help:
 	@echo "make setup    .venv, packages, broker, models and sample photos; does nothing when all is there"
 	@echo "make demo     the whole product on this machine, with a page to look at   (ARGS=--headless: no page)"
-	@echo "make test     format, types, floors, unit, contract, sim, replay and one end-to-end run"
-	@echo "make check    the gate before every commit: static checks, unit files, fast tests"
+	@echo "make test     all of make check, its slow tests, recordings and end-to-end runs         (8 min on two cores)"
+	@echo "make check    the gate before every commit: static checks, unit files, fast tests     (3 min on two cores)"
 	@echo "make bench    frames/s, stage times and latency beside the naive loop      (ARGS=--json)"
-	@echo "make system   tests that boot a machine with systemd or GPIO chips (root), drive a browser, or need a GPU"
+	@echo "make system   builds PyCUDA, boots machines (root), drives a browser, plays long clips; a GPU if there is one"
 	@echo "make versions the fast tests on every supported Python that is here       (PYTHONS='/path/to/python3.10')"
 	@echo "make lock     renew requirements.lock: the newest versions that pyproject.toml allows, with hashes (network)"
 	@echo "make newest   make check with the newest allowed versions instead of the locked ones (network)"
@@ -54,7 +54,7 @@ newest: setup
 	@.venv/bin/python -m tools.dev.gate.newest
 
 ci: setup
-	@$(GATE) check test -- $(ARGS)
+	@$(GATE) check test system --complete -- $(ARGS)
 
 clean:
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist lfr_edge.egg-info

@@ -165,3 +165,9 @@ def jetson(fake_jetson_utils: ModuleType, monkeypatch: pytest.MonkeyPatch) -> An
     library = fake_jetson_utils.Library()
     monkeypatch.setitem(sys.modules, "jetson_utils", library.module())
     return library
+
+
+@pytest.fixture(scope="session")
+def damaged_videos(videos: ModuleType) -> ModuleType:
+    """The module tests/replay/damaged_videos.py: recordings as bad links and old recorders leave them."""
+    return loaded("lfr_test_damaged_videos", TESTS / "replay" / "damaged_videos.py")

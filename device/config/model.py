@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
-from device.domain.operating_point import LIMIT
+from device.domain.operating_point import LIMIT, MIN_FACE_PX
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "v4l2", "csi")
 MAX_CAMERAS = 8  # one worker process each; an Orin NX has eight cores
@@ -148,7 +148,7 @@ class Vision(Section):
     """
 
     backend: Annotated[str, matching(BACKEND, "a backend such as auto, openvino or openvino:bf16")] = "auto"
-    min_face_px: Annotated[Number, Field(ge=16, le=600)] = 32.0
+    min_face_px: Annotated[Number, Field(ge=16, le=600)] = MIN_FACE_PX
     threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from device.domain.finding import Mode
+from device.domain.judgement import AdjudicationOutcome
 
 What = Literal[
     "began",  # the first row of a chain
@@ -82,7 +83,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     camera: Identifier | None = None
     alert: Identifier | None = None
     receipt: Identifier | None = None
-    outcome: Literal["true_alert", "false_alert", "not_adjudicated"] | None = None
+    outcome: AdjudicationOutcome | None = None
     operator: Literal["present", "simulated", "absent"] | None = None
     online: bool | None = None
     what_gone: Literal["alert", "probe", "watchlist", "template", "outbox", "identity", "envelope"] | None = None

@@ -1,4 +1,4 @@
-"""Names of the conditions: shared by the condition tables (device/supervisor/conditions) and by refusals (device/sync)."""
+"""Names of the conditions, shared by the condition tables (device/supervisor) and by refusals (device/sync)."""
 
 from __future__ import annotations
 

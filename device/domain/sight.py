@@ -7,7 +7,7 @@ x to the right. Arrays are views or buffers of the worker's own; whoever stores 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,16 @@ class Packed:
 Picture = Planes | Packed
 
 
+class Damage(IntEnum):
+    """How far a picture is as it was sent; the higher, the worse."""
+
+    NONE = 0
+    REFERENCE = 1
+    """Decoded whole, but predicted from a picture that was not."""
+    PICTURE = 2
+    """Part of its own data is missing; the decoder filled the place in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One progressive, upright picture of square pixels, and when it was.
@@ -73,12 +83,14 @@ class Frame:
     index    0-based count of decoded frames of the source
     at       presentation time, from the first frame's
     decoded  when the decoder gave it
+    damage   whether data was lost on the way to the decoder
     """
 
     index: int
     at: MediaNs
     decoded: MonotonicNs
     picture: Picture
+    damage: Damage = Damage.NONE
 
     @property
     def width(self) -> int:

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32, U8
 from device.enrolment.photo_reader import PhotoFace, PhotoReader
 
 RULES = "2"
-MIN_FACE_PX = 32.0
 SMALL_FACE_PX = 48.0
-"""True positive rate at 64, 48 and 32 px of face height: 88, 79 and 55 % (LFW, 1,822 listed, threshold .516)."""
+"""Rates by height: `MIN_FACE_PX`."""
 TURNED = 1.0
 """Yaw beyond which one eye is nearly hidden; such a photo still enrols, with a warning."""
 

@@ -145,6 +145,7 @@ def alert_from(
         caution=messages.CAUTION,
         retention=messages.Retention(class_="alert", delete_by=rfc3339(context.delete_by)),
         blue_list=context.blue_list,
+        picture_damaged=candidate.picture_damaged,
     )
 
 
@@ -190,6 +191,7 @@ def stats_from(
         open_passages=counters.open_passages,
         frames=counters.frames,
         dropped_frames=counters.dropped_frames,
+        damaged_frames=counters.damaged_frames,
         fps=round(fps, 2),
         histogram=list(counters.score_histogram),
         deployment_id=deployment_id,

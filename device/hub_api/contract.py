@@ -1,6 +1,6 @@
 """The published contract, generated from the message structs: one JSON Schema per type and one AsyncAPI 3 document.
 
-`python -m device.hub_api.contract` writes them into `device/alerts/schemas/`; a test holds the committed files to that.
+`python -m device.hub_api.contract` writes them into `device/hub_api/schemas/`; a test compares the committed files.
 """
 
 from __future__ import annotations

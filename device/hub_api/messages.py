@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from device.domain.finding import Mode
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 from device.hub_api.audit_head import AuditHead as AuditHead
 from device.hub_api.identity import Identity as Identity
 from device.hub_api.message import Cosine as Cosine
@@ -116,8 +117,23 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "cl
     hold: str | None = None
 
 
+class Contradiction(msgspec.Struct, frozen=True, kw_only=True):
+    """Another alert that cannot be right if this one is, and a sentence for the operator."""
+
+    alert_id: str
+    camera_id: str
+    text: Literal["same_entry_on_two_people_at_once_at_most_one_can_be_right"] = (
+        "same_entry_on_two_people_at_once_at_most_one_can_be_right"
+    )
+
+
 class Alert(Message, frozen=True, kw_only=True):
-    """A possible match. A person judges it before anything happens to anybody."""
+    """A possible match. A person judges it before anything happens to anybody.
+
+    picture_damaged  a picture that was compared had lost data on its way from the camera: the face may be falsified
+    contradicted_by  alerts of other people for the same entry, who were in view at the same time: of these and this
+                     one at most one can be right
+    """
 
     TYPE: ClassVar[str] = "uk.lfr.alert.v1"
     mode: Mode
@@ -153,6 +169,8 @@ class Alert(Message, frozen=True, kw_only=True):
     caution: Literal["possible_match_requires_human_adjudication"]
     retention: Retention
     blue_list: bool
+    picture_damaged: bool = False
+    contradicted_by: list[Contradiction] = msgspec.field(default_factory=list)
     prev_hash: str | None = None
     sig: str | None = None
 
@@ -172,7 +190,7 @@ class Adjudication(Message, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str] = "uk.lfr.adjudication.v1"
     alert_id: str
-    outcome: Literal["true_alert", "false_alert", "not_adjudicated"]
+    outcome: AdjudicationOutcome
     officer_ref: str
     at: Timestamp
     reasons: list[Reason] = msgspec.field(default_factory=list)
@@ -183,7 +201,7 @@ class Engagement(Message, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str] = "uk.lfr.engagement.v1"
     alert_id: str
-    outcome: Literal["confirmed_true", "confirmed_false", "not_located", "declined"]
+    outcome: EngagementOutcome
     officer_ref: str
     at: Timestamp
 
@@ -193,7 +211,7 @@ class Disposition(Message, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str] = "uk.lfr.disposition.v1"
     alert_id: str
-    outcome: Literal["arrest", "other_disposal", "no_action", "safeguarding"]
+    outcome: DispositionOutcome
     officer_ref: str
     at: Timestamp
 
@@ -313,12 +331,16 @@ class Health(Message, frozen=True, kw_only=True):
 
 
 class CameraStatus(Message, frozen=True, kw_only=True):
-    """Retained, one per camera. `ended` only for a recording."""
+    """Retained, one per camera. `ended` only for a recording.
+
+    damaged  some of the last 250 pictures had lost data, or were predicted from one that had
+    """
 
     TYPE: ClassVar[str] = "uk.lfr.camera-status.v1"
     camera_id: str
     status: Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
     since: Timestamp
+    damaged: bool = False
 
 
 class WatchlistState(Message, frozen=True, kw_only=True):
@@ -342,6 +364,7 @@ class Stats(Message, frozen=True, kw_only=True):
     """Totals since boot, people counted as passages. `histogram`: best score of each closed one, 20 bins over -1..1.
 
     faces_seen = discarded + lost + alerts + open_passages. `lost`: their worker died, and its memory with it.
+    damaged_frames: pictures of which data was lost between camera and decoder.
     sign_dark_ms: while somebody could be recognised. sign_stops: how often the sign ended recognition.
     """
 
@@ -366,6 +389,7 @@ class Stats(Message, frozen=True, kw_only=True):
     sign_stops: Count = 0
     sign_pulses: Count = 0
     sign_pulses_failed: Count = 0
+    damaged_frames: Count = 0
 
 
 MESSAGES: tuple[type[Message], ...] = (

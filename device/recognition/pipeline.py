@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from device.domain.finding import Candidate, Counters
-from device.domain.sight import F32, U8, Face, Frame
+from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
 from device.recognition.detect_ahead import Stopwatch
 from device.recognition.observation import Observation
+from device.recognition.rivals import RaisedPassages
 from device.vision.align import DegenerateGeometry
 from device.vision.decision import Best, Decision, Gallery
 from device.vision.face_front_end import Eyes
@@ -32,6 +33,7 @@ from device.vision.zone import Zone
 LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
 LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see device/README.md, decisions
 PATIENT_NS = 130 * NS_PER_MS
+DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has been for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +81,16 @@ class Pipeline:
         self._looked_at: int | None = None
         self._last_due: MediaNs | None = None
         self._last_judged: MediaNs | None = None
+        self._raised = RaisedPassages()
         self._latest: tuple[list[tuple[Passage, Sighting]], list[Face]] = ([], [])
         self.counters = Counters()
         self.times = Stopwatch()
 
     # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
     def due(self, frame: Frame) -> bool:
-        """Whether this frame is to be looked at: people are followed some fifteen times a second, not more."""
-        if self._last_due is not None and 0 <= frame.at - self._last_due < LOOK_EVERY_NS:
+        """Whether this frame is to be searched: some fifteen a second are, and damaged ones where no others come."""
+        wait_ns = DAMAGED_AFTER_NS if frame.damage is Damage.PICTURE else LOOK_EVERY_NS
+        if self._last_due is not None and 0 <= frame.at - self._last_due < wait_ns:
             return False
         self._last_due = frame.at
         return True
@@ -219,8 +223,12 @@ class Pipeline:
         self._looked_at = settled.id
         self.counters.faces_seen += settled.templates == 1
         settled.failures = 0
-        if worth > settled.best_merit:
+        settled.damaged = settled.damaged or frame.damage is not Damage.NONE
+        if settled.is_better(worth, frame.damage):
+            if frame.damage < settled.best_damage:
+                settled.alerted_merit = -1.0  # an alert with a probe from a damaged picture is revised
             settled.best_merit, settled.best_face, settled.best_frame_size = worth, face, self._size
+            settled.best_damage = frame.damage
             take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
         if self._observed is not None:
@@ -272,6 +280,8 @@ class Pipeline:
             last_seen_ns=passage.last_seen,
             capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
             decoded_ns=frame.decoded,
+            picture_damaged=passage.damaged,
+            rivals=self._raised.rivals(passage, self._passages.open, self._passages.in_view()),
         )
 
     def _close(self, passage: Passage) -> None:
@@ -279,6 +289,7 @@ class Pipeline:
         counters = self.counters
         if self._observed is not None:
             self._observed.ended(passage)
+        self._raised.ended(passage)
         wiped = self._passages.close(passage)
         if passage.compared:
             counters.discarded += wiped and passage.alerted_entry is None

@@ -13,12 +13,11 @@ import numpy as np
 
 from device.config.installed import CONFIG
 from device.domain.finding import Candidate, Counters
-from device.domain.operating_point import Evidence
-from device.domain.sight import Frame
+from device.domain.operating_point import MIN_FACE_PX, Evidence
 from device.domain.time import NS_PER_MS
 from device.edges.camera.capture_buffer import Feed
 from device.edges.camera.recording import RecordedSource, recording_path
-from device.edges.sandbox.hardening import peak_resident_mb
+from device.edges.host.process_memory import peak_resident_mb
 from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoReader
 from device.enrolment.folder import Enrolment, OutcomeCache, enrol
 from device.enrolment.model_sessions import EngineRoom, chosen_card, resolved
@@ -27,13 +26,13 @@ from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.ports.source import SourceInfo
 from device.recognition.build import gallery_of, pipeline_of
 from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
 from device.sync.root import refuse_on_operational_device
 from device.vision.observer import Observer
 
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
-MIN_FACE_PX = 32.0
 LARGE_LIST = 40  # photos
 DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
 
@@ -215,15 +214,15 @@ def _run(
     """Frames decoded, seconds from the first decode to the last decision, and what was stated."""
     stated: list[Candidate] = []
     since = time.perf_counter()
-    last: Frame | None = None
     try:
-        for frame, faces in looking.frames(idle=checkpoint):
-            checkpoint()
-            last = frame
-            stated += pipeline.judge(frame, faces)
-            tick()
-        if last is not None:
-            stated += pipeline.last_words(last)
+        drive(
+            pipeline,
+            looking,
+            on_candidates=stated.extend,
+            before_frame=checkpoint,
+            after_frame=tick,
+            idle=checkpoint,
+        )
         seconds = time.perf_counter() - since
     finally:
         looking.close()
@@ -234,8 +233,12 @@ def _run(
 
 
 def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
-    """One row an alert: when it was first raised, with what was last said of it."""
+    """One row an alert: when it was first raised, with what was last said of it.
+
+    contradicted_by  tracks of the alerts for the same entry that were in view at the same time: at most one is right
+    """
     rows: dict[int, dict[str, Any]] = {}
+    rivals: dict[int, set[int]] = {}
     for candidate in stated:
         row = rows.setdefault(
             candidate.passage,
@@ -245,9 +248,16 @@ def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
                 "frame": candidate.frame,
                 "t_ms": round(candidate.media_ns / NS_PER_MS, 3),
                 "track": candidate.passage,
+                "picture_damaged": False,
+                "contradicted_by": [],
             },
         )
+        row["picture_damaged"] = candidate.picture_damaged
+        rivals[candidate.passage] = set(candidate.rivals)
         row["entry"], row["score"] = candidate.entry_ref, round(candidate.score, 4)
+    for one, row in rows.items():
+        named = {other for other in rows if other in rivals[one] or one in rivals[other]}
+        row["contradicted_by"] = sorted(other for other in named if rows[other]["entry"] == row["entry"])
     return list(rows.values())
 
 

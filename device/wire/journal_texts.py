@@ -28,6 +28,8 @@ TEXTS = {
     "moving": "the camera shows something new again",
     "slow": "too slow: N of N frames dropped in N s; the slowest stage is WORD, p95 N ms",
     "kept_up": "fast enough again",
+    "damaged": "N of N pictures arrived damaged in N s: data is lost between camera and decoder",
+    "undamaged": "pictures arrive whole again",
 }
 _SLOT = re.compile(r"\b(?:N|WORD|NOTES)\b")
 

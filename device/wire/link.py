@@ -131,8 +131,9 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     """Worker to supervisor, four times a second: it is alive, and the state of its camera.
 
     camera   online | frozen | dark | offline | ended
+    damaged_share  of the camera's last pictures, 0..1, that lost data or were predicted from one that had
     fps      frames decoded a second since the last beat;  stage_p95_ms  of the last looks, by stage name
-    rss_bytes       resident memory of the worker's process, as the kernel counts it
+    rss_bytes       resident memory of the worker's process, as the kernel counts it; 0 without /proc
     gpu_free_bytes  free GPU memory, shared by all programs; None on a CPU. A worker's GPU memory is not part of
                     rss_bytes, not even on a Jetson, where both are the same memory (to be confirmed on a board)
     """
@@ -144,6 +145,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     stage_p95_ms: dict[str, float]
     rss_bytes: int
     gpu_free_bytes: int | None = None
+    damaged_share: float = 0.0
 
 
 class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):

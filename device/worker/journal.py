@@ -1,20 +1,25 @@
 """Sends the worker's lines for the supervisor's journal: changes only, in the texts of device/wire/journal_texts.py.
 
 1. A line is sent when something changes: a source is opened, a source states a correction, a camera stalls or resumes,
-   frames are dropped. No line describes a picture or an entry of the list.
+   frames are dropped, pictures arrive damaged. No line describes a picture or an entry of the list.
 2. `slow` means: of the frames of SLOW_S, more than SLOW_SHARE were dropped because the one before was still processed.
    Recordings at full pace drop none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+import msgspec
+
+from device.domain.finding import Counters
 from device.domain.time import NS_PER_S
 from device.ports.source import FrameSource, SourceInfo
-from device.wire.link import JOURNAL_CHARS, Beat, JournalLine, Level
 from device.wire.journal_texts import journal_text
+from device.wire.link import JOURNAL_CHARS, Beat, JournalLine, Level
 
+_NUMBER = re.compile(r"[0-9]+")
 SLOW_S = 10
 SLOW_SHARE = 0.2
 
@@ -28,7 +33,8 @@ class JournalSender:
         self._notes: tuple[str, ...] = ()
         self._still = False
         self._slow = False
-        self._since: tuple[int, int, int] | None = None
+        self._damaged = False
+        self._since: tuple[int, Counters] | None = None
 
     def engines(self, backend: str, detector: str, recogniser: str) -> None:
         """The engines are open."""
@@ -60,12 +66,15 @@ class JournalSender:
         if still is not self._still:
             self._still = still
             self._line(Level.WARNING if still else Level.INFO, "still" if still else "moving")
-        frames, dropped = beat.counters.frames, beat.counters.dropped_frames
+        now = msgspec.structs.replace(beat.counters)
         if self._since is None or still:
-            self._since = (now_ns, frames, dropped)
+            self._since = (now_ns, now)
         elif now_ns - self._since[0] >= SLOW_S * NS_PER_S:
-            self._speed(beat, (now_ns - self._since[0]) / NS_PER_S, frames - self._since[1], dropped - self._since[2])
-            self._since = (now_ns, frames, dropped)
+            then_ns, then = self._since
+            seconds, frames = (now_ns - then_ns) / NS_PER_S, now.frames - then.frames
+            self._speed(beat, seconds, frames, now.dropped_frames - then.dropped_frames)
+            self._damage(seconds, frames, now.damaged_frames - then.damaged_frames)
+            self._since = (now_ns, now)
 
     def _speed(self, beat: Beat, seconds: float, frames: int, dropped: int) -> None:
         """Report when frames begin or cease to be dropped (rule 2)."""
@@ -79,9 +88,20 @@ class JournalSender:
         else:
             self._line(Level.INFO, "kept_up")
 
+    def _damage(self, seconds: float, frames: int, damaged: int) -> None:
+        """Report when pictures begin or cease to arrive damaged."""
+        if bool(damaged) is self._damaged:
+            return
+        self._damaged = bool(damaged)
+        if damaged:
+            self._line(Level.WARNING, "damaged", damaged, frames, round(seconds))
+        else:
+            self._line(Level.INFO, "undamaged")
+
     def _corrections(self, info: SourceInfo) -> None:
-        if info.notes != self._notes:
-            self._notes = info.notes
+        notes = tuple(_NUMBER.sub("N", note) for note in info.notes)  # a count that grows is no change
+        if notes != self._notes:
+            self._notes = notes
             self._line(Level.INFO, "corrected", "; ".join(info.notes))
 
     def _line(self, level: Level, name: str, *values: str | float) -> None:

@@ -31,6 +31,7 @@ from device.hub_api.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Delivery, Outgoing
+from engines.places import cache_dir
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import Entry, HubFolder
 from tools.hub.storage.probes import digest
@@ -269,10 +270,12 @@ def device(van: Van) -> Iterator[Device]:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    from tools.dev.gate.system_packages import CHROMIUM, find
+
+    found = find(CHROMIUM, cache_dir()) or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("no chromium on PATH")
-    return found
+    return str(found)
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from engines.runners.select import CPU_BACKENDS, open_runner, precisions
 from engines.verify.agreement import boxes, drawn_faces, planted
 from engines.verify.compare import difference, synthetic
 
+pytestmark = pytest.mark.slow
+
 YUNET, SFACE = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
 SIZE = (96, 160)
 

@@ -6,8 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from lfr_test_loading import loaded
 
-from tests.replay.videos import Paint, picture
+videos = loaded("lfr_test_videos", Path(__file__).parent / "videos.py")
 
 VOP = b"\0\0\1\xb6"
 PACKED_MARK = b"\0\0\1\xb2DivX503b1393p\0"
@@ -65,7 +66,7 @@ def _mpeg4(frames: int) -> list[bytes]:
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     encoder.options = {"bf": "2", "g": "30", "qscale": "3"}
     encoder.max_b_frames = 2
-    return _encoded(encoder, frames, picture)
+    return _encoded(encoder, frames)
 
 
 def _h264(frames: int, key_every: int) -> list[bytes]:
@@ -74,13 +75,13 @@ def _h264(frames: int, key_every: int) -> list[bytes]:
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     how = f"slices=4:sliced-threads=0:keyint={key_every}:scenecut=0:bframes=0:ref=1"
     encoder.options = {"preset": "veryfast", "x264-params": how}
-    return _encoded(encoder, frames, picture)
+    return _encoded(encoder, frames)
 
 
-def _encoded(encoder: av.VideoCodecContext, frames: int, paint: Paint) -> list[bytes]:
+def _encoded(encoder: av.VideoCodecContext, frames: int) -> list[bytes]:
     packets: list[bytes] = []
     for n in range(frames):
-        frame = av.VideoFrame.from_ndarray(paint(n, *SIZE), format="rgb24").reformat(format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(videos.picture(n, *SIZE), format="rgb24").reformat(format="yuv420p")
         frame.pts, frame.time_base = n, Fraction(1, 25)
         packets += [bytes(packet) for packet in encoder.encode(frame)]
     return packets + [bytes(packet) for packet in encoder.encode(None)]

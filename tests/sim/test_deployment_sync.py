@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from device.audit.log import lines_of
 from device.audit.rows import read
 from device.domain.audit_record import Record
@@ -141,6 +143,7 @@ def test_a_hub_that_cannot_be_read_stops_nobody_until_the_signatures_expire(rig:
     rig(live=True).play(scene)
 
 
+@pytest.mark.slow
 def test_a_clock_set_back_prolongs_no_signature(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()

@@ -8,8 +8,7 @@ from typing import Any
 from device.hub_api import messages
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.state_machine import State
-from device.supervisor.status.reporter import STATUS_LINE_S
-from device.supervisor.status.retained import STATE_DETAILS_S
+from device.supervisor.timing import STATE_DETAILS_S, STATUS_LINE_S
 
 
 def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import logging
 import resource
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.edges.broker.paho import PahoBroker
+from device.edges.sandbox.prctl import forbid_dumping
 from device.errors import Unavailable
 from device.hub_api.topics import level
 from device.logs import event
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     import uvicorn
 
 LOOPBACK = "127.0.0.1"
-PR_SET_DUMPABLE = 4  # linux/prctl.h
 BROKER_LOOK_S = 0.2
 
 _log = logging.getLogger(__name__)
@@ -276,4 +275,4 @@ def _listen(port: int) -> Iterator[socket.socket]:
 def _lock_down() -> None:
     """No core dumps, and no other process of the same user may read this one's memory (rule 4)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    forbid_dumping()

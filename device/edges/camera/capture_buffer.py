@@ -26,7 +26,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Literal, Protocol
 
-from device.domain.sight import Frame
+from device.domain.sight import Damage, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MonotonicNs
 from device.edges.camera.picture_health import Watch
 from device.ports.source import FrameSource, Slot
@@ -38,6 +38,8 @@ CLOSE_WITHIN_S = 6.0
 """Above the read deadline of a live source, so that its thread has ended."""
 KEPT_SAMPLES = 65_536
 _CONSUMER_CHECK_S = 1.0
+RECENT_PICTURES = 250
+"""Some ten seconds: what `damaged_share` is about."""
 
 
 class End(Enum):
@@ -70,7 +72,8 @@ class HostTempo:
 class Feed:
     """Runs a source in a thread of its own; the thread starts with the first `take`.
 
-    decoded, dropped  frames so far;  decode_ms  what the source took for each (at most KEPT_SAMPLES; may be drained)
+    decoded, dropped, damaged  frames so far; damaged: data of their own was lost
+    decode_ms  what the source took for each (at most KEPT_SAMPLES; may be drained)
     """
 
     def __init__(
@@ -105,6 +108,8 @@ class Feed:
         self._asked_ns: int | None = None
         self.decoded = 0
         self.dropped = 0
+        self.damaged = 0
+        self._recent: deque[bool] = deque(maxlen=RECENT_PICTURES)
         self.decode_ms: deque[float] = deque(maxlen=KEPT_SAMPLES)
         self._thread: threading.Thread | None = None
 
@@ -133,6 +138,12 @@ class Feed:
         if self._watch.frozen or (asked_ns is not None and self._tempo.now() - asked_ns > STALLED_AFTER_NS):
             return "frozen"
         return "dark" if self._watch.dark else "online"
+
+    @property
+    def damaged_share(self) -> float:
+        """Share of the last RECENT_PICTURES, 0..1, that lost data or were predicted from one that had."""
+        recent = list(self._recent)
+        return sum(recent) / len(recent) if recent else 0.0
 
     @property
     def stalled(self) -> bool:
@@ -194,6 +205,8 @@ class Feed:
                 return
             self.decoded += 1
             self.decode_ms.append((delivered_ns - asked_ns) / NS_PER_MS)
+            self.damaged += frame.damage is Damage.PICTURE
+            self._recent.append(frame.damage is not Damage.NONE)
             self._watch.see(frame)
             if self._pace == "realtime":
                 started_ns = delivered_ns if started_ns is None else started_ns

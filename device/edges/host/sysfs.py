@@ -65,15 +65,6 @@ def disk_free_bytes(path: Path) -> int:
     return stat.f_bavail * stat.f_frsize
 
 
-def resident_bytes(root: Path = Path("/")) -> int | None:
-    """Resident memory of this process (proc(5), statm), None where there is no /proc."""
-    try:
-        pages = int((root / "proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def _trips(zone: Path) -> Iterator[tuple[str, float]]:
     """Kind and temperature of a zone's trips, hottest first, so that a dict keeps the coolest of each kind."""
     found = [

@@ -14,9 +14,10 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from device.edges.sandbox import prctl
+
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # one number on every architecture (asm-generic/unistd.h)
 _VERSION, _PATH_BENEATH, _NET_PORT = 1, 1, 2
-_PR_SET_NO_NEW_PRIVS = 38
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = (1 << n for n in range(4))  # linux/landlock.h, LANDLOCK_ACCESS_FS_*
 _REMOVE_AND_MAKE = sum(1 << n for n in range(4, 13))
@@ -68,7 +69,7 @@ def _restrict(
             for port in ports:
                 rule = struct.pack("=QQ", net & CONNECT_TCP, port)
                 done &= libc.syscall(_ADD, ruleset, _NET_PORT, rule, 0) == 0
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        prctl.forbid_new_privileges()
         return bool(libc.syscall(_RESTRICT, ruleset, 0) == 0 and done)
     finally:
         os.close(ruleset)

@@ -1,14 +1,16 @@
 """From candidates to alerts: one alert a passage, published with its probe's hash, revised under its id.
 
 1. An alert belongs to (camera, run of its worker, passage). Further candidates of that passage revise it.
-2. A candidate arrives with its probe, ciphertext to the hub's recipient (device/worker/sealed_probe.py). The alert states
-   the probe's SHA-256 from its first revision; the probe itself follows on its own topic. The supervisor has no key to
-   open it.
+2. A candidate arrives with its probe, ciphertext to the hub's recipient (device/worker/sealed_probe.py). The alert
+   states the probe's SHA-256 from its first revision; the probe itself follows on its own topic. The supervisor has no
+   key to open it.
 3. Where no alert is published the probe is dropped at once and counted (`probes_dropped`): after a false alert, and for
    an entry that was withdrawn.
 4. Nothing is published any more of a withdrawn entry: what waits is erased, and a later candidate only counts.
 5. After a false alert nothing more is published of that passage, and only the alert's id is kept. No cooldown: other
    passages are not affected.
+6. Passages that raised one entry while in view together are two people: each of their alerts names the others, and at
+   most one can be right. When one is judged false, the others name it no longer.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ from typing import Literal
 import msgspec
 
 from device.config.model import Camera, DeviceConfig
+from device.domain.finding import Candidate
 from device.domain.time import rfc3339, wall
 from device.errors import BadData, LinkBroken
 from device.hub_api import alert_builder, events, messages
 from device.hub_api.identifiers import uuid7
-from device.hub_api.messages import Adjudication, Alert, moment
+from device.hub_api.messages import Adjudication, Alert, Contradiction, moment
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.retry import MessageClass
@@ -85,6 +88,7 @@ class AlertService:
     _by_passage: dict[Passage, str] = field(default_factory=dict)
     _open: dict[str, Alert] = field(default_factory=dict)
     _false: set[str] = field(default_factory=set)
+    _withdrawn: set[str] = field(default_factory=set)
 
     def candidate(
         self,
@@ -102,10 +106,13 @@ class AlertService:
             return None
         context = self._context(origin)
         alert = self._raised(passage, message, context) if known is None else self._revised(known, message, context)
-        self._open[alert.alert_id] = alert
+        rivals = self._rivals(passage, message.candidate)
+        alert = self._open[alert.alert_id] = _contradicted(alert, rivals)
         self._store_alert(alert)
+        self._name_in_others(alert, rivals)
         if origin.active is not None and message.candidate.entry_ref in origin.active.withdrawn:
             self._drop_probe(message, WITHDRAWN)
+            self._withdrawn.add(alert.alert_id)
             self.erase(alert.alert_id, WITHDRAWN)  # it counts, and is not published (rule 4)
         else:
             self._store_probe(alert, message)
@@ -115,9 +122,11 @@ class AlertService:
         """Apply a judgement: a false alert is erased at once, here and in the outbox. True if it was erased."""
         if judgement.outcome != "false_alert":
             return False
-        if self._open.pop(judgement.alert_id, None) is not None:
+        alert = self._open.pop(judgement.alert_id, None)
+        if alert is not None:
             self._false.add(judgement.alert_id)
             self.judged_false += 1
+            self._name_in_others(alert, [])
         self.erase(judgement.alert_id, "false_alert")
         return True
 
@@ -126,6 +135,7 @@ class AlertService:
         self._by_passage.clear()
         self._open.clear()
         self._false.clear()
+        self._withdrawn.clear()
 
     def _raised(self, passage: Passage, message: CandidateRaised, context: alert_builder.AlertContext) -> Alert:
         """The first revision of an alert for a new passage."""
@@ -133,9 +143,7 @@ class AlertService:
         self.raised += 1
         self.last_raised_ns = int(self.clock.monotonic())
         alert = self._built(message, context, alert_id=alert_id, seq=self.raised)
-        event(
-            _log, "alert.raised", alert=alert_id, camera=passage[0], score=message.candidate.score, seq=self.raised
-        )
+        event(_log, "alert.raised", alert=alert_id, camera=passage[0], score=message.candidate.score, seq=self.raised)
         if alert.candidate.response_code is None:
             category = message.candidate.category
             event(_log, "alert.category_unknown", level=logging.WARNING, alert=alert_id, category=category)
@@ -166,6 +174,28 @@ class AlertService:
             return alert
         sha256 = hashlib.sha256(message.probe).hexdigest()
         return msgspec.structs.replace(alert, probe=msgspec.structs.replace(alert.probe, sha256=sha256))
+
+    def _rivals(self, passage: Passage, candidate: Candidate) -> list[Alert]:
+        """Open alerts for the same entry of the same worker's other passages (rule 6)."""
+        ids = (self._by_passage.get((passage[0], passage[1], other)) for other in candidate.rivals)
+        alerts = [self._open[alert_id] for alert_id in ids if alert_id in self._open]
+        return [alert for alert in alerts if alert.candidate.entry_ref == candidate.entry_ref]
+
+    def _name_in_others(self, alert: Alert, rivals: list[Alert]) -> None:
+        """Publish a revision of each alert that begins or ceases to name `alert` (rule 6)."""
+        named = {rival.alert_id for rival in rivals}
+        for alert_id, held in list(self._open.items()):
+            before = [contradiction.alert_id for contradiction in held.contradicted_by]
+            if alert_id == alert.alert_id or (alert.alert_id in before) is (alert_id in named):
+                continue
+            others = [self._open[other] for other in before if other in self._open and other != alert.alert_id]
+            revised = self._open[alert_id] = msgspec.structs.replace(
+                _contradicted(held, [*others, alert] if alert_id in named else others),
+                revision=held.revision + 1,
+                state="updated",
+            )
+            if alert_id not in self._withdrawn:
+                self._store_alert(revised)
 
     def _context(self, origin: Origin) -> alert_builder.AlertContext:
         """What an alert states besides its candidate."""
@@ -238,6 +268,12 @@ class AlertService:
                 revision=alert.revision,
             )
         )
+
+
+def _contradicted(alert: Alert, rivals: list[Alert]) -> Alert:
+    """The alert with its rivals named (rule 6)."""
+    named = [Contradiction(alert_id=rival.alert_id, camera_id=rival.camera_id) for rival in rivals]
+    return msgspec.structs.replace(alert, contradicted_by=named)
 
 
 def is_of(deployment: str, refs: frozenset[str]) -> Callable[[bytes], bool]:

@@ -8,7 +8,6 @@ from device.supervisor.state_machine import Event, State
 from device.supervisor.timing import CLEAR_S
 
 
-
 def next_event(state: State, evaluations: tuple[Evaluation, ...], clear_s: float, over: bool) -> Event | None:
     """The event that follows from the conditions, or None to stay.
 

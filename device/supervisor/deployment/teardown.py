@@ -5,7 +5,8 @@
 2. The identity goes first, before anything that may fail or wait: what it opened is unreadable from then on, wherever
    blocks of it may remain.
 3. Erasure never waits for the broker longer than a deadline: an unreachable hub does not keep anybody's data alive.
-4. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
+4. Alerts that may stay are kept for the policy's hours after this end, however early it comes.
+5. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
+from device.domain.time import wall
 from device.errors import RefusedByCondition, Unavailable
 from device.logs import event
 from device.outbox.retry import MessageClass
+from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status.reporter import Reason, Reporter
+from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S
 from device.supervisor.workers.passage_counts import Balance
 from device.supervisor.workers.pool import WorkerPool
-from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Steps:
-    """Steps of the ending, each tried whatever became of the others (rule 4). problems: what failed, in words."""
+    """Steps of the ending, each tried whatever became of the others (rule 5). problems: what failed, in words."""
 
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -61,7 +65,13 @@ class _Steps:
 
 
 async def end_deployment(
-    edges: Edges, *, supervisor: SupervisorLoop, pool: WorkerPool, publisher: OutboxPublisher, reporter: Reporter
+    edges: Edges,
+    *,
+    supervisor: SupervisorLoop,
+    pool: WorkerPool,
+    audit: Audit,
+    publisher: OutboxPublisher,
+    reporter: Reporter,
 ) -> Outcome:
     """Erase the deployment on this device and report. `control.authorisation` is None afterwards."""
     active = supervisor.active
@@ -81,6 +91,8 @@ async def end_deployment(
     undelivered = 0 if tampered else await _deliver(supervisor, publisher)
     if at_once:
         publisher.erase(None, reason)
+    keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
+    await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
     _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
     pool.forget()
     reporter.watchlist_erased()
@@ -101,7 +113,7 @@ async def end_deployment(
     if not steps.problems:
         await steps.attempt("order", edges.disk(lambda: supervisor.erasure_orders.done(active)), None)
     summary["faults"] = {**pool.problems(), **steps.problems}
-    edges.audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
+    audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
     event(_log, "deployment.ended", id=deployment.id, balanced=balance.holds, alerts=balance.alerted)
     if not balance.holds:
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
@@ -132,7 +144,7 @@ def _exit_status(supervisor: SupervisorLoop, pool: WorkerPool) -> int:
     """A signal's, else that of a recording that broke off, else 77 when nobody could ever be recognised, else 0."""
     if supervisor.requests.leave is not None:
         return supervisor.requests.leave
-    return pool.fault or (0 if supervisor.ever_recognised else RefusedByCondition.exit_status)
+    return pool.exit_status or (0 if supervisor.ever_recognised else RefusedByCondition.exit_status)
 
 
 def _deadline(supervisor: SupervisorLoop, seconds: float) -> float:

@@ -28,7 +28,18 @@ from device.ports.gpio import SignLines
 from device.supervisor.conditions.snapshot import SignView
 from device.supervisor.sign import pulse
 from device.supervisor.sign.pulse import Answer
-from device.supervisor.timing import HOLD_OFF_MOST_S, HOLD_OFF_S, PULSE_EVERY_S, PULSE_LATEST_S, PULSE_REPEAT_S, PULSE_SOONEST_S, REPROOF_S, SIGN_DARK_MOST_S, SIGN_DARK_WINDOW_S, SIGN_READ_S
+from device.supervisor.timing import (
+    HOLD_OFF_MOST_S,
+    HOLD_OFF_S,
+    PULSE_EVERY_S,
+    PULSE_LATEST_S,
+    PULSE_REPEAT_S,
+    PULSE_SOONEST_S,
+    REPROOF_S,
+    SIGN_DARK_MOST_S,
+    SIGN_DARK_WINDOW_S,
+    SIGN_READ_S,
+)
 
 _log = logging.getLogger(__name__)
 READINGS = 3  # 0.15 s of the second within which recognition must stop
@@ -195,7 +206,9 @@ class SignMonitor:
     def _passed(self) -> None:
         self._follows, self._finding, self._failures = True, "", 0
         self._followed_ns = int(self._clock.monotonic())
-        self._next_pulse_ns = self._followed_ns + round(self._source.uniform(PULSE_SOONEST_S, PULSE_LATEST_S) * NS_PER_S)
+        self._next_pulse_ns = self._followed_ns + round(
+            self._source.uniform(PULSE_SOONEST_S, PULSE_LATEST_S) * NS_PER_S
+        )
         self._on_change()
 
     def _failed(self, finding: str) -> None:

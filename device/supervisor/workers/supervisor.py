@@ -22,9 +22,9 @@ from device.errors import InternalError, LfrError, SourceLost
 from device.logs import event
 from device.ports.clock import Clock
 from device.supervisor.conditions.snapshot import CameraView
-from device.supervisor.workers.process import Launcher, WorkerLink
 from device.supervisor.runtime.timeouts import result_within
 from device.supervisor.timing import WORKER_CLOSE_POLL_S, Budget
+from device.supervisor.workers.process import Launcher, WorkerLink
 from device.wire.link import (
     PROTOCOL,
     Assignment,

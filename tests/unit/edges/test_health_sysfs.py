@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from device.edges.host.sysfs import MOST_C, disk_free_bytes, resident_bytes, warmth
+from device.edges.host.process_memory import resident_bytes
+from device.edges.host.sysfs import MOST_C, disk_free_bytes, warmth
 
 
 def zone(root: Path, number: int, name: str, celsius: str, **trips: float) -> Path:

@@ -14,7 +14,7 @@ from device.edges.camera.fake import Fail, FakeSource, Show, Stall, Step
 from device.errors import SourceLost
 from device.recognition.detect_ahead import AHEAD, Looking, Stopwatch, in_hand
 
-WITHIN_S = 5.0
+WITHIN_S = 30.0
 
 
 def feed_of(script: Sequence[Step]) -> tuple[Feed, FakeSource]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from device.cli.main import main
@@ -135,10 +136,23 @@ def test_a_row_is_an_alert_first_raised_then_with_what_was_last_said_of_it() -> 
             candidate(3, 1, entry="eve", score=0.71234, frame=20),
         ]
     )
+    beside = {"picture_damaged": False, "contradicted_by": []}
     assert rows == [
-        {"entry": "eve", "score": 0.7123, "frame": 7, "t_ms": 280.0, "track": 3},
-        {"entry": "bob", "score": 0.6, "frame": 8, "t_ms": 320.0, "track": 5},
+        {"entry": "eve", "score": 0.7123, "frame": 7, "t_ms": 280.0, "track": 3, **beside},
+        {"entry": "bob", "score": 0.6, "frame": 8, "t_ms": 320.0, "track": 5, **beside},
     ]
+
+
+def test_rows_of_one_entry_on_two_people_at_once_name_each_other_while_both_still_say_so() -> None:
+    first = [candidate(3, 0), msgspec.structs.replace(candidate(5, 0, frame=12), rivals=(3,))]
+    assert [row["contradicted_by"] for row in replaying._rows(first)] == [[5], [3]]
+    later = [*first, candidate(3, 1, entry="eve", score=0.8, frame=20)]
+    assert [row["contradicted_by"] for row in replaying._rows(later)] == [[], []]
+
+
+def test_a_row_says_that_a_picture_was_damaged() -> None:
+    (row,) = replaying._rows([candidate(3, 0), msgspec.structs.replace(candidate(3, 1), picture_damaged=True)])
+    assert row["picture_damaged"] is True
 
 
 def test_a_stage_that_never_ran_has_no_percentiles() -> None:

@@ -11,7 +11,15 @@ from lfr_test_sign_bench import STEP_S, Bench, Play, scene, trusted
 
 from device.domain.time import NS_PER_S
 from device.errors import LinesUnavailable
-from device.supervisor.sign.monitor import HOLD_OFF_S, KINDS, PULSE_EVERY_S, SIGN_READ_S, READINGS, PULSE_REPEAT_S, REPROOF_S
+from device.supervisor.sign.monitor import (
+    HOLD_OFF_S,
+    KINDS,
+    PULSE_EVERY_S,
+    PULSE_REPEAT_S,
+    READINGS,
+    REPROOF_S,
+    SIGN_READ_S,
+)
 from device.supervisor.sign.pulse import DARK, PULSE_S, SLOT_S
 
 

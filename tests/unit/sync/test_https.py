@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -191,11 +190,9 @@ def test_an_endless_answer_is_cut_at_its_bound(desk: Any, server: Server, pki: P
             handler.wfile.write(b" " * 65_536)
 
     server.answer = pour
-    begun = time.monotonic()
     with pytest.raises(Refused) as caught:
         desk.client(source(server, pki)).sync()
     assert caught.value.reason == "oversized"
-    assert time.monotonic() - begun < 10
 
 
 def test_an_answer_that_is_cut_off_is_no_refusal(desk: Any, server: Server, pki: Path) -> None:
@@ -235,24 +232,24 @@ def test_a_missing_file_is_missing_and_the_connection_goes_on(server: Server, pk
 
 
 def test_closing_ends_a_read_that_waits(server: Server, pki: Path) -> None:
-    reached = threading.Event()
+    reached, answered = threading.Event(), threading.Event()
 
     def wait(handler: BaseHTTPRequestHandler) -> bool:
         reached.set()
-        time.sleep(2)
+        answered.wait(60)
         return True
 
     server.answer = wait
     reader = source(server, pki)
 
     def close() -> None:
-        reached.wait(5)
+        reached.wait(60)
         reader.close()
 
     threading.Thread(target=close, daemon=True).start()
-    begun = time.monotonic()
     with pytest.raises(Unavailable):
         list(reader.read("metadata/1.root.json"))
-    assert time.monotonic() - begun < 1.5
+    assert not answered.is_set()
+    answered.set()
     with pytest.raises(Unavailable, match="the device stops"):
         list(reader.read("metadata/1.root.json"))

@@ -7,10 +7,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -20,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.edges.sandbox.prctl import end_with_parent
 from device.errors import Unavailable
 from engines.places import cache_dir
 from tools.hub.broker.configuration import write_broker_files
@@ -27,7 +26,6 @@ from tools.hub.storage.folder import HubFolder
 
 READY_WITHIN_S = 10.0
 STOP_WITHIN_S = 3.0
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FREE_PORT_TRIES = 5
 
 
@@ -147,11 +145,10 @@ def _in_use(bind: str, port: int) -> bool:
 
 
 def _launch(found: Mosquitto, configuration: Path, port: int) -> RunningBroker:
-    libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
     def die_with_parent() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        end_with_parent()
         if os.getppid() != parent:
             os._exit(1)
 

@@ -18,8 +18,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError, Unavailable
 from device.hub_api.identifiers import uuid7
@@ -225,9 +226,9 @@ class Console:
 
 
 DECISIONS: dict[str, frozenset[str]] = {
-    "adjudication": frozenset({"true_alert", "false_alert", "not_adjudicated"}),
-    "engagement": frozenset({"confirmed_true", "confirmed_false", "not_located", "declined"}),
-    "disposition": frozenset({"arrest", "other_disposal", "no_action", "safeguarding"}),
+    "adjudication": frozenset(get_args(AdjudicationOutcome)),
+    "engagement": frozenset(get_args(EngagementOutcome)),
+    "disposition": frozenset(get_args(DispositionOutcome)),
 }
 
 

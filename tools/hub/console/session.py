@@ -15,9 +15,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from device.domain.finding import Mode
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 from device.domain.time import WallTime, rfc3339
 from device.errors import BadData
 from device.hub_api import messages
@@ -131,7 +132,7 @@ class HubSession:
         data = messages.Adjudication(
             mode=self._mode,
             alert_id=alert_id,
-            outcome=_one_of(outcome, ("true_alert", "false_alert", "not_adjudicated")),
+            outcome=_one_of(outcome, get_args(AdjudicationOutcome)),
             officer_ref=officer_ref,
             at=rfc3339(self._now()),
         )
@@ -143,15 +144,21 @@ class HubSession:
         data: Message
         if kind == "engagement":
             topic = self._topics.engagement(alert_id)
-            known = ("confirmed_true", "confirmed_false", "not_located", "declined")
             data = messages.Engagement(
-                mode=self._mode, alert_id=alert_id, outcome=_one_of(outcome, known), officer_ref=officer_ref, at=at
+                mode=self._mode,
+                alert_id=alert_id,
+                outcome=_one_of(outcome, get_args(EngagementOutcome)),
+                officer_ref=officer_ref,
+                at=at,
             )
         else:
             topic = self._topics.disposition(alert_id)
-            ends = ("arrest", "other_disposal", "no_action", "safeguarding")
             data = messages.Disposition(
-                mode=self._mode, alert_id=alert_id, outcome=_one_of(outcome, ends), officer_ref=officer_ref, at=at
+                mode=self._mode,
+                alert_id=alert_id,
+                outcome=_one_of(outcome, get_args(DispositionOutcome)),
+                officer_ref=officer_ref,
+                at=at,
             )
         self._say(topic, data, alert_id, device, until_erased=False)
 

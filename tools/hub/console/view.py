@@ -51,7 +51,10 @@ def _device(name: str, view: DeviceView) -> dict[str, Any]:
         "inhibit_reasons": view.state.inhibit_reasons if view.state else [],
         "conditions": [msgspec.to_builtins(c) for c in view.state.conditions] if view.state else [],
         "lamps": msgspec.to_builtins(view.state.lamps) if view.state and view.state.lamps else None,
-        "cameras": {camera: status.status for camera, status in sorted(view.cameras.items())},
+        "cameras": {
+            camera: f"{status.status}, pictures damaged" if status.damaged else status.status
+            for camera, status in sorted(view.cameras.items())
+        },
         "watchlist": _watchlist(view),
         "stats": msgspec.to_builtins(stats) if stats else None,
         "fps": (health.fps if health and health.fps is not None else stats.fps if stats else None),
@@ -64,6 +67,12 @@ def _watchlist(view: DeviceView) -> dict[str, Any] | None:
     if state is None:
         return None
     return {"subjects": state.subjects, "images": state.images, "erased": state.erased_at is not None}
+
+
+def _rival(alert_id: str, desk: Desk) -> dict[str, Any]:
+    """Another alert for the same entry at the same time: its id, and when it was seen if the hub has it."""
+    case = desk.cases.get(alert_id)
+    return {"id": alert_id, "captured_at": case.alert.captured_at if case else None}
 
 
 def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
@@ -98,6 +107,8 @@ def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
         "sign": alert.sign.state,
         "blue_list": alert.blue_list,
         "delete_by": rfc3339(case.delete_by),
+        "picture_damaged": alert.picture_damaged,
+        "contradicted_by": [_rival(each.alert_id, desk) for each in alert.contradicted_by],
         "hold": alert.retention.hold,
         "outcome": case.outcome,
         "engagement": case.engagement,

@@ -23,9 +23,9 @@ def static(code: str, name: str = "static") -> Stage:
     return Stage(name, (sys.executable, "-c", code), "mend it")
 
 
-def unit_tests(hardware: bool = False) -> Stage:
+def unit_tests(hardware: bool = False, installable: bool = False) -> Stage:
     argv = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
-    return Stage("unit", argv, "read it", tests=True, hardware=hardware)
+    return Stage("unit", argv, "read it", tests=True, hardware=hardware, installable=installable)
 
 
 def run(stages: tuple[Stage, ...], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -78,6 +78,16 @@ def test_a_skipped_test_fails_the_gate_except_for_hardware(
     assert "1 test(s) were skipped" in capfd.readouterr().out
     assert run((unit_tests(hardware=True),), monkeypatch) == 0
     assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 1 skipped"
+
+
+@pytest.mark.parametrize(("installable", "status"), [(True, 1), (False, 0)])
+def test_a_complete_run_skips_only_what_no_machine_can_install(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, installable: bool, status: int
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("import pytest\n@pytest.mark.skip\ndef test_a(): pass\n")
+    monkeypatch.setitem(COMMANDS, "check", (unit_tests(hardware=True, installable=installable),))
+    assert gate.main(["check", "--complete"]) == status
+    assert gate.main(["check"]) == 0
 
 
 def test_a_folder_without_tests_is_said_and_not_an_error(

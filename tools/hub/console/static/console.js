@@ -223,6 +223,8 @@ function badges(entry) {
   if (entry.blue_list) list.push(["consenting test subject", "warn"]);
   if (entry.category) list.push([entry.category, ""]);
   if (entry.response_code) list.push([`response ${entry.response_code}`, ""]);
+  if (entry.contradicted_by.length) list.push(["at most one can be right", "warn"]);
+  if (entry.picture_damaged) list.push(["picture damaged", "warn"]);
   if (entry.historical) list.push(["late: for information only", "warn"]);
   return list;
 }
@@ -255,6 +257,9 @@ function drawCard(card, entry) {
   ]);
   const rate = entry.predicted_far ? `, predicted false alerts 1 in ${number(Math.round(1 / entry.predicted_far))} faces` : "";
   text(card.querySelector(".against"), `Compared with ${entry.list_size === 1 ? "1 person" : `${number(entry.list_size)} people`} listed${rate}; sign ${entry.sign}.`);
+  const doubts = card.querySelector(".doubts");
+  text(doubts, doubtsOf(entry).join(" "));
+  doubts.hidden = !doubts.textContent;
   card.querySelector(".judge").hidden = entry.outcome !== null;
   card.querySelector(".after").hidden = entry.outcome === null;
   for (const select of card.querySelectorAll("select")) {
@@ -264,6 +269,16 @@ function drawCard(card, entry) {
   card.dataset.deleteBy = entry.delete_by;
   card.dataset.hold = entry.hold || "";
   drawErase(card);
+}
+
+function doubtsOf(entry) {
+  const list = [];
+  if (entry.contradicted_by.length) {
+    const others = entry.contradicted_by.map((other) => (other.captured_at ? `of ${clockTime(other.captured_at)}` : other.id)).join(", ");
+    list.push(`The alert ${others} names the same listed person, and both people were in view at the same time: at most one of these alerts can be right.`);
+  }
+  if (entry.picture_damaged) list.push("Data was lost between camera and device: parts of the face may be falsified.");
+  return list;
 }
 
 function drawScale(scale, entry) {
