@@ -191,7 +191,7 @@ class DeviceLifecycle:
                 await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
 
     async def _store_verified_time(self) -> None:
-        """Store the verified time for the eraser every VERIFIED_TIME_S; a refusal is reported by other users of the disk."""
+        """Store the verified time for the eraser every VERIFIED_TIME_S; others report a disk that refuses."""
         while True:
             await asyncio.sleep(VERIFIED_TIME_S)
             with suppress(Unavailable):
