@@ -167,7 +167,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
-    """Worker to supervisor, instead of Finished: it cannot continue. error: class name; text: what is wrong and the remedy."""
+    """Worker to supervisor, instead of Finished: it cannot continue. error: class name; text: cause and remedy."""
 
     error: str
     text: str
