@@ -13,12 +13,12 @@ from device.edges.sandbox import landlock
 from device.wire.link import CandidateRaised, Fault, Hello
 from tools.dev.proof.worker import Given, WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[2]
 LIBRARY = """
 import importlib.util, sys, time
 import av
-
-pytestmark = pytest.mark.slow
 
 spec = importlib.util.spec_from_file_location("fakes", {fakes!r})
 fakes = sys.modules["fakes"] = importlib.util.module_from_spec(spec)
