@@ -1,4 +1,4 @@
-"""The shape of the configuration file: frozen, every bound in its type, none optional that an installer must know."""
+"""The shape of the configuration file: frozen, bounds in the types, no default for what an installer must know."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_CAMERAS = 8  # one worker process each; an Orin NX has eight cores
 
 
 def matching(pattern: str, rule: str) -> AfterValidator:
-    """A text must match `pattern` as a whole; `rule` says so in words."""
+    """A text must match `pattern` as a whole; `rule` describes it in the error message."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -139,7 +139,7 @@ ModelName = Annotated[str, matching(r"[a-z0-9][a-z0-9-]{1,39}", "a model's name 
 
 
 class Vision(Section):
-    """How the workers look. `threshold` overrides the operating point; leave it out to use the evidence.
+    """How the workers recognise. `threshold` overrides the operating point; leave it out to use the evidence.
 
     evidence            an artefact of `lfr calibrate operating-point`, instead of the one that ships
     evidence_keys       folder of public keys (PEM) that may have signed it, beside the package's own

@@ -14,6 +14,7 @@ import numpy as np
 
 from device.domain.sight import F32, U8, Face
 from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.photo_detail import detail_px
 from device.enrolment.photo_reader import PhotoFace
 from device.vision.align import DegenerateGeometry, align_rgb
 from device.vision.detector import Detector
@@ -76,12 +77,12 @@ class EnginePhotoReader:
             return None
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """(template_dim,) float32 unit template to enrol; None when the recogniser's output is noise."""
+        """(template_dim,) float32 unit template to enrol; None when it is noise or poor."""
         made = self.templates(rgb, face)
         return None if made is None else made.entry
 
     def templates(self, rgb: U8, face: PhotoFace) -> PhotoTemplates | None:
-        """Both templates of one face of the photo; None when the recogniser's output is noise."""
+        """Both templates of one face of the photo; None when it is noise or poor."""
         crop = self.crop(rgb, face)
         if crop is None:
             return None
@@ -89,7 +90,8 @@ class EnginePhotoReader:
         length = self._embedder.embed(crop, look)
         self._embedder.embed(np.ascontiguousarray(crop[:, ::-1]), mirrored)
         crop[:] = 0
-        if merit(self._embedder.lengths, length, 1.0) is None:
+        worth = merit(self._embedder.lengths, length, 1.0)
+        if worth is None or worth < 0.0:  # of a poor photo nobody is found
             return None
         entry: F32 = look + mirrored
         norm = float(np.linalg.norm(entry))
@@ -109,7 +111,7 @@ class EnginePhotoReader:
     @staticmethod
     def _described(rgb: U8, face: Face) -> PhotoFace:
         try:
-            sharp = sharpness(align_rgb(rgb, face))
+            crop = align_rgb(rgb, face)
         except DegenerateGeometry:
-            sharp = 0.0
-        return PhotoFace(face.box, face.landmarks, face.score, sharp, pose(face).yaw)
+            return PhotoFace(face.box, face.landmarks, face.score, 0.0, pose(face).yaw)
+        return PhotoFace(face.box, face.landmarks, face.score, sharpness(crop), pose(face).yaw, detail_px(crop))

@@ -1,4 +1,4 @@
-"""From a candidate to an alert: one alert a passage, revised under the same id.
+"""From a candidate to an alert: one alert per passage, revised under the same id.
 
 The source's clock (media time) says when the passage was seen; the wall clock says when it was decided. Both go in.
 """
@@ -206,7 +206,7 @@ def erasure_of(
 ) -> messages.Erasure:
     """The receipt of a deletion: encrypted rows of the outbox go by their key, templates by the wipe of their worker.
 
-    process_died  for templates: nobody could wipe them any more
+    process_died  for templates: they could not be wiped any more
     chain_hash    hash of the audit row that notes it
     """
     return messages.Erasure(

@@ -1,14 +1,14 @@
-"""The durable outbox: nothing for the hub is forgotten before it is delivered, nothing personal kept after its time.
+"""The durable outbox: messages for the hub are kept until they are delivered, personal data never after its time.
 
 1. `put` returns after the row is on disk. A later revision of an alert replaces the earlier one of the same kind.
 2. Bodies of alerts and probes are encrypted under one random key per alert; deleting the key deletes the record.
-3. Delivered means: accepted by the broker, and heard by the hub where the class demands it (the caller knows whether
-   the hub was there; a broker's word about subscribers alone does not tell).
+3. Delivered means: accepted by the broker, and acknowledged by the hub where the class requires it (the caller knows
+   whether the hub was online; the broker's report of a subscriber alone does not prove it).
 4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
 6. A clock that moves back never postpones a deletion: the latest trusted time counts.
 
-One thread at a time, all calls short. Raises Unavailable when the disk refuses; the caller says so and goes on.
+One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """One alert that ceased to exist here, for its receipt. reason: as in `messages.Erasure`."""
+    """One alert that was erased here, for its receipt. reason: as in `messages.Erasure`."""
 
     alert_id: str
     reason: str
@@ -207,7 +207,7 @@ class Outbox:
             return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
 
     def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
-        """Erase every alert of which a statement waits that `concerns` says yes to; it is given the plain payload."""
+        """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
         with self._change(erasing=True) as sql:
             waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
             found = [(alert, self._load(sql, row_id)) for row_id, alert in sql.execute(waiting).fetchall()]
@@ -215,9 +215,10 @@ class Outbox:
             return [self._erase(sql, alert, reason) for alert in named]
 
     def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
-        """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that nobody ever heard.
+        """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that were never acknowledged.
 
-        What the eraser erased (device.eraser, rule 3) is told too, once. Non-personal messages that expired just go.
+        What the eraser erased (device.eraser, rule 3) is included, once. Expired messages without personal data have no
+        receipt.
         Cheap when there is nothing to do; call it every few seconds.
         """
         with self._change() as sql:
@@ -352,7 +353,7 @@ class Outbox:
                     break
             else:
                 raise Unavailable(
-                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must hear them"
+                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must acknowledge them"
                 )
 
     @staticmethod

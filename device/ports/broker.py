@@ -22,8 +22,8 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What the broker said of one message. Only `accepted` counts as delivered; `acknowledged` is False when the broker
-    had no subscriber for it (an alert that nobody hears is a fault, not a success)."""
+    """The broker's answer to one message. Only `accepted` counts as delivered; `acknowledged` is False when the broker
+    had no subscriber for it (an alert without a receiver is a fault, not a success)."""
 
     token: str
     accepted: bool

@@ -1,4 +1,4 @@
-"""Two ports of one housing: the sign, which is driven and sensed; its signals, which are lit and heard."""
+"""Ports of the housing: the sign, which is driven and sensed; lamps, the STOP button and the tamper contact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Lamp(str, Enum):
-    """Status lamps a passer-by or an officer can read."""
+    """Status lamps of the housing."""
 
     POWER = "power"
     RECOGNISING = "recognising"

@@ -51,7 +51,7 @@ class Gallery:
 
     @property
     def template_dim(self) -> int:
-        """Numbers in a template: the recogniser's card says how many."""
+        """Numbers in a template: as on the recogniser's card."""
         return int(self._rows.shape[1])
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class Gallery:
         return len(self._withdrawn)
 
     def wipe(self) -> None:
-        """Zero every template and score; the gallery matches nobody afterwards."""
+        """Zero every template and score; the gallery matches no query afterwards."""
         self._rows.fill(0)
         self._scores.fill(0)
 

@@ -95,8 +95,10 @@ class Drill:
         command = [sys.executable, "-m", "device.cli.main", "hub", "serve", str(self.hub.root), "--operator-present"]
         self._hub_process = subprocess.Popen(
             [*command, *(word for pair in ports for word in pair)],
-            stdout=subprocess.PIPE, stderr=self._log.open("ab"), text=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=self._log.open("ab"),
+            text=True,
+        )
         line = self._hub_process.stdout.readline() if self._hub_process.stdout else ""
         assert line, self._log.read_text()[-3000:]
         self._url = urlsplit(json.loads(line)["url"])
@@ -109,8 +111,11 @@ class Drill:
         arguments = [str(DEVICE_PROGRAM), str(self.hub.root), str(self._ports[1]), str(self._state)]
         self._device = subprocess.Popen(
             [sys.executable, *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log.open("ab"), text=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log.open("ab"),
+            text=True,
+        )
 
     def run(self, kills: int) -> None:
         victims = ("hub", "broker", "device", "hub and device")

@@ -23,7 +23,7 @@ from device.hub_api import alert_builder, events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Outbox, Parcel
+from device.outbox.store import Deletion, Outbox, OutboxMessage
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskThread
 from device.supervisor.status.hub import Hub
@@ -72,17 +72,17 @@ class ScriptedDevice:
         self._boot = uuid7(now())
         self._outbox, self._disk = Outbox(state / "outbox.db", now()), DiskThread()
         broker = PahoBroker(hub.address(DEVICE, port), DEVICE, will(SITE, DEVICE, self._boot, self._clock))
-        self._courier = OutboxPublisher(broker, self._outbox, self._disk, self._clock, self._deleted)
+        self._publisher = OutboxPublisher(broker, self._outbox, self._disk, self._clock, self._deleted)
         self._hub = Hub(SITE, DEVICE, self._clock)
         self._notices = Notices(self._topics, self._boot, (), self._clock)
         self._seq = 0
 
     async def run(self) -> None:
-        self._hub.listen(self._courier, self._judged, lambda _: None)
-        self._courier.connect(self._session)
+        self._hub.listen(self._publisher, self._judged, lambda _: None)
+        self._publisher.connect(self._session)
         lines = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-        asyncio.get_running_loop().create_task(self._courier.run())
+        asyncio.get_running_loop().create_task(self._publisher.run())
         while line := await lines.readline():
             sys.stdout.write(json.dumps(await self._command(line.decode().strip())) + "\n")
             sys.stdout.flush()
@@ -105,8 +105,8 @@ class ScriptedDevice:
 
     def _keep(self, kind: MessageClass, topic: str, payload: bytes, content: str, alert: messages.Alert) -> None:
         delete_by = messages.moment(alert.retention.delete_by)
-        self._courier.keep(
-            Parcel(
+        self._publisher.keep(
+            OutboxMessage(
                 id=uuid7(now()),
                 kind=kind,
                 topic=topic,
@@ -121,30 +121,39 @@ class ScriptedDevice:
     def _session(self, present: bool) -> None:
         self._hub.connection(present, "" if present else "lost")
         if present:
-            self._notices.born(self._courier, None, None)
+            self._notices.session_began(self._publisher, None, None)
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         sys.stderr.write(json.dumps({"judged": judgement.alert_id, "outcome": judgement.outcome}) + "\n")
         sys.stderr.flush()
         if judgement.outcome == "false_alert":
-            self._courier.erase(judgement.alert_id, "false_alert")
+            self._publisher.erase(judgement.alert_id, "false_alert")
 
     def _deleted(self, gone: list[Deletion]) -> None:
         for deletion in gone:
             erasure = alert_builder.erasure_of(
                 "alert", count=1, alert_id=deletion.alert_id, reason="false_alert", mode=Mode.DEMO, at=now()
             )
-            self._notices.receipt(self._courier, erasure)
+            self._notices.receipt(self._publisher, erasure)
 
 
 def context(boot: str) -> alert_builder.AlertContext:
     return alert_builder.AlertContext(
-        site=SITE, device_id=DEVICE, camera_id="front", zone_id="north-gate", boot_id=boot, deployment_id=DEPLOYMENT,
-        mode=Mode.DEMO, engine=ENGINE,
+        site=SITE,
+        device_id=DEVICE,
+        camera_id="front",
+        zone_id="north-gate",
+        boot_id=boot,
+        deployment_id=DEPLOYMENT,
+        mode=Mode.DEMO,
+        engine=ENGINE,
         watchlist=alert_builder.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
-        sign=messages.SignReading(state="lit", sensed_at=rfc3339(now())), clock=messages.ClockReading(synced=True),
-        operator_session=None, expires_s=900.0, delete_by=wall(now() + timedelta(hours=20)),
-    )  # fmt: skip
+        sign=messages.SignReading(state="lit", sensed_at=rfc3339(now())),
+        clock=messages.ClockReading(synced=True),
+        operator_session=None,
+        expires_s=900.0,
+        delete_by=wall(now() + timedelta(hours=20)),
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ PROTECTIONS = {
     "memory_locked": ("memory is never swapped", f"LimitMEMLOCK=infinity, {UNIT}: without it, demonstrations only"),
     "no_file_writes": ("the kernel refuses every byte to any file", "a kernel that knows RLIMIT_FSIZE"),
     "no_files_open": ("no file is open for writing", "start it by lfr run, which closes all others"),
-    "standard_streams": ("what libraries print goes nowhere", "a machine with /dev/null"),
+    "standard_streams": ("output of libraries is discarded", "a machine with /dev/null"),
     "environment": ("started with an allow list of variables", "start it by lfr run"),
     "freed_memory": ("freed memory is overwritten by the allocator", "glibc: other C libraries cannot"),
     "landlock_writes": ("no path can be written, made, removed or executed", "a kernel with Landlock, from 5.13 on"),
@@ -51,8 +51,18 @@ PROTECTIONS = {
 """What a worker asks for (device.worker.lockdown): what it means, and what helps where it is refused."""
 MUST_HOLD = frozenset({"core_limit_0", "not_dumpable", "no_file_writes", "no_new_privileges"})
 PACKAGES = (
-    *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "tuf", "av"),
-    *("opencv-python-headless", "gpiozero", "lgpio"),
+    "numpy",
+    "msgspec",
+    "pydantic",
+    "PyYAML",
+    "paho-mqtt",
+    "cryptography",
+    "pyrage",
+    "tuf",
+    "av",
+    "opencv-python-headless",
+    "gpiozero",
+    "lgpio",
 )
 
 
@@ -152,7 +162,7 @@ def memory() -> Iterator[Finding]:
 
 
 def lockdown() -> Iterator[Finding]:
-    """What the kernel grants a vision worker of this user here: a process locks itself down and says so."""
+    """What the kernel grants a vision worker of this user here: a trial process locks itself down and reports."""
     from device.edges.sandbox import landlock
     from device.edges.sandbox.hardening import worker_environment
 
@@ -170,7 +180,7 @@ def lockdown() -> Iterator[Finding]:
     try:
         granted: dict[str, bool] = json.loads(tried.stdout)
     except ValueError:
-        last = (tried.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (tried.stderr.strip().splitlines() or ["no output"])[-1]
         yield Finding("lock-down", "fail", f"the trial ended with status {tried.returncode}: {last}", "report this")
         return
     for name, (what, remedy) in PROTECTIONS.items():
@@ -262,6 +272,19 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    *(python, packages, runtimes, gpu.gpu, models, evidence.shipped_evidence, service, gpio, clock),
-    *(memory, keys.key_store, lockdown, temperature, disk, keys.eraser),
+    python,
+    packages,
+    runtimes,
+    gpu.gpu,
+    models,
+    evidence.shipped_evidence,
+    service,
+    gpio,
+    clock,
+    memory,
+    keys.key_store,
+    lockdown,
+    temperature,
+    disk,
+    keys.eraser,
 )

@@ -1,4 +1,4 @@
-"""What `lfr doctor` says of the evidence that thresholds are computed from: whole, trusted, and of these engines."""
+"""Checks of `lfr doctor` on the evidence that thresholds are computed from: whole, trusted, and of these engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `lfr doctor` says of keys and of forgetting: where a deployment's key lives, the device's own, who erases."""
+"""Checks of `lfr doctor` on keys and erasure: the deployment's key, the device's own key, the eraser's timer."""
 
 from __future__ import annotations
 

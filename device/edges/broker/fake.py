@@ -72,8 +72,8 @@ class FakeExchange:
         if any(client == session.client_id and matches(p, message.topic) for client, p in self._denied):
             delivery = Delivery(message.token, accepted=False, acknowledged=False, reason="Not authorized")
         else:
-            heard = self.route(message)
-            delivery = Delivery(message.token, True, heard, "Success" if heard else "No matching subscribers")
+            matched = self.route(message)
+            delivery = Delivery(message.token, True, matched, "Success" if matched else "No matching subscribers")
         if self._withholding:
             self._withheld.append((session, delivery))
         else:
@@ -84,8 +84,8 @@ class FakeExchange:
         self.log.append(message)
         if message.retain:
             self.retained[message.topic] = message
-        heard = [session.receive(message) for session in tuple(self.sessions.values())]
-        return any(heard)
+        received = [session.receive(message) for session in tuple(self.sessions.values())]
+        return any(received)
 
 
 class FakeBroker:

@@ -94,13 +94,13 @@ class PahoBroker:
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._newest: Client | None = None
-        """The client of the latest connection, with a session or not yet; what another one still says is past."""
+        """The client of the latest connection, with a session or not yet; reports of earlier ones are ignored."""
         self._tokens: dict[int, str] = {}
         self._early: dict[int, ReasonCode] = {}
         self._in_flight_limit = IN_FLIGHT
         self._loss = "not connected yet"
         self._refused = ""
-        """Why the broker let nobody in, until it does or cannot be reached: TLS 1.3 does not always get to say it."""
+        """Why the broker rejected this device; empty once it accepts. TLS 1.3 may lose the reason."""
         self._ended = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -180,7 +180,7 @@ class PahoBroker:
             )
         except (OSError, ValueError) as fault:
             self._refused = ""
-            self._lost(_in_words(fault, self._address))
+            self._lost(_error_text(fault, self._address))
             return False
         client.loop_start()
         if not self._answered(established):
@@ -188,7 +188,10 @@ class PahoBroker:
             client.disconnect()
             self._lost(self._loss)
             return False
-        self._ended.wait()
+        while not self._ended.wait(KEEPALIVE_S):
+            if not client.is_connected():  # its thread ended without a report
+                self._loss = "the session ended without a report"
+                break
         self._lost(self._loss)
         return True
 
@@ -220,7 +223,7 @@ class PahoBroker:
         return client
 
     def _callbacks(self, client: Client, established: threading.Event) -> None:
-        """Wire one client. Its callbacks act only while it is the newest: a late word of an old one ends nothing."""
+        """Wire one client. Its callbacks act only while it is the newest: a late report of an old client is ignored."""
 
         def begin(text: str) -> None:
             with self._lock:
@@ -369,7 +372,7 @@ def _certificate_refused(text: str) -> str:
     return ""
 
 
-def _in_words(fault: Exception, address: BrokerAddress) -> str:
+def _error_text(fault: Exception, address: BrokerAddress) -> str:
     place = f"{address.host}:{address.port}"
     if isinstance(fault, ssl.SSLCertVerificationError):
         return (

@@ -1,4 +1,4 @@
-"""Lines over gpiozero: the sign's relay, its sensor, the lamps and the STOP contact by header pin.
+"""GPIO over gpiozero: the sign's relay, its sensor, the lamps and the STOP contact by header pin.
 
 1. The sensor input has a pull-down: a cut wire reads dark.
 2. STOP and the tamper switch are normally closed contacts to ground with a pull-up: pressed, or a cut wire, reads STOP;
@@ -74,7 +74,7 @@ class GpiozeroGpio:
         self._listen("tamper", callback)
 
     def close(self) -> None:
-        """Everything off, then released (rule 3)."""
+        """Switch every output off, then release all lines (rule 3)."""
         self._closed = True
         self._release()
 
@@ -88,7 +88,7 @@ class GpiozeroGpio:
             callback()
 
     def _use(self, name: str, what: Callable[[Any], Any]) -> Any:
-        """Do something with a line; None if the housing has none of this name (rule 4)."""
+        """Call `what` with a line; None if the housing lacks that line (rule 4)."""
         if self._closed:
             raise GpioUnavailable(f"line {name} does not answer: the lines are closed")
         if not self._lines:
@@ -103,7 +103,7 @@ class GpiozeroGpio:
         except Exception as fault:
             # gpiozero, lgpio and the kernel share no base class below Exception.
             self._release()
-            raise GpioUnavailable(f"line {name} does not answer: {_told(fault)}") from fault
+            raise GpioUnavailable(f"line {name} does not answer: {_error_text(fault)}") from fault
 
     def _claim_all(self) -> None:
         """Every line of the configuration, or none."""
@@ -145,7 +145,7 @@ class GpiozeroGpio:
             return how(pin)
         except Exception as fault:
             # As in _use.
-            raise GpioUnavailable(f"line {name} cannot be claimed at {pin}: {_told(fault)}") from fault
+            raise GpioUnavailable(f"line {name} cannot be claimed at {pin}: {_error_text(fault)}") from fault
 
     def _choose_factory(self) -> None:
         """On a Jetson take our pin factory, unless gpiozero's own documented variable or the caller chose another."""
@@ -160,7 +160,7 @@ class GpiozeroGpio:
         device.ensure_pin_factory()
 
     def _release(self) -> None:
-        """Off and given back, each line whatever became of the others (rule 3); the factory if it is of our making."""
+        """Switch off and release each line, also when another one fails (rule 3); close the factory if we made it."""
         device = self._gpiozero.Device
         kept = [
             name
@@ -177,7 +177,7 @@ class GpiozeroGpio:
 
 
 def _done(what: Callable[[], object] | None) -> bool:
-    """Take one step of giving back, if there is such a step; whether it was taken. What fails hinders nothing."""
+    """Call one clean-up step if there is one; False when it failed. A failure does not stop the steps after it."""
     if what is not None:
         with suppress(Exception):  # as in _use
             what()
@@ -191,13 +191,13 @@ REMEDIES = {
     "GPIO busy": "another program holds it: `gpioinfo` names it, stop that one",
     "can not open gpiochip": "may this user open /dev/gpiochip*? Put it into the group that owns them",
 }
-"""What a vendor's error says, and what to do about it."""
+"""Part of a vendor's error text, and the remedy for it."""
 
 
-def _told(fault: Exception) -> str:
-    """A vendor's error in its words, with what to do about it if we know."""
-    said = f"{type(fault).__name__}: {fault}"
-    return said + next((f"; {remedy}" for words, remedy in REMEDIES.items() if words in said), "")
+def _error_text(fault: Exception) -> str:
+    """A vendor's error as text, with its remedy where one is known."""
+    text = f"{type(fault).__name__}: {fault}"
+    return text + next((f"; {remedy}" for part, remedy in REMEDIES.items() if part in text), "")
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class _PinOfChip(LGPIOPin):
         """Give the line back, also to a chip that is gone.
 
         LGPIOPin goes on listening and claims the line as an input; a call that comes after its factory was closed ends
-        lgpio's only listening thread, and nobody hears the STOP button any more.
+        lgpio's only listening thread, and the STOP button is no longer read.
         """
         if self._callback is not None:
             self._callback.cancel()

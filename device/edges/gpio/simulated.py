@@ -1,11 +1,11 @@
-"""Lines without hardware: a lamp that takes its time, a sensor that sees the lamp and the sun, wires that break.
+"""GPIO without hardware: a lamp with a delay, a sensor that sees the lamp and stray light, wires that break.
 
 Allowed only with recorded sources (configuration). Also the fake of the port: it refuses what hardware refuses (use
 after close) and fails on request.
 
 1. The sensor sees light: the lamp's, or stray light. It never sees what was driven.
 2. The lamp follows its drive LAG_S later; the sensor follows the lamp at once.
-3. Every fault is an attribute that a test or a person sets at any moment and takes back.
+3. Every fault is an attribute; it may be set and cleared at any moment.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class SimulatedGpio:
             callback()
 
     def press_stop(self) -> None:
-        """What a hand on the button does."""
+        """Press the STOP button."""
         if self._on_stop is not None:
             self._on_stop()
 
@@ -93,7 +93,7 @@ class SimulatedGpio:
         self._on_tamper = callback
 
     def tamper(self) -> None:
-        """What a screwdriver does."""
+        """Open the housing."""
         if self._on_tamper is not None:
             self._on_tamper()
 

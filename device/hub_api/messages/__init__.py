@@ -1,4 +1,4 @@
-"""What every message on the topic tree says: the `data` of each CloudEvents type.
+"""Every message of the topic tree, by subject: the `data` of each CloudEvents type.
 
 1. No name, date of birth, offence, template, full frame or sub-threshold candidate: the hub looks up `entry_ref`.
 2. Every payload carries its mode; None only while no deployment is loaded.

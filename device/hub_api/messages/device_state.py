@@ -86,7 +86,7 @@ class CameraStatus(Message, frozen=True, kw_only=True):
 class WatchlistState(Message, frozen=True, kw_only=True):
     """Retained; which list is loaded, never who is on it. `erased_at` remains after its end.
 
-    withdrawn  entries that every worker has ceased to look for since the list was sealed
+    withdrawn  entries that every worker stopped searching for since the list was sealed
     """
 
     TYPE: ClassVar[str] = "uk.lfr.watchlist-state.v1"

@@ -22,7 +22,7 @@ ErasureReason = Literal[
 class Erasure(Message, frozen=True, kw_only=True):
     """Receipt of a deletion; every deletion leaves one. `method` says how, `chain_hash` ties it to the audit log.
 
-    process_ended: nobody wiped it, its process died and the kernel took the memory back.
+    process_ended: it was not wiped; its process died and the kernel reclaimed the memory.
     """
 
     TYPE: ClassVar[str] = "uk.lfr.erasure.v1"

@@ -10,9 +10,9 @@ Operator = Literal["present", "simulated", "absent"]
 
 
 class HubState(Message, frozen=True, kw_only=True):
-    """Whether an operator is there to judge; the will says offline. A device without this recognises nobody.
+    """Whether an operator is there to judge; the will says offline. Without it a device does not recognise.
 
-    operator  `simulated`: the hub was told to vouch for one, which counts for recordings outside operational mode only
+    operator  `simulated`: the hub only reports one; it counts for recordings outside operational mode
     operator_present  a person is there: the same as operator `present`, for receivers that know no more
     """
 

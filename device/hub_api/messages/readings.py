@@ -55,7 +55,7 @@ class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignReading(msgspec.Struct, frozen=True, kw_only=True):
-    """Proof that the public was told at that moment: the sensed sign, not the driven one."""
+    """The sensed (not the driven) sign at that moment: proof that the public was informed."""
 
     state: Literal["lit", "dark", "simulated", "unknown"]
     sensed_at: Timestamp | None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -51,7 +53,8 @@ def checked(
 
 
 def changed(**changes: object) -> Alert:
-    return msgspec.structs.replace(an_alert("a-1"), **changes)
+    alert: Alert = msgspec.structs.replace(an_alert("a-1"), **changes)
+    return alert
 
 
 def kept_until(moment: WallTime) -> Alert:
@@ -97,7 +100,7 @@ def test_a_deployment_of_another_device_or_one_that_has_ended_gives_no_case() ->
     assert "after the end" in checked(an_alert("a-1"), deployment=over)
 
 
-def fields(deployment: PublishedDeployment) -> dict[str, object]:
+def fields(deployment: PublishedDeployment) -> dict[str, Any]:
     return {name: getattr(deployment, name) for name in PublishedDeployment.__slots__}
 
 
@@ -132,7 +135,8 @@ def site(desk: Desk, opener: ProbeOpener) -> SimpleNamespace:
         device.publish(Outgoing(uuid7(NOON), topic, payload, 1, retain, None, CONTENT_TYPE))
 
     def start() -> None:
-        session.start(SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a)))
+        loop = SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a))
+        session.start(cast(asyncio.AbstractEventLoop, loop))
 
     return SimpleNamespace(session=session, say=say, start=start, exchange=exchange)
 

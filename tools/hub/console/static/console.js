@@ -478,7 +478,7 @@ function banner(words) {
 }
 
 function lost(stale) {
-  return { ...stale, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has lost its hub", state: null, lamps: null, conditions: [] })) };
+  return { ...stale, broker: { online: false, text: "the hub does not answer" }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has lost its hub", state: null, lamps: null, conditions: [] })) };
 }
 
 function draw(snapshot) {
@@ -493,7 +493,7 @@ function draw(snapshot) {
   const link = byId("link");
   link.className = view.broker.online ? "link" : "link lost";
   const operator = OPERATORS[view.operator];
-  text(link, view.broker.online ? `Broker connected · ${operator}` : `No broker: ${view.broker.text}`);
+  text(link, view.broker.online ? `Broker connected · ${operator}` : `No connection: ${view.broker.text}`);
   const holder = byId("devices");
   while (holder.children.length > view.devices.length) holder.lastChild.remove();
   view.devices.forEach((device, n) => {
