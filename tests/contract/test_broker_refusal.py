@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paho.mqtt.packettypes import PacketTypes
@@ -53,9 +54,10 @@ def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, c
     device = PahoBroker(HubFolder(tmp_path / "hub").address("cam-1", 1), "cam-1")
     device._newest = client = device._new_client()
     device._callbacks(client, threading.Event())
+    reported: Any = client
     answer = ReasonCode(PacketTypes.CONNACK, code)
-    client.on_connect(client, None, None, answer, None)
-    client.on_disconnect(client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Unspecified error"), None)
+    reported.on_connect(client, None, None, answer, None)
+    reported.on_disconnect(client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Unspecified error"), None)
     assert device._loss.startswith(f"the broker refused the connection: {code}")
     assert ("lfr hub init DIR --device NAME" in device._loss) == remedy
 
