@@ -29,6 +29,8 @@ DOUBLINGS_MAX = 4
 GOOD_AT_ONCE = 0.75  # a shot this good is not waited with: whoever runs may be gone at the next
 STILL_THE_SAME_NS = 2500 * NS_PER_MS  # now and then somebody who was alerted is looked at
 BETTER = 1.25  # geometric quality over the best one tried, from which a shot does not wait its turn
+MUCH_BETTER = 1.6  # the same for whoever is further than FAR below the threshold
+FAR = 0.20
 NEAR = 0.08
 ONE_LOOK_SAYS = 0.25  # cosine below the threshold from which even one look makes somebody wait
 TEMPLATES_WANTED = 6  # looks after which the next ones are due half as often, and no oftener than LATER_NS
@@ -39,7 +41,7 @@ LATER_NS = 300 * NS_PER_MS
 _AGAIN = (
     (NEAR, 60 * NS_PER_MS),
     (0.13, BETWEEN_LOOKS_NS),
-    (0.20, 450 * NS_PER_MS),
+    (FAR, 450 * NS_PER_MS),
     (2.00, 900 * NS_PER_MS),
 )
 
@@ -58,7 +60,8 @@ def urgency(
     if passage.tried_at is None:
         return 5 + geometry
     since = at - passage.tried_at
-    better = geometry > BETTER * passage.tried_geometry
+    below = threshold - passage.best_score
+    better = geometry > (BETTER if below <= FAR or passage.templates == 0 else MUCH_BETTER) * passage.tried_geometry
     if passage.failures and since < BETWEEN_LOOKS_NS << min(passage.failures, DOUBLINGS_MAX):
         return geometry if better and since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
     if sighting.track.doubtful:
@@ -68,7 +71,6 @@ def urgency(
     if passage.alerted_entry is not None:
         due = (better and since >= BETWEEN_LOOKS_NS) or since >= STILL_THE_SAME_NS
         return geometry / 2 if due else NoLook.NO_GAIN
-    below = threshold - passage.best_score
     wait = BETWEEN_LOOKS_NS if better else again_after_ns(below, passage.templates)
     return 2 - below + geometry / 10 if since >= wait else NoLook.CADENCE
 
@@ -86,7 +88,7 @@ def settled(passage: Passage, threshold: float) -> bool:
     """Whether nobody waits for the next look at this passage: it was alerted, or is far from the threshold."""
     if passage.alerted_entry is not None:
         return True
-    return passage.templates > 1 and again_after_ns(threshold - passage.best_score, passage.templates) >= LATER_NS
+    return passage.templates > 0 and again_after_ns(threshold - passage.best_score, passage.templates) >= LATER_NS
 
 
 def choose(

@@ -19,6 +19,7 @@ from device.vision.scheduling import (
     BETTER,
     BETWEEN_LOOKS_NS,
     DOUBLINGS_MAX,
+    MUCH_BETTER,
     NEAR,
     STILL_THE_SAME_NS,
     TEMPLATES_NEAR,
@@ -167,7 +168,7 @@ def test_the_second_look_is_soon_unless_the_first_says_that_it_is_nobody_listed(
     ("looks", "score", "alerted", "calm"),
     [
         (0, -1.0, None, False),
-        (1, 0.0, None, False),
+        (1, 0.0, None, True),
         (3, 0.0, None, True),
         (3, THRESHOLD - 0.1, None, False),
         (12, THRESHOLD - 0.1, None, True),
@@ -180,13 +181,14 @@ def test_nobody_is_settled_whose_next_look_is_due_soon(
     assert settled(passage(templates=looks, since_ms=100, score=score, alerted_entry=alerted), THRESHOLD) is calm
 
 
-def test_a_clearly_better_shot_does_not_wait_its_turn(wanted: Wanted) -> None:
+@pytest.mark.parametrize(("score", "better"), [(THRESHOLD - 0.19, BETTER), (THRESHOLD - 0.3, MUCH_BETTER)])
+def test_a_clearly_better_shot_does_not_wait_its_turn(score: float, better: float, wanted: Wanted) -> None:
     def again(ratio: float, since_ms: float) -> bool:
-        return wanted(passage(templates=3, since_ms=since_ms, score=0.0), 0.5 * ratio) is not None
+        return wanted(passage(templates=3, since_ms=since_ms, score=score), 0.5 * ratio) is not None
 
-    assert again(BETTER + 0.01, 150)
-    assert not again(BETTER + 0.01, 149)
-    assert not again(BETTER - 0.01, 150)
+    assert again(better + 0.01, 150)
+    assert not again(better + 0.01, 149)
+    assert not again(better - 0.01, 150)
 
 
 def test_whoever_was_alerted_is_looked_at_for_a_better_shot_and_now_and_then(wanted: Wanted) -> None:
