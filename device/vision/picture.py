@@ -168,7 +168,7 @@ def luma_samples(frame: Frame, out: F32) -> None:
     shown = frame.picture
     whole = shown.rgb[:, :, 1] if isinstance(shown, Packed) else shown.y
     step = max(1, min(whole.shape) // (8 * out.shape[0]))
-    sparse = np.ascontiguousarray(whole[step // 2 :: step, step // 2 :: step])
+    sparse = np.array(whole[step // 2 :: step, step // 2 :: step], order="C")
     out[:] = cv2.resize(sparse, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_AREA)
     sparse[:] = 0
 

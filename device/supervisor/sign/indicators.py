@@ -6,7 +6,7 @@ import logging
 
 from device.errors import GpioUnavailable
 from device.logs import event
-from device.ports.gpio import Lamp, Lines
+from device.ports.gpio import Gpio, Lamp
 
 _log = logging.getLogger(__name__)
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 class Indicators:
     """Switches lamps; `lit` holds each lamp as it was switched last."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Gpio) -> None:
         self.lit = dict.fromkeys(Lamp, False)
         self._lines = lines
 

@@ -56,7 +56,9 @@ def test_the_dark_and_what_comes_out_of_it_are_no_cuts(frame_of: MakeFrame) -> N
 @pytest.mark.parametrize("size", [(2, 2), (17, 40), (48, 64), (1080, 1920)])
 def test_frames_of_any_size_are_compared(size: tuple[int, int], frame_of: MakeFrame) -> None:
     picture = np.random.default_rng(1).integers(0, 255, size).astype(np.uint8)
+    before = picture.copy()
     assert cuts(frame_of, picture, picture) == [False, False]
+    assert np.array_equal(picture, before), "the frame is somebody's: it is not written to"
 
 
 def test_nothing_is_kept_of_a_picture_after_a_wipe(frame_of: MakeFrame) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,52 +23,14 @@ from device.vision.passages import (
     TELLING_BY_GEOMETRY,
     USUAL,
     Passage,
-    Passages,
     Slot,
 )
 from device.vision.tracker import Sighting, Track
+from tests.unit.vision.passage_scene import GOOD, POOR, Scene
 
 Person = Callable[..., F32]
 MakeTrack = Callable[..., Track]
 Seconds = Callable[[float], MediaNs]
-GOOD, POOR = 1.14, -0.3  # merit (quality.merit)
-
-
-class Scene:
-    """Passages with shorthands: sightings of tracks, templates of scripted people."""
-
-    def __init__(self, person: Person, track_at: MakeTrack, at: Seconds, telling: float = TELLING) -> None:
-        self.passages = Passages(128, telling=telling)
-        self._person, self._track_at, self._at = person, track_at, at
-        self._tracks: dict[int, Track] = {}
-
-    def track(self, number: int) -> Track:
-        if number not in self._tracks:
-            self._tracks[number] = self._track_at(number)
-        return self._tracks[number]
-
-    def see(self, seconds: float, *tracks: int, lost: Iterable[int] = ()) -> None:
-        sightings = [Sighting(self.track(n), self.track(n).face, False) for n in tracks]
-        for ousted in self.passages.follow(self._at(seconds), sightings, [self.track(n) for n in lost]):
-            self.passages.close(ousted)
-
-    def look(self, seconds: float, track: int, template: F32 | int, merit: float = GOOD) -> Passage | None:
-        shown = self._person(template) if isinstance(template, int) else template
-        passage = self.passages.settle(self._at(seconds), self.track(track), shown, merit)
-        if passage is not None:
-            passage.best_merit = max(passage.best_merit, merit)
-        return passage
-
-    def end(self, seconds: float) -> list[int]:
-        """Close what is gone; their numbers."""
-        ended = self.passages.gone(self._at(seconds))
-        for passage in ended:
-            self.passages.close(passage)
-        return [passage.id for passage in ended]
-
-    @property
-    def open(self) -> list[int]:
-        return [passage.id for passage in self.passages.open]
 
 
 @pytest.fixture
@@ -188,58 +150,6 @@ def test_a_person_whose_templates_vary_is_given_more_room_than_one_whose_do_not(
         assert (scene.look(track, track, between) is passage) is stays
         scene.see(track + 0.5, lost=[track])
         scene.end(track + 2 * GONE_S)
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    seed=st.integers(0, 10_000),
-    alike=st.floats(0.2, 0.4),
-    own=st.floats(0.8, 0.95),
-    before=st.integers(1, 8),
-    how=st.sampled_from(["cut", "steps into the place", "swap"]),
-)
-def test_two_people_who_look_alike_are_never_one_passage(
-    seed: int, alike: float, own: float, before: int, how: str, person: Person, track_at: MakeTrack, at: Seconds
-) -> None:
-    """Two people whose photos have a cosine of .2 to .4: after any change of places, no template of one is with the
-    other's, and each has one passage."""
-    random, scene = np.random.default_rng(seed), Scene(person, track_at, at)
-    faces = [person(1), person(2, like=1, cosine=alike)]
-
-    def shown(who: int) -> F32:
-        """A look at somebody: `own` like their face, the rest at random."""
-        noise = random.standard_normal(128).astype(np.float32)
-        noise -= (noise @ faces[who]) * faces[who]
-        return np.asarray(own * faces[who] + np.sqrt(1 - own**2) * noise / np.linalg.norm(noise), np.float32)
-
-    found: dict[int, set[int]] = {0: set(), 1: set()}
-
-    def look(seconds: float, track: int, who: int) -> None:
-        passage = scene.look(seconds, track, shown(who))
-        assert passage is not None
-        found[who].add(passage.id)
-
-    both = how == "swap"
-    for n in range(before):
-        scene.see(0.1 * n, *((1, 2) if both else (1,)))
-        look(0.1 * n, 1, 0)
-        if both:
-            look(0.1 * n, 2, 1)
-    now = 0.1 * before
-    if how == "cut":
-        scene.see(now, 3, lost=[1])
-        places = {3: 1}
-    else:
-        scene.see(now, *((1, 2) if both else (1,)))
-        places = {1: 1, 2: 0} if both else {1: 1}
-        for track in places:
-            scene.track(track).doubtful = True
-    for n in range(4):
-        for track, who in places.items():
-            look(now + 0.1 * n, track, who)
-    assert not found[0] & found[1], "two people in one passage"
-    assert len(found[1]) == 1
-    assert len(found[0]) == 1
 
 
 @pytest.mark.parametrize(("telling", "same"), [(TELLING, False), (TELLING_BY_GEOMETRY, True)])

@@ -19,12 +19,14 @@ from device.vision.scheduling import (
     BETTER,
     BETWEEN_LOOKS_NS,
     DOUBLINGS_MAX,
+    MUCH_BETTER,
     NEAR,
     STILL_THE_SAME_NS,
     TEMPLATES_NEAR,
     TEMPLATES_WANTED,
     again_after_ns,
     choose,
+    settled,
     urgency,
 )
 from device.vision.tracker import Sighting, Track
@@ -82,7 +84,7 @@ def test_a_first_look_waits_for_a_second_sighting_when_frames_come_fast(wanted: 
 @pytest.mark.parametrize("geometry", [0.001, 0.02, 0.17])
 def test_nobody_is_refused_for_a_turned_or_small_face(geometry: float, wanted: Wanted) -> None:
     assert wanted(passage(), geometry) is not None
-    assert wanted(passage(templates=1, since_ms=200), geometry) is not None
+    assert wanted(passage(templates=1, since_ms=200, score=0.3), geometry) is not None
     assert wanted(passage(templates=4, since_ms=200, score=THRESHOLD - 0.1), geometry) is not None
 
 
@@ -90,11 +92,10 @@ def test_whoever_may_still_be_found_is_looked_at_however_often_they_were(wanted:
     assert wanted(passage(templates=40, since_ms=300, score=THRESHOLD - NEAR / 2, attempts=40)) is not None
 
 
-def test_order_is_first_look_doubt_second_look_nearest_to_the_threshold_alerted(wanted: Wanted) -> None:
+def test_order_is_first_look_doubt_nearest_to_the_threshold_alerted(wanted: Wanted) -> None:
     best_first = [
         wanted(passage(), 0.2),
         wanted(passage(templates=3, since_ms=160), 1.0, doubtful=True),
-        wanted(passage(templates=1, since_ms=160), 1.0),
         wanted(passage(templates=3, since_ms=160, score=THRESHOLD - 0.05), 0.1),
         wanted(passage(templates=3, since_ms=160, score=THRESHOLD - 0.18), 1.0),
         wanted(passage(templates=3, since_ms=5_000, score=0.9, alerted_entry=1), 1.0),
@@ -110,8 +111,8 @@ def test_of_two_first_looks_the_better_shot_is_more_urgent(wanted: Wanted) -> No
 
 def test_the_next_frame_is_the_same_picture_again(wanted: Wanted) -> None:
     between_ms = BETWEEN_LOOKS_NS / NS_PER_MS
-    assert wanted(passage(templates=1, since_ms=between_ms - 1)) is None
-    assert wanted(passage(templates=1, since_ms=between_ms)) is not None
+    assert wanted(passage(templates=1, since_ms=between_ms - 1, score=0.4)) is None
+    assert wanted(passage(templates=1, since_ms=between_ms, score=0.4)) is not None
 
 
 @pytest.mark.parametrize("failures", range(7))
@@ -151,16 +152,43 @@ def test_the_further_below_the_threshold_the_later_the_next_look(
 def test_nobody_waits_for_two_seconds_and_nobody_nearer_waits_longer(below: float, more: float, templates: int) -> None:
     nearer, further = again_after_ns(below, templates), again_after_ns(min(below + more, 2.0), templates)
     assert nearer <= further < 2_000 * NS_PER_MS
-    assert nearer <= again_after_ns(below, templates + 1)
+    if templates != 1:
+        assert nearer <= again_after_ns(below, templates + 1)
 
 
-def test_a_clearly_better_shot_does_not_wait_its_turn(wanted: Wanted) -> None:
+@pytest.mark.parametrize(("score", "wait_ms"), [(THRESHOLD - 0.2, 150), (THRESHOLD - 0.3, 450)])
+def test_the_second_look_is_soon_unless_the_first_says_that_it_is_nobody_listed(
+    score: float, wait_ms: float, wanted: Wanted
+) -> None:
+    assert wanted(passage(templates=1, since_ms=wait_ms, score=score)) is not None
+    assert wanted(passage(templates=1, since_ms=wait_ms - 1, score=score)) is None
+
+
+@pytest.mark.parametrize(
+    ("looks", "score", "alerted", "calm"),
+    [
+        (0, -1.0, None, False),
+        (1, 0.0, None, True),
+        (3, 0.0, None, True),
+        (3, THRESHOLD - 0.1, None, False),
+        (12, THRESHOLD - 0.1, None, True),
+        (1, 0.9, 4, True),
+    ],
+)
+def test_nobody_is_settled_whose_next_look_is_due_soon(
+    looks: int, score: float, alerted: int | None, calm: bool
+) -> None:
+    assert settled(passage(templates=looks, since_ms=100, score=score, alerted_entry=alerted), THRESHOLD) is calm
+
+
+@pytest.mark.parametrize(("score", "better"), [(THRESHOLD - 0.19, BETTER), (THRESHOLD - 0.3, MUCH_BETTER)])
+def test_a_clearly_better_shot_does_not_wait_its_turn(score: float, better: float, wanted: Wanted) -> None:
     def again(ratio: float, since_ms: float) -> bool:
-        return wanted(passage(templates=3, since_ms=since_ms, score=0.0), 0.5 * ratio) is not None
+        return wanted(passage(templates=3, since_ms=since_ms, score=score), 0.5 * ratio) is not None
 
-    assert again(BETTER + 0.01, 150)
-    assert not again(BETTER + 0.01, 149)
-    assert not again(BETTER - 0.01, 150)
+    assert again(better + 0.01, 150)
+    assert not again(better + 0.01, 149)
+    assert not again(better - 0.01, 150)
 
 
 def test_whoever_was_alerted_is_looked_at_for_a_better_shot_and_now_and_then(wanted: Wanted) -> None:
