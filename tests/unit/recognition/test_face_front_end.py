@@ -27,7 +27,8 @@ from device.vision.detector import DetectionSize
 from device.vision.face_front_end import Eyes, HostEyes
 from device.vision.face_front_end_sampled import SampledEyes
 from device.vision.zone import Zone
-from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from engines.runners.runner import DevicePicture
 
 pytestmark = pytest.mark.slow

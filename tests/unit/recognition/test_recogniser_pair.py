@@ -19,11 +19,13 @@ from device.domain.sight import F32
 from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.model_sessions import EngineRoom, chosen_recognisers
 from device.errors import EvidenceUnusable, UsageError, WatchlistUnusable
+from device.evidence.artefact import Pair, read, shipped, trusted_keys
 from device.recognition.operating_point import Terms, engine_of, evidence_for
 from device.vision.pair import LookMaker, ScreenList
 from device.watchlist.gallery import Gallery, fill
 from device.watchlist.sealed import FORMAT, SealedEntry, SealedWatchlist, require_models
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, SCREEN_0095, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, SCREEN_0095, ModelCard
 
 SFACE, SCREEN = card(RECOGNISER_DEFAULT), card(SCREEN_0095)
 PAIR = Recognisers(SFACE, SCREEN)
@@ -173,6 +175,23 @@ def test_evidence_for_another_pair_is_refused() -> None:
     detector = card(DETECTOR_DEFAULT)
     with pytest.raises(EvidenceUnusable, match="no evidence ships for recogniser"):
         evidence_for(engine_of(detector, Recognisers(SCREEN, SFACE), "any:fp32"), Terms())
+
+
+def test_the_evidence_that_ships_for_the_pair_names_both_cards_and_the_fusion() -> None:
+    artefact = read(shipped(PAIR.name), trusted_keys())
+    assert artefact.recogniser_sha256 == PAIR.source_sha256
+    assert artefact.pair == Pair(
+        main=SFACE.name,
+        main_sha256=SFACE.source_sha256,
+        screen=SCREEN.name,
+        screen_sha256=SCREEN.source_sha256,
+        main_weight=FUSION.main_weight,
+        gate=FUSION.gate,
+    )
+    found = evidence_for(engine_of(card(DETECTOR_DEFAULT), PAIR, "any:bf16"), Terms())
+    assert found.largest_list >= 3500
+    alone = evidence_for(engine_of(card(DETECTOR_DEFAULT), SFACE, "any:bf16"), Terms())
+    assert found.threshold_for((1822,)) != alone.threshold_for((1822,))
 
 
 def test_a_room_with_a_pair_enrols_tests_and_wipes_both(
