@@ -47,7 +47,7 @@ def _no_log_handler_stays() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def models_ready() -> Path:
     """Folder of the prepared models, each checked against its manifest."""
-    from engines.cards.model_card import cards
+    from engines.cards.catalogue import cards
     from engines.errors import EnginesError
     from engines.prepare.manifest import verified
 
@@ -125,7 +125,7 @@ def own_recogniser(
     cache_beside: Callable[[Path], Path], own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ModelCard:
     """The card of an added recogniser, "tiny", in a cache of this test that has the packaged models as well."""
-    from engines.cards.model_card import card
+    from engines.cards.catalogue import card
     from engines.places import CACHE_VARIABLE
     from engines.prepare.custom_models import add
     from engines.prepare.prepare import prepare

@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from calibration.int8.calibrate import calibrate
     from calibration.report.output_paths import require_place
     from device.enrolment.model_sessions import EngineRoom
-    from engines.cards.model_card import RECOGNISER_DEFAULT, card
+    from engines.cards.catalogue import card
+    from engines.cards.model_card import RECOGNISER_DEFAULT
     from engines.places import models_dir, writing
     from engines.prepare.calibration_table import file_name
     from engines.prepare.fetch import weights_of
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     one = card(args.model or RECOGNISER_DEFAULT)
     weights, folder = weights_of(one), args.out or models_dir()
     require_place(folder, "--out")
-    room = EngineRoom("onnxruntime:fp32", threads=2)
+    named = one.name if one.role == "recogniser" else None  # crops are cut as this recogniser wants them
+    room = EngineRoom("onnxruntime:fp32", threads=2, recogniser=named)
     with tqdm(unit="step", leave=False, mininterval=0.5) as bar:
 
         def tick(stage: str) -> None:

@@ -17,7 +17,6 @@ from device.domain.proportion import wilson
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-REPLICATES = 1000
 
 
 def weights(strata: NDArray[np.intp], replicates: int, seed: int) -> I64:

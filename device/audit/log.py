@@ -2,14 +2,14 @@
 
 Why lines and not SQLite: nothing in an append-only file is ever written twice, so flash keeps no second version of it;
 a power cut can only tear the last line, which shows; anybody can read and check it with the tools of any system; and a
-copy of the file is the evidence. Nothing here is ever looked up, so an index would serve nobody.
+copy of the file is the evidence. Rows are never looked up, so there is no index.
 
-1. `append` returns after fsync. What the disk took only half of is cut off again before anything else is written.
+1. `append` returns after fsync. A row that was only partly written is removed before anything else is written.
 2. `audit.jsonl` is the newest part. At PART_BYTES, after a head, it becomes `audit-<first row>.jsonl` and a new part
-   goes on with the chain. PARTS are kept; the oldest goes, and a row `room` says so: the log has a bound.
+   goes on with the chain. PARTS are kept; the oldest goes, and a row `room` records it: the log has a bound.
 3. `head.json` holds the newest signed head, replaced whole after the log's own fsync. A log that is shorter than its
    head was cut.
-4. At opening, half a line at the end (a power cut) is cut off and told; a last row that is damaged is evidence: the
+4. At opening, half a line at the end (a power cut) is cut off and reported; a last row that is damaged is evidence: the
    log is set aside as `audit.jsonl.broken-N`, and a new chain begins.
 
 One thread at a time. Raises Unavailable when the disk refuses.

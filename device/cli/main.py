@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; nothing but SystemExit of argparse's help gets past."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if sys.stderr is None:
-        sys.stderr = io.StringIO()  # closed by the caller: nobody wants to hear
+        sys.stderr = io.StringIO()  # closed by the caller: messages are discarded
     if sys.stdout is None:
         print("lfr: standard output is closed; there is nowhere to put the result", file=sys.stderr)
         return EX_USAGE
@@ -141,7 +141,7 @@ def _register_core(module: str, commands: Subparsers) -> None:
 
 
 def _register_plugin(point: metadata.EntryPoint, commands: Subparsers) -> None:
-    """Import one command module of an upper floor; a broken one becomes a parser that says so (rule 2)."""
+    """Import one command module of an upper floor; a broken one becomes a parser that reports it (rule 2)."""
     try:
         register: Register = point.load()
     except (ImportError, AttributeError) as fault:

@@ -18,7 +18,7 @@ class Mode(str, Enum):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A passage whose evidence reached the threshold: a possible match, for a person to judge.
 
-    passage, revision  which passage, and the how-manyth statement about it (0 first; later ones carry a better probe)
+    passage, revision  which passage, and the revision number (0 first; later ones carry a better probe)
     entry_ref          opaque watchlist entry;  category, image_source, image_captured_on (ISO date): as listed
     score              cosine of the passage's fused template and the entry, -1..1
     margin             score minus threshold;  second_gap: score minus the best other entry's (infinite

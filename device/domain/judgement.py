@@ -1,11 +1,11 @@
-"""What a person may decide about an alert: the words of the messages, of the console and of the audit log."""
+"""What a person may decide about an alert: the values used in messages, the console and the audit log."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 AdjudicationOutcome = Literal["true_alert", "false_alert", "not_adjudicated"]
-"""Whether the alert showed the listed person; `not_adjudicated`: nobody could tell, or time ran out."""
+"""Whether the alert showed the listed person; `not_adjudicated`: it could not be decided, or time ran out."""
 
 EngagementOutcome = Literal["confirmed_true", "confirmed_false", "not_located", "declined"]
 """What came of speaking to the person."""

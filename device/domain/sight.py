@@ -1,7 +1,7 @@
 """Left of the bar: what exists only inside the vision worker. Nothing of this module crosses the link.
 
 Coordinates are pixels of the upright full-size frame, origin at the top left corner of the top left pixel,
-x to the right. Arrays are views or buffers of the worker's own; whoever stores one past the frame copies it.
+x to the right. Arrays are views or buffers of the worker's own; one that is kept past its frame must be copied.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Packed:
     """A picture in RGB, as a camera's library on a GPU gives it.
 
     rgb      (H, W, 3) uint8 without gaps, for the processor
-    address  where the GPU reads the very same bytes (mapped memory), finished: nobody writes there while the frame is
-             somebody's. None where there is no GPU.
+    address  where the GPU reads the very same bytes (mapped memory), finished: not written while the frame
+             is in use. None where there is no GPU.
     """
 
     rgb: U8
@@ -117,7 +117,3 @@ class Face:
     @property
     def height_px(self) -> float:
         return float(self.box[3] - self.box[1])
-
-    @property
-    def width_px(self) -> float:
-        return float(self.box[2] - self.box[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from device.domain.sight import U8
+from device.domain.sight import F32, U8
 from device.enrolment.photo_header import header, jpeg_is_cut_off, other_kind
 from device.enrolment.photo_orientation import orientation, upright
 from device.enrolment.photo_reader import PhotoReader
@@ -77,6 +77,16 @@ def decode_upright(encoded: bytes, reduction: int = 1) -> U8 | None:
         return None
     rgb: U8 = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
     return upright(rgb, orientation(encoded))
+
+
+def shrunk_and_enlarged(grey: F32, *, width: int, height: int) -> F32:
+    """(H, W) float32 through `height` x `width` pixels (areas averaged) back to its own size (cubic)."""
+    import cv2
+    import numpy as np
+
+    small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    again: F32 = np.asarray(cv2.resize(small, grey.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+    return again
 
 
 def _sizes(pixels: int) -> Iterator[int]:

@@ -40,7 +40,7 @@ class Observation:
             self._observer.followed(frame.index, track, passage.id if passage else None, sighting.face)
             if passage is None:
                 self._observer.not_looked(frame.index, track, NoLook.NO_SLOT)
-            elif sighting.face.height_px < min_face_px:
+            elif sighting.height_px < min_face_px:
                 self._observer.not_looked(frame.index, track, NoLook.SIZE)
 
     def passed_over(self, sighting: Sighting, why: NoLook) -> None:

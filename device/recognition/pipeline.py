@@ -15,18 +15,19 @@ import numpy as np
 
 from device.domain.finding import Candidate, Counters
 from device.domain.sight import F32, U8, Damage, Face, Frame
-from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
+from device.domain.time import NS_PER_MS, MediaNs
 from device.recognition.detect_ahead import Stopwatch
 from device.recognition.observation import Observation
 from device.recognition.rivals import RaisedPassages
 from device.vision.align import DegenerateGeometry
+from device.vision.cuts import CutDetector
 from device.vision.decision import Best, Decision, Gallery
 from device.vision.face_front_end import Eyes
 from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
 from device.vision.quality import geometric, merit, pose
-from device.vision.scheduling import GEOMETRY_MIN, choose
+from device.vision.scheduling import choose
 from device.vision.tracker import Sighting, Tracker
 from device.vision.zone import Zone
 
@@ -71,6 +72,7 @@ class Pipeline:
         refs = [entry.ref for entry in sight.entries]
         self._observed = None if observer is None else Observation(observer, sight.gallery, refs)
         self._tracker = Tracker()
+        self._cuts = CutDetector()
         telling = TELLING_BY_GEOMETRY if sight.eyes.lengths is None else TELLING
         self._passages = Passages(sight.eyes.template_dim, telling=telling)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
@@ -111,7 +113,8 @@ class Pipeline:
         # ── tracks ───────────────────────────────────────────────────────────────────────────────────────────────
         everybody, faces = faces, self._sight.zone.inside(faces, frame.width, frame.height)
         counters.detections += len(faces)
-        lost = self._tracker.restart() if self._size not in ((0, 0), (frame.width, frame.height)) else []
+        cut = self._cuts.cut(frame) or self._size not in ((0, 0), (frame.width, frame.height))
+        lost = self._tracker.restart() if cut else []
         self._size = (frame.width, frame.height)
         sightings, missing = self._tracker.update(at, faces)
         counters.tracks = self._tracker.started
@@ -120,7 +123,7 @@ class Pipeline:
         self._passages.glance(frame, sightings)
         patient = self._last_judged is None or at - self._last_judged <= PATIENT_NS
         self._last_judged = at
-        known = [(self._passages.of(s.track), s) for s in sightings if s.face.height_px >= self._sight.min_face_px]
+        known = [(self._passages.of(s.track), s) for s in sightings if s.height_px >= self._sight.min_face_px]
         wanted = [(passage, sighting) for passage, sighting in known if passage is not None]
         self._latest = (wanted, everybody)
         if self._observed is not None:
@@ -138,23 +141,18 @@ class Pipeline:
         self.times.lap("track", since)
         # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
         stated = [self._recognise(frame, passage, s, geometry, everybody) for passage, s, geometry in shots]
-        stated += [self._state(frame, p, self._decision.last_word(p, at)) for p in self._passages.open if p.pending]
         for passage in self._passages.gone(at):
             self._close(passage)
         if not self._clean and self._looked_at not in {p.id for p in self._passages.open}:
             self._forget()
-        counters.open_passages = sum(p.compared and p.alerted_entry is None for p in self._passages.open)
+        counters.open_passages = sum(p.counted and p.alerted_entry is None for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
 
     def last_words(self, frame: Frame) -> list[Candidate]:
-        """The source ended with `frame`, the last one judged: first looks still waited for, then what is pending."""
+        """The source ended with `frame`, the last one judged: first looks that were still waited for."""
         wanted, everybody = self._latest
-        late = MediaNs(frame.at + NS_PER_S)
         rated = [(p, s, geometric(s.face, *self._size)) for p, s in wanted if p.tried_at is None]
-        stated = [
-            self._recognise(frame, p, s, geometry, everybody) for p, s, geometry in rated if geometry >= GEOMETRY_MIN
-        ]
-        stated += [self._state(frame, p, self._decision.last_word(p, late)) for p in self._passages.open]
+        stated = [self._recognise(frame, p, s, geometry, everybody) for p, s, geometry in rated]
         return [candidate for candidate in stated if candidate is not None]
 
     def stalled(self) -> None:
@@ -170,12 +168,14 @@ class Pipeline:
             self._close(passage)
         self.counters.open_passages = 0
         self._sight.eyes.forget_view()
+        self._cuts.wipe()
         if not self._clean:
             self._forget()
 
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
         self._sight.eyes.forget_view()
+        self._cuts.wipe()
         self._forget()
 
     def _forget(self) -> None:
@@ -207,11 +207,15 @@ class Pipeline:
             self._fruitless(LookOutcome.NO_LANDMARKS, passage, sighting)
             return None
         try:
-            length = self._sight.eyes.embed(frame, face, self._template)
+            length = self._sight.eyes.embed(frame, face, self._template, gated=not passage.templates)
         except DegenerateGeometry:
             self._fruitless(LookOutcome.DEGENERATE, passage, sighting)
             return None
         self.counters.templates += 1
+        if length is None:
+            self.times.lap("embed", since)
+            self._screened(passage)
+            return None
         since = self.times.lap("embed", since)
         worth = merit(self._sight.eyes.lengths, length, geometry)
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
@@ -221,7 +225,7 @@ class Pipeline:
         if settled is None or worth is None:
             return None
         self._looked_at = settled.id
-        self.counters.faces_seen += settled.templates == 1
+        self.counters.faces_seen += settled.templates == 1 and not settled.screened
         settled.failures = 0
         settled.damaged = settled.damaged or frame.damage is not Damage.NONE
         if settled.is_better(worth, frame.damage):
@@ -235,6 +239,12 @@ class Pipeline:
             self._observed.weighed(settled, self._decision, best)
         self.times.lap("match", since)
         return self._state(frame, settled, best)
+
+    def _screened(self, passage: Passage) -> None:
+        """A pair's screen found nobody listed possible: the face was compared, and there is no template of it."""
+        passage.failures = 0
+        passage.screened += 1
+        self.counters.faces_seen += passage.screened == 1 and not passage.templates
 
     def _fruitless(self, outcome: LookOutcome, passage: Passage, sighting: Sighting) -> None:
         if self._observed is not None:
@@ -254,7 +264,6 @@ class Pipeline:
         passage.revision += 1
         passage.alerted_entry, passage.alerted_score = best.entry, best.score
         passage.alerted_merit = passage.best_merit
-        passage.pending = False
         self.counters.alerted += first
         face, turned = passage.best_face, pose(passage.best_face)
         return Candidate(
@@ -291,7 +300,7 @@ class Pipeline:
             self._observed.ended(passage)
         self._raised.ended(passage)
         wiped = self._passages.close(passage)
-        if passage.compared:
+        if passage.counted:
             counters.discarded += wiped and passage.alerted_entry is None
             counters.score_histogram[min(19, max(0, int((passage.best_score + 1) * 10)))] += 1
         elif passage.attempts or passage.last_seen > passage.first_seen:

@@ -10,7 +10,7 @@ from device.edges.host import sysfs
 from device.outbox.store import Outbox
 from device.ports.broker import Broker
 from device.ports.clock import Clock
-from device.ports.gpio import Lines
+from device.ports.gpio import Gpio
 from device.ports.service import ServiceManager
 from device.supervisor.audit.writer import OpenLog
 from device.supervisor.deployment.sync import Repository
@@ -30,7 +30,7 @@ class Edges:
     """
 
     clock: Clock
-    lines: Lines
+    lines: Gpio
     service: ServiceManager
     broker: Broker
     launcher: Launcher

@@ -17,7 +17,7 @@ from typing import Any
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import LinesUnavailable, Unavailable
+from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
@@ -300,7 +300,7 @@ class DeviceLifecycle:
 
         try:
             self._edges.lines.on_tamper(opened)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
             self._audit.note("fault", "R04", condition="tamper line")
 

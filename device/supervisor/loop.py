@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from device.config.model import DeviceConfig
 from device.domain.finding import Mode
 from device.domain.time import NS_PER_S, wall
-from device.errors import LinesUnavailable, Unavailable
+from device.errors import GpioUnavailable, Unavailable
 from device.logs import event
 from device.ports.audit import Audit
 from device.ports.gpio import Lamp
@@ -99,7 +99,7 @@ class SupervisorLoop:
         self.erasure_orders = ErasureOrders(config.state_dir, edges.clock, live=config.live)
 
     def self_test(self) -> None:
-        """Check the lines before anything is loaded: they answer, and the sign is off. Raises LinesUnavailable."""
+        """Check the lines before anything is loaded: they answer, and the sign is off. Raises GpioUnavailable."""
         self._edges.lines.drive_sign(False)
         self._edges.lines.light(Lamp.POWER, True)
         self.indicators.lit[Lamp.POWER] = True
@@ -182,7 +182,7 @@ class SupervisorLoop:
 
         try:
             self._edges.lines.on_stop(pressed)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             self.press_stop(f"the STOP contact cannot be read: {fault}")
 
     def tampered(self) -> None:
@@ -283,7 +283,7 @@ class SupervisorLoop:
         before = self.sign.driven
         try:
             self.sign.drive(lit)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             event(_log, "sign.cannot_be_driven", level=logging.ERROR, lit=lit, problem=str(fault))
         if self.sign.driven is not before:
             event(_log, "sign.switched", lit=self.sign.driven)

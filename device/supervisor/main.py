@@ -28,15 +28,15 @@ from device.audit.log import Log
 from device.config.model import DeviceConfig
 from device.edges.broker.paho import BrokerAddress, PahoBroker
 from device.edges.clock.system import SystemClock
-from device.edges.gpio.gpiozero_lines import GpiozeroLines
-from device.edges.gpio.simulated import SimulatedLines
+from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
+from device.edges.gpio.simulated import SimulatedGpio
 from device.edges.sandbox.hardening import forbid_dumps, lock_memory
 from device.edges.service.systemd import service_manager
 from device.errors import InternalError, LfrError
 from device.logs import event
 from device.outbox.store import Outbox
 from device.ports.clock import Clock
-from device.ports.gpio import Lines
+from device.ports.gpio import Gpio
 from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
 from device.supervisor.lifecycle import DeviceLifecycle, new_boot_id
@@ -88,7 +88,7 @@ async def acquire(
     boot_id: str,
     *,
     memory_locked: bool,
-    lines: SimulatedLines | None = None,
+    lines: SimulatedGpio | None = None,
 ) -> Edges:
     """Everything outside, opened in this order; the stack releases it in reverse.
 
@@ -116,7 +116,7 @@ async def acquire(
         outbox=outbox,
         open_audit=lambda: _open_audit(config.state_dir),
         models_dir=models_dir,
-        simulated=isinstance(opened, SimulatedLines),
+        simulated=isinstance(opened, SimulatedGpio),
         sync=sync,
         repository=repository,
         memory_locked=memory_locked,
@@ -128,9 +128,9 @@ def _open_audit(state_dir: Path) -> tuple[DeviceKey, Log]:
     return device_key(state_dir), Log(state_dir / AUDIT)
 
 
-def _lines(config: DeviceConfig) -> Lines:
+def _lines(config: DeviceConfig) -> Gpio:
     """Real lines, or simulated ones (which the configuration allows only with recorded sources)."""
-    return SimulatedLines() if config.lines.driver == "simulated" else GpiozeroLines(config.lines)
+    return SimulatedGpio() if config.lines.driver == "simulated" else GpiozeroGpio(config.lines)
 
 
 def _repository(config: DeviceConfig, clock: Clock) -> Client:

@@ -1,10 +1,10 @@
 """The decision: when the evidence of a passage is a possible match, and when a later statement is worth making.
 
-1. The score is that of the passage's fused template against the whole list, searched exactly.
-2. One look alone decides when it is good and clears the threshold by SINGLE_LOOK; nearer to it, a second look must
-   agree. If the person is gone before that, what there is decides.
-3. A category may ask for more than the threshold, never for less: the nearest entry is judged by its own.
-4. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
+1. The score of a passage is the higher of two, each against the whole list, searched exactly: that of the mean of all
+   its templates, and that of the mean of its last WINDOW templates (quality.weight_of). It is taken after every look,
+   and the first time that it reaches the threshold decides; device/decisions/0001-how-looks-are-combined.md.
+2. A category may ask for more than the threshold, never for less: the nearest entry is judged by its own.
+3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
 """
 
 from __future__ import annotations
@@ -14,15 +14,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from device.domain.sight import F32
-from device.domain.time import NS_PER_MS, MediaNs
-from device.vision.passages import Passage
+from device.vision.passages import WINDOW, Passage
 
-SINGLE_LOOK = 0.04  # above the threshold; the spread between two looks at one face
-SINGLE_QUALITY = 0.4
 REVISED_SCORE = 0.06
 REVISED_MERIT = 0.23  # 0.8 of SFace's raw length
 REVISIONS_MAX = 3
-WAIT_NS = 400 * NS_PER_MS  # for the second look
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +37,10 @@ class Gallery(Protocol):
 
 
 class Decision:
-    """Weighs one passage after each new template, and once more when it is leaving."""
+    """Weighs one passage after each new template."""
 
     def __init__(self, gallery: Gallery, threshold: float, offsets: Sequence[float] = ()) -> None:
-        """offsets: what each entry's category adds to the threshold (rule 3); empty: nothing for anybody."""
+        """offsets: what each entry's category adds to the threshold (rule 2); empty: nothing for anybody."""
         self._gallery = gallery
         self._threshold = threshold
         self._offsets = tuple(max(0.0, offset) for offset in offsets)
@@ -61,22 +57,22 @@ class Decision:
 
     def weigh(self, passage: Passage) -> Best | None:
         """The possible match that is to be stated now (new or revised), or None."""
-        best = self._latest = self._gallery.nearest(passage.slot.fused)
+        best = self._nearest(passage)
+        self._latest = best
         passage.best_score = max(passage.best_score, best.score)
-        over = best.score - self.threshold(best.entry)
-        if passage.alerted_entry is not None:
-            return best if over >= 0 and self._worth_revising(passage, best) else None
-        sound = passage.templates > 1 or (over >= SINGLE_LOOK and passage.quality >= SINGLE_QUALITY)
-        passage.pending = over >= 0 and not sound
-        return best if over >= 0 and sound else None
-
-    def last_word(self, passage: Passage, at: MediaNs) -> Best | None:
-        """Rule 2's end: a pending passage that has not been seen for a while is decided with what there is."""
-        if not passage.pending or at - passage.last_seen < WAIT_NS:
+        if best.score < self.threshold(best.entry):
             return None
-        passage.pending = False
-        best = self._latest = self._gallery.nearest(passage.slot.fused)
-        return best if best.score >= self.threshold(best.entry) else None
+        return best if passage.alerted_entry is None or self._worth_revising(passage, best) else None
+
+    def _nearest(self, passage: Passage) -> Best:
+        """Rule 1: the entry that is furthest over its threshold, by all looks or by the last ones."""
+        best = self._gallery.nearest(passage.slot.fused)
+        if passage.templates <= WINDOW:
+            return best
+        lately = passage.lately()
+        recent = self._gallery.nearest(lately)
+        lately[:] = 0
+        return max(best, recent, key=lambda one: one.score - self.threshold(one.entry))
 
     @staticmethod
     def _worth_revising(passage: Passage, best: Best) -> bool:

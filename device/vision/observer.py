@@ -31,8 +31,6 @@ class NoLook(Enum):
 
     SIZE = "face too small"
     NO_SLOT = "no passage free"
-    GEOMETRY = "geometric quality too low"
-    ATTEMPTS = "attempts used up"
     ONE_SIGHTING = "seen once only"
     CADENCE = "looked at a moment ago"
     NO_GAIN = "no better than earlier shots"

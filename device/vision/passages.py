@@ -1,10 +1,12 @@
 """Passages: one person's way through the zone, assembled from tracks by identity.
 
-1. Two people are never one passage. A track that geometry is unsure of (`Track.doubtful`) must show by its next
-   template that it is still the same person; if it does not, it leaves the passage.
+1. Two people are never one passage. What counts is how unlike its own passage's usual likeness a template is: a face's
+   own templates are .83 to .96 alike, a turned or blurred one .5 to .8, somebody else's under .35. Two good templates
+   that disagree are never averaged: the track leaves for a passage of its own. Where geometry is unsure of a track
+   (`Track.doubtful`), less disagreement is enough, and a poor template settles nothing and is used for nothing.
 2. A new track is a new passage, unless its first template is that of a passage that was seen within the last GONE_S
    and is not surely in view now: then the person came back from behind something. The same holds for a track whose
-   template is unlike its own passage and like another: it has changed people.
+   template is clearly more like another passage than like its own: it has changed people.
 3. A passage ends GONE_S after the last sighting. Then everything personal in it is overwritten; what is left is a count
    and one score without a name.
 4. Templates and best shots live in slots that are made beforehand and used again.
@@ -22,19 +24,26 @@ import numpy as np
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_S, MediaNs
 from device.vision.picture import glimpse
-from device.vision.quality import quality_of
+from device.vision.quality import quality_of, weight_of
 from device.vision.tracker import Sighting, Track
 
 GONE_S = 2.0  # DESIGN: whoever reappears later is a new passage
 SAME_PERSON = 0.50  # cosine of two passages' templates that joins them; different people: 1 pair in about 10^5 (LFW)
-OTHER_PERSON = 0.22  # cosine of a doubtful track's template below which it is somebody else
-OTHER_PERSON_UNDOUBTED = 0.10  # the same when geometry saw no reason to doubt
-TELLING = 0.30  # a template of less quality says nothing when it is unlike
-# The same where the quality is geometry's alone (measured 2026-11-24, SFace without its lengths, two clips of 20 and 8
+# A template is somebody else's when its cosine with its passage is below this share of what is usual in that passage.
+# Measured 2026-11-30 (13 clips, raw length 8.5 and above): own templates .52 and above, one in a hundred below .57, and
+# usual .75 to .92; other people of the same clips .31 at most, half below .2.
+OTHER_PERSON = 0.55
+OTHER_PERSON_UNDOUBTED = 0.40  # the same when geometry saw no reason to doubt
+USUAL = 0.80  # likeness that is usual in a passage of which nothing is known yet
+POOR_OTHER = 0.25  # cosine below which even poor templates, ASKED_MAX in a row, are somebody else's
+CLEARLY = 0.15  # by how much more like another passage than like its own a template must be to change people
+TELLING = 0.0  # a template of less merit says nothing when it is unlike
+# The same where the merit is geometry's alone (measured 2026-11-24, SFace without its lengths, two clips of 20 and 8
 # people: 27 and 9 passages with .3, 25 and 8 with .6, 24 and 7 with .7 and above; with its lengths 18 and 7).
 TELLING_BY_GEOMETRY = 0.70
-CONFIRMED = 0.35  # this like its passage, a template needs no further questions
 ASKED_MAX = 3  # inconclusive answers after which a doubt is dropped
+CARRIED_ON = 0.35  # likeness from which two passages that match one entry are one person (rule 5)
+WINDOW = 3  # templates in the mean of the last ones
 SAME_LOOK = 0.6  # correlation of two glances a tenth of a second apart; the same face stays above .8
 PROBE_PX = 160  # side of the best shot that is kept for an alert
 SLOTS = 96  # people in view or just gone; beyond it the least promising passage gives way
@@ -44,25 +53,35 @@ SLOTS = 96  # people in view or just gone; beyond it the least promising passage
 class Slot:
     """The personal part of a passage, in buffers that are used again.
 
-    fused (template_dim,) float32;  shot (160, 160, 3) uint8 RGB;  glance (64,) float32, see picture.glimpse
-    weighed (template_dim,) float32: zero but inside `Passage.fuse`
+    fused (template_dim,) float32: weighted sum of all templates
+    recent (WINDOW, template_dim) float32: the last ones, weighted;  lately (template_dim,): see `Passage.lately`
+    shot (160, 160, 3) uint8 RGB;  glance (64,) float32, see picture.glimpse
     """
 
     fused: F32
-    weighed: F32
+    recent: F32
+    lately: F32
     shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
     glance: F32 = field(default_factory=lambda: np.zeros(64, np.float32))
 
     @classmethod
     def of(cls, template_dim: int) -> Slot:
         """An empty one for templates of that length."""
-        return cls(np.zeros(template_dim, np.float32), np.zeros(template_dim, np.float32))
+        return cls(
+            fused=np.zeros(template_dim, np.float32),
+            recent=np.zeros((WINDOW, template_dim), np.float32),
+            lately=np.zeros(template_dim, np.float32),
+        )
 
     def wipe(self) -> None:
         """Overwrite with zeros."""
-        self.fused[:] = 0
-        self.shot[:] = 0
-        self.glance[:] = 0
+        for buffer in self.buffers:
+            buffer[:] = 0
+
+    @property
+    def buffers(self) -> tuple[F32 | U8, ...]:
+        """All that is personal."""
+        return self.fused, self.recent, self.lately, self.shot, self.glance
 
 
 @dataclass(slots=True)
@@ -70,7 +89,9 @@ class Passage:
     """What is known of one passage.
 
     weight        sum of the fused templates' weights; 0 until the first template is accepted
+    usual         how like the passage its own templates are, a cosine
     best_merit    of the best template (quality.merit); below 0 before the first;  best_face: where it was taken
+    screened      looks in which a pair's screen found nobody listed possible: compared, without a template
     best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
     damaged       whether any template was taken from a damaged picture
     attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
@@ -83,7 +104,9 @@ class Passage:
     first_seen: MediaNs
     last_seen: MediaNs
     weight: float = 0.0
+    usual: float = USUAL
     templates: int = 0
+    screened: int = 0
     attempts: int = 0
     tried_at: MediaNs | None = None
     failures: int = 0
@@ -94,7 +117,6 @@ class Passage:
     best_damage: Damage = Damage.NONE
     damaged: bool = False
     best_score: float = -1.0
-    pending: bool = False
     alerted_entry: int | None = None
     alerted_score: float = -1.0
     alerted_merit: float = -1.0
@@ -102,8 +124,13 @@ class Passage:
 
     @property
     def compared(self) -> bool:
-        """Whether it passed the quality gate and counts as a face seen."""
+        """Whether it has a template that passed the quality gate."""
         return self.templates > 0
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts as a face seen: it was compared with the list, by a template or by the screen alone."""
+        return self.templates > 0 or self.screened > 0
 
     @property
     def quality(self) -> float:
@@ -120,20 +147,25 @@ class Passage:
         return float(self.slot.fused @ template) / length if length > 0 else 0.0
 
     def fuse(self, template: F32, merit: float) -> None:
-        """Add one unit template, weighted by its quality squared: a poor one hardly moves a good sum."""
-        weight = (0.05 + quality_of(merit)) ** 2
-        np.multiply(template, weight, out=self.slot.weighed)  # numpy keeps small temporary arrays, content and all
-        self.slot.fused += self.slot.weighed
-        self.slot.weighed[:] = 0
+        """Add one unit template with the weight of its merit: a poor one hardly moves a good sum."""
+        if self.templates:
+            self.usual += (self.likeness(template) - self.usual) * min(1.0, weight_of(merit)) / (self.templates + 1)
+        weight, newest = weight_of(merit), self.slot.recent[self.templates % WINDOW]
+        np.multiply(template, weight, out=newest)  # numpy keeps small temporary arrays, content and all
+        self.slot.fused += newest
         self.weight += weight
         self.templates += 1
+
+    def lately(self) -> F32:
+        """The sum of the last WINDOW weighted templates, in a buffer of the slot; the caller overwrites it."""
+        return np.sum(self.slot.recent, axis=0, out=self.slot.lately)
 
 
 class Passages:
     """All open passages of one camera and which track belongs to which; one owner thread."""
 
     def __init__(self, template_dim: int, *, telling: float = TELLING) -> None:
-        """`telling`: quality from which an unlike template says that it is somebody else's."""
+        """`telling`: merit from which an unlike template says that it is somebody else's."""
         self._template_dim = template_dim
         self._telling = telling
         self._free = [Slot.of(template_dim) for _ in range(SLOTS)]
@@ -189,25 +221,38 @@ class Passages:
         None when a doubtful track's template is too poor to tell: it is then used for nothing.
         """
         passage = self._of_track[track.id]
-        telling, unsure = quality_of(merit) >= self._telling, track.doubtful or track.near
-        likeness = passage.likeness(template) if passage.compared else 0.0
-        if likeness < CONFIRMED:
-            other = self._lookalike(passage, template)
-            if other is not None:
-                self._move(track, passage, other, at)
-                passage = other
-            elif passage.compared and unsure and not telling:
-                # Too poor to ask: after some tries the doubt is dropped, the poor templates with it.
-                track.asked += 1
-                if track.asked >= ASKED_MAX:
-                    track.doubtful, track.asked = False, 0
+        likeness = passage.likeness(template)
+        other = self._lookalike(passage, template, likeness + CLEARLY)
+        if other is not None:
+            self._move(track, passage, other, at)
+            passage = other
+        elif passage.compared and self._somebody_else(passage, track, likeness, merit):
+            passage = self._depart(at, track)
+        elif passage.compared and self._too_poor(passage, track, likeness, merit):
+            track.asked += 1
+            if track.asked < ASKED_MAX:
                 return None
-            elif passage.compared and telling and (passage.quality >= self._telling or unsure):
-                limit = OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED
-                passage = self._depart(at, track) if likeness < limit else passage
+            track.doubtful, track.asked = False, 0  # the doubt is dropped, the poor templates with it
+            if likeness >= POOR_OTHER:
+                return None
+            passage = self._depart(at, track)
         track.doubtful, track.asked = False, 0
         passage.fuse(template, merit)
         return passage
+
+    def _somebody_else(self, passage: Passage, track: Track, likeness: float, merit: float) -> bool:
+        """Rule 1: whether a good template disagrees with a passage that has good ones, or, in doubt, has not."""
+        unsure = track.doubtful or track.near
+        if merit < self._telling:
+            return False
+        if passage.best_merit < self._telling:
+            return unsure and likeness < POOR_OTHER
+        return likeness < passage.usual * (OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED)
+
+    def _too_poor(self, passage: Passage, track: Track, likeness: float, merit: float) -> bool:
+        """Rule 1: whether a doubt is left that a template of this merit cannot settle."""
+        unsure = track.doubtful or track.near
+        return unsure and merit < self._telling and likeness < passage.usual * OTHER_PERSON
 
     def alerted_before(self, passage: Passage, entry: int) -> Passage | None:
         """Rule 5: the passage whose alert a first possible match of `passage` belongs to, if there is one."""
@@ -216,20 +261,20 @@ class Passages:
         sure = self._surely_in_view()
         own = max(float(np.linalg.norm(passage.slot.fused)), 1e-9)
         options = [p for p in self._open if p.alerted_entry == entry and id(p) not in sure and p is not passage]
-        return next((p for p in options if p.likeness(passage.slot.fused) / own >= CONFIRMED), None)
+        return next((p for p in options if p.likeness(passage.slot.fused) / own >= CARRIED_ON), None)
 
     def carry_on(self, earlier: Passage, later: Passage) -> None:
         """Rule 5: `earlier` goes on with the tracks and templates of `later`, which ends without an alert."""
         self._of_track = {t: earlier if p is later else p for t, p in self._of_track.items()}
         earlier.last_seen = max(earlier.last_seen, later.last_seen)
         earlier.slot.fused += later.slot.fused
+        earlier.slot.recent[:] = later.slot.recent
         earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
         earlier.damaged = earlier.damaged or later.damaged
         if later.best_merit >= 0 and earlier.is_better(later.best_merit, later.best_damage):
             earlier.best_merit, earlier.best_face = later.best_merit, later.best_face
             earlier.best_frame_size, earlier.best_damage = later.best_frame_size, later.best_damage
             earlier.slot.shot[:] = later.slot.shot
-        later.pending = False
 
     def gone(self, at: MediaNs) -> list[Passage]:
         """Passages that ended (rule 3); the caller counts them and calls `close`."""
@@ -243,7 +288,7 @@ class Passages:
         if len(self._free) + len(self._open) < SLOTS:
             self._free.append(passage.slot)
         self._of_track = {t: p for t, p in self._of_track.items() if p is not passage}
-        return not any(buffer.any() for buffer in (passage.slot.fused, passage.slot.shot, passage.slot.glance))
+        return not any(buffer.any() for buffer in passage.slot.buffers)
 
     def _begin(self, at: MediaNs, ousted: list[Passage]) -> Passage | None:
         """A new passage; when all slots are taken, in place of one that is out of view, which goes to `ousted`."""
@@ -265,15 +310,15 @@ class Passages:
         self._of_track[track.id] = passage
         return passage
 
-    def _lookalike(self, own: Passage, template: F32) -> Passage | None:
-        """Rule 2: another passage with this face that is not surely in view elsewhere.
+    def _lookalike(self, own: Passage, template: F32, least: float) -> Passage | None:
+        """Rule 2: another passage with this face, at least `least` like it, that is not surely in view elsewhere.
 
         A track that may have changed places does not count as a sure sight: after a swap both are unsure.
         """
         sure = self._surely_in_view()
         options = [p for p in self._open if p is not own and p.compared and id(p) not in sure]
         best = max(options, key=lambda p: p.likeness(template), default=None)
-        return best if best is not None and best.likeness(template) >= SAME_PERSON else None
+        return best if best is not None and best.likeness(template) >= max(SAME_PERSON, least) else None
 
     def in_view(self) -> set[int]:
         """Numbers of the passages that have a track in view."""

@@ -158,6 +158,21 @@ def _preshrink(plane: U8, matrix: F64, size: tuple[int, int]) -> tuple[U8, F64]:
     return small, moved
 
 
+def luma_samples(frame: Frame, out: F32) -> None:
+    """Write the luma of a frame, reduced to the shape of `out` (float32, 0..255); of packed RGB it is the green.
+
+    Every so many rows and columns only: what is compared is the scene, and a whole frame would cost a millisecond.
+    """
+    import cv2
+
+    shown = frame.picture
+    whole = shown.rgb[:, :, 1] if isinstance(shown, Packed) else shown.y
+    step = max(1, min(whole.shape) // (8 * out.shape[0]))
+    sparse = np.ascontiguousarray(whole[step // 2 :: step, step // 2 :: step])
+    out[:] = cv2.resize(sparse, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_AREA)
+    sparse[:] = 0
+
+
 def glimpse(frame: Frame, box: F32, out: F32) -> None:
     """Write a face's look at a glance into `out` (64,) float32: 8 x 8 luma of its box, zero mean, length 1 (or 0)."""
     import cv2

@@ -18,6 +18,10 @@ from device.domain.sight import U8, Face
 from device.vision.picture import laplacian_energy
 from engines.cards.model_card import Lengths
 
+# Merit below which an output is used for nothing; of SFace a raw length of 6.9, noise is about 5. Measured 2026-11-30:
+# of 14 looks at people below 7 none is .41 like its photo; what the detector takes for faces (hair, a coat of arms) and
+# heads out of focus lie at 5 to 6.9.
+NOISE = -0.45
 NOTHING = 1e-6  # raw length of an output without a direction, on whatever scale
 
 
@@ -57,15 +61,27 @@ def geometric(face: Face, width: int, height: int) -> float:
 
 
 def merit(lengths: Lengths | None, length: float, geometry: float) -> float | None:
-    """How good a template is: 0 poor, 1 good, above 1 better still; None: noise, to be used for nothing.
+    """How good a template is: -.45 hardly a face, 0 poor, 1 good, above 1 better still; None: noise, used for nothing.
+
+    A poor template is used with little weight, because it does no harm: measured 2026-11-30, 3,098 looks at people of
+    drawn clips, 1,822 listed, .53: with a raw length of 7 to 8 no mate of 42 and no stranger reaches it (highest .42),
+    with 8 to 9 8 % of mates and no stranger (.46), with 9 to 10 25 % (.49), 10 to 11 42 % (.53), above 13 96 % (.51).
 
     lengths   what the recogniser's card says of lengths; None: nothing, and `geometry` takes their place
     length    of the recogniser's raw output
     geometry  geometric quality of the shot, 0..1
     """
-    if length < (NOTHING if lengths is None else lengths.poor):
+    if length < NOTHING:
         return None
-    return geometry if lengths is None else (length - lengths.poor) / (lengths.good - lengths.poor)
+    if lengths is None:
+        return geometry
+    value = (length - lengths.poor) / (lengths.good - lengths.poor)
+    return value if value >= NOISE else None
+
+
+def weight_of(merit: float) -> float:
+    """How much a template counts in a mean: 1 for a poor one, 4 for a good one, next to nothing for a bare face."""
+    return max(1.0 + merit, 0.1) ** 2
 
 
 def quality_of(merit: float) -> float:

@@ -3,17 +3,21 @@
 Each sighting gets an urgency, or none. The most urgent few of a frame are taken; the rest wait for the next one, so a
 crowd costs delay, never a stall.
 
-1. Most urgent is a first look; then a possible match that needs a second look; then a doubt about identity; then a
-   better shot, by how much there is to gain from it.
-2. The further a passage's score lies below the threshold after two looks, the better the next shot must be (`_NEEDS`):
-   nobody is given up for good, because a much better shot may still come.
-3. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one.
+1. Nobody is refused for pose, size, blur or raw length: they order the shots. The budget bounds the cost.
+2. Most urgent is a first look; then a doubt about identity; then a second look; then whoever's best score is nearest
+   to the threshold.
+3. Whoever may still be found is looked at again soon, whatever the shot: how soon follows from how far the best score
+   lies below the threshold (`_AGAIN`). A shot that is clearly better than all before is taken earlier. Measured
+   2026-11-30 (210 passages of five drawn clips, 1,822 listed, threshold .53): of the 149 people who are found, 8 are
+   found by a look after the tenth; after two looks nine in ten of those who will be found lie less than .125 below the
+   threshold, three strangers in four more than .129; after six, .113 and .108.
+4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one.
+5. Whoever has been alerted is looked at for a clearly better shot, and now and then to see that it is still them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from device.domain.time import NS_PER_MS, MediaNs
 from device.vision.observer import NoLook
@@ -21,31 +25,22 @@ from device.vision.passages import Passage
 from device.vision.quality import geometric
 from device.vision.tracker import Sighting
 
-GEOMETRY_MIN = 0.18  # below it no template has ever been good
-TEMPLATES_WANTED = 3  # independent looks; the gain of more is small (TPIR 1 -> 3 looks: +9 points, LFW)
-ATTEMPTS_MAX = 14  # per passage
-BETWEEN_LOOKS_NS = 150 * NS_PER_MS  # closer frames are the same picture again
+BETWEEN_LOOKS_NS = 150 * NS_PER_MS  # closer frames are nearly the same picture again
 DOUBLINGS_MAX = 4
 GOOD_AT_ONCE = 0.75  # a shot this good is not waited with: whoever runs may be gone at the next
-STILL_THE_SAME_NS = 2500 * NS_PER_MS  # now and then somebody who stays is looked at, however well they are known
-MUCH_BETTER = 1.4
+STILL_THE_SAME_NS = 2500 * NS_PER_MS  # now and then somebody who was alerted is looked at
+BETTER = 1.25  # geometric quality over the best one tried, from which a shot does not wait its turn
+NEAR = 0.08
+TEMPLATES_WANTED = 6  # looks after which the next ones are due half as often, and no oftener than LATER_NS
+TEMPLATES_NEAR = 10  # the same for whoever is near the threshold
+LATER_NS = 300 * NS_PER_MS
 
-
-@dataclass(frozen=True, slots=True)
-class _Need:
-    """What a next look needs: a shot this much `better` than the best one at once, or `fair` again after `wait_ns`."""
-
-    better: float
-    fair: float
-    wait_ns: int
-
-
-_PROMISING = _Need(better=1.15, fair=0.8, wait_ns=300 * NS_PER_MS)
-# By how far the best score lies below the threshold (cosine), least first.
-_NEEDS = (
-    (0.12, _PROMISING),
-    (0.22, _Need(better=1.25, fair=0.95, wait_ns=900 * NS_PER_MS)),
-    (2.00, _Need(better=MUCH_BETTER, fair=1.0, wait_ns=1800 * NS_PER_MS)),
+# Rule 3: by how far the best score lies below the threshold (cosine), least first, when the next look is due.
+_AGAIN = (
+    (NEAR, 60 * NS_PER_MS),
+    (0.13, BETWEEN_LOOKS_NS),
+    (0.20, 450 * NS_PER_MS),
+    (2.00, 900 * NS_PER_MS),
 )
 
 
@@ -58,36 +53,31 @@ def urgency(
     patient    frames come fast enough to wait for a second sighting before a first look
     threshold  the operating point, a cosine
     """
-    if geometry < GEOMETRY_MIN:
-        return NoLook.GEOMETRY
-    if passage.attempts >= ATTEMPTS_MAX and not sighting.track.doubtful:
-        return NoLook.ATTEMPTS
     if patient and sighting.track.hits < 2 and geometry < GOOD_AT_ONCE:
         return NoLook.ONE_SIGHTING
     if passage.tried_at is None:
         return 5 + geometry
     since = at - passage.tried_at
-    better = geometry / max(passage.tried_geometry, 1e-3)
-    wait = BETWEEN_LOOKS_NS << min(passage.failures, DOUBLINGS_MAX)
-    at_once = passage.pending and not passage.failures
-    if not at_once and since < wait and not (since >= BETWEEN_LOOKS_NS and better > MUCH_BETTER):
-        return NoLook.CADENCE
-    if passage.pending:
-        return 4 + geometry
+    better = geometry > BETTER * passage.tried_geometry
+    if passage.failures and since < BETWEEN_LOOKS_NS << min(passage.failures, DOUBLINGS_MAX):
+        return geometry if better and since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
     if sighting.track.doubtful:
-        return 3 + geometry
+        return 4 + geometry if since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
     if passage.templates < 2:
-        return 2 + geometry
-    need = _need(threshold - passage.best_score)
-    if better > need.better or (need is _PROMISING and passage.templates < TEMPLATES_WANTED):
-        return 1 + geometry
-    if passage.quality < 0.9 and better >= need.fair and since >= need.wait_ns:
-        return geometry
-    return geometry / 2 if since >= STILL_THE_SAME_NS and better > 0.5 else NoLook.NO_GAIN
+        return 3 + geometry if since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
+    if passage.alerted_entry is not None:
+        due = (better and since >= BETWEEN_LOOKS_NS) or since >= STILL_THE_SAME_NS
+        return geometry / 2 if due else NoLook.NO_GAIN
+    below = threshold - passage.best_score
+    wait = BETWEEN_LOOKS_NS if better else again_after_ns(below, passage.templates)
+    return 2 - below + geometry / 10 if since >= wait else NoLook.CADENCE
 
 
-def _need(below: float) -> _Need:
-    return next(need for limit, need in _NEEDS if below <= limit)
+def again_after_ns(below: float, templates: int) -> int:
+    """Rule 3: how long after a look the next one is due, for a best score so far `below` the threshold."""
+    wait = next(wait for limit, wait in _AGAIN if below <= limit)
+    enough = TEMPLATES_NEAR if below <= NEAR else TEMPLATES_WANTED
+    return wait if templates < enough else max(2 * wait, LATER_NS)
 
 
 def choose(

@@ -57,6 +57,11 @@ class Sighting:
     face: Face
     new: bool
 
+    @property
+    def height_px(self) -> float:
+        """Height of the face: of this detection or, where that is smaller, of the track so far."""
+        return max(self.face.height_px, self.track.size)
+
 
 class Tracker:
     """Keeps the tracks of one camera; one owner thread."""

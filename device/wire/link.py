@@ -48,6 +48,7 @@ class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
     false_alert_limit: float = LIMIT
     detector: str | None = None
     recogniser: str | None = None
+    screen: str | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):

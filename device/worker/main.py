@@ -23,7 +23,7 @@ import numpy as np
 
 from device.domain.finding import Candidate, Counters
 from device.domain.time import NS_PER_S
-from device.edges.camera.capture_buffer import Feed, Pace
+from device.edges.camera.capture_buffer import CaptureBuffer, Pace
 from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
 from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
@@ -114,12 +114,13 @@ class VisionWorker:
             models=Path(task.vision.models_dir),
             detector=task.vision.detector,
             recogniser=task.vision.recogniser,
+            screen=task.vision.screen,
         )
         self._room = room
         listed, digest = _open_list(Path(task.watchlist), task.identity, room)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
-        self._gallery = gallery = listed.gallery()
+        self._gallery = gallery = listed.gallery(screen_dim=room.recognisers.screen_dim)
         gone = gallery.withdraw(task.withdrawn)
         point = self._operating_point(room, listed)
         address = with_address(task.camera.source)
@@ -148,7 +149,7 @@ class VisionWorker:
         source = self._opened(address)
         ahead = not room.one_thread
         pace = _pace(source, task.camera.pace)
-        feed = Feed(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
+        feed = CaptureBuffer(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
         looking = Looking(feed, pipeline.look, ahead=ahead)
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
             for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
@@ -161,7 +162,7 @@ class VisionWorker:
     def _send_hello(
         self, room: EngineRoom, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
     ) -> None:
-        detector, recogniser = room.detector_card, room.recogniser_card
+        detector, recogniser = room.detector_card, room.recognisers
         agreement = room.self_test()  # before the lock-down: it reads a file
         self._link.send(
             Hello(
@@ -196,7 +197,7 @@ class VisionWorker:
     def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
         vision = self._assignment.vision
-        engine = engine_of(room.detector_card, room.recogniser_card, room.backend)
+        engine = engine_of(room.detector_card, room.recognisers, room.backend)
         terms = Terms(
             threshold=vision.threshold,
             evidence=Path(vision.evidence) if vision.evidence else None,
@@ -217,7 +218,7 @@ class VisionWorker:
         while self._stop is None and not self._link.gone.is_set():
             self._handle_message(STOP_POLL_S)
 
-    def _watch(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
+    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
         """Drive the pipeline until the source ends or the supervisor stops it (rule 2)."""
         while self._handle_message(0.0):  # entries that were withdrawn while this worker started are never compared
             pass
@@ -238,7 +239,7 @@ class VisionWorker:
             probe = None if shot is None else self._sealer.seal(shot)
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
 
-    def _serve(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
+    def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
         """Between two frames: handle the supervisor's messages, wipe after a stall, send a beat when it is due."""
         while self._handle_message(0.0):
             pass
@@ -283,7 +284,7 @@ def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatch
     except OSError as fault:
         raise WatchlistUnusable(f"{path}: {fault.strerror}; sync the deployment again") from fault
     listed = unseal(sealed, identity)
-    require_models(listed, room.detector_card.source_sha256, room.recogniser_card.source_sha256)
+    require_models(listed, room.detector_card.source_sha256, room.recognisers.source_sha256)
     return listed, sha256_of(sealed)
 
 
@@ -345,7 +346,7 @@ def _pace(source: FrameSource, asked: str) -> Pace:
     return "full" if asked == "full" else "realtime"
 
 
-def _count_frames(counters: Counters, feed: Feed) -> None:
+def _count_frames(counters: Counters, feed: CaptureBuffer) -> None:
     """Copy the feed's counts of frames."""
     counters.frames, counters.dropped_frames, counters.damaged_frames = feed.decoded, feed.dropped, feed.damaged
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
-
-from engines.errors import BadCard, UnknownName
-from engines.places import models_dir
 
 Role = Literal["detector", "recogniser"]
 Points = tuple[tuple[float, float], ...]
@@ -317,50 +313,11 @@ def file_precision(precision: str) -> str:
     return "fp32" if precision == "bf16" else precision
 
 
+def packaged_cards() -> tuple[ModelCard, ...]:
+    """The models that this package knows, default ones first."""
+    return _CARDS
+
+
 def packaged_names() -> tuple[str, ...]:
     """Names that an added model may not take."""
     return tuple(_BY_NAME)
-
-
-def cards(models: Path | None = None) -> tuple[ModelCard, ...]:
-    """All cards, the packaged ones first, then those that were added to the models folder (the cache's when None).
-
-    Raises BadCard for one that was damaged since it was added.
-    """
-    found, damaged = readable_cards(models)
-    if damaged:
-        raise damaged[0]
-    return found
-
-
-def readable_cards(models: Path | None = None) -> tuple[tuple[ModelCard, ...], tuple[BadCard, ...]]:
-    """All cards that can be read, as `cards` orders them, and what is wrong with each of the others."""
-    found, damaged = list(_CARDS), []
-    for path in sorted(cards_dir(models).glob("*.yaml")):
-        try:
-            found.append(_added(path))
-        except BadCard as fault:
-            damaged.append(fault)
-    return tuple(found), tuple(damaged)
-
-
-def card(name: str, models: Path | None = None) -> ModelCard:
-    """The card of that name, packaged or added; UnknownName lists those there are, BadCard an added one's problems."""
-    if name in _BY_NAME:
-        return _BY_NAME[name]
-    path = cards_dir(models) / f"{name}.yaml"
-    if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file():
-        return _added(path)
-    added = sorted(one.stem for one in cards_dir(models).glob("*.yaml"))
-    raise UnknownName("model", name, (*_BY_NAME, *added))
-
-
-def cards_dir(models: Path | None = None) -> Path:
-    """Where added cards and their ONNX files lie."""
-    return (models if models is not None else models_dir()) / "cards"
-
-
-def _added(path: Path) -> ModelCard:
-    from engines.cards.custom_card import read
-
-    return read(path, path.with_suffix(".onnx"))

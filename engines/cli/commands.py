@@ -8,7 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from engines.cards.model_card import FILE_PRECISIONS, ModelCard, card, cards
+from engines.cards.catalogue import card, cards
+from engines.cards.model_card import FILE_PRECISIONS, ModelCard
 from engines.cli.build_command import DetectionSize, add_arguments, run_build
 from engines.cli.compare_command import FacesMeasure, run_compare
 from engines.cli.compare_command import add_arguments as add_compare

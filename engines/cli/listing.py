@@ -5,14 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engines.cards.model_card import (
-    FILE_PRECISIONS,
-    FileSource,
-    ModelCard,
-    PackageSource,
-    PublishedSource,
-    readable_cards,
-)
+from engines.cards.catalogue import readable_cards
+from engines.cards.model_card import FILE_PRECISIONS, FileSource, ModelCard, PackageSource, PublishedSource
 from engines.errors import BadTable, ModelMismatch, ModelMissing
 from engines.places import models_dir, plans_dir
 from engines.prepare import calibration_table as tables

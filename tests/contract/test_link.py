@@ -187,7 +187,7 @@ def test_a_message_over_the_limit_is_refused_before_it_is_sent() -> None:
 # ── one suite for both readers ────────────────────────────────────────────────────────────────────────────────────────
 Outcome = list[object]
 Read = Callable[[list[bytes]], Outcome]
-"""Feed chunks of bytes and then end-of-file: the messages that came out, "broken" where the link was."""
+"""CaptureBuffer chunks of bytes and then end-of-file: the messages that came out, "broken" where the link was."""
 
 
 def read_by_the_worker(chunks: list[bytes]) -> Outcome:

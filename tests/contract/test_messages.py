@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ DEVICE, HUB = DeviceTopics("demo", "cam-1"), HubTopics("demo")
 def an_alert() -> messages.Alert:
     """An alert whose score has no second: infinity is not JSON."""
     context = a_context(NOW, zone_id="gate", delete_by=NOW)
-    return sample.an_alert(ALERT_ID, a_candidate(second_gap=float("inf")), context, NOW)
+    made: messages.Alert = sample.an_alert(ALERT_ID, a_candidate(second_gap=float("inf")), context, NOW)
+    return made
 
 
 def examples() -> list[tuple[str, messages.Message]]:
@@ -49,7 +51,7 @@ def examples() -> list[tuple[str, messages.Message]]:
     no_list = messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0)
     return [
         (DEVICE.alert(ALERT_ID), an_alert()),
-        (DEVICE.alert(ALERT_ID), alert_builder.closed(alert_builder.with_probe(an_alert(), "b" * 64))),
+        (DEVICE.alert(ALERT_ID), alert_builder.with_probe(an_alert(), "b" * 64)),
         (DEVICE.status, messages.Status(mode=None, status="offline", boot_id="b-1", bd_seq=0)),
         (
             DEVICE.birth,
@@ -107,7 +109,7 @@ def audit_head() -> messages.AuditHead:
 def from_the_hub() -> list[tuple[str, messages.Message]]:
     """One message of every type that a hub sends."""
     demo = Mode.DEMO
-    judgement = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
+    judgement: dict[str, Any] = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
     reason = messages.Reason(factor="environment", text="rain on the lens")
     return [
         (
@@ -258,6 +260,11 @@ def test_messages_really_sent_validate_against_the_published_schemas(kind: str, 
         assert event["source"] == (HUB.base if topic.startswith(HUB.base) else DEVICE.base)
 
 
+def _note_online(up: threading.Event, online: bool, _: str) -> None:
+    if online:
+        up.set()
+
+
 class Sessions:
     """A hub, a device and a listener on one exchange or one mosquitto."""
 
@@ -277,7 +284,7 @@ class Sessions:
     def connect(self) -> None:
         for broker in self.brokers.values():
             up = threading.Event()
-            broker.connect(lambda online, _, up=up: up.set() if online else None, lambda _: None)
+            broker.connect(partial(_note_online, up), lambda _: None)
             assert up.wait(15.0)
 
     def __enter__(self) -> Sessions:

@@ -23,7 +23,7 @@ import pytest
 from device.domain.finding import Mode
 from device.edges.broker.paho import PahoBroker
 from device.edges.clock.system import SystemClock
-from device.edges.gpio.simulated import SimulatedLines
+from device.edges.gpio.simulated import SimulatedGpio
 from device.hub_api import events, messages
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Outgoing
@@ -48,7 +48,7 @@ POLL_S = 0.002
 TOPICS = DeviceTopics(SITE, DEVICE)
 
 
-class WatchedLines(SimulatedLines):
+class WatchedLines(SimulatedGpio):
     """Simulated lines that note which child processes lived at each switching of the sign."""
 
     def __init__(self) -> None:

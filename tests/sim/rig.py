@@ -18,7 +18,7 @@ from device.config.model import DeviceConfig
 from device.domain.time import rfc3339
 from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
-from device.edges.gpio.simulated import SimulatedLines
+from device.edges.gpio.simulated import SimulatedGpio
 from device.edges.service.systemd import NoServiceManager
 from device.hub_api import events, messages
 from device.hub_api.topics import DeviceTopics, HubTopics
@@ -136,7 +136,7 @@ class Rig:
         self.folder = folder
         self.clock = FakeClock(datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc))
         self.loop = VirtualLoop(self.clock)
-        self.lines = SimulatedLines(self.clock)
+        self.lines = SimulatedGpio(self.clock)
         self.root = folder / "root"
         self.free_bytes = 10**10
         self.warm(50.0)

@@ -14,7 +14,7 @@ import pytest
 from device.domain.time import wall
 from device.hub_api import events
 from device.outbox.retry import MessageClass
-from device.outbox.store import Parcel
+from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
 
 PROBE = b"age-encryption.org/v1 ciphertext"
@@ -299,5 +299,7 @@ def test_an_alert_from_before_a_restart_is_dropped_when_its_entry_was_withdrawn_
         payload = events.encode(alert, event_id=alert.alert_id, source="lfr/v1/demo/cam-1", subject="x", at=later)
         topic = f"lfr/v1/demo/cam-1/alert/{alert.alert_id}"
         facts = {"id": alert.alert_id, "kind": MessageClass.ALERT, "topic": topic, "content_type": "application/json"}
-        r.outbox.put(Parcel(**facts, payload=payload, delete_by=later, expires_at=later, alert_id=alert.alert_id))
+        r.outbox.put(
+            OutboxMessage(**facts, payload=payload, delete_by=later, expires_at=later, alert_id=alert.alert_id)
+        )
     r.play(again)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
+
 from device.domain.finding import Candidate, Counters
 from device.edges.clock.fake import FakeClock
 from device.wire.link import (
@@ -91,12 +93,13 @@ class FakeWorker:
         score: float = 0.6,
         category: str | None = "missing",
         decoded_ns: int = 0,
+        **changes: Any,
     ) -> None:
         """A possible match; the first of a passage also counts it as seen and alerted."""
         if revision == 0:
             self.counters.faces_seen += 1
             self.counters.alerted += 1
-        found = candidate(passage, revision, entry, score, category, decoded_ns)
+        found = msgspec.structs.replace(candidate(passage, revision, entry, score, category, decoded_ns), **changes)
         self.say(CandidateRaised(candidate=found, probe=PROBE if self._script.sends_probes else None))
 
     def passers_by(self, number: int) -> None:

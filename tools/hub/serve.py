@@ -28,6 +28,7 @@ from device.errors import Unavailable
 from device.hub_api.topics import level
 from device.logs import event
 from tools.hub.broker.mosquitto import start_broker
+from tools.hub.console.alert_checks import AlertChecks
 from tools.hub.console.console import Console, application, wall_now
 from tools.hub.console.desk import Desk
 from tools.hub.console.session import HubSession, offline_message
@@ -42,9 +43,11 @@ from tools.hub.storage.sealed_desk import SealedDesk
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.applications import Starlette
 
 LOOPBACK = "127.0.0.1"
 BROKER_LOOK_S = 0.2
+BROKER_TRIES = 3  # it may be killed again while it starts
 
 _log = logging.getLogger(__name__)
 
@@ -145,15 +148,28 @@ class Served:
     broker: OwnBroker | None
 
 
-async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
+def _server(page: Starlette) -> uvicorn.Server:
     import uvicorn
 
+    return uvicorn.Server(
+        uvicorn.Config(
+            page,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     settings, listening = hub.settings(), served.listening
-    port = listening.getsockname()[1]
     store = SealedDesk(hub.desk_file)
     publisher, opener = Publisher(hub.root, wall_now), ProbeOpener(hub.keys)
     tallies = Tallies(hub.report_file, store.book())
-    desk = Desk(settings, tallies, store, PublishedDeployments(publisher))
+    published = PublishedDeployments(publisher)
+    desk = Desk(settings, tallies, store, published)
     desk.restore_pictures(opener.open, wall_now())
     broker = PahoBroker(
         hub.address("hub", served.broker_port),
@@ -169,26 +185,20 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         opener,
         wall_now,
         lambda: console.changed(),
-        lambda device, identity: issuer.heard(device, identity),
+        lambda device, identity: issuer.identified(device, identity),
         store,
+        AlertChecks(settings.mode, published),
     )
     anew = served.broker.start_anew if served.broker is not None else lambda: None
     issuer = Issuer(publisher, served.devices, session, anew)
-    hosts = frozenset(f"{name}:{port}" for name in (LOOPBACK, "localhost"))
-    console = Console(hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, hosts)
-    loop = asyncio.get_running_loop()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application(console, lambda: session.start(loop)),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
+    hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
+    console = Console(
+        hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, frozenset(hosts)
     )
+    loop = asyncio.get_running_loop()
+    server = _server(application(console, lambda: session.start(loop)))
     stopped_by = _signals(loop, server)
-    ready = asyncio.ensure_future(_announce(server, options, f"http://{LOOPBACK}:{port}/?key={console.key}", served))
+    ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/?key={console.key}", served))
     issuing = asyncio.ensure_future(issuer.run())
     no_broker: list[Unavailable] = []
     watching = None if served.broker is None else asyncio.ensure_future(_watch_broker(served.broker, server, no_broker))
@@ -235,13 +245,16 @@ async def _watch_broker(broker: OwnBroker, server: uvicorn.Server, ended: list[U
         if broker.running():
             continue
         event(_log, "hub.broker_died", level=logging.ERROR, log=" / ".join(broker.log()[-3:]))
-        try:
-            broker.start_anew()
-        except Unavailable as fault:
-            event(_log, "hub.broker_gone", level=logging.CRITICAL, reason=str(fault))
-            ended.append(fault)
-            server.should_exit = True
-            return
+        for attempt in range(1, BROKER_TRIES + 1):
+            try:
+                broker.start_anew()
+                break
+            except Unavailable as fault:
+                event(_log, "hub.broker_not_started", level=logging.CRITICAL, attempt=attempt, reason=str(fault))
+                if attempt == BROKER_TRIES:
+                    ended.append(fault)
+                    server.should_exit = True
+                    return
 
 
 async def _announce(server: uvicorn.Server, options: ServeOptions, url: str, served: Served) -> None:

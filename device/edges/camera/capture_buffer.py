@@ -12,7 +12,7 @@
 3. What the source raises, `take` raises, after the frames that came before it.
 4. The source belongs to the thread: it opens the iteration, it closes the source.
 5. `close` ends the thread and zeroes all memory of the feed.
-6. A frozen picture is not handed on, unless every frame is wanted (pace full): whoever stands in it would never leave.
+6. A frozen picture is not handed on, unless every frame is wanted (pace full): a person in it would never leave.
    `blank` zeroes what the frames before it left in memory. Memory is used in turn, so that none keeps an old picture.
 7. A frame that is not `wanted` is decoded and counted, and goes no further: it is not copied.
 """
@@ -69,7 +69,7 @@ class HostTempo:
         cut.wait(seconds)
 
 
-class Feed:
+class CaptureBuffer:
     """Runs a source in a thread of its own; the thread starts with the first `take`.
 
     decoded, dropped, damaged  frames so far; damaged: data of their own was lost
@@ -151,7 +151,7 @@ class Feed:
         return self._pace != "full" and self.state() == "frozen"
 
     def blank(self) -> None:
-        """Zero all memory but that of a frame which nobody has taken yet; for a camera that is `stalled`."""
+        """Zero all memory except that of a frame that waits to be taken; for a camera that is `stalled`."""
         with self._changed:
             waiting = {id(slot) for slot, _ in self._waiting}
             for slot in (*self._free, *self._held):

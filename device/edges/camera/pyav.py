@@ -135,7 +135,7 @@ class Video:
         self._stream = None  # the decoder is the stream's: nothing else holds it
 
     def _damage_of(self, picture: Any) -> Damage:
-        """Rule 2, in the order of the pictures."""
+        """Pictures in presentation order; a damaged packet is skipped and counted (rule 2)."""
         if picture.is_corrupt or picture.pts in self._damaged_packets:
             self._damaged_packets.discard(picture.pts)
             damage = Damage.PICTURE

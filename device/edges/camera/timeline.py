@@ -144,17 +144,17 @@ class Look:
         return self.layout.startswith(RGB_LAYOUTS)
 
     def notes(self) -> list[str]:
-        """What is corrected on the way in, in words."""
-        said = []
+        """What is corrected on the way in, as text."""
+        notes = []
         if self.interlaced:
-            said.append("interlaced: bwdif")
+            notes.append("interlaced: bwdif")
         if not self.square:
-            said.append(f"sample aspect {self.aspect.numerator}:{self.aspect.denominator}: scaled to square pixels")
+            notes.append(f"sample aspect {self.aspect.numerator}:{self.aspect.denominator}: scaled to square pixels")
         if self.rotation:
-            said.append(f"rotated {-self.rotation % 360}")
+            notes.append(f"rotated {-self.rotation % 360}")
         if self.layout not in PLANAR_420:
-            said.append(f"{self.layout}: converted to 8-bit 4:2:0")
-        return said
+            notes.append(f"{self.layout}: converted to 8-bit 4:2:0")
+        return notes
 
 
 PLANAR_420 = frozenset({"yuv420p", "yuvj420p", "yuva420p"})

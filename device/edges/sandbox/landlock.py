@@ -1,8 +1,8 @@
-"""Landlock: this process takes file access away from itself, for good (landlock(7); Linux 5.13 and later).
+"""Landlock: this process gives up file access permanently (landlock(7); Linux 5.13 and later).
 
-1. A restriction holds for the calling thread and for threads that it starts later, so whoever restricts all of a
-   process does it before the first thread. Restrictions only add up.
-2. What the running kernel does not know yet is left out; `abi` says which version it has, 0 for none.
+1. A restriction holds for the calling thread and for threads that it starts later, so a process
+   that restricts itself as a whole does it before its first thread. Restrictions only add up.
+2. Rights that the running kernel does not know are left out; `abi` says which version it has, 0 for none.
 3. What is not named in a rule is refused; descriptors that are open already stay usable.
 """
 

@@ -93,8 +93,12 @@ def program(machine: str, needs: Needs) -> list[Instruction]:
 def _whole(machine: str, rules: list[list[Instruction]]) -> list[Instruction]:
     """Rule 4, then the rules, then everything else is allowed. Each rule leaves the call's number loaded."""
     head: list[Instruction] = [
-        *((LOAD, 0, 0, ARCHITECTURE), (JEQ, 1, 0, AUDIT_ARCH[machine]), (RETURN, 0, 0, KILL)),
-        *((LOAD, 0, 0, NUMBER), (JGE, 0, 1, X32_BIT), (RETURN, 0, 0, KILL)),
+        (LOAD, 0, 0, ARCHITECTURE),
+        (JEQ, 1, 0, AUDIT_ARCH[machine]),
+        (RETURN, 0, 0, KILL),
+        (LOAD, 0, 0, NUMBER),
+        (JGE, 0, 1, X32_BIT),
+        (RETURN, 0, 0, KILL),
     ]
     return [*head, *(step for rule in rules for step in rule), (RETURN, 0, 0, ALLOW)]
 
@@ -131,8 +135,14 @@ def _streams_only(machine: str, families: tuple[int, ...]) -> list[Instruction]:
     last = len(families) - 1
     listed: list[Instruction] = [(JEQ, last - n, 0, family) for n, family in enumerate(families[:-1])]
     body = [
-        *(_low(0), *listed, (JEQ, 0, 3, families[-1])),
-        *(_low(1), (AND, 0, 0, _KINDS), (JEQ, 1, 0, _STREAM), _DENY, _PASS),
+        _low(0),
+        *listed,
+        (JEQ, 0, 3, families[-1]),
+        _low(1),
+        (AND, 0, 0, _KINDS),
+        (JEQ, 1, 0, _STREAM),
+        _DENY,
+        _PASS,
     ]
     return _rule(SOCKET, machine, body)
 

@@ -21,7 +21,7 @@ from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Due, Outbox, Parcel
+from device.outbox.store import Deletion, Due, Outbox, OutboxMessage
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
@@ -58,7 +58,7 @@ class OutboxPublisher:
         self._notices: dict[str, Outgoing] = {}
         self._unsent: dict[str, None] = {}
         self._hub_online = False
-        self._work: list[Parcel | _Erase | Delivery] = []
+        self._work: list[OutboxMessage | _Erase | Delivery] = []
         self._refused: dict[_Erase, None] = {}
         self._woken = asyncio.Event()
         self._busy = False
@@ -102,9 +102,9 @@ class OutboxPublisher:
             self._woken.set()
         self._hub_online = online
 
-    def keep(self, parcel: Parcel) -> None:
+    def keep(self, message: OutboxMessage) -> None:
         """Store a message and deliver it however long that takes (rule 1)."""
-        self._queue(parcel)
+        self._queue(message)
 
     def erase(self, alert_id: str | None, reason: str) -> None:
         """Erase an alert (None: every alert) from the outbox; receipts follow through on_deletions."""
@@ -155,7 +155,7 @@ class OutboxPublisher:
             await asyncio.sleep(0.02)
             self._send_notices()
 
-    def _queue(self, item: Parcel | _Erase | Delivery) -> None:
+    def _queue(self, item: OutboxMessage | _Erase | Delivery) -> None:
         self._work.append(item)
         self._woken.set()
 
@@ -202,8 +202,8 @@ class OutboxPublisher:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
         self._problem = str(fault)
 
-    async def _handle(self, item: Parcel | _Erase | Delivery) -> None:
-        if isinstance(item, Parcel):
+    async def _handle(self, item: OutboxMessage | _Erase | Delivery) -> None:
+        if isinstance(item, OutboxMessage):
             await self._store(item)
         elif isinstance(item, Delivery):
             await self._disk(lambda: self._report(item))
@@ -224,21 +224,24 @@ class OutboxPublisher:
         if gone:
             self._on_deletions(gone)
 
-    async def _store(self, parcel: Parcel) -> None:
+    async def _store(self, message: OutboxMessage) -> None:
         try:
-            await self._disk(lambda: self._outbox.put(parcel))
+            await self._disk(lambda: self._outbox.put(message))
         except Unavailable as fault:
-            event(_log, "outbox.cannot_store", level=logging.ERROR, kind=parcel.kind.value, problem=str(fault))
+            event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
             due = Due(
-                *(parcel.id, parcel.kind, parcel.topic, parcel.payload, parcel.content_type, parcel.qos),
-                parcel.expires_at,
+                *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),
+                message.expires_at,
             )
             if not self._broker.publish(self._outgoing(due)):
-                event(_log, "outbox.lost", level=logging.ERROR, kind=parcel.kind.value, id=parcel.id)
+                event(_log, "outbox.lost", level=logging.ERROR, kind=message.kind.value, id=message.id)
 
     def _report(self, delivery: Delivery) -> bool:
         return self._outbox.report(
-            delivery.token, accepted=delivery.accepted, heard=delivery.heard, monotonic=self._clock.monotonic()
+            delivery.token,
+            accepted=delivery.accepted,
+            acknowledged=delivery.acknowledged,
+            monotonic=self._clock.monotonic(),
         )
 
     def _deletions(self, requests: _Erase) -> list[Deletion]:
@@ -254,11 +257,11 @@ class OutboxPublisher:
         """Hand what is due to the broker; whether anything was taken."""
         now = self._clock.monotonic()
         due = await self._disk(lambda: self._outbox.due(self._clock.wall(), now))
-        for parcel in due:
+        for message in due:
             # Marked before it goes: the broker's answer may come before publish returns.
-            self._outbox.sent(parcel.id, now)
-            if not self._broker.publish(self._outgoing(parcel)):
-                self._work.append(Delivery(parcel.id, accepted=False, heard=False, reason="not taken"))
+            self._outbox.sent(message.id, now)
+            if not self._broker.publish(self._outgoing(message)):
+                self._work.append(Delivery(message.id, accepted=False, acknowledged=False, reason="not taken"))
                 return False
         return bool(due)
 
@@ -278,13 +281,13 @@ class OutboxPublisher:
             self._unacknowledged.add(notice.token)
 
     def _answered(self, delivery: Delivery) -> None:
-        """Sort an answer: a notice's ends here, a parcel's goes to the outbox (rule 2). Either makes room."""
+        """Sort an answer: a notice's ends here, a message's goes to the outbox (rule 2). Either makes room."""
         if delivery.token in self._unacknowledged:
             self._unacknowledged.discard(delivery.token)
             if not delivery.accepted and self.connected:
                 event(_log, "notice.refused", level=logging.WARNING, reason=delivery.reason)
         else:
-            self._queue(replace(delivery, heard=delivery.heard and self._hub_online))
+            self._queue(replace(delivery, acknowledged=delivery.acknowledged and self._hub_online))
         self._send_notices()
 
 

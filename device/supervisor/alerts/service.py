@@ -34,7 +34,7 @@ from device.hub_api.messages import Adjudication, Alert, Contradiction, moment
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.retry import MessageClass
-from device.outbox.store import Parcel
+from device.outbox.store import OutboxMessage
 from device.ports.clock import Clock
 from device.supervisor.deployment.active import ActiveDeployment
 from device.supervisor.timing import ALERT_EXPIRES_S
@@ -79,7 +79,7 @@ class AlertService:
     topics: DeviceTopics
     clock: Clock
     surroundings: Surroundings
-    store: Callable[[Parcel], None]
+    store: Callable[[OutboxMessage], None]
     erase: Callable[[str, str], None]
     raised: int = 0
     judged_false: int = 0
@@ -237,7 +237,7 @@ class AlertService:
         now = self.clock.wall()
         event_id = uuid7(now)
         self.store(
-            Parcel(
+            OutboxMessage(
                 id=event_id,
                 kind=MessageClass.ALERT,
                 topic=self.topics.alert(alert.alert_id),
@@ -256,7 +256,7 @@ class AlertService:
         if message.probe is None:
             return
         self.store(
-            Parcel(
+            OutboxMessage(
                 id=uuid7(self.clock.wall()),
                 kind=MessageClass.PROBE,
                 topic=self.topics.probe(alert.alert_id),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from device.domain.time import NS_PER_S
 from device.edges.host import sysfs
-from device.edges.host.sysfs import Warmth
+from device.edges.host.sysfs import Temperatures
 from device.supervisor.conditions.snapshot import ThermalView
 from device.supervisor.edges import Edges
 from device.supervisor.timing import HOST_MEASURE_S, HOST_STALE_S
@@ -52,7 +52,7 @@ class HostHealth:
     async def measure(self) -> None:
         """Measure once, on the disk thread."""
         edges, folder = self._edges, self._state_dir
-        self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.warmth(edges.root)))
+        self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.temperatures(edges.root)))
         self._looked_ns = int(self._clock.monotonic())
         self.temperatures_c = {zone.name: zone.temperature_c for zone in found.zones}
         self._thermal = judge(found, was_in_range=self._thermal.in_range)
@@ -62,7 +62,7 @@ class HostHealth:
         return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > HOST_STALE_S * NS_PER_S
 
 
-def judge(found: Warmth, was_in_range: bool | None) -> ThermalView:
+def judge(found: Temperatures, was_in_range: bool | None) -> ThermalView:
     """Whether the machine is within its range; once it was not, only with COOL_C to spare (rule 1)."""
     if not found.zones:
         silent = f" ({', '.join(found.unreadable)} say nothing)" if found.unreadable else ""

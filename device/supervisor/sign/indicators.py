@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from device.errors import LinesUnavailable
+from device.errors import GpioUnavailable
 from device.logs import event
 from device.ports.gpio import Lamp, Lines
 
@@ -25,5 +25,5 @@ class Indicators:
         try:
             self._lines.light(lamp, lit)
             self.lit[lamp] = lit
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             event(_log, "lamp.cannot_be_driven", level=logging.ERROR, lamp=lamp.value, problem=str(fault))

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from random import Random, SystemRandom
 
 from device.domain.time import NS_PER_S
-from device.errors import LinesUnavailable
+from device.errors import GpioUnavailable
 from device.logs import event
 from device.ports.clock import Clock
-from device.ports.gpio import SignLines
+from device.ports.gpio import SignGpio
 from device.supervisor.conditions.snapshot import SignView
 from device.supervisor.sign import pulse
 from device.supervisor.sign.pulse import Answer
@@ -81,7 +81,7 @@ class SignMonitor:
 
     def __init__(
         self,
-        lines: SignLines,
+        lines: SignGpio,
         clock: Clock,
         kind: SignKind,
         watched: Callable[[], bool],
@@ -142,7 +142,7 @@ class SignMonitor:
     def drive(self, lit: bool) -> None:
         """Switch the sign; not lit before it was seen dark, nor soon after a failed proof (rules 1, 6).
 
-        Raises LinesUnavailable.
+        Raises GpioUnavailable.
         """
         now = int(self._clock.monotonic())
         if lit == self._driven or (lit and (not self._seen_dark or now < self._not_before_ns)):
@@ -170,7 +170,7 @@ class SignMonitor:
             lit = self._read()
             if self._problem:
                 self._lines.drive_sign(self._driven)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             self._lines_lost(fault)
             return
         self._problem = ""
@@ -234,7 +234,7 @@ class SignMonitor:
             begun = int(self._clock.monotonic())
             try:
                 answer = await self._play()
-            except LinesUnavailable as fault:
+            except GpioUnavailable as fault:
                 self._lines_lost(fault)
                 return
             if answer is None:
@@ -276,7 +276,7 @@ class SignMonitor:
         self._read_ns = int(self._clock.monotonic())
         return lit
 
-    def _lines_lost(self, fault: LinesUnavailable) -> None:
+    def _lines_lost(self, fault: GpioUnavailable) -> None:
         if str(fault) != self._problem:
             event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
         self._problem, self._sensed, self._last, self._same = str(fault), False, None, 0

@@ -72,10 +72,10 @@ class Reporter:
         self._notices.session_began(self._pool.reports.engine, self._pool.reports.threshold)
 
     def deleted(self, gone: list[Deletion]) -> None:
-        """A receipt for every alert that ceased to exist here."""
+        """A receipt for every alert that ceased to exist here; it counts 0 for one that was unknown or gone already."""
         for deletion in gone:
-            event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason)
-            self.receipt("alert", 1, cast(Reason, deletion.reason), deletion.alert_id)
+            event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason, count=int(deletion.existed))
+            self.receipt("alert", int(deletion.existed), cast(Reason, deletion.reason), deletion.alert_id)
 
     def receipt(
         self, what: What, count: int, reason: Reason, alert_id: str | None = None, *, process_died: bool = False

@@ -17,7 +17,7 @@ from device.hub_api import events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
 from device.outbox.retry import MessageClass
-from device.outbox.store import Parcel
+from device.outbox.store import OutboxMessage
 from device.ports.broker import Outgoing
 from device.ports.clock import Clock
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
@@ -179,7 +179,7 @@ class Notices:
         event_id = uuid7(now)
         payload = events.encode(message, event_id=event_id, source=self._topics.base, subject=subject, at=now)
         self._publisher.keep(
-            Parcel(
+            OutboxMessage(
                 id=event_id,
                 kind=kind,
                 topic=topic,

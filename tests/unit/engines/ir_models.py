@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.cards.model_card import SCREEN_0095, ModelCard, PublishedFile, PublishedSource, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import SCREEN_0095, ModelCard, PublishedFile, PublishedSource
 
 SIDE, DIM, WIDE = 16, 8, 4
 

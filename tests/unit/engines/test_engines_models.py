@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, Tolerance, card, cards
+from engines.cards.catalogue import card, cards
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, Tolerance
 from engines.errors import BadModel, CacheUnwritable, ModelMismatch, ModelMissing, UnknownName
 from engines.places import cache_dir, models_dir, writing
 from engines.prepare import manifest

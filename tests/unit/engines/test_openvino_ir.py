@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.cards.model_card import SCREEN_0095, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import SCREEN_0095
 from engines.errors import BadModel, BadOption, FetchFailed, PublishedMismatch, WeightsMissing
 from engines.graph import openvino_ir
 from engines.prepare import published

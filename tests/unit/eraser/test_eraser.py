@@ -18,7 +18,7 @@ from device import eraser
 from device.domain.time import wall
 from device.errors import Unavailable
 from device.outbox.retry import MessageClass
-from device.outbox.store import Outbox, Parcel
+from device.outbox.store import Outbox, OutboxMessage
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 END = NOW + timedelta(hours=1)
@@ -56,7 +56,7 @@ class Place:
     def keep_alert(self, alert_id: str = "a-1", delete_by: datetime = END + timedelta(hours=1)) -> None:
         outbox = Outbox(self.outbox, wall(NOW))
         outbox.put(
-            Parcel(
+            OutboxMessage(
                 *(),
                 id=f"m-{alert_id}",
                 kind=MessageClass.ALERT,

@@ -173,10 +173,12 @@ def test_a_broker_unpacked_without_root_is_found_with_its_libraries(
     libraries.mkdir(parents=True)
     binary.write_text("#!/bin/sh\n")
     binary.chmod(0o755)
-    real_access = mosquitto.os.access
+    real_access = os.access
     monkeypatch.setenv("LFR_CACHE", str(tmp_path))
-    monkeypatch.setattr(mosquitto.shutil, "which", lambda _: None)
-    monkeypatch.setattr(mosquitto.os, "access", lambda p, m: str(p).startswith(str(tmp_path)) and real_access(p, m))
+    monkeypatch.setattr("tools.hub.broker.mosquitto.shutil.which", lambda _: None)
+    monkeypatch.setattr(
+        "tools.hub.broker.mosquitto.os.access", lambda p, m: str(p).startswith(str(tmp_path)) and real_access(p, m)
+    )
     found = mosquitto.find_mosquitto()
     assert found.path == binary
     assert str(libraries) in found.environment["LD_LIBRARY_PATH"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pyrage
 import pytest
@@ -39,7 +41,8 @@ class Bench:
         will = offline_message("demo", Mode.DEMO, NOON)
         broker = FakeBroker(self.exchange, "hub", will)
         self.session = HubSession(broker, "demo", Mode.DEMO, desk, opener, lambda: self.now, lambda: None, store=store)
-        self.session.start(SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a)))
+        loop = SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a))
+        self.session.start(cast(asyncio.AbstractEventLoop, loop))
         self.device = FakeBroker(self.exchange, "cam-1")
 
     def device_appears(self) -> None:
@@ -88,6 +91,7 @@ def test_a_judgement_that_is_not_settled_outlives_the_hub(desk: Desk, opener: Pr
     again.after(0)
     assert (again.judgements(), again.session.waiting()) == (1, 1)
     again.device_says(TOPICS.erasure, RECEIPT)
+    assert again.store is not None
     again.store.commit()
     assert SealedDesk(tmp_path / "desk.sqlite").judgements() == []
 
@@ -118,20 +122,20 @@ def test_a_judgement_is_given_up_after_a_day(bench: Bench) -> None:
 
 def test_a_restart_of_the_broker_brings_state_and_judgements_again(bench: Bench) -> None:
     bench.session.judge("a-1", "false_alert", "op-1")
-    bench.session.say_state("present", "s-1")
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     states = [m for m in bench.exchange.log if m.topic.endswith("hub/state")]
     assert len(states) == 1
     bench.exchange.go_down()
     bench.exchange.come_up()
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     bench.session.repeat()
     assert "lfr/v1/demo/hub/state" in bench.exchange.retained
     assert bench.judgements() == 2
 
 
 def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     bench.exchange.kill("hub")
     said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
     assert isinstance(said, messages.HubState)
@@ -140,7 +144,7 @@ def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
 
 @pytest.mark.parametrize("operator", ["present", "simulated", "absent"])
 def test_a_simulated_operator_is_called_one_and_is_nobody_present(bench: Bench, operator: messages.Operator) -> None:
-    bench.session.say_state(operator, "s-1")
+    bench.session.publish_state(operator, "s-1")
     said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
     assert isinstance(said, messages.HubState)
     assert (said.operator, said.operator_present) == (operator, operator == "present")

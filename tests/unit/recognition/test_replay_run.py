@@ -13,7 +13,7 @@ import pytest
 from device.cli.main import main
 from device.domain.finding import Candidate, Counters, Mode
 from device.domain.sight import Face, Frame
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.fake import FakeSource, Show
 from device.errors import EvidenceDamaged, RefusedByCondition, SourceUnreadable
 from device.evidence import artefact
@@ -93,7 +93,7 @@ def carry_on() -> None:
 
 def run(pipeline: Any, frames: int = 12, checkpoint: Callable[[], None] = carry_on) -> Any:
     source: Any = FakeSource([Show()] * frames)
-    feed = Feed(source, pace="full", in_hand=in_hand(ahead=True))
+    feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=True))
     return replaying._run(pipeline, feed, Looking(feed, pipeline.look, ahead=True), carry_on, checkpoint)
 
 

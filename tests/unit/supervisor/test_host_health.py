@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from device.edges.host.sysfs import Warmth, Zone
+from device.edges.host.sysfs import Temperatures, Zone
 from device.supervisor.runtime.host_health import COOL_C, LEAST_C, judge
 
 
-def at(*celsius: float, slowed: bool = False, unreadable: tuple[str, ...] = ()) -> Warmth:
+def at(*celsius: float, slowed: bool = False, unreadable: tuple[str, ...] = ()) -> Temperatures:
     zones = tuple(Zone(f"z{n}", c, 100.0, None) for n, c in enumerate(celsius))
-    return Warmth(zones, unreadable, slowed)
+    return Temperatures(zones, unreadable, slowed)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
 from device.errors import Unavailable
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Outbox, Parcel
+from device.outbox.store import Deletion, Outbox, OutboxMessage
 from device.ports.broker import Outgoing
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskInline, DiskThread
@@ -25,12 +25,12 @@ from device.supervisor.runtime.timeouts import settle
 class FullOutbox(Outbox):
     """An outbox on a disk without room."""
 
-    def put(self, parcel: Parcel) -> bool:
+    def put(self, message: OutboxMessage) -> bool:
         raise Unavailable("no space left on device")
 
 
-def parcel(clock: FakeClock, name: str = "a-1") -> Parcel:
-    return Parcel(
+def message(clock: FakeClock, name: str = "a-1") -> OutboxMessage:
+    return OutboxMessage(
         id=name,
         kind=MessageClass.ALERT,
         topic="lfr/v1/demo/cam-1/alert/x",
@@ -68,7 +68,7 @@ def play(outbox: Outbox, clock: FakeClock, scene: Callable[[OutboxPublisher, Fak
 def test_an_alert_is_stored_sent_and_kept_until_its_time(tmp_path: Path) -> None:
     clock = FakeClock()
     outbox = Outbox(tmp_path / "outbox", clock.wall())
-    exchange = play(outbox, clock, lambda publisher, _: publisher.keep(parcel(clock)))
+    exchange = play(outbox, clock, lambda publisher, _: publisher.keep(message(clock)))
     assert [m.token for m in exchange.log] == ["a-1"]
     reopened = Outbox(tmp_path / "outbox", clock.wall())
     assert reopened.alerts_held() == ["x"]
@@ -79,7 +79,7 @@ def test_an_alert_is_stored_sent_and_kept_until_its_time(tmp_path: Path) -> None
 def test_an_alert_that_cannot_be_stored_is_sent_all_the_same(tmp_path: Path) -> None:
     clock = FakeClock()
     outbox = FullOutbox(tmp_path / "outbox", clock.wall())
-    exchange = play(outbox, clock, lambda publisher, _: publisher.keep(parcel(clock)))
+    exchange = play(outbox, clock, lambda publisher, _: publisher.keep(message(clock)))
     assert [m.token for m in exchange.log] == ["a-1"]
 
 
@@ -87,7 +87,7 @@ def test_an_alert_that_is_erased_before_it_was_sent_is_never_sent(tmp_path: Path
     clock = FakeClock()
 
     def scene(publisher: OutboxPublisher, exchange: FakeExchange) -> None:
-        publisher.keep(parcel(clock))
+        publisher.keep(message(clock))
         publisher.erase("x", "false_alert")
 
     assert play(Outbox(tmp_path / "outbox", clock.wall()), clock, scene).log == []
@@ -217,9 +217,9 @@ def test_an_erasure_that_the_disk_refuses_is_tried_until_it_is_done(tmp_path: Pa
         outbox = StubbornOutbox(tmp_path / "outbox", clock.wall())
         publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, gone.extend)
         pump = asyncio.create_task(publisher.run())
-        publisher.keep(parcel(clock))
+        publisher.keep(message(clock))
         publisher.erase(alert_id, "false_alert")
-        publisher.keep(parcel(clock, "other"))
+        publisher.keep(message(clock, "other"))
         assert await publisher.drain(5.0, ())
         assert outbox.alerts_held() == []
         await settle(pump)
@@ -236,7 +236,7 @@ def test_an_erasure_that_is_owed_is_not_drained_and_said_once(tmp_path: Path, ca
         outbox.refusals = 1000
         publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
         pump = asyncio.create_task(publisher.run())
-        publisher.keep(parcel(clock))
+        publisher.keep(message(clock))
         publisher.erase("x", "false_alert")
         assert not await publisher.drain(0.3, ())
         assert outbox.alerts_held() == ["x"]
@@ -254,12 +254,12 @@ def test_what_is_past_its_time_goes_however_busy_the_courier_is(tmp_path: Path) 
         outbox = Outbox(tmp_path / "outbox", clock.wall())
         publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, lambda gone: None)
         pump = asyncio.create_task(publisher.run())
-        publisher.keep(parcel(clock))
+        publisher.keep(message(clock))
         assert await publisher.drain(5.0, ())
         assert outbox.alerts_held() == ["x"]
         clock.advance(3601)
         for number in range(100):
-            publisher.keep(replace(parcel(clock, f"n-{number}"), alert_id="y", revision=number))
+            publisher.keep(replace(message(clock, f"n-{number}"), alert_id="y", revision=number))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert outbox.alerts_held() == ["y"]

@@ -10,7 +10,7 @@ import pytest
 from lfr_test_sign_bench import STEP_S, Bench, Play, scene, trusted
 
 from device.domain.time import NS_PER_S
-from device.errors import LinesUnavailable
+from device.errors import GpioUnavailable
 from device.supervisor.sign.monitor import (
     HOLD_OFF_S,
     KINDS,
@@ -122,7 +122,7 @@ def test_no_fault_that_is_there_from_the_start_lets_the_sign_be_believed(play: P
         for name, value in changes.items():
             setattr(b.lines, name, value)
         for _ in range(6000):
-            with contextlib.suppress(LinesUnavailable):
+            with contextlib.suppress(GpioUnavailable):
                 b.sign.drive(b.sign.view().follows is not False)
             assert not trusted(b)
             await asyncio.sleep(STEP_S)

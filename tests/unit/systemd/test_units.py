@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from device import eraser
+from device.edges.broker import paho
 from device.supervisor import timing
 from engines.places import cache_dir
 from tools.dev.gate.system_packages import SYSTEMD_ANALYZE, provide
@@ -54,7 +55,6 @@ def test_the_eraser_depends_on_nothing_of_the_service_and_counts_in_time_that_ca
 
 def test_stop_timeout_is_longer_than_the_supervisors_own_deadlines(settings: dict[str, list[str]]) -> None:
     worker_s = timing.Budget().grace_s + timing.Budget().exit_s
-    broker_close_s = 2.0
     own_s = (
         worker_s
         + timing.EXECUTOR_CLOSE_S
@@ -62,7 +62,7 @@ def test_stop_timeout_is_longer_than_the_supervisors_own_deadlines(settings: dic
         + timing.RECEIPTS_S
         + timing.STOPPED_S
         + timing.TASKS_END_S
-        + broker_close_s
+        + paho.CLOSE_WITHIN_S
     )
     assert own_s < float(settings["TimeoutStopSec"][0])
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.sight import Face
-from device.vision.quality import geometric, merit, pose, quality_of, sharpness
-from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths, card
+from device.vision.quality import NOISE, geometric, merit, pose, quality_of, sharpness, weight_of
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths
 
 MakeFace = Callable[..., Face]
 
@@ -77,16 +78,26 @@ def test_a_face_that_the_border_cuts_is_worth_half(x: float, y: float, face_at: 
 def test_a_longer_output_is_no_worse_template(poor: float, span: float, one: float, more: float) -> None:
     lengths = Lengths(poor, poor + span, "")
     shorter, longer = merit(lengths, one, 0.5), merit(lengths, one + more, 0.5)
-    assert (shorter is None) == (one < poor)
+    assert (shorter is None) == (one < 1e-6 or (one - poor) / span < NOISE)
     if shorter is not None:
         assert longer is not None
         assert 0.0 <= quality_of(shorter) <= quality_of(longer) <= 1.0
+        assert 0.0 < weight_of(shorter) <= weight_of(longer)
 
 
 @pytest.mark.parametrize("geometry", [0.0, 0.7])
-def test_the_default_recognisers_limits_are_0_and_1_whatever_the_geometry(geometry: float) -> None:
+def test_the_default_recognisers_scale_is_0_and_1_at_its_limits_whatever_the_geometry(geometry: float) -> None:
     sface = card(RECOGNISER_DEFAULT).lengths
-    assert (merit(sface, 8.49, geometry), merit(sface, 8.5, geometry), merit(sface, 12.0, geometry)) == (None, 0, 1)
+    assert (merit(sface, 8.5, geometry), merit(sface, 12.0, geometry)) == (0, 1)
+    assert merit(sface, 6.9, geometry) is None, "noise"
+
+
+def test_a_poor_template_is_used_and_hardly_counts_beside_a_good_one() -> None:
+    sface = card(RECOGNISER_DEFAULT).lengths
+    poor, good = merit(sface, 7.0, 0.5), merit(sface, 12.0, 0.5)
+    assert poor is not None
+    assert good is not None
+    assert weight_of(poor) < 0.1 * weight_of(good)
 
 
 @given(length=st.floats(0.001, 1e4), geometry=st.floats(0, 1))

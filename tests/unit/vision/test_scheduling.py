@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device.domain.sight import Face
 from device.domain.time import NS_PER_MS, MediaNs
 from device.vision.observer import NoLook
 from device.vision.passages import Passage, Slot
 from device.vision.scheduling import (
-    ATTEMPTS_MAX,
+    BETTER,
     BETWEEN_LOOKS_NS,
     DOUBLINGS_MAX,
-    GEOMETRY_MIN,
+    NEAR,
+    STILL_THE_SAME_NS,
+    TEMPLATES_NEAR,
     TEMPLATES_WANTED,
+    again_after_ns,
     choose,
     urgency,
 )
@@ -74,24 +79,25 @@ def test_a_first_look_waits_for_a_second_sighting_when_frames_come_fast(wanted: 
     assert wanted(passage(), hits=2) is not None
 
 
-def test_a_hopeless_shot_is_never_taken(wanted: Wanted) -> None:
-    assert wanted(passage(), GEOMETRY_MIN - 0.01, patient=False) is None
-    assert wanted(passage(pending=True, since_ms=500, templates=1), GEOMETRY_MIN - 0.01) is None
+@pytest.mark.parametrize("geometry", [0.001, 0.02, 0.17])
+def test_nobody_is_refused_for_a_turned_or_small_face(geometry: float, wanted: Wanted) -> None:
+    assert wanted(passage(), geometry) is not None
+    assert wanted(passage(templates=1, since_ms=200), geometry) is not None
+    assert wanted(passage(templates=4, since_ms=200, score=THRESHOLD - 0.1), geometry) is not None
 
 
-def test_nobody_is_looked_at_for_ever(wanted: Wanted) -> None:
-    assert wanted(passage(templates=1, since_ms=60_000, attempts=ATTEMPTS_MAX - 1)) is not None
-    assert wanted(passage(templates=1, since_ms=60_000, attempts=ATTEMPTS_MAX), 1.0) is None
+def test_whoever_may_still_be_found_is_looked_at_however_often_they_were(wanted: Wanted) -> None:
+    assert wanted(passage(templates=40, since_ms=300, score=THRESHOLD - NEAR / 2, attempts=40)) is not None
 
 
-def test_order_is_first_look_pending_match_doubt_second_look_better_shot(wanted: Wanted) -> None:
+def test_order_is_first_look_doubt_second_look_nearest_to_the_threshold_alerted(wanted: Wanted) -> None:
     best_first = [
         wanted(passage(), 0.2),
-        wanted(passage(templates=1, since_ms=160, pending=True), 1.0),
         wanted(passage(templates=3, since_ms=160), 1.0, doubtful=True),
         wanted(passage(templates=1, since_ms=160), 1.0),
-        wanted(passage(templates=3, since_ms=160, score=0.4), 1.0),
-        wanted(passage(templates=3, since_ms=5_000, score=0.0), 0.5),
+        wanted(passage(templates=3, since_ms=160, score=THRESHOLD - 0.05), 0.1),
+        wanted(passage(templates=3, since_ms=160, score=THRESHOLD - 0.18), 1.0),
+        wanted(passage(templates=3, since_ms=5_000, score=0.9, alerted_entry=1), 1.0),
     ]
     scores = [score for score in best_first if score is not None]
     assert len(scores) == len(best_first)
@@ -121,47 +127,47 @@ def test_failures_do_not_hold_up_a_much_better_shot(wanted: Wanted) -> None:
     assert wanted(passage(since_ms=140, failures=4, geometry=0.3), 0.45) is None
 
 
-def test_a_pending_match_that_keeps_failing_waits_too(wanted: Wanted) -> None:
-    """Rule 3 holds for it as well, or twelve looks in a row at a face that turned away keep the others waiting."""
-    assert wanted(passage(templates=1, since_ms=80, pending=True)) is not None
-    assert wanted(passage(templates=1, since_ms=80, pending=True, failures=3)) is None
-
-
-def test_a_promising_passage_gets_its_third_look_and_a_hopeless_one_does_not(wanted: Wanted) -> None:
-    for score, third in ((THRESHOLD - 0.1, True), (THRESHOLD + 0.2, True), (THRESHOLD - 0.2, False), (0.0, False)):
-        found = wanted(passage(templates=TEMPLATES_WANTED - 1, since_ms=200, score=score))
-        assert (found is not None) is third
+def test_a_doubt_that_keeps_failing_waits_too(wanted: Wanted) -> None:
+    """Rule 4 holds for it as well, or twelve looks in a row at a face that turned away keep the others waiting."""
+    assert wanted(passage(templates=1, since_ms=160), doubtful=True) is not None
+    assert wanted(passage(templates=1, since_ms=160, failures=3), doubtful=True) is None
 
 
 @pytest.mark.parametrize(
-    ("score", "better", "fair", "wait_ms"),
-    [
-        (THRESHOLD - 0.05, 1.15, 0.8, 300),
-        (THRESHOLD - 0.20, 1.25, 0.95, 900),
-        (THRESHOLD - 0.45, 1.4, 1.0, 1800),
-        (-0.3, 1.4, 1.0, 1800),
-    ],
+    ("below", "wait_ms", "later_ms"),
+    [(-0.2, 60, 300), (0.05, 60, 300), (0.10, 150, 300), (0.17, 450, 900), (0.30, 900, 1800), (1.4, 900, 1800)],
 )
-def test_the_further_below_the_threshold_the_better_or_later_the_next_shot(
-    score: float, better: float, fair: float, wait_ms: float, wanted: Wanted
+def test_the_further_below_the_threshold_the_later_the_next_look(
+    below: float, wait_ms: float, later_ms: float, wanted: Wanted
 ) -> None:
+    enough = TEMPLATES_NEAR if below <= NEAR else TEMPLATES_WANTED
+    for looks, wait in ((enough - 1, wait_ms), (enough, later_ms)):
+        score = THRESHOLD - below
+        assert wanted(passage(templates=looks, since_ms=wait, score=score)) is not None
+        assert wanted(passage(templates=looks, since_ms=wait - 1, score=score)) is None
+
+
+@given(below=st.floats(-1, 2), more=st.floats(0, 1), templates=st.integers(0, 50))
+def test_nobody_waits_for_two_seconds_and_nobody_nearer_waits_longer(below: float, more: float, templates: int) -> None:
+    nearer, further = again_after_ns(below, templates), again_after_ns(min(below + more, 2.0), templates)
+    assert nearer <= further < 2_000 * NS_PER_MS
+    assert nearer <= again_after_ns(below, templates + 1)
+
+
+def test_a_clearly_better_shot_does_not_wait_its_turn(wanted: Wanted) -> None:
     def again(ratio: float, since_ms: float) -> bool:
-        return wanted(passage(templates=3, since_ms=since_ms, score=score), 0.5 * ratio) is not None
+        return wanted(passage(templates=3, since_ms=since_ms, score=0.0), 0.5 * ratio) is not None
 
-    assert again(better + 0.01, 160)
-    assert not again(better - 0.01, 160)
-    assert again(fair + 0.001, wait_ms)
-    assert not again(fair + 0.001, wait_ms - 1)
-    assert not again(fair - 0.01, wait_ms)
+    assert again(BETTER + 0.01, 150)
+    assert not again(BETTER + 0.01, 149)
+    assert not again(BETTER - 0.01, 150)
 
 
-def test_a_passage_with_an_excellent_template_is_not_looked_at_for_a_fair_shot(wanted: Wanted) -> None:
-    assert wanted(passage(templates=3, since_ms=2_000, merit=1.3)) is None
-    assert wanted(passage(templates=3, since_ms=2_000, merit=0.71)) is not None
-
-
-def test_whoever_stays_is_looked_at_now_and_then_however_well_they_are_known(wanted: Wanted) -> None:
-    assert wanted(passage(templates=3, since_ms=3_000, merit=1.3)) is not None
+def test_whoever_was_alerted_is_looked_at_for_a_better_shot_and_now_and_then(wanted: Wanted) -> None:
+    still_ms = STILL_THE_SAME_NS / NS_PER_MS
+    for ratio, since_ms, due in ((1.0, still_ms, True), (1.0, still_ms - 1, False), (BETTER + 0.01, 160, True)):
+        who = passage(templates=3, since_ms=since_ms, score=0.9, alerted_entry=7)
+        assert (wanted(who, 0.5 * ratio) is not None) is due
 
 
 def test_a_good_shot_is_not_waited_with_even_where_frames_come_fast(track_at: MakeTrack, face_at: MakeFace) -> None:

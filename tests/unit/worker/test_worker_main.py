@@ -33,7 +33,8 @@ from device.wire.link import (
     VisionAssignment,
     WatchlistLoaded,
 )
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from tools.dev.proof.worker import Given, WorkerProcess
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.edges.host.process_memory import peak_resident_mb
-from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from tools.dev.bench.weights import detector_file, recogniser_file
 
 F32 = NDArray[np.float32]

@@ -21,7 +21,7 @@ import numpy as np
 
 from tools.dev.clip.spec import ClipSpec, Passer, Scripted
 
-SHOT_S = 4.5
+SHOT_S = 3.0
 """About how long a shot is."""
 
 STEP_IN_FRAMES = 9

@@ -27,7 +27,7 @@ def main() -> int:
     listed = subprocess.run(
         [str(python), "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
     )
-    for line in differences(listed.stdout, locked()):
+    for line in differences(listed.stdout, locked()) or ["no package is newer than in the lock"]:
         print(f"newest: {line}", file=sys.stderr, flush=True)
     return subprocess.run([str(python), "-m", "tools.dev.gate", "check"], cwd=ROOT, check=False).returncode
 

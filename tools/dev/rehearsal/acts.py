@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.domain.finding import Mode
-from device.edges.gpio.simulated import SimulatedLines
+from device.edges.gpio.simulated import SimulatedGpio
 from device.errors import RefusedByCondition, Unavailable
 from device.hub_api.messages import WatchlistState
 from device.supervisor.lifecycle import DeviceLifecycle
@@ -46,7 +46,7 @@ class Play:
 
     stage: Stage
     log: Log
-    lines: SimulatedLines
+    lines: SimulatedGpio
     publisher: Publisher
     other_ref: str = "e-0000000002"
 
@@ -56,7 +56,7 @@ class Play:
 
 def sign_and_publish(stage: Stage, log: Log, listed: list[Path], other: Path) -> Play:
     """A root, three officers of whom two must sign, a list of two people, one signature elsewhere, publication."""
-    play = Play(stage, log, SimulatedLines(), publisher_of(stage))
+    play = Play(stage, log, SimulatedGpio(), publisher_of(stage))
     publisher = play.publisher
     authority = NewAuthority(mode=Mode.DEMO, devices=(DEVICE,), make_officers=OFFICERS, threshold=THRESHOLD)
     begin(publisher, Ceremony(safe(stage)), authority, now())

@@ -13,7 +13,7 @@ from typing import Any
 
 from device.config.loader import load_config
 from device.edges.clock.system import SystemClock
-from device.edges.gpio.simulated import SimulatedLines
+from device.edges.gpio.simulated import SimulatedGpio
 from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.main import acquire
 from device.sync.client import Client
@@ -52,7 +52,7 @@ class Log:
                 self.say(f"  {condition.table.value:4} {evaluation.result.value:8} {condition.name}: {evaluation.text}")
 
 
-async def assembled(stage: Stage, lines: SimulatedLines, stack: AsyncExitStack, **changes: Any) -> DeviceLifecycle:
+async def assembled(stage: Stage, lines: SimulatedGpio, stack: AsyncExitStack, **changes: Any) -> DeviceLifecycle:
     """The device of the stage's configuration on these lines; the stack releases what it holds, in reverse.
 
     changes  fields of `Edges` to put in place of what was opened

@@ -64,6 +64,7 @@ def configuration(folder: Path, *, bind: str, port: int, root: bool) -> str:
             "tls_version tlsv1.2",  # this or later
             "require_certificate true",
             "use_identity_as_username true",
+            "use_username_as_clientid true",  # nobody takes another certificate's session over
             "allow_anonymous false",
             f"acl_file {folder / 'acl'}",
             "persistence false",

@@ -8,6 +8,9 @@ from device.domain.time import WallTime
 from device.hub_api import messages
 from device.hub_api.messages import Alert
 
+UNKNOWN_AFTER_S = 20.0
+"""Two of the intervals (10 s) in which a device reports its health; at least 15 s."""
+
 
 @dataclass(slots=True)
 class Case:
@@ -48,6 +51,23 @@ class DeviceView:
     watchlist: messages.WatchlistState | None = None
     stats: messages.Stats | None = None
     cameras: dict[str, messages.CameraStatus] = field(default_factory=dict)
+    heard_at: WallTime | None = None
+    """When it last sent something; what the broker had kept from before does not count."""
+    faults: dict[str, int] = field(default_factory=dict)
+    """What was refused of it, and how often."""
+
+    def unknown_because(self, now: WallTime, *, broker_online: bool) -> str:
+        """Why its state is not known at this moment; empty while it is."""
+        if not broker_online:
+            return "the hub has no connection to its broker"
+        if self.status is None or self.heard_at is None:
+            return "it has not reported to this hub yet"
+        if self.status.status == "offline":
+            return "its connection was lost"
+        silent_s = (now - self.heard_at).total_seconds()
+        if self.status.status == "online" and silent_s > UNKNOWN_AFTER_S:
+            return f"it has sent nothing for {silent_s:.0f} s"
+        return ""
 
     def holds_a_list(self, now: WallTime) -> bool:
         """Whether it has a list, as far as the hub knows: loaded, not erased, and not past its own time."""

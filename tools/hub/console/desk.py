@@ -6,8 +6,9 @@
    its alerts go as long after that end as they would have gone after the planned one.
 3. An alert counts once by its id and each of its revisions once, whatever is repeated under whatever event id; a later
    revision replaces what is shown, an older one or the same changes nothing. The same picture again changes nothing.
-4. The desk is bounded: with MAX_CASES on it, the oldest judged case goes before a new one comes. When none is judged,
-   the oldest goes unjudged, and the page and the report say how many did.
+4. The desk is bounded: each device has an equal share of MAX_CASES. With its share on the desk, its oldest judged case
+   goes before a new one comes, or, when none is judged, its oldest; page and report show how many went unjudged.
+   No device pushes another's cases off the desk.
 5. When a device's list has ended (its receipt, or its own word) and no other device holds one, the hub's references go.
 """
 
@@ -36,6 +37,7 @@ MAX_PROBES = 200
 ORPHAN_S = 60.0
 """A probe may overtake its alert; without one it goes after this time."""
 RECEIPTS_SHOWN = 8
+FAULTS_SHOWN = 5
 
 _log = logging.getLogger(__name__)
 
@@ -128,8 +130,22 @@ class Desk:
             )
         )
 
-    def take(self, place: Place, event: Event[Message], now: WallTime) -> None:
-        """Take in one message of a device; repetitions (same source and id) change nothing."""
+    def knows(self, alert_id: str) -> bool:
+        """Whether an alert is on the desk or was."""
+        return alert_id in self.cases or alert_id in self._gone
+
+    def fault(self, device: str, problem: str) -> None:
+        """Something of a device was refused: shown until the hub is started anew, the latest FAULTS_SHOWN of each."""
+        faults = self.devices.setdefault(device, DeviceView()).faults
+        faults[problem] = faults.pop(problem, 0) + 1
+        while len(faults) > FAULTS_SHOWN:
+            del faults[next(iter(faults))]
+
+    def take(self, place: Place, event: Event[Message], now: WallTime, *, retained: bool = False) -> None:
+        """Take in one message of a device; repetitions (same source and id) change nothing.
+
+        retained: the broker had kept it from before: no sign of life.
+        """
         if (event.source, event.id) in self._seen:
             return
         self._seen[(event.source, event.id)] = None
@@ -137,6 +153,8 @@ class Desk:
             del self._seen[next(iter(self._seen))]
         view = self.devices.setdefault(place.device, DeviceView())
         data = event.data
+        if not retained:
+            view.heard_at = now
         if isinstance(data, Alert):
             self._alert(place.device, data, now)
         elif isinstance(data, messages.Erasure):
@@ -281,8 +299,9 @@ class Desk:
             case.alert = alert
             self._keep(case)
             return
-        if len(self.cases) >= MAX_CASES:
-            self._make_room()
+        theirs = sum(1 for case in self.cases.values() if case.device == device)
+        if theirs >= max(1, MAX_CASES // max(1, len(self.devices))):
+            self._make_room(device)
         case = self.cases[alert.alert_id] = Case(alert, device, now, messages.moment(alert.retention.delete_by))
         self._keep(case)
         end = self._ends.get(device)
@@ -291,10 +310,11 @@ class Desk:
         if alert.alert_id in self.pictures:
             self._tallies.of(alert.deployment_id).probes_received += 1
 
-    def _make_room(self) -> None:
-        """The oldest judged case goes, else the oldest of all, and that is counted (rule 4)."""
-        judged = next((a for a, c in self.cases.items() if c.outcome is not None), None)
-        going = judged or next(iter(self.cases))
+    def _make_room(self, device: str) -> None:
+        """Of this device's cases, the oldest judged one goes, else the oldest, and that is counted (rule 4)."""
+        theirs = {a: c for a, c in self.cases.items() if c.device == device}
+        judged = next((a for a, c in theirs.items() if c.outcome is not None), None)
+        going = judged or next(iter(theirs))
         if judged is None:
             self.left_unjudged += 1
             self._tallies.crowded_out(self.cases[going].alert.deployment_id)

@@ -1,9 +1,9 @@
-"""The hub's MQTT session: everything of the site comes in, judgements and the hub's own state go out.
+"""The hub's MQTT session: receives everything of the site, sends judgements and the hub's own state.
 
 1. A judgement is on the disk before it is sent, and stays until it is settled, through kills of the hub: a false alert
    until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed so
    for SETTLED_S. It keeps its event id, so a repetition changes nothing.
-   The hub does not subscribe to its own judgements, or `heard` would mean nothing.
+   The hub does not subscribe to its own judgements, or `acknowledged` would mean nothing.
 2. The hub's state is retained, its will says offline: a device without an operator recognises nobody.
 3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that hears alerts.
 4. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
@@ -28,12 +28,14 @@ from device.hub_api.messages import Message
 from device.hub_api.topics import HUB, DeviceTopics, HubTopics, Place, parse
 from device.logs import event
 from device.ports.broker import Broker, Delivery, Outgoing
+from tools.hub.console.alert_checks import AlertChecks
 from tools.hub.console.desk import Desk
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk, StoredJudgement
 
 REPEAT_S = 5.0
 SETTLED_S = 5.0
+MESSAGE_MOST_BYTES = 65_536  # a state with all its conditions is some 6 kB
 GIVE_UP_S = 24 * 3600.0
 COMMAND_S = 10  # an older command to look is of no use
 
@@ -68,9 +70,11 @@ class HubSession:
         changed: Callable[[], None],
         identified: Callable[[str, messages.Identity], None] = lambda *_: None,
         store: SealedDesk | None = None,
+        checks: AlertChecks | None = None,
     ) -> None:
         """identified: called with the recipient of the key envelope that a device asks for."""
         self._store = store
+        self._checks = checks
         self._identified = identified
         self._broker = broker
         self._topics = HubTopics(site)
@@ -80,7 +84,7 @@ class HubSession:
         self._now = now
         self._changed = changed
         self._judgements: dict[str, _Judgement] = {}
-        self._said: tuple[messages.Operator, str | None] | None = None
+        self._published_state: tuple[messages.Operator, str | None] | None = None
         self.online = False
         self.text = "not connected yet"
         self.refused = 0
@@ -98,14 +102,21 @@ class HubSession:
                 loop.call_soon_threadsafe(call, *given)
 
         for pattern in self._topics.from_devices:
-            self._broker.subscribe(pattern, lambda topic, payload: on_loop(self.arrived, topic, payload))
+            self._broker.subscribe(
+                pattern,
+                lambda topic, payload: on_loop(self.arrived, topic, payload),
+                lambda topic, payload: on_loop(self.arrived, topic, payload, True),
+            )
         self._broker.connect(
             lambda online, text: on_loop(self._session, online, text),
             lambda delivery: on_loop(self._delivered, delivery),
         )
 
-    def arrived(self, topic: str, payload: bytes) -> None:
-        """One message from the site; what cannot be read is counted and logged, never shown."""
+    def arrived(self, topic: str, payload: bytes, retained: bool = False) -> None:
+        """One message from the site; what cannot be read or does not fit is a fault on the page and in the log.
+
+        retained: the broker had kept it from before, so it is no sign of life.
+        """
         place = parse(topic)
         if place is None or place.device == HUB:
             return
@@ -114,18 +125,19 @@ class HubSession:
                 jpeg = self._opener.open(payload)
                 self._desk.take_probe(place.device, place.subject or "", jpeg, self._now(), payload)
             else:
-                self._take(place, payload)
+                self._take(place, payload, retained)
         except BadData as fault:
             self.refused += 1
+            self._desk.fault(place.device, str(fault))
             event(_log, "hub.message_refused", level=logging.WARNING, topic=topic, reason=str(fault))
         self._changed()
 
-    def say_state(self, operator: messages.Operator, session_id: str | None) -> None:
+    def publish_state(self, operator: messages.Operator, session_id: str | None) -> None:
         """Publish the hub's state if it changed or has not been taken yet (rule 2)."""
-        if not self.online or self._said == (operator, session_id):
+        if not self.online or self._published_state == (operator, session_id):
             return
         if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
-            self._said = (operator, session_id)
+            self._published_state = (operator, session_id)
 
     def judge(self, alert_id: str, outcome: str, officer_ref: str, device: str | None = None) -> None:
         """Send an adjudication; a false alert is repeated until its erasure is reported (rule 1)."""
@@ -136,7 +148,9 @@ class HubSession:
             officer_ref=officer_ref,
             at=rfc3339(self._now()),
         )
-        self._say(self._topics.adjudication(alert_id), data, alert_id, device, until_erased=outcome == "false_alert")
+        self._keep_and_send(
+            self._topics.adjudication(alert_id), data, alert_id, device, until_erased=outcome == "false_alert"
+        )
 
     def follow(self, alert_id: str, kind: str, outcome: str, officer_ref: str, device: str | None = None) -> None:
         """Send an engagement or a disposition."""
@@ -160,15 +174,15 @@ class HubSession:
                 officer_ref=officer_ref,
                 at=at,
             )
-        self._say(topic, data, alert_id, device, until_erased=False)
+        self._keep_and_send(topic, data, alert_id, device, until_erased=False)
 
     def command(self, device: str, name: str) -> None:
-        """Say `cmd/<name>` to a device; not repeated, a device that was away looks by itself."""
+        """Send `cmd/<name>` to a device; not repeated: a device that was away looks by itself."""
         topic = f"{DeviceTopics(self._topics.site, device).base}/cmd/{name}"
         self._broker.publish(Outgoing(uuid7(self._now()), topic, b"{}", 1, False, COMMAND_S, CONTENT_TYPE))
 
     def repeat(self) -> None:
-        """Send again what nobody heard yet or what has not led to its erasure; called every second."""
+        """Send again what is not settled (rule 1); called every second."""
         now = self._now()
         for token, judgement in tuple(self._judgements.items()):
             if (now - judgement.made).total_seconds() > GIVE_UP_S or self._settled(judgement, now):
@@ -201,11 +215,13 @@ class HubSession:
         return len(self._judgements)
 
     def close(self) -> None:
-        """Say that the hub is gone, and go."""
+        """Publish that the hub is offline, and close the session."""
         self._broker.publish(offline_message(self._topics.site, self._mode, self._now()))
         self._broker.close()
 
-    def _take(self, place: Place, payload: bytes) -> None:
+    def _take(self, place: Place, payload: bytes, retained: bool) -> None:
+        if len(payload) > MESSAGE_MOST_BYTES:
+            raise BadData(f"a message of {len(payload)} bytes, at most {MESSAGE_MOST_BYTES}")
         received = decode(payload)
         if received.source != f"lfr/v1/{place.site}/{place.device}":
             raise BadData(f"source {received.source!r} on a topic of {place.device}")
@@ -213,7 +229,12 @@ class HubSession:
         if isinstance(data, messages.Identity):
             self._identified(place.device, data)
             return
-        self._desk.take(place, received, self._now())
+        if isinstance(data, messages.Alert) and self._checks is not None:
+            known = self._desk.knows(data.alert_id)
+            problem = self._checks.problem(place, data, self._now(), retained=retained, known=known)
+            if problem:
+                raise BadData(problem)
+        self._desk.take(place, received, self._now(), retained=retained)
         if isinstance(data, messages.Erasure) and data.alert_id is not None:
             for token in [t for t, j in self._judgements.items() if j.alert_id == data.alert_id]:
                 self._drop(token)
@@ -224,7 +245,9 @@ class HubSession:
         for judgement in self._judgements.values():
             judgement.last_sent = judgement.heard_at = None
 
-    def _say(self, topic: str, data: Message, alert_id: str, device: str | None, *, until_erased: bool) -> None:
+    def _keep_and_send(
+        self, topic: str, data: Message, alert_id: str, device: str | None, *, until_erased: bool
+    ) -> None:
         now = self._now()
         token = uuid7(now)
         payload = encode(data, event_id=token, source=self._topics.base, subject=alert_id, at=now)
@@ -261,12 +284,12 @@ class HubSession:
             return
         if not delivery.accepted:
             event(_log, "hub.judgement_not_accepted", level=logging.WARNING, reason=delivery.reason)
-        if delivery.accepted and delivery.heard and self._online(judgement.device):
+        if delivery.accepted and delivery.acknowledged and self._online(judgement.device):
             judgement.heard_at = judgement.heard_at or self._now()
 
     def _session(self, online: bool, text: str) -> None:
         self.online, self.text = online, text
-        self._said = None
+        self._published_state = None
         self._send_again()
         self._changed()
 
@@ -279,7 +302,7 @@ def state_message(
 
 
 def offline_message(site: str, mode: Mode, now: WallTime) -> Outgoing:
-    """The hub's will, also said at a clean end."""
+    """The hub's will, also published at a clean end."""
     return _retained(HubTopics(site), _state(mode, now, "offline", "absent", None), now)
 
 

@@ -22,8 +22,8 @@ def snapshot(
     broker_online: bool,
     broker_text: str,
 ) -> dict[str, Any]:
-    """Everything that the page shows. Newest case first; open ones before judged ones."""
-    cases = sorted(desk.cases.values(), key=lambda c: c.arrived, reverse=True)
+    """Everything that the page shows. The oldest case first, so that a new one moves none; open before judged ones."""
+    cases = sorted(desk.cases.values(), key=lambda c: c.arrived)
     cases.sort(key=lambda c: c.outcome is not None)
     return {
         "now": rfc3339(now),
@@ -32,7 +32,10 @@ def snapshot(
         "operator": operator,
         "operator_present": operator == "present",
         "broker": {"online": broker_online, "text": broker_text},
-        "devices": [_device(name, view) for name, view in sorted(desk.devices.items())],
+        "devices": [
+            _device(name, view, view.unknown_because(now, broker_online=broker_online))
+            for name, view in sorted(desk.devices.items())
+        ],
         "cases": [_case(case, desk, settings) for case in cases],
         "left_unjudged": desk.left_unjudged,
         "desk_problem": desk.store_problem,
@@ -40,10 +43,16 @@ def snapshot(
     }
 
 
-def _device(name: str, view: DeviceView) -> dict[str, Any]:
+def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
+    """One device; while its state is not known, nothing of it is shown as if it were."""
+    if unknown:
+        view = DeviceView(stats=view.stats, watchlist=view.watchlist, heard_at=view.heard_at, faults=view.faults)
     stats, health = view.stats, view.health
     return {
         "id": name,
+        "unknown": unknown or None,
+        "heard_at": None if view.heard_at is None else rfc3339(view.heard_at),
+        "faults": [{"problem": problem, "count": n} for problem, n in view.faults.items()],
         "status": view.status.status if view.status else "unknown",
         "state": view.state.state if view.state else None,
         "mode": view.state.mode.value if view.state and view.state.mode else None,
@@ -115,4 +124,5 @@ def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
         "disposition": case.disposition,
         "probe": picture.version if picture else None,
         "reference": entry is not None,
+        "judgeable": entry is not None,
     }

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
     from tuf.api.metadata import Metadata, Root, Targets
 
-CONTENT_KEY = "content.age"
-
 
 class Publisher:
     """One hub's repository. Every method that changes it takes the lock."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -101,6 +102,14 @@ class HubFolder:
         return BrokerAddress(
             host=host, port=port, ca=self.root / "ca.pem", cert=folder / f"{person}.pem", key=folder / f"{person}.key"
         )
+
+    def console_key(self) -> str:
+        """The key of the console's address, made at the first start; delete `keys/console.txt` to end every session."""
+        file = self.root / "keys" / "console.txt"
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_file(file, secrets.token_urlsafe(24).encode())
+        return file.read_text(encoding="utf-8").strip()
 
     def reference(self, entry_ref: str) -> bytes | None:
         """The reference photo of an entry; None when there is none or the reference is no plain name."""

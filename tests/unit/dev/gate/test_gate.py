@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tools.dev.gate.__main__ as gate
-from tools.dev.gate.stages import COMMANDS, Stage, planned
+from tools.dev.gate.stages import COMMANDS, ROOT, Stage, planned
 
 
 @pytest.fixture
@@ -109,3 +109,11 @@ def test_check_and_test_together_run_each_stage_once_and_tests_last() -> None:
     assert len(names) == len(set(names))
     assert names.index("unit files") < names.index("unit, contract, sim") < names.index("end to end")
     assert {s.name for s in COMMANDS["check"]} | {s.name for s in COMMANDS["test"]} == set(names)
+
+
+def test_every_folder_of_tests_belongs_to_a_command() -> None:
+    """A new folder, or a marked test, that no command runs would never fail."""
+    arguments = {argument for command in COMMANDS.values() for stage in command for argument in stage.argv}
+    folders = {f"tests/{p.name}" for p in (ROOT / "tests").iterdir() if p.is_dir() and any(p.rglob("test_*.py"))}
+    assert folders <= arguments
+    assert {"slow", "not slow", "long", "not long"} <= arguments

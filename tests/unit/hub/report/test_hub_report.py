@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,7 +26,7 @@ from tools.hub.storage.folder import HubFolder
 
 def tally(**changes: object) -> Deployment:
     counts = BootCounts(faces_seen=62, discarded=60, alerts=2, templates=80, frames=750)
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "deployment_id": "d-1",
         "mode": Mode.DEMO,
         "devices": ["cam-1"],

@@ -19,7 +19,7 @@ import numpy as np
 from device.domain.sight import F32
 from device.errors import BadData, UsageError
 from tools.dev.bench.naive import Naive
-from tools.dev.bench.recall.labels import Label, by_eye, drawn
+from tools.dev.bench.recall.labels import Label, by_eye, drawn, listed_by_eye
 from tools.dev.bench.variants import PICTURES, central
 from tools.dev.clip.cutout import FaceFinder
 from tools.dev.clip.make import read_truth, ready_clip, truth_file
@@ -30,11 +30,12 @@ from tools.dev.samples.extract import distinct_avatars
 People = dict[str, list[Path]]
 
 SHAPES: dict[str, tuple[int, int]] = {"720p": (1280, 720), "1080p": (1920, 1080), "portrait": (720, 1280)}
-PER_CLIP = 24
-"""People who are kept ready for a drawn clip of 15 s; a scene takes about 16."""
+PER_CLIP = 34
+"""People who are kept ready for a drawn clip of 15 s; a scene takes about 26."""
 
-PAIRS_PER_CLIP = 4
+PAIRS_PER_CLIP = 7
 PAIR_COSINE = (0.2, 0.4)
+LABELS = "truth.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +78,43 @@ def folder_of(people: Path) -> People:
 
 
 def add_folder(cases: Cases, folder: Path) -> None:
-    """A folder of clips with `truth.json` and photos of the listed in `list/NAME/`; or one drawn clip."""
-    if folder.is_file() and truth_file(folder).is_file():
-        cases.cases.append(Case(folder.stem, folder, tuple(drawn(read_truth(folder)))))
+    """A folder of clips with `truth.json` or with their own (drawn) truth, or one drawn clip; see the README.
+
+    Raises BadData when there is no label, or what is named is not there.
+    """
+    if folder.is_file():
+        cases.cases.append(_drawn_case(folder))
         return
-    for name, labels in by_eye(folder / "truth.json").items():
-        if not (folder / name).is_file():
-            raise BadData(f"{folder / name}: named in truth.json, but not there")
-        cases.cases.append(Case(f"{folder.name}/{name}", folder / name, tuple(labels)))
-    listed = folder_of(folder / "list") if (folder / "list").is_dir() else {}
-    for person, photos in listed.items():
+    clips = [Case(file.stem, file, ()) for file in sorted(folder.glob("*.mp4")) if truth_file(file).is_file()]
+    cases.cases += [_drawn_case(case.clip) for case in clips]
+    if not clips or (folder / LABELS).exists():
+        for name, labels in by_eye(folder / LABELS).items():
+            cases.cases.append(Case(f"{folder.name}/{name}", _there(folder, name), tuple(labels)))
+    for person, photos in _listed_in(folder).items():
         cases.enrol[person] = list(dict.fromkeys([*cases.enrol.get(person, []), *photos]))
+
+
+def _listed_in(folder: Path) -> People:
+    """Photos by entry: the sub-folders of `list`, and what truth.json names under "list"."""
+    listed: People = {}
+    for person in sorted((folder / "list").iterdir()) if (folder / "list").is_dir() else []:
+        if person.is_dir():
+            listed[person.name] = [f for f in sorted(person.iterdir()) if f.is_file() and not f.name.startswith(".")]
+    for name, files in (listed_by_eye(folder / LABELS) if (folder / LABELS).exists() else {}).items():
+        listed.setdefault(name, []).extend(_there(folder, file) for file in files)
+    return listed
+
+
+def _drawn_case(clip: Path) -> Case:
+    if not truth_file(clip).is_file():
+        raise BadData(f"{clip}: no {truth_file(clip).name} beside it; give a drawn clip, or a folder with {LABELS}")
+    return Case(clip.stem, clip, tuple(drawn(read_truth(clip))))
+
+
+def _there(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise BadData(f"{folder / name}: named in {LABELS}, but not there")
+    return folder / name
 
 
 def add_drawn(cases: Cases, drawing: Drawing) -> set[str]:
@@ -119,6 +146,18 @@ def fill(cases: Cases, wanted: int, sources: Sequence[People], shown: set[str]) 
                 return
             if person not in seen and person not in cases.enrol:
                 cases.enrol[person] = photos[:1]
+
+
+def rotated(cases: Cases) -> list[Cases]:
+    """The same clips with two lists: on each stands one half of the listed people who are shown; the others of them are
+    the strangers of that list. Whoever is not shown stands on both.
+    """
+    shown = {label.person for case in cases.cases for label in case.labels}
+    order = [person for person in sorted(cases.enrol) if person in shown]
+    halves = (set(order[::2]), set(order[1::2]))
+    if not all(halves):
+        raise UsageError("--rotate needs two listed people who are shown")
+    return [Cases(cases.cases, {p: f for p, f in cases.enrol.items() if p not in left_out}) for left_out in halves]
 
 
 def avatars() -> People:

@@ -33,22 +33,15 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--naive-every", type=int, default=1, metavar="N", help="the naive loop sees one frame in N (1)"
     )
     recall.add_argument("--backend", help="as lfr replay")
+    recall.add_argument("--recogniser", metavar="NAME", help="as lfr replay")
     recall.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
+    recall.add_argument("--rotate", action="store_true", help="list half of those shown, then the other half")
     recall.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; exit 1 when a band of ten passages or more is below the naive loop."""
-    from device.edges.sandbox.hardening import forbid_dumps
-    from device.errors import UsageError
-
-    forbid_dumps()
-    from device.cli.replay_command import cache_file
-    from device.recognition.replay import cache_at
-    from tools.dev.bench.machine import describe
-    from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, avatars, fill, folder_of
-    from tools.dev.bench.recall.run import Terms, measure
-    from tools.dev.bench.recall.table import render, summary
+    from device.errors import BadData, UsageError
 
     if args.naive_every < 1 or not 0 <= args.share < 1:
         raise UsageError("lfr bench recall: --naive-every is at least 1, --share at least 0 and below 1")
@@ -56,6 +49,16 @@ def run(args: argparse.Namespace) -> int:
         seeds = tuple(int(seed) for seed in args.seeds.split(","))
     except ValueError as fault:
         raise UsageError(f"lfr bench recall: --seeds {args.seeds}: whole numbers, comma-separated") from fault
+    from device.edges.sandbox.hardening import forbid_dumps
+
+    forbid_dumps()
+    from device.cli.replay_command import cache_file
+    from device.recognition.replay import cache_at
+    from tools.dev.bench.machine import describe
+    from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, avatars, fill, folder_of, rotated
+    from tools.dev.bench.recall.run import Terms, measure
+    from tools.dev.bench.recall.table import render, summary
+
     cases, shown = Cases(), set()
     for folder in args.clips:
         add_folder(cases, folder)
@@ -63,12 +66,22 @@ def run(args: argparse.Namespace) -> int:
         shown = add_drawn(cases, Drawing(tuple(args.shapes.split(",")), seeds, args.seconds, args.people))
     own = [folder_of(args.people)] if args.people else []
     fill(cases, args.listed, [*own, *map(folder_of, args.list_from), avatars()], shown)
+    if not cases.cases:
+        raise BadData("lfr bench recall: no clip is labelled in what was given")
     if not cases.enrol:
         raise UsageError("lfr bench recall: nobody is listed; give photos in list/, or --listed with --list-from")
-    terms = Terms(args.backend, args.threshold, args.evidence, args.evidence_keys, args.naive_every, args.share)
-    cache = cache_at(cache_file(), args.backend)
+    terms = Terms(
+        backend=args.backend,
+        recogniser=args.recogniser,
+        threshold=args.threshold,
+        evidence=args.evidence,
+        evidence_keys=args.evidence_keys,
+        every=args.naive_every,
+        share=args.share,
+    )
+    cache = cache_at(cache_file(), args.backend, recogniser=args.recogniser)
     try:
-        result = measure(cases, terms, cache)
+        result = measure(rotated(cases) if args.rotate else [cases], terms, cache)
     finally:
         cache.close()
     result = {"machine": describe(), **result, **summary(result)}

@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -138,13 +139,27 @@ def _pose_of(turn_deg: float) -> Pose:
 
 def by_eye(file: Path) -> dict[str, list[Label]]:
     """Clip name to labels of a `truth.json`; BadData names what is wrong with it."""
-    try:
+    with _in_format(file):
         clips = json.loads(file.read_text("utf-8"))["clips"]
         return {name: [_label(n, row) for n, row in enumerate(clip["people"])] for name, clip in clips.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise BadData(
-            f"{file}: no labels in the format of tools/dev/bench/README.md ({type(fault).__name__}: {fault})"
-        ) from fault
+
+
+def listed_by_eye(file: Path) -> dict[str, list[str]]:
+    """Entry to photos, relative to the folder, of a `truth.json` that names them itself."""
+    with _in_format(file):
+        return {
+            str(name): [str(f) for f in files]
+            for name, files in json.loads(file.read_text("utf-8")).get("list", {}).items()
+        }
+
+
+@contextmanager
+def _in_format(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as fault:
+        why = f"{type(fault).__name__}: {fault}"
+        raise BadData(f"{file}: no labels in the format of tools/dev/bench/README.md ({why})") from fault
 
 
 def _label(number: int, row: dict[str, Any]) -> Label:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,18 +26,19 @@ from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32
 from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.folder import enrol
-from device.enrolment.model_sessions import EngineRoom
 from device.enrolment.template_cache import TemplateCache
 from device.recognition.build import Listed, gallery_of
 from device.recognition.replay import Request, replay
-from tools.dev.bench.recall.cases import Case, Cases
+from tools.dev.bench.recall.cases import Case, Cases, People
 from tools.dev.bench.recall.facts import Facts
 from tools.dev.bench.recall.labels import Label, Pose, owner
 from tools.dev.bench.recall.naive_scores import Looker, NaiveRun
 from tools.dev.bench.recall.reasons import Explained, Missed
-from tools.dev.bench.recall.tally import Claim, Judged, judge, owners_of, threshold_for
-from tools.dev.clip.spec import write_watchlist
+from tools.dev.bench.recall.tally import Claim, Judged, judge, owners_of, risen, threshold_for
 from tools.dev.progress import bar
+
+NEAREST = 5
+"""False claims that are printed of each side."""
 
 TURNED_YAW = 0.45
 """|Pose.yaw| by the landmarks from which an unlabelled face is called turned; about 25 degrees."""
@@ -48,73 +50,134 @@ class Terms:
     strangers' passages that may alert where the rates are made equal."""
 
     backend: str | None = None
+    recogniser: str | None = None
     threshold: float | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None
     every: int = 1
     share: float = 0.01
 
+    def request(self, clip: Path, watchlist: Path) -> Request:
+        """What `lfr replay` would be asked."""
+        return Request(
+            str(clip),
+            watchlist,
+            self.backend,
+            self.threshold,
+            recogniser=self.recogniser,
+            evidence=self.evidence,
+            evidence_keys=self.evidence_keys,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The product on one clip: its alerts, what it would have claimed at any threshold, its report and its steps."""
+
+    alerts: Judged
+    claims: Judged
+    report: dict[str, Any]
+    explained: Explained
+
+    @property
+    def threshold(self) -> float:
+        return float(self.report["threshold"])
+
+    def missed(self, label: Label) -> Missed:
+        """Why a label was not found."""
+        return self.explained.why_missed(label, self.threshold)
+
 
 @dataclass(slots=True)
-class Run:
-    """One side's result for one clip; for the product also why each label was missed."""
+class Taken:
+    """One clip with one list: both sides, the product `again` at the threshold of the equal rate."""
 
-    judged: Judged
-    report: dict[str, Any]
-    explained: Explained | None = None
+    case: Case
+    refs: tuple[str, ...]
+    watchlist: Path
+    faces: NaiveRun
+    naive: Judged
+    product: Run
+    again: Run | None = None
+
+    def counted(self, *, listed: bool) -> list[Label]:
+        """Rule 3: the labels of people who are listed, or of those who are not."""
+        known = set(self.refs)
+        return [label for label in self.case.labels if label.sure and (label.person in known) == listed]
 
 
-def measure(cases: Cases, terms: Terms, cache: TemplateCache | None) -> dict[str, Any]:
-    """Everything as one JSON object. Raises what `replay` raises."""
+def measure(lists: Sequence[Cases], terms: Terms, cache: TemplateCache | None) -> dict[str, Any]:
+    """Everything as one JSON object. `lists`: clips with whom to enrol for them. Raises what `replay` raises."""
+    taken: list[Taken] = []
     with tempfile.TemporaryDirectory(prefix="lfr-recall-") as scratch:
-        watchlist = write_watchlist(Path(scratch) / "list", cases.enrol)
-        naive_runs, refs = _naive(cases.cases, watchlist, terms, cache)
-        labelled = [_described(case, run) for case, run in zip(cases.cases, naive_runs, strict=True)]
-        naive = [Run(_naive_judged(c, r, refs), {}) for c, r in zip(labelled, naive_runs, strict=True)]
-        rates = [run.rate_hz for run in naive_runs]
-        product, claims = _product(labelled, rates, watchlist, terms, cache)
-        threshold = float(product[0].report["threshold"])
-        listed = set(refs)
-        strangers = sum(label.sure and label.person not in listed for case in labelled for label in case.labels)
-        own = (
-            threshold_for([s for judged in claims for s in judged.false.values()], strangers, terms.share),
-            threshold_for([s for run in naive for s in run.judged.false.values()], strangers, terms.share),
-        )
-        again, _ = _product(labelled, rates, watchlist, replace(terms, threshold=own[0]), cache)
-    sides = {
-        "same_threshold": _sides((product, naive), (threshold, threshold)),
-        "equal_rate": _sides((again, naive), own),
-    }
+        for number, cases in enumerate(lists):
+            taken += _taken(cases, Path(scratch) / str(number), terms, cache)
+        strangers = sum(len(one.counted(listed=False)) for one in taken)
+        false = {
+            "product": _ranked([(one.case, one.product.claims) for one in taken]),
+            "naive": _ranked([(one.case, one.naive) for one in taken]),
+        }
+        own = [threshold_for([row["score"] for row in rows], strangers, terms.share) for rows in false.values()]
+        for one in taken:
+            terms_there = replace(terms, threshold=own[0])
+            one.again = _product(one.case, one.faces.rate_hz, one.watchlist, terms_there, cache)
+    first = taken[0].product
     return {
-        "listed": len(refs),
-        "backend": product[0].report["backend"],
-        "threshold_source": product[0].report["threshold_source"],
+        "listed": len(taken[0].refs),
+        "backend": first.report["backend"],
+        "threshold_source": first.report["threshold_source"],
         "strangers": strangers,
         "share": terms.share,
         "naive_every": terms.every,
-        **{name: side for name, (side, _) in sides.items()},
-        "clips": [_clip(case, run, r) for case, run, r in zip(labelled, product, naive_runs, strict=True)],
-        "passages": _rows(labelled, listed, naive, {name: rows for name, (_, rows) in sides.items()}, (product, again)),
+        "same_threshold": _side([(one.product, one.naive) for one in taken], first.threshold, first.threshold),
+        "equal_rate": _side([(one.again or one.product, one.naive) for one in taken], *own),
+        "highest_false": {side: rows[:NEAREST] for side, rows in false.items()},
+        "clips": [_clip(one) for one in taken],
+        "passages": [_row(one, label, first.threshold, own[1]) for one in taken for label in one.counted(listed=True)],
     }
+
+
+def _taken(cases: Cases, watchlist: Path, terms: Terms, cache: TemplateCache | None) -> list[Taken]:
+    """Both sides over the clips of one list, at the same threshold."""
+    _write(watchlist, cases.enrol)
+    faces, refs = _naive(cases.cases, watchlist, terms, cache)
+    taken = []
+    for plain, run in zip(cases.cases, faces, strict=True):
+        case = _described(plain, run)
+        claims = (
+            Claim(f.track, refs[f.entry], f.frame, f.score, owners_of(case.labels, f.frame, f.box)) for f in run.faces
+        )
+        naive = judge(case.labels, claims, run.rate_hz)
+        product = _product(case, run.rate_hz, watchlist, terms, cache)
+        taken.append(Taken(case, refs, watchlist, run, naive, product))
+    return taken
 
 
 def _naive(
     cases: Sequence[Case], watchlist: Path, terms: Terms, cache: TemplateCache | None
-) -> tuple[list[NaiveRun], list[str]]:
+) -> tuple[list[NaiveRun], tuple[str, ...]]:
     """Rule 1: the naive loop's faces of all clips, and the list's references."""
-    room = EngineRoom(terms.backend, threads=1)
+    room = terms.request(cases[0].clip, watchlist).room()
     try:
         listed = enrol(watchlist, [EnginePhotoReader(room)], cache=cache, progress=True)
         entries = [(entry.ref, entry.templates) for entry in listed.entries]
-        identity = f"{room.backend} {room.recogniser_card.source_sha256} {_digest(entries)}"
+        identity = f"{room.backend} {room.recognisers.main.source_sha256} {_digest(entries)}"
         looker = Looker(room.eyes(MIN_FACE_PX), Listed(gallery_of(entries)), identity)
         runs = []
         for case in cases:
             with tqdm(desc=f"naive loop, {case.name}", unit="frame", **bar()) as progress:
                 runs.append(looker.run(case.clip, terms.every, partial(progress.update, 1)))
-        return runs, [ref for ref, _ in entries]
+        return runs, tuple(ref for ref, _ in entries)
     finally:
         room.close()
+
+
+def _write(folder: Path, enrol: People) -> None:
+    """The list as `lfr replay` takes it; photos of several folders may have the same name."""
+    for person, photos in enrol.items():
+        (folder / person).mkdir(parents=True, exist_ok=True)
+        for number, photo in enumerate(photos):
+            shutil.copyfile(photo, folder / person / f"{number}-{photo.name}")
 
 
 def _digest(entries: Sequence[tuple[str, F32]]) -> str:
@@ -124,44 +187,21 @@ def _digest(entries: Sequence[tuple[str, F32]]) -> str:
     return mark.hexdigest()
 
 
-def _product(
-    cases: Sequence[Case], rates: Sequence[float], watchlist: Path, terms: Terms, cache: TemplateCache | None
-) -> tuple[list[Run], list[Judged]]:
-    """`lfr replay` over all clips: what was alerted, and what would have been at any threshold."""
-    runs, claims = [], []
-    for case, rate_hz in zip(cases, rates, strict=True):
-        facts = Facts()
-        request = Request(
-            str(case.clip),
-            watchlist,
-            terms.backend,
-            terms.threshold,
-            evidence=terms.evidence,
-            evidence_keys=terms.evidence_keys,
-        )
-        with tqdm(desc=f"lfr replay, {case.name}", unit="frame", **bar()) as progress:
+def _product(case: Case, rate_hz: float, watchlist: Path, terms: Terms, cache: TemplateCache | None) -> Run:
+    """`lfr replay` over one clip."""
+    facts = Facts()
+    request = terms.request(case.clip, watchlist)
+    with tqdm(desc=f"lfr replay, {case.name}", unit="frame", **bar()) as progress:
 
-            def tick(frames: int, total: int | None, progress: tqdm[Any] = progress) -> None:
-                progress.total = total
-                progress.update(frames - progress.n)
+        def tick(frames: int, total: int | None) -> None:
+            progress.total = total
+            progress.update(frames - progress.n)
 
-            report = replay(request, cache=cache, progress=tick, talk=False, observer=facts)
-        explained = Explained(case.labels, facts)
-        alerts = (
-            Claim(a["track"], a["entry"], a["frame"], a["score"], explained.owners(a["track"]))
-            for a in report["alerts"]
-        )
-        runs.append(Run(judge(case.labels, alerts, rate_hz), report, explained))
-        weighed = (Claim(d.passage, d.entry, d.frame, d.score, explained.owners(d.passage)) for d in facts.decisions)
-        claims.append(judge(case.labels, weighed, rate_hz))
-    return runs, claims
-
-
-def _naive_judged(case: Case, run: NaiveRun, refs: Sequence[str]) -> Judged:
-    claims = (
-        Claim(f.track, refs[f.entry], f.frame, f.score, owners_of(case.labels, f.frame, f.box)) for f in run.faces
-    )
-    return judge(case.labels, claims, run.rate_hz)
+        report = replay(request, cache=cache, progress=tick, talk=False, observer=facts)
+    steps = Explained(case.labels, facts)
+    alerts = [Claim(a["track"], a["entry"], a["frame"], a["score"], steps.owners(a["track"])) for a in report["alerts"]]
+    weighed = [Claim(d.passage, d.entry, d.frame, d.score, steps.owners(d.passage)) for d in facts.decisions]
+    return Run(judge(case.labels, alerts, rate_hz), judge(case.labels, risen(weighed), rate_hz), report, steps)
 
 
 def _described(case: Case, run: NaiveRun) -> Case:
@@ -183,76 +223,67 @@ def _described(case: Case, run: NaiveRun) -> Case:
     return Case(case.name, case.clip, tuple(labels))
 
 
-def _sides(
-    runs: tuple[Sequence[Run], Sequence[Run]], thresholds: tuple[float, float]
-) -> tuple[dict[str, Any], list[tuple[set[int], set[int]]]]:
-    """One comparison: thresholds and false alerts, and per clip the labels that each side found."""
-    product, naive = runs
-    found = [
-        (p.judged.found_at(-1.0), n.judged.found_at(thresholds[1]))  # the product's are alerts: all of them count
-        for p, n in zip(product, naive, strict=True)
+def _ranked(sides: Sequence[tuple[Case, Judged]]) -> list[dict[str, Any]]:
+    """The best false claim of each track or passage, highest first."""
+    rows = [
+        {"clip": case.name, "entry": c.entry, "frame": c.frame, "score": round(c.score, 4), "of": _people(case, c)}
+        for case, judged in sides
+        for c in judged.false.values()
     ]
-    summary = {
-        "product_threshold": round(thresholds[0], 4),
-        "naive_threshold": round(thresholds[1], 4),
-        "product_false": sum(run.judged.false_at(-1.0) for run in product),
-        "naive_false": sum(run.judged.false_at(thresholds[1]) for run in naive),
-    }
-    return summary, found
+    return sorted(rows, key=lambda row: float(row["score"]), reverse=True)
 
 
-def _rows(
-    cases: Sequence[Case],
-    listed: set[str],
-    naive: Sequence[Run],
-    found: dict[str, list[tuple[set[int], set[int]]]],
-    product: tuple[Sequence[Run], Sequence[Run]],
-) -> list[dict[str, Any]]:
-    """One row a listed passage that is counted (rule 3)."""
-    rows = []
-    for n, case in enumerate(cases):
-        for label in case.labels:
-            if label.person not in listed or not label.sure:
-                continue
-            row: dict[str, Any] = {
-                "clip": case.name,
-                "person": label.person,
-                "frames": [label.first, label.last],
-                "height_px": None if label.height_px is None else round(label.height_px, 1),
-                "pose": label.pose.value,
-                "kind": label.kind,
-                "naive_best": naive[n].judged.found.get(label.id),
-            }
-            for (name, clips), runs in zip(found.items(), product, strict=True):
-                ours, theirs = (label.id in side for side in clips[n])
-                missed = None if ours else _missed(runs[n], label)
-                row[name] = {
-                    "product": ours,
-                    "naive": theirs,
-                    "missed": None if missed is None else {"kind": missed.kind, "detail": missed.detail},
-                }
-            rows.append(row)
-    return rows
+def _people(case: Case, claim: Claim) -> list[str]:
+    return sorted({label.person for label in case.labels if label.id in claim.owners})
 
 
-def _missed(run: Run, label: Label) -> Missed | None:
-    return None if run.explained is None else run.explained.why_missed(label, float(run.report["threshold"]))
-
-
-def _clip(case: Case, run: Run, naive: NaiveRun) -> dict[str, Any]:
-    """How many people a clip has by label and by each side."""
+def _side(runs: Sequence[tuple[Run, Judged]], ours: float, theirs: float) -> dict[str, Any]:
+    """One comparison: thresholds and false alerts; whatever the product alerted counts."""
     return {
-        "clip": case.name,
-        "frames": naive.frames,
-        "labels": len(case.labels),
-        "people": len({label.person for label in case.labels}),
-        "faces_seen": run.report["faces_seen"],
-        "templates": run.report["templates"],
-        "naive_templates": len(naive.faces),
-        "naive_tracks": len({face.track for face in naive.faces}),
+        "product_threshold": round(ours, 4),
+        "naive_threshold": round(theirs, 4),
+        "product_false": sum(len(product.alerts.false) for product, _ in runs),
+        "naive_false": sum(naive.false_at(theirs) for _, naive in runs),
+    }
+
+
+def _row(one: Taken, label: Label, threshold: float, naive_threshold: float) -> dict[str, Any]:
+    """One listed passage: found by whom in both comparisons, and why not by the product."""
+    row: dict[str, Any] = {
+        "clip": one.case.name,
+        "person": label.person,
+        "frames": [label.first, label.last],
+        "height_px": None if label.height_px is None else round(label.height_px, 1),
+        "pose": label.pose.value,
+        "kind": label.kind,
+        "naive_best": one.naive.found.get(label.id),
+    }
+    both = (("same_threshold", one.product, threshold), ("equal_rate", one.again or one.product, naive_threshold))
+    for name, run, theirs in both:
+        missed = None if label.id in run.alerts.found else run.missed(label)
+        row[name] = {
+            "product": missed is None,
+            "naive": label.id in one.naive.found_at(theirs),
+            "missed": None if missed is None else {"kind": missed.kind, "detail": missed.detail},
+        }
+    return row
+
+
+def _clip(one: Taken) -> dict[str, Any]:
+    """How many people a clip has by label and by each side."""
+    report = one.product.report
+    return {
+        "clip": one.case.name,
+        "frames": one.faces.frames,
+        "labels": len(one.case.labels),
+        "people": len({label.person for label in one.case.labels}),
+        "faces_seen": report["faces_seen"],
+        "templates": report["templates"],
+        "naive_templates": len(one.faces.faces),
+        "naive_tracks": len({face.track for face in one.faces.faces}),
         "false_alerts": [
             f"{a['entry']} at frame {a['frame']}, {a['score']:.3f}"
-            for a in run.report["alerts"]
-            if a["track"] in run.judged.false
+            for a in report["alerts"]
+            if a["track"] in one.product.alerts.false
         ],
     }

@@ -1,10 +1,12 @@
-"""Readings that a device's own notices are made of: one condition, the lamps, the sign's loop."""
+"""Readings that several messages carry: a condition, the lamps, the sign, the clock, the engine."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import msgspec
+
+from device.hub_api.messages.base import Timestamp
 
 
 class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,3 +45,30 @@ class SignHealth(msgspec.Struct, frozen=True, kw_only=True):
     pulses: bool = True
     """Whether this kind of sign can follow pulses; one that cannot is proved every ten minutes only."""
     problem: str = ""
+
+
+class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the wall clock could be trusted at that moment, and its offset from the reference if known."""
+
+    synced: bool
+    offset_ms: float | None = None
+
+
+class SignReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The sensed (not the driven) sign at that moment: proof that the public was informed."""
+
+    state: Literal["lit", "dark", "simulated", "unknown"]
+    sensed_at: Timestamp | None
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """What recognised, to tie the score to an independent test of the same models."""
+
+    backend: str
+    detector: str
+    recogniser: str
+    detector_sha256: str
+    recogniser_sha256: str
+    engine_sha256: str | None = None
+    trt: str | None = None
+    policy_id: str | None = None

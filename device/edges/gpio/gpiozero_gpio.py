@@ -1,4 +1,4 @@
-"""Lines over gpiozero: the sign's relay, its sensor, the lamps and the STOP contact by header pin.
+"""GPIO over gpiozero: the sign's relay, its sensor, the lamps and the STOP contact by header pin.
 
 1. The sensor input has a pull-down: a cut wire reads dark.
 2. STOP and the tamper switch are normally closed contacts to ground with a pull-up: pressed, or a cut wire, reads STOP;
@@ -9,6 +9,8 @@
    chip some thousand times a second, is quiet. The next use claims them again, with lamps and listeners as before.
 5. lgpio makes a FIFO in the working directory when it is imported, and opens it there. Under the unit, and wherever
    else that directory cannot be written, its import fails; so it is imported from a private folder, gone afterwards.
+6. A contact on a header pin whose level shifter only drives outward would never be read, so a pressed STOP would go
+   unnoticed: that is a ConfigError before any line is claimed.
 """
 
 from __future__ import annotations
@@ -23,21 +25,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from device.config.model import LinesConfig
-from device.errors import LinesUnavailable
+from device.config.model import GpioConfig
+from device.edges.gpio.jetson_header import Board, is_tegra
+from device.errors import ConfigError, GpioUnavailable
 from device.logs import event
 from device.ports.gpio import Lamp
 
 _log = logging.getLogger(__name__)
-DEVICE_TREE = Path("/proc/device-tree/compatible")
-TEGRA = (b"nvidia,tegra234", b"nvidia,tegra264")
+INPUTS = {"sign_sense": False, "stop": True, "tamper": True}
+"""Each input, and whether it has a pull-up (rules 1 and 2)."""
 
 
-class GpiozeroLines:
+class GpiozeroGpio:
     """The housing's lines. gpiozero calls back on a thread of its own; the owner moves that to its loop."""
 
-    def __init__(self, config: LinesConfig) -> None:
-        """Claim every line; LinesUnavailable names the one that cannot be claimed."""
+    def __init__(self, config: GpioConfig) -> None:
+        """Claim every line; GpioUnavailable names the one that cannot be claimed. ConfigError: rule 6."""
         self._config = config
         self._lines: dict[str, Any] = {}
         self._lit: dict[str, bool] = {}
@@ -46,7 +49,7 @@ class GpiozeroLines:
         try:
             import gpiozero
         except ImportError as fault:
-            raise LinesUnavailable(f"gpiozero cannot be imported: {fault}") from fault
+            raise GpioUnavailable(f"gpiozero cannot be imported: {fault}") from fault
         self._gpiozero: Any = gpiozero
         self._claim_all()
 
@@ -71,7 +74,7 @@ class GpiozeroLines:
         self._listen("tamper", callback)
 
     def close(self) -> None:
-        """Everything off, then released (rule 3)."""
+        """Switch every output off, then release all lines (rule 3)."""
         self._closed = True
         self._release()
 
@@ -85,9 +88,9 @@ class GpiozeroLines:
             callback()
 
     def _use(self, name: str, what: Callable[[Any], Any]) -> Any:
-        """Do something with a line; None if the housing has none of this name (rule 4)."""
+        """Call `what` with a line; None if the housing lacks that line (rule 4)."""
         if self._closed:
-            raise LinesUnavailable(f"line {name} does not answer: the lines are closed")
+            raise GpioUnavailable(f"line {name} does not answer: the lines are closed")
         if not self._lines:
             self._claim_all()
             for again, listener in self._listeners.items():
@@ -100,7 +103,7 @@ class GpiozeroLines:
         except Exception as fault:
             # gpiozero, lgpio and the kernel share no base class below Exception.
             self._release()
-            raise LinesUnavailable(f"line {name} does not answer: {_told(fault)}") from fault
+            raise GpioUnavailable(f"line {name} does not answer: {_error_text(fault)}") from fault
 
     def _claim_all(self) -> None:
         """Every line of the configuration, or none."""
@@ -108,18 +111,27 @@ class GpiozeroLines:
         try:
             with _private_folder():
                 self._claim("sign", config.sign, lambda _: self._choose_factory())
+            self._require_inputs()
             self._lines["sign"] = self._claim("sign", config.sign, lambda pin: output(pin, initial_value=False))
-            for name, pull_up in (("sign_sense", False), ("stop", True), ("tamper", True)):
+            for name, pull_up in INPUTS.items():
                 self._lines[name] = self._claim(name, getattr(config, name), self._input(pull_up))
             for lamp in Lamp:
                 name = f"lamps.{lamp.value}"
                 lit = self._lit.get(name, False)
                 lamp_at = partial(output, initial_value=lit)
                 self._lines[name] = self._claim(name, getattr(config.lamps, lamp.value), lamp_at)
-        except LinesUnavailable:
+        except (GpioUnavailable, ConfigError):
             self._release()
             raise
         self._lines = {name: line for name, line in self._lines.items() if line is not None}
+
+    def _require_inputs(self) -> None:
+        """ConfigError when an input is wired to a pin of this board that can only be an output (rule 6)."""
+        board = getattr(self._gpiozero.Device.pin_factory, "board", None)
+        if isinstance(board, Board):
+            problems = board.input_problems({f"lines.{name}": getattr(self._config, name) for name in INPUTS})
+            if problems:
+                raise ConfigError(board.name, problems)
 
     def _input(self, pull_up: bool) -> Callable[[str], Any]:
         return partial(self._gpiozero.DigitalInputDevice, pull_up=pull_up)
@@ -133,7 +145,7 @@ class GpiozeroLines:
             return how(pin)
         except Exception as fault:
             # As in _use.
-            raise LinesUnavailable(f"line {name} cannot be claimed at {pin}: {_told(fault)}") from fault
+            raise GpioUnavailable(f"line {name} cannot be claimed at {pin}: {_error_text(fault)}") from fault
 
     def _choose_factory(self) -> None:
         """On a Jetson take our pin factory, unless gpiozero's own documented variable or the caller chose another."""
@@ -141,14 +153,14 @@ class GpiozeroLines:
         if device.pin_factory is not None:
             return
         self._made_factory = True
-        if not os.environ.get("GPIOZERO_PIN_FACTORY") and _is_tegra():
+        if not os.environ.get("GPIOZERO_PIN_FACTORY") and is_tegra():
             from device.edges.gpio.jetson_factory import JetsonFactory
 
             device.pin_factory = JetsonFactory()
         device.ensure_pin_factory()
 
     def _release(self) -> None:
-        """Off and given back, each line whatever became of the others (rule 3); the factory if it is of our making."""
+        """Switch off and release each line, also when another one fails (rule 3); close the factory if we made it."""
         device = self._gpiozero.Device
         kept = [
             name
@@ -165,7 +177,7 @@ class GpiozeroLines:
 
 
 def _done(what: Callable[[], object] | None) -> bool:
-    """Take one step of giving back, if there is such a step; whether it was taken. What fails hinders nothing."""
+    """Call one clean-up step if there is one; False when it failed. A failure does not stop the steps after it."""
     if what is not None:
         with suppress(Exception):  # as in _use
             what()
@@ -179,21 +191,13 @@ REMEDIES = {
     "GPIO busy": "another program holds it: `gpioinfo` names it, stop that one",
     "can not open gpiochip": "may this user open /dev/gpiochip*? Put it into the group that owns them",
 }
-"""What a vendor's error says, and what to do about it."""
+"""Part of a vendor's error text, and the remedy for it."""
 
 
-def _told(fault: Exception) -> str:
-    """A vendor's error in its words, with what to do about it if we know."""
-    said = f"{type(fault).__name__}: {fault}"
-    return said + next((f"; {remedy}" for words, remedy in REMEDIES.items() if words in said), "")
-
-
-def _is_tegra() -> bool:
-    try:
-        compatible = DEVICE_TREE.read_bytes()
-    except OSError:
-        return False
-    return any(name in compatible for name in TEGRA)
+def _error_text(fault: Exception) -> str:
+    """A vendor's error as text, with its remedy where one is known."""
+    text = f"{type(fault).__name__}: {fault}"
+    return text + next((f"; {remedy}" for part, remedy in REMEDIES.items() if part in text), "")
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from device.hub_api.message import Count, Message, Sha256, Timestamp
+from device.hub_api.messages.base import Count, Message, Sha256, Timestamp
 
 
 class AuditHead(Message, frozen=True, kw_only=True):
-    """Retained; the newest signed row of the audit log. Whoever keeps these can tell later that nothing was cut.
+    """Retained; the newest signed row of the audit log. Kept heads prove later that nothing was cut.
 
     seq, hash   number and SHA-256 of that row;  prev: of the row before
     sig         Ed25519 by `key` over the row (device/audit/rows.py says over which bytes)

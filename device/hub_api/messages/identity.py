@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from device.hub_api.message import Message, Timestamp
+from device.hub_api.messages.base import Message, Timestamp
 
 AgeRecipient = Annotated[str, msgspec.Meta(pattern=r"^age1[02-9ac-hj-np-z]{50,80}$")]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 CLAIM = """
 import os, sys, tempfile
 from pathlib import Path
-from device.config.model import LinesConfig
-from device.edges.gpio import gpiozero_lines
-from device.errors import LinesUnavailable
-gpiozero_lines.DEVICE_TREE = Path(sys.argv[1])
+from device.config.model import GpioConfig
+from device.edges.gpio import gpiozero_gpio, jetson_header
+from device.errors import GpioUnavailable
+jetson_header.DEVICE_TREE = Path(sys.argv[1])
 tempfile.tempdir = sys.argv[2]
 try:
-    gpiozero_lines.GpiozeroLines(LinesConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
-except LinesUnavailable as fault:
+    gpiozero_gpio.GpiozeroGpio(GpioConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
+except GpioUnavailable as fault:
     print(fault)
 print("lgpio" in sys.modules, os.getcwd(), os.listdir(sys.argv[2]))
 """

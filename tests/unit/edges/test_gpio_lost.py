@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from device.config.model import LinesConfig
-from device.edges.gpio.gpiozero_lines import GpiozeroLines
-from device.errors import LinesUnavailable
+from device.config.model import GpioConfig
+from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
+from device.errors import GpioUnavailable
 from device.ports.gpio import Lamp
 
 PINS = {
@@ -58,15 +58,15 @@ def pins(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
     made.factory.reset()
 
 
-def lost(pins: Failing, lines: GpiozeroLines) -> None:
+def lost(pins: Failing, lines: GpiozeroGpio) -> None:
     pins.failing = True
-    with pytest.raises(LinesUnavailable, match=r"line sign_sense does not answer: OSError.*No such device"):
+    with pytest.raises(GpioUnavailable, match=r"line sign_sense does not answer: OSError.*No such device"):
         lines.sign_sensed()
     pins.failing = False
 
 
 def test_one_line_that_fails_puts_the_sign_and_the_lamps_out(pins: Failing) -> None:
-    lines = GpiozeroLines(LinesConfig.model_validate(PINS))
+    lines = GpiozeroGpio(GpioConfig.model_validate(PINS))
     lines.drive_sign(True)
     lines.light(Lamp.FAULT, True)
     lost(pins, lines)
@@ -74,7 +74,7 @@ def test_one_line_that_fails_puts_the_sign_and_the_lamps_out(pins: Failing) -> N
 
 
 def test_the_next_use_claims_all_lines_again_the_sign_dark_and_the_lamps_as_they_were(pins: Failing) -> None:
-    lines = GpiozeroLines(LinesConfig.model_validate(PINS))
+    lines = GpiozeroGpio(GpioConfig.model_validate(PINS))
     lines.drive_sign(True)
     lines.light(Lamp.POWER, True)
     lines.light(Lamp.FAULT, True)
@@ -88,7 +88,7 @@ def test_the_next_use_claims_all_lines_again_the_sign_dark_and_the_lamps_as_they
 
 
 def test_stop_and_tamper_are_heard_again_and_a_contact_found_open_is_one(pins: Failing) -> None:
-    lines, heard = GpiozeroLines(LinesConfig.model_validate(PINS)), []
+    lines, heard = GpiozeroGpio(GpioConfig.model_validate(PINS)), []
     pins.close_contacts()
     lines.on_stop(lambda: heard.append("stop"))
     lines.on_tamper(lambda: heard.append("tamper"))
@@ -110,7 +110,7 @@ def test_a_callback_may_be_any_callable(pins: Failing) -> None:
         def __call__(self) -> None:
             self.count += 1
 
-    lines, calls = GpiozeroLines(LinesConfig.model_validate(PINS)), Calls()
+    lines, calls = GpiozeroGpio(GpioConfig.model_validate(PINS)), Calls()
     pins.close_contacts()
     lines.on_stop(calls)
     pins.factory.pin("BOARD29").drive_high()
