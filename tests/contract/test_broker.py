@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from paho.mqtt.packettypes import PacketTypes
@@ -28,8 +28,8 @@ WITHIN_S = 15.0
 BASE = "lfr/v1/demo"
 
 
-def message(token: str, topic: str, text: bytes = b"{}", **changes: object) -> Outgoing:
-    fields: dict[str, object] = {"qos": 1, "retain": False, "expiry_s": 60, "content_type": "application/json"}
+def message(token: str, topic: str, text: bytes = b"{}", **changes: Any) -> Outgoing:
+    fields: dict[str, Any] = {"qos": 1, "retain": False, "expiry_s": 60, "content_type": "application/json"}
     return Outgoing(token=token, topic=topic, payload=text, **{**fields, **changes})
 
 
@@ -64,7 +64,7 @@ class Watched:
                 raise AssertionError(f"not within {WITHIN_S} s; {self.sessions=} {self.deliveries=} {self.messages=}")
         return self
 
-    def _note(self, notes: list, said: object) -> None:
+    def _note(self, notes: list[Any], said: object) -> None:
         with self.changed:
             notes.append(said)
             self.changed.notify_all()
@@ -130,7 +130,9 @@ class MosquittoVan:
 
     def kill(self, watched: Watched, name: str) -> None:
         """Cut the connection under it, as a dead process does: no DISCONNECT is sent."""
+        assert isinstance(watched.broker, PahoBroker)
         client = watched.broker._client
+        assert client is not None
         watched.broker._closing.set()
         client.socket().close()
 
@@ -259,6 +261,7 @@ def test_a_judgement_sent_during_a_gap_arrives_after_it(van: Van) -> None:
     hub.broker.publish(message("t-1", f"{BASE}/hub/alert/a-1/adjudication", b"false_alert"))
     hub.until(lambda: [d.accepted for d in hub.deliveries] == [True])
     if isinstance(van, FakeVan):
+        assert isinstance(first.broker, FakeBroker)
         first.broker.found()
         returned = first
     else:
@@ -325,7 +328,8 @@ def test_the_late_words_of_an_old_connection_touch_neither_the_new_session_nor_i
 ) -> None:
     real.session("hub").subscribe(f"{BASE}/#").connect().online()
     device = real.session("cam-1").connect().online()
-    old = device.broker._client
+    assert isinstance(device.broker, PahoBroker)
+    old: Any = device.broker._client  # its callbacks are called here as paho calls them, with None for what is unused
     real.restart()
     device.until(lambda: [up for up, _ in device.sessions][-2:] == [False, True])
     real.freeze()

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -262,7 +263,7 @@ def test_a_stop_wire_that_is_open_from_the_start_is_a_stop() -> None:
     for bench in on_mock_pins():
         bench.press()
         presses: list[str] = []
-        bench.lines.on_stop(lambda presses=presses: presses.append("stop"))
+        bench.lines.on_stop(partial(presses.append, "stop"))
         assert presses == ["stop"]
 
 

@@ -6,14 +6,14 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import lfr_test_sample_alerts as sample
 import pytest
-from lfr_test_sample_alerts import ENGINE, a_candidate, a_context
 
+import tests.sample_alerts as sample
 from device.domain.finding import Counters, Mode
 from device.domain.time import rfc3339, wall
 from device.edges.broker.fake import FakeBroker, FakeExchange, matches
@@ -23,6 +23,7 @@ from device.hub_api.events import CONTENT_TYPE, decode, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Broker, Outgoing
+from tests.sample_alerts import ENGINE, a_candidate, a_context
 from tools.hub.broker.mosquitto import start_broker
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
@@ -37,6 +38,12 @@ def an_alert() -> messages.Alert:
     """An alert whose score has no second: infinity is not JSON."""
     context = a_context(NOW, zone_id="gate", delete_by=NOW)
     return sample.an_alert(ALERT_ID, a_candidate(second_gap=float("inf")), context, NOW)
+
+
+def set_when_online(up: threading.Event, online: bool, _reason: str) -> None:
+    """Note that a session has begun."""
+    if online:
+        up.set()
 
 
 def examples() -> list[tuple[str, messages.Message]]:
@@ -107,7 +114,7 @@ def audit_head() -> messages.AuditHead:
 def from_the_hub() -> list[tuple[str, messages.Message]]:
     """One message of every type that a hub sends."""
     demo = Mode.DEMO
-    judgement = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
+    judgement: dict[str, Any] = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
     reason = messages.Reason(factor="environment", text="rain on the lens")
     return [
         (
@@ -277,7 +284,7 @@ class Sessions:
     def connect(self) -> None:
         for broker in self.brokers.values():
             up = threading.Event()
-            broker.connect(lambda online, _, up=up: up.set() if online else None, lambda _: None)
+            broker.connect(partial(set_when_online, up), lambda _: None)
             assert up.wait(15.0)
 
     def __enter__(self) -> Sessions:

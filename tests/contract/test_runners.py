@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from engines.cards.catalogue import card
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, PackageSource
 from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
 from engines.places import packages_dir
 from engines.prepare.prepare import preparable, prepare
@@ -49,6 +49,7 @@ def recogniser(request: pytest.FixtureRequest, models_ready: Path) -> Iterator[R
 def packaged(name: str) -> Path:
     """The file as its package carries it; `lfr engines prepare` left it in the cache."""
     source = card(name).source
+    assert isinstance(source, PackageSource)
     path = packages_dir() / f"{source.package}-{source.version}" / source.member
     if not path.is_file():
         pytest.fail(f"run make setup: {path} is missing")
@@ -62,7 +63,8 @@ def portrait(samples: Callable[[str], list[Path]]) -> U8:
     picture = cv2.imread(str(photo))
     assert picture is not None
     side = min(picture.shape[:2])
-    return cv2.resize(picture[:side, :side], (320, 320), interpolation=cv2.INTER_AREA)[None, :, :, ::-1].copy()
+    shown: U8 = cv2.resize(picture[:side, :side], (320, 320), interpolation=cv2.INTER_AREA)
+    return shown[None, :, :, ::-1].copy()
 
 
 def test_every_runtime_finds_every_planted_face_at_the_same_place(models_ready: Path) -> None:

@@ -8,10 +8,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lfr_test_published import FakeRepository
-from lfr_test_virtual_loop import VirtualLoop
-from lfr_test_workers import LIST, FakeLauncher
-
 from device.audit.key import DeviceKey, device_key
 from device.audit.log import Log
 from device.config.model import DeviceConfig
@@ -33,6 +29,9 @@ from device.supervisor.runtime.executor import DiskInline
 from device.supervisor.state_machine import State
 from device.supervisor.status.retained import will
 from device.supervisor.workers.supervisor import Budget
+from tests.sim.published import FakeRepository
+from tests.sim.virtual_loop import VirtualLoop
+from tests.sim.workers import LIST, FakeLauncher
 
 Result = TypeVar("Result")
 RECIPIENT = "age1" + "q" * 58

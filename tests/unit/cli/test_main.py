@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def with_handler(monkeypatch: pytest.MonkeyPatch, handler: Callable[..., int | N
         def register(commands: cli.Subparsers) -> None:
             commands.add_parser("config").set_defaults(run=handler)
 
-    monkeypatch.setattr(cli.importlib, "import_module", lambda name: Module)
+    monkeypatch.setattr(importlib, "import_module", lambda name: Module)
 
 
 @pytest.mark.parametrize("arguments", [["bogus"], ["config"], ["config", "mend"], ["status", "--colour"], []])
@@ -113,7 +114,7 @@ def test_a_command_that_cannot_be_imported_says_so_only_when_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = metadata.EntryPoint("broken", "device.cli.no_such_module:register", cli.GROUP)
-    monkeypatch.setattr(cli.metadata, "entry_points", lambda group: [broken])
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [broken])
     with pytest.raises(SystemExit) as caught:
         cli.main(["--help"])
     assert caught.value.code == 0

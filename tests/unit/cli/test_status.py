@@ -6,6 +6,7 @@ import json
 import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_status_names_people_lost_with_a_worker(tmp_path: Path, capsys: pytest.C
 def test_status_says_what_a_worker_takes_and_what_the_gpu_has_left(
     free: int | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    taken = {"rss_bytes": 312_000_000, "gpu_free_bytes": free}
+    taken: dict[str, Any] = {"rss_bytes": 312_000_000, "gpu_free_bytes": free}
     beat = Beat(seq=0, camera="online", fps=25.0, counters=Counters(), stage_p95_ms={}, **taken)
     write(tmp_path, now(), os.getpid(), beat=beat)
     assert main(["status", "--run-dir", str(tmp_path)]) == 0

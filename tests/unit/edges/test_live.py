@@ -10,13 +10,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from lfr_test_loading import loaded
 
 from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.live import LiveSource, device_of, is_live, with_address, without_password
 from device.errors import SourceLost, UsageError
-
-rtsp_camera = loaded("lfr_test_rtsp_camera", Path(__file__).with_name("rtsp_camera.py"))
+from tests.pictures import planes
+from tests.unit.edges import rtsp_camera
 
 FRAMES = 100
 
@@ -30,7 +29,7 @@ def camera(tmp_path: Path, videos: ModuleType) -> Iterator[Any]:
 
 
 def opened(address: str, **deadlines: float) -> LiveSource:
-    return LiveSource(address, **{"open_s": 10.0, "read_s": 10.0, **deadlines})
+    return LiveSource(address, open_s=deadlines.get("open_s", 10.0), read_s=deadlines.get("read_s", 10.0))
 
 
 def watch(source: LiveSource, arrived: list[float]) -> None:
@@ -44,7 +43,7 @@ def test_a_camera_is_live_and_its_frames_are_upright_and_in_order(camera: Any, v
     assert source.info.live
     assert (source.info.width, source.info.height) == (320, 240)
     frames = source.frames()
-    numbers = [videos.index_in(next(frames).picture.y) for _ in range(50)]
+    numbers = [videos.index_in(planes(next(frames)).y) for _ in range(50)]
     assert numbers == sorted(set(numbers))
     source.close()
 

@@ -12,6 +12,7 @@ from device.domain.sight import Damage
 from device.edges.camera.capture_buffer import END, CaptureBuffer
 from device.edges.camera.pyav import OpenOptions, Video
 from device.edges.camera.recording import RecordedSource
+from tests.pictures import planes
 
 LOOK_EVERY_MS = 60
 """device.recognition.pipeline: frames closer than this are passed over."""
@@ -30,11 +31,11 @@ def test_packed_b_frames_keep_their_order_and_an_even_pace(
     tmp_path: Path, videos: ModuleType, damaged_videos: ModuleType
 ) -> None:
     source = RecordedSource(damaged_videos.packed_b_frames(tmp_path / "a"), decode_threads=1)
-    frames = [(videos.index_in(frame.picture.y), frame.at / 1e6) for frame in source.frames()]
+    frames = [(videos.index_in(planes(frame).y), frame.at / 1e6) for frame in source.frames()]
     times = [at for _, at in frames]
     assert [number for number, _ in frames] == list(range(60))
     assert set(np.diff(times)) <= {40.0, 80.0}
-    assert list(np.diff(times)).count(80.0) <= 1, "one step is lost where the disorder is noticed"
+    assert np.diff(times).tolist().count(80.0) <= 1, "one step is lost where the disorder is noticed"
     assert looked_at(times) == looked_at([40.0 * n for n in range(60)]), "a third of the detections were lost"
     assert any("repaired" in note for note in source.info.notes)
 

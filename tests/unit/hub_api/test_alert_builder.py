@@ -20,7 +20,7 @@ from device.hub_api import alert_builder, messages
 from device.hub_api.alert_builder import AlertContext
 from device.hub_api.events import decode, encode, restamp
 from device.hub_api.identifiers import uuid7
-from device.hub_api.topics import DeviceTopics, HubTopics, device_id, level, parse
+from device.hub_api.topics import DeviceTopics, HubTopics, Place, device_id, level, parse
 
 Build = Callable[..., Candidate]
 
@@ -65,7 +65,7 @@ def test_every_topic_parses_to_its_branch_and_subject() -> None:
         ("camera/status", "c"),
         ("state", None),
     ]
-    assert parse(hub.adjudication("a")) == type(found[device.state])("s", "hub", "alert/adjudication", "a")
+    assert parse(hub.adjudication("a")) == Place("s", "hub", "alert/adjudication", "a")
     assert parse("somebody/else") is None
 
 

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,8 +37,8 @@ def outbox(place: Path, noon: WallTime) -> Iterator[Outbox]:
 
 @pytest.fixture
 def message(noon: WallTime) -> Build:
-    def build(name: str = "m-1", **changes: object) -> OutboxMessage:
-        fields: dict[str, object] = {
+    def build(name: str = "m-1", **changes: Any) -> OutboxMessage:
+        fields: dict[str, Any] = {
             "id": name,
             "kind": MessageClass.ALERT,
             "topic": "lfr/v1/demo/cam-1/alert/a-1",
@@ -78,8 +79,8 @@ def on_disk(place: Path) -> bytes:
 def test_what_is_put_is_due_with_its_payload_and_rest_of_life(outbox: Outbox, message: Build, noon: WallTime) -> None:
     outbox.put(message())
     (due,) = outbox.due(later(noon, seconds=20), START)
-    message = due.outgoing(later(noon, seconds=20))
-    assert (message.payload, message.expiry_s, message.retain, message.qos) == (SECRET, 100, False, 1)
+    sent = due.outgoing(later(noon, seconds=20))
+    assert (sent.payload, sent.expiry_s, sent.retain, sent.qos) == (SECRET, 100, False, 1)
 
 
 def test_an_alert_nobody_heard_stays_due_and_one_that_was_heard_does_not(

@@ -227,7 +227,7 @@ def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_i
     eyes.forget_faces()
     assert seen == []
     frame = blank_frame()
-    frame.picture.rgb[:] = 90
+    packed(frame).rgb[:] = 90
     eyes.look(frame)
     eyes.refine(frame, a_face())
     eyes.embed(frame, a_face(), np.zeros(128, np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -170,7 +171,7 @@ def test_only_an_operational_deployment_requires_the_memory_lock_and_the_others_
 
 
 def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_is_not() -> None:
-    def text(**changes: object) -> str:
+    def text(**changes: Any) -> str:
         point = dataclasses.replace(POINT, **changes)
         evaluations = tables.read(dataclasses.replace(GOOD, operating_points=(POINT, point)))
         return next(r.text for r in evaluations if r.condition.name == "operating point")

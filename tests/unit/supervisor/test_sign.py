@@ -7,12 +7,12 @@ import contextlib
 from typing import Any
 
 import pytest
-from lfr_test_sign_bench import STEP_S, Bench, Play, scene, trusted
 
 from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable
 from device.supervisor.sign.monitor import HOLD_OFF_S, KINDS, PULSE_EVERY_S, READ_S, READINGS, REPEAT_S, REPROOF_S
 from device.supervisor.sign.pulse import DARK, PULSE_S, SLOT_S
+from tests.unit.supervisor.sign_bench import STEP_S, Bench, Play, scene, trusted
 
 
 def test_it_is_not_lit_before_it_was_sensed_dark(play: Play) -> None:

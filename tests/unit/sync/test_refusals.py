@@ -26,7 +26,8 @@ def refused(client: Any) -> Refused:
         return fault
     assert found.offer is None
     assert found.refused is not None
-    return found.refused
+    refusal: Refused = found.refused
+    return refusal
 
 
 def rewritten(desk: Any, role: str, change: Callable[[dict[str, Any]], None]) -> None:

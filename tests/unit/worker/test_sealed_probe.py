@@ -33,7 +33,9 @@ def test_the_hubs_identity_opens_it_and_shows_the_shot(sealer: ProbeSealer, hub:
     assert (probe.passage, probe.revision, probe.alert_id) == (4, 1, "alert-1")
     assert probe.sha256 == hashlib.sha256(probe.ciphertext).hexdigest()
     jpeg = pyrage.decrypt(probe.ciphertext, [hub])
-    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    shown = decoded[:, :, ::-1]
     assert np.abs(shown[60:100, 60:100].astype(int) - (210, 150, 90)).max() < 10
 
 

@@ -147,6 +147,7 @@ def test_each_alert_gets_the_probe_it_asked_for_and_only_the_hub_can_open_it(who
         assert hashlib.sha256(probe.ciphertext).hexdigest() == probe.sha256
         jpeg = pyrage.decrypt(probe.ciphertext, [deployment.hub])
         shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert shown is not None
         assert shown.shape == (160, 160, 3)
         assert shown.std() > 20
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "precisions", lambda name: offers[name])
 
 
-def measured(opener: Opened) -> dict[str, object]:
+def measured(opener: Opened) -> dict[str, Any]:
     return {"machine": MACHINE, **measure(1, 2, lambda: None, opener)}
 
 
