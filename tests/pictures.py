@@ -1,4 +1,4 @@
-"""A frame's picture as the kind that the test delivered: `from tests.pictures import planes, packed`."""
+"""The pixel format of a frame, for tests that know which one it is."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from device.domain.sight import Frame, Packed, Planes
 
 
 def planes(frame: Frame) -> Planes:
-    """The picture of a frame that was decoded to YUV planes."""
+    """The picture of a frame in 4:2:0 planes."""
     assert isinstance(frame.picture, Planes)
     return frame.picture
 
 
 def packed(frame: Frame) -> Packed:
-    """The picture of a frame that a camera's library gave as RGB."""
+    """The picture of a frame in packed RGB."""
     assert isinstance(frame.picture, Packed)
     return frame.picture

@@ -14,7 +14,6 @@ import numpy as np
 from device.config.installed import CONFIG
 from device.domain.finding import Candidate, Counters
 from device.domain.operating_point import MIN_FACE_PX, Evidence
-from device.domain.sight import Frame
 from device.domain.time import NS_PER_MS
 from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.recording import RecordedSource, recording_path
@@ -27,6 +26,7 @@ from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.ports.source import SourceInfo
 from device.recognition.build import gallery_of, pipeline_of
 from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
 from device.sync.root import refuse_on_operational_device
@@ -213,15 +213,15 @@ def _run(
     """Frames decoded, seconds from the first decode to the last decision, and what was stated."""
     stated: list[Candidate] = []
     since = time.perf_counter()
-    last: Frame | None = None
     try:
-        for frame, faces in looking.frames(idle=checkpoint):
-            checkpoint()
-            last = frame
-            stated += pipeline.judge(frame, faces)
-            tick()
-        if last is not None:
-            stated += pipeline.last_words(last)
+        drive(
+            pipeline,
+            looking,
+            on_candidates=stated.extend,
+            before_frame=checkpoint,
+            after_frame=tick,
+            idle=checkpoint,
+        )
         seconds = time.perf_counter() - since
     finally:
         looking.close()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,22 +20,22 @@ from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.store import Deletion
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
-from device.supervisor.alerts.service import WITHDRAWN, AlertService, is_of
+from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
+from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
+from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
+from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
-from device.supervisor.workers.supervisor import Budget
 
 _log = logging.getLogger(__name__)
-ALIVE_S = 1.0  # the watchdog's limit is far above this
-STOPPED_S = 2.0  # for the word `stopped` to reach the broker
 
 
 def new_boot_id() -> str:
@@ -51,17 +52,67 @@ class DeviceLifecycle:
         self._edges = edges
         self._live = config.live
         self._beaten_ns = 0
-        self._hub = Hub(config.site, config.device, edges.clock)
+        woken = asyncio.Event()
+        self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
         self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
-        self._notices = Notices(topics, boot_id, cameras, edges.clock)
-        self._alerts = AlertService(topics, edges.clock, self._publisher.keep, self._publisher.erase)
-        self._pool = WorkerPool(
-            config, edges, hub=self._hub, alerts=self._alerts, boot_id=boot_id, budget=budget or Budget()
+        self._hub = Hub(
+            config.site,
+            config.device,
+            edges.clock,
+            publisher=self._publisher,
+            on_judgement=self._judged,
+            on_command=lambda name: self.supervisor.command(name),
         )
-        self.supervisor = SupervisorLoop(config, edges, self._hub, self._pool, self._deployment_sync(config, edges))
+        self._sign = SignMonitor(
+            edges.lines,
+            edges.clock,
+            KINDS[config.lines.sign_kind],
+            watched=lambda: self._pool.alive,
+            on_change=woken.set,
+        )
+        self._alerts = AlertService(
+            topics,
+            edges.clock,
+            Surroundings(config=config, boot_id=boot_id, sign=self._sign_state, session=lambda: self._hub.session_id),
+            store=self._publisher.keep,
+            erase=self._publisher.erase,
+        )
+        self._pool = WorkerPool(
+            config, edges, alerts=self._alerts, audit=self._audit, budget=budget or Budget(), on_change=woken.set
+        )
+        self._notices = Notices(
+            topics,
+            boot_id,
+            cameras,
+            edges.clock,
+            publisher=self._publisher,
+            mode=lambda: self.supervisor.mode,
+            audit_key=lambda: self._audit.key,
+        )
+        self.supervisor = SupervisorLoop(
+            config,
+            edges,
+            hub=self._hub,
+            pool=self._pool,
+            alerts=self._alerts,
+            audit=self._audit,
+            deployment_sync=DeploymentSync(
+                edges.repository,
+                edges.sync,
+                edges.clock,
+                self._audit,
+                config,
+                memory_locked=edges.memory_locked,
+                on_recipient=self._notices.recipient,
+                on_withdrawn=self._withdrawn,
+            ),
+            sign=self._sign,
+            woken=woken,
+        )
         self._reporter = Reporter(
             config,
             edges,
+            audit=self._audit,
             supervisor=self.supervisor,
             pool=self._pool,
             alerts=self._alerts,
@@ -73,10 +124,8 @@ class DeviceLifecycle:
     async def run(self) -> Outcome:
         """From self-test to erasure. Raises what kept every recording from being searched at all."""
         supervisor, publisher = self.supervisor, self._publisher
-        self._edges.audit.on_head = self._headed
-        await self._edges.audit.open()
-        self._notices.audit_key = self._edges.audit.key
-        self._edges.audit.note("started", version=version())
+        await self._audit.open()
+        self._audit.note("started", version=version())
         supervisor.self_test()
         self._listen()
         await supervisor.host.look()
@@ -84,11 +133,12 @@ class DeviceLifecycle:
         looking = (supervisor.sign.run(), supervisor.host.run())
         work = (
             *looking,
-            self._edges.audit.run(),
+            self._audit.run(),
             publisher.run(),
             supervisor.deployment_sync.run(),
             supervisor.load(),
             self._reporter.run(),
+            self._store_verified_time(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
@@ -102,13 +152,13 @@ class DeviceLifecycle:
             if stays:
                 outcome = await self._hold(background, outcome)
                 self._edges.service.stopping()
-            self._edges.audit.note("stopped", exit_status=outcome.exit_status)
-            await self._edges.audit.sign()
+            self._audit.note("stopped", exit_status=outcome.exit_status)
+            await self._audit.sign()
             await self._say_goodbye()
         finally:
             await supervisor.stop_workers_and_sign()
             await settle(*background)
-            await self._edges.audit.close()
+            await self._audit.close()
         if (fault := self._pool.unrecoverable) is not None:
             raise fault
         return outcome
@@ -119,7 +169,7 @@ class DeviceLifecycle:
             gone = await self._edges.disk(self.supervisor.erasure_orders.catch_up)
         except Unavailable as fault:
             event(_log, "eraser.failed", level=logging.ERROR, problem=str(fault))
-            self._edges.audit.note("fault", "R06", condition="erasure")
+            self._audit.note("fault", "R06", condition="erasure")
             return
         if gone:
             event(_log, "eraser.caught_up", deleted=gone)
@@ -129,9 +179,16 @@ class DeviceLifecycle:
         for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
             self._reporter.erased_before(missed)
-        if await self._publisher.drain(STOPPED_S, ()) and await self._edges.audit.write():
+        if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
             for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
                 await self._edges.disk(partial(self.supervisor.erasure_orders.told, missed))
+
+    async def _store_verified_time(self) -> None:
+        """Store the verified time for the eraser every VERIFIED_TIME_S; a disk that refuses is reported by its users."""
+        while True:
+            await asyncio.sleep(VERIFIED_TIME_S)
+            with suppress(Unavailable):
+                await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or somebody asks us to leave."""
@@ -163,7 +220,12 @@ class DeviceLifecycle:
         if not supervisor.ending:
             return Outcome(exit_status=supervisor.requests.leave or 0)
         outcome = await end_deployment(
-            self._edges, supervisor=supervisor, pool=self._pool, publisher=self._publisher, reporter=self._reporter
+            self._edges,
+            supervisor=supervisor,
+            pool=self._pool,
+            audit=self._audit,
+            publisher=self._publisher,
+            reporter=self._reporter,
         )
         await self._reporter.report()
         return outcome
@@ -201,32 +263,25 @@ class DeviceLifecycle:
         """Connect everything that may call us."""
         self.supervisor.watch_stop()
         self._watch_housing()
-        self._hub.listen(self._publisher, self._judged, self.supervisor.command)
+        self._hub.subscribe()
         self._publisher.connect(self._session)
-
-    def _deployment_sync(self, config: DeviceConfig, edges: Edges) -> DeploymentSync:
-        """Where deployments come from; what it says goes to the hub and to the workers."""
-        deployment_sync = DeploymentSync(
-            *(edges.repository, edges.sync, edges.clock, edges.audit, config), memory_locked=edges.memory_locked
-        )
-        deployment_sync.on_recipient = lambda deployment, recipient: self._notices.recipient(
-            self._publisher, deployment, recipient
-        )
-        deployment_sync.on_withdrawn = self._withdrawn
-        return deployment_sync
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
         """Entries were taken off the list: no worker looks for them, and nothing more is said of them."""
         self._pool.withdraw(refs)
         self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
-    def _headed(self, head: Head) -> None:
-        """A head is on the disk: tell the hub, who keeps it."""
-        self._notices.audit(self._publisher, view.audit_message(self._notices.mode, head))
+    def _sign_state(self) -> SignState:
+        """What an alert states of the sign."""
+        return "simulated" if self._edges.simulated else "lit" if self._sign.view().sensed else "dark"
+
+    def _publish_audit_head(self, head: Head) -> None:
+        """A signed head is on the disk: publish it."""
+        self._notices.audit(view.audit_message(self._notices.mode, head))
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        self._edges.audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
+        self._audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
         self._alerts.judged(judgement)
 
     def _watch_housing(self) -> None:
@@ -240,7 +295,7 @@ class DeviceLifecycle:
             self._edges.lines.on_tamper(opened)
         except GpioUnavailable as fault:
             event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
-            self._edges.audit.note("fault", "R04", condition="tamper line")
+            self._audit.note("fault", "R04", condition="tamper line")
 
     def _tampered(self) -> None:
         """The housing was opened: the deployment ends at once; alerts kept from an earlier one go too."""
@@ -259,5 +314,5 @@ class DeviceLifecycle:
 
     async def _say_goodbye(self) -> None:
         """`stopped`, as opposed to the will's `offline`; a broker that is away is not waited for."""
-        self._notices.stopped(self._publisher)
+        self._notices.stopped()
         await self._publisher.flush_notices(STOPPED_S)

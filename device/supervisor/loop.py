@@ -15,31 +15,31 @@ import logging
 from dataclasses import dataclass
 
 from device.config.model import DeviceConfig
+from device.domain.finding import Mode
 from device.domain.time import NS_PER_S, wall
 from device.errors import GpioUnavailable, Unavailable
 from device.logs import event
+from device.ports.audit import Audit
 from device.ports.gpio import Lamp
-from device.supervisor.conditions import policy, tables
+from device.supervisor.alerts.service import AlertService
+from device.supervisor.conditions import evaluation, policy
+from device.supervisor.conditions.condition import Evaluation
 from device.supervisor.conditions.snapshot import Snapshot
-from device.supervisor.conditions.tables import Evaluation
 from device.supervisor.conditions.transitions import ConditionTransitions
 from device.supervisor.deployment.active import ActiveDeployment
-from device.supervisor.deployment.clock_setback import ClockSetback
-from device.supervisor.deployment.deadlines import Deadline
+from device.supervisor.deployment.deadlines import ClockSetback, Deadline
 from device.supervisor.deployment.erasure_orders import ErasureOrders
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.edges import Edges
 from device.supervisor.runtime.host_health import HostHealth
 from device.supervisor.runtime.timeouts import set_within
-from device.supervisor.sign.monitor import KINDS, SignMonitor
+from device.supervisor.sign.monitor import SignMonitor
 from device.supervisor.state_machine import Event, State, step
 from device.supervisor.status.hub import Hub
+from device.supervisor.timing import ALERT_LAMP_S, ORDER_RETRY_S, TICK_S
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
-TICK_S = 0.1
-LOAD_S = 2.0  # how often an order of erasure that the disk refused is tried again
-ALERT_LAMP_S = 5.0
 
 
 @dataclass(slots=True)
@@ -60,7 +60,17 @@ class SupervisorLoop:
     """State, sign, lamps and the workers' permission. Owns no deadline but its tick."""
 
     def __init__(
-        self, config: DeviceConfig, edges: Edges, hub: Hub, pool: WorkerPool, deployment_sync: DeploymentSync
+        self,
+        config: DeviceConfig,
+        edges: Edges,
+        *,
+        hub: Hub,
+        pool: WorkerPool,
+        alerts: AlertService,
+        audit: Audit,
+        deployment_sync: DeploymentSync,
+        sign: SignMonitor,
+        woken: asyncio.Event,
     ) -> None:
         self.state = State.SAFE
         self.since = edges.clock.wall()
@@ -71,17 +81,15 @@ class SupervisorLoop:
         self.lamps = dict.fromkeys(Lamp, False)
         self.ever_recognised = False
         self.snapshot = Snapshot(live=config.live)
-        self.evaluations: tuple[Evaluation, ...] = tables.read(self.snapshot)
-        self.woken = asyncio.Event()
+        self.evaluations: tuple[Evaluation, ...] = evaluation.evaluate(self.snapshot)
+        self.woken = woken
         self._config = config
         self._edges = edges
         self._hub = hub
         self._pool = pool
-        self.sign = SignMonitor(
-            *(edges.lines, edges.clock, KINDS[config.lines.sign_kind]),
-            watched=lambda: pool.alive,
-            on_change=self.woken.set,
-        )
+        self._alerts = alerts
+        self._audit = audit
+        self.sign = sign
         self._transitions = ConditionTransitions(edges.clock)
         self._problem = ""
         self._clear_since_ns: int | None = None
@@ -101,13 +109,13 @@ class SupervisorLoop:
         """Wait for the deployment and order its erasure, before it counts as loaded; then hire a worker per camera."""
         found = await self.deployment_sync.find()
         while not await self._ordered(found):
-            await asyncio.sleep(LOAD_S)
+            await asyncio.sleep(ORDER_RETRY_S)
         self.active = found
         deployment = self.active.deployment
         self._window = Deadline(wall(deployment.window.start), wall(deployment.window.end))
         event(_log, "deployment.loaded", id=deployment.id, mode=deployment.mode.value)
-        self._edges.audit.note("loaded", "R02", deployment=deployment.id, mode=deployment.mode.value)
-        self._pool.load(self.active, self.woken.set)
+        self._audit.note("loaded", "R02", deployment=deployment.id, mode=deployment.mode.value)
+        self._pool.load(self.active)
         self.woken.set()
 
     async def _ordered(self, active: ActiveDeployment) -> bool:
@@ -126,18 +134,19 @@ class SupervisorLoop:
         """One round (rule 1). Raises what ended a keeper by mistake."""
         self._pool.check()
         self.snapshot = self._look()
-        self.evaluations = tables.read(self.snapshot)
-        self._pool.sign_sensed = self.snapshot.sign.sensed
-        self._transitions.note(self.evaluations)
+        self.evaluations = evaluation.evaluate(self.snapshot)
+        self._transitions.observe(self.evaluations)
         now = int(self._edges.clock.monotonic())
-        if not tables.may_watch(self.evaluations):
+        if not evaluation.may_watch(self.evaluations):
             self._clear_since_ns = None
         elif self._clear_since_ns is None:
             self._clear_since_ns = now
         clear_s = 0.0 if self._clear_since_ns is None else (now - self._clear_since_ns) / NS_PER_S
         while (what := policy.next_event(self.state, self.evaluations, clear_s, self._over())) is not None:
             self._move(what)
-        self._pool.want(policy.workers_wanted(self.state, self.evaluations, clear_s, self._pool.wanted), self._why())
+        self._pool.set_wanted(
+            policy.workers_wanted(self.state, self.evaluations, clear_s, self._pool.wanted), self._why()
+        )
         self._act()
 
     async def rest(self) -> None:
@@ -159,7 +168,7 @@ class SupervisorLoop:
     def press_stop(self, who: str) -> None:
         """STOP, by button or hub: stays pressed until `resume` or a restart."""
         event(_log, "stop.pressed", who=who)
-        self._edges.audit.note("stop", "R13", reason=who.lower())
+        self._audit.note("stop", "R13", reason=who.lower())
         self.requests.stop = who
         self.woken.set()
 
@@ -179,7 +188,7 @@ class SupervisorLoop:
         """The tamper line: forget everything now, whatever the retention allows and whoever has not heard it yet."""
         if not self.requests.tampered:
             event(_log, "tamper", level=logging.ERROR)
-            self._edges.audit.note("tamper", "R04")
+            self._audit.note("tamper", "R04")
         self.requests.tampered = self.requests.end = self.requests.hurry = True
         self.woken.set()
 
@@ -189,7 +198,7 @@ class SupervisorLoop:
             self.press_stop("the hub sent stop")
         elif name == "resume":
             event(_log, "stop.released")
-            self._edges.audit.note("resume", "R13")
+            self._audit.note("resume", "R13")
             self.requests.stop = None
             self.watch_stop()
             self.woken.set()
@@ -203,6 +212,11 @@ class SupervisorLoop:
         self.requests.hurry = self.requests.leave is not None
         self.requests.leave = exit_status
         self.woken.set()
+
+    @property
+    def mode(self) -> Mode | None:
+        """Of the deployment that is loaded or offered; None without one."""
+        return None if self.snapshot.deployment is None else self.snapshot.deployment.mode
 
     @property
     def ending(self) -> bool:
@@ -229,19 +243,19 @@ class SupervisorLoop:
         return self._window is not None and self._window.past(clock.wall(), clock.monotonic(), trusted=trusted)
 
     def _look(self) -> Snapshot:
-        active = self.active
+        active, reports = self.active, self._pool.reports
         now, synchronised = self._edges.clock.wall(), self._edges.clock.synchronised()
         return Snapshot(
             live=self._config.live,
             deployment=(self.deployment_sync.view(now) if active is None else active.view(self._config.device, now)),
             deployment_problem=self._problem or self.deployment_sync.why(),
             refusals=self.deployment_sync.refusals(now),
-            incomplete=self._pool.incomplete_entries(),
-            watchlists=self._pool.watchlists(),
-            operating_points=self._pool.operating_points(),
-            engines=self._pool.engine_problems(),
-            protections=self._pool.protections(),
-            references=self._pool.disagreements(),
+            incomplete=reports.incomplete_entries(),
+            watchlists=reports.watchlists(),
+            operating_points=reports.operating_points(),
+            engines=reports.engine_problems(),
+            protections=reports.protections(),
+            references=reports.disagreements(),
             cameras=self._pool.views(),
             camera_problems=self._pool.problems(),
             sign=self.sign.view(),
@@ -258,7 +272,7 @@ class SupervisorLoop:
     def _act(self) -> None:
         """Sign and lamps as the state wants them."""
         self._drive_sign(policy.sign_wanted(self.state, self.evaluations, self._pool.alive))
-        recent = self._pool.last_alert_ns
+        recent = self._alerts.last_raised_ns
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self._light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
         self._light(Lamp.ALERT, alert)
@@ -272,7 +286,7 @@ class SupervisorLoop:
             event(_log, "sign.cannot_be_driven", level=logging.ERROR, lit=lit, problem=str(fault))
         if self.sign.driven is not before:
             event(_log, "sign.switched", lit=self.sign.driven)
-            self._edges.audit.note("sign", "R15", event="lit" if self.sign.driven else "dark")
+            self._audit.note("sign", "R15", event="lit" if self.sign.driven else "dark")
 
     def _light(self, lamp: Lamp, lit: bool) -> None:
         if self.lamps[lamp] is lit:
@@ -284,16 +298,16 @@ class SupervisorLoop:
             event(_log, "lamp.cannot_be_driven", level=logging.ERROR, lamp=lamp.value, problem=str(fault))
 
     def _why(self) -> str:
-        wrong = tables.failing(self.evaluations)
+        wrong = evaluation.failing(self.evaluations)
         return wrong[0].condition.name if wrong else f"state {self.state.value}"
 
     def _move(self, what: Event) -> None:
         before, self.state = self.state, step(self.state, what)
-        if before is State.RECOGNISING and what is Event.INHIBIT and tables.sign_condition_fails(self.evaluations):
+        if before is State.RECOGNISING and what is Event.INHIBIT and evaluation.sign_condition_fails(self.evaluations):
             self.sign.counts.stops += 1
         self.since = self._edges.clock.wall()
         self.ever_recognised = self.ever_recognised or self.state is State.RECOGNISING
-        wrong = tables.failing(self.evaluations)
+        wrong = evaluation.failing(self.evaluations)
         rule = wrong[0].condition.rule if wrong else ""
         event(_log, "state", was=before.value, now=self.state.value, event=what.value, why=self._why(), rule=rule)
         self._note_state(before, what)
@@ -301,9 +315,9 @@ class SupervisorLoop:
 
     def _note_state(self, before: State, what: Event) -> None:
         """The change with the condition that made it: the first that fails, or that is not known any more."""
-        unmet = self.evaluations if self.state is State.INHIBITED else tables.failing(self.evaluations)
-        first = next((r for r in (*tables.failing(unmet), *tables.pending(unmet))), None)
+        unmet = self.evaluations if self.state is State.INHIBITED else evaluation.failing(self.evaluations)
+        first = next((r for r in (*evaluation.failing(unmet), *evaluation.pending(unmet))), None)
         said = {"was": before.value, "now": self.state.value, "event": what.value}
         if first is not None:
             said |= {"condition": first.condition.name.lower(), "result": first.result.value}
-        self._edges.audit.note("state", None if first is None else first.condition.rule, **said)
+        self._audit.note("state", None if first is None else first.condition.rule, **said)

@@ -37,7 +37,6 @@ from device.logs import event
 from device.outbox.store import Outbox
 from device.ports.clock import Clock
 from device.ports.gpio import Gpio
-from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
 from device.supervisor.lifecycle import DeviceLifecycle, new_boot_id
@@ -115,7 +114,7 @@ async def acquire(
         launcher=ProcessLauncher(),
         disk=disk,
         outbox=outbox,
-        audit=AuditWriter(lambda: _open_audit(config.state_dir), disk, clock, boot_id),
+        open_audit=lambda: _open_audit(config.state_dir),
         models_dir=models_dir,
         simulated=isinstance(opened, SimulatedGpio),
         sync=sync,

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser.chrome import Chrome
 from tests.browser.conftest import Device, Van
+from tools.hub.storage.folder import Entry
 
 pytestmark = pytest.mark.browser
 CARD = "document.querySelector('.case')"
@@ -131,6 +132,19 @@ def test_pictures_score_and_buttons_are_in_view_without_scrolling(
         assert box[1] <= height, (part, box)
         assert box[2] >= 0, (part, box)
         assert box[3] <= width, (part, box)
+
+
+def test_a_case_whose_reference_photo_is_deleted_has_no_buttons(chrome: Any, van: Any, device: Any, speak: Any) -> None:
+    van.hub.add_entry("e-gone", Entry("Person G"), speak.portrait(90, 5))
+    speak.until(lambda: "e-gone" in van.hub.settings().entries, "the entry")
+    alert = device.alert("e-gone")
+    pictured(van, speak, alert)
+    chrome.until("document.querySelector('.judge')?.hidden === false")
+    van.hub.forget_refs(["e-gone"])
+    chrome.until("document.querySelector('.judge').hidden")
+    assert "can no longer be judged" in chrome.ask(f"{CARD}.innerText")
+    assert van.decide(alert.alert_id, "adjudication", "true_alert") == 409
+    device.say(device.topics.erasure, speak.erasure(alert.alert_id, "expiry"))
 
 
 def test_long_words_do_not_grow_the_page(chrome: Any, van: Any, device: Any, speak: Any) -> None:

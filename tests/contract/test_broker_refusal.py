@@ -5,13 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import pytest
-from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -50,14 +47,6 @@ def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tm
     assert not any(up for up, _ in heard)
 
 
-PahoCallback = Callable[[Client, None, None, ReasonCode, None], None]
-"""What paho calls with API version 2; its stubs also allow the older one."""
-
-
-def noted(said: queue.Queue[tuple[bool, str]], up: bool, text: str) -> None:
-    said.put((up, text))
-
-
 @pytest.mark.parametrize(("code", "remedy"), [("Not authorized", True), ("Server busy", False)])
 def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, code: str, remedy: bool) -> None:
     """The disconnection that follows is said by paho without one."""
@@ -65,10 +54,10 @@ def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, c
     device = PahoBroker(HubFolder(tmp_path / "hub").address("cam-1", 1), "cam-1")
     device._newest = client = device._new_client()
     device._callbacks(client, threading.Event())
+    reported: Any = client
     answer = ReasonCode(PacketTypes.CONNACK, code)
-    connected, disconnected = cast(PahoCallback, client.on_connect), cast(PahoCallback, client.on_disconnect)
-    connected(client, None, None, answer, None)
-    disconnected(client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Unspecified error"), None)
+    reported.on_connect(client, None, None, answer, None)
+    reported.on_disconnect(client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Unspecified error"), None)
     assert device._loss.startswith(f"the broker refused the connection: {code}")
     assert ("lfr hub init DIR --device NAME" in device._loss) == remedy
 
@@ -83,7 +72,7 @@ def test_nobody_takes_over_the_session_of_another_certificate(tmp_path: Path) ->
     thief = PahoBroker(folder.address("cam-1", running.port), "hub", will_delay_s=0)
     try:
         for name, session in (("hub", hub), ("thief", thief)):
-            session.connect(partial(noted, said[name]), lambda delivery: None)
+            session.connect(lambda up, text, name=name: said[name].put((up, text)), lambda delivery: None)
             assert said[name].get(timeout=WITHIN_S)[0]
         with pytest.raises(queue.Empty):
             said["hub"].get(timeout=1.0)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from device.domain.time import wall
 from device.edges.clock.fake import FakeClock
 from device.edges.clock.system import SystemClock
 from device.ports.clock import Clock

@@ -37,13 +37,8 @@ DEVICE, HUB = DeviceTopics("demo", "cam-1"), HubTopics("demo")
 def an_alert() -> messages.Alert:
     """An alert whose score has no second: infinity is not JSON."""
     context = a_context(NOW, zone_id="gate", delete_by=NOW)
-    return sample.an_alert(ALERT_ID, a_candidate(second_gap=float("inf")), context, NOW)
-
-
-def set_when_online(up: threading.Event, online: bool, _reason: str) -> None:
-    """Note that a session has begun."""
-    if online:
-        up.set()
+    made: messages.Alert = sample.an_alert(ALERT_ID, a_candidate(second_gap=float("inf")), context, NOW)
+    return made
 
 
 def examples() -> list[tuple[str, messages.Message]]:
@@ -265,6 +260,11 @@ def test_messages_really_sent_validate_against_the_published_schemas(kind: str, 
         assert event["source"] == (HUB.base if topic.startswith(HUB.base) else DEVICE.base)
 
 
+def _note_online(up: threading.Event, online: bool, _: str) -> None:
+    if online:
+        up.set()
+
+
 class Sessions:
     """A hub, a device and a listener on one exchange or one mosquitto."""
 
@@ -284,7 +284,7 @@ class Sessions:
     def connect(self) -> None:
         for broker in self.brokers.values():
             up = threading.Event()
-            broker.connect(partial(set_when_online, up), lambda _: None)
+            broker.connect(partial(_note_online, up), lambda _: None)
             assert up.wait(15.0)
 
     def __enter__(self) -> Sessions:

@@ -63,8 +63,9 @@ def portrait(samples: Callable[[str], list[Path]]) -> U8:
     picture = cv2.imread(str(photo))
     assert picture is not None
     side = min(picture.shape[:2])
-    shown: U8 = cv2.resize(picture[:side, :side], (320, 320), interpolation=cv2.INTER_AREA)
-    return shown[None, :, :, ::-1].copy()
+    scaled: U8 = cv2.resize(picture[:side, :side], (320, 320), interpolation=cv2.INTER_AREA)
+    portrait: U8 = scaled[None, :, :, ::-1].copy()
+    return portrait
 
 
 def test_every_runtime_finds_every_planted_face_at_the_same_place(models_ready: Path) -> None:
@@ -209,7 +210,8 @@ def test_runners_in_threads_of_their_own_do_not_disturb_each_other(models_ready:
 
 SIGNAL_AFTER_CLOSE = """
 import os, signal, sys
-from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from engines.runners.select import open_runner
 
 signal.signal(signal.SIGUSR1, lambda *_: None)

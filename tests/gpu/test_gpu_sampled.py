@@ -33,7 +33,7 @@ WORKER = """
 import sys
 from pathlib import Path
 import numpy as np
-from engines.cards.model_card import card
+from engines.cards.catalogue import card
 from engines.tensorrt.cuda import Gpu, Scratch
 from engines.runners.select import open_sampled
 

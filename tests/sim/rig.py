@@ -21,14 +21,13 @@ from device.hub_api.topics import DeviceTopics, HubTopics
 from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.broker import Outgoing
-from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
 from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.runtime.executor import DiskInline
 from device.supervisor.state_machine import State
 from device.supervisor.status.retained import will
-from device.supervisor.workers.supervisor import Budget
+from device.supervisor.timing import Budget
 from tests.sim.published import FakeRepository
 from tests.sim.virtual_loop import VirtualLoop
 from tests.sim.workers import LIST, FakeLauncher
@@ -159,7 +158,7 @@ class Rig:
             launcher=self.launcher,
             disk=DiskInline(),
             outbox=self.outbox,
-            audit=AuditWriter(self._open_audit, DiskInline(), self.clock, "boot"),
+            open_audit=self._open_audit,
             models_dir=folder / "models",
             simulated=True,
             sync=DiskInline(),
@@ -197,7 +196,7 @@ class Rig:
     @property
     def reasons(self) -> str:
         """Everything that the device gives as a reason, as one text."""
-        from device.supervisor.conditions.tables import failing
+        from device.supervisor.conditions.evaluation import failing
 
         return "\n".join(evaluation.text for evaluation in failing(self.device.supervisor.evaluations))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,40 @@ from device.hub_api import events
 from device.outbox.retry import MessageClass
 from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
+
+PROBE = b"age-encryption.org/v1 ciphertext"
+
+
+def test_an_alert_is_published_once_with_the_hash_of_its_probe(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(7)
+        await r.until(lambda: r.hub.probes() and r.hub.alerts())
+        await asyncio.sleep(2)
+        (alert,) = r.hub.alerts()
+        ((topic, ciphertext),) = r.hub.probes()
+        assert (alert.revision, alert.state) == (0, "open")
+        assert topic.endswith(f"{alert.alert_id}/probe")
+        assert hashlib.sha256(ciphertext).hexdigest() == alert.probe.sha256
+
+    rig(live=True).play(scene)
+
+
+def test_a_probe_without_an_alert_is_dropped_at_once_and_counted(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(7)
+        await r.until(lambda: r.hub.alerts())
+        r.hub.judge(r.hub.alerts()[-1].alert_id, "false_alert")
+        await asyncio.sleep(1)
+        before = len(r.hub.probes())
+        r.worker.raise_candidate(7, revision=1, score=0.9)
+        await asyncio.sleep(1)
+        assert len(r.hub.probes()) == before
+        assert r.device._alerts.probes_dropped == 1
+        assert r.waiting(MessageClass.PROBE) == 0
+
+    rig(live=True).play(scene)
 
 
 def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
@@ -33,7 +68,7 @@ def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
         assert first[0].state == "open"
         assert first[-1].state == "updated"
         assert first[-1].score == pytest.approx(0.7)
-        assert first[-1].probe.sha256 == "c" * 64
+        assert {a.probe.sha256 for a in first} == {hashlib.sha256(PROBE).hexdigest()}
         assert {topic.split("/")[-2] for topic, _ in r.hub.probes()} == {a.alert_id for a in alerts}
 
     rig().play(scene)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from device.supervisor.conditions.tables import RUN, Result
+from device.supervisor.conditions.condition import Result
+from device.supervisor.conditions.tables import RUN
 from device.supervisor.state_machine import State
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 BROKER_LOOK_S = 0.2
+BROKER_TRIES = 3  # it may be killed again while it starts
 
 _log = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         opener,
         wall_now,
         lambda: console.changed(),
-        lambda device, identity: issuer.heard(device, identity),
+        lambda device, identity: issuer.identified(device, identity),
         store,
         AlertChecks(settings.mode, published),
     )
@@ -244,13 +245,16 @@ async def _watch_broker(broker: OwnBroker, server: uvicorn.Server, ended: list[U
         if broker.running():
             continue
         event(_log, "hub.broker_died", level=logging.ERROR, log=" / ".join(broker.log()[-3:]))
-        try:
-            broker.start_anew()
-        except Unavailable as fault:
-            event(_log, "hub.broker_gone", level=logging.CRITICAL, reason=str(fault))
-            ended.append(fault)
-            server.should_exit = True
-            return
+        for attempt in range(1, BROKER_TRIES + 1):
+            try:
+                broker.start_anew()
+                break
+            except Unavailable as fault:
+                event(_log, "hub.broker_not_started", level=logging.CRITICAL, attempt=attempt, reason=str(fault))
+                if attempt == BROKER_TRIES:
+                    ended.append(fault)
+                    server.should_exit = True
+                    return
 
 
 async def _announce(server: uvicorn.Server, options: ServeOptions, url: str, served: Served) -> None:

@@ -26,11 +26,9 @@ from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
+from device.supervisor.timing import ALERT_STALE_S, OUTBOX_POLL_S, OUTBOX_PURGE_S
 
 _log = logging.getLogger(__name__)
-QUEUE_POLL_S = 0.5  # how often back-off times are looked at when nothing else wakes the courier
-STALE_AFTER_S = 30.0  # an alert older than this informs and must not start a stop
-PURGE_S = 5.0
 PURGE = "retention"
 
 OnDeletions = Callable[[list[Deletion]], None]
@@ -125,7 +123,7 @@ class OutboxPublisher:
     async def run(self) -> None:
         """Work off what is asked for, for ever; cancelled at the end."""
         while True:
-            await set_within(self._woken, QUEUE_POLL_S)
+            await set_within(self._woken, OUTBOX_POLL_S)
             self._woken.clear()
             self._purge_when_due()
             self._send_notices()
@@ -163,7 +161,7 @@ class OutboxPublisher:
 
     def _purge_when_due(self) -> None:
         now = int(self._clock.monotonic())
-        if now - self._purged_ns >= PURGE_S * 1e9:
+        if now - self._purged_ns >= OUTBOX_PURGE_S * 1e9:
             self._purged_ns = now
             self._work.append(_Erase(None, PURGE))
 
@@ -270,7 +268,7 @@ class OutboxPublisher:
     def _outgoing(self, due: Due) -> Outgoing:
         now = self._clock.wall()
         if due.kind is MessageClass.ALERT:
-            return due.outgoing(now, events.restamp(due.payload, now, STALE_AFTER_S))
+            return due.outgoing(now, events.restamp(due.payload, now, ALERT_STALE_S))
         return due.outgoing(now)
 
     def _send_notices(self) -> None:

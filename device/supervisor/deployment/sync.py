@@ -21,6 +21,7 @@ from typing import Protocol
 
 from device.config.deployment import Deployment
 from device.config.model import DeviceConfig
+from device.domain.conditions import ConditionName
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339
 from device.errors import LfrError
@@ -32,14 +33,13 @@ from device.supervisor.deployment.active import ActiveDeployment, view_of
 from device.supervisor.deployment.deadlines import Deadline
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
+from device.supervisor.timing import SYNC_POLL_S
 from device.sync.identity import SessionIdentity
 from device.sync.offer import Offer, Published
 from device.sync.refusal import CLOCK, FOR_THIS_DEVICE, SEALED, SIGNED, Refused
 from device.sync.source_usb import STICK
 
 _log = logging.getLogger(__name__)
-POLL_S = 2.0
-"""A withdrawn person is gone within 5 s even when the hub's word to hurry is lost."""
 NO_ENVELOPE = "the hub has not issued a key envelope to this device's identity yet"
 FROM_STICK = (
     "; a stick alone cannot bring one: this device makes a new identity at each start. Let it reach the hub's broker"
@@ -80,11 +80,13 @@ class DeploymentSync:
         config: DeviceConfig,
         *,
         memory_locked: bool,
+        on_recipient: Callable[[str | None, str | None], None],
+        on_withdrawn: Callable[[str, frozenset[str]], None],
     ) -> None:
         self._problem = "not looked for yet"
         self.over = False
-        self.on_recipient: Callable[[str | None, str | None], None] = lambda *_: None
-        self.on_withdrawn: Callable[[str, frozenset[str]], None] = lambda *_: None
+        self._on_recipient = on_recipient
+        self._on_withdrawn = on_withdrawn
         self._repository = repository
         self._thread = thread
         self._clock = clock
@@ -113,9 +115,9 @@ class DeploymentSync:
             return None
         return view_of(self._offered, self._device, now, sealed=False)
 
-    def refusals(self, now: WallTime) -> dict[str, str]:
+    def refusals(self, now: WallTime) -> dict[ConditionName, str]:
         """By the name of the condition that each fails (rule 3)."""
-        refused = {} if self._refused is None else {self._refused.rule: self._refused.text}
+        refused = {} if self._refused is None else {self._refused.condition: self._refused.text}
         last = self._published
         if last is not None and self._expired(now):
             words = f"verified last from {last.source}; the signatures were good until {rfc3339(last.good_until)}"
@@ -133,7 +135,7 @@ class DeploymentSync:
         while True:
             if not self._done:
                 await self._look()
-            await set_within(self._hurried, POLL_S)
+            await set_within(self._hurried, SYNC_POLL_S)
             self._hurried.clear()
 
     def hurry(self) -> None:
@@ -187,7 +189,7 @@ class DeploymentSync:
             self._drop_identity()
             self._identity = SessionIdentity(offer.deployment.id)
             event(_log, "identity.made", deployment=offer.deployment.id, recipient=self._identity.recipient)
-            self.on_recipient(offer.deployment.id, self._identity.recipient)
+            self._on_recipient(offer.deployment.id, self._identity.recipient)
         if offer.envelope is None or offer.recipient != self._identity.recipient:
             self._say(NO_ENVELOPE + (FROM_STICK if source == STICK else ""))
             return
@@ -195,7 +197,9 @@ class DeploymentSync:
         await self._thread(lambda: self._repository.take(offer))
         deployment = offer.deployment
         self._active = ActiveDeployment(
-            *(deployment, offer.payload, content),
+            deployment,
+            offer.payload,
+            content,
             erase=lambda: ["identity", *self._repository.ended(deployment.id)],
             withdrawn=offer.withdrawn,
         )
@@ -203,7 +207,7 @@ class DeploymentSync:
         self._audit.note("key", "R01", deployment=deployment.id, watchlist=deployment.watchlist.id)
         self._activated.set()
         if offer.withdrawn:
-            self.on_withdrawn(deployment.id, offer.withdrawn)
+            self._on_withdrawn(deployment.id, offer.withdrawn)
 
     def _go_on(self, running: ActiveDeployment, offer: Offer | None) -> None:
         """What has changed for the deployment that runs (rule 3)."""
@@ -218,9 +222,9 @@ class DeploymentSync:
             running.withdrawn |= fresh
             event(_log, "watchlist.withdrawn", entries=len(fresh), in_all=len(running.withdrawn))
             self._audit.note(
-                *("watchlist", "R03"), watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
+                "watchlist", "R03", watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
             )
-            self.on_withdrawn(running.deployment.id, fresh)
+            self._on_withdrawn(running.deployment.id, fresh)
         self._say("")
 
     def _count_down(self, found: Published) -> None:
@@ -234,7 +238,7 @@ class DeploymentSync:
 
     def _refuse(self, fault: Refused) -> None:
         """Told once (rule 4). What does not verify at all concerns a device that has nothing yet; the clock, all."""
-        if self._active is None or fault.rule == CLOCK:
+        if self._active is None or fault.condition is CLOCK:
             self._refused = fault
         if self._say(fault.text):
             self._audit.note("refused", fault.rule, reason=fault.reason)
@@ -252,4 +256,4 @@ class DeploymentSync:
         if self._identity is not None:
             self._identity.drop()
             self._identity = None
-            self.on_recipient(None, None)
+            self._on_recipient(None, None)

@@ -21,17 +21,16 @@ from device.domain.time import wall
 from device.errors import RefusedByCondition, Unavailable
 from device.logs import event
 from device.outbox.retry import MessageClass
+from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status.reporter import Reason, Reporter
+from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S
 from device.supervisor.workers.passage_counts import Balance
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
-DELIVER_S = 10.0  # a broker that restarts is back within this
-RECEIPTS_S = 5.0
-HURRY_S = 0.5
 
 Result = TypeVar("Result")
 
@@ -66,7 +65,13 @@ class _Steps:
 
 
 async def end_deployment(
-    edges: Edges, *, supervisor: SupervisorLoop, pool: WorkerPool, publisher: OutboxPublisher, reporter: Reporter
+    edges: Edges,
+    *,
+    supervisor: SupervisorLoop,
+    pool: WorkerPool,
+    audit: Audit,
+    publisher: OutboxPublisher,
+    reporter: Reporter,
 ) -> Outcome:
     """Erase the deployment on this device and report. `control.authorisation` is None afterwards."""
     active = supervisor.active
@@ -108,7 +113,7 @@ async def end_deployment(
     if not steps.problems:
         await steps.attempt("order", edges.disk(lambda: supervisor.erasure_orders.done(active)), None)
     summary["faults"] = {**pool.problems(), **steps.problems}
-    edges.audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
+    audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
     event(_log, "deployment.ended", id=deployment.id, balanced=balance.holds, alerts=balance.alerted)
     if not balance.holds:
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
@@ -139,7 +144,7 @@ def _exit_status(supervisor: SupervisorLoop, pool: WorkerPool) -> int:
     """A signal's, else that of a recording that broke off, else 77 when nobody could ever be recognised, else 0."""
     if supervisor.requests.leave is not None:
         return supervisor.requests.leave
-    return pool.fault or (0 if supervisor.ever_recognised else RefusedByCondition.exit_status)
+    return pool.exit_status or (0 if supervisor.ever_recognised else RefusedByCondition.exit_status)
 
 
 def _deadline(supervisor: SupervisorLoop, seconds: float) -> float:

@@ -2,7 +2,7 @@
 
 1. A sensor past its limit is too hot until every sensor is COOL_C below its own: a device on the edge does not flap.
 2. A machine that slows itself down still recognises: that is said, and is no failure.
-3. A measurement that does not come back (a disk that hangs) is no measurement: after STALE_S nothing is known.
+3. A measurement that does not come back (a disk that hangs) is no measurement: after HOST_STALE_S nothing is known.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from device.edges.host import sysfs
 from device.edges.host.sysfs import Temperatures
 from device.supervisor.conditions.snapshot import ThermalView
 from device.supervisor.edges import Edges
+from device.supervisor.timing import HOST_MEASURE_S, HOST_STALE_S
 
-MEASURE_S = 0.25
-STALE_S = 10.0  # a worn card may keep a write for seconds
 COOL_C = 5.0
 LEAST_C = -25.0  # the lower end of Orin modules' operating range (data sheet; to be confirmed on a board)
 
@@ -48,7 +47,7 @@ class HostHealth:
         """Look for ever; cancelled at the end."""
         while True:
             await self.look()
-            await asyncio.sleep(MEASURE_S)
+            await asyncio.sleep(HOST_MEASURE_S)
 
     async def look(self) -> None:
         """Measure once, on the disk thread."""
@@ -60,7 +59,7 @@ class HostHealth:
 
     @property
     def _stale(self) -> bool:
-        return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > STALE_S * NS_PER_S
+        return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > HOST_STALE_S * NS_PER_S
 
 
 def judge(found: Temperatures, was_in_range: bool | None) -> ThermalView:

@@ -26,29 +26,33 @@ Kind = TypeVar("Kind", bound=messages.Message)
 class Hub:
     """The van hub as this device hears it."""
 
-    def __init__(self, site: str, device: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        site: str,
+        device: str,
+        clock: Clock,
+        *,
+        publisher: OutboxPublisher,
+        on_judgement: Callable[[messages.Adjudication], None],
+        on_command: Callable[[str], None],
+    ) -> None:
         self.operator: messages.Operator = "absent"
         self.session_id: str | None = None
         self.link = ""
         self._topics = topics.HubTopics(site)
         self._device = topics.DeviceTopics(site, device)
         self._clock = clock
-        self._online = False
-        self._last_ns: int | None = None
-
-    def listen(
-        self,
-        publisher: OutboxPublisher,
-        on_judgement: Callable[[messages.Adjudication], None],
-        on_command: Callable[[str], None],
-    ) -> None:
-        """Subscribe to everything that a device must obey."""
         self._publisher = publisher
         self._on_judgement = on_judgement
         self._on_command = on_command
-        publisher.subscribe(self._topics.state, self._on_state)
-        publisher.subscribe(self._topics.adjudications, self._on_adjudication)
-        publisher.subscribe(self._device.commands, self._on_cmd)
+        self._online = False
+        self._last_ns: int | None = None
+
+    def subscribe(self) -> None:
+        """Subscribe to everything that a device must obey."""
+        self._publisher.subscribe(self._topics.state, self._on_state)
+        self._publisher.subscribe(self._topics.adjudications, self._on_adjudication)
+        self._publisher.subscribe(self._device.commands, self._on_cmd)
 
     def connection(self, present: bool, reason: str) -> None:
         """Our own session came or went, and why; the hub's retained state follows a new one."""

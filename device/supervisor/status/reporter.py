@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import suppress
 from typing import Literal, cast
 
 from device.config.model import DeviceConfig
@@ -15,6 +14,7 @@ from device.errors import Unavailable
 from device.hub_api import alert_builder, messages
 from device.logs import event
 from device.outbox.store import Deletion
+from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import AlertService
 from device.supervisor.audit.events import AuditEvents
@@ -26,15 +26,12 @@ from device.supervisor.status import file as status_file
 from device.supervisor.status import view
 from device.supervisor.status.retained import Notices
 from device.supervisor.status.view import StatusView
+from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 What = Literal["alert", "template", "watchlist"]
 Reason = messages.ErasureReason
-REPORT_S = 0.1
-LINE_S = 1.0  # the service manager's status line, while the state's name stays
-FILE_S = 1.0
-TIME_S = 60.0  # how often the verified time is kept, to spare the flash
 
 
 class Reporter:
@@ -45,6 +42,7 @@ class Reporter:
         config: DeviceConfig,
         edges: Edges,
         *,
+        audit: Audit,
         supervisor: SupervisorLoop,
         pool: WorkerPool,
         alerts: AlertService,
@@ -54,16 +52,16 @@ class Reporter:
     ) -> None:
         self._config = config
         self._edges = edges
+        self._audit = audit
         self._supervisor = supervisor
         self._pool = pool
         self._alerts = alerts
         self._publisher = publisher
         self._notices = notices
         self._boot_id = boot_id
-        self._audit_events = AuditEvents(edges.audit)
+        self._audit_events = AuditEvents(audit)
         self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
         self._written_ns = 0
-        self._kept_ns = 0
         self._last_line = ""
         self._line_ns = 0
         self._last_state = ""
@@ -71,7 +69,7 @@ class Reporter:
 
     def session_began(self) -> None:
         """A new session with the broker."""
-        self._notices.session_began(self._publisher, self._pool.engine, self._pool.threshold)
+        self._notices.session_began(self._pool.reports.engine, self._pool.reports.threshold)
 
     def deleted(self, gone: list[Deletion]) -> None:
         """A receipt for every alert that ceased to exist here; it counts 0 for one that was unknown or gone already."""
@@ -84,7 +82,7 @@ class Reporter:
     ) -> None:
         """Proof of one deletion."""
         method = alert_builder.method_of(what, process_died=process_died)
-        chained = self._edges.audit.note(
+        chained = self._audit.note(
             "erased", "R04", what_gone=what, count=count, reason=reason, method=method, alert=alert_id
         )
         erasure = alert_builder.erasure_of(
@@ -97,13 +95,14 @@ class Reporter:
             process_died=process_died,
             chain_hash=chained,
         )
-        self._notices.receipt(self._publisher, erasure)
+        self._notices.receipt(erasure)
 
     def erased_before(self, missed: MissedErasure) -> None:
         """A receipt for a list that the eraser deleted while no supervisor could."""
         reason = cast(Reason, missed.reason)
-        chained = self._edges.audit.note(
-            *("erased", "R04"),
+        chained = self._audit.note(
+            "erased",
+            "R04",
             what_gone="watchlist",
             count=missed.subjects,
             reason=missed.reason,
@@ -112,7 +111,7 @@ class Reporter:
             since=rfc3339(missed.at),
         )
         erasure = alert_builder.erasure_of(
-            *("watchlist",),
+            "watchlist",
             count=missed.subjects,
             alert_id=None,
             reason=reason,
@@ -120,37 +119,26 @@ class Reporter:
             at=missed.at,
             chain_hash=chained,
         )
-        self._notices.receipt(self._publisher, erasure)
+        self._notices.receipt(erasure)
 
     async def run(self) -> None:
         """Report for ever; cancelled at the end."""
         while True:
             await self.report()
-            await self._keep_time()
             await asyncio.sleep(REPORT_S)
-
-    async def _keep_time(self) -> None:
-        """Keep the verified time for the eraser every TIME_S; a disk that refuses is said by whoever needs it."""
-        now = int(self._edges.clock.monotonic())
-        if now - self._kept_ns < TIME_S * NS_PER_S:
-            return
-        self._kept_ns = now
-        with suppress(Unavailable):
-            await self._edges.disk(self._supervisor.erasure_orders.advance_verified_time)
 
     async def report(self) -> None:
         """Say what has changed; cheap when nothing has."""
         seen = self.view_now()
-        self._notices.mode, self._notices.deployment_id = seen.mode, seen.deployment_id
         self._post(seen)
-        self._audit_events.look(seen, self._pool, self._edges.clock.monotonic())
+        self._audit_events.observe(seen, self._pool, self._edges.clock.monotonic())
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
         line = view.one_line(seen)
-        if line != self._last_line and (news or now - self._line_ns >= LINE_S * NS_PER_S):
+        if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
             self._last_line, self._line_ns = line, now
             self._edges.service.status(line)
-        if news or now - self._written_ns >= FILE_S * NS_PER_S:
+        if news or now - self._written_ns >= STATUS_FILE_S * NS_PER_S:
             self._last_state, self._written_ns = seen.state.value, now
             await self._write(seen)
 
@@ -173,7 +161,7 @@ class Reporter:
             totals=self._pool.counts.totals(),
             alerts=self._alerts.raised,
             lost=self._pool.counts.lost,
-            beats=dict(self._pool.beats),
+            beats=dict(self._pool.reports.beats),
             camera_since={camera: since for camera, (_, since) in self._camera_since.items()},
             broker="connected" if self._publisher.connected else self._publisher.reason,
             waiting=sum(self._publisher.waiting.values()),
@@ -183,7 +171,7 @@ class Reporter:
     def final_stats(self) -> None:
         """The counts at the end."""
         self._audit_events.counts(self._pool.counts.running(), settled=True)
-        self._notices.stats(self._publisher, view.stats_message(self.view_now(), self._boot_id))
+        self._notices.stats(view.stats_message(self.view_now(), self._boot_id))
 
     def watchlist_erased(self) -> None:
         """The list is gone, and since when."""
@@ -191,27 +179,25 @@ class Reporter:
         none = messages.WatchlistState(
             mode=self._notices.mode, watchlist_id=None, sha256=None, subjects=0, images=0, erased_at=erased
         )
-        self._notices.watchlist(self._publisher, none)
+        self._notices.watchlist(none)
 
     def _post(self, seen: StatusView) -> None:
         """Everything retained, sent only where it changed; health and stats when due."""
-        self._notices.state(self._publisher, view.state_message(seen))
+        self._notices.state(view.state_message(seen))
         for camera in view.camera_messages(seen):
-            self._notices.camera(self._publisher, camera)
-        loaded = self._pool.watchlist
+            self._notices.camera(camera)
+        loaded = self._pool.reports.watchlist
         if loaded is not None and self._supervisor.active is not None:
             window = self._supervisor.active.deployment.window
-            self._notices.watchlist(
-                self._publisher, view.watchlist_message(seen.mode, loaded, window, self._pool.withdrawn)
-            )
-            self._notices.identity(self._publisher, self._pool.engine, self._pool.threshold)
+            self._notices.watchlist(view.watchlist_message(seen.mode, loaded, window, self._pool.reports.withdrawn))
+            self._notices.identity(self._pool.reports.engine, self._pool.reports.threshold)
         if self._notices.health_due():
-            self._notices.health(self._publisher, self._health(seen))
+            self._notices.health(self._health(seen))
         stats = view.stats_message(seen, self._boot_id)
         if self._notices.stats_due():
-            self._notices.stats(self._publisher, stats)
+            self._notices.stats(stats)
         else:
-            self._notices.live_stats(self._publisher, stats)
+            self._notices.live_stats(stats)
 
     def _health(self, seen: StatusView) -> messages.Health:
         stages: dict[str, float] = {}

@@ -14,9 +14,9 @@ from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
 from device.hub_api import messages
 from device.hub_api.alert_builder import stats_from
 from device.ports.gpio import Lamp
-from device.supervisor.conditions import tables
+from device.supervisor.conditions.condition import Evaluation
+from device.supervisor.conditions.evaluation import failing
 from device.supervisor.conditions.snapshot import CameraView, OperatingView, Snapshot
-from device.supervisor.conditions.tables import Evaluation
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
@@ -56,14 +56,14 @@ class StatusView:
 
 def one_line(view_now: StatusView) -> str:
     """The state and the first thing that is wrong, for the service manager."""
-    wrong = tables.failing(view_now.evaluations)
+    wrong = failing(view_now.evaluations)
     more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
     return f"{view_now.state.value}: {wrong[0].text}{more}" if wrong else view_now.state.value
 
 
 def reasons(view_now: StatusView) -> list[str]:
     """What keeps the device from recognising: every failing row's text."""
-    return [evaluation.text for evaluation in tables.failing(view_now.evaluations)]
+    return [evaluation.text for evaluation in failing(view_now.evaluations)]
 
 
 def state_message(view_now: StatusView) -> messages.DeviceState:
@@ -186,7 +186,7 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "deployment": view_now.deployment_id,
         "conditions": [
             {
-                "name": evaluation.condition.name,
+                "name": evaluation.condition.name.value,
                 "table": evaluation.condition.table.value,
                 "rule": evaluation.condition.rule,
                 "result": evaluation.result.value,
@@ -236,7 +236,7 @@ def _camera(view_now: StatusView, camera: str) -> dict[str, Any]:
 
 def _condition(evaluation: Evaluation) -> messages.ConditionReading:
     return messages.ConditionReading(
-        name=evaluation.condition.name,
+        name=evaluation.condition.name.value,
         table=evaluation.condition.table.value,
         result=evaluation.result.value,
         text=evaluation.text,

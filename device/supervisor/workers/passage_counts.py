@@ -1,9 +1,9 @@
-"""The count of people: what the comparison saw, the wipe discarded and the supervisor alerted must balance.
+"""Counts of passages: faces seen by the comparison, discarded by the wipe and alerted by the supervisor must balance.
 
-1. faces_seen and discarded come from the workers (two places), alerts from the supervisor's own desk (the third).
-2. A worker that ended with Finished has told its final counters. One that was killed has not: what its memory held is
-   gone with it, so the passages that were open at its last beat count as discarded, under a name of their own: lost.
-3. The totals never go back: what a life has told stays when the next one begins at nought.
+1. faces_seen and discarded come from the workers (two places in them), alerts from the supervisor's own count.
+2. A worker that ended with Finished has reported its final counters. One that was killed has not: its memory is gone,
+   so the passages that were open at its last beat count as discarded, under the name `lost`.
+3. Totals never decrease: a run's counters stay when the next run of its worker starts at zero.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from device.supervisor.workers.supervisor import WorkerRun
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """faces_seen = discarded + lost + alerted, and the worker's count of alerts is ours."""
+    """faces_seen = discarded + lost + alerted, and the worker's count of alerts equals the supervisor's."""
 
     faces_seen: int
     discarded: int
@@ -34,9 +34,9 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class RunningCounts:
-    """The count at any moment: faces_seen by the comparison = discarded by the wipe + lost + alerted by us + open.
+    """The counts at any moment: faces_seen = discarded + lost + alerted by the supervisor + open.
 
-    telling: a worker lives, so its last beat may be older than our own count of alerts.
+    workers_running: a worker runs, so its last beat may be older than the supervisor's count of alerts.
     """
 
     faces_seen: int
@@ -55,7 +55,7 @@ class RunningCounts:
 
 @dataclass(slots=True)
 class _RunCounts:
-    """One life's last word. raised: alerts that the supervisor counted; told: its Finished has come."""
+    """Counters of one run. raised: alerts that the supervisor counted; final: its Finished was received."""
 
     counters: Counters
     raised: int = 0
@@ -64,23 +64,23 @@ class _RunCounts:
 
     @property
     def alerted(self) -> int:
-        """Its own final count; before that ours, which is ahead of its last beat."""
+        """The run's final count; before that the supervisor's, which is ahead of the last beat."""
         return self.counters.alerted if self.final else self.raised
 
     @property
     def compared(self) -> int:
-        """People seen: its own final count; before that never less than what became of them."""
+        """Faces seen: the final count; before that at least those that were discarded or alerted."""
         seen = self.counters.faces_seen
         return seen if self.final else max(seen, self.counters.discarded + self.raised)
 
     @property
     def lost(self) -> int:
-        """People in the memory of a worker that died (rule 2)."""
+        """Passages in the memory of a worker that died (rule 2)."""
         return self.compared - self.counters.discarded - self.raised if self.ended and not self.final else 0
 
 
 class PassageCounts:
-    """Counts over all lives of all workers."""
+    """Counts over all runs of all workers."""
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, int], _RunCounts] = {}
@@ -94,7 +94,7 @@ class PassageCounts:
         self._of_run(camera_id, run).raised += 1
 
     def run_ended(self, camera_id: str, run: WorkerRun) -> None:
-        """A worker is gone; with Finished its counters are final, without they are its last beat's (rule 2)."""
+        """A worker is gone. Its counters are those of Finished, or without one those of its last beat (rule 2)."""
         run_counts = self._of_run(camera_id, run.number)
         run_counts.ended = True
         if run.finished is not None:
@@ -102,11 +102,11 @@ class PassageCounts:
 
     @property
     def lost(self) -> int:
-        """People whose worker died, over all lives."""
+        """Passages whose worker died, over all runs."""
         return sum(run_counts.lost for run_counts in self._runs.values())
 
     def totals(self) -> Counters:
-        """All lives together, for stats and status; while a life is open its open passages are in open_passages."""
+        """All runs together, for stats and status; open_passages are those of the runs that have not ended."""
         total = Counters()
         for run_counts in self._runs.values():
             for name in _SUMMED:
@@ -114,7 +114,7 @@ class PassageCounts:
             total.faces_seen += run_counts.compared
             total.open_passages += 0 if run_counts.ended else run_counts.counters.open_passages
             histogram = run_counts.counters.score_histogram
-            total.score_histogram = [run + b for run, b in zip(total.score_histogram, histogram, strict=True)]
+            total.score_histogram = [a + b for a, b in zip(total.score_histogram, histogram, strict=True)]
         return total
 
     def balance(self) -> Balance:
@@ -129,7 +129,7 @@ class PassageCounts:
         )
 
     def running(self) -> RunningCounts:
-        """The three numbers now, each as its own place tells it: nothing is inferred while a worker lives."""
+        """The three numbers now, each from its own source: nothing is inferred while a worker runs."""
         all_runs = self._runs.values()
         return RunningCounts(
             faces_seen=sum(run.compared if run.ended else run.counters.faces_seen for run in all_runs),

@@ -28,8 +28,8 @@ def camera(tmp_path: Path, videos: ModuleType) -> Iterator[Any]:
     served.close()
 
 
-def opened(address: str, **deadlines: float) -> LiveSource:
-    return LiveSource(address, open_s=deadlines.get("open_s", 10.0), read_s=deadlines.get("read_s", 10.0))
+def opened(address: str, **deadlines: Any) -> LiveSource:
+    return LiveSource(address, **({"open_s": 10.0, "read_s": 10.0} | deadlines))
 
 
 def watch(source: LiveSource, arrived: list[float]) -> None:

@@ -65,7 +65,7 @@ def test_somebody_elses_package_of_that_name_is_refused(monkeypatch: pytest.Monk
     other = ModuleType("jetson_utils")
     other.__file__ = "/usr/lib/python3/dist-packages/jetson_utils/__init__.py"
     monkeypatch.setitem(sys.modules, "jetson_utils", other)
-    with pytest.raises(Unavailable, match=r"dist-packages/jetson_utils.*not NVIDIA's.*somebody else's") as refused:
+    with pytest.raises(Unavailable, match=r"dist-packages/jetson_utils.*not NVIDIA's.*unrelated package") as refused:
         open_live(CSI)
     assert not isinstance(refused.value, SourceLost)  # which would be tried again for ever
 
@@ -296,16 +296,14 @@ def test_a_library_whose_blue_comes_first_is_refused(plugged: Any, fake_jetson_u
         opened()
 
 
-def test_a_gpu_without_memory_for_slots_says_so(
-    plugged: Any, fake_jetson_utils: ModuleType, jetson: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_without_memory_for_slots_says_so(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
     plugged(fake_jetson_utils.flat(1, 1, 1))
     source = opened()
 
     def refuse(**_: Any) -> None:
         raise Exception("CUDA error (2) - out of memory")
 
-    monkeypatch.setattr(sys.modules["jetson_utils"], "cudaAllocMapped", refuse)
+    setattr(sys.modules["jetson_utils"], "cudaAllocMapped", refuse)
     with pytest.raises(SourceLost, match=r"no memory for its pictures .*run fewer cameras"):
         CaptureBuffer(source, pace="live")
     source.close()

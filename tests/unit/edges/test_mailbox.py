@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +48,14 @@ def feed_of(source: FakeSource, pace: Pace = "full", **how: Any) -> Iterator[Cap
         feed.close()
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for the capture thread; fails after SOON_S."""
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {SOON_S} s"
+        time.sleep(0.001)
+
+
 def taken(feed: CaptureBuffer) -> list[tuple[int, int]]:
     """Index and luma of every frame until the end."""
     found = []
@@ -72,8 +81,7 @@ def test_a_frame_stays_whole_until_the_next_take_although_the_source_reuses_its_
         first = feed.take(SOON_S)
         assert isinstance(first, Frame)
         assert int(planes(first).y[0, 0]) == 1
-        while feed.decoded < 3:  # the source has painted over its planes twice by now
-            pass
+        until(lambda: feed.decoded >= 3)  # the source has painted over its planes twice by now
         assert int(planes(first).y[0, 0]) == 1
 
 
@@ -119,7 +127,7 @@ def test_a_live_source_gives_the_newest_frame_and_counts_the_others() -> None:
 
 def test_realtime_hands_a_frame_over_on_its_presentation_clock() -> None:
     tempo = VirtualTempo()
-    script: list[Show | Fail | Stall] = [Show(), Stall(), *[Show(at_s=n * 0.5) for n in range(1, 4)], Stall()]
+    script: list[Show | Stall] = [Show(), Stall(), *[Show(at_s=n * 0.5) for n in range(1, 4)], Stall()]
     source = FakeSource(script)
     with feed_of(source, "realtime", tempo=tempo) as feed:
         assert isinstance(feed.take(SOON_S), Frame)

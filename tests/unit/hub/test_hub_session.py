@@ -122,20 +122,20 @@ def test_a_judgement_is_given_up_after_a_day(bench: Bench) -> None:
 
 def test_a_restart_of_the_broker_brings_state_and_judgements_again(bench: Bench) -> None:
     bench.session.judge("a-1", "false_alert", "op-1")
-    bench.session.say_state("present", "s-1")
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     states = [m for m in bench.exchange.log if m.topic.endswith("hub/state")]
     assert len(states) == 1
     bench.exchange.go_down()
     bench.exchange.come_up()
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     bench.session.repeat()
     assert "lfr/v1/demo/hub/state" in bench.exchange.retained
     assert bench.judgements() == 2
 
 
 def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     bench.exchange.kill("hub")
     said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
     assert isinstance(said, messages.HubState)
@@ -144,7 +144,7 @@ def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
 
 @pytest.mark.parametrize("operator", ["present", "simulated", "absent"])
 def test_a_simulated_operator_is_called_one_and_is_nobody_present(bench: Bench, operator: messages.Operator) -> None:
-    bench.session.say_state(operator, "s-1")
+    bench.session.publish_state(operator, "s-1")
     said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
     assert isinstance(said, messages.HubState)
     assert (said.operator, said.operator_present) == (operator, operator == "present")

@@ -37,7 +37,7 @@ def outbox(place: Path, noon: WallTime) -> Iterator[Outbox]:
 
 @pytest.fixture
 def message(noon: WallTime) -> Build:
-    def build(name: str = "m-1", **changes: Any) -> OutboxMessage:
+    def build(name: str = "m-1", **changes: object) -> OutboxMessage:
         fields: dict[str, Any] = {
             "id": name,
             "kind": MessageClass.ALERT,

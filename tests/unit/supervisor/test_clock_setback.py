@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.edges.clock.fake import FakeClock
-from device.supervisor.deployment.clock_setback import ALLOWED, ClockSetback
+from device.supervisor.deployment.deadlines import ClockSetback
+from device.supervisor.timing import CLOCK_STEP_ALLOWED
 
 
 def finding(watch: ClockSetback, clock: FakeClock) -> str:
@@ -48,5 +49,5 @@ def test_a_clock_that_never_fell_short_by_more_than_allowed_is_never_accused(ste
         passed += seconds
         clock.set_wall(start + timedelta(seconds=passed + off))
         assert finding(watch, clock) == ""
-    clock.set_wall(start + timedelta(seconds=passed) - ALLOWED - timedelta(milliseconds=1))
+    clock.set_wall(start + timedelta(seconds=passed) - CLOCK_STEP_ALLOWED - timedelta(milliseconds=1))
     assert finding(watch, clock) != ""

@@ -13,8 +13,9 @@ from device.domain.finding import Mode
 from device.edges.clock.system import SystemClock
 from device.errors import InternalError, LinkBroken
 from device.supervisor.conditions.snapshot import CameraView
+from device.supervisor.timing import Budget
 from device.supervisor.workers.process import ProcessLauncher, WorkerLink
-from device.supervisor.workers.supervisor import Budget, WorkerRun, WorkerSupervisor
+from device.supervisor.workers.supervisor import WorkerRun, WorkerSupervisor
 from device.wire.link import Assignment, Beat, CameraAssignment, Hello, Stop, VisionAssignment
 
 PROGRAM = Path(__file__).parent / "scripted_worker.py"
@@ -43,7 +44,10 @@ async def started(manner: str) -> WorkerLink:
 
 def worker(manner: str, runs: list[WorkerRun], budget: Budget) -> WorkerSupervisor:
     return WorkerSupervisor(
-        *("front", lambda: ASSIGNMENT, launcher(manner), SystemClock()),
+        "front",
+        assignment=lambda: ASSIGNMENT,
+        launcher=launcher(manner),
+        clock=SystemClock(),
         on_message=lambda run, message: None,
         on_end=runs.append,
         budget=budget,
@@ -113,9 +117,9 @@ def test_a_kept_worker_stops_with_its_final_counters() -> None:
     async def scene() -> list[WorkerRun]:
         runs: list[WorkerRun] = []
         kept = worker("well", runs, Budget())
-        kept.want(True)
+        kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.ONLINE)
-        kept.want(False, "test")
+        kept.set_wanted(False, "test")
         await until(lambda: not kept.alive)
         await kept.close()
         return runs
@@ -131,10 +135,10 @@ def test_a_worker_that_has_wiped_and_does_not_leave_is_gone_all_the_same() -> No
     async def scene() -> tuple[list[WorkerRun], float]:
         runs: list[WorkerRun] = []
         kept = worker("slow to leave", runs, Budget())
-        kept.want(True)
+        kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.ONLINE)
         begun = asyncio.get_running_loop().time()
-        kept.want(False, "test")
+        kept.set_wanted(False, "test")
         await until(lambda: not kept.alive)
         took_s = asyncio.get_running_loop().time() - begun
         await kept.close()
@@ -150,7 +154,7 @@ def test_a_deaf_worker_is_killed() -> None:
     async def scene() -> list[WorkerRun]:
         runs: list[WorkerRun] = []
         kept = worker("deaf", runs, Budget(grace_s=0.1))
-        kept.want(True)
+        kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.ONLINE)
         await kept.close()
         return runs
@@ -164,7 +168,7 @@ def test_a_worker_that_keeps_crashing_ends_up_disabled_with_its_reason() -> None
     async def scene() -> tuple[WorkerSupervisor, list[WorkerRun]]:
         runs: list[WorkerRun] = []
         kept = worker("segfault", runs, Budget(restarts=1, first_wait_s=0.01))
-        kept.want(True)
+        kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.DISABLED)
         await kept.close()
         return kept, runs
@@ -180,12 +184,15 @@ def test_a_defect_of_ours_ends_the_worker_and_is_not_silent() -> None:
             raise ZeroDivisionError("ours")
 
         kept = WorkerSupervisor(
-            *("front", lambda: ASSIGNMENT, launcher("well"), SystemClock()),
+            "front",
+            assignment=lambda: ASSIGNMENT,
+            launcher=launcher("well"),
+            clock=SystemClock(),
             on_message=broken,
             on_end=lambda run: None,
             budget=Budget(),
         )
-        kept.want(True)
+        kept.set_wanted(True)
         kept.check()
         await until(lambda: kept.run is not None and not kept.alive)
         await kept.close()

@@ -11,11 +11,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.offers import offer_of
 from tests.power_cut import Power, PowerCut
+
+if TYPE_CHECKING:
+    from tests.unit.sync.conftest import Desk
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def ram() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Any, power: Power, ram: Path) -> None:
+def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Desk, power: Power, ram: Path) -> None:
     desk.state = ram / "first"
     desk.client().sync()
     old = look_at(desk.state)
@@ -74,7 +78,7 @@ def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Any, pow
         found = look_at(state)
         assert found in (old, new), f"cut {cut} of {steps}: neither"
         seen.add(found == new)
-        offer = desk.client().sync().offer
+        offer = offer_of(desk.client().sync())
         assert offer.payload.read_bytes() == desk.hub.payload
         assert offer.withdrawn == {"e-1"}
         assert look_at(state) == new
@@ -84,7 +88,7 @@ def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Any, pow
     assert seen == {True, False}
 
 
-def test_at_the_first_sync_there_is_no_set_or_a_whole_one(desk: Any, power: Power, ram: Path) -> None:
+def test_at_the_first_sync_there_is_no_set_or_a_whole_one(desk: Desk, power: Power, ram: Path) -> None:
     desk.state = ram / "whole"
     with power.over(desk.state, None):
         desk.client().sync()
@@ -97,7 +101,7 @@ def test_at_the_first_sync_there_is_no_set_or_a_whole_one(desk: Any, power: Powe
         assert desk.client().sync().offer is not None
 
 
-def test_every_byte_is_on_the_disk_before_its_name_is(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_byte_is_on_the_disk_before_its_name_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: set[int] = set()
     in_time: list[bool] = []
     fsync, replace = os.fsync, Path.replace
@@ -112,7 +116,8 @@ def test_every_byte_is_on_the_disk_before_its_name_is(desk: Any, monkeypatch: py
             in_time.extend(p.stat().st_ino in flushed for p in made if not p.is_symlink())
         elif Path(target).parent.name == "payloads":
             in_time.append(self.stat().st_ino in flushed)
-        return replace(self, target)
+        fresh: Path = replace(self, target)
+        return fresh
 
     monkeypatch.setattr(os, "fsync", flush)
     monkeypatch.setattr(Path, "replace", renamed)
@@ -121,9 +126,9 @@ def test_every_byte_is_on_the_disk_before_its_name_is(desk: Any, monkeypatch: py
     assert all(in_time)
 
 
-def test_the_record_of_used_lists_survives_a_cut_at_any_step(desk: Any, power: Power) -> None:
+def test_the_record_of_used_lists_survives_a_cut_at_any_step(desk: Desk, power: Power) -> None:
     client = desk.client()
-    offer = client.sync().offer
+    offer = offer_of(client.sync())
     with power.over(desk.state, None):
         client.take(offer)
     steps, record = power.done, desk.state / "trust" / "used.json"

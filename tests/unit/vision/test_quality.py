@@ -89,15 +89,15 @@ def test_a_longer_output_is_no_worse_template(poor: float, span: float, one: flo
 def test_the_default_recognisers_scale_is_0_and_1_at_its_limits_whatever_the_geometry(geometry: float) -> None:
     sface = card(RECOGNISER_DEFAULT).lengths
     assert (merit(sface, 8.5, geometry), merit(sface, 12.0, geometry)) == (0, 1)
-    assert merit(sface, 5.3, geometry) is None, "noise"
+    assert merit(sface, 6.9, geometry) is None, "noise"
 
 
 def test_a_poor_template_is_used_and_hardly_counts_beside_a_good_one() -> None:
     sface = card(RECOGNISER_DEFAULT).lengths
-    poor, good = merit(sface, 6.5, 0.5), merit(sface, 12.0, 0.5)
+    poor, good = merit(sface, 7.0, 0.5), merit(sface, 12.0, 0.5)
     assert poor is not None
     assert good is not None
-    assert weight_of(poor) < 0.05 * weight_of(good)
+    assert weight_of(poor) < 0.1 * weight_of(good)
 
 
 @given(length=st.floats(0.001, 1e4), geometry=st.floats(0, 1))

@@ -18,8 +18,6 @@ LIBRARY = """
 import importlib.util, sys, time
 import av
 
-pytestmark = pytest.mark.slow
-
 spec = importlib.util.spec_from_file_location("fakes", {fakes!r})
 fakes = sys.modules["fakes"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fakes)

@@ -120,7 +120,7 @@ class Console:
             self.forget_references()
             self._read_entries_again()
             self._watch_presence(asyncio.get_running_loop().time())
-            self._say_operator()
+            self._publish_operator()
             self.session.repeat()
             if self.desk.tick(wall_now()):
                 self.changed()
@@ -155,9 +155,9 @@ class Console:
             event(_log, "hub.entries_not_read", level=logging.WARNING, reason=str(fault))
         self.changed()
 
-    def _say_operator(self) -> None:
+    def _publish_operator(self) -> None:
         operator = self.operator
-        self.session.say_state(operator, None if operator == "absent" else self.session_id)
+        self.session.publish_state(operator, None if operator == "absent" else self.session_id)
 
     def page_opened(self) -> None:
         """An event stream began: the operator is there at once."""
@@ -165,7 +165,7 @@ class Console:
         self._absent_since = None
         if not self._at_page:
             self._at_page = True
-            self._say_operator()
+            self._publish_operator()
             self.changed()
 
     def page_closed(self) -> None:

@@ -1,4 +1,4 @@
-"""The hub's MQTT session: everything of the site comes in, judgements and the hub's own state go out.
+"""The hub's MQTT session: receives everything of the site, sends judgements and the hub's own state.
 
 1. A judgement is on the disk before it is sent, and stays until it is settled, through kills of the hub: a false alert
    until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed so
@@ -84,7 +84,7 @@ class HubSession:
         self._now = now
         self._changed = changed
         self._judgements: dict[str, _Judgement] = {}
-        self._said: tuple[messages.Operator, str | None] | None = None
+        self._published_state: tuple[messages.Operator, str | None] | None = None
         self.online = False
         self.text = "not connected yet"
         self.refused = 0
@@ -132,12 +132,12 @@ class HubSession:
             event(_log, "hub.message_refused", level=logging.WARNING, topic=topic, reason=str(fault))
         self._changed()
 
-    def say_state(self, operator: messages.Operator, session_id: str | None) -> None:
+    def publish_state(self, operator: messages.Operator, session_id: str | None) -> None:
         """Publish the hub's state if it changed or has not been taken yet (rule 2)."""
-        if not self.online or self._said == (operator, session_id):
+        if not self.online or self._published_state == (operator, session_id):
             return
         if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
-            self._said = (operator, session_id)
+            self._published_state = (operator, session_id)
 
     def judge(self, alert_id: str, outcome: str, officer_ref: str, device: str | None = None) -> None:
         """Send an adjudication; a false alert is repeated until its erasure is reported (rule 1)."""
@@ -148,7 +148,9 @@ class HubSession:
             officer_ref=officer_ref,
             at=rfc3339(self._now()),
         )
-        self._say(self._topics.adjudication(alert_id), data, alert_id, device, until_erased=outcome == "false_alert")
+        self._keep_and_send(
+            self._topics.adjudication(alert_id), data, alert_id, device, until_erased=outcome == "false_alert"
+        )
 
     def follow(self, alert_id: str, kind: str, outcome: str, officer_ref: str, device: str | None = None) -> None:
         """Send an engagement or a disposition."""
@@ -172,15 +174,15 @@ class HubSession:
                 officer_ref=officer_ref,
                 at=at,
             )
-        self._say(topic, data, alert_id, device, until_erased=False)
+        self._keep_and_send(topic, data, alert_id, device, until_erased=False)
 
     def command(self, device: str, name: str) -> None:
-        """Say `cmd/<name>` to a device; not repeated, a device that was away looks by itself."""
+        """Send `cmd/<name>` to a device; not repeated: a device that was away looks by itself."""
         topic = f"{DeviceTopics(self._topics.site, device).base}/cmd/{name}"
         self._broker.publish(Outgoing(uuid7(self._now()), topic, b"{}", 1, False, COMMAND_S, CONTENT_TYPE))
 
     def repeat(self) -> None:
-        """Send again what nobody heard yet or what has not led to its erasure; called every second."""
+        """Send again what is not settled (rule 1); called every second."""
         now = self._now()
         for token, judgement in tuple(self._judgements.items()):
             if (now - judgement.made).total_seconds() > GIVE_UP_S or self._settled(judgement, now):
@@ -213,7 +215,7 @@ class HubSession:
         return len(self._judgements)
 
     def close(self) -> None:
-        """Say that the hub is gone, and go."""
+        """Publish that the hub is offline, and close the session."""
         self._broker.publish(offline_message(self._topics.site, self._mode, self._now()))
         self._broker.close()
 
@@ -243,7 +245,9 @@ class HubSession:
         for judgement in self._judgements.values():
             judgement.last_sent = judgement.heard_at = None
 
-    def _say(self, topic: str, data: Message, alert_id: str, device: str | None, *, until_erased: bool) -> None:
+    def _keep_and_send(
+        self, topic: str, data: Message, alert_id: str, device: str | None, *, until_erased: bool
+    ) -> None:
         now = self._now()
         token = uuid7(now)
         payload = encode(data, event_id=token, source=self._topics.base, subject=alert_id, at=now)
@@ -285,7 +289,7 @@ class HubSession:
 
     def _session(self, online: bool, text: str) -> None:
         self.online, self.text = online, text
-        self._said = None
+        self._published_state = None
         self._send_again()
         self._changed()
 
@@ -298,7 +302,7 @@ def state_message(
 
 
 def offline_message(site: str, mode: Mode, now: WallTime) -> Outgoing:
-    """The hub's will, also said at a clean end."""
+    """The hub's will, also published at a clean end."""
     return _retained(HubTopics(site), _state(mode, now, "offline", "absent", None), now)
 
 

@@ -45,7 +45,7 @@ class Bench:
 
     def tells(self, device: str, deployment: str | None = "d-1") -> str:
         recipient = str(pyrage.x25519.Identity.generate().to_public())
-        self.issuer.heard(
+        self.issuer.identified(
             device,
             Identity(
                 mode=Mode.TEST,

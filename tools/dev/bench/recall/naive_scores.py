@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -26,8 +27,7 @@ from device.vision.face_front_end import Eyes
 from device.vision.picture import warp
 from device.vision.quality import pose
 from engines.places import cache_dir, placing
-from tools.dev.bench import naive
-from tools.dev.bench.naive import UNSEEN_S, Naive, Tracks
+from tools.dev.bench.naive import DETECTOR_SCORE, IOU, UNSEEN_S, Naive, Track, Tracks
 
 RATE_HZ = 25.0
 
@@ -87,7 +87,7 @@ class Looker:
 
     def run(self, clip: Path, every: int, tick: Callable[[], object]) -> NaiveRun:
         """The faces of every `every`-th frame with their scores, from the cache where it has them."""
-        seen = f"{_digest(clip)} {every} {_code(naive)}"
+        seen = f"{_digest(clip)} {every} {DETECTOR_SCORE} {IOU} {_code(Track, Tracks, Naive.detect)}"
         scored = f"{seen} {self._identity} {_code(align, embedder, picture)}"
         return _kept("scores", scored, NaiveRun, lambda: self._scored(clip, self.found(clip, every, seen, tick)))
 
@@ -171,12 +171,9 @@ def _digest(file: Path) -> str:
     return mark.hexdigest()
 
 
-def _code(*modules: ModuleType) -> str:
-    """Changes whenever one of the modules does."""
-    mark = hashlib.sha256()
-    for module in modules:
-        mark.update(Path(str(module.__file__)).read_bytes())
-    return mark.hexdigest()[:16]
+def _code(*parts: ModuleType | type | Callable[..., object]) -> str:
+    """Changes whenever the source of one of them does."""
+    return hashlib.sha256("".join(inspect.getsource(part) for part in parts).encode()).hexdigest()[:16]
 
 
 def _bgr(frame: Frame) -> U8:

@@ -35,8 +35,11 @@ from tools.dev.bench.recall.facts import Facts
 from tools.dev.bench.recall.labels import Label, Pose, owner
 from tools.dev.bench.recall.naive_scores import Looker, NaiveRun
 from tools.dev.bench.recall.reasons import Explained, Missed
-from tools.dev.bench.recall.tally import Claim, Judged, judge, owners_of, threshold_for
+from tools.dev.bench.recall.tally import Claim, Judged, judge, owners_of, risen, threshold_for
 from tools.dev.progress import bar
+
+NEAREST = 5
+"""False claims that are printed of each side."""
 
 TURNED_YAW = 0.45
 """|Pose.yaw| by the landmarks from which an unlabelled face is called turned; about 25 degrees."""
@@ -98,9 +101,11 @@ def measure(lists: Sequence[Cases], terms: Terms, cache: TemplateCache | None) -
         for number, cases in enumerate(lists):
             taken += _taken(cases, Path(scratch) / str(number), terms, cache)
         strangers = sum(len(one.counted(listed=False)) for one in taken)
-        ours = [score for one in taken for score in one.product.claims.false.values()]
-        theirs = [score for one in taken for score in one.naive.false.values()]
-        own = tuple(threshold_for(false, strangers, terms.share) for false in (ours, theirs))
+        false = {
+            "product": _ranked([(one.case, one.product.claims) for one in taken]),
+            "naive": _ranked([(one.case, one.naive) for one in taken]),
+        }
+        own = [threshold_for([row["score"] for row in rows], strangers, terms.share) for rows in false.values()]
         for one in taken:
             terms_there = replace(terms, threshold=own[0])
             one.again = _product(one.case, one.faces.rate_hz, one.watchlist, terms_there, cache)
@@ -114,6 +119,7 @@ def measure(lists: Sequence[Cases], terms: Terms, cache: TemplateCache | None) -
         "naive_every": terms.every,
         "same_threshold": _side([(one.product, one.naive) for one in taken], first.threshold, first.threshold),
         "equal_rate": _side([(one.again or one.product, one.naive) for one in taken], *own),
+        "highest_false": {side: rows[:NEAREST] for side, rows in false.items()},
         "clips": [_clip(one) for one in taken],
         "passages": [_row(one, label, first.threshold, own[1]) for one in taken for label in one.counted(listed=True)],
     }
@@ -190,7 +196,7 @@ def _product(case: Case, rate_hz: float, watchlist: Path, terms: Terms, cache: T
     steps = Explained(case.labels, facts)
     alerts = [Claim(a["track"], a["entry"], a["frame"], a["score"], steps.owners(a["track"])) for a in report["alerts"]]
     weighed = [Claim(d.passage, d.entry, d.frame, d.score, steps.owners(d.passage)) for d in facts.decisions]
-    return Run(judge(case.labels, alerts, rate_hz), judge(case.labels, weighed, rate_hz), report, steps)
+    return Run(judge(case.labels, alerts, rate_hz), judge(case.labels, risen(weighed), rate_hz), report, steps)
 
 
 def _described(case: Case, run: NaiveRun) -> Case:
@@ -210,6 +216,20 @@ def _described(case: Case, run: NaiveRun) -> Case:
             label = replace(label, pose=Pose.TURNED if median(turns[label.id]) > TURNED_YAW else Pose.FRONTAL)
         labels.append(label)
     return Case(case.name, case.clip, tuple(labels))
+
+
+def _ranked(sides: Sequence[tuple[Case, Judged]]) -> list[dict[str, Any]]:
+    """The best false claim of each track or passage, highest first."""
+    rows = [
+        {"clip": case.name, "entry": c.entry, "frame": c.frame, "score": round(c.score, 4), "of": _people(case, c)}
+        for case, judged in sides
+        for c in judged.false.values()
+    ]
+    return sorted(rows, key=lambda row: float(row["score"]), reverse=True)
+
+
+def _people(case: Case, claim: Claim) -> list[str]:
+    return sorted({label.person for label in case.labels if label.id in claim.owners})
 
 
 def _side(runs: Sequence[tuple[Run, Judged]], ours: float, theirs: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.dev.bench.recall.labels import Label, owner
@@ -37,10 +37,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Claims of one clip against its labels: the best score of each found label, and of each unit's false claim."""
+    """Claims of one clip against its labels: the best score of each found label, and each unit's best false claim."""
 
     found: dict[int, float]
-    false: dict[int, float]
+    false: dict[int, Claim]
 
     def found_at(self, threshold: float) -> set[int]:
         """Labels that are found at a threshold."""
@@ -48,7 +48,7 @@ class Judged:
 
     def false_at(self, threshold: float) -> int:
         """Tracks or passages with a false claim at a threshold."""
-        return sum(score >= threshold for score in self.false.values())
+        return sum(claim.score >= threshold for claim in self.false.values())
 
 
 def judge(labels: Sequence[Label], claims: Iterable[Claim], rate_hz: float) -> Judged:
@@ -58,14 +58,29 @@ def judge(labels: Sequence[Label], claims: Iterable[Claim], rate_hz: float) -> J
         by_person[label.person].append(label)
     grace = round(GRACE_S * rate_hz)
     found: dict[int, float] = {}
-    false: dict[int, float] = {}
+    false: dict[int, Claim] = {}
     for claim in claims:
         now = [label for label in by_person[claim.entry] if label.first <= claim.frame <= label.last + grace]
         right = [label for label in now if label.id in claim.owners or not claim.owners]
         best = max(right, key=lambda label: (label.id in claim.owners, label.first), default=None)
-        kept, key = (false, claim.unit) if best is None else (found, best.id)
-        kept[key] = max(kept.get(key, -1.0), claim.score)
+        if best is not None:
+            found[best.id] = max(found.get(best.id, -1.0), claim.score)
+        elif claim.unit not in false or claim.score > false[claim.unit].score:
+            false[claim.unit] = claim
     return Judged(found, false)
+
+
+def risen(claims: Iterable[Claim]) -> Iterator[Claim]:
+    """Those claims of a passage that are higher than all before for the same entry, in order of their frames.
+
+    A passage alerts at the first of its claims that reaches the threshold; a score that is repeated, perhaps
+    when the person is long gone and somebody else goes on in the passage, is no new claim.
+    """
+    highest: dict[tuple[int, str], float] = {}
+    for claim in claims:
+        if claim.score > highest.get((claim.unit, claim.entry), -2.0):
+            highest[(claim.unit, claim.entry)] = claim.score
+            yield claim
 
 
 def owners_of(labels: Sequence[Label], frame: int, box: tuple[float, float, float, float]) -> frozenset[int]:

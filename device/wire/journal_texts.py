@@ -1,9 +1,11 @@
-"""What a vision worker may say in the supervisor's journal: these wordings, and nothing else.
+"""The texts that a vision worker may write to the supervisor's journal: these, and no others.
 
-1. A wording is fixed but for its slots: numbers, words such as a model's name, and notes of what a source corrects.
-   None has a place for a person, a file or anything that a library says.
-2. The supervisor prints only what is one of them: a worker whose memory somebody has taken over cannot write there
+1. A text is fixed except for its slots: numbers, words such as a model's name, and a source's notes on what it corrects.
+   No slot can hold a person, a file name or a library's message.
+2. The supervisor prints only lines that match one of them, so that a worker whose memory was taken over cannot write
    what it saw.
+
+How do I add one? A line in TEXTS, a method in device/worker/journal.py that sends it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ _SLOTS = {
     "WORD": r"[A-Za-z0-9][A-Za-z0-9:._-]{0,39}",
     "NOTES": r"[A-Za-z0-9 ,.:;()/-]{1,220}",
 }
-WORDINGS = {
+TEXTS = {
     "engines": "engines opened: WORD, detector WORD, recogniser WORD",
     "evidence": "no camera is opened: the evidence does not cover this list",
     "opening": "opening the camera",
@@ -32,14 +34,14 @@ WORDINGS = {
 _SLOT = re.compile(r"\b(?:N|WORD|NOTES)\b")
 
 
-def saying(wording: str, *values: str | float) -> str:
-    """The text of a wording with its slots filled in order."""
+def journal_text(name: str, *values: str | float) -> str:
+    """A text by its name, with its slots filled in order."""
     left = iter(values)
-    return _SLOT.sub(lambda _: _plain(next(left)), WORDINGS[wording])
+    return _SLOT.sub(lambda _: _plain(next(left)), TEXTS[name])
 
 
-def wording_of(text: str) -> str | None:
-    """Which wording a text is; None when it is none (rule 2)."""
+def name_of(text: str) -> str | None:
+    """The name of the text that a line matches; None when it matches none (rule 2)."""
     return next((name for name, pattern in _PATTERNS.items() if pattern.fullmatch(text)), None)
 
 
@@ -47,10 +49,10 @@ def _plain(value: str | float) -> str:
     return value if isinstance(value, str) else f"{round(value, 2):.10g}"
 
 
-def _pattern(wording: str) -> re.Pattern[str]:
-    fixed = _SLOT.split(wording)
-    slots = [_SLOTS[name] for name in _SLOT.findall(wording)]
-    return re.compile("".join(re.escape(text) + slot for text, slot in zip(fixed, [*slots, ""], strict=True)))
+def _pattern(text: str) -> re.Pattern[str]:
+    fixed = _SLOT.split(text)
+    slots = [_SLOTS[name] for name in _SLOT.findall(text)]
+    return re.compile("".join(re.escape(part) + slot for part, slot in zip(fixed, [*slots, ""], strict=True)))
 
 
-_PATTERNS = {name: _pattern(wording) for name, wording in WORDINGS.items()}
+_PATTERNS = {name: _pattern(text) for name, text in TEXTS.items()}
