@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of these tests."""
+    parser.addoption("--update", metavar="REASON", default=None, help="write the golden replay logs again, and why")
+
+
+@pytest.fixture(scope="session")
+def update(request: pytest.FixtureRequest) -> str | None:
+    """The reason for which golden files are written again; None: they are compared."""
+    reason: str | None = request.config.getoption("--update")
+    if reason is not None and not reason.strip():
+        raise pytest.UsageError("--update needs a reason, which the golden file keeps")
+    return reason
+
+
 @pytest.fixture(autouse=True)
 def _no_log_handler_stays() -> Iterator[None]:
     """A command that logs leaves a handler with the test's own stderr; the next test has another."""
