@@ -184,7 +184,11 @@ class Van:
         return self.ask("GET", "/")[1].decode().split('name="csrf" content="')[1].split('"')[0]
 
     def decide(self, alert_id: str, kind: str, outcome: str) -> int:
-        headers = {"Origin": f"http://{self.host}", "X_CSRF_Token": self.token(), "Content_Type": "application/json"}
+        headers: dict[str, Any] = {
+            "Origin": f"http://{self.host}",
+            "X_CSRF_Token": self.token(),
+            "Content_Type": "application/json",
+        }
         body = json.dumps({"outcome": outcome})
         return self.ask("POST", f"/cases/{alert_id}/{kind}", body, **headers)[0].status
 

@@ -98,7 +98,7 @@ class Bench:
         def heard(_: str, payload: bytes) -> None:
             said = events.decode(payload).data
             assert isinstance(said, messages.Identity)
-            loop.call_soon_threadsafe(self.issuer.heard, DEVICE, said)
+            loop.call_soon_threadsafe(self.issuer.identified, DEVICE, said)
 
         self.hub.subscribe(TOPICS.identity, heard)
         self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sim.rig import Rig
+from tests.sim.rig import MakeRig, Rig
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Callable[..., Rig]:
+def rig(tmp_path: Path) -> MakeRig:
     """Builder of a whole device on fakes."""
 
     def build(**changes: Any) -> Rig:

@@ -176,6 +176,10 @@ class Rig:
         state = self.folder / "state"
         return device_key(state), Log(state / "audit")
 
+    def is_in(self, state: State) -> bool:
+        """Whether the device is in this state now."""
+        return self.state is state
+
     @property
     def state(self) -> State:
         return self.device.supervisor.state
@@ -302,3 +306,7 @@ def write_deployment(folder: Path, **changes: Any) -> None:
     """
     (folder / "deployment.yaml").write_text(text)
     (folder / "watchlist.age").write_bytes(b"sealed")
+
+
+MakeRig = Callable[..., Rig]
+"""The fixture `rig`: a Rig with changes."""

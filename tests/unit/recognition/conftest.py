@@ -15,6 +15,7 @@ from device.domain.time import NS_PER_MS, MediaNs, MonotonicNs
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
 from device.vision.decision import Best
 from device.vision.detector import Detector
+from device.vision.embedder import Embedder
 from device.vision.face_front_end import HostEyes
 from device.vision.observer import Observer
 from device.vision.refine import Refiner
@@ -45,7 +46,7 @@ def unit(person: int) -> F32:
     return row
 
 
-class PaintedDetector:
+class PaintedDetector(Detector):
     """Detector of painted people: one face for each rectangle; keeps what it was shown, to see it wiped."""
 
     def __init__(self, score: float = 0.9) -> None:
@@ -74,7 +75,7 @@ class PaintedDetector:
         return faces
 
 
-class PaintedEmbedder:
+class PaintedEmbedder(Embedder):
     """Recogniser of painted people: `raw_lengths` gives the raw length of a person's template (GOOD when not named)."""
 
     template_dim = 128

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import pytest
 
@@ -135,6 +135,7 @@ def test_an_iteration_that_is_given_up_leaves_no_look_running(ahead: bool) -> No
     eyes = Eyes()
     frames = Looking(feed, eyes, ahead=ahead).frames(ignore)
     next(frames)
+    assert isinstance(frames, Generator)
     frames.close()
     assert not eyes.busy
     looked = len(eyes.looked)

@@ -20,7 +20,7 @@ from tools.dev.bench.engines import BATCHES, groups, measure, render
 
 pytestmark = pytest.mark.slow
 
-MACHINE = {"date": "2026-11-24", "cpu": "a CPU", "load_1min": 0.5}
+MACHINE: dict[str, Any] = {"date": "2026-11-24", "cpu": "a CPU", "load_1min": 0.5}
 
 
 class Opened:
