@@ -180,6 +180,7 @@ def test_a_page_whose_hub_is_gone_shows_every_device_as_unknown_and_comes_back_b
 
     device.say(device.topics.status, messages.Status(mode=None, status="online", boot_id="b", bd_seq=1), retain=True)
     device.say(device.topics.state, speak.recognising(), retain=True)
+    device.beat()
     with chrome_module.Chrome(chromium, tmp_path / "profile", van.url) as page:
         page.until("document.querySelector('.state-word')?.innerText === 'Recognising'")
         van.process.kill()

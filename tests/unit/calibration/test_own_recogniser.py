@@ -26,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[How]:
     """How the commands wanted photos read; what they get are people who do not exist."""
     how_asked: list[How] = []
 
-    def read(folders: Sequence[Path], how: How) -> Faces:
+    def read(folders: Sequence[Path], how: How, **_options: object) -> Faces:
         how_asked.append(how)
         return people(620, 3)
 

@@ -13,6 +13,7 @@ import pytest
 
 from device.domain.finding import Candidate
 from device.domain.operating_point import MIN_FACE_PX
+from device.domain.recognisers import Recognisers
 from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.recording import RecordedSource
@@ -26,6 +27,7 @@ from device.vision.detector import DetectionSize
 from device.vision.face_front_end import Eyes, HostEyes
 from device.vision.face_front_end_sampled import SampledEyes
 from device.vision.zone import Zone
+from engines.cards.model_card import RECOGNISER_DEFAULT, card
 from engines.runners.runner import DevicePicture
 from engines.runners.select import open_sampled
 from tests.pictures import packed as packed_picture
@@ -146,6 +148,9 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, room_of:
     assert min(cosines) > 0.998
 
 
+SFACE_ALONE = Recognisers(card(RECOGNISER_DEFAULT))
+
+
 class Counting:
     """A SampledRunner that notes what it was shown; `blank` of the last frame."""
 
@@ -177,10 +182,11 @@ def counted(room_of: MakeRoom) -> Callable[[bool], tuple[SampledEyes, list[Count
 
         def opening(*asked: Any) -> Any:
             opened = room._open_sampled(*asked)
-            seen[:] = [Counting(one) for one in (opened.detector, opened.second_look, opened.recogniser)]
-            return replace(opened, detector=seen[0], second_look=seen[1], recogniser=seen[2])
+            seen[:] = [Counting(one) for one in (opened.detector, opened.second_look, *opened.recognisers.values())]
+            named = dict(zip(opened.recognisers, seen[2:], strict=True))
+            return replace(opened, detector=seen[0], second_look=seen[1], recognisers=named)
 
-        eyes = SampledEyes(opening, on_gpu=on_gpu, min_face_px=MIN_FACE_PX, template_dim=128, lengths=None)
+        eyes = SampledEyes(opening, on_gpu=on_gpu, min_face_px=MIN_FACE_PX, recognisers=SFACE_ALONE)
         return eyes, seen
 
     return make
@@ -214,7 +220,7 @@ def test_the_size_that_frames_are_searched_at_follows_from_the_smallest_face(sma
         asked.extend(what)
         raise EngineUnavailable("none here")
 
-    eyes = SampledEyes(opening, on_gpu=False, min_face_px=smallest, template_dim=128, lengths=None)
+    eyes = SampledEyes(opening, on_gpu=False, min_face_px=smallest, recognisers=SFACE_ALONE)
     with pytest.raises(EngineUnavailable):
         eyes.look(blank_frame())
     assert asked == [(360, 640), DetectionSize.for_frame(640, 360, min_face_px=smallest)]
