@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from lfr_test_loading import loaded
 
 from calibration.evidence.operating_point import Models, artefact, measured
 from calibration.statistics.decision_rules import RULES, WEIGHTED_MEAN
@@ -19,8 +17,8 @@ from device.domain.recognisers import Recognisers
 from device.errors import EvidenceUnusable
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
+from tests.unit.calibration.synthetic import people
 
-people = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py")).people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)
 MODELS = Models(card(DETECTOR_DEFAULT), Recognisers(card(RECOGNISER_DEFAULT)))
 

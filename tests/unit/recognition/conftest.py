@@ -17,6 +17,7 @@ from device.recognition.pipeline import ListedPerson, Pipeline, Sight
 from device.vision.align import ARCFACE
 from device.vision.decision import Best
 from device.vision.detector import Detector
+from device.vision.embedder import Embedder
 from device.vision.face_front_end import HostEyes
 from device.vision.observer import Observer
 from device.vision.refine import Refiner
@@ -55,7 +56,7 @@ def template_of(person: int, dim: int) -> F32:
     return np.concatenate([unit(person) * math.sqrt(weight), unit(person, 256) * math.sqrt(1 - weight)])
 
 
-class PaintedDetector:
+class PaintedDetector(Detector):
     """Detector of painted people: one face for each rectangle; keeps what it was shown, to see it wiped."""
 
     def __init__(self, score: float = 0.9) -> None:
@@ -84,7 +85,7 @@ class PaintedDetector:
         return faces
 
 
-class PaintedEmbedder:
+class PaintedEmbedder(Embedder):
     """Recogniser of painted people: `raw_lengths` gives the raw length of a person's template (GOOD when not named)."""
 
     template_dim = 128
