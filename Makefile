@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` shows the product, `make test` proves it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench system versions ci clean
+.PHONY: help setup demo test check bench system versions lock newest ci clean
 
 PYTHON ?= python3
 PYTHONS ?=
@@ -11,11 +11,13 @@ GATE := .venv/bin/python -m tools.dev.gate
 help:
 	@echo "make setup    .venv, packages, broker, models and sample photos; does nothing when all is there"
 	@echo "make demo     the whole product on this machine, with a page to look at   (ARGS=--headless: no page)"
-	@echo "make test     format, types, floors, unit, contract, sim, replay and one end-to-end run"
-	@echo "make check    the gate before every commit: static checks, unit files, fast tests"
+	@echo "make test     all of make check, its slow tests, recordings and end-to-end runs         (8 min on two cores)"
+	@echo "make check    the gate before every commit: static checks, unit files, fast tests     (3 min on two cores)"
 	@echo "make bench    frames/s, stage times and latency beside the naive loop      (ARGS=--json)"
-	@echo "make system   tests that boot a machine with systemd or GPIO chips (root), drive a browser, or need a GPU"
+	@echo "make system   builds PyCUDA, boots machines (root), drives a browser, plays long clips; a GPU if there is one"
 	@echo "make versions the fast tests on every supported Python that is here       (PYTHONS='/path/to/python3.10')"
+	@echo "make lock     renew requirements.lock: the newest versions that pyproject.toml allows, with hashes (network)"
+	@echo "make newest   make check with the newest allowed versions instead of the locked ones (network)"
 	@echo "make clean    forget .venv and everything that was fetched or made (.cache)"
 	@echo "ARGS='...' is passed on, for example: make test ARGS='-k zone'"
 
@@ -45,8 +47,14 @@ system: setup
 versions: setup
 	@.venv/bin/python -m tools.dev.gate.versions $(PYTHONS)
 
+lock: setup
+	@.venv/bin/python -m tools.dev.gate.lock renew
+
+newest: setup
+	@.venv/bin/python -m tools.dev.gate.newest
+
 ci: setup
-	@$(GATE) check test -- $(ARGS)
+	@$(GATE) check test system --complete -- $(ARGS)
 
 clean:
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist lfr_edge.egg-info

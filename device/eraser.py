@@ -1,18 +1,18 @@
-"""The eraser: deletes what is past its time, whoever else runs. A program of its own: `python -m device.eraser`.
+"""The eraser: deletes what is past its time, with or without a supervisor. Its own program: `python -m device.eraser`.
 
 lfr-erase.timer starts it every minute. It knows nothing but the state folder, needs the standard library alone, and
 works while the supervisor runs, after it died, and after it was removed.
 
-1. Whoever puts a deployment's secrets on this device first leaves an order: `erase/<deployment>.json` with the files
+1. Before a deployment's secrets are put on this device, an order is written: `erase/<deployment>.json` with the files
    and the time of their end. Without an order nothing is put there.
 2. Identity and envelopes are listed first and go first; then the sealed list. Then a receipt, then the order goes:
-   a power cut between any two of these is made good by the next run, which finds less to do.
+   a power cut between any two of these is repaired by the next run, which finds less to do.
 3. An alert goes at its own `delete_by`, or with the list when the order says so: key, rows and old pages, in one
    transaction that waits for a running supervisor's lock. It is `owed` a receipt in the same transaction.
 4. A clock that is set back postpones nothing. The time is the latest of: the last verified time
    (`erase/clock.stamp.json`) plus what this boot has run since; the order's own time plus the same; and, while no
-   supervisor runs that has a say in it, the wall clock. Only verified time is kept, so a clock set far ahead is not
-   believed for ever.
+   supervisor runs, the wall clock. Only verified time is kept, so a clock set far ahead has
+   no lasting effect.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from device.durable import replace_file
 from device.errors import Unavailable, UsageError
 from device.logs import configure, event
 
@@ -42,9 +43,9 @@ _log = logging.getLogger(__name__)
 
 
 def erase(state_dir: Path, wall_ms: int | None) -> int:
-    """Delete what is due; how much that was. wall_ms: the wall clock, None where it has no say (rule 4).
+    """Delete what is due and return how many items. wall_ms: the wall clock, None while a supervisor runs (rule 4).
 
-    Everything is tried whatever becomes of the rest; Unavailable at the end names what could not be deleted.
+    A failure does not stop the rest; Unavailable at the end names what could not be deleted.
     """
     left: list[str] = []
     verified, done, due = _since(_read(state_dir / ORDERS / CLOCK)), 0, {}
@@ -66,14 +67,14 @@ def erase(state_dir: Path, wall_ms: int | None) -> int:
     if left:
         raise Unavailable(f"past its time and not deleted in {state_dir}: {', '.join(left)}")
     for file, order in due.items():
-        said = {key: order[key] for key in ("deployment", "mode", "subjects", "reason")}
-        replace(file.with_name(order["deployment"] + RECEIPT), said | {"at_ms": max(verified, _since(order))})
+        receipt = {key: order[key] for key in ("deployment", "mode", "subjects", "reason")}
+        _replace(file.with_name(order["deployment"] + RECEIPT), receipt | {"at_ms": max(verified, _since(order))})
         file.unlink()
     return done
 
 
 def _delete(order: dict[str, Any], left: list[str]) -> int:
-    """The files of one order, in its order; what refuses is named in `left` and keeps no other one (rule 2)."""
+    """The files of one order, in its order; a failure is named in `left` and does not stop the rest (rule 2)."""
     gone = 0
     for path in map(Path, order["files"]):
         try:
@@ -91,7 +92,7 @@ def _delete(order: dict[str, Any], left: list[str]) -> int:
 
 
 def _erase_alerts(outbox: Path, now_ms: int, everything: bool) -> int:
-    """Rule 3. Broken outboxes that were set aside go a day later: nobody can read their dates."""
+    """Erase alerts past their time (rule 3), and set-aside outboxes after a day: their dates cannot be read."""
     for broken in outbox.parent.glob(f"{outbox.name}.broken-*"):
         if now_ms - broken.stat().st_mtime * 1000 > DAY_MS:
             broken.unlink(missing_ok=True)
@@ -118,12 +119,12 @@ def _erase_alerts(outbox: Path, now_ms: int, everything: bool) -> int:
         return len(alerts)
 
 
-def place(state_dir: Path, deployment: str, files: Sequence[Path], end_ms: int, now_ms: int, **said: Any) -> None:
-    """Leave or replace an order (rule 1). said: mode, subjects, reason (`expiry`), all_alerts (as rule 3)."""
+def place(state_dir: Path, deployment: str, files: Sequence[Path], end_ms: int, now_ms: int, **options: Any) -> None:
+    """Leave or replace an order (rule 1). options: mode, subjects, reason (`expiry`), all_alerts (as rule 3)."""
     order = {"deployment": deployment, "files": [str(file.absolute()) for file in files], "end_ms": end_ms}
-    order |= {"mode": None, "subjects": 0, "reason": "expiry", "all_alerts": False} | said
+    order |= {"mode": None, "subjects": 0, "reason": "expiry", "all_alerts": False} | options
     (state_dir / ORDERS).mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
+    _replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
 
 
 def ordered(state_dir: Path, deployment: str) -> dict[str, Any]:
@@ -135,18 +136,13 @@ def advance(state_dir: Path, verified_ms: int) -> int:
     """Keep a verified time (rule 4); it never goes back. Returns the time that is known now."""
     known = max(verified_ms, _since(_read(state_dir / ORDERS / CLOCK)))
     if known and (state_dir / ORDERS).is_dir():
-        replace(state_dir / ORDERS / CLOCK, _stamp(known))
+        _replace(state_dir / ORDERS / CLOCK, _stamp(known))
     return known
 
 
-def replace(file: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all, through a power cut too."""
-    temporary = file.with_name(f".{file.name}.new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as new:
-        json.dump(content, new)
-        new.flush()
-        os.fsync(new.fileno())
-    temporary.replace(file)
+def _replace(file: Path, content: dict[str, Any]) -> None:
+    """Write an order, a receipt or the clock so that a power cut leaves the old file or the new one."""
+    replace_file(file, json.dumps(content).encode())
 
 
 def _stamp(now_ms: int) -> dict[str, Any]:

@@ -10,14 +10,14 @@
     ├── Unavailable                  69  hardware, a service, a network  yes
     │   ├── SourceLost               69  a live camera                   yes
     │   ├── BrokerUnavailable        69  the broker or the way to it     yes
-    │   ├── LinesUnavailable         69  GPIO                            perhaps
+    │   ├── GpioUnavailable         69  GPIO                            perhaps
     │   └── EngineUnavailable        69  a model or its runtime          after `lfr engines prepare`
     ├── InternalError                70  us                              perhaps
     │   └── LinkBroken               70  the other process               yes
-    ├── RefusedByCondition           77  nobody: a rule says no          when the condition holds
+    ├── RefusedByCondition           77  none: a condition is not met    when the condition holds
     └── ConfigError                  78  who wrote the configuration     no
 
-Each class fixes the exit status of the command (DESIGN: sysexits). The message says what was found, where, which
+Each class fixes the exit status of the command (DESIGN: sysexits). The message names what was found, where, which
 rule it breaks and what to do next; fields carry the same for machines. `engines` has its own tree.
 """
 
@@ -72,7 +72,7 @@ class BrokerUnavailable(Unavailable):
     """No MQTT session: refused, unreachable, or the certificate is not accepted."""
 
 
-class LinesUnavailable(Unavailable):
+class GpioUnavailable(Unavailable):
     """A GPIO line cannot be claimed, driven or read."""
 
 
@@ -91,7 +91,7 @@ class LinkBroken(InternalError):
 
 
 class RefusedByCondition(LfrError):
-    """A condition of the tables says no; `rule` names it and the text says what would satisfy it."""
+    """A condition is not met; `rule` names it and the text states what would satisfy it."""
 
     exit_status = 77
 

@@ -16,6 +16,8 @@ EnginesError             exit  whose fault                                does a
 │   ├── PlanRefused        69  no TensorRT plan for this board and file   after `lfr engines build`
 │   └── BuildFailed        69  TensorRT could not build, or not in time   perhaps
 ├── FetchFailed            69  the package index or the way to it         yes
+├── WeightsMissing         69  a published model that was not fetched    after `lfr engines fetch NAME`
+├── PublishedMismatch      69  a publisher's file is not the pinned one   no
 ├── HashMismatch           69  a package or member is not the pinned one  no
 ├── CacheUnwritable        69  the folder, its owner or a full disk       after that is put right
 ├── BadInput               70  us: a tensor of the wrong shape or type    no
@@ -153,6 +155,32 @@ class FetchFailed(EnginesError):
     """A package could not be downloaded."""
 
     exit_status = 69
+
+
+class WeightsMissing(EnginesError):
+    """The files of a published model are not here; nothing fetches them unasked."""
+
+    exit_status = 69
+
+    def __init__(self, card: str, address: str) -> None:
+        super().__init__(
+            f"{card} is not here: no package carries it. Run `lfr engines fetch {card}`, which asks {address}, or "
+            f"`lfr engines fetch {card} --from FOLDER` with files that you have; then `lfr engines prepare`"
+        )
+        self.card = card
+
+
+class PublishedMismatch(EnginesError):
+    """A publisher's file is not, byte for byte, the pinned one: damaged, or of another release. It was not kept."""
+
+    exit_status = 69
+
+    def __init__(self, place: str, wanted: str, found: str) -> None:
+        super().__init__(
+            f"{place}: sha256 is {found}, wanted {wanted}; it is damaged or of another release and was not used. "
+            "Fetch it again, or give the right files with `--from FOLDER`"
+        )
+        self.place = place
 
 
 class HashMismatch(EnginesError):

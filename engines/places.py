@@ -38,6 +38,11 @@ def packages_dir() -> Path:
     return cache_dir() / "packages"
 
 
+def published_dir() -> Path:
+    """Files of publishers that no package carries (engines.published), a folder a model."""
+    return cache_dir() / "published"
+
+
 def samples_dir() -> Path:
     """Photos read from packages: local only, never committed."""
     return cache_dir() / "samples"

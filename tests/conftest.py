@@ -47,11 +47,11 @@ def _no_log_handler_stays() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def models_ready() -> Path:
     """Folder of the prepared models, each checked against its manifest."""
-    from engines.cards.model_card import cards
+    from engines.cards.catalogue import cards
     from engines.errors import EnginesError
     from engines.prepare.manifest import verified
 
-    for card in cards():
+    for card in (one for one in cards() if not one.optional):
         try:
             verified(card, models_dir())
         except EnginesError as fault:
@@ -125,7 +125,7 @@ def own_recogniser(
     cache_beside: Callable[[Path], Path], own_models: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ModelCard:
     """The card of an added recogniser, "tiny", in a cache of this test that has the packaged models as well."""
-    from engines.cards.model_card import card
+    from engines.cards.catalogue import card
     from engines.places import CACHE_VARIABLE
     from engines.prepare.custom_models import add
     from engines.prepare.prepare import prepare
@@ -165,3 +165,9 @@ def jetson(fake_jetson_utils: ModuleType, monkeypatch: pytest.MonkeyPatch) -> An
     library = fake_jetson_utils.Library()
     monkeypatch.setitem(sys.modules, "jetson_utils", library.module())
     return library
+
+
+@pytest.fixture(scope="session")
+def damaged_videos(videos: ModuleType) -> ModuleType:
+    """The module tests/replay/damaged_videos.py: recordings as bad links and old recorders leave them."""
+    return loaded("lfr_test_damaged_videos", TESTS / "replay" / "damaged_videos.py")

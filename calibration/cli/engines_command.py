@@ -22,7 +22,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _detection_size(frame: tuple[int, int]) -> tuple[int, int]:
     """Height and width of the picture that a frame of (height, width) is searched at for faces of the least size."""
-    from device.recognition.replay import MIN_FACE_PX
+    from device.domain.operating_point import MIN_FACE_PX
     from device.vision.detector import DetectionSize
 
     fit = DetectionSize.for_frame(frame[1], frame[0], min_face_px=MIN_FACE_PX)

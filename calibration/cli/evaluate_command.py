@@ -108,6 +108,7 @@ def _reduced(dataset: Path, faces: Faces, how: How) -> Any:
     import numpy as np
 
     from calibration.data.faces import scan
+    from calibration.data.packed import unpacked
     from calibration.data.reading import outcomes_of
 
     wanted = {faces.files[row] for rows in faces.rows() if len(rows) >= 2 for row in rows}
@@ -117,7 +118,7 @@ def _reduced(dataset: Path, faces: Faces, how: How) -> Any:
         found = outcomes_of(photos, how, height)
         empty = np.zeros(faces.templates.shape[1], np.float32)
         made = [found[name].template if name in found else None for name in faces.files]
-        return np.stack([empty if template is None else template for template in made])
+        return np.stack([empty if packed is None else unpacked(packed).look for packed in made])
 
     return at
 

@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from calibration.int8.calibrate import calibrate
     from calibration.report.output_paths import require_place
     from device.enrolment.model_sessions import EngineRoom
-    from engines.cards.model_card import RECOGNISER_DEFAULT, card
+    from engines.cards.catalogue import card
+    from engines.cards.model_card import RECOGNISER_DEFAULT
     from engines.places import models_dir, writing
     from engines.prepare.calibration_table import file_name
     from engines.prepare.fetch import weights_of

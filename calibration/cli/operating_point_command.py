@@ -129,7 +129,9 @@ def how_to_read(args: argparse.Namespace, backend: str, kept: ExitStack) -> How:
     from device.recognition.replay import cache_at
 
     names = {"detector": args.detector, "recogniser": args.recogniser}
-    store = None if args.no_cache else cache_at(cache_file().with_name("evaluation.sqlite"), backend, **names)
+    store = (
+        None if args.no_cache else cache_at(cache_file().with_name("evaluation.sqlite"), backend, looks=True, **names)
+    )
     return How(backend, None, store if store is None else kept.enter_context(store), talk=True, **names)
 
 

@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.packed import unpacked
 from device.domain.sight import F32
+from device.enrolment.engine_photo_reader import PhotoTemplates
 from device.enrolment.folder import shown
 from device.enrolment.photo_file import defect_of
 from device.enrolment.rules import Outcome
@@ -43,7 +45,9 @@ class Faces:
     """Templates with their labels.
 
     people      label of each person, sorted within its source;  source  index of each person's source
-    templates   (n, d) float32, unit rows;  owner  (n,) index into `people`;  files  (n,) name of each photo
+    templates   (n, d) float32, unit rows, as the photos would be enrolled;  owner  (n,) index into `people`
+    looks       (n, d) float32, unit rows, as a look at the photos would give;  lengths  (n,) of their raw output
+    files       (n,) name of each photo
     face_px     (n,) height of each face
     rejected    file and reason of each photo that gave none
     notes       what was odd about the folder, in words
@@ -52,6 +56,8 @@ class Faces:
     people: tuple[str, ...]
     source: Indices
     templates: F32
+    looks: F32
+    lengths: F32
     owner: Indices
     files: tuple[str, ...]
     face_px: F32
@@ -123,13 +129,13 @@ def gathered(
 ) -> Faces:
     """Faces of what the device would enrol. Raises EvidenceUnusable when that is too little to measure anything."""
     rejected = list(dropped)
-    kept: list[tuple[Listed, F32, float]] = []
+    kept: list[tuple[Listed, PhotoTemplates, float]] = []
     for photo in photos:
         outcome = outcomes[photo.name]
         if outcome.template is None:
             rejected.append((photo.name, outcome.rejected or "no template"))
         else:
-            kept.append((photo, outcome.template, outcome.face_px))
+            kept.append((photo, unpacked(outcome.template), outcome.face_px))
     labels = sorted({(photo.source, photo.person) for photo, _, _ in kept})
     if len(labels) < 2:
         why = f"; the first of {len(rejected)} rejected, {rejected[0][0]}: {rejected[0][1]}" if rejected else ""
@@ -140,7 +146,9 @@ def gathered(
     return Faces(
         people=tuple(person for _, person in labels),
         source=np.array([source for source, _ in labels], np.intp),
-        templates=np.stack([template for _, template, _ in kept]).astype(np.float32),
+        templates=np.stack([made.entry for _, made, _ in kept]).astype(np.float32),
+        looks=np.stack([made.look for _, made, _ in kept]).astype(np.float32),
+        lengths=np.array([made.length for _, made, _ in kept], np.float32),
         owner=np.array([place[photo.source, photo.person] for photo, _, _ in kept], np.intp),
         files=tuple(photo.name for photo, _, _ in kept),
         face_px=np.array([px for _, _, px in kept], np.float32),

@@ -65,7 +65,7 @@ def verified(pairs: Pairs, faces: Faces) -> dict[str, Any]:
     fold = np.repeat(np.arange(pairs.folds), pairs.each * 2)
     known = np.array([one in place and other in place for one, other, _ in pairs.rows])
     rows = [(place[a], place[b], same) for (a, b, same), ok in zip(pairs.rows, known, strict=True) if ok]
-    score = np.array([float(faces.templates[a] @ faces.templates[b]) for a, b, _ in rows])
+    score = np.array([float(faces.looks[a] @ faces.looks[b]) for a, b, _ in rows])
     same, fold = np.array([s for _, _, s in rows]), fold[known]
     accuracy = []
     for k in range(pairs.folds):

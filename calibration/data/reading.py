@@ -164,12 +164,12 @@ class _Readers:
 def _serve(pipe: Connection, backend: str, models: Path | None, names: dict[str, str | None]) -> None:
     """A reading process: paths in, outcomes out; an error of ours is an answer, too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to hear
+    from calibration.data.packed import PackedReader
     from calibration.data.reduce import at_height
-    from device.enrolment.engine_photo_reader import EnginePhotoReader
     from device.enrolment.model_sessions import EngineRoom
 
     try:
-        reader = EnginePhotoReader(EngineRoom(backend, threads=1, models=models, **names))
+        reader = PackedReader(EngineRoom(backend, threads=1, models=models, **names))
     except LfrError as fault:
         pipe.recv()
         pipe.send(fault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from device.domain.sight import U8
+from device.enrolment.photo_file import decode_upright
 from device.enrolment.photo_reader import PhotoReader
 from device.enrolment.rules import Outcome, most_central
 
@@ -12,10 +13,9 @@ def at_height(encoded: bytes, reader: PhotoReader, height: int) -> Outcome:
     import cv2
     import numpy as np
 
-    bgr = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
-    if bgr is None:
+    rgb = decode_upright(encoded) if encoded else None
+    if rgb is None:
         return Outcome(None, "does not decode")
-    rgb: U8 = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
     faces = reader.read(rgb)
     if not faces:
         return Outcome(None, "no face found")

@@ -100,6 +100,6 @@ def _read(dataset: Path, backend: str, names: dict[str, str | None]) -> Faces:
     from device.recognition.replay import cache_at
 
     with ExitStack() as kept:
-        store = kept.enter_context(cache_at(cache_file().with_name("evaluation.sqlite"), backend, **names))
+        store = kept.enter_context(cache_at(cache_file().with_name("evaluation.sqlite"), backend, looks=True, **names))
         how = How(backend, None, store, talk=True, detector=names["detector"], recogniser=names["recogniser"])
         return read_sets([dataset], how)

@@ -28,6 +28,7 @@ SHIPPED_REPLICATES = 500
 CONFIDENCE = 0.95
 SMALLEST_LIST = 100
 TENFOLD = 10
+TOP_SHARE = 0.02  # of all comparisons: far more than the tail begins with
 TABLE = (100, 400, 1000, 1822, 4000, 10_000, 20_000)
 OPERATIONAL_LIST = 1822
 """People on the list of the first deployment that was published with numbers: evidence must reach that far."""
@@ -61,7 +62,7 @@ def measured(faces: Faces, precision: str, how: str, *, limit: float = LIMIT, se
             "nobody in the data has two usable photos: how many listed people would be found cannot be measured"
         )
     times = weights(faces.source, SHIPPED_REPLICATES, seed)
-    pairs = strangers(faces)
+    pairs = strangers(faces, TOP_SHARE)
     found = fit(faces, pairs, times, seed)
     tail, replicates = _rounded(found.tail), tuple(_rounded(each) for each in found.replicates)
     compared = int(np.bincount(faces.source).max()) - 1

@@ -32,7 +32,8 @@ from calibration.int8.ranges import METHODS, factors_of, histograms, ranges
 from device.domain.sight import F32, U8
 from device.enrolment.model_sessions import EngineRoom
 from device.errors import BadData
-from engines.cards.model_card import RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT, ModelCard
 from engines.prepare.calibration_table import Cost, Table
 from engines.prepare.prepare import recipe_of
 from engines.runners.runner import Runner

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from calibration.int8.graph_variants import THREADS
 from device.enrolment.model_sessions import EngineRoom
-from engines.cards.model_card import ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import ModelCard
 from engines.graph.onnx_graph import save
 from engines.graph.quantise import to_int8
 from engines.prepare.calibration_table import Table

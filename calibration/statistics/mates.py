@@ -43,7 +43,7 @@ class Mates:
 def mates(faces: Faces, enrolled: int = 1, looks: int = 1, seed: int = 0) -> Mates:
     """`enrolled` photos averaged against `looks` other photos averaged, of everybody who has that many photos.
 
-    One against one: every pair of photos of a person. More: _DRAWS random splits.
+    One against one: every ordered pair of photos of a person, one enrolled, one looked at. More: _DRAWS random splits.
     """
     rows = faces.rows()
     able = [person for person, photos in enumerate(rows) if len(photos) >= enrolled + looks]
@@ -56,8 +56,8 @@ def mates(faces: Faces, enrolled: int = 1, looks: int = 1, seed: int = 0) -> Mat
     people, scores = [], []
     for _ in range(_DRAWS):
         order = [rng.permutation(rows[person]) for person in able]
-        listed = mean_of(faces, order, 0, enrolled)
-        probes = mean_of(faces, order, enrolled, enrolled + looks)
+        listed = mean_of(faces.templates, order, 0, enrolled)
+        probes = mean_of(faces.looks, order, enrolled, enrolled + looks)
         people.append(np.array(able, np.intp))
         scores.append(np.einsum("ij,ij->i", listed, probes).astype(np.float64))
     return Mates(np.concatenate(people), np.concatenate(scores), np.full(_DRAWS * len(able), 1 / _DRAWS))
@@ -66,8 +66,8 @@ def mates(faces: Faces, enrolled: int = 1, looks: int = 1, seed: int = 0) -> Mat
 def _every_pair(faces: Faces, rows: list[Indices], able: list[int]) -> Mates:
     people, scores, weights = [], [], []
     for person in able:
-        own = faces.templates[rows[person]]
-        alike = (own @ own.T)[np.triu_indices(len(own), 1)].astype(np.float64)
+        own = rows[person]
+        alike = (faces.looks[own] @ faces.templates[own].T)[~np.eye(len(own), dtype=bool)].astype(np.float64)
         people.append(np.full(len(alike), person, np.intp))
         scores.append(alike)
         weights.append(np.full(len(alike), 1 / len(alike)))

@@ -69,9 +69,9 @@ def trial(
     order = [rng.permutation(rows) for rows in faces.rows()]
     listed = [p for p, rows in enumerate(order) if len(rows) >= max(least, enrolled)]
     able = [p for p, rows in enumerate(order) if len(rows) >= looks]
-    entries = mean_of(faces, [order[p] for p in listed], 0, enrolled)
+    entries = mean_of(faces.templates, [order[p] for p in listed], 0, enrolled)
     chosen = [order[p][-looks:] for p in able]
-    source = faces.templates if probes is None else probes
+    source = faces.looks if probes is None else probes
     passing = np.stack([source[rows].mean(0) for rows in chosen])
     length = np.linalg.norm(passing, axis=1, keepdims=True)
     passing = np.divide(passing, length, out=np.zeros_like(passing), where=length > 0)

@@ -1,4 +1,4 @@
-"""Uncertainty with people as the unit: bootstrap weights, percentile intervals, Wilson's interval.
+"""Uncertainty with people as the unit: bootstrap weights and percentile intervals.
 
 A person's photos belong together, and one person appears in many comparisons. So people are drawn with replacement,
 and a comparison of two people counts as often as both were drawn; someone who was drawn twice is never compared with
@@ -13,10 +13,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from device.domain.proportion import wilson
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-REPLICATES = 1000
-Z95 = 1.959964
 
 
 def weights(strata: NDArray[np.intp], replicates: int, seed: int) -> I64:
@@ -36,16 +36,6 @@ def interval(values: F64, confidence: float = 0.95) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
-
-
-def wilson(share: float, people: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share among `people` (1927): also where no event, or nothing else, was seen."""
-    if people <= 0:
-        return 0.0, 1.0
-    z2 = Z95 * Z95
-    middle = (share + z2 / (2 * people)) / (1 + z2 / people)
-    half = Z95 / (1 + z2 / people) * math.sqrt(share * (1 - share) / people + z2 / (4 * people * people))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def share_interval(share: float, replicates: F64, people: float) -> tuple[float, float]:

@@ -1,12 +1,13 @@
 """The tail of strangers' scores: peaks over a threshold, fitted by a generalised Pareto distribution, over people.
 
-1. A comparison is two people of one source. All their photos are compared; together they weigh one.
+1. A comparison is two people of one source. All their photos are compared, as enrolled and as looked at; together they
+   weigh one.
 2. `start` is the score that one comparison in START_RATE^-1 exceeds: low enough to leave hundreds of comparisons, high
    enough for the fit to hold (`Fit.by_start` shows what other starts give).
 3. Shape and scale by Zhang and Stephens (2009): a posterior mean over the profile likelihood; it needs no optimiser and
    does not fail on small samples.
 4. Every replicate draws people, and fits anew: what is uncertain in rate, shape and scale moves together.
-5. Averaging photos (device.watchlist.gallery.Policy.MEAN, fused looks) stretches scores. Measured on the people who
+5. Averaging photos (device.watchlist.gallery, fused looks) stretches scores. Measured on the people who
    have enough photos: quantile of the averaged scores over that of single photos, both at STRETCH_RATE of the same
    people.
 """
@@ -32,6 +33,7 @@ FUSED_LOOKS = 3
 """Photos that stand for the looks of one passage: different photos, so more than adjacent frames would do."""
 MOST_PHOTOS = 3
 _DRAWS = 24
+_BLOCK_ROWS, _FLOOR_ROWS = 512, 400
 _STRETCH_PEOPLE = 400  # drawn at random where more have enough photos: comparisons grow with the square
 _SPARE = 6.0  # a draw of people may weigh the top comparisons less: so many times as many are looked at
 
@@ -75,15 +77,28 @@ class Fit:
     by_start: tuple[tuple[float, float, float], ...]
 
 
-def strangers(faces: Faces) -> Pairs:
-    """Every comparison of photos of two people of one source, in one half of the square."""
-    scores = faces.templates @ faces.templates.T
-    rows, columns = np.triu_indices(len(scores), 1)
-    one, other = faces.owner[rows], faces.owner[columns]
-    keep = (one != other) & (faces.source[one] == faces.source[other])
-    rows, columns, one, other = rows[keep], columns[keep], one[keep], other[keep]
+def strangers(faces: Faces, share: float = 1.0) -> Pairs:
+    """Every comparison of photos of two people of one source: each photo once looked at and once enrolled.
+
+    share  only the highest scores, about so many of all: 15 million comparisons need a gigabyte. 1: all of them
+    """
     photos = np.bincount(faces.owner, minlength=len(faces.people)).astype(np.float64)
-    return Pairs(one, other, scores[rows, columns].astype(np.float64), 1.0 / (photos[one] * photos[other]))
+    floor = -2.0 if share >= 1 else _floor(faces, share)
+    found: list[tuple[Indices, Indices, F32]] = []
+    for start in range(0, len(faces.owner), _BLOCK_ROWS):
+        block = faces.owner[start : start + _BLOCK_ROWS]
+        scores = faces.looks[start : start + _BLOCK_ROWS] @ faces.templates.T
+        strange = (block[:, None] != faces.owner) & (faces.source[block][:, None] == faces.source[faces.owner])
+        rows, columns = np.nonzero(strange & (scores > floor))
+        found.append((block[rows], faces.owner[columns], scores[rows, columns]))
+    one, other, score = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Pairs(one, other, score.astype(np.float64), 0.5 / (photos[one] * photos[other]))
+
+
+def _floor(faces: Faces, share: float) -> float:
+    """A score that about `share` of the comparisons exceed, by a sample of the photos."""
+    rows = np.random.default_rng(0).permutation(len(faces.looks))[:_FLOOR_ROWS]
+    return float(np.quantile(faces.looks[rows] @ faces.templates.T, 1 - share))
 
 
 def fit(faces: Faces, pairs: Pairs, times: I64, seed: int = 0, *, fused: bool = True) -> Fit:
@@ -170,10 +185,10 @@ def stretch(faces: Faces, times: I64, seed: int) -> F64:
     single, fused = [], [[] for _ in range(MOST_PHOTOS)]  # type: list[F32], list[list[F32]]
     for _ in range(_DRAWS):
         order = [rng.permutation(rows[person]) for person in able]
-        probe, looks = mean_of(faces, order, 0, 1), mean_of(faces, order, 0, FUSED_LOOKS)
-        single.append((probe @ probe.T)[one, other])
+        probe, looks = mean_of(faces.looks, order, 0, 1), mean_of(faces.looks, order, 0, FUSED_LOOKS)
+        single.append((probe @ mean_of(faces.templates, order, 0, 1).T)[one, other])
         for photos in range(1, MOST_PHOTOS + 1):
-            fused[photos - 1].append((looks @ mean_of(faces, order, -photos, None).T)[one, other])
+            fused[photos - 1].append((looks @ mean_of(faces.templates, order, -photos, None).T)[one, other])
     counts = times[people]
     total = _DRAWS * (counts[one] * counts[other]).sum(0).astype(np.float64)
 
@@ -191,9 +206,9 @@ def stretch(faces: Faces, times: I64, seed: int) -> F64:
     return np.maximum(1.0, np.column_stack([level(scores) / plain for scores in fused]))
 
 
-def mean_of(faces: Faces, order: list[Indices], start: int, stop: int | None) -> F32:
-    """Unit mean of each person's templates `order[person][start:stop]`."""
-    means = np.stack([faces.templates[rows[start:stop]].mean(0) for rows in order])
+def mean_of(templates: F32, order: list[Indices], start: int, stop: int | None) -> F32:
+    """Unit mean of each person's rows `order[person][start:stop]` of `templates`."""
+    means = np.stack([templates[rows[start:stop]].mean(0) for rows in order])
     unit: F32 = (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
     return unit
 

@@ -2,21 +2,21 @@
 
 1. `device.key` (PKCS #8, PEM) is written with mode 0600 from its first byte, flushed, and put in place by link(2), so
    that two first starts agree on one key and a power cut leaves a whole key or none.
-2. `device.pub` (the public half, 64 hexadecimal digits) lies beside it for whoever verifies; the birth certificate
-   tells it to the hub.
+2. `device.pub` (the public half, 64 hexadecimal digits) lies beside it for verification; the birth certificate
+   sends it to the hub.
 3. A key that cannot be read is never replaced silently: a new one would make old heads look forged.
 
-What it proves: that a row was signed on this device. Somebody who is root on the device can sign anything from then on;
-only heads that were published before (the hub keeps them) hold such a person to the past.
+What it proves: that a row was signed on this device. A person with root on the device can sign anything from then on;
+only heads that were published before (the hub keeps them) still prove the past.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.durable import create_file
 from device.errors import BadData, Unavailable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def device_key(state_dir: Path) -> DeviceKey:
         private = load_pem_private_key(file.read_bytes(), password=None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as fault:
         raise Unavailable(
-            f"device key {file}: {fault}; move it away to have a new one made, and tell whoever verifies"
+            f"device key {file}: {fault}; move it away to have a new one made, and pass on its new public half"
         ) from fault
     if not isinstance(private, Ed25519PrivateKey):
         raise Unavailable(f"device key {file} is no Ed25519 key; move it away to have a new one made")
@@ -97,18 +97,7 @@ def _make(file: Path) -> None:
 
     content = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
-        new.write(content)
-        new.flush()
-        os.fsync(new.fileno())
-    try:
-        os.link(temporary, file)
-    except FileExistsError:
-        return
-    finally:
-        temporary.unlink()
+    create_file(file, content)  # two processes that start together: the first key stays
 
 
 def _publish(file: Path, public: str) -> None:

@@ -2,14 +2,14 @@
 
 Why lines and not SQLite: nothing in an append-only file is ever written twice, so flash keeps no second version of it;
 a power cut can only tear the last line, which shows; anybody can read and check it with the tools of any system; and a
-copy of the file is the evidence. Nothing here is ever looked up, so an index would serve nobody.
+copy of the file is the evidence. Rows are never looked up, so there is no index.
 
-1. `append` returns after fsync. What the disk took only half of is cut off again before anything else is written.
+1. `append` returns after fsync. A row that was only partly written is removed before anything else is written.
 2. `audit.jsonl` is the newest part. At PART_BYTES, after a head, it becomes `audit-<first row>.jsonl` and a new part
-   goes on with the chain. PARTS are kept; the oldest goes, and a row `room` says so: the log has a bound.
+   goes on with the chain. PARTS are kept; the oldest goes, and a row `room` records it: the log has a bound.
 3. `head.json` holds the newest signed head, replaced whole after the log's own fsync. A log that is shorter than its
    head was cut.
-4. At opening, half a line at the end (a power cut) is cut off and told; a last row that is damaged is evidence: the
+4. At opening, half a line at the end (a power cut) is cut off and reported; a last row that is damaged is evidence: the
    log is set aside as `audit.jsonl.broken-N`, and a new chain begins.
 
 One thread at a time. Raises Unavailable when the disk refuses.
@@ -25,6 +25,7 @@ from pathlib import Path
 import msgspec
 
 from device.audit.rows import GENESIS, BadRow, Head, read
+from device.durable import flush_folder, replace_file
 from device.errors import Unavailable
 
 FOLDER = "audit"
@@ -84,7 +85,7 @@ class Log:
         Returns the first row that is still kept when older ones had to go, else None.
         """
         try:
-            _replace(self._folder / HEAD_FILE, msgspec.json.encode(head) + b"\n")
+            replace_file(self._folder / HEAD_FILE, msgspec.json.encode(head) + b"\n")
             return self._next_part() if self._size >= self._part_bytes else None
         except OSError as fault:
             raise self._cannot(fault) from fault
@@ -142,7 +143,7 @@ class Log:
         (self._folder / FILE).rename(self._folder / f"audit-{first:010d}.jsonl")
         self._file = os.open(self._folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = 0
-        _flush_folder(self._folder)
+        flush_folder(self._folder)
         older = older_parts(self._folder)
         for part in older[: -self._parts]:
             part.unlink()
@@ -177,21 +178,3 @@ def read_head(place: Path) -> Head | None:
         return msgspec.json.decode(file.read_bytes(), type=Head)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def _replace(file: Path, content: bytes) -> None:
-    temporary = file.with_name(f".{file.name}.new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as new:
-        new.write(content)
-        new.flush()
-        os.fsync(new.fileno())
-    temporary.replace(file)
-    _flush_folder(file.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

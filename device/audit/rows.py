@@ -5,9 +5,9 @@ A line is one JSON object, so that any tool can read it, and it can be checked w
     {"seq":7,"at":"…","boot":"…","prev":"<hash of row 6>","record":{"what":"state",…},"hash":"<hash of row 7>"}
 
 1. `hash` is the SHA-256 of the line as it stands without `,"hash":"…"` (and without the line feed). What is hashed is
-   bytes, so nothing depends on how somebody else writes JSON.
+   bytes, so the result does not depend on another JSON writer.
 2. `prev` is the row before; row 0's is 64 zeros. So a row fixes everything before it.
-3. A row that says `head` also has `,"sig":"…"` before its hash: Ed25519 by the device key over SIGNED_AS and the line
+3. A row `head` also has `,"sig":"…"` before its hash: Ed25519 by the device key over SIGNED_AS and the line
    without both. It vouches for every row before it.
 """
 
@@ -65,9 +65,9 @@ class Links:
     seq: int = 0
     prev: str = GENESIS
 
-    def add(self, said: Record, at: WallTime) -> bytes:
+    def add(self, record: Record, at: WallTime) -> bytes:
         """The next row's line."""
-        return self._line(self._body(said, at))
+        return self._line(self._body(record, at))
 
     def head(self, at: WallTime, key: DeviceKey) -> tuple[bytes, Head]:
         """A signed row (rule 3) and what is published of it."""
@@ -78,8 +78,8 @@ class Links:
         head = Head(seq=seq, hash=self.prev, at=rfc3339(at), key=key.public, boot=self.boot, prev=prev, sig=sig)
         return line, head
 
-    def _body(self, said: Record, at: WallTime) -> bytes:
-        row = Row(seq=self.seq, at=rfc3339(at), boot=self.boot, prev=self.prev, record=said)
+    def _body(self, record: Record, at: WallTime) -> bytes:
+        row = Row(seq=self.seq, at=rfc3339(at), boot=self.boot, prev=self.prev, record=record)
         return msgspec.json.encode(row)
 
     def _line(self, body: bytes) -> bytes:
@@ -95,7 +95,7 @@ def read(line: bytes) -> Row:
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise BadRow(f"it is no row of this log: {fault}") from fault
     if not line.endswith(f',"hash":"{row.hash}"}}'.encode()) or hashlib.sha256(body).hexdigest() != row.hash:
-        raise BadRow("its content is not what its hash says")
+        raise BadRow("its content does not match its hash")
     return row
 
 
@@ -108,7 +108,7 @@ def vouched(line: bytes, row: Row, public: str) -> bool:
 
 
 def genuine(head: Head, public: str) -> bool:
-    """Whether a published head says what that key signed: its line is made again from it, and hashed."""
+    """Whether that key signed a published head: its line is made again from it, and hashed."""
     links = Links(head.boot, head.seq, head.prev)
     row = Row(seq=head.seq, at=head.at, boot=head.boot, prev=head.prev, record=Record(what="head"))
     body = msgspec.json.encode(row)

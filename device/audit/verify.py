@@ -1,4 +1,4 @@
-"""Whether a log is whole: every row in its place, every head signed, nothing missing at its end. Says where not.
+"""Whether a log is whole: every row in its place, every head signed, nothing missing at its end; else where it is not.
 
 What is found, and by what:
     changed, even by one bit        its own hash; with a hash made to fit: the next row's `prev`, or a head's signature
@@ -9,8 +9,8 @@ What is found, and by what:
     emptied, or without signatures  a log that no signed head vouches for is not whole, nor one without its `head.json`
 
 What cannot be found: rows after the newest head that the verifier has (at most a minute's; `unsigned_tail` counts them)
-dropped from the end, or changed together with their hashes. Whoever can write to the disk can also cut the log at an
-older head and put that one into `head.json`, and whoever holds the device's key can sign another past: only a head of
+dropped from the end, or changed together with their hashes. With write access to the disk the log can also be cut at an
+older head and put that one into `head.json`, and a holder of the device's key can sign another past: only a head of
 the hub's finds that. That is why heads are published.
 """
 
@@ -157,26 +157,28 @@ class _Check:
             self._expected, self._prev = row.seq, row.prev
 
     def _accept(self, row: Row, line: Line) -> None:
-        verdict, said = self.verdict, row.record
+        verdict, record = self.verdict, row.record
         verdict.rows, verdict.last = verdict.rows + 1, row.seq
         self._prev, self._expected = row.hash, row.seq + 1
         self.hashes[row.seq], self._places[row.seq] = row.hash, line
-        if said.what == "head":
+        if record.what == "head":
             verdict.heads, verdict.signed_upto = verdict.heads + 1, row.seq
-        elif said.what == "room":
-            self._room = max(self._room, said.upto or 0)
-        elif said.what == "shortened":
-            text = f"when row {row.seq} was written, rows up to {said.upto} had been signed and were gone"
+        elif record.what == "room":
+            self._room = max(self._room, record.upto or 0)
+        elif record.what == "shortened":
+            text = f"when row {row.seq} was written, rows up to {record.upto} had been signed and were gone"
             self._break("truncated", row.seq, line, text)
-        elif said.what == "began" and said.reason is not None:
-            self._break("damaged", row.seq, line, f"a new chain begins here: {said.reason}; the old one was set aside")
-        elif said.what == "counts":
+        elif record.what == "began" and record.reason is not None:
+            self._break(
+                "damaged", row.seq, line, f"a new chain begins here: {record.reason}; the old one was set aside"
+            )
+        elif record.what == "counts":
             verdict.counts += 1
-            if not said.balanced:
-                (verdict.unbalanced if said.settled else verdict.unsettled).append(row.seq)
-        elif said.what == "lost":
+            if not record.balanced:
+                (verdict.unbalanced if record.settled else verdict.unsettled).append(row.seq)
+        elif record.what == "lost":
             verdict.notes.append(
-                f"before row {row.seq} the disk refused so long that {said.count} rows were never written"
+                f"before row {row.seq} the disk failed for so long that {record.count} rows were never written"
             )
 
     def _misplaced(self, row: Row, line: Line) -> None:
@@ -204,7 +206,7 @@ class _Check:
                 continue
 
     def _beginning(self) -> None:
-        """Rows missing at the beginning need a row that says so."""
+        """Rows missing at the beginning need a `room` row that accounts for them."""
         verdict = self.verdict
         if verdict.broken is not None or not verdict.first:
             return

@@ -106,7 +106,7 @@ def _log(args: argparse.Namespace) -> Path:
 
 
 def _key(args: argparse.Namespace, log: Path) -> tuple[str, str]:
-    """The key to check with, and what has to be said about where it comes from."""
+    """The key to check with, and a note about where it comes from."""
     from device.audit.key import PUBLIC_FILE, read_public
     from device.errors import UsageError
 

@@ -1,4 +1,4 @@
-"""`lfr config check FILE`: every error of a configuration file, or a summary of what it says."""
+"""`lfr config check FILE`: every error of a configuration file, or a summary."""
 
 from __future__ import annotations
 

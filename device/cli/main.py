@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import NoReturn, TypeAlias, cast
 
+from device.cli import extras
+
 EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_INTERNAL, EX_INTERRUPTED = 0, 64, 69, 70, 130
 GROUP = "lfr.commands"
 
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; nothing but SystemExit of argparse's help gets past."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if sys.stderr is None:
-        sys.stderr = io.StringIO()  # closed by the caller: nobody wants to hear
+        sys.stderr = io.StringIO()  # closed by the caller: messages are discarded
     if sys.stdout is None:
         print("lfr: standard output is closed; there is nowhere to put the result", file=sys.stderr)
         return EX_USAGE
@@ -70,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away (`lfr status | head`); the interpreter would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_OK
+    except ModuleNotFoundError as fault:
+        return _report_missing(fault, verbose="--verbose" in arguments)
     except OSError as fault:
         if "--verbose" in arguments:
             _trace(fault)
@@ -96,6 +100,17 @@ def _report(fault: Exception, verbose: bool) -> int:
     if not isinstance(status, int):
         print(f"lfr: internal error: {type(fault).__name__}: {fault}", file=sys.stderr)
     return status if isinstance(status, int) else EX_INTERNAL
+
+
+def _report_missing(fault: ModuleNotFoundError, verbose: bool) -> int:
+    """A library of an extra that is not installed: 69 with the extra's name. Any other one is a defect."""
+    remedy = extras.remedy(fault.name)
+    if not remedy:
+        return _report(fault, verbose)
+    if verbose:
+        _trace(fault)
+    print(f"lfr: {fault.name} is not installed, which this command needs; {remedy}", file=sys.stderr)
+    return EX_UNAVAILABLE
 
 
 def _trace(fault: Exception) -> None:
@@ -126,11 +141,13 @@ def _register_core(module: str, commands: Subparsers) -> None:
 
 
 def _register_plugin(point: metadata.EntryPoint, commands: Subparsers) -> None:
-    """Import one command module of an upper floor; a broken one becomes a parser that says so (rule 2)."""
+    """Import one command module of an upper floor; a broken one becomes a parser that reports it (rule 2)."""
     try:
         register: Register = point.load()
     except (ImportError, AttributeError) as fault:
-        print(f"lfr: the command {point.name!r} ({point.value}) cannot be loaded: {fault}", file=sys.stderr)
+        remedy = extras.remedy(fault.name) if isinstance(fault, ModuleNotFoundError) else ""
+        text = f"lfr: the command {point.name!r} ({point.value}) cannot be loaded: {fault}"
+        print(f"{text}; {remedy}" if remedy else text, file=sys.stderr)
         raise SystemExit(EX_UNAVAILABLE) from fault
     register(commands)
 

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from device.config.installed import CONFIG
+
 if TYPE_CHECKING:
     from device.cli.main import Subparsers
 
@@ -38,6 +40,13 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--evidence-keys", type=Path, metavar="FOLDER", help="public keys (PEM) that may have signed it"
     )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=CONFIG,
+        metavar="FILE",
+        help="of the device here; an operational one refuses (77)",
+    )
     parser.add_argument("--no-cache", action="store_true", help="neither read nor write the template cache")
     parser.add_argument("--fill", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -62,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         recogniser=args.recogniser,
         evidence=args.evidence,
         evidence_keys=args.evidence_keys,
+        config=args.config,
     )
     cache = (
         None

@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.config.installed import CONFIG
+
 if TYPE_CHECKING:
     from device.cli.main import Subparsers
 
 
 def register(commands: Subparsers) -> None:
     parser = commands.add_parser("run", help="run the device: sign, lamps, workers, alerts")
-    parser.add_argument("--config", type=Path, default=Path("/etc/lfr/device.yaml"), metavar="FILE")
+    parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE")
     parser.set_defaults(run=run_device)
 
 

@@ -49,7 +49,7 @@ def run_status(args: argparse.Namespace) -> int:
     print(f"deployment  {status['deployment'] or 'none'}")
     print(f"sign        {lit}{', simulated' if sign['simulated'] else ''}{_proof(sign)}")
     slowed = ", slowed down" if status["temperature"]["throttled"] else ""
-    print(f"warmth      {status['temperature']['finding']}{slowed}")
+    print(f"temperature {status['temperature']['finding']}{slowed}")
     print(f"lamps       {', '.join(lamp for lamp, on in status['lamps'].items() if on) or 'all off'}")
     print(f"broker      {status['broker']}, {status['outbox_waiting']} waiting")
     for name, camera in status["cameras"].items():

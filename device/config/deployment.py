@@ -2,8 +2,8 @@
 
 1. `DeploymentPlan` is what an officer decides before a list exists; `Deployment` adds the list. Officers sign the bytes
    of a `Deployment` (tools/hub/publishing/README.md), and a device that received one reads it with `parse_signed`.
-2. What a signed document must say beyond its shape (zones, the list's payload, times and recognisers, both languages of
-   the public notice) may be missing while it is put together; `unsignable` names what is, and nobody takes it then.
+2. What a signed document must contain beyond its shape (zones, the list's payload, times and recognisers, the public
+   notice in both languages) may be missing in a draft; `unsignable` names what is missing, and a device rejects it.
 3. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
 """
 
@@ -83,7 +83,7 @@ class WatchlistReference(Section):
 
 
 class Retention(Section):
-    """How long an alert record is kept after the end (R06 to R09); a false alert goes at once, whatever this says."""
+    """How long an alert record is kept after the end (R06 to R09); a false alert is erased at once in any case."""
 
     alert_hours: Annotated[WholeNumber, Field(ge=0, le=CEILING_DAYS * 24)] = 24
     ceiling_days: Annotated[WholeNumber, Field(ge=1, le=CEILING_DAYS)] = CEILING_DAYS
@@ -126,7 +126,7 @@ class Deployment(DeploymentPlan):
     watchlist: WatchlistReference
 
     def unsignable(self) -> tuple[str, ...]:
-        """What a signed deployment must say and this one does not; empty when it may be signed (rule 2)."""
+        """What this deployment lacks before it may be signed; empty when it may be signed (rule 2)."""
         problems = list(plan_problems(self))
         listed = self.watchlist
         for name in ("payload", "created_at", "expires", "recognisers"):
@@ -140,7 +140,7 @@ class Deployment(DeploymentPlan):
 
 
 def plan_problems(plan: DeploymentPlan) -> tuple[str, ...]:
-    """What a plan must say before it may be signed, beyond the bounds in its types."""
+    """What a plan must contain before it may be signed, beyond the bounds in its types."""
     problems = [] if plan.zones else ["zones: missing; name every zone of recognition in which people are searched"]
     problems += [
         f"notice.{code}: missing; the public reads it in both languages"

@@ -9,8 +9,6 @@ from device.config.document import load
 from device.config.model import DeviceConfig, recording_path
 from device.errors import ConfigError
 
-DEFAULT_PATH = Path("/etc/lfr/device.yaml")
-
 
 def load_config(path: Path) -> DeviceConfig:
     """Decode the file; relative paths in it count from its own folder. ConfigError with every problem at once."""
@@ -20,7 +18,7 @@ def load_config(path: Path) -> DeviceConfig:
 def check_files(config: DeviceConfig, place: str) -> None:
     """ConfigError that names every file the configuration needs and this user cannot read.
 
-    A missing root of trust is no error of the configuration: the device stays in `ready` and says so.
+    A missing root of trust is no error of the configuration: the device stays in `ready` and reports it.
     """
     needed = {"mqtt.ca": config.mqtt.ca, "mqtt.cert": config.mqtt.cert, "mqtt.key": config.mqtt.key}
     for index, camera in enumerate(config.cameras):

@@ -1,4 +1,4 @@
-"""The shape of the configuration file: frozen, every bound in its type, none optional that an installer must know."""
+"""The shape of the configuration file: frozen, bounds in the types, no default for what an installer must know."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
-from device.domain.operating_point import LIMIT
+from device.domain.operating_point import LIMIT, MIN_FACE_PX
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "v4l2", "csi")
 MAX_CAMERAS = 8  # one worker process each; an Orin NX has eight cores
 
 
 def matching(pattern: str, rule: str) -> AfterValidator:
-    """A text must match `pattern` as a whole; `rule` says so in words."""
+    """A text must match `pattern` as a whole; `rule` describes it in the error message."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -139,7 +139,7 @@ ModelName = Annotated[str, matching(r"[a-z0-9][a-z0-9-]{1,39}", "a model's name 
 
 
 class Vision(Section):
-    """How the workers look. `threshold` overrides the operating point; leave it out to use the evidence.
+    """How the workers recognise. `threshold` overrides the operating point; leave it out to use the evidence.
 
     evidence            an artefact of `lfr calibrate operating-point`, instead of the one that ships
     evidence_keys       folder of public keys (PEM) that may have signed it, beside the package's own
@@ -148,7 +148,7 @@ class Vision(Section):
     """
 
     backend: Annotated[str, matching(BACKEND, "a backend such as auto, openvino or openvino:bf16")] = "auto"
-    min_face_px: Annotated[Number, Field(ge=16, le=600)] = 32.0
+    min_face_px: Annotated[Number, Field(ge=16, le=600)] = MIN_FACE_PX
     threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None
@@ -183,7 +183,7 @@ class Lamps(Section):
     fault: HeaderPin | None = None
 
 
-class LinesConfig(Section):
+class GpioConfig(Section):
     """The sign, its sensor, the lamps and the STOP button.
 
     sign_kind  `led` goes dark for 50 ms when asked and proves itself by pulses; `discharge` (neon, fluorescent, sodium)
@@ -201,7 +201,7 @@ class LinesConfig(Section):
     lamps: Lamps = Lamps()
 
     @model_validator(mode="after")
-    def _wired_and_distinct(self) -> LinesConfig:
+    def _wired_and_distinct(self) -> GpioConfig:
         if self.driver == "gpiozero" and (self.sign is None or self.sign_sense is None or self.stop is None):
             raise ValueError("driver gpiozero needs sign, sign_sense and stop")
         named = [
@@ -255,7 +255,7 @@ class DeviceConfig(Section):
     cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=MAX_CAMERAS)]
     vision: Vision = Vision()
     mqtt: Mqtt
-    lines: LinesConfig
+    lines: GpioConfig
     trust: Trust
     state_dir: Path = Path("/var/lib/lfr")
     run_dir: Path = Path("/run/lfr")

@@ -6,7 +6,7 @@
     deployments/<hex>.withdrawn.json   entries taken off the list since, officer-signed
     devices/<device>/<hex>.envelope    that content identity, age, to the identity that this device made
 
-1. Names are random hexadecimal digits; the three targets of one deployment share theirs, so that whoever writes the
+1. Names are random hexadecimal digits; the three targets of one deployment share theirs, so that the writer of the
    index cannot pair one deployment's list with another's.
 2. Every kind of target has a bound here. A target that is signed with a greater length is refused before it is
    fetched, and nothing is ever decompressed.

@@ -1,4 +1,4 @@
-"""What an audit row may say: a closed set of fields, none of which can hold a person.
+"""The fields of an audit row: a closed set, none of which can hold personal data.
 
 1. No free text, no names, no entry references, no pictures: fields are numbers, words of fixed vocabularies, times,
    hashes, and identifiers that this program or the deployment made.
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from device.domain.finding import Mode
+from device.domain.judgement import AdjudicationOutcome
 
 What = Literal[
     "began",  # the first row of a chain
@@ -21,7 +22,7 @@ What = Literal[
     "stopped",
     "state",
     "condition",  # a row of the condition tables starts to fail
-    "refused",  # something was asked for and a rule says no
+    "refused",  # a request that a rule forbids
     "loaded",  # a deployment
     "ended",  # a deployment
     "watchlist",
@@ -60,7 +61,7 @@ Cosine = Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)]
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One thing that happened. Only `what` is always there.
 
-    rule, condition, reason  which rule of the field requirements or condition decided, and why, in the program's words
+    rule, condition, reason  which rule of the field requirements or condition decided, and why, as a fixed term
     was, now, event          a change of state;  result: how a condition reads
     deployment, watchlist, camera, alert, receipt   identifiers
     what_gone, count, method  of an erasure
@@ -82,7 +83,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     camera: Identifier | None = None
     alert: Identifier | None = None
     receipt: Identifier | None = None
-    outcome: Literal["true_alert", "false_alert", "not_adjudicated"] | None = None
+    outcome: AdjudicationOutcome | None = None
     operator: Literal["present", "simulated", "absent"] | None = None
     online: bool | None = None
     what_gone: Literal["alert", "probe", "watchlist", "template", "outbox", "identity", "envelope"] | None = None
@@ -124,7 +125,7 @@ def record(what: str, rule: str | None = None, **fields: Any) -> Record:
     """A record of the closed set (rule 3). Raises TypeError for an unknown `what` or field."""
     unknown = sorted(set(fields) - FIELDS)
     if what not in WHATS or unknown:
-        raise TypeError(f"an audit row cannot say {', '.join(unknown) if what in WHATS else what!r}")
+        raise TypeError(f"an audit row has no field {', '.join(unknown) if what in WHATS else what!r}")
     said = {name: value for name, value in {"rule": rule, **fields}.items() if value is not None}
     try:
         return msgspec.convert({"what": what, **said}, Record)

@@ -18,7 +18,7 @@ class Mode(str, Enum):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A passage whose evidence reached the threshold: a possible match, for a person to judge.
 
-    passage, revision  which passage, and the how-manyth statement about it (0 first; later ones carry a better probe)
+    passage, revision  which passage, and the revision number (0 first; later ones carry a better probe)
     entry_ref          opaque watchlist entry;  category, image_source, image_captured_on (ISO date): as listed
     score              cosine of the passage's fused template and the entry, -1..1
     margin             score minus threshold;  second_gap: score minus the best other entry's (infinite
@@ -26,6 +26,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     faces_used         templates fused so far
     box_in_frame       left, top, right, bottom of the best shot, pixels of a frame of frame_size (width, height)
     quality            0..1, the best shot's
+    rivals             other passages that raised the same entry and were in view at the same time: two people, so
+                       that of their alerts at most one can be right
+    picture_damaged    a picture that was compared, or the best shot's, had lost data on its way from the camera
     frame, media_ns    0-based frame index and presentation time at which this was decided
     decoded_ns         when the decoder delivered that frame, CLOCK_MONOTONIC of this host
     capture_to_decision_ms  from then to the decision
@@ -53,6 +56,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_ns: int
     capture_to_decision_ms: float
     decoded_ns: int = 0
+    picture_damaged: bool = False
+    rivals: tuple[int, ...] = ()
 
 
 class Counters(msgspec.Struct, kw_only=True):
@@ -73,5 +78,6 @@ class Counters(msgspec.Struct, kw_only=True):
     alerted: int = 0
     open_passages: int = 0
     dropped_frames: int = 0
+    damaged_frames: int = 0
     score_histogram: list[int] = msgspec.field(default_factory=lambda: [0] * 20)
     """Best score of each closed passage, 20 equal bins over -1..1; no identity attached."""

@@ -22,6 +22,9 @@ from dataclasses import dataclass
 
 LIMIT = 0.001
 """False alerts a face that a device may predict at most: 1 in 1,000 (ceiling of the forces' operating procedures)."""
+MIN_FACE_PX = 32.0
+"""Smallest face height in pixels that is enrolled, and by default the smallest that is recognised (the true positive
+rate at 64, 48 and 32 px was 88, 79 and 55 %: LFW, 1,822 listed, threshold .516)."""
 _STEPS = 30  # halvings: 1 / 2^30 is far below any cosine that matters
 _SPLIT_EVEN = 1e-9  # a shape nearer to 0 than this is the exponential
 

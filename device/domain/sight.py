@@ -1,13 +1,13 @@
 """Left of the bar: what exists only inside the vision worker. Nothing of this module crosses the link.
 
 Coordinates are pixels of the upright full-size frame, origin at the top left corner of the top left pixel,
-x to the right. Arrays are views or buffers of the worker's own; whoever stores one past the frame copies it.
+x to the right. Arrays are views or buffers of the worker's own; one that is kept past its frame must be copied.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +50,8 @@ class Packed:
     """A picture in RGB, as a camera's library on a GPU gives it.
 
     rgb      (H, W, 3) uint8 without gaps, for the processor
-    address  where the GPU reads the very same bytes (mapped memory), finished: nobody writes there while the frame is
-             somebody's. None where there is no GPU.
+    address  where the GPU reads the very same bytes (mapped memory), finished: not written while the frame
+             is in use. None where there is no GPU.
     """
 
     rgb: U8
@@ -66,6 +66,16 @@ class Packed:
 Picture = Planes | Packed
 
 
+class Damage(IntEnum):
+    """How far a picture is as it was sent; the higher, the worse."""
+
+    NONE = 0
+    REFERENCE = 1
+    """Decoded whole, but predicted from a picture that was not."""
+    PICTURE = 2
+    """Part of its own data is missing; the decoder filled the place in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One progressive, upright picture of square pixels, and when it was.
@@ -73,12 +83,14 @@ class Frame:
     index    0-based count of decoded frames of the source
     at       presentation time, from the first frame's
     decoded  when the decoder gave it
+    damage   whether data was lost on the way to the decoder
     """
 
     index: int
     at: MediaNs
     decoded: MonotonicNs
     picture: Picture
+    damage: Damage = Damage.NONE
 
     @property
     def width(self) -> int:
@@ -105,7 +117,3 @@ class Face:
     @property
     def height_px(self) -> float:
         return float(self.box[3] - self.box[1])
-
-    @property
-    def width_px(self) -> float:
-        return float(self.box[2] - self.box[0])

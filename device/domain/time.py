@@ -1,8 +1,8 @@
 """Time as the device uses it: three clocks that never mix.
 
 MonotonicNs  the host's monotonic clock, for deadlines and latencies.
-MediaNs      presentation time within one source, for everything that is said about a passage.
-WallTime     UTC, for people and for deployments; only as good as the clock condition says.
+MediaNs      presentation time within one source, for every time of a passage.
+WallTime     UTC, for people and for deployments; trusted only while the clock condition holds.
 """
 
 from __future__ import annotations

@@ -1,13 +1,20 @@
-"""Reference photos through the same eyes as the camera: detector, second look, alignment, recogniser."""
+"""Reference photos through the same detector, landmark refinement, alignment and recogniser as camera frames.
+
+An entry's template is the mean of the photo's template and of its mirror image's, normalised. A photo costs nothing
+then, a camera's look would cost twice: looks are not mirrored. Measured 2026-11-30, 4,513 people, 1,822 listed with one
+photo: 87.5 instead of 87.3 % found at FPIR 0.1 %, 94.0 instead of 93.5 % at 1 %.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from device.domain.sight import F32, U8, Face
 from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.photo_detail import detail_px
 from device.enrolment.photo_reader import PhotoFace
 from device.vision.align import DegenerateGeometry, align_rgb
 from device.vision.detector import Detector
@@ -20,8 +27,22 @@ SMALL_PX, LARGE_PX = 256, 512
 # Of 500 LFW photos the blurriest is at .106 (measured 2026-11-23). The finer judge is the recogniser's output length.
 BLURRED = 0.03
 # Changes with whatever cuts faces out for templates, of photos or of frames; or measure it (calibration/README.md).
-READER_VERSION = "1"
+READER_VERSION = "2"
 SURE = 0.6
+NO_DIRECTION = 1e-3  # of the sum of two unit templates: they point opposite ways
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoTemplates:
+    """Unit templates of one photo's face, (template_dim,) float32 each.
+
+    entry   what is enrolled: mean of the photo and its mirror image
+    look    what a camera's look at this picture would give;  length  of its raw output
+    """
+
+    entry: F32
+    look: F32
+    length: float
 
 
 class EnginePhotoReader:
@@ -56,15 +77,25 @@ class EnginePhotoReader:
             return None
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """(template_dim,) float32 unit template of one face of the photo; None when it is noise or poor."""
+        """(template_dim,) float32 unit template to enrol; None when it is noise or poor."""
+        made = self.templates(rgb, face)
+        return None if made is None else made.entry
+
+    def templates(self, rgb: U8, face: PhotoFace) -> PhotoTemplates | None:
+        """Both templates of one face of the photo; None when it is noise or poor."""
         crop = self.crop(rgb, face)
         if crop is None:
             return None
-        template = np.zeros(self._embedder.template_dim, np.float32)
-        length = self._embedder.embed(crop, template)
+        look, mirrored = np.zeros((2, self._embedder.template_dim), np.float32)
+        length = self._embedder.embed(crop, look)
+        self._embedder.embed(np.ascontiguousarray(crop[:, ::-1]), mirrored)
         crop[:] = 0
         worth = merit(self._embedder.lengths, length, 1.0)
-        return template if worth is not None and worth >= 0.0 else None  # of a poor photo nobody is found
+        if worth is None or worth < 0.0:  # of a poor photo nobody is found
+            return None
+        entry: F32 = look + mirrored
+        norm = float(np.linalg.norm(entry))
+        return PhotoTemplates(entry / norm if norm > NO_DIRECTION else look, look, length)
 
     def close(self) -> None:
         """Let the recogniser forget the last photo, and give back the detectors that only photos need."""
@@ -80,7 +111,7 @@ class EnginePhotoReader:
     @staticmethod
     def _described(rgb: U8, face: Face) -> PhotoFace:
         try:
-            sharp = sharpness(align_rgb(rgb, face))
+            crop = align_rgb(rgb, face)
         except DegenerateGeometry:
-            sharp = 0.0
-        return PhotoFace(face.box, face.landmarks, face.score, sharp, pose(face).yaw)
+            return PhotoFace(face.box, face.landmarks, face.score, 0.0, pose(face).yaw)
+        return PhotoFace(face.box, face.landmarks, face.score, sharpness(crop), pose(face).yaw, detail_px(crop))

@@ -78,14 +78,19 @@ class OutcomeCache(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Photo:
+class SubjectPhoto:
+    """A photo to enrol: where it lies, whose it is, how it is named in remarks, and what is demanded of it."""
+
     path: Path
     ref: str
     name: str
+    demands: Demands = LENIENT
 
 
 @dataclass(slots=True)
-class _Notes:
+class Remarks:
+    """Rejections and warnings, in order."""
+
     rejected: list[Remark] = field(default_factory=list)
     warnings: list[Remark] = field(default_factory=list)
 
@@ -103,15 +108,40 @@ def enrol(
 
     Raises WatchlistUnusable when `folder` is no folder, is empty, or holds no usable photo.
     """
-    notes = _Notes()
+    notes = Remarks()
     photos = _scan(folder, notes)
     if not photos:
         raise WatchlistUnusable(f"{folder}: no photos; a watchlist has one sub-folder a person with photos in it")
-    people: dict[str, list[F32]] = {photo.ref: [] for photo in photos}
-    seen: dict[bytes, list[_Photo]] = defaultdict(list)
+    enrolled = enrol_photos(photos, readers, notes, cache=cache, progress=progress)
+    entries = tuple(Entry(ref, stacked(usable)) for ref, usable in enrolled.items() if usable)
+    for ref in (ref for ref, usable in enrolled.items() if not usable):
+        notes.warn(ref, "no usable photo: this person is not listed")
+    if not entries:
+        first = notes.rejected[0]
+        raise WatchlistUnusable(
+            f"{folder}: none of {len(notes.rejected)} photo(s) is usable; the first, {first['file']}: {first['reason']}"
+        )
+    warn_of_likeness(entries, notes)
+    return Enrolment(entries, tuple(notes.rejected), tuple(notes.warnings))
 
-    def read(photo: _Photo, reader: PhotoReader) -> tuple[bytes, Outcome]:
-        return read_photo(photo.path, reader, cache)
+
+def enrol_photos(
+    photos: Sequence[SubjectPhoto],
+    readers: Sequence[PhotoReader],
+    notes: Remarks,
+    *,
+    cache: OutcomeCache | None = None,
+    progress: bool = True,
+) -> dict[str, list[tuple[SubjectPhoto, Outcome]]]:
+    """The usable photos of each person, in order, each with its template; rules 3 and 5.
+
+    The one enrolment of `lfr replay` and `lfr watchlist build`. `cache` holds outcomes of lenient demands only.
+    """
+    people: dict[str, list[tuple[SubjectPhoto, Outcome]]] = {photo.ref: [] for photo in photos}
+    seen: dict[bytes, list[SubjectPhoto]] = defaultdict(list)
+
+    def read(photo: SubjectPhoto, reader: PhotoReader) -> tuple[bytes, Outcome]:
+        return read_photo(photo.path, reader, cache if photo.demands is LENIENT else None, photo.demands)
 
     for photo, (digest, outcome) in zip(photos, through(photos, read, readers, progress), strict=True):
         if outcome.template is None:
@@ -124,29 +154,30 @@ def enrol(
             continue
         for warning in outcome.warnings:
             notes.warn(photo.name, warning)
-        people[photo.ref].append(outcome.template)
+        people[photo.ref].append((photo, outcome))
     _warn_of_shared(seen, notes)
-    for ref in (ref for ref, templates in people.items() if not templates):
-        notes.warn(ref, "no usable photo: this person is not listed")
-    entries = tuple(Entry(ref, np.stack(templates)) for ref, templates in people.items() if templates)
-    if not entries:
-        first = notes.rejected[0]
-        raise WatchlistUnusable(
-            f"{folder}: none of {len(notes.rejected)} photo(s) is usable; the first, {first['file']}: {first['reason']}"
-        )
+    return people
+
+
+def stacked(usable: Sequence[tuple[SubjectPhoto, Outcome]]) -> F32:
+    """Templates of one person's usable photos, (k, dim) float32."""
+    return np.stack([outcome.template for _, outcome in usable if outcome.template is not None])
+
+
+def warn_of_likeness(entries: Sequence[Entry], notes: Remarks) -> None:
+    """Warn of photos of one entry that differ too much, and of two entries that look alike (rule 4)."""
     for entry in entries:
         if len(entry.templates) > 1 and float((entry.templates @ entry.templates.T).min()) < STRANGERS:
             notes.warn(entry.ref, "the photos look like different people: compare them before this list is used")
     for one, other, score in alike([entry.templates for entry in entries]):
         notes.warn(entries[one].ref, f"looks like the same person as {entries[other].ref} (cosine {score:.2f})")
-    return Enrolment(entries, tuple(notes.rejected), tuple(notes.warnings))
 
 
-def _scan(folder: Path, notes: _Notes) -> list[_Photo]:
+def _scan(folder: Path, notes: Remarks) -> list[SubjectPhoto]:
     """Photos in the order of their NFC names; rules 1 and 2."""
     if not folder.is_dir():
         raise WatchlistUnusable(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
-    photos: list[_Photo] = []
+    photos: list[SubjectPhoto] = []
     spelled: dict[str, Path] = {}
     for person in _listed(folder):
         ref = shown(person.name)
@@ -168,7 +199,7 @@ def _scan(folder: Path, notes: _Notes) -> list[_Photo]:
             if path.is_dir():
                 notes.warn(name, "a folder inside a person's folder: passed over")
             else:
-                photos.append(_Photo(path, ref, name))
+                photos.append(SubjectPhoto(path, ref, name))
     return photos
 
 
@@ -238,7 +269,7 @@ def read_photo(
     return digest, outcome
 
 
-def _warn_of_shared(seen: dict[bytes, list[_Photo]], notes: _Notes) -> None:
+def _warn_of_shared(seen: dict[bytes, list[SubjectPhoto]], notes: Remarks) -> None:
     """Rule 3, second half: one photo in the folders of several people."""
     for photos in seen.values():
         refs = list(dict.fromkeys(photo.ref for photo in photos))

@@ -22,7 +22,8 @@ from device.vision.embedder import Embedder
 from device.vision.face_front_end import Eyes, HostEyes
 from device.vision.face_front_end_sampled import SampledEyes, SampledRunners
 from device.vision.refine import PATCH_PX, Refiner
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, Role, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, Role
 from engines.errors import EnginesError, UnknownName
 from engines.graph.sampling import Pasted
 from engines.places import models_dir

@@ -31,18 +31,31 @@ def header(encoded: bytes) -> PhotoHeader | None:
     return None
 
 
+def other_kind(encoded: bytes) -> str | None:
+    """HEIC, AVIF or GIF: formats that people send and that are not read here; None for anything else."""
+    if encoded.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    # ISO/IEC 14496-12, section 4.3: the file type box comes first and begins with the major brand.
+    return _OTHER_BRANDS.get(encoded[8:12]) if encoded[4:8] == b"ftyp" else None
+
+
 def jpeg_is_cut_off(encoded: bytes) -> bool:
     """True when the picture data has no end marker: a decoder would fill the rest with grey."""
-    starts = [at for marker, at in _jpeg_segments(encoded) if marker == _SOS]
+    starts = [at for marker, at in jpeg_segments(encoded) if marker == _SOS]
     return not starts or encoded.find(b"\xff\xd9", starts[0]) < 0
 
 
+_OTHER_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+"""ISO/IEC 23008-12, annex B; AVIF 1.1, section 6."""
 _SOS = 0xDA
 _SIZED = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NO_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
-def _jpeg_segments(encoded: bytes) -> Iterator[tuple[int, int]]:
+def jpeg_segments(encoded: bytes) -> Iterator[tuple[int, int]]:
     """Marker and offset of each segment up to the first scan (ITU-T T.81, annex B)."""
     at = 2
     while at + 4 <= len(encoded):
@@ -59,7 +72,7 @@ def _jpeg_segments(encoded: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _jpeg(encoded: bytes) -> tuple[int, int]:
-    at = next(at for marker, at in _jpeg_segments(encoded) if marker in _SIZED)
+    at = next(at for marker, at in jpeg_segments(encoded) if marker in _SIZED)
     height, width = struct.unpack_from(">HH", encoded, at + 5)
     return width, height
 
@@ -90,14 +103,25 @@ def _webp(encoded: bytes) -> tuple[int, int] | None:
 
 def _tiff(encoded: bytes) -> tuple[int, int] | None:
     """First directory, tags ImageWidth (256) and ImageLength (257) (TIFF 6.0, section 2)."""
-    order = "<" if encoded[:2] == b"II" else ">"
-    at = struct.unpack_from(order + "I", encoded, 4)[0]
     size: dict[int, int] = {}
-    for entry in range(struct.unpack_from(order + "H", encoded, at)[0]):
-        tag, kind = struct.unpack_from(order + "HH", encoded, at + 2 + 12 * entry)
+    for order, tag, kind, at in tiff_entries(encoded):
         if tag in (256, 257):
-            size[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), encoded, at + 10 + 12 * entry)[0]
+            size[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), encoded, at)[0]
     return (size[256], size[257]) if len(size) == 2 else None
+
+
+def tiff_entries(structure: bytes) -> Iterator[tuple[str, int, int, int]]:
+    """Byte order of struct, tag, type and offset of the value field, for each entry of the first directory.
+
+    Raises struct.error when the structure is cut off; yields nothing when it is no TIFF structure.
+    """
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(structure[:4])
+    if order is None:
+        return
+    at = struct.unpack_from(order + "I", structure, 4)[0]
+    for entry in range(struct.unpack_from(order + "H", structure, at)[0]):
+        tag, kind = struct.unpack_from(order + "HH", structure, at + 2 + 12 * entry)
+        yield order, tag, kind, at + 10 + 12 * entry
 
 
 _KINDS: tuple[tuple[bytes, str, Callable[[bytes], tuple[int, int] | None]], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,7 @@ class PhotoFace:
     landmarks  (5, 2) float32, pixels of the photo, order as in device.domain.sight.Face
     score      detector confidence, 0..1
     sharpness  the reader's own scale; see PhotoReader.blurred_below
+    detail_px  height of a sharp face with as much detail (device/enrolment/photo_detail.py); infinite: not measured
     yaw        0 frontal, to about 1.5 either way, as in device.vision.quality
     """
 
@@ -25,6 +27,7 @@ class PhotoFace:
     score: float
     sharpness: float
     yaw: float
+    detail_px: float = math.inf
 
     @property
     def height_px(self) -> float:

@@ -28,14 +28,15 @@ import msgspec
 import numpy as np
 
 from device import logs
+from device.durable import create_file, replace_file
 from device.enrolment.rules import RULES, Outcome
 
 KEPT_S = 24 * 3600
 CLOCK_SLACK_S = 60
 SALT_BYTES = 32
 NONCE_BYTES = 12
-ROW_BYTES = 1024
-"""Room for a template (512 bytes) and some warnings; an outcome that needs more is not kept."""
+WORDS_BYTES = 512
+"""Room for an outcome's warnings; one that needs more is not kept."""
 BUSY_S = 2.0
 FLUSH_ROWS = 256
 _LOG = logging.getLogger(__name__)
@@ -52,11 +53,13 @@ class _Kept(msgspec.Struct, array_like=True):
 class TemplateCache:
     """SQLite file `path` and salt beside it, both 0600; safe for several threads and several processes.
 
-    models  identifies everything that decides a template: detector, recogniser and backend, by hash
+    models   identifies everything that decides a template: detector, recogniser and backend, by hash
+    numbers  float32 numbers of a template: every row has room for them
     """
 
-    def __init__(self, path: Path, *, models: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, *, models: str, numbers: int = 128, now: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._row_bytes = WORDS_BYTES + 4 * numbers  # rule 4
         self._models = hashlib.sha256(f"{RULES}\0{models}".encode()).digest()
         self._now = now
         self._lock = threading.Lock()
@@ -148,19 +151,11 @@ class TemplateCache:
             if len(salt) == SALT_BYTES:
                 place.chmod(0o600)
                 return salt
-        fresh = place.with_name(f"{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        made = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(made, "wb") as opened:
-            opened.write(secrets.token_bytes(SALT_BYTES))
-        try:
-            if place.exists() and place.stat().st_size != SALT_BYTES:
-                fresh.replace(place)
-            else:
-                # Of two processes that start together one links first, and both use that salt.
-                with contextlib.suppress(FileExistsError):
-                    os.link(fresh, place)
-        finally:
-            fresh.unlink(missing_ok=True)
+        fresh = secrets.token_bytes(SALT_BYTES)
+        if place.exists() and place.stat().st_size != SALT_BYTES:
+            replace_file(place, fresh, synced=False)  # rule 5
+        else:
+            create_file(place, fresh, synced=False)  # of two processes that start together both use the first salt
         return place.read_bytes()
 
     def _expire(self, rows: sqlite3.Connection) -> None:
@@ -214,9 +209,9 @@ class TemplateCache:
 
         template = b"" if outcome.template is None else outcome.template.astype("<f4").tobytes()
         text = msgspec.msgpack.encode(_Kept(template, outcome.rejected, outcome.warnings, outcome.face_px))
-        if len(text) + 2 > ROW_BYTES:
+        if len(text) + 2 > self._row_bytes:
             return None
-        padded = len(text).to_bytes(2, "big") + text + bytes(ROW_BYTES - 2 - len(text))
+        padded = len(text).to_bytes(2, "big") + text + bytes(self._row_bytes - 2 - len(text))
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + AESGCM(self._secret(digest)).encrypt(nonce, padded, None)
 

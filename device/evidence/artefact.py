@@ -6,7 +6,7 @@
 2. Whose signatures count: the keys in `trusted.json` beside this file, and every public key (PEM) in a folder that the
    configuration names. An artefact never brings its own key.
 3. Evidence is for one `Engine`: recogniser and detector by hash, the version of what cuts a face out between them, and
-   one precision. Nothing here guesses: whoever differs in one of them has none.
+   one precision. Nothing here guesses: an engine that differs in one of them has none.
 
 No personal data is in it: numbers about comparisons, and words.
 """

@@ -1,4 +1,4 @@
-"""From a candidate to an alert: one alert a passage, revised under the same id.
+"""From a candidate to an alert: one alert per passage, revised under the same id.
 
 The source's clock (media time) says when the passage was seen; the wall clock says when it was decided. Both go in.
 """
@@ -145,6 +145,7 @@ def alert_from(
         caution=messages.CAUTION,
         retention=messages.Retention(class_="alert", delete_by=rfc3339(context.delete_by)),
         blue_list=context.blue_list,
+        picture_damaged=candidate.picture_damaged,
     )
 
 
@@ -167,11 +168,6 @@ def with_probe(alert: Alert, sha256: str) -> Alert:
     return msgspec.structs.replace(alert, probe=probe, revision=alert.revision + 1, state="updated")
 
 
-def closed(alert: Alert) -> Alert:
-    """The last statement of an alert: its passage is over or a person has judged it."""
-    return msgspec.structs.replace(alert, revision=alert.revision + 1, state="closed")
-
-
 def stats_from(
     counters: Counters, *, mode: Mode | None, boot_id: str, fps: float, at: WallTime, deployment_id: str | None
 ) -> messages.Stats:
@@ -190,6 +186,7 @@ def stats_from(
         open_passages=counters.open_passages,
         frames=counters.frames,
         dropped_frames=counters.dropped_frames,
+        damaged_frames=counters.damaged_frames,
         fps=round(fps, 2),
         histogram=list(counters.score_histogram),
         deployment_id=deployment_id,
@@ -209,7 +206,7 @@ def erasure_of(
 ) -> messages.Erasure:
     """The receipt of a deletion: encrypted rows of the outbox go by their key, templates by the wipe of their worker.
 
-    process_died  for templates: nobody could wipe them any more
+    process_died  for templates: they could not be wiped any more
     chain_hash    hash of the audit row that notes it
     """
     return messages.Erasure(

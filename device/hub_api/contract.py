@@ -1,11 +1,10 @@
 """The published contract, generated from the message structs: one JSON Schema per type and one AsyncAPI 3 document.
 
-`python -m device.hub_api.contract` writes them into `device/alerts/schemas/`; a test holds the committed files to that.
+`python -m device.hub_api.contract` writes them into `device/hub_api/schemas/`; a test compares the committed files.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from dataclasses import dataclass
@@ -72,13 +71,30 @@ def schema_of(data: type[Message]) -> dict[str, Any]:
     definitions: dict[str, Any] = generated["$defs"]
     envelope = dict(definitions.pop(generated["$ref"].rsplit("/", 1)[-1]))
     envelope["title"] = name
-    envelope["description"] = inspect.cleandoc(data.__doc__ or "")
+    envelope["description"] = data.__doc__ or ""
     envelope["properties"] = {
         **envelope["properties"],
         "type": {"const": name},
         "dataschema": {"const": SCHEMA_BASE + name},
     }
-    return {"$schema": DIALECT, "$id": SCHEMA_BASE + name, **envelope, "$defs": definitions}
+    document = {"$schema": DIALECT, "$id": SCHEMA_BASE + name, **envelope, "$defs": definitions}
+    return dict(settled(document))
+
+
+def settled(node: Any) -> Any:
+    """A part of a schema as every msgspec from 0.18.6 to 0.23 writes it, so that the committed files depend on none.
+
+    Descriptions stand on one line: msgspec copies docstrings, up to 0.21 with the indentation of the source, later
+    without; Python 3.13 removes it itself. In `anyOf`, null comes last: its place changed with 0.22.
+    """
+    if isinstance(node, list):
+        return [settled(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _one_line(value) if key == "description" else settled(value) for key, value in node.items()}
+    if isinstance(found.get("anyOf"), list):
+        found["anyOf"].sort(key=lambda kind: kind == {"type": "null"})
+    return found
 
 
 def asyncapi() -> dict[str, Any]:
@@ -142,6 +158,11 @@ def _message(channel: Channel) -> dict[str, Any]:
     name = channel.message.type_name()
     payload = {"schemaFormat": "application/schema+json;version=draft-2020-12", "schema": {"$ref": f"./{name}.json"}}
     return {"name": name, "contentType": events.CONTENT_TYPE, "payload": payload}
+
+
+def _one_line(text: Any) -> Any:
+    """A description's text with its white space folded; a property that is called `description` is a schema."""
+    return " ".join(text.split()) if isinstance(text, str) else settled(text)
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The topic tree `lfr/v1/<site>/<device>/…`: one place that spells every topic.
 
 1. The device id is a whole level, so that a broker can confine each certificate to its own branch.
-2. `hub` is a reserved device id: a device of that name could speak for the hub.
+2. `hub` is a reserved device id: a device of that name could publish as the hub.
 3. A level holds letters, digits, `-`, `_` and `.` only, so no id can smuggle in a wildcard or another level.
 """
 
@@ -124,12 +124,12 @@ class HubTopics:
 
     @property
     def everything(self) -> str:
-        """Pattern of the whole site, probes included: for a witness, which says nothing itself."""
+        """Pattern of the whole site, probes included: for a listener that publishes nothing."""
         return f"{ROOT}/{level(self.site, 'site')}/#"
 
     @property
     def from_devices(self) -> tuple[str, ...]:
-        """Patterns of what devices say. None matches a judgement: a hub that heard its own would take it for heard."""
+        """Patterns of device topics. None matches a judgement: the hub would count its own as acknowledged."""
         return tuple(f"{ROOT}/{level(self.site, 'site')}/+/{branch}" for branch in DEVICE_BRANCHES)
 
     @property
@@ -149,7 +149,7 @@ class HubTopics:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a received topic says: which device (or the hub), which branch, which alert or camera."""
+    """A received topic, parsed: which device (or the hub), which branch, which alert or camera."""
 
     site: str
     device: str

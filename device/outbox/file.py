@@ -4,8 +4,8 @@
 2. secure_delete=ON, and the WAL is truncated after a deletion, so deleted rows and keys are overwritten in the file.
    Flash keeps old blocks all the same, which is why bodies are encrypted and keys are small and short-lived.
 3. Mode 0600 before the first byte is written.
-4. A file that is corrupt or of another schema is set aside, said loudly, and deleted after SET_ASIDE_KEEP_S:
-   it may hold personal data, and nobody can honour its deletion dates any more.
+4. A file that is corrupt or of another schema is set aside, logged as an error, and deleted after SET_ASIDE_KEEP_S:
+   it may hold personal data, and its deletion dates cannot be read any more.
 """
 
 from __future__ import annotations

@@ -19,12 +19,16 @@ class MessageClass(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
-    """Waits double from first_s to most_s. `must_be_heard`: what the broker has and the hub has not is undelivered.
-    `kept` rows stay after delivery until their delete_by; `sealed` rows are encrypted under their alert's key."""
+    """How one class is retried and kept; waits double from first_s to most_s.
+
+    must_be_acknowledged  what the broker has and the hub has not is undelivered
+    kept                  rows stay after delivery until their delete_by
+    sealed                rows are encrypted under their alert's key
+    """
 
     first_s: float
     most_s: float
-    must_be_heard: bool
+    must_be_acknowledged: bool
     kept: bool
     sealed: bool
 
@@ -34,10 +38,10 @@ class DeliveryPolicy:
 
 
 POLICIES: dict[MessageClass, DeliveryPolicy] = {
-    MessageClass.ALERT: DeliveryPolicy(0.5, 15.0, must_be_heard=True, kept=True, sealed=True),
-    MessageClass.PROBE: DeliveryPolicy(0.5, 15.0, must_be_heard=True, kept=True, sealed=True),
-    MessageClass.RECEIPT: DeliveryPolicy(1.0, 60.0, must_be_heard=True, kept=False, sealed=False),
-    MessageClass.COUNT: DeliveryPolicy(5.0, 60.0, must_be_heard=False, kept=False, sealed=False),
+    MessageClass.ALERT: DeliveryPolicy(0.5, 15.0, must_be_acknowledged=True, kept=True, sealed=True),
+    MessageClass.PROBE: DeliveryPolicy(0.5, 15.0, must_be_acknowledged=True, kept=True, sealed=True),
+    MessageClass.RECEIPT: DeliveryPolicy(1.0, 60.0, must_be_acknowledged=True, kept=False, sealed=False),
+    MessageClass.COUNT: DeliveryPolicy(5.0, 60.0, must_be_acknowledged=False, kept=False, sealed=False),
 }
 
 CONFIRM_WITHIN_S = 30.0

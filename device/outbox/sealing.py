@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -33,3 +34,13 @@ def open_sealed(key: bytes, sealed: bytes, context: bytes) -> bytes | None:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
     except (InvalidTag, ValueError):
         return None
+
+
+def key_of(sql: sqlite3.Connection, alert_id: str) -> bytes:
+    """The key of an alert; made and stored with its first message."""
+    row = sql.execute("SELECT key FROM keys WHERE alert_id = ?", (alert_id,)).fetchone()
+    if row is not None:
+        return bytes(row[0])
+    key = new_key()
+    sql.execute("INSERT INTO keys VALUES (?, ?)", (alert_id, key))
+    return key

@@ -1,14 +1,14 @@
-"""The durable outbox: nothing for the hub is forgotten before it is delivered, nothing personal kept after its time.
+"""The durable outbox: messages for the hub are kept until they are delivered, personal data never after its time.
 
 1. `put` returns after the row is on disk. A later revision of an alert replaces the earlier one of the same kind.
 2. Bodies of alerts and probes are encrypted under one random key per alert; deleting the key deletes the record.
-3. Delivered means: accepted by the broker, and heard by the hub where the class demands it (the caller knows whether
-   the hub was there; a broker's word about subscribers alone does not tell).
+3. Delivered means: accepted by the broker, and acknowledged by the hub where the class requires it (the caller knows
+   whether the hub was online; the broker's report of a subscriber alone does not prove it).
 4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
 6. A clock that moves back never postpones a deletion: the latest trusted time counts.
 
-One thread at a time, all calls short. Raises Unavailable when the disk refuses; the caller says so and goes on.
+One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CLOCK_STEP_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class OutboxMessage:
     """One message to keep until it is delivered. `id` is unique and stays the same for every try."""
 
     id: str
@@ -52,7 +52,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A parcel to be published now."""
+    """A message to be published now."""
 
     id: str
     kind: MessageClass
@@ -72,11 +72,13 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """One alert that ceased to exist here, for its receipt. reason: as in `messages.Erasure`."""
+    """One alert that was erased here, for its receipt. reason: as in `messages.Erasure`."""
 
     alert_id: str
     reason: str
     rows: int
+    existed: bool = True
+    """Whether there was anything of it here: a judgement of an unknown alert erases and counts nothing."""
 
 
 @dataclass(slots=True)
@@ -98,35 +100,35 @@ class Outbox:
         self._tries: dict[str, _Try] = {}
         self._database = outbox_file.open_database(path, now)
 
-    def put(self, parcel: Parcel) -> bool:
+    def put(self, message: OutboxMessage) -> bool:
         """Keep a message; False if its alert was erased or a later revision is already here (rules 1 and 5)."""
-        policy = POLICIES[parcel.kind]
-        if policy.sealed and parcel.alert_id is None:
-            raise ValueError(f"a {parcel.kind.value} parcel needs its alert id")
+        policy = POLICIES[message.kind]
+        if policy.sealed and message.alert_id is None:
+            raise ValueError(f"a {message.kind.value} message needs its alert id")
         with self._change() as sql:
-            if parcel.alert_id is not None and not self._admit(sql, parcel, parcel.alert_id):
+            if message.alert_id is not None and not self._admit(sql, message, message.alert_id):
                 return False
-            body = parcel.payload
-            if policy.sealed and parcel.alert_id is not None:
-                body = sealing.seal(_key_for(sql, parcel.alert_id), body, parcel.id.encode())
+            body = message.payload
+            if policy.sealed and message.alert_id is not None:
+                body = sealing.seal(sealing.key_of(sql, message.alert_id), body, message.id.encode())
             self._make_room(sql, len(body))
             sql.execute(
                 "INSERT INTO messages (id, kind, topic, content_type, qos, alert_id, revision, body, state, expires_ms,"
                 " delete_by_ms) VALUES (?,?,?,?,?,?,?,?,'waiting',?,?)",
                 (
-                    parcel.id,
-                    parcel.kind.value,
-                    parcel.topic,
-                    parcel.content_type,
-                    parcel.qos,
-                    parcel.alert_id,
-                    parcel.revision,
+                    message.id,
+                    message.kind.value,
+                    message.topic,
+                    message.content_type,
+                    message.qos,
+                    message.alert_id,
+                    message.revision,
                     body,
-                    None if parcel.expires_at is None else _ms(parcel.expires_at),
-                    _ms(parcel.delete_by),
+                    None if message.expires_at is None else _ms(message.expires_at),
+                    _ms(message.delete_by),
                 ),
             )
-            _count(sql, f"put.{parcel.kind.value}")
+            _count(sql, f"put.{message.kind.value}")
         return True
 
     def due(self, now: WallTime, monotonic: MonotonicNs, limit: int = 16) -> list[Due]:
@@ -140,38 +142,58 @@ class Outbox:
             ).fetchall()
             ready = [r for r in rows if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
             chosen = [r[0] for r in sorted(ready, key=lambda r: (order[r[1]], r[2]))[:limit]]
-            return [parcel for parcel in (self._load(sql, row_id) for row_id in chosen) if parcel is not None]
+            return [message for message in (self._load(sql, row_id) for row_id in chosen) if message is not None]
 
-    def sent(self, parcel_id: str, monotonic: MonotonicNs) -> None:
+    def sent(self, message_id: str, monotonic: MonotonicNs) -> None:
         """The broker took it: wait for the report, and try again if none comes within CONFIRM_WITHIN_S."""
-        attempt = self._tries.setdefault(parcel_id, _Try())
+        attempt = self._tries.setdefault(message_id, _Try())
         attempt.not_before = MonotonicNs(monotonic + round(CONFIRM_WITHIN_S * NS_PER_S))
 
-    def report(self, parcel_id: str, *, accepted: bool, heard: bool, monotonic: MonotonicNs) -> bool:
+    def report(self, message_id: str, *, accepted: bool, acknowledged: bool, monotonic: MonotonicNs) -> bool:
         """What became of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
         with self._change() as sql:
-            row = sql.execute("SELECT kind FROM messages WHERE id = ? AND state = 'waiting'", (parcel_id,)).fetchone()
+            row = sql.execute("SELECT kind FROM messages WHERE id = ? AND state = 'waiting'", (message_id,)).fetchone()
             if row is None:
-                self._tries.pop(parcel_id, None)
+                self._tries.pop(message_id, None)
                 return False
             policy = POLICIES[MessageClass(row[0])]
-            if not accepted or (policy.must_be_heard and not heard):
-                attempt = self._tries.setdefault(parcel_id, _Try())
+            if not accepted or (policy.must_be_acknowledged and not acknowledged):
+                attempt = self._tries.setdefault(message_id, _Try())
                 attempt.attempts += 1
                 attempt.not_before = MonotonicNs(monotonic + policy.wait_ns(attempt.attempts))
                 _count(sql, f"unheard.{row[0]}" if accepted else f"refused.{row[0]}")
                 return False
-            self._tries.pop(parcel_id, None)
+            self._tries.pop(message_id, None)
             _count(sql, f"delivered.{row[0]}")
             if policy.kept:
-                sql.execute("UPDATE messages SET state = 'delivered' WHERE id = ?", (parcel_id,))
+                sql.execute("UPDATE messages SET state = 'delivered' WHERE id = ?", (message_id,))
             else:
-                sql.execute("DELETE FROM messages WHERE id = ?", (parcel_id,))
+                sql.execute("DELETE FROM messages WHERE id = ?", (message_id,))
         return True
 
     def retry_now(self) -> None:
         """A new session: everything that waits may be tried at once, back-off starts anew."""
         self._tries.clear()
+
+    def deliver_again(self) -> int:
+        """A hub came back, perhaps from a kill: what it acknowledged waits again, until its `delete_by`; how many rows.
+
+        A hub that still has an alert takes it once by its id and revision.
+        """
+        with self._change() as sql:
+            self._tries.clear()
+            return sql.execute(
+                "UPDATE messages SET state = 'waiting', expires_ms = delete_by_ms WHERE state = 'delivered'"
+            ).rowcount
+
+    def end_at(self, delete_by: WallTime) -> int:
+        """The deployment ended: no alert is kept longer than this; of how many messages the time moved."""
+        with self._change() as sql:
+            return sql.execute(
+                "UPDATE messages SET delete_by_ms = ?, expires_ms = min(coalesce(expires_ms, ?), ?)"
+                " WHERE alert_id IS NOT NULL AND delete_by_ms > ?",
+                (_ms(delete_by),) * 4,
+            ).rowcount
 
     def delete_alert(self, alert_id: str, reason: str) -> Deletion:
         """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here."""
@@ -185,7 +207,7 @@ class Outbox:
             return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
 
     def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
-        """Erase every alert of which a statement waits that `concerns` says yes to; it is given the plain payload."""
+        """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
         with self._change(erasing=True) as sql:
             waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
             found = [(alert, self._load(sql, row_id)) for row_id, alert in sql.execute(waiting).fetchall()]
@@ -193,9 +215,10 @@ class Outbox:
             return [self._erase(sql, alert, reason) for alert in named]
 
     def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
-        """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that nobody ever heard.
+        """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that were never acknowledged.
 
-        What the eraser erased (device.eraser, rule 3) is told too, once. Non-personal messages that expired just go.
+        What the eraser erased (device.eraser, rule 3) is included, once. Expired messages without personal data have no
+        receipt.
         Cheap when there is nothing to do; call it every few seconds.
         """
         with self._change() as sql:
@@ -264,13 +287,13 @@ class Outbox:
         if left:
             raise Unavailable(f"still in {self.path.parent}: {', '.join(left)}; delete by hand")
 
-    def _admit(self, sql: sqlite3.Connection, parcel: Parcel, alert_id: str) -> bool:
+    def _admit(self, sql: sqlite3.Connection, message: OutboxMessage, alert_id: str) -> bool:
         if sql.execute("SELECT 1 FROM erased WHERE alert_id = ?", (alert_id,)).fetchone():
             _count(sql, "late.refused")
             return False
-        same = (alert_id, parcel.kind.value)
+        same = (alert_id, message.kind.value)
         newest = sql.execute("SELECT max(revision) FROM messages WHERE alert_id = ? AND kind = ?", same).fetchone()[0]
-        if newest is not None and newest >= parcel.revision:
+        if newest is not None and newest >= message.revision:
             return False
         for (row_id,) in sql.execute("SELECT id FROM messages WHERE alert_id = ? AND kind = ?", same).fetchall():
             self._tries.pop(row_id, None)
@@ -294,16 +317,16 @@ class Outbox:
 
     def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> Deletion:
         ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
-        sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,))
+        existed = sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,)).rowcount > 0
         sql.execute("DELETE FROM messages WHERE alert_id = ?", (alert_id,))
         latest = sql.execute("SELECT latest_ms FROM clock").fetchone()[0]
         forget_ms = latest + round(timedelta(days=CEILING_DAYS).total_seconds() * 1000)
         first_time = sql.execute("INSERT OR IGNORE INTO erased VALUES (?, ?)", (alert_id, forget_ms)).rowcount
-        if first_time:
+        if first_time and existed:
             _count(sql, f"erased.{reason}")
         for row_id in ids:
             self._tries.pop(row_id, None)
-        return Deletion(alert_id, reason, len(ids))
+        return Deletion(alert_id, reason, len(ids), existed)
 
     @staticmethod
     def _owed(sql: sqlite3.Connection) -> list[Deletion]:
@@ -330,7 +353,7 @@ class Outbox:
                     break
             else:
                 raise Unavailable(
-                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must hear them"
+                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must acknowledge them"
                 )
 
     @staticmethod
@@ -360,15 +383,6 @@ class Outbox:
             yield self._database
         except sqlite3.Error as fault:
             raise Unavailable(f"outbox {self.path}: {fault}") from fault
-
-
-def _key_for(sql: sqlite3.Connection, alert_id: str) -> bytes:
-    row = sql.execute("SELECT key FROM keys WHERE alert_id = ?", (alert_id,)).fetchone()
-    if row is not None:
-        return bytes(row[0])
-    key = sealing.new_key()
-    sql.execute("INSERT INTO keys VALUES (?, ?)", (alert_id, key))
-    return key
 
 
 def _count(sql: sqlite3.Connection, name: str) -> None:

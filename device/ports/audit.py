@@ -10,7 +10,7 @@ Said = str | int | float | bool | None
 class Audit(Protocol):
     """Notes what happened in the signed chain; the fields are those of `device.domain.audit_record.Record`, no others.
 
-    Never waits and never fails on data: a disk that refuses is the log's own trouble, told as an event. Returns the
+    Never waits and never fails on data: a disk error is handled by the log and logged as an event. Returns the
     row's SHA-256 in the chain, None while the log could not be opened. An unknown field is a TypeError.
     """
 

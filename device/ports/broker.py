@@ -22,24 +22,30 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What the broker said of one message. Only `accepted` counts as delivered; `heard` is False when the broker
-    had no subscriber for it (an alert that nobody hears is a fault, not a success)."""
+    """The broker's answer to one message. Only `accepted` counts as delivered; `acknowledged` is False when the broker
+    had no subscriber for it (an alert without a receiver is a fault, not a success)."""
 
     token: str
     accepted: bool
-    heard: bool
+    acknowledged: bool
     reason: str
 
 
 class Broker(Protocol):
     """One session, one will. Callbacks arrive on the edge's own thread; the owner moves them to its loop.
 
+    `on_retained` takes what the broker had kept before the subscription, not `on_message`: it is no sign of life.
     `publish` returns False when the message was not taken (no session); the caller keeps it and tries again.
     """
 
     def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None: ...
 
-    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None: ...
+    def subscribe(
+        self,
+        pattern: str,
+        on_message: Callable[[str, bytes], None],
+        on_retained: Callable[[str, bytes], None] | None = None,
+    ) -> None: ...
 
     def publish(self, message: Outgoing) -> bool: ...
 

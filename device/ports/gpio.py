@@ -1,4 +1,4 @@
-"""Two ports of one housing: the sign, which is driven and sensed; its signals, which are lit and heard."""
+"""Ports of the housing: the sign, which is driven and sensed; lamps, the STOP button and the tamper contact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Lamp(str, Enum):
-    """Status lamps a passer-by or an officer can read."""
+    """Status lamps of the housing."""
 
     POWER = "power"
     RECOGNISING = "recognising"
@@ -16,8 +16,8 @@ class Lamp(str, Enum):
     FAULT = "fault"
 
 
-class SignLines(Protocol):
-    """Drives the sign and senses it. Raises LinesUnavailable.
+class SignGpio(Protocol):
+    """Drives the sign and senses it. Raises GpioUnavailable.
 
     `sign_sensed` is the measured line (current or light), never an echo of what was driven; both take microseconds.
     """
@@ -28,7 +28,7 @@ class SignLines(Protocol):
 
 
 class Signals(Protocol):
-    """Lights the lamps, watches the STOP button and the housing. Raises LinesUnavailable.
+    """Lights the lamps, watches the STOP button and the housing. Raises GpioUnavailable.
 
     `on_stop` calls back when the STOP contact opens, and at once if it is open now; a later call replaces the first.
     `on_tamper` calls back when the housing is opened, at once if it is open already; a housing without the line never.
@@ -41,7 +41,7 @@ class Signals(Protocol):
     def on_tamper(self, callback: Callable[[], None]) -> None: ...
 
 
-class Lines(SignLines, Signals, Protocol):
+class Gpio(SignGpio, Signals, Protocol):
     """Both, claimed and released together: `close` puts everything out first."""
 
     def close(self) -> None: ...

@@ -8,9 +8,6 @@ from typing import Protocol
 class ServiceManager(Protocol):
     """sd_notify(3): readiness, a status line, a watchdog. Without a service manager all calls do nothing."""
 
-    @property
-    def watchdog_s(self) -> float | None: ...
-
     def ready(self) -> None: ...
 
     def status(self, text: str) -> None: ...

@@ -16,7 +16,7 @@ class SourceInfo:
 
     live        newest frame wins and frames may be dropped; a recording drops none
     frames      count if the container states it;  rate_hz  nominal, None when unknown or variable
-    notes       what was corrected on the way in, in words: "interlaced: bwdif", "rotated 90", "10 bit: dithered to 8"
+    notes       what was corrected on the way in: "interlaced: bwdif", "rotated 90", "10 bit: dithered to 8"
     """
 
     name: str

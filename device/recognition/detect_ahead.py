@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from device.domain.sight import Face, Frame
 from device.domain.time import NS_PER_MS
-from device.edges.camera.capture_buffer import END, End, Feed
+from device.edges.camera.capture_buffer import END, CaptureBuffer, End
 
 AHEAD = 2  # frames that are looked at, or were, while one is judged
 _WAIT_S = 0.25
@@ -31,7 +31,7 @@ def in_hand(*, ahead: bool) -> int:
 class Looking:
     """Takes frames from a feed and looks at them, AHEAD frames before whoever asks. `look` gives a frame's faces."""
 
-    def __init__(self, feed: Feed, look: Callable[[Frame], list[Face]], *, ahead: bool) -> None:
+    def __init__(self, feed: CaptureBuffer, look: Callable[[Frame], list[Face]], *, ahead: bool) -> None:
         self._feed = feed
         self._look = look
         self._ahead = AHEAD if ahead else 0

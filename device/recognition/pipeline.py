@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from device.domain.finding import Candidate, Counters
-from device.domain.sight import F32, U8, Face, Frame
+from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_MS, MediaNs
 from device.recognition.detect_ahead import Stopwatch
 from device.recognition.observation import Observation
+from device.recognition.rivals import RaisedPassages
 from device.vision.align import DegenerateGeometry
 from device.vision.cuts import CutDetector
 from device.vision.decision import Best, Decision, Gallery
@@ -36,6 +37,7 @@ LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; 
 CALM_NS = 120 * NS_PER_MS  # the same while nobody new is in view and nobody's next look is due soon
 PATIENT_NS = 90 * NS_PER_MS  # frames this close: a first look may wait for the next one
 SEEN_OFTEN = 3  # sightings from which a track is not new
+DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has been for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,17 @@ class Pipeline:
         self._looked_at: int | None = None
         self._last_due: MediaNs | None = None
         self._last_judged: MediaNs | None = None
+        self._raised = RaisedPassages()
         self._latest: tuple[list[tuple[Passage, Sighting]], list[Face]] = ([], [])
         self.counters = Counters()
         self.times = Stopwatch()
 
     # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
     def due(self, frame: Frame) -> bool:
-        """Whether this frame is to be looked at: some fifteen a second while anybody is new or near the threshold, and
-        half as many else. The feed's thread asks; what it reads of the other thread is one number."""
-        if self._last_due is not None and 0 <= frame.at - self._last_due < self._every_ns:
+        """Whether this frame is to be searched: some fifteen a second while anybody is new or near the threshold, half
+        as many else, and damaged ones where no others come. Called in the feed's thread, which reads one number here."""
+        wait_ns = DAMAGED_AFTER_NS if frame.damage is Damage.PICTURE else self._every_ns
+        if self._last_due is not None and 0 <= frame.at - self._last_due < wait_ns:
             return False
         self._last_due = frame.at
         return True
@@ -233,8 +237,12 @@ class Pipeline:
         self._looked_at = settled.id
         self.counters.faces_seen += settled.templates == 1
         settled.failures = 0
-        if worth > settled.best_merit:
+        settled.damaged = settled.damaged or frame.damage is not Damage.NONE
+        if settled.is_better(worth, frame.damage):
+            if frame.damage < settled.best_damage:
+                settled.alerted_merit = -1.0  # an alert with a probe from a damaged picture is revised
             settled.best_merit, settled.best_face, settled.best_frame_size = worth, face, self._size
+            settled.best_damage = frame.damage
             take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
         if self._observed is not None:
@@ -285,6 +293,8 @@ class Pipeline:
             last_seen_ns=passage.last_seen,
             capture_to_decision_ms=(time.monotonic_ns() - frame.decoded) / NS_PER_MS,
             decoded_ns=frame.decoded,
+            picture_damaged=passage.damaged,
+            rivals=self._raised.rivals(passage, self._passages.open, self._passages.in_view()),
         )
 
     def _close(self, passage: Passage) -> None:
@@ -292,6 +302,7 @@ class Pipeline:
         counters = self.counters
         if self._observed is not None:
             self._observed.ended(passage)
+        self._raised.ended(passage)
         wiped = self._passages.close(passage)
         if passage.compared:
             counters.discarded += wiped and passage.alerted_entry is None

@@ -11,28 +11,28 @@ from typing import Any
 
 import numpy as np
 
+from device.config.installed import CONFIG
 from device.domain.finding import Candidate, Counters
-from device.domain.operating_point import Evidence
-from device.domain.sight import Frame
+from device.domain.operating_point import MIN_FACE_PX, Evidence
 from device.domain.time import NS_PER_MS
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.recording import RecordedSource, recording_path
-from device.edges.sandbox.hardening import peak_resident_mb
+from device.edges.host.process_memory import peak_resident_mb
 from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoReader
 from device.enrolment.folder import Enrolment, OutcomeCache, enrol
 from device.enrolment.model_sessions import EngineRoom, chosen_card, resolved
 from device.enrolment.template_cache import TemplateCache
-from device.errors import EvidenceDamaged, EvidenceUnusable, RefusedByCondition
+from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.ports.source import SourceInfo
 from device.recognition.build import gallery_of, pipeline_of
 from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
+from device.sync.root import refuse_on_operational_device
 from device.vision.observer import Observer
 
-OPERATIONAL_ROOT = Path("/etc/lfr/trust/operational.root.json")
 STAGES = ("decode", "detect", "track", "align", "embed", "match")
-MIN_FACE_PX = 32.0
 LARGE_LIST = 40  # photos
 DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
 
@@ -42,6 +42,7 @@ class Request:
     """What is replayed. `threshold` None: the operating point for this list from the evidence.
 
     evidence, evidence_keys  an artefact instead of the one that ships, and a folder of keys that may have signed it
+    config                   configuration of the device on this machine, if there is one: an operational one refuses
     """
 
     source: str
@@ -53,6 +54,7 @@ class Request:
     recogniser: str | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None
+    config: Path = CONFIG
 
     def terms(self) -> Terms:
         """What it says of the threshold."""
@@ -80,10 +82,7 @@ def replay(
     Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition; EvidenceUnusable for evidence
     that was named, EvidenceDamaged for the one that ships. Where none ships for an engine, the report says so.
     """
-    if OPERATIONAL_ROOT.exists():
-        raise RefusedByCondition(
-            "replay", f"this device holds an operational root ({OPERATIONAL_ROOT}); replay with a test or desk machine"
-        )
+    refuse_on_operational_device("replay", request.config)
     evidence = _evidence(request)
     source = RecordedSource(recording_path(request.source), decode_threads=DECODE_THREADS)
     try:
@@ -96,10 +95,9 @@ def replay(
     pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX, observer=observer)
     at_first = source.info
     ahead = not room.one_thread
-    feed = Feed(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
+    feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
     looking = Looking(feed, pipeline.look, ahead=ahead)
-    total = source.info.frames
-    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, total), checkpoint)
+    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
     gallery.wipe()
     room.close()
     return {
@@ -159,13 +157,25 @@ def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: Sour
 
 
 def cache_at(
-    path: Path, backend: str | None, *, detector: str | None = None, recogniser: str | None = None
+    path: Path,
+    backend: str | None,
+    *,
+    detector: str | None = None,
+    recogniser: str | None = None,
+    looks: bool = False,
 ) -> TemplateCache:
-    """The template cache in `path` for the models that `replay` would use."""
+    """The template cache in `path` for the models that `replay` would use.
+
+    looks  rows hold both templates of a photo and a length, as calibration reads them
+    """
     cards = (chosen_card(detector, "detector"), chosen_card(recogniser, "recogniser"))
     lengths = cards[1].lengths  # decides which photos are rejected
     models = " ".join([*(c.source_sha256 for c in cards), "" if lengths is None else f"{lengths.poor}"])
-    return TemplateCache(path, models=f"{models} {resolved(backend)} {READER_VERSION}")
+    dim = cards[1].length_of_template
+    kind = " with looks" if looks else ""
+    return TemplateCache(
+        path, models=f"{models} {resolved(backend)} {READER_VERSION}{kind}", numbers=2 * dim + 1 if looks else dim
+    )
 
 
 def _enrol(
@@ -195,7 +205,7 @@ def _is_large(folder: Path) -> bool:
 
 def _run(
     pipeline: Pipeline,
-    feed: Feed,
+    feed: CaptureBuffer,
     looking: Looking,
     tick: Callable[[], None],
     checkpoint: Callable[[], None],
@@ -203,15 +213,15 @@ def _run(
     """Frames decoded, seconds from the first decode to the last decision, and what was stated."""
     stated: list[Candidate] = []
     since = time.perf_counter()
-    last: Frame | None = None
     try:
-        for frame, faces in looking.frames(idle=checkpoint):
-            checkpoint()
-            last = frame
-            stated += pipeline.judge(frame, faces)
-            tick()
-        if last is not None:
-            stated += pipeline.last_words(last)
+        drive(
+            pipeline,
+            looking,
+            on_candidates=stated.extend,
+            before_frame=checkpoint,
+            after_frame=tick,
+            idle=checkpoint,
+        )
         seconds = time.perf_counter() - since
     finally:
         looking.close()
@@ -222,8 +232,12 @@ def _run(
 
 
 def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
-    """One row an alert: when it was first raised, with what was last said of it."""
+    """One row an alert: when it was first raised, with what was last said of it.
+
+    contradicted_by  tracks of the alerts for the same entry that were in view at the same time: at most one is right
+    """
     rows: dict[int, dict[str, Any]] = {}
+    rivals: dict[int, set[int]] = {}
     for candidate in stated:
         row = rows.setdefault(
             candidate.passage,
@@ -233,9 +247,16 @@ def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
                 "frame": candidate.frame,
                 "t_ms": round(candidate.media_ns / NS_PER_MS, 3),
                 "track": candidate.passage,
+                "picture_damaged": False,
+                "contradicted_by": [],
             },
         )
+        row["picture_damaged"] = candidate.picture_damaged
+        rivals[candidate.passage] = set(candidate.rivals)
         row["entry"], row["score"] = candidate.entry_ref, round(candidate.score, 4)
+    for one, row in rows.items():
+        named = {other for other in rows if other in rivals[one] or one in rivals[other]}
+        row["contradicted_by"] = sorted(other for other in named if rows[other]["entry"] == row["entry"])
     return list(rows.values())
 
 

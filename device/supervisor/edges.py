@@ -10,10 +10,10 @@ from device.edges.host import sysfs
 from device.outbox.store import Outbox
 from device.ports.broker import Broker
 from device.ports.clock import Clock
-from device.ports.gpio import Lines
+from device.ports.gpio import Gpio
 from device.ports.service import ServiceManager
-from device.supervisor.audit.writer import Chronicle
-from device.supervisor.deployment.sync import Publisher
+from device.supervisor.audit.writer import OpenLog
+from device.supervisor.deployment.sync import Repository
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.workers.process import Launcher
 
@@ -23,23 +23,24 @@ class Edges:
     """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere.
 
     root       where sysfs is found
-    publisher  the hub's repository, verified;  sync: the thread that its calls run on
+    repository  the hub's repository, verified;  sync: the thread that its calls run on
+    open_audit  opens the device's key and its audit log, on the disk thread
     memory_locked  whether nothing of this process can reach swap
     disk_free  bytes that may still be written where a folder lies
     """
 
     clock: Clock
-    lines: Lines
+    lines: Gpio
     service: ServiceManager
     broker: Broker
     launcher: Launcher
     disk: Disk
     outbox: Outbox
-    audit: Chronicle
+    open_audit: OpenLog
     models_dir: Path
     simulated: bool
     sync: Disk
-    publisher: Publisher
+    repository: Repository
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes

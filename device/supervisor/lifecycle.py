@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,28 +14,28 @@ from typing import Any
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import LinesUnavailable, Unavailable
+from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.store import Deletion
-from device.supervisor.alerts.outbox_publisher import Courier
-from device.supervisor.alerts.service import WITHDRAWN, AlertDesk, is_of
-from device.supervisor.deployment.sync import Authority
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
+from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
 from device.supervisor.edges import Edges
-from device.supervisor.loop import Control
+from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
+from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.workers.pool import Crew
-from device.supervisor.workers.supervisor import Budget
+from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
-ALIVE_S = 1.0  # the watchdog's limit is far above this
-STOPPED_S = 2.0  # for the word `stopped` to reach the broker
 
 
 def new_boot_id() -> str:
@@ -42,7 +43,7 @@ def new_boot_id() -> str:
     return secrets.token_hex(8)
 
 
-class Device:
+class DeviceLifecycle:
     """Supervisor of one device. `run` once."""
 
     def __init__(self, config: DeviceConfig, edges: Edges, boot_id: str, budget: Budget | None = None) -> None:
@@ -51,42 +52,93 @@ class Device:
         self._edges = edges
         self._live = config.live
         self._beaten_ns = 0
-        self._hub = Hub(config.site, config.device, edges.clock)
-        self._courier = Courier(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
-        self._notices = Notices(topics, boot_id, cameras, edges.clock)
-        self._desk = AlertDesk(topics, edges.clock, self._courier.keep, self._courier.erase)
-        self._crew = Crew(config, edges, hub=self._hub, desk=self._desk, boot_id=boot_id, budget=budget or Budget())
-        self.control = Control(config, edges, self._hub, self._crew, self._authority(config, edges))
+        woken = asyncio.Event()
+        self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
+        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
+        self._hub = Hub(
+            config.site,
+            config.device,
+            edges.clock,
+            publisher=self._publisher,
+            on_judgement=self._judged,
+            on_command=lambda name: self.supervisor.command(name),
+        )
+        self._sign = SignMonitor(
+            edges.lines,
+            edges.clock,
+            KINDS[config.lines.sign_kind],
+            watched=lambda: self._pool.alive,
+            on_change=woken.set,
+        )
+        self._alerts = AlertService(
+            topics,
+            edges.clock,
+            Surroundings(config=config, boot_id=boot_id, sign=self._sign_state, session=lambda: self._hub.session_id),
+            store=self._publisher.keep,
+            erase=self._publisher.erase,
+        )
+        self._pool = WorkerPool(
+            config, edges, alerts=self._alerts, audit=self._audit, budget=budget or Budget(), on_change=woken.set
+        )
+        self._notices = Notices(
+            topics,
+            boot_id,
+            cameras,
+            edges.clock,
+            publisher=self._publisher,
+            mode=lambda: self.supervisor.mode,
+            audit_key=lambda: self._audit.key,
+        )
+        self.supervisor = SupervisorLoop(
+            config,
+            edges,
+            hub=self._hub,
+            pool=self._pool,
+            alerts=self._alerts,
+            audit=self._audit,
+            deployment_sync=DeploymentSync(
+                edges.repository,
+                edges.sync,
+                edges.clock,
+                self._audit,
+                config,
+                memory_locked=edges.memory_locked,
+                on_recipient=self._notices.recipient,
+                on_withdrawn=self._withdrawn,
+            ),
+            sign=self._sign,
+            woken=woken,
+        )
         self._reporter = Reporter(
             config,
             edges,
-            control=self.control,
-            crew=self._crew,
-            desk=self._desk,
-            courier=self._courier,
+            audit=self._audit,
+            supervisor=self.supervisor,
+            pool=self._pool,
+            alerts=self._alerts,
+            publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
         )
 
     async def run(self) -> Outcome:
         """From self-test to erasure. Raises what kept every recording from being searched at all."""
-        control, courier = self.control, self._courier
-        self._edges.audit.on_head = self._headed
-        await self._edges.audit.open()
-        self._notices.audit_key = self._edges.audit.key
-        self._edges.audit.note("started", version=version())
-        control.self_test()
+        supervisor, publisher = self.supervisor, self._publisher
+        await self._audit.open()
+        self._audit.note("started", version=version())
+        supervisor.self_test()
         self._listen()
-        await control.machine.look()
+        await supervisor.host.look()
         await self._catch_up()
-        looking = (control.sign.run(), control.machine.run())
+        looking = (supervisor.sign.run(), supervisor.host.run())
         work = (
             *looking,
-            self._edges.audit.run(),
-            courier.run(),
-            control.authority.run(),
-            control.load(),
+            self._audit.run(),
+            publisher.run(),
+            supervisor.deployment_sync.run(),
+            supervisor.load(),
             self._reporter.run(),
+            self._store_verified_time(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
@@ -100,49 +152,58 @@ class Device:
             if stays:
                 outcome = await self._hold(background, outcome)
                 self._edges.service.stopping()
-            self._edges.audit.note("stopped", exit_status=outcome.exit_status)
-            await self._edges.audit.sign()
+            self._audit.note("stopped", exit_status=outcome.exit_status)
+            await self._audit.sign()
             await self._say_goodbye()
         finally:
-            await control.put_out()
+            await supervisor.stop_workers_and_sign()
             await settle(*background)
-            await self._edges.audit.close()
-        if (fault := self._crew.hopeless) is not None:
+            await self._audit.close()
+        if (fault := self._pool.unrecoverable) is not None:
             raise fault
         return outcome
 
     async def _catch_up(self) -> None:
         """Erase what became due while nobody ran; what cannot be erased is said, and tried again by the timer."""
         try:
-            gone = await self._edges.disk(self.control.orders.catch_up)
+            gone = await self._edges.disk(self.supervisor.erasure_orders.catch_up)
         except Unavailable as fault:
             event(_log, "eraser.failed", level=logging.ERROR, problem=str(fault))
-            self._edges.audit.note("fault", "R06", condition="erasure")
+            self._audit.note("fault", "R06", condition="erasure")
             return
         if gone:
             event(_log, "eraser.caught_up", deleted=gone)
 
     async def _tell_what_was_missed(self) -> None:
         """Chain and keep the receipts of what was erased without us; each lies on the disk until it is kept."""
-        for missed in await self._edges.disk(self.control.orders.missed):
+        for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
             self._reporter.erased_before(missed)
-        if await self._courier.drained(STOPPED_S, ()) and await self._edges.audit.write():
-            for missed in await self._edges.disk(self.control.orders.missed):
-                await self._edges.disk(partial(self.control.orders.told, missed))
+        if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
+            for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
+                await self._edges.disk(partial(self.supervisor.erasure_orders.told, missed))
+
+    async def _store_verified_time(self) -> None:
+        """Store the verified time for the eraser every VERIFIED_TIME_S; a disk that refuses is reported by its users."""
+        while True:
+            await asyncio.sleep(VERIFIED_TIME_S)
+            with suppress(Unavailable):
+                await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or somebody asks us to leave."""
-        control = self.control
-        while not control.ending:
+        supervisor = self.supervisor
+        while not supervisor.ending:
             self._round(background)
-            if not control.ending and (control.wish.leave is not None or self._crew.hopeless is not None):
+            if not supervisor.ending and (
+                supervisor.requests.leave is not None or self._pool.unrecoverable is not None
+            ):
                 return
-            await control.rest()
+            await supervisor.rest()
 
     def _round(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """One tick and, when it is due, a sign of life. A broken background task ends the device."""
-        self.control.tick()
+        self.supervisor.tick()
         for task in background:
             if task.done():
                 task.result()
@@ -153,13 +214,18 @@ class Device:
 
     async def _end(self) -> Outcome:
         """Stop every worker; then, if the deployment is over, deliver, erase and prove."""
-        control = self.control
-        await control.put_out()
+        supervisor = self.supervisor
+        await supervisor.stop_workers_and_sign()
         await self._reporter.report()
-        if not control.ending:
-            return Outcome(exit_status=control.wish.leave or 0)
+        if not supervisor.ending:
+            return Outcome(exit_status=supervisor.requests.leave or 0)
         outcome = await end_deployment(
-            self._edges, control=control, crew=self._crew, courier=self._courier, reporter=self._reporter
+            self._edges,
+            supervisor=supervisor,
+            pool=self._pool,
+            audit=self._audit,
+            publisher=self._publisher,
+            reporter=self._reporter,
         )
         await self._reporter.report()
         return outcome
@@ -167,19 +233,19 @@ class Device:
     @property
     def _stays(self) -> bool:
         """Whether alerts of the ended deployment may have to be kept for hours, and then erased, by this program."""
-        authorisation = self.control.authorisation
-        retained = authorisation is not None and authorisation.deployment.retention.alert_hours > 0
-        return self.control.ending and self._live and retained
+        active = self.supervisor.active
+        retained = active is not None and active.deployment.retention.alert_hours > 0
+        return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
         """Stay, `safe` and dark, while alerts are kept: the courier erases each at its time. A signal ends this too."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
-            while held and self.control.wish.leave is None:
+            while held and self.supervisor.requests.leave is None:
                 self._round(background)
-                if self.control.wish.tampered:
-                    self._courier.erase(None, "tamper")
+                if self.supervisor.requests.tampered:
+                    self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
                 held = len(await self._edges.disk(self._edges.outbox.alerts_held))
             event(_log, "ending.held", alerts=held)
@@ -195,35 +261,28 @@ class Device:
 
     def _listen(self) -> None:
         """Connect everything that may call us."""
-        self.control.watch_stop()
+        self.supervisor.watch_stop()
         self._watch_housing()
-        self._hub.listen(self._courier, self._judged, self.control.command)
-        self._courier.connect(self._session)
-
-    def _authority(self, config: DeviceConfig, edges: Edges) -> Authority:
-        """Where deployments come from; what it says goes to the hub and to the workers."""
-        authority = Authority(
-            *(edges.publisher, edges.sync, edges.clock, edges.audit, config), memory_locked=edges.memory_locked
-        )
-        authority.on_recipient = lambda deployment, recipient: self._notices.recipient(
-            self._courier, deployment, recipient
-        )
-        authority.on_withdrawn = self._withdrawn
-        return authority
+        self._hub.subscribe()
+        self._publisher.connect(self._session)
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
         """Entries were taken off the list: no worker looks for them, and nothing more is said of them."""
-        self._crew.withdraw(refs)
-        self._courier.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
+        self._pool.withdraw(refs)
+        self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
-    def _headed(self, head: Head) -> None:
-        """A head is on the disk: tell the hub, who keeps it."""
-        self._notices.audit(self._courier, view.audit_message(self._notices.mode, head))
+    def _sign_state(self) -> SignState:
+        """What an alert states of the sign."""
+        return "simulated" if self._edges.simulated else "lit" if self._sign.view().sensed else "dark"
+
+    def _publish_audit_head(self, head: Head) -> None:
+        """A signed head is on the disk: publish it."""
+        self._notices.audit(view.audit_message(self._notices.mode, head))
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        self._edges.audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
-        self._desk.judged(judgement)
+        self._audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
+        self._alerts.judged(judgement)
 
     def _watch_housing(self) -> None:
         """Listen to the tamper line. A cut wire reads as opened; a chip that does not answer is no sign of a hand."""
@@ -234,26 +293,26 @@ class Device:
 
         try:
             self._edges.lines.on_tamper(opened)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
-            self._edges.audit.note("fault", "R04", condition="tamper line")
+            self._audit.note("fault", "R04", condition="tamper line")
 
     def _tampered(self) -> None:
         """The housing was opened: the deployment ends at once; alerts kept from an earlier one go too."""
-        self.control.tampered()
-        if self.control.authorisation is None:
-            self._courier.erase(None, "tamper")
+        self.supervisor.tampered()
+        if self.supervisor.active is None:
+            self._publisher.erase(None, "tamper")
 
     def _session(self, present: bool) -> None:
-        self._hub.connection(present, self._courier.reason)
+        self._hub.connection(present, self._publisher.reason)
         if present:
-            self._reporter.born()
-        self.control.woken.set()
+            self._reporter.session_began()
+        self.supervisor.woken.set()
 
     def _deleted(self, gone: list[Deletion]) -> None:
         self._reporter.deleted(gone)
 
     async def _say_goodbye(self) -> None:
         """`stopped`, as opposed to the will's `offline`; a broker that is away is not waited for."""
-        self._notices.stopped(self._courier)
-        await self._courier.quiet(STOPPED_S)
+        self._notices.stopped()
+        await self._publisher.flush_notices(STOPPED_S)

@@ -15,35 +15,35 @@ import logging
 from dataclasses import dataclass
 
 from device.config.model import DeviceConfig
+from device.domain.finding import Mode
 from device.domain.time import NS_PER_S, wall
-from device.errors import LinesUnavailable, Unavailable
+from device.errors import GpioUnavailable, Unavailable
 from device.logs import event
+from device.ports.audit import Audit
 from device.ports.gpio import Lamp
-from device.supervisor.conditions import policy, tables
+from device.supervisor.alerts.service import AlertService
+from device.supervisor.conditions import evaluation, policy
+from device.supervisor.conditions.condition import Evaluation
 from device.supervisor.conditions.snapshot import Snapshot
-from device.supervisor.conditions.tables import Reading
-from device.supervisor.conditions.transitions import Refusals
-from device.supervisor.deployment.active import Authorisation
-from device.supervisor.deployment.clock_setback import ClockWatch
-from device.supervisor.deployment.deadlines import WindowEnd
-from device.supervisor.deployment.erasure_orders import Orders
-from device.supervisor.deployment.sync import Authority
+from device.supervisor.conditions.transitions import ConditionTransitions
+from device.supervisor.deployment.active import ActiveDeployment
+from device.supervisor.deployment.deadlines import ClockSetback, Deadline
+from device.supervisor.deployment.erasure_orders import ErasureOrders
+from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.edges import Edges
-from device.supervisor.runtime.host_health import Machine
+from device.supervisor.runtime.host_health import HostHealth
 from device.supervisor.runtime.timeouts import set_within
-from device.supervisor.sign.monitor import KINDS, Sign
+from device.supervisor.sign.monitor import SignMonitor
 from device.supervisor.state_machine import Event, State, step
 from device.supervisor.status.hub import Hub
-from device.supervisor.workers.pool import Crew
+from device.supervisor.timing import ALERT_LAMP_S, ORDER_RETRY_S, TICK_S
+from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
-TICK_S = 0.1
-LOAD_S = 2.0  # how often an order of erasure that the disk refused is tried again
-ALERT_LAMP_S = 5.0
 
 
 @dataclass(slots=True)
-class Wish:
+class Requests:
     """What people ask of the device. stop: who pressed STOP; leave: exit status wanted; end: the deployment is over.
 
     tampered: somebody opened the housing; all that is personal goes at once.
@@ -56,39 +56,49 @@ class Wish:
     tampered: bool = False
 
 
-class Control:
+class SupervisorLoop:
     """State, sign, lamps and the workers' permission. Owns no deadline but its tick."""
 
-    def __init__(self, config: DeviceConfig, edges: Edges, hub: Hub, crew: Crew, authority: Authority) -> None:
+    def __init__(
+        self,
+        config: DeviceConfig,
+        edges: Edges,
+        *,
+        hub: Hub,
+        pool: WorkerPool,
+        alerts: AlertService,
+        audit: Audit,
+        deployment_sync: DeploymentSync,
+        sign: SignMonitor,
+        woken: asyncio.Event,
+    ) -> None:
         self.state = State.SAFE
         self.since = edges.clock.wall()
-        self.wish = Wish()
-        self.authority = authority
-        self.authorisation: Authorisation | None = None
-        self.machine = Machine(config.state_dir, edges)
+        self.requests = Requests()
+        self.deployment_sync = deployment_sync
+        self.active: ActiveDeployment | None = None
+        self.host = HostHealth(config.state_dir, edges)
         self.lamps = dict.fromkeys(Lamp, False)
         self.ever_recognised = False
         self.snapshot = Snapshot(live=config.live)
-        self.readings: tuple[Reading, ...] = tables.read(self.snapshot)
-        self.woken = asyncio.Event()
+        self.evaluations: tuple[Evaluation, ...] = evaluation.evaluate(self.snapshot)
+        self.woken = woken
         self._config = config
         self._edges = edges
         self._hub = hub
-        self._crew = crew
-        self.sign = Sign(
-            *(edges.lines, edges.clock, KINDS[config.lines.sign_kind]),
-            watched=lambda: crew.alive,
-            on_change=self.woken.set,
-        )
-        self._refusals = Refusals(edges.clock)
+        self._pool = pool
+        self._alerts = alerts
+        self._audit = audit
+        self.sign = sign
+        self._transitions = ConditionTransitions(edges.clock)
         self._problem = ""
         self._clear_since_ns: int | None = None
-        self._window: WindowEnd | None = None
-        self._clock_watch = ClockWatch()
-        self.orders = Orders(config.state_dir, edges.clock, live=config.live)
+        self._window: Deadline | None = None
+        self._clock_setback = ClockSetback()
+        self.erasure_orders = ErasureOrders(config.state_dir, edges.clock, live=config.live)
 
     def self_test(self) -> None:
-        """What must work before anything is loaded: the lines answer and the sign is off. Raises LinesUnavailable."""
+        """What must work before anything is loaded: the lines answer and the sign is off. Raises GpioUnavailable."""
         self._edges.lines.drive_sign(False)
         self._edges.lines.light(Lamp.POWER, True)
         self.lamps[Lamp.POWER] = True
@@ -97,21 +107,21 @@ class Control:
 
     async def load(self) -> None:
         """Wait for the deployment and order its erasure, before it counts as loaded; then hire a worker per camera."""
-        found = await self.authority.find()
+        found = await self.deployment_sync.find()
         while not await self._ordered(found):
-            await asyncio.sleep(LOAD_S)
-        self.authorisation = found
-        deployment = self.authorisation.deployment
-        self._window = WindowEnd(wall(deployment.window.start), wall(deployment.window.end))
+            await asyncio.sleep(ORDER_RETRY_S)
+        self.active = found
+        deployment = self.active.deployment
+        self._window = Deadline(wall(deployment.window.start), wall(deployment.window.end))
         event(_log, "deployment.loaded", id=deployment.id, mode=deployment.mode.value)
-        self._edges.audit.note("loaded", "R02", deployment=deployment.id, mode=deployment.mode.value)
-        self._crew.hire(self.authorisation, self.woken.set)
+        self._audit.note("loaded", "R02", deployment=deployment.id, mode=deployment.mode.value)
+        self._pool.load(self.active)
         self.woken.set()
 
-    async def _ordered(self, authorisation: Authorisation) -> bool:
+    async def _ordered(self, active: ActiveDeployment) -> bool:
         """Whether the deployment's erasure is ordered, whoever may be dead by then."""
         try:
-            await self._edges.disk(lambda: self.orders.place(authorisation))
+            await self._edges.disk(lambda: self.erasure_orders.place(active))
         except Unavailable as fault:
             if str(fault) != self._problem:
                 event(_log, "deployment.none", problem=str(fault))
@@ -122,20 +132,21 @@ class Control:
 
     def tick(self) -> None:
         """One round (rule 1). Raises what ended a keeper by mistake."""
-        self._crew.check()
+        self._pool.check()
         self.snapshot = self._look()
-        self.readings = tables.read(self.snapshot)
-        self._crew.sign_sensed = self.snapshot.sign.sensed
-        self._refusals.note(self.readings)
+        self.evaluations = evaluation.evaluate(self.snapshot)
+        self._transitions.observe(self.evaluations)
         now = int(self._edges.clock.monotonic())
-        if not tables.may_watch(self.readings):
+        if not evaluation.may_watch(self.evaluations):
             self._clear_since_ns = None
         elif self._clear_since_ns is None:
             self._clear_since_ns = now
         clear_s = 0.0 if self._clear_since_ns is None else (now - self._clear_since_ns) / NS_PER_S
-        while (what := policy.next_event(self.state, self.readings, clear_s, self._over())) is not None:
+        while (what := policy.next_event(self.state, self.evaluations, clear_s, self._over())) is not None:
             self._move(what)
-        self._crew.want(policy.workers_wanted(self.state, self.readings, clear_s, self._crew.wanted), self._why())
+        self._pool.set_wanted(
+            policy.workers_wanted(self.state, self.evaluations, clear_s, self._pool.wanted), self._why()
+        )
         self._act()
 
     async def rest(self) -> None:
@@ -143,22 +154,22 @@ class Control:
         if await set_within(self.woken, TICK_S):
             self.woken.clear()
 
-    async def put_out(self) -> None:
+    async def stop_workers_and_sign(self) -> None:
         """Stop every worker; only when the last process is gone does the sign go off (rule 2)."""
-        await self._crew.dismiss()
+        await self._pool.stop_all()
         self._drive_sign(False)
         self._light(Lamp.RECOGNISING, False)
 
     def erased(self) -> None:
         """Nothing of the deployment is left."""
-        self.authorisation = None
+        self.active = None
         self._move(Event.ERASED)
 
     def press_stop(self, who: str) -> None:
         """STOP, by button or hub: stays pressed until `resume` or a restart."""
         event(_log, "stop.pressed", who=who)
-        self._edges.audit.note("stop", "R13", reason=who.lower())
-        self.wish.stop = who
+        self._audit.note("stop", "R13", reason=who.lower())
+        self.requests.stop = who
         self.woken.set()
 
     def watch_stop(self) -> None:
@@ -170,15 +181,15 @@ class Control:
 
         try:
             self._edges.lines.on_stop(pressed)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             self.press_stop(f"the STOP contact cannot be read: {fault}")
 
     def tampered(self) -> None:
         """The tamper line: forget everything now, whatever the retention allows and whoever has not heard it yet."""
-        if not self.wish.tampered:
+        if not self.requests.tampered:
             event(_log, "tamper", level=logging.ERROR)
-            self._edges.audit.note("tamper", "R04")
-        self.wish.tampered = self.wish.end = self.wish.hurry = True
+            self._audit.note("tamper", "R04")
+        self.requests.tampered = self.requests.end = self.requests.hurry = True
         self.woken.set()
 
     def command(self, name: str) -> None:
@@ -187,20 +198,25 @@ class Control:
             self.press_stop("the hub sent stop")
         elif name == "resume":
             event(_log, "stop.released")
-            self._edges.audit.note("resume", "R13")
-            self.wish.stop = None
+            self._audit.note("resume", "R13")
+            self.requests.stop = None
             self.watch_stop()
             self.woken.set()
         elif name == "sync":
-            self.authority.hurry()
+            self.deployment_sync.hurry()
         else:
             event(_log, "command.unknown", level=logging.WARNING, name=name)
 
     def leave(self, exit_status: int) -> None:
         """A signal asked us to end. A recorded test or demonstration ends its deployment; asked twice, we hurry."""
-        self.wish.hurry = self.wish.leave is not None
-        self.wish.leave = exit_status
+        self.requests.hurry = self.requests.leave is not None
+        self.requests.leave = exit_status
         self.woken.set()
+
+    @property
+    def mode(self) -> Mode | None:
+        """Of the deployment that is loaded or offered; None without one."""
+        return None if self.snapshot.deployment is None else self.snapshot.deployment.mode
 
     @property
     def ending(self) -> bool:
@@ -215,50 +231,48 @@ class Control:
 
     def _over(self) -> bool:
         """Whether the deployment is over: asked for, its recordings have ended, or its time has."""
-        if self.authorisation is None:
+        if self.active is None:
             return False
-        leaving = self.wish.leave is not None and self.throwaway
-        return self.wish.end or self.authority.over or leaving or self._crew.finished or self._window_past()
+        leaving = self.requests.leave is not None and self.throwaway
+        return self.requests.end or self.deployment_sync.over or leaving or self._pool.finished or self._window_past()
 
     def _window_past(self) -> bool:
         clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.in_earnest
-        if self.authorisation is not None and self.orders.over(self.authorisation):
+        if self.active is not None and self.erasure_orders.over(self.active):
             return True
         return self._window is not None and self._window.past(clock.wall(), clock.monotonic(), trusted=trusted)
 
     def _look(self) -> Snapshot:
-        authorisation = self.authorisation
+        active, reports = self.active, self._pool.reports
         now, synchronised = self._edges.clock.wall(), self._edges.clock.synchronised()
         return Snapshot(
             live=self._config.live,
-            deployment=(
-                self.authority.view(now) if authorisation is None else authorisation.view(self._config.device, now)
-            ),
-            deployment_problem=self._problem or self.authority.why(),
-            refusals=self.authority.refusals(now),
-            incomplete=self._crew.incomplete_entries(),
-            watchlists=self._crew.watchlists(),
-            operating_points=self._crew.operating_points(),
-            engines=self._crew.engine_problems(),
-            protections=self._crew.protections(),
-            references=self._crew.disagreements(),
-            cameras=self._crew.views(),
-            camera_problems=self._crew.problems(),
+            deployment=(self.deployment_sync.view(now) if active is None else active.view(self._config.device, now)),
+            deployment_problem=self._problem or self.deployment_sync.why(),
+            refusals=self.deployment_sync.refusals(now),
+            incomplete=reports.incomplete_entries(),
+            watchlists=reports.watchlists(),
+            operating_points=reports.operating_points(),
+            engines=reports.engine_problems(),
+            protections=reports.protections(),
+            references=reports.disagreements(),
+            cameras=self._pool.views(),
+            camera_problems=self._pool.problems(),
             sign=self.sign.view(),
             hub_absent_s=self._hub.absent_s(),
             link=self._hub.link,
             operator=self._hub.operator,
             clock_synchronised=synchronised,
-            clock_set_back=self._clock_watch.finding(now, self._edges.clock.monotonic(), trusted=synchronised),
-            disk_free_bytes=self.machine.disk_free_bytes,
-            thermal=self.machine.thermal,
-            stop=self.wish.stop,
+            clock_set_back=self._clock_setback.finding(now, self._edges.clock.monotonic(), trusted=synchronised),
+            disk_free_bytes=self.host.disk_free_bytes,
+            thermal=self.host.thermal,
+            stop=self.requests.stop,
         )
 
     def _act(self) -> None:
         """Sign and lamps as the state wants them."""
-        self._drive_sign(policy.sign_wanted(self.state, self.readings, self._crew.alive))
-        recent = self._crew.last_alert_ns
+        self._drive_sign(policy.sign_wanted(self.state, self.evaluations, self._pool.alive))
+        recent = self._alerts.last_raised_ns
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self._light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
         self._light(Lamp.ALERT, alert)
@@ -268,11 +282,11 @@ class Control:
         before = self.sign.driven
         try:
             self.sign.drive(lit)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             event(_log, "sign.cannot_be_driven", level=logging.ERROR, lit=lit, problem=str(fault))
         if self.sign.driven is not before:
             event(_log, "sign.switched", lit=self.sign.driven)
-            self._edges.audit.note("sign", "R15", event="lit" if self.sign.driven else "dark")
+            self._audit.note("sign", "R15", event="lit" if self.sign.driven else "dark")
 
     def _light(self, lamp: Lamp, lit: bool) -> None:
         if self.lamps[lamp] is lit:
@@ -280,30 +294,30 @@ class Control:
         try:
             self._edges.lines.light(lamp, lit)
             self.lamps[lamp] = lit
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             event(_log, "lamp.cannot_be_driven", level=logging.ERROR, lamp=lamp.value, problem=str(fault))
 
     def _why(self) -> str:
-        wrong = tables.failing(self.readings)
-        return wrong[0].row.name if wrong else f"state {self.state.value}"
+        wrong = evaluation.failing(self.evaluations)
+        return wrong[0].condition.name if wrong else f"state {self.state.value}"
 
     def _move(self, what: Event) -> None:
         before, self.state = self.state, step(self.state, what)
-        if before is State.RECOGNISING and what is Event.INHIBIT and tables.of_sign(self.readings):
+        if before is State.RECOGNISING and what is Event.INHIBIT and evaluation.sign_condition_fails(self.evaluations):
             self.sign.counts.stops += 1
         self.since = self._edges.clock.wall()
         self.ever_recognised = self.ever_recognised or self.state is State.RECOGNISING
-        wrong = tables.failing(self.readings)
-        rule = wrong[0].row.rule if wrong else ""
+        wrong = evaluation.failing(self.evaluations)
+        rule = wrong[0].condition.rule if wrong else ""
         event(_log, "state", was=before.value, now=self.state.value, event=what.value, why=self._why(), rule=rule)
         self._note_state(before, what)
         self.woken.set()
 
     def _note_state(self, before: State, what: Event) -> None:
         """The change with the condition that made it: the first that fails, or that is not known any more."""
-        unmet = self.readings if self.state is State.INHIBITED else tables.failing(self.readings)
-        first = next((r for r in (*tables.failing(unmet), *tables.pending(unmet))), None)
+        unmet = self.evaluations if self.state is State.INHIBITED else evaluation.failing(self.evaluations)
+        first = next((r for r in (*evaluation.failing(unmet), *evaluation.pending(unmet))), None)
         said = {"was": before.value, "now": self.state.value, "event": what.value}
         if first is not None:
-            said |= {"condition": first.row.name.lower(), "result": first.result.value}
-        self._edges.audit.note("state", None if first is None else first.row.rule, **said)
+            said |= {"condition": first.condition.name.lower(), "result": first.result.value}
+        self._audit.note("state", None if first is None else first.condition.rule, **said)

@@ -28,21 +28,20 @@ from device.audit.log import Log
 from device.config.model import DeviceConfig
 from device.edges.broker.paho import BrokerAddress, PahoBroker
 from device.edges.clock.system import SystemClock
-from device.edges.gpio.gpiozero_lines import GpiozeroLines
-from device.edges.gpio.simulated import SimulatedLines
+from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
+from device.edges.gpio.simulated import SimulatedGpio
 from device.edges.sandbox.hardening import forbid_dumps, lock_memory
 from device.edges.service.systemd import service_manager
 from device.errors import InternalError, LfrError
 from device.logs import event
 from device.outbox.store import Outbox
 from device.ports.clock import Clock
-from device.ports.gpio import Lines
-from device.supervisor.audit.writer import Chronicle
+from device.ports.gpio import Gpio
 from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
-from device.supervisor.lifecycle import Device, new_boot_id
+from device.supervisor.lifecycle import DeviceLifecycle, new_boot_id
 from device.supervisor.runtime.executor import DiskThread
-from device.supervisor.status.file import OnlyOne
+from device.supervisor.status.file import InstanceLock
 from device.supervisor.status.retained import will
 from device.supervisor.workers.process import ProcessLauncher
 from device.sync.client import Client
@@ -72,9 +71,9 @@ async def _supervise(config: DeviceConfig, models_dir: Path, memory_locked: bool
     """Acquire everything, run, release everything in reverse."""
     async with AsyncExitStack() as stack:
         boot_id = new_boot_id()
-        stack.enter_context(OnlyOne(config.run_dir))
+        stack.enter_context(InstanceLock(config.run_dir))
         edges = await acquire(stack, config, models_dir, boot_id, memory_locked=memory_locked)
-        device = Device(config, edges, boot_id)
+        device = DeviceLifecycle(config, edges, boot_id)
         _obey_signals(device)
         outcome = await device.run()
     if outcome.leave_nothing:
@@ -89,7 +88,7 @@ async def acquire(
     boot_id: str,
     *,
     memory_locked: bool,
-    lines: SimulatedLines | None = None,
+    lines: SimulatedGpio | None = None,
 ) -> Edges:
     """Everything outside, opened in this order; the stack releases it in reverse.
 
@@ -103,8 +102,8 @@ async def acquire(
     stack.callback(opened.close)
     sync = DiskThread("sync")
     stack.callback(sync.close)
-    publisher = _publisher(config, clock)
-    stack.callback(publisher.close)
+    repository = _repository(config, clock)
+    stack.callback(repository.close)
     broker = _broker(config, boot_id, clock)
     stack.callback(broker.close)
     return Edges(
@@ -115,11 +114,11 @@ async def acquire(
         launcher=ProcessLauncher(),
         disk=disk,
         outbox=outbox,
-        audit=Chronicle(lambda: _open_audit(config.state_dir), disk, clock, boot_id),
+        open_audit=lambda: _open_audit(config.state_dir),
         models_dir=models_dir,
-        simulated=isinstance(opened, SimulatedLines),
+        simulated=isinstance(opened, SimulatedGpio),
         sync=sync,
-        publisher=publisher,
+        repository=repository,
         memory_locked=memory_locked,
     )
 
@@ -129,12 +128,12 @@ def _open_audit(state_dir: Path) -> tuple[DeviceKey, Log]:
     return device_key(state_dir), Log(state_dir / AUDIT)
 
 
-def _lines(config: DeviceConfig) -> Lines:
+def _lines(config: DeviceConfig) -> Gpio:
     """Real lines, or simulated ones (which the configuration allows only with recorded sources)."""
-    return SimulatedLines() if config.lines.driver == "simulated" else GpiozeroLines(config.lines)
+    return SimulatedGpio() if config.lines.driver == "simulated" else GpiozeroGpio(config.lines)
 
 
-def _publisher(config: DeviceConfig, clock: Clock) -> Client:
+def _repository(config: DeviceConfig, clock: Clock) -> Client:
     """The hub's repository, over TLS with the broker's certificates and from a stick."""
     sources: list[Source] = []
     if config.trust.url is not None:
@@ -151,8 +150,8 @@ def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:
     return PahoBroker(address, config.device, will(config.site, config.device, boot_id, clock))
 
 
-def _obey_signals(device: Device) -> None:
+def _obey_signals(device: DeviceLifecycle) -> None:
     """SIGTERM is an ordinary stop, SIGINT a person's; a second one of either shortens every wait."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, device.control.leave, 0)
-    loop.add_signal_handler(signal.SIGINT, device.control.leave, EXIT_INTERRUPTED)
+    loop.add_signal_handler(signal.SIGTERM, device.supervisor.leave, 0)
+    loop.add_signal_handler(signal.SIGINT, device.supervisor.leave, EXIT_INTERRUPTED)

@@ -121,7 +121,7 @@ class Client:
         return gone
 
     def progress(self) -> str:
-        """The sealed list on its way, in words; empty while nothing large is fetched."""
+        """Progress of the sealed list's download as text; empty while nothing large is fetched."""
         return self._fetching
 
     def _progress(self, path: str, received: int, of: int) -> None:
@@ -134,7 +134,7 @@ class Client:
             source.close()
 
     def _require_later(self, store: Store, now: WallTime) -> None:
-        """Rule 3, first half."""
+        """RefusedByCondition when the clock is earlier than the last verified timestamp (rule 3)."""
         facts = store.facts()
         last = max(filter(None, (self._last_at, facts.verified_at if facts else None)), default=None)
         if last is not None and now < last:
@@ -233,7 +233,7 @@ class Client:
             return store.keep_payload(targets / "payload", wanted)
 
     def _order_erasure(self, deployment: Deployment, payload: Path) -> None:
-        """Before a list is on the disk, its end is ordered (device.eraser, rule 1): nobody may be left to load it.
+        """Before a list is on the disk, its end is ordered (device.eraser, rule 1): without it no one would delete it.
 
         An order of that deployment that is there already and lacks this list, or ends later, is replaced by one that
         covers both: nothing that was ordered is forgotten, and nothing postponed.
@@ -263,7 +263,7 @@ class Client:
 
 
 def _officers(trusted: Trusted, name: str, most_bytes: int) -> Found:
-    """A target that must exist. Refused when nobody signed one of that name."""
+    """A target that must exist. Refused when none of that name is signed."""
     found = trusted.find(name, most_bytes)
     if found is None:
         raise Refused(SIGNED, "unsigned", f"nobody who may sign {name} has signed it")

@@ -49,5 +49,5 @@ class SessionIdentity:
         return content
 
     def drop(self) -> None:
-        """Forget the key (rule 2)."""
+        """Drop the key from memory (rule 2)."""
         self._key = None

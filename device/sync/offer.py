@@ -1,6 +1,6 @@
 """What a repository offers this device, judged: every rule that needs no worker, each refusal with its own words.
 
-1. The index is the hub's word and is believed in nothing: what it points to must be signed by the officers, belong
+1. The index comes from the hub and is not trusted: everything that it points to must be signed by the officers, belong
    together, be of the mode of our root, and name this device.
 2. A list is judged by its age when recognition starts: a deployment that runs already is not stopped at its 24th hour.
 """
@@ -94,7 +94,9 @@ def read_withdrawn(content: bytes, deployment: Deployment) -> frozenset[str]:
     try:
         withdrawn = parse_withdrawn(content)
     except BadData as fault:
-        raise Refused(AUTHORISED, "withdrawn malformed", f"{fault}; nobody is looked for until it is mended") from fault
+        raise Refused(
+            AUTHORISED, "withdrawn malformed", f"{fault}; recognition stays off until it is published again"
+        ) from fault
     if withdrawn.deployment_id != deployment.id:
         text = f"the withdrawn list is of deployment {withdrawn.deployment_id}, not of {deployment.id}"
         raise Refused(AUTHORISED, "another list", text)

@@ -1,28 +1,30 @@
-"""A refusal: something was offered or asked for, and a rule says no."""
+"""A refusal: a publication or a request breaks a rule, and the condition that states the rule fails."""
 
 from __future__ import annotations
 
+from device.domain.conditions import ConditionName
 from device.errors import RefusedByCondition
 
 
 class Refused(RefusedByCondition):
-    """What a device does not take from its hub, and why.
+    """A publication that a device does not accept, and why.
 
-    rule    the condition that it fails (device/supervisor/conditions/tables.py)
-    reason  its name, for the audit log: two or three lower-case words
+    condition  the one that it fails (device/supervisor/conditions/tables.py); ValueError for a name that is none
+    reason     for the audit log: two or three lower-case words
     """
 
-    def __init__(self, rule: str, reason: str, text: str) -> None:
-        super().__init__(rule, text)
+    def __init__(self, condition: ConditionName | str, reason: str, text: str) -> None:
+        self.condition = ConditionName(condition)
+        super().__init__(self.condition.value, text)
         self.reason = reason
 
 
-SIGNED = "deployment signed"
-LOADED = "deployment loaded"
-IN_WINDOW = "deployment in its window"
-FOR_THIS_DEVICE = "deployment for this device"
-SEALED = "watchlist sealed to this device"
-FRESH = "watchlist fresh"
-AUTHORISED = "watchlist loaded"
-SIZE = "watchlist size"
-CLOCK = "clock synchronised"
+SIGNED = ConditionName.DEPLOYMENT_SIGNED
+LOADED = ConditionName.DEPLOYMENT_LOADED
+IN_WINDOW = ConditionName.DEPLOYMENT_IN_ITS_WINDOW
+FOR_THIS_DEVICE = ConditionName.DEPLOYMENT_FOR_THIS_DEVICE
+SEALED = ConditionName.WATCHLIST_SEALED_TO_THIS_DEVICE
+FRESH = ConditionName.WATCHLIST_FRESH
+AUTHORISED = ConditionName.WATCHLIST_LOADED
+SIZE = ConditionName.WATCHLIST_SIZE
+CLOCK = ConditionName.CLOCK_SYNCHRONISED

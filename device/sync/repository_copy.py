@@ -1,9 +1,9 @@
-"""What a device keeps of its hub's repository, so that a power cut at any byte leaves the old or the new, never half.
+"""What a device keeps of its hub's repository, so that a power cut leaves the old set or the new one, never a mixture.
 
     <folder>/current            link to the set in use
     <folder>/sets/<n>/          metadata (python-tuf's), targets (deployment, index, withdrawn list), facts.json
     <folder>/payloads/<sha256>  the sealed watchlist: ciphertext whose key is in memory only
-    <folder>/staging/           a set in the making: worth nothing until it is renamed
+    <folder>/staging/           a set that is being made; not used until it is renamed
 
 1. Everything new is made in `staging`, every file and folder of it is flushed to the disk, then it is renamed into
    `sets`, then `current` is replaced by one rename. What `current` does not name is swept at the next start.
@@ -125,7 +125,7 @@ class Store:
         return gone
 
     def _sweep(self, current: Path | None, keep: str | None = None) -> None:
-        """Delete what nobody needs: staging, other sets, and with a current set's `keep` all other payloads."""
+        """Delete what is no longer referenced: staging, other sets, and all payloads but `keep` of a current set."""
         shutil.rmtree(self._folder / STAGING, ignore_errors=True)
         for old in (self._folder / SETS).glob("*"):
             if current is None or old.name != current.name:

@@ -1,7 +1,7 @@
 """The verification, python-tuf's: signatures by threshold, expiry, rollback and freeze, lengths and hashes.
 
-The only module that knows python-tuf. What it adds is a bound for everything, and words: which role's file is at fault
-and how (unsigned, signed by somebody else, by too few, expired, frozen, rolled back, malformed, too long).
+The only module that knows python-tuf. It adds a bound for every file and error texts: which role's file is at fault
+and how (unsigned, signed by another key, by too few keys, expired, frozen, rolled back, malformed, too long).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Found:
 
 
 class Trusted:
-    """One look at a repository. `metadata` is written to; what is in it already is what was verified before."""
+    """One check of a repository. `metadata` is written to; what is in it already is what was verified before."""
 
     def __init__(self, metadata: Path, root: bytes, source: Source, progress: Progress) -> None:
         from tuf.ngclient import Updater, UpdaterConfig
@@ -73,7 +73,7 @@ class Trusted:
         self._verified(self._updater.refresh)
 
     def find(self, name: str, most_bytes: int) -> Found | None:
-        """A target by its name, None when nobody signed one. Refused when it is longer than such a target may be."""
+        """A target by its name, None when none is signed. Refused when it is longer than such a target may be."""
         target = self._verified(lambda: self._updater.get_targetinfo(name))
         if target is None:
             return None
@@ -102,7 +102,7 @@ class Trusted:
         return wall(min(_expiry(file) for file in self._metadata.glob("*.json")))
 
     def _verified(self, step: Callable[[], _Result]) -> _Result:
-        """The result of a step, with python-tuf's errors in our words."""
+        """The result of a step, with python-tuf's errors translated into ours."""
         from tuf.api import exceptions
 
         try:
@@ -140,7 +140,7 @@ class Trusted:
         signed: Metadata[Targets] = Metadata.from_bytes(bytes(self._reading.content))
         signatures = {key: s for key, s in signed.signatures.items() if s.signature}
         if not signatures:
-            return Refused(SIGNED, "unsigned", f"{path} bears no signature")
+            return Refused(SIGNED, "unsigned", f"{path} has no signature")
         parent = "root" if role in ("root", "timestamp", "snapshot", "targets") else "targets"
         delegator = Metadata.from_file(str(self._metadata / f"{parent}.json")).signed
         entitled = set(delegator.get_delegated_role(role).keyids)
@@ -150,7 +150,7 @@ class Trusted:
             return Refused(SIGNED, "below threshold", text)
         if entitled & set(signatures):
             return Refused(SIGNED, "changed", f"{path} was changed after it was signed")
-        return Refused(SIGNED, "wrong signer", f"{path} is signed by nobody who may sign it")
+        return Refused(SIGNED, "wrong signer", f"{path} is signed by no key that may sign it")
 
 
 class _Reading:
@@ -198,7 +198,7 @@ def _fetcher(reading: _Reading) -> FetcherInterface:
 
 def _expired(found: str) -> Refused:
     if "timestamp" in found:
-        text = "the newest timestamp has expired: the hub has ceased to refresh it, or somebody withholds what is new"
+        text = "the newest timestamp has expired: the hub no longer refreshes it, or new metadata is being withheld"
         return Refused(SIGNED, "frozen", text)
     return Refused(SIGNED, "expired", f"{found}: it must be signed again")
 

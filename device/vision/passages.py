@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from device.domain.sight import F32, U8, Face, Frame
+from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_S, MediaNs
 from device.vision.picture import glimpse
 from device.vision.quality import quality_of, weight_of
@@ -91,6 +91,8 @@ class Passage:
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     usual         how like the passage its own templates are, a cosine
     best_merit    of the best template (quality.merit); below 0 before the first;  best_face: where it was taken
+    best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
+    damaged       whether any template was taken from a damaged picture
     attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
     tried_geometry  geometric quality of the best shot that was tried
     best_score    highest score against the list so far;  alerted_*: what was last said of it
@@ -110,6 +112,8 @@ class Passage:
     best_merit: float = -1.0
     best_face: Face | None = None
     best_frame_size: tuple[int, int] = (0, 0)
+    best_damage: Damage = Damage.NONE
+    damaged: bool = False
     best_score: float = -1.0
     alerted_entry: int | None = None
     alerted_score: float = -1.0
@@ -125,6 +129,10 @@ class Passage:
     def quality(self) -> float:
         """Quality 0..1 of its best template."""
         return quality_of(self.best_merit)
+
+    def is_better(self, merit: float, damage: Damage) -> bool:
+        """Whether a template of this merit and damage replaces the best one."""
+        return self.best_merit < 0 or (damage, -merit) < (self.best_damage, -self.best_merit)
 
     def likeness(self, template: F32) -> float:
         """Cosine of a unit template with the fused one; 0 before the first."""
@@ -255,9 +263,10 @@ class Passages:
         earlier.slot.fused += later.slot.fused
         earlier.slot.recent[:] = later.slot.recent
         earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
-        if later.best_merit > earlier.best_merit:
+        earlier.damaged = earlier.damaged or later.damaged
+        if later.best_merit >= 0 and earlier.is_better(later.best_merit, later.best_damage):
             earlier.best_merit, earlier.best_face = later.best_merit, later.best_face
-            earlier.best_frame_size = later.best_frame_size
+            earlier.best_frame_size, earlier.best_damage = later.best_frame_size, later.best_damage
             earlier.slot.shot[:] = later.slot.shot
 
     def gone(self, at: MediaNs) -> list[Passage]:
@@ -303,6 +312,10 @@ class Passages:
         options = [p for p in self._open if p is not own and p.compared and id(p) not in sure]
         best = max(options, key=lambda p: p.likeness(template), default=None)
         return best if best is not None and best.likeness(template) >= max(SAME_PERSON, least) else None
+
+    def in_view(self) -> set[int]:
+        """Numbers of the passages that have a track in view."""
+        return {self._of_track[track.id].id for track in self._in_view if track.id in self._of_track}
 
     def _surely_in_view(self) -> set[int]:
         """Passages (by identity) with a track in view that has no reason for doubt."""

@@ -1,16 +1,15 @@
 """Exact search of one watchlist: every probe against every template, as a matrix product.
 
-An entry with several photos is scored by its best photo (MAX) or by the normalised mean of its photos (MEAN), which
-is also what makes the matrix one row an entry. 20,000 entries are 10 MB; nothing approximate is needed: 0.02 ms a
-query for 1,822 entries and 0.18 ms for 20,000 (measured 2026-11-23, two x86-64 vCPU, OPENBLAS_NUM_THREADS=1, which a
-worker sets before numpy is imported: a second BLAS thread only takes a core from the inference).
+An entry with several photos is scored by the normalised mean of their templates, so that the matrix has one row an
+entry. 20,000 entries are 10 MB; nothing approximate is needed: 0.02 ms a query for 1,822 entries and 0.18 ms for 20,000
+(measured 2026-11-23, two x86-64 vCPU, OPENBLAS_NUM_THREADS=1, which a worker sets before numpy is imported: a second
+BLAS thread only takes a core from the inference).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +18,6 @@ from device.domain.sight import F32
 
 SYNTHETIC = "synthetic-"
 MAX_QUERIES = 64
-
-
-class Policy(str, Enum):
-    """How an entry with several photos is scored."""
-
-    MEAN = "mean"
-    MAX = "max"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +32,7 @@ class Hit:
 class Gallery:
     """Templates of a watchlist in one block of memory; one owner thread. `refs[hit.entry]` names the entry."""
 
-    def __init__(
-        self, refs: Sequence[str], templates: F32, owner: NDArray[np.integer], *, policy: Policy = Policy.MEAN
-    ) -> None:
+    def __init__(self, refs: Sequence[str], templates: F32, owner: NDArray[np.integer]) -> None:
         """`templates` (n, template_dim) float32, unit rows; `owner[i]`: row i's index in `refs`."""
         owner = np.asarray(owner, np.intp)
         if templates.ndim != 2 or len(templates) != len(owner) or not templates.size:
@@ -51,11 +41,9 @@ class Gallery:
             raise ValueError("every entry needs at least one template, and every template an entry")
         order = np.argsort(owner, kind="stable")
         rows = np.ascontiguousarray(templates[order], np.float32)
-        # First row of each entry: rows are grouped, so that a segment is an entry.
-        self._starts = np.searchsorted(owner[order], np.arange(len(refs)))
-        if policy is Policy.MEAN and len(rows) > len(refs):
-            rows = _means(rows, self._starts)
-            self._starts = np.arange(len(refs))
+        if len(rows) > len(refs):
+            # Rows are grouped by entry, so that the first row of each is where the one before it ends.
+            rows = _means(rows, np.searchsorted(owner[order], np.arange(len(refs))))
         self.refs = tuple(refs)
         self._withdrawn: set[int] = set()
         self._rows: F32 = rows
@@ -63,7 +51,7 @@ class Gallery:
 
     @property
     def template_dim(self) -> int:
-        """Numbers in a template: the recogniser's card says how many."""
+        """Numbers in a template: as on the recogniser's card."""
         return int(self._rows.shape[1])
 
     def __len__(self) -> int:
@@ -75,27 +63,18 @@ class Gallery:
         for query, row in zip(queries, scores, strict=True):
             # One by one: for a few queries BLAS takes two to three times as long over one product of all of them.
             np.matmul(self._rows, query, out=row)
-        if len(self._starts) < scores.shape[1]:
-            scores = np.maximum.reduceat(scores, self._starts, axis=1)
         return [_best(row) for row in scores]
-
-    def score(self, query: F32, entry: int) -> float:
-        """Score of one unit query (template_dim,) against one entry."""
-        start = self._starts[entry]
-        stop = self._starts[entry + 1] if entry + 1 < len(self._starts) else len(self._rows)
-        return float((self._rows[start:stop] @ query).max())
 
     def withdraw(self, refs: Iterable[str]) -> int:
         """Zero the templates of these entries; references that are not listed are passed over. Withdrawn in all."""
         wanted = set(refs)
         for entry in [number for number, ref in enumerate(self.refs) if ref in wanted]:
-            stop = self._starts[entry + 1] if entry + 1 < len(self._starts) else len(self._rows)
-            self._rows[self._starts[entry] : stop].fill(0)
+            self._rows[entry].fill(0)
             self._withdrawn.add(entry)
         return len(self._withdrawn)
 
     def wipe(self) -> None:
-        """Zero every template and score; the gallery matches nobody afterwards."""
+        """Zero every template and score; the gallery matches no query afterwards."""
         self._rows.fill(0)
         self._scores.fill(0)
 

@@ -9,7 +9,7 @@ import numpy as np
 from device.domain.sight import F32
 
 LIKE_ONE_PERSON = 0.6
-"""Cosine. On LFW fewer than 3 in 10,000 searches of a list of 1,822 reach .606 against somebody else."""
+"""Cosine. On LFW fewer than 3 in 10,000 searches of a list of 1,822 reach .606 against another person."""
 _BLOCK = 512
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from device.domain.finding import Mode
 from device.domain.sight import F32
 from device.errors import UsageError, WatchlistUnusable
-from device.watchlist.gallery import Gallery, Policy
+from device.watchlist.gallery import Gallery
 
 FORMAT = 1
 UNIT_WITHIN = 1e-3
@@ -57,11 +57,11 @@ class SealedWatchlist(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[SealedEntry, ...]
     detector_sha256: str = ""
 
-    def gallery(self, policy: Policy = Policy.MEAN) -> Gallery:
+    def gallery(self) -> Gallery:
         """Everything that is searched, in one block of memory that can be wiped."""
         owner = np.repeat(np.arange(len(self.entries)), [len(e.rows) for e in self.entries])
         rows = np.concatenate([e.rows for e in self.entries])
-        return Gallery([e.ref for e in self.entries], rows, owner, policy=policy)
+        return Gallery([e.ref for e in self.entries], rows, owner)
 
 
 def seal(watchlist: SealedWatchlist, recipients: Sequence[str]) -> bytes:

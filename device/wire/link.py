@@ -4,8 +4,8 @@ Transport: a Unix stream socketpair made before exec (its file descriptor number
 each message a 4-byte big-endian length and a MessagePack body. End-of-file means stop, on either side.
 
 1. The first message to the worker is `Assignment`; the first from it is `Hello`, then `WatchlistLoaded`.
-2. Nothing but these types crosses. None can hold a picture or a template in the clear; `Probe.ciphertext` is
-   encrypted in the worker to the hub's recipient.
+2. Nothing but these types crosses. None can hold a picture or a template in the clear: `CandidateRaised.probe` is
+   encrypted in the worker to the hub's recipient, and the supervisor has no key to open it.
 3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link.
 """
 
@@ -21,14 +21,14 @@ from device.domain.finding import Candidate, Counters, Mode
 from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_BODY_BYTES = 1_000_000
-SAID_CHARS = 240
+JOURNAL_CHARS = 240
 HEADER = struct.Struct(">I")
 
 
 class CameraAssignment(msgspec.Struct, frozen=True, kw_only=True):
-    """What one worker watches. `zone` is a polygon in 0..1 of the frame; `pace` only matters for a recording."""
+    """The camera of one worker. `zone` is a polygon in 0..1 of the frame; `pace` only matters for a recording."""
 
     camera_id: str
     source: str
@@ -37,7 +37,7 @@ class CameraAssignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
-    """How it looks: the vision section of the configuration, values only; a model that is None is the default one."""
+    """The vision section of the configuration, values only; a model that is None is the default one."""
 
     backend: str
     min_face_px: float
@@ -54,8 +54,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     """Supervisor to worker, once. `identity` is the age secret of this deployment: memory only, never a file.
 
     watchlist      path of the sealed watchlist (age, to `identity`)
-    categories     those of the deployment, with what each adds to the threshold (never negative); empty: any, nothing
-    withdrawn      entries that were taken off the list since it was sealed
+    categories     threshold offset (never negative) by category of the deployment; empty: any category, no offset
+    withdrawn      entries that were withdrawn since the list was sealed
     hub_recipient  age public key that probes are encrypted to
     """
 
@@ -72,28 +72,21 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
 
 
 class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
-    """Supervisor to worker: these entries are looked for no more; their templates are zeroed at once."""
+    """Supervisor to worker: zero the templates of these entries at once."""
 
     refs: tuple[str, ...]
 
 
-class ProbeWanted(msgspec.Struct, frozen=True, kw_only=True, tag="probe_wanted"):
-    """Supervisor to worker: an alert was raised, send the passage's best shot as ciphertext."""
-
-    passage: int
-    alert_id: str
-
-
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
-    """Supervisor to worker: wipe, say Finished, exit 0."""
+    """Supervisor to worker: wipe, send Finished, exit 0."""
 
     reason: str
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
-    """Worker to supervisor, first: what runs and what the kernel granted.
+    """Worker to supervisor, first: its engines and the protections that the kernel granted.
 
-    self_test  how its engines disagree with the golden tensors, in words; empty when they agree
+    self_test  how its engines differ from the golden tensors; empty when they agree
     """
 
     protocol: int
@@ -111,7 +104,7 @@ class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_
     """Worker to supervisor: the sealed watchlist is open in the worker's memory, and this is its operating point.
 
     predicted_far, predicted_far_bound   false alerts a face, estimate and 95 % upper bound; None without evidence
-    outside_evidence  why nobody may be recognised with this list, empty when the evidence covers it
+    outside_evidence  why recognition must not start with this list; empty when the evidence covers it
     incomplete  entries without a category of the deployment or without the source of their image
     """
 
@@ -129,19 +122,20 @@ class WatchlistLoaded(msgspec.Struct, frozen=True, kw_only=True, tag="watchlist_
 
 
 class Withdrawn(msgspec.Struct, frozen=True, kw_only=True, tag="withdrawn"):
-    """Worker to supervisor: so many entries of its list are zeroed since it was opened."""
+    """Worker to supervisor: the number of entries of its list that it has zeroed since it was opened."""
 
     entries: int
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
-    """Worker to supervisor, four times a second: alive, and how the camera is.
+    """Worker to supervisor, four times a second: it is alive, and the state of its camera.
 
     camera   online | frozen | dark | offline | ended
+    damaged_share  of the camera's last pictures, 0..1, that lost data or were predicted from one that had
     fps      frames decoded a second since the last beat;  stage_p95_ms  of the last looks, by stage name
-    rss_bytes       resident memory of the worker's process, as the kernel counts it
-    gpu_free_bytes  what the GPU has left for all programs together; None on a CPU. What a worker takes of a GPU is no
-                    part of rss_bytes, not even on a Jetson, where both are the same memory (to be confirmed on a board)
+    rss_bytes       resident memory of the worker's process, as the kernel counts it; 0 without /proc
+    gpu_free_bytes  free GPU memory, shared by all programs; None on a CPU. A worker's GPU memory is not part of
+                    rss_bytes, not even on a Jetson, where both are the same memory (to be confirmed on a board)
     """
 
     seq: int
@@ -151,22 +145,17 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     stage_p95_ms: dict[str, float]
     rss_bytes: int
     gpu_free_bytes: int | None = None
+    damaged_share: float = 0.0
 
 
 class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):
-    """Worker to supervisor: a possible match, new (revision 0) or revised."""
+    """Worker to supervisor: a possible match, new (revision 0) or revised.
+
+    probe  the best shot of its passage, JPEG inside age ciphertext to the hub; None when the passage has ended
+    """
 
     candidate: Candidate
-
-
-class Probe(msgspec.Struct, frozen=True, kw_only=True, tag="probe"):
-    """Worker to supervisor: the best shot of an alert's passage, JPEG inside age ciphertext for the hub."""
-
-    alert_id: str
-    passage: int
-    revision: int
-    ciphertext: bytes
-    sha256: str
+    probe: bytes | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
@@ -177,7 +166,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
-    """Worker to supervisor, instead of Finished: it cannot go on. `error` is the class name, `text` the remedy."""
+    """Worker to supervisor, instead of Finished: it cannot continue. error: class name; text: what is wrong and the remedy."""
 
     error: str
     text: str
@@ -185,21 +174,21 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
 
 
 class Level(str, Enum):
-    """How much a line of the journal matters."""
+    """Priority of a journal line."""
 
     INFO = "info"
     WARNING = "warning"
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
-    """Worker to supervisor: a line for the journal, in one of the wordings of device/wire/sayings.py."""
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True, tag="journal"):
+    """Worker to supervisor: a line for the journal, one of the texts of device/wire/journal_texts.py."""
 
     level: Level
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=SAID_CHARS)]
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=JOURNAL_CHARS)]
 
 
-ToWorker = Assignment | ProbeWanted | Withdraw | Stop
-FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | Probe | Said | Finished | Fault
+ToWorker = Assignment | Withdraw | Stop
+FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | JournalLine | Finished | Fault
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

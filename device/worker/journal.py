@@ -1,88 +1,108 @@
-"""What a worker says for the supervisor's journal: each change once, in the wordings of device/wire/sayings.py.
+"""Sends the worker's lines for the supervisor's journal: changes only, in the texts of device/wire/journal_texts.py.
 
-1. Changes only: what was opened, what a source corrects as soon as it is met, a camera that shows nothing new, frames
-   that are dropped. Nothing of a picture, nobody of a list.
-2. Slow is: of the frames of SLOW_S, more than SLOW_SHARE were dropped because the one before was still looked at.
+1. A line is sent when something changes: a source is opened, a source states a correction, a camera stalls or resumes,
+   frames are dropped, pictures arrive damaged. No line describes a picture or an entry of the list.
+2. `slow` means: of the frames of SLOW_S, more than SLOW_SHARE were dropped because the one before was still processed.
    Recordings at full pace drop none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+import msgspec
+
+from device.domain.finding import Counters
 from device.domain.time import NS_PER_S
 from device.ports.source import FrameSource, SourceInfo
-from device.wire.link import SAID_CHARS, Beat, Level, Said
-from device.wire.sayings import saying
+from device.wire.journal_texts import journal_text
+from device.wire.link import JOURNAL_CHARS, Beat, JournalLine, Level
 
+_NUMBER = re.compile(r"[0-9]+")
 SLOW_S = 10
 SLOW_SHARE = 0.2
 
 
-class Voice:
-    """One worker's. `send` is the link's; main thread only."""
+class JournalSender:
+    """One worker's journal lines. `send` sends over the link; main thread only."""
 
-    def __init__(self, send: Callable[[Said], None]) -> None:
+    def __init__(self, send: Callable[[JournalLine], None]) -> None:
         self._send = send
         self._source: FrameSource | None = None
         self._notes: tuple[str, ...] = ()
         self._still = False
         self._slow = False
-        self._since: tuple[int, int, int] | None = None
+        self._damaged = False
+        self._since: tuple[int, Counters] | None = None
 
     def engines(self, backend: str, detector: str, recogniser: str) -> None:
-        """The engines answered."""
-        self._say(Level.INFO, "engines", backend, detector, recogniser)
+        """The engines are open."""
+        self._line(Level.INFO, "engines", backend, detector, recogniser)
 
     def outside_evidence(self) -> None:
-        """Why it waits; the reason itself is in WatchlistLoaded."""
-        self._say(Level.WARNING, "evidence")
+        """No camera is opened; the reason is in WatchlistLoaded."""
+        self._line(Level.WARNING, "evidence")
 
     def opening(self) -> None:
-        """A live camera may take its time."""
-        self._say(Level.INFO, "opening")
+        """A live camera is being opened, which may take seconds."""
+        self._line(Level.INFO, "opening")
 
     def opened(self, source: FrameSource) -> None:
-        """What kind of source it is; from now on its notes are followed."""
+        """A source is open; from now on its corrections are reported."""
         info = source.info
         kind = "camera" if info.live else "recording"
         if info.rate_hz is None:
-            self._say(Level.INFO, "opened_unrated", kind, info.width, info.height)
+            self._line(Level.INFO, "opened_unrated", kind, info.width, info.height)
         else:
-            self._say(Level.INFO, "opened", kind, info.width, info.height, info.rate_hz)
+            self._line(Level.INFO, "opened", kind, info.width, info.height, info.rate_hz)
         self._source = source
         self._corrections(info)
 
     def beat(self, beat: Beat, *, still: bool, now_ns: int) -> None:
-        """What has changed since the last beat (rule 1)."""
+        """Report what has changed since the last beat (rule 1)."""
         if self._source is not None:
             self._corrections(self._source.info)
         if still is not self._still:
             self._still = still
-            self._say(Level.WARNING if still else Level.INFO, "still" if still else "moving")
-        frames, dropped = beat.counters.frames, beat.counters.dropped_frames
+            self._line(Level.WARNING if still else Level.INFO, "still" if still else "moving")
+        now = msgspec.structs.replace(beat.counters)
         if self._since is None or still:
-            self._since = (now_ns, frames, dropped)
+            self._since = (now_ns, now)
         elif now_ns - self._since[0] >= SLOW_S * NS_PER_S:
-            self._speed(beat, (now_ns - self._since[0]) / NS_PER_S, frames - self._since[1], dropped - self._since[2])
-            self._since = (now_ns, frames, dropped)
+            then_ns, then = self._since
+            seconds, frames = (now_ns - then_ns) / NS_PER_S, now.frames - then.frames
+            self._speed(beat, seconds, frames, now.dropped_frames - then.dropped_frames)
+            self._damage(seconds, frames, now.damaged_frames - then.damaged_frames)
+            self._since = (now_ns, now)
 
     def _speed(self, beat: Beat, seconds: float, frames: int, dropped: int) -> None:
-        """Rule 2."""
+        """Report when frames begin or cease to be dropped (rule 2)."""
         slow = dropped > SLOW_SHARE * frames
         if slow is self._slow or not beat.stage_p95_ms:
             return
         self._slow = slow
         stage, p95_ms = max(beat.stage_p95_ms.items(), key=lambda item: item[1])
         if slow:
-            self._say(Level.WARNING, "slow", dropped, frames, round(seconds), stage, p95_ms)
+            self._line(Level.WARNING, "slow", dropped, frames, round(seconds), stage, p95_ms)
         else:
-            self._say(Level.INFO, "kept_up")
+            self._line(Level.INFO, "kept_up")
+
+    def _damage(self, seconds: float, frames: int, damaged: int) -> None:
+        """Report when pictures begin or cease to arrive damaged."""
+        if bool(damaged) is self._damaged:
+            return
+        self._damaged = bool(damaged)
+        if damaged:
+            self._line(Level.WARNING, "damaged", damaged, frames, round(seconds))
+        else:
+            self._line(Level.INFO, "undamaged")
 
     def _corrections(self, info: SourceInfo) -> None:
-        if info.notes != self._notes:
-            self._notes = info.notes
-            self._say(Level.INFO, "corrected", "; ".join(info.notes))
+        notes = tuple(_NUMBER.sub("N", note) for note in info.notes)  # a count that grows is no change
+        if notes != self._notes:
+            self._notes = notes
+            self._line(Level.INFO, "corrected", "; ".join(info.notes))
 
-    def _say(self, level: Level, wording: str, *values: str | float) -> None:
-        self._send(Said(level=level, text=saying(wording, *values)[:SAID_CHARS]))
+    def _line(self, level: Level, name: str, *values: str | float) -> None:
+        self._send(JournalLine(level=level, text=journal_text(name, *values)[:JOURNAL_CHARS]))

@@ -17,7 +17,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import resource
@@ -28,10 +27,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.edges.sandbox import landlock, seccomp
+from device.edges.sandbox import landlock, prctl, seccomp
 from device.edges.sandbox.hardening import environment_scrubbed, forbid_dumps, lock_memory, overwrite_freed_memory
 
-PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
 DEVICES = ("video*", "nvidia*", "nvmap", "nvhost*", "nvgpu/*/*", "nvsciipc", "dri/*", "null")
 """Below /dev: cameras and GPUs. Names on a Jetson are to be confirmed on a board."""
 CODE = ("/usr/lib", "/lib", "/usr/local/lib", "/usr/local/cuda", "/opt/nvidia")
@@ -59,8 +57,7 @@ class Camera:
 def begin() -> dict[str, bool]:
     """Rule 1: everything that can be had before the models are loaded."""
     granted = forbid_dumps()
-    libc = ctypes.CDLL(None, use_errno=True)
-    granted["no_new_privileges"] = libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    granted["no_new_privileges"] = prctl.forbid_new_privileges()
     granted["environment"] = environment_scrubbed()
     granted["freed_memory"] = overwrite_freed_memory()
     granted["landlock_writes"] = landlock.forbid_writes(character_devices())

@@ -1,10 +1,10 @@
-"""The vision worker: one camera, one list, one link. Started by exec with the number of its end of a socketpair.
+"""The vision worker: one camera, one list, one link. Started by exec with the descriptor of its end of a socketpair.
 
-1. Order: assignment, engines, watchlist, lock-down, hello, camera. Nothing is looked at before the lock-down.
-2. End-of-file on the link, or Stop, ends everything; every buffer is wiped before the process says Finished.
-3. What goes wrong is one Fault with the remedy, and the exit status of the error's class.
-4. Outside the evidence (device/recognition/operating_point.py) no camera is opened: the worker says why and waits for
-   Stop.
+1. Order: assignment, engines, watchlist, lock-down, hello, camera. No picture is processed before the lock-down.
+2. End-of-file on the link, or Stop, ends everything; every buffer is wiped before the process sends Finished.
+3. An error is sent as one Fault with its remedy; the exit status is that of its class.
+4. Outside the evidence (device/recognition/operating_point.py) no camera is opened: WatchlistLoaded states why, and
+   the worker waits for Stop.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from device.domain.finding import Candidate
-from device.domain.sight import Frame
+from device.domain.finding import Candidate, Counters
 from device.domain.time import NS_PER_S
-from device.edges.camera.capture_buffer import Feed, Pace
+from device.edges.camera.capture_buffer import CaptureBuffer, Pace
 from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
 from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
-from device.edges.sandbox.hardening import overwrite_text, resident_bytes
+from device.edges.host.process_memory import resident_bytes
+from device.edges.sandbox.hardening import overwrite_text
 from device.enrolment.model_sessions import EngineRoom, resolved
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
 from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import ListedPerson, Pipeline
 from device.vision.picture import encode_jpeg
@@ -47,14 +48,13 @@ from device.wire.link import (
     Fault,
     Finished,
     Hello,
-    ProbeWanted,
     Stop,
     VisionAssignment,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
 )
-from device.worker.journal import Voice
+from device.worker.journal import JournalSender
 from device.worker.link_end import LinkEnd
 from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
@@ -64,41 +64,40 @@ from engines.runners.select import CPU_BACKENDS
 ASSIGNMENT_WITHIN_S = 30.0
 BEAT_EVERY_NS = NS_PER_S // 4
 RECENT = 256  # samples in a beat's figures: some ten seconds
-PROBES_WITHIN_S = 2.0  # after the last frame, for probes that are still being asked for
+STOP_POLL_S = 0.25
 
 
 def main(argv: list[str]) -> int:
     """Run to the end; returns the exit status."""
-    granted = begin()  # before the link's thread: what is forbidden here no thread ever had
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the supervisor's to hear; it stops us by the link
+    granted = begin()  # before the link's thread, so that the restrictions hold for every thread
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C and stops the worker over the link
     link = LinkEnd(socket.socket(fileno=int(argv[1])))
     try:
         assignment = link.receive(ASSIGNMENT_WITHIN_S)
         if not isinstance(assignment, Assignment) or assignment.protocol != PROTOCOL:
             raise link.fault or LinkBroken(f"no assignment of protocol {PROTOCOL} within {ASSIGNMENT_WITHIN_S:.0f} s")
-        Watch(assignment, link, granted).run()
+        VisionWorker(assignment, link, granted).run()
         return 0
     except LfrError as fault:
-        return _tell(link, fault)
+        return _report_fault(link, fault)
     except Exception as fault:
-        return _tell(link, InternalError(f"{type(fault).__name__}: {fault}"))
+        return _report_fault(link, InternalError(f"{type(fault).__name__}: {fault}"))
 
 
-def _tell(link: LinkEnd, fault: LfrError) -> int:
+def _report_fault(link: LinkEnd, fault: LfrError) -> int:
     link.send(Fault(error=type(fault).__name__, text=str(fault), exit_status=fault.exit_status))
     return fault.exit_status
 
 
-class Watch:
+class VisionWorker:
     """One assignment, from the first engine to the last wiped buffer."""
 
     def __init__(self, assignment: Assignment, link: LinkEnd, granted: dict[str, bool]) -> None:
         self._assignment = assignment
         self._granted = granted
         self._link = link
-        self._probes = ProbeSealer(assignment.hub_recipient)
-        self._voice = Voice(link.send)
-        self._unanswered: set[int] = set()
+        self._sealer = ProbeSealer(assignment.hub_recipient)
+        self._journal = JournalSender(link.send)
         self._room: EngineRoom | None = None
         self._gallery: Gallery | None = None
         self._stop: str | None = None
@@ -134,14 +133,14 @@ class Watch:
             zone=task.camera.zone,
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
-        _load_what_loads_late()
-        self._introduce(room, listed, digest, point, _camera(address, task.vision))
+        _load_lazy_libraries()
+        self._send_hello(room, listed, digest, point, _needs_of(address, task.vision))
         if gone:
             self._link.send(Withdrawn(entries=gone))
         del listed  # what is searched is the gallery's; see device/README.md for what cannot be zeroed
         if point.problem:  # rule 4
-            self._voice.outside_evidence()
-            self._await_stop()
+            self._journal.outside_evidence()
+            self._wait_for_stop()
             room.close()
             gallery.wipe()
             self._link.send(Finished(reason=self._stop or "outside the evidence", counters=pipeline.counters))
@@ -149,7 +148,7 @@ class Watch:
         source = self._opened(address)
         ahead = not room.one_thread
         pace = _pace(source, task.camera.pace)
-        feed = Feed(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
+        feed = CaptureBuffer(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
         looking = Looking(feed, pipeline.look, ahead=ahead)
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
             for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
@@ -159,7 +158,7 @@ class Watch:
             raise self._link.fault
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
 
-    def _introduce(
+    def _send_hello(
         self, room: EngineRoom, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
     ) -> None:
         detector, recogniser = room.detector_card, room.recogniser_card
@@ -192,7 +191,7 @@ class Watch:
                 incomplete=_incomplete(listed, self._assignment.categories),
             )
         )
-        self._voice.engines(room.backend, detector.name, recogniser.name)
+        self._journal.engines(room.backend, detector.name, recogniser.name)
 
     def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
@@ -208,44 +207,40 @@ class Watch:
 
     def _opened(self, address: str) -> FrameSource:
         if is_live(address):
-            self._voice.opening()
+            self._journal.opening()
         source = _open_source(address)
-        self._voice.opened(source)
+        self._journal.opened(source)
         return source
 
-    def _await_stop(self) -> None:
-        """No camera is opened: the supervisor reads why, and stops us."""
+    def _wait_for_stop(self) -> None:
+        """No camera is opened: wait until the supervisor stops this worker."""
         while self._stop is None and not self._link.gone.is_set():
-            self._listen(0.25)
+            self._handle_message(STOP_POLL_S)
 
-    def _watch(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
-        last: Frame | None = None
-        while self._listen(0.0):  # whoever was withdrawn while this worker started is not looked for once
+    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
+        """Drive the pipeline until the source ends or the supervisor stops it (rule 2)."""
+        while self._handle_message(0.0):  # entries that were withdrawn while this worker started are never compared
             pass
-        for frame, faces in looking.frames(idle=lambda: self._attend(pipeline, feed, looking)):
-            last = frame
-            self._state(pipeline, pipeline.judge(frame, faces))
-            self._attend(pipeline, feed, looking)
-        if last is not None:
-            self._state(pipeline, pipeline.last_words(last))
+        drive(
+            pipeline,
+            looking,
+            on_candidates=lambda candidates: self._send_candidates(pipeline, candidates),
+            after_frame=lambda: self._serve(pipeline, feed, looking),
+            idle=lambda: self._serve(pipeline, feed, looking),
+        )
         pipeline.finish()
-        deadline = time.monotonic() + PROBES_WITHIN_S
-        while self._unanswered and self._stop is None and not self._link.gone.is_set() and time.monotonic() < deadline:
-            self._listen(0.05)
-        pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
+        _count_frames(pipeline.counters, feed)
 
-    def _state(self, pipeline: Pipeline, candidates: list[Candidate]) -> None:
-        """Seal the probe first: when the supervisor asks for it, it is ciphertext already."""
+    def _send_candidates(self, pipeline: Pipeline, candidates: list[Candidate]) -> None:
+        """Send each candidate with its probe, which is sealed here and not kept."""
         for candidate in candidates:
             shot = pipeline.shot(candidate.passage)
-            if shot is not None:
-                self._probes.seal(candidate.passage, candidate.revision, shot)
-                self._unanswered.add(candidate.passage)
-            self._link.send(CandidateRaised(candidate=candidate))
+            probe = None if shot is None else self._sealer.seal(shot)
+            self._link.send(CandidateRaised(candidate=candidate, probe=probe))
 
-    def _attend(self, pipeline: Pipeline, feed: Feed, looking: Looking) -> None:
-        """Between two frames: answer the supervisor, and say that we live."""
-        while self._listen(0.0):
+    def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
+        """Between two frames: handle the supervisor's messages, wipe after a stall, send a beat when it is due."""
+        while self._handle_message(0.0):
             pass
         if self._stop is not None or self._link.gone.is_set():
             looking.close()
@@ -256,7 +251,7 @@ class Watch:
         if now - self._last_beat_ns < BEAT_EVERY_NS:
             return
         elapsed = (now - self._last_beat_ns) / NS_PER_S
-        pipeline.counters.frames, pipeline.counters.dropped_frames = feed.decoded, feed.dropped
+        _count_frames(pipeline.counters, feed)
         stages = {**pipeline.times.ms, "decode": feed.decode_ms}
         beat = Beat(
             seq=self._beats,
@@ -264,22 +259,18 @@ class Watch:
             fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
             counters=pipeline.counters,
             stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
-            rss_bytes=resident_bytes(),
+            rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
+            damaged_share=feed.damaged_share,
         )
         self._link.send(beat)
-        self._voice.beat(beat, still=feed.stalled, now_ns=now)
+        self._journal.beat(beat, still=feed.stalled, now_ns=now)
         self._beats, self._last_beat_ns, self._frames_then = self._beats + 1, now, feed.decoded
 
-    def _listen(self, timeout_s: float) -> bool:
-        """Handle one message; False when there was none."""
+    def _handle_message(self, timeout_s: float) -> bool:
+        """Handle one message of the supervisor; False when there was none."""
         message = self._link.receive(timeout_s)
-        if isinstance(message, ProbeWanted):
-            probe = self._probes.hand_over(message.passage, message.alert_id)
-            self._unanswered.discard(message.passage)
-            if probe is not None:
-                self._link.send(probe)
-        elif isinstance(message, Withdraw) and self._gallery is not None:
+        if isinstance(message, Withdraw) and self._gallery is not None:
             self._link.send(Withdrawn(entries=self._gallery.withdraw(message.refs)))
         elif isinstance(message, Stop):
             self._stop = message.reason
@@ -315,13 +306,13 @@ def _incomplete(listed: SealedWatchlist, categories: dict[str, float]) -> int:
     )
 
 
-def _load_what_loads_late() -> None:
+def _load_lazy_libraries() -> None:
     """Decoder and JPEG encoder open files when they are first used: here, before the lock-down, on a blank."""
     preload()
     encode_jpeg(np.zeros((8, 8, 3), np.uint8), JPEG_QUALITY)
 
 
-def _camera(source: str, vision: VisionAssignment) -> Camera:
+def _needs_of(source: str, vision: VisionAssignment) -> Camera:
     """What the lock-down must leave for this source and this backend.
 
     Engines for a frame's size are opened at the first frame: of models, or of plans on a GPU. Neither is personal.
@@ -352,6 +343,11 @@ def _pace(source: FrameSource, asked: str) -> Pace:
     if source.info.live:
         return "live"
     return "full" if asked == "full" else "realtime"
+
+
+def _count_frames(counters: Counters, feed: CaptureBuffer) -> None:
+    """Copy the feed's counts of frames."""
+    counters.frames, counters.dropped_frames, counters.damaged_frames = feed.decoded, feed.dropped, feed.damaged
 
 
 def _recent_p95(samples: deque[float]) -> float:

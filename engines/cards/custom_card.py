@@ -112,7 +112,9 @@ def _card(values: dict[str, Any], model: Path, problems: list[str]) -> ModelCard
     return ModelCard(
         name=name,
         role="detector" if role == "detector" else "recogniser",
-        **stated,
+        origin=stated["origin"],
+        licence=stated["licence"],
+        training_data=stated["training_data"],
         source=FileSource(model, sha256),
         recipe="own",
         input_name="frames" if role == "detector" else "crops",

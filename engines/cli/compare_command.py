@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engines.cards.model_card import ModelCard, cards
+from engines.cards.catalogue import cards
+from engines.cards.model_card import ModelCard
 from engines.errors import BadInput, BadOption, UnknownName
 from engines.runners.select import BACKENDS
 

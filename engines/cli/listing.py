@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engines.cards.model_card import FILE_PRECISIONS, ModelCard, PackageSource, readable_cards
+from engines.cards.catalogue import readable_cards
+from engines.cards.model_card import FILE_PRECISIONS, FileSource, ModelCard, PackageSource, PublishedSource
 from engines.errors import BadTable, ModelMismatch, ModelMissing
 from engines.places import models_dir, plans_dir
 from engines.prepare import calibration_table as tables
@@ -35,11 +36,8 @@ def _model(one: ModelCard, models: Path) -> dict[str, Any]:
         "licence": one.licence,
         "origin": one.origin,
         "training_data": one.training_data,
-        "package": (
-            f"{one.source.package}=={one.source.version}"
-            if isinstance(one.source, PackageSource)
-            else one.source.path.name
-        ),
+        "package": _carrier(one.source),
+        "optional": one.optional,
         "sha256": one.source_sha256,
         "input": {
             "name": one.input_name,
@@ -56,6 +54,13 @@ def _model(one: ModelCard, models: Path) -> dict[str, Any]:
         "precisions": [_precision(one, models, precision) for precision in FILE_PRECISIONS],
         "int8": _calibration(one, models),
     }
+
+
+def _carrier(source: PackageSource | FileSource | PublishedSource) -> str:
+    """What the weights come in: a package, a publisher's address, or the file that was added."""
+    if isinstance(source, PackageSource):
+        return f"{source.package}=={source.version}"
+    return source.address if isinstance(source, PublishedSource) else source.path.name
 
 
 def _side(one: ModelCard, axis: int) -> str:

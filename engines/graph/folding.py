@@ -39,6 +39,18 @@ def fold_input_scale(graph: Graph) -> None:
             graph.rename(node.outputs[0], node.inputs[0])
 
 
+def fold_biases(graph: Graph) -> None:
+    """Make the Add of a constant a channel, (1, C, 1, 1), the bias of the Conv that alone feeds it."""
+    for node in [one for one in graph.nodes if one.op == "Add" and one.inputs[1] in graph.constants]:
+        conv, values = graph.producer(node.inputs[0]), graph.constants[node.inputs[1]]
+        if conv is None or conv.op != "Conv" or len(conv.inputs) > 2 or graph.uses()[node.inputs[0]] != 1:
+            continue
+        if values.shape == (1, len(graph.constants[conv.inputs[1]]), 1, 1):
+            conv.inputs = [*conv.inputs, _store(graph, f"{conv.outputs[0]}.bias", values.reshape(-1))]
+            graph.nodes.remove(node)
+            graph.rename(node.outputs[0], node.inputs[0])
+
+
 def _affine(graph: Graph, norm: Node) -> tuple[Array, Array]:
     """(x - mean) / sqrt(var + eps) * gamma + beta as x * scale + shift, float64 (Ioffe and Szegedy 2015)."""
     gamma, beta, mean, var = (graph.constants[name].astype(np.float64) for name in norm.inputs[1:5])

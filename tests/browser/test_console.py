@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from device.domain.finding import Mode
 from tools.hub.broker.listener import Listener
-from tools.hub.storage.folder import Entry, HubFolder, init_hub
+from tools.hub.storage.folder import Entry
 
 pytestmark = pytest.mark.browser
 
@@ -327,55 +323,3 @@ def test_the_listener_hears_what_the_hub_hears(van: Any, device: Any, speak: Any
     assert listener.heard.states == ["recognising"]
     assert listener.heard.unreadable == []
     van.decide(alert.alert_id, "adjudication", "false_alert")
-
-
-@pytest.mark.parametrize(("which", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_it_stops_at_once_says_offline_and_takes_its_broker_along(
-    tmp_path: Path, speak: Any, which: int, status: int
-) -> None:
-    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
-    van = speak.Van(tmp_path / "hub", "--operator-present")
-    device = speak.Device(van.hub, van.broker_port)
-    speak.until(lambda: device.hub_states and device.hub_states[-1].operator == "simulated", "the simulated operator")
-    assert van.stop(which) == status
-    speak.until(lambda: device.hub_states[-1].state == "offline", "the hub's farewell")
-    device.close()
-    with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", van.broker_port), 1.0)
-
-
-def test_killing_the_hub_takes_the_broker_along(tmp_path: Path, speak: Any) -> None:
-    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
-    van = speak.Van(tmp_path / "hub")
-    os.kill(van.process.pid, signal.SIGKILL)
-    van.process.communicate(timeout=10)
-
-    def gone() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", van.broker_port), 1.0).close()
-        except OSError:
-            return True
-        return False
-
-    speak.until(gone, "the end of the broker")
-
-
-def test_a_port_in_use_ends_with_69_and_says_what_to_do(tmp_path: Path) -> None:
-    init_hub(tmp_path / "hub", site="demo", devices=(), mode=Mode.DEMO)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        free = {"--port": "0", "--broker-port": "0", "--repository-port": "0"}
-        for option in free:
-            wrong = [word for pair in {**free, option: port}.items() for word in pair]
-            done = subprocess.run(
-                [sys.executable, "-m", "device.cli.main", "hub", "serve", str(tmp_path / "hub"), *wrong],
-                capture_output=True,
-                text=True,
-                timeout=20,
-            )
-            assert (done.returncode, done.stdout) == (69, "")
-            assert port in done.stderr
-            assert "port (0 takes any free one)" in done.stderr
-    assert HubFolder(tmp_path / "hub").settings().site == "demo"

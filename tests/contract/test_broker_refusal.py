@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paho.mqtt.packettypes import PacketTypes
@@ -13,9 +14,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from device.domain.finding import Mode
 from device.edges.broker.paho import PahoBroker
+from device.ports.broker import Outgoing
 from tools.hub.broker.mosquitto import start_broker
 from tools.hub.pki.certificate_authority import revoke_certificate
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 WITHIN_S = 15.0
 REVOKED = "the broker refused our certificate: it was revoked; this device is let in again only under another name"
@@ -51,8 +54,63 @@ def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, c
     device = PahoBroker(HubFolder(tmp_path / "hub").address("cam-1", 1), "cam-1")
     device._newest = client = device._new_client()
     device._callbacks(client, threading.Event())
+    reported: Any = client
     answer = ReasonCode(PacketTypes.CONNACK, code)
-    client.on_connect(client, None, None, answer, None)
-    client.on_disconnect(client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Unspecified error"), None)
+    reported.on_connect(client, None, None, answer, None)
+    reported.on_disconnect(client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Unspecified error"), None)
     assert device._loss.startswith(f"the broker refused the connection: {code}")
     assert ("lfr hub init DIR --device NAME" in device._loss) == remedy
+
+
+def test_nobody_takes_over_the_session_of_another_certificate(tmp_path: Path) -> None:
+    """A device that calls itself `hub` gets a session under its certificate's name; the hub's own goes on."""
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
+    folder = HubFolder(tmp_path / "hub")
+    running = start_broker(folder)
+    said: dict[str, queue.Queue[tuple[bool, str]]] = {"hub": queue.Queue(), "thief": queue.Queue()}
+    hub = PahoBroker(folder.address("hub", running.port), "hub")
+    thief = PahoBroker(folder.address("cam-1", running.port), "hub", will_delay_s=0)
+    try:
+        for name, session in (("hub", hub), ("thief", thief)):
+            session.connect(lambda up, text, name=name: said[name].put((up, text)), lambda delivery: None)
+            assert said[name].get(timeout=WITHIN_S)[0]
+        with pytest.raises(queue.Empty):
+            said["hub"].get(timeout=1.0)
+    finally:
+        thief.close()
+        hub.close()
+        running.stop()
+
+
+def test_what_was_kept_before_a_subscription_is_told_from_what_arrives(tmp_path: Path) -> None:
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
+    folder = HubFolder(tmp_path / "hub")
+    running = start_broker(folder)
+    device = PahoBroker(folder.address("cam-1", running.port), "cam-1")
+    hub = PahoBroker(folder.address("hub", running.port), "hub")
+    came: queue.Queue[tuple[str, bytes]] = queue.Queue()
+    up: queue.Queue[bool] = queue.Queue()
+    answers: queue.Queue[str] = queue.Queue()
+
+    def say(text: bytes) -> None:
+        topic = "lfr/v1/demo/cam-1/state"
+        assert device.publish(Outgoing(text.decode(), topic, text, 1, True, None, "application/json"))
+        assert answers.get(timeout=WITHIN_S) == text.decode()
+
+    try:
+        device.connect(lambda online, _: up.put(online), lambda delivery: answers.put(delivery.token))
+        assert up.get(timeout=WITHIN_S)
+        say(b"old")
+        hub.subscribe(
+            "lfr/v1/demo/#",
+            lambda _, payload: came.put(("arrives", payload)),
+            lambda _, payload: came.put(("kept", payload)),
+        )
+        hub.connect(lambda online, _: up.put(online), lambda _: None)
+        assert came.get(timeout=WITHIN_S) == ("kept", b"old")
+        say(b"new")
+        assert came.get(timeout=WITHIN_S) == ("arrives", b"new")
+    finally:
+        hub.close()
+        device.close()
+        running.stop()

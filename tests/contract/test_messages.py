@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Broker, Outgoing
 from tools.hub.broker.mosquitto import start_broker
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 NOW = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 AT = rfc3339(NOW)
@@ -35,7 +37,8 @@ DEVICE, HUB = DeviceTopics("demo", "cam-1"), HubTopics("demo")
 def an_alert() -> messages.Alert:
     """An alert whose score has no second: infinity is not JSON."""
     context = a_context(NOW, zone_id="gate", delete_by=NOW)
-    return sample.an_alert(ALERT_ID, a_candidate(second_gap=float("inf")), context, NOW)
+    made: messages.Alert = sample.an_alert(ALERT_ID, a_candidate(second_gap=float("inf")), context, NOW)
+    return made
 
 
 def examples() -> list[tuple[str, messages.Message]]:
@@ -48,7 +51,7 @@ def examples() -> list[tuple[str, messages.Message]]:
     no_list = messages.WatchlistState(mode=demo, watchlist_id=None, sha256=None, subjects=0, images=0)
     return [
         (DEVICE.alert(ALERT_ID), an_alert()),
-        (DEVICE.alert(ALERT_ID), alert_builder.closed(alert_builder.with_probe(an_alert(), "b" * 64))),
+        (DEVICE.alert(ALERT_ID), alert_builder.with_probe(an_alert(), "b" * 64)),
         (DEVICE.status, messages.Status(mode=None, status="offline", boot_id="b-1", bd_seq=0)),
         (
             DEVICE.birth,
@@ -106,7 +109,7 @@ def audit_head() -> messages.AuditHead:
 def from_the_hub() -> list[tuple[str, messages.Message]]:
     """One message of every type that a hub sends."""
     demo = Mode.DEMO
-    judgement = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
+    judgement: dict[str, Any] = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
     reason = messages.Reason(factor="environment", text="rain on the lens")
     return [
         (
@@ -135,6 +138,27 @@ def validator(name: str) -> Any:
 def test_the_committed_contract_equals_what_the_structs_generate() -> None:
     committed = {file.name: file.read_text(encoding="utf-8") for file in contract.FOLDER.glob("*.json")}
     assert committed == contract.files(), "run `python -m device.hub_api.contract` and commit what it writes"
+
+
+@pytest.mark.parametrize("indent", ["", "    ", "\t"])
+def test_a_schema_is_the_same_however_docstrings_are_indented(indent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "First line.", "", "count   how many", "limit   how many at most"
+    for described in (messages.Stats, messages.ConditionReading):  # an event's data, and a struct inside another's
+        monkeypatch.setattr(described, "__doc__", f"\n{indent}".join(lines))
+    stats, state = contract.schema_of(messages.Stats), contract.schema_of(messages.DeviceState)
+    expected = "First line. count how many limit how many at most"
+    assert stats["description"] == stats["$defs"]["Stats"]["description"] == expected
+    assert state["$defs"]["ConditionReading"]["description"] == expected
+
+
+def test_a_property_that_is_called_description_keeps_its_schema() -> None:
+    properties = {"description": {"type": "string", "description": "two\n    lines"}}
+    assert contract.settled(properties) == {"description": {"type": "string", "description": "two lines"}}
+
+
+def test_null_comes_last_among_alternatives() -> None:
+    null, engine = {"type": "null"}, {"$ref": "#/$defs/Engine"}
+    assert contract.settled({"anyOf": [null, engine]}) == contract.settled({"anyOf": [engine, null]})
 
 
 def test_there_is_an_example_of_every_type_here() -> None:
@@ -236,6 +260,11 @@ def test_messages_really_sent_validate_against_the_published_schemas(kind: str, 
         assert event["source"] == (HUB.base if topic.startswith(HUB.base) else DEVICE.base)
 
 
+def _note_online(up: threading.Event, online: bool, _: str) -> None:
+    if online:
+        up.set()
+
+
 class Sessions:
     """A hub, a device and a listener on one exchange or one mosquitto."""
 
@@ -255,7 +284,7 @@ class Sessions:
     def connect(self) -> None:
         for broker in self.brokers.values():
             up = threading.Event()
-            broker.connect(lambda online, _, up=up: up.set() if online else None, lambda _: None)
+            broker.connect(partial(_note_online, up), lambda _: None)
             assert up.wait(15.0)
 
     def __enter__(self) -> Sessions:

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, PackageSource
 from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
 from engines.places import packages_dir
 from engines.prepare.prepare import preparable, prepare
@@ -24,6 +25,8 @@ from engines.runners.runner import U8, Runner, check_outputs
 from engines.runners.select import CPU_BACKENDS, open_runner, precisions
 from engines.verify.agreement import boxes, drawn_faces, planted
 from engines.verify.compare import difference, synthetic
+
+pytestmark = pytest.mark.slow
 
 YUNET, SFACE = card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT)
 SIZE = (96, 160)
@@ -46,6 +49,7 @@ def recogniser(request: pytest.FixtureRequest, models_ready: Path) -> Iterator[R
 def packaged(name: str) -> Path:
     """The file as its package carries it; `lfr engines prepare` left it in the cache."""
     source = card(name).source
+    assert isinstance(source, PackageSource)
     path = packages_dir() / f"{source.package}-{source.version}" / source.member
     if not path.is_file():
         pytest.fail(f"run make setup: {path} is missing")
@@ -59,7 +63,9 @@ def portrait(samples: Callable[[str], list[Path]]) -> U8:
     picture = cv2.imread(str(photo))
     assert picture is not None
     side = min(picture.shape[:2])
-    return cv2.resize(picture[:side, :side], (320, 320), interpolation=cv2.INTER_AREA)[None, :, :, ::-1].copy()
+    scaled: U8 = cv2.resize(picture[:side, :side], (320, 320), interpolation=cv2.INTER_AREA)
+    portrait: U8 = scaled[None, :, :, ::-1].copy()
+    return portrait
 
 
 def test_every_runtime_finds_every_planted_face_at_the_same_place(models_ready: Path) -> None:
@@ -204,7 +210,8 @@ def test_runners_in_threads_of_their_own_do_not_disturb_each_other(models_ready:
 
 SIGNAL_AFTER_CLOSE = """
 import os, signal, sys
-from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from engines.runners.select import open_runner
 
 signal.signal(signal.SIGUSR1, lambda *_: None)

@@ -68,7 +68,6 @@ def test_the_whole_life_can_be_told(service: ServiceManager) -> None:
     service.status("recognising")
     service.alive()
     service.stopping()
-    assert service.watchdog_s is None
 
 
 def test_systemd_hears_each_word(manager_socket: Callable[[], list[str]], fake_libsystemd: None) -> None:
@@ -78,16 +77,6 @@ def test_systemd_hears_each_word(manager_socket: Callable[[], list[str]], fake_l
     service.alive()
     service.stopping()
     assert manager_socket() == ["READY=1", "STATUS=inhibited: STOP second line", "WATCHDOG=1", "STOPPING=1"]
-
-
-def test_the_watchdog_limit_counts_only_for_this_process(
-    manager_socket: Callable[[], list[str]], fake_libsystemd: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WATCHDOG_USEC", "10000000")
-    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    assert service_manager().watchdog_s == 10.0
-    monkeypatch.setenv("WATCHDOG_PID", "1")
-    assert service_manager().watchdog_s is None
 
 
 def test_without_a_manager_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,8 @@ def bytes_of(frame: Frame) -> bytes:
 def require_well_made(frame: Frame) -> None:
     picture = frame.picture
     if isinstance(picture, Packed):
-        assert (picture.rgb.shape, picture.rgb.dtype) == ((240, 320, 3), np.uint8)
+        assert picture.rgb.shape == (240, 320, 3)
+        assert picture.rgb.dtype == np.uint8
         assert picture.rgb.flags.c_contiguous
         assert picture.address in (None, picture.rgb.ctypes.data)  # one memory for both
     else:

@@ -20,7 +20,8 @@ import pytest
 from device.cli.main import main
 from device.enrolment.model_sessions import EngineRoom
 from device.errors import EngineUnavailable
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, EngineMissing, PlanRefused
 from engines.places import plans_dir
 from engines.runners.runner import Runner

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from device.cli.main import main
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, PlanRefused
 from engines.graph.sampling import VERSION
 from engines.places import plans_dir

@@ -22,8 +22,17 @@ def whole_clip(samples: Callable[[str], list[Path]], models_ready: Path) -> Path
     return ready_clip(default_spec())[0]
 
 
-def test_headless_demo_keeps_every_promise(demo: Start, whole_clip: Path) -> None:
-    running = demo("--headless", "--json", "--clip", str(whole_clip))
+def test_headless_demo_keeps_every_promise(demo: Start, clip: Path) -> None:
+    every_promise_is_kept(demo, clip)
+
+
+@pytest.mark.long
+def test_headless_demo_keeps_every_promise_on_the_clip_that_make_demo_shows(demo: Start, whole_clip: Path) -> None:
+    every_promise_is_kept(demo, whole_clip)
+
+
+def every_promise_is_kept(demo: Start, clip: Path) -> None:
+    running = demo("--headless", "--json", "--clip", str(clip))
     running.wait_for("private folder removed")
     status = running.end()
     verdict = json.loads(running.out)

@@ -15,7 +15,7 @@ from tools.dev.demo.processes import Processes
 from tools.dev.demo.run import start_hub
 from tools.dev.demo.stage import Stage
 from tools.hub.broker.listener import Listener
-from tools.hub.storage.folder import init_hub
+from tools.hub.site import init_hub
 
 LIMIT_S = 60.0
 

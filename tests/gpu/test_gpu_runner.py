@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.runners.runner import U8
 from engines.runners.select import open_runner
 from engines.tensorrt.cuda import MEMORIES, Gpu, Memory

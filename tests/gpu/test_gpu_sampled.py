@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from device.vision.picture import warp_rgb
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from engines.graph.sampling import tolerance
 from engines.runners.runner import F32, U8, DevicePicture
 from engines.runners.select import open_sampled
@@ -32,7 +33,7 @@ WORKER = """
 import sys
 from pathlib import Path
 import numpy as np
-from engines.cards.model_card import card
+from engines.cards.catalogue import card
 from engines.tensorrt.cuda import Gpu, Scratch
 from engines.runners.select import open_sampled
 

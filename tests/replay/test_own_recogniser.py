@@ -36,7 +36,8 @@ from device.wire.link import (
     VisionAssignment,
     WatchlistLoaded,
 )
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from engines.places import CACHE_VARIABLE, models_dir
 from tools.dev.proof.worker import WorkerProcess
 from tools.hub.watchlist.build import CONTENT, PAYLOAD

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 WITHIN_S = 60.0
-STOPS_WITHIN_S = 5.0
+STOPS_WITHIN_S = 15.0
 MakeDesk = Callable[[Path], Any]
 
 

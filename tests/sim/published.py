@@ -22,7 +22,7 @@ from device.sync.refusal import IN_WINDOW, Refused
 CONTENT = "AGE-SECRET-KEY-1TEST"
 
 
-class FakePublisher:
+class FakeRepository:
     """What a test wants published. The deployment lies in `folder`, as the rig wrote it.
 
     recipient  asks to whom the envelope goes; None while the device has said nothing

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lfr_test_published import FakePublisher
+from lfr_test_published import FakeRepository
 from lfr_test_virtual_loop import VirtualLoop
 from lfr_test_workers import LIST, FakeLauncher
 
@@ -18,21 +18,20 @@ from device.config.model import DeviceConfig
 from device.domain.time import rfc3339
 from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
-from device.edges.gpio.simulated import SimulatedLines
+from device.edges.gpio.simulated import SimulatedGpio
 from device.edges.service.systemd import NoServiceManager
 from device.hub_api import events, messages
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.broker import Outgoing
-from device.supervisor.audit.writer import Chronicle
 from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
-from device.supervisor.lifecycle import Device
+from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.runtime.executor import DiskInline
 from device.supervisor.state_machine import State
 from device.supervisor.status.retained import will
-from device.supervisor.workers.supervisor import Budget
+from device.supervisor.timing import Budget
 
 Result = TypeVar("Result")
 RECIPIENT = "age1" + "q" * 58
@@ -137,7 +136,7 @@ class Rig:
         self.folder = folder
         self.clock = FakeClock(datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc))
         self.loop = VirtualLoop(self.clock)
-        self.lines = SimulatedLines(self.clock)
+        self.lines = SimulatedGpio(self.clock)
         self.root = folder / "root"
         self.free_bytes = 10**10
         self.warm(50.0)
@@ -149,7 +148,7 @@ class Rig:
         self.place = folder / "deployment"
         if not changes.get("again", False):  # the folder of an earlier rig, as a restart finds it
             write_deployment(self.place, **changes)
-        self.publisher = FakePublisher(self.place, self.clock, self.hub.recipient)
+        self.repository = FakeRepository(self.place, self.clock, self.hub.recipient)
         self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall())
         broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
         edges = Edges(
@@ -160,16 +159,16 @@ class Rig:
             launcher=self.launcher,
             disk=DiskInline(),
             outbox=self.outbox,
-            audit=Chronicle(self._open_audit, DiskInline(), self.clock, "boot"),
+            open_audit=self._open_audit,
             models_dir=folder / "models",
             simulated=True,
             sync=DiskInline(),
-            publisher=self.publisher,
+            repository=self.repository,
             memory_locked=changes.get("memory_locked", True),
             root=self.root,
             disk_free=lambda folder: self.free_bytes,
         )
-        self.device = Device(self.config, edges, "boot", changes.get("budget", Budget()))
+        self.device = DeviceLifecycle(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None
         if changes.get("operator", True):
             self.hub.operator(True)
@@ -180,7 +179,7 @@ class Rig:
 
     @property
     def state(self) -> State:
-        return self.device.control.state
+        return self.device.supervisor.state
 
     @property
     def worker(self) -> Any:
@@ -198,9 +197,9 @@ class Rig:
     @property
     def reasons(self) -> str:
         """Everything that the device gives as a reason, as one text."""
-        from device.supervisor.conditions.tables import failing
+        from device.supervisor.conditions.evaluation import failing
 
-        return "\n".join(reading.text for reading in failing(self.device.control.readings))
+        return "\n".join(evaluation.text for evaluation in failing(self.device.supervisor.evaluations))
 
     def play(self, scene: Callable[[Rig], Coroutine[Any, Any, Result]]) -> Result:
         """Run a scene on virtual time; the device is stopped afterwards if the scene has not ended it."""
@@ -218,7 +217,7 @@ class Rig:
             return await scene(self)
         finally:
             if not self.task.done():
-                self.device.control.leave(0)
+                self.device.supervisor.leave(0)
             await asyncio.gather(self.task, return_exceptions=True)
 
     async def until(self, what: Callable[[], bool], within_s: float = 60.0) -> float:

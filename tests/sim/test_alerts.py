@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,42 @@ import pytest
 from device.domain.time import wall
 from device.hub_api import events
 from device.outbox.retry import MessageClass
-from device.outbox.store import Parcel
+from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
+
+PROBE = b"age-encryption.org/v1 ciphertext"
+
+
+def test_an_alert_is_published_once_with_the_hash_of_its_probe(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(7)
+        await r.until(lambda: r.hub.probes() and r.hub.alerts())
+        await asyncio.sleep(2)
+        (alert,) = r.hub.alerts()
+        ((topic, ciphertext),) = r.hub.probes()
+        assert (alert.revision, alert.state) == (0, "open")
+        assert topic.endswith(f"{alert.alert_id}/probe")
+        assert hashlib.sha256(ciphertext).hexdigest() == alert.probe.sha256
+
+    rig(live=True).play(scene)
+
+
+def test_a_probe_without_an_alert_is_dropped_at_once_and_counted(rig: Any) -> None:
+    async def scene(r: Any) -> None:
+        await r.recognising()
+        r.worker.raise_candidate(7)
+        await r.until(lambda: r.hub.alerts())
+        r.hub.judge(r.hub.alerts()[-1].alert_id, "false_alert")
+        await asyncio.sleep(1)
+        before = len(r.hub.probes())
+        r.worker.raise_candidate(7, revision=1, score=0.9)
+        await asyncio.sleep(1)
+        assert len(r.hub.probes()) == before
+        assert r.device._alerts.probes_dropped == 1
+        assert r.waiting(MessageClass.PROBE) == 0
+
+    rig(live=True).play(scene)
 
 
 def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
@@ -33,7 +68,7 @@ def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
         assert first[0].state == "open"
         assert first[-1].state == "updated"
         assert first[-1].score == pytest.approx(0.7)
-        assert first[-1].probe.sha256 == "c" * 64
+        assert {a.probe.sha256 for a in first} == {hashlib.sha256(PROBE).hexdigest()}
         assert {topic.split("/")[-2] for topic, _ in r.hub.probes()} == {a.alert_id for a in alerts}
 
     rig().play(scene)
@@ -140,6 +175,7 @@ def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Any
     rig().play(scene)
 
 
+@pytest.mark.slow
 def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()
@@ -182,12 +218,12 @@ def test_of_a_false_alert_only_its_id_stays_in_memory(rig: Any) -> None:
         r.worker.raise_candidate(1)
         await asyncio.sleep(1)
         alert = r.hub.alerts()[-1]
-        assert alert.candidate.entry_ref in repr(r.device._desk)
+        assert alert.candidate.entry_ref in repr(r.device._alerts)
         r.hub.judge(alert.alert_id, "false_alert")
         r.hub.judge(alert.alert_id, "false_alert")
         await asyncio.sleep(0.2)
-        assert alert.candidate.entry_ref not in repr(r.device._desk)
-        assert r.device._desk.judged_false == 1
+        assert alert.candidate.entry_ref not in repr(r.device._alerts)
+        assert r.device._alerts.judged_false == 1
 
     rig(alert_hours=24).play(scene)
 
@@ -206,7 +242,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
         r.worker.raise_candidate(2, entry="e-1")
         r.worker.raise_candidate(3, entry="e-2")
         await asyncio.sleep(0.5)
-        r.publisher.withdrawn = frozenset({"e-1", "e-3"})
+        r.repository.withdrawn = frozenset({"e-1", "e-3"})
         await asyncio.sleep(3)
         r.exchange.come_up()
         r.hub.operator(True)
@@ -215,7 +251,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
         await asyncio.sleep(5)
         assert {a.candidate.entry_ref for a in r.hub.alerts()} == {"e-3", "e-2"}, "what was heard before stays heard"
         assert [reason for _, reason in erased(r)] == ["withdrawn"]
-        r.publisher.offers = False
+        r.repository.offers = False
         return await r.outcome()
 
     assert rig(live=True).play(scene).summary["balanced"], "it was an alert all the same"
@@ -224,7 +260,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
 def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(rig: Any) -> None:
     async def scene(r: Any) -> Any:
         await r.recognising()
-        r.publisher.withdrawn = frozenset({"e-1"})
+        r.repository.withdrawn = frozenset({"e-1"})
         await r.until(lambda: r.worker.withdrawn == {"e-1"})
         r.worker.raise_candidate(1, entry="e-1")  # it was on its way
         r.worker.raise_candidate(1, revision=1, entry="e-1")
@@ -232,7 +268,7 @@ def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(ri
         await asyncio.sleep(3)
         assert r.hub.alerts() == []
         assert {reason for _, reason in erased(r)} == {"withdrawn"}
-        r.publisher.offers = False
+        r.repository.offers = False
         return await r.outcome()
 
     assert rig(live=True).play(scene).summary["balanced"]
@@ -257,11 +293,13 @@ def test_an_alert_from_before_a_restart_is_dropped_when_its_entry_was_withdrawn_
 
     said = rig(live=True, folder=tmp_path / "first").play(first)
     r = rig(live=True, folder=tmp_path / "again", operator=False)
-    r.publisher.withdrawn = frozenset({"e-1"})
+    r.repository.withdrawn = frozenset({"e-1"})
     for alert in (said, msgspec.structs.replace(said, alert_id="other", deployment_id="d-0")):
         later = wall(r.clock.wall() + timedelta(minutes=10))
         payload = events.encode(alert, event_id=alert.alert_id, source="lfr/v1/demo/cam-1", subject="x", at=later)
         topic = f"lfr/v1/demo/cam-1/alert/{alert.alert_id}"
         facts = {"id": alert.alert_id, "kind": MessageClass.ALERT, "topic": topic, "content_type": "application/json"}
-        r.outbox.put(Parcel(**facts, payload=payload, delete_by=later, expires_at=later, alert_id=alert.alert_id))
+        r.outbox.put(
+            OutboxMessage(**facts, payload=payload, delete_by=later, expires_at=later, alert_id=alert.alert_id)
+        )
     r.play(again)

@@ -79,16 +79,16 @@ def test_a_deployment_that_was_over_before_it_was_found_is_not_taken_up(rig: Any
 
     r = rig(window_s=-60)
     r.play(scene)
-    assert (r.launcher.workers, r.publisher.taken) == ([], [])
+    assert (r.launcher.workers, r.repository.taken) == ([], [])
 
 
 def test_a_deployment_that_appears_later_is_taken_up(rig: Any) -> None:
     async def scene(r: Any) -> None:
-        r.publisher.offers = False
+        r.repository.offers = False
         await asyncio.sleep(10)
         assert r.state is State.READY
         assert "nothing is published for this device" in r.reasons
-        r.publisher.offers = True
+        r.repository.offers = True
         await r.recognising()
 
     rig().play(scene)

@@ -126,7 +126,7 @@ def test_an_interrupt_of_a_demonstration_erases_and_says_so(rig: Any) -> None:
     async def scene(r: Any) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
-        r.device.control.leave(130)
+        r.device.supervisor.leave(130)
         return await r.outcome()
 
     r = rig()
@@ -139,7 +139,7 @@ def test_an_interrupt_of_a_demonstration_erases_and_says_so(rig: Any) -> None:
 def test_a_stop_of_a_live_device_keeps_its_deployment_for_the_next_start(rig: Any) -> None:
     async def scene(r: Any) -> Any:
         await r.recognising()
-        r.device.control.leave(0)
+        r.device.supervisor.leave(0)
         return await r.outcome()
 
     r = rig(live=True)
@@ -253,7 +253,7 @@ def test_a_signal_ends_the_wait_for_kept_alerts(rig: Any) -> None:
         await r.until(lambda: r.state is State.SAFE, 200.0)
         await asyncio.sleep(60)
         assert not r.task.done()
-        r.device.control.leave(0)
+        r.device.supervisor.leave(0)
         return await r.outcome()
 
     outcome = rig(live=True, window_s=30, alert_hours=24).play(scene)

@@ -20,7 +20,7 @@ from device.supervisor.state_machine import State
 STATE = "state"
 
 
-def orders(r: Any) -> list[str]:
+def erasure_orders(r: Any) -> list[str]:
     return sorted(file.name for file in (r.folder / STATE / "erase").glob("*.json") if file.name != "clock.stamp.json")
 
 
@@ -45,7 +45,7 @@ def killed_while_recognising(rig: Callable[..., Any], **changes: Any) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: bool(r.outbox.alerts_held()))
-        r.device.control.leave(0)
+        r.device.supervisor.leave(0)
 
     r = rig(live=True, **changes)
     r.play(scene)  # a live device that leaves erases nothing, as one that dies
@@ -55,7 +55,7 @@ def killed_while_recognising(rig: Callable[..., Any], **changes: Any) -> Any:
 def test_no_deployment_counts_as_loaded_before_its_erasure_is_ordered(rig: Any) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()
-        assert orders(r) == ["d-1.json"]
+        assert erasure_orders(r) == ["d-1.json"]
 
     r = rig(live=True)
     (r.folder / STATE).mkdir(exist_ok=True)
@@ -63,7 +63,7 @@ def test_no_deployment_counts_as_loaded_before_its_erasure_is_ordered(rig: Any) 
 
     async def refused(r: Any) -> None:
         await asyncio.sleep(5)
-        assert r.device.control.authorisation is None
+        assert r.device.supervisor.active is None
         assert "no erasure order" in r.reasons
         (r.folder / STATE / "erase").unlink()
         await scene(r)
@@ -79,7 +79,7 @@ def test_an_ordinary_end_leaves_no_order_behind(rig: Any) -> None:
 
     r = rig()
     assert r.play(scene).exit_status == 0
-    assert orders(r) == []
+    assert erasure_orders(r) == []
 
 
 def test_after_a_kill_the_timer_erases_and_the_next_start_tells(rig: Any) -> None:
@@ -94,12 +94,12 @@ def test_after_a_kill_the_timer_erases_and_the_next_start_tells(rig: Any) -> Non
         await asyncio.sleep(1)
 
     again = rig(live=True, again=True, alert_hours=1)
-    again.publisher.offers = False  # by now the hub has published its end
+    again.repository.offers = False  # by now the hub has published its end
     again.play(later)
     told = {(e.what, e.reason, e.count) for e in again.hub.receipts()}
     assert {("watchlist", "expiry", 3), ("alert", "retention", 1)} <= told
     assert {("watchlist", "expiry", 3), ("alert", "retention", 1)} <= set(chained(again))
-    assert orders(again) == []
+    assert erasure_orders(again) == []
 
 
 def test_a_start_erases_by_itself_what_became_due_while_nobody_ran(rig: Any) -> None:
@@ -126,16 +126,16 @@ def test_a_supervisor_that_dies_in_the_middle_of_its_ending_leaves_the_rest_to_t
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: bool(r.outbox.alerts_held()))
-        r.device.control.wish.end = True
+        r.device.supervisor.requests.end = True
         return await r.outcome()
 
     monkeypatch.setattr(Outbox, "delete_all", refuse)
     r = rig(live=True, alert_hours=0)
     assert r.play(scene).exit_status == 69
-    assert orders(r) == ["d-1.json"]
+    assert erasure_orders(r) == ["d-1.json"]
     monkeypatch.undo()
     assert eraser.erase(r.folder / STATE, None) == 1
-    assert orders(r) == ["d-1.receipt.json"]
+    assert erasure_orders(r) == ["d-1.receipt.json"]
     held = Outbox(r.folder / STATE / "outbox.sqlite", r.clock.wall())
     assert held.alerts_held() == []
     held.close()

@@ -166,7 +166,7 @@ def test_sunlight_on_a_dead_lamp_is_refused_until_the_sensor_has_seen_dark_again
         assert r.state is State.INHIBITED
         r.lines.lamp_works = True
         await r.recognising()
-        counts = r.device.control.sign.counts
+        counts = r.device.supervisor.sign.counts
         assert (counts.stops, counts.pulses_failed) == (1, 2)
 
     rig().play(scene)
@@ -178,10 +178,10 @@ def test_nobody_is_recognised_before_the_first_pulse_was_followed(rig: Any) -> N
         await asyncio.sleep(40)
         assert r.state is State.READY
         assert r.launcher.workers == []
-        assert r.device.control.sign.counts.pulses_failed >= 4
+        assert r.device.supervisor.sign.counts.pulses_failed >= 4
         r.lines.lag_s = 0.01
         await r.until(lambda: r.state is State.RECOGNISING, 90.0)
-        assert r.device.control.sign.counts.pulses_failed < r.device.control.sign.counts.pulses
+        assert r.device.supervisor.sign.counts.pulses_failed < r.device.supervisor.sign.counts.pulses
 
     rig().play(scene)
 
@@ -198,8 +198,8 @@ def test_a_sign_that_cannot_pulse_pauses_recognition_to_prove_itself(rig: Any, m
         await r.until(lambda: not r.lines.sign_driven, 1.0)
         await r.until(lambda: r.state is State.RECOGNISING, 10.0)
         assert len(r.launcher.workers) == 2
-        assert r.device.control.sign.counts.pulses == 0
-        texts = {reading.row.name: reading.text for reading in r.device.control.readings}
+        assert r.device.supervisor.sign.counts.pulses == 0
+        texts = {evaluation.condition.name: evaluation.text for evaluation in r.device.supervisor.evaluations}
         assert "follows no pulse" in texts["sign follows its pulse"]
 
     rig(sign_kind="discharge").play(scene)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from device.supervisor.conditions.tables import RUN, Result
+from device.supervisor.conditions.condition import Result
+from device.supervisor.conditions.tables import RUN
 from device.supervisor.state_machine import State
 
 
@@ -99,7 +100,7 @@ WORKER_STAYS = {"the camera freezes"}
 @pytest.mark.parametrize("deaf", [False, True], ids=["worker obeys", "worker deaf"])
 @pytest.mark.parametrize("case", CASES)
 def test_recognition_ends_within_a_second_and_the_worker_is_gone(rig: Any, case: str, deaf: bool) -> None:
-    row, fail, unknowable_s = CASES[case]
+    condition, fail, unknowable_s = CASES[case]
 
     async def scene(r: Any) -> tuple[float, float]:
         await r.recognising()
@@ -109,8 +110,12 @@ def test_recognition_ends_within_a_second_and_the_worker_is_gone(rig: Any, case:
         fail(r)
         await r.until(lambda: r.state is not State.RECOGNISING, unknowable_s + 1.0)
         left_s = r.loop.time() - begun
-        refused = {reading.row.name for reading in r.device.control.readings if reading.result is Result.FAILS}
-        assert row in refused or r.state is State.ENDING
+        refused = {
+            evaluation.condition.name
+            for evaluation in r.device.supervisor.evaluations
+            if evaluation.result is Result.FAILS
+        }
+        assert condition in refused or r.state is State.ENDING
         if case in WORKER_STAYS:
             assert r.lines.sign_driven
             return left_s, 0.0
@@ -119,12 +124,12 @@ def test_recognition_ends_within_a_second_and_the_worker_is_gone(rig: Any, case:
         return left_s, gone_s
 
     left_s, gone_s = rig(live=True).play(scene)
-    sys.stdout.write(f"\n{case:32}{row:32}left after {left_s:6.3f} s, worker gone {gone_s:.3f} s later")
+    sys.stdout.write(f"\n{case:32}{condition:32}left after {left_s:6.3f} s, worker gone {gone_s:.3f} s later")
 
 
 def test_every_run_row_has_a_case() -> None:
     unreachable = {"sign dark when off"}  # can only fail while the sign is off, when nobody recognises
-    assert {row for row, _, _ in CASES.values()} | unreachable == {row.name for row in RUN}
+    assert {condition for condition, _, _ in CASES.values()} | unreachable == {condition.name for condition in RUN}
 
 
 @pytest.mark.parametrize("case", sorted(set(CASES) - WORKER_STAYS))
@@ -135,7 +140,7 @@ def test_the_sign_goes_off_only_after_the_exit_status_is_in_hand(rig: Any, case:
         worker = r.worker
         CASES[case][1](r)
         while worker.running:
-            assert r.device.control.sign.view().driven
+            assert r.device.supervisor.sign.view().driven
             await asyncio.sleep(0.01)
         r.lines.failing = False
         if r.state is State.INHIBITED:

@@ -10,9 +10,9 @@ import pytest
 from device.errors import Unavailable
 from device.hub_api import messages
 from device.supervisor.state_machine import State
-from device.supervisor.workers.supervisor import Budget
-from device.wire.link import Level, Said
-from device.wire.sayings import saying
+from device.supervisor.timing import Budget
+from device.wire.journal_texts import journal_text
+from device.wire.link import JournalLine, Level
 
 
 def test_a_crashed_worker_is_restarted_within_its_budget(rig: Any) -> None:
@@ -256,10 +256,10 @@ def test_what_a_worker_says_is_a_line_of_the_journal_with_its_cameras_name(
 ) -> None:
     async def scene(r: Any) -> None:
         await r.recognising()
-        r.worker.say(Said(level=Level.WARNING, text=saying("slow", 120, 250, 10, "embed", 61.25)))
+        r.worker.say(JournalLine(level=Level.WARNING, text=journal_text("slow", 120, 250, 10, "embed", 61.25)))
         await asyncio.sleep(1)
 
     with caplog.at_level("INFO"):
         rig().play(scene)
-    (line,) = [message for message in caplog.messages if message.startswith("worker.said")]
-    assert line.startswith('worker.said camera=front text="too slow: 120 of 250 frames dropped in 10 s; the slowest')
+    (line,) = [message for message in caplog.messages if message.startswith("worker.journal")]
+    assert line.startswith('worker.journal camera=front text="too slow: 120 of 250 frames dropped in 10 s; the slowest')

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
+
 from device.domain.finding import Candidate, Counters
 from device.edges.clock.fake import FakeClock
 from device.wire.link import (
+    PROTOCOL,
     Assignment,
     Beat,
     CandidateRaised,
@@ -15,8 +18,6 @@ from device.wire.link import (
     Finished,
     FromWorker,
     Hello,
-    Probe,
-    ProbeWanted,
     Stop,
     ToWorker,
     WatchlistLoaded,
@@ -25,6 +26,7 @@ from device.wire.link import (
 )
 
 BEAT_S = 0.25
+PROBE = b"age-encryption.org/v1 ciphertext"
 LIST = {"id": "wl-1", "sha256": "a" * 64, "subjects": 3, "images": 3}
 
 
@@ -38,7 +40,6 @@ class FakeWorker:
         self.assignment: Assignment | None = None
         self.counters = Counters()
         self.view = "online"
-        self.probes_wanted: list[ProbeWanted] = []
         self.withdrawn: set[str] = set()
         self.stopped: Stop | None = None
         self.silent = False
@@ -60,19 +61,6 @@ class FakeWorker:
             self.assignment = message
             self.withdrawn = set(message.withdrawn)
             self._beats = asyncio.create_task(self._work())
-        elif isinstance(message, ProbeWanted):
-            self.probes_wanted.append(message)
-            if self._script.answers_probes:
-                text = b"ciphertext"
-                self.say(
-                    Probe(
-                        alert_id=message.alert_id,
-                        passage=message.passage,
-                        revision=0,
-                        ciphertext=text,
-                        sha256="c" * 64,
-                    )
-                )
         elif isinstance(message, Withdraw):
             self.withdrawn |= set(message.refs)
             self.say(Withdrawn(entries=len(self.withdrawn)))
@@ -105,12 +93,14 @@ class FakeWorker:
         score: float = 0.6,
         category: str | None = "missing",
         decoded_ns: int = 0,
+        **changes: Any,
     ) -> None:
         """A possible match; the first of a passage also counts it as seen and alerted."""
         if revision == 0:
             self.counters.faces_seen += 1
             self.counters.alerted += 1
-        self.say(CandidateRaised(candidate=candidate(passage, revision, entry, score, category, decoded_ns)))
+        found = msgspec.structs.replace(candidate(passage, revision, entry, score, category, decoded_ns), **changes)
+        self.say(CandidateRaised(candidate=found, probe=PROBE if self._script.sends_probes else None))
 
     def passers_by(self, number: int) -> None:
         """People who were seen, compared and forgotten."""
@@ -142,7 +132,7 @@ class FakeWorker:
         sha = "b" * 64
         self.say(
             Hello(
-                protocol=1,
+                protocol=PROTOCOL,
                 pid=1,
                 backend="fake",
                 detector="d",
@@ -188,7 +178,7 @@ class Script:
         self.watchlist: dict[str, Any] = {}
         self.self_test = ""
         self.operating_point: dict[str, Any] = {}
-        self.answers_probes = True
+        self.sends_probes = True
         self.protections = dict.fromkeys(("core_limit_0", "memory_locked", "no_file_writes", "not_dumpable"), True)
         self.deaf = False
         self.lingers_s = 0.0

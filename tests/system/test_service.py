@@ -140,10 +140,10 @@ def test_the_eraser_can_write_nowhere_else_and_reach_nobody(board: Any) -> None:
 
 CLAIM = """
 from pathlib import Path
-from device.config.model import LinesConfig
-from device.edges.gpio import gpiozero_lines
-gpiozero_lines.DEVICE_TREE = Path("/srv/host/compatible")
-gpiozero_lines.GpiozeroLines(LinesConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
+from device.config.model import GpioConfig
+from device.edges.gpio import gpiozero_gpio, jetson_header
+jetson_header.DEVICE_TREE = Path("/srv/host/compatible")
+gpiozero_gpio.GpiozeroGpio(GpioConfig(driver="gpiozero", sign="BOARD31", sign_sense="BOARD33", stop="BOARD29"))
 """
 
 
@@ -161,5 +161,5 @@ def test_lines_are_claimed_from_under_the_unit_as_far_as_there_is_no_chip(board:
         said = guest.journal("lfr")[begun:]
     finally:
         guest.run("sh", "-ec", f"rm -r {DOWN}; systemctl daemon-reload; systemctl reset-failed lfr")
-    assert place_of("LinesUnavailable no GPIO chip labelled tegra234-gpio", said) >= 0
+    assert place_of("GpioUnavailable no GPIO chip labelled tegra234-gpio", said) >= 0
     assert not [line for line in said if "lgd-nfy" in line], "lgpio wants to write where it was started"

@@ -1,15 +1,17 @@
 """`lfr hub serve`: the broker if asked for, the hub's session and the console, until it is told to stop.
 
 1. Stopping is starting reversed: page, session (which says offline), pictures wiped, repository, broker.
-2. The process writes no core and cannot be read by another of the same user: pictures live in its memory.
+2. What waits for a judgement stays on the disk, sealed (`desk.sqlite`), and is on the page again at the next start.
+3. A broker that dies is started again at once; when that fails, the hub ends with 69, so that whoever runs it knows.
+4. The process writes no core and cannot be read by another of the same user: pictures live in its memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
+import logging
 import resource
 import signal
 import socket
@@ -21,24 +23,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.edges.broker.paho import PahoBroker
+from device.edges.sandbox.prctl import forbid_dumping
 from device.errors import Unavailable
 from device.hub_api.topics import level
+from device.logs import event
 from tools.hub.broker.mosquitto import start_broker
+from tools.hub.console.alert_checks import AlertChecks
 from tools.hub.console.console import Console, application, wall_now
 from tools.hub.console.desk import Desk
-from tools.hub.console.probes import ProbeOpener
+from tools.hub.console.session import HubSession, offline_message
 from tools.hub.publishing.envelope_issuer import Issuer
+from tools.hub.publishing.published_deployments import PublishedDeployments
 from tools.hub.publishing.publisher import Publisher
 from tools.hub.publishing.repository_server import RepositoryServer
 from tools.hub.report.tallies import Tallies
-from tools.hub.session import HubSession, offline_message
 from tools.hub.storage.folder import HubFolder, SiteDevices
+from tools.hub.storage.probes import ProbeOpener
+from tools.hub.storage.sealed_desk import SealedDesk
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.applications import Starlette
 
 LOOPBACK = "127.0.0.1"
-PR_SET_DUMPABLE = 4  # linux/prctl.h
+BROKER_LOOK_S = 0.2
+BROKER_TRIES = 3  # it may be killed again while it starts
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +116,22 @@ class OwnBroker:
         self._running = start_broker(hub, port)
         self.port = self._running.port
 
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._running.running()
+
     def start_anew(self) -> None:
         """Every connection ends; those whose certificate still counts come back by themselves. On the main thread."""
         self._running.stop()
         self._running = start_broker(self._hub, self.port)
+
+    def log(self) -> list[str]:
+        """Its last log lines."""
+        return self._running.log()
 
     def stop(self) -> None:
         self._running.stop()
@@ -125,13 +148,29 @@ class Served:
     broker: OwnBroker | None
 
 
-async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
+def _server(page: Starlette) -> uvicorn.Server:
     import uvicorn
 
+    return uvicorn.Server(
+        uvicorn.Config(
+            page,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     settings, listening = hub.settings(), served.listening
-    port = listening.getsockname()[1]
-    tallies = Tallies(hub.report_file)
-    desk = Desk(settings, tallies)
+    store = SealedDesk(hub.desk_file)
+    publisher, opener = Publisher(hub.root, wall_now), ProbeOpener(hub.keys)
+    tallies = Tallies(hub.report_file, store.book())
+    published = PublishedDeployments(publisher)
+    desk = Desk(settings, tallies, store, published)
+    desk.restore_pictures(opener.open, wall_now())
     broker = PahoBroker(
         hub.address("hub", served.broker_port),
         "hub",
@@ -143,39 +182,42 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         settings.site,
         settings.mode,
         desk,
-        ProbeOpener(hub.keys),
+        opener,
         wall_now,
         lambda: console.changed(),
-        lambda device, identity: issuer.heard(device, identity),
+        lambda device, identity: issuer.identified(device, identity),
+        store,
+        AlertChecks(settings.mode, published),
     )
     anew = served.broker.start_anew if served.broker is not None else lambda: None
-    issuer = Issuer(Publisher(hub.root, wall_now), served.devices, session, anew)
-    hosts = frozenset(f"{name}:{port}" for name in (LOOPBACK, "localhost"))
-    console = Console(hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, hosts)
-    loop = asyncio.get_running_loop()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application(console, lambda: session.start(loop)),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
+    issuer = Issuer(publisher, served.devices, session, anew)
+    hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
+    console = Console(
+        hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, frozenset(hosts)
     )
+    loop = asyncio.get_running_loop()
+    server = _server(application(console, lambda: session.start(loop)))
     stopped_by = _signals(loop, server)
-    ready = asyncio.ensure_future(_announce(server, options, f"http://{LOOPBACK}:{port}/?key={console.key}", served))
+    ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/?key={console.key}", served))
     issuing = asyncio.ensure_future(issuer.run())
+    no_broker: list[Unavailable] = []
+    watching = None if served.broker is None else asyncio.ensure_future(_watch_broker(served.broker, server, no_broker))
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await server.serve(sockets=[listening])
     finally:
         ready.cancel()
         issuing.cancel()
+        if watching is not None:
+            watching.cancel()
         await asyncio.to_thread(session.close)
         console.forget_references()
-        desk.wipe_all()
+        desk.commit()
+        store.close()
+        desk.clear_memory()
         tallies.save()
+    if no_broker:
+        raise no_broker[0]
     return 130 if stopped_by == [signal.SIGINT] else 0
 
 
@@ -194,6 +236,25 @@ def _signals(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> list[si
     for which in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(which, stop, which)
     return came
+
+
+async def _watch_broker(broker: OwnBroker, server: uvicorn.Server, ended: list[Unavailable]) -> None:
+    """Start a broker that died at once; one that does not come up ends the hub with 69 (rule 3)."""
+    while True:
+        await asyncio.sleep(BROKER_LOOK_S)
+        if broker.running():
+            continue
+        event(_log, "hub.broker_died", level=logging.ERROR, log=" / ".join(broker.log()[-3:]))
+        for attempt in range(1, BROKER_TRIES + 1):
+            try:
+                broker.start_anew()
+                break
+            except Unavailable as fault:
+                event(_log, "hub.broker_not_started", level=logging.CRITICAL, attempt=attempt, reason=str(fault))
+                if attempt == BROKER_TRIES:
+                    ended.append(fault)
+                    server.should_exit = True
+                    return
 
 
 async def _announce(server: uvicorn.Server, options: ServeOptions, url: str, served: Served) -> None:
@@ -225,6 +286,6 @@ def _listen(port: int) -> Iterator[socket.socket]:
 
 
 def _lock_down() -> None:
-    """No core dumps, and no other process of the same user may read this one's memory (rule 2)."""
+    """No core dumps, and no other process of the same user may read this one's memory (rule 4)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    forbid_dumping()

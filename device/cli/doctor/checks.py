@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from device.cli.doctor import evidence, gpu, keys
+from device.cli.doctor.finding import Finding, Level
+
+if TYPE_CHECKING:
+    from device.config.model import GpioConfig
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
@@ -35,7 +38,7 @@ PROTECTIONS = {
     "memory_locked": ("memory is never swapped", f"LimitMEMLOCK=infinity, {UNIT}: without it, demonstrations only"),
     "no_file_writes": ("the kernel refuses every byte to any file", "a kernel that knows RLIMIT_FSIZE"),
     "no_files_open": ("no file is open for writing", "start it by lfr run, which closes all others"),
-    "standard_streams": ("what libraries print goes nowhere", "a machine with /dev/null"),
+    "standard_streams": ("output of libraries is discarded", "a machine with /dev/null"),
     "environment": ("started with an allow list of variables", "start it by lfr run"),
     "freed_memory": ("freed memory is overwritten by the allocator", "glibc: other C libraries cannot"),
     "landlock_writes": ("no path can be written, made, removed or executed", "a kernel with Landlock, from 5.13 on"),
@@ -48,19 +51,19 @@ PROTECTIONS = {
 """What a worker asks for (device.worker.lockdown): what it means, and what helps where it is refused."""
 MUST_HOLD = frozenset({"core_limit_0", "not_dumpable", "no_file_writes", "no_new_privileges"})
 PACKAGES = (
-    *("numpy", "msgspec", "pydantic", "PyYAML", "paho-mqtt", "cryptography", "pyrage", "tuf", "av"),
-    *("opencv-python-headless", "gpiozero", "lgpio"),
+    "numpy",
+    "msgspec",
+    "pydantic",
+    "PyYAML",
+    "paho-mqtt",
+    "cryptography",
+    "pyrage",
+    "tuf",
+    "av",
+    "opencv-python-headless",
+    "gpiozero",
+    "lgpio",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line. `remedy` is empty when there is nothing to do."""
-
-    name: str
-    level: Literal["ok", "warn", "fail"]
-    text: str
-    remedy: str = ""
 
 
 Check = Callable[[], Iterator[Finding]]
@@ -107,8 +110,8 @@ def _default_backend() -> Iterator[Finding]:
 
 
 def models() -> Iterator[Finding]:
-    from engines.cards.model_card import readable_cards
-    from engines.errors import EnginesError
+    from engines.cards.catalogue import readable_cards
+    from engines.errors import EnginesError, ModelMissing
     from engines.places import models_dir
     from engines.prepare.manifest import verified
 
@@ -119,6 +122,11 @@ def models() -> Iterator[Finding]:
         try:
             file, _ = verified(card, models_dir())
             yield Finding(f"model {card.name}", "ok", f"{file.name} matches its hash")
+        except ModelMissing as fault:
+            if card.optional:
+                yield Finding(f"model {card.name}", "ok", f"not here, and not needed: `lfr engines fetch {card.name}`")
+            else:
+                yield Finding(f"model {card.name}", "fail", str(fault), "lfr engines prepare")
         except EnginesError as fault:
             yield Finding(f"model {card.name}", "fail", str(fault), "lfr engines prepare")
 
@@ -154,7 +162,7 @@ def memory() -> Iterator[Finding]:
 
 
 def lockdown() -> Iterator[Finding]:
-    """What the kernel grants a vision worker of this user here: a process locks itself down and says so."""
+    """What the kernel grants a vision worker of this user here: a trial process locks itself down and reports."""
     from device.edges.sandbox import landlock
     from device.edges.sandbox.hardening import worker_environment
 
@@ -172,12 +180,12 @@ def lockdown() -> Iterator[Finding]:
     try:
         granted: dict[str, bool] = json.loads(tried.stdout)
     except ValueError:
-        last = (tried.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (tried.stderr.strip().splitlines() or ["no output"])[-1]
         yield Finding("lock-down", "fail", f"the trial ended with status {tried.returncode}: {last}", "report this")
         return
     for name, (what, remedy) in PROTECTIONS.items():
         holds = granted.get(name, False)
-        level: Literal["ok", "warn", "fail"] = "ok" if holds else "fail" if name in MUST_HOLD else "warn"
+        level: Level = "ok" if holds else "fail" if name in MUST_HOLD else "warn"
         yield Finding(f"lock {name}", level, what if holds else f"NOT granted: {what}", remedy)
 
 
@@ -191,9 +199,9 @@ def disk() -> Iterator[Finding]:
 
 
 def temperature() -> Iterator[Finding]:
-    from device.edges.host.sysfs import warmth
+    from device.edges.host.sysfs import temperatures
 
-    found = warmth()
+    found = temperatures()
     if not found.zones:
         remedy = "a live device needs one: thermal zones of the kernel under /sys/class/thermal"
         yield Finding("temperature", "warn", "no sensor can be read", remedy)
@@ -207,7 +215,7 @@ def temperature() -> Iterator[Finding]:
 
 def service() -> Iterator[Finding]:
     present = util.find_spec("systemd") is not None
-    remedy = "pip install .[device] (needs libsystemd-dev)"
+    remedy = "pip install .[device-systemd] (needs libsystemd-dev)"
     text = "present" if present else "absent: needed only under systemd"
     yield Finding("systemd-python", "ok" if present else "warn", text, remedy)
 
@@ -224,6 +232,20 @@ def root_of_trust(roots: Path) -> Finding:
     return Finding("root of trust", "ok", f"mode {mode.value}, in {roots}")
 
 
+def header_pins(lines: GpioConfig) -> Iterator[Finding]:
+    """Inputs of the configuration that this board's header cannot read; nothing off a Jetson."""
+    from device.edges.gpio.gpiozero_gpio import INPUTS
+    from device.edges.gpio.jetson_header import this_board
+
+    try:
+        board = this_board()
+    except OSError:
+        return
+    if board is not None and lines.driver == "gpiozero":
+        for problem in board.input_problems({f"lines.{name}": getattr(lines, name) for name in INPUTS}):
+            yield Finding("header pins", "fail", problem, "connect it to another pin and name that one")
+
+
 def configuration(file: Path) -> Iterator[Finding]:
     """The file itself, then its root of trust and the broker that it names."""
     from device.config.loader import check_files, load_config
@@ -237,6 +259,7 @@ def configuration(file: Path) -> Iterator[Finding]:
             yield Finding("configuration", "fail", problem, f"mend {file}")
         return
     yield Finding("configuration", "ok", str(file))
+    yield from header_pins(config.lines)
     yield root_of_trust(config.trust.roots)
     yield from evidence.of_vision(config.vision)
     yield from keys.of_device(config)
@@ -249,6 +272,19 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    *(python, packages, runtimes, gpu.gpu, models, evidence.shipped_evidence, service, gpio, clock),
-    *(memory, keys.key_store, lockdown, temperature, disk, keys.eraser),
+    python,
+    packages,
+    runtimes,
+    gpu.gpu,
+    models,
+    evidence.shipped_evidence,
+    service,
+    gpio,
+    clock,
+    memory,
+    keys.key_store,
+    lockdown,
+    temperature,
+    disk,
+    keys.eraser,
 )

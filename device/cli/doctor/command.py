@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from device.cli.doctor.checks import Finding
+    from device.cli.doctor.finding import Finding
     from device.cli.main import Subparsers
 
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}

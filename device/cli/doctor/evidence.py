@@ -1,14 +1,14 @@
-"""What `lfr doctor` says of the evidence that thresholds are computed from: whole, trusted, and of these engines."""
+"""Checks of `lfr doctor` on the evidence that thresholds are computed from: whole, trusted, and of these engines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from device.cli.doctor.finding import Finding
 from device.errors import EvidenceUnusable, LfrError
 
 if TYPE_CHECKING:
-    from device.cli.doctor.checks import Finding
     from device.config.model import Vision
 
 REMEDY = "see calibration/README.md; without evidence a device opens no camera"
@@ -16,7 +16,6 @@ REMEDY = "see calibration/README.md; without evidence a device opens no camera"
 
 def shipped_evidence() -> Iterator[Finding]:
     """Whether the evidence of the default recogniser is what was signed."""
-    from device.cli.doctor.checks import Finding
     from device.evidence.artefact import read, shipped, trusted_keys
     from engines.cards.model_card import RECOGNISER_DEFAULT
 
@@ -32,7 +31,6 @@ def shipped_evidence() -> Iterator[Finding]:
 
 def of_vision(vision: Vision) -> Iterator[Finding]:
     """Whether evidence covers the engines that a configuration names."""
-    from device.cli.doctor.checks import Finding
     from device.enrolment.model_sessions import chosen_card, resolved
     from device.recognition.operating_point import Terms, engine_of, evidence_for
 

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from device.cli.doctor.checks import Finding
+from device.cli.doctor.finding import Finding
 
 Level = Literal["ok", "warn"]
 TRIAL_S = 30.0
@@ -52,10 +51,9 @@ class Here:
 
 def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]:
     """All lines."""
-    from device.cli.doctor.checks import Finding
 
     absent: Level = "warn" if board.exists() else "ok"
-    for module, remedy in (("tensorrt", JETPACK), ("pycuda", "pip install .[device]")):
+    for module, remedy in (("tensorrt", JETPACK), ("pycuda", "pip install .[device-cuda]")):
         if util.find_spec(module) is None:
             text = "absent" if board.exists() else "absent, as everywhere but on a board"
             yield Finding(module, absent, text, remedy)
@@ -63,7 +61,7 @@ def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]
             yield Finding(module, "ok", _version(module))
     here = _here()
     if here is None:
-        yield Finding("cuda", absent, "not asked: it takes PyCUDA", "pip install .[device]")
+        yield Finding("cuda", absent, "not asked: it takes PyCUDA", "pip install .[device-cuda]")
     elif here.gpu is None:
         yield Finding("cuda", absent, here.fault, "install the board's JetPack")
     else:
@@ -79,8 +77,7 @@ def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]
 
 def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
     """One line a plan: whether it would be loaded here, and otherwise why not. Broken descriptions are named too."""
-    from device.cli.doctor.checks import Finding
-    from engines.cards.model_card import card
+    from engines.cards.catalogue import card
     from engines.errors import EnginesError
     from engines.places import models_dir, plans_dir
     from engines.prepare.manifest import read, sha256_of
@@ -138,7 +135,6 @@ def _version(module: str) -> str:
 
 def _jetson_utils(absent: Level) -> Finding:
     """The real one has its C extension; the package of that name in a public index is somebody else's."""
-    from device.cli.doctor.checks import Finding
 
     remedy = "build it from dusty-nv/jetson-utils; never install it by name"
     if util.find_spec("jetson_utils") is None:

@@ -1,4 +1,4 @@
-"""What `lfr doctor` says of keys and of forgetting: where a deployment's key lives, the device's own, who erases."""
+"""Checks of `lfr doctor` on keys and erasure: the deployment's key, the device's own key, the eraser's timer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from device.cli.doctor.finding import Finding
+
 if TYPE_CHECKING:
-    from device.cli.doctor.checks import Finding
     from device.config.model import DeviceConfig
 
 TPM = Path("/dev/tpmrm0")
@@ -22,7 +23,6 @@ ASK_S = 5.0
 
 def key_store() -> Iterator[Finding]:
     """Where the identity of a deployment is kept, and what follows from it."""
-    from device.cli.doctor.checks import Finding
 
     swapped = len(Path("/proc/swaps").read_text().splitlines()) > 1 if Path("/proc/swaps").exists() else False
     held = "TPM present, and not used yet" if TPM.exists() else "no TPM"
@@ -35,7 +35,6 @@ def key_store() -> Iterator[Finding]:
 
 def eraser() -> Iterator[Finding]:
     """Whether the timer that erases without the supervisor is switched on."""
-    from device.cli.doctor.checks import Finding
 
     remedy = f"systemctl enable --now {TIMER} (systemd/README.md)"
     if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
@@ -59,7 +58,6 @@ def _device_key(state_dir: Path) -> Iterator[Finding]:
     from device.audit.key import FILE, PUBLIC_FILE, read_public
     from device.audit.log import FOLDER
     from device.audit.verify import verify
-    from device.cli.doctor.checks import Finding
     from device.errors import BadData
 
     key, public = state_dir / FILE, state_dir / PUBLIC_FILE
@@ -85,7 +83,6 @@ def _device_key(state_dir: Path) -> Iterator[Finding]:
 
 def _orders(state_dir: Path) -> Iterator[Finding]:
     from device import eraser as program
-    from device.cli.doctor.checks import Finding
 
     files = [f for f in (state_dir / program.ORDERS).glob("*.json") if f.name != program.CLOCK]
     orders = [json.loads(f.read_text(encoding="utf-8")) for f in files if not f.name.endswith(program.RECEIPT)]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from device.ports.broker import Delivery, Outgoing
 
+OnMessage = Callable[[str, bytes], None]
+
 
 class FakeExchange:
     """What all sessions of one test share. `log` holds every accepted message in order."""
@@ -46,7 +48,7 @@ class FakeExchange:
         withheld, self._withheld = self._withheld, []
         self.retained.clear()
         for session, delivery in withheld:
-            session.answered(Delivery(delivery.token, accepted=False, heard=False, reason="connection lost"))
+            session.answered(Delivery(delivery.token, accepted=False, acknowledged=False, reason="connection lost"))
         for session in tuple(self.sessions.values()):
             session.lost("connection lost")
             if forget_sessions:
@@ -68,10 +70,10 @@ class FakeExchange:
     def take(self, session: FakeBroker, message: Outgoing) -> None:
         """Accept or deny one message and answer."""
         if any(client == session.client_id and matches(p, message.topic) for client, p in self._denied):
-            delivery = Delivery(message.token, accepted=False, heard=False, reason="Not authorized")
+            delivery = Delivery(message.token, accepted=False, acknowledged=False, reason="Not authorized")
         else:
-            heard = self.route(message)
-            delivery = Delivery(message.token, True, heard, "Success" if heard else "No matching subscribers")
+            matched = self.route(message)
+            delivery = Delivery(message.token, True, matched, "Success" if matched else "No matching subscribers")
         if self._withholding:
             self._withheld.append((session, delivery))
         else:
@@ -82,8 +84,8 @@ class FakeExchange:
         self.log.append(message)
         if message.retain:
             self.retained[message.topic] = message
-        heard = [session.receive(message) for session in tuple(self.sessions.values())]
-        return any(heard)
+        received = [session.receive(message) for session in tuple(self.sessions.values())]
+        return any(received)
 
 
 class FakeBroker:
@@ -94,7 +96,8 @@ class FakeBroker:
         self.will = will
         self.queued: list[Outgoing] = []
         self._exchange = exchange
-        self._patterns: dict[str, Callable[[str, bytes], None]] = {}
+        self._patterns: dict[str, OnMessage] = {}
+        self._retained: dict[str, OnMessage] = {}
         self._connected = False
 
     def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None:
@@ -103,8 +106,9 @@ class FakeBroker:
         self._exchange.sessions[self.client_id] = self
         self.found()
 
-    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
+    def subscribe(self, pattern: str, on_message: OnMessage, on_retained: OnMessage | None = None) -> None:
         self._patterns[pattern] = on_message
+        self._retained[pattern] = on_retained or on_message
         if self._connected:
             self._resend(pattern)
 
@@ -159,7 +163,7 @@ class FakeBroker:
     def _resend(self, pattern: str) -> None:
         for topic, message in tuple(self._exchange.retained.items()):
             if matches(pattern, topic):
-                self._patterns[pattern](topic, message.payload)
+                self._retained[pattern](topic, message.payload)
 
 
 def matches(pattern: str, topic: str) -> bool:

@@ -37,7 +37,7 @@ KEEPALIVE_S = 10  # a dead link is noticed within 15 s; the hub's will fires aft
 CONNECT_WITHIN_S = 5.0
 CLOSE_WITHIN_S = 2.0
 BACK_OFF_FIRST_S = 0.25
-BACK_OFF_MOST_S = 10.0
+BACK_OFF_MOST_S = 2.0  # a van has few devices; what nobody has judged is on the page within 5 s of a hub's return
 NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, table 3-4
 NOT_AUTHORISED = 0x87  # MQTT 5, tables 3-1 and 3-8
 _ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and start the hub anew"
@@ -56,6 +56,7 @@ _CERTIFICATE_ALERTS = {
 }
 
 _log = logging.getLogger(__name__)
+OnMessage = Callable[[str, bytes], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +89,18 @@ class PahoBroker:
         self._session_expiry_s = session_expiry_s
         self._will_delay_s = will_delay_s
         self._tls = _tls_context(address)
-        self._patterns: dict[str, Callable[[str, bytes], None]] = {}
+        self._patterns: dict[str, tuple[OnMessage, OnMessage]] = {}
+        """Pattern to the receivers of what arrives and of what was kept before the subscription."""
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._newest: Client | None = None
-        """The client of the latest connection, with a session or not yet; what another one still says is past."""
+        """The client of the latest connection, with a session or not yet; reports of earlier ones are ignored."""
         self._tokens: dict[int, str] = {}
         self._early: dict[int, ReasonCode] = {}
         self._in_flight_limit = IN_FLIGHT
         self._loss = "not connected yet"
         self._refused = ""
-        """Why the broker let nobody in, until it does or cannot be reached: TLS 1.3 does not always get to say it."""
+        """Why the broker rejected this device; empty once it accepts. TLS 1.3 may lose the reason."""
         self._ended = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -110,9 +112,9 @@ class PahoBroker:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
-    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
+    def subscribe(self, pattern: str, on_message: OnMessage, on_retained: OnMessage | None = None) -> None:
         """Receive what matches at QoS 1, from now on and after every reconnection."""
-        self._patterns[pattern] = on_message
+        self._patterns[pattern] = (on_message, on_retained or on_message)
         with self._lock:
             client = self._client
         if client is not None:
@@ -178,7 +180,7 @@ class PahoBroker:
             )
         except (OSError, ValueError) as fault:
             self._refused = ""
-            self._lost(_in_words(fault, self._address))
+            self._lost(_error_text(fault, self._address))
             return False
         client.loop_start()
         if not self._answered(established):
@@ -186,7 +188,10 @@ class PahoBroker:
             client.disconnect()
             self._lost(self._loss)
             return False
-        self._ended.wait()
+        while not self._ended.wait(KEEPALIVE_S):
+            if not client.is_connected():  # its thread ended without a report
+                self._loss = "the session ended without a report"
+                break
         self._lost(self._loss)
         return True
 
@@ -218,7 +223,7 @@ class PahoBroker:
         return client
 
     def _callbacks(self, client: Client, established: threading.Event) -> None:
-        """Wire one client. Its callbacks act only while it is the newest: a late word of an old one ends nothing."""
+        """Wire one client. Its callbacks act only while it is the newest: a late report of an old client is ignored."""
 
         def begin(text: str) -> None:
             with self._lock:
@@ -269,7 +274,7 @@ class PahoBroker:
                 self._on_delivery(_delivery(token, code))
 
         def on_message(_: Client, __: Any, message: MQTTMessage) -> None:
-            self._receive(message.topic, bytes(message.payload))
+            self._receive(message.topic, bytes(message.payload), kept=message.retain)
 
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
         client.on_subscribe, client.on_publish = on_subscribe, on_publish
@@ -282,12 +287,12 @@ class PahoBroker:
         if level >= logging.ERROR or text.startswith("Caught exception"):
             event(_log, "mqtt.callback_failed", level=logging.ERROR, text=text)
 
-    def _receive(self, topic: str, payload: bytes) -> None:
+    def _receive(self, topic: str, payload: bytes, *, kept: bool) -> None:
         from paho.mqtt.client import topic_matches_sub
 
-        for pattern, on_message in tuple(self._patterns.items()):
+        for pattern, (on_message, on_retained) in tuple(self._patterns.items()):
             if topic_matches_sub(pattern, topic):
-                on_message(topic, payload)
+                (on_retained if kept else on_message)(topic, payload)
 
     def _lost(self, reason: str) -> None:
         with self._lock:
@@ -296,7 +301,7 @@ class PahoBroker:
             self._tokens.clear()
             self._early.clear()
         for token in unanswered:
-            self._on_delivery(Delivery(token, accepted=False, heard=False, reason=reason))
+            self._on_delivery(Delivery(token, accepted=False, acknowledged=False, reason=reason))
         level = logging.INFO if self._closing.is_set() else logging.WARNING
         event(_log, "mqtt.no_session", level=level, host=self._address.host, reason=reason)
         self._on_session(False, reason)
@@ -306,7 +311,7 @@ def _delivery(token: str, code: ReasonCode) -> Delivery:
     return Delivery(
         token,
         accepted=not code.is_failure,
-        heard=not code.is_failure and code.value != NO_MATCHING_SUBSCRIBERS,
+        acknowledged=not code.is_failure and code.value != NO_MATCHING_SUBSCRIBERS,
         reason=str(code),
     )
 
@@ -367,7 +372,7 @@ def _certificate_refused(text: str) -> str:
     return ""
 
 
-def _in_words(fault: Exception, address: BrokerAddress) -> str:
+def _error_text(fault: Exception, address: BrokerAddress) -> str:
     place = f"{address.host}:{address.port}"
     if isinstance(fault, ssl.SSLCertVerificationError):
         return (

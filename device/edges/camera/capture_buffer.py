@@ -12,7 +12,7 @@
 3. What the source raises, `take` raises, after the frames that came before it.
 4. The source belongs to the thread: it opens the iteration, it closes the source.
 5. `close` ends the thread and zeroes all memory of the feed.
-6. A frozen picture is not handed on, unless every frame is wanted (pace full): whoever stands in it would never leave.
+6. A frozen picture is not handed on, unless every frame is wanted (pace full): a person in it would never leave.
    `blank` zeroes what the frames before it left in memory. Memory is used in turn, so that none keeps an old picture.
 7. A frame that is not `wanted` is decoded and counted, and goes no further: it is not copied.
 """
@@ -26,7 +26,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Literal, Protocol
 
-from device.domain.sight import Frame
+from device.domain.sight import Damage, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MonotonicNs
 from device.edges.camera.picture_health import Watch
 from device.ports.source import FrameSource, Slot
@@ -38,6 +38,8 @@ CLOSE_WITHIN_S = 6.0
 """Above the read deadline of a live source, so that its thread has ended."""
 KEPT_SAMPLES = 65_536
 _CONSUMER_CHECK_S = 1.0
+RECENT_PICTURES = 250
+"""Some ten seconds: what `damaged_share` is about."""
 
 
 class End(Enum):
@@ -67,10 +69,11 @@ class HostTempo:
         cut.wait(seconds)
 
 
-class Feed:
+class CaptureBuffer:
     """Runs a source in a thread of its own; the thread starts with the first `take`.
 
-    decoded, dropped  frames so far;  decode_ms  what the source took for each (at most KEPT_SAMPLES; may be drained)
+    decoded, dropped, damaged  frames so far; damaged: data of their own was lost
+    decode_ms  what the source took for each (at most KEPT_SAMPLES; may be drained)
     """
 
     def __init__(
@@ -105,6 +108,8 @@ class Feed:
         self._asked_ns: int | None = None
         self.decoded = 0
         self.dropped = 0
+        self.damaged = 0
+        self._recent: deque[bool] = deque(maxlen=RECENT_PICTURES)
         self.decode_ms: deque[float] = deque(maxlen=KEPT_SAMPLES)
         self._thread: threading.Thread | None = None
 
@@ -135,12 +140,18 @@ class Feed:
         return "dark" if self._watch.dark else "online"
 
     @property
+    def damaged_share(self) -> float:
+        """Share of the last RECENT_PICTURES, 0..1, that lost data or were predicted from one that had."""
+        recent = list(self._recent)
+        return sum(recent) / len(recent) if recent else 0.0
+
+    @property
     def stalled(self) -> bool:
         """Whether a camera, or what stands for one, delivers nothing or always the same picture."""
         return self._pace != "full" and self.state() == "frozen"
 
     def blank(self) -> None:
-        """Zero all memory but that of a frame which nobody has taken yet; for a camera that is `stalled`."""
+        """Zero all memory except that of a frame that waits to be taken; for a camera that is `stalled`."""
         with self._changed:
             waiting = {id(slot) for slot, _ in self._waiting}
             for slot in (*self._free, *self._held):
@@ -194,6 +205,8 @@ class Feed:
                 return
             self.decoded += 1
             self.decode_ms.append((delivered_ns - asked_ns) / NS_PER_MS)
+            self.damaged += frame.damage is Damage.PICTURE
+            self._recent.append(frame.damage is not Damage.NONE)
             self._watch.see(frame)
             if self._pace == "realtime":
                 started_ns = delivered_ns if started_ns is None else started_ns

@@ -41,7 +41,7 @@ Step = Show | Fail | Stall
 
 
 class FakeSource:
-    """Plays its script once. Like a decoder it reuses one picture's memory: whoever keeps a frame must copy it.
+    """Plays its script once. Like a decoder it reuses one picture's memory: a frame that is kept must be copied.
 
     packed       RGB pictures, as a camera on a board gives them, in place of planes
     before_each  called before each step, in the owner's thread: a test moves its virtual clock with it

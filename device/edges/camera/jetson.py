@@ -16,7 +16,7 @@ Written to the source of jetson_utils (dusty-nv/jetson-utils fae4b4250f98, 2025-
    `__array_interface__` of a picture in NV12 claims twice its memory: it is laid over `ptr` and `size` instead.
 6. Which channel is red is asked of the library with a red picture, once a source, by the conversion that `Capture`
    uses.
-7. `close` zeroes the ring before the library frees it. Slots are wiped by whoever has them.
+7. `close` zeroes the ring before the library frees it. Slots are wiped by their owner.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _PROOF_PX = 32
 
 
 class CameraFault(Exception):
-    """What jetson_utils could not do, in its words."""
+    """A jetson_utils error with its own text."""
 
 
 def library() -> Any:
@@ -59,8 +59,8 @@ def library() -> Any:
     if extension is None:
         place = getattr(jetson_utils, "__file__", None) or "here"
         raise Unavailable(
-            f"the jetson_utils at {place} is not NVIDIA's version 2: a package index has somebody else's under that "
-            f"name; remove it, and {REMEDY}"
+            f"the jetson_utils at {place} is not NVIDIA's version 2: a package index has an unrelated package of "
+            f"that name; remove it, and {REMEDY}"
         )
     if not extension:
         raise Unavailable(f"jetson_utils is here without its C extension (HAS_JETSON_UTILS_EXT is False); {REMEDY}")
@@ -225,7 +225,7 @@ class _MappedSlot:
 
 
 class _Memory:
-    """A mapped image's bytes for numpy; whoever holds a view of them holds the image (rule 5)."""
+    """A mapped image's bytes for numpy; a view keeps the image alive (rule 5)."""
 
     def __init__(self, image: Any) -> None:
         self._image = image

@@ -4,7 +4,7 @@
     v4l2://             JetsonSource where jetson_utils is installed, LiveSource elsewhere
     csi://              JetsonSource
 
-Every wait has a deadline, and a source that misses it is lost: whoever owns it decides when to open the next.
+Every wait has a deadline, and a source that misses it is lost: its owner decides when to open the next.
 """
 
 from __future__ import annotations

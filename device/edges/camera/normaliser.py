@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from device.domain.sight import U8, ColourMatrix, Frame, Planes
+from device.domain.sight import U8, ColourMatrix, Damage, Frame, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.timeline import Look, is_full_range, matrix_of, plausible, quarter_turns
 
@@ -33,22 +33,22 @@ class Normaliser:
         self._av = av
         self._graph: _Graph | None = None
         self._deinterlacing = False
-        self._pending: deque[MediaNs] = deque()
+        self._pending: deque[tuple[MediaNs, Damage]] = deque()
         self._index = 0
         self.notes: list[str] = []
 
-    def push(self, picture: Any, at: MediaNs, aspect: Fraction | None) -> Iterator[Frame]:
+    def push(self, picture: Any, at: MediaNs, aspect: Fraction | None, damage: Damage = Damage.NONE) -> Iterator[Frame]:
         """Frames that are ready after this picture; a deinterlacer holds one back."""
         look = self._look(picture, aspect)
         if self._graph is not None and self._graph.look != look:
             yield from self.drain()
         if look.direct:
-            yield self._frame(picture, at, look)
+            yield self._frame(picture, (at, damage), look)
             return
         if self._graph is None:
             self._graph = _Graph(self._av, look)
             self.notes.extend(n for n in look.notes() if n not in self.notes)
-        self._pending.append(at)
+        self._pending.append((at, damage))
         for ready in self._graph.push(picture):
             yield self._frame(ready, self._pending.popleft(), look)
 
@@ -76,11 +76,11 @@ class Normaliser:
             full_range=is_full_range(int(picture.color_range), layout),
         )
 
-    def _frame(self, picture: Any, at: MediaNs, look: Look) -> Frame:
+    def _frame(self, picture: Any, when: tuple[MediaNs, Damage], look: Look) -> Frame:
         index, self._index = self._index, self._index + 1
         y, u, v = (_plane(plane) for plane in picture.planes[:3])
         picture = Planes(y, u, v, look.matrix, look.full_range)
-        return Frame(index, at, MonotonicNs(time.monotonic_ns()), picture)
+        return Frame(index, when[0], MonotonicNs(time.monotonic_ns()), picture, when[1])
 
 
 class _Graph:

@@ -1,24 +1,30 @@
 """The one module that imports PyAV: opens what holds pictures, decodes it, hands out frames in our shape.
 
 1. A packet that does not decode is counted and skipped; decoding goes on.
-2. Nothing but the named file or address is opened: protocols are on an allow list, so that a playlist that calls
+2. A picture of which data was lost is delivered and marked, and so are those predicted from it, up to the next key
+   frame. The decoder detects lost slices only where it does not decode several of them at once (libavcodec, h264:
+   no error resilience with slice threads), so low latency means one thread.
+3. Nothing but the named file or address is opened: protocols are on an allow list, so that a playlist that calls
    itself a video cannot reach further.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from device.domain.sight import Frame
+from device.domain.sight import Damage, Frame
 from device.domain.time import MediaNs
 from device.edges.camera.normaliser import Normaliser
 from device.edges.camera.timeline import Timeline
 
 MAX_FAILED_READS = 200
 """Consecutive demuxer errors after which the rest of a file is given up."""
+MAX_DAMAGED_PACKETS = 64
+"""Marked packets whose picture is still to come: more than any decoder holds back."""
 _STILL_CODECS = (
     (b"\xff\xd8\xff", "mjpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -43,7 +49,7 @@ class VideoFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OpenOptions:
-    """How to open. `low_latency`: no frame threading, no demuxer buffering; deadlines in seconds, None for none."""
+    """How to open. `low_latency`: one thread, no demuxer buffering; deadlines in seconds, None for none."""
 
     decode_threads: int
     low_latency: bool = False
@@ -63,7 +69,8 @@ def preload() -> None:
 class Video:
     """One open container and its best video stream; one owner thread.
 
-    `skipped_packets` counts what did not decode, `notes` grows as corrections are met.
+    skipped_packets  packets that did not decode;  notes  grows as corrections are met
+    damaged          pictures so far by the damage they had
     """
 
     def __init__(self, target: str, options: OpenOptions) -> None:
@@ -77,7 +84,7 @@ class Video:
             self._container.close()
             raise
         context = self._stream.codec_context
-        context.thread_count = options.decode_threads
+        context.thread_count = 1 if options.low_latency else options.decode_threads  # rule 2
         context.thread_type = "SLICE" if options.low_latency else "AUTO"
         if options.low_latency:
             context.options = {**context.options, "flags": "low_delay"}
@@ -85,6 +92,9 @@ class Video:
         self._timeline = Timeline(self._rate)
         self._normaliser = Normaliser(av)
         self.skipped_packets = 0
+        self.damaged: Counter[Damage] = Counter()
+        self._reference_damaged = False
+        self._damaged_packets: set[int] = set()
         self._stated = (int(self._stream.frames) or None, (context.width, context.height))
 
     @property
@@ -113,9 +123,9 @@ class Video:
     def frames(self) -> Iterator[Frame]:
         """Decode to the end. Raises VideoFault("lost") when reading fails for good; a bad packet is only counted."""
         for picture in self._pictures():
-            at = self._timeline.at(None if picture.pts is None else picture.pts * picture.time_base)
+            at = self._timeline.at(_seconds(picture.pts, picture), _seconds(picture.dts, picture))
             aspect = self._stream.sample_aspect_ratio if self._stream is not None else None
-            yield from self._normaliser.push(picture, at, aspect)
+            yield from self._normaliser.push(picture, at, aspect, self._damage_of(picture))
         yield from self._normaliser.drain()
 
     def close(self) -> None:
@@ -123,6 +133,25 @@ class Video:
         self._normaliser = Normaliser(self._av)
         self._container.close()
         self._stream = None  # the decoder is the stream's: nothing else holds it
+
+    def _damage_of(self, picture: Any) -> Damage:
+        """Pictures in presentation order; a damaged packet is skipped and counted (rule 2)."""
+        if picture.is_corrupt or picture.pts in self._damaged_packets:
+            self._damaged_packets.discard(picture.pts)
+            damage = Damage.PICTURE
+        else:
+            self._reference_damaged = self._reference_damaged and not picture.key_frame
+            damage = Damage.REFERENCE if self._reference_damaged else Damage.NONE
+        self._reference_damaged = damage is not Damage.NONE
+        self.damaged[damage] += damage is not Damage.NONE
+        return damage
+
+    def _note_damage(self, packet: Any) -> None:
+        """A demuxer marks the packet beside which others are missing; the decoder does not look at the mark."""
+        if packet.is_corrupt and packet.pts is not None and len(self._damaged_packets) < MAX_DAMAGED_PACKETS:
+            self._damaged_packets.add(packet.pts)
+        elif packet.is_corrupt:
+            self._reference_damaged = True
 
     def _pictures(self) -> Iterator[Any]:
         """Decoded pictures in presentation order; rule 1."""
@@ -145,12 +174,14 @@ class Video:
                     raise VideoFault("lost", _reason(fault)) from fault
                 packets = self._container.demux(self._stream)
                 continue
+            self._note_damage(packet)
             try:
                 pictures = packet.decode()
             except self._av.error.EOFError:
                 return
             except self._av.error.FFmpegError:
                 self.skipped_packets += 1
+                self._reference_damaged = True
                 continue
             yield from pictures
 
@@ -215,6 +246,11 @@ def _best_stream(container: Any) -> Any:
     if any(s.codec_context is None for s in watched):
         raise VideoFault("not-video", "no decoder for its video codec")
     return max(watched, key=lambda s: s.codec_context.width * s.codec_context.height)
+
+
+def _seconds(ticks: int | None, picture: Any) -> Fraction | None:
+    """A time of the picture, in seconds."""
+    return None if ticks is None or picture.time_base is None else Fraction(ticks * picture.time_base)
 
 
 def _is_cover(stream: Any) -> bool:

@@ -7,11 +7,12 @@ SourceUnreadable that names the file and says what was found.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from device.domain.sight import Frame
+from device.domain.sight import Damage, Frame
 from device.domain.time import MediaNs
 from device.edges.camera.frame_pool import HostSlot
 from device.edges.camera.pyav import OpenOptions, Stills, Video, VideoFault
@@ -73,6 +74,11 @@ class RecordedSource:
         return self._reader.skipped_packets
 
     @property
+    def damaged(self) -> Mapping[Damage, int]:
+        """Pictures so far of which data was lost, by how."""
+        return self._reader.damaged
+
+    @property
     def repaired_times(self) -> int:
         return self._reader.repaired_times
 
@@ -96,6 +102,9 @@ class RecordedSource:
         yield from self._reader.notes
         if self.skipped_packets:
             yield f"{self.skipped_packets} damaged packet(s) skipped"
+        lost, predicted = self.damaged[Damage.PICTURE], self.damaged[Damage.REFERENCE]
+        if lost or predicted:
+            yield f"{lost} picture(s) arrived damaged, {predicted} more were predicted from damaged ones"
         if self.repaired_times:
             yield f"{self.repaired_times} presentation time(s) missing or running back: repaired"
 
@@ -126,6 +135,10 @@ class _File:
         return self._video.skipped_packets
 
     @property
+    def damaged(self) -> Mapping[Damage, int]:
+        return self._video.damaged
+
+    @property
     def repaired_times(self) -> int:
         return self._video.repaired_times
 
@@ -147,6 +160,7 @@ class _Pictures:
     """A folder of numbered pictures at the assumed rate."""
 
     skipped_packets = 0
+    damaged: Mapping[Damage, int] = Counter()
     repaired_times = 0
     rate_hz = float(ASSUMED_RATE_HZ)
 

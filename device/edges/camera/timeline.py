@@ -36,36 +36,73 @@ class Timeline:
     1. A missing time is the last one plus one step of the average rate.
     2. A time up to REBASE_AFTER_NS before the last is disorder: that frame alone is moved to last plus a step.
     3. A longer way back is a new time base: it and all that follow are moved to go on from last plus a step.
+    4. Once more presentation times than decoding times have run back, the decoding times count: the pictures are in
+       order and their presentation times are not (packed B-frames in AVI). Rule 2 alone would put two of three such
+       pictures at one moment, and of pictures at one moment only one is searched for faces. The same choice as in
+       libavcodec (decode.c, guess_correct_pts).
     """
 
     def __init__(self, rate_hz: Fraction | None) -> None:
         self._step_ns = round(NS_PER_S / (rate_hz if rate_hz and 1 <= rate_hz <= 1000 else ASSUMED_RATE_HZ))
-        self._origin_ns: int | None = None
         self._last_ns: int | None = None
+        self._presented = _Clock()
+        self._decoded = _Clock()
         self.repaired = 0
 
-    def at(self, stated_s: Fraction | None) -> MediaNs:
-        """Time of the next frame in presentation order; `stated_s` is what the stream says, if anything."""
-        if self._last_ns is None:
-            self._origin_ns = None if stated_s is None else round(stated_s * NS_PER_S)
-            self._last_ns = 0
-            return MediaNs(0)
-        due_ns = self._last_ns + self._step_ns
-        if stated_s is None:
-            self.repaired += 1
-            self._last_ns = due_ns
-            return MediaNs(due_ns)
-        stated_ns = round(stated_s * NS_PER_S)
-        if self._origin_ns is None:
-            self._origin_ns = stated_ns - due_ns
-        at_ns = stated_ns - self._origin_ns
-        if at_ns < self._last_ns:
-            self.repaired += 1
-            if self._last_ns - at_ns > REBASE_AFTER_NS:
-                self._origin_ns = stated_ns - due_ns
+    def at(self, stated_s: Fraction | None, decoded_s: Fraction | None = None) -> MediaNs:
+        """Time of the next frame in presentation order.
+
+        stated_s   presentation time that the stream states, if any
+        decoded_s  decoding time of the packet that gave the frame, if the stream states one
+        """
+        due_ns = 0 if self._last_ns is None else self._last_ns + self._step_ns
+        self._presented.see(stated_s)
+        self._decoded.see(decoded_s)
+        by_decoding = decoded_s is not None and self._decoded.ran_back < self._presented.ran_back
+        clock = self._decoded if by_decoding else self._presented
+        at_ns = clock.at(due_ns)
+        stated_ns = at_ns if clock is self._presented else self._presented.at(due_ns)
+        if at_ns is None:
             at_ns = due_ns
+        elif self._last_ns is not None and at_ns < self._last_ns:
+            if self._last_ns - at_ns > REBASE_AFTER_NS:
+                clock.rebase(due_ns)
+            at_ns = due_ns
+        self.repaired += self._last_ns is not None and stated_ns != at_ns
         self._last_ns = at_ns
+        if not by_decoding:
+            self._decoded.rebase(at_ns)
         return MediaNs(at_ns)
+
+
+class _Clock:
+    """One of the two times that a stream states: where its zero lies on the timeline, and how often it ran back."""
+
+    def __init__(self) -> None:
+        self._now_ns: int | None = None
+        self._before_ns: int | None = None
+        self._origin_ns: int | None = None
+        self.ran_back = 0
+
+    def see(self, stated_s: Fraction | None) -> None:
+        """What is stated for the next frame."""
+        self._now_ns = None if stated_s is None else round(stated_s * NS_PER_S)
+        if self._now_ns is not None:
+            self.ran_back += self._before_ns is not None and self._now_ns <= self._before_ns
+            self._before_ns = self._now_ns
+
+    def at(self, due_ns: int) -> int | None:
+        """The present time on the timeline; the first one stated is `due_ns`. None when none is stated."""
+        if self._now_ns is None:
+            return None
+        if self._origin_ns is None:
+            self.rebase(due_ns)
+        return self._now_ns - (self._origin_ns or 0)
+
+    def rebase(self, at_ns: int) -> None:
+        """From now on the present time means `at_ns`."""
+        if self._now_ns is not None:
+            self._origin_ns = self._now_ns - at_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +144,17 @@ class Look:
         return self.layout.startswith(RGB_LAYOUTS)
 
     def notes(self) -> list[str]:
-        """What is corrected on the way in, in words."""
-        said = []
+        """What is corrected on the way in, as text."""
+        notes = []
         if self.interlaced:
-            said.append("interlaced: bwdif")
+            notes.append("interlaced: bwdif")
         if not self.square:
-            said.append(f"sample aspect {self.aspect.numerator}:{self.aspect.denominator}: scaled to square pixels")
+            notes.append(f"sample aspect {self.aspect.numerator}:{self.aspect.denominator}: scaled to square pixels")
         if self.rotation:
-            said.append(f"rotated {-self.rotation % 360}")
+            notes.append(f"rotated {-self.rotation % 360}")
         if self.layout not in PLANAR_420:
-            said.append(f"{self.layout}: converted to 8-bit 4:2:0")
-        return said
+            notes.append(f"{self.layout}: converted to 8-bit 4:2:0")
+        return notes
 
 
 PLANAR_420 = frozenset({"yuv420p", "yuvj420p", "yuva420p"})

@@ -1,4 +1,4 @@
-"""A clock that moves when it is told, for simulations and tests."""
+"""A clock that moves only when it is advanced, for simulations and tests."""
 
 from __future__ import annotations
 

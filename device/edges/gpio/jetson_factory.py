@@ -16,8 +16,7 @@ from gpiozero.pins import BoardInfo, HeaderInfo, PinInfo
 from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
 from gpiozero.pins.local import LocalPiFactory
 
-from device.edges.gpio import gpiozero_lines
-from device.edges.gpio.jetson_header import Board, board_of
+from device.edges.gpio.jetson_header import Board, this_board
 
 MOST_CHIPS = 16  # an Orin shows two or three; lgpio has no list of chips
 
@@ -39,7 +38,7 @@ class _PinOfChip(LGPIOPin):
         """Give the line back, also to a chip that is gone.
 
         LGPIOPin goes on listening and claims the line as an input; a call that comes after its factory was closed ends
-        lgpio's only listening thread, and nobody hears the STOP button any more.
+        lgpio's only listening thread, and the STOP button is no longer read.
         """
         if self._callback is not None:
             self._callback.cancel()
@@ -71,10 +70,10 @@ class JetsonFactory(LGPIOFactory):
         LocalPiFactory.__init__(self)
         self._info: Any = None
         self.closed = False
-        self._board = board or _this_board()
+        self.board = board or _this_board()
         self._handle: int | None = None
         self._handles: dict[str, int] = {}
-        self._found = self._scan({pin.chip for pin in self._board.pins})
+        self._found = self._scan({pin.chip for pin in self.board.pins})
         self.pin_class = _PinOfChip
 
     def handle_of(self, name: str) -> int:
@@ -126,23 +125,23 @@ class JetsonFactory(LGPIOFactory):
         """The header as gpiozero describes boards. PiPin wants the name GPIO<offset>, also among the aliases."""
         pins: dict[int, Any] = {}
         self._chip_of: dict[str, str] = {}
-        for pin in self._board.pins:
+        for pin in self.board.pins:
             offset = self._found.get((pin.chip, pin.line))
             if offset is None:
                 continue
             name = f"GPIO{offset}"
-            names = frozenset({name, f"BOARD{pin.header}", f"{self._board.header}:{pin.header}", pin.line})
+            names = frozenset({name, f"BOARD{pin.header}", f"{self.board.header}:{pin.header}", pin.line})
             row, column = (pin.header + 1) // 2, 1 if pin.header % 2 else 2
             pins[pin.header] = PinInfo(pin.header, name, names, "", row, column, frozenset({"gpio"}))
             self._chip_of[name] = pin.chip
-        header = HeaderInfo(self._board.header, 20, 2, pins)
-        facts = ("", self._board.name, "", "", "Tegra", "NVIDIA", 0, "", 0, 0, 0, 0, False, False, 0, 0)
-        return BoardInfo(*facts, {self._board.header: header}, "")
+        header = HeaderInfo(self.board.header, 20, 2, pins)
+        facts = ("", self.board.name, "", "", "Tegra", "NVIDIA", 0, "", 0, 0, 0, 0, False, False, 0, 0)
+        return BoardInfo(*facts, {self.board.header: header}, "")
 
 
 def _this_board() -> Board:
     try:
-        board = board_of(gpiozero_lines.DEVICE_TREE.read_bytes().decode("ascii", "replace"))
+        board = this_board()
     except OSError as fault:
         raise PinUnknownPi(f"no device tree: {fault}") from fault
     if board is None:

@@ -7,8 +7,12 @@ later a pad must be muxed as GPIO by an overlay (jetson-io) before it can be dri
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+DEVICE_TREE = Path("/proc/device-tree/compatible")
+TEGRA = ("nvidia,tegra234", "nvidia,tegra264")
 MAIN = "tegra234-gpio"
 ALWAYS_ON = "tegra234-gpio-aon"
 
@@ -31,6 +35,19 @@ class Board:
     header: str
     compatible: tuple[str, ...]
     pins: tuple[HeaderPin, ...]
+
+    def pin(self, name: str) -> HeaderPin | None:
+        """The pin that a configuration calls `name`: by header number (BOARD31) or line name (PQ.06)."""
+        return next((pin for pin in self.pins if name in (f"BOARD{pin.header}", pin.line)), None)
+
+    def input_problems(self, inputs: Mapping[str, str | None]) -> tuple[str, ...]:
+        """One line for each input that is wired to a pin which can only be an output. inputs: pin name by its use."""
+        return tuple(
+            f"{use}: {name} of {self.name} can only be an output (its level shifter has one direction), so this "
+            "contact would never be read; connect it to another pin"
+            for use, name in inputs.items()
+            if name is not None and (pin := self.pin(name)) is not None and pin.output_only
+        )
 
 
 ORIN_NANO_NX = Board(
@@ -102,3 +119,20 @@ BOARDS = (ORIN_NANO_NX, AGX_ORIN)
 def board_of(compatible: str) -> Board | None:
     """The board whose device tree says `compatible` (NUL-separated names), or None."""
     return next((b for b in BOARDS if any(name in compatible for name in b.compatible)), None)
+
+
+def this_board() -> Board | None:
+    """The board this runs on, None off a Jetson or on one that is not listed here. Raises OSError without a tree."""
+    return board_of(_compatible())
+
+
+def is_tegra() -> bool:
+    """Whether this machine is a Jetson of a supported generation, listed here or not."""
+    try:
+        return any(name in _compatible() for name in TEGRA)
+    except OSError:
+        return False
+
+
+def _compatible() -> str:
+    return DEVICE_TREE.read_bytes().decode("ascii", "replace")

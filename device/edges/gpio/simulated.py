@@ -1,11 +1,11 @@
-"""Lines without hardware: a lamp that takes its time, a sensor that sees the lamp and the sun, wires that break.
+"""GPIO without hardware: a lamp with a delay, a sensor that sees the lamp and stray light, wires that break.
 
 Allowed only with recorded sources (configuration). Also the fake of the port: it refuses what hardware refuses (use
 after close) and fails on request.
 
 1. The sensor sees light: the lamp's, or stray light. It never sees what was driven.
 2. The lamp follows its drive LAG_S later; the sensor follows the lamp at once.
-3. Every fault is an attribute that a test or a person sets at any moment and takes back.
+3. Every fault is an attribute; it may be set and cleared at any moment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from device.domain.time import NS_PER_S
 from device.edges.clock.system import SystemClock
-from device.errors import LinesUnavailable
+from device.errors import GpioUnavailable
 from device.ports.clock import Clock
 from device.ports.gpio import Lamp
 
@@ -22,7 +22,7 @@ LAG_S = 0.01  # a relay's release time with its opto-coupler; an LED behind a tr
 REMEMBERED = 64  # switchings; more than a lamp with any sensible lag can still have before it
 
 
-class SimulatedLines:
+class SimulatedGpio:
     """A desk's sign and lamps.
 
     lamp_works   False: the sign stays dark however it is driven (a burnt-out lamp, a blown fuse)
@@ -31,7 +31,7 @@ class SimulatedLines:
     lag_s        how long after its drive the lamp follows (a slow lamp, a power supply that holds up)
     stray_light  True: the sensor sees light whether or not the sign is lit (sunlight, a headlight)
     wire_cut     True: the sensor's wire is cut; its pull-down reads dark
-    failing      True: every call raises LinesUnavailable (the GPIO chip is gone)
+    failing      True: every call raises GpioUnavailable (the GPIO chip is gone)
     stop_held    True: the STOP contact is open: pressed and held, or its wire is cut
     """
 
@@ -84,7 +84,7 @@ class SimulatedLines:
             callback()
 
     def press_stop(self) -> None:
-        """What a hand on the button does."""
+        """Press the STOP button."""
         if self._on_stop is not None:
             self._on_stop()
 
@@ -93,7 +93,7 @@ class SimulatedLines:
         self._on_tamper = callback
 
     def tamper(self) -> None:
-        """What a screwdriver does."""
+        """Open the housing."""
         if self._on_tamper is not None:
             self._on_tamper()
 
@@ -111,6 +111,6 @@ class SimulatedLines:
 
     def _check(self) -> None:
         if self.failing:
-            raise LinesUnavailable("the simulated lines were told to fail")
+            raise GpioUnavailable("the simulated lines were told to fail")
         if not self._open:
-            raise LinesUnavailable("the simulated lines are closed")
+            raise GpioUnavailable("the simulated lines are closed")

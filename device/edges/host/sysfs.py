@@ -1,4 +1,4 @@
-"""How the machine is: temperatures from sysfs, memory of a process, room on the disk. No daemon, no root.
+"""Temperatures and throttling from sysfs, free disk space. No daemon, no root.
 
 Source: Documentation/driver-api/thermal/sysfs-api.rst of the kernel; temperatures in thousandths of a degree Celsius.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 THERMAL = Path("sys/class/thermal")
 PLAUSIBLE_C = (-40.0, 150.0)  # anything else is a sensor that is off or broken, or a trip that is not used
 TRIPS_C = (40.0, 150.0)
-MARGIN_C = 5.0  # below the trip at which the kernel shuts the machine down without a word to anybody
+MARGIN_C = 5.0  # below the trip at which the kernel shuts the machine down without notice
 MOST_C = 95.0  # a zone without such a trip; Orin modules slow down at 99 and shut down at 104.5 (to be confirmed)
 
 
@@ -32,8 +32,8 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
-class Warmth:
-    """All sensors at one moment. unreadable: names of those that say nothing now (a sleeping GPU does so)."""
+class Temperatures:
+    """All sensors at one moment. unreadable: names of sensors without a value now (a sleeping GPU has none)."""
 
     zones: tuple[Zone, ...]
     unreadable: tuple[str, ...]
@@ -41,7 +41,7 @@ class Warmth:
     """Whether the kernel says that it slows the machine down: a zone past its passive trip, or a raised alert."""
 
 
-def warmth(root: Path = Path("/")) -> Warmth:
+def temperatures(root: Path = Path("/")) -> Temperatures:
     """Read every thermal zone and every throttling alert under `root`."""
     zones, unreadable = [], []
     for folder in sorted((root / THERMAL).glob("thermal_zone*")):
@@ -54,7 +54,7 @@ def warmth(root: Path = Path("/")) -> Warmth:
         ends = [trips[kind] for kind in ("critical", "hot") if kind in trips]
         zones.append(Zone(name, celsius, min(ends) - MARGIN_C if ends else MOST_C, trips.get("passive")))
     past = any(zone.slows_c is not None and zone.temperature_c >= zone.slows_c for zone in zones)
-    return Warmth(tuple(zones), tuple(unreadable), past or any(_alerts(root)))
+    return Temperatures(tuple(zones), tuple(unreadable), past or any(_alerts(root)))
 
 
 def disk_free_bytes(path: Path) -> int:
@@ -63,15 +63,6 @@ def disk_free_bytes(path: Path) -> int:
         path = path.parent
     stat = os.statvfs(path)
     return stat.f_bavail * stat.f_frsize
-
-
-def resident_bytes(root: Path = Path("/")) -> int | None:
-    """Resident memory of this process (proc(5), statm), None where there is no /proc."""
-    try:
-        pages = int((root / "proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _trips(zone: Path) -> Iterator[tuple[str, float]]:

@@ -7,9 +7,9 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-PR_SET_DUMPABLE = 4  # prctl(2)
+from device.edges.sandbox import prctl
+
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4  # mlockall(2); ONFAULT keeps untouched library pages out of RAM
 M_MMAP_THRESHOLD, M_PERTURB = -3, -6  # mallopt(3)
 FILL = 0x5A
@@ -68,8 +68,7 @@ def overwrite_text(secret: str) -> None:
 def forbid_dumps() -> dict[str, bool]:
     """Core limit 0 and not dumpable; returns what the kernel granted."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc = ctypes.CDLL(None, use_errno=True)
-    granted = libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+    granted = prctl.forbid_dumping()
     return {"core_limit_0": resource.getrlimit(resource.RLIMIT_CORE) == (0, 0), "not_dumpable": granted}
 
 
@@ -77,14 +76,3 @@ def lock_memory() -> bool:
     """Keep everything this process holds, now and later, out of swap; False where RLIMIT_MEMLOCK forbids it."""
     status: int = ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
     return status == 0
-
-
-def peak_resident_mb() -> int:
-    """High-water mark of the resident set, MiB (proc(5), VmHWM; getrusage would count the parent's before exec)."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
-
-
-def resident_bytes() -> int:
-    """Resident set now (proc(5), statm field 2)."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()

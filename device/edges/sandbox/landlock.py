@@ -1,8 +1,8 @@
-"""Landlock: this process takes file access away from itself, for good (landlock(7); Linux 5.13 and later).
+"""Landlock: this process gives up file access permanently (landlock(7); Linux 5.13 and later).
 
-1. A restriction holds for the calling thread and for threads that it starts later, so whoever restricts all of a
-   process does it before the first thread. Restrictions only add up.
-2. What the running kernel does not know yet is left out; `abi` says which version it has, 0 for none.
+1. A restriction holds for the calling thread and for threads that it starts later, so a process
+   that restricts itself as a whole does it before its first thread. Restrictions only add up.
+2. Rights that the running kernel does not know are left out; `abi` says which version it has, 0 for none.
 3. What is not named in a rule is refused; descriptors that are open already stay usable.
 """
 
@@ -14,9 +14,10 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from device.edges.sandbox import prctl
+
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # one number on every architecture (asm-generic/unistd.h)
 _VERSION, _PATH_BENEATH, _NET_PORT = 1, 1, 2
-_PR_SET_NO_NEW_PRIVS = 38
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = (1 << n for n in range(4))  # linux/landlock.h, LANDLOCK_ACCESS_FS_*
 _REMOVE_AND_MAKE = sum(1 << n for n in range(4, 13))
@@ -68,7 +69,7 @@ def _restrict(
             for port in ports:
                 rule = struct.pack("=QQ", net & CONNECT_TCP, port)
                 done &= libc.syscall(_ADD, ruleset, _NET_PORT, rule, 0) == 0
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        prctl.forbid_new_privileges()
         return bool(libc.syscall(_RESTRICT, ruleset, 0) == 0 and done)
     finally:
         os.close(ruleset)

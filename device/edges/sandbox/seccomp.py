@@ -19,6 +19,7 @@ import struct
 import sys
 from dataclasses import dataclass
 
+from device.edges.sandbox.prctl import PR_SET_DUMPABLE, PR_SET_PTRACER, forbid_new_privileges
 from device.edges.sandbox.syscalls import (
     AUDIT_ARCH,
     CLONE,
@@ -42,13 +43,11 @@ ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000  # linux/seccomp.h
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 X32_BIT = 0x40000000
 _FILTER, _TSYNC = 1, 1
-_PR_SET_NO_NEW_PRIVS = 38
 
 _WRITES, _CREATES = 0o3 | 0o100 | 0o1000, 0o100 | 0o1000  # O_ACCMODE, O_CREAT, O_TRUNC: the same on both architectures
 _CLONE_THREAD = 0x00010000
 _LOCAL, _NETWORK = (1,), (2, 10)  # AF_UNIX; AF_INET, AF_INET6
 _KINDS, _STREAM = 0xF, 1  # SOCK_STREAM below its flags
-_PR_SET_DUMPABLE, _PR_SET_PTRACER = 4, 0x59616D61
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def program(machine: str, needs: Needs) -> list[Instruction]:
     flags = _CREATES if needs.devices else _WRITES
     rules += [_if_any_bit(OPEN, machine, 1, flags), _if_any_bit(OPENAT, machine, 2, flags)]
     rules += [_unless_bit(CLONE, machine, 0, _CLONE_THREAD)]
-    rules += [_if_equal(PRCTL, machine, 0, (_PR_SET_DUMPABLE, _PR_SET_PTRACER))]
+    rules += [_if_equal(PRCTL, machine, 0, (PR_SET_DUMPABLE, PR_SET_PTRACER))]
     rules += [_if_not_null(PRLIMIT, machine, 2)]
     families = (_NETWORK if needs.camera else ()) + (_LOCAL if needs.local_service else ())
     sockets = [_streams_only(machine, families)] if families else [_refused(c, machine) for c in (SOCKET, CONNECT)]
@@ -94,8 +93,12 @@ def program(machine: str, needs: Needs) -> list[Instruction]:
 def _whole(machine: str, rules: list[list[Instruction]]) -> list[Instruction]:
     """Rule 4, then the rules, then everything else is allowed. Each rule leaves the call's number loaded."""
     head: list[Instruction] = [
-        *((LOAD, 0, 0, ARCHITECTURE), (JEQ, 1, 0, AUDIT_ARCH[machine]), (RETURN, 0, 0, KILL)),
-        *((LOAD, 0, 0, NUMBER), (JGE, 0, 1, X32_BIT), (RETURN, 0, 0, KILL)),
+        (LOAD, 0, 0, ARCHITECTURE),
+        (JEQ, 1, 0, AUDIT_ARCH[machine]),
+        (RETURN, 0, 0, KILL),
+        (LOAD, 0, 0, NUMBER),
+        (JGE, 0, 1, X32_BIT),
+        (RETURN, 0, 0, KILL),
     ]
     return [*head, *(step for rule in rules for step in rule), (RETURN, 0, 0, ALLOW)]
 
@@ -132,8 +135,14 @@ def _streams_only(machine: str, families: tuple[int, ...]) -> list[Instruction]:
     last = len(families) - 1
     listed: list[Instruction] = [(JEQ, last - n, 0, family) for n, family in enumerate(families[:-1])]
     body = [
-        *(_low(0), *listed, (JEQ, 0, 3, families[-1])),
-        *(_low(1), (AND, 0, 0, _KINDS), (JEQ, 1, 0, _STREAM), _DENY, _PASS),
+        _low(0),
+        *listed,
+        (JEQ, 0, 3, families[-1]),
+        _low(1),
+        (AND, 0, 0, _KINDS),
+        (JEQ, 1, 0, _STREAM),
+        _DENY,
+        _PASS,
     ]
     return _rule(SOCKET, machine, body)
 
@@ -156,5 +165,5 @@ def _install(machine: str, steps: list[Instruction]) -> bool:
     buffer = ctypes.create_string_buffer(packed, len(packed))
     filter_program = struct.pack("@HP", len(steps), ctypes.addressof(buffer))  # struct sock_fprog
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    forbid_new_privileges()
     return bool(libc.syscall(SECCOMP_CALL[machine], _FILTER, _TSYNC, filter_program) == 0)

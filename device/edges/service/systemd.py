@@ -10,7 +10,7 @@ from device.ports.service import ServiceManager
 
 
 class SystemdService:
-    """The unit that started us. Unavailable when systemd-python is missing or the manager cannot be told."""
+    """The unit that started us. Unavailable when systemd-python is missing or the manager cannot be notified."""
 
     def __init__(self) -> None:
         try:
@@ -21,44 +21,34 @@ class SystemdService:
                 " (needs libsystemd-dev), or python3-systemd in a virtual environment with system packages"
             ) from fault
         self._daemon: Any = daemon
-        self._watchdog_s = _watchdog_s()
-
-    @property
-    def watchdog_s(self) -> float | None:
-        return self._watchdog_s
 
     def ready(self) -> None:
-        self._tell("READY=1")
+        self._notify("READY=1")
 
     def status(self, text: str) -> None:
-        self._tell("STATUS=" + text.replace("\n", " "))
+        self._notify("STATUS=" + text.replace("\n", " "))
 
     def alive(self) -> None:
-        self._tell("WATCHDOG=1")
+        self._notify("WATCHDOG=1")
 
     def stopping(self) -> None:
-        self._tell("STOPPING=1")
+        self._notify("STOPPING=1")
 
-    def _tell(self, message: str) -> None:
+    def _notify(self, message: str) -> None:
         try:
             self._daemon.notify(message)
         except OSError as fault:
-            raise Unavailable(f"the service manager cannot be told {message.split('=')[0]}: {fault}") from fault
+            raise Unavailable(f"the service manager cannot be notified of {message.split('=')[0]}: {fault}") from fault
 
 
 class NoServiceManager:
-    """Started by hand: there is nobody to tell. Also the fake: it keeps what it was told."""
+    """Started by hand: notifications go nowhere. Also the fake: it records each notification."""
 
-    def __init__(self, watchdog_s: float | None = None) -> None:
-        self._watchdog_s = watchdog_s
+    def __init__(self) -> None:
         self.is_ready = False
         self.is_stopping = False
         self.beats = 0
         self.last_status = ""
-
-    @property
-    def watchdog_s(self) -> float | None:
-        return self._watchdog_s
 
     def ready(self) -> None:
         self.is_ready = True
@@ -74,13 +64,5 @@ class NoServiceManager:
 
 
 def service_manager() -> ServiceManager:
-    """The manager that started this process, told by sd_notify's documented variable; else one that does nothing."""
+    """The manager that started this process, by the variable of sd_notify(3); else one that does nothing."""
     return SystemdService() if os.environ.get("NOTIFY_SOCKET") else NoServiceManager()
-
-
-def _watchdog_s() -> float | None:
-    """The watchdog's limit if it is meant for this process (sd_watchdog_enabled(3))."""
-    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-    if not usec.isdigit() or int(usec) == 0 or (pid and pid != str(os.getpid())):
-        return None
-    return int(usec) / 1e6

@@ -21,16 +21,14 @@ from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Due, Outbox, Parcel
+from device.outbox.store import Deletion, Due, Outbox, OutboxMessage
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
+from device.supervisor.timing import ALERT_STALE_S, OUTBOX_POLL_S, OUTBOX_PURGE_S
 
 _log = logging.getLogger(__name__)
-PUMP_S = 0.5  # how often back-off times are looked at when nothing else wakes the courier
-STALE_AFTER_S = 30.0  # an alert older than this informs and must not start a stop
-PURGE_S = 5.0
 PURGE = "retention"
 
 OnDeletions = Callable[[list[Deletion]], None]
@@ -45,7 +43,7 @@ class _Erase:
     concerns: Callable[[bytes], bool] | None = None
 
 
-class Courier:
+class OutboxPublisher:
     """Owns the broker session and the outbox. Everything but the broker's callbacks happens on the loop."""
 
     def __init__(self, broker: Broker, outbox: Outbox, disk: Disk, clock: Clock, on_deletions: OnDeletions) -> None:
@@ -58,14 +56,15 @@ class Courier:
         self._clock = clock
         self._on_deletions = on_deletions
         self._notices: dict[str, Outgoing] = {}
-        self._owed: dict[str, None] = {}
+        self._unsent: dict[str, None] = {}
         self._hub_online = False
-        self._work: list[Parcel | _Erase | Delivery] = []
+        self._work: list[OutboxMessage | _Erase | Delivery] = []
         self._refused: dict[_Erase, None] = {}
         self._woken = asyncio.Event()
         self._busy = False
         self._try_all = False
-        self._unanswered: set[str] = set()
+        self._hub_returned = False
+        self._unacknowledged: set[str] = set()
         self._purged_ns = 0
         self._problem = ""
 
@@ -78,10 +77,10 @@ class Courier:
                 event(_log, "broker.session" if present else "broker.no_session", reason=reason)
             self.connected, self.reason = False, reason
             self._try_all = self._try_all or present
-            self._unanswered.clear()
+            self._unacknowledged.clear()
             on_session(present)  # what it posts goes with all the rest, once
             self.connected = present
-            self._owed = dict.fromkeys(self._notices)
+            self._unsent = dict.fromkeys(self._notices)
             self._send_notices()
             self._woken.set()
 
@@ -95,16 +94,17 @@ class Courier:
         loop = asyncio.get_running_loop()
         self._broker.subscribe(pattern, lambda topic, payload: _on(loop, lambda: on_message(topic, payload)))
 
-    def hub_is(self, *, online: bool) -> None:
-        """Whether the hub says that it is there (rule 2); when it comes back, all that waits is tried at once."""
+    def set_hub_online(self, *, online: bool) -> None:
+        """Whether the hub reports that it is there (rule 2). When it comes back, all that waits is tried at once, and
+        what it acknowledged before is delivered again: a hub that was killed may have lost it."""
         if online and not self._hub_online:
-            self._try_all = True
+            self._try_all = self._hub_returned = True
             self._woken.set()
         self._hub_online = online
 
-    def keep(self, parcel: Parcel) -> None:
+    def keep(self, message: OutboxMessage) -> None:
         """Store a message and deliver it however long that takes (rule 1)."""
-        self._queue(parcel)
+        self._queue(message)
 
     def erase(self, alert_id: str | None, reason: str) -> None:
         """Erase an alert (None: every alert) from the outbox; receipts follow through on_deletions."""
@@ -117,19 +117,19 @@ class Courier:
     def post(self, notice: Outgoing) -> None:
         """Publish a notice now or when there is room, and after every reconnection (rule 3)."""
         self._notices[notice.topic] = notice
-        self._owed[notice.topic] = None
+        self._unsent[notice.topic] = None
         self._send_notices()
 
     async def run(self) -> None:
         """Work off what is asked for, for ever; cancelled at the end."""
         while True:
-            await set_within(self._woken, PUMP_S)
+            await set_within(self._woken, OUTBOX_POLL_S)
             self._woken.clear()
             self._purge_when_due()
             self._send_notices()
-            await self._pump()
+            await self._process_queue()
 
-    async def drained(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
+    async def drain(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
         """Wait until every erasure is done and nothing of these kinds waits for delivery; False when the time is up.
 
         A disk that refuses is asked again until then.
@@ -147,29 +147,32 @@ class Courier:
             self._woken.set()
             await asyncio.sleep(0.05)
 
-    async def quiet(self, within_s: float) -> None:
+    async def flush_notices(self, within_s: float) -> None:
         """Wait until the broker has answered for every notice, at most `within_s`; without a session not at all."""
         loop = asyncio.get_running_loop()
         last = loop.time() + within_s
-        while self.connected and (self._owed or self._unanswered) and loop.time() < last:
+        while self.connected and (self._unsent or self._unacknowledged) and loop.time() < last:
             await asyncio.sleep(0.02)
             self._send_notices()
 
-    def _queue(self, item: Parcel | _Erase | Delivery) -> None:
+    def _queue(self, item: OutboxMessage | _Erase | Delivery) -> None:
         self._work.append(item)
         self._woken.set()
 
     def _purge_when_due(self) -> None:
         now = int(self._clock.monotonic())
-        if now - self._purged_ns >= PURGE_S * 1e9:
+        if now - self._purged_ns >= OUTBOX_PURGE_S * 1e9:
             self._purged_ns = now
             self._work.append(_Erase(None, PURGE))
 
-    async def _pump(self) -> None:
+    async def _process_queue(self) -> None:
         """Store, erase and note what was asked for, in order; then send what is due."""
         self._busy = True
-        self._work[:0] = [wish for wish in self._refused if wish not in self._work]
+        self._work[:0] = [requests for requests in self._refused if requests not in self._work]
         try:
+            if self._hub_returned:
+                self._hub_returned = False
+                await self._disk(self._outbox.deliver_again)
             if self._try_all:
                 self._try_all = False
                 await self._disk(self._outbox.retry_now)
@@ -178,7 +181,7 @@ class Courier:
             while self.connected and await self._send_due():
                 continue
         except (Unavailable, OSError) as fault:
-            self._broken(fault)
+            self._disk_failed(fault)
         finally:
             self._busy = False
         await self._count()
@@ -188,100 +191,103 @@ class Courier:
         try:
             self.waiting = await self._disk(self._outbox.waiting)
         except (Unavailable, OSError) as fault:
-            self._broken(fault)
+            self._disk_failed(fault)
             return False
         self._problem = ""
         return True
 
-    def _broken(self, fault: Exception) -> None:
+    def _disk_failed(self, fault: Exception) -> None:
         """Say what the disk refuses, once until it works again."""
         if str(fault) != self._problem:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
         self._problem = str(fault)
 
-    async def _handle(self, item: Parcel | _Erase | Delivery) -> None:
-        if isinstance(item, Parcel):
+    async def _handle(self, item: OutboxMessage | _Erase | Delivery) -> None:
+        if isinstance(item, OutboxMessage):
             await self._store(item)
         elif isinstance(item, Delivery):
             await self._disk(lambda: self._report(item))
         else:
-            await self._carry_out(item)
+            await self._carry_out_erasure(item)
 
-    async def _carry_out(self, wish: _Erase) -> None:
+    async def _carry_out_erasure(self, requests: _Erase) -> None:
         """Erase; what the disk refuses is owed (rule 5). A purge comes round by itself."""
         try:
-            gone = await self._disk(lambda: self._deletions(wish))
+            gone = await self._disk(lambda: self._deletions(requests))
         except (Unavailable, OSError) as fault:
-            if wish not in self._refused:
-                event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=wish.reason, problem=str(fault))
-            if wish.reason != PURGE:
-                self._refused[wish] = None
+            if requests not in self._refused:
+                event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=requests.reason, problem=str(fault))
+            if requests.reason != PURGE:
+                self._refused[requests] = None
             return
-        self._refused.pop(wish, None)
+        self._refused.pop(requests, None)
         if gone:
             self._on_deletions(gone)
 
-    async def _store(self, parcel: Parcel) -> None:
+    async def _store(self, message: OutboxMessage) -> None:
         try:
-            await self._disk(lambda: self._outbox.put(parcel))
+            await self._disk(lambda: self._outbox.put(message))
         except Unavailable as fault:
-            event(_log, "outbox.cannot_store", level=logging.ERROR, kind=parcel.kind.value, problem=str(fault))
+            event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
             due = Due(
-                *(parcel.id, parcel.kind, parcel.topic, parcel.payload, parcel.content_type, parcel.qos),
-                parcel.expires_at,
+                *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),
+                message.expires_at,
             )
             if not self._broker.publish(self._outgoing(due)):
-                event(_log, "outbox.lost", level=logging.ERROR, kind=parcel.kind.value, id=parcel.id)
+                event(_log, "outbox.lost", level=logging.ERROR, kind=message.kind.value, id=message.id)
 
     def _report(self, delivery: Delivery) -> bool:
         return self._outbox.report(
-            delivery.token, accepted=delivery.accepted, heard=delivery.heard, monotonic=self._clock.monotonic()
+            delivery.token,
+            accepted=delivery.accepted,
+            acknowledged=delivery.acknowledged,
+            monotonic=self._clock.monotonic(),
         )
 
-    def _deletions(self, wish: _Erase) -> list[Deletion]:
-        if wish.concerns is not None:
-            return self._outbox.delete_undelivered(wish.concerns, wish.reason)
-        if wish.alert_id is not None:
-            return [self._outbox.delete_alert(wish.alert_id, wish.reason)]
-        if wish.reason == PURGE:
+    def _deletions(self, requests: _Erase) -> list[Deletion]:
+        if requests.concerns is not None:
+            return self._outbox.delete_undelivered(requests.concerns, requests.reason)
+        if requests.alert_id is not None:
+            return [self._outbox.delete_alert(requests.alert_id, requests.reason)]
+        if requests.reason == PURGE:
             return self._outbox.purge(self._clock.wall(), clock_trusted=self._clock.synchronised())
-        return self._outbox.delete_all(wish.reason)
+        return self._outbox.delete_all(requests.reason)
 
     async def _send_due(self) -> bool:
         """Hand what is due to the broker; whether anything was taken."""
         now = self._clock.monotonic()
         due = await self._disk(lambda: self._outbox.due(self._clock.wall(), now))
-        for parcel in due:
+        for message in due:
             # Marked before it goes: the broker's answer may come before publish returns.
-            self._outbox.sent(parcel.id, now)
-            if not self._broker.publish(self._outgoing(parcel)):
-                self._work.append(Delivery(parcel.id, accepted=False, heard=False, reason="not taken"))
+            self._outbox.sent(message.id, now)
+            if not self._broker.publish(self._outgoing(message)):
+                self._work.append(Delivery(message.id, accepted=False, acknowledged=False, reason="not taken"))
                 return False
         return bool(due)
 
     def _outgoing(self, due: Due) -> Outgoing:
         now = self._clock.wall()
         if due.kind is MessageClass.ALERT:
-            return due.outgoing(now, events.restamp(due.payload, now, STALE_AFTER_S))
+            return due.outgoing(now, events.restamp(due.payload, now, ALERT_STALE_S))
         return due.outgoing(now)
 
     def _send_notices(self) -> None:
         """Hand over what is owed, in order, as far as the broker takes it."""
-        for topic in tuple(self._owed):
+        for topic in tuple(self._unsent):
             notice = self._notices[topic]
             if not self.connected or not self._broker.publish(notice):
                 return
-            del self._owed[topic]
-            self._unanswered.add(notice.token)
+            del self._unsent[topic]
+            self._unacknowledged.add(notice.token)
 
     def _answered(self, delivery: Delivery) -> None:
-        """Sort an answer: a notice's ends here, a parcel's goes to the outbox (rule 2). Either makes room."""
-        if delivery.token in self._unanswered:
-            self._unanswered.discard(delivery.token)
+        """Sort an answer: a notice's ends here, a message's goes to the outbox (rule 2). Either makes room."""
+        if delivery.token in self._unacknowledged:
+            self._unacknowledged.discard(delivery.token)
             if not delivery.accepted and self.connected:
                 event(_log, "notice.refused", level=logging.WARNING, reason=delivery.reason)
         else:
-            self._queue(replace(delivery, heard=delivery.heard and self._hub_online))
+            self._queue(replace(delivery, acknowledged=delivery.acknowledged and self._hub_online))
         self._send_notices()
 
 

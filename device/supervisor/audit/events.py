@@ -1,9 +1,10 @@
-"""What the audit log notes by itself: conditions that start to fail, the hub's coming and going, the count of people.
+"""Audit rows about what changes by itself: conditions that begin to fail, hub and operator, passage counts.
 
-1. A condition that starts to fail is noted at once; one that flickers, once in FLICKER_S with how often it did.
-2. Counts are noted every COUNTS_S while a deployment is loaded, and when it ends. They come from three places, so they
-   are read when they agree, which takes a worker's next beat; if they do not within SETTLE_S they are noted as they
-   stand: `settled` then says whether workers were still telling.
+1. A condition that begins to fail is noted at once; one that changes often, at most once in AUDIT_CONDITION_QUIET_S
+   with the number of its failures since.
+2. Passage counts are noted every AUDIT_COUNTS_S while a deployment is loaded, and at its end. They come from three
+   sources, so they are noted when they balance, which takes a worker's next beat. If they do not balance within
+   AUDIT_COUNTS_SETTLE_S they are noted as they are; `settled` states whether all workers had reported.
 """
 
 from __future__ import annotations
@@ -12,67 +13,66 @@ from dataclasses import dataclass, field
 
 from device.domain.time import NS_PER_S, MonotonicNs
 from device.ports.audit import Audit
-from device.supervisor.conditions import tables
-from device.supervisor.runtime.rate_limit import Damper
-from device.supervisor.status.view import Picture
-from device.supervisor.workers.passage_counts import Reading
-from device.supervisor.workers.pool import Crew
-
-FLICKER_S = 10.0
-COUNTS_S = 60.0
-SETTLE_S = 2.0  # a worker beats four times a second
+from device.supervisor.conditions.condition import Result
+from device.supervisor.runtime.rate_limit import RateLimiter
+from device.supervisor.status.view import StatusView
+from device.supervisor.timing import AUDIT_CONDITION_QUIET_S, AUDIT_COUNTS_S, AUDIT_COUNTS_SETTLE_S
+from device.supervisor.workers.passage_counts import RunningCounts
+from device.supervisor.workers.pool import WorkerPool
 
 
 @dataclass(slots=True)
-class Recorder:
-    """Looks at every picture that the reporter draws."""
+class AuditEvents:
+    """Compares each view of the device with the last one."""
 
     audit: Audit
     _failing: set[str] = field(default_factory=set)
-    _damper: Damper = field(default_factory=lambda: Damper(FLICKER_S))
+    _limiter: RateLimiter = field(default_factory=lambda: RateLimiter(AUDIT_CONDITION_QUIET_S))
     _hub: tuple[bool, str] | None = None
     _facts: dict[str, object] = field(default_factory=dict)
     _counted_ns: int | None = None
 
-    def look(self, seen: Picture, crew: Crew, now: MonotonicNs) -> None:
-        """Note what is new since the last picture."""
+    def observe(self, seen: StatusView, pool: WorkerPool, now: MonotonicNs) -> None:
+        """Note what has changed since the last view."""
         self._conditions(seen, now)
         hub = (seen.snapshot.hub_absent_s == 0, seen.snapshot.operator)
         if hub != self._hub:
             self._hub = hub
             self.audit.note("hub", "R13", online=hub[0], operator=hub[1])
-        self._opened(crew)
-        self._count_when_due(crew.ledger.reading(), now, due=seen.deployment_id is not None)
+        self._opened(pool)
+        self._count_when_due(pool.counts.running(), now, due=seen.deployment_id is not None)
 
-    def counts(self, reading: Reading, *, settled: bool) -> None:
-        """The count of people as it stands."""
+    def counts(self, counts: RunningCounts, *, settled: bool) -> None:
+        """Note the passage counts."""
         self.audit.note(
-            *("counts", "R04"),
-            faces_seen=reading.faces_seen,
-            discarded=reading.discarded,
-            lost=reading.lost,
-            alerted=reading.alerted,
-            alerted_by_worker=reading.alerted_by_worker,
-            open=reading.open,
+            "counts",
+            "R04",
+            faces_seen=counts.faces_seen,
+            discarded=counts.discarded,
+            lost=counts.lost,
+            alerted=counts.alerted,
+            alerted_by_worker=counts.alerted_by_worker,
+            open=counts.open,
             settled=settled,
         )
 
-    def _conditions(self, seen: Picture, now: MonotonicNs) -> None:
-        for reading in seen.readings:
-            row, fails = reading.row, reading.result is tables.Result.FAILS
-            if fails is not (row.name in self._failing):
-                self._failing ^= {row.name}
-                self._damper.happened(row.name, int(fails))
-            if times := self._damper.take(row.name, now):
-                what = "sign" if row.name.startswith("sign") else "condition"
-                self.audit.note(what, row.rule, condition=row.name.lower(), result="fails", count=times)
+    def _conditions(self, seen: StatusView, now: MonotonicNs) -> None:
+        for evaluation in seen.evaluations:
+            condition, fails = evaluation.condition, evaluation.result is Result.FAILS
+            if fails is not (condition.name in self._failing):
+                self._failing ^= {condition.name}
+                self._limiter.record(condition.name, int(fails))
+            if times := self._limiter.take(condition.name, now):
+                what = "sign" if condition.name.startswith("sign") else "condition"
+                self.audit.note(what, condition.rule, condition=condition.name.lower(), result="fails", count=times)
 
-    def _opened(self, crew: Crew) -> None:
-        """Which list and which engine a worker opened."""
-        loaded, engine = crew.watchlist, crew.engine
+    def _opened(self, pool: WorkerPool) -> None:
+        """Note list and engine when a worker reports others than before."""
+        loaded, engine = pool.reports.watchlist, pool.reports.engine
         if loaded is not None and self._new("watchlist", loaded):
             self.audit.note(
-                *("watchlist", "R01"),
+                "watchlist",
+                "R01",
                 watchlist=loaded.watchlist_id,
                 sha256=loaded.sha256,
                 subjects=loaded.subjects,
@@ -81,7 +81,8 @@ class Recorder:
             )
         if engine is not None and self._new("engine", engine):
             self.audit.note(
-                *("engine", "R26"),
+                "engine",
+                "R26",
                 backend=engine.backend.replace(":", "-"),
                 detector_sha256=engine.detector_sha256,
                 recogniser_sha256=engine.recogniser_sha256,
@@ -91,13 +92,13 @@ class Recorder:
         known, self._facts[name] = self._facts.get(name), fact
         return known != fact
 
-    def _count_when_due(self, reading: Reading, now: MonotonicNs, *, due: bool) -> None:
+    def _count_when_due(self, counts: RunningCounts, now: MonotonicNs, *, due: bool) -> None:
         if not due:
             self._counted_ns = None
             return
         if self._counted_ns is None:
             self._counted_ns = now
-        late_s = (now - self._counted_ns) / NS_PER_S - COUNTS_S
-        if late_s >= 0 and (reading.balanced or late_s >= SETTLE_S):
-            self.counts(reading, settled=reading.balanced or not reading.telling)
+        late_s = (now - self._counted_ns) / NS_PER_S - AUDIT_COUNTS_S
+        if late_s >= 0 and (counts.balanced or late_s >= AUDIT_COUNTS_SETTLE_S):
+            self.counts(counts, settled=counts.balanced or not counts.workers_running)
             self._counted_ns = now

@@ -1,13 +1,13 @@
-"""The audit log's way from the loop to the disk: rows are chained at once, written in order, signed every minute.
+"""Writes the audit log: rows are chained at once, written in order on the disk thread, signed every minute.
 
-1. A row is chained and hashed when it is noted, so its hash can go into a receipt; it is written by the disk thread,
-   and nothing waits for it.
-2. What the disk refuses is kept in memory and tried again every RETRY_S, in order; the event says so once. The device
-   goes on recognising and, above all, erasing. Past MOST_BYTES rows are counted instead of kept, and a row `lost` says
-   how many as soon as there is room.
-3. A head is signed every HEAD_S while there are rows without one, and at the end; it is published as soon as it is on
-   the disk, so the hub never has a head that a power cut can make untrue.
-4. A log that cannot be opened yet holds its rows back (they have no hash then) and is opened later.
+1. A row is chained and hashed when it is noted, so its hash can go into a receipt; the disk thread writes it, and
+   nothing waits for that.
+2. Rows that the disk refuses stay in memory and are written again every AUDIT_RETRY_S, in order; the failure is logged
+   once. The device continues to recognise and, above all, to erase. Past MOST_BYTES rows are counted instead of kept,
+   and a row `lost` states their number as soon as there is room.
+3. A head is signed every AUDIT_HEAD_S while there are rows without one, and at the end. It is published only when it is
+   on the disk, so that the hub never has a head which a power cut makes untrue.
+4. While the log cannot be opened, rows are held (they have no hash then) and chained when it is.
 """
 
 from __future__ import annotations
@@ -27,19 +27,26 @@ from device.ports.audit import Said
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
+from device.supervisor.timing import AUDIT_HEAD_S, AUDIT_RETRY_S
 
 _log = logging.getLogger(__name__)
-HEAD_S = 60.0
-RETRY_S = 1.0
 MOST_BYTES = 4_000_000
 OpenLog = Callable[[], tuple[DeviceKey, Log]]
 
 
-class Chronicle:
+class AuditWriter:
     """The port `Audit` over the log's files. Everything happens on the loop but the writing."""
 
-    def __init__(self, open_log: OpenLog, disk: Disk, clock: Clock, boot_id: str) -> None:
-        self.on_head: Callable[[Head], None] = lambda _: None
+    def __init__(
+        self,
+        open_log: OpenLog,
+        disk: Disk,
+        clock: Clock,
+        boot_id: str,
+        *,
+        on_head: Callable[[Head], None],
+    ) -> None:
+        self._on_head = on_head
         self.head: Head | None = None
         self._open_log = open_log
         self._disk = disk
@@ -96,17 +103,17 @@ class Chronicle:
         self._log = log
         self._links = Links(self._boot_id, log.found.seq, log.found.prev)
         early, self._early, self._held_bytes = self._early, [], 0
-        self._say_what_was_found(log)
+        self._note_findings(log)
         for said, at in early:
             self._chain(said, at)
 
     async def run(self) -> None:
         """Write what is noted and sign when it is due, for ever; cancelled at the end."""
         while True:
-            await set_within(self._woken, RETRY_S)
+            await set_within(self._woken, AUDIT_RETRY_S)
             self._woken.clear()
             await self.open()
-            due = self._clock.monotonic() - self._signed_ns >= HEAD_S * NS_PER_S
+            due = self._clock.monotonic() - self._signed_ns >= AUDIT_HEAD_S * NS_PER_S
             await (self.sign() if due and self._unsigned else self.write())
 
     async def write(self) -> bool:
@@ -161,7 +168,7 @@ class Chronicle:
         if room is not None:
             self.note("room", upto=room)
         self.head = head
-        self.on_head(head)
+        self._on_head(head)
 
     async def close(self) -> None:
         """The last rows and the last head."""
@@ -180,7 +187,7 @@ class Chronicle:
         self._lines.append(line)
         self._held_bytes += len(line)
 
-    def _say_what_was_found(self, log: Log) -> None:
+    def _note_findings(self, log: Log) -> None:
         found, now = log.found, self._clock.wall()
         if found.set_aside or found.seq == 0:
             reason = "the log before was damaged" if found.set_aside else None

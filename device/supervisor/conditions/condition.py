@@ -1,4 +1,4 @@
-"""What a condition is made of; the tables themselves are in conditions.py, whose head has the rules."""
+"""Types of the condition tables: a condition, and its evaluation at one moment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from device.domain.conditions import ConditionName
 from device.supervisor.conditions.snapshot import Snapshot
 
 
@@ -17,7 +18,7 @@ class Table(str, Enum):
 
 
 class KnownFrom(str, Enum):
-    """The earliest moment at which a row can be judged (conditions.py, rule 2)."""
+    """The earliest moment at which a condition can be evaluated (tables.py, rule 2)."""
 
     DEVICE = "device"
     SIGN = "sign"
@@ -25,31 +26,35 @@ class KnownFrom(str, Enum):
 
 
 class Result(str, Enum):
-    """How a row reads now."""
+    """The outcome of one evaluation. pending: not known yet, so it does not hold."""
 
     HOLDS = "holds"
     FAILS = "fails"
     PENDING = "pending"
-    NOT_YET_REQUIRED = "not_yet_required"
 
 
 Predicate = Callable[[Snapshot], "bool | None"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One condition. `text`: what must hold; `wrong` and `remedy`: what an operator reads when it does not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One condition.
 
-    found, held  what in particular is wrong; how it holds, where that can differ
+    rule           the field requirement that it serves
+    text           what must hold
+    wrong, remedy  what an operator reads when it does not hold
+    stops_workers  whether a failure also ends the workers (tables.py, rule 3)
+    found          what in particular is wrong, in brackets behind `wrong`
+    held           the text while it holds, where that differs from `text`
     """
 
-    name: str
+    name: ConditionName
     table: Table
     rule: str
     text: str
-    wrong: str = ""
-    remedy: str = ""
-    predicate: Predicate | None = None
+    wrong: str
+    remedy: str
+    predicate: Predicate
     known_from: KnownFrom = KnownFrom.DEVICE
     stops_workers: bool = True
     found: Callable[[Snapshot], str] | None = None
@@ -57,9 +62,9 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A row as it reads now. `text` is ready to print: what holds, or what fails and what to do."""
+class Evaluation:
+    """A condition at one moment. `text` is ready to print: what holds, or what fails and what to do."""
 
-    row: Row
+    condition: Condition
     result: Result
     text: str

@@ -1,16 +1,17 @@
-"""What the condition tables look at: everything the supervisor knows at one moment, frozen."""
+"""Input of the condition tables: everything that the supervisor knows at one moment, immutable."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
 
+from device.domain.conditions import ConditionName
 from device.domain.finding import Mode
 from device.hub_api.messages import Operator
 
 
 class CameraView(str, Enum):
-    """One camera as its worker tells, or as its worker's absence tells."""
+    """One camera's state as its worker reports it, or as it follows from having no worker."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -25,11 +26,11 @@ class CameraView(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignView:
-    """driven: what we ask; sensed: what is measured (debounced); proved: seen dark, then lit, since then never lost.
+    """driven: as switched; sensed: as measured, debounced; proved: seen dark, then lit, and lit ever since.
 
-    settling  just switched: the sensor is given time before it is believed
-    follows   whether it follows its coded pulse; None before its first one
-    finding   how it did not follow, in words; problem: why it counts as dark although it may be lit
+    settling  just switched: a reading does not count until the lamp had its settling time
+    follows   whether it followed its last coded pulse; None before the first one
+    finding   how it did not follow, as text; problem: why it counts as dark although it may be lit
     pulses    whether this kind of sign can follow pulses at all
     lag_ms    how long its sensor took to follow an edge of the last pulse, at most
     """
@@ -47,11 +48,11 @@ class SignView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermalView:
-    """How warm the machine is.
+    """Temperature of the host.
 
     in_range  whether every temperature sensor is within its limits; None when none can be read
-    finding   the sensor that is nearest to its limit or beyond it, or why none can be read, in words
-    throttled the machine slows itself down: it still recognises, and drops frames
+    finding   the sensor that is nearest to its limit or beyond it, or why none can be read, as text
+    throttled the host has reduced its clock: it still recognises, and drops frames
     """
 
     in_range: bool | None = None
@@ -61,7 +62,7 @@ class ThermalView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentView:
-    """The loaded deployment, as far as conditions ask."""
+    """What the conditions need of the loaded deployment."""
 
     id: str
     mode: Mode
@@ -72,7 +73,7 @@ class DeploymentView:
     watchlist: tuple[str, str, int, int]
     """id, sha256, subjects, images that the deployment authorises."""
     signed: bool = False
-    """Whether officers' signatures were verified: nothing else becomes a view (authorisation.view_of)."""
+    """Whether officers' signatures were verified: nothing else becomes a view (deployment/active.py, view_of)."""
     sealed: bool = True
     """Whether its list can be opened with an identity of this device."""
     fresh: bool = True
@@ -94,25 +95,25 @@ class Snapshot:
     """One moment.
 
     deployment, deployment_problem   the one loaded, or why none is
-    refusals    what of the hub's publication was refused, by the name of the condition that it fails
+    refusals    refused publications: text by the name of the condition that each fails
     incomplete  entries without category or source in each worker's list
     watchlists  id, sha256, subjects, images as each worker opened it
     operating_points   one for each worker that opened its list
     protections  what the kernel granted to each worker that answered, by name (device.worker.lockdown)
     engines     what is wrong with each worker's engine, empty text when nothing is; one entry per worker that answered
     references  how each worker's engine disagrees with its golden tensors, likewise
-    hub_absent_s  how long the hub has been away; 0 while it is here, None if it never was
-    link        why there is no session with the broker, in words; empty while there is one
-    operator    who is at the hub as it says; `simulated` counts for recordings only
-    clock_set_back  how the wall clock was set back while this program ran, in words; empty when it was not
+    hub_absent_s  how long the hub has been offline; 0 while it is online, None if it never was
+    link        why there is no session with the broker; empty while there is one
+    operator    the operator's session as the hub states it; `simulated` counts for recordings only
+    clock_set_back  how the wall clock was set back while this program ran; empty when it was not
     disk_free_bytes  None when the disk does not answer
-    stop        who pressed STOP, None while nobody did
+    stop        by what STOP was pressed; None while it is not
     """
 
     live: bool = False
     deployment: DeploymentView | None = None
     deployment_problem: str = "no deployment is loaded"
-    refusals: dict[str, str] = field(default_factory=dict)
+    refusals: dict[ConditionName, str] = field(default_factory=dict)
     watchlists: tuple[tuple[str, str, int, int], ...] = ()
     operating_points: tuple[OperatingView, ...] = ()
     incomplete: tuple[int, ...] = ()

@@ -1,46 +1,55 @@
-"""Each condition that begins or ceases to fail is an event with its rule: the table's own text, once per change.
+"""Logs each condition that begins or ceases to fail, with its rule and its text: one event per change.
 
-A row that flaps is told of at most once in QUIET_S; what it read in between is counted, and its last word is told.
+A condition that changes often is logged at most once in CONDITION_LOG_QUIET_S; `changes` counts its changes since the
+last event, and its latest result is always logged in the end.
 """
 
 from __future__ import annotations
 
 import logging
 
+from device.domain.conditions import ConditionName
 from device.logs import event
 from device.ports.clock import Clock
-from device.supervisor.conditions.tables import Reading, Result
-from device.supervisor.runtime.rate_limit import Damper
+from device.supervisor.conditions.condition import Evaluation, Result
+from device.supervisor.runtime.rate_limit import RateLimiter
+from device.supervisor.timing import CONDITION_LOG_QUIET_S
 
 _log = logging.getLogger(__name__)
-QUIET_S = 1.0
 
 
-class Refusals:
-    """Compares one look at the tables with the last."""
+class ConditionTransitions:
+    """Compares each evaluation of the tables with the last logged one."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._damper = Damper(QUIET_S)
-        self._failing: set[str] = set()
-        self._told: set[str] = set()
+        self._limiter = RateLimiter(CONDITION_LOG_QUIET_S)
+        self._failing: set[ConditionName] = set()
+        self._logged_as_failing: set[ConditionName] = set()
 
-    def note(self, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
-        """Log every row whose answer changed between failing and not failing; the rows that were told of."""
-        return tuple(reading for reading in readings if self._changed(reading))
+    def observe(self, evaluations: tuple[Evaluation, ...]) -> None:
+        """Log every condition whose result changed between failing and not failing."""
+        for evaluation in evaluations:
+            self._observe(evaluation)
 
-    def _changed(self, reading: Reading) -> bool:
-        row, fails = reading.row, reading.result is Result.FAILS
-        if fails is not (row.name in self._failing):
-            self._failing ^= {row.name}
-            self._damper.happened(row.name)
-        if fails is (row.name in self._told):
-            return False
-        changes = self._damper.take(row.name, self._clock.monotonic())
+    def _observe(self, evaluation: Evaluation) -> None:
+        condition, fails = evaluation.condition, evaluation.result is Result.FAILS
+        name = condition.name
+        if fails is not (name in self._failing):
+            self._failing ^= {name}
+            self._limiter.record(name)
+        if fails is (name in self._logged_as_failing):
+            return
+        changes = self._limiter.take(name, self._clock.monotonic())
         if not changes:
-            return False
-        self._told ^= {row.name}
-        level = logging.WARNING if fails else logging.INFO
-        name = "condition.fails" if fails else "condition.fails_no_more"
-        event(_log, name, level=level, row=row.name, rule=row.rule, text=reading.text, changes=changes)
-        return True
+            return
+        self._logged_as_failing ^= {name}
+        event(
+            _log,
+            "condition.fails" if fails else "condition.fails_no_more",
+            level=logging.WARNING if fails else logging.INFO,
+            condition=name.value,
+            rule=condition.rule,
+            text=evaluation.text,
+            changes=changes,
+        )

@@ -15,7 +15,7 @@ from device.wire.link import PROTOCOL, Assignment, CameraAssignment, VisionAssig
 
 
 @dataclass(slots=True)
-class Authorisation:
+class ActiveDeployment:
     """A deployment whose officers' signatures were verified, with the secret that opens its watchlist. Never shown.
 
     payload    the sealed watchlist;  identity: the age secret that opens it, empty once it is dropped

@@ -20,11 +20,11 @@ from device import eraser
 from device.domain.time import WallTime, wall
 from device.errors import Unavailable
 from device.ports.clock import Clock
-from device.supervisor.deployment.active import Authorisation
+from device.supervisor.deployment.active import ActiveDeployment
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class MissedErasure:
     """A list that was erased without the supervisor. file: where its receipt lies until the hub's copy is kept."""
 
     file: Path
@@ -34,7 +34,7 @@ class Missed:
     at: WallTime
 
 
-class Orders:
+class ErasureOrders:
     """Orders in one state folder. Calls block on storage; they raise Unavailable when it refuses."""
 
     def __init__(self, state_dir: Path, clock: Clock, *, live: bool) -> None:
@@ -45,10 +45,10 @@ class Orders:
 
     def catch_up(self) -> int:
         """Erase what is past its time, as the timer does; how much that was."""
-        self.keep_time()
+        self.advance_verified_time()
         return eraser.erase(self._state_dir, self._wall_ms() if self._believed else None)
 
-    def keep_time(self) -> None:
+    def advance_verified_time(self) -> None:
         """Keep the time while it can be believed (rule 4)."""
         verified = self._wall_ms() if self._clock.synchronised() else 0
         try:
@@ -56,41 +56,41 @@ class Orders:
         except OSError as fault:
             raise self._cannot(fault) from fault
 
-    def over(self, authorisation: Authorisation) -> bool:
+    def over(self, active: ActiveDeployment) -> bool:
         """Whether the verified time has passed the deployment's end (rule 4)."""
-        return self._verified_ms >= _ms(authorisation.deployment.window.end)
+        return self._verified_ms >= _ms(active.deployment.window.end)
 
-    def place(self, authorisation: Authorisation) -> None:
+    def place(self, active: ActiveDeployment) -> None:
         """Rule 1."""
-        window = authorisation.deployment.window
+        window = active.deployment.window
         now_ms = self._wall_ms() if self._believed else _ms(window.start)
-        self._order(authorisation, end_ms=_ms(window.end), now_ms=now_ms)
+        self._order(active, end_ms=_ms(window.end), now_ms=now_ms)
 
-    def due_now(self, authorisation: Authorisation, reason: str, *, all_alerts: bool) -> None:
+    def due_now(self, active: ActiveDeployment, reason: str, *, all_alerts: bool) -> None:
         """Rule 2: from now on the timer erases whatever is still there."""
         now_ms = self._wall_ms()
-        self._order(authorisation, end_ms=0, now_ms=now_ms, reason=reason, all_alerts=all_alerts)
+        self._order(active, end_ms=0, now_ms=now_ms, reason=reason, all_alerts=all_alerts)
 
-    def done(self, authorisation: Authorisation) -> None:
+    def done(self, active: ActiveDeployment) -> None:
         """Nothing of the deployment is left (rule 2)."""
         try:
-            (self._folder / f"{authorisation.deployment.id}.json").unlink(missing_ok=True)
+            (self._folder / f"{active.deployment.id}.json").unlink(missing_ok=True)
         except OSError as fault:
             raise self._cannot(fault) from fault
 
-    def missed(self) -> list[Missed]:
+    def missed(self) -> list[MissedErasure]:
         """What was erased without us (rule 3)."""
         found = []
         for file in sorted(self._folder.glob(f"*{eraser.RECEIPT}")):
             try:
                 said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
                 at = wall(datetime.fromtimestamp(said["at_ms"] / 1000, timezone.utc))
-                found.append(Missed(file, said["deployment"], said["subjects"], said["reason"], at))
+                found.append(MissedErasure(file, said["deployment"], said["subjects"], said["reason"], at))
             except (OSError, ValueError, KeyError, TypeError):
                 continue
         return found
 
-    def told(self, missed: Missed) -> None:
+    def told(self, missed: MissedErasure) -> None:
         """Its receipt is kept elsewhere now (rule 3)."""
         missed.file.unlink(missing_ok=True)
 
@@ -102,11 +102,11 @@ class Orders:
     def _believed(self) -> bool:
         return self._clock.synchronised() or not self._live
 
-    def _order(self, authorisation: Authorisation, *, end_ms: int, now_ms: int, **said: Any) -> None:
-        deployment = authorisation.deployment
+    def _order(self, active: ActiveDeployment, *, end_ms: int, now_ms: int, **said: Any) -> None:
+        deployment = active.deployment
         try:
             eraser.place(
-                *(self._state_dir, deployment.id, authorisation.files, end_ms, now_ms),
+                *(self._state_dir, deployment.id, active.files, end_ms, now_ms),
                 mode=deployment.mode.value,
                 subjects=deployment.watchlist.subjects,
                 **said,

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from device.config.deployment import Deployment
 from device.config.model import DeviceConfig
+from device.domain.conditions import ConditionName
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339
 from device.errors import LfrError
@@ -28,18 +29,17 @@ from device.logs import event
 from device.ports.audit import Audit
 from device.ports.clock import Clock
 from device.supervisor.conditions.snapshot import DeploymentView
-from device.supervisor.deployment.active import Authorisation, view_of
-from device.supervisor.deployment.deadlines import WindowEnd
+from device.supervisor.deployment.active import ActiveDeployment, view_of
+from device.supervisor.deployment.deadlines import Deadline
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
+from device.supervisor.timing import SYNC_POLL_S
 from device.sync.identity import SessionIdentity
 from device.sync.offer import Offer, Published
 from device.sync.refusal import CLOCK, FOR_THIS_DEVICE, SEALED, SIGNED, Refused
 from device.sync.source_usb import STICK
 
 _log = logging.getLogger(__name__)
-POLL_S = 2.0
-"""A withdrawn person is gone within 5 s even when the hub's word to hurry is lost."""
 NO_ENVELOPE = "the hub has not issued a key envelope to this device's identity yet"
 FROM_STICK = (
     "; a stick alone cannot bring one: this device makes a new identity at each start. Let it reach the hub's broker"
@@ -48,7 +48,7 @@ FROM_STICK = (
 UNLOCKED = "the supervisor's memory is not locked, so a key could reach swap; give the service LimitMEMLOCK=infinity"
 
 
-class Publisher(Protocol):
+class Repository(Protocol):
     """What is published for this device, verified. Calls block and run on the sync thread; `close` ends one."""
 
     def sync(self) -> Published: ...
@@ -62,7 +62,7 @@ class Publisher(Protocol):
     def close(self) -> None: ...
 
 
-class Authority:
+class DeploymentSync:
     """Rules 1 to 4.
 
     over          the deployment is published to this device no more
@@ -73,19 +73,21 @@ class Authority:
 
     def __init__(
         self,
-        publisher: Publisher,
+        repository: Repository,
         thread: Disk,
         clock: Clock,
         audit: Audit,
         config: DeviceConfig,
         *,
         memory_locked: bool,
+        on_recipient: Callable[[str | None, str | None], None],
+        on_withdrawn: Callable[[str, frozenset[str]], None],
     ) -> None:
         self._problem = "not looked for yet"
         self.over = False
-        self.on_recipient: Callable[[str | None, str | None], None] = lambda *_: None
-        self.on_withdrawn: Callable[[str, frozenset[str]], None] = lambda *_: None
-        self._publisher = publisher
+        self._on_recipient = on_recipient
+        self._on_withdrawn = on_withdrawn
+        self._repository = repository
         self._thread = thread
         self._clock = clock
         self._audit = audit
@@ -95,17 +97,17 @@ class Authority:
         self._offered: Deployment | None = None
         self._refused: Refused | None = None
         self._published: Published | None = None
-        self._good: WindowEnd | None = None
+        self._good: Deadline | None = None
         self._identity: SessionIdentity | None = None
-        self._authorisation: Authorisation | None = None
-        self._authorised = asyncio.Event()
+        self._active: ActiveDeployment | None = None
+        self._activated = asyncio.Event()
         self._hurried = asyncio.Event()
-        self._told: str = ""
+        self._reported: str = ""
         self._done = False
 
     def why(self) -> str:
         """Why there is no deployment yet, or what is being fetched."""
-        return self._publisher.progress() or self._problem
+        return self._repository.progress() or self._problem
 
     def view(self, now: WallTime) -> DeploymentView | None:
         """What is offered, before its list can be opened."""
@@ -113,27 +115,27 @@ class Authority:
             return None
         return view_of(self._offered, self._device, now, sealed=False)
 
-    def refusals(self, now: WallTime) -> dict[str, str]:
+    def refusals(self, now: WallTime) -> dict[ConditionName, str]:
         """By the name of the condition that each fails (rule 3)."""
-        refused = {} if self._refused is None else {self._refused.rule: self._refused.text}
+        refused = {} if self._refused is None else {self._refused.condition: self._refused.text}
         last = self._published
         if last is not None and self._expired(now):
             words = f"verified last from {last.source}; the signatures were good until {rfc3339(last.good_until)}"
             refused.setdefault(SIGNED, f"{words}; {self._problem}" if self._problem else words)
         return refused
 
-    async def find(self) -> Authorisation:
+    async def find(self) -> ActiveDeployment:
         """The authorised deployment, once there is one."""
-        await self._authorised.wait()
-        assert self._authorisation is not None
-        return self._authorisation
+        await self._activated.wait()
+        assert self._active is not None
+        return self._active
 
     async def run(self) -> None:
         """Look, for ever, until it is forgotten; cancelled at the end."""
         while True:
             if not self._done:
                 await self._look()
-            await set_within(self._hurried, POLL_S)
+            await set_within(self._hurried, SYNC_POLL_S)
             self._hurried.clear()
 
     def hurry(self) -> None:
@@ -149,7 +151,7 @@ class Authority:
     async def _look(self) -> None:
         """One look, judged (rule 1)."""
         try:
-            found = await self._thread(self._publisher.sync)
+            found = await self._thread(self._repository.sync)
             if not self._done:
                 await self._judge(found)
         except Refused as fault:
@@ -161,7 +163,7 @@ class Authority:
         """What follows from a publication that verified (rules 2 and 3)."""
         self._published, self._refused = found, found.refused
         self._count_down(found)
-        running = self._authorisation
+        running = self._active
         if found.refused is not None:
             self._offered = None
             self._refuse(found.refused)
@@ -187,25 +189,27 @@ class Authority:
             self._drop_identity()
             self._identity = SessionIdentity(offer.deployment.id)
             event(_log, "identity.made", deployment=offer.deployment.id, recipient=self._identity.recipient)
-            self.on_recipient(offer.deployment.id, self._identity.recipient)
+            self._on_recipient(offer.deployment.id, self._identity.recipient)
         if offer.envelope is None or offer.recipient != self._identity.recipient:
             self._say(NO_ENVELOPE + (FROM_STICK if source == STICK else ""))
             return
         content = self._identity.open(offer.envelope)
-        await self._thread(lambda: self._publisher.take(offer))
+        await self._thread(lambda: self._repository.take(offer))
         deployment = offer.deployment
-        self._authorisation = Authorisation(
-            *(deployment, offer.payload, content),
-            erase=lambda: ["identity", *self._publisher.ended(deployment.id)],
+        self._active = ActiveDeployment(
+            deployment,
+            offer.payload,
+            content,
+            erase=lambda: ["identity", *self._repository.ended(deployment.id)],
             withdrawn=offer.withdrawn,
         )
-        self._problem = self._told = ""
+        self._problem = self._reported = ""
         self._audit.note("key", "R01", deployment=deployment.id, watchlist=deployment.watchlist.id)
-        self._authorised.set()
+        self._activated.set()
         if offer.withdrawn:
-            self.on_withdrawn(deployment.id, offer.withdrawn)
+            self._on_withdrawn(deployment.id, offer.withdrawn)
 
-    def _go_on(self, running: Authorisation, offer: Offer | None) -> None:
+    def _go_on(self, running: ActiveDeployment, offer: Offer | None) -> None:
         """What has changed for the deployment that runs (rule 3)."""
         if offer is None or offer.deployment.id != running.deployment.id:
             if not self.over:
@@ -218,15 +222,15 @@ class Authority:
             running.withdrawn |= fresh
             event(_log, "watchlist.withdrawn", entries=len(fresh), in_all=len(running.withdrawn))
             self._audit.note(
-                *("watchlist", "R03"), watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
+                "watchlist", "R03", watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
             )
-            self.on_withdrawn(running.deployment.id, fresh)
+            self._on_withdrawn(running.deployment.id, fresh)
         self._say("")
 
     def _count_down(self, found: Published) -> None:
         """From now on these signatures expire by two clocks (rule 3); the same ones are not given their time again."""
         if self._good is None or self._good.end != found.good_until:
-            self._good = WindowEnd(self._clock.wall(), found.good_until)
+            self._good = Deadline(self._clock.wall(), found.good_until)
 
     def _expired(self, now: WallTime) -> bool:
         trusted = self._clock.synchronised()
@@ -234,7 +238,7 @@ class Authority:
 
     def _refuse(self, fault: Refused) -> None:
         """Told once (rule 4). What does not verify at all concerns a device that has nothing yet; the clock, all."""
-        if self._authorisation is None or fault.rule == CLOCK:
+        if self._active is None or fault.condition is CLOCK:
             self._refused = fault
         if self._say(fault.text):
             self._audit.note("refused", fault.rule, reason=fault.reason)
@@ -242,14 +246,14 @@ class Authority:
     def _say(self, problem: str) -> bool:
         """Keep and log a problem; whether it is news."""
         self._problem = problem
-        news = bool(problem) and problem != self._told
-        self._told = problem
+        news = bool(problem) and problem != self._reported
+        self._reported = problem
         if news:
-            event(_log, "deployment.none" if self._authorisation is None else "deployment.sync", problem=problem)
+            event(_log, "deployment.none" if self._active is None else "deployment.sync", problem=problem)
         return news
 
     def _drop_identity(self) -> None:
         if self._identity is not None:
             self._identity.drop()
             self._identity = None
-            self.on_recipient(None, None)
+            self._on_recipient(None, None)

@@ -5,7 +5,8 @@
 2. The identity goes first, before anything that may fail or wait: what it opened is unreadable from then on, wherever
    blocks of it may remain.
 3. Erasure never waits for the broker longer than a deadline: an unreachable hub does not keep anybody's data alive.
-4. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
+4. Alerts that may stay are kept for the policy's hours after this end, however early it comes.
+5. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
+from device.domain.time import wall
 from device.errors import RefusedByCondition, Unavailable
 from device.logs import event
 from device.outbox.retry import MessageClass
-from device.supervisor.alerts.outbox_publisher import Courier
+from device.ports.audit import Audit
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.edges import Edges
-from device.supervisor.loop import Control
+from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status.reporter import Reason, Reporter
+from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S
 from device.supervisor.workers.passage_counts import Balance
-from device.supervisor.workers.pool import Crew
+from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
-DELIVER_S = 10.0  # a broker that restarts is back within this
-RECEIPTS_S = 5.0
-HURRY_S = 0.5
 
 Result = TypeVar("Result")
 
@@ -44,7 +46,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Steps:
-    """Steps of the ending, each tried whatever became of the others (rule 4). problems: what failed, in words."""
+    """Steps of the ending, each tried whatever became of the others (rule 5). problems: what failed, in words."""
 
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -63,30 +65,38 @@ class _Steps:
 
 
 async def end_deployment(
-    edges: Edges, *, control: Control, crew: Crew, courier: Courier, reporter: Reporter
+    edges: Edges,
+    *,
+    supervisor: SupervisorLoop,
+    pool: WorkerPool,
+    audit: Audit,
+    publisher: OutboxPublisher,
+    reporter: Reporter,
 ) -> Outcome:
     """Erase the deployment on this device and report. `control.authorisation` is None afterwards."""
-    authorisation = control.authorisation
-    if authorisation is None:
-        return Outcome(exit_status=control.wish.leave or 0)
-    deployment, throwaway, steps = authorisation.deployment, control.throwaway, _Steps()
-    balance = crew.ledger.balance()
-    authorisation.drop_identity()
-    control.authority.forget()
-    tampered = control.wish.tampered
+    active = supervisor.active
+    if active is None:
+        return Outcome(exit_status=supervisor.requests.leave or 0)
+    deployment, throwaway, steps = active.deployment, supervisor.throwaway, _Steps()
+    balance = pool.counts.balance()
+    active.drop_identity()
+    supervisor.deployment_sync.forget()
+    tampered = supervisor.requests.tampered
     at_once = deployment.retention.alert_hours == 0 or tampered
     reason: Reason = "tamper" if tampered else "end_of_deployment"
-    ordered = edges.disk(lambda: control.orders.due_now(authorisation, reason, all_alerts=at_once))
+    ordered = edges.disk(lambda: supervisor.erasure_orders.due_now(active, reason, all_alerts=at_once))
     await steps.attempt("order", ordered, None)
-    dropped = await steps.attempt("authorisation", edges.disk(authorisation.erase), [])
+    dropped = await steps.attempt("authorisation", edges.disk(active.erase), [])
     reporter.final_stats()
-    undelivered = 0 if tampered else await _deliver(control, courier)
+    undelivered = 0 if tampered else await _deliver(supervisor, publisher)
     if at_once:
-        courier.erase(None, reason)
+        publisher.erase(None, reason)
+    keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
+    await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
     _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
-    crew.forget()
+    pool.forget()
     reporter.watchlist_erased()
-    delivered = await courier.drained(_deadline(control, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
+    delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
     held = await steps.attempt("outbox", edges.disk(edges.outbox.alerts_held), None)
     if at_once and held:
         steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
@@ -101,21 +111,21 @@ async def end_deployment(
         "tally": await steps.attempt("tally", edges.disk(edges.outbox.tally), {}),
     }
     if not steps.problems:
-        await steps.attempt("order", edges.disk(lambda: control.orders.done(authorisation)), None)
-    summary["faults"] = {**crew.problems(), **steps.problems}
-    edges.audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
+        await steps.attempt("order", edges.disk(lambda: supervisor.erasure_orders.done(active)), None)
+    summary["faults"] = {**pool.problems(), **steps.problems}
+    audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
     event(_log, "deployment.ended", id=deployment.id, balanced=balance.holds, alerts=balance.alerted)
     if not balance.holds:
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
-    control.erased()
-    status = Unavailable.exit_status if steps.problems else _exit_status(control, crew)
+    supervisor.erased()
+    status = Unavailable.exit_status if steps.problems else _exit_status(supervisor, pool)
     return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and (at_once or held == []))
 
 
-async def _deliver(control: Control, courier: Courier) -> int:
+async def _deliver(supervisor: SupervisorLoop, publisher: OutboxPublisher) -> int:
     """Let alerts and probes go out; how many alerts could not."""
-    delivered = await courier.drained(_deadline(control, DELIVER_S), (MessageClass.ALERT, MessageClass.PROBE))
-    undelivered = 0 if delivered else courier.waiting.get(MessageClass.ALERT, 0)
+    delivered = await publisher.drain(_deadline(supervisor, DELIVER_S), (MessageClass.ALERT, MessageClass.PROBE))
+    undelivered = 0 if delivered else publisher.waiting.get(MessageClass.ALERT, 0)
     if undelivered:
         event(_log, "ending.undelivered", level=logging.WARNING, alerts=undelivered)
     return undelivered
@@ -130,15 +140,15 @@ def _prove(reporter: Reporter, balance: Balance, subjects: int, reason: Reason) 
         reporter.receipt("watchlist", subjects, reason)
 
 
-def _exit_status(control: Control, crew: Crew) -> int:
+def _exit_status(supervisor: SupervisorLoop, pool: WorkerPool) -> int:
     """A signal's, else that of a recording that broke off, else 77 when nobody could ever be recognised, else 0."""
-    if control.wish.leave is not None:
-        return control.wish.leave
-    return crew.fault or (0 if control.ever_recognised else RefusedByCondition.exit_status)
+    if supervisor.requests.leave is not None:
+        return supervisor.requests.leave
+    return pool.exit_status or (0 if supervisor.ever_recognised else RefusedByCondition.exit_status)
 
 
-def _deadline(control: Control, seconds: float) -> float:
-    return HURRY_S if control.wish.hurry else seconds
+def _deadline(supervisor: SupervisorLoop, seconds: float) -> float:
+    return HURRY_S if supervisor.requests.hurry else seconds
 
 
 def _counts(balance: Balance) -> dict[str, int | bool]:

@@ -2,7 +2,7 @@
 
 1. A sensor past its limit is too hot until every sensor is COOL_C below its own: a device on the edge does not flap.
 2. A machine that slows itself down still recognises: that is said, and is no failure.
-3. A measurement that does not come back (a disk that hangs) is no measurement: after STALE_S nothing is known.
+3. A measurement that does not come back (a disk that hangs) is no measurement: after HOST_STALE_S nothing is known.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from pathlib import Path
 
 from device.domain.time import NS_PER_S
 from device.edges.host import sysfs
-from device.edges.host.sysfs import Warmth
+from device.edges.host.sysfs import Temperatures
 from device.supervisor.conditions.snapshot import ThermalView
 from device.supervisor.edges import Edges
+from device.supervisor.timing import HOST_MEASURE_S, HOST_STALE_S
 
-LOOK_S = 0.25
-STALE_S = 10.0  # a worn card may keep a write for seconds
 COOL_C = 5.0
 LEAST_C = -25.0  # the lower end of Orin modules' operating range (data sheet; to be confirmed on a board)
 
 
-class Machine:
+class HostHealth:
     """Looks; the loop reads `disk_free_bytes`, `thermal` and `temperatures_c`."""
 
     def __init__(self, state_dir: Path, edges: Edges) -> None:
@@ -48,22 +47,22 @@ class Machine:
         """Look for ever; cancelled at the end."""
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(HOST_MEASURE_S)
 
     async def look(self) -> None:
         """Measure once, on the disk thread."""
         edges, folder = self._edges, self._state_dir
-        self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.warmth(edges.root)))
+        self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.temperatures(edges.root)))
         self._looked_ns = int(self._clock.monotonic())
         self.temperatures_c = {zone.name: zone.temperature_c for zone in found.zones}
         self._thermal = judge(found, was_in_range=self._thermal.in_range)
 
     @property
     def _stale(self) -> bool:
-        return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > STALE_S * NS_PER_S
+        return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > HOST_STALE_S * NS_PER_S
 
 
-def judge(found: Warmth, was_in_range: bool | None) -> ThermalView:
+def judge(found: Temperatures, was_in_range: bool | None) -> ThermalView:
     """Whether the machine is within its range; once it was not, only with COOL_C to spare (rule 1)."""
     if not found.zones:
         silent = f" ({', '.join(found.unreadable)} say nothing)" if found.unreadable else ""

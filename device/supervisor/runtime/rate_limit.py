@@ -1,4 +1,4 @@
-"""What flickers is told at once, and then once in a while, with how often it happened in between."""
+"""Rate limiter: report the first event at once, then at most one every `quiet_s` with the count since."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from device.domain.time import NS_PER_S, MonotonicNs
 
 
 @dataclass(slots=True)
-class _Past:
-    """What is not told yet of one thing, and when it was told last."""
+class _Events:
+    """Events of one name: those not reported yet, and when the last report was made."""
 
-    untold: int = 0
-    told_ns: int | None = None
+    unreported: int = 0
+    reported_ns: int | None = None
 
 
 @dataclass(slots=True)
-class Damper:
-    """Of each thing by its name: at most one telling in `quiet_s`; nothing that happens is lost, it is counted."""
+class RateLimiter:
+    """By name: at most one report in `quiet_s`. No event is lost, it is counted in the next report."""
 
     quiet_s: float
-    _things: dict[str, _Past] = field(default_factory=dict)
+    _events: dict[str, _Events] = field(default_factory=dict)
 
-    def happened(self, name: str, times: int = 1) -> None:
-        """It happened so often more."""
-        self._things.setdefault(name, _Past()).untold += times
+    def record(self, name: str, times: int = 1) -> None:
+        """Count `times` events."""
+        self._events.setdefault(name, _Events()).unreported += times
 
     def take(self, name: str, now: MonotonicNs) -> int:
-        """How often it happened since the last telling, which is then this one; 0 while it is not to be told."""
-        past = self._things.setdefault(name, _Past())
-        if not past.untold or (past.told_ns is not None and now - past.told_ns < self.quiet_s * NS_PER_S):
+        """The number of events for a report that is made now; 0 while no report is due."""
+        events = self._events.setdefault(name, _Events())
+        if not events.unreported:
             return 0
-        untold, past.untold, past.told_ns = past.untold, 0, int(now)
-        return untold
+        if events.reported_ns is not None and now - events.reported_ns < self.quiet_s * NS_PER_S:
+            return 0
+        unreported, events.unreported, events.reported_ns = events.unreported, 0, int(now)
+        return unreported

@@ -1,19 +1,21 @@
-"""Waiting that can be ended: for an event with a time limit, and for background tasks to be gone.
+"""Waits with a deadline: for an event, for a result, and for background tasks to end.
 
-`asyncio.wait_for` is not used here: before Python 3.12 it loses a cancellation that comes in the same turn of the loop
-as what it waits for, and the task then runs on for ever.
+`asyncio.wait_for` is not used: before Python 3.12 it can lose a cancellation that arrives in the same turn of the loop
+as the result, and the task then runs on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from device.logs import event
+from device.supervisor.timing import TASKS_CANCEL_AGAIN_S, TASKS_END_S
 
 _log = logging.getLogger(__name__)
-SETTLE_S = 2.0
-ASK_AGAIN_S = 0.2
+Result = TypeVar("Result")
 
 
 async def set_within(flag: asyncio.Event, within_s: float) -> bool:
@@ -29,15 +31,28 @@ async def set_within(flag: asyncio.Event, within_s: float) -> bool:
     return flag.is_set()
 
 
-async def settle(*tasks: asyncio.Task[None], within_s: float = SETTLE_S) -> bool:
-    """Cancel background tasks until they are done, asking again; False when one is left at the deadline, and logged."""
+async def result_within(work: Coroutine[Any, Any, Result], within_s: float) -> Result:
+    """The result of `work`. Raises TimeoutError of asyncio after `within_s`; `work` is then cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,), timeout=within_s)
+    finally:
+        if not task.done():
+            task.cancel()
+    if not task.done():
+        raise asyncio.TimeoutError
+    return task.result()
+
+
+async def settle(*tasks: asyncio.Task[None], within_s: float = TASKS_END_S) -> bool:
+    """Cancel background tasks until they are done, again and again; False, and logged, when one is left at the end."""
     loop = asyncio.get_running_loop()
     last = loop.time() + within_s
     pending = {task for task in tasks if not task.done()}
     while pending and loop.time() < last:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=ASK_AGAIN_S)
+        _, pending = await asyncio.wait(pending, timeout=TASKS_CANCEL_AGAIN_S)
     for task in tasks:
         if task.done() and not task.cancelled() and (fault := task.exception()) is not None:
             event(_log, "background.failed", level=logging.ERROR, problem=f"{type(fault).__name__}: {fault}")

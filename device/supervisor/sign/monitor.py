@@ -2,7 +2,7 @@
 
 1. It is never driven before it was sensed dark: a sign that is always lit proves nothing.
 2. A sensed value counts after READINGS equal readings in a row, so that one flicker is no failure; three dark ones, or
-   DARK_MOST_S of dark within WINDOW_S however scattered, are. A sensor that was not read for so long was not seen lit.
+   SIGN_DARK_MOST_S of dark within SIGN_DARK_WINDOW_S however scattered, are. A sensor that was not read for so long was not seen lit.
 3. After switching, the lamp gets its kind's settle_s before a dark reading counts.
 4. Once lit, and then at least every PULSE_EVERY_S, it must follow a coded pulse (`sign_pulse`), or a second one with
    another code a second later. One that does not is no sign: sunlight, a short or a stuck relay (`follows` is False).
@@ -21,25 +21,29 @@ from dataclasses import dataclass
 from random import Random, SystemRandom
 
 from device.domain.time import NS_PER_S
-from device.errors import LinesUnavailable
+from device.errors import GpioUnavailable
 from device.logs import event
 from device.ports.clock import Clock
-from device.ports.gpio import SignLines
+from device.ports.gpio import SignGpio
 from device.supervisor.conditions.snapshot import SignView
 from device.supervisor.sign import pulse
 from device.supervisor.sign.pulse import Answer
+from device.supervisor.timing import (
+    HOLD_OFF_MOST_S,
+    HOLD_OFF_S,
+    PULSE_EVERY_S,
+    PULSE_LATEST_S,
+    PULSE_REPEAT_S,
+    PULSE_SOONEST_S,
+    REPROOF_S,
+    SIGN_DARK_MOST_S,
+    SIGN_DARK_WINDOW_S,
+    SIGN_READ_S,
+)
 
 _log = logging.getLogger(__name__)
-READ_S = 0.05
 READINGS = 3  # 0.15 s of the second within which recognition must stop
-DARK_MOST_S = 1.0
-WINDOW_S = 10.0
-PULSE_EVERY_S = 30.0
-SOONEST_S, LATEST_S = 20.0, 28.0  # the next pulse begins at a moment drawn in between: its repeat, too, is over by 30 s
-REPEAT_S = 1.0
 TRIES = 2
-REPROOF_S = 600.0
-HOLD_OFF_S, HOLD_OFF_MOST_S = 3.0, 60.0
 REPROOF_DUE = "this kind of sign cannot follow pulses, so it is put out and lit again every 10 min: that is due"
 
 
@@ -67,7 +71,7 @@ class SignCounts:
     stops: int = 0
 
 
-class Sign:
+class SignMonitor:
     """The one sign. `run` reads the sensor and plays the pulses; `view` and `drive` are called from the same loop.
 
     watched    whether a worker looks at people now: dark counts then
@@ -76,7 +80,7 @@ class Sign:
 
     def __init__(
         self,
-        lines: SignLines,
+        lines: SignGpio,
         clock: Clock,
         kind: SignKind,
         watched: Callable[[], bool],
@@ -120,7 +124,7 @@ class Sign:
         if problem:
             return SignView(driven=True, sensed=False, proved=False, settling=False, problem=problem)
         follows, finding = self._follows, self._finding
-        if follows and self._kind.pulses and self._since_s(self._followed_ns) > PULSE_EVERY_S + REPEAT_S:
+        if follows and self._kind.pulses and self._since_s(self._followed_ns) > PULSE_EVERY_S + PULSE_REPEAT_S:
             follows, finding = False, f"its last pulse was {self._since_s(self._followed_ns):.0f} s ago"
         return SignView(
             driven=self._driven,
@@ -137,7 +141,7 @@ class Sign:
     def drive(self, lit: bool) -> None:
         """Switch the sign; not lit before it was seen dark, nor soon after a failed proof (rules 1, 6).
 
-        Raises LinesUnavailable.
+        Raises GpioUnavailable.
         """
         now = int(self._clock.monotonic())
         if lit == self._driven or (lit and (not self._seen_dark or now < self._not_before_ns)):
@@ -156,7 +160,7 @@ class Sign:
             self.look()
             if self._pulse_is_due():
                 await self._prove()
-            await asyncio.sleep(READ_S)
+            await asyncio.sleep(SIGN_READ_S)
 
     def look(self) -> None:
         """Read the sensor once and draw the conclusions (rule 2)."""
@@ -165,7 +169,7 @@ class Sign:
             lit = self._read()
             if self._problem:
                 self._lines.drive_sign(self._driven)
-        except LinesUnavailable as fault:
+        except GpioUnavailable as fault:
             self._lines_lost(fault)
             return
         self._problem = ""
@@ -202,7 +206,9 @@ class Sign:
     def _passed(self) -> None:
         self._follows, self._finding, self._failures = True, "", 0
         self._followed_ns = int(self._clock.monotonic())
-        self._next_pulse_ns = self._followed_ns + round(self._source.uniform(SOONEST_S, LATEST_S) * NS_PER_S)
+        self._next_pulse_ns = self._followed_ns + round(
+            self._source.uniform(PULSE_SOONEST_S, PULSE_LATEST_S) * NS_PER_S
+        )
         self._on_change()
 
     def _failed(self, finding: str) -> None:
@@ -227,7 +233,7 @@ class Sign:
             begun = int(self._clock.monotonic())
             try:
                 answer = await self._play()
-            except LinesUnavailable as fault:
+            except GpioUnavailable as fault:
                 self._lines_lost(fault)
                 return
             if answer is None:
@@ -243,11 +249,11 @@ class Sign:
 
     async def _still_lit_after(self, begun_ns: int) -> bool:
         """Read on until the next pulse may begin; whether the sign is still one to play it on."""
-        while self._since_s(begun_ns) < REPEAT_S:
+        while self._since_s(begun_ns) < PULSE_REPEAT_S:
             self.look()
             if not self._proved:
                 return False
-            await asyncio.sleep(READ_S)
+            await asyncio.sleep(SIGN_READ_S)
         return True
 
     async def _play(self) -> Answer | None:
@@ -269,7 +275,7 @@ class Sign:
         self._read_ns = int(self._clock.monotonic())
         return lit
 
-    def _lines_lost(self, fault: LinesUnavailable) -> None:
+    def _lines_lost(self, fault: GpioUnavailable) -> None:
         if str(fault) != self._problem:
             event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
         self._problem, self._sensed, self._last, self._same = str(fault), False, None, 0
@@ -281,9 +287,9 @@ class Sign:
         if self._read_ns is None or before_ns is None or not self._driven:
             return
         gap_ns = self._read_ns - before_ns
-        while self._dark and self._since_s(self._dark[0][0]) > WINDOW_S:
+        while self._dark and self._since_s(self._dark[0][0]) > SIGN_DARK_WINDOW_S:
             self._dark.popleft()
-        if lit and gap_ns < DARK_MOST_S * NS_PER_S:
+        if lit and gap_ns < SIGN_DARK_MOST_S * NS_PER_S:
             return
         self.counts.dark_ns += gap_ns if self._watched() else 0
         if self._since_s(self._switched_ns) >= self._kind.settle_s or self._sensed:
@@ -292,10 +298,10 @@ class Sign:
     def _scattered(self) -> str:
         """Whether it was dark for too long in pieces, in words (rule 2)."""
         dark_s = sum(ns for _, ns in self._dark) / NS_PER_S
-        return f"dark for {dark_s:.1f} s of the last {WINDOW_S:.0f} s" if dark_s >= DARK_MOST_S else ""
+        return f"dark for {dark_s:.1f} s of the last {SIGN_DARK_WINDOW_S:.0f} s" if dark_s >= SIGN_DARK_MOST_S else ""
 
     def _unseen(self) -> str:
-        if self._read_ns is None or self._since_s(self._read_ns) < DARK_MOST_S:
+        if self._read_ns is None or self._since_s(self._read_ns) < SIGN_DARK_MOST_S:
             return ""
         return f"the sensor was not read for {self._since_s(self._read_ns):.1f} s"
 

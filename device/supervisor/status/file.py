@@ -13,9 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from device.durable import replace_file
 from device.errors import Unavailable
 
 FILE = "status.json"
+MODE = 0o644
+"""Any user who may enter the run folder reads it: `lfr status` needs no rights of its own."""
 LOCK = "lock"
 LOCK_TRIES = 5
 LOCK_WAIT_S = 0.05
@@ -23,10 +26,9 @@ LOCK_WAIT_S = 0.05
 
 def write(run_dir: Path, status: dict[str, Any]) -> None:
     """Replace the file in one step: a reader sees the old or the new one. Raises Unavailable."""
-    temporary = run_dir / f".{FILE}.new"
+    content = json.dumps(status, ensure_ascii=False).encode()
     try:
-        temporary.write_text(json.dumps(status, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(run_dir / FILE)
+        replace_file(run_dir / FILE, content, mode=MODE, synced=False)  # volatile: the folder lies in memory
     except OSError as fault:
         raise Unavailable(f"{run_dir / FILE} cannot be written: {fault.strerror}") from fault
 
@@ -47,13 +49,13 @@ def _lock(file: int) -> None:
     return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-class OnlyOne:
+class InstanceLock:
     """Holds the run folder: a second supervisor there is refused. The kernel releases the lock with the process."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
 
-    def __enter__(self) -> OnlyOne:
+    def __enter__(self) -> InstanceLock:
         try:
             self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
             self._file = os.open(self._run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

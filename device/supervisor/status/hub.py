@@ -17,7 +17,7 @@ from device.errors import BadData
 from device.hub_api import events, messages, topics
 from device.logs import event
 from device.ports.clock import Clock
-from device.supervisor.alerts.outbox_publisher import Courier
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 
 _log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", bound=messages.Message)
@@ -26,26 +26,33 @@ Kind = TypeVar("Kind", bound=messages.Message)
 class Hub:
     """The van hub as this device hears it."""
 
-    def __init__(self, site: str, device: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        site: str,
+        device: str,
+        clock: Clock,
+        *,
+        publisher: OutboxPublisher,
+        on_judgement: Callable[[messages.Adjudication], None],
+        on_command: Callable[[str], None],
+    ) -> None:
         self.operator: messages.Operator = "absent"
         self.session_id: str | None = None
         self.link = ""
         self._topics = topics.HubTopics(site)
         self._device = topics.DeviceTopics(site, device)
         self._clock = clock
+        self._publisher = publisher
+        self._on_judgement = on_judgement
+        self._on_command = on_command
         self._online = False
         self._last_ns: int | None = None
 
-    def listen(
-        self, courier: Courier, on_judgement: Callable[[messages.Adjudication], None], on_command: Callable[[str], None]
-    ) -> None:
+    def subscribe(self) -> None:
         """Subscribe to everything that a device must obey."""
-        self._courier = courier
-        self._on_judgement = on_judgement
-        self._on_command = on_command
-        courier.subscribe(self._topics.state, self._on_state)
-        courier.subscribe(self._topics.adjudications, self._on_adjudication)
-        courier.subscribe(self._device.commands, self._on_cmd)
+        self._publisher.subscribe(self._topics.state, self._on_state)
+        self._publisher.subscribe(self._topics.adjudications, self._on_adjudication)
+        self._publisher.subscribe(self._device.commands, self._on_cmd)
 
     def connection(self, present: bool, reason: str) -> None:
         """Our own session came or went, and why; the hub's retained state follows a new one."""
@@ -62,7 +69,7 @@ class Hub:
     def _away(self) -> None:
         if self._online:
             self._online = False
-            self._courier.hub_is(online=False)
+            self._publisher.set_hub_online(online=False)
             self._last_ns = int(self._clock.monotonic())
 
     def _on_state(self, _: str, payload: bytes) -> None:
@@ -72,7 +79,7 @@ class Hub:
         if state.state == "online":
             self._online, self._last_ns = True, int(self._clock.monotonic())
             self.operator, self.session_id = state.operator, state.session_id
-            self._courier.hub_is(online=True)
+            self._publisher.set_hub_online(online=True)
         else:
             self._away()
 

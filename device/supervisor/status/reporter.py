@@ -5,36 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import suppress
 from typing import Literal, cast
 
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S, WallTime, rfc3339
-from device.edges.host import sysfs
+from device.edges.host import process_memory
 from device.errors import Unavailable
 from device.hub_api import alert_builder, messages
 from device.logs import event
 from device.outbox.store import Deletion
-from device.supervisor.alerts.outbox_publisher import Courier
-from device.supervisor.alerts.service import AlertDesk
-from device.supervisor.audit.events import Recorder
+from device.ports.audit import Audit
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.alerts.service import AlertService
+from device.supervisor.audit.events import AuditEvents
 from device.supervisor.conditions.snapshot import CameraView
-from device.supervisor.deployment.erasure_orders import Missed
+from device.supervisor.deployment.erasure_orders import MissedErasure
 from device.supervisor.edges import Edges
-from device.supervisor.loop import Control
+from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
 from device.supervisor.status.retained import Notices
-from device.supervisor.status.view import Picture
-from device.supervisor.workers.pool import Crew
+from device.supervisor.status.view import StatusView
+from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
+from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 What = Literal["alert", "template", "watchlist"]
 Reason = messages.ErasureReason
-REPORT_S = 0.1
-LINE_S = 1.0  # the service manager's status line, while the state's name stays
-FILE_S = 1.0
-TIME_S = 60.0  # how often the verified time is kept, to spare the flash
 
 
 class Reporter:
@@ -45,46 +42,47 @@ class Reporter:
         config: DeviceConfig,
         edges: Edges,
         *,
-        control: Control,
-        crew: Crew,
-        desk: AlertDesk,
-        courier: Courier,
+        audit: Audit,
+        supervisor: SupervisorLoop,
+        pool: WorkerPool,
+        alerts: AlertService,
+        publisher: OutboxPublisher,
         notices: Notices,
         boot_id: str,
     ) -> None:
         self._config = config
         self._edges = edges
-        self._control = control
-        self._crew = crew
-        self._desk = desk
-        self._courier = courier
+        self._audit = audit
+        self._supervisor = supervisor
+        self._pool = pool
+        self._alerts = alerts
+        self._publisher = publisher
         self._notices = notices
         self._boot_id = boot_id
-        self._recorder = Recorder(edges.audit)
+        self._audit_events = AuditEvents(audit)
         self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
         self._written_ns = 0
-        self._kept_ns = 0
         self._last_line = ""
         self._line_ns = 0
         self._last_state = ""
         self._problem = ""
 
-    def born(self) -> None:
+    def session_began(self) -> None:
         """A new session with the broker."""
-        self._notices.born(self._courier, self._crew.engine, self._crew.threshold)
+        self._notices.session_began(self._pool.reports.engine, self._pool.reports.threshold)
 
     def deleted(self, gone: list[Deletion]) -> None:
-        """A receipt for every alert that ceased to exist here."""
+        """A receipt for every alert that ceased to exist here; it counts 0 for one that was unknown or gone already."""
         for deletion in gone:
-            event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason)
-            self.receipt("alert", 1, cast(Reason, deletion.reason), deletion.alert_id)
+            event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason, count=int(deletion.existed))
+            self.receipt("alert", int(deletion.existed), cast(Reason, deletion.reason), deletion.alert_id)
 
     def receipt(
         self, what: What, count: int, reason: Reason, alert_id: str | None = None, *, process_died: bool = False
     ) -> None:
         """Proof of one deletion."""
         method = alert_builder.method_of(what, process_died=process_died)
-        chained = self._edges.audit.note(
+        chained = self._audit.note(
             "erased", "R04", what_gone=what, count=count, reason=reason, method=method, alert=alert_id
         )
         erasure = alert_builder.erasure_of(
@@ -97,13 +95,14 @@ class Reporter:
             process_died=process_died,
             chain_hash=chained,
         )
-        self._notices.receipt(self._courier, erasure)
+        self._notices.receipt(erasure)
 
-    def erased_before(self, missed: Missed) -> None:
+    def erased_before(self, missed: MissedErasure) -> None:
         """A receipt for a list that the eraser deleted while no supervisor could."""
         reason = cast(Reason, missed.reason)
-        chained = self._edges.audit.note(
-            *("erased", "R04"),
+        chained = self._audit.note(
+            "erased",
+            "R04",
             what_gone="watchlist",
             count=missed.subjects,
             reason=missed.reason,
@@ -112,7 +111,7 @@ class Reporter:
             since=rfc3339(missed.at),
         )
         erasure = alert_builder.erasure_of(
-            *("watchlist",),
+            "watchlist",
             count=missed.subjects,
             alert_id=None,
             reason=reason,
@@ -120,70 +119,59 @@ class Reporter:
             at=missed.at,
             chain_hash=chained,
         )
-        self._notices.receipt(self._courier, erasure)
+        self._notices.receipt(erasure)
 
     async def run(self) -> None:
         """Report for ever; cancelled at the end."""
         while True:
             await self.report()
-            await self._keep_time()
             await asyncio.sleep(REPORT_S)
-
-    async def _keep_time(self) -> None:
-        """Keep the verified time for the eraser every TIME_S; a disk that refuses is said by whoever needs it."""
-        now = int(self._edges.clock.monotonic())
-        if now - self._kept_ns < TIME_S * NS_PER_S:
-            return
-        self._kept_ns = now
-        with suppress(Unavailable):
-            await self._edges.disk(self._control.orders.keep_time)
 
     async def report(self) -> None:
         """Say what has changed; cheap when nothing has."""
-        seen = self.picture()
-        self._notices.mode, self._notices.deployment_id = seen.mode, seen.deployment_id
+        seen = self.view_now()
         self._post(seen)
-        self._recorder.look(seen, self._crew, self._edges.clock.monotonic())
+        self._audit_events.observe(seen, self._pool, self._edges.clock.monotonic())
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
         line = view.one_line(seen)
-        if line != self._last_line and (news or now - self._line_ns >= LINE_S * NS_PER_S):
+        if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
             self._last_line, self._line_ns = line, now
             self._edges.service.status(line)
-        if news or now - self._written_ns >= FILE_S * NS_PER_S:
+        if news or now - self._written_ns >= STATUS_FILE_S * NS_PER_S:
             self._last_state, self._written_ns = seen.state.value, now
             await self._write(seen)
 
-    def picture(self) -> Picture:
+    def view_now(self) -> StatusView:
         """Everything at this moment."""
-        control, now = self._control, self._edges.clock.wall()
-        for camera, camera_view in self._crew.views().items():
+        supervisor, now = self._supervisor, self._edges.clock.wall()
+        for camera, camera_view in self._pool.views().items():
             if camera not in self._camera_since or self._camera_since[camera][0] is not camera_view:
                 self._camera_since[camera] = (camera_view, now)
-        deployment = control.snapshot.deployment
-        return Picture(
+        deployment = supervisor.snapshot.deployment
+        return StatusView(
             at=now,
-            state=control.state,
-            since=control.since,
+            state=supervisor.state,
+            since=supervisor.since,
             mode=None if deployment is None else deployment.mode,
-            snapshot=control.snapshot,
-            readings=control.readings,
-            lamps=dict(control.lamps),
+            snapshot=supervisor.snapshot,
+            evaluations=supervisor.evaluations,
+            lamps=dict(supervisor.lamps),
             simulated=self._edges.simulated,
-            totals=self._crew.ledger.totals(),
-            alerts=self._desk.raised,
-            lost=self._crew.ledger.lost,
-            beats=dict(self._crew.beats),
+            totals=self._pool.counts.totals(),
+            alerts=self._alerts.raised,
+            lost=self._pool.counts.lost,
+            beats=dict(self._pool.reports.beats),
             camera_since={camera: since for camera, (_, since) in self._camera_since.items()},
-            broker="connected" if self._courier.connected else self._courier.reason,
-            waiting=sum(self._courier.waiting.values()),
-            sign_counts=control.sign.counts,
+            broker="connected" if self._publisher.connected else self._publisher.reason,
+            waiting=sum(self._publisher.waiting.values()),
+            sign_counts=supervisor.sign.counts,
         )
 
     def final_stats(self) -> None:
         """The counts at the end."""
-        self._recorder.counts(self._crew.ledger.reading(), settled=True)
-        self._notices.stats(self._courier, view.stats_message(self.picture(), self._boot_id))
+        self._audit_events.counts(self._pool.counts.running(), settled=True)
+        self._notices.stats(view.stats_message(self.view_now(), self._boot_id))
 
     def watchlist_erased(self) -> None:
         """The list is gone, and since when."""
@@ -191,39 +179,37 @@ class Reporter:
         none = messages.WatchlistState(
             mode=self._notices.mode, watchlist_id=None, sha256=None, subjects=0, images=0, erased_at=erased
         )
-        self._notices.watchlist(self._courier, none)
+        self._notices.watchlist(none)
 
-    def _post(self, seen: Picture) -> None:
+    def _post(self, seen: StatusView) -> None:
         """Everything retained, sent only where it changed; health and stats when due."""
-        self._notices.state(self._courier, view.state_message(seen))
+        self._notices.state(view.state_message(seen))
         for camera in view.camera_messages(seen):
-            self._notices.camera(self._courier, camera)
-        loaded = self._crew.watchlist
-        if loaded is not None and self._control.authorisation is not None:
-            window = self._control.authorisation.deployment.window
-            self._notices.watchlist(
-                self._courier, view.watchlist_message(seen.mode, loaded, window, self._crew.withdrawn)
-            )
-            self._notices.identity(self._courier, self._crew.engine, self._crew.threshold)
+            self._notices.camera(camera)
+        loaded = self._pool.reports.watchlist
+        if loaded is not None and self._supervisor.active is not None:
+            window = self._supervisor.active.deployment.window
+            self._notices.watchlist(view.watchlist_message(seen.mode, loaded, window, self._pool.reports.withdrawn))
+            self._notices.identity(self._pool.reports.engine, self._pool.reports.threshold)
         if self._notices.health_due():
-            self._notices.health(self._courier, self._health(seen))
+            self._notices.health(self._health(seen))
         stats = view.stats_message(seen, self._boot_id)
         if self._notices.stats_due():
-            self._notices.stats(self._courier, stats)
+            self._notices.stats(stats)
         else:
-            self._notices.live_stats(self._courier, stats)
+            self._notices.live_stats(stats)
 
-    def _health(self, seen: Picture) -> messages.Health:
+    def _health(self, seen: StatusView) -> messages.Health:
         stages: dict[str, float] = {}
         for beat in seen.beats.values():
             for stage, p95_ms in beat.stage_p95_ms.items():
                 stages[stage] = max(stages.get(stage, 0.0), p95_ms)
-        own = sysfs.resident_bytes()
+        own = process_memory.resident_bytes()
         return messages.Health(
             mode=seen.mode,
             at=rfc3339(seen.at),
             fps=round(seen.fps, 2),
-            temperature_c=self._control.machine.temperatures_c,
+            temperature_c=self._supervisor.host.temperatures_c,
             disk_free_bytes=seen.snapshot.disk_free_bytes,
             rss_bytes=(own or 0) + sum(beat.rss_bytes for beat in seen.beats.values()),
             gpu_free_bytes=min(
@@ -236,7 +222,7 @@ class Reporter:
             sign=view.sign_health(seen),
         )
 
-    async def _write(self, seen: Picture) -> None:
+    async def _write(self, seen: StatusView) -> None:
         """The status file; when it cannot be written the device goes on, and says so once."""
         content = view.status(seen, os.getpid(), self._config.site, self._config.device)
         try:

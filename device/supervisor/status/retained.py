@@ -1,12 +1,12 @@
 """What the device says of itself on MQTT: status, birth, state, health, cameras, watchlist (retained) and stats.
 
-A notice is sent when what it says has changed (the state's details every STATE_S at most), health every HEALTH_S,
+A notice is sent when what it says has changed (the state's details every STATE_DETAILS_S at most), health every HEALTH_S,
 kept stats every STATS_S and at the end, unkept ones in between so that the hub's counters move.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -17,16 +17,11 @@ from device.hub_api import events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
 from device.outbox.retry import MessageClass
-from device.outbox.store import Parcel
+from device.outbox.store import OutboxMessage
 from device.ports.broker import Outgoing
 from device.ports.clock import Clock
-from device.supervisor.alerts.outbox_publisher import Courier
-
-HEALTH_S = 10.0
-STATS_S = 60.0
-LIVE_STATS_S = 1.0  # for the eyes at the hub: unkept, and only when a count has changed
-STATE_S = 0.5  # while the state's name stays, its details (a flickering lamp, a changing reason) are said this often
-STATS_KEPT = timedelta(days=1)
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.timing import HEALTH_S, LIVE_STATS_S, STATE_DETAILS_S, STATS_KEPT, STATS_S
 
 
 def will(site: str, device: str, boot_id: str, clock: Clock) -> Outgoing:
@@ -39,10 +34,20 @@ def will(site: str, device: str, boot_id: str, clock: Clock) -> Outgoing:
 class Notices:
     """Builds and posts; the courier repeats what is retained after every reconnection."""
 
-    def __init__(self, topics: DeviceTopics, boot_id: str, cameras: tuple[str, ...], clock: Clock) -> None:
-        self.mode: Mode | None = None
-        self.deployment_id: str | None = None
-        self.audit_key: str | None = None
+    def __init__(
+        self,
+        topics: DeviceTopics,
+        boot_id: str,
+        cameras: tuple[str, ...],
+        clock: Clock,
+        *,
+        publisher: OutboxPublisher,
+        mode: Callable[[], Mode | None],
+        audit_key: Callable[[], str | None],
+    ) -> None:
+        self._publisher = publisher
+        self._mode = mode
+        self._audit_key = audit_key
         self._topics = topics
         self._boot_id = boot_id
         self._cameras = cameras
@@ -55,80 +60,85 @@ class Notices:
         self._stats_ns = self._live_stats_ns = int(clock.monotonic())
         self._counted: bytes | None = None
 
-    def born(self, courier: Courier, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
+    @property
+    def mode(self) -> Mode | None:
+        """Of the loaded deployment; None without one."""
+        return self._mode()
+
+    def session_began(self, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
         """A new session: who we are, and that we are here."""
         self._bd_seq += 1
-        self.identity(courier, engine, threshold)
-        self._status(courier, "online")
+        self.identity(engine, threshold)
+        self._status("online")
 
-    def identity(self, courier: Courier, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
+    def identity(self, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
         """The birth certificate; said again when a worker has told which engine runs."""
         birth = messages.Birth(
-            mode=self.mode,
+            mode=self._mode(),
             device_id=self._topics.device,
             boot_id=self._boot_id,
             bd_seq=self._bd_seq,
             software_version=version(),
-            audit_key=self.audit_key,
+            audit_key=self._audit_key(),
             cameras=list(self._cameras),
             engine=engine,
             schemas=sorted(kind.type_name() for kind in messages.MESSAGES),
             threshold=None if threshold is None else threshold[0],
             threshold_source=None if threshold is None else threshold[1],
         )
-        self._say(courier, self._topics.birth, birth, self._topics.device)
+        self._say(self._topics.birth, birth, self._topics.device)
 
-    def recipient(self, courier: Courier, deployment: str | None, recipient: str | None) -> None:
+    def recipient(self, deployment: str | None, recipient: str | None) -> None:
         """To whom the hub shall address the key envelope; None for both once the identity is gone."""
         identity = messages.Identity(
-            mode=self.mode,
+            mode=self._mode(),
             boot_id=self._boot_id,
             deployment_id=deployment,
             recipient=recipient,
             at=now_text(self._clock),
         )
-        self._say(courier, self._topics.identity, identity, self._topics.device)
+        self._say(self._topics.identity, identity, self._topics.device)
 
-    def stopped(self, courier: Courier) -> None:
+    def stopped(self) -> None:
         """A clean end, as opposed to the will's `offline`."""
-        self._status(courier, "stopped")
+        self._status("stopped")
 
-    def state(self, courier: Courier, state: messages.DeviceState) -> None:
+    def state(self, state: messages.DeviceState) -> None:
         """The one state and why; a new state at once, new details of the same one when they are due."""
         now = int(self._clock.monotonic())
-        if state.state == self._state and now - self._state_ns < STATE_S * NS_PER_S:
+        if state.state == self._state and now - self._state_ns < STATE_DETAILS_S * NS_PER_S:
             return
-        if self._say(courier, self._topics.state, state, self._topics.device):
+        if self._say(self._topics.state, state, self._topics.device):
             self._state, self._state_ns = state.state, now
 
-    def camera(self, courier: Courier, status: messages.CameraStatus) -> None:
+    def camera(self, status: messages.CameraStatus) -> None:
         """One camera's status."""
-        self._say(courier, self._topics.camera_status(status.camera_id), status, status.camera_id)
+        self._say(self._topics.camera_status(status.camera_id), status, status.camera_id)
 
-    def watchlist(self, courier: Courier, state: messages.WatchlistState) -> None:
+    def watchlist(self, state: messages.WatchlistState) -> None:
         """Which list is loaded, or when it was erased."""
-        self._say(courier, self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
+        self._say(self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
 
     def health_due(self) -> bool:
         """Whether HEALTH_S have passed since the last one."""
         return self._health_ns is None or self._clock.monotonic() - self._health_ns >= HEALTH_S * NS_PER_S
 
-    def health(self, courier: Courier, health: messages.Health) -> None:
+    def health(self, health: messages.Health) -> None:
         """How the machine is."""
         self._health_ns = int(self._clock.monotonic())
         topic = self._topics.health
-        courier.post(_notice(self._topics, topic, health, self._topics.device, self._clock, qos=0))
+        self._publisher.post(_notice(self._topics, topic, health, self._topics.device, self._clock, qos=0))
 
     def stats_due(self) -> bool:
         """Whether STATS_S have passed since the last ones."""
         return self._clock.monotonic() - self._stats_ns >= STATS_S * NS_PER_S
 
-    def stats(self, courier: Courier, stats: messages.Stats) -> None:
+    def stats(self, stats: messages.Stats) -> None:
         """The counts; kept until delivered, because they are published long after."""
         self._stats_ns = int(self._clock.monotonic())
-        self._keep(courier, self._topics.stats, stats, self._topics.device, MessageClass.COUNT)
+        self._keep(self._topics.stats, stats, self._topics.device, MessageClass.COUNT)
 
-    def live_stats(self, courier: Courier, stats: messages.Stats) -> None:
+    def live_stats(self, stats: messages.Stats) -> None:
         """The counts as they move: at most every LIVE_STATS_S, unkept and not retained."""
         now = int(self._clock.monotonic())
         counted = msgspec.json.encode(
@@ -139,35 +149,37 @@ class Notices:
             return
         self._counted, self._live_stats_ns = counted, now
         topic = self._topics.stats
-        courier.post(_notice(self._topics, topic, stats, self._topics.device, self._clock, qos=0, retain=False))
+        self._publisher.post(_notice(self._topics, topic, stats, self._topics.device, self._clock, qos=0, retain=False))
 
-    def receipt(self, courier: Courier, erasure: messages.Erasure) -> None:
+    def receipt(self, erasure: messages.Erasure) -> None:
         """Proof of a deletion; kept until the hub heard it."""
-        self._keep(courier, self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
+        self._keep(self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
 
-    def audit(self, courier: Courier, head: messages.AuditHead) -> None:
+    def audit(self, head: messages.AuditHead) -> None:
         """The newest signed head of the audit log: retained, so that whoever asks has the last one."""
-        self._say(courier, self._topics.audit, head, self._topics.device)
+        self._say(self._topics.audit, head, self._topics.device)
 
-    def _status(self, courier: Courier, status: Literal["online", "stopped"]) -> None:
-        message = messages.Status(mode=self.mode, status=status, boot_id=self._boot_id, bd_seq=self._bd_seq)
-        courier.post(_notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1))
+    def _status(self, status: Literal["online", "stopped"]) -> None:
+        message = messages.Status(mode=self._mode(), status=status, boot_id=self._boot_id, bd_seq=self._bd_seq)
+        self._publisher.post(
+            _notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1)
+        )
 
-    def _say(self, courier: Courier, topic: str, message: messages.Message, subject: str) -> bool:
+    def _say(self, topic: str, message: messages.Message, subject: str) -> bool:
         """Post a notice unless it says what the last one on its topic said; whether it was news."""
         said = msgspec.json.encode(message)
         if self._said.get(topic) == said:
             return False
         self._said[topic] = said
-        courier.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
+        self._publisher.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
         return True
 
-    def _keep(self, courier: Courier, topic: str, message: messages.Message, subject: str, kind: MessageClass) -> None:
+    def _keep(self, topic: str, message: messages.Message, subject: str, kind: MessageClass) -> None:
         now = self._clock.wall()
         event_id = uuid7(now)
         payload = events.encode(message, event_id=event_id, source=self._topics.base, subject=subject, at=now)
-        courier.keep(
-            Parcel(
+        self._publisher.keep(
+            OutboxMessage(
                 id=event_id,
                 kind=kind,
                 topic=topic,

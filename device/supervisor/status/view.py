@@ -14,9 +14,9 @@ from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
 from device.hub_api import messages
 from device.hub_api.alert_builder import stats_from
 from device.ports.gpio import Lamp
-from device.supervisor.conditions import tables
+from device.supervisor.conditions.condition import Evaluation
+from device.supervisor.conditions.evaluation import failing
 from device.supervisor.conditions.snapshot import CameraView, OperatingView, Snapshot
-from device.supervisor.conditions.tables import Reading
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
@@ -25,7 +25,7 @@ CameraWord = Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class StatusView:
     """beats, camera_since: by camera. lost: people whose worker died with them in its memory."""
 
     at: WallTime
@@ -33,7 +33,7 @@ class Picture:
     since: WallTime
     mode: Mode | None
     snapshot: Snapshot
-    readings: tuple[Reading, ...]
+    evaluations: tuple[Evaluation, ...]
     lamps: dict[Lamp, bool]
     simulated: bool
     totals: Counters
@@ -54,61 +54,62 @@ class Picture:
         return sum(beat.fps for beat in self.beats.values())
 
 
-def one_line(picture: Picture) -> str:
+def one_line(view_now: StatusView) -> str:
     """The state and the first thing that is wrong, for the service manager."""
-    wrong = tables.failing(picture.readings)
+    wrong = failing(view_now.evaluations)
     more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
-    return f"{picture.state.value}: {wrong[0].text}{more}" if wrong else picture.state.value
+    return f"{view_now.state.value}: {wrong[0].text}{more}" if wrong else view_now.state.value
 
 
-def reasons(picture: Picture) -> list[str]:
+def reasons(view_now: StatusView) -> list[str]:
     """What keeps the device from recognising: every failing row's text."""
-    return [reading.text for reading in tables.failing(picture.readings)]
+    return [evaluation.text for evaluation in failing(view_now.evaluations)]
 
 
-def state_message(picture: Picture) -> messages.DeviceState:
+def state_message(view_now: StatusView) -> messages.DeviceState:
     """The retained state notice."""
     return messages.DeviceState(
-        mode=picture.mode,
-        state=picture.state.value,
-        since=rfc3339(picture.since),
-        inhibit_reasons=reasons(picture),
-        conditions=[_condition(reading) for reading in picture.readings],
-        lamps=_lamps(picture),
-        deployment_id=picture.deployment_id,
+        mode=view_now.mode,
+        state=view_now.state.value,
+        since=rfc3339(view_now.since),
+        inhibit_reasons=reasons(view_now),
+        conditions=[_condition(evaluation) for evaluation in view_now.evaluations],
+        lamps=_lamps(view_now),
+        deployment_id=view_now.deployment_id,
     )
 
 
-def camera_messages(picture: Picture) -> list[messages.CameraStatus]:
+def camera_messages(view_now: StatusView) -> list[messages.CameraStatus]:
     """One retained notice per camera; one that nobody watches at present is `offline`."""
     words = {view: view.value for view in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.ENDED)}
     words[CameraView.DISABLED] = "disabled"
     return [
         messages.CameraStatus(
-            mode=picture.mode,
+            mode=view_now.mode,
             camera_id=camera,
             status=cast(CameraWord, words.get(view, "offline")),
-            since=rfc3339(picture.camera_since[camera]),
+            since=rfc3339(view_now.camera_since[camera]),
+            damaged=camera in view_now.beats and view_now.beats[camera].damaged_share > 0,
         )
-        for camera, view in picture.snapshot.cameras.items()
+        for camera, view in view_now.snapshot.cameras.items()
     ]
 
 
-def stats_message(picture: Picture, boot_id: str) -> messages.Stats:
+def stats_message(view_now: StatusView, boot_id: str) -> messages.Stats:
     """Counts since boot over all lives of all workers; `alerts` is the supervisor's own count."""
     stats = stats_from(
-        picture.totals,
-        mode=picture.mode,
+        view_now.totals,
+        mode=view_now.mode,
         boot_id=boot_id,
-        fps=picture.fps,
-        at=picture.at,
-        deployment_id=picture.deployment_id,
+        fps=view_now.fps,
+        at=view_now.at,
+        deployment_id=view_now.deployment_id,
     )
-    sign = picture.sign_counts
+    sign = view_now.sign_counts
     return msgspec.structs.replace(
         stats,
-        alerts=picture.alerts,
-        lost=picture.lost,
+        alerts=view_now.alerts,
+        lost=view_now.lost,
         sign_dark_ms=sign.dark_ns // NS_PER_MS,
         sign_stops=sign.stops,
         sign_pulses=sign.pulses,
@@ -116,9 +117,9 @@ def stats_message(picture: Picture, boot_id: str) -> messages.Stats:
     )
 
 
-def sign_health(picture: Picture) -> messages.SignHealth:
+def sign_health(view_now: StatusView) -> messages.SignHealth:
     """The sign's loop as the health notice tells it."""
-    sign = picture.snapshot.sign
+    sign = view_now.snapshot.sign
     return messages.SignHealth(
         driven=sign.driven,
         sensed=sign.sensed,
@@ -172,43 +173,43 @@ def watchlist_message(
     )
 
 
-def status(picture: Picture, pid: int, site: str, device: str) -> dict[str, Any]:
+def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, Any]:
     """What `lfr status --json` prints."""
     return {
         "site": site,
         "device": device,
         "pid": pid,
-        "written_at": rfc3339(picture.at),
-        "state": picture.state.value,
-        "since": rfc3339(picture.since),
-        "mode": None if picture.mode is None else picture.mode.value,
-        "deployment": picture.deployment_id,
+        "written_at": rfc3339(view_now.at),
+        "state": view_now.state.value,
+        "since": rfc3339(view_now.since),
+        "mode": None if view_now.mode is None else view_now.mode.value,
+        "deployment": view_now.deployment_id,
         "conditions": [
             {
-                "name": reading.row.name,
-                "table": reading.row.table.value,
-                "rule": reading.row.rule,
-                "result": reading.result.value,
-                "text": reading.text,
+                "name": evaluation.condition.name.value,
+                "table": evaluation.condition.table.value,
+                "rule": evaluation.condition.rule,
+                "result": evaluation.result.value,
+                "text": evaluation.text,
             }
-            for reading in picture.readings
+            for evaluation in view_now.evaluations
         ],
-        "sign": {"simulated": picture.simulated, **_sign(picture)},
-        "lamps": {lamp.value: lit for lamp, lit in picture.lamps.items()},
-        "cameras": {camera: _camera(picture, camera) for camera in picture.snapshot.cameras},
-        "temperature": _temperature(picture),
-        "broker": picture.broker,
-        "outbox_waiting": picture.waiting,
-        "alerts": picture.alerts,
-        "lost": picture.lost,
-        "counters": msgspec.to_builtins(picture.totals),
+        "sign": {"simulated": view_now.simulated, **_sign(view_now)},
+        "lamps": {lamp.value: lit for lamp, lit in view_now.lamps.items()},
+        "cameras": {camera: _camera(view_now, camera) for camera in view_now.snapshot.cameras},
+        "temperature": _temperature(view_now),
+        "broker": view_now.broker,
+        "outbox_waiting": view_now.waiting,
+        "alerts": view_now.alerts,
+        "lost": view_now.lost,
+        "counters": msgspec.to_builtins(view_now.totals),
     }
 
 
-def _sign(picture: Picture) -> dict[str, Any]:
-    counts = picture.sign_counts
+def _sign(view_now: StatusView) -> dict[str, Any]:
+    counts = view_now.sign_counts
     return {
-        **msgspec.to_builtins(sign_health(picture)),
+        **msgspec.to_builtins(sign_health(view_now)),
         "dark_ms": counts.dark_ns // NS_PER_MS,
         "stops": counts.stops,
         "pulses": counts.pulses,
@@ -216,16 +217,16 @@ def _sign(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _temperature(picture: Picture) -> dict[str, Any]:
-    thermal = picture.snapshot.thermal
+def _temperature(view_now: StatusView) -> dict[str, Any]:
+    thermal = view_now.snapshot.thermal
     return {"in_range": thermal.in_range, "finding": thermal.finding, "throttled": thermal.throttled}
 
 
-def _camera(picture: Picture, camera: str) -> dict[str, Any]:
-    beat = picture.beats.get(camera)
+def _camera(view_now: StatusView, camera: str) -> dict[str, Any]:
+    beat = view_now.beats.get(camera)
     return {
-        "status": picture.snapshot.cameras[camera].value,
-        "problem": picture.snapshot.camera_problems.get(camera, ""),
+        "status": view_now.snapshot.cameras[camera].value,
+        "problem": view_now.snapshot.camera_problems.get(camera, ""),
         "fps": None if beat is None else round(beat.fps, 1),
         "rss_bytes": None if beat is None else beat.rss_bytes,
         "gpu_free_bytes": None if beat is None else beat.gpu_free_bytes,
@@ -233,18 +234,18 @@ def _camera(picture: Picture, camera: str) -> dict[str, Any]:
     }
 
 
-def _condition(reading: Reading) -> messages.ConditionReading:
+def _condition(evaluation: Evaluation) -> messages.ConditionReading:
     return messages.ConditionReading(
-        name=reading.row.name,
-        table=reading.row.table.value,
-        result=reading.result.value,
-        text=reading.text,
-        rule=reading.row.rule,
+        name=evaluation.condition.name.value,
+        table=evaluation.condition.table.value,
+        result=evaluation.result.value,
+        text=evaluation.text,
+        rule=evaluation.condition.rule,
     )
 
 
-def _lamps(picture: Picture) -> messages.LampReading:
-    sign, lamps = picture.snapshot.sign, picture.lamps
+def _lamps(view_now: StatusView) -> messages.LampReading:
+    sign, lamps = view_now.snapshot.sign, view_now.lamps
     return messages.LampReading(
         sign_driven=sign.driven,
         sign_sensed=sign.sensed,
@@ -252,5 +253,5 @@ def _lamps(picture: Picture) -> messages.LampReading:
         recognising=lamps[Lamp.RECOGNISING],
         alert=lamps[Lamp.ALERT],
         fault=lamps[Lamp.FAULT],
-        simulated=picture.simulated,
+        simulated=view_now.simulated,
     )

@@ -1,7 +1,8 @@
-"""What workers say, as lines of the journal with the camera's name.
+"""Prints the workers' journal lines with their camera's name, at a limited rate.
 
-1. Only the wordings of device/wire/sayings.py are printed; of anything else, that it came.
-2. One line of a wording and a camera in QUIET_S, `times` says how often it came since the last one.
+1. Only a text of device/wire/journal_texts.py is printed. For any other the line states only that one came: a worker
+   whose memory was taken over cannot write what it saw.
+2. At most one line per camera and text in WORKER_JOURNAL_QUIET_S; `times` is the number since the last one.
 """
 
 from __future__ import annotations
@@ -10,30 +11,35 @@ import logging
 
 from device.logs import event
 from device.ports.clock import Clock
-from device.supervisor.runtime.rate_limit import Damper
-from device.wire.link import Level, Said
-from device.wire.sayings import wording_of
+from device.supervisor.runtime.rate_limit import RateLimiter
+from device.supervisor.timing import WORKER_JOURNAL_QUIET_S
+from device.wire.journal_texts import name_of
+from device.wire.link import JournalLine, Level
 
 _log = logging.getLogger(__name__)
-QUIET_S = 10.0
-UNKNOWN = "something that is no wording of ours, and is not printed"
+UNKNOWN = "a line that matches no known text was not printed"
 
 
-class Sayings:
-    """Of all cameras."""
+class WorkerJournal:
+    """The journal lines of all workers."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._damper = Damper(QUIET_S)
+        self._limiter = RateLimiter(WORKER_JOURNAL_QUIET_S)
 
-    def heard(self, camera: str, message: Said) -> None:
-        """Rules 1 and 2."""
-        wording = wording_of(message.text)
-        name = f"{camera} {wording}"
-        self._damper.happened(name)
-        times = self._damper.take(name, self._clock.monotonic())
+    def log(self, camera: str, line: JournalLine) -> None:
+        """Print one line, unless the same text was printed for this camera shortly before (rules 1, 2)."""
+        text = name_of(line.text)
+        key = f"{camera} {text}"
+        self._limiter.record(key)
+        times = self._limiter.take(key, self._clock.monotonic())
         if times:
-            warns = wording is None or message.level is Level.WARNING
-            text = UNKNOWN if wording is None else message.text
-            level = logging.WARNING if warns else logging.INFO
-            event(_log, "worker.said", level=level, camera=camera, text=text, times=times)
+            warning = text is None or line.level is Level.WARNING
+            event(
+                _log,
+                "worker.journal",
+                level=logging.WARNING if warning else logging.INFO,
+                camera=camera,
+                text=UNKNOWN if text is None else line.text,
+                times=times,
+            )

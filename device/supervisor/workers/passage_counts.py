@@ -1,9 +1,9 @@
-"""The count of people: what the comparison saw, the wipe discarded and the supervisor alerted must balance.
+"""Counts of passages: faces seen by the comparison, discarded by the wipe and alerted by the supervisor must balance.
 
-1. faces_seen and discarded come from the workers (two places), alerts from the supervisor's own desk (the third).
-2. A worker that ended with Finished has told its final counters. One that was killed has not: what its memory held is
-   gone with it, so the passages that were open at its last beat count as discarded, under a name of their own: lost.
-3. The totals never go back: what a life has told stays when the next one begins at nought.
+1. faces_seen and discarded come from the workers (two places in them), alerts from the supervisor's own count.
+2. A worker that ended with Finished has reported its final counters. One that was killed has not: its memory is gone,
+   so the passages that were open at its last beat count as discarded, under the name `lost`.
+3. Totals never decrease: a run's counters stay when the next run of its worker starts at zero.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import msgspec
 
 from device.domain.finding import Counters
-from device.supervisor.workers.supervisor import Life
+from device.supervisor.workers.supervisor import WorkerRun
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """faces_seen = discarded + lost + alerted, and the worker's count of alerts is ours."""
+    """faces_seen = discarded + lost + alerted, and the worker's count of alerts equals the supervisor's."""
 
     faces_seen: int
     discarded: int
@@ -33,10 +33,10 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The count at any moment: faces_seen by the comparison = discarded by the wipe + lost + alerted by us + open.
+class RunningCounts:
+    """The counts at any moment: faces_seen = discarded + lost + alerted by the supervisor + open.
 
-    telling: a worker lives, so its last beat may be older than our own count of alerts.
+    workers_running: a worker runs, so its last beat may be older than the supervisor's count of alerts.
     """
 
     faces_seen: int
@@ -45,7 +45,7 @@ class Reading:
     alerted: int
     alerted_by_worker: int
     open: int
-    telling: bool
+    workers_running: bool
 
     @property
     def balanced(self) -> bool:
@@ -54,95 +54,95 @@ class Reading:
 
 
 @dataclass(slots=True)
-class _Account:
-    """One life's last word. raised: alerts that the supervisor counted; told: its Finished has come."""
+class _RunCounts:
+    """Counters of one run. raised: alerts that the supervisor counted; final: its Finished was received."""
 
     counters: Counters
     raised: int = 0
     ended: bool = False
-    told: bool = False
+    final: bool = False
 
     @property
     def alerted(self) -> int:
-        """Its own final count; before that ours, which is ahead of its last beat."""
-        return self.counters.alerted if self.told else self.raised
+        """The run's final count; before that the supervisor's, which is ahead of the last beat."""
+        return self.counters.alerted if self.final else self.raised
 
     @property
     def compared(self) -> int:
-        """People seen: its own final count; before that never less than what became of them."""
+        """Faces seen: the final count; before that at least those that were discarded or alerted."""
         seen = self.counters.faces_seen
-        return seen if self.told else max(seen, self.counters.discarded + self.raised)
+        return seen if self.final else max(seen, self.counters.discarded + self.raised)
 
     @property
     def lost(self) -> int:
-        """People in the memory of a worker that died (rule 2)."""
-        return self.compared - self.counters.discarded - self.raised if self.ended and not self.told else 0
+        """Passages in the memory of a worker that died (rule 2)."""
+        return self.compared - self.counters.discarded - self.raised if self.ended and not self.final else 0
 
 
-class Ledger:
-    """Counts over all lives of all workers."""
+class PassageCounts:
+    """Counts over all runs of all workers."""
 
     def __init__(self) -> None:
-        self._accounts: dict[tuple[str, int], _Account] = {}
+        self._runs: dict[tuple[str, int], _RunCounts] = {}
 
-    def tell(self, camera_id: str, life: int, counters: Counters) -> None:
+    def update(self, camera_id: str, run: int, counters: Counters) -> None:
         """A worker's totals since its start, from a beat or its end."""
-        self._account(camera_id, life).counters = counters
+        self._of_run(camera_id, run).counters = counters
 
-    def alert(self, camera_id: str, life: int) -> None:
+    def alert_raised(self, camera_id: str, run: int) -> None:
         """The supervisor raised an alert for a new passage."""
-        self._account(camera_id, life).raised += 1
+        self._of_run(camera_id, run).raised += 1
 
-    def end(self, camera_id: str, life: Life) -> None:
-        """A worker is gone; with Finished its counters are final, without they are its last beat's (rule 2)."""
-        account = self._account(camera_id, life.number)
-        account.ended = True
-        if life.finished is not None:
-            account.counters, account.told = life.finished.counters, True
+    def run_ended(self, camera_id: str, run: WorkerRun) -> None:
+        """A worker is gone. Its counters are those of Finished, or without one those of its last beat (rule 2)."""
+        run_counts = self._of_run(camera_id, run.number)
+        run_counts.ended = True
+        if run.finished is not None:
+            run_counts.counters, run_counts.final = run.finished.counters, True
 
     @property
     def lost(self) -> int:
-        """People whose worker died, over all lives."""
-        return sum(account.lost for account in self._accounts.values())
+        """Passages whose worker died, over all runs."""
+        return sum(run_counts.lost for run_counts in self._runs.values())
 
     def totals(self) -> Counters:
-        """All lives together, for stats and status; while a life is open its open passages are in open_passages."""
+        """All runs together, for stats and status; open_passages are those of the runs that have not ended."""
         total = Counters()
-        for account in self._accounts.values():
+        for run_counts in self._runs.values():
             for name in _SUMMED:
-                setattr(total, name, getattr(total, name) + getattr(account.counters, name))
-            total.faces_seen += account.compared
-            total.open_passages += 0 if account.ended else account.counters.open_passages
-            histogram = account.counters.score_histogram
+                setattr(total, name, getattr(total, name) + getattr(run_counts.counters, name))
+            total.faces_seen += run_counts.compared
+            total.open_passages += 0 if run_counts.ended else run_counts.counters.open_passages
+            histogram = run_counts.counters.score_histogram
             total.score_histogram = [a + b for a, b in zip(total.score_histogram, histogram, strict=True)]
         return total
 
     def balance(self) -> Balance:
         """The three numbers as they stand; only meaningful once every worker has ended."""
-        accounts = self._accounts.values()
+        all_runs = self._runs.values()
         return Balance(
-            faces_seen=sum(account.compared for account in accounts),
-            discarded=sum(account.counters.discarded for account in accounts),
+            faces_seen=sum(run_counts.compared for run_counts in all_runs),
+            discarded=sum(run_counts.counters.discarded for run_counts in all_runs),
             lost=self.lost,
-            alerted=sum(account.raised for account in accounts),
-            alerted_by_worker=sum(account.alerted for account in accounts),
+            alerted=sum(run_counts.raised for run_counts in all_runs),
+            alerted_by_worker=sum(run_counts.alerted for run_counts in all_runs),
         )
 
-    def reading(self) -> Reading:
-        """The three numbers now, each as its own place tells it: nothing is inferred while a worker lives."""
-        accounts = self._accounts.values()
-        return Reading(
-            faces_seen=sum(a.compared if a.ended else a.counters.faces_seen for a in accounts),
-            discarded=sum(a.counters.discarded for a in accounts),
+    def running(self) -> RunningCounts:
+        """The three numbers now, each from its own source: nothing is inferred while a worker runs."""
+        all_runs = self._runs.values()
+        return RunningCounts(
+            faces_seen=sum(run.compared if run.ended else run.counters.faces_seen for run in all_runs),
+            discarded=sum(run.counters.discarded for run in all_runs),
             lost=self.lost,
-            alerted=sum(a.raised for a in accounts),
-            alerted_by_worker=sum(a.alerted if a.ended else a.counters.alerted for a in accounts),
-            open=sum(0 if a.ended else a.counters.open_passages for a in accounts),
-            telling=any(not a.ended for a in accounts),
+            alerted=sum(run.raised for run in all_runs),
+            alerted_by_worker=sum(run.alerted if run.ended else run.counters.alerted for run in all_runs),
+            open=sum(0 if run.ended else run.counters.open_passages for run in all_runs),
+            workers_running=any(not run.ended for run in all_runs),
         )
 
-    def _account(self, camera_id: str, life: int) -> _Account:
-        return self._accounts.setdefault((camera_id, life), _Account(Counters()))
+    def _of_run(self, camera_id: str, run: int) -> _RunCounts:
+        return self._runs.setdefault((camera_id, run), _RunCounts(Counters()))
 
 
 _SUMMED = tuple(set(msgspec.structs.asdict(Counters())) - {"score_histogram", "faces_seen", "open_passages"})

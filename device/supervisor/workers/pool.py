@@ -1,6 +1,7 @@
-"""The workers of all cameras: hired when a deployment is loaded, wanted or not together, each kept by itself.
+"""The workers of all cameras: created when a deployment is loaded, started and stopped together, supervised one by one.
 
-What they say arrives here and goes on to the ledger and the alert desk. One bad camera never stops another.
+Their messages arrive here and go on to the reports, the passage counts, the alert service and the journal. A camera that
+fails never stops another.
 """
 
 from __future__ import annotations
@@ -9,282 +10,177 @@ import asyncio
 from collections.abc import Callable
 
 from device.config.model import Camera, DeviceConfig
-from device.domain.time import rfc3339, wall
-from device.errors import ConfigError, InternalError, LfrError, LinkBroken, SourceUnreadable, Unavailable
-from device.hub_api import alert_builder, messages
-from device.supervisor.alerts.service import AlertDesk
-from device.supervisor.conditions.snapshot import CameraView, OperatingView
-from device.supervisor.deployment.active import Authorisation
+from device.errors import ConfigError, InternalError, LfrError, SourceUnreadable, Unavailable
+from device.ports.audit import Audit
+from device.supervisor.alerts.service import AlertService, Origin
+from device.supervisor.conditions.snapshot import CameraView
+from device.supervisor.deployment.active import ActiveDeployment
 from device.supervisor.edges import Edges
-from device.supervisor.status import view
-from device.supervisor.status.hub import Hub
-from device.supervisor.workers.journal import Sayings
-from device.supervisor.workers.passage_counts import Ledger
-from device.supervisor.workers.supervisor import Budget, Keeper, Life
+from device.supervisor.timing import Budget
+from device.supervisor.workers.journal import WorkerJournal
+from device.supervisor.workers.passage_counts import PassageCounts
+from device.supervisor.workers.reports import WorkerReports
+from device.supervisor.workers.supervisor import WorkerRun, WorkerSupervisor
 from device.wire.link import (
-    Assignment,
     Beat,
     CandidateRaised,
     FromWorker,
     Hello,
-    Probe,
-    ProbeWanted,
-    Said,
+    JournalLine,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
 )
 
-BROKEN = (65, 78)  # exit statuses for input that is broken in itself: nobody was seen in it
-EXPIRES_S = 900.0
-"""How long an undelivered alert is worth delivering: after a quarter of an hour nobody can act on it."""
+UNREADABLE = (65, 78)  # exit statuses for input that is broken in itself: nobody was compared in it
 
 
-class Crew:
-    """All keepers, and what their workers told."""
+class WorkerPool:
+    """One `WorkerSupervisor` a camera. `on_change` is called on the loop when something was reported."""
 
     def __init__(
         self,
         config: DeviceConfig,
         edges: Edges,
         *,
-        hub: Hub,
-        desk: AlertDesk,
-        boot_id: str,
+        alerts: AlertService,
+        audit: Audit,
         budget: Budget,
+        on_change: Callable[[], None],
     ) -> None:
-        self.ledger = Ledger()
-        self.engine: messages.Engine | None = None
-        self.watchlist: WatchlistLoaded | None = None
-        self.beats: dict[str, Beat] = {}
-        self.sign_sensed = False
+        self.counts = PassageCounts()
+        self.reports = WorkerReports()
         self.wanted = False
         self._config = config
         self._edges = edges
-        self._hub = hub
-        self._desk = desk
-        self._boot_id = boot_id
-        self._on_change: Callable[[], None] = lambda: None
+        self._alerts = alerts
+        self._audit = audit
         self._budget = budget
-        self._keepers: dict[str, Keeper] = {}
-        self._engine_problems: dict[str, str] = {}
-        self._protections: dict[str, frozenset[str]] = {}
-        self._disagreements: dict[str, str] = {}
-        self._sayings = Sayings(edges.clock)
-        self._watchlists: dict[str, tuple[str, str, int, int]] = {}
-        self._operating: dict[str, OperatingView] = {}
-        self._incomplete: dict[str, int] = {}
-        self._withdrawn: dict[str, int] = {}
-        self._authorisation: Authorisation | None = None
-
-    def hire(self, authorisation: Authorisation, on_change: Callable[[], None]) -> None:
-        """One keeper per camera for this deployment; nothing starts yet. `on_change`: something was told."""
         self._on_change = on_change
-        self._authorisation = authorisation
-        for camera in self._config.cameras:
-            self._keepers[camera.id] = self._keeper(camera, authorisation)
+        self._journal = WorkerJournal(edges.clock)
+        self._workers: dict[str, WorkerSupervisor] = {}
+        self._active: ActiveDeployment | None = None
 
-    def want(self, wanted: bool, reason: str) -> None:
+    def load(self, active: ActiveDeployment) -> None:
+        """Create the supervisors of this deployment's workers; no worker starts yet."""
+        self._active = active
+        for camera in self._config.cameras:
+            self._workers[camera.id] = self._supervised(camera, active)
+
+    def set_wanted(self, wanted: bool, reason: str) -> None:
         """Let every worker run, or none."""
         self.wanted = wanted
-        for keeper in self._keepers.values():
-            keeper.want(wanted, reason)
+        for worker in self._workers.values():
+            worker.set_wanted(wanted, reason)
 
     def withdraw(self, refs: frozenset[str]) -> None:
-        """No worker looks for these entries any more; the next ones get them with their assignment."""
-        for keeper in self._keepers.values():
-            keeper.send(Withdraw(refs=tuple(sorted(refs))))
+        """Zero these entries in every running worker; later ones get them with their assignment."""
+        for worker in self._workers.values():
+            worker.send(Withdraw(refs=tuple(sorted(refs))))
 
     def check(self) -> None:
-        """Raise the defect that ended a keeper, if any did."""
-        for keeper in self._keepers.values():
-            keeper.check()
+        """Raise the defect that ended a worker's supervisor, if any did."""
+        for worker in self._workers.values():
+            worker.check()
 
-    async def dismiss(self) -> None:
+    async def stop_all(self) -> None:
         """Stop every worker; returns when no process is left."""
-        await asyncio.gather(*(keeper.close() for keeper in self._keepers.values()))
+        await asyncio.gather(*(worker.close() for worker in self._workers.values()))
 
     def forget(self) -> None:
-        """Nothing of the watchlist or of any alert stays in memory; the counts do."""
-        self.watchlist = None
-        self._authorisation = None
-        self._watchlists.clear()
-        self._operating.clear()
-        self._incomplete.clear()
-        self._withdrawn.clear()
-        self._desk.forget()
+        """Drop the watchlist and every alert from memory; the counts stay."""
+        self._active = None
+        self.reports.forget()
+        self._alerts.forget()
 
     @property
     def alive(self) -> bool:
         """Whether any worker process may exist."""
-        return any(keeper.alive for keeper in self._keepers.values())
+        return any(worker.alive for worker in self._workers.values())
 
     @property
     def finished(self) -> bool:
-        """Whether every camera's recording is over and somebody may have been compared."""
-        return self._all_ended and self.hopeless is None
+        """Whether every camera's recording is over and people may have been compared."""
+        return self._all_ended and self.unrecoverable is None
 
     @property
-    def hopeless(self) -> LfrError | None:
-        """Why nothing could be recognised at all: no recording could be read, or no worker got so far."""
-        keepers = self._keepers.values()
-        if not self._all_ended or any(not k.exit_status or (k.begun and k.exit_status not in BROKEN) for k in keepers):
+    def unrecoverable(self) -> LfrError | None:
+        """Why nothing could be recognised at all: no recording could be read, or no worker opened its list."""
+        workers = self._workers.values()
+        compared = [w.watchlist_opened and w.exit_status not in UNREADABLE for w in workers]
+        if not self._all_ended or any(compared) or any(not worker.exit_status for worker in workers):
             return None
-        statuses, words = {keeper.exit_status for keeper in keepers}, tuple(self.problems().values())
+        statuses, problems = {worker.exit_status for worker in workers}, tuple(self.problems().values())
         if ConfigError.exit_status in statuses:
-            return ConfigError("worker", words)
+            return ConfigError("worker", problems)
         kind: type[LfrError] = InternalError
         if statuses <= {Unavailable.exit_status, SourceUnreadable.exit_status}:
             kind = SourceUnreadable if SourceUnreadable.exit_status in statuses else Unavailable
-        return kind("; ".join(words))
+        return kind("; ".join(problems))
 
     @property
-    def fault(self) -> int:
-        """The exit status of a recording that broke off, the worst of all cameras; 0 when none did."""
-        return max((keeper.exit_status for keeper in self._keepers.values()), default=0)
-
-    @property
-    def last_alert_ns(self) -> int | None:
-        return self._desk.last_raised_ns
-
-    @property
-    def threshold(self) -> tuple[float, str] | None:
-        """The threshold in use and where it comes from."""
-        return None if self.watchlist is None else (self.watchlist.threshold, self.watchlist.threshold_source)
+    def exit_status(self) -> int:
+        """The exit status of a recording that broke off, the highest of all cameras; 0 when none did."""
+        return max((worker.exit_status for worker in self._workers.values()), default=0)
 
     def views(self) -> dict[str, CameraView]:
-        """Each camera as it stands."""
-        keepers = self._keepers
-        return {c.id: keepers[c.id].view if c.id in keepers else CameraView.STOPPED for c in self._config.cameras}
+        """The state of each camera."""
+        workers = self._workers
+        return {c.id: workers[c.id].view if c.id in workers else CameraView.STOPPED for c in self._config.cameras}
 
     def problems(self) -> dict[str, str]:
-        """What is wrong with each camera's worker, in words; cameras without a problem are left out."""
-        return {camera: keeper.problem for camera, keeper in self._keepers.items() if keeper.problem}
-
-    def watchlists(self) -> tuple[tuple[str, str, int, int], ...]:
-        """Id, hash, subjects, images as each worker opened its list."""
-        return tuple(self._watchlists.values())
-
-    def operating_points(self) -> tuple[OperatingView, ...]:
-        """What each worker that opened its list says of its threshold."""
-        return tuple(self._operating.values())
-
-    def incomplete_entries(self) -> tuple[int, ...]:
-        """How many entries of each worker's list lack a category or a source."""
-        return tuple(self._incomplete.values())
-
-    @property
-    def withdrawn(self) -> int:
-        """Entries that every worker with a list has zeroed."""
-        return min((self._withdrawn.get(camera, 0) for camera in self._watchlists), default=0)
-
-    def engine_problems(self) -> tuple[str, ...]:
-        """What is wrong with each engine that answered; empty text when nothing is."""
-        return tuple(self._engine_problems.values())
-
-    def protections(self) -> tuple[frozenset[str], ...]:
-        """What the kernel granted to each worker that answered, by name."""
-        return tuple(self._protections.values())
-
-    def disagreements(self) -> tuple[str, ...]:
-        """How each engine that answered differs from its golden tensors; empty text when it does not."""
-        return tuple(self._disagreements.values())
+        """The problem of each camera's worker; cameras without a problem are left out."""
+        return {camera: worker.problem for camera, worker in self._workers.items() if worker.problem}
 
     @property
     def _all_ended(self) -> bool:
-        return bool(self._keepers) and all(keeper.ended and not keeper.alive for keeper in self._keepers.values())
+        return bool(self._workers) and all(worker.ended and not worker.alive for worker in self._workers.values())
 
-    def _keeper(self, camera: Camera, authorisation: Authorisation) -> Keeper:
-        def assignment() -> Assignment:
-            return authorisation.assignment(camera, self._config, self._edges.models_dir)
-
-        def heard(life: Life, message: FromWorker) -> None:
-            self._heard(camera, life, message)
-
-        def ended(life: Life) -> None:
-            self.ledger.end(camera.id, life)
-            self._edges.audit.note("worker", camera=camera.id, count=life.number, exit_status=life.exit_status)
-            self.beats.pop(camera.id, None)
-            self._on_change()
-
-        return Keeper(
-            *(camera.id, assignment, self._edges.launcher, self._edges.clock, heard, ended),
+    def _supervised(self, camera: Camera, active: ActiveDeployment) -> WorkerSupervisor:
+        return WorkerSupervisor(
+            camera.id,
+            assignment=lambda: active.assignment(camera, self._config, self._edges.models_dir),
+            launcher=self._edges.launcher,
+            clock=self._edges.clock,
+            on_message=lambda run, message: self._on_message(camera, run, message),
+            on_end=lambda run: self._on_end(camera, run),
             budget=self._budget,
             recorded=not camera.live,
         )
 
-    def _heard(self, camera: Camera, life: Life, message: FromWorker) -> None:
-        """Sort one message of a worker."""
-        if isinstance(message, Hello):
-            named = all(len(sha) == 64 for sha in (message.detector_sha256, message.recogniser_sha256))
-            self._engine_problems[camera.id] = "" if named else "the worker does not name its models by hash"
-            self._disagreements[camera.id] = message.self_test
-            self.engine = view.engine_message(message)
-            self._protections[camera.id] = frozenset(name for name, granted in message.protections.items() if granted)
-        elif isinstance(message, WatchlistLoaded):
-            self.watchlist = message
-            facts = (message.watchlist_id, message.sha256, message.subjects, message.images)
-            self._watchlists[camera.id] = facts
-            self._operating[camera.id] = view.operating_view(message)
-            self._incomplete[camera.id] = message.incomplete
-        elif isinstance(message, Withdrawn):
-            self._withdrawn[camera.id] = message.entries
-        elif isinstance(message, Beat):
-            self.beats[camera.id] = message
-            self.ledger.tell(camera.id, life.number, message.counters)
-            return
-        elif isinstance(message, CandidateRaised):
-            self._candidate(camera, life, message)
-        elif isinstance(message, Probe):
-            self._desk.probe(message)
-        elif isinstance(message, Said):
-            self._sayings.heard(camera.id, message)
-            return
+    def _on_end(self, camera: Camera, run: WorkerRun) -> None:
+        """A worker process is gone."""
+        self.counts.run_ended(camera.id, run)
+        self._audit.note("worker", camera=camera.id, count=run.number, exit_status=run.exit_status)
+        self.reports.worker_ended(camera.id)
         self._on_change()
 
-    def _candidate(self, camera: Camera, life: Life, message: CandidateRaised) -> None:
-        """Raise or revise an alert and ask for the probe."""
-        passage = (camera.id, life.number, message.candidate.passage)
-        before = self._desk.raised
-        alert_id = self._desk.candidate(passage, message.candidate, self._context(camera))
-        if self._desk.raised > before:
-            self.ledger.alert(camera.id, life.number)
-            self._edges.audit.note("alert", "R13", alert=alert_id, camera=camera.id)
-        if alert_id is not None and self._authorisation is not None:
-            if message.candidate.entry_ref in self._authorisation.withdrawn:
-                self._desk.withdrawn(alert_id)
-                return
-            wanted = ProbeWanted(passage=message.candidate.passage, alert_id=alert_id)
-            self._keepers[camera.id].send(wanted)
+    def _on_message(self, camera: Camera, run: WorkerRun, message: FromWorker) -> None:
+        """Pass one message of a worker on; a beat and a line of the journal change no condition at once."""
+        if isinstance(message, Beat):
+            self.reports.beat(camera.id, message)
+            self.counts.update(camera.id, run.number, message.counters)
+            return
+        if isinstance(message, JournalLine):
+            self._journal.log(camera.id, message)
+            return
+        if isinstance(message, Hello):
+            self.reports.hello(camera.id, message)
+        elif isinstance(message, WatchlistLoaded):
+            self.reports.watchlist_loaded(camera.id, message)
+        elif isinstance(message, Withdrawn):
+            self.reports.entries_withdrawn(camera.id, message)
+        elif isinstance(message, CandidateRaised):
+            self._candidate(camera, run, message)
+        self._on_change()
 
-    def _context(self, camera: Camera) -> alert_builder.AlertContext:
-        """What an alert says besides its candidate; LinkBroken when the worker has not told of its watchlist yet."""
-        authorisation, watchlist, engine = self._authorisation, self.watchlist, self.engine
-        if authorisation is None or watchlist is None or engine is None:
-            raise LinkBroken(f"the worker of camera {camera.id} raised a candidate before its watchlist")
-        deployment, now = authorisation.deployment, self._edges.clock.wall()
-        return alert_builder.AlertContext(
-            site=self._config.site,
-            device_id=self._config.device,
-            camera_id=camera.id,
-            zone_id=camera.zone.name,
-            boot_id=self._boot_id,
-            deployment_id=deployment.id,
-            mode=deployment.mode,
-            engine=engine,
-            watchlist=alert_builder.ListFacts(
-                watchlist_id=watchlist.watchlist_id,
-                sha256=watchlist.sha256,
-                subjects=watchlist.subjects,
-                predicted_far=watchlist.predicted_far,
-            ),
-            sign=messages.SignReading(
-                state="simulated" if self._edges.simulated else "lit" if self.sign_sensed else "dark",
-                sensed_at=rfc3339(now),
-            ),
-            clock=messages.ClockReading(synced=self._edges.clock.synchronised()),
-            operator_session=self._hub.session_id,
-            expires_s=EXPIRES_S,
-            delete_by=alert_builder.delete_by(wall(deployment.window.end), deployment.retention.alert_hours, now),
-            response_codes={name: category.response_code for name, category in deployment.categories.items()},
+    def _candidate(self, camera: Camera, run: WorkerRun, message: CandidateRaised) -> None:
+        """Raise or revise the alert of a passage, and count a new one."""
+        passage = (camera.id, run.number, message.candidate.passage)
+        origin = Origin(
+            camera=camera, active=self._active, watchlist=self.reports.watchlist, engine=self.reports.engine
         )
+        raised = self._alerts.candidate(passage, origin, message)
+        if raised is not None:
+            self.counts.alert_raised(camera.id, run.number)
+            self._audit.note("alert", "R13", alert=raised, camera=camera.id)

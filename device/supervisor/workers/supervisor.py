@@ -1,13 +1,13 @@
-"""Keeps one camera's worker: starts it when wanted, watches its deadlines, restarts it within a budget, stops it.
+"""Supervises one camera's worker: starts it while it is wanted, checks its deadlines, restarts it, stops it.
 
-1. A worker runs only while it is wanted. Not wanted means gone: Stop, grace_s to wipe and say Finished, gone_s to exit,
-   then kill.
-2. Hello, the watchlist and every beat have deadlines; a worker past one is killed and started again.
-3. Restarts are budgeted. Past the budget the camera is `disabled`, says why, and is tried again every cool_off_s.
-4. A live camera that is lost ends its worker, and that is no crash: the camera is `offline` until a worker sees it
-   again, and is tried as long as it takes, with at most lost_most_s between two tries. The budget does not count these.
-5. A recording is not tried again when its worker fails: the next one would read from the beginning and count people
-   twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it died without a word.
+1. A worker runs only while it is wanted. When it no longer is: Stop, grace_s to wipe and send Finished, gone_s to exit,
+   then SIGKILL.
+2. Hello, the watchlist and every beat have deadlines (timing.py, Budget); a worker past one is killed and restarted.
+3. Restarts are budgeted. Past the budget the camera is `disabled` with its problem, and restarted every cool_off_s.
+4. A lost live camera ends its worker, and that is not a crash: the camera is `offline` and its worker is restarted until
+   the camera is back, with pauses of at most lost_most_s. The budget does not count these.
+5. The worker of a recording is not restarted when it fails: the next one would read from the beginning and count people
+   twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it ended without a Fault.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from device.errors import InternalError, LfrError, SourceLost
 from device.logs import event
 from device.ports.clock import Clock
 from device.supervisor.conditions.snapshot import CameraView
+from device.supervisor.runtime.timeouts import result_within
+from device.supervisor.timing import WORKER_CLOSE_POLL_S, Budget
 from device.supervisor.workers.process import Launcher, WorkerLink
 from device.wire.link import (
     PROTOCOL,
@@ -37,37 +39,17 @@ from device.wire.link import (
 )
 
 _log = logging.getLogger(__name__)
-SILENT = "the worker ended without a word"
+ENDED_SILENTLY = "the worker ended without a message"
 CRASHED = InternalError.exit_status
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Deadlines and restarts as data. grace_s, gone_s, a debounced reading and a tick together stay under one second.
-
-    gone_s, exit_s: for a process to be gone that has nothing left to wipe, after a stop and otherwise.
-    recorded_beat_s: nobody stands before a recording, and a busy desk must not end its run.
-    first_beat_s: a live camera is opened after the watchlist, and may take the source's own deadline of 5 s.
-    """
-
-    hello_s: float = 30.0
-    watchlist_s: float = 60.0
-    beat_s: float = 2.0
-    recorded_beat_s: float = 10.0
-    first_beat_s: float = 8.0
-    grace_s: float = 0.5
-    gone_s: float = 0.2
-    exit_s: float = 2.0
-    restarts: int = 5
-    within_s: float = 60.0
-    first_wait_s: float = 0.5
-    cool_off_s: float = 300.0
-    lost_most_s: float = 5.0
-
-
 @dataclass(slots=True)
-class Life:
-    """One worker process from start to end, as far as it has told."""
+class WorkerRun:
+    """One run of a worker process, as far as it has reported.
+
+    problem  why it ended or must end; empty while there is no problem
+    lost     it ended because its live camera was lost
+    """
 
     number: int
     hello: Hello | None = None
@@ -78,33 +60,33 @@ class Life:
     problem: str = ""
     fault: Fault | None = None
     lost: bool = False
-    """Whether it ended because its live camera was gone."""
     exit_status: int | None = None
 
 
 @dataclass(slots=True)
 class _Inbox:
-    """Messages of the worker and, in the same queue, the wish to stop: whatever comes first is handled first."""
+    """Messages of the worker and, in the same queue, the request to stop: handled in the order of arrival."""
 
     queue: asyncio.Queue[FromWorker | LfrError | Stop | None] = field(default_factory=asyncio.Queue)
 
 
-class Keeper:
-    """One camera's worker, over all its lives.
+class WorkerSupervisor:
+    """One camera's worker, over all its runs.
 
-    assignment  makes the first message of each life
-    on_message  every message of the worker, with its life; called on the loop
-    on_end      a life is over; its `finished` or last `beat` holds the final counters
+    assignment  makes the first message of each run
+    on_message  receives every message of the worker with its run, on the loop
+    on_end      a run is over: its `finished`, or else its last `beat`, holds the final counters
     """
 
     def __init__(
         self,
         camera_id: str,
+        *,
         assignment: Callable[[], Assignment],
         launcher: Launcher,
         clock: Clock,
-        on_message: Callable[[Life, FromWorker], None],
-        on_end: Callable[[Life], None],
+        on_message: Callable[[WorkerRun, FromWorker], None],
+        on_end: Callable[[WorkerRun], None],
         budget: Budget,
         recorded: bool = False,
     ) -> None:
@@ -112,9 +94,9 @@ class Keeper:
         self.view = CameraView.STOPPED
         self.problem = ""
         self.exit_status = 0
-        self.begun = False
-        """Whether any worker of this camera ever had its watchlist, so that somebody may have been compared."""
-        self.life: Life | None = None
+        self.watchlist_opened = False
+        """Whether any worker of this camera opened its watchlist, so that people may have been compared."""
+        self.run: WorkerRun | None = None
         self._assignment = assignment
         self._launcher = launcher
         self._clock = clock
@@ -128,8 +110,8 @@ class Keeper:
         self._inbox = _Inbox()
         self._wanted = asyncio.Event()
         self._failures: list[int] = []
-        self._losses: list[int] = []
-        self._lives = 0
+        self._camera_losses: list[int] = []
+        self._runs = 0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -137,133 +119,133 @@ class Keeper:
         """Whether this camera's recording is over, or can never be read."""
         return self.view is CameraView.ENDED
 
-    def want(self, wanted: bool, reason: str = "") -> None:
-        """Say whether this camera's worker may run (rule 1); takes effect at once."""
+    def set_wanted(self, wanted: bool, reason: str = "") -> None:
+        """Let this camera's worker run, or stop it at once (rule 1). reason: for Stop."""
         if wanted == self._wanted.is_set() or self.ended:
             return
         if wanted:
             self._wanted.set()
             if self._task is None:
-                self._task = asyncio.create_task(self._keep())
+                self._task = asyncio.create_task(self._supervise())
             return
         self._wanted.clear()
         self._inbox.queue.put_nowait(Stop(reason=reason))
 
     def send(self, message: ToWorker) -> None:
-        """Pass a message on to the running worker; without one it is dropped."""
+        """Send a message to the running worker; without one it is dropped."""
         if self._link is not None:
             self._link.send(message)
 
     def check(self) -> None:
-        """Raise what ended this keeper by mistake: a defect must not leave a camera silently unwatched."""
+        """Raise the exception that ended this supervisor: a defect must not leave a camera without its worker unnoticed."""
         if self._task is not None and self._task.done() and not self._task.cancelled():
             self._task.result()
 
     async def close(self) -> None:
-        """Stop and forget; returns when no process is left."""
-        self.want(False, "the supervisor stops")
+        """Stop for good; returns when no process is left."""
+        self.set_wanted(False, "the supervisor stops")
         while self.alive:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(WORKER_CLOSE_POLL_S)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _keep(self) -> None:
+    async def _supervise(self) -> None:
         while not self.ended:
             await self._wanted.wait()
             if self.view in (CameraView.STOPPED, CameraView.STARTING):
                 self.view = CameraView.STARTING
-            self._lives += 1
-            life = self.life = Life(self._lives)
+            self._runs += 1
+            run = self.run = WorkerRun(self._runs)
             self.alive = True
             try:
-                await self._live(life)
+                await self._run_once(run)
             finally:
                 self.alive = False
-            self._on_end(life)
-            await self._after(life)
+            self._on_end(run)
+            await self._after_run(run)
 
-    async def _after(self, life: Life) -> None:
-        """What follows the end of a life: the end of the recording, rest, another try, or a pause (rules 3 to 5)."""
-        if life.finished is not None and not life.stopped and self._recorded:
+    async def _after_run(self, run: WorkerRun) -> None:
+        """End with the recording, wait until wanted again, or pause before the next run (rules 3 to 5)."""
+        if run.finished is not None and not run.stopped and self._recorded:
             self.view = CameraView.ENDED
-        elif life.stopped or not life.problem:
+        elif run.stopped or not run.problem:
             self.view = CameraView.STOPPED
         elif self._recorded:
-            self.view, self.problem = CameraView.ENDED, life.problem
-            self.exit_status = CRASHED if life.fault is None else life.fault.exit_status
-            event(_log, "worker.crashed", level=logging.ERROR, camera=self.camera_id, problem=life.problem)
-        elif life.lost:
-            await self._wait_for_camera(life)
+            self.view, self.problem = CameraView.ENDED, run.problem
+            self.exit_status = CRASHED if run.fault is None else run.fault.exit_status
+            event(_log, "worker.crashed", level=logging.ERROR, camera=self.camera_id, problem=run.problem)
+        elif run.lost:
+            await self._wait_for_camera(run)
         else:
-            await self._wait_to_restart(life)
+            await self._wait_to_restart(run)
 
-    async def _wait_for_camera(self, life: Life) -> None:
-        """Pause before the next look for a lost camera (rule 4)."""
-        self._losses = self._recent(self._losses)
+    async def _wait_for_camera(self, run: WorkerRun) -> None:
+        """Pause before the next attempt to open a lost camera (rule 4)."""
+        self._camera_losses = self._recent(self._camera_losses)
         self.view = CameraView.OFFLINE
-        self.problem = f"{life.problem} (tried again until it is back)"
-        event(_log, "camera.lost", level=logging.WARNING, camera=self.camera_id, problem=life.problem)
-        wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._losses) - 1, 10)
+        self.problem = f"{run.problem} (tried again until it is back)"
+        event(_log, "camera.lost", level=logging.WARNING, camera=self.camera_id, problem=run.problem)
+        wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._camera_losses) - 1, 10)
         await asyncio.sleep(min(wait_s, self._budget.lost_most_s))
 
     def _recent(self, moments: list[int]) -> list[int]:
-        """Those of the last within_s, and now."""
+        """The moments of the last within_s, and now."""
         now = int(self._clock.monotonic())
         since = now - round(self._budget.within_s * NS_PER_S)
         return [at for at in moments if at > since] + [now]
 
-    async def _wait_to_restart(self, life: Life) -> None:
+    async def _wait_to_restart(self, run: WorkerRun) -> None:
         self._failures = self._recent(self._failures)
         exhausted = len(self._failures) > self._budget.restarts
         self.view = CameraView.DISABLED if exhausted else CameraView.RESTARTING
         tries = f"restart {len(self._failures)} of {self._budget.restarts}"
-        self.problem = f"{life.problem} ({'restart budget exhausted' if exhausted else tries})"
+        self.problem = f"{run.problem} ({'restart budget exhausted' if exhausted else tries})"
         name = "worker.disabled" if exhausted else "worker.failed"
         count = len(self._failures)
-        event(_log, name, level=logging.WARNING, camera=self.camera_id, problem=life.problem, failures=count)
+        event(_log, name, level=logging.WARNING, camera=self.camera_id, problem=run.problem, failures=count)
         wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._failures) - 1, 4)
         await asyncio.sleep(self._budget.cool_off_s if exhausted else wait_s)
         if exhausted:
             self._failures.clear()
         self.view = CameraView.RESTARTING
 
-    async def _live(self, life: Life) -> None:
-        """One process from start to its certain end; what went wrong is in life.problem."""
+    async def _run_once(self, run: WorkerRun) -> None:
+        """One process from its start until it is gone; what went wrong is in run.problem."""
         self._inbox = _Inbox()
         try:
             self._link = link = await self._launcher(self.camera_id)
         except LfrError as fault:
-            life.problem = str(fault)
+            run.problem = str(fault)
             return
-        reader = asyncio.create_task(self._read(link))
-        event(_log, "worker.started", camera=self.camera_id, life=life.number)
+        reader = asyncio.create_task(self._receive(link))
+        event(_log, "worker.started", camera=self.camera_id, run=run.number)
         try:
             link.send(self._assignment())
-            await self._attend(life, link)
+            await self._serve(run, link)
         except LfrError as fault:
-            life.problem = str(fault)
+            run.problem = str(fault)
         finally:
-            await self._bury(life, link, reader)
+            await self._reap(run, link, reader)
 
-    async def _bury(self, life: Life, link: WorkerLink, reader: asyncio.Task[None]) -> None:
-        """Make certain that the process is gone before anybody is told so."""
-        if life.finished is None:
+    async def _reap(self, run: WorkerRun, link: WorkerLink, reader: asyncio.Task[None]) -> None:
+        """Wait until the process is gone. It is reported as gone only then: the sign stays lit until that moment."""
+        if run.finished is None:
             link.kill()
         reader.cancel()
         try:
-            within_s = self._budget.gone_s if life.stopped else self._budget.exit_s
-            status = await asyncio.wait_for(link.ended(), within_s)
+            within_s = self._budget.gone_s if run.stopped else self._budget.exit_s
+            status = await result_within(link.ended(), within_s)
         except asyncio.TimeoutError:
             link.kill()
             status = await link.ended()
         self._link = None
-        life.exit_status = status
-        if life.problem == SILENT and status:
-            life.problem += f" (signal {-status})" if status < 0 else f" (exit status {status})"
-        event(_log, "worker.ended", camera=self.camera_id, life=life.number, status=status)
+        run.exit_status = status
+        if run.problem == ENDED_SILENTLY and status:
+            run.problem += f" (signal {-status})" if status < 0 else f" (exit status {status})"
+        event(_log, "worker.ended", camera=self.camera_id, run=run.number, status=status)
 
-    async def _read(self, link: WorkerLink) -> None:
+    async def _receive(self, link: WorkerLink) -> None:
         """Move the worker's messages into the inbox until its end."""
         inbox = self._inbox.queue
         try:
@@ -273,58 +255,58 @@ class Keeper:
         except LfrError as fault:
             inbox.put_nowait(fault)
 
-    async def _attend(self, life: Life, link: WorkerLink) -> None:
+    async def _serve(self, run: WorkerRun, link: WorkerLink) -> None:
         """Handle messages until the worker is finished, fails, or is past a deadline (rules 1, 2)."""
-        life.stopped = not self._wanted.is_set()
+        run.stopped = not self._wanted.is_set()
         loop = asyncio.get_running_loop()
         last = loop.time() + self._budget.grace_s
-        while not life.stopped or loop.time() < last:
-            limit_s, what = self._next_deadline(life)
+        while not run.stopped or loop.time() < last:
+            limit_s, what = self._next_deadline(run)
             try:
-                wait_s = last - loop.time() if life.stopped else limit_s
-                message = await asyncio.wait_for(self._inbox.queue.get(), wait_s)
+                wait_s = last - loop.time() if run.stopped else limit_s
+                message = await result_within(self._inbox.queue.get(), wait_s)
             except asyncio.TimeoutError:
-                life.problem = "" if life.stopped else f"no {what} within {limit_s:g} s"
+                run.problem = "" if run.stopped else f"no {what} within {limit_s:g} s"
                 return
             if isinstance(message, Stop):
-                life.stopped, last = True, loop.time() + self._budget.grace_s
+                run.stopped, last = True, loop.time() + self._budget.grace_s
                 link.send(message)
                 continue
             if message is None or isinstance(message, LfrError):
-                life.problem = "" if life.stopped else str(message or SILENT)
+                run.problem = "" if run.stopped else str(message or ENDED_SILENTLY)
                 return
-            self._note(life, message)
-            self._on_message(life, message)
-            if life.finished is not None or life.problem:
+            self._record_message(run, message)
+            self._on_message(run, message)
+            if run.finished is not None or run.problem:
                 return
 
-    def _next_deadline(self, life: Life) -> tuple[float, str]:
-        """How long the worker may be silent now, and what it owes us (rule 2)."""
-        if life.watchlist is not None and self._recorded:
+    def _next_deadline(self, run: WorkerRun) -> tuple[float, str]:
+        """How long the worker may be silent now, and which message is due (rule 2)."""
+        if run.watchlist is not None and self._recorded:
             return self._budget.recorded_beat_s, "beat"
-        if life.watchlist is not None:
-            return (self._budget.beat_s if life.beat is not None else self._budget.first_beat_s), "beat"
-        return (self._budget.watchlist_s, "watchlist") if life.hello is not None else (self._budget.hello_s, "Hello")
+        if run.watchlist is not None:
+            return (self._budget.beat_s if run.beat is not None else self._budget.first_beat_s), "beat"
+        return (self._budget.watchlist_s, "watchlist") if run.hello is not None else (self._budget.hello_s, "Hello")
 
-    def _note(self, life: Life, message: FromWorker) -> None:
-        """Keep what a message says of this life and this camera."""
+    def _record_message(self, run: WorkerRun, message: FromWorker) -> None:
+        """Keep what a message reports of this run and this camera."""
         if isinstance(message, Hello):
-            life.hello = message
+            run.hello = message
             if message.protocol != PROTOCOL:
-                life.problem = f"the worker speaks protocol {message.protocol}, this supervisor {PROTOCOL}"
+                run.problem = f"the worker speaks protocol {message.protocol}, this supervisor {PROTOCOL}"
         elif isinstance(message, WatchlistLoaded):
-            life.watchlist = message
-            self.begun = True
+            run.watchlist = message
+            self.watchlist_opened = True
             if self._recorded:
                 self.view, self.problem = CameraView.ONLINE, ""
         elif isinstance(message, Beat):
-            life.beat = message
+            run.beat = message
             if message.camera in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.OFFLINE):
                 self.view, self.problem = CameraView(message.camera), ""
         elif isinstance(message, Finished):
-            life.finished = message
-            if not life.stopped and not self._recorded:
-                life.problem, life.lost = f"the source ended: {message.reason}", True
+            run.finished = message
+            if not run.stopped and not self._recorded:
+                run.problem, run.lost = f"the source ended: {message.reason}", True
         elif isinstance(message, Fault):
-            life.problem = f"{message.error}: {message.text}"
-            life.fault, life.lost = message, message.error == SourceLost.__name__
+            run.problem = f"{message.error}: {message.text}"
+            run.fault, run.lost = message, message.error == SourceLost.__name__

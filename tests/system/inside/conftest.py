@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from device.config.model import LinesConfig
-from device.edges.gpio import gpiozero_lines
-from device.edges.gpio.gpiozero_lines import GpiozeroLines
+from device.config.model import GpioConfig
+from device.edges.gpio import jetson_header
+from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
 from device.edges.gpio.jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, Board
 
 CHIPS = Path("/sys/kernel/config/gpio-sim")
@@ -133,14 +133,14 @@ class Housing:
         labels = dict.fromkeys(pin.chip for pin in board.pins)
         self.chips = {label: Chip(label, label, named(board, label)) for label in labels}
         self._where = {f"BOARD{pin.header}": (self.chips[pin.chip], pin.line) for pin in board.pins}
-        self.opened: list[GpiozeroLines] = []
+        self.opened: list[GpiozeroGpio] = []
 
-    def claim(self) -> GpiozeroLines:
+    def claim(self) -> GpiozeroGpio:
         """Our lines on these chips, as a supervisor opens them."""
-        self.opened.append(GpiozeroLines(LinesConfig.model_validate(CONFIG)))
+        self.opened.append(GpiozeroGpio(GpioConfig.model_validate(CONFIG)))
         return self.opened[-1]
 
-    def open(self) -> GpiozeroLines:
+    def open(self) -> GpiozeroGpio:
         """The same, with both contacts closed to ground."""
         lines = self.claim()
         for role in ("stop", "tamper"):
@@ -229,7 +229,7 @@ def device_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[by
     def says(tree: bytes) -> None:
         place = tmp_path / "compatible"
         place.write_bytes(tree)
-        monkeypatch.setattr(gpiozero_lines, "DEVICE_TREE", place)
+        monkeypatch.setattr(jetson_header, "DEVICE_TREE", place)
 
     return says
 
@@ -268,6 +268,6 @@ def until() -> Callable[..., float]:
 
 
 @pytest.fixture
-def config() -> LinesConfig:
+def config() -> GpioConfig:
     """How the housing is wired."""
-    return LinesConfig.model_validate(CONFIG)
+    return GpioConfig.model_validate(CONFIG)

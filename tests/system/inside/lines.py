@@ -1,4 +1,4 @@
-"""GpiozeroLines on the real GPIO character device, with the chips of a Jetson made by gpio-sim."""
+"""GpiozeroGpio on the real GPIO character device, with the chips of a Jetson made by gpio-sim."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from device.config.model import LinesConfig
-from device.edges.gpio.gpiozero_lines import GpiozeroLines
-from device.errors import LinesUnavailable
+from device.config.model import GpioConfig
+from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
+from device.errors import GpioUnavailable
 from device.ports.gpio import Lamp
 
 WITHIN_S = 1.0  # recognition is over a second after the button; the rest of it needs less than half of that
 HOLD = """
 import sys, time
 from pathlib import Path
-from device.edges.gpio import gpiozero_lines
-gpiozero_lines.DEVICE_TREE = Path(sys.argv[1])
-from device.config.model import LinesConfig
-lines = gpiozero_lines.GpiozeroLines(LinesConfig.model_validate_json(sys.argv[2]))
+from device.edges.gpio import gpiozero_gpio, jetson_header
+jetson_header.DEVICE_TREE = Path(sys.argv[1])
+from device.config.model import GpioConfig
+lines = gpiozero_gpio.GpiozeroGpio(GpioConfig.model_validate_json(sys.argv[2]))
 lines.drive_sign(True)
 print("lit", flush=True)
 time.sleep(600)
@@ -50,7 +50,7 @@ def test_the_default_factory_of_gpiozero_drives_a_plain_chip(make_chip: Any, ras
     chip = make_chip("plain", "pinctrl-bcm2711", {}, 58)
     assert chip.device == "gpiochip0", "gpiozero opens that one; a chip that was torn away keeps its number for ever"
     pins = {"driver": "gpiozero", "sign": "BOARD11", "sign_sense": "BOARD13", "stop": "BOARD15"}
-    lines = GpiozeroLines(LinesConfig.model_validate(pins))
+    lines = GpiozeroGpio(GpioConfig.model_validate(pins))
     try:
         lines.drive_sign(True)
         assert chip.value(17) == 1
@@ -163,16 +163,16 @@ def test_a_chip_that_vanishes_is_an_error_of_ours_and_ends_in_the_dark(housing: 
     lines.on_stop(Calls())
     chip = housing.chips["tegra234-gpio"]
     chip.vanish()
-    with pytest.raises(LinesUnavailable, match="line sign_sense does not answer"):
+    with pytest.raises(GpioUnavailable, match="line sign_sense does not answer"):
         lines.sign_sensed()
     capfd.readouterr()
     for call in (lambda: lines.drive_sign(True), lines.sign_sensed, lambda: lines.light(Lamp.FAULT, True)):
-        with pytest.raises(LinesUnavailable, match=r"cannot be claimed at BOARD31.*labelled tegra234-gpio.*gpiodetect"):
+        with pytest.raises(GpioUnavailable, match=r"cannot be claimed at BOARD31.*labelled tegra234-gpio.*gpiodetect"):
             call()
     time.sleep(0.5)
     assert "lgPthAlert" not in capfd.readouterr().err, "lgpio still listens to the chip that is gone"
     lines.close()
-    with pytest.raises(LinesUnavailable, match="closed"):
+    with pytest.raises(GpioUnavailable, match="closed"):
         lines.sign_sensed()
 
 
@@ -184,7 +184,7 @@ def test_lines_come_back_with_their_chip_dark_and_listening(housing: Any, until:
     lines.light(Lamp.FAULT, True)
     chip = housing.chips["tegra234-gpio"]
     chip.vanish()
-    with pytest.raises(LinesUnavailable):
+    with pytest.raises(GpioUnavailable):
         lines.sign_sensed()
     chip.appear()
     assert stop.count == 0
@@ -199,14 +199,14 @@ def test_lines_come_back_with_their_chip_dark_and_listening(housing: Any, until:
 
 
 def test_a_second_program_is_refused_and_a_killed_one_leaves_the_sign_dark(
-    housing: Any, config: LinesConfig, until: Callable[..., float], tmp_path: Path
+    housing: Any, config: GpioConfig, until: Callable[..., float], tmp_path: Path
 ) -> None:
     holding = [sys.executable, "-c", HOLD, str(tmp_path / "compatible"), config.model_dump_json()]
     holder = subprocess.Popen(holding, stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "lit\n"
-        with pytest.raises(LinesUnavailable, match=r"line sign cannot be claimed at BOARD31.*GPIO busy.*gpioinfo"):
+        with pytest.raises(GpioUnavailable, match=r"line sign cannot be claimed at BOARD31.*GPIO busy.*gpioinfo"):
             housing.claim()
         assert housing.value("sign") == 1
     finally:
@@ -217,7 +217,7 @@ def test_a_second_program_is_refused_and_a_killed_one_leaves_the_sign_dark(
     assert housing.value("sign") == 1
 
 
-def test_a_machine_that_is_no_board_is_refused_in_our_words(make_chip: Any, config: LinesConfig, anew: Any) -> None:
+def test_a_machine_that_is_no_board_is_refused_in_our_words(make_chip: Any, config: GpioConfig, anew: Any) -> None:
     make_chip("plain", "some-chip", {}, 58)
-    with pytest.raises(LinesUnavailable, match=r"line sign cannot be claimed at BOARD31.*simulated"):
-        GpiozeroLines(config)
+    with pytest.raises(GpioUnavailable, match=r"line sign cannot be claimed at BOARD31.*simulated"):
+        GpiozeroGpio(config)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from device.edges.clock.system import SystemClock
-from device.supervisor.sign.monitor import KINDS, Sign
+from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.sign.pulse import Answer, draw_code, play
 
 PATIENCE = 8
@@ -58,11 +58,11 @@ def test_a_sensor_that_is_stuck_or_sees_another_light_follows_no_pulse(housing: 
     assert all(finding in answer.finding for answer in answers)
 
 
-def scene(lines: Any, play_it: Callable[[Sign, Callable[..., Any]], Any]) -> None:
+def scene(lines: Any, play_it: Callable[[SignMonitor, Callable[..., Any]], Any]) -> None:
     """A supervisor's sign on these lines in real time, wanted lit all the while."""
 
     async def run() -> None:
-        sign = Sign(lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
+        sign = SignMonitor(lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
 
         async def until(what: Callable[[], object]) -> None:
             while not what():
@@ -83,7 +83,7 @@ def test_a_sensor_that_is_lit_while_the_sign_is_off_keeps_it_off_until_it_is_dar
     lines = housing.open()
     housing.wire("sign_sense", "up")
 
-    async def play_it(sign: Sign, until: Callable[..., Any]) -> None:
+    async def play_it(sign: SignMonitor, until: Callable[..., Any]) -> None:
         await until(lambda: sign.view().sensed)
         for _ in range(100):
             sign.drive(True)
@@ -101,7 +101,7 @@ def test_a_sensor_that_sticks_is_found_and_a_chip_that_goes_away_is_a_dark_sign(
     lines = housing.open()
     housing.wire("sign_sense", "follow", "sign")
 
-    async def play_it(sign: Sign, until: Callable[..., Any]) -> None:
+    async def play_it(sign: SignMonitor, until: Callable[..., Any]) -> None:
         await until(lambda: sign.view().follows)
         housing.wire("sign_sense", "down")
         await until(lambda: not sign.view().sensed)

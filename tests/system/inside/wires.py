@@ -5,6 +5,8 @@ On its standard input, one line each time a wire changes: `FOLDER KIND SOURCE`, 
 Each is answered with `so`, once it has been seen to hold.
 """
 
+from __future__ import annotations
+
 import os
 import selectors
 import sys
@@ -17,18 +19,18 @@ BLINK_HZ = 7
 class Wire:
     """One line's wire: what its level should be now."""
 
-    def __init__(self, folder, kind, source):
+    def __init__(self, folder: str, kind: str, source: str) -> None:
         self.kind = kind
         self.level = os.open(f"{folder}/value", os.O_RDONLY)
         self.pull = os.open(f"{folder}/pull", os.O_WRONLY)
         self.source = os.open(f"{source}/value", os.O_RDONLY) if kind == "follow" else None
 
-    def hold(self):
+    def hold(self) -> None:
         wanted = self.wanted()
         if os.pread(self.level, 1, 0) != wanted:
             os.pwrite(self.pull, b"pull-up" if wanted == b"1" else b"pull-down", 0)
 
-    def wanted(self):
+    def wanted(self) -> bytes:
         if self.source is not None:
             return os.pread(self.source, 1, 0)
         if self.kind == "blink":
@@ -36,12 +38,12 @@ class Wire:
         return b"1" if self.kind == "up" else b"0"
 
 
-def main():
+def main() -> None:
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
     except OSError:
         sys.stderr.write("wires: not in real time\n")
-    wires = {}
+    wires: dict[str, Wire] = {}
     waiting = selectors.DefaultSelector()
     waiting.register(0, selectors.EVENT_READ)
     while True:

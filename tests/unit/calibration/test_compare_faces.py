@@ -15,7 +15,8 @@ from calibration.evidence.compare_faces import FPIRS, FacesOfDataset, by_role, c
 from calibration.evidence.precision_change import FPIR, NEAR, STEPS, change, rates, resampled, searches
 from device.domain.sight import F32
 from device.errors import BadData, EvidenceUnusable, UsageError
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 
 
 def people(count: int, noise: float, without: frozenset[int] = frozenset()) -> Faces:
@@ -29,6 +30,8 @@ def people(count: int, noise: float, without: frozenset[int] = frozenset()) -> F
         people=tuple(f"p{name:04d}" for name in names),
         source=np.zeros(len(names), np.intp),
         templates=rows[kept].astype(np.float32),
+        looks=rows[kept].astype(np.float32),
+        lengths=np.full(len(kept), 12.0, np.float32),
         owner=np.array([names.index(row // 2) for row in kept], np.intp),
         files=tuple(f"p{row // 2:04d}/{row % 2}.jpg" for row in kept),
         face_px=np.full(len(kept), 90, np.float32),

@@ -141,7 +141,8 @@ def pairs_faces() -> Faces:
     names = tuple(f"p{k}/p{k}_{j:04d}.jpg" for k in range(8) for j in (1, 2))
     owner = np.repeat(np.arange(8), 2)
     people, source = tuple(f"p{k}" for k in range(8)), np.zeros(8, np.intp)
-    return Faces(people, source, rows, owner, names, np.ones(16, np.float32), (), ())
+    ones = np.ones(16, np.float32)
+    return Faces(people, source, rows, rows, 12 * ones, owner, names, ones, (), ())
 
 
 def test_a_pairs_file_gives_the_accuracy_over_its_folds(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from calibration.report.evaluation import evaluate
 from calibration.report.evaluation_tables import TOO_FEW, tables
 from calibration.statistics import open_set
 from calibration.statistics.open_set import at_rate, crossing, false_alerts, found, people_found, trial
-from calibration.statistics.resample import interval, share_interval, weights, wilson
+from calibration.statistics.resample import interval, share_interval, weights
+from device.domain.proportion import wilson
 from device.errors import EvidenceUnusable
 
 

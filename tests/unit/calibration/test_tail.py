@@ -14,7 +14,8 @@ from calibration.statistics.resample import weights
 from calibration.statistics.tail import fit, goodness, pareto, strangers, stretch
 from device.domain.operating_point import LIMIT
 from device.errors import EvidenceUnusable
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 
 people = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py")).people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)
@@ -66,6 +67,7 @@ def test_averaged_photos_stretch_scores_the_more_the_more_there_are() -> None:
     assert 1.0 < one < two < three < 1.3
 
 
+@pytest.mark.slow
 def test_a_prediction_for_lists_inside_the_data_is_what_the_data_shows() -> None:
     """Without any model, one photo against lists of 100 of 620 people: the model's estimate is near."""
     times = weights(FACES.source, 60, 0)
@@ -78,6 +80,7 @@ def test_a_prediction_for_lists_inside_the_data_is_what_the_data_shows() -> None
     assert tail.false_alerts(threshold, (100,), plain=True) == pytest.approx(float(np.mean(hits)), rel=0.25)
 
 
+@pytest.mark.slow
 def test_the_artefact_of_synthetic_people_covers_lists_by_its_own_rules() -> None:
     result = measured(FACES, "fp32", "synthetic")
     row = result.row

@@ -10,7 +10,8 @@ import pytest
 
 from device.cli.doctor import gpu as gpu_checks
 from device.cli.doctor.gpu import Here, gpu, plans
-from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from engines.places import models_dir, plans_dir
 from engines.prepare import manifest
 from engines.tensorrt.plans import Plan, PlanKey, Profile, description_file, plan_file

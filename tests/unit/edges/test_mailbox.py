@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from device.domain.sight import Frame
 from device.domain.time import MonotonicNs
-from device.edges.camera.capture_buffer import END, Feed, Pace
+from device.edges.camera.capture_buffer import END, CaptureBuffer, Pace
 from device.edges.camera.fake import Fail, FakeSource, Show, Stall
 from device.errors import SourceLost, SourceUnreadable
+from tests.pictures import planes
 
 SOON_S = 10.0
 MS = 1_000_000
@@ -36,8 +39,8 @@ class VirtualTempo:
 
 
 @contextmanager
-def feed_of(source: FakeSource, pace: Pace = "full", **how: object) -> Iterator[Feed]:
-    feed = Feed(source, pace=pace, **how)
+def feed_of(source: FakeSource, pace: Pace = "full", **how: Any) -> Iterator[CaptureBuffer]:
+    feed = CaptureBuffer(source, pace=pace, **how)
     try:
         yield feed
     finally:
@@ -45,13 +48,21 @@ def feed_of(source: FakeSource, pace: Pace = "full", **how: object) -> Iterator[
         feed.close()
 
 
-def taken(feed: Feed) -> list[tuple[int, int]]:
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for the capture thread; fails after SOON_S."""
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {SOON_S} s"
+        time.sleep(0.001)
+
+
+def taken(feed: CaptureBuffer) -> list[tuple[int, int]]:
     """Index and luma of every frame until the end."""
     found = []
     while (frame := feed.take(SOON_S)) is not END:
         assert isinstance(frame, Frame)
-        assert frame.picture.y.min() == frame.picture.y.max()
-        found.append((frame.index, int(frame.picture.y[0, 0])))
+        assert planes(frame).y.min() == planes(frame).y.max()
+        found.append((frame.index, int(planes(frame).y[0, 0])))
     return found
 
 
@@ -69,10 +80,9 @@ def test_a_frame_stays_whole_until_the_next_take_although_the_source_reuses_its_
     with feed_of(source, depth=2) as feed:
         first = feed.take(SOON_S)
         assert isinstance(first, Frame)
-        assert int(first.picture.y[0, 0]) == 1
-        while feed.decoded < 3:  # the source has painted over its planes twice by now
-            pass
-        assert int(first.picture.y[0, 0]) == 1
+        assert int(planes(first).y[0, 0]) == 1
+        until(lambda: feed.decoded >= 3)  # the source has painted over its planes twice by now
+        assert int(planes(first).y[0, 0]) == 1
 
 
 @pytest.mark.parametrize("pace", ["full", "live"])
@@ -89,7 +99,7 @@ def test_as_many_frames_stay_whole_as_the_consumer_asked_for(in_hand: int, pace:
             assert feed.take(0.0) is None  # a take that gives nothing takes nothing away
             source.resume()
             source.stalled.wait(SOON_S)  # the next frame has been decoded and waits
-            assert [int(f.picture.y[0, 0]) for f in held] == [10 * f.index for f in held]
+            assert [int(planes(f).y[0, 0]) for f in held] == [10 * f.index for f in held]
 
 
 def test_an_unwanted_frame_is_counted_and_goes_no_further() -> None:
@@ -108,7 +118,7 @@ def test_a_live_source_gives_the_newest_frame_and_counts_the_others() -> None:
         source.stalled.wait(SOON_S)
         newest = feed.take(SOON_S)
         assert isinstance(newest, Frame)
-        assert (newest.index, int(newest.picture.y[0, 0])) == (9, 9)
+        assert (newest.index, int(planes(newest).y[0, 0])) == (9, 9)
         source.resume()
         last = feed.take(SOON_S)
         assert isinstance(last, Frame)
@@ -117,7 +127,7 @@ def test_a_live_source_gives_the_newest_frame_and_counts_the_others() -> None:
 
 def test_realtime_hands_a_frame_over_on_its_presentation_clock() -> None:
     tempo = VirtualTempo()
-    script = [Show(), Stall(), *[Show(at_s=n * 0.5) for n in range(1, 4)], Stall()]
+    script: list[Show | Stall] = [Show(), Stall(), *[Show(at_s=n * 0.5) for n in range(1, 4)], Stall()]
     source = FakeSource(script)
     with feed_of(source, "realtime", tempo=tempo) as feed:
         assert isinstance(feed.take(SOON_S), Frame)
@@ -163,7 +173,7 @@ def test_a_change_of_size_is_passed_on() -> None:
     script = [Show(1), Show(2, size=(32, 16)), Show(3, size=(33, 17))]
     with feed_of(FakeSource(script)) as feed:
         sizes = [feed.take(SOON_S) for _ in script]
-        assert [(f.width, f.height, f.picture.u.shape) for f in sizes if isinstance(f, Frame)] == [
+        assert [(f.width, f.height, planes(f).u.shape) for f in sizes if isinstance(f, Frame)] == [
             (64, 48, (24, 32)),
             (32, 16, (8, 16)),
             (33, 17, (9, 17)),
@@ -175,10 +185,10 @@ def test_closing_zeroes_every_picture_and_closes_the_source() -> None:
     with feed_of(source, depth=2) as feed:
         held = feed.take(SOON_S)
         assert isinstance(held, Frame)
-        assert held.picture.y.any()
+        assert planes(held).y.any()
         feed.close()
-        assert not held.picture.y.any()
-        assert not held.picture.u.any()
+        assert not planes(held).y.any()
+        assert not planes(held).u.any()
         assert source.closed
         assert feed.take(SOON_S) is END
 
@@ -192,14 +202,14 @@ def test_closing_does_not_wait_for_a_consumer() -> None:
 
 def test_closing_before_the_first_take_closes_the_source() -> None:
     source = FakeSource([Show()])
-    Feed(source, pace="full").close()
+    CaptureBuffer(source, pace="full").close()
     assert source.closed
 
 
 @pytest.mark.parametrize(("pace", "live"), [("live", False), ("full", True), ("realtime", True)])
 def test_a_pace_that_does_not_fit_the_source_is_a_defect(pace: Pace, live: bool) -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        Feed(FakeSource([], live=live), pace=pace)
+        CaptureBuffer(FakeSource([], live=live), pace=pace)
 
 
 def state_after(script: list[Show], *, packed: bool = False) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from device.domain.sight import ColourMatrix, Frame
 from device.edges.camera.recording import RecordedSource
+from tests.pictures import planes
 
 
 def read(path: Path, threads: int = 1) -> tuple[RecordedSource, list[Frame]]:
@@ -19,18 +20,18 @@ def read(path: Path, threads: int = 1) -> tuple[RecordedSource, list[Frame]]:
 
 
 def numbers(videos: ModuleType, frames: list[Frame]) -> list[int]:
-    return [videos.index_in(frame.picture.y) for frame in frames]
+    return [videos.index_in(planes(frame).y) for frame in frames]
 
 
 def rgb_of(frame: Frame, y: int, x: int) -> np.ndarray:
     """One pixel by the textbook formula, in floating point."""
-    kr, kb = {ColourMatrix.BT601: (0.299, 0.114), ColourMatrix.BT709: (0.2126, 0.0722)}[frame.picture.matrix]
+    kr, kb = {ColourMatrix.BT601: (0.299, 0.114), ColourMatrix.BT709: (0.2126, 0.0722)}[planes(frame).matrix]
     luma, cb, cr = (
-        float(frame.picture.y[y, x]),
-        float(frame.picture.u[y // 2, x // 2]) - 128,
-        float(frame.picture.v[y // 2, x // 2]) - 128,
+        float(planes(frame).y[y, x]),
+        float(planes(frame).u[y // 2, x // 2]) - 128,
+        float(planes(frame).v[y // 2, x // 2]) - 128,
     )
-    if not frame.picture.full_range:
+    if not planes(frame).full_range:
         luma, cb, cr = (luma - 16) * 255 / 219, cb * 255 / 224, cr * 255 / 224
     red, blue = luma + 2 * (1 - kr) * cr, luma + 2 * (1 - kb) * cb
     return np.array([red, (luma - kr * red - kb * blue) / (1 - kr - kb), blue])
@@ -46,7 +47,7 @@ def test_every_frame_of_a_plain_file_is_delivered_in_order(threads: int, tmp_pat
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_rotation_flag_is_obeyed(degrees: int, tmp_path: Path, videos: ModuleType) -> None:
     source, frames = read(videos.rotated_by_flag(tmp_path / "a.mp4", degrees))
-    assert all(videos.upright(frame.picture.y) for frame in frames)
+    assert all(videos.upright(planes(frame).y) for frame in frames)
     assert numbers(videos, frames) == list(range(25))
     assert (frames[0].width, frames[0].height) == ((320, 240) if degrees == 180 else (240, 320))
     assert (source.info.width, source.info.height) == (frames[0].width, frames[0].height)
@@ -56,7 +57,7 @@ def test_a_rotation_flag_is_obeyed(degrees: int, tmp_path: Path, videos: ModuleT
 def test_wide_pixels_become_square(tmp_path: Path, videos: ModuleType) -> None:
     source, frames = read(videos.wide_pixels(tmp_path / "a.mp4"))
     assert (frames[0].width, frames[0].height) == (320, 240)
-    disc = frames[0].picture.v > 150  # the disc is the only red thing
+    disc = planes(frames[0]).v > 150  # the disc is the only red thing
     rows, columns = np.flatnonzero(disc.any(axis=1)), np.flatnonzero(disc.any(axis=0))
     assert np.ptp(columns) == pytest.approx(np.ptp(rows), abs=3)
     assert "square pixels" in source.info.notes[0]
@@ -69,7 +70,7 @@ def test_interlaced_pictures_are_deinterlaced_one_for_one(tmp_path: Path, videos
     assert numbers(videos, frames) == list(range(25))
     assert [frame.at for frame in frames] == [n * 40_000_000 for n in range(25)]
     # Rows of the moving bar that belong to different moments would differ strongly from one to the next.
-    combed = [np.abs(np.diff(frame.picture.y[105:135].astype(int), axis=0)).mean() for frame in frames]
+    combed = [np.abs(np.diff(planes(frame).y[105:135].astype(int), axis=0)).mean() for frame in frames]
     assert max(combed) < 4
 
 
@@ -80,9 +81,9 @@ def test_every_layout_arrives_whole(build: str, tmp_path: Path, videos: ModuleTy
     path = getattr(videos, build)(tmp_path / "a.mp4")
     source, frames = read(path)
     assert numbers(videos, frames) == list(range(25))
-    assert all(videos.upright(frame.picture.y) for frame in frames)
+    assert all(videos.upright(planes(frame).y) for frame in frames)
     half = ((frames[0].height + 1) // 2, (frames[0].width + 1) // 2)
-    assert frames[0].picture.u.shape == frames[0].picture.v.shape == half
+    assert planes(frames[0]).u.shape == planes(frames[0]).v.shape == half
     converted = build in ("ten_bit", "full_chroma", "half_chroma", "grey", "rgb")
     assert bool(source.info.notes) is converted
 
@@ -95,14 +96,14 @@ def test_colours_survive_with_the_stated_matrix_and_range(build: str, tmp_path: 
 
 def test_a_grey_video_is_grey(tmp_path: Path, videos: ModuleType) -> None:
     _, frames = read(videos.grey(tmp_path / "a.mp4"))
-    assert np.abs(frames[0].picture.u.astype(int) - 128).max() <= 1
+    assert np.abs(planes(frames[0]).u.astype(int) - 128).max() <= 1
     assert rgb_of(frames[0], 40, 20) == pytest.approx(np.full(3, videos.BRIGHT), abs=6)
 
 
 def test_high_definition_without_a_stated_matrix_is_bt709_and_less_is_bt601(tmp_path: Path, videos: ModuleType) -> None:
     _, small = read(videos.recording(tmp_path / "a.mp4", frames=1))
     _, large = read(videos.recording(tmp_path / "b.mp4", frames=1, size=(1280, 720)))
-    assert (small[0].picture.matrix, large[0].picture.matrix) == (ColourMatrix.BT601, ColourMatrix.BT709)
+    assert (planes(small[0]).matrix, planes(large[0]).matrix) == (ColourMatrix.BT601, ColourMatrix.BT709)
 
 
 @pytest.mark.parametrize("build", ["size_change", "size_change_raw"])
@@ -163,7 +164,7 @@ def test_a_picture_turned_by_exif_is_upright(tmp_path: Path, videos: ModuleType)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     (tmp_path / "1.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:])
     _, frames = read(tmp_path)
-    assert videos.upright(frames[0].picture.y)
+    assert videos.upright(planes(frames[0]).y)
     assert (frames[0].width, frames[0].height) == (240, 320)
 
 

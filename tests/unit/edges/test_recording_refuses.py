@@ -11,6 +11,7 @@ import pytest
 
 from device.edges.camera.recording import RecordedSource, recording_path
 from device.errors import SourceUnreadable
+from tests.pictures import planes
 
 NOBODY = 65534
 
@@ -98,7 +99,7 @@ def test_a_playlist_cannot_open_an_address(tmp_path: Path) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_truncated_file_gives_the_pictures_it_has(threads: int, tmp_path: Path, videos: ModuleType) -> None:
     source = RecordedSource(videos.truncated_in_pictures(tmp_path / "a.mp4"), decode_threads=threads)
-    numbers = [videos.index_in(frame.picture.y) for frame in source.frames()]
+    numbers = [videos.index_in(planes(frame).y) for frame in source.frames()]
     assert numbers[:20] == list(range(20))
     assert len(numbers) < 50
 
@@ -106,7 +107,7 @@ def test_a_truncated_file_gives_the_pictures_it_has(threads: int, tmp_path: Path
 @pytest.mark.parametrize("threads", [1, 2])
 def test_damage_in_the_middle_is_passed_over(threads: int, tmp_path: Path, videos: ModuleType) -> None:
     source = RecordedSource(videos.damaged_in_the_middle(tmp_path / "a"), decode_threads=threads)
-    frames = [(videos.index_in(frame.picture.y), frame.at) for frame in source.frames()]
+    frames = [(videos.index_in(planes(frame).y), frame.at) for frame in source.frames()]
     assert [number for number, _ in frames[:10]] == list(range(10))
     assert frames[-1][0] == 49
     assert [at for _, at in frames] == sorted(at for _, at in frames)
@@ -121,7 +122,7 @@ def test_a_packet_that_does_not_decode_is_skipped_and_counted(tmp_path: Path, vi
     data[at : at + size] = b"\xff" * size
     path.write_bytes(bytes(data))
     source = RecordedSource(path, decode_threads=1)
-    numbers = [videos.index_in(frame.picture.y) for frame in source.frames()]
+    numbers = [videos.index_in(planes(frame).y) for frame in source.frames()]
     assert numbers == [*range(12), *range(13, 30)]
     assert source.skipped_packets == 1
     assert source.info.notes == ("1 damaged packet(s) skipped",)

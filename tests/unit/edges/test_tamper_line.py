@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from device.config.model import LinesConfig
-from device.edges.gpio.gpiozero_lines import GpiozeroLines
-from device.edges.gpio.simulated import SimulatedLines
+from device.config.model import GpioConfig
+from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
+from device.edges.gpio.simulated import SimulatedGpio
 
 PINS = {"driver": "gpiozero", "sign": "BOARD31", "sign_sense": "BOARD33", "stop": "BOARD29"}
 
@@ -28,7 +28,7 @@ def pins() -> Iterator[Any]:
 
 
 def test_opening_the_housing_calls_once_it_opens(pins: Any) -> None:
-    lines, calls = GpiozeroLines(LinesConfig.model_validate({**PINS, "tamper": "BOARD32"})), [0]
+    lines, calls = GpiozeroGpio(GpioConfig.model_validate({**PINS, "tamper": "BOARD32"})), [0]
     pins.pin("BOARD32").drive_low()
 
     def opened() -> None:
@@ -42,21 +42,21 @@ def test_opening_the_housing_calls_once_it_opens(pins: Any) -> None:
 
 
 def test_a_housing_that_is_open_already_calls_at_once(pins: Any) -> None:
-    lines, calls = GpiozeroLines(LinesConfig.model_validate({**PINS, "tamper": "BOARD32"})), []
+    lines, calls = GpiozeroGpio(GpioConfig.model_validate({**PINS, "tamper": "BOARD32"})), []
     lines.on_tamper(lambda: calls.append("opened"))
     assert calls == ["opened"], "a pulled-up line that nobody closes reads open, as a cut wire does"
     lines.close()
 
 
 def test_a_housing_without_the_line_never_calls(pins: Any) -> None:
-    lines, calls = GpiozeroLines(LinesConfig.model_validate(PINS)), []
+    lines, calls = GpiozeroGpio(GpioConfig.model_validate(PINS)), []
     lines.on_tamper(lambda: calls.append("opened"))
     assert calls == []
     lines.close()
 
 
 def test_simulated_lines_call_when_they_are_told() -> None:
-    lines, calls = SimulatedLines(), []
+    lines, calls = SimulatedGpio(), []
     lines.on_tamper(lambda: calls.append("opened"))
     lines.tamper()
     assert calls == ["opened"]
@@ -64,4 +64,4 @@ def test_simulated_lines_call_when_they_are_told() -> None:
 
 def test_two_lines_cannot_share_a_pin() -> None:
     with pytest.raises(ValueError, match="BOARD29"):
-        LinesConfig.model_validate({**PINS, "tamper": "BOARD29"})
+        GpioConfig.model_validate({**PINS, "tamper": "BOARD29"})

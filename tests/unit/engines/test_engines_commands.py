@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.cli.build_command import _Line
 from engines.cli.commands import register
 from engines.cli.compare_command import NOT_MEASURED, Change, Changes, FacesMeasure, Shown, _changed

@@ -14,16 +14,9 @@ import pytest
 import yaml
 from onnx.reference import ReferenceEvaluator
 
+from engines.cards.catalogue import card, cards
 from engines.cards.custom_card import read
-from engines.cards.model_card import (
-    DETECTOR_DEFAULT,
-    RECOGNISER_DEFAULT,
-    YUNET_OUTPUTS,
-    Lengths,
-    ModelCard,
-    card,
-    cards,
-)
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, YUNET_OUTPUTS, Lengths, ModelCard
 from engines.cli.commands import register
 from engines.cli.listing import describe, lines
 from engines.errors import BadCard, BadModel, ModelMismatch, UnknownName

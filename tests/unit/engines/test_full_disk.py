@@ -14,7 +14,8 @@ from types import ModuleType
 import pytest
 
 from device.cli.main import main
-from engines.cards.model_card import RECOGNISER_DEFAULT, PackageSource, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT, PackageSource
 from engines.errors import CacheUnwritable, UnknownName
 from engines.places import packages_dir, placing
 from engines.prepare import manifest

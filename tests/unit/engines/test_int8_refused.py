@@ -12,7 +12,8 @@ import pytest
 
 from device.enrolment.model_sessions import EngineRoom
 from device.errors import EngineUnavailable
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import PrecisionRefused
 from engines.prepare import calibration_table as tables
 from engines.prepare.calibration_table import Table

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from device.enrolment.model_sessions import EngineRoom
-from engines.cards.model_card import DETECTOR_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT
 from engines.errors import BadCard
 from engines.prepare.custom_models import add
 from engines.prepare.prepare import prepare

@@ -15,7 +15,8 @@ import pytest
 from device.domain.sight import Face
 from device.vision.align import TEMPLATE, align_rgb, to_template
 from device.vision.picture import warp_rgb
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.decoding import decoded, overlap
 from engines.errors import BadInput, BadModel, UnknownName
 from engines.graph.onnx_graph import Node, Value, load, save

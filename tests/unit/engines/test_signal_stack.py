@@ -9,7 +9,8 @@ import pytest
 
 CODE = """
 import os, signal, time
-from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from engines.runners.select import open_runner
 
 signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))

@@ -13,7 +13,8 @@ import pytest
 from device.enrolment import model_sessions
 from device.enrolment.model_sessions import KEPT_SIZES, EngineRoom, resolved
 from device.errors import EngineUnavailable, UsageError
-from engines.cards.model_card import DETECTOR_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT
 from engines.errors import EngineMissing
 from engines.prepare.custom_models import add
 from engines.prepare.prepare import prepare

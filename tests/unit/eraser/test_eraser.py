@@ -18,7 +18,7 @@ from device import eraser
 from device.domain.time import wall
 from device.errors import Unavailable
 from device.outbox.retry import MessageClass
-from device.outbox.store import Outbox, Parcel
+from device.outbox.store import Outbox, OutboxMessage
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 END = NOW + timedelta(hours=1)
@@ -56,7 +56,7 @@ class Place:
     def keep_alert(self, alert_id: str = "a-1", delete_by: datetime = END + timedelta(hours=1)) -> None:
         outbox = Outbox(self.outbox, wall(NOW))
         outbox.put(
-            Parcel(
+            OutboxMessage(
                 *(),
                 id=f"m-{alert_id}",
                 kind=MessageClass.ALERT,
@@ -183,7 +183,7 @@ def test_a_power_cut_anywhere_is_made_good_by_the_next_run(
         monkeypatch.setattr(owner, name, step)
 
     place.keep_alert()
-    for name, owner in (("unlink", Path), ("replace", eraser), ("_erase_alerts", eraser)):
+    for name, owner in (("unlink", Path), ("_replace", eraser), ("_erase_alerts", eraser)):
         cut(name, owner)
     late = ms(END + timedelta(hours=2))
     try:
@@ -315,11 +315,11 @@ def test_while_a_supervisor_holds_the_folder_the_bare_wall_clock_has_no_say(plac
     assert place.gone()
 
 
-def test_the_program_imports_nothing_but_the_standard_library_and_two_small_modules() -> None:
+def test_the_program_imports_nothing_but_the_standard_library_and_three_small_modules() -> None:
     code = "import sys; before = set(sys.modules); import device.eraser; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ours = {name for name in done.stdout.split() if name.split(".")[0] not in sys.stdlib_module_names}
-    assert ours == {"device", "device.eraser", "device.errors", "device.logs"}
+    assert ours == {"device", "device.durable", "device.eraser", "device.errors", "device.logs"}
 
 
 def test_without_its_two_folders_the_program_says_so() -> None:

@@ -31,7 +31,8 @@ from device.evidence.artefact import (
     trusted_keys,
 )
 from device.recognition.operating_point import engine_of
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 KEYS = {key_id(KEY.public_key()): KEY.public_key()}

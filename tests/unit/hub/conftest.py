@@ -10,10 +10,10 @@ import pytest
 from device.domain.finding import Mode
 from device.domain.time import wall
 from tools.hub.console.desk import Desk
-from tools.hub.console.probes import ProbeOpener
-from tools.hub.publishing.deployment_keys import DeploymentKeys
 from tools.hub.report.tallies import Tallies
+from tools.hub.storage.deployment_keys import DeploymentKeys
 from tools.hub.storage.folder import ConsoleSettings, Entry
+from tools.hub.storage.probes import ProbeOpener
 
 
 @pytest.fixture

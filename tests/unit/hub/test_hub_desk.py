@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from lfr_test_sample_alerts import NOON, an_alert, changed
@@ -23,6 +22,14 @@ from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import ConsoleSettings
 
 TOPICS = DeviceTopics("demo", "cam-1")
+
+
+class Say(Protocol):
+    """cam-1 sends a message, by default on a topic of its own and under a new event id."""
+
+    def __call__(self, data: messages.Message, topic: str = ..., event_id: str | None = ...) -> None: ...
+
+
 JPEG = b"\xff\xd8\xff\xe0 a picture"
 
 
@@ -31,15 +38,16 @@ def later(**delta: float) -> WallTime:
 
 
 def make_alert(alert_id: str = "a-1", **changes: Any) -> messages.Alert:
-    return changed(an_alert(alert_id), **changes)
+    alert: messages.Alert = changed(an_alert(alert_id), **changes)
+    return alert
 
 
-def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
+def erasure(alert_id: str | None, reason: messages.ErasureReason) -> messages.Erasure:
     return alert_builder.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=NOON)
 
 
 @pytest.fixture
-def say(desk: Desk) -> Callable[..., None]:
+def say(desk: Desk) -> Say:
     """A device says something to the desk."""
 
     def saying(data: messages.Message, topic: str = TOPICS.stats, event_id: str | None = None) -> None:
@@ -51,7 +59,7 @@ def say(desk: Desk) -> Callable[..., None]:
     return saying
 
 
-def test_an_alert_becomes_a_case_with_the_hubs_own_label(desk: Desk, say: Any, settings: ConsoleSettings) -> None:
+def test_an_alert_becomes_a_case_with_the_hubs_own_label(desk: Desk, say: Say, settings: ConsoleSettings) -> None:
     say(make_alert())
     desk.take_probe("cam-1", "a-1", JPEG, NOON)
     shown = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")["cases"][0]
@@ -59,7 +67,34 @@ def test_an_alert_becomes_a_case_with_the_hubs_own_label(desk: Desk, say: Any, s
     assert (shown["probe"], shown["reference"], shown["mode"]) == (1, True, "demo")
 
 
-def test_revisions_update_the_case_and_older_ones_do_not(desk: Desk, say: Any, tallies: Tallies) -> None:
+def test_a_case_shows_what_contradicts_it_and_that_its_picture_was_damaged(
+    desk: Desk, say: Say, settings: ConsoleSettings
+) -> None:
+    against = [messages.Contradiction(alert_id=other, camera_id="front") for other in ("a-2", "gone")]
+    say(make_alert("a-1", contradicted_by=against, picture_damaged=True))
+    say(make_alert("a-2"))
+    cases = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")["cases"]
+    shown = {case["id"]: case for case in cases}
+    seen_at = shown["a-2"]["captured_at"]
+    known, unknown = {"id": "a-2", "captured_at": seen_at}, {"id": "gone", "captured_at": None}
+    assert shown["a-1"]["contradicted_by"] == [known, unknown]
+    assert (shown["a-1"]["picture_damaged"], shown["a-2"]["picture_damaged"]) == (True, False)
+    assert shown["a-2"]["contradicted_by"] == []
+
+
+def test_a_camera_whose_pictures_arrive_damaged_is_shown_as_such(
+    desk: Desk, say: Say, settings: ConsoleSettings
+) -> None:
+    for camera, damaged in (("front", True), ("back", False)):
+        status = messages.CameraStatus(
+            mode=Mode.DEMO, camera_id=camera, status="online", since=rfc3339(NOON), damaged=damaged
+        )
+        say(status, TOPICS.camera_status(camera))
+    shown = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")["devices"][0]
+    assert shown["cameras"] == {"back": "online", "front": "online, pictures damaged"}
+
+
+def test_revisions_update_the_case_and_older_ones_do_not(desk: Desk, say: Say, tallies: Tallies) -> None:
     say(make_alert(revision=1, score=0.8))
     say(make_alert(revision=3, score=0.9))
     say(make_alert(revision=2, score=0.1))
@@ -67,7 +102,7 @@ def test_revisions_update_the_case_and_older_ones_do_not(desk: Desk, say: Any, t
     assert tallies.book.deployments["d-1"].alerts_received == 1
 
 
-def test_the_same_revision_under_another_event_id_counts_once(desk: Desk, say: Any, tallies: Tallies) -> None:
+def test_the_same_revision_under_another_event_id_counts_once(desk: Desk, say: Say, tallies: Tallies) -> None:
     for revision in (0, 0, 1, 1, 0):
         say(make_alert(revision=revision))
     for picture in (JPEG, JPEG, JPEG + b"2", JPEG + b"2"):
@@ -77,13 +112,13 @@ def test_the_same_revision_under_another_event_id_counts_once(desk: Desk, say: A
     assert desk.pictures["a-1"].version == 2
 
 
-def test_a_picture_that_overtook_its_alert_counts_all_the_same(desk: Desk, say: Any, tallies: Tallies) -> None:
+def test_a_picture_that_overtook_its_alert_counts_all_the_same(desk: Desk, say: Say, tallies: Tallies) -> None:
     desk.take_probe("cam-1", "a-1", JPEG, NOON)
     say(make_alert())
     assert tallies.book.deployments["d-1"].probes_received == 1
 
 
-def test_counts_that_arrive_late_do_not_turn_the_counters_back(desk: Desk, say: Any, tallies: Tallies) -> None:
+def test_counts_that_arrive_late_do_not_turn_the_counters_back(desk: Desk, say: Say, tallies: Tallies) -> None:
     def stats(faces: int, at: WallTime, boot: str = "b-1") -> messages.Stats:
         counters = Counters(faces_seen=faces)
         return alert_builder.stats_from(counters, mode=Mode.DEMO, boot_id=boot, fps=1.0, at=at, deployment_id="d-1")
@@ -98,7 +133,7 @@ def test_counts_that_arrive_late_do_not_turn_the_counters_back(desk: Desk, say: 
     assert tallies.book.deployments["d-1"].total("faces_seen") == 10
 
 
-def test_at_the_end_everything_of_the_device_goes_even_a_picture_without_its_case(desk: Desk, say: Any) -> None:
+def test_at_the_end_everything_of_the_device_goes_even_a_picture_without_its_case(desk: Desk, say: Say) -> None:
     say(make_alert())
     for alert_id in ("a-1", "a-2"):
         desk.take_probe("cam-1", alert_id, JPEG, NOON)
@@ -109,7 +144,7 @@ def test_at_the_end_everything_of_the_device_goes_even_a_picture_without_its_cas
     assert list(desk.pictures) == ["a-3"]
 
 
-def test_a_true_alert_stays_until_its_own_time(desk: Desk, say: Any, settings: ConsoleSettings) -> None:
+def test_a_true_alert_stays_until_its_own_time(desk: Desk, say: Say, settings: ConsoleSettings) -> None:
     say(make_alert())
     desk.take_probe("cam-1", "a-1", JPEG, NOON)
     desk.judge("a-1", "true_alert")
@@ -120,14 +155,14 @@ def test_a_true_alert_stays_until_its_own_time(desk: Desk, say: Any, settings: C
     assert (desk.cases, desk.pictures) == ({}, {})
 
 
-def test_a_repeated_event_counts_once(desk: Desk, say: Any, tallies: Tallies) -> None:
+def test_a_repeated_event_counts_once(desk: Desk, say: Say, tallies: Tallies) -> None:
     for _ in range(3):
         say(erasure("a-9", "expiry"), event_id="same")
     assert sum(t.erasures.get("alert.expiry", 0) for t in tallies.book.deployments.values()) == 1
 
 
 def test_a_false_alert_goes_at_once_with_its_picture_and_never_comes_back(
-    desk: Desk, say: Any, tallies: Tallies
+    desk: Desk, say: Say, tallies: Tallies
 ) -> None:
     say(make_alert())
     desk.take_probe("cam-1", "a-1", JPEG, NOON)
@@ -139,7 +174,7 @@ def test_a_false_alert_goes_at_once_with_its_picture_and_never_comes_back(
     assert tallies.book.deployments["d-1"].outcomes == {"false_alert": 1}
 
 
-def test_changing_ones_mind_moves_the_count(desk: Desk, say: Any, tallies: Tallies) -> None:
+def test_changing_ones_mind_moves_the_count(desk: Desk, say: Say, tallies: Tallies) -> None:
     say(make_alert())
     desk.judge("a-1", "true_alert")
     desk.follow("a-1", "engagement", "confirmed_true")
@@ -151,14 +186,14 @@ def test_changing_ones_mind_moves_the_count(desk: Desk, say: Any, tallies: Talli
 
 
 @pytest.mark.parametrize(("receipt", "left"), [("a-1", ["a-2"]), (None, [])])
-def test_what_a_device_erased_is_wiped_here_too(desk: Desk, say: Any, receipt: str | None, left: list[str]) -> None:
+def test_what_a_device_erased_is_wiped_here_too(desk: Desk, say: Say, receipt: str | None, left: list[str]) -> None:
     say(make_alert())
     say(make_alert("a-2"))
     say(erasure(receipt, "end_of_deployment"), TOPICS.erasure)
     assert list(desk.cases) == left
 
 
-def test_a_case_goes_by_itself_when_its_time_is_over(desk: Desk, say: Any) -> None:
+def test_a_case_goes_by_itself_when_its_time_is_over(desk: Desk, say: Say) -> None:
     say(make_alert())
     desk.take_probe("cam-1", "a-1", JPEG, NOON)
     assert not desk.tick(later(hours=23, minutes=59))
@@ -174,7 +209,7 @@ def test_a_picture_without_a_case_goes_after_a_minute(desk: Desk) -> None:
     assert desk.pictures == {}
 
 
-def test_the_desk_is_bounded(desk: Desk, say: Any) -> None:
+def test_the_desk_is_bounded(desk: Desk, say: Say) -> None:
     for n in range(MAX_CASES + 5):
         say(make_alert(f"a-{n}"))
         desk.take_probe("cam-1", f"a-{n}", JPEG, NOON)
@@ -184,7 +219,7 @@ def test_the_desk_is_bounded(desk: Desk, say: Any) -> None:
 
 
 def test_what_leaves_a_full_desk_unjudged_is_counted_on_the_page_and_in_the_report(
-    desk: Desk, say: Any, settings: ConsoleSettings, tallies: Tallies
+    desk: Desk, say: Say, settings: ConsoleSettings, tallies: Tallies
 ) -> None:
     for n in range(MAX_CASES):
         say(make_alert(f"a-{n}"))
@@ -199,7 +234,7 @@ def test_what_leaves_a_full_desk_unjudged_is_counted_on_the_page_and_in_the_repo
     assert "1 alerts left the desk unjudged: it was full" in report_of(tallies.book.deployments["d-1"]).remarks
 
 
-def test_open_cases_are_shown_before_judged_ones(desk: Desk, say: Any, settings: ConsoleSettings) -> None:
+def test_open_cases_are_shown_before_judged_ones(desk: Desk, say: Say, settings: ConsoleSettings) -> None:
     say(make_alert("a-1"))
     say(make_alert("a-2"))
     desk.judge("a-2", "true_alert")
@@ -207,7 +242,7 @@ def test_open_cases_are_shown_before_judged_ones(desk: Desk, say: Any, settings:
     assert [c["id"] for c in shown] == ["a-1", "a-2"]
 
 
-def test_counts_are_summed_over_boots_and_not_over_repetitions(say: Any, tallies: Tallies) -> None:
+def test_counts_are_summed_over_boots_and_not_over_repetitions(say: Say, tallies: Tallies) -> None:
     for boot, faces in (("b-1", 10), ("b-1", 20), ("b-2", 5)):
         counters = Counters(faces_seen=faces, discarded=faces)
         say(alert_builder.stats_from(counters, mode=Mode.DEMO, boot_id=boot, fps=1.0, at=NOON, deployment_id="d-1"))
@@ -215,7 +250,7 @@ def test_counts_are_summed_over_boots_and_not_over_repetitions(say: Any, tallies
 
 
 def test_the_saved_counts_point_to_nobody_and_are_read_again(
-    desk: Desk, say: Any, tallies: Tallies, tmp_path: Path
+    desk: Desk, say: Say, tallies: Tallies, tmp_path: Path
 ) -> None:
     alert = make_alert(uuid7(NOON))
     say(alert)
@@ -234,7 +269,7 @@ def test_a_broken_report_file_is_set_aside(tmp_path: Path) -> None:
     assert (tmp_path / "report.broken.json").exists()
 
 
-def test_what_a_device_said_before_its_deployment_is_known_counts_for_it(say: Any, tallies: Tallies) -> None:
+def test_what_a_device_said_before_its_deployment_is_known_counts_for_it(say: Say, tallies: Tallies) -> None:
     engine = make_alert().engine
     birth = messages.Birth(
         mode=None,

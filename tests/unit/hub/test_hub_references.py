@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,12 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, parse
 from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
-from tools.hub.console.probes import ProbeOpener
+from tools.hub.console.session import HubSession
 from tools.hub.report.deployment_report import report_of
 from tools.hub.report.tallies import Tallies
-from tools.hub.session import HubSession
-from tools.hub.storage.folder import Entry, HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.storage.probes import ProbeOpener
 
 DEPLOYMENT = "d-1"
 
@@ -75,7 +77,7 @@ class Van:
         return sorted(p.stem for p in self.hub.references.iterdir()), sorted(self.hub.settings().entries)
 
 
-def watchlist(watchlist_id: str | None, **times: str) -> messages.WatchlistState:
+def watchlist(watchlist_id: str | None, **times: Any) -> messages.WatchlistState:
     return messages.WatchlistState(
         mode=Mode.DEMO, watchlist_id=watchlist_id, sha256=None, subjects=2, images=2, **times
     )
@@ -104,7 +106,9 @@ BOTH = (["e-1", "e-2"], ["e-1", "e-2"])
 
 
 @pytest.mark.parametrize("said", ["receipt", "state"])
-def test_the_end_of_the_list_deletes_photos_and_labels_and_is_in_the_report(scene: Callable, said: str) -> None:
+def test_the_end_of_the_list_deletes_photos_and_labels_and_is_in_the_report(
+    scene: Callable[..., None], said: str
+) -> None:
     def play(van: Van) -> None:
         van.loaded("cam-1")
         assert van.left == BOTH
@@ -117,7 +121,7 @@ def test_the_end_of_the_list_deletes_photos_and_labels_and_is_in_the_report(scen
     scene(play)
 
 
-def test_photos_stay_while_another_device_holds_the_list_and_go_with_the_last(scene: Callable) -> None:
+def test_photos_stay_while_another_device_holds_the_list_and_go_with_the_last(scene: Callable[..., None]) -> None:
     def play(van: Van) -> None:
         van.loaded("cam-1")
         van.loaded("cam-2")
@@ -129,7 +133,9 @@ def test_photos_stay_while_another_device_holds_the_list_and_go_with_the_last(sc
     scene(play)
 
 
-def test_a_device_that_never_reported_its_end_holds_the_list_no_longer_than_its_window(scene: Callable) -> None:
+def test_a_device_that_never_reported_its_end_holds_the_list_no_longer_than_its_window(
+    scene: Callable[..., None],
+) -> None:
     def play(van: Van) -> None:
         van.loaded("cam-2", valid_for_s=-1.0)
         van.loaded("cam-1")
@@ -139,7 +145,7 @@ def test_a_device_that_never_reported_its_end_holds_the_list_no_longer_than_its_
     scene(play)
 
 
-def test_an_old_end_that_is_heard_again_leaves_the_next_deployments_photos(scene: Callable) -> None:
+def test_an_old_end_that_is_heard_again_leaves_the_next_deployments_photos(scene: Callable[..., None]) -> None:
     def play(van: Van) -> None:
         van.hears("cam-1", watchlist(None, erased_at=rfc3339(now(hours=-1))))
         assert van.left == BOTH

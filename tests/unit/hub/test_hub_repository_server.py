@@ -14,7 +14,8 @@ from device.domain.finding import Mode
 from device.errors import Unavailable
 from tools.hub.pki.certificate_authority import revoke_certificate
 from tools.hub.publishing.repository_server import RepositoryServer
-from tools.hub.storage.folder import HubFolder, SiteDevices, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder, SiteDevices
 
 PAYLOAD = b"\x00ciphertext" * 50_000
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pyrage
 import pytest
@@ -18,9 +20,10 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Outgoing
 from tools.hub.console.desk import Desk
-from tools.hub.console.probes import ProbeOpener
-from tools.hub.publishing.deployment_keys import DeploymentKeys
-from tools.hub.session import GIVE_UP_S, REPEAT_S, HubSession, offline_message
+from tools.hub.console.session import GIVE_UP_S, REPEAT_S, SETTLED_S, HubSession, offline_message
+from tools.hub.storage.deployment_keys import DeploymentKeys
+from tools.hub.storage.probes import ProbeOpener
+from tools.hub.storage.sealed_desk import SealedDesk
 
 NOON = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
 TOPICS = DeviceTopics("demo", "cam-1")
@@ -31,13 +34,15 @@ RECEIPT = alert_builder.erasure_of("alert", count=1, alert_id="a-1", reason="fal
 class Bench:
     """A hub session and one device on a fake exchange, with a clock that is told."""
 
-    def __init__(self, desk: Desk, opener: ProbeOpener) -> None:
+    def __init__(self, desk: Desk, opener: ProbeOpener, store: SealedDesk | None = None) -> None:
+        self.store = store
         self.now = NOON
         self.exchange = FakeExchange()
         will = offline_message("demo", Mode.DEMO, NOON)
         broker = FakeBroker(self.exchange, "hub", will)
-        self.session = HubSession(broker, "demo", Mode.DEMO, desk, opener, lambda: self.now, lambda: None)
-        self.session.start(SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a)))
+        self.session = HubSession(broker, "demo", Mode.DEMO, desk, opener, lambda: self.now, lambda: None, store=store)
+        loop = SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a))
+        self.session.start(cast(asyncio.AbstractEventLoop, loop))
         self.device = FakeBroker(self.exchange, "cam-1")
 
     def device_appears(self) -> None:
@@ -64,13 +69,31 @@ def bench(desk: Desk, opener: ProbeOpener) -> Bench:
     return Bench(desk, opener)
 
 
-def test_a_true_alert_is_said_until_a_device_heard_it(bench: Bench) -> None:
-    bench.session.judge("a-1", "true_alert", "op-1")
+def test_a_true_alert_is_repeated_until_it_was_delivered_to_a_device_that_stays_online(bench: Bench) -> None:
+    bench.session.judge("a-1", "true_alert", "op-1", "cam-1")
     bench.after(REPEAT_S - 1)
     assert bench.judgements() == 1
     bench.device_appears()
     bench.after(2)
-    assert (bench.judgements(), bench.session.waiting()) == (2, 0)
+    assert (bench.judgements(), bench.session.waiting()) == (2, 1), "delivered to a session, of a device not online yet"
+    bench.device_says(TOPICS.status, messages.Status(mode=None, status="online", boot_id="b", bd_seq=1))
+    bench.after(1)
+    assert (bench.judgements(), bench.session.waiting()) == (3, 1)
+    bench.after(SETTLED_S)
+    assert (bench.judgements(), bench.session.waiting()) == (3, 0)
+
+
+def test_a_judgement_that_is_not_settled_outlives_the_hub(desk: Desk, opener: ProbeOpener, tmp_path: Path) -> None:
+    first = Bench(desk, opener, SealedDesk(tmp_path / "desk.sqlite"))
+    first.session.judge("a-1", "false_alert", "op-1", "cam-1")
+    again = Bench(desk, opener, SealedDesk(tmp_path / "desk.sqlite"))
+    again.device_appears()
+    again.after(0)
+    assert (again.judgements(), again.session.waiting()) == (1, 1)
+    again.device_says(TOPICS.erasure, RECEIPT)
+    assert again.store is not None
+    again.store.commit()
+    assert SealedDesk(tmp_path / "desk.sqlite").judgements() == []
 
 
 def test_a_false_alert_is_said_until_its_erasure_is_reported(bench: Bench) -> None:
@@ -99,20 +122,20 @@ def test_a_judgement_is_given_up_after_a_day(bench: Bench) -> None:
 
 def test_a_restart_of_the_broker_brings_state_and_judgements_again(bench: Bench) -> None:
     bench.session.judge("a-1", "false_alert", "op-1")
-    bench.session.say_state("present", "s-1")
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     states = [m for m in bench.exchange.log if m.topic.endswith("hub/state")]
     assert len(states) == 1
     bench.exchange.go_down()
     bench.exchange.come_up()
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     bench.session.repeat()
     assert "lfr/v1/demo/hub/state" in bench.exchange.retained
     assert bench.judgements() == 2
 
 
 def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
-    bench.session.say_state("present", "s-1")
+    bench.session.publish_state("present", "s-1")
     bench.exchange.kill("hub")
     said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
     assert isinstance(said, messages.HubState)
@@ -121,7 +144,7 @@ def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
 
 @pytest.mark.parametrize("operator", ["present", "simulated", "absent"])
 def test_a_simulated_operator_is_called_one_and_is_nobody_present(bench: Bench, operator: messages.Operator) -> None:
-    bench.session.say_state(operator, "s-1")
+    bench.session.publish_state(operator, "s-1")
     said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
     assert isinstance(said, messages.HubState)
     assert (said.operator, said.operator_present) == (operator, operator == "present")

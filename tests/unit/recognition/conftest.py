@@ -19,7 +19,8 @@ from device.vision.face_front_end import HostEyes
 from device.vision.observer import Observer
 from device.vision.refine import Refiner
 from device.vision.zone import Zone
-from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths
 
 SIZE = (640, 360)
 FACE_PX = 90

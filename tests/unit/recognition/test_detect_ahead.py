@@ -9,17 +9,17 @@ from collections.abc import Sequence
 import pytest
 
 from device.domain.sight import Face, Frame
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.fake import Fail, FakeSource, Show, Stall, Step
 from device.errors import SourceLost
 from device.recognition.detect_ahead import AHEAD, Looking, Stopwatch, in_hand
 
-WITHIN_S = 5.0
+WITHIN_S = 30.0
 
 
-def feed_of(script: Sequence[Step]) -> tuple[Feed, FakeSource]:
+def feed_of(script: Sequence[Step]) -> tuple[CaptureBuffer, FakeSource]:
     source = FakeSource(script)
-    return Feed(source, pace="full", in_hand=in_hand(ahead=True)), source
+    return CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=True)), source
 
 
 class Eyes:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from device.domain.finding import Candidate
+from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.recording import RecordedSource
@@ -27,7 +28,8 @@ from device.vision.face_front_end_sampled import SampledEyes
 from device.vision.zone import Zone
 from engines.runners.runner import DevicePicture
 
-MIN_FACE_PX = 32.0
+pytestmark = pytest.mark.slow
+
 THRESHOLD = 0.5
 KINDS = ["host", "sampled"]
 MakeRoom = Callable[[], EngineRoom]

@@ -23,7 +23,8 @@ from device.recognition.operating_point import (
     operating_point,
     provisional,
 )
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 
 DEFAULT = engine_of(card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT), "openvino:fp32")
 

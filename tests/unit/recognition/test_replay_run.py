@@ -7,19 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from device.domain.finding import Candidate, Counters
+from device.cli.main import main
+from device.domain.finding import Candidate, Counters, Mode
 from device.domain.sight import Face, Frame
-from device.edges.camera.capture_buffer import Feed
+from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.fake import FakeSource, Show
-from device.errors import EvidenceDamaged, RefusedByCondition
+from device.errors import EvidenceDamaged, RefusedByCondition, SourceUnreadable
 from device.evidence import artefact
 from device.recognition import replay as replaying
 from device.recognition.detect_ahead import Looking, Stopwatch, in_hand
+from device.sync import root
 from engines.cards.model_card import RECOGNISER_DEFAULT
 
 WITHIN_S = 5.0
+DEVICE = """
+site: a
+device: b
+cameras:
+  - {id: c, source: clip.mp4, zone: {name: z, polygon: [[0, 0], [1, 0], [1, 1]]}}
+mqtt: {host: localhost, ca: ca.pem, cert: device.pem, key: device.key}
+lines: {driver: simulated}
+trust: {roots: trust, usb: stick}
+"""
 
 
 def candidate(passage: int, revision: int, *, entry: str = "ann", score: float = 0.6, frame: int = 10) -> Candidate:
@@ -81,7 +93,7 @@ def carry_on() -> None:
 
 def run(pipeline: Any, frames: int = 12, checkpoint: Callable[[], None] = carry_on) -> Any:
     source: Any = FakeSource([Show()] * frames)
-    feed = Feed(source, pace="full", in_hand=in_hand(ahead=True))
+    feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=True))
     return replaying._run(pipeline, feed, Looking(feed, pipeline.look, ahead=True), carry_on, checkpoint)
 
 
@@ -124,10 +136,23 @@ def test_a_row_is_an_alert_first_raised_then_with_what_was_last_said_of_it() -> 
             candidate(3, 1, entry="eve", score=0.71234, frame=20),
         ]
     )
+    beside = {"picture_damaged": False, "contradicted_by": []}
     assert rows == [
-        {"entry": "eve", "score": 0.7123, "frame": 7, "t_ms": 280.0, "track": 3},
-        {"entry": "bob", "score": 0.6, "frame": 8, "t_ms": 320.0, "track": 5},
+        {"entry": "eve", "score": 0.7123, "frame": 7, "t_ms": 280.0, "track": 3, **beside},
+        {"entry": "bob", "score": 0.6, "frame": 8, "t_ms": 320.0, "track": 5, **beside},
     ]
+
+
+def test_rows_of_one_entry_on_two_people_at_once_name_each_other_while_both_still_say_so() -> None:
+    first = [candidate(3, 0), msgspec.structs.replace(candidate(5, 0, frame=12), rivals=(3,))]
+    assert [row["contradicted_by"] for row in replaying._rows(first)] == [[5], [3]]
+    later = [*first, candidate(3, 1, entry="eve", score=0.8, frame=20)]
+    assert [row["contradicted_by"] for row in replaying._rows(later)] == [[], []]
+
+
+def test_a_row_says_that_a_picture_was_damaged() -> None:
+    (row,) = replaying._rows([candidate(3, 0), msgspec.structs.replace(candidate(3, 1), picture_damaged=True)])
+    assert row["picture_damaged"] is True
 
 
 def test_a_stage_that_never_ran_has_no_percentiles() -> None:
@@ -137,14 +162,42 @@ def test_a_stage_that_never_ran_has_no_percentiles() -> None:
     assert stages["embed"] == {"p50": None, "p95": None, "n": 0}
 
 
-def test_a_device_with_an_operational_root_replays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = tmp_path / "operational.root.json"
-    root.write_text("{}")
-    monkeypatch.setattr(replaying, "OPERATIONAL_ROOT", root)
-    request = replaying.Request("missing.mp4", tmp_path)
-    with pytest.raises(RefusedByCondition) as refused:
+def a_device(folder: Path, mode: Mode) -> Path:
+    """The configuration of a device whose root of trust stands for `mode`, with the root where a device keeps it."""
+    file = folder / "trust" / mode.value / "root.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    config = folder / "device.yaml"
+    config.write_text(DEVICE)
+    return config
+
+
+def test_a_device_with_an_operational_root_replays_nothing(tmp_path: Path) -> None:
+    config = a_device(tmp_path, Mode.OPERATIONAL)
+    request = replaying.Request("missing.mp4", tmp_path, config=config)
+    with pytest.raises(RefusedByCondition, match=r"trust/operational/root.json") as refused:
         replaying.replay(request, cache=None, progress=lambda done, total: None, talk=False)
     assert refused.value.exit_status == 77
+
+
+@pytest.mark.parametrize("mode", [Mode.TEST, Mode.DEMO])
+def test_a_test_device_replays(tmp_path: Path, mode: Mode) -> None:
+    request = replaying.Request("missing.mp4", tmp_path, config=a_device(tmp_path, mode))
+    with pytest.raises(SourceUnreadable):
+        replaying.replay(request, cache=None, progress=lambda done, total: None, talk=False)
+
+
+def test_lfr_replay_on_an_operational_device_ends_with_77(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = a_device(tmp_path, Mode.OPERATIONAL)
+    command = ["replay", "missing.mp4", "--watchlist", str(tmp_path), "--no-cache", "--config", str(config)]
+    assert main(command) == 77
+    assert "operational root of trust" in capsys.readouterr().err
+
+
+def test_the_roots_where_an_installed_device_keeps_them_are_searched_without_a_configuration(
+    tmp_path: Path,
+) -> None:
+    assert root._roots_of(tmp_path / "no-device.yaml") == (Path("/etc/lfr/trust"),)
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])

@@ -9,7 +9,7 @@ import sys
 import time
 
 from device.domain.finding import Counters
-from device.wire.link import HEADER, Beat, Finished, Hello, Stop, WatchlistLoaded, pack, unpack_to_worker
+from device.wire.link import HEADER, PROTOCOL, Beat, Finished, Hello, Stop, WatchlistLoaded, pack, unpack_to_worker
 
 SHA = "b" * 64
 
@@ -25,7 +25,7 @@ def main(manner: str, descriptor: int) -> int:
     link.sendall(
         pack(
             Hello(
-                protocol=1,
+                protocol=PROTOCOL,
                 pid=os.getpid(),
                 backend="scripted",
                 detector="d",

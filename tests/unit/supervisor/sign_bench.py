@@ -10,14 +10,14 @@ from typing import Any
 
 from device.domain.time import NS_PER_S
 from device.edges.clock.fake import FakeClock
-from device.edges.gpio.simulated import SimulatedLines
-from device.supervisor.sign.monitor import KINDS, Sign
+from device.edges.gpio.simulated import SimulatedGpio
+from device.supervisor.sign.monitor import KINDS, SignMonitor
 
 Play = Callable[..., Any]
 STEP_S = 0.01
 
 
-class NotedLines(SimulatedLines):
+class NotedLines(SimulatedGpio):
     """Simulated lines that remember every switching of the sign."""
 
     def __init__(self, clock: FakeClock) -> None:
@@ -38,7 +38,7 @@ class Bench:
         self.clock = FakeClock()
         self.lines = NotedLines(self.clock)
         self.watched = True
-        self.sign = Sign(
+        self.sign = SignMonitor(
             *(self.lines, self.clock, KINDS[kind]),
             watched=lambda: self.watched,
             on_change=lambda: None,

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.domain.conditions import ConditionName
 from device.domain.finding import Mode
-from device.supervisor.conditions import policy, tables
+from device.supervisor.conditions import evaluation, policy, predicates
+from device.supervisor.conditions.condition import KnownFrom, Result
 from device.supervisor.conditions.snapshot import (
     CameraView,
     DeploymentView,
@@ -18,7 +20,7 @@ from device.supervisor.conditions.snapshot import (
     Snapshot,
     ThermalView,
 )
-from device.supervisor.conditions.tables import ARM, RUN, KnownFrom, Result
+from device.supervisor.conditions.tables import ARM, RUN
 from device.supervisor.state_machine import Event, State
 
 LIST = ("wl-1", "a" * 64, 3, 3)
@@ -40,7 +42,7 @@ GOOD = Snapshot(
     operating_points=(POINT,),
     incomplete=(0,),
     engines=("",),
-    protections=(tables.MEMORY_LOCK,),
+    protections=(predicates.MEMORY_LOCK,),
     references=("",),
     cameras={"front": CameraView.ONLINE},
     sign=SignView(driven=True, sensed=True, proved=True, settling=False, follows=True),
@@ -88,7 +90,7 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
         {"operating point"},
     ),
     "a broken engine": ({"engines": ("no hash",)}, {"engine self-test"}),
-    "memory that can be swapped": ({"protections": (tables.MEMORY_LOCK - {"memory_locked"},)}, {"memory locked"}),
+    "memory that can be swapped": ({"protections": (predicates.MEMORY_LOCK - {"memory_locked"},)}, {"memory locked"}),
     "an engine that differs": ({"references": ("", "template by 0.5")}, {"engine agrees with reference"}),
     "a clock adrift": ({"clock_synchronised": False}, {"clock synchronised", "clock trusted"}),
     "a clock set back": ({"clock_set_back": "it was set back: it says …"}, {"clock trusted"}),
@@ -121,13 +123,13 @@ BAD: dict[str, tuple[dict[str, object], set[str]]] = {
 
 
 def failing(snapshot: Snapshot) -> set[str]:
-    return {reading.row.name for reading in tables.failing(tables.read(snapshot))}
+    return {e.condition.name for e in evaluation.failing(evaluation.evaluate(snapshot))}
 
 
 def test_the_good_case_holds() -> None:
-    readings = tables.read(GOOD)
-    assert tables.all_hold(readings)
-    assert tables.may_watch(readings)
+    evaluations = evaluation.evaluate(GOOD)
+    assert evaluation.all_hold(evaluations)
+    assert evaluation.may_watch(evaluations)
     assert failing(GOOD) == set()
 
 
@@ -136,44 +138,45 @@ def test_one_thing_wrong_fails_its_own_rows_and_no_others(case: str) -> None:
     changes, rows = BAD[case]
     snapshot = dataclasses.replace(GOOD, **changes)
     assert failing(snapshot) == rows
-    assert not tables.all_hold(tables.read(snapshot))
+    assert not evaluation.all_hold(evaluation.evaluate(snapshot))
 
 
 def test_every_required_row_fails_in_some_case() -> None:
-    required = {row.name for row in (*ARM, *RUN) if row.predicate is not None}
+    required = {condition.name for condition in (*ARM, *RUN)}
     assert set().union(*(rows for _, rows in BAD.values())) == required
 
 
 def test_every_row_says_what_an_operator_needs() -> None:
-    names = [row.name for row in (*ARM, *RUN)]
+    names = [condition.name for condition in (*ARM, *RUN)]
     assert len(set(names)) == len(names)
-    for row in (*ARM, *RUN):
-        assert row.text
-        assert row.rule.startswith("R")
-        assert bool(row.wrong and row.remedy) == (row.predicate is not None)
+    for condition in (*ARM, *RUN):
+        assert condition.text
+        assert condition.rule.startswith("R")
+        assert condition.wrong
+        assert condition.remedy
 
 
-def test_every_row_has_its_substance() -> None:
-    assert [row.name for row in (*ARM, *RUN) if row.predicate is None] == []
+def test_every_name_has_one_condition_in_the_order_of_the_tables() -> None:
+    assert [condition.name for condition in (*ARM, *RUN)] == list(ConditionName)
 
 
 def test_only_an_operational_deployment_requires_the_memory_lock_and_the_others_say_that_they_lack_it() -> None:
     unlocked = dataclasses.replace(GOOD, protections=(frozenset({"core_limit_0", "not_dumpable", "no_file_writes"}),))
-    (operational,) = (r for r in tables.read(unlocked) if r.row.name == "memory locked")
+    (operational,) = (r for r in evaluation.evaluate(unlocked) if r.condition.name == "memory locked")
     assert operational.result is Result.FAILS
     assert "(memory_locked); give the service LimitMEMLOCK" in operational.text
     demo = dataclasses.replace(unlocked, deployment=dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO))
-    (shown,) = (r for r in tables.read(demo) if r.row.name == "memory locked")
+    (shown,) = (r for r in evaluation.evaluate(demo) if r.condition.name == "memory locked")
     assert (shown.result, shown.text.partition(" (")[0]) == (Result.HOLDS, "memory lock: no")
-    (good,) = (r for r in tables.read(GOOD) if r.row.name == "memory locked")
+    (good,) = (r for r in evaluation.evaluate(GOOD) if r.condition.name == "memory locked")
     assert good.text == "memory lock: yes"
 
 
 def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_is_not() -> None:
     def text(**changes: object) -> str:
         point = dataclasses.replace(POINT, **changes)
-        readings = tables.read(dataclasses.replace(GOOD, operating_points=(POINT, point)))
-        return next(r.text for r in readings if r.row.name == "operating point")
+        evaluations = evaluation.evaluate(dataclasses.replace(GOOD, operating_points=(POINT, point)))
+        return next(r.text for r in evaluations if r.condition.name == "operating point")
 
     assert text().startswith(
         "0.3 false alerts in 1,000 faces are predicted for this list, at most 0.9; the limit is 1.0"
@@ -185,7 +188,7 @@ def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_
 
 def test_a_refusal_is_printed_with_the_words_of_its_condition() -> None:
     refused = dataclasses.replace(GOOD, refusals={"deployment signed": "officers.json bears no signature"})
-    text = tables.failing(tables.read(refused))[0].text
+    text = evaluation.failing(evaluation.evaluate(refused))[0].text
     assert "do not count (officers.json bears no signature); have it signed" in text
 
 
@@ -197,8 +200,8 @@ def test_no_mode_and_no_recording_does_without_signatures(mode: Mode, live: bool
 
 
 def test_a_failing_text_names_fault_finding_and_remedy() -> None:
-    reading = tables.failing(tables.read(dataclasses.replace(GOOD, stop="the button")))[0]
-    assert reading.text == "STOP (the button); restart, or send `resume` from the hub"
+    failed = evaluation.failing(evaluation.evaluate(dataclasses.replace(GOOD, stop="the button")))[0]
+    assert failed.text == "STOP (the button); restart, or send `resume` from the hub"
 
 
 def test_what_holds_for_another_reason_says_so() -> None:
@@ -206,14 +209,16 @@ def test_what_holds_for_another_reason_says_so() -> None:
     excused = dataclasses.replace(
         *(GOOD,), live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
     )
-    texts = {reading.row.name: reading.text for reading in tables.read(excused)}
+    texts = {e.condition.name: e.text for e in evaluation.evaluate(excused)}
     assert failing(excused) == set()
     assert texts["clock trusted"] == texts["clock synchronised"]
     assert "not synchronised" in texts["clock trusted"]
     assert "simulated operator" in texts["hub and operator present"]
     assert "no temperature was read yet" in texts["temperature"]
     steady = dataclasses.replace(GOOD, sign=dataclasses.replace(GOOD.sign, pulses=False))
-    assert "follows no pulse" in {r.row.name: r.text for r in tables.read(steady)}["sign follows its pulse"]
+    assert (
+        "follows no pulse" in {r.condition.name: r.text for r in evaluation.evaluate(steady)}["sign follows its pulse"]
+    )
 
 
 def test_a_hub_that_is_away_says_what_the_way_to_it_says() -> None:
@@ -221,8 +226,8 @@ def test_a_hub_that_is_away_says_what_the_way_to_it_says() -> None:
         away = dataclasses.replace(
             GOOD, hub_absent_s=absent_s, link="the broker refused our certificate: it was revoked"
         )
-        (row,) = [r for r in tables.read(away) if r.row.name == "hub and operator present"]
-        assert "the broker refused our certificate: it was revoked" in row.text
+        (condition,) = [r for r in evaluation.evaluate(away) if r.condition.name == "hub and operator present"]
+        assert "the broker refused our certificate: it was revoked" in condition.text
 
 
 def test_a_short_absence_of_the_hub_is_bridged() -> None:
@@ -260,7 +265,7 @@ def test_a_simulated_operator_counts_for_recordings_outside_operational_mode_onl
     )
     assert failing(vouched) == (set() if enough else {"hub and operator present"})
     if not enough:
-        assert "its operator is simulated" in tables.failing(tables.read(vouched))[0].text
+        assert "its operator is simulated" in evaluation.failing(evaluation.evaluate(vouched))[0].text
 
 
 def test_a_live_demonstration_is_held_to_ten_subjects() -> None:
@@ -283,24 +288,24 @@ def test_what_is_not_known_yet_neither_fails_nor_holds() -> None:
         cameras={"front": CameraView.STOPPED},
         sign=SignView(driven=True, sensed=False, settling=True),
     )
-    readings = tables.read(fresh)
-    pending = {r.row.name for r in readings if r.result is Result.PENDING}
-    assert pending == {r.row.name for r in readings if r.row.predicate and r.row.known_from is not KnownFrom.DEVICE}
-    assert tables.may_light(readings)
-    assert not tables.may_watch(readings)
+    evaluations = evaluation.evaluate(fresh)
+    pending = {r.condition.name for r in evaluations if r.result is Result.PENDING}
+    assert pending == {r.condition.name for r in evaluations if r.condition.known_from is not KnownFrom.DEVICE}
+    assert evaluation.may_light(evaluations)
+    assert not evaluation.may_watch(evaluations)
     assert failing(fresh) == set()
 
 
 SNAPSHOTS = st.builds(
-    lambda cases: dataclasses.replace(GOOD, **{k: v for case in cases for k, v in BAD[case][0].items()}),
+    lambda cases: dataclasses.replace(GOOD, **{key: value for case in cases for key, value in BAD[case][0].items()}),
     st.lists(st.sampled_from(sorted(BAD)), max_size=4),
 )
 
 
 @given(SNAPSHOTS, st.sampled_from(State), st.booleans())
 def test_no_lit_sign_no_sight(snapshot: Snapshot, state: State, were_wanted: bool) -> None:
-    readings = tables.read(snapshot)
-    if policy.workers_wanted(state, readings, clear_s=100.0, were_wanted=were_wanted):
+    evaluations = evaluation.evaluate(snapshot)
+    if policy.workers_wanted(state, evaluations, clear_s=100.0, were_wanted=were_wanted):
         assert snapshot.sign.driven
         assert snapshot.sign.sensed
         assert snapshot.sign.proved
@@ -310,24 +315,24 @@ def test_no_lit_sign_no_sight(snapshot: Snapshot, state: State, were_wanted: boo
 
 @given(SNAPSHOTS, st.sampled_from(State))
 def test_the_sign_is_lit_while_any_worker_lives(snapshot: Snapshot, state: State) -> None:
-    assert policy.sign_wanted(state, tables.read(snapshot), any_worker=True)
+    assert policy.sign_wanted(state, evaluation.evaluate(snapshot), any_worker=True)
 
 
 @given(SNAPSHOTS)
 def test_a_failing_condition_ends_recognition_at_once(snapshot: Snapshot) -> None:
-    readings = tables.read(snapshot)
-    expected = Event.INHIBIT if tables.failing(readings) else None
-    assert policy.next_event(State.RECOGNISING, readings, clear_s=100.0, over=False) is expected
+    evaluations = evaluation.evaluate(snapshot)
+    expected = Event.INHIBIT if evaluation.failing(evaluations) else None
+    assert policy.next_event(State.RECOGNISING, evaluations, clear_s=100.0, over=False) is expected
 
 
 @given(SNAPSHOTS, st.floats(0, 10))
 def test_recovery_needs_a_second_without_a_fault(snapshot: Snapshot, clear_s: float) -> None:
-    readings = tables.read(snapshot)
-    expected = Event.RECOVER if clear_s >= 1.0 and not tables.failing(readings) else None
-    assert policy.next_event(State.INHIBITED, readings, clear_s=clear_s, over=False) is expected
+    evaluations = evaluation.evaluate(snapshot)
+    expected = Event.RECOVER if clear_s >= 1.0 and not evaluation.failing(evaluations) else None
+    assert policy.next_event(State.INHIBITED, evaluations, clear_s=clear_s, over=False) is expected
 
 
 @given(SNAPSHOTS, st.sampled_from(State))
 def test_the_end_comes_before_everything(snapshot: Snapshot, state: State) -> None:
     expected = None if state is State.ENDING else Event.END
-    assert policy.next_event(state, tables.read(snapshot), clear_s=0.0, over=True) is expected
+    assert policy.next_event(state, evaluation.evaluate(snapshot), clear_s=0.0, over=True) is expected

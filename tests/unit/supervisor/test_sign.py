@@ -10,8 +10,16 @@ import pytest
 from lfr_test_sign_bench import STEP_S, Bench, Play, scene, trusted
 
 from device.domain.time import NS_PER_S
-from device.errors import LinesUnavailable
-from device.supervisor.sign.monitor import HOLD_OFF_S, KINDS, PULSE_EVERY_S, READ_S, READINGS, REPEAT_S, REPROOF_S
+from device.errors import GpioUnavailable
+from device.supervisor.sign.monitor import (
+    HOLD_OFF_S,
+    KINDS,
+    PULSE_EVERY_S,
+    PULSE_REPEAT_S,
+    READINGS,
+    REPROOF_S,
+    SIGN_READ_S,
+)
 from device.supervisor.sign.pulse import DARK, PULSE_S, SLOT_S
 
 
@@ -22,7 +30,7 @@ def test_it_is_not_lit_before_it_was_sensed_dark(play: Play) -> None:
         b.sign.drive(True)
         assert not b.lines.sign_driven
         b.lines.stray_light = False
-        await asyncio.sleep(READINGS * READ_S + STEP_S)
+        await asyncio.sleep(READINGS * SIGN_READ_S + STEP_S)
         b.sign.drive(True)
         assert b.lines.sign_driven
 
@@ -34,10 +42,10 @@ def test_dark_then_lit_then_its_first_pulse_is_a_proof(play: Play) -> None:
         await asyncio.sleep(0.5)
         b.sign.drive(True)
         took = await b.until(lambda: b.sign.view().proved, 0.5)
-        assert took >= (READINGS - 1) * READ_S
+        assert took >= (READINGS - 1) * SIGN_READ_S
         assert b.sign.view().follows is None
         took = await b.until(lambda: b.sign.view().follows is not None, 2.0)
-        assert took <= PULSE_S + 2 * READ_S
+        assert took <= PULSE_S + 2 * SIGN_READ_S
         view = b.sign.view()
         assert (view.follows, view.sensed, view.finding, view.problem) == (True, True, "", "")
         assert view.lag_ms == pytest.approx(b.lines.lag_s * 1000, abs=STEP_S * 1000)
@@ -68,12 +76,12 @@ def test_one_bad_reading_is_no_failure_and_three_are(play: Play) -> None:
     async def acts(b: Bench) -> None:
         await b.lit()
         b.lines.wire_cut = True
-        await asyncio.sleep(READ_S)
+        await asyncio.sleep(SIGN_READ_S)
         b.lines.wire_cut = False
         await asyncio.sleep(1)
         assert trusted(b)
         b.lines.lamp_works = False
-        assert await b.until(lambda: not trusted(b), 1.0) <= (READINGS + 1) * READ_S
+        assert await b.until(lambda: not trusted(b), 1.0) <= (READINGS + 1) * SIGN_READ_S
         assert not b.sign.view().sensed
 
     scene(play, Bench(), acts)
@@ -114,7 +122,7 @@ def test_no_fault_that_is_there_from_the_start_lets_the_sign_be_believed(play: P
         for name, value in changes.items():
             setattr(b.lines, name, value)
         for _ in range(6000):
-            with contextlib.suppress(LinesUnavailable):
+            with contextlib.suppress(GpioUnavailable):
                 b.sign.drive(b.sign.view().follows is not False)
             assert not trusted(b)
             await asyncio.sleep(STEP_S)
@@ -128,7 +136,7 @@ def test_one_wrong_pulse_is_repeated_a_second_later_and_forgiven(play: Play) -> 
         b.lines.stray_light = True
         await b.until(lambda: b.sign.counts.pulses_failed == 1, PULSE_EVERY_S)
         b.lines.stray_light = False
-        assert await b.until(lambda n=b.sign.counts.pulses: b.sign.counts.pulses > n, 2.0) <= REPEAT_S + SLOT_S
+        assert await b.until(lambda n=b.sign.counts.pulses: b.sign.counts.pulses > n, 2.0) <= PULSE_REPEAT_S + SLOT_S
         await asyncio.sleep(1)
         assert trusted(b)
         assert b.sign.counts.pulses_failed == 1
@@ -197,7 +205,7 @@ def test_lines_that_come_back_drive_what_was_wanted(play: Play) -> None:
         await asyncio.sleep(1)
         assert "told to fail" in b.sign.view().problem
         b.lines.failing = False
-        await asyncio.sleep(3 * READ_S)
+        await asyncio.sleep(3 * SIGN_READ_S)
         assert b.lines.sign_driven
         await b.lit()
 
@@ -248,7 +256,7 @@ def test_dark_counts_while_somebody_looks_and_pulses_do_not(play: Play) -> None:
         await asyncio.sleep(0.5)
         b.watched = False
         await asyncio.sleep(10)
-        assert b.sign.counts.dark_ns / NS_PER_S == pytest.approx(0.5, abs=2 * READ_S)
+        assert b.sign.counts.dark_ns / NS_PER_S == pytest.approx(0.5, abs=2 * SIGN_READ_S)
 
     scene(play, Bench(), acts)
 
@@ -257,10 +265,10 @@ def test_a_sensor_that_nobody_reads_saw_nothing() -> None:
     b = Bench()
     for _ in range(READINGS):
         b.sign.look()
-        b.clock.advance(READ_S)
+        b.clock.advance(SIGN_READ_S)
     b.sign.drive(True)
     for _ in range(READINGS + 1):
-        b.clock.advance(READ_S)
+        b.clock.advance(SIGN_READ_S)
         b.sign.look()
     assert b.sign.view().sensed
     b.clock.advance(1.1)

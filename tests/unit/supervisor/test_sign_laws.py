@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lfr_test_sign_bench import STEP_S, Bench, Play, scene, trusted
 
 from device.edges.clock.fake import FakeClock
-from device.edges.gpio.simulated import SimulatedLines
-from device.errors import LinesUnavailable
+from device.edges.gpio.simulated import SimulatedGpio
+from device.errors import GpioUnavailable
 from device.supervisor.sign.monitor import PULSE_EVERY_S
 from device.supervisor.sign.pulse import DARK, LAG_S, SLOT_S, SLOTS, draw_code
 
@@ -41,7 +41,7 @@ BROKEN: dict[str, Any] = {
     "lamp_stuck": True,
     "stray_light": True,
 }
-WHOLE = {name: getattr(SimulatedLines(FakeClock()), name) for name in BROKEN}
+WHOLE = {name: getattr(SimulatedGpio(FakeClock()), name) for name in BROKEN}
 
 
 async def run_schedule(b: Bench, faults: list[tuple[str, float, float]], law: Callable[[float, float], None]) -> None:
@@ -57,7 +57,7 @@ async def run_schedule(b: Bench, faults: list[tuple[str, float, float]], law: Ca
         for change in [c for c in changes if c[0] <= b.now]:
             changes.remove(change)
             setattr(b.lines, change[1], change[2])
-        with contextlib.suppress(LinesUnavailable):
+        with contextlib.suppress(GpioUnavailable):
             b.sign.drive(b.sign.view().follows is not False)
         dark_since = b.now if b.lines.lamp_shines else dark_since
         believed_since = believed_since if trusted(b) else b.now

@@ -13,8 +13,9 @@ from device.domain.finding import Mode
 from device.edges.clock.system import SystemClock
 from device.errors import InternalError, LinkBroken
 from device.supervisor.conditions.snapshot import CameraView
+from device.supervisor.timing import Budget
 from device.supervisor.workers.process import ProcessLauncher, WorkerLink
-from device.supervisor.workers.supervisor import Budget, Keeper, Life
+from device.supervisor.workers.supervisor import WorkerRun, WorkerSupervisor
 from device.wire.link import Assignment, Beat, CameraAssignment, Hello, Stop, VisionAssignment
 
 PROGRAM = Path(__file__).parent / "scripted_worker.py"
@@ -41,11 +42,14 @@ async def started(manner: str) -> WorkerLink:
     return link
 
 
-def keeper(manner: str, lives: list[Life], budget: Budget) -> Keeper:
-    return Keeper(
-        *("front", lambda: ASSIGNMENT, launcher(manner), SystemClock()),
-        on_message=lambda life, message: None,
-        on_end=lives.append,
+def worker(manner: str, runs: list[WorkerRun], budget: Budget) -> WorkerSupervisor:
+    return WorkerSupervisor(
+        "front",
+        assignment=lambda: ASSIGNMENT,
+        launcher=launcher(manner),
+        clock=SystemClock(),
+        on_message=lambda run, message: None,
+        on_end=runs.append,
         budget=budget,
     )
 
@@ -110,84 +114,87 @@ def test_a_program_that_does_not_exist_is_an_error_of_ours() -> None:
 
 
 def test_a_kept_worker_stops_with_its_final_counters() -> None:
-    async def scene() -> list[Life]:
-        lives: list[Life] = []
-        kept = keeper("well", lives, Budget())
-        kept.want(True)
+    async def scene() -> list[WorkerRun]:
+        runs: list[WorkerRun] = []
+        kept = worker("well", runs, Budget())
+        kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.ONLINE)
-        kept.want(False, "test")
+        kept.set_wanted(False, "test")
         await until(lambda: not kept.alive)
         await kept.close()
-        return lives
+        return runs
 
-    lives = asyncio.run(scene())
-    assert len(lives) == 1
-    assert lives[0].finished is not None
-    assert lives[0].finished.counters.faces_seen == 4
-    assert lives[0].exit_status == 0
+    runs = asyncio.run(scene())
+    assert len(runs) == 1
+    assert runs[0].finished is not None
+    assert runs[0].finished.counters.faces_seen == 4
+    assert runs[0].exit_status == 0
 
 
 def test_a_worker_that_has_wiped_and_does_not_leave_is_gone_all_the_same() -> None:
-    async def scene() -> tuple[list[Life], float]:
-        lives: list[Life] = []
-        kept = keeper("slow to leave", lives, Budget())
-        kept.want(True)
+    async def scene() -> tuple[list[WorkerRun], float]:
+        runs: list[WorkerRun] = []
+        kept = worker("slow to leave", runs, Budget())
+        kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.ONLINE)
         begun = asyncio.get_running_loop().time()
-        kept.want(False, "test")
+        kept.set_wanted(False, "test")
         await until(lambda: not kept.alive)
         took_s = asyncio.get_running_loop().time() - begun
         await kept.close()
-        return lives, took_s
+        return runs, took_s
 
-    (life,), took_s = asyncio.run(scene())
-    assert life.finished is not None
-    assert life.exit_status == -9
+    (run,), took_s = asyncio.run(scene())
+    assert run.finished is not None
+    assert run.exit_status == -9
     assert took_s < Budget().exit_s
 
 
 def test_a_deaf_worker_is_killed() -> None:
-    async def scene() -> list[Life]:
-        lives: list[Life] = []
-        kept = keeper("deaf", lives, Budget(grace_s=0.1))
-        kept.want(True)
+    async def scene() -> list[WorkerRun]:
+        runs: list[WorkerRun] = []
+        kept = worker("deaf", runs, Budget(grace_s=0.1))
+        kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.ONLINE)
         await kept.close()
-        return lives
+        return runs
 
-    lives = asyncio.run(scene())
-    assert lives[0].finished is None
-    assert lives[0].exit_status == -9
+    runs = asyncio.run(scene())
+    assert runs[0].finished is None
+    assert runs[0].exit_status == -9
 
 
 def test_a_worker_that_keeps_crashing_ends_up_disabled_with_its_reason() -> None:
-    async def scene() -> tuple[Keeper, list[Life]]:
-        lives: list[Life] = []
-        kept = keeper("segfault", lives, Budget(restarts=1, first_wait_s=0.01))
-        kept.want(True)
+    async def scene() -> tuple[WorkerSupervisor, list[WorkerRun]]:
+        runs: list[WorkerRun] = []
+        kept = worker("segfault", runs, Budget(restarts=1, first_wait_s=0.01))
+        kept.set_wanted(True)
         await until(lambda: kept.view is CameraView.DISABLED)
         await kept.close()
-        return kept, lives
+        return kept, runs
 
-    kept, lives = asyncio.run(scene())
-    assert len(lives) == 2
+    kept, runs = asyncio.run(scene())
+    assert len(runs) == 2
     assert kept.problem == "the worker ended without a word (signal 11) (restart budget exhausted)"
 
 
 def test_a_defect_of_ours_ends_the_worker_and_is_not_silent() -> None:
-    async def scene() -> Keeper:
-        def broken(life: Life, message: object) -> None:
+    async def scene() -> WorkerSupervisor:
+        def broken(run: WorkerRun, message: object) -> None:
             raise ZeroDivisionError("ours")
 
-        kept = Keeper(
-            *("front", lambda: ASSIGNMENT, launcher("well"), SystemClock()),
+        kept = WorkerSupervisor(
+            "front",
+            assignment=lambda: ASSIGNMENT,
+            launcher=launcher("well"),
+            clock=SystemClock(),
             on_message=broken,
-            on_end=lambda life: None,
+            on_end=lambda run: None,
             budget=Budget(),
         )
-        kept.want(True)
+        kept.set_wanted(True)
         kept.check()
-        await until(lambda: kept.life is not None and not kept.alive)
+        await until(lambda: kept.run is not None and not kept.alive)
         await kept.close()
         return kept
 

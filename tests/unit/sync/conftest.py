@@ -19,6 +19,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
+    Key,
     Metadata,
     MetaFile,
     Root,
@@ -129,7 +130,7 @@ class Hub:
                 "device-cam-1", [self.keys["device"].public_key.keyid], 1, True, ["devices/cam-1/*"]
             ),
         }
-        keys = {k.public_key.keyid: k.public_key for k in (*officer_keys, self.keys["device"])}
+        keys: dict[str, Key] = {k.public_key.keyid: k.public_key for k in (*officer_keys, self.keys["device"])}
         top.delegations = Delegations(keys, roles)
         self._sign("targets", top, top.version)
         for role, files in (("officers", officers), ("device-cam-1", device)):

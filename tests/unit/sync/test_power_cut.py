@@ -1,58 +1,25 @@
 """A power cut at any file operation of a sync leaves the old set or the new one, whole, and the next sync recovers.
 
-The cut is real as far as Python can make it: an audit hook (PEP 578) raises at the n-th opening, renaming, linking or
-deleting of a file, ours or python-tuf's, and at every one after it, so no clean-up code runs either.
+The cut (tests/power_cut.py) covers every opening, renaming, linking and deleting of a file, ours or python-tuf's.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-TOUCHES = frozenset({"os.rename", "os.symlink", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree"})
+from tests.offers import offer_of
+from tests.power_cut import Power, PowerCut
 
-
-class PowerCut(BaseException):
-    """Nothing catches it."""
-
-
-class Power:
-    """Counts operations on files below `folder`; from number `cut` on there is no power."""
-
-    def __init__(self) -> None:
-        self.folder = ""
-        self.cut: int | None = None
-        self.done = 0
-        sys.addaudithook(self._hook)
-
-    @contextmanager
-    def over(self, folder: Path, cut: int | None) -> Iterator[None]:
-        self.folder, self.cut, self.done = str(folder), cut, 0
-        try:
-            yield
-        finally:
-            self.folder = ""
-
-    def _hook(self, name: str, args: tuple[Any, ...]) -> None:
-        if not self.folder or not (name in TOUCHES or (name == "open" and self._writes(args))):
-            return
-        if not any(isinstance(a, str | os.PathLike) and os.fspath(a).startswith(self.folder) for a in args[:2]):
-            return
-        self.done += 1
-        if self.cut is not None and self.done >= self.cut:
-            raise PowerCut(f"{name} {args[:2]}")
-
-    @staticmethod
-    def _writes(args: tuple[Any, ...]) -> bool:
-        return isinstance(args[2], int) and bool(args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+if TYPE_CHECKING:
+    from tests.unit.sync.conftest import Desk
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +50,7 @@ def ram() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Any, power: Power, ram: Path) -> None:
+def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Desk, power: Power, ram: Path) -> None:
     desk.state = ram / "first"
     desk.client().sync()
     old = look_at(desk.state)
@@ -111,7 +78,7 @@ def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Any, pow
         found = look_at(state)
         assert found in (old, new), f"cut {cut} of {steps}: neither"
         seen.add(found == new)
-        offer = desk.client().sync().offer
+        offer = offer_of(desk.client().sync())
         assert offer.payload.read_bytes() == desk.hub.payload
         assert offer.withdrawn == {"e-1"}
         assert look_at(state) == new
@@ -121,7 +88,7 @@ def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Any, pow
     assert seen == {True, False}
 
 
-def test_at_the_first_sync_there_is_no_set_or_a_whole_one(desk: Any, power: Power, ram: Path) -> None:
+def test_at_the_first_sync_there_is_no_set_or_a_whole_one(desk: Desk, power: Power, ram: Path) -> None:
     desk.state = ram / "whole"
     with power.over(desk.state, None):
         desk.client().sync()
@@ -134,7 +101,7 @@ def test_at_the_first_sync_there_is_no_set_or_a_whole_one(desk: Any, power: Powe
         assert desk.client().sync().offer is not None
 
 
-def test_every_byte_is_on_the_disk_before_its_name_is(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_byte_is_on_the_disk_before_its_name_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: set[int] = set()
     in_time: list[bool] = []
     fsync, replace = os.fsync, Path.replace
@@ -149,7 +116,8 @@ def test_every_byte_is_on_the_disk_before_its_name_is(desk: Any, monkeypatch: py
             in_time.extend(p.stat().st_ino in flushed for p in made if not p.is_symlink())
         elif Path(target).parent.name == "payloads":
             in_time.append(self.stat().st_ino in flushed)
-        return replace(self, target)
+        fresh: Path = replace(self, target)
+        return fresh
 
     monkeypatch.setattr(os, "fsync", flush)
     monkeypatch.setattr(Path, "replace", renamed)
@@ -158,9 +126,9 @@ def test_every_byte_is_on_the_disk_before_its_name_is(desk: Any, monkeypatch: py
     assert all(in_time)
 
 
-def test_the_record_of_used_lists_survives_a_cut_at_any_step(desk: Any, power: Power) -> None:
+def test_the_record_of_used_lists_survives_a_cut_at_any_step(desk: Desk, power: Power) -> None:
     client = desk.client()
-    offer = client.sync().offer
+    offer = offer_of(client.sync())
     with power.over(desk.state, None):
         client.take(offer)
     steps, record = power.done, desk.state / "trust" / "used.json"

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from device.domain.time import wall
 from device.errors import RefusedByCondition
+from device.sync.client import Client
 from device.sync.identity import SessionIdentity
 from device.sync.refusal import Refused
 from device.sync.source_usb import UsbSource
+from tests.offers import offer_of
+
+if TYPE_CHECKING:
+    from tests.unit.sync.conftest import Desk, Hub
 
 BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefghij", "bcdefghijk", strict=True))
 
 
-def refused(client: Any) -> Refused:
+def refused(client: Client) -> Refused:
     """What a look at the repository is refused with, whichever way it comes; nothing is offered then."""
     try:
         found = client.sync()
@@ -29,7 +34,7 @@ def refused(client: Any) -> Refused:
     return found.refused
 
 
-def rewritten(desk: Any, role: str, change: Callable[[dict[str, Any]], None]) -> None:
+def rewritten(desk: Desk, role: str, change: Callable[[dict[str, Any]], None]) -> None:
     """Change a role's newest file after it was signed."""
     file = desk.hub.metadata(role)
     content = json.loads(file.read_bytes())
@@ -37,11 +42,11 @@ def rewritten(desk: Any, role: str, change: Callable[[dict[str, Any]], None]) ->
     file.write_text(json.dumps(content))
 
 
-def unsigned(desk: Any) -> None:
+def unsigned(desk: Desk) -> None:
     rewritten(desk, "officers", lambda content: content.update(signatures=[]))
 
 
-def wrong_signer(desk: Any) -> None:
+def wrong_signer(desk: Desk) -> None:
     desk.hub.keys["officer-1"], kept = desk.hub.keys["stranger"], desk.hub.keys["officer-1"]
     officers = {n: s for n, s in desk.hub.keys.items() if n.startswith("officer")}
     assert kept not in officers.values()
@@ -56,7 +61,7 @@ def wrong_signer(desk: Any) -> None:
     resign(desk, "targets", top)
 
 
-def resign(desk: Any, role: str, content: dict[str, Any]) -> None:
+def resign(desk: Desk, role: str, content: dict[str, Any]) -> None:
     """Sign changed content with the role's own key."""
     from tuf.api.metadata import Metadata
 
@@ -65,54 +70,54 @@ def resign(desk: Any, role: str, content: dict[str, Any]) -> None:
     desk.hub.metadata(role).write_bytes(metadata.to_bytes())
 
 
-def below_threshold(desk: Any) -> None:
+def below_threshold(desk: Desk) -> None:
     desk.hub.threshold = 2
     desk.hub.publish()
 
 
-def changed_after_signing(desk: Any) -> None:
+def changed_after_signing(desk: Desk) -> None:
     rewritten(desk, "officers", lambda content: content["signed"].update(expires="2099-01-01T00:00:00Z"))
 
 
-def expired(desk: Any) -> None:
+def expired(desk: Desk) -> None:
     desk.hub.hours["officers"] = -1
     desk.hub.publish()
 
 
-def frozen(desk: Any) -> None:
+def frozen(desk: Desk) -> None:
     desk.hub.hours["timestamp"] = -1
     desk.hub.publish()
 
 
-def malformed(desk: Any) -> None:
+def malformed(desk: Desk) -> None:
     desk.hub.metadata("timestamp").write_bytes(b"[" * 8_000)
 
 
-def oversized_metadata(desk: Any) -> None:
+def oversized_metadata(desk: Desk) -> None:
     desk.hub.metadata("timestamp").write_bytes(b" " * 20_000)
 
 
-def payload_grown(desk: Any) -> None:
+def payload_grown(desk: Desk) -> None:
     file = next((desk.hub.folder / "targets" / "deployments").glob("*.payload"))
     file.write_bytes(desk.hub.payload * 2)
 
 
-def payload_changed(desk: Any) -> None:
+def payload_changed(desk: Desk) -> None:
     file = next((desk.hub.folder / "targets" / "deployments").glob("*.payload"))
     file.write_bytes(b"S" + desk.hub.payload[1:])
 
 
-def payload_announced_huge(desk: Any) -> None:
+def payload_announced_huge(desk: Desk) -> None:
     desk.hub.lengths["payload"] = 10**10
     desk.hub.publish()
 
 
-def yaml_bomb(desk: Any) -> None:
+def yaml_bomb(desk: Desk) -> None:
     desk.hub.text = BOMB.encode()
     desk.hub.publish()
 
 
-def nested(desk: Any) -> None:
+def nested(desk: Desk) -> None:
     desk.hub.text = b"a: " + b"[" * 3_000
     desk.hub.publish()
 
@@ -120,7 +125,7 @@ def nested(desk: Any) -> None:
 def says(**changes: Any) -> Callable[[Any], None]:
     """The officers' document says something else."""
 
-    def change(desk: Any) -> None:
+    def change(desk: Desk) -> None:
         listed = changes.get("watchlist", {})
         desk.hub.document.update({k: v for k, v in changes.items() if k != "watchlist"})
         desk.hub.document["watchlist"].update(listed)
@@ -134,13 +139,13 @@ def dated(hours: float, name: str = "created_at") -> Callable[[Any], None]:
     return lambda desk: says(watchlist={name: wall(desk.clock.wall() + timedelta(hours=hours))})(desk)
 
 
-def ended_window(desk: Any) -> None:
+def ended_window(desk: Desk) -> None:
     now = desk.clock.wall()
     says(window={"start": now - timedelta(hours=3), "end": now - timedelta(hours=1)})(desk)
 
 
 def withdrawn_as(content: Any) -> Callable[[Any], None]:
-    def change(desk: Any) -> None:
+    def change(desk: Desk) -> None:
         desk.hub.withdrawn = content
         desk.hub.publish()
 
@@ -148,37 +153,37 @@ def withdrawn_as(content: Any) -> Callable[[Any], None]:
 
 
 def index_as(content: Any) -> Callable[[Any], None]:
-    def change(desk: Any) -> None:
+    def change(desk: Desk) -> None:
         desk.hub.index = content
         desk.hub.publish()
 
     return change
 
 
-def used_before(desk: Any) -> None:
+def used_before(desk: Desk) -> None:
     client = desk.client()
-    client.take(client.sync().offer)
+    client.take(offer_of(client.sync()))
     says(id="d-2")(desk)
 
 
-def sealed_before(desk: Any) -> None:
+def sealed_before(desk: Desk) -> None:
     client = desk.client()
-    client.take(client.sync().offer)
+    client.take(offer_of(client.sync()))
     says(id="d-2", watchlist={"id": "wl-2"})(desk)
 
 
-def link_on_the_stick(desk: Any) -> None:
+def link_on_the_stick(desk: Desk) -> None:
     file = desk.hub.metadata("timestamp")
     file.rename(file.with_name("elsewhere"))
     file.mkdir()
 
 
-def clock_set_back(desk: Any) -> None:
+def clock_set_back(desk: Desk) -> None:
     desk.client().sync()
     desk.clock.set_wall(desk.clock.wall() - timedelta(minutes=1))
 
 
-def clock_far_behind(desk: Any) -> None:
+def clock_far_behind(desk: Desk) -> None:
     desk.clock.set_wall(desk.clock.wall() - timedelta(hours=3))
 
 
@@ -186,12 +191,12 @@ OTHER = "f" * 32
 NAMES = {k: f"deployments/{OTHER}.{v}" for k, v in {"deployment": "yaml", "payload": "payload"}.items()}
 
 CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
-    "unsigned": (unsigned, "unsigned", "bears no signature"),
-    "wrong signer": (wrong_signer, "wrong signer", "signed by nobody who may sign it"),
+    "unsigned": (unsigned, "unsigned", "has no signature"),
+    "wrong signer": (wrong_signer, "wrong signer", "signed by no key that may sign it"),
     "below threshold": (below_threshold, "below threshold", "by 1 of the 2 that are needed"),
     "changed after signing": (changed_after_signing, "changed", "was changed after it was signed"),
     "expired": (expired, "expired", "officers is expired"),
-    "frozen": (frozen, "frozen", "ceased to refresh it, or somebody withholds"),
+    "frozen": (frozen, "frozen", "no longer refreshes it, or new metadata is being withheld"),
     "malformed metadata": (malformed, "malformed", "timestamp.json is malformed"),
     "oversized metadata": (oversized_metadata, "oversized", "longer than its signed length or bound"),
     "a payload that goes on": (payload_grown, "oversized", "longer than its signed length"),
@@ -214,7 +219,11 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "an ended window": (ended_window, "expired", "d-1 was over at"),
     "a list used before": (used_before, "used before", "wl-1 was already used for deployment d-1"),
     "a sealed list used before": (sealed_before, "used before", "sealed list was already used for deployment d-1"),
-    "withdrawn list malformed": (withdrawn_as(b"{"), "withdrawn malformed", "nobody is looked for until it is mended"),
+    "withdrawn list malformed": (
+        withdrawn_as(b"{"),
+        "withdrawn malformed",
+        "recognition stays off until it is published again",
+    ),
     "withdrawn list of another deployment": (
         withdrawn_as({"deployment_id": "d-9", "refs": []}),
         "another list",
@@ -233,7 +242,7 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_refused_with_its_name_and_its_words(desk: Any, case: str) -> None:
+def test_it_is_refused_with_its_name_and_its_words(desk: Desk, case: str) -> None:
     spoil, reason, words = CASES[case]
     spoil(desk)
     fault = refused(desk.client())
@@ -241,7 +250,7 @@ def test_it_is_refused_with_its_name_and_its_words(desk: Any, case: str) -> None
     assert fault.rule == fault.rule.lower()
 
 
-def test_an_old_copy_is_rolled_back_and_refused(desk: Any) -> None:
+def test_an_old_copy_is_rolled_back_and_refused(desk: Desk) -> None:
     old = {p: p.read_bytes() for p in (desk.hub.folder / "metadata").iterdir()}
     desk.hub.publish()
     client = desk.client()
@@ -253,21 +262,21 @@ def test_an_old_copy_is_rolled_back_and_refused(desk: Any) -> None:
         assert (fault.reason, "an old copy" in fault.text) == ("rolled back", True)
 
 
-def test_a_demo_list_on_an_operational_root_is_refused_too(desk: Any) -> None:
+def test_a_demo_list_on_an_operational_root_is_refused_too(desk: Desk) -> None:
     (desk.roots / "demo").rename(desk.roots / "operational")
     fault = refused(desk.client())
     assert fault.reason == "wrong mode"
     assert "says demo, and this device's root of trust is for operational use" in fault.text
 
 
-def test_another_hubs_repository_is_signed_by_nobody_we_trust(desk: Any, make_hub: Any) -> None:
+def test_another_hubs_repository_is_signed_by_nobody_we_trust(desk: Desk, make_hub: Callable[..., Hub]) -> None:
     other = make_hub()
     other.publish()
     assert refused(desk.client(UsbSource(other.folder))).reason == "wrong signer"
 
 
 @pytest.mark.parametrize(("modes", "reason"), [((), "no root"), (("demo", "operational"), "two roots")])
-def test_a_device_holds_exactly_one_root(desk: Any, modes: tuple[str, ...], reason: str) -> None:
+def test_a_device_holds_exactly_one_root(desk: Desk, modes: tuple[str, ...], reason: str) -> None:
     root = (desk.roots / "demo" / "root.json").read_bytes()
     (desk.roots / "demo" / "root.json").unlink()
     for mode in modes:
@@ -276,7 +285,7 @@ def test_a_device_holds_exactly_one_root(desk: Any, modes: tuple[str, ...], reas
     assert refused(desk.client()).reason == reason
 
 
-def test_compressed_content_is_refused_unopened(desk: Any) -> None:
+def test_compressed_content_is_refused_unopened(desk: Desk) -> None:
     class Compressing(UsbSource):
         def read(self, path: str) -> Iterator[bytes]:
             raise Refused("deployment signed", "compressed", f"the hub sent {path} compressed (gzip)")
@@ -305,7 +314,7 @@ def test_an_envelope_without_an_identity_is_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("case", [n for n in CASES if "before" not in n and "clock set" not in n])
-def test_nothing_of_a_refused_publication_is_left_where_a_worker_looks(desk: Any, case: str) -> None:
+def test_nothing_of_a_refused_publication_is_left_where_a_worker_looks(desk: Desk, case: str) -> None:
     CASES[case][0](desk)
     refused(desk.client())
     payloads = desk.state / "trust" / "demo" / "payloads"

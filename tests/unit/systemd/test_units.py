@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from device import eraser
-from device.supervisor.deployment import teardown
-from device.supervisor.lifecycle import STOPPED_S
-from device.supervisor.workers import supervisor
+from device.edges.broker import paho
+from device.supervisor import timing
 from engines.places import cache_dir
 from tools.dev.gate.system_packages import SYSTEMD_ANALYZE, provide
 
@@ -55,9 +54,16 @@ def test_the_eraser_depends_on_nothing_of_the_service_and_counts_in_time_that_ca
 
 
 def test_stop_timeout_is_longer_than_the_supervisors_own_deadlines(settings: dict[str, list[str]]) -> None:
-    worker_s = supervisor.Budget().grace_s + supervisor.Budget().exit_s
-    broker_close_s = 2.0
-    own_s = worker_s + teardown.DELIVER_S + teardown.RECEIPTS_S + STOPPED_S + broker_close_s
+    worker_s = timing.Budget().grace_s + timing.Budget().exit_s
+    own_s = (
+        worker_s
+        + timing.EXECUTOR_CLOSE_S
+        + timing.DELIVER_S
+        + timing.RECEIPTS_S
+        + timing.STOPPED_S
+        + timing.TASKS_END_S
+        + paho.CLOSE_WITHIN_S
+    )
     assert own_s < float(settings["TimeoutStopSec"][0])
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from device.domain.sight import Face
 from device.vision.quality import NOISE, geometric, merit, pose, quality_of, sharpness, weight_of
-from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths
 
 MakeFace = Callable[..., Face]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -46,7 +47,7 @@ def keys() -> Keys:
 
 
 def entry(ref: str, rows: int = 1, seed: int = 0, **fields: object) -> SealedEntry:
-    given_fields: dict[str, object] = {
+    given_fields: dict[str, Any] = {
         "ref": ref,
         "category": "missing",
         "image_source": "custody",
@@ -57,7 +58,7 @@ def entry(ref: str, rows: int = 1, seed: int = 0, **fields: object) -> SealedEnt
 
 
 def watchlist(*entries: SealedEntry, **fields: object) -> SealedWatchlist:
-    given_fields: dict[str, object] = {
+    given_fields: dict[str, Any] = {
         "format": 1,
         "watchlist_id": "wl-1",
         "deployment_id": "demo",
@@ -74,7 +75,8 @@ def watchlist(*entries: SealedEntry, **fields: object) -> SealedWatchlist:
 def sealed_unchecked(content: object, keys: Keys) -> bytes:
     """What a faulty or hostile builder might seal."""
     plain = content if isinstance(content, bytes) else msgspec.msgpack.encode(content)
-    return pyrage.encrypt(plain, [pyrage.x25519.Recipient.from_str(keys.recipient)])
+    sealed: bytes = pyrage.encrypt(plain, [pyrage.x25519.Recipient.from_str(keys.recipient)])
+    return sealed
 
 
 @settings(max_examples=25, deadline=None)

@@ -14,9 +14,9 @@ from device.domain.finding import Counters
 from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
 from device.ports.source import Slot, SourceInfo
-from device.wire.link import SAID_CHARS, Beat, Level, Said
-from device.wire.sayings import WORDINGS, saying, wording_of
-from device.worker.journal import SLOW_S, Voice
+from device.wire.journal_texts import TEXTS, journal_text, name_of
+from device.wire.link import JOURNAL_CHARS, Beat, JournalLine, Level
+from device.worker.journal import SLOW_S, JournalSender
 
 INFO = SourceInfo("front", True, 1920, 1080, 25.0, None)
 FILLED: dict[str, tuple[str | float, ...]] = {
@@ -25,6 +25,7 @@ FILLED: dict[str, tuple[str | float, ...]] = {
     "opened_unrated": ("camera", 1920, 1080),
     "corrected": ("interlaced: bwdif; sample aspect 16:11: scaled to square pixels; 3 damaged packet(s) skipped",),
     "slow": (120, 250, 10, "embed", 81.234),
+    "damaged": (20, 250, 10),
 }
 
 
@@ -48,36 +49,36 @@ class Camera:
 class Told:
     """A worker's voice and who hears it; `beat` is one a second."""
 
-    said: list[Said] = field(default_factory=list)
+    said: list[JournalLine] = field(default_factory=list)
     camera: Camera = field(default_factory=Camera)
     seconds: int = 0
 
     def __post_init__(self) -> None:
-        self.voice = Voice(self.said.append)
+        self.voice = JournalSender(self.said.append)
 
     @property
     def texts(self) -> list[str]:
         return [message.text for message in self.said]
 
-    def beat(self, frames: int = 0, dropped: int = 0, *, still: bool = False) -> None:
-        counters = Counters(frames=frames, dropped_frames=dropped)
+    def beat(self, frames: int = 0, dropped: int = 0, *, damaged: int = 0, still: bool = False) -> None:
+        counters = Counters(frames=frames, dropped_frames=dropped, damaged_frames=damaged)
         stages = {"detect": 5.0, "embed": 61.27}
         beat = Beat(seq=self.seconds, camera="online", fps=25.0, counters=counters, stage_p95_ms=stages, rss_bytes=1)
         self.voice.beat(beat, still=still, now_ns=self.seconds * NS_PER_S)
         self.seconds += 1
 
 
-@pytest.mark.parametrize("name", list(WORDINGS))
+@pytest.mark.parametrize("name", list(TEXTS))
 def test_every_wording_is_known_again_when_its_slots_are_filled(name: str) -> None:
-    text = saying(name, *FILLED.get(name, ()))
-    assert wording_of(text) == name
-    assert len(text) <= SAID_CHARS
+    text = journal_text(name, *FILLED.get(name, ()))
+    assert name_of(text) == name
+    assert len(text) <= JOURNAL_CHARS
 
 
-@given(st.text(string.printable, max_size=SAID_CHARS))
+@given(st.text(string.printable, max_size=JOURNAL_CHARS))
 def test_what_is_no_wording_is_not_taken_for_one(text: str) -> None:
-    assert wording_of(f"{text} ") is None
-    assert wording_of(f"found {text}") is None
+    assert name_of(f"{text} ") is None
+    assert name_of(f"found {text}") is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_what_is_no_wording_is_not_taken_for_one(text: str) -> None:
     ],
 )
 def test_a_line_in_a_line_a_path_or_more_than_fits_is_no_wording(text: str) -> None:
-    assert wording_of(text) is None
+    assert name_of(text) is None
 
 
 def test_the_source_is_told_with_size_rate_and_what_it_corrects_and_again_when_more_is_met() -> None:
@@ -108,8 +109,8 @@ def test_the_source_is_told_with_size_rate_and_what_it_corrects_and_again_when_m
         "corrected on the way in: interlaced: bwdif",
         "corrected on the way in: interlaced: bwdif; rotated 90",
     ]
-    unrated: list[Said] = []
-    Voice(unrated.append).opened(Camera(replace(INFO, live=False, rate_hz=None)))
+    unrated: list[JournalLine] = []
+    JournalSender(unrated.append).opened(Camera(replace(INFO, live=False, rate_hz=None)))
     assert [message.text for message in unrated] == ["recording opened: 1920 x 1080 pixels, rate not stated"]
 
 
@@ -126,17 +127,37 @@ def test_frames_that_are_dropped_are_told_with_the_slowest_stage_and_then_that_i
     assert [message.level for message in told.said] == [Level.WARNING, Level.INFO]
 
 
+def test_damaged_pictures_are_reported_once_and_so_is_their_end() -> None:
+    told = Told()
+    for second in range(4 * SLOW_S + 1):
+        told.beat(frames=25 * second, damaged=min(second, 2 * SLOW_S))
+    assert told.texts == [journal_text("damaged", 10, 250, 10), journal_text("undamaged")]
+    assert [message.level for message in told.said] == [Level.WARNING, Level.INFO]
+
+
+def test_a_note_whose_count_grows_is_reported_once() -> None:
+    told = Told(camera=Camera(replace(INFO, notes=("1 damaged packet(s) skipped",))))
+    told.voice.opened(told.camera)
+    before = len(told.texts)
+    told.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped",))
+    told.beat()
+    assert len(told.texts) == before
+    told.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped", "interlaced: bwdif"))
+    told.beat()
+    assert len(told.texts) == before + 1
+
+
 def test_a_camera_that_shows_nothing_new_is_told_once_and_its_standstill_is_not_called_slow() -> None:
     told = Told()
     told.beat(frames=25, dropped=0)
     for _ in range(3 * SLOW_S):
         told.beat(frames=25, dropped=20, still=True)
     told.beat(frames=50, dropped=20)
-    assert told.texts == [saying("still"), saying("moving")]
+    assert told.texts == [journal_text("still"), journal_text("moving")]
 
 
 def test_more_notes_than_a_line_holds_are_cut_and_still_known() -> None:
     told = Told(camera=Camera(replace(INFO, notes=tuple(f"{n} damaged packet(s) skipped" for n in range(30)))))
     told.voice.opened(told.camera)
-    assert len(told.texts[-1]) <= SAID_CHARS
-    assert wording_of(told.texts[-1]) == "corrected"
+    assert len(told.texts[-1]) <= JOURNAL_CHARS
+    assert name_of(told.texts[-1]) == "corrected"

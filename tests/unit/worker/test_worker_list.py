@@ -13,6 +13,8 @@ from device.wire.link import CandidateRaised, Finished, Hello, Stop, WatchlistLo
 from engines.cards.model_card import ModelCard
 from tools.dev.proof.worker import Given, WorkerProcess, given
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def listed(deployment: Given) -> str:

@@ -10,6 +10,8 @@ import json
 import sys
 from pathlib import Path
 
+from tools.dev.bench.recall import command as recall_command
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the noun `bench`."""
@@ -29,6 +31,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     engines.add_argument("--rounds", type=int, default=20, help="timed calls of each, in turns (20)")
     engines.add_argument("--json", action="store_true", help="one JSON object on stdout")
     engines.set_defaults(run=run_engines)
+    recall_command.register(parts)
 
 
 def run_bench(args: argparse.Namespace) -> int:

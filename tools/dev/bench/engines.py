@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import EnginesError
 from engines.runners.runner import U8, Runner
 from engines.runners.select import BACKENDS, installed, open_runner, precisions

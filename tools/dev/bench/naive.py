@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.edges.sandbox.hardening import peak_resident_mb
-from engines.cards.model_card import RECOGNISER_DEFAULT, card
+from device.edges.host.process_memory import peak_resident_mb
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from tools.dev.bench.weights import detector_file, recogniser_file
 
 F32 = NDArray[np.float32]
@@ -65,6 +66,34 @@ class Tally:
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
 
+class Tracks:
+    """Which faces of successive frames are one passage: the boxes that overlap most, moved on at their last speed."""
+
+    def __init__(self) -> None:
+        self._open: list[Track] = []
+        self.started = 0
+
+    def clear(self) -> None:
+        """Another stretch of frames begins."""
+        self._open.clear()
+
+    def follow(self, boxes: list[F32], number: int, unseen: float) -> list[Track]:
+        """The track of each box of frame `number`; a track that was not seen for `unseen` frames has ended."""
+        self._open = [t for t in self._open if number - t.last_frame <= unseen]
+        free, found = list(self._open), []
+        for box in boxes:
+            track = max(free, key=lambda t: overlap(t.expected(number), box), default=None)
+            if track is None or overlap(track.expected(number), box) < IOU:
+                track = Track(box, number, np.zeros(4, np.float32))
+                self._open.append(track)
+                self.started += 1
+            else:
+                free.remove(track)
+                track.move(box, number)
+            found.append(track)
+        return found
+
+
 class Naive:
     """The loop's networks, list and tracks. One instance a process; `threads` is OpenCV's own number."""
 
@@ -78,14 +107,14 @@ class Naive:
         self._threshold = threshold
         self._names: list[str] = []
         self._templates: F32 = np.empty((0, TEMPLATE_DIM), np.float32)
-        self._tracks: list[Track] = []
+        self._tracks = Tracks()
 
     def enrol(self, watchlist: Path, fill: int, seed: int = 1) -> None:
         """One template a photo, of its most central face; then seeded unit templates up to `fill` entries."""
         for person in sorted(watchlist.iterdir()):
             for file in sorted(person.iterdir()) if person.is_dir() else []:
                 photo = self._cv2.imread(str(file)) if file.suffix.lower() in PICTURES else None
-                faces = self._detect(photo) if photo is not None else []
+                faces = self.detect(photo) if photo is not None else []
                 if photo is None or not len(faces):
                     continue
                 middle = np.array(photo.shape[1::-1]) / 2
@@ -97,16 +126,18 @@ class Naive:
             noise[number] = row / np.linalg.norm(row)
         self._templates = np.vstack([self._templates, noise.astype(np.float32)])
 
+    def template(self, file: Path) -> F32 | None:
+        """Unit template of the largest face of a photo; None without a face."""
+        photo = self._cv2.imread(str(file))
+        faces = self.detect(photo) if photo is not None else []
+        if photo is None or not len(faces):
+            return None
+        return self._embed(photo, max(faces, key=lambda row: float(row[3])))
+
     def likeness(self, one: Path, other: Path) -> float:
         """Cosine of the largest faces of two photos: a frame of the clip hardly exceeds it; NaN without a face."""
-        templates = []
-        for file in (one, other):
-            photo = self._cv2.imread(str(file))
-            faces = self._detect(photo) if photo is not None else []
-            if photo is None or not len(faces):
-                return float("nan")
-            templates.append(self._embed(photo, max(faces, key=lambda row: float(row[3]))))
-        return float(templates[0] @ templates[1])
+        a, b = self.template(one), self.template(other)
+        return float("nan") if a is None or b is None else float(a @ b)
 
     def run(self, clip: Path, windows: list[tuple[int, int]]) -> Tally:
         """The timed loop over some stretches of frames, each [first, end)."""
@@ -131,26 +162,19 @@ class Naive:
         return tally
 
     def _frame(self, frame: U8, number: int, unseen: float, tally: Tally) -> None:
-        self._tracks = [t for t in self._tracks if number - t.last_frame <= unseen]
-        free = list(self._tracks)
-        for row in self._detect(frame):
+        rows = self.detect(frame)
+        tracks = self._tracks.follow([np.concatenate([row[:2], row[:2] + row[2:4]]) for row in rows], number, unseen)
+        tally.tracks = self._tracks.started
+        for row, track in zip(rows, tracks, strict=True):
             tally.faces += 1
             scores = self._templates @ self._embed(frame, row)
-            box = np.concatenate([row[:2], row[:2] + row[2:4]])
-            track = max(free, key=lambda t: overlap(t.expected(number), box), default=None)
-            if track is None or overlap(track.expected(number), box) < IOU:
-                track = Track(box, number, np.zeros(4, np.float32))
-                self._tracks.append(track)
-                tally.tracks += 1
-            else:
-                free.remove(track)
-                track.move(box, number)
             best = int(np.argmax(scores)) if len(scores) else -1
             if best >= 0 and scores[best] >= self._threshold and not track.alerted:
                 track.alerted = True
                 tally.alerts.append({"entry": self._names[best], "frame": number, "score": float(scores[best])})
 
-    def _detect(self, picture: U8) -> Any:
+    def detect(self, picture: U8) -> Any:
+        """All faces of a BGR picture at its own size, rows of FaceDetectorYN."""
         self._detector.setInputSize((picture.shape[1], picture.shape[0]))
         faces = self._detector.detect(picture)[1]
         return [] if faces is None else faces
@@ -165,6 +189,7 @@ class Naive:
 
 
 def overlap(one: F32, other: F32) -> float:
+    """Intersection over union of two boxes (left, top, right, bottom)."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:

@@ -82,7 +82,7 @@ def _people(folder: Path) -> dict[str, list[Path]]:
     finder, people = FaceFinder(), {}
     for person in sorted(folder.iterdir())[:MOST_PEOPLE]:
         files = [f for f in sorted(person.iterdir()) if f.suffix.lower() in PICTURES][:3] if person.is_dir() else []
-        usable = [file for file in files if _central(finder, file)]
+        usable = [file for file in files if central(finder, file)]
         if usable:
             people[person.name] = usable
     if not people:
@@ -94,7 +94,8 @@ MOST_PEOPLE = 700
 """Of a large folder, the first so many by name: enough for a crowd, and found in seconds."""
 
 
-def _central(finder: FaceFinder, file: Path) -> bool:
+def central(finder: FaceFinder, file: Path) -> bool:
+    """Whether a photo's largest face is in its middle: otherwise it may show somebody else."""
     try:
         portrait = finder.portrait(file)
     except BadData:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from engines.graph.folding import fold_batch_norms, fold_input_scale
 from engines.graph.onnx_graph import Value, drop_dropout, fold_constants, load, save
 from engines.places import cache_dir

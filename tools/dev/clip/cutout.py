@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from device.errors import BadData
-from engines.cards.model_card import DETECTOR_DEFAULT, card
+from engines.cards.catalogue import card
+from engines.cards.model_card import DETECTOR_DEFAULT
 from engines.prepare.fetch import weights_of
 from tools.dev.clip import raster
 from tools.dev.clip.raster import F32, U8, Box

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from engines.places import cache_dir
 from tools.dev.clip.cutout import Cutout, FaceFinder, Portrait, cut_out
 from tools.dev.clip.render import Renderer, Seen
 from tools.dev.clip.spec import ClipSpec, Passer
-from tools.dev.clip.walks import Walk, schedule
+from tools.dev.clip.walks import ScriptedWalk, Walk, schedule
 from tools.dev.progress import bar
 
 ENLARGE = 1.5
@@ -30,15 +30,20 @@ THREADS = 2
 
 
 class FaceTruth(msgspec.Struct, frozen=True, array_like=True):
-    """One face in one frame: frame index, box (left, top, right, bottom, pixels), visible share 0..1."""
+    """One face in one frame: frame index, box (left, top, right, bottom, pixels), visible share 0..1, turn of the head
+    in degrees (0: as on the photo; positive: towards the right of the picture)."""
 
     frame: int
     box: tuple[float, float, float, float]
     visible: float
+    yaw_deg: float = 0.0
 
 
 class PassageTruth(msgspec.Struct, frozen=True):
-    """One person's way through the picture; `first` and `last` are the frames in which the face is in it at all."""
+    """One person's way through the picture; `first` and `last` are the frames in which the face is in it at all.
+
+    kind  of a scripted passage (spec.Scripted); "walk" for the crowd
+    """
 
     passage: int
     person: str
@@ -47,6 +52,7 @@ class PassageTruth(msgspec.Struct, frozen=True):
     first: int
     last: int
     faces: list[FaceTruth]
+    kind: str = "walk"
 
     def sound_frames(self, height_px: float = 48.0, visible: float = 0.9) -> int:
         """In how many frames the face is at least that high and that free."""
@@ -70,7 +76,7 @@ def make_clip(spec: ClipSpec, out: Path) -> ClipTruth:
     Raises NoFace or BadData when a photo cannot be used.
     """
     finder = FaceFinder()
-    photos = {passer: finder.portrait(passer.photo) for passer in dict.fromkeys((*spec.listed, *spec.crowd))}
+    photos = {passer: finder.portrait(passer.photo) for passer in dict.fromkeys(shown_in(spec))}
     walks = schedule(spec, {passer: ENLARGE * photo.face[3] for passer, photo in photos.items()})
     people = _people(spec, [walk.passer for walk in walks], photos)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +91,11 @@ def make_clip(spec: ClipSpec, out: Path) -> ClipTruth:
     finally:
         staged.unlink(missing_ok=True)
     return truth
+
+
+def shown_in(spec: ClipSpec) -> list[Passer]:
+    """Everybody who may appear, in the spec's order."""
+    return [*spec.listed, *spec.crowd, *(script.passer for script in spec.scripted)]
 
 
 def ready_clip(spec: ClipSpec) -> tuple[Path, ClipTruth]:
@@ -137,12 +148,12 @@ BT709, LIMITED = 1, 1
 """FFmpeg's numbers for the matrix and for the limited ("video") range (ITU-T H.273)."""
 
 
-def _truth(spec: ClipSpec, walks: list[Walk], faces: list[list[Seen]]) -> ClipTruth:
+def _truth(spec: ClipSpec, walks: Sequence[Walk | ScriptedWalk], faces: list[list[Seen]]) -> ClipTruth:
     rows: dict[int, list[FaceTruth]] = {}
     for frame, seen in enumerate(faces):
         for face in seen:
             left, top, right, bottom = (round(v, 1) for v in face.box)
-            row = FaceTruth(frame, (left, top, right, bottom), round(face.visible, 3))
+            row = FaceTruth(frame, (left, top, right, bottom), round(face.visible, 3), round(face.yaw_deg, 1))
             rows.setdefault(face.walk, []).append(row)
     passages = [
         PassageTruth(
@@ -153,7 +164,12 @@ def _truth(spec: ClipSpec, walks: list[Walk], faces: list[list[Seen]]) -> ClipTr
             first=seen_in[0].frame,
             last=seen_in[-1].frame,
             faces=seen_in,
+            kind=_kind(walks[number]),
         )
         for number, seen_in in sorted(rows.items())
     ]
     return ClipTruth(spec.width, spec.height, spec.fps, spec.frames, spec.seed, passages)
+
+
+def _kind(walk: Walk | ScriptedWalk) -> str:
+    return walk.script.kind if isinstance(walk, ScriptedWalk) else "walk"

@@ -72,6 +72,13 @@ def warped(picture: U8, matrix: NDArray[Any], size: tuple[int, int], *, edge_goe
     return np.asarray(cv2.warpAffine(picture, matrix.astype(np.float32), size, borderMode=border))
 
 
+def sampled(picture: U8, columns: F32, rows: F32) -> U8:
+    """Each pixel from the place (column, row) that the two maps name, bilinear; outside is 0."""
+    import cv2
+
+    return np.asarray(cv2.remap(picture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
+
+
 def halved(picture: U8) -> U8:
     """Half the size, smoothed before."""
     import cv2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from tools.dev.clip import raster
 from tools.dev.clip.cutout import ABOVE, BELOW, SIDE, Cutout
 from tools.dev.clip.raster import U8
 from tools.dev.clip.spec import ClipSpec, Passer
-from tools.dev.clip.walks import HORIZON, PILLARS, Pose, Walk, focal_px
+from tools.dev.clip.turn import shift_of, turned
+from tools.dev.clip.walks import HORIZON, PILLARS, Pose, ScriptedWalk, Walk, focal_px
 
 WALL_DEPTH = 0.29
 """How far below the horizon the far wall ends, share of the frame's height."""
@@ -33,20 +34,23 @@ class Seen:
 
     box      left, top, right, bottom, pixels; may reach outside the frame
     visible  share of the face (an ellipse in the box) that is in the frame and not covered
+    yaw_deg  turn of the head, positive towards the right of the picture
     """
 
     walk: int
     box: tuple[float, float, float, float]
     visible: float
+    yaw_deg: float = 0.0
 
 
 class Renderer:
     """Frames of one clip, in order. Owns its canvases: a frame is valid until the next is asked for."""
 
-    def __init__(self, spec: ClipSpec, walks: list[Walk], people: dict[Passer, Cutout]) -> None:
+    def __init__(self, spec: ClipSpec, walks: Sequence[Walk | ScriptedWalk], people: dict[Passer, Cutout]) -> None:
         self._spec, self._walks, self._people = spec, walks, people
         self._rng = np.random.default_rng([spec.seed, 1])
-        self._backdrop = backdrop(spec)
+        shown = backdrop(spec)
+        self._backdrops = [shown, np.ascontiguousarray(shown[:, ::-1] // 4 * 3)]
         shape = (spec.height, spec.width)
         self._noise = [self._rng.normal(0, spec.noise, (*shape, 3)).astype(np.int16) for _ in range(4)]
         self._owner = np.empty(shape, np.uint8)
@@ -54,11 +58,12 @@ class Renderer:
     def frames(self) -> Iterator[tuple[U8, list[Seen]]]:
         """BGR picture and the faces in it, frame by frame."""
         for frame in range(self._spec.frames):
-            canvas = self._backdrop.copy()
+            shot = sum(frame >= cut for cut in self._spec.cuts)
+            canvas = self._backdrops[shot % 2].copy()
             self._owner.fill(NOBODY)
             posed = [(n, pose) for n, walk in enumerate(self._walks) if (pose := walk.pose(frame, self._spec))]
             posed.sort(key=lambda item: item[1].size_px)
-            pillars = sorted(PILLARS, key=lambda pillar: pillar[2])
+            pillars = [] if self._spec.cuts else sorted(PILLARS, key=lambda pillar: pillar[2])
             for number, pose in posed:
                 while pillars and pillars[0][2] * self._scale < pose.size_px:
                     self._pillar(canvas, pillars.pop(0))
@@ -79,6 +84,9 @@ class Renderer:
         zoom = pose.size_px / cutout.face_px[1]
         level = min(len(cutout.levels) - 1, max(0, int(np.floor(np.log2(1 / zoom))))) if zoom < 1 else 0
         pixels = cutout.levels[level]
+        if abs(pose.yaw_deg) >= 1:
+            anchor = (cutout.anchor[0] / 2**level, cutout.anchor[1] / 2**level)
+            pixels = turned(pixels, anchor, cutout.face_px[1] / 2**level, pose.yaw_deg)
         size = pose.size_px
         left, top = int(pose.centre[0] - (SIDE + 0.9) * size), int(pose.centre[1] - (ABOVE + 0.8) * size)
         right, bottom = int(pose.centre[0] + (SIDE + 0.9) * size) + 1, int(pose.centre[1] + (BELOW + 0.6) * size)
@@ -99,7 +107,7 @@ class Renderer:
         canvas[rows, columns] = raster.laid_over(canvas[rows, columns], drawn, gain)
         self._owner[rows, columns][drawn[:, :, 3] > 127] = owner
 
-    def _things(self, canvas: U8, walk: Walk, pose: Pose) -> None:
+    def _things(self, canvas: U8, walk: Walk | ScriptedWalk, pose: Pose) -> None:
         """A hat, a scarf, or what the person holds up."""
         if walk.accessory == "hat":
             self._thing(canvas, pose, [(-0.5, -0.42), (0.5, -0.42), (0.42, -0.9), (-0.42, -0.9)], (60, 50, 90))
@@ -140,7 +148,7 @@ class Renderer:
         cutout = self._people[self._walks[number].passer]
         half_w = pose.size_px * pose.turn * cutout.face_px[0] / cutout.face_px[1] / 2
         half_h = pose.size_px / 2
-        (x, y) = pose.centre
+        (x, y) = (pose.centre[0] + shift_of(pose.yaw_deg) * pose.size_px, pose.centre[1])
         box = (x - half_w, y - half_h, x + half_w, y + half_h)
         left, top, right, bottom = (round(v) for v in box)
         if right <= 0 or bottom <= 0 or left >= self._spec.width or top >= self._spec.height:
@@ -154,7 +162,7 @@ class Renderer:
         shown = int(
             (own & (mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] > 0)).sum()
         )
-        return Seen(number, box, shown / max(1, int(mask.sum())))
+        return Seen(number, box, shown / max(1, int(mask.sum())), pose.yaw_deg)
 
     def _exposed(self, canvas: U8) -> U8:
         """Sensor noise; one of a few fields, shifted at random."""

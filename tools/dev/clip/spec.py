@@ -36,6 +36,30 @@ class Passer:
 
 
 @dataclass(frozen=True, slots=True)
+class Scripted:
+    """One person whose way is prescribed, from frame `first` to frame `last`, both included.
+
+    kind    what it is there for: stand, turned, step-in, cross, come (tools/dev/clip/scenes.py)
+    start, end  x of the face's centre as a share of the frame's width, and the face's height in pixels
+    moving  frames of the way from start to end; after that the person stands
+    yaw     turn of the head in degrees, from and to, swinging once every `SWING_S`; positive: towards the right of the
+            picture
+    """
+
+    passer: Passer
+    kind: str
+    first: int
+    last: int
+    start: tuple[float, float]
+    end: tuple[float, float]
+    moving: int = 1
+    yaw: tuple[float, float] = (0.0, 0.0)
+
+
+SWING_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
 class ClipSpec:
     """A crowd scene.
 
@@ -44,6 +68,8 @@ class ClipSpec:
     shutter   exposure as a share of the frame time (motion blur);  noise  sensor noise, grey levels, sigma
     accessories  share of people who wear a hat or a scarf
     crf       of x264: higher is smaller and worse
+    scripted  people whose ways are prescribed, beside the crowd
+    cuts      frames at which another shot begins: the background is another one at once
     """
 
     seed: int = 3
@@ -60,6 +86,8 @@ class ClipSpec:
     scene: Path | None = None
     listed: tuple[Passer, ...] = ()
     crowd: tuple[Passer, ...] = ()
+    scripted: tuple[Scripted, ...] = ()
+    cuts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         low, high = self.in_view
@@ -79,6 +107,9 @@ class ClipSpec:
     def digest(self) -> str:
         """Name of the clip in the cache: the same for the same pictures."""
         plain = {key: str(float(value) if isinstance(value, int) else value) for key, value in asdict(self).items()}
+        for later in ("scripted", "cuts"):  # where they are empty, the pictures and the name are those of before
+            if not getattr(self, later):
+                del plain[later]
         return hashlib.sha256(msgspec.json.encode([FORMAT, sorted(plain.items())])).hexdigest()[:12]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.dev.clip.spec import ClipSpec, Passer
+from tools.dev.clip.spec import SWING_S, ClipSpec, Passer, Scripted
 
 HORIZON = 0.26
 """Height of the eye line far away, share of the frame from its top."""
@@ -35,6 +35,7 @@ class Pose:
     roll_deg   lean in the picture plane;  turn  width of the face over its frontal width (looking aside)
     gain       brightness;  velocity  of the centre, pixels a frame
     held       how far an object covers the lower half of the face: 0 not, 1 fully
+    yaw_deg    turn of the head about its upright axis; positive: towards the right of the picture
     """
 
     centre: tuple[float, float]
@@ -44,6 +45,7 @@ class Pose:
     gain: float
     velocity: tuple[float, float]
     held: float
+    yaw_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,49 @@ class Walk:
         return float(x), float(y), float(size)
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptedWalk:
+    """A `Scripted` person as the renderer wants it; `largest_px` bounds the face's height, as no photo is enlarged."""
+
+    script: Scripted
+    largest_px: float
+    accessory: str = ""
+
+    @property
+    def passer(self) -> Passer:
+        return self.script.passer
+
+    @property
+    def first_frame(self) -> int:
+        return self.script.first
+
+    def pose(self, frame: int, spec: ClipSpec) -> Pose | None:
+        """The pose in frame `frame` of the clip; None before and after."""
+        if not self.script.first <= frame <= self.script.last:
+            return None
+        step = frame - self.script.first
+        (x, y, size), (x1, y1, _) = self._at(step, spec), self._at(step + 1, spec)
+        low, high = self.script.yaw
+        phase = 2 * np.pi * step / (SWING_S * spec.fps)
+        yaw = (low + high) / 2 - (high - low) / 2 * float(np.cos(phase))
+        sway = 1.5 * float(np.sin(phase * 1.3 + self.script.start[0] * 40))
+        return Pose((x, y), size, sway, 1.0, 0.95, (x1 - x, y1 - y), 0.0, yaw)
+
+    def _at(self, step: float, spec: ClipSpec) -> tuple[float, float, float]:
+        script, u = self.script, min(1.0, step / max(1, self.script.moving))
+        size = min(self.largest_px, float(script.start[1] * (script.end[1] / script.start[1]) ** u))
+        breath = 0.02 * size * float(np.sin(2 * np.pi * 0.4 * step / spec.fps + script.start[0] * 40))
+        x = spec.width * (script.start[0] + (script.end[0] - script.start[0]) * u) + breath
+        bob = 0.03 * size * float(np.sin(2 * np.pi * 1.9 * step / spec.fps)) if u < 1 else 0.0
+        return x, spec.height * HORIZON + CAMERA_ABOVE * size + bob, size
+
+
 def focal_px(spec: ClipSpec) -> float:
     """A lens of about 45 degrees across the longer side."""
     return 1.2 * max(spec.width, spec.height)
 
 
-def schedule(spec: ClipSpec, largest_px: dict[Passer, float]) -> list[Walk]:
+def schedule(spec: ClipSpec, largest_px: dict[Passer, float]) -> list[Walk | ScriptedWalk]:
     """All walks of a clip in order of their first frame.
 
     The listed people start when they are told to. Whenever fewer people are in view than wanted, the next of the crowd
@@ -127,7 +166,8 @@ def schedule(spec: ClipSpec, largest_px: dict[Passer, float]) -> list[Walk]:
                 break
             walks.append(_walk(spec, passer, largest_px[passer], frame, rng))
             last_start = frame
-    return sorted(walks, key=lambda walk: walk.first_frame)
+    scripted = [ScriptedWalk(script, largest_px[script.passer]) for script in spec.scripted]
+    return sorted([*walks, *scripted], key=lambda walk: walk.first_frame)
 
 
 def _crowd(spec: ClipSpec, rng: np.random.Generator) -> Iterator[Passer]:

@@ -6,18 +6,16 @@ before the call is noticed by its number.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 from typing import NoReturn
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from device.edges.sandbox.prctl import end_with_parent
 
 
 def main(parent: int, command: list[str]) -> NoReturn:
     """Put on the leash and become the program."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     if os.getppid() != parent:
         sys.exit(1)
     os.execv(command[0], command)

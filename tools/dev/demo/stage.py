@@ -17,7 +17,8 @@ from device.domain.finding import Mode
 from device.domain.time import wall
 from tools.dev.clip.make import ClipTruth
 from tools.dev.demo.evidence import TruePassage
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 SITE = "demo"
 DEVICE = "cam-1"

@@ -13,8 +13,8 @@ from device.errors import BadData, BrokerUnavailable
 from device.hub_api.topics import HubTopics, parse
 from tools.dev.demo.evidence import ProbeReceived
 from tools.dev.demo.leftovers import Needle
-from tools.hub.console.probes import ProbeOpener
 from tools.hub.storage.folder import HubFolder
+from tools.hub.storage.probes import ProbeOpener
 
 CLIENT_ID = "witness"
 SESSION_WITHIN_S = 15.0

@@ -21,14 +21,13 @@ from pathlib import Path
 from engines.errors import EnginesError
 from engines.places import cache_dir
 from engines.prepare.fetch import fetch_archive
+from tools.dev.gate.locked import locked, pip_install, selection
 from tools.dev.gate.system_packages import SetupFailed, install, say
 
 BUILD_PACKAGES = ("gcc", "g++", "libc6-dev")
 EXIT_UNAVAILABLE = 69
 TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
-PYCUDA = ("pycuda", "2026.1", "759516160628ba06f32ce7e563e3f5b9214691dc9528a03ea99ea1073f4e14ba")
 HEADERS = ("nvidia-cuda-runtime-cu12", "12.9.79", "25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3")
-NEEDED_BY_PYCUDA = ("pytools>=2024.1", "platformdirs>=4", "siphash24>=1.6")
 PROFILER_HEADER = """#pragma once
 #include <cuda.h>
 typedef enum CUoutput_mode_enum { CU_OUT_KEY_VALUE_PAIR = 0, CU_OUT_CSV = 1 } CUoutput_mode;
@@ -140,7 +139,8 @@ def _pycuda() -> None:
     if (folder / "ready").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
-    sdist = fetch_archive(PYCUDA[0], PYCUDA[1], "sdist", PYCUDA[2])
+    pycuda = next(entry for entry in locked() if entry.name == "pycuda")
+    sdist = fetch_archive(pycuda.name, pycuda.version, "sdist", pycuda.sha256[0])
     say("building PyCUDA for the tests (two to four minutes, once)")
     work = apis_dir() / "pycuda-build"
     shutil.rmtree(work, ignore_errors=True)
@@ -157,12 +157,13 @@ def _pycuda() -> None:
     )
     environment = {**os.environ, "HOME": str(work), "CPATH": str(root / "include"), "CFLAGS": "-O0 -g0 -w"}
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    _run(
-        [*pip, "wheel", "-q", "--no-deps", "--cache-dir", str(cache_dir() / "pip"), "-w", str(work), str(sdist)],
-        environment,
-    )
+    built = ["wheel", "-q", "--no-deps", "--no-build-isolation", "--no-cache-dir", "-w", str(work), str(sdist)]
+    _run([*pip, *built], environment)
+    needed = selection(["device-cuda"], base=False, without=["pycuda"])
+    if pip_install(sys.executable, needed, "-q", "--no-deps", "--target", str(folder)) != 0:
+        raise SetupFailed("what PyCUDA needs could not be installed (pip's message is above)")
     wheel_file = next(work.glob("pycuda-*.whl"))
-    _run([*pip, "install", "-q", "--no-deps", "--target", str(folder), str(wheel_file), *NEEDED_BY_PYCUDA])
+    _run([*pip, "install", "-q", "--no-deps", "--no-index", "--target", str(folder), str(wheel_file)])
     shutil.rmtree(work)
     (folder / "ready").touch()
 

@@ -1,4 +1,4 @@
-"""CI only: install what of the `[device]` extra can be built here, so that its edges are tested against the real thing.
+"""CI only: install what of the `device` extra can be built here, so that its edges are tested against the real thing.
 
 systemd-python  an sdist; needs a compiler and libsystemd's headers, which apt has
 pycuda          an sdist; built for its tests alone by tools.dev.gate.device_apis, without a GPU's driver
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 
+from tools.dev.gate.locked import pip_install, selection
 from tools.dev.gate.system_packages import SetupFailed, install, say
 
 BUILD_PACKAGES = ("gcc", "libc6-dev", "pkg-config", "libsystemd-dev")
@@ -36,8 +36,7 @@ def build() -> None:
         raise SetupFailed(f"as root: apt-get install {' '.join(BUILD_PACKAGES)}")
     own_headers = sys.base_prefix == "/usr"
     install((*BUILD_PACKAGES, "python3-dev") if own_headers else BUILD_PACKAGES)
-    command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "systemd-python>=235"]
-    if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+    if pip_install(sys.executable, selection(["device-systemd", "build"]), "-q") != 0:
         raise SetupFailed("pip's message is above")
 
 

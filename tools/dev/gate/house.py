@@ -38,7 +38,7 @@ EXEMPTION = re.compile(
 MAY_SKIP = ("tests/gpu/", "tests/system/", "tests/browser/")
 SKIPS = frozenset({"skip", "skipif", "xfail", "importorskip"})
 TEXT = frozenset(
-    {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".sh", ".service", ".conf", ".html", ".js", ".css", ""}
+    {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".sh", ".service", ".conf", ".html", ".js", ".css", ".lock", ""}
 )
 
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.dev.gate.locked import fingerprint, install_project
 from tools.dev.gate.system_packages import (
     MOSQUITTO,
     STRACE,
@@ -127,14 +128,14 @@ def pip_from_package(cache: Path) -> None:
 
 
 def package(_cache: Path) -> None:
-    """Step 2. Editable, so the sources are what runs; again only when pyproject.toml changed."""
+    """Step 2. Editable, so the sources are what runs; again only when pyproject.toml or the lock changed."""
     stamp = VENV / ".lfr-installed"
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    wanted = fingerprint()
     if LFR.exists() and read(stamp) == wanted:
         return
-    say("installing lfr-edge and its dependencies (about 500 MB, once)")
+    say("installing lfr-edge and its dependencies, by hash (about 500 MB, once)")
     quiet = [] if sys.stderr.isatty() else ["-q"]
-    if run([str(PYTHON), "-m", "pip", "install", *quiet, "--disable-pip-version-check", "-e", f"{ROOT}[dev]"]) != 0:
+    if install_project(PYTHON, ["dev"], *quiet) != 0:
         raise SetupFailed("pip could not install the dependencies (its message is above). With a network: `make setup`")
     stamp.write_text(wanted)
 

@@ -18,6 +18,7 @@ class Stage:
     remedy  what to do when it fails
     tests   pytest runs it: its counts are added up and its output is shown while it runs
     hardware  skips are allowed, because it looks for something that a desk has not
+    installable  of that, everything can be installed on any Debian: skips fail a complete run (`--complete`)
     """
 
     name: str
@@ -25,6 +26,7 @@ class Stage:
     remedy: str
     tests: bool = False
     hardware: bool = False
+    installable: bool = False
 
 
 def tool(name: str, *arguments: str) -> tuple[str, ...]:
@@ -47,6 +49,9 @@ LINT = Stage("lint", tool("ruff", "check", "."), "run `.venv/bin/ruff check --fi
 TYPES = Stage("types", tool("mypy"), "mend the types; `.venv/bin/mypy FOLDER` is quicker for one folder")
 FLOORS = Stage("floors", tool("lint-imports"), "import downward only; the floors are drawn in pyproject.toml")
 HOUSE = Stage("house rules", module("tools.dev.gate.house"), "each line above names the place and the rule")
+LOCKED = Stage(
+    "lock", module("tools.dev.gate.lock", "check"), "each line above names a requirement; `make lock` renews"
+)
 UNIT_FILES = Stage("unit files", module("tools.dev.gate.unit_files"), "mend the files in systemd/")
 
 
@@ -56,24 +61,36 @@ def several(*arguments: str) -> tuple[str, ...]:
 
 
 READ_TESTS = "read the first failure above; `make test ARGS='-k NAME'` runs one test"
-FAST = Stage("unit, contract, sim", several("tests/unit", "tests/contract", "tests/sim"), READ_TESTS, tests=True)
+FOLDERS = ("tests/unit", "tests/contract", "tests/sim")
+FAST = Stage("unit, contract, sim", several("-m", "not slow", *FOLDERS), READ_TESTS, tests=True)
+SLOW = Stage("the slow of unit, contract, sim", several("-m", "slow", *FOLDERS), READ_TESTS, tests=True)
+REPLAY = Stage("replay", several("-m", "not long", "tests/replay"), READ_TESTS, tests=True)
+E2E = Stage("end to end", pytest("-m", "not long", "tests/e2e"), READ_TESTS, tests=True)
+LONG = Stage(
+    "the long of replay and end to end", pytest("-m", "long", "tests/replay", "tests/e2e"), READ_TESTS, tests=True
+)
 APIS = Stage(
-    "device's interfaces",
-    module("tools.dev.gate.device_apis"),
-    "NVIDIA's bindings or PyCUDA could not be brought (above)",
+    "device's interfaces", module("tools.dev.gate.device_apis"), "NVIDIA's bindings or PyCUDA could not be had (above)"
 )
 DEVICE_APIS = Stage("TensorRT and CUDA, emulated", several("tests/device_apis"), READ_TESTS, tests=True)
-REPLAY = Stage("replay", several("tests/replay"), READ_TESTS, tests=True)
-E2E = Stage("end to end", pytest("tests/e2e"), READ_TESTS, tests=True)
-SYSTEM = Stage("system", pytest("tests/system", "--ignore=tests/system/chip"), READ_TESTS, tests=True, hardware=True)
-CHIP = Stage("GPIO chip", pytest("tests/system/chip"), READ_TESTS, tests=True, hardware=True)
-BROWSER = Stage("browser", pytest("tests/browser"), READ_TESTS, tests=True, hardware=True)
-GPU = Stage("gpu", pytest("-s", "tests/gpu"), READ_TESTS, tests=True, hardware=True)
 
+
+def elsewhere(name: str, *arguments: str, installable: bool = True) -> Stage:
+    """A stage that needs more than a desk has."""
+    return Stage(name, pytest(*arguments), READ_TESTS, tests=True, hardware=True, installable=installable)
+
+
+SYSTEM = elsewhere("system", "tests/system", "--ignore=tests/system/chip")
+CHIP = elsewhere("GPIO chip", "tests/system/chip")
+BROWSER = elsewhere("browser", "tests/browser")
+GPU = elsewhere("gpu", "-s", "tests/gpu", installable=False)
+
+STATIC = (FORMAT, LINT, TYPES, FLOORS, HOUSE, LOCKED, UNIT_FILES)
 COMMANDS: dict[str, tuple[Stage, ...]] = {
-    "check": (FORMAT, LINT, TYPES, FLOORS, HOUSE, UNIT_FILES, FAST),
-    "test": (FORMAT, LINT, TYPES, FLOORS, APIS, FAST, DEVICE_APIS, REPLAY, E2E),
-    "system": (SYSTEM, CHIP, BROWSER, GPU),
+    "check": (*STATIC, FAST),
+    "test": (*STATIC, FAST, SLOW, REPLAY, E2E),
+    "system": (APIS, DEVICE_APIS, LONG, SYSTEM, CHIP, BROWSER, GPU),
+    "device_apis": (APIS, DEVICE_APIS),
     "services": (SYSTEM, BROWSER, GPU),
     "chip": (CHIP,),
 }

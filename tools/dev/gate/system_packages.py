@@ -45,6 +45,7 @@ MMDEBSTRAP = Program("mmdebstrap", "mmdebstrap")
 SYSTEMD_NSPAWN = Program("systemd-nspawn", "systemd-container")
 SYSTEMD_ANALYZE = Program("systemd-analyze", "systemd", library_dirs=("lib/systemd", "usr/lib/systemd"))
 QEMU = Program("qemu-system-x86_64", "qemu-system-x86")
+CHROMIUM = Program("chromium", "chromium")
 STRACE = Program("strace", "strace")
 
 

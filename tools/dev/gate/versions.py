@@ -6,12 +6,12 @@ make versions PYTHONS='/path/to/python3.10 /path/to/python3.12'.
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 from engines.places import cache_dir
+from tools.dev.gate.locked import fingerprint, install_project
 
 ROOT = Path(__file__).resolve().parents[3]
 SUPPORTED = ("3.10", "3.11", "3.12")
@@ -47,11 +47,13 @@ def passes(version: str, python: str) -> bool:
     """Install into an environment of this Python if need be, and run the tests there."""
     environment = cache_dir() / "pythons" / version
     inside, stamp = environment / "bin" / "python", environment / "installed"
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    wanted = fingerprint()
     if not stamp.is_file() or stamp.read_text() != wanted:
         print(f"Python {version}: installing", flush=True)
         subprocess.run([python, "-m", "venv", "--clear", str(environment)], check=True)
-        subprocess.run([str(inside), "-m", "pip", "install", "-q", "-e", f"{ROOT}[dev]"], check=True)
+        if install_project(inside, ["dev"], "-q") != 0:
+            print(f"Python {version}: pip could not install what is locked (its message is above)", flush=True)
+            return False
         stamp.write_text(wanted)
     print(f"Python {version}: testing", flush=True)
     command = [str(inside), "-m", "pytest", "-p", "no:cacheprovider", *TESTS]

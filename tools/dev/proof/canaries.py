@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32, Face, Frame, Planes
 from device.edges.camera.recording import RecordedSource
 from device.enrolment.model_sessions import EngineRoom
@@ -35,7 +36,6 @@ SEES_PX = 40.0
 TEMPLATE_LIKE, ROW_LIKE = 0.75, 0.985
 """Correlations: different people's templates stay below .5; rows of different faces, put upright, reach .97."""
 TEMPLATES, CROPS = 10, 4
-MIN_FACE_PX = 32.0
 
 
 @dataclass(slots=True)

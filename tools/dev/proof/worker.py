@@ -26,9 +26,7 @@ from device.wire.link import (
     PROTOCOL,
     Assignment,
     CameraAssignment,
-    CandidateRaised,
     FromWorker,
-    ProbeWanted,
     Stop,
     ToWorker,
     VisionAssignment,
@@ -175,10 +173,9 @@ class WorkerProcess:
         raise AssertionError(f"no {kind.__name__} that was waited for; last was {self.heard[-1:]}")
 
     def to_the_end(self) -> int:
-        """Hear all, answer every new candidate by asking for its probe; the exit status."""
-        while (message := self.hear()) is not None:
-            if isinstance(message, CandidateRaised) and message.candidate.revision == 0:
-                self.send(ProbeWanted(passage=message.candidate.passage, alert_id=f"alert-{message.candidate.passage}"))
+        """Receive every message to the end; the exit status."""
+        while self.hear() is not None:
+            pass
         return self.process.wait(WITHIN_S)
 
     def stop(self) -> int:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.domain.finding import Mode
-from device.edges.gpio.simulated import SimulatedLines
+from device.edges.gpio.simulated import SimulatedGpio
 from device.errors import RefusedByCondition, Unavailable
 from device.hub_api.messages import WatchlistState
-from device.supervisor.lifecycle import Device
+from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.state_machine import State
 from device.sync.offer import Published
 from tools.dev.demo.signed import build_list, now, plan_of, publisher_of, safe
@@ -46,7 +46,7 @@ class Play:
 
     stage: Stage
     log: Log
-    lines: SimulatedLines
+    lines: SimulatedGpio
     publisher: Publisher
     other_ref: str = "e-0000000002"
 
@@ -56,7 +56,7 @@ class Play:
 
 def sign_and_publish(stage: Stage, log: Log, listed: list[Path], other: Path) -> Play:
     """A root, three officers of whom two must sign, a list of two people, one signature elsewhere, publication."""
-    play = Play(stage, log, SimulatedLines(), publisher_of(stage))
+    play = Play(stage, log, SimulatedGpio(), publisher_of(stage))
     publisher = play.publisher
     authority = NewAuthority(mode=Mode.DEMO, devices=(DEVICE,), make_officers=OFFICERS, threshold=THRESHOLD)
     begin(publisher, Ceremony(safe(stage)), authority, now())
@@ -94,21 +94,21 @@ def sync_from_stick(play: Play) -> None:
     play.log.say(f"SYNC usb   {found.offer.deployment.id} verified from the stick")
 
 
-async def recognise(play: Play, device: Device, listener: Listener) -> None:
+async def recognise(play: Play, device: DeviceLifecycle, listener: Listener) -> None:
     """Sync over HTTPS, envelope, arm, recognise, one possible match at the hub."""
-    await until(play, device, lambda: device.control.state is State.RECOGNISING, "recognising")
+    await until(play, device, lambda: device.supervisor.state is State.RECOGNISING, "recognising")
     play.log.say("SYNC https deployment, list and key envelope came from the hub; the device recognises")
     await until(play, device, lambda: bool(listener.heard.alerts), "a possible match at the hub")
     alert = next(iter(listener.heard.alerts.values()))[0]
     play.log.say(f"ALERT      possible match of {alert.candidate.entry_ref}, score {alert.score:.2f}, at the hub")
 
 
-async def lose_the_sign(play: Play, device: Device) -> None:
+async def lose_the_sign(play: Play, device: DeviceLifecycle) -> None:
     """The lamp dies: recognition stops, the worker is gone; the lamp is mended: it goes on."""
     begun = time.monotonic()
     play.log.say("SIGN LOST  the lamp dies")
     play.lines.lamp_works = False
-    await until(play, device, lambda: device.control.state is State.INHIBITED, "inhibited")
+    await until(play, device, lambda: device.supervisor.state is State.INHIBITED, "inhibited")
     left_s = time.monotonic() - begun
     await until(play, device, lambda: not workers(), "the worker's exit")
     gone_s = time.monotonic() - begun
@@ -117,11 +117,11 @@ async def lose_the_sign(play: Play, device: Device) -> None:
         raise Failed(f"the worker was gone after {gone_s:.2f} s; {GONE_WITHIN_S:g} s are allowed")
     play.lines.lamp_works = True
     play.log.say("SIGN BACK  the lamp is mended")
-    await until(play, device, lambda: device.control.state is State.RECOGNISING, "recognising again")
+    await until(play, device, lambda: device.supervisor.state is State.RECOGNISING, "recognising again")
     play.log.say("RECOVERED  recognising again")
 
 
-async def withdraw(play: Play, device: Device, listener: Listener, deployment: str) -> None:
+async def withdraw(play: Play, device: DeviceLifecycle, listener: Listener, deployment: str) -> None:
     """Two officers take somebody off; every worker has ceased to look for that person within 5 s."""
     change = operations.propose_withdrawal(play.publisher, deployment, [play.other_ref], now())
     change.sign([open_key(play.officer(name)) for name in ("AO-2", "AO-3")])
@@ -134,7 +134,7 @@ async def withdraw(play: Play, device: Device, listener: Listener, deployment: s
         raise Failed(f"the withdrawal took {took_s:.2f} s; {WITHDRAWN_WITHIN_S:g} s are allowed")
 
 
-async def end(play: Play, device: Device, running: asyncio.Task[object], deployment: str) -> None:
+async def end(play: Play, device: DeviceLifecycle, running: asyncio.Task[object], deployment: str) -> None:
     """`lfr deployment end`: the device ends, erases, and leaves nothing that opens or is the list."""
     begun = time.monotonic()
     await asyncio.to_thread(operations.end, play.publisher, deployment)
@@ -164,12 +164,12 @@ def withdrawn_at(listener: Listener) -> int:
     return said[-1] if said else 0
 
 
-async def until(play: Play, device: Device, holds: Callable[[], bool], what: str) -> None:
+async def until(play: Play, device: DeviceLifecycle, holds: Callable[[], bool], what: str) -> None:
     """Wait for something, noting what changes meanwhile. Raises Failed when it does not come."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
         if time.monotonic() > deadline:
-            raise Failed(f"no {what} within {PATIENCE_S:g} s; the device: {device.control.state.value}")
+            raise Failed(f"no {what} within {PATIENCE_S:g} s; the device: {device.supervisor.state.value}")
         play.log.watch(device)
         await asyncio.sleep(0.005)
     play.log.watch(device)

@@ -80,6 +80,6 @@ async def _device(play: object, hub: Hub) -> list[str]:
             await acts.end(play, device, running, record.id)
         finally:
             if not running.done():
-                device.control.leave(0)
+                device.supervisor.leave(0)
                 await running
     return acts.erased(play)

@@ -13,8 +13,8 @@ from typing import Any
 
 from device.config.loader import load_config
 from device.edges.clock.system import SystemClock
-from device.edges.gpio.simulated import SimulatedLines
-from device.supervisor.lifecycle import Device
+from device.edges.gpio.simulated import SimulatedGpio
+from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.main import acquire
 from device.sync.client import Client
 from device.sync.source_usb import UsbSource
@@ -38,27 +38,28 @@ class Log:
         self.lines.append(f"{time.monotonic() - self.begun:7.1f} s  {text}")
         print(self.lines[-1], flush=True)
 
-    def watch(self, device: Device) -> None:
+    def watch(self, device: DeviceLifecycle) -> None:
         """Note what has changed of the device's state and of its two tables of conditions."""
-        control = device.control
-        if control.state.value != self._state:
-            self._state = control.state.value
+        supervisor = device.supervisor
+        if supervisor.state.value != self._state:
+            self._state = supervisor.state.value
             self.say(f"STATE      {self._state}")
-        for reading in control.readings:
-            key = f"{reading.row.table.value} {reading.row.name}"
-            if self._read.get(key) != reading.result.value:
-                self._read[key] = reading.result.value
-                self.say(f"  {reading.row.table.value:4} {reading.result.value:8} {reading.row.name}: {reading.text}")
+        for evaluation in supervisor.evaluations:
+            condition = evaluation.condition
+            key = f"{condition.table.value} {condition.name}"
+            if self._read.get(key) != evaluation.result.value:
+                self._read[key] = evaluation.result.value
+                self.say(f"  {condition.table.value:4} {evaluation.result.value:8} {condition.name}: {evaluation.text}")
 
 
-async def assembled(stage: Stage, lines: SimulatedLines, stack: AsyncExitStack, **changes: Any) -> Device:
+async def assembled(stage: Stage, lines: SimulatedGpio, stack: AsyncExitStack, **changes: Any) -> DeviceLifecycle:
     """The device of the stage's configuration on these lines; the stack releases what it holds, in reverse.
 
     changes  fields of `Edges` to put in place of what was opened
     """
     config = load_config(stage.config)
     edges = await acquire(stack, config, models_dir(), BOOT, memory_locked=False, lines=lines)
-    return Device(config, replace(edges, **changes), BOOT)
+    return DeviceLifecycle(config, replace(edges, **changes), BOOT)
 
 
 def stick_client(stage: Stage) -> Client:

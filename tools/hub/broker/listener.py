@@ -17,8 +17,8 @@ from device.errors import BadData, BrokerUnavailable
 from device.hub_api.events import decode
 from device.hub_api.messages import Alert, DeviceState, Erasure, HubState, Message, Stats, Status
 from device.hub_api.topics import HubTopics, parse
-from tools.hub.console.probes import ProbeOpener, digest
 from tools.hub.storage.folder import HubFolder
+from tools.hub.storage.probes import ProbeOpener, digest
 
 SESSION_WITHIN_S = 15.0
 

@@ -7,10 +7,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -20,13 +18,14 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.edges.sandbox.prctl import end_with_parent
 from device.errors import Unavailable
 from engines.places import cache_dir
+from tools.hub.broker.configuration import write_broker_files
 from tools.hub.storage.folder import HubFolder
 
 READY_WITHIN_S = 10.0
 STOP_WITHIN_S = 3.0
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FREE_PORT_TRIES = 5
 
 
@@ -112,7 +111,7 @@ def start_broker(hub: HubFolder, port: int = 0) -> RunningBroker:
                 f"port {port} is in use, so the broker cannot listen there: stop what uses it, or choose another"
                 " with --broker-port (0 takes any free one)"
             )
-        broker = _launch(found, hub.write_broker_files(settings, wanted), wanted)
+        broker = _launch(found, write_broker_files(hub, settings, wanted), wanted)
         try:
             _wait_until_ready(broker, hub, settings.bind)
             return broker
@@ -146,11 +145,10 @@ def _in_use(bind: str, port: int) -> bool:
 
 
 def _launch(found: Mosquitto, configuration: Path, port: int) -> RunningBroker:
-    libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
     def die_with_parent() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        end_with_parent()
         if os.getppid() != parent:
             os._exit(1)
 

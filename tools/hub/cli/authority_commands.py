@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools.hub.cli.options import Subparsers, now, planned, publisher_of, said, with_hub, with_passphrase, with_plan
+from tools.hub.cli.options import (
+    Subparsers,
+    announce_plan,
+    now,
+    print_result,
+    publisher_of,
+    with_hub,
+    with_passphrase,
+    with_plan,
+)
 
 
 def register(subparsers: Subparsers) -> None:
@@ -107,7 +116,7 @@ def _run_init(args: argparse.Namespace) -> int:
         root_threshold=args.root_threshold,
     )
     officers = ", ".join((*plan.officers, *plan.make_officers)) or "nobody"
-    if not planned(
+    if not announce_plan(
         args,
         [
             f"root of trust of mode {plan.mode.value} for {args.hub}",
@@ -120,7 +129,7 @@ def _run_init(args: argparse.Namespace) -> int:
     for line in begin(publisher, ceremony, plan, now()):
         print(line, file=sys.stderr)
     root = publisher.places.trust(plan.mode)
-    said(args, {"root": str(root), "mode": plan.mode.value, "devices": plan.devices}, str(root))
+    print_result(args, {"root": str(root), "mode": plan.mode.value, "devices": plan.devices}, str(root))
     return 0
 
 
@@ -129,10 +138,12 @@ def _run_key(args: argparse.Namespace) -> int:
     from tools.hub.publishing.signing_keys import make_key, read_passphrase
 
     ref = level(args.ref, "officer")
-    if not planned(args, [f"{args.out / ref}.key (keep it) and .pub (hand it over)"]):
+    if not announce_plan(args, [f"{args.out / ref}.key (keep it) and .pub (hand it over)"]):
         return 0
     key = make_key(args.out, ref, read_passphrase(args.passphrase_file))
-    said(args, {"officer": ref, "keyid": key.keyid, "public": str(args.out / f"{ref}.pub")}, f"{args.out / ref}.pub")
+    print_result(
+        args, {"officer": ref, "keyid": key.keyid, "public": str(args.out / f"{ref}.pub")}, f"{args.out / ref}.pub"
+    )
     return 0
 
 
@@ -143,10 +154,10 @@ def _run_officers(args: argparse.Namespace) -> int:
     add = dict(officer_key(file) for file in args.add)
     lines = [f"{args.hub}: {', '.join(f'+{n}' for n in add)} {', '.join(f'-{n}' for n in args.remove)}".rstrip()]
     lines.append("it takes effect once the officers of then have signed it: `lfr deployment sign officers`, `publish`")
-    if not planned(args, lines):
+    if not announce_plan(args, lines):
         return 0
     change = change_officers(publisher, ceremony, now(), add=add, remove=args.remove, threshold=args.threshold)
-    said(args, {"change": str(change.folder)}, str(change.folder))
+    print_result(args, {"change": str(change.folder)}, str(change.folder))
     return 0
 
 
@@ -161,10 +172,10 @@ def _run_devices(args: argparse.Namespace) -> int:
     present = devices_in(publisher.targets())
     lines = [f"{d}: delegated to" for d in wanted if d not in present]
     lines += [f"{d}: no longer delegated to" for d in present if d not in wanted]
-    if not planned(args, lines or ["nothing changes but the expiry of the delegations"]):
+    if not announce_plan(args, lines or ["nothing changes but the expiry of the delegations"]):
         return 0
     publisher.change_delegations(delegations(publisher, ceremony, now(), devices=wanted))
-    said(args, {"devices": wanted}, "\n".join(wanted))
+    print_result(args, {"devices": wanted}, "\n".join(wanted))
     return 0
 
 
@@ -175,7 +186,7 @@ def _run_root(args: argparse.Namespace) -> int:
     lines = [f"a new root for {args.hub}, signed by the old keys and by {args.root_keys} new one(s)"]
     lines += ["a new targets key"] * args.targets_key + ["a new key of the hub"] * args.hub_key
     lines.append("devices take it at their next sync; keys that are replaced must be destroyed by their holders")
-    if not planned(args, lines):
+    if not announce_plan(args, lines):
         return 0
     version = rotate_root(
         publisher,
@@ -186,7 +197,7 @@ def _run_root(args: argparse.Namespace) -> int:
         targets_key=args.targets_key,
         hub_key=args.hub_key,
     )
-    said(args, {"root_version": version}, f"root version {version}")
+    print_result(args, {"root_version": version}, f"root version {version}")
     return 0
 
 
@@ -194,5 +205,5 @@ def _run_status(args: argparse.Namespace) -> int:
     from tools.hub.publishing.repository_status import status_of
 
     status = status_of(publisher_of(args), now())
-    said(args, status.values, "\n".join(status.lines))
+    print_result(args, status.values, "\n".join(status.lines))
     return 0

@@ -52,7 +52,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
 
 def _run_init(args: argparse.Namespace) -> int:
     from device.domain.finding import Mode
-    from tools.hub.storage.folder import init_hub
+    from tools.hub.site import init_hub
 
     mode = Mode(args.mode) if args.mode else None
     made = init_hub(args.folder, site=args.site, devices=tuple(args.device), mode=mode, bind=args.bind)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tools.hub.cli.options import (
     Subparsers,
+    announce_plan,
     now,
-    planned,
+    print_result,
     publisher_of,
-    said,
     signers_of,
     with_hub,
     with_keys,
@@ -86,10 +86,10 @@ def _run_sign(args: argparse.Namespace) -> int:
     signers = signers_of(args)
     plan_file = Path(args.what)
     if args.dry_run:
-        planned(args, [*_what_is_signed(args, plan_file), f"{len(signers)} signature(s)"])
+        announce_plan(args, [*_what_is_signed(args, plan_file), f"{len(signers)} signature(s)"])
         return 0
     change = _change_to_sign(args, plan_file)
-    planned(args, [*_described(change), f"{len(signers)} signature(s)"])
+    announce_plan(args, [*_described(change), f"{len(signers)} signature(s)"])
     publisher = None if args.hub is None else publisher_of(args)
     delegations = change.delegations()
     if publisher is not None:
@@ -102,7 +102,7 @@ def _run_sign(args: argparse.Namespace) -> int:
         who, needed = change.signed_by(targets)
         counted |= {"signed": len(who), "needed": needed}
         text = f"{change.name}: signed by {len(who)} of the {needed} officers needed"
-    said(args, counted, text)
+    print_result(args, counted, text)
     return 0
 
 
@@ -182,17 +182,17 @@ def _run_publish(args: argparse.Namespace) -> int:
         delegations, copies = change.delegations(), [Change(folder) for folder in args.signed]
         targets = publisher.targets() if delegations is None else delegations.signed
         require_signed(change, targets, publisher.places, *copies)
-        if planned(args, _described(change)):
+        if announce_plan(args, _described(change)):
             change.merge(*copies)
             record = operations.publish(publisher, change)
             result |= {"published": args.what, "version": publisher.store.timestamp().signed.version}
             result |= {"deployment": None if record is None else record.id}
             text.append(f"{args.what}: published")
-    if args.usb is not None and planned(args, [f"copy the repository to {args.usb}"]):
+    if args.usb is not None and announce_plan(args, [f"copy the repository to {args.usb}"]):
         result["usb_files"] = operations.copy_to_usb(publisher, args.usb)
         text.append(f"{args.usb}: {result['usb_files']} files")
     if not args.dry_run:
-        said(args, result, "\n".join(text))
+        print_result(args, result, "\n".join(text))
     return 0
 
 
@@ -206,10 +206,10 @@ def _run_discard(args: argparse.Namespace) -> int:
         lines = [*_described(change), "it is deleted, with the signatures and everything sealed in it"]
     if args.what in publisher.keys.deployments():
         lines.append("the hub's key of it is deleted first: a list that was built for it opens nowhere afterwards")
-    if not planned(args, lines):
+    if not announce_plan(args, lines):
         return 0
     gone = pending_changes.discard(publisher, args.what)
-    said(args, {"discarded": args.what, "deleted": gone}, f"{args.what}: discarded")
+    print_result(args, {"discarded": args.what, "deleted": gone}, f"{args.what}: discarded")
     return 0
 
 
@@ -218,7 +218,7 @@ def _run_end(args: argparse.Namespace) -> int:
 
     publisher = publisher_of(args)
     record = publisher.records.get(args.id)
-    if not planned(
+    if not announce_plan(
         args,
         [
             f"{record.id}: this hub's key of it is deleted, then the key of its list",
@@ -235,7 +235,7 @@ def _run_end(args: argparse.Namespace) -> int:
     record = operations.end(publisher, args.id)
     if args.usb is not None:
         operations.copy_to_usb(publisher, args.usb)
-    said(args, {"ended": record.id, "at": record.ended_at}, f"{record.id}: ended")
+    print_result(args, {"ended": record.id, "at": record.ended_at}, f"{record.id}: ended")
     return 0
 
 
@@ -265,5 +265,5 @@ def _run_list(args: argparse.Namespace) -> int:
     lines += waiting_lines(pending)
     lines += [f"planned: {name}: no list was signed yet, until {until}" for name, until in plans.items()]
     values = {"deployments": rows, "pending": pending, "planned": plans}
-    said(args, values, "\n".join(lines) or "nothing was planned or published by this hub yet")
+    print_result(args, values, "\n".join(lines) or "nothing was planned or published by this hub yet")
     return 0

@@ -6,7 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from tools.hub.cli.options import Subparsers, now, planned, publisher_of, said, with_hub, with_passphrase, with_plan
+from tools.hub.cli.options import (
+    Subparsers,
+    announce_plan,
+    now,
+    print_result,
+    publisher_of,
+    with_hub,
+    with_passphrase,
+    with_plan,
+)
 
 
 def register(subparsers: Subparsers) -> None:
@@ -29,6 +38,7 @@ def _run(args: argparse.Namespace) -> int:
     from tools.hub.publishing.ceremony import Ceremony, delegations
     from tools.hub.publishing.roles import devices_in
     from tools.hub.publishing.signing_keys import read_passphrase
+    from tools.hub.site import revoke_device
     from tools.hub.storage.folder import HubFolder
 
     publisher, hub = publisher_of(args), HubFolder(args.hub)
@@ -43,17 +53,17 @@ def _run(args: argparse.Namespace) -> int:
         "a new device needs another name",
         "its delegation is taken away" if args.ceremony else "its delegation stays until --ceremony (it holds nothing)",
     ]
-    if not planned(args, lines):
+    if not announce_plan(args, lines):
         return 0
     publisher.revoke(args.name)
-    hub.revoke_device(args.name)
+    revoke_device(hub, args.name)
     if args.ceremony is not None and args.name in devices_in(publisher.targets()):
         ceremony = Ceremony(args.ceremony, read_passphrase(args.passphrase_file))
         left = [d for d in devices_in(publisher.targets()) if d != args.name]
         publisher.change_delegations(delegations(publisher, ceremony, now(), devices=left))
     if args.ceremony is None:
         print(f"bring the targets key: `lfr device revoke {args.name} --ceremony DIR`", file=sys.stderr)
-    said(
+    print_result(
         args, {"revoked": args.name, "delegated": args.name in devices_in(publisher.targets())}, f"{args.name}: revoked"
     )
     return 0

@@ -1,4 +1,4 @@
-"""What the commands of authority share: options, the hub's publisher, keys, and how plans and results are said."""
+"""What the commands of authority share: options, the hub's publisher, keys, and how plans and results are printed."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def signers_of(args: argparse.Namespace) -> list[CryptoSigner]:
     return [open_key(file, passphrase) for file in args.key]
 
 
-def planned(args: argparse.Namespace, lines: list[str]) -> bool:
-    """Say what is about to be done, on stderr; True when it shall be done."""
+def announce_plan(args: argparse.Namespace, lines: list[str]) -> bool:
+    """Print what is about to be done on stderr; True when it shall be done (no --dry-run)."""
     print("would do:" if args.dry_run else "doing:", file=sys.stderr)
     for line in lines:
         print(f"  {line}", file=sys.stderr)
     return not args.dry_run
 
 
-def said(args: argparse.Namespace, values: dict[str, Any], text: str) -> None:
+def print_result(args: argparse.Namespace, values: dict[str, Any], text: str) -> None:
     """The result: JSON when it was asked for, else a line or some."""
     print(json.dumps(values, ensure_ascii=False, default=str) if getattr(args, "json", False) else text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from device.domain.time import wall
-from tools.hub.cli.options import now, planned, publisher_of, said, with_hub
+from tools.hub.cli.options import announce_plan, now, print_result, publisher_of, with_hub
 
 DEFAULT_HOURS = 8
 UNKNOWN = "age1" + "q" * 58  # stands for the hub's key while it is not made yet: a dry run makes none
@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError(f"{plan.id} was published before; a deployment's id is used once: choose another --id")
     if publisher.store.published("targets") is not None:  # a plan may be written before there is an authority
         require_possible(plan, publisher.targets(), publisher.places)
-    if not planned(args, [*text.splitlines(), f"and make the hub's key of {plan.id}"]):
+    if not announce_plan(args, [*text.splitlines(), f"and make the hub's key of {plan.id}"]):
         return 0
     made = keys.recipient(plan.id) is None
     recipient = keys.recipient_for(plan.id, wall(plan.window.end))
@@ -82,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
         if made:
             keys.drop(plan.id)
         raise
-    said(args, {"id": plan.id, "plan": str(args.out)}, str(args.out))
+    print_result(args, {"id": plan.id, "plan": str(args.out)}, str(args.out))
     return 0
 
 

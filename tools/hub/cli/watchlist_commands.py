@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from tools.hub.cli.options import (
     Subparsers,
+    announce_plan,
     now,
-    planned,
+    print_result,
     publisher_of,
-    said,
     signers_of,
     with_hub,
     with_keys,
@@ -124,7 +124,7 @@ def _say_report(args: argparse.Namespace, report: Any, written: bool, recogniser
         "entries": report.entries,
     }
     counted = f"{report.subjects} people, {report.images} photos, {len(report.rejected)} rejected"
-    said(
+    print_result(
         args,
         values,
         f"{args.out}: {counted}, templates of {recogniser.name}" if written else f"no list was written: {counted}",
@@ -135,7 +135,7 @@ def _models(args: argparse.Namespace) -> tuple[ModelCard, ModelCard]:
     """Detector and recogniser that templates are made with; UsageError for one that this machine does not have."""
     from device.enrolment.model_sessions import chosen_card
     from device.errors import UsageError
-    from engines.cards.model_card import cards
+    from engines.cards.catalogue import cards
 
     wanted = args.recogniser
     if wanted is not None and re.fullmatch(r"[0-9a-f]{64}", wanted):
@@ -210,17 +210,17 @@ def _run_inspect(args: argparse.Namespace) -> int:
             + (f", UNDER 18: {e.rationale}" if e.under_18 else "")
             for e in entries
         ]
-    said(args, values, "\n".join(lines))
+    print_result(args, values, "\n".join(lines))
     return 0
 
 
 def _run_verify(args: argparse.Namespace) -> int:
+    from tools.hub.publishing.list_check import verify
     from tools.hub.publishing.operations import read_plan
-    from tools.hub.watchlist.verify import verify
 
     plan = None if args.deployment is None else read_plan(args.deployment)
     checked = verify(args.folder, args.hub, plan, now())
-    said(args, {"checks": checked}, "\n".join(f"ok  {line}" for line in checked))
+    print_result(args, {"checks": checked}, "\n".join(f"ok  {line}" for line in checked))
     return 0
 
 
@@ -238,13 +238,13 @@ def _run_withdraw(args: argparse.Namespace) -> int:
     lines = [f"{ref}: off the list of {deployment} at every device; the photo leaves this hub" for ref in args.entry]
     if set(publisher.records.get(deployment).refs) <= set(args.entry):
         lines.append(f"nobody is left on that list then: {deployment} ends, and this hub's keys of it are deleted")
-    if not planned(args, lines):
+    if not announce_plan(args, lines):
         return 0
     change = operations.propose_withdrawal(publisher, deployment, args.entry, now())
     change.sign(signers)
     require_signed(change, publisher.targets(), publisher.places)
     record = operations.publish(publisher, change)
-    said(
+    print_result(
         args,
         {"withdrawn": args.entry, "deployment": deployment, "total": None if record is None else record.withdrawn},
         f"{', '.join(args.entry)}: withdrawn from {deployment}",

@@ -1,7 +1,8 @@
 """The console: a page for the operator, on the loopback only, pictures from memory only.
 
 1. Every answer is checked for its Host (against DNS rebinding) and needs the session cookie, which only the address
-   printed at the start gives out; a change also needs the page's token and its own origin.
+   printed at the start gives out; a change also needs the page's token and its own origin. Both stay the same through
+   restarts (`keys/console.txt`), so that an open page comes back by itself.
 2. Nothing is loaded from elsewhere, nothing may be cached, nothing may be framed (the headers below).
 3. An operator is present while a page is open: its event stream is the proof, and its end (after a grace for a
    reload) is the operator's absence.
@@ -10,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import secrets
@@ -18,17 +20,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 from device.domain.time import WallTime, wall
-from device.errors import BadData, ConfigError, Unavailable
+from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
 from tools.hub.console.desk import Desk
+from tools.hub.console.session import HubSession
 from tools.hub.console.view import snapshot
 from tools.hub.report.tallies import Tallies
-from tools.hub.session import HubSession
 from tools.hub.storage.folder import ConsoleSettings, HubFolder
 
 if TYPE_CHECKING:
@@ -78,13 +81,14 @@ class Console:
     hosts: frozenset[str]
 
     def __post_init__(self) -> None:
-        self.key = secrets.token_urlsafe(24)
-        self.token = secrets.token_urlsafe(24)
+        self.key = self.hub.console_key()
+        self.token = hashlib.sha256(b"csrf " + self.key.encode()).hexdigest()
         self.session_id = uuid7(wall_now())
         self.pages = 0
         self._absent_since: float | None = None
         self._at_page = False
         self._version = 0
+        self._commit_due = False
         self._entries_written: tuple[int, ...] = ()
         self._news = asyncio.Condition()
 
@@ -96,8 +100,15 @@ class Console:
     def changed(self) -> None:
         """Something on the desk changed: wake the event streams (called on the loop)."""
         self._version += 1
+        if not self._commit_due:
+            self._commit_due = True
+            asyncio.get_running_loop().call_soon(self._commit)
         task = asyncio.ensure_future(self._wake())
         task.add_done_callback(lambda done: done.exception())
+
+    def _commit(self) -> None:
+        self._commit_due = False
+        self.desk.commit()
 
     async def _wake(self) -> None:
         async with self._news:
@@ -109,10 +120,11 @@ class Console:
             self.forget_references()
             self._read_entries_again()
             self._watch_presence(asyncio.get_running_loop().time())
-            self._say_operator()
+            self._publish_operator()
             self.session.repeat()
             if self.desk.tick(wall_now()):
                 self.changed()
+            self.desk.commit()
             self.tallies.save()
             await asyncio.sleep(1.0)
 
@@ -143,9 +155,9 @@ class Console:
             event(_log, "hub.entries_not_read", level=logging.WARNING, reason=str(fault))
         self.changed()
 
-    def _say_operator(self) -> None:
+    def _publish_operator(self) -> None:
         operator = self.operator
-        self.session.say_state(operator, None if operator == "absent" else self.session_id)
+        self.session.publish_state(operator, None if operator == "absent" else self.session_id)
 
     def page_opened(self) -> None:
         """An event stream began: the operator is there at once."""
@@ -153,7 +165,7 @@ class Console:
         self._absent_since = None
         if not self._at_page:
             self._at_page = True
-            self._say_operator()
+            self._publish_operator()
             self.changed()
 
     def page_closed(self) -> None:
@@ -198,23 +210,29 @@ class Console:
 
     def decide(self, alert_id: str, kind: str, outcome: str) -> bool:
         """A decision of the operator: on the desk at once, then to the devices. False when the case is gone."""
+        had = self.desk.cases.get(alert_id)
+        if had is not None and had.outcome is None and had.alert.candidate.entry_ref not in self.settings.entries:
+            raise RefusedByCondition("reference photo", "its list is deleted here: this alert can no longer be judged")
         case = (
             self.desk.judge(alert_id, outcome) if kind == "adjudication" else self.desk.follow(alert_id, kind, outcome)
         )
         if case is None:
             return False
-        if kind == "adjudication":
-            self.session.judge(alert_id, outcome, self.officer_ref)
-        else:
-            self.session.follow(alert_id, kind, outcome, self.officer_ref)
+        device = None if had is None else had.device
+        if kind != "adjudication":
+            self.session.follow(alert_id, kind, outcome, self.officer_ref, device)
+        if kind == "adjudication" or outcome == "confirmed_false":
+            judged = outcome if kind == "adjudication" else "false_alert"
+            self.session.judge(alert_id, judged, self.officer_ref, device)
+        self.desk.commit()
         self.changed()
         return True
 
 
 DECISIONS: dict[str, frozenset[str]] = {
-    "adjudication": frozenset({"true_alert", "false_alert", "not_adjudicated"}),
-    "engagement": frozenset({"confirmed_true", "confirmed_false", "not_located", "declined"}),
-    "disposition": frozenset({"arrest", "other_disposal", "no_action", "safeguarding"}),
+    "adjudication": frozenset(get_args(AdjudicationOutcome)),
+    "engagement": frozenset(get_args(EngagementOutcome)),
+    "disposition": frozenset(get_args(DispositionOutcome)),
 }
 
 
@@ -358,8 +376,11 @@ class _Pages:
                 raise BadData(f"outcome {outcome!r}")
         except (ValueError, KeyError, TypeError, BadData):
             return PlainTextResponse("no such decision", 400)
-        if not self._console.decide(request.path_params["alert_id"], kind, outcome):
-            return PlainTextResponse("this case is no longer on the desk", 404)
+        try:
+            if not self._console.decide(request.path_params["alert_id"], kind, outcome):
+                return PlainTextResponse("this case is no longer on the desk", 404)
+        except RefusedByCondition as fault:
+            return PlainTextResponse(str(fault), 409)
         return JSONResponse({"done": True})
 
 

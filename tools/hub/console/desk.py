@@ -1,81 +1,65 @@
-"""The operator's desk: what the hub knows at this moment, in memory only.
+"""The operator's desk: cases, pictures and devices, in memory and (cases and probes, sealed) in `desk.sqlite`.
 
-1. A false alert disappears at once, picture first; so does everything that a device reports as erased.
-2. What is past its `delete_by` disappears by itself, whether or not a device ever says so.
+1. A false alert disappears at once, picture first; so does one whose engagement confirmed another person, and what a
+   device reports as erased. What was never judged is then counted `not_adjudicated`.
+2. What is past its `delete_by` disappears by itself, whether or not a device reports it. When a deployment ends early,
+   its alerts go as long after that end as they would have gone after the planned one.
 3. An alert counts once by its id and each of its revisions once, whatever is repeated under whatever event id; a later
    revision replaces what is shown, an older one or the same changes nothing. The same picture again changes nothing.
-4. The desk is bounded: with MAX_CASES on it, the oldest judged case goes before a new one comes. When none is judged,
-   the oldest goes unjudged, and the page and the report say how many did.
+4. The desk is bounded: each device has an equal share of MAX_CASES. With its share on the desk, its oldest judged case
+   goes before a new one comes, or, when none is judged, its oldest; page and report show how many went unjudged.
+   No device pushes another's cases off the desk.
 5. When a device's list has ended (its receipt, or its own word) and no other device holds one, the hub's references go.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from device.domain.time import WallTime
+from device.domain.time import WallTime, rfc3339, wall
+from device.errors import BadData
 from device.hub_api import messages
 from device.hub_api.events import Event
 from device.hub_api.messages import Alert, Message
 from device.hub_api.topics import Place
 from device.logs import event
+from tools.hub.console.case import Case, DeviceView, Picture
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import ConsoleSettings
+from tools.hub.storage.published import Published, nothing_published
+from tools.hub.storage.sealed_desk import SealedDesk, StoredCase, StoredProbe
 
 MAX_CASES = 200
 MAX_PROBES = 200
 ORPHAN_S = 60.0
 """A probe may overtake its alert; without one it goes after this time."""
 RECEIPTS_SHOWN = 8
+FAULTS_SHOWN = 5
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Case:
-    """One alert on the desk."""
-
-    alert: Alert
-    device: str
-    arrived: WallTime
-    outcome: str | None = None
-    engagement: str | None = None
-    disposition: str | None = None
-
-
-@dataclass(slots=True)
-class Picture:
-    """One opened probe, in memory. `version` lets the page see that it changed."""
-
-    device: str
-    jpeg: bytes
-    version: int
-    arrived: WallTime
-
-
-@dataclass(slots=True)
-class DeviceView:
-    """The last of everything that one device said of itself."""
-
-    status: messages.Status | None = None
-    birth: messages.Birth | None = None
-    state: messages.DeviceState | None = None
-    health: messages.Health | None = None
-    watchlist: messages.WatchlistState | None = None
-    stats: messages.Stats | None = None
-    cameras: dict[str, messages.CameraStatus] = field(default_factory=dict)
-
-
 class Desk:
-    """Cases, pictures and devices; no network, no disk, no clock of its own."""
+    """Cases, pictures and devices; no network, no clock of its own."""
 
-    def __init__(self, settings: ConsoleSettings, tallies: Tallies) -> None:
+    def __init__(
+        self,
+        settings: ConsoleSettings,
+        tallies: Tallies,
+        store: SealedDesk | None = None,
+        published: Published = nothing_published,
+    ) -> None:
+        """Take what the store holds."""
         self._settings = settings
         self._tallies = tallies
+        self._store = store
+        self._published = published
+        self._ends: dict[str, WallTime] = {}
         self._seen: dict[tuple[str, str], None] = {}
+        self._seen_receipts: dict[str, None] = {}
         self._gone: dict[str, None] = {}
         self.cases: dict[str, Case] = {}
         self.pictures: dict[str, Picture] = {}
@@ -83,9 +67,85 @@ class Desk:
         self.receipts: list[dict[str, Any]] = []
         self.left_unjudged = 0
         self._list_ends: dict[str, WallTime] = {}
+        if store is not None:
+            self._restore(store)
 
-    def take(self, place: Place, event: Event[Message], now: WallTime) -> None:
-        """Take in one message of a device; repetitions (same source and id) change nothing."""
+    def _restore(self, store: SealedDesk) -> None:
+        """What was on the desk when the hub was last alive; pictures come with `stored_probes`."""
+        self._gone = dict.fromkeys(store.gone())
+        self._seen_receipts = dict.fromkeys(store.seen())
+        for kept in store.cases():
+            self.cases[kept.alert.alert_id] = Case(
+                kept.alert,
+                kept.device,
+                messages.moment(kept.arrived),
+                messages.moment(kept.delete_by),
+                kept.outcome,
+                kept.engagement,
+                kept.disposition,
+            )
+        if self.cases:
+            event(_log, "hub.desk_restored", cases=len(self.cases))
+
+    def restore_pictures(self, opened: Callable[[bytes], bytes], now: WallTime) -> None:
+        """Open the kept probes; one that does not open any more (its deployment has ended) is deleted."""
+        for probe in self._store.probes() if self._store is not None else ():
+            try:
+                self.pictures[probe.alert_id] = Picture(probe.device, opened(probe.ciphertext), 1, now)
+            except BadData as fault:
+                event(_log, "hub.probe_not_restored", level=logging.WARNING, reason=str(fault))
+                self._drop_picture(probe.alert_id)
+
+    def commit(self) -> None:
+        """Put what changed on the disk, with the counts; after a disk that refused, everything anew."""
+        if self._store is None:
+            return
+        behind = bool(self._store.problem)
+        if behind:
+            for case in self.cases.values():
+                self._keep(case)
+        content = self._tallies.unkept()
+        if content is not None:
+            self._store.put_book(content)
+        if not self._store.commit():
+            self._tallies.not_kept()
+
+    @property
+    def store_problem(self) -> str:
+        """Why the desk is not kept on the disk; empty while it is."""
+        return "" if self._store is None else self._store.problem
+
+    def _keep(self, case: Case) -> None:
+        if self._store is None:
+            return
+        self._store.put_case(
+            StoredCase(
+                alert=case.alert,
+                device=case.device,
+                arrived=rfc3339(case.arrived),
+                delete_by=rfc3339(case.delete_by),
+                outcome=case.outcome,
+                engagement=case.engagement,
+                disposition=case.disposition,
+            )
+        )
+
+    def knows(self, alert_id: str) -> bool:
+        """Whether an alert is on the desk or was."""
+        return alert_id in self.cases or alert_id in self._gone
+
+    def fault(self, device: str, problem: str) -> None:
+        """Something of a device was refused: shown until the hub is started anew, the latest FAULTS_SHOWN of each."""
+        faults = self.devices.setdefault(device, DeviceView()).faults
+        faults[problem] = faults.pop(problem, 0) + 1
+        while len(faults) > FAULTS_SHOWN:
+            del faults[next(iter(faults))]
+
+    def take(self, place: Place, event: Event[Message], now: WallTime, *, retained: bool = False) -> None:
+        """Take in one message of a device; repetitions (same source and id) change nothing.
+
+        retained: the broker had kept it from before: no sign of life.
+        """
         if (event.source, event.id) in self._seen:
             return
         self._seen[(event.source, event.id)] = None
@@ -93,24 +153,33 @@ class Desk:
             del self._seen[next(iter(self._seen))]
         view = self.devices.setdefault(place.device, DeviceView())
         data = event.data
+        if not retained:
+            view.heard_at = now
         if isinstance(data, Alert):
             self._alert(place.device, data, now)
         elif isinstance(data, messages.Erasure):
-            self._erasure(place.device, data)
+            if f"{event.source} {event.id}" not in self._seen_receipts:
+                self._erasure(place.device, data)
+                if self._store is not None:
+                    self._store.put_seen(f"{event.source} {event.id}")
         elif isinstance(data, messages.CameraStatus):
             view.cameras[data.camera_id] = data
         else:
             self._self_description(place.device, view, data, event.time)
 
-    def take_probe(self, device: str, alert_id: str, jpeg: bytes, now: WallTime) -> None:
+    def take_probe(
+        self, device: str, alert_id: str, jpeg: bytes, now: WallTime, ciphertext: bytes | None = None
+    ) -> None:
         """Take in an opened probe; one of an alert that is gone is dropped, the same one again changes nothing."""
         before = self.pictures.get(alert_id)
         if alert_id in self._gone or (before is not None and before.jpeg == jpeg):
             return
         self.pictures.pop(alert_id, None)
         while len(self.pictures) >= MAX_PROBES:
-            del self.pictures[next(iter(self.pictures))]
+            self._drop_picture(next(iter(self.pictures)))
         self.pictures[alert_id] = Picture(device, jpeg, before.version + 1 if before else 1, now)
+        if self._store is not None and ciphertext is not None:
+            self._store.put_probe(StoredProbe(alert_id, device, ciphertext))
         case = self.cases.get(alert_id)
         if case is not None:
             self._tallies.of(case.alert.deployment_id).probes_received += 1
@@ -124,10 +193,12 @@ class Desk:
         case.outcome = outcome
         if outcome == "false_alert":
             self.wipe(alert_id)
+        else:
+            self._keep(case)
         return case
 
     def follow(self, alert_id: str, kind: str, outcome: str) -> Case | None:
-        """What came of it: kind is `engagement` or `disposition`."""
+        """Note what came of it: kind is `engagement` or `disposition`. Confirmed another person is a false alert."""
         case = self.cases.get(alert_id)
         if case is None:
             return None
@@ -137,35 +208,85 @@ class Desk:
             case.engagement = outcome
         else:
             case.disposition = outcome
+        if outcome == "confirmed_false":
+            if case.disposition == "arrest":
+                self._tallies.followed(case.alert.deployment_id, "dispositions", "arrest_unrelated", "arrest")
+            return self.judge(alert_id, "false_alert")
+        self._keep(case)
         return case
 
     def wipe(self, alert_id: str) -> bool:
         """Forget a case and its picture; whether there was one."""
         self.pictures.pop(alert_id, None)
+        if self._store is not None:
+            self._store.forget(alert_id)
         self._gone[alert_id] = None
         if len(self._gone) > 10_000:
             del self._gone[next(iter(self._gone))]
         return self.cases.pop(alert_id, None) is not None
 
-    def wipe_all(self) -> int:
-        """Forget every case and picture: the end."""
+    def clear_memory(self) -> int:
+        """Forget every case and picture in memory: the program ends. What is sealed on the disk stays."""
         count = len(self.cases)
-        for alert_id in tuple(self.cases):
-            self.wipe(alert_id)
+        self.cases.clear()
         self.pictures.clear()
         return count
 
+    def _leave_unjudged(self, alert_id: str) -> None:
+        """Wipe a case that nobody judged, and count that."""
+        case = self.cases.get(alert_id)
+        if case is not None and case.outcome is None:
+            self._tallies.judged(case.alert.deployment_id, "not_adjudicated", None)
+        self.wipe(alert_id)
+
+    def _drop_picture(self, alert_id: str) -> None:
+        self.pictures.pop(alert_id, None)
+        if self._store is not None:
+            self._store.forget_probe(alert_id)
+
+    def deployment_ended(self, deployment_id: str, at: WallTime) -> bool:
+        """The hub ended a deployment: what nobody judged cannot be judged any more and goes; whether anything changed.
+
+        The judged ones stay as long after this end as the policy keeps them (rule 2).
+        """
+        theirs = [a for a, c in self.cases.items() if c.alert.deployment_id == deployment_id]
+        changed = False
+        for alert_id in theirs:
+            if self.cases[alert_id].outcome is None:
+                self._leave_unjudged(alert_id)
+                self._receipt("alert", "end_of_deployment", 1, alert_id)
+                changed = True
+            else:
+                changed = self._shorten(self.cases[alert_id], at) or changed
+        return changed
+
+    def _shorten(self, case: Case, end: WallTime) -> bool:
+        """Move a case's `delete_by` to as long after this end as it was after the planned one; whether it moved."""
+        known = self._published().get(case.alert.deployment_id)
+        kept = timedelta(hours=24) if known is None else case.delete_by_as_sent - known.planned_end
+        wanted = end + max(kept, timedelta(0))
+        if wanted >= case.delete_by:
+            return False
+        case.delete_by = wall(wanted)
+        self._keep(case)
+        return True
+
     def tick(self, now: WallTime) -> bool:
-        """Wipe what is past its time (rule 2); whether anything went."""
-        overdue = [a for a, c in self.cases.items() if messages.moment(c.alert.retention.delete_by) <= now]
+        """Wipe what is past its time (rule 2) and what belongs to a deployment that the hub ended; whether any went."""
+        ended = [
+            self.deployment_ended(known.id, known.ended_at)
+            for known in self._published().values()
+            if known.ended_at is not None
+        ]
+        overdue = [a for a, c in self.cases.items() if c.delete_by <= now]
         orphans = [
             a for a, p in self.pictures.items() if a not in self.cases and now - p.arrived > timedelta(seconds=ORPHAN_S)
         ]
         for alert_id in (*overdue, *orphans):
-            self.wipe(alert_id)
+            self._leave_unjudged(alert_id)
         for alert_id in overdue:
             self._receipt("alert", "retention", 1, alert_id)
-        return bool(overdue or orphans)
+        return bool(overdue or orphans or any(ended))
 
     def _alert(self, device: str, alert: Alert, now: WallTime) -> None:
         """Take in a statement about an alert (rule 3)."""
@@ -176,26 +297,34 @@ class Desk:
         self._tallies.alerted(alert, first=case is None)
         if case is not None:
             case.alert = alert
+            self._keep(case)
             return
-        if len(self.cases) >= MAX_CASES:
-            self._make_room()
-        self.cases[alert.alert_id] = Case(alert, device, now)
+        theirs = sum(1 for case in self.cases.values() if case.device == device)
+        if theirs >= max(1, MAX_CASES // max(1, len(self.devices))):
+            self._make_room(device)
+        case = self.cases[alert.alert_id] = Case(alert, device, now, messages.moment(alert.retention.delete_by))
+        self._keep(case)
+        end = self._ends.get(device)
+        if end is not None and messages.moment(alert.decided_at) <= end:
+            self._shorten(case, end)
         if alert.alert_id in self.pictures:
             self._tallies.of(alert.deployment_id).probes_received += 1
 
-    def _make_room(self) -> None:
-        """The oldest judged case goes, else the oldest of all, and that is counted (rule 4)."""
-        judged = next((a for a, c in self.cases.items() if c.outcome is not None), None)
-        going = judged or next(iter(self.cases))
+    def _make_room(self, device: str) -> None:
+        """Of this device's cases, the oldest judged one goes, else the oldest, and that is counted (rule 4)."""
+        theirs = {a: c for a, c in self.cases.items() if c.device == device}
+        judged = next((a for a, c in theirs.items() if c.outcome is not None), None)
+        going = judged or next(iter(theirs))
         if judged is None:
             self.left_unjudged += 1
             self._tallies.crowded_out(self.cases[going].alert.deployment_id)
             event(_log, "hub.desk_full", level=logging.WARNING, left_unjudged=self.left_unjudged)
-        self.wipe(going)
+        self._leave_unjudged(going)
 
     def list_ended(self, now: WallTime) -> tuple[str, WallTime] | None:
         """Which device's list ended last, and when, once nobody holds a list any more (rule 5); None until then."""
-        holding = (name for name, view in self.devices.items() if name not in self._list_ends and _holds(view, now))
+        others = (view for name, view in self.devices.items() if name not in self._list_ends)
+        holding = (view.holds_a_list(now) for view in others)
         if not self._list_ends or any(holding):
             return None
         return max(self._list_ends.items(), key=lambda end: end[1])
@@ -211,17 +340,24 @@ class Desk:
         """Wipe what a device erased: one alert, one picture, or (its end) everything that it ever sent."""
         self._tallies.erased(device, receipt)
         if receipt.what == "watchlist" and receipt.reason == "end_of_deployment":
-            self._list_ends[device] = messages.moment(receipt.at)
+            self._list_end(device, messages.moment(receipt.at))
         if receipt.alert_id is not None and receipt.what in ("alert", "outbox"):
-            self.wipe(receipt.alert_id)
+            self._leave_unjudged(receipt.alert_id)
         elif receipt.alert_id is not None and receipt.what == "probe":
-            self.pictures.pop(receipt.alert_id, None)
+            self._drop_picture(receipt.alert_id)
         elif receipt.alert_id is None and receipt.what in ("alert", "outbox") and receipt.reason == "end_of_deployment":
             theirs = [a for a, c in self.cases.items() if c.device == device]
             theirs += [a for a, p in self.pictures.items() if p.device == device and a not in self.cases]
             for alert_id in theirs:
-                self.wipe(alert_id)
+                self._leave_unjudged(alert_id)
         self._receipt(receipt.what, receipt.reason, receipt.count, receipt.alert_id)
+
+    def _list_end(self, device: str, at: WallTime) -> None:
+        """A device's list ended: its earlier alerts are kept from that end on (rules 2 and 5)."""
+        self._list_ends[device] = self._ends[device] = at
+        for case in tuple(self.cases.values()):
+            if case.device == device and messages.moment(case.alert.decided_at) <= at:
+                self._shorten(case, at)
 
     def _receipt(self, what: str, reason: str, count: int, alert_id: str | None) -> None:
         self.receipts.append({"what": what, "reason": reason, "count": count, "alert": (alert_id or "")[-6:]})
@@ -241,7 +377,7 @@ class Desk:
         elif isinstance(data, messages.WatchlistState):
             view.watchlist = data
             if data.erased_at is not None:
-                self._list_ends[device] = messages.moment(data.erased_at)
+                self._list_end(device, messages.moment(data.erased_at))
             self._tallies.listed(device, data)
         elif isinstance(data, messages.AuditHead):
             self._tallies.headed(device, data)
@@ -251,11 +387,3 @@ class Desk:
             view.stats = data
             self._tallies.is_on(device, data.deployment_id, data.mode, data.at)
             self._tallies.counted(device, data)
-
-
-def _holds(view: DeviceView, now: WallTime) -> bool:
-    """Whether a device has a list, as far as the hub knows: loaded, not erased, and not past its own time."""
-    state = view.watchlist
-    if state is None or state.watchlist_id is None or state.erased_at is not None:
-        return False
-    return state.valid_to is None or now <= messages.moment(state.valid_to)

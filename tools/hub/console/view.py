@@ -8,7 +8,8 @@ import msgspec
 
 from device.domain.time import WallTime, rfc3339
 from device.hub_api import messages
-from tools.hub.console.desk import Case, Desk, DeviceView
+from tools.hub.console.case import Case, DeviceView
+from tools.hub.console.desk import Desk
 from tools.hub.storage.folder import ConsoleSettings
 
 
@@ -21,8 +22,8 @@ def snapshot(
     broker_online: bool,
     broker_text: str,
 ) -> dict[str, Any]:
-    """Everything that the page shows. Newest case first; open ones before judged ones."""
-    cases = sorted(desk.cases.values(), key=lambda c: c.arrived, reverse=True)
+    """Everything that the page shows. The oldest case first, so that a new one moves none; open before judged ones."""
+    cases = sorted(desk.cases.values(), key=lambda c: c.arrived)
     cases.sort(key=lambda c: c.outcome is not None)
     return {
         "now": rfc3339(now),
@@ -31,17 +32,27 @@ def snapshot(
         "operator": operator,
         "operator_present": operator == "present",
         "broker": {"online": broker_online, "text": broker_text},
-        "devices": [_device(name, view) for name, view in sorted(desk.devices.items())],
+        "devices": [
+            _device(name, view, view.unknown_because(now, broker_online=broker_online))
+            for name, view in sorted(desk.devices.items())
+        ],
         "cases": [_case(case, desk, settings) for case in cases],
         "left_unjudged": desk.left_unjudged,
+        "desk_problem": desk.store_problem,
         "receipts": list(reversed(desk.receipts)),
     }
 
 
-def _device(name: str, view: DeviceView) -> dict[str, Any]:
+def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
+    """One device; while its state is not known, nothing of it is shown as if it were."""
+    if unknown:
+        view = DeviceView(stats=view.stats, watchlist=view.watchlist, heard_at=view.heard_at, faults=view.faults)
     stats, health = view.stats, view.health
     return {
         "id": name,
+        "unknown": unknown or None,
+        "heard_at": None if view.heard_at is None else rfc3339(view.heard_at),
+        "faults": [{"problem": problem, "count": n} for problem, n in view.faults.items()],
         "status": view.status.status if view.status else "unknown",
         "state": view.state.state if view.state else None,
         "mode": view.state.mode.value if view.state and view.state.mode else None,
@@ -49,7 +60,10 @@ def _device(name: str, view: DeviceView) -> dict[str, Any]:
         "inhibit_reasons": view.state.inhibit_reasons if view.state else [],
         "conditions": [msgspec.to_builtins(c) for c in view.state.conditions] if view.state else [],
         "lamps": msgspec.to_builtins(view.state.lamps) if view.state and view.state.lamps else None,
-        "cameras": {camera: status.status for camera, status in sorted(view.cameras.items())},
+        "cameras": {
+            camera: f"{status.status}, pictures damaged" if status.damaged else status.status
+            for camera, status in sorted(view.cameras.items())
+        },
         "watchlist": _watchlist(view),
         "stats": msgspec.to_builtins(stats) if stats else None,
         "fps": (health.fps if health and health.fps is not None else stats.fps if stats else None),
@@ -62,6 +76,12 @@ def _watchlist(view: DeviceView) -> dict[str, Any] | None:
     if state is None:
         return None
     return {"subjects": state.subjects, "images": state.images, "erased": state.erased_at is not None}
+
+
+def _rival(alert_id: str, desk: Desk) -> dict[str, Any]:
+    """Another alert for the same entry at the same time: its id, and when it was seen if the hub has it."""
+    case = desk.cases.get(alert_id)
+    return {"id": alert_id, "captured_at": case.alert.captured_at if case else None}
 
 
 def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
@@ -95,11 +115,14 @@ def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
         "image_age_days": alert.candidate.image_age_days,
         "sign": alert.sign.state,
         "blue_list": alert.blue_list,
-        "delete_by": alert.retention.delete_by,
+        "delete_by": rfc3339(case.delete_by),
+        "picture_damaged": alert.picture_damaged,
+        "contradicted_by": [_rival(each.alert_id, desk) for each in alert.contradicted_by],
         "hold": alert.retention.hold,
         "outcome": case.outcome,
         "engagement": case.engagement,
         "disposition": case.disposition,
         "probe": picture.version if picture else None,
         "reference": entry is not None,
+        "judgeable": entry is not None,
     }

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from device.errors import LfrError, RefusedByCondition
-from device.hub_api.identity import Identity
+from device.hub_api.messages.identity import Identity
 from device.logs import event
 from tools.hub.publishing import operations
 from tools.hub.publishing.pending_changes import sweep
@@ -37,7 +37,7 @@ class Says(Protocol):
 
 
 class Issuer:
-    """Runs on the console's loop; `heard` is called there too."""
+    """Runs on the console's loop; `identified` is called there too."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Issuer:
         self._renewed_at: float | None = None
         self.refused: dict[str, str] = {}
 
-    def heard(self, device: str, identity: Identity) -> None:
+    def identified(self, device: str, identity: Identity) -> None:
         """A device's newest identity; null once it has ended there."""
         if identity.deployment_id is None or identity.recipient is None:
             self._wanted.pop(device, None)

@@ -21,10 +21,10 @@ from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable, UsageError
 from tools.hub.publishing.admission import require_possible
 from tools.hub.publishing.change import Change, Proposal, propose
-from tools.hub.publishing.deployment_keys import DeploymentKeys
 from tools.hub.publishing.deployment_records import Record
 from tools.hub.publishing.pending_changes import last_moment
 from tools.hub.publishing.publisher import Publisher, empty_withdrawn
+from tools.hub.storage.deployment_keys import DeploymentKeys
 from tools.hub.storage.files import PUBLIC, write_file
 from tools.hub.storage.folder import Entry, HubFolder
 from tools.hub.watchlist.build import CONTENT, PHOTOS, read_built, require_fresh

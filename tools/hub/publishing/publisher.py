@@ -25,19 +25,17 @@ from device.domain.time import WallTime
 from device.errors import BadData, RefusedByCondition, Unavailable
 from tools.hub.publishing.admission import admitted, require_signed
 from tools.hub.publishing.change import Change, require_current, require_in_time
-from tools.hub.publishing.deployment_keys import DeploymentKeys
 from tools.hub.publishing.deployment_records import Record, Records
 from tools.hub.publishing.places import Places
 from tools.hub.publishing.repository import HASH, SNAPSHOT_DAYS, TIMESTAMP_HOURS, Store
 from tools.hub.publishing.roles import DEVICE_DAYS, OFFICERS, device_role, devices_in, role_of
 from tools.hub.publishing.signing_keys import open_key
+from tools.hub.storage.deployment_keys import DeploymentKeys
 from tools.hub.storage.files import write_file
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
     from tuf.api.metadata import Metadata, Root, Targets
-
-CONTENT_KEY = "content.age"
 
 
 class Publisher:

@@ -8,14 +8,12 @@ was no event at all, the rule of three (Hanley and Lippman-Hand 1983): at most 3
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Any
 
 import msgspec
 
+from device.domain.proportion import wilson
 from tools.hub.report.tallies import LATENCY_EDGES_MS, Deployment
-
-Z_95 = 1.959964
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +71,8 @@ def rate(events: int, of: int) -> Rate:
     if events == 0:
         return Rate(events=0, of=of, value=0.0, low=0.0, high=min(1.0, 3 / of), method="rule_of_three")
     share = events / of
-    centre = (share + Z_95**2 / (2 * of)) / (1 + Z_95**2 / of)
-    half = Z_95 * sqrt(share * (1 - share) / of + Z_95**2 / (4 * of**2)) / (1 + Z_95**2 / of)
-    return Rate(
-        events=events, of=of, value=share, low=max(0.0, centre - half), high=min(1.0, centre + half), method="wilson"
-    )
+    low, high = wilson(share, of)
+    return Rate(events=events, of=of, value=share, low=low, high=high, method="wilson")
 
 
 def report_of(tally: Deployment) -> Report:

@@ -89,10 +89,11 @@ UNKNOWN = "unknown"
 class Tallies:
     """Counts into a Book and saves it; belongs to the console's loop."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, kept: bytes | None = None) -> None:
+        """kept: the book that was committed with the desk, which is never behind the file."""
         self._file = file
-        self.book = _book_to_write(file)
-        self._dirty = False
+        self.book = _book_to_write(file) if kept is None else msgspec.json.decode(kept, type=Book)
+        self._dirty = self._unkept = kept is not None
         self._heads = Heads(file.parent / FOLDER)
         self._current: dict[str, str] = {}
         self._waiting_births: dict[str, Birth] = {}
@@ -100,7 +101,7 @@ class Tallies:
 
     def of(self, deployment_id: str) -> Deployment:
         """The tally of a deployment, begun if need be; the caller changes it, so it will be saved."""
-        self._dirty = True
+        self._dirty = self._unkept = True
         return self.book.deployments.setdefault(deployment_id, Deployment(deployment_id=deployment_id))
 
     def of_device(self, device: str) -> Deployment:
@@ -224,6 +225,17 @@ class Tallies:
     def followed(self, deployment_id: str, kind: str, outcome: str, before: str | None) -> None:
         """What came of an alert: kind is `engagements` or `dispositions`."""
         _move(getattr(self.of(deployment_id), kind), outcome, before)
+
+    def unkept(self) -> bytes | None:
+        """The book for the desk's own file, None when nothing changed since the last time."""
+        if not self._unkept:
+            return None
+        self._unkept = False
+        return msgspec.json.encode(self.book)
+
+    def not_kept(self) -> None:
+        """The desk's file was not written."""
+        self._unkept = True
 
     def save(self) -> None:
         """Write report.json if anything changed; a disk that refuses is said, and tried again next time."""

@@ -1,6 +1,6 @@
 """Files of the hub and of authority: whole or not at all, through power cuts and full disks, and for whom they are.
 
-1. A file is written beside its place, flushed, and renamed: what was there stays until what replaces it is on the disk.
+1. A file is written by `device.durable`: what was there stays until what replaces it is on the disk.
 2. `Batch` writes several so and renames them in order once all of them are on the disk: a disk that fills up in the
    middle leaves every one of the old.
 3. PRIVATE is for the hub's own user and the default, ciphertext included; PUBLIC is what anybody may read.
@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from device.durable import flush_folder
+from device.durable import PRIVATE, flush_folder, replace_file, stage_file
 from device.errors import Unavailable
 
-PRIVATE, PUBLIC = 0o600, 0o644
+PUBLIC = 0o644
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
@@ -27,9 +27,8 @@ CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 def write_file(path: Path, content: bytes, *, mode: int = PRIVATE, synced: bool = True) -> None:
     """Rules 1, 3 and 4. synced: wait for the disk; who writes thousands of files syncs once, after the last."""
     with writing(path):
-        _staged(path, content, mode, synced).replace(path)
-        if synced:
-            flush_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content, mode=mode, synced=synced)
 
 
 class Batch:
@@ -41,7 +40,8 @@ class Batch:
     def put(self, path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
         """Write a file that appears at the end of the block, after those that were put before it."""
         with writing(path):
-            self._staged.append((_staged(path, content, mode, synced=True), path))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._staged.append((stage_file(path, content, mode=mode), path))
 
     def __enter__(self) -> Batch:
         return self
@@ -92,22 +92,3 @@ def forget_secret(path: Path) -> bool:
     except OSError as fault:
         raise Unavailable(f"{path} is still there ({fault.strerror}); delete it by hand") from fault
     return True
-
-
-def _staged(path: Path, content: bytes, mode: int, synced: bool) -> Path:
-    """The file beside its place, with its mode from the first byte on; gone again when it cannot be written whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            if synced:
-                os.fsync(file.fileno())
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-    return fresh

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +23,8 @@ from device.domain.finding import Mode
 from device.domain.time import WallTime
 from device.edges.broker.paho import BrokerAddress
 from device.errors import ConfigError, Unavailable, UsageError
-from device.hub_api.topics import device_id, level
-from tools.hub.broker.access_list import access_list, configuration
-from tools.hub.pki.certificate_authority import open_authority, revoke_certificate
-from tools.hub.publishing.deployment_keys import DeploymentKeys
+from device.hub_api.topics import level
+from tools.hub.storage.deployment_keys import DeploymentKeys
 from tools.hub.storage.files import write_file
 
 BROKER_PORT = 8883
@@ -90,6 +88,11 @@ class HubFolder:
         return self.root / "report.json"
 
     @property
+    def desk_file(self) -> Path:
+        """Open cases, sealed (sealed_desk.py)."""
+        return self.root / "desk.sqlite"
+
+    @property
     def references(self) -> Path:
         return self.root / "references"
 
@@ -99,6 +102,14 @@ class HubFolder:
         return BrokerAddress(
             host=host, port=port, ca=self.root / "ca.pem", cert=folder / f"{person}.pem", key=folder / f"{person}.key"
         )
+
+    def console_key(self) -> str:
+        """The key of the console's address, made at the first start; delete `keys/console.txt` to end every session."""
+        file = self.root / "keys" / "console.txt"
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_file(file, secrets.token_urlsafe(24).encode())
+        return file.read_text(encoding="utf-8").strip()
 
     def reference(self, entry_ref: str) -> bytes | None:
         """The reference photo of an entry; None when there is none or the reference is no plain name."""
@@ -206,28 +217,6 @@ class HubFolder:
         file = self.root / "authority" / "revoked.json"
         return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else frozenset()
 
-    def revoke_device(self, device: str) -> None:
-        """Put a device's certificate on the revocation list and take it off the site; its name is not issued again."""
-        import yaml
-
-        certificate = self.root / "devices" / f"{device}.pem"
-        settings = self.settings()
-        revoke_certificate(self.root, settings.site, certificate if certificate.exists() else None)
-        for suffix in (".pem", ".key"):
-            (self.root / "devices" / f"{device}{suffix}").unlink(missing_ok=True)
-        raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
-        raw["devices"] = [name for name in raw.get("devices") or () if name != device]
-        write_file(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
-        self.write_broker_files(self.settings(), settings.broker_port)
-
-    def write_broker_files(self, settings: ConsoleSettings, port: int) -> Path:
-        """Write `acl` and `mosquitto.conf` for this port; returns the latter."""
-        (self.root / "acl").write_text(access_list(settings.site, settings.devices))
-        (self.root / "acl").chmod(0o600)
-        file = self.root / "mosquitto.conf"
-        file.write_text(configuration(self.root.absolute(), bind=settings.bind, port=port, root=os.geteuid() == 0))
-        return file
-
 
 class SiteDevices:
     """The site's devices as console.yaml lists them now, without the revoked; read again when a file has changed."""
@@ -247,67 +236,6 @@ class SiteDevices:
                     self._devices = frozenset(self._hub.settings().devices)
                     self._read_at = (stated.st_mtime_ns, stated.st_ino)
             return self._devices - self._hub.revoked()
-
-
-def init_hub(
-    root: Path, *, site: str, devices: tuple[str, ...], mode: Mode | None, bind: str = "127.0.0.1"
-) -> list[str]:
-    """Make a hub folder, or add devices to one; returns what was made, one line each. Nothing existing is replaced.
-
-    Without `mode` a new folder is a demonstration's and a known one stays what it is; another mode is refused.
-    """
-    import yaml
-
-    level(site, "site")
-    hub = HubFolder(root)
-    for device in devices:
-        if device_id(device) in hub.revoked():
-            raise UsageError(f"device {device!r} was revoked; give the new device another name")
-    made: list[str] = []
-    try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        known = hub.settings() if hub.console_file.exists() else None
-        if known is not None and known.site != site:
-            raise ConfigError(str(hub.console_file), (f"site: this folder belongs to {known.site!r}, not {site!r}",))
-        if known is not None and mode not in (None, known.mode):
-            problem = f"mode: this folder's is {known.mode.value}, for ever; `lfr hub init` another folder for another"
-            raise ConfigError(str(hub.console_file), (problem,))
-        everyone = tuple(dict.fromkeys((*(known.devices if known else ()), *devices)))
-        _issue_certificates(root, site, everyone, bind, made)
-        hub.references.mkdir(mode=0o700, exist_ok=True)
-        content = {
-            "site": site,
-            "mode": (mode or Mode.DEMO).value,
-            "bind": bind,
-            "broker_port": BROKER_PORT,
-            "console_port": CONSOLE_PORT,
-            "repository_port": REPOSITORY_PORT,
-        }
-        raw = yaml.safe_load(hub.console_file.read_text(encoding="utf-8")) if known else {**content, "notice": NOTICE}
-        raw = {"entries": {}, **raw, "devices": list(everyone)}
-        write_file(hub.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
-        hub.write_broker_files(hub.settings(), hub.settings().broker_port)
-    except OSError as fault:
-        place = root if fault.filename is None else fault.filename
-        raise Unavailable(
-            f"the hub's folder {root} cannot be made or completed: {place}: {fault.strerror or fault};"
-            " name a folder that this user may write to, on a disk that has room"
-        ) from fault
-    return [*made, f"console.yaml, acl, mosquitto.conf: site {site}, devices {', '.join(everyone) or 'none yet'}"]
-
-
-def _issue_certificates(root: Path, site: str, devices: tuple[str, ...], bind: str, made: list[str]) -> None:
-    authority = open_authority(root, site)
-    if not (root / "crl.pem").exists():
-        revoke_certificate(root, site, None)
-    if not (root / "server.pem").exists():
-        hosts = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), bind)))
-        authority.issue_server(root, "server", tuple(h for h in hosts if h not in ("0.0.0.0", "::")))
-        made.append(f"ca.pem, server.pem: for {', '.join(hosts)}")
-    for folder, name in (*((root, p) for p in PEOPLE), *((root / "devices", d) for d in devices)):
-        if not (folder / f"{name}.pem").exists():
-            authority.issue_client(folder, name)
-            made.append(f"{(folder / name).relative_to(root)}.pem, .key: certificate of {name}")
 
 
 def _settings(file: Path, raw: Any) -> ConsoleSettings:

@@ -28,11 +28,18 @@ from device.config.document import load
 from device.config.model import Section
 from device.domain.sight import F32
 from device.domain.time import WallTime, wall
-from device.enrolment.folder import STRANGERS, read_photo, through
+from device.enrolment.folder import (
+    Entry,
+    Remark,
+    Remarks,
+    SubjectPhoto,
+    enrol_photos,
+    stacked,
+    warn_of_likeness,
+)
 from device.enrolment.photo_reader import PhotoReader
-from device.enrolment.rules import Demands, Outcome
+from device.enrolment.rules import Demands
 from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
-from device.watchlist.look_alikes import alike
 from device.watchlist.sealed import FORMAT, SealedEntry, SealedWatchlist, seal, sha256_of
 from tools.hub.storage.files import cannot_write, write_file
 from tools.hub.watchlist import photos as hub_photos
@@ -56,12 +63,9 @@ class Report:
     subjects: int = 0
     images: int = 0
     problems: list[str] = field(default_factory=list)
-    rejected: list[dict[str, str]] = field(default_factory=list)
-    warnings: list[dict[str, str]] = field(default_factory=list)
+    rejected: list[Remark] = field(default_factory=list)
+    warnings: list[Remark] = field(default_factory=list)
     entries: dict[str, list[str]] = field(default_factory=dict)
-
-    def warn(self, file: str, reason: str) -> None:
-        self.warnings.append({"file": file, "reason": reason})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,6 @@ def build(
     """The report, and the files of a list; None instead of them when there is a problem (rules 2 and 3)."""
     report = Report(problems=list(people.problems))
     enrolled = _enrol(people.people, readers, report, progress)
-    _compare(enrolled, report)
     report.subjects, report.images = len(enrolled), sum(len(e.templates) for e in enrolled)
     if report.subjects > plan.max_watchlist_size:
         report.problems.append(
@@ -139,50 +142,31 @@ def require_fresh(built: BuiltList, plan: DeploymentPlan, now: WallTime) -> None
 
 
 def _enrol(people: Sequence[Person], readers: Sequence[PhotoReader], report: Report, progress: bool) -> list[_Enrolled]:
-    jobs = [(person, photo) for person in people for photo in person.photos]
-
-    def look(job: tuple[Person, Photo], reader: PhotoReader) -> tuple[bytes, Outcome]:
-        return read_photo(job[1].path, reader, None, Demands(alone=True, facing=True, at=job[1].at))
-
-    found: dict[str, list[tuple[Photo, Outcome]]] = {person.ref: [] for person in people}
-    seen: dict[bytes, tuple[Person, Photo]] = {}
-    for (person, photo), (digest, outcome) in zip(jobs, through(jobs, look, readers, progress), strict=True):
-        if outcome.template is None:
-            report.rejected.append({"file": photo.name, "reason": outcome.rejected or ""})
-            continue
-        twin = seen.setdefault(digest, (person, photo))
-        if twin[1] is not photo and twin[0].ref == person.ref:
-            report.warn(photo.name, f"the same photo as {twin[1].name}: counted once")
-            continue
-        if twin[1] is not photo:
-            report.warn(photo.name, f"the same photo is also listed as {twin[0].ref}")
-        for warning in outcome.warnings:
-            report.warn(photo.name, warning)
-        if photo.taken_on is None:
-            report.warn(photo.name, "no image date: how old the photo is cannot be shown")
-        found[person.ref].append((photo, outcome))
+    photos = {(person.ref, photo.name): photo for person in people for photo in person.photos}
+    jobs = [
+        SubjectPhoto(photo.path, person.ref, photo.name, Demands(alone=True, facing=True, at=photo.at))
+        for person in people
+        for photo in person.photos
+    ]
+    notes = Remarks()
+    found = enrol_photos(jobs, readers, notes, progress=progress)
     enrolled = []
     for person in people:
-        usable = found[person.ref]
+        usable = found.get(person.ref, [])
         report.entries[person.ref] = [photo.name for photo in person.photos]
         if not usable:
             report.problems.append(f"{person.ref}: no usable photo; give a better one, or take the person off")
             continue
-        best = max(usable, key=lambda pair: pair[1].face_px)[0]
-        rows = np.stack([outcome.template for _, outcome in usable if outcome.template is not None])
-        enrolled.append(_Enrolled(person, rows, best, best.taken_on, best.source))
+        for photo, _ in usable:
+            if photos[photo.ref, photo.name].taken_on is None:
+                notes.warn(photo.name, "no image date: how old the photo is cannot be shown")
+        largest = max(usable, key=lambda pair: pair[1].face_px)[0]
+        best = photos[largest.ref, largest.name]
+        enrolled.append(_Enrolled(person, stacked(usable), best, best.taken_on, best.source))
+    warn_of_likeness([Entry(e.person.ref, e.templates) for e in enrolled], notes)
+    report.rejected += notes.rejected
+    report.warnings += notes.warnings
     return enrolled
-
-
-def _compare(enrolled: Sequence[_Enrolled], report: Report) -> None:
-    for entry in enrolled:
-        if len(entry.templates) > 1 and float((entry.templates @ entry.templates.T).min()) < STRANGERS:
-            report.warn(
-                entry.person.ref, "the photos look like different people: compare them before this list is used"
-            )
-    for one, other, score in alike([entry.templates for entry in enrolled]):
-        refs = enrolled[one].person.ref, enrolled[other].person.ref
-        report.warn(refs[0], f"looks like the same person as {refs[1]} (cosine {score:.2f})")
 
 
 def _files(

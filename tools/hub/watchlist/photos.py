@@ -6,6 +6,7 @@ from datetime import date
 
 import msgspec
 
+from device.enrolment.photo_file import decode_upright
 from device.errors import BadData
 
 FORMAT = 1
@@ -38,11 +39,11 @@ class HubPhotos(msgspec.Struct, frozen=True, kw_only=True):
 def reference_photo(encoded: bytes) -> bytes | None:
     """A photo as the hub's page shows it: upright, without metadata; None when it does not decode."""
     import cv2
-    import numpy as np
 
-    picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
+    rgb = decode_upright(encoded)
+    if rgb is None:
         return None
+    picture = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     longest = max(picture.shape[:2])
     if longest > LONGEST_PX:
         scale = LONGEST_PX / longest

@@ -17,6 +17,8 @@ from tools.dev.bench import engines as bench
 from tools.dev.bench.commands import register, run_bench, run_engines
 from tools.dev.bench.engines import BATCHES, groups, measure, render
 
+pytestmark = pytest.mark.slow
+
 MACHINE = {"date": "2026-11-24", "cpu": "a CPU", "load_1min": 0.5}
 
 

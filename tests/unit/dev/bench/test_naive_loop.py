@@ -11,6 +11,8 @@ from tools.dev.bench.naive import Naive, Track, overlap
 from tools.dev.bench.table import render
 from tools.dev.clip.make import read_truth
 
+pytestmark = pytest.mark.slow
+
 
 def a_box(left: float, top: float, size: float = 50) -> np.ndarray:
     return np.array([left, top, left + size, top + size], np.float32)

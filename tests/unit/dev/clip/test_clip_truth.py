@@ -16,6 +16,8 @@ from tools.dev.clip.render import backdrop
 from tools.dev.clip.spec import ClipSpec, Passer, bench_spec, default_spec, portrait_of, write_watchlist
 from tools.dev.clip.walks import held, schedule
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def small(samples: Callable[[str], list[Path]]) -> ClipSpec:

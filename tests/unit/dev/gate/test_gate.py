@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tools.dev.gate.__main__ as gate
-from tools.dev.gate.stages import COMMANDS, Stage, planned
+from tools.dev.gate.stages import COMMANDS, ROOT, Stage, planned
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def static(code: str, name: str = "static") -> Stage:
     return Stage(name, (sys.executable, "-c", code), "mend it")
 
 
-def unit_tests(hardware: bool = False) -> Stage:
+def unit_tests(hardware: bool = False, installable: bool = False) -> Stage:
     argv = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
-    return Stage("unit", argv, "read it", tests=True, hardware=hardware)
+    return Stage("unit", argv, "read it", tests=True, hardware=hardware, installable=installable)
 
 
 def run(stages: tuple[Stage, ...], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -80,6 +80,16 @@ def test_a_skipped_test_fails_the_gate_except_for_hardware(
     assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 1 skipped"
 
 
+@pytest.mark.parametrize(("installable", "status"), [(True, 1), (False, 0)])
+def test_a_complete_run_skips_only_what_no_machine_can_install(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, installable: bool, status: int
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("import pytest\n@pytest.mark.skip\ndef test_a(): pass\n")
+    monkeypatch.setitem(COMMANDS, "check", (unit_tests(hardware=True, installable=installable),))
+    assert gate.main(["check", "--complete"]) == status
+    assert gate.main(["check"]) == 0
+
+
 def test_a_folder_without_tests_is_said_and_not_an_error(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,3 +109,11 @@ def test_check_and_test_together_run_each_stage_once_and_tests_last() -> None:
     assert len(names) == len(set(names))
     assert names.index("unit files") < names.index("unit, contract, sim") < names.index("end to end")
     assert {s.name for s in COMMANDS["check"]} | {s.name for s in COMMANDS["test"]} == set(names)
+
+
+def test_every_folder_of_tests_belongs_to_a_command() -> None:
+    """A new folder, or a marked test, that no command runs would never fail."""
+    arguments = {argument for command in COMMANDS.values() for stage in command for argument in stage.argv}
+    folders = {f"tests/{p.name}" for p in (ROOT / "tests").iterdir() if p.is_dir() and any(p.rglob("test_*.py"))}
+    assert folders <= arguments
+    assert {"slow", "not slow", "long", "not long"} <= arguments

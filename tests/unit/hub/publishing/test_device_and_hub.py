@@ -20,7 +20,8 @@ from device.sync.source_usb import UsbSource
 from tools.hub.publishing.change import Proposal, propose
 from tools.hub.publishing.operations import copy_to_usb
 from tools.hub.publishing.repository_server import RepositoryServer
-from tools.hub.storage.folder import HubFolder, SiteDevices, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder, SiteDevices
 
 
 class ThisClock(SystemClock):

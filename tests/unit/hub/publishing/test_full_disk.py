@@ -37,7 +37,7 @@ class FullDisk:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             real(descriptor)
 
-        monkeypatch.setattr(files.os, "fsync", fsync)
+        monkeypatch.setattr("tools.hub.storage.files.os.fsync", fsync)
 
 
 @pytest.fixture

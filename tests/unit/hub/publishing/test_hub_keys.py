@@ -18,10 +18,10 @@ import yaml
 
 from device.domain.time import WallTime, wall
 from device.errors import BadData, RefusedByCondition, UsageError
-from tools.hub.console.probes import JPEG_START, ProbeOpener
 from tools.hub.publishing import operations, pending_changes
 from tools.hub.publishing.publisher import Publisher
 from tools.hub.storage.folder import HubFolder
+from tools.hub.storage.probes import JPEG_START, ProbeOpener
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pyrage
 import pytest
 
 from device.domain.finding import Mode
-from device.hub_api.identity import Identity
+from device.hub_api.messages.identity import Identity
 from tools.hub.publishing.envelope_issuer import RENEW_EVERY_S, Issuer
 
 
@@ -45,7 +45,7 @@ class Bench:
 
     def tells(self, device: str, deployment: str | None = "d-1") -> str:
         recipient = str(pyrage.x25519.Identity.generate().to_public())
-        self.issuer.heard(
+        self.issuer.identified(
             device,
             Identity(
                 mode=Mode.TEST,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,12 +20,13 @@ from device.domain.time import wall
 from device.hub_api.messages import AuditHead
 from tools.hub.report.deployment_report import as_text, rate, report_of
 from tools.hub.report.tallies import BootCounts, Deployment, Tallies
-from tools.hub.storage.folder import HubFolder, init_hub
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 
 
 def tally(**changes: object) -> Deployment:
     counts = BootCounts(faces_seen=62, discarded=60, alerts=2, templates=80, frames=750)
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "deployment_id": "d-1",
         "mode": Mode.DEMO,
         "devices": ["cam-1"],

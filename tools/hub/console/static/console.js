@@ -3,7 +3,13 @@
 
 const byId = (id) => document.getElementById(id);
 const token = document.querySelector("meta[name=csrf]").content;
-const cards = new Map();
+const REST_MS = 500;  // a hand that was on its way to another case must not hit this one
+const ASK_MS = 300, ASKED_MS = 5000;  // the second press that deletes comes this long after the first, at most and at least
+const STALE_MS = 15000;
+let shown = null;     // the card on the page: {id, element, version, restUntil, askedAt}
+let view = null;      // the last snapshot
+let viewAt = Date.now();
+let known = new Set();
 let now = Date.now();
 let clockOffset = 0;
 let first = true;
@@ -101,11 +107,12 @@ function make(tag, content, kind) {
 // ---- devices ----
 
 function heard(device) {
-  return device.status === "online" && device.state !== null;
+  return !device.unknown && device.status === "online" && device.state !== null;
 }
 
 function stateWord(device) {
-  return device.status === "stopped" ? "Stopped" : heard(device) ? STATES[device.state] : "Not heard";
+  if (device.unknown) return "Unknown";
+  return device.status === "stopped" ? "Stopped" : heard(device) ? STATES[device.state] : "Unknown";
 }
 
 function stateKind(device) {
@@ -125,9 +132,11 @@ function drawDevice(panel, device, mode) {
   drawStreet(panel, device, !heard(device));
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
+  items(panel.querySelector(".faults"), device.faults.map((fault) => [[`Refused: ${fault.problem} (${number(fault.count)})`], ""]));
 }
 
 function why(device) {
+  if (device.unknown) return `${capital(device.unknown)}. ${device.heard_at ? `Last heard ${clockTime(device.heard_at)}` : "Never heard"}; it may be recognising or not.`;
   if (device.status === "stopped") return "Ended cleanly.";
   if (!heard(device)) return "No device has reported to this hub yet, or its connection was lost.";
   return capital(Object.entries(device.cameras).map(([name, status]) => `camera ${name} ${status}`).join(", "));
@@ -138,8 +147,10 @@ function drawStreet(panel, device, dark) {
   const lit = !dark && lamps.sign_sensed === true;
   const sign = panel.querySelector(".sign");
   sign.classList.toggle("lit", lit);
-  sign.setAttribute("aria-label", lit ? "The sign is lit" : "The sign is dark");
-  let said = lit ? "Sign lit, as sensed" : "Sign dark";
+  sign.classList.toggle("unknown", dark && device.status !== "stopped");
+  const unknown = dark && device.status !== "stopped";
+  sign.setAttribute("aria-label", unknown ? "Whether the sign is lit is unknown" : lit ? "The sign is lit" : "The sign is dark");
+  let said = unknown ? "Sign unknown" : lit ? "Sign lit, as sensed" : "Sign dark";
   if (!dark && lamps.sign_driven !== undefined && lamps.sign_driven !== lamps.sign_sensed) {
     said = lamps.sign_driven ? "Sign driven but not sensed lit" : "Sign sensed lit while switched off";
   }
@@ -171,6 +182,7 @@ function drawCounters(panel, device) {
 
 function drawConditions(box, conditions) {
   box.hidden = conditions.length === 0;
+  if (box.hidden) return;
   const count = (result) => conditions.filter((row) => row.result === result).length;
   const [failing, pending, later] = [count("fails"), count("pending"), count("not_yet_required")];
   const words = [
@@ -195,7 +207,7 @@ function newCard(id) {
   const card = byId("case-template").content.firstElementChild.cloneNode(true);
   card.setAttribute("aria-label", "Possible match");
   for (const button of card.querySelectorAll("button[data-outcome]")) {
-    button.addEventListener("click", () => decide(card, id, "adjudication", button.dataset.outcome));
+    button.addEventListener("click", () => press(id, button.dataset.outcome));
   }
   for (const select of card.querySelectorAll("select")) {
     select.addEventListener("change", () => select.value && decide(card, id, select.dataset.kind, select.value));
@@ -223,22 +235,25 @@ function badges(entry) {
   if (entry.blue_list) list.push(["consenting test subject", "warn"]);
   if (entry.category) list.push([entry.category, ""]);
   if (entry.response_code) list.push([`response ${entry.response_code}`, ""]);
+  if (entry.contradicted_by.length) list.push(["at most one can be right", "warn"]);
+  if (entry.picture_damaged) list.push(["picture damaged", "warn"]);
   if (entry.historical) list.push(["late: for information only", "warn"]);
   return list;
 }
 
 function drawCard(card, entry) {
-  card.className = `case${entry.outcome ? " judged" : ""}${card.classList.contains("new") ? " new" : ""}`;
+  card.className = `case${entry.outcome ? " judged" : ""}${resting() ? " resting" : ""}`;
+  card.dataset.id = entry.id;
   const row = card.querySelector(".badges");
   const wanted = badges(entry);
   if (row.dataset.shown !== JSON.stringify(wanted)) {
     row.dataset.shown = JSON.stringify(wanted);
     row.replaceChildren(...wanted.map(([content, kind]) => make("span", content, kind)));
   }
-  text(card.querySelector(".case-decide"), entry.outcome ? "judged by a person" : "the decision is yours");
   picture(card.querySelector(".seen"), entry.probe && `/cases/${entry.id}/probe?v=${entry.probe}`, "Face seen by the camera");
   picture(card.querySelector(".listed"), entry.reference && `/cases/${entry.id}/reference`, "Reference photo of the listed person");
-  text(card.querySelector(".seen-name"), clockTime(entry.captured_at));
+  card.dataset.seenAt = entry.captured_at;
+  card.dataset.actBy = entry.historical ? "" : entry.expires_at;
   text(card.querySelector(".seen-caption"), entry.zone);
   text(card.querySelector(".listed-name"), entry.label);
   const photo = [entry.image_source ? `${entry.image_source} photo` : "photo", entry.image_age_days === null ? "age not known" : photoAge(entry.image_age_days)];
@@ -255,7 +270,11 @@ function drawCard(card, entry) {
   ]);
   const rate = entry.predicted_far ? `, predicted false alerts 1 in ${number(Math.round(1 / entry.predicted_far))} faces` : "";
   text(card.querySelector(".against"), `Compared with ${entry.list_size === 1 ? "1 person" : `${number(entry.list_size)} people`} listed${rate}; sign ${entry.sign}.`);
-  card.querySelector(".judge").hidden = entry.outcome !== null;
+  const doubts = card.querySelector(".doubts");
+  text(doubts, doubtsOf(entry).join(" "));
+  doubts.hidden = !doubts.textContent;
+  card.querySelector(".judge").hidden = entry.outcome !== null || !entry.judgeable;
+  card.querySelector(".gone-words").hidden = entry.outcome !== null || entry.judgeable;
   card.querySelector(".after").hidden = entry.outcome === null;
   for (const select of card.querySelectorAll("select")) {
     const value = entry[select.dataset.kind] || "";
@@ -266,6 +285,16 @@ function drawCard(card, entry) {
   drawErase(card);
 }
 
+function doubtsOf(entry) {
+  const list = [];
+  if (entry.contradicted_by.length) {
+    const others = entry.contradicted_by.map((other) => (other.captured_at ? `of ${clockTime(other.captured_at)}` : other.id)).join(", ");
+    list.push(`The alert ${others} names the same listed person, and both people were in view at the same time: at most one of these alerts can be right.`);
+  }
+  if (entry.picture_damaged) list.push("Data was lost between camera and device: parts of the face may be falsified.");
+  return list;
+}
+
 function drawScale(scale, entry) {
   const clamp = (value) => Math.min(1, Math.max(0, value));
   scale.querySelector(".scale-fill").style.width = `${clamp(entry.score) * 100}%`;
@@ -274,8 +303,51 @@ function drawScale(scale, entry) {
 }
 
 function drawErase(card) {
+  const ago = (now - new Date(card.dataset.seenAt).getTime()) / 1000;
+  const act = card.dataset.actBy ? (new Date(card.dataset.actBy).getTime() - now) / 1000 : -1;
+  text(card.querySelector(".seen-name"), `${clockTime(card.dataset.seenAt)}, ${span(ago)} ago`);
+  text(card.querySelector(".case-decide"), card.classList.contains("judged") ? "judged by a person"
+    : act > 0 ? `the decision is yours, ${span(act)} left to act` : "the decision is yours; too late to act, for information only");
   const left = (new Date(card.dataset.deleteBy).getTime() - now) / 1000;
   text(card.querySelector(".erase"), card.dataset.hold ? `Held: ${card.dataset.hold}` : `Erased by itself in ${span(left)}; a false alert at once.`);
+}
+
+// ---- the operator's hand ----
+
+function resting() {
+  return shown !== null && Date.now() < shown.restUntil;
+}
+
+function rest() {
+  shown.restUntil = Date.now() + REST_MS;
+  shown.askedAt = 0;
+  shown.element.classList.add("resting");
+  const element = shown.element;
+  setTimeout(() => { if (!resting()) element.classList.remove("resting"); ask(element, false); }, REST_MS);
+}
+
+function ask(card, asking) {
+  const button = card.querySelector(".judge .false");
+  button.classList.toggle("armed", asking);
+  text(button.querySelector(".word"), asking ? "Press again to delete" : "False alert");
+}
+
+function press(id, outcome) {
+  if (shown === null || shown.id !== id || resting()) return;
+  const entry = view.cases.find((each) => each.id === id);
+  if (!entry || (entry.outcome === null && !entry.judgeable)) return;
+  if (outcome === "false_alert") {
+    const since = Date.now() - shown.askedAt;
+    if (since < ASK_MS) return;
+    if (since > ASKED_MS) {
+      shown.askedAt = Date.now();
+      ask(shown.element, true);
+      const card = shown;
+      setTimeout(() => { if (Date.now() - card.askedAt >= ASKED_MS) ask(card.element, false); }, ASKED_MS);
+      return;
+    }
+  } else if (entry.outcome !== null) return;
+  decide(shown.element, id, "adjudication", outcome);
 }
 
 async function decide(card, id, kind, outcome) {
@@ -295,28 +367,101 @@ async function decide(card, id, kind, outcome) {
   }
 }
 
-function drawCases(entries, leftUnjudged) {
-  const region = byId("cases");
-  const present = new Set(entries.map((entry) => entry.id));
-  for (const [id, card] of cards) {
-    if (!present.has(id)) {
-      if (card.contains(document.activeElement)) byId("cases-title").focus();
-      card.remove();
-      cards.delete(id);
-    }
+function step(by) {
+  if (!view || !view.cases.length) return;
+  const at = view.cases.findIndex((entry) => shown !== null && entry.id === shown.id);
+  const next = view.cases[Math.min(view.cases.length - 1, Math.max(0, at + by))];
+  if (shown === null || next.id !== shown.id) show(next.id);
+}
+
+function keys() {
+  const dialog = byId("keys");
+  if (dialog.open) dialog.close();
+  else dialog.showModal();
+}
+
+document.addEventListener("keydown", (pressed) => {
+  if (pressed.ctrlKey || pressed.metaKey || pressed.altKey || pressed.repeat) return;
+  if (pressed.target instanceof HTMLSelectElement) return;
+  const key = pressed.key.toLowerCase();
+  if (key === "?") keys();
+  else if (byId("keys").open) return;
+  else if (key === "j") step(1);
+  else if (key === "k") step(-1);
+  else if (shown !== null && key === "f") press(shown.id, "false_alert");
+  else if (shown !== null && key === "t") press(shown.id, "true_alert");
+  else return;
+  pressed.preventDefault();
+});
+byId("keys-close").addEventListener("click", keys);
+
+// ---- the queue: cases stay where they are, new ones are added at its end ----
+
+function show(id) {
+  const region = byId("current");
+  if (shown === null || shown.id !== id) {
+    shown = { id, element: newCard(id), version: "", restUntil: 0, askedAt: 0 };
+    region.replaceChildren(shown.element);
+    rest();
   }
-  let arrived = 0;
-  entries.forEach((entry, place) => {
-    let card = cards.get(entry.id);
-    if (!card) {
-      card = newCard(entry.id);
-      if (!first) card.classList.add("new");
-      cards.set(entry.id, card);
-      arrived += 1;
+  drawCases(view.cases, view.left_unjudged);
+}
+
+function drawCurrent(entries) {
+  const region = byId("current");
+  const entry = shown === null ? undefined : entries.find((each) => each.id === shown.id);
+  if (!entry) {
+    const next = entries.find((each) => each.outcome === null) || entries[0];
+    if (!next) {
+      if (shown !== null && shown.element.contains(document.activeElement)) byId("cases-title").focus();
+      shown = null;
+      region.replaceChildren();
+      return;
     }
-    drawCard(card, entry);
-    if (region.children[place] !== card) region.insertBefore(card, region.children[place] || null);
+    shown = { id: next.id, element: newCard(next.id), version: "", restUntil: 0, askedAt: 0 };
+    region.replaceChildren(shown.element);
+    rest();
+    drawCurrent(entries);
+    return;
+  }
+  const version = JSON.stringify([entry.probe, entry.reference, entry.label, entry.outcome, entry.judgeable]);
+  if (shown.version && shown.version !== version) rest();
+  shown.version = version;
+  drawCard(shown.element, entry);
+}
+
+function drawQueue(entries) {
+  const list = byId("queue");
+  byId("queue-box").hidden = entries.length < 2;
+  const rows = new Map([...list.children].map((row) => [row.dataset.id, row]));
+  entries.forEach((entry, place) => {
+    let row = rows.get(entry.id);
+    if (!row) {
+      row = document.createElement("li");
+      row.dataset.id = entry.id;
+      const button = make("button", "");
+      button.type = "button";
+      button.append(make("span", ""), make("span", ""), make("span", ""));
+      button.addEventListener("click", () => show(entry.id));
+      row.append(button);
+    }
+    rows.delete(entry.id);
+    row.className = entry.outcome ? "judged" : "";
+    const [name, score, when] = row.firstChild.children;
+    text(name, `${entry.outcome ? "Judged true: " : ""}${entry.label}`);
+    text(score, entry.score.toFixed(3));
+    text(when, clockTime(entry.captured_at));
+    row.firstChild.setAttribute("aria-current", String(shown !== null && shown.id === entry.id));
+    if (list.children[place] !== row) list.insertBefore(row, list.children[place] || null);
   });
+  for (const row of rows.values()) row.remove();
+}
+
+function drawCases(entries, leftUnjudged) {
+  drawCurrent(entries);
+  drawQueue(entries);
+  const arrived = first ? 0 : entries.filter((entry) => !known.has(entry.id)).length;
+  known = new Set(entries.map((entry) => entry.id));
   if (arrived) text(byId("announce"), `${arrived} new possible match${arrived > 1 ? "es" : ""}. The decision is yours.`);
   byId("empty").hidden = entries.length > 0;
   const open = entries.filter((entry) => entry.outcome === null).length;
@@ -332,8 +477,13 @@ function banner(words) {
   text(byId("banner"), words || "");
 }
 
-function draw(view) {
-  clockOffset = new Date(view.now).getTime() - Date.now();
+function lost(stale) {
+  return { ...stale, broker: { online: false, text: "the hub does not answer" }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has lost its hub", state: null, lamps: null, conditions: [] })) };
+}
+
+function draw(snapshot) {
+  view = snapshot;
+  clockOffset = new Date(view.now).getTime() - viewAt;
   now = Date.now() + clockOffset;
   text(byId("site"), view.site);
   const mode = byId("mode");
@@ -343,7 +493,7 @@ function draw(view) {
   const link = byId("link");
   link.className = view.broker.online ? "link" : "link lost";
   const operator = OPERATORS[view.operator];
-  text(link, view.broker.online ? `Broker connected · ${operator}` : `No broker: ${view.broker.text}`);
+  text(link, view.broker.online ? `Broker connected · ${operator}` : `No connection: ${view.broker.text}`);
   const holder = byId("devices");
   while (holder.children.length > view.devices.length) holder.lastChild.remove();
   view.devices.forEach((device, n) => {
@@ -374,10 +524,28 @@ byId("cases-title").tabIndex = -1;
 drawNotice();
 draw(JSON.parse(byId("first").textContent));
 first = false;
-const stream = new EventSource("/events");
-stream.onmessage = (message) => { banner(""); draw(JSON.parse(message.data)); };
-stream.onerror = () => banner("This page has lost its hub. What you see is old; the device stops recognising without you.");
+const LOST = "This page has lost its hub. Nothing on it is current; the device stops recognising without you. It comes back by itself.";
+function listen() {
+  const stream = new EventSource("/events");
+  stream.onmessage = (message) => {
+    const snapshot = JSON.parse(message.data);
+    viewAt = Date.now();
+    draw(snapshot);
+    banner(!snapshot.broker.online ? "No broker: the state of every device is unknown, and no alert arrives."
+      : snapshot.desk_problem ? `The hub's disk refuses (${snapshot.desk_problem}): open cases would not outlive a restart.` : "");
+  };
+  stream.onerror = () => {
+    banner(LOST);
+    draw(lost(view));
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+  };
+}
+listen();
 setInterval(() => {
   now = Date.now() + clockOffset;
-  for (const card of cards.values()) drawErase(card);
+  if (shown !== null) drawErase(shown.element);
+  if (Date.now() - viewAt > STALE_MS) {
+    banner(LOST);
+    draw(lost(view));
+  }
 }, 1000);

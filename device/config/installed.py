@@ -1,0 +1,9 @@
+"""Where an installed device keeps its files: the only place that spells these paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CONFIG = Path("/etc/lfr/device.yaml")
+ROOTS = Path("/etc/lfr/trust")
+"""Roots of trust where the configuration of the handbook puts them; `trust.roots` may name another folder."""

@@ -1,0 +1,14 @@
+"""What a person may decide about an alert: the values used in messages, the console and the audit log."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+AdjudicationOutcome = Literal["true_alert", "false_alert", "not_adjudicated"]
+"""Whether the alert showed the listed person; `not_adjudicated`: it could not be decided, or time ran out."""
+
+EngagementOutcome = Literal["confirmed_true", "confirmed_false", "not_located", "declined"]
+"""What came of speaking to the person."""
+
+DispositionOutcome = Literal["arrest", "other_disposal", "no_action", "safeguarding"]
+"""How the encounter ended."""

@@ -1,0 +1,132 @@
+"""What a device publishes about itself: session, birth certificate, state, health, cameras, watchlist, counts."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from device.hub_api.messages.base import Count, Message, Sha256, Timestamp
+from device.hub_api.messages.readings import ClockReading, ConditionReading, Engine, LampReading, SignHealth
+
+
+class Status(Message, frozen=True, kw_only=True):
+    """Retained; `offline` is the will, `stopped` a clean end. bd_seq counts the births of this boot."""
+
+    TYPE: ClassVar[str] = "uk.lfr.status.v1"
+    status: Literal["online", "offline", "stopped"]
+    boot_id: str
+    bd_seq: Count
+
+
+class Birth(Message, frozen=True, kw_only=True):
+    """Retained; what runs here, sent on every connect."""
+
+    TYPE: ClassVar[str] = "uk.lfr.birth.v1"
+    device_id: str
+    boot_id: str
+    bd_seq: Count
+    software_version: str
+    cameras: list[str]
+    engine: Engine | None
+    schemas: list[str]
+    policy_id: str | None = None
+    threshold: float | None = None
+    threshold_source: str | None = None
+    audit_key: Sha256 | None = None
+    """Public half of the device's signing key (Ed25519), 32 bytes in hexadecimal."""
+
+
+class DeviceState(Message, frozen=True, kw_only=True):
+    """Retained; the one state, why it is so, and what the public sees."""
+
+    TYPE: ClassVar[str] = "uk.lfr.state.v1"
+    state: Literal["safe", "ready", "armed", "recognising", "inhibited", "ending"]
+    since: Timestamp
+    inhibit_reasons: list[str]
+    conditions: list[ConditionReading] = msgspec.field(default_factory=list)
+    lamps: LampReading | None = None
+    deployment_id: str | None = None
+
+
+class Health(Message, frozen=True, kw_only=True):
+    """Retained, every 10 s; None where this machine has no such sensor. throttled: it slows itself down, being hot.
+
+    rss_bytes: of all processes here, without what a GPU's driver counts;  gpu_free_bytes: left for all programs
+    """
+
+    TYPE: ClassVar[str] = "uk.lfr.health.v1"
+    at: Timestamp
+    fps: float | None = None
+    temperature_c: dict[str, float] = msgspec.field(default_factory=dict)
+    power_w: float | None = None
+    disk_free_bytes: Count | None = None
+    rss_bytes: Count | None = None
+    gpu_free_bytes: Count | None = None
+    outbox_waiting: Count | None = None
+    clock: ClockReading | None = None
+    stage_p95_ms: dict[str, float] = msgspec.field(default_factory=dict)
+    throttled: bool | None = None
+    sign: SignHealth | None = None
+
+
+class CameraStatus(Message, frozen=True, kw_only=True):
+    """Retained, one per camera. `ended` only for a recording.
+
+    damaged  some of the last 250 pictures had lost data, or were predicted from one that had
+    """
+
+    TYPE: ClassVar[str] = "uk.lfr.camera-status.v1"
+    camera_id: str
+    status: Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
+    since: Timestamp
+    damaged: bool = False
+
+
+class WatchlistState(Message, frozen=True, kw_only=True):
+    """Retained; which list is loaded, never who is on it. `erased_at` remains after its end.
+
+    withdrawn  entries that every worker stopped searching for since the list was sealed
+    """
+
+    TYPE: ClassVar[str] = "uk.lfr.watchlist-state.v1"
+    watchlist_id: str | None
+    sha256: str | None
+    subjects: Count
+    images: Count
+    withdrawn: Count = 0
+    valid_from: Timestamp | None = None
+    valid_to: Timestamp | None = None
+    erased_at: Timestamp | None = None
+
+
+class Stats(Message, frozen=True, kw_only=True):
+    """Totals since boot, people counted as passages. `histogram`: best score of each closed one, 20 bins over -1..1.
+
+    faces_seen = discarded + lost + alerts + open_passages. `lost`: their worker died, and its memory with it.
+    damaged_frames: pictures of which data was lost between camera and decoder.
+    sign_dark_ms: while somebody could be recognised. sign_stops: how often the sign ended recognition.
+    """
+
+    TYPE: ClassVar[str] = "uk.lfr.stats.v1"
+    at: Timestamp
+    boot_id: str
+    faces_seen: Count
+    tracks: Count
+    quality_rejects: Count
+    compared: Count
+    discarded: Count
+    alerts: Count
+    templates: Count
+    open_passages: Count
+    frames: Count
+    dropped_frames: Count
+    fps: float
+    histogram: list[Count]
+    deployment_id: str | None = None
+    lost: Count = 0
+    sign_dark_ms: Count = 0
+    sign_stops: Count = 0
+    sign_pulses: Count = 0
+    sign_pulses_failed: Count = 0
+    damaged_frames: Count = 0

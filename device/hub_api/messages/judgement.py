@@ -1,0 +1,48 @@
+"""What people decide about an alert: hub to device."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
+from device.hub_api.messages.base import Message, Timestamp
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One factor of a judgement."""
+
+    factor: Literal["subject", "system", "environment"]
+    text: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Adjudication(Message, frozen=True, kw_only=True):
+    """A person's judgement of an alert. On `false_alert` every holder deletes record and probe at once."""
+
+    TYPE: ClassVar[str] = "uk.lfr.adjudication.v1"
+    alert_id: str
+    outcome: AdjudicationOutcome
+    officer_ref: str
+    at: Timestamp
+    reasons: list[Reason] = msgspec.field(default_factory=list)
+
+
+class Engagement(Message, frozen=True, kw_only=True):
+    """What came of speaking to the person."""
+
+    TYPE: ClassVar[str] = "uk.lfr.engagement.v1"
+    alert_id: str
+    outcome: EngagementOutcome
+    officer_ref: str
+    at: Timestamp
+
+
+class Disposition(Message, frozen=True, kw_only=True):
+    """How it ended."""
+
+    TYPE: ClassVar[str] = "uk.lfr.disposition.v1"
+    alert_id: str
+    outcome: DispositionOutcome
+    officer_ref: str
+    at: Timestamp

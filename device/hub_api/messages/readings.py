@@ -1,0 +1,74 @@
+"""Readings that several messages carry: a condition, the lamps, the sign, the clock, the engine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from device.hub_api.messages.base import Timestamp
+
+
+class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the condition tables as it reads now. `pending`: required and not known yet, so it does not hold.
+
+    `not_yet_required`: its substance comes later, and nothing depends on it.
+    """
+
+    name: str
+    table: Literal["arm", "run"]
+    result: Literal["holds", "fails", "pending", "not_yet_required"]
+    text: str
+    rule: str = ""
+
+
+class LampReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The sign and the lamps as driven, the sign as sensed."""
+
+    sign_driven: bool
+    sign_sensed: bool
+    power: bool
+    recognising: bool
+    alert: bool
+    fault: bool
+    simulated: bool
+
+
+class SignHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The sign's loop: what is driven, what its sensor sees, whether it follows its coded pulse, and how fast."""
+
+    driven: bool
+    sensed: bool
+    proved: bool
+    follows: bool | None
+    lag_ms: float | None
+    pulses: bool = True
+    """Whether this kind of sign can follow pulses; one that cannot is proved every ten minutes only."""
+    problem: str = ""
+
+
+class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the wall clock could be trusted at that moment, and its offset from the reference if known."""
+
+    synced: bool
+    offset_ms: float | None = None
+
+
+class SignReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The sensed (not the driven) sign at that moment: proof that the public was informed."""
+
+    state: Literal["lit", "dark", "simulated", "unknown"]
+    sensed_at: Timestamp | None
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """What recognised, to tie the score to an independent test of the same models."""
+
+    backend: str
+    detector: str
+    recogniser: str
+    detector_sha256: str
+    recogniser_sha256: str
+    engine_sha256: str | None = None
+    trt: str | None = None
+    policy_id: str | None = None

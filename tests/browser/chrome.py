@@ -1,0 +1,115 @@
+"""A headless Chromium that a test drives by the DevTools protocol over a pipe: keys, sizes, scripts, pictures."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+WITHIN_S = 30.0
+
+
+class Chrome:
+    """One page; a context manager."""
+
+    def __init__(self, chromium: str, profile: Path, url: str, width: int = 1440, height: int = 1000) -> None:
+        commands, self._to = os.pipe()
+        self._from, answers = os.pipe()
+        program = f'exec 3<&{commands} 4>&{answers}; exec "$0" "$@"'
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
+        self._process = subprocess.Popen(
+            [
+                "bash",
+                "-c",
+                program,
+                chromium,
+                *arguments,
+                f"--user-data-dir={profile}",
+                f"--window-size={width},{height}",
+            ],
+            pass_fds=(commands, answers),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(commands)
+        os.close(answers)
+        self._number, self._left, self._session = 0, b"", ""
+        target = self.call("Target.createTarget", url=url)["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.size(width, height)
+
+    def __enter__(self) -> Chrome:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._to)
+        os.close(self._from)
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """The result of one DevTools command."""
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + WITHIN_S
+        while True:
+            answer = self._next(deadline)
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def ask(self, expression: str) -> Any:
+        """The value of a JavaScript expression on the page."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def until(self, expression: str) -> Any:
+        """Poll until the expression is true; its value."""
+        deadline = time.monotonic() + WITHIN_S
+        while not (value := self.ask(expression)):
+            assert time.monotonic() < deadline, f"never true: {expression}; {self.ask('document.body.innerText')}"
+            time.sleep(0.05)
+        return value
+
+    def key(self, key: str) -> None:
+        """Press and release one key."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of an element, wherever it is at this moment."""
+        box = self.ask(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({at(selector)}.getBoundingClientRect())")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+
+    def size(self, width: int, height: int) -> None:
+        """Give the page another size."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def picture(self, file: Path) -> None:
+        """What is on the screen, as PNG."""
+        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+    def _next(self, deadline: float) -> dict[str, Any]:
+        while b"\0" not in self._left:
+            ready, _, _ = select.select([self._from], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, "the browser does not answer"
+            self._left += os.read(self._from, 1 << 20)
+        line, _, self._left = self._left.partition(b"\0")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def at(selector: str) -> str:
+    return f"document.querySelector({json.dumps(selector)})"

@@ -1,0 +1,197 @@
+"""The operator's hand: the queue never moves under it, buttons rest after a change, everything is done by keyboard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+from lfr_test_loading import loaded
+
+from tools.hub.storage.folder import Entry
+
+pytestmark = pytest.mark.browser
+CARD = "document.querySelector('.case')"
+
+
+@pytest.fixture(scope="session")
+def chrome_module() -> ModuleType:
+    return loaded("lfr_test_chrome", Path(__file__).parent / "chrome.py")
+
+
+@pytest.fixture
+def chrome(chrome_module: ModuleType, chromium: str, van: Any, device: Any, tmp_path: Path) -> Iterator[Any]:
+    with chrome_module.Chrome(chromium, tmp_path / "profile", van.url) as page:
+        page.until("document.readyState === 'complete' && document.title.includes('Van hub')")
+        yield page
+    for case in van.snapshot()["cases"]:
+        van.decide(case["id"], "adjudication", "false_alert")
+
+
+def case_on_page(chrome: Any) -> str:
+    return str(chrome.until(f"{CARD} && {CARD}.dataset.id"))
+
+
+def rested(chrome: Any) -> None:
+    chrome.until(f"!{CARD}.classList.contains('resting')")
+
+
+def pictured(van: Any, speak: Any, alert: Any) -> None:
+    speak.until(lambda: any(c["id"] == alert.alert_id and c["probe"] for c in van.snapshot()["cases"]), "its picture")
+
+
+def test_a_new_alert_moves_neither_the_case_under_the_hand_nor_the_queue_before_it(
+    chrome: Any, van: Any, device: Any, speak: Any
+) -> None:
+    first = device.alert()
+    pictured(van, speak, first)
+    assert case_on_page(chrome) == first.alert_id
+    rested(chrome)
+    place = "JSON.stringify(document.querySelector('.judge .true').getBoundingClientRect())"
+    before = chrome.ask(place)
+    second, third = device.alert(), device.alert()
+    chrome.until("document.querySelectorAll('#queue li').length === 3")
+    assert case_on_page(chrome) == first.alert_id
+    assert chrome.ask(place) == before
+    order = chrome.ask("[...document.querySelectorAll('#queue li')].map(row => row.dataset.id)")
+    assert order == [a.alert_id for a in (first, second, third)]
+
+
+def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
+    chrome: Any, van: Any, device: Any, speak: Any
+) -> None:
+    first, second = device.alert(), device.alert()
+    pictured(van, speak, first)
+    pictured(van, speak, second)
+    case_on_page(chrome)
+    rested(chrome)
+    chrome.key("f")
+    assert "Press again to delete" in chrome.ask(f"{CARD}.innerText")
+    chrome.key("f")
+    assert len(van.snapshot()["cases"]) == 2, "two presses within .3 s are a slip"
+    time.sleep(0.35)
+    chrome.key("f")
+    chrome.until(f"{CARD}.dataset.id === '{second.alert_id}'")
+    chrome.key("t")
+    speak.until(lambda: [c["id"] for c in van.snapshot()["cases"]] == [second.alert_id], "the first case's end")
+    assert van.snapshot()["cases"][0]["outcome"] is None, "the press was on its way to the first case"
+    rested(chrome)
+    chrome.key("t")
+    speak.until(lambda: van.snapshot()["cases"][0]["outcome"] == "true_alert", "the judgement")
+
+
+def test_a_click_right_after_the_case_under_it_was_replaced_judges_nothing(
+    chrome: Any, van: Any, device: Any, speak: Any
+) -> None:
+    first, second = device.alert(), device.alert()
+    pictured(van, speak, first)
+    pictured(van, speak, second)
+    case_on_page(chrome)
+    rested(chrome)
+    device.say(device.topics.erasure, speak.erasure(first.alert_id, "expiry"))
+    chrome.until(f"{CARD}.dataset.id === '{second.alert_id}'")
+    chrome.click(".judge .true")
+    time.sleep(0.3)
+    assert van.snapshot()["cases"][0]["outcome"] is None
+    rested(chrome)
+    chrome.click(".judge .true")
+    speak.until(lambda: van.snapshot()["cases"][0]["outcome"] == "true_alert", "the judgement")
+
+
+def test_the_queue_is_walked_and_the_keys_are_listed_by_keyboard_alone(
+    chrome: Any, van: Any, device: Any, speak: Any
+) -> None:
+    first, second = device.alert(), device.alert()
+    pictured(van, speak, second)
+    chrome.until("document.querySelectorAll('#queue li').length === 2")
+    assert case_on_page(chrome) == first.alert_id
+    chrome.key("j")
+    assert case_on_page(chrome) == second.alert_id
+    chrome.key("k")
+    assert case_on_page(chrome) == first.alert_id
+    chrome.key("?")
+    assert chrome.ask("document.querySelector('#keys').open")
+    chrome.key("t")
+    assert van.snapshot()["cases"][0]["outcome"] is None, "while the keys are listed no key judges"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (390, 844)])
+def test_pictures_score_and_buttons_are_in_view_without_scrolling(
+    chrome: Any, van: Any, device: Any, speak: Any, width: int, height: int
+) -> None:
+    chrome.size(width, height)
+    alert = device.alert()
+    pictured(van, speak, alert)
+    case_on_page(chrome)
+    chrome.until("document.querySelectorAll('.photo img').length === 2")
+    for part in (".photo.seen", ".photo.listed", ".score", ".judge .true", ".judge .false"):
+        box = chrome.ask(
+            f"(b => [b.top, b.bottom, b.left, b.right])(document.querySelector('{part}').getBoundingClientRect())"
+        )
+        assert box[0] >= 0, (part, box)
+        assert box[1] <= height, (part, box)
+        assert box[2] >= 0, (part, box)
+        assert box[3] <= width, (part, box)
+
+
+def test_a_case_whose_reference_photo_is_deleted_has_no_buttons(chrome: Any, van: Any, device: Any, speak: Any) -> None:
+    van.hub.add_entry("e-gone", Entry("Person G"), speak.portrait(90, 5))
+    speak.until(lambda: "e-gone" in van.hub.settings().entries, "the entry")
+    alert = device.alert("e-gone")
+    pictured(van, speak, alert)
+    chrome.until("document.querySelector('.judge')?.hidden === false")
+    van.hub.forget_refs(["e-gone"])
+    chrome.until("document.querySelector('.judge').hidden")
+    assert "can no longer be judged" in chrome.ask(f"{CARD}.innerText")
+    assert van.decide(alert.alert_id, "adjudication", "true_alert") == 409
+    device.say(device.topics.erasure, speak.erasure(alert.alert_id, "expiry"))
+
+
+def test_long_words_do_not_grow_the_page(chrome: Any, van: Any, device: Any, speak: Any) -> None:
+    alert = speak.alert(zone_id="z" * 100, camera_id="c" * 100)
+    candidate = msgspec.structs.replace(alert.candidate, category="x" * 100, response_code="r" * 100)
+    alert = msgspec.structs.replace(alert, candidate=candidate)
+    device.say(device.topics.alert(alert.alert_id), alert)
+    case_on_page(chrome)
+    for width in (1440, 390):
+        chrome.size(width, 900)
+        assert chrome.ask("document.documentElement.scrollWidth") <= width
+        assert chrome.ask("document.documentElement.scrollHeight") < 4000
+    longer = msgspec.structs.replace(
+        alert, candidate=msgspec.structs.replace(candidate, category="x" * 400), revision=9
+    )
+    device.say(device.topics.alert(alert.alert_id), longer)
+    chrome.until("document.querySelector('.faults').innerText.includes('category has more than 100 letters')")
+
+
+def test_a_page_whose_hub_is_gone_shows_every_device_as_unknown_and_comes_back_by_itself(
+    chrome_module: ModuleType, chromium: str, tmp_path: Path, speak: Any
+) -> None:
+    from device.domain.finding import Mode
+    from tools.hub.broker.mosquitto import free_port
+    from tools.hub.site import init_hub
+
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    ports = ("--port", str(free_port()), "--broker-port", str(free_port()))
+    van = speak.Van(tmp_path / "hub", *ports)
+    speak.publish(van.hub)
+    device = speak.Device(van.hub, van.broker_port)
+    from device.hub_api import messages
+
+    device.say(device.topics.status, messages.Status(mode=None, status="online", boot_id="b", bd_seq=1), retain=True)
+    device.say(device.topics.state, speak.recognising(), retain=True)
+    with chrome_module.Chrome(chromium, tmp_path / "profile", van.url) as page:
+        page.until("document.querySelector('.state-word')?.innerText === 'Recognising'")
+        van.process.kill()
+        van.process.communicate()
+        page.until("document.querySelector('.state-word').innerText === 'Unknown'")
+        assert "Sign unknown" in page.ask("document.querySelector('.sign-text').innerText")
+        assert page.ask("document.querySelector('.sign.lit')") is None
+        again = speak.Van(tmp_path / "hub", *ports)
+        page.until("document.querySelector('#banner').hidden")
+        device.close()
+        assert again.stop() == 0

@@ -1,0 +1,285 @@
+"""Random SIGKILLs of hub, broker and device while alerts are raised and judged; nothing may be lost or come back.
+
+    python tests/system/hub_kills.py --kills 1000 --seed 7 --folder DIR     # the long run; one JSON line of counts
+
+The hub is `lfr hub serve` with a real mosquitto; the device is a process of its own (`hub_kills_device.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from device.domain.finding import Mode
+from device.domain.time import WallTime, wall
+from tools.hub.broker.mosquitto import free_port
+from tools.hub.publishing.deployment_records import Record, Records
+from tools.hub.report.deployment_report import report_of
+from tools.hub.report.tallies import Tallies
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.storage.sealed_desk import SealedDesk
+
+SITE, DEVICE, DEPLOYMENT, ENTRY = "demo", "cam-1", "d-1", "e-042"
+JPEG = b"\xff\xd8\xff\xe0 drawn, nobody's"
+DEVICE_PROGRAM = Path(__file__).with_name("hub_kills_device.py")
+BACK_WITHIN_S = 5.0
+STEP_WITHIN_S = 60.0
+
+
+def now() -> WallTime:
+    return wall(datetime.now(timezone.utc))
+
+
+def make_hub(root: Path) -> HubFolder:
+    """A hub with one device and one published deployment, as records and keys say it."""
+    init_hub(root, site=SITE, devices=(DEVICE,), mode=Mode.DEMO)
+    hub = HubFolder(root)
+    hub.keys.recipient_for(DEPLOYMENT, wall(now() + timedelta(days=1)))
+    hub.add_entry(ENTRY, Entry("Person A", "missing", "R3"), JPEG)
+    Records(root).save(
+        Record(
+            id=DEPLOYMENT,
+            stem="0" * 32,
+            mode="demo",
+            watchlist_id="wl-1",
+            devices=(DEVICE,),
+            ends=now() + timedelta(hours=10),
+            published_at=now(),
+            refs=(ENTRY,),
+        )
+    )
+    return hub
+
+
+@dataclass
+class Counts:
+    """What the drill did and found."""
+
+    kills: dict[str, int] = field(default_factory=dict)
+    raised: int = 0
+    judged: dict[str, int] = field(default_factory=dict)
+    back_s: list[float] = field(default_factory=list)
+
+
+class Drill:
+    """Hub and device as processes, and what is known of every alert."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.hub = make_hub(folder / "hub")
+        self.counts = Counts()
+        self._random = random.Random(seed)
+        self._state, self._log = folder / "state", folder / "log"
+        self._ports = [free_port(), free_port(), free_port()]
+        self.open: set[str] = set()
+        self.false: set[str] = set()
+        self.true: set[str] = set()
+        self.start_hub()
+        self.start_device()
+
+    def start_hub(self) -> None:
+        ports = zip(("--port", "--broker-port", "--repository-port"), map(str, self._ports), strict=True)
+        command = [sys.executable, "-m", "device.cli.main", "hub", "serve", str(self.hub.root), "--operator-present"]
+        self._hub_process = subprocess.Popen(
+            [*command, *(word for pair in ports for word in pair)],
+            stdout=subprocess.PIPE,
+            stderr=self._log.open("ab"),
+            text=True,
+        )
+        line = self._hub_process.stdout.readline() if self._hub_process.stdout else ""
+        assert line, self._log.read_text()[-3000:]
+        self._url = urlsplit(json.loads(line)["url"])
+        answer, _ = self._ask("GET", f"/?{self._url.query}", "")
+        self._cookie = (answer.getheader("Set-Cookie") or "").split(";")[0]
+        page = self._ask("GET", "/", self._cookie)[1].decode()
+        self._token = page.split('name="csrf" content="')[1].split('"')[0]
+
+    def start_device(self) -> None:
+        arguments = [str(DEVICE_PROGRAM), str(self.hub.root), str(self._ports[1]), str(self._state)]
+        self._device = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log.open("ab"),
+            text=True,
+        )
+
+    def run(self, kills: int) -> None:
+        victims = ("hub", "broker", "device", "hub and device")
+        for _ in range(kills):
+            self.some_life()
+            victim = self._random.choice(victims)
+            self.counts.kills[victim] = self.counts.kills.get(victim, 0) + 1
+            self.kill(victim)
+            self.check_page()
+
+    def some_life(self) -> None:
+        """A few alerts and judgements; the last alert is raised right before the kill."""
+        for _ in range(self._random.randrange(1, 4)):
+            if self.open and self._random.random() < 0.5:
+                self.judge(self._random.choice(sorted(self.open)), self._random.choice(("true_alert", "false_alert")))
+            self.raise_alert()
+            time.sleep(self._random.random() * 0.2)
+
+    def raise_alert(self) -> None:
+        assert self._device.stdin is not None
+        assert self._device.stdout is not None
+        self._device.stdin.write("raise\n")
+        self._device.stdin.flush()
+        self.open.add(json.loads(self._device.stdout.readline()))
+        self.counts.raised += 1
+
+    def judge(self, alert_id: str, outcome: str) -> None:
+        wait(lambda: alert_id in self.page(), f"alert {alert_id} on the page")
+        body = json.dumps({"outcome": outcome})
+        answer, text = self._ask("POST", f"/cases/{alert_id}/adjudication", self._cookie, body)
+        assert answer.status == 200, text
+        self.open.discard(alert_id)
+        (self.false if outcome == "false_alert" else self.true).add(alert_id)
+        self.counts.judged[outcome] = self.counts.judged.get(outcome, 0) + 1
+
+    def kill(self, victim: str) -> None:
+        if "device" in victim:
+            self._device.kill()
+            self._device.wait()
+        if "hub" in victim:
+            self._hub_process.kill()
+            self._hub_process.wait()
+            self.start_hub()
+        if victim == "broker":
+            os.kill(self.broker_pid(), signal.SIGKILL)
+        if "device" in victim:
+            self.start_device()
+
+    def broker_pid(self) -> int:
+        """The hub's child that is mosquitto, once there is one: the hub may be starting it again."""
+        children = Path(f"/proc/{self._hub_process.pid}/task/{self._hub_process.pid}/children")
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = [int(p) for p in children.read_text().split() if _name(int(p)) == "mosquitto"]
+            return bool(found)
+
+        wait(look, "the broker's process")
+        return found[0]
+
+    def check_page(self) -> None:
+        """Every unjudged alert is on the page within BACK_WITHIN_S, and nothing that was judged false ever is."""
+        began = time.monotonic()
+        wait(lambda: self.open <= set(self.page()), "every unjudged alert on the page")
+        self.counts.back_s.append(round(time.monotonic() - began, 2))
+        shown = self.page()
+        assert not self.false & set(shown), "a ghost: judged false, and on the page"
+        wrong = {a: o for a, o in shown.items() if o != ("true_alert" if a in self.true else None)}
+        assert not wrong, wrong
+
+    def settle(self) -> None:
+        """Every judgement reached its device: what was judged false is deleted there, and what is open is not."""
+
+        def held() -> set[str]:
+            assert self._device.stdin is not None
+            assert self._device.stdout is not None
+            self._device.stdin.write("held\n")
+            self._device.stdin.flush()
+            return set(json.loads(self._device.stdout.readline()))
+
+        wait(lambda: held() == self.open | self.true, "the device to hold exactly what was not judged false")
+        told = {json.loads(x)["judged"] for x in self._log.read_text().splitlines() if x.startswith('{"judged"')}
+        wait(lambda: self.true <= told or self._read_told(told), "every true judgement at the device")
+
+    def _read_told(self, told: set[str]) -> bool:
+        lines = self._log.read_text().splitlines()
+        told |= {json.loads(line)["judged"] for line in lines if line.startswith('{"judged"')}
+        return self.true <= told
+
+    def page(self) -> dict[str, str | None]:
+        """Alert id to its outcome, as the page has it."""
+        _, content = self._ask("GET", "/snapshot", self._cookie)
+        return {case["id"]: case["outcome"] for case in json.loads(content)["cases"]}
+
+    def stop(self) -> None:
+        for process in (self._device, self._hub_process):
+            process.terminate()
+            process.wait(15)
+
+    def report(self) -> dict[str, Any]:
+        """The hub's own counts, after it ended."""
+        book = Tallies(self.hub.report_file, SealedDesk(self.hub.desk_file).book()).book
+        return {
+            "received": book.deployments[DEPLOYMENT].alerts_received,
+            **report_of(book.deployments[DEPLOYMENT]).outcomes,
+        }
+
+    def _ask(
+        self, method: str, path: str, cookie: str, body: str | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=10)
+        headers = {"Host": self._url.netloc, "Cookie": cookie}
+        if body is not None:
+            headers |= {"Origin": f"http://{self._url.netloc}", "X-CSRF-Token": self._token}
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer, content
+
+
+def wait(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + STEP_WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {STEP_WITHIN_S:g} s: {what}"
+        time.sleep(0.05)
+
+
+def drill(folder: Path, *, kills: int, seed: int) -> Counts:
+    """Run it; AssertionError for anything that is lost, comes back, or does not balance."""
+    running = Drill(folder, seed)
+    try:
+        running.run(kills)
+        running.settle()
+    finally:
+        running.stop()
+    counts, expected = running.report(), running.counts
+    judged = {name: n for name, n in expected.judged.items() if n}
+    waiting = {"awaiting_judgement": len(running.open)} if running.open else {}
+    assert counts == {"received": expected.raised, **judged, **waiting}, (counts, expected)
+    return expected
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, required=True)
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True)
+    counts = drill(args.folder, kills=args.kills, seed=args.seed)
+    back = sorted(counts.back_s)
+    slow = {"back_s_p50": back[len(back) // 2], "back_s_most": back[-1]}
+    sys.stdout.write(
+        json.dumps({"kills": counts.kills, "raised": counts.raised, "judged": counts.judged, **slow}) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""A device for the kill drill: its own outbox, outbox publisher and session with the hub; its alerts are written.
+
+Each line `raise` on stdin raises an alert and prints its id once it is kept; `held` prints the ids in the outbox. A
+judgement is noted on stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pyrage
+
+from device.domain.finding import Candidate, Mode
+from device.domain.time import WallTime, rfc3339, wall
+from device.edges.broker.paho import PahoBroker
+from device.edges.clock.system import SystemClock
+from device.hub_api import alert_builder, events, messages
+from device.hub_api.identifiers import uuid7
+from device.hub_api.topics import DeviceTopics
+from device.outbox.retry import MessageClass
+from device.outbox.store import Deletion, Outbox, OutboxMessage
+from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.runtime.executor import DiskThread
+from device.supervisor.status.hub import Hub
+from device.supervisor.status.retained import Notices, will
+from tools.hub.storage.folder import HubFolder
+
+SITE, DEVICE, DEPLOYMENT, ENTRY = "demo", "cam-1", "d-1", "e-042"
+JPEG = b"\xff\xd8\xff\xe0 drawn, nobody's"
+ENGINE = messages.Engine(
+    backend="none", detector="d", recogniser="r", detector_sha256="0" * 64, recogniser_sha256="1" * 64
+)
+CANDIDATE = Candidate(
+    passage=1,
+    revision=0,
+    entry_ref=ENTRY,
+    score=0.7,
+    threshold=0.5,
+    margin=0.2,
+    second_gap=0.4,
+    faces_used=3,
+    box_in_frame=(1.0, 1.0, 9.0, 9.0),
+    frame_size=(1280, 720),
+    inter_eye_px=31.0,
+    yaw=0.0,
+    quality=0.8,
+    frame=1,
+    media_ns=1,
+    first_seen_ns=1,
+    last_seen_ns=1,
+    capture_to_decision_ms=80.0,
+    category="missing",
+)
+
+
+def now() -> WallTime:
+    return wall(datetime.now(timezone.utc))
+
+
+class ScriptedDevice:
+    """The device's own outbox and session; raises an alert for each line on stdin and prints its id once it is kept."""
+
+    def __init__(self, folder: Path, port: int, state: Path) -> None:
+        hub = HubFolder(folder)
+        self._clock, self._topics = SystemClock(), DeviceTopics(SITE, DEVICE)
+        self._recipient = pyrage.x25519.Recipient.from_str(hub.keys.recipient(DEPLOYMENT) or "")
+        self._boot = uuid7(now())
+        self._outbox, self._disk = Outbox(state / "outbox.db", now()), DiskThread()
+        broker = PahoBroker(hub.address(DEVICE, port), DEVICE, will(SITE, DEVICE, self._boot, self._clock))
+        self._publisher = OutboxPublisher(broker, self._outbox, self._disk, self._clock, self._deleted)
+        self._hub = Hub(SITE, DEVICE, self._clock)
+        self._notices = Notices(self._topics, self._boot, (), self._clock)
+        self._seq = 0
+
+    async def run(self) -> None:
+        self._hub.listen(self._publisher, self._judged, lambda _: None)
+        self._publisher.connect(self._session)
+        lines = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+        asyncio.get_running_loop().create_task(self._publisher.run())
+        while line := await lines.readline():
+            sys.stdout.write(json.dumps(await self._command(line.decode().strip())) + "\n")
+            sys.stdout.flush()
+
+    async def _command(self, name: str) -> Any:
+        if name == "held":
+            return await self._disk(self._outbox.alerts_held)
+        alert_id = uuid7(now())
+        self._seq += 1
+        alert = alert_builder.alert_from(
+            CANDIDATE, context(self._boot), alert_id=alert_id, seq=self._seq, decided_at=now()
+        )
+        probe = pyrage.encrypt(JPEG, [self._recipient])
+        payload = events.encode(alert, event_id=uuid7(now()), source=self._topics.base, subject=alert_id, at=now())
+        self._keep(MessageClass.ALERT, self._topics.alert(alert_id), payload, events.CONTENT_TYPE, alert)
+        self._keep(MessageClass.PROBE, self._topics.probe(alert_id), probe, events.PROBE_CONTENT_TYPE, alert)
+        while alert_id not in await self._disk(self._outbox.alerts_held):
+            await asyncio.sleep(0.005)
+        return alert_id
+
+    def _keep(self, kind: MessageClass, topic: str, payload: bytes, content: str, alert: messages.Alert) -> None:
+        delete_by = messages.moment(alert.retention.delete_by)
+        self._publisher.keep(
+            OutboxMessage(
+                id=uuid7(now()),
+                kind=kind,
+                topic=topic,
+                payload=payload,
+                content_type=content,
+                delete_by=delete_by,
+                expires_at=messages.moment(alert.expires_at),
+                alert_id=alert.alert_id,
+            )
+        )
+
+    def _session(self, present: bool) -> None:
+        self._hub.connection(present, "" if present else "lost")
+        if present:
+            self._notices.session_began(self._publisher, None, None)
+
+    def _judged(self, judgement: messages.Adjudication) -> None:
+        sys.stderr.write(json.dumps({"judged": judgement.alert_id, "outcome": judgement.outcome}) + "\n")
+        sys.stderr.flush()
+        if judgement.outcome == "false_alert":
+            self._publisher.erase(judgement.alert_id, "false_alert")
+
+    def _deleted(self, gone: list[Deletion]) -> None:
+        for deletion in gone:
+            erasure = alert_builder.erasure_of(
+                "alert", count=1, alert_id=deletion.alert_id, reason="false_alert", mode=Mode.DEMO, at=now()
+            )
+            self._notices.receipt(self._publisher, erasure)
+
+
+def context(boot: str) -> alert_builder.AlertContext:
+    return alert_builder.AlertContext(
+        site=SITE,
+        device_id=DEVICE,
+        camera_id="front",
+        zone_id="north-gate",
+        boot_id=boot,
+        deployment_id=DEPLOYMENT,
+        mode=Mode.DEMO,
+        engine=ENGINE,
+        watchlist=alert_builder.ListFacts(watchlist_id="wl-1", sha256="a" * 64, subjects=1, predicted_far=None),
+        sign=messages.SignReading(state="lit", sensed_at=rfc3339(now())),
+        clock=messages.ClockReading(synced=True),
+        operator_session=None,
+        expires_s=900.0,
+        delete_by=wall(now() + timedelta(hours=20)),
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(ScriptedDevice(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])).run())

@@ -1,0 +1,156 @@
+"""Both sides over a small drawn clip, from the photos to the table; and what a run refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.errors import BadData, UsageError
+from tools.dev.bench.recall import naive_scores
+from tools.dev.bench.recall.cases import Cases, Drawing, add_drawn, add_folder, fill, folder_of, rotated
+from tools.dev.bench.recall.command import run
+from tools.dev.bench.recall.run import Terms, measure
+from tools.dev.bench.recall.table import render, summary
+from tools.dev.clip.make import make_clip
+from tools.dev.clip.spec import ClipSpec, Passer, Scripted
+
+Samples = Callable[[str], list[Path]]
+
+
+@pytest.fixture(scope="module")
+def small(samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people beside each other for a second, and after a cut a third one at the place of the first."""
+    photos = [path for path in samples("avatars") if path.stem in ("001f", "002m", "003f")]
+    one, two, three = (Passer(photo.stem, photo) for photo in photos)
+    scripted = (
+        Scripted(one, "stand", 0, 24, (0.25, 80), (0.25, 80)),
+        Scripted(two, "stand", 0, 24, (0.7, 80), (0.7, 80)),
+        Scripted(three, "stand", 25, 49, (0.25, 80), (0.25, 80)),
+    )
+    clip = tmp_path_factory.mktemp("recall") / "small.mp4"
+    make_clip(ClipSpec(seed=1, seconds=2, width=640, height=360, scripted=scripted, cuts=(25,)), clip)
+    return clip
+
+
+@pytest.fixture(scope="module")
+def result(samples: Samples, small: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Listed: the first and the third with the photo that is shown, and a man who is not in the clip."""
+    cases = Cases()
+    add_folder(cases, small)
+    photos = {path.stem: path for path in samples("avatars")}
+    cases.enrol = {name: [photos[name]] for name in ("001f", "003f", "020m")}
+    kept = tmp_path_factory.mktemp("cache")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(naive_scores, "cache_dir", lambda: kept)
+    try:
+        first = measure([cases], Terms(threshold=0.6, every=5), None)
+        files = {file: file.stat().st_mtime_ns for file in (kept / "bench" / "naive").iterdir()}
+        again = measure([cases], Terms(threshold=0.6, every=5), None)
+        assert {file: file.stat().st_mtime_ns for file in (kept / "bench" / "naive").iterdir()} == files
+    finally:
+        patch.undo()
+    assert again["passages"] == first["passages"]
+    for file in files:
+        assert set(json.loads(file.read_bytes())) == {"frames", "rate_hz", "every", "faces"}
+    return first
+
+
+def test_listed_passages_are_judged_and_strangers_counted(result: dict[str, Any]) -> None:
+    assert [(row["person"], row["kind"], row["pose"]) for row in result["passages"]] == [
+        ("001f", "stand", "frontal"),
+        ("003f", "stand", "frontal"),
+    ]
+    assert all(row["same_threshold"]["naive"] for row in result["passages"])
+    assert result["strangers"] == 1
+    assert result["listed"] == 3
+    assert result["same_threshold"]["naive_threshold"] == result["same_threshold"]["product_threshold"] == 0.6
+
+
+def test_each_miss_of_the_product_has_a_reason(result: dict[str, Any]) -> None:
+    for row in result["passages"]:
+        for side in (row["same_threshold"], row["equal_rate"]):
+            assert (side["missed"] is None) == side["product"]
+
+
+def test_at_the_equal_rate_no_side_has_a_false_claim(result: dict[str, Any]) -> None:
+    """One stranger: a hundredth of him is none."""
+    assert result["equal_rate"]["naive_false"] == 0
+    assert result["equal_rate"]["naive_threshold"] < 0.6
+
+
+def test_the_table_fits_a_terminal(result: dict[str, Any]) -> None:
+    table = render({**result, **summary(result)})
+    assert "at equal false alert rate" in table
+    assert "under 10: proves nothing" in table
+
+
+def test_rotated_lists_make_everybody_listed_once_and_a_stranger_once(small: Path, tmp_path: Path) -> None:
+    cases = Cases()
+    add_folder(cases, small)
+    cases.enrol = {name: [tmp_path / f"{name}.jpg"] for name in ("001f", "002m", "003f", "020m")}
+    first, second = rotated(cases)
+    assert list(first.enrol) == ["002m", "020m"]
+    assert list(second.enrol) == ["001f", "003f", "020m"]
+    assert first.cases == second.cases == cases.cases
+    with pytest.raises(UsageError, match="two listed people"):
+        rotated(Cases(cases.cases, {"001f": []}))
+
+
+def test_a_clip_that_is_named_but_missing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "truth.json").write_text('{"clips": {"a.mp4": {"people": []}}}')
+    with pytest.raises(BadData, match=r"a\.mp4: named in truth\.json, but not there"):
+        add_folder(Cases(), tmp_path)
+
+
+def test_a_folder_brings_clips_of_both_formats_and_its_list(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "list" / "Ann").mkdir(parents=True)
+    for name in ("list/Ann/1.webp", "list/Ann/.hidden", "other.png", "a.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    people = [{"name": "Bea", "first": 0, "last": 9}]
+    (tmp_path / "truth.json").write_text(
+        json.dumps({"clips": {"a.mp4": {"people": people}}, "list": {"Bea": ["other.png"]}})
+    )
+    shutil.copy(small, tmp_path / "drawn.mp4")
+    shutil.copy(small.with_name("small.truth.json"), tmp_path / "drawn.truth.json")
+    cases = Cases()
+    add_folder(cases, tmp_path)
+    assert [case.clip.name for case in cases.cases] == ["drawn.mp4", "a.mp4"]
+    assert [len(case.labels) for case in cases.cases] == [3, 1]
+    assert cases.enrol == {"Ann": [tmp_path / "list" / "Ann" / "1.webp"], "Bea": [tmp_path / "other.png"]}
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "."])
+def test_without_labels_nothing_is_measured(tmp_path: Path, name: str) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    with pytest.raises(BadData, match=r"truth\.json"):
+        add_folder(Cases(), tmp_path / name)
+
+
+def test_a_list_is_filled_with_people_who_are_not_shown(tmp_path: Path) -> None:
+    for name in ("ann", "bea", "cat", "dan"):
+        (tmp_path / name).mkdir()
+        for photo in ("1.jpg", "2.jpg"):
+            (tmp_path / name / photo).write_bytes(b"")
+    cases = Cases(enrol={"ann": [tmp_path / "ann" / "1.jpg"]})
+    fill(cases, 3, [folder_of(tmp_path)], shown={"bea"})
+    assert list(cases.enrol) == ["ann", "cat", "dan"]
+    assert cases.enrol["cat"] == [tmp_path / "cat" / "1.jpg"]
+
+
+def test_an_unknown_shape_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="720p, 1080p, portrait"):
+        add_drawn(Cases(), Drawing(("4k",), (1,), 5.0))
+
+
+@pytest.mark.parametrize(("option", "value"), [("naive_every", 0), ("share", 1.0), ("share", -0.1), ("seeds", "1,x")])
+def test_arguments_that_make_no_sense_are_refused(option: str, value: object) -> None:
+    import argparse
+
+    given = {"naive_every": 1, "share": 0.01, "seeds": "1", "clips": [], option: value}
+    with pytest.raises(UsageError):
+        run(argparse.Namespace(**given))

@@ -1,0 +1,174 @@
+"""The Home Office's columns: from a signed audit chain that verifies, else from the hub's counts, and said which."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from device.audit.key import device_key
+from device.audit.log import FILE, Log
+from device.audit.rows import Head, Links
+from device.cli.main import main
+from device.domain.audit_record import record
+from device.domain.finding import Mode
+from device.domain.time import wall
+from device.errors import BadData
+from tools.hub.report.audit_counts import ChainCounts, count_chain
+from tools.hub.report.audit_heads import FOLDER, SUFFIX
+from tools.hub.report.deployment_report import report_of
+from tools.hub.report.home_office import CHAIN, COLUMNS, HUB, Details, as_csv, as_html, row_of
+from tools.hub.report.tallies import BootCounts, Deployment, Tallies
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
+
+START = datetime(2026, 11, 24, 10, 0, tzinfo=timezone.utc)
+DAY: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("loaded", {"deployment": "d-0", "mode": "demo"}),
+    ("counts", {"faces_seen": 100, "discarded": 100, "lost": 0, "alerted": 0, "open": 0}),
+    ("ended", {"deployment": "d-0"}),
+    ("loaded", {"deployment": "d-1", "mode": "demo"}),
+    ("watchlist", {"watchlist": "wl-1", "subjects": 3, "images": 4, "threshold": 0.5}),
+    ("state", {"was": "armed", "now": "recognising"}),
+    ("alert", {"alert": "a-1", "camera": "front"}),
+    ("alert", {"alert": "a-2", "camera": "rear"}),
+    ("alert", {"alert": "a-3", "camera": "rear"}),
+    ("judged", {"alert": "a-1", "outcome": "true_alert"}),
+    ("judged", {"alert": "a-1", "outcome": "true_alert"}),
+    ("judged", {"alert": "a-2", "outcome": "true_alert"}),
+    ("judged", {"alert": "a-2", "outcome": "false_alert"}),
+    ("erased", {"what_gone": "alert", "count": 1, "reason": "false_alert", "alert": "a-2"}),
+    ("refused", {"reason": "ended"}),
+    ("counts", {"faces_seen": 1134, "discarded": 1129, "lost": 2, "alerted": 3, "open": 0}),
+    ("ended", {"deployment": "d-1"}),
+    ("erased", {"what_gone": "alert", "count": 1, "reason": "retention", "alert": "a-3"}),
+)
+
+
+def write_log(state: Path, hub: Path, device: str = "cam-1") -> Path:
+    """A log of DAY, a row a minute, and its signed head as the hub kept it."""
+    key, log, links, now = device_key(state), Log(state / "audit"), Links("boot-1"), wall(START)
+    for what, fields in DAY:
+        log.append(links.add(record(what, **fields), now))
+        now = wall(now + timedelta(minutes=1))
+    line, head = links.head(now, key)
+    log.append(line)
+    log.keep_head(head)
+    log.close()
+    keep_head(hub, device, head)
+    return state / "audit"
+
+
+def keep_head(hub: Path, device: str, head: Head) -> None:
+    (hub / FOLDER).mkdir(parents=True, exist_ok=True)
+    (hub / FOLDER / f"{device}{SUFFIX}").write_bytes(msgspec.json.encode(head) + b"\n")
+
+
+def counted(tmp_path: Path) -> ChainCounts:
+    counts = ChainCounts()
+    count_chain(tmp_path / "hub", "cam-1", write_log(tmp_path / "state", tmp_path / "hub"), "d-1", counts)
+    return counts
+
+
+def a_report(**changes: object) -> Deployment:
+    fields: dict[str, Any] = {
+        "deployment_id": "d-1",
+        "mode": Mode.DEMO,
+        "devices": ["cam-1"],
+        "boots": {"cam-1/b": BootCounts(faces_seen=7, discarded=5, alerts=2)},
+        "alerts_received": 2,
+        "outcomes": {"true_alert": 1, "false_alert": 1},
+        "engagements": {"confirmed_true": 1, "confirmed_false": 1},
+        "dispositions": {"arrest": 1, "arrest_unrelated": 1, "safeguarding": 1, "no_action": 1},
+    }
+    return Deployment(**{**fields, **changes})
+
+
+def test_a_chain_is_counted_for_its_deployment_alone_and_each_alert_by_its_last_judgement(tmp_path: Path) -> None:
+    counts = counted(tmp_path)
+    assert (counts.faces_seen, counts.discarded, counts.lost, counts.alerted) == (1034, 1029, 2, 3)
+    assert counts.outcomes == {"false_alert": 1, "not_adjudicated": 1, "true_alert": 1}
+    assert counts.cameras == {"front", "rear"}
+    assert counts.recognising_s == 11 * 60
+    assert counts.refusals == 1
+
+
+def test_a_chain_that_was_changed_is_not_counted(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "state", tmp_path / "hub")
+    content = (log / FILE).read_bytes().replace(b'"faces_seen":1134', b'"faces_seen":9134')
+    (log / FILE).write_bytes(content)
+    with pytest.raises(BadData, match="not whole"):
+        count_chain(tmp_path / "hub", "cam-1", log, "d-1", ChainCounts())
+
+
+def test_a_chain_without_a_head_at_the_hub_is_not_believed(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "state", tmp_path / "hub")
+    (tmp_path / "hub" / FOLDER / f"cam-1{SUFFIX}").unlink()
+    with pytest.raises(BadData, match="no signed head"):
+        count_chain(tmp_path / "hub", "cam-1", log, "d-1", ChainCounts())
+
+
+def test_every_column_is_there_with_its_source(tmp_path: Path) -> None:
+    details = Details(place="Station Square", purpose="wanted", controller="A Police", owner="B Police")
+    row = row_of(report_of(a_report()), details, counted(tmp_path))
+    assert set(row) == set(COLUMNS)
+    expected = {
+        "faces_seen": (1034, CHAIN),
+        "alerts": (3, CHAIN),
+        "alerts_positive": (1, CHAIN),
+        "alerts_incorrect": (1, CHAIN),
+        "alerts_not_adjudicated": (1, CHAIN),
+        "interventions_positive": (1, HUB),
+        "interventions_incorrect": (1, HUB),
+        "arrests": (1, HUB),
+        "arrests_unrelated": (1, HUB),
+        "other_disposals": (1, HUB),
+        "watchlist_subjects": (3, CHAIN),
+        "duration_min": (11.0, CHAIN),
+        "date": ("2026-11-24", CHAIN),
+        "balanced": ("yes", CHAIN),
+    }
+    assert {name: (row[name].value, row[name].source) for name in expected} == expected
+    assert row["incorrect_alert_rate"].value == pytest.approx(1 / 1034)
+    without = row_of(report_of(a_report()), details, None)
+    assert (without["faces_seen"].value, without["faces_seen"].source) == (7, HUB)
+    assert without["duration_min"].value is None, "not known is empty, never 0"
+
+
+def test_csv_has_one_line_a_deployment_and_no_formula(tmp_path: Path) -> None:
+    row = row_of(report_of(a_report()), Details(place="=HYPERLINK(1)"), None)
+    head, line = list(csv.reader(io.StringIO(as_csv([row]))))
+    assert head == list(COLUMNS.values())
+    cells = dict(zip(COLUMNS, line, strict=True))
+    assert (cells["place"], cells["duration_min"], cells["alerts"]) == ("'=HYPERLINK(1)", "", "2")
+
+
+def test_html_loads_nothing_and_shows_words_as_words() -> None:
+    row = row_of(report_of(a_report()), Details(place="<img src=x>"), None)
+    page = as_html([row], {"d-1": ["<b>remark</b>"]})
+    assert "<img" not in page
+    assert "<b>" not in page
+    for banned in ("http", "<script", "url(", "@import"):
+        assert banned not in page
+    assert all(label in page for label in COLUMNS.values())
+
+
+@pytest.mark.parametrize("form", ["--csv", "--html", "--json"])
+def test_the_command_counts_from_the_given_log(tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    tallies = Tallies(HubFolder(tmp_path / "hub").report_file)
+    tallies.book.deployments["d-1"] = a_report()
+    tallies.of("d-1")
+    tallies.save()
+    log = write_log(tmp_path / "state", tmp_path / "hub")
+    assert main(["report", str(tmp_path / "hub"), form, "--audit", f"cam-1={log}"]) == 0
+    printed = capsys.readouterr().out
+    assert "1034" in printed
+    if form == "--json":
+        assert json.loads(printed)["reports"][0]["home_office"]["faces_seen"] == {"value": 1034, "source": CHAIN}

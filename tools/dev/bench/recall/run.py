@@ -1,0 +1,284 @@
+"""Runs both sides over all clips and judges every labelled passage.
+
+1. Both have the same list, recogniser, alignment and score (naive_scores.py); the product runs as `lfr replay` does, in
+   this process, with an observer.
+2. First both at the product's threshold; then each at its own, at which both make as many false claims (tally.py). The
+   product is run again there, because its scheduling depends on the threshold.
+3. Labels of which the labeller was not sure take part in matching, but are not counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from device.domain.operating_point import MIN_FACE_PX
+from device.domain.sight import F32
+from device.enrolment.engine_photo_reader import EnginePhotoReader
+from device.enrolment.folder import enrol
+from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.template_cache import TemplateCache
+from device.recognition.build import Listed, gallery_of
+from device.recognition.replay import Request, replay
+from tools.dev.bench.recall.cases import Case, Cases, People
+from tools.dev.bench.recall.facts import Facts
+from tools.dev.bench.recall.labels import Label, Pose, owner
+from tools.dev.bench.recall.naive_scores import Looker, NaiveRun
+from tools.dev.bench.recall.reasons import Explained, Missed
+from tools.dev.bench.recall.tally import Claim, Judged, judge, owners_of, risen, threshold_for
+from tools.dev.progress import bar
+
+NEAREST = 5
+"""False claims that are printed of each side."""
+
+TURNED_YAW = 0.45
+"""|Pose.yaw| by the landmarks from which an unlabelled face is called turned; about 25 degrees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to run. `threshold` None: the device's own for this list; `every`: of the naive loop's frames; `share`: of
+    strangers' passages that may alert where the rates are made equal."""
+
+    backend: str | None = None
+    threshold: float | None = None
+    evidence: Path | None = None
+    evidence_keys: Path | None = None
+    every: int = 1
+    share: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The product on one clip: its alerts, what it would have claimed at any threshold, its report and its steps."""
+
+    alerts: Judged
+    claims: Judged
+    report: dict[str, Any]
+    explained: Explained
+
+    @property
+    def threshold(self) -> float:
+        return float(self.report["threshold"])
+
+    def missed(self, label: Label) -> Missed:
+        """Why a label was not found."""
+        return self.explained.why_missed(label, self.threshold)
+
+
+@dataclass(slots=True)
+class Taken:
+    """One clip with one list: both sides, the product `again` at the threshold of the equal rate."""
+
+    case: Case
+    refs: tuple[str, ...]
+    watchlist: Path
+    faces: NaiveRun
+    naive: Judged
+    product: Run
+    again: Run | None = None
+
+    def counted(self, *, listed: bool) -> list[Label]:
+        """Rule 3: the labels of people who are listed, or of those who are not."""
+        known = set(self.refs)
+        return [label for label in self.case.labels if label.sure and (label.person in known) == listed]
+
+
+def measure(lists: Sequence[Cases], terms: Terms, cache: TemplateCache | None) -> dict[str, Any]:
+    """Everything as one JSON object. `lists`: clips with whom to enrol for them. Raises what `replay` raises."""
+    taken: list[Taken] = []
+    with tempfile.TemporaryDirectory(prefix="lfr-recall-") as scratch:
+        for number, cases in enumerate(lists):
+            taken += _taken(cases, Path(scratch) / str(number), terms, cache)
+        strangers = sum(len(one.counted(listed=False)) for one in taken)
+        false = {
+            "product": _ranked([(one.case, one.product.claims) for one in taken]),
+            "naive": _ranked([(one.case, one.naive) for one in taken]),
+        }
+        own = [threshold_for([row["score"] for row in rows], strangers, terms.share) for rows in false.values()]
+        for one in taken:
+            terms_there = replace(terms, threshold=own[0])
+            one.again = _product(one.case, one.faces.rate_hz, one.watchlist, terms_there, cache)
+    first = taken[0].product
+    return {
+        "listed": len(taken[0].refs),
+        "backend": first.report["backend"],
+        "threshold_source": first.report["threshold_source"],
+        "strangers": strangers,
+        "share": terms.share,
+        "naive_every": terms.every,
+        "same_threshold": _side([(one.product, one.naive) for one in taken], first.threshold, first.threshold),
+        "equal_rate": _side([(one.again or one.product, one.naive) for one in taken], *own),
+        "highest_false": {side: rows[:NEAREST] for side, rows in false.items()},
+        "clips": [_clip(one) for one in taken],
+        "passages": [_row(one, label, first.threshold, own[1]) for one in taken for label in one.counted(listed=True)],
+    }
+
+
+def _taken(cases: Cases, watchlist: Path, terms: Terms, cache: TemplateCache | None) -> list[Taken]:
+    """Both sides over the clips of one list, at the same threshold."""
+    _write(watchlist, cases.enrol)
+    faces, refs = _naive(cases.cases, watchlist, terms, cache)
+    taken = []
+    for plain, run in zip(cases.cases, faces, strict=True):
+        case = _described(plain, run)
+        claims = (
+            Claim(f.track, refs[f.entry], f.frame, f.score, owners_of(case.labels, f.frame, f.box)) for f in run.faces
+        )
+        naive = judge(case.labels, claims, run.rate_hz)
+        product = _product(case, run.rate_hz, watchlist, terms, cache)
+        taken.append(Taken(case, refs, watchlist, run, naive, product))
+    return taken
+
+
+def _naive(
+    cases: Sequence[Case], watchlist: Path, terms: Terms, cache: TemplateCache | None
+) -> tuple[list[NaiveRun], tuple[str, ...]]:
+    """Rule 1: the naive loop's faces of all clips, and the list's references."""
+    room = EngineRoom(terms.backend, threads=1)
+    try:
+        listed = enrol(watchlist, [EnginePhotoReader(room)], cache=cache, progress=True)
+        entries = [(entry.ref, entry.templates) for entry in listed.entries]
+        identity = f"{room.backend} {room.recogniser_card.source_sha256} {_digest(entries)}"
+        looker = Looker(room.eyes(MIN_FACE_PX), Listed(gallery_of(entries)), identity)
+        runs = []
+        for case in cases:
+            with tqdm(desc=f"naive loop, {case.name}", unit="frame", **bar()) as progress:
+                runs.append(looker.run(case.clip, terms.every, partial(progress.update, 1)))
+        return runs, tuple(ref for ref, _ in entries)
+    finally:
+        room.close()
+
+
+def _write(folder: Path, enrol: People) -> None:
+    """The list as `lfr replay` takes it; photos of several folders may have the same name."""
+    for person, photos in enrol.items():
+        (folder / person).mkdir(parents=True, exist_ok=True)
+        for number, photo in enumerate(photos):
+            shutil.copyfile(photo, folder / person / f"{number}-{photo.name}")
+
+
+def _digest(entries: Sequence[tuple[str, F32]]) -> str:
+    mark = hashlib.sha256()
+    for ref, templates in entries:
+        mark.update(ref.encode() + b"\0" + np.ascontiguousarray(templates).tobytes())
+    return mark.hexdigest()
+
+
+def _product(case: Case, rate_hz: float, watchlist: Path, terms: Terms, cache: TemplateCache | None) -> Run:
+    """`lfr replay` over one clip."""
+    facts = Facts()
+    request = Request(
+        str(case.clip),
+        watchlist,
+        terms.backend,
+        terms.threshold,
+        evidence=terms.evidence,
+        evidence_keys=terms.evidence_keys,
+    )
+    with tqdm(desc=f"lfr replay, {case.name}", unit="frame", **bar()) as progress:
+
+        def tick(frames: int, total: int | None) -> None:
+            progress.total = total
+            progress.update(frames - progress.n)
+
+        report = replay(request, cache=cache, progress=tick, talk=False, observer=facts)
+    steps = Explained(case.labels, facts)
+    alerts = [Claim(a["track"], a["entry"], a["frame"], a["score"], steps.owners(a["track"])) for a in report["alerts"]]
+    weighed = [Claim(d.passage, d.entry, d.frame, d.score, steps.owners(d.passage)) for d in facts.decisions]
+    return Run(judge(case.labels, alerts, rate_hz), judge(case.labels, risen(weighed), rate_hz), report, steps)
+
+
+def _described(case: Case, run: NaiveRun) -> Case:
+    """Heights and poses that nobody labelled, from the faces that the naive loop found."""
+    heights: dict[int, list[float]] = {}
+    turns: dict[int, list[float]] = {}
+    for face in run.faces:
+        label = owner(case.labels, face.frame, face.box)
+        if label is not None:
+            heights.setdefault(label.id, []).append(face.box[3] - face.box[1])
+            turns.setdefault(label.id, []).append(abs(face.yaw))
+    labels = []
+    for label in case.labels:
+        if label.height_px is None and label.id in heights:
+            label = replace(label, height_px=median(heights[label.id]))
+        if label.pose is Pose.UNKNOWN and label.id in turns:
+            label = replace(label, pose=Pose.TURNED if median(turns[label.id]) > TURNED_YAW else Pose.FRONTAL)
+        labels.append(label)
+    return Case(case.name, case.clip, tuple(labels))
+
+
+def _ranked(sides: Sequence[tuple[Case, Judged]]) -> list[dict[str, Any]]:
+    """The best false claim of each track or passage, highest first."""
+    rows = [
+        {"clip": case.name, "entry": c.entry, "frame": c.frame, "score": round(c.score, 4), "of": _people(case, c)}
+        for case, judged in sides
+        for c in judged.false.values()
+    ]
+    return sorted(rows, key=lambda row: float(row["score"]), reverse=True)
+
+
+def _people(case: Case, claim: Claim) -> list[str]:
+    return sorted({label.person for label in case.labels if label.id in claim.owners})
+
+
+def _side(runs: Sequence[tuple[Run, Judged]], ours: float, theirs: float) -> dict[str, Any]:
+    """One comparison: thresholds and false alerts; whatever the product alerted counts."""
+    return {
+        "product_threshold": round(ours, 4),
+        "naive_threshold": round(theirs, 4),
+        "product_false": sum(len(product.alerts.false) for product, _ in runs),
+        "naive_false": sum(naive.false_at(theirs) for _, naive in runs),
+    }
+
+
+def _row(one: Taken, label: Label, threshold: float, naive_threshold: float) -> dict[str, Any]:
+    """One listed passage: found by whom in both comparisons, and why not by the product."""
+    row: dict[str, Any] = {
+        "clip": one.case.name,
+        "person": label.person,
+        "frames": [label.first, label.last],
+        "height_px": None if label.height_px is None else round(label.height_px, 1),
+        "pose": label.pose.value,
+        "kind": label.kind,
+        "naive_best": one.naive.found.get(label.id),
+    }
+    both = (("same_threshold", one.product, threshold), ("equal_rate", one.again or one.product, naive_threshold))
+    for name, run, theirs in both:
+        missed = None if label.id in run.alerts.found else run.missed(label)
+        row[name] = {
+            "product": missed is None,
+            "naive": label.id in one.naive.found_at(theirs),
+            "missed": None if missed is None else {"kind": missed.kind, "detail": missed.detail},
+        }
+    return row
+
+
+def _clip(one: Taken) -> dict[str, Any]:
+    """How many people a clip has by label and by each side."""
+    report = one.product.report
+    return {
+        "clip": one.case.name,
+        "frames": one.faces.frames,
+        "labels": len(one.case.labels),
+        "people": len({label.person for label in one.case.labels}),
+        "faces_seen": report["faces_seen"],
+        "templates": report["templates"],
+        "naive_templates": len(one.faces.faces),
+        "naive_tracks": len({face.track for face in one.faces.faces}),
+        "false_alerts": [
+            f"{a['entry']} at frame {a['frame']}, {a['score']:.3f}"
+            for a in report["alerts"]
+            if a["track"] in one.product.alerts.false
+        ],
+    }

@@ -1,0 +1,93 @@
+"""Who may say and hear what on the broker: mosquitto's configuration and access list, made from the site's names.
+
+1. A certificate writes its own branch only (`pattern write lfr/v1/<site>/%u/#`); its common name is the user.
+2. A device hears the hub's state, judgements and commands to itself, and nothing of other devices.
+3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe.
+4. Nothing is persisted: an alert must not reach a disk through the broker. Devices keep what was not delivered.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from device.hub_api.topics import ROOT
+from tools.hub.storage.folder import ConsoleSettings, HubFolder
+
+AUDITOR_READS = (
+    "+/status",
+    "+/birth",
+    "+/state",
+    "+/health",
+    "+/camera/+/status",
+    "+/watchlist/state",
+    "+/stats",
+    "+/erasure",
+    "+/audit",
+    "hub/state",
+)
+DEVICE_READS = ("hub/state", "hub/alert/+/adjudication", "hub/alert/+/engagement", "hub/alert/+/disposition")
+MESSAGE_LIMIT_BYTES = 1_000_000  # a probe is some 20 kB; device.wire limits a link message to the same
+
+
+def access_list(site: str, devices: tuple[str, ...]) -> str:
+    """The text of mosquitto's acl file (mosquitto.conf(5), acl_file)."""
+    base = f"{ROOT}/{site}"
+    lines = ["# Made by `lfr hub init`; edit the site's list of devices and run it again instead of editing this."]
+    lines += ["", "user hub", f"topic read {base}/#", f"topic write {base}/hub/#", f"topic write {base}/+/cmd/+"]
+    lines += ["", "# Reads what the hub reads and says nothing: test rigs and the demonstration's witness."]
+    lines += ["user listener", f"topic deny {base}/listener/#", f"topic read {base}/#"]
+    lines += ["", "# Press and inspectors: states, counts and receipts; no alert, no probe."]
+    lines += ["user auditor", f"topic deny {base}/auditor/#"]
+    lines += [f"topic read {base}/{branch}" for branch in AUDITOR_READS]
+    for device in devices:
+        lines += ["", f"user {device}"]
+        lines += [f"topic read {base}/{branch}" for branch in (*DEVICE_READS, f"{device}/cmd/+")]
+    lines += ["", "# Every certificate writes its own branch and no other.", f"pattern write {base}/%u/#", ""]
+    return "\n".join(lines)
+
+
+def configuration(folder: Path, *, bind: str, port: int, root: bool) -> str:
+    """The text of mosquitto.conf: TLS both ways, MQTT 5, nothing on disk, no payload in a log.
+
+    `root`: whether root starts it. It then stays root: it would become `mosquitto`, which may not read this folder.
+    """
+    return "\n".join(
+        (
+            "# Made by `lfr hub init` and at each start of the hub.",
+            f"listener {port} {bind}",
+            "protocol mqtt",
+            f"cafile {folder / 'ca.pem'}",
+            f"certfile {folder / 'server.pem'}",
+            f"keyfile {folder / 'server.key'}",
+            *([f"crlfile {folder / 'crl.pem'}"] if (folder / "crl.pem").exists() else []),
+            "tls_version tlsv1.2",  # this or later
+            "require_certificate true",
+            "use_identity_as_username true",
+            "use_username_as_clientid true",  # nobody takes another certificate's session over
+            "allow_anonymous false",
+            f"acl_file {folder / 'acl'}",
+            "persistence false",
+            "max_inflight_messages 40",
+            "max_queued_messages 1000",
+            "persistent_client_expiration 1d",
+            f"max_packet_size {MESSAGE_LIMIT_BYTES}",
+            "set_tcp_nodelay true",
+            "log_dest stderr",
+            "log_type error",
+            "log_type warning",
+            "log_type notice",
+            "connection_messages true",
+            *(["user root"] if root else []),
+            "",
+        )
+    )
+
+
+def write_broker_files(hub: HubFolder, settings: ConsoleSettings, port: int) -> Path:
+    """Write `acl` and `mosquitto.conf` for this port; returns the latter."""
+    (hub.root / "acl").write_text(access_list(settings.site, settings.devices))
+    (hub.root / "acl").chmod(0o600)
+    file = hub.root / "mosquitto.conf"
+    file.write_text(configuration(hub.root.absolute(), bind=settings.bind, port=port, root=os.geteuid() == 0))
+    return file

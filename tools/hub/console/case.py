@@ -1,0 +1,77 @@
+"""What the desk holds: a case, its picture, and the last of what each device reported of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from device.domain.time import WallTime
+from device.hub_api import messages
+from device.hub_api.messages import Alert
+
+UNKNOWN_AFTER_S = 20.0
+"""Two of the intervals (10 s) in which a device reports its health; at least 15 s."""
+
+
+@dataclass(slots=True)
+class Case:
+    """One alert on the desk."""
+
+    alert: Alert
+    device: str
+    arrived: WallTime
+    delete_by: WallTime
+    outcome: str | None = None
+    engagement: str | None = None
+    disposition: str | None = None
+
+    @property
+    def delete_by_as_sent(self) -> WallTime:
+        """What the device said, after the planned end."""
+        return messages.moment(self.alert.retention.delete_by)
+
+
+@dataclass(slots=True)
+class Picture:
+    """One opened probe, in memory. `version` lets the page see that it changed."""
+
+    device: str
+    jpeg: bytes
+    version: int
+    arrived: WallTime
+
+
+@dataclass(slots=True)
+class DeviceView:
+    """The last of everything that one device said of itself."""
+
+    status: messages.Status | None = None
+    birth: messages.Birth | None = None
+    state: messages.DeviceState | None = None
+    health: messages.Health | None = None
+    watchlist: messages.WatchlistState | None = None
+    stats: messages.Stats | None = None
+    cameras: dict[str, messages.CameraStatus] = field(default_factory=dict)
+    heard_at: WallTime | None = None
+    """When it last sent something; what the broker had kept from before does not count."""
+    faults: dict[str, int] = field(default_factory=dict)
+    """What was refused of it, and how often."""
+
+    def unknown_because(self, now: WallTime, *, broker_online: bool) -> str:
+        """Why its state is not known at this moment; empty while it is."""
+        if not broker_online:
+            return "the hub has no connection to its broker"
+        if self.status is None or self.heard_at is None:
+            return "it has not reported to this hub yet"
+        if self.status.status == "offline":
+            return "its connection was lost"
+        silent_s = (now - self.heard_at).total_seconds()
+        if self.status.status == "online" and silent_s > UNKNOWN_AFTER_S:
+            return f"it has sent nothing for {silent_s:.0f} s"
+        return ""
+
+    def holds_a_list(self, now: WallTime) -> bool:
+        """Whether it has a list, as far as the hub knows: loaded, not erased, and not past its own time."""
+        state = self.watchlist
+        if state is None or state.watchlist_id is None or state.erased_at is not None:
+            return False
+        return state.valid_to is None or now <= messages.moment(state.valid_to)

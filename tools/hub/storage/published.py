@@ -1,0 +1,35 @@
+"""What the console must know of a published deployment, to check what devices send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from device.domain.time import WallTime
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDeployment:
+    """One deployment that this hub published.
+
+    planned_end  end of its window;  alerts_until: the latest `delete_by` that its signed policy allows
+    refs         entries on its list; None when the hub does not know them (no more)
+    """
+
+    id: str
+    mode: str
+    devices: frozenset[str]
+    planned_end: WallTime
+    alerts_until: WallTime | None
+    ended_at: WallTime | None
+    refs: frozenset[str] | None
+    watchlist_id: str
+
+
+Published = Callable[[], dict[str, PublishedDeployment]]
+"""Deployment id to what was published, now; cheap to call."""
+
+
+def nothing_published() -> dict[str, PublishedDeployment]:
+    """A hub without a repository."""
+    return {}
