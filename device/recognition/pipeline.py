@@ -97,7 +97,7 @@ class Pipeline:
     # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
     def due(self, frame: Frame) -> bool:
         """Whether this frame is to be searched: some fifteen a second while anybody is new or near the threshold, half
-        as many else, and damaged ones where no others come. Called in the feed's thread, which reads one number here."""
+        as many else, damaged ones where no others come. The feed's thread calls it and reads one number of judge's."""
         wait_ns = DAMAGED_AFTER_NS if frame.damage is Damage.PICTURE else self._every_ns
         if self._last_due is not None and 0 <= frame.at - self._last_due < wait_ns:
             return False
