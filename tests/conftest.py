@@ -5,7 +5,6 @@ What `make setup` puts into the cache is required: a test that needs it fails wi
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import shutil
 import sys
@@ -25,13 +24,18 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 
 
-_SPEC = importlib.util.spec_from_file_location("lfr_test_loading", TESTS / "loading.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_loading = sys.modules["lfr_test_loading"] = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_loading)
-loaded: Callable[[str, Path], ModuleType] = _loading.loaded
-loaded("lfr_test_sample_alerts", TESTS / "sample_alerts.py")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of these tests."""
+    parser.addoption("--update", metavar="REASON", default=None, help="write the golden replay logs again, and why")
+
+
+@pytest.fixture(scope="session")
+def update(request: pytest.FixtureRequest) -> str | None:
+    """The reason for which golden files are written again; None: they are compared."""
+    reason: str | None = request.config.getoption("--update")
+    if reason is not None and not reason.strip():
+        raise pytest.UsageError("--update needs a reason, which the golden file keeps")
+    return reason
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +81,9 @@ def samples() -> Callable[[str], list[Path]]:
 @pytest.fixture(scope="session")
 def videos() -> ModuleType:
     """The module tests/replay/videos.py: builders of odd and broken recordings."""
-    return loaded("lfr_test_videos", TESTS / "replay" / "videos.py")
+    from tests.replay import videos
+
+    return videos
 
 
 @pytest.fixture(scope="session")
@@ -150,13 +156,17 @@ def watchlist_folder(tmp_path: Path, samples: Callable[[str], list[Path]]) -> Pa
 @pytest.fixture(scope="session")
 def own_models() -> ModuleType:
     """Makers of models that somebody might add: tests/unit/engines/own_models.py."""
-    return loaded("own_models", TESTS / "unit" / "engines" / "own_models.py")
+    from tests.unit.engines import own_models
+
+    return own_models
 
 
 @pytest.fixture
 def fake_jetson_utils() -> ModuleType:
     """The module tests/device_apis/fake_jetson_utils.py: cameras on a script and a ring that is overwritten."""
-    return loaded("lfr_test_fake_jetson_utils", TESTS / "device_apis" / "fake_jetson_utils.py")
+    from tests.device_apis import fake_jetson_utils
+
+    return fake_jetson_utils
 
 
 @pytest.fixture
@@ -170,4 +180,6 @@ def jetson(fake_jetson_utils: ModuleType, monkeypatch: pytest.MonkeyPatch) -> An
 @pytest.fixture(scope="session")
 def damaged_videos(videos: ModuleType) -> ModuleType:
     """The module tests/replay/damaged_videos.py: recordings as bad links and old recorders leave them."""
-    return loaded("lfr_test_damaged_videos", TESTS / "replay" / "damaged_videos.py")
+    from tests.replay import damaged_videos
+
+    return damaged_videos

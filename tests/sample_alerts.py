@@ -1,4 +1,4 @@
-"""A candidate, its context and the alert of both, for tests of messages: `from lfr_test_sample_alerts import …`."""
+"""A candidate, its context and the alert of both, for tests of messages: `from tests.sample_alerts import …`."""
 
 from __future__ import annotations
 

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     one = card(args.model or RECOGNISER_DEFAULT)
     weights, folder = weights_of(one), args.out or models_dir()
     require_place(folder, "--out")
-    room = EngineRoom("onnxruntime:fp32", threads=2)
+    named = one.name if one.role == "recogniser" else None  # crops are cut as this recogniser wants them
+    room = EngineRoom("onnxruntime:fp32", threads=2, recogniser=named)
     with tqdm(unit="step", leave=False, mininterval=0.5) as bar:
 
         def tick(stage: str) -> None:

@@ -30,6 +30,8 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
     point.add_argument(
         "--source", action="append", default=[], metavar="TEXT", help="a sentence on a data set's origin"
     )
+    add_data(point)
+    point.add_argument("--rule", metavar="NAME", help="the decision rule that the evidence is for (this program's)")
     point.add_argument("--id", help="name of the artefact (recogniser and date)")
     point.add_argument("--backend", action="append", metavar="NAME:PRECISION", help="one or more (auto)")
     add_models(point)
@@ -61,6 +63,9 @@ def run_operating_point(args: argparse.Namespace) -> int:
     from calibration.evidence.operating_point import artefact, measured
     from calibration.evidence.signing import load_key, signed
     from calibration.report.output_paths import require_place
+    from calibration.statistics.decision_rules import rule as decision_rule
+    from calibration.statistics.mates import Gate
+    from device.domain.decision_rule import DECISION_RULE
     from device.enrolment.model_sessions import resolved
     from device.errors import UsageError
     from device.recognition.operating_point import EMULATED
@@ -71,7 +76,7 @@ def run_operating_point(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.out} is a folder; name a file with --out")
     if args.out.exists() and args.out.samefile(args.key):
         raise UsageError(f"{args.out} is the key that signs and would be overwritten; name another file with --out")
-    models = chosen_models(args)
+    models, rule = chosen_models(args), decision_rule(args.rule or DECISION_RULE)
     rows: list[Measured] = []
     first: Faces | None = None
     for backend in dict.fromkeys(resolved(name) for name in args.backend or ["auto"]):
@@ -82,7 +87,9 @@ def run_operating_point(args: argparse.Namespace) -> int:
         how = (
             f"computed by {runtime}" if kept == precision else f"{kept} emulated in {runtime}, not computed by hardware"
         )
-        rows.append(measured(faces, kept, how, limit=args.limit, seed=args.seed))
+        rows.append(
+            measured(faces, kept, how, rule=rule, limit=args.limit, seed=args.seed, gate=Gate.of(models.recogniser))
+        )
     assert first is not None  # there is at least one backend
     now = datetime.now(timezone.utc)
     document = artefact(
@@ -92,6 +99,7 @@ def run_operating_point(args: argparse.Namespace) -> int:
         [each.row for each in rows],
         args.source or _sources(args),
         models=models,
+        rule=rule,
         limit=args.limit,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -108,18 +116,32 @@ def run_operating_point(args: argparse.Namespace) -> int:
     return EX_OK
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Options that say how several data sets belong together, and who is left out."""
+    parser.add_argument(
+        "--merged", action="store_true", help="the data sets label people from one register: compare across them"
+    )
+    parser.add_argument(
+        "--leave-out",
+        type=Path,
+        metavar="FILE|FOLDER",
+        help="people who are not to be in the data, such as those in test clips: names, one a line, or a data set",
+    )
+
+
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Options that name models; also of `lfr evaluate`."""
     parser.add_argument("--recogniser", metavar="NAME", help="of `lfr engines list` (the default recogniser)")
+    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that sees first: evidence for the pair")
     parser.add_argument("--detector", metavar="NAME", help="likewise; other boxes and points make other templates")
 
 
 def chosen_models(args: argparse.Namespace) -> Models:
     """The cards that the options name. UsageError for one that there is not, or of another role."""
     from calibration.evidence.operating_point import Models
-    from device.enrolment.model_sessions import chosen_card
+    from device.enrolment.model_sessions import chosen_card, chosen_recognisers
 
-    return Models(chosen_card(args.detector, "detector"), chosen_card(args.recogniser, "recogniser"))
+    return Models(chosen_card(args.detector, "detector"), chosen_recognisers(args.recogniser, args.screen))
 
 
 def how_to_read(args: argparse.Namespace, backend: str, kept: ExitStack) -> How:
@@ -128,7 +150,7 @@ def how_to_read(args: argparse.Namespace, backend: str, kept: ExitStack) -> How:
     from device.cli.replay_command import cache_file
     from device.recognition.replay import cache_at
 
-    names = {"detector": args.detector, "recogniser": args.recogniser}
+    names = {"detector": args.detector, "recogniser": args.recogniser, "screen": args.screen}
     store = (
         None if args.no_cache else cache_at(cache_file().with_name("evaluation.sqlite"), backend, looks=True, **names)
     )
@@ -142,7 +164,23 @@ def read(args: argparse.Namespace, backend: str) -> Faces:
 
     forbid_dumps()  # templates of people are in this process
     with ExitStack() as kept:
-        return read_sets(args.datasets, how_to_read(args, backend, kept))
+        how = how_to_read(args, backend, kept)
+        return read_sets(args.datasets, how, merged=args.merged, left_out=_names(args.leave_out))
+
+
+def _names(path: Path | None) -> frozenset[str]:
+    """Names of people, one a line. Raises EvidenceUnusable for a file that cannot be read."""
+    from device.errors import EvidenceUnusable
+    from engines.error_text import words
+
+    if path is None:
+        return frozenset()
+    if path.is_dir():
+        return frozenset(one.name for one in path.iterdir() if one.is_dir())
+    try:
+        return frozenset(filter(None, (line.strip() for line in path.read_text(encoding="utf-8").splitlines())))
+    except (OSError, UnicodeDecodeError) as fault:
+        raise EvidenceUnusable(f"{path}: cannot be read as names of people: {words(fault)}") from fault
 
 
 def _sources(args: argparse.Namespace) -> list[str]:

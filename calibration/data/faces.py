@@ -25,6 +25,7 @@ from device.enrolment.folder import shown
 from device.enrolment.photo_file import defect_of
 from device.enrolment.rules import Outcome
 from device.errors import EvidenceUnusable
+from engines.cards.model_card import Lengths
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 Indices = NDArray[np.intp]
@@ -46,7 +47,7 @@ class Faces:
 
     people      label of each person, sorted within its source;  source  index of each person's source
     templates   (n, d) float32, unit rows, as the photos would be enrolled;  owner  (n,) index into `people`
-    looks       (n, d) float32, unit rows, as a look at the photos would give;  lengths  (n,) of their raw output
+    looks       (n, d) float32, unit rows, as a look at the photos would give;  weights  (n,) in a mean of looks
     files       (n,) name of each photo
     face_px     (n,) height of each face
     rejected    file and reason of each photo that gave none
@@ -57,7 +58,7 @@ class Faces:
     source: Indices
     templates: F32
     looks: F32
-    lengths: F32
+    weights: F32
     owner: Indices
     files: tuple[str, ...]
     face_px: F32
@@ -126,6 +127,7 @@ def gathered(
     outcomes: Mapping[str, Outcome],
     dropped: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
+    lengths: Lengths | None = None,
 ) -> Faces:
     """Faces of what the device would enrol. Raises EvidenceUnusable when that is too little to measure anything."""
     rejected = list(dropped)
@@ -148,10 +150,17 @@ def gathered(
         source=np.array([source for source, _ in labels], np.intp),
         templates=np.stack([made.entry for _, made, _ in kept]).astype(np.float32),
         looks=np.stack([made.look for _, made, _ in kept]).astype(np.float32),
-        lengths=np.array([made.length for _, made, _ in kept], np.float32),
+        weights=np.array([_weight(lengths, made.length) for _, made, _ in kept], np.float32),
         owner=np.array([place[photo.source, photo.person] for photo, _, _ in kept], np.intp),
         files=tuple(photo.name for photo, _, _ in kept),
         face_px=np.array([px for _, _, px in kept], np.float32),
         rejected=tuple(rejected),
         notes=tuple(notes),
     )
+
+
+def _weight(lengths: Lengths | None, length: float) -> float:
+    """As device.vision.passages weighs a look: by its merit, 1 where the length says nothing."""
+    if lengths is None:
+        return 1.0
+    return max(1.0 + (length - lengths.poor) / (lengths.good - lengths.poor), 0.1) ** 2

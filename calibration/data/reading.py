@@ -13,7 +13,7 @@ import hashlib
 import multiprocessing
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -23,10 +23,11 @@ from typing import Any
 from tqdm import tqdm
 
 from calibration.data.faces import Faces, Listed, gathered, scan, without_twins
+from device.enrolment.model_sessions import chosen_card
 from device.enrolment.photo_file import MAX_FILE_BYTES, outcome_of
 from device.enrolment.rules import Outcome
 from device.enrolment.template_cache import TemplateCache
-from device.errors import InternalError, LfrError
+from device.errors import EvidenceUnusable, InternalError, LfrError
 
 PROCESSES = 2
 
@@ -35,7 +36,7 @@ PROCESSES = 2
 class How:
     """backend: `name:precision`;  cache: None to keep nothing;  talk: a progress bar on stderr.
 
-    detector, recogniser  names of cards, packaged or added; None is the default one
+    detector, recogniser  names of cards, packaged or added; None is the default one;  screen: None is none
     """
 
     backend: str
@@ -45,23 +46,39 @@ class How:
     processes: int = PROCESSES
     detector: str | None = None
     recogniser: str | None = None
+    screen: str | None = None
 
     def names(self) -> dict[str, str | None]:
         """The models by role, as EngineRoom takes them."""
-        return {"detector": self.detector, "recogniser": self.recogniser}
+        return {"detector": self.detector, "recogniser": self.recogniser, "screen": self.screen}
 
 
-def read_sets(folders: Sequence[Path], how: How) -> Faces:
-    """Templates of one or more data sets. Raises EvidenceUnusable, EngineUnavailable."""
+def read_sets(
+    folders: Sequence[Path], how: How, *, merged: bool = False, left_out: Container[str] = frozenset()
+) -> Faces:
+    """Templates of one or more data sets.
+
+    merged    the sets label people from one register: a name is one person in all of them, and people of different sets
+              are compared with one another
+    left_out  names of people who are not in the data, for one: those whom a test will look for (cross-fitting)
+    Raises EvidenceUnusable, EngineUnavailable.
+    """
     photos: list[Listed] = []
     notes: list[str] = []
     for source, folder in enumerate(folders):
         found, odd = scan(folder, source)
         prefix = f"{folder.name}/" if len(folders) > 1 else ""
-        photos += [Listed(each.path, each.person, prefix + each.name, source) for each in found]
+        photos += [
+            Listed(each.path, each.person, prefix + each.name, 0 if merged else source)
+            for each in found
+            if each.person not in left_out
+        ]
         notes += [prefix + each for each in odd]
+    if not photos:
+        raise EvidenceUnusable("everybody in the data was left out")
     single, dropped = without_twins(photos)
-    return gathered(single, outcomes_of(single, how), dropped, notes)
+    chosen = chosen_card(how.recogniser, "recogniser", how.models)
+    return gathered(single, outcomes_of(single, how), dropped, notes, chosen.lengths)
 
 
 def outcomes_of(photos: Sequence[Listed], how: How, height: int | None = None) -> dict[str, Outcome]:

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.data.faces import Faces
-from calibration.statistics.mates import Mates, mates
+from calibration.statistics.decision_rules import Rule
+from calibration.statistics.mates import Gate, Mates, mates
 from calibration.statistics.resample import I64, weights
 from calibration.statistics.tail import FUSED_LOOKS, START_RATE, Fit, Pairs, fit, strangers
 from device.domain.operating_point import LIMIT, Evidence, Tail, per_thousand
+from device.domain.recognisers import Recognisers
 from device.enrolment.engine_photo_reader import READER_VERSION
 from device.errors import EvidenceUnusable
-from device.evidence.artefact import FORMAT, Artefact, Data, Point, Precision, TailRow
+from device.evidence.artefact import FORMAT, Artefact, Data, Pair, Point, Precision, TailRow
 from engines.cards.model_card import ModelCard
 
 SHIPPED_REPLICATES = 500
@@ -39,7 +41,7 @@ class Models:
     """Whose templates these are."""
 
     detector: ModelCard
-    recogniser: ModelCard
+    recogniser: Recognisers
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +56,39 @@ class Measured:
     compared: int
 
 
-def measured(faces: Faces, precision: str, how: str, *, limit: float = LIMIT, seed: int = 0) -> Measured:
-    """Everything that one precision's templates say. Raises EvidenceUnusable when they say too little."""
-    single, fused = mates(faces), mates(faces, looks=FUSED_LOOKS)
+def measured(
+    faces: Faces,
+    precision: str,
+    how: str,
+    *,
+    rule: Rule,
+    limit: float = LIMIT,
+    seed: int = 0,
+    gate: Gate | None = None,
+) -> Measured:
+    """Everything that one precision's templates say; a pair's `gate` counts in what is found alone.
+
+    Raises EvidenceUnusable when they say too little.
+    """
+    single, fused = mates(faces, gate=gate), mates(faces, looks=FUSED_LOOKS, rule=rule, gate=gate)
     if single.people == 0:
         raise EvidenceUnusable(
             "nobody in the data has two usable photos: how many listed people would be found cannot be measured"
         )
     times = weights(faces.source, SHIPPED_REPLICATES, seed)
     pairs = strangers(faces, TOP_SHARE)
-    found = fit(faces, pairs, times, seed)
+    found = fit(faces, pairs, times, seed, rule=rule)
     tail, replicates = _rounded(found.tail), tuple(_rounded(each) for each in found.replicates)
     compared = int(np.bincount(faces.source).max()) - 1
-    band = (_up(tail.start * max(tail.stretch)), _down(_half_found(single)))
+    band = (_up(tail.start + max(tail.shift)), _down(_half_found(single)))
     evidence = Evidence("", tail, replicates, CONFIDENCE, SMALLEST_LIST, TENFOLD * compared, band)
     largest = _largest(evidence, limit)
     evidence = Evidence("", tail, replicates, CONFIDENCE, SMALLEST_LIST, largest, band)
     row = Precision(
         precision=precision,
         how=how,
-        tail=TailRow(tail.start, tail.rate, tail.shape, tail.scale, tail.stretch),
-        replicates=tuple((r.rate, r.shape, r.scale, *r.stretch) for r in replicates),
+        tail=TailRow(tail.start, tail.rate, tail.shape, tail.scale, tail.shift),
+        replicates=tuple((r.rate, r.shape, r.scale, *r.shift) for r in replicates),
         confidence=CONFIDENCE,
         smallest_list=SMALLEST_LIST,
         largest_list=largest,
@@ -96,9 +110,10 @@ def artefact(
     sources: Sequence[str],
     *,
     models: Models,
+    rule: Rule,
     limit: float = LIMIT,
 ) -> Artefact:
-    """The whole document, unsigned. `models`: those that made the templates."""
+    """The whole document, unsigned. `models`: those that made the templates; `rule`: how looks are combined."""
     data = Data(
         sources=tuple(sources),
         people=len(faces.people),
@@ -116,10 +131,26 @@ def artefact(
         detector=models.detector.name,
         detector_sha256=models.detector.source_sha256,
         reader_version=READER_VERSION,
+        decision_rule=rule.name,
         limit=limit,
-        statement=_statement(data, rows, limit),
+        statement=_statement(data, rows, limit, rule),
         data=data,
         precisions=tuple(rows),
+        pair=_pair(models.recogniser),
+    )
+
+
+def _pair(chosen: Recognisers) -> Pair | None:
+    main, screen, fusion = chosen.main, chosen.screen, chosen.fusion
+    if screen is None:
+        return None
+    return Pair(
+        main=main.name,
+        main_sha256=main.source_sha256,
+        screen=screen.name,
+        screen_sha256=screen.source_sha256,
+        main_weight=fusion.main_weight,
+        gate=fusion.gate,
     )
 
 
@@ -134,7 +165,7 @@ LIMITS = (
 )
 
 
-def _statement(data: Data, rows: Sequence[Precision], limit: float) -> tuple[str, ...]:
+def _statement(data: Data, rows: Sequence[Precision], limit: float, rule: Rule) -> tuple[str, ...]:
     """What a force could publish."""
     largest = min(row.largest_list for row in rows)
     last = min((row.table[-1] for row in rows), key=lambda point: point.found)
@@ -151,6 +182,7 @@ def _statement(data: Data, rows: Sequence[Precision], limit: float) -> tuple[str
         f"It does not arm with a longer list. {operational}",
         f"The price of that: with one photograph enrolled and one look, {rows[0].table[0].found:.0%} of listed people "
         f"are found with {rows[0].table[0].subjects} people listed, and {last.found:.0%} with {last.subjects:,}.",
+        f"A passage of several looks is judged by {rule.words}, and the rates are for that.",
         "Rates for lists longer than the number of people in the data are extrapolated by an extreme-value model, "
         "at most tenfold, and marked so.",
         "Every alert is a possible match that a person must judge.",
@@ -219,7 +251,7 @@ def _fit_figures(found: Fit) -> dict[str, float]:
 def _rounded(tail: Tail) -> Tail:
     """Six figures: what is written is what was computed with."""
     start, rate, shape, scale = (_significant(v) for v in (tail.start, tail.rate, tail.shape, tail.scale))
-    return Tail(start, rate, shape, scale, tuple(_significant(v) for v in tail.stretch))
+    return Tail(start, rate, shape, scale, tuple(_significant(v) for v in tail.shift))
 
 
 def _significant(value: float) -> float:

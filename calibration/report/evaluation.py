@@ -115,7 +115,7 @@ def _identification(
     beyond = [n for n in sizes if n > trials[0].most]
     if beyond:
         try:
-            tail = fit(faces, strangers(faces), times, seed, fused=False)
+            tail = fit(faces, strangers(faces), times, seed, rule=None)
         except EvidenceUnusable as fault:
             return [*rows, *({"subjects": n, "extrapolated": True, "withheld": str(fault)} for n in beyond)]
         rows += [_extrapolated(faces, tail, subjects, limit, times) for subjects in beyond for limit in LIMITS]

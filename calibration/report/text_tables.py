@@ -21,7 +21,7 @@ def _precision(row: Precision) -> list[str]:
     lines = [
         f"{row.precision} ({row.how})",
         f"  tail above {row.tail.start:.3f}: rate {row.tail.rate:.2e} a comparison, shape {row.tail.shape:+.3f}, "
-        f"scale {row.tail.scale:.4f}; stretch {', '.join(f'{s:.3f}' for s in row.tail.stretch)} for 1, 2, 3 photos",
+        f"scale {row.tail.scale:.4f}; shift {', '.join(f'{s:.3f}' for s in row.tail.shift)} for 1, 2, 3 photos",
         f"  fit {holds}: distance {fit['kolmogorov_distance']:.3f}, usual up to {fit['kolmogorov_usual_95']:.3f} "
         f"({fit['comparisons_above_start']:.0f} comparisons)",
         f"  lists of {row.smallest_list} to {row.largest_list:,} people; "

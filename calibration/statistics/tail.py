@@ -7,9 +7,9 @@
 3. Shape and scale by Zhang and Stephens (2009): a posterior mean over the profile likelihood; it needs no optimiser and
    does not fail on small samples.
 4. Every replicate draws people, and fits anew: what is uncertain in rate, shape and scale moves together.
-5. Averaging photos (device.watchlist.gallery, fused looks) stretches scores. Measured on the people who
-   have enough photos: quantile of the averaged scores over that of single photos, both at STRETCH_RATE of the same
-   people.
+5. Averaging photos (device.watchlist.gallery) and combining looks (calibration.statistics.decision_rules)
+   shift scores upwards. Measured on the people who have enough photos: quantile of those scores less that of one photo
+   against one look, both at SHIFT_RATE of the same people.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.data.faces import Faces, Indices
+from calibration.statistics.decision_rules import WEIGHTED_MEAN, Rule
 from calibration.statistics.resample import F64, I64
 from device.domain.operating_point import Tail
 from device.domain.sight import F32
 from device.errors import EvidenceUnusable
 
 START_RATE = 6e-4
-STRETCH_RATE = 5e-3
+SHIFT_RATE = 3e-4
 FEWEST_ABOVE = 100.0
 """Weighted comparisons above the start, below which no shape can be told."""
 FUSED_LOOKS = 3
@@ -34,7 +35,7 @@ FUSED_LOOKS = 3
 MOST_PHOTOS = 3
 _DRAWS = 24
 _BLOCK_ROWS, _FLOOR_ROWS = 512, 400
-_STRETCH_PEOPLE = 400  # drawn at random where more have enough photos: comparisons grow with the square
+_SHIFT_PEOPLE = 700  # drawn at random where more have enough photos: comparisons grow with the square
 _SPARE = 6.0  # a draw of people may weigh the top comparisons less: so many times as many are looked at
 
 
@@ -101,10 +102,10 @@ def _floor(faces: Faces, share: float) -> float:
     return float(np.quantile(faces.looks[rows] @ faces.templates.T, 1 - share))
 
 
-def fit(faces: Faces, pairs: Pairs, times: I64, seed: int = 0, *, fused: bool = True) -> Fit:
+def fit(faces: Faces, pairs: Pairs, times: I64, seed: int = 0, *, rule: Rule | None = WEIGHTED_MEAN) -> Fit:
     """The tail and its replicates; `times` (people, replicates) as `resample.weights` draws.
 
-    fused  measure the stretches, too (rule 5); without, they are 1 and scores are one photo against one photo
+    rule   its shifts are measured (rule 5); None: they are 0, and scores are one photo against one look
     Raises EvidenceUnusable when there are too few people.
     """
     total = _comparisons(faces.source, np.ones(len(faces.people), np.int64))
@@ -119,17 +120,17 @@ def fit(faces: Faces, pairs: Pairs, times: I64, seed: int = 0, *, fused: bool = 
         )
     shape, scale = pareto(top.score - start, top.weight)
     everybody = np.column_stack([np.ones(len(faces.people), np.int64), times])
-    stretches = stretch(faces, everybody, seed) if fused else np.ones((everybody.shape[1], 1))
+    shifts = shift(faces, everybody, seed, rule) if rule is not None else np.zeros((everybody.shape[1], 1))
     tails = []
     for column in range(times.shape[1]):
         weights = top.drawn(times[:, column])
         known = weights > 0
         drawn = pareto(top.score[known] - start, weights[known])
         rate = float(weights.sum()) / _comparisons(faces.source, times[:, column])
-        tails.append(Tail(start, rate, *drawn, tuple(stretches[column + 1])))
+        tails.append(Tail(start, rate, *drawn, tuple(shifts[column + 1])))
     distance, critical = goodness(top.score - start, top.weight, shape, scale, seed)
     return Fit(
-        tail=Tail(start, above / total, shape, scale, tuple(stretches[0])),
+        tail=Tail(start, above / total, shape, scale, tuple(shifts[0])),
         replicates=tuple(tails),
         above=above,
         total=total,
@@ -169,8 +170,8 @@ def goodness(excess: F64, weight: F64, shape: float, scale: float, seed: int, ro
     return _distance(excess, weight, shape, scale), float(np.quantile(usual, 0.95))
 
 
-def stretch(faces: Faces, times: I64, seed: int) -> F64:
-    """(draws, MOST_PHOTOS) stretches for 1 … MOST_PHOTOS photos an entry, FUSED_LOOKS fused (rule 5); at least 1."""
+def shift(faces: Faces, times: I64, seed: int, rule: Rule) -> F64:
+    """(draws, MOST_PHOTOS) shifts for 1 … MOST_PHOTOS photos an entry, FUSED_LOOKS looks (rule 5); at least 0."""
     rows = faces.rows()
     able = [person for person in range(len(rows)) if len(rows[person]) >= max(MOST_PHOTOS, FUSED_LOOKS)]
     if len(able) < 50:
@@ -179,31 +180,34 @@ def stretch(faces: Faces, times: I64, seed: int) -> F64:
             "several photos of a person change the scores"
         )
     rng = np.random.default_rng(seed)
-    able = sorted(rng.permutation(able)[:_STRETCH_PEOPLE].tolist())
+    able = sorted(rng.permutation(able)[:_SHIFT_PEOPLE].tolist())
     people = np.array(able, np.intp)
     one, other = np.nonzero(~np.eye(len(people), dtype=bool) & (faces.source[people][:, None] == faces.source[people]))
-    single, fused = [], [[] for _ in range(MOST_PHOTOS)]  # type: list[F32], list[list[F32]]
+    single: list[F32] = []
+    combined: list[list[F32]] = [[] for _ in range(MOST_PHOTOS)]
     for _ in range(_DRAWS):
         order = [rng.permutation(rows[person]) for person in able]
-        probe, looks = mean_of(faces.looks, order, 0, 1), mean_of(faces.looks, order, 0, FUSED_LOOKS)
-        single.append((probe @ mean_of(faces.templates, order, 0, 1).T)[one, other])
+        looks = np.stack([faces.looks[rows[:FUSED_LOOKS]] for rows in order])
+        weights = np.stack([faces.weights[rows[:FUSED_LOOKS]] for rows in order])
+        single.append((looks[:, 0] @ mean_of(faces.templates, order, -1, None).T)[one, other])
         for photos in range(1, MOST_PHOTOS + 1):
-            fused[photos - 1].append((looks @ mean_of(faces.templates, order, -photos, None).T)[one, other])
+            scores = rule.scores(looks, weights, mean_of(faces.templates, order, -photos, None))
+            combined[photos - 1].append(scores[one, other])
     counts = times[people]
     total = _DRAWS * (counts[one] * counts[other]).sum(0).astype(np.float64)
 
     def level(scores: list[F32]) -> F64:
-        """For each draw of people, the score that STRETCH_RATE of the comparisons exceed."""
+        """For each draw of people, the score that SHIFT_RATE of the comparisons exceed."""
         score = np.concatenate(scores)
-        order = np.argsort(-score)[: int(len(score) * STRETCH_RATE * _SPARE)]
+        order = np.argsort(-score)[: int(len(score) * SHIFT_RATE * _SPARE)]
         pair = order % len(one)
         cumulated = np.cumsum(counts[one[pair]] * counts[other[pair]], axis=0)
-        at = (cumulated < STRETCH_RATE * total).sum(0)
+        at = (cumulated < SHIFT_RATE * total).sum(0)
         found: F64 = score[order[np.minimum(at, len(order) - 1)]].astype(np.float64)
         return found
 
     plain = level(single)
-    return np.maximum(1.0, np.column_stack([level(scores) / plain for scores in fused]))
+    return np.maximum(0.0, np.column_stack([level(scores) - plain for scores in combined]))
 
 
 def mean_of(templates: F32, order: list[Indices], start: int, stop: int | None) -> F32:

@@ -31,6 +31,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--recogniser", metavar="NAME", help="likewise; one without evidence has a provisional threshold"
     )
+    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that sees first (none)")
     parser.add_argument(
         "--evidence",
         type=Path,
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         args.fill,
         detector=args.detector,
         recogniser=args.recogniser,
+        screen=args.screen,
         evidence=args.evidence,
         evidence_keys=args.evidence_keys,
         config=args.config,
@@ -76,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
     cache = (
         None
         if args.no_cache
-        else cache_at(cache_file(), args.backend, detector=args.detector, recogniser=args.recogniser)
+        else cache_at(
+            cache_file(), args.backend, detector=args.detector, recogniser=args.recogniser, screen=args.screen
+        )
     )
     try:
         with _CtrlC() as ctrl_c:

@@ -145,6 +145,7 @@ class Vision(Section):
     evidence_keys       folder of public keys (PEM) that may have signed it, beside the package's own
     false_alert_limit   false alerts a face that may be predicted at most; 1 in 1,000 is the ceiling
     detector, recogniser  names of models, packaged or added by `lfr engines add`; left out, the default ones
+    screen              a second recogniser that sees first: score, list and evidence are then the pair's; or none
     """
 
     backend: Annotated[str, matching(BACKEND, "a backend such as auto, openvino or openvino:bf16")] = "auto"
@@ -156,6 +157,7 @@ class Vision(Section):
     models_dir: Path | None = None
     detector: ModelName | None = None
     recogniser: ModelName | None = None
+    screen: ModelName | None = None
 
 
 class Mqtt(Section):

@@ -4,9 +4,11 @@
    above it scores follow a generalised Pareto distribution with `shape` and `scale` (Pickands 1975). A list of N people
    is N such comparisons: the false alert rate is 1 - (1 - p)^N. Comparisons of one passer-by are alike, which makes the
    true rate no larger than that (Jensen), and never smaller than that of a shorter list.
-2. Several photos of one entry, and several looks at one passer-by, are averaged, which brings everybody closer to
-   everybody. `stretch[k - 1]` is by how much scores grow with k photos an entry and a fused passage: a score t of
-   theirs is as rare as t / stretch of one photo against one photo.
+2. Several photos of one entry, and several looks at one passer-by, are combined by the decision rule, which brings
+   everybody closer to everybody. `shift[k - 1]` is by how much scores grow with k photos an entry and a passage of
+   several looks: a score t of theirs is as rare as t - shift of one photo against one look. (A difference, not a
+   factor: measured 2026-11-30 on 622 people with three photos, for one photo and three looks it is .013 to .017 from 1
+   comparison in 100 to 1 in 20,000, of the running mean .024 to .025, while the factor falls from 1.08 to 1.056.)
 3. `replicates` are the same numbers from resampled people. The bound of a rate is their `confidence` quantile, and the
    threshold is the smallest at which that *bound* meets the limit, not the estimate: a limit that is met only on
    average is missed every second time.
@@ -37,14 +39,14 @@ class Tail:
     rate: float
     shape: float
     scale: float
-    stretch: tuple[float, ...]
+    shift: tuple[float, ...]
 
     def above(self, threshold: float, photos: int = 1, *, plain: bool = False) -> float:
         """Share of strangers' comparisons above `threshold`; below the start of the tail, 1.
 
         plain  one photo against one photo, nothing fused
         """
-        score = threshold / (1.0 if plain else self.stretch[photos - 1])
+        score = threshold - (0.0 if plain else self.shift[photos - 1])
         if score < self.start:
             return 1.0
         over = (score - self.start) / self.scale
@@ -90,7 +92,7 @@ class Evidence:
 
     @property
     def most_photos(self) -> int:
-        return len(self.tail.stretch)
+        return len(self.tail.shift)
 
     def predict(self, threshold: float, listed: Sequence[float]) -> Prediction:
         """What `threshold` means for `listed[k - 1]` people with k photos each."""

@@ -16,10 +16,12 @@ from device.domain.sight import F32, U8, Face
 from device.enrolment.model_sessions import EngineRoom
 from device.enrolment.photo_detail import detail_px
 from device.enrolment.photo_reader import PhotoFace
-from device.vision.align import DegenerateGeometry, align_rgb
+from device.vision.align import Alignment, DegenerateGeometry, align_rgb
 from device.vision.detector import Detector
+from device.vision.pair import LookMaker
 from device.vision.picture import fit_square, warp_rgb
 from device.vision.quality import merit, pose, sharpness
+from engines.cards.model_card import ModelCard
 
 # Sides of the square pictures that a photo is fitted into, in the order they are tried: passport-size photos need only
 # the small one; a face that fills a large photo is found in the small one, too, when the larger has missed it.
@@ -55,7 +57,10 @@ class EnginePhotoReader:
         self._room = room
         self._checkpoint = checkpoint
         self._refiner = room.refiner()
-        self._embedder = room.embedder()
+        self._embedders = room.embedders()
+        self._looks = LookMaker(room.recognisers)
+        self._dim = room.recognisers.length_of_template
+        self._recognisers = room.recognisers
 
     def read(self, rgb: U8) -> Sequence[PhotoFace]:
         """Faces of an (H, W, 3) uint8 RGB photo, best first."""
@@ -68,13 +73,15 @@ class EnginePhotoReader:
         return []
 
     def crop(self, rgb: U8, face: PhotoFace) -> U8 | None:
-        """What the recogniser is shown of one face: (112, 112, 3) uint8 RGB after the second look; the caller's."""
-        coarse = Face(face.box, face.landmarks, face.score)
-        refined = self._refiner.refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), coarse) or coarse
+        """What the main recogniser is shown of one face: uint8 RGB after the second look; the caller's."""
         try:
-            return align_rgb(rgb, refined)
+            return align_rgb(rgb, self._refined(rgb, face), Alignment.of(self._recognisers.main))
         except DegenerateGeometry:
             return None
+
+    def _refined(self, rgb: U8, face: PhotoFace) -> Face:
+        coarse = Face(face.box, face.landmarks, face.score)
+        return self._refiner.refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), coarse) or coarse
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
         """(template_dim,) float32 unit template to enrol; None when it is noise or poor."""
@@ -82,24 +89,38 @@ class EnginePhotoReader:
         return None if made is None else made.entry
 
     def templates(self, rgb: U8, face: PhotoFace) -> PhotoTemplates | None:
-        """Both templates of one face of the photo; None when it is noise or poor."""
-        crop = self.crop(rgb, face)
-        if crop is None:
+        """Both templates of one face of the photo; None when they are noise or poor."""
+        refined = self._refined(rgb, face)
+        look, entry = np.zeros((2, self._dim), np.float32)
+        try:
+            length = self._looks.look(lambda one, part: self._embed(rgb, refined, one, part), look, gated=False)
+            self._looks.look(lambda one, part: self._embed(rgb, refined, one, part, mirrored=True), entry, gated=False)
+        except DegenerateGeometry:
             return None
-        look, mirrored = np.zeros((2, self._embedder.template_dim), np.float32)
-        length = self._embedder.embed(crop, look)
-        self._embedder.embed(np.ascontiguousarray(crop[:, ::-1]), mirrored)
+        worth = None if length is None else merit(self._recognisers.lengths, length, 1.0)
+        if length is None or worth is None or worth < 0.0:  # of a poor photo nobody is found
+            return None
+        return PhotoTemplates(entry, look, length)
+
+    def _embed(self, rgb: U8, face: Face, one: ModelCard, part: F32, *, mirrored: bool = False) -> float:
+        """One recogniser's unit template of the face; mirrored: of the mean with its mirror image's."""
+        embedder = self._embedders[one.name]
+        crop = align_rgb(rgb, face, embedder.alignment)
+        length = embedder.embed(crop, part)
+        if mirrored:
+            other = np.zeros_like(part)
+            embedder.embed(np.ascontiguousarray(crop[:, ::-1]), other)
+            both = part + other
+            norm = float(np.linalg.norm(both))
+            if norm > NO_DIRECTION:
+                np.divide(both, norm, out=part)
         crop[:] = 0
-        worth = merit(self._embedder.lengths, length, 1.0)
-        if worth is None or worth < 0.0:  # of a poor photo nobody is found
-            return None
-        entry: F32 = look + mirrored
-        norm = float(np.linalg.norm(entry))
-        return PhotoTemplates(entry / norm if norm > NO_DIRECTION else look, look, length)
+        return length
 
     def close(self) -> None:
         """Let the recogniser forget the last photo, and give back the detectors that only photos need."""
-        self._embedder.wipe()
+        for embedder in self._embedders.values():
+            embedder.wipe()
         self._room.drop_detectors()
 
     @staticmethod

@@ -11,16 +11,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from device.domain.recognisers import Recognisers
 from device.errors import EngineUnavailable, UsageError
+from device.vision.align import Alignment
 from device.vision.detector import SIZE_MULTIPLE, DetectionSize, Detector
 from device.vision.embedder import Embedder
 from device.vision.face_front_end import Eyes, HostEyes
 from device.vision.face_front_end_sampled import SampledEyes, SampledRunners
+from device.vision.pair import ScreenList
 from device.vision.refine import PATCH_PX, Refiner
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, Role
@@ -85,11 +88,28 @@ def chosen_card(name: str | None, role: Role, models: Path | None = None) -> Mod
         raise UsageError(str(fault)) from fault
     if found.role != role:
         raise UsageError(f"{name} is a {found.role}; a {role} is needed here, see `lfr engines list`")
-    if role == "recogniser" and found.input_size != (112, 112):
-        raise UsageError(f"{name} takes {found.input_size} pixels; crops are aligned to 112 x 112 here")
+    if role == "recogniser" and found.input_size != (112, 112) and found.points is None:
+        raise UsageError(
+            f"{name} takes {found.input_size} pixels and its card does not say where the five landmarks lie in them; "
+            "without that, crops are aligned to 112 x 112"
+        )
     if role == "detector" and (found.input_size is not None or SIZE_MULTIPLE % found.multiple_of):
         raise UsageError(f"{name} must take any size that is a multiple of {SIZE_MULTIPLE}; its card says otherwise")
     return found
+
+
+def chosen_recognisers(recogniser: str | None, screen: str | None, models: Path | None = None) -> Recognisers:
+    """One recogniser, or a pair when `screen` names one.
+
+    Raises UsageError as `chosen_card` does, and for a pair of a model with itself.
+    """
+    main = chosen_card(recogniser, "recogniser", models)
+    if screen is None:
+        return Recognisers(main)
+    other = chosen_card(screen, "recogniser", models)
+    if other.source_sha256 == main.source_sha256:
+        raise UsageError(f"the screen and the recogniser are both {main.name}: a pair is of two different recognisers")
+    return Recognisers(main, other)
 
 
 class EngineRoom:
@@ -103,17 +123,18 @@ class EngineRoom:
         models: Path | None = None,
         detector: str | None = None,
         recogniser: str | None = None,
+        screen: str | None = None,
     ) -> None:
-        """`detector` and `recogniser` name cards, packaged or added; None is the default one."""
+        """`detector` and `recogniser` name cards, packaged or added; None is the default one. `screen`: none."""
         self.backend = resolved(backend)
         self.detector_card = chosen_card(detector, "detector", models)
-        self.recogniser_card = chosen_card(recogniser, "recogniser", models)
+        self.recognisers = chosen_recognisers(recogniser, screen, models)
         self._threads = threads
         self._models = models
         self._detectors: dict[tuple[int, int], Runner] = {}
         self._others: dict[str, Runner] = {}
         self._refiner: Refiner | None = None
-        self._embedder: Embedder | None = None
+        self._embedders: dict[str, Embedder] = {}
         self._sampled: SampledRunners | None = None
         self._gpu: Gpu | None = None
         self._scratch: Scratch | None = None
@@ -131,24 +152,31 @@ class EngineRoom:
         with self._gpu.current("asking for free memory"):
             return self._gpu.free_bytes()
 
-    def eyes(self, min_face_px: float, *, packed: bool = False) -> Eyes:
+    def eyes(self, min_face_px: float, *, packed: bool = False, listed: ScreenList | None = None) -> Eyes:
         """What a camera's spine sees with.
 
         packed  its frames are RGB that the GPU can read: on a GPU the networks read them there (rule 3)
+        listed  the list that a pair's screen is compared with; None: no gate
         """
         if packed and self.one_thread:
-            return self.sampled_eyes(min_face_px)
-        return HostEyes(self.detector, self.refiner(), self.embedder(), min_face_px=min_face_px)
+            return self.sampled_eyes(min_face_px, listed=listed)
+        return HostEyes(
+            self.detector,
+            self.refiner(),
+            self.embedders(),
+            recognisers=self.recognisers,
+            min_face_px=min_face_px,
+            listed=listed,
+        )
 
-    def sampled_eyes(self, min_face_px: float) -> SampledEyes:
+    def sampled_eyes(self, min_face_px: float, *, listed: ScreenList | None = None) -> SampledEyes:
         """Eyes whose networks make their own pictures from packed frames."""
-        chosen = self.recogniser_card
         return SampledEyes(
             self._open_sampled,
             on_gpu=self.one_thread,
             min_face_px=min_face_px,
-            template_dim=chosen.length_of_template,
-            lengths=chosen.lengths,
+            recognisers=self.recognisers,
+            listed=listed,
         )
 
     def detector(self, height: int, width: int) -> Detector:
@@ -168,27 +196,35 @@ class EngineRoom:
         return self._refiner
 
     def embedder(self) -> Embedder:
-        """The recogniser."""
-        if self._embedder is None:
-            runner = self._open(self.recogniser_card, None)
-            self._others[self.recogniser_card.name] = runner
-            chosen = self.recogniser_card
-            self._embedder = Embedder(runner, chosen.length_of_template, chosen.lengths)
-        return self._embedder
+        """The recogniser; of a pair the main one."""
+        return self.embedders()[self.recognisers.main.name]
+
+    def embedders(self) -> Mapping[str, Embedder]:
+        """The recognisers by name of their card."""
+        for chosen in self.recognisers.cards:
+            if chosen.name not in self._embedders:
+                runner = self._open(chosen, None)
+                self._others[chosen.name] = runner
+                self._embedders[chosen.name] = Embedder(
+                    runner, chosen.length_of_template, chosen.lengths, Alignment.of(chosen)
+                )
+        return self._embedders
 
     def self_test(self) -> str:
-        """How the engines of the second look and of the recogniser differ from the golden tensors; empty if not at all.
+        """How the engines of the second look and of each recogniser differ from the golden tensors; empty: not at all.
 
-        Drawn faces only; they are overwritten by a blank. Takes four inferences.
+        Drawn faces only; they are overwritten by a blank. Takes two inferences of each.
         """
         self.refiner()
-        self.embedder()
-        return self._disagreement(self._others[self.detector_card.name], self._others[self.recogniser_card.name])
+        self.embedders()
+        recognisers = {one.name: self._others[one.name] for one in self.recognisers.cards}
+        return self._disagreement(self._others[self.detector_card.name], recognisers)
 
-    def _disagreement(self, second_look: Runner, recogniser: Runner) -> str:
+    def _disagreement(self, second_look: Runner, recognisers: Mapping[str, Runner]) -> str:
         precision = self.backend.partition(":")[2]
         folder = self._models if self._models is not None else models_dir()
-        pairs = ((self.detector_card, second_look), (self.recogniser_card, recogniser))
+        pairs = [(self.detector_card, second_look)]
+        pairs += [(one, recognisers[one.name]) for one in self.recognisers.cards]
         found = [disagreement(one, runner, precision, recipe_of(one), folder) for one, runner in pairs]
         return "; ".join(filter(None, found))
 
@@ -213,7 +249,8 @@ class EngineRoom:
 
     def _close_others(self) -> None:
         """Close the engines of the second look and of the recogniser that take arrays."""
-        self._refiner = self._embedder = None
+        self._refiner = None
+        self._embedders = {}
         for runner in self._others.values():
             runner.close()
         self._others.clear()
@@ -260,12 +297,13 @@ class EngineRoom:
             sampled = SampledRunners(
                 detector=opened(self.detector_card, (fit.height, fit.width)),
                 second_look=opened(self.detector_card, (PATCH_PX, PATCH_PX)),
-                recogniser=opened(self.recogniser_card),
+                recognisers={one.name: opened(one) for one in self.recognisers.cards},
                 fit=fit,
                 score_min=DETECTOR_SCORE_MIN,
                 patch_score_min=PATCH_SCORE_MIN,
             )
-            wrong = self._disagreement(Pasted(sampled.second_look), Pasted(sampled.recogniser))
+            pasted = {name: Pasted(runner) for name, runner in sampled.recognisers.items()}
+            wrong = self._disagreement(Pasted(sampled.second_look), pasted)
             if wrong:
                 size = f"{frame_size[0]}x{frame_size[1]}"
                 raise EngineUnavailable(f"engines for frames of {size} are wrong: {wrong}; run `lfr engines build`")

@@ -31,7 +31,7 @@ from engines.error_text import words
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = Path(__file__).resolve().parent
 TRUSTED_FILE = FOLDER / "trusted.json"
 MAX_BYTES = 8_000_000
@@ -48,6 +48,7 @@ class Engine:
     recogniser, sha256         name, and hash of its weights;  precision: of everything that is computed
     detector, detector_sha256  whose boxes and points faces are cut out by
     reader                     version of what cuts them out and aligns them
+    rule                       name and version of the decision rule, which combines looks
     """
 
     recogniser: str
@@ -56,6 +57,7 @@ class Engine:
     detector: str
     detector_sha256: str
     reader: str
+    rule: str
 
 
 class TailRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +67,7 @@ class TailRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: float
     shape: float
     scale: float
-    stretch: tuple[float, ...]
+    shift: tuple[float, ...]
 
 
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +92,7 @@ class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was found at one precision.
 
     how         in words: which runtime, on what; whether the precision was computed or emulated
-    replicates  rate, shape, scale and the stretches of resampled people, a row each
+    replicates  rate, shape, scale and the shifts of resampled people, a row each
     fit         goodness of fit: names and numbers, explained in calibration/README.md
     """
 
@@ -117,8 +119,26 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: tuple[str, ...]
 
 
+class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two recognisers with one score: main_weight of the main one's cosine and the rest of the screen's.
+
+    gate  the screen's own cosine under which the main one does not look. Rates of false alerts are without it, which
+          can only be more; `found` is with it
+    """
+
+    main: str
+    main_sha256: str
+    screen: str
+    screen_sha256: str
+    main_weight: float
+    gate: float
+
+
 class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The document without its signature. `limit` is the rate that the table's thresholds were made for."""
+    """The document without its signature. `limit` is the rate that the table's thresholds were made for.
+
+    recogniser, recogniser_sha256  of a pair: both names, and the hash of both and their weights (`pair` has the rest)
+    """
 
     format: int
     id: str
@@ -128,10 +148,12 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: str
     detector_sha256: str
     reader_version: str
+    decision_rule: str
     limit: float
     statement: tuple[str, ...]
     data: Data
     precisions: tuple[Precision, ...]
+    pair: Pair | None = None
 
     def evidence(self, engine: Engine) -> Evidence:
         """For one engine (rule 3). Raises EvidenceUnusable."""
@@ -142,10 +164,10 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if row is None:
             known = ", ".join(row.precision for row in self.precisions)
             raise EvidenceUnusable(f"evidence {self.id} covers {known}, this device runs {engine.precision}; {REMEDY}")
-        start, most = row.tail.start, len(row.tail.stretch)
+        start, most = row.tail.start, len(row.tail.shift)
         return Evidence(
             name=f"{self.id} {engine.precision}",
-            tail=Tail(start, row.tail.rate, row.tail.shape, row.tail.scale, row.tail.stretch),
+            tail=Tail(start, row.tail.rate, row.tail.shape, row.tail.scale, row.tail.shift),
             replicates=tuple(Tail(start, r[0], r[1], r[2], tuple(r[3 : 3 + most])) for r in row.replicates),
             confidence=row.confidence,
             smallest_list=row.smallest_list,
@@ -166,6 +188,11 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return (
                 f"was measured with reader {self.reader_version}, this device aligns and cuts out faces as reader "
                 f"{engine.reader} does, which makes other templates"
+            )
+        if engine.rule != self.decision_rule:
+            return (
+                f"was measured for the decision rule {self.decision_rule!r}, this device decides by {engine.rule!r}: "
+                "scores of several looks are combined in another way"
             )
         return ""
 
@@ -263,8 +290,8 @@ def _require_sound(path: Path, artefact: Artefact) -> None:
     if artefact.format != FORMAT:
         raise EvidenceUnusable(f"{path}: format {artefact.format} is not known here (this version reads {FORMAT})")
     for row in artefact.precisions:
-        most = len(row.tail.stretch)
-        numbers = [(row.tail.rate, row.tail.shape, row.tail.scale, *row.tail.stretch), *row.replicates]
+        most = len(row.tail.shift)
+        numbers = [(row.tail.rate, row.tail.shape, row.tail.scale, *row.tail.shift), *row.replicates]
         if not row.replicates or most < 1 or any(not _sound(values, most) for values in numbers):
             raise EvidenceUnusable(f"{path}: {row.precision}: a tail is not numbers of a distribution")
         in_order = row.tail.start < row.band[0] < row.band[1] <= 1 and 1 <= row.smallest_list <= row.largest_list
@@ -273,8 +300,8 @@ def _require_sound(path: Path, artefact: Artefact) -> None:
 
 
 def _sound(values: Sequence[float], most: int) -> bool:
-    """rate in 0..1, finite shape, positive scale, stretches from 1 up."""
+    """rate in 0..1, finite shape, positive scale, shifts from 0 up."""
     if len(values) != 3 + most or not all(map(math.isfinite, values)):
         return False
-    rate, _, scale, *stretch = values
-    return 0 <= rate <= 1 and scale > 0 and all(1 <= s < 2 for s in stretch)
+    rate, _, scale, *shift = values
+    return 0 <= rate <= 1 and scale > 0 and all(0 <= s < 0.5 for s in shift)

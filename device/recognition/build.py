@@ -33,7 +33,7 @@ class Listed:
         return Best(hit.entry, hit.score, hit.other_score if len(self._gallery) > 1 else -math.inf)
 
 
-def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0) -> Gallery:
+def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0, screen_dim: int = 0) -> Gallery:
     """A searchable list of (reference, (k, template_dim) templates) entries, filled up to `synthetic` for benches."""
     refs = [ref for ref, _ in entries]
     templates = [rows for _, rows in entries]
@@ -43,7 +43,7 @@ def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0) -> Gal
         names, rows = fill(missing, seed=1822, dim=templates[0].shape[1])
         owner = np.concatenate([owner, np.arange(len(refs), len(refs) + missing)])
         refs, templates = refs + names, [*templates, rows]
-    return Gallery(refs, np.concatenate(templates), owner)
+    return Gallery(refs, np.concatenate(templates), owner, screen_dim=screen_dim)
 
 
 def pipeline_of(
@@ -66,7 +66,7 @@ def pipeline_of(
     """
     return Pipeline(
         Sight(
-            eyes=room.eyes(min_face_px, packed=packed),
+            eyes=room.eyes(min_face_px, packed=packed, listed=gallery),
             gallery=Listed(gallery),
             entries=tuple(people) or tuple(ListedPerson(ref) for ref in gallery.refs),
             threshold=threshold,

@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.domain.decision_rule import DECISION_RULE
 from device.domain.operating_point import LIMIT, Evidence, counted, per_thousand
+from device.domain.recognisers import Recognisers
 from device.enrolment.engine_photo_reader import READER_VERSION
 from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.evidence.artefact import Engine, read, shipped, trusted_keys
@@ -56,7 +58,7 @@ class OperatingPoint:
     problem: str
 
 
-def engine_of(detector: ModelCard, recogniser: ModelCard, backend: str) -> Engine:
+def engine_of(detector: ModelCard, recogniser: ModelCard | Recognisers, backend: str) -> Engine:
     """What makes templates with these models on a backend, written `name:precision`.
 
     One reader for both kinds of eyes (device/vision/face_front_end.py): strangers' scores were measured alike with
@@ -64,7 +66,7 @@ def engine_of(detector: ModelCard, recogniser: ModelCard, backend: str) -> Engin
     """
     return Engine(
         *(recogniser.name, recogniser.source_sha256, backend.partition(":")[2].removesuffix(EMULATED)),
-        *(detector.name, detector.source_sha256, READER_VERSION),
+        *(detector.name, detector.source_sha256, READER_VERSION, DECISION_RULE),
     )
 
 

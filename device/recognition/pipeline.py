@@ -96,8 +96,9 @@ class Pipeline:
 
     # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
     def due(self, frame: Frame) -> bool:
-        """Whether this frame is to be searched: some fifteen a second while anybody is new or near the threshold, half
-        as many else, damaged ones where no others come. The feed's thread calls it and reads one number of judge's."""
+        """Whether this frame is to be searched: some fifteen a second are while anybody is new or near the threshold,
+        half as many else, and damaged ones where no others come. The capture thread asks; of the other thread it reads
+        one number."""
         wait_ns = DAMAGED_AFTER_NS if frame.damage is Damage.PICTURE else self._every_ns
         if self._last_due is not None and 0 <= frame.at - self._last_due < wait_ns:
             return False
@@ -157,7 +158,7 @@ class Pipeline:
             self._forget()
         calm = all(s.track.hits >= SEEN_OFTEN and settled(p, self._sight.threshold) for p, s in wanted)
         self._every_ns = CALM_NS if calm else LOOK_EVERY_NS
-        counters.open_passages = sum(p.compared and p.alerted_entry is None for p in self._passages.open)
+        counters.open_passages = sum(p.counted and p.alerted_entry is None for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
 
     def last_words(self, frame: Frame) -> list[Candidate]:
@@ -221,11 +222,15 @@ class Pipeline:
             self._fruitless(LookOutcome.NO_LANDMARKS, passage, sighting)
             return None
         try:
-            length = self._sight.eyes.embed(frame, face, self._template)
+            length = self._sight.eyes.embed(frame, face, self._template, gated=not passage.templates)
         except DegenerateGeometry:
             self._fruitless(LookOutcome.DEGENERATE, passage, sighting)
             return None
         self.counters.templates += 1
+        if length is None:
+            self.times.lap("embed", since)
+            self._screened(passage)
+            return None
         since = self.times.lap("embed", since)
         worth = merit(self._sight.eyes.lengths, length, geometry)
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
@@ -235,7 +240,7 @@ class Pipeline:
         if settled is None or worth is None:
             return None
         self._looked_at = settled.id
-        self.counters.faces_seen += settled.templates == 1
+        self.counters.faces_seen += settled.templates == 1 and not settled.screened
         settled.failures = 0
         settled.damaged = settled.damaged or frame.damage is not Damage.NONE
         if settled.is_better(worth, frame.damage):
@@ -249,6 +254,12 @@ class Pipeline:
             self._observed.weighed(settled, self._decision, best)
         self.times.lap("match", since)
         return self._state(frame, settled, best)
+
+    def _screened(self, passage: Passage) -> None:
+        """A pair's screen found nobody listed possible: the face was compared, and there is no template of it."""
+        passage.failures = 0
+        passage.screened += 1
+        self.counters.faces_seen += passage.screened == 1 and not passage.templates
 
     def _fruitless(self, outcome: LookOutcome, passage: Passage, sighting: Sighting) -> None:
         if self._observed is not None:
@@ -304,7 +315,7 @@ class Pipeline:
             self._observed.ended(passage)
         self._raised.ended(passage)
         wiped = self._passages.close(passage)
-        if passage.compared:
+        if passage.counted:
             counters.discarded += wiped and passage.alerted_entry is None
             counters.score_histogram[min(19, max(0, int((passage.best_score + 1) * 10)))] += 1
         elif passage.attempts or passage.last_seen > passage.first_seen:

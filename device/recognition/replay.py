@@ -20,7 +20,7 @@ from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import peak_resident_mb
 from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoReader
 from device.enrolment.folder import Enrolment, OutcomeCache, enrol
-from device.enrolment.model_sessions import EngineRoom, chosen_card, resolved
+from device.enrolment.model_sessions import EngineRoom, chosen_card, chosen_recognisers, resolved
 from device.enrolment.template_cache import TemplateCache
 from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.ports.source import SourceInfo
@@ -52,6 +52,7 @@ class Request:
     synthetic: int = 0
     detector: str | None = None
     recogniser: str | None = None
+    screen: str | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None
     config: Path = CONFIG
@@ -62,7 +63,9 @@ class Request:
 
     def room(self) -> EngineRoom:
         """The engines it names."""
-        return EngineRoom(self.backend, threads=1, detector=self.detector, recogniser=self.recogniser)
+        return EngineRoom(
+            self.backend, threads=1, detector=self.detector, recogniser=self.recogniser, screen=self.screen
+        )
 
 
 def replay(
@@ -90,7 +93,8 @@ def replay(
     except BaseException:
         source.close()
         raise
-    gallery = gallery_of([(e.ref, e.templates) for e in listed.entries], synthetic=request.synthetic)
+    rows, screen_dim = [(e.ref, e.templates) for e in listed.entries], room.recognisers.screen_dim
+    gallery = gallery_of(rows, synthetic=request.synthetic, screen_dim=screen_dim)
     point = _operating_point(request, evidence, listed, len(gallery))
     pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX, observer=observer)
     at_first = source.info
@@ -126,8 +130,9 @@ def replay(
 
 def _evidence(request: Request) -> Evidence | EvidenceUnusable:
     """What is known of the engines that are asked for; raises what must not be measured past."""
-    detector, recogniser = chosen_card(request.detector, "detector"), chosen_card(request.recogniser, "recogniser")
-    found = known_evidence(engine_of(detector, recogniser, resolved(request.backend)), request.terms())
+    detector = chosen_card(request.detector, "detector")
+    recognisers = chosen_recognisers(request.recogniser, request.screen)
+    found = known_evidence(engine_of(detector, recognisers, resolved(request.backend)), request.terms())
     if isinstance(found, EvidenceDamaged) or (isinstance(found, EvidenceUnusable) and request.evidence is not None):
         raise found
     return found
@@ -162,16 +167,17 @@ def cache_at(
     *,
     detector: str | None = None,
     recogniser: str | None = None,
+    screen: str | None = None,
     looks: bool = False,
 ) -> TemplateCache:
     """The template cache in `path` for the models that `replay` would use.
 
     looks  rows hold both templates of a photo and a length, as calibration reads them
     """
-    cards = (chosen_card(detector, "detector"), chosen_card(recogniser, "recogniser"))
-    lengths = cards[1].lengths  # decides which photos are rejected
-    models = " ".join([*(c.source_sha256 for c in cards), "" if lengths is None else f"{lengths.poor}"])
-    dim = cards[1].length_of_template
+    chosen = chosen_card(detector, "detector"), chosen_recognisers(recogniser, screen)
+    lengths = chosen[1].lengths  # decides which photos are rejected
+    models = " ".join([*(one.source_sha256 for one in chosen), "" if lengths is None else f"{lengths.poor}"])
+    dim = chosen[1].length_of_template
     kind = " with looks" if looks else ""
     return TemplateCache(
         path, models=f"{models} {resolved(backend)} {READER_VERSION}{kind}", numbers=2 * dim + 1 if looks else dim

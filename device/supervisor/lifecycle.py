@@ -1,4 +1,7 @@
-"""The device as a whole: its parts put together, run until it is over, taken apart in order."""
+"""The device as a whole: wires its parts, runs them until the deployment or the program ends, stops them in order.
+
+Parts are wired here by their constructors. Where two parts need each other, one gets a closure over `self`.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 def new_boot_id() -> str:
-    """Names one run of this program; with `seq` a receiver sees gaps."""
+    """An identifier of one run of this program; with `seq` a receiver detects gaps."""
     return secrets.token_hex(8)
 
 
@@ -89,26 +92,7 @@ class DeviceLifecycle:
             mode=lambda: self.supervisor.mode,
             audit_key=lambda: self._audit.key,
         )
-        self.supervisor = SupervisorLoop(
-            config,
-            edges,
-            hub=self._hub,
-            pool=self._pool,
-            alerts=self._alerts,
-            audit=self._audit,
-            deployment_sync=DeploymentSync(
-                edges.repository,
-                edges.sync,
-                edges.clock,
-                self._audit,
-                config,
-                memory_locked=edges.memory_locked,
-                on_recipient=self._notices.recipient,
-                on_withdrawn=self._withdrawn,
-            ),
-            sign=self._sign,
-            woken=woken,
-        )
+        self.supervisor = self._loop(config, woken)
         self._reporter = Reporter(
             config,
             edges,
@@ -121,18 +105,41 @@ class DeviceLifecycle:
             boot_id=boot_id,
         )
 
+    def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
+        """The loop over the parts that exist already."""
+        return SupervisorLoop(
+            config,
+            self._edges,
+            hub=self._hub,
+            pool=self._pool,
+            alerts=self._alerts,
+            audit=self._audit,
+            deployment_sync=DeploymentSync(
+                self._edges.repository,
+                self._edges.sync,
+                self._edges.clock,
+                self._audit,
+                config,
+                memory_locked=self._edges.memory_locked,
+                on_recipient=self._notices.recipient,
+                on_withdrawn=self._withdrawn,
+            ),
+            sign=self._sign,
+            woken=woken,
+        )
+
     async def run(self) -> Outcome:
-        """From self-test to erasure. Raises what kept every recording from being searched at all."""
+        """From self-test to erasure. Raises the error that kept every recording from being processed at all."""
         supervisor, publisher = self.supervisor, self._publisher
         await self._audit.open()
         self._audit.note("started", version=version())
         supervisor.self_test()
-        self._listen()
-        await supervisor.host.look()
+        self._connect_inputs()
+        await supervisor.host.measure()
         await self._catch_up()
-        looking = (supervisor.sign.run(), supervisor.host.run())
+        observing = (supervisor.sign.run(), supervisor.host.run())
         work = (
-            *looking,
+            *observing,
             self._audit.run(),
             publisher.run(),
             supervisor.deployment_sync.run(),
@@ -142,7 +149,7 @@ class DeviceLifecycle:
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
-        await self._tell_what_was_missed()
+        await self._report_missed_erasures()
         try:
             await self._until_over(background)
             stays = self._stays
@@ -154,7 +161,7 @@ class DeviceLifecycle:
                 self._edges.service.stopping()
             self._audit.note("stopped", exit_status=outcome.exit_status)
             await self._audit.sign()
-            await self._say_goodbye()
+            await self._publish_stopped()
         finally:
             await supervisor.stop_workers_and_sign()
             await settle(*background)
@@ -164,7 +171,7 @@ class DeviceLifecycle:
         return outcome
 
     async def _catch_up(self) -> None:
-        """Erase what became due while nobody ran; what cannot be erased is said, and tried again by the timer."""
+        """Erase what became due while no supervisor ran. A failure is logged; the timer tries again."""
         try:
             gone = await self._edges.disk(self.supervisor.erasure_orders.catch_up)
         except Unavailable as fault:
@@ -174,24 +181,24 @@ class DeviceLifecycle:
         if gone:
             event(_log, "eraser.caught_up", deleted=gone)
 
-    async def _tell_what_was_missed(self) -> None:
-        """Chain and keep the receipts of what was erased without us; each lies on the disk until it is kept."""
+    async def _report_missed_erasures(self) -> None:
+        """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
         for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
             self._reporter.erased_before(missed)
         if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
             for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
-                await self._edges.disk(partial(self.supervisor.erasure_orders.told, missed))
+                await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
 
     async def _store_verified_time(self) -> None:
-        """Store the verified time for the eraser every VERIFIED_TIME_S; a disk that refuses is reported by its users."""
+        """Store the verified time for the eraser every VERIFIED_TIME_S; others report a disk that refuses."""
         while True:
             await asyncio.sleep(VERIFIED_TIME_S)
             with suppress(Unavailable):
                 await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
-        """Tick until the deployment is over or somebody asks us to leave."""
+        """Tick until the deployment is over or a signal asks the program to end."""
         supervisor = self.supervisor
         while not supervisor.ending:
             self._round(background)
@@ -202,7 +209,7 @@ class DeviceLifecycle:
             await supervisor.rest()
 
     def _round(self, background: tuple[asyncio.Task[None], ...]) -> None:
-        """One tick and, when it is due, a sign of life. A broken background task ends the device."""
+        """One tick and, when it is due, a watchdog notification. A failed background task ends the device."""
         self.supervisor.tick()
         for task in background:
             if task.done():
@@ -238,7 +245,7 @@ class DeviceLifecycle:
         return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
-        """Stay, `safe` and dark, while alerts are kept: the courier erases each at its time. A signal ends this too."""
+        """Stay, `safe` and dark, while alerts are kept: the publisher erases each at its time. A signal ends this."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
@@ -252,22 +259,22 @@ class DeviceLifecycle:
         return replace(outcome, summary={**outcome.summary, "alerts_held": held})
 
     async def _alive_while(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
-        """The result of `work`, with signs of life while it takes its time."""
+        """The result of `work`, with watchdog notifications until it is done."""
         task = asyncio.create_task(work)
         while not task.done():
             self._edges.service.alive()
             await asyncio.wait((task,), timeout=ALIVE_S)
         return task.result()
 
-    def _listen(self) -> None:
-        """Connect everything that may call us."""
+    def _connect_inputs(self) -> None:
+        """Connect the inputs: STOP contact, tamper line, hub, broker session."""
         self.supervisor.watch_stop()
-        self._watch_housing()
+        self._watch_tamper_line()
         self._hub.subscribe()
         self._publisher.connect(self._session)
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
-        """Entries were taken off the list: no worker looks for them, and nothing more is said of them."""
+        """Entries were taken off the list: every worker zeroes them, and nothing more is published of them."""
         self._pool.withdraw(refs)
         self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
@@ -284,8 +291,8 @@ class DeviceLifecycle:
         self._audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
         self._alerts.judged(judgement)
 
-    def _watch_housing(self) -> None:
-        """Listen to the tamper line. A cut wire reads as opened; a chip that does not answer is no sign of a hand."""
+    def _watch_tamper_line(self) -> None:
+        """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""
         loop = asyncio.get_running_loop()
 
         def opened() -> None:
@@ -312,7 +319,7 @@ class DeviceLifecycle:
     def _deleted(self, gone: list[Deletion]) -> None:
         self._reporter.deleted(gone)
 
-    async def _say_goodbye(self) -> None:
-        """`stopped`, as opposed to the will's `offline`; a broker that is away is not waited for."""
+    async def _publish_stopped(self) -> None:
+        """Publish `stopped`, as opposed to the will's `offline`; without a session there is no wait."""
         self._notices.stopped()
         await self._publisher.flush_notices(STOPPED_S)

@@ -1,4 +1,4 @@
-"""The supervisor's loop: look, judge, move the state, act. Ten times a second and whenever something happens.
+"""The supervisor's loop: snapshot, evaluate, move the state, act. Ten times a second and at every event.
 
 1. Every tick takes a snapshot (the sign and the machine have tasks of their own that look), reads the condition tables,
    asks `decide` and obeys it. What is done follows from the present state alone, so a missed or repeated event does no
@@ -33,6 +33,7 @@ from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.edges import Edges
 from device.supervisor.runtime.host_health import HostHealth
 from device.supervisor.runtime.timeouts import set_within
+from device.supervisor.sign.indicators import Indicators
 from device.supervisor.sign.monitor import SignMonitor
 from device.supervisor.state_machine import Event, State, step
 from device.supervisor.status.hub import Hub
@@ -44,9 +45,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Requests:
-    """What people ask of the device. stop: who pressed STOP; leave: exit status wanted; end: the deployment is over.
+    """Requests from outside. stop: by what STOP was pressed; leave: exit status wanted; end: the deployment is over.
 
-    tampered: somebody opened the housing; all that is personal goes at once.
+    hurry: shorten every wait. tampered: the housing was opened; everything personal is erased at once.
     """
 
     stop: str | None = None
@@ -78,7 +79,7 @@ class SupervisorLoop:
         self.deployment_sync = deployment_sync
         self.active: ActiveDeployment | None = None
         self.host = HostHealth(config.state_dir, edges)
-        self.lamps = dict.fromkeys(Lamp, False)
+        self.indicators = Indicators(edges.lines)
         self.ever_recognised = False
         self.snapshot = Snapshot(live=config.live)
         self.evaluations: tuple[Evaluation, ...] = evaluation.evaluate(self.snapshot)
@@ -98,15 +99,15 @@ class SupervisorLoop:
         self.erasure_orders = ErasureOrders(config.state_dir, edges.clock, live=config.live)
 
     def self_test(self) -> None:
-        """What must work before anything is loaded: the lines answer and the sign is off. Raises GpioUnavailable."""
+        """Check the lines before anything is loaded: they answer, and the sign is off. Raises GpioUnavailable."""
         self._edges.lines.drive_sign(False)
         self._edges.lines.light(Lamp.POWER, True)
-        self.lamps[Lamp.POWER] = True
+        self.indicators.lit[Lamp.POWER] = True
         self._edges.lines.sign_sensed()
         self._move(Event.SELF_TEST_PASSED)
 
     async def load(self) -> None:
-        """Wait for the deployment and order its erasure, before it counts as loaded; then hire a worker per camera."""
+        """Wait for the deployment, order its erasure before it counts as loaded, give it to the worker pool."""
         found = await self.deployment_sync.find()
         while not await self._ordered(found):
             await asyncio.sleep(ORDER_RETRY_S)
@@ -119,7 +120,7 @@ class SupervisorLoop:
         self.woken.set()
 
     async def _ordered(self, active: ActiveDeployment) -> bool:
-        """Whether the deployment's erasure is ordered, whoever may be dead by then."""
+        """Whether the erasure order is on disk, so that the deployment is erased even if this program dies."""
         try:
             await self._edges.disk(lambda: self.erasure_orders.place(active))
         except Unavailable as fault:
@@ -131,7 +132,7 @@ class SupervisorLoop:
         return True
 
     def tick(self) -> None:
-        """One round (rule 1). Raises what ended a keeper by mistake."""
+        """One round (rule 1). Raises the exception that ended a worker's supervisor."""
         self._pool.check()
         self.snapshot = self._look()
         self.evaluations = evaluation.evaluate(self.snapshot)
@@ -150,7 +151,7 @@ class SupervisorLoop:
         self._act()
 
     async def rest(self) -> None:
-        """Until the next tick is due or somebody calls."""
+        """Wait until the next tick is due or an event wakes the loop."""
         if await set_within(self.woken, TICK_S):
             self.woken.clear()
 
@@ -158,7 +159,7 @@ class SupervisorLoop:
         """Stop every worker; only when the last process is gone does the sign go off (rule 2)."""
         await self._pool.stop_all()
         self._drive_sign(False)
-        self._light(Lamp.RECOGNISING, False)
+        self.indicators.light(Lamp.RECOGNISING, False)
 
     def erased(self) -> None:
         """Nothing of the deployment is left."""
@@ -173,7 +174,7 @@ class SupervisorLoop:
         self.woken.set()
 
     def watch_stop(self) -> None:
-        """Listen to the STOP contact; one that is open now (held, or its wire is cut) is a STOP now."""
+        """Watch the STOP contact. One that is open now (held, or its wire is cut) is a STOP now."""
         loop = asyncio.get_running_loop()
 
         def pressed() -> None:
@@ -185,7 +186,7 @@ class SupervisorLoop:
             self.press_stop(f"the STOP contact cannot be read: {fault}")
 
     def tampered(self) -> None:
-        """The tamper line: forget everything now, whatever the retention allows and whoever has not heard it yet."""
+        """The tamper line: erase everything now, whatever the retention allows and the hub has received."""
         if not self.requests.tampered:
             event(_log, "tamper", level=logging.ERROR)
             self._audit.note("tamper", "R04")
@@ -208,7 +209,7 @@ class SupervisorLoop:
             event(_log, "command.unknown", level=logging.WARNING, name=name)
 
     def leave(self, exit_status: int) -> None:
-        """A signal asked us to end. A recorded test or demonstration ends its deployment; asked twice, we hurry."""
+        """End on a signal; a second one shortens every wait. A recorded test or demonstration ends its deployment."""
         self.requests.hurry = self.requests.leave is not None
         self.requests.leave = exit_status
         self.woken.set()
@@ -274,9 +275,9 @@ class SupervisorLoop:
         self._drive_sign(policy.sign_wanted(self.state, self.evaluations, self._pool.alive))
         recent = self._alerts.last_raised_ns
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
-        self._light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
-        self._light(Lamp.ALERT, alert)
-        self._light(Lamp.FAULT, self.state is State.INHIBITED)
+        self.indicators.light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
+        self.indicators.light(Lamp.ALERT, alert)
+        self.indicators.light(Lamp.FAULT, self.state is State.INHIBITED)
 
     def _drive_sign(self, lit: bool) -> None:
         before = self.sign.driven
@@ -287,15 +288,6 @@ class SupervisorLoop:
         if self.sign.driven is not before:
             event(_log, "sign.switched", lit=self.sign.driven)
             self._audit.note("sign", "R15", event="lit" if self.sign.driven else "dark")
-
-    def _light(self, lamp: Lamp, lit: bool) -> None:
-        if self.lamps[lamp] is lit:
-            return
-        try:
-            self._edges.lines.light(lamp, lit)
-            self.lamps[lamp] = lit
-        except GpioUnavailable as fault:
-            event(_log, "lamp.cannot_be_driven", level=logging.ERROR, lamp=lamp.value, problem=str(fault))
 
     def _why(self) -> str:
         wrong = evaluation.failing(self.evaluations)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from device.domain.sight import F32, U8
+from device.vision.align import ARCFACE, Alignment
 from device.vision.detector import Runner
 from engines.cards.model_card import Lengths
 
@@ -15,15 +16,18 @@ class Embedder:
     One at a time: on CPU runtimes a batch is no faster (engines/README.md), and a crop then waits for nobody.
     """
 
-    def __init__(self, runner: Runner, template_dim: int, lengths: Lengths | None = None) -> None:
-        """`lengths`: what the recogniser's card says of the raw length of its templates."""
+    def __init__(
+        self, runner: Runner, template_dim: int, lengths: Lengths | None = None, alignment: Alignment = ARCFACE
+    ) -> None:
+        """`lengths`: what the recogniser's card says of the raw length of its templates; `alignment`: of its crops."""
+        self.alignment = alignment
         self.template_dim = template_dim
         self.lengths = lengths
         self._runner = runner
-        self._input = np.zeros((1, 112, 112, 3), np.uint8)
+        self._input = np.zeros((1, *alignment.size, 3), np.uint8)
 
     def embed(self, crop: U8, out: F32) -> float:
-        """Write the unit template of `crop` (112, 112, 3) uint8 RGB into `out` (template_dim,); return the raw length.
+        """Write the unit template of `crop` (*alignment.size, 3) uint8 RGB into `out`; return the raw length.
 
         `quality.merit` says what the length tells. SFace's: 10 to 14 for faces, about 5 for noise (measured 2026-11-22
         on LFW).

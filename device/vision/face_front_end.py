@@ -12,18 +12,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 
+from device.domain.recognisers import Recognisers
 from device.domain.sight import F32, U8, Face, Frame
 from device.vision.align import align
 from device.vision.detector import DetectionSize, Detector
 from device.vision.embedder import Embedder
+from device.vision.pair import LookMaker, ScreenList
 from device.vision.picture import Scaler, warp
 from device.vision.refine import Refiner
-from engines.cards.model_card import Lengths
+from engines.cards.model_card import Lengths, ModelCard
 
 
 class Eyes(Protocol):
@@ -43,9 +45,10 @@ class Eyes(Protocol):
         """The second look: the same face with better landmarks; None when it is not where it should be."""
         ...
 
-    def embed(self, frame: Frame, face: Face, out: F32) -> float:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
         """Write the face's unit template into `out` (template_dim,) float32 and return its raw length.
 
+        gated  a pair's screen may keep the main recogniser from looking: then None, and `out` is zero
         Raises DegenerateGeometry when its landmarks lie like no face; the caller drops it.
         """
         ...
@@ -63,12 +66,21 @@ class HostEyes:
     """Pictures made by the processor; a detector is opened for a frame's size when the first such frame comes."""
 
     def __init__(
-        self, detector_for: Callable[[int, int], Detector], refiner: Refiner, embedder: Embedder, *, min_face_px: float
+        self,
+        detector_for: Callable[[int, int], Detector],
+        refiner: Refiner,
+        embedders: Mapping[str, Embedder],
+        *,
+        recognisers: Recognisers,
+        min_face_px: float,
+        listed: ScreenList | None = None,
     ) -> None:
-        """`detector_for` takes height and width of the detector's picture."""
+        """`detector_for` takes height and width of the detector's picture; `embedders` by name of their card."""
         self._detector_for = detector_for
         self._refiner = refiner
-        self._embedder = embedder
+        self._embedders = embedders
+        self._recognisers = recognisers
+        self._looks = LookMaker(recognisers, listed)
         self._min_face_px = min_face_px
         self._lock = threading.RLock()  # rule 1
         self._scaler: Scaler | None = None
@@ -78,11 +90,11 @@ class HostEyes:
 
     @property
     def template_dim(self) -> int:
-        return self._embedder.template_dim
+        return self._recognisers.length_of_template
 
     @property
     def lengths(self) -> Lengths | None:
-        return self._embedder.lengths
+        return self._embedders[self._recognisers.main.name].lengths
 
     def look(self, frame: Frame) -> list[Face]:
         """See Eyes.look."""
@@ -102,12 +114,17 @@ class HostEyes:
         """See Eyes.refine."""
         return self._refiner.refine(lambda to_patch, size: warp(frame, to_patch, size), face)
 
-    def embed(self, frame: Frame, face: Face, out: F32) -> float:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
         """See Eyes.embed."""
-        crop = align(frame, face)
-        length = self._embedder.embed(crop, out)
-        crop[:] = 0
-        return length
+
+        def of(card: ModelCard, part: F32) -> float:
+            embedder = self._embedders[card.name]
+            crop = align(frame, face, embedder.alignment)
+            length = embedder.embed(crop, part)
+            crop[:] = 0
+            return length
+
+        return self._looks.look(of, out, gated=gated)
 
     def forget_view(self) -> None:
         """See Eyes.forget_view."""
@@ -120,4 +137,5 @@ class HostEyes:
     def forget_faces(self) -> None:
         """See Eyes.forget_faces."""
         self._refiner.wipe()
-        self._embedder.wipe()
+        for embedder in self._embedders.values():
+            embedder.wipe()

@@ -9,18 +9,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from device.domain.recognisers import Recognisers
 from device.domain.sight import F32, U8, Face, Frame, Packed
 from device.errors import InternalError
-from device.vision.align import to_template
+from device.vision.align import Alignment, to_template
 from device.vision.detector import DetectionSize, faces_of
 from device.vision.embedder import normalised
+from device.vision.pair import LookMaker, ScreenList
 from device.vision.refine import PATCH_PX, Patch
-from engines.cards.model_card import Lengths
+from engines.cards.model_card import Lengths, ModelCard
 from engines.graph.sampling import whole_frame
 from engines.runners.runner import DevicePicture, SampledRunner
 
@@ -30,7 +32,7 @@ UPRIGHT: F32 = np.array([[[1, 0, 0], [0, 1, 0]]], np.float32)
 
 @dataclass(frozen=True, slots=True)
 class SampledRunners:
-    """The three networks for one size of frame.
+    """The networks for one size of frame; recognisers by name of their card.
 
     fit  the picture that the detector of the whole frame makes
     score_min, patch_score_min  of the two detectors
@@ -38,7 +40,7 @@ class SampledRunners:
 
     detector: SampledRunner
     second_look: SampledRunner
-    recogniser: SampledRunner
+    recognisers: Mapping[str, SampledRunner]
     fit: DetectionSize
     score_min: float
     patch_score_min: float
@@ -49,8 +51,8 @@ class SampledRunners:
         return self.detector.frame_size
 
     def close(self) -> None:
-        """Give back all three."""
-        for runner in (self.detector, self.second_look, self.recogniser):
+        """Give back all of them."""
+        for runner in (self.detector, self.second_look, *self.recognisers.values()):
             runner.close()
 
 
@@ -63,24 +65,24 @@ class SampledEyes:
         *,
         on_gpu: bool,
         min_face_px: float,
-        template_dim: int,
-        lengths: Lengths | None,
+        recognisers: Recognisers,
+        listed: ScreenList | None = None,
     ) -> None:
         """`open_for` takes the frame's height and width, and closes what it opened before; on_gpu: rule 1."""
         self._open_for = open_for
         self._on_gpu = on_gpu
         self._min_face_px = min_face_px
-        self._template_dim = template_dim
-        self._lengths = lengths
+        self._recognisers = recognisers
+        self._looks = LookMaker(recognisers, listed)
         self._runners: SampledRunners | None = None
 
     @property
     def template_dim(self) -> int:
-        return self._template_dim
+        return self._recognisers.length_of_template
 
     @property
     def lengths(self) -> Lengths | None:
-        return self._lengths
+        return self._recognisers.lengths
 
     def look(self, frame: Frame) -> list[Face]:
         """See Eyes.look."""
@@ -96,11 +98,15 @@ class SampledEyes:
         shown, covers = DetectionSize(PATCH_PX, PATCH_PX), (patch.side, patch.side)
         return patch.same(faces_of(outputs, shown, runners.patch_score_min, frame_size=covers, origin=patch.origin))
 
-    def embed(self, frame: Frame, face: Face, out: F32) -> float:
+    def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
         """See Eyes.embed."""
-        upright = to_template(face.landmarks)
-        outputs = self._for(frame).recogniser.run(self._shown(frame), upright[None])
-        return normalised(outputs["template"][0], out)
+
+        def of(card: ModelCard, part: F32) -> float:
+            upright = to_template(face.landmarks, Alignment.of(card))
+            outputs = self._for(frame).recognisers[card.name].run(self._shown(frame), upright[None])
+            return normalised(outputs["template"][0], part)
+
+        return self._looks.look(of, out, gated=gated)
 
     def forget_view(self) -> None:
         """See Eyes.forget_view (rule 3)."""
@@ -111,7 +117,7 @@ class SampledEyes:
     def forget_faces(self) -> None:
         """See Eyes.forget_faces (rule 3)."""
         if self._runners is not None:
-            for runner in (self._runners.second_look, self._runners.recogniser):
+            for runner in (self._runners.second_look, *self._runners.recognisers.values()):
                 runner.run(self._blank(), UPRIGHT)
 
     def _for(self, frame: Frame) -> SampledRunners:

@@ -91,6 +91,7 @@ class Passage:
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     usual         how like the passage its own templates are, a cosine
     best_merit    of the best template (quality.merit); below 0 before the first;  best_face: where it was taken
+    screened      looks in which a pair's screen found nobody listed possible: compared, without a template
     best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
     damaged       whether any template was taken from a damaged picture
     attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
@@ -105,6 +106,7 @@ class Passage:
     weight: float = 0.0
     usual: float = USUAL
     templates: int = 0
+    screened: int = 0
     attempts: int = 0
     tried_at: MediaNs | None = None
     failures: int = 0
@@ -122,8 +124,13 @@ class Passage:
 
     @property
     def compared(self) -> bool:
-        """Whether it passed the quality gate and counts as a face seen."""
+        """Whether it has a template that passed the quality gate."""
         return self.templates > 0
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts as a face seen: it was compared with the list, by a template or by the screen alone."""
+        return self.templates > 0 or self.screened > 0
 
     @property
     def quality(self) -> float:

@@ -32,8 +32,18 @@ class Hit:
 class Gallery:
     """Templates of a watchlist in one block of memory; one owner thread. `refs[hit.entry]` names the entry."""
 
-    def __init__(self, refs: Sequence[str], templates: F32, owner: NDArray[np.integer]) -> None:
-        """`templates` (n, template_dim) float32, unit rows; `owner[i]`: row i's index in `refs`."""
+    def __init__(
+        self,
+        refs: Sequence[str],
+        templates: F32,
+        owner: NDArray[np.integer],
+        *,
+        screen_dim: int = 0,
+    ) -> None:
+        """`templates` (n, template_dim) float32, unit rows; `owner[i]`: row i's index in `refs`.
+
+        screen_dim  of a pair: so many numbers at each row's end are the screen's, and `screen_best` searches them alone
+        """
         owner = np.asarray(owner, np.intp)
         if templates.ndim != 2 or len(templates) != len(owner) or not templates.size:
             raise ValueError(f"templates are {templates.shape}, wanted ({len(owner)}, template_dim)")
@@ -47,6 +57,7 @@ class Gallery:
         self.refs = tuple(refs)
         self._withdrawn: set[int] = set()
         self._rows: F32 = rows
+        self._screen: F32 = _unit_rows(rows[:, rows.shape[1] - screen_dim :])
         self._scores: F32 = np.zeros((MAX_QUERIES, len(rows)), np.float32)
 
     @property
@@ -65,17 +76,29 @@ class Gallery:
             np.matmul(self._rows, query, out=row)
         return [_best(row) for row in scores]
 
+    def screen_best(self, query: F32) -> float:
+        """Best score of the screen's unit query (screen_dim,) against anybody's part; -1 of a list without one."""
+        if not self._screen.shape[1]:
+            return -1.0
+        scores = self._scores[0]
+        np.matmul(self._screen, query, out=scores)
+        best = float(scores.max())
+        scores.fill(0)
+        return best
+
     def withdraw(self, refs: Iterable[str]) -> int:
         """Zero the templates of these entries; references that are not listed are passed over. Withdrawn in all."""
         wanted = set(refs)
         for entry in [number for number, ref in enumerate(self.refs) if ref in wanted]:
             self._rows[entry].fill(0)
+            self._screen[entry].fill(0)
             self._withdrawn.add(entry)
         return len(self._withdrawn)
 
     def wipe(self) -> None:
         """Zero every template and score; the gallery matches no query afterwards."""
         self._rows.fill(0)
+        self._screen.fill(0)
         self._scores.fill(0)
 
 
@@ -87,6 +110,14 @@ def fill(count: int, seed: int, dim: int) -> tuple[list[str], F32]:
     rows = np.random.default_rng(seed).standard_normal((count, dim), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return [f"{SYNTHETIC}{number:05d}" for number in range(count)], rows
+
+
+def _unit_rows(rows: F32) -> F32:
+    """A copy of the rows, each of length 1."""
+    unit: F32 = np.array(rows, np.float32)
+    if unit.shape[1]:
+        unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return unit
 
 
 def _means(rows: F32, starts: NDArray[np.intp]) -> F32:

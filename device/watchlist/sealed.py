@@ -57,11 +57,11 @@ class SealedWatchlist(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[SealedEntry, ...]
     detector_sha256: str = ""
 
-    def gallery(self) -> Gallery:
-        """Everything that is searched, in one block of memory that can be wiped."""
+    def gallery(self, *, screen_dim: int = 0) -> Gallery:
+        """Everything that is searched, in memory that can be wiped; `screen_dim` as Gallery takes it."""
         owner = np.repeat(np.arange(len(self.entries)), [len(e.rows) for e in self.entries])
         rows = np.concatenate([e.rows for e in self.entries])
-        return Gallery([e.ref for e in self.entries], rows, owner)
+        return Gallery([e.ref for e in self.entries], rows, owner, screen_dim=screen_dim)
 
 
 def seal(watchlist: SealedWatchlist, recipients: Sequence[str]) -> bytes:

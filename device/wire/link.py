@@ -48,6 +48,7 @@ class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
     false_alert_limit: float = LIMIT
     detector: str | None = None
     recogniser: str | None = None
+    screen: str | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
@@ -166,7 +167,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault"):
-    """Worker to supervisor, instead of Finished: it cannot continue. error: class name; text: what is wrong and the remedy."""
+    """Worker to supervisor, instead of Finished: it cannot continue. error: class name; text: cause and remedy."""
 
     error: str
     text: str

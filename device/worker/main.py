@@ -114,12 +114,13 @@ class VisionWorker:
             models=Path(task.vision.models_dir),
             detector=task.vision.detector,
             recogniser=task.vision.recogniser,
+            screen=task.vision.screen,
         )
         self._room = room
         listed, digest = _open_list(Path(task.watchlist), task.identity, room)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
-        self._gallery = gallery = listed.gallery()
+        self._gallery = gallery = listed.gallery(screen_dim=room.recognisers.screen_dim)
         gone = gallery.withdraw(task.withdrawn)
         point = self._operating_point(room, listed)
         address = with_address(task.camera.source)
@@ -161,7 +162,7 @@ class VisionWorker:
     def _send_hello(
         self, room: EngineRoom, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
     ) -> None:
-        detector, recogniser = room.detector_card, room.recogniser_card
+        detector, recogniser = room.detector_card, room.recognisers
         agreement = room.self_test()  # before the lock-down: it reads a file
         self._link.send(
             Hello(
@@ -196,7 +197,7 @@ class VisionWorker:
     def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
         vision = self._assignment.vision
-        engine = engine_of(room.detector_card, room.recogniser_card, room.backend)
+        engine = engine_of(room.detector_card, room.recognisers, room.backend)
         terms = Terms(
             threshold=vision.threshold,
             evidence=Path(vision.evidence) if vision.evidence else None,
@@ -283,7 +284,7 @@ def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatch
     except OSError as fault:
         raise WatchlistUnusable(f"{path}: {fault.strerror}; sync the deployment again") from fault
     listed = unseal(sealed, identity)
-    require_models(listed, room.detector_card.source_sha256, room.recogniser_card.source_sha256)
+    require_models(listed, room.detector_card.source_sha256, room.recognisers.source_sha256)
     return listed, sha256_of(sealed)
 
 

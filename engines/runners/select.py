@@ -27,6 +27,8 @@ BATCHES = {"detector": (1, 1, 1), "recogniser": (1, 2, 8)}
 """Least, best and most pictures of a call, by role: what a plan is built for."""
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """Either in /proc/cpuinfo means that the CPU multiplies bfloat16 itself."""
+VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+"""Any of them means that the CPU multiplies int8 without the 16-bit saturation of AVX2."""
 JETSON = Path("/etc/nv_tegra_release")
 """Jetson Linux writes it (L4T's release file); nothing else does."""
 CPU_INFO = Path("/proc/cpuinfo")
@@ -44,16 +46,18 @@ def precisions(backend: str) -> tuple[str, ...]:
 
     fp16, int8 and bf16-emulated are files of their own: what they are worth in accuracy is nearly the same elsewhere,
     what they are worth in time is not (engines/README.md). bf16 is OpenVINO's, on a CPU with
-    instructions for it. int8 is not offered on OpenVINO: on a CPU with AVX2 alone its templates of drawn faces keep a
-    cosine of .91 to fp32 where ONNX Runtime's keep .994 (2026-11-24); with VNNI it was not measured.
-    bf16-emulated is for evidence on a CPU without, not for a device.
+    instructions for it. int8 is offered on OpenVINO where the CPU has VNNI: SFace's templates of drawn faces keep a
+    cosine of .994 to fp32 there, as on ONNX Runtime, and a call takes 7.1 ms instead of bf16's 11.4 on the same loaded
+    machine (2026-11-30, AMD EPYC with avx512_vnni, one thread, least of 40). With AVX2 alone OpenVINO's int8 keeps .91
+    (2026-11-24) and is not offered. bf16-emulated is for evidence on a CPU without, not for a device.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
     if backend == GPU_BACKEND:
         return ("fp32", "fp16", "int8")
     if backend == "openvino":
-        return ("fp32", "bf16", "fp16") if _has_bf16() else ("fp32", "fp16")
+        here = (("bf16", _has_bf16()), ("fp16", True), ("int8", _has_vnni()))
+        return ("fp32", *(name for name, there in here if there))
     return ("fp32", "fp16", "int8", "bf16-emulated")
 
 
@@ -70,6 +74,10 @@ def default_precision(backend: str) -> str:
 
 def _has_bf16() -> bool:
     return bool(BF16_FLAGS & _cpu_flags())
+
+
+def _has_vnni() -> bool:
+    return bool(VNNI_FLAGS & _cpu_flags())
 
 
 def _cpu_flags() -> frozenset[str]:

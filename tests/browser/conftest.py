@@ -15,14 +15,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from http.cookies import SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pyrage
 import pytest
-from lfr_test_sample_alerts import a_candidate, a_context, an_alert, changed
 
 from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
@@ -33,6 +32,7 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Delivery, Outgoing
 from engines.places import cache_dir
+from tests.sample_alerts import a_candidate, a_context, an_alert, changed
 from tools.hub.publishing.deployment_records import Record, Records
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import Entry, HubFolder
@@ -49,6 +49,10 @@ def portrait(shade: int, smile: int) -> bytes:
         cv2.circle(picture, (x, 112), 8, (60, 60, 60), -1)
     cv2.ellipse(picture, (100, 165), (28, smile), 0, 0, 180, (70, 70, 150), 4)
     return bytes(cv2.imencode(".jpg", picture)[1])
+
+
+Table = Literal["arm", "run"]
+Result = Literal["holds", "fails", "pending", "not_yet_required"]
 
 
 class Device:
@@ -166,7 +170,7 @@ class Van:
         if cookie:
             sent["Cookie"] = f"lfr_console={self.cookie.value}"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection(*self.host.split(":"), timeout=5)
+        connection = http.client.HTTPConnection(self.host, timeout=5)
         connection.request(method, path, body, sent)
         answer = connection.getresponse()
         content = answer.read()
@@ -174,13 +178,17 @@ class Van:
         return answer, content
 
     def snapshot(self) -> dict[str, Any]:
-        return json.loads(self.ask("GET", "/snapshot")[1])
+        return dict(json.loads(self.ask("GET", "/snapshot")[1]))
 
     def token(self) -> str:
         return self.ask("GET", "/")[1].decode().split('name="csrf" content="')[1].split('"')[0]
 
     def decide(self, alert_id: str, kind: str, outcome: str) -> int:
-        headers = {"Origin": f"http://{self.host}", "X_CSRF_Token": self.token(), "Content_Type": "application/json"}
+        headers: dict[str, Any] = {
+            "Origin": f"http://{self.host}",
+            "X_CSRF_Token": self.token(),
+            "Content_Type": "application/json",
+        }
         body = json.dumps({"outcome": outcome})
         return self.ask("POST", f"/cases/{alert_id}/{kind}", body, **headers)[0].status
 
@@ -253,8 +261,8 @@ def stats(**changes: int) -> messages.Stats:
     )
 
 
-def recognising(camera: str = "holds") -> messages.DeviceState:
-    rows = [
+def recognising(camera: Result = "holds") -> messages.DeviceState:
+    rows: list[tuple[str, Table, Result, str]] = [
         ("deployment_signed", "arm", "not_yet_required", "deployment signed by the authorising officer"),
         ("sign_lit", "run", "holds", "the sign is sensed lit"),
         ("hub_present", "run", "holds", "the hub is there with an operator"),
@@ -273,7 +281,7 @@ def recognising(camera: str = "holds") -> messages.DeviceState:
     )
 
 
-def erasure(alert_id: str | None, reason: str) -> messages.Erasure:
+def erasure(alert_id: str | None, reason: messages.ErasureReason) -> messages.Erasure:
     return alert_builder.erasure_of("alert", count=1, alert_id=alert_id, reason=reason, mode=Mode.DEMO, at=now())
 
 

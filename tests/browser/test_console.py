@@ -121,7 +121,7 @@ class Session:
     """A second operator's page: its event stream, and the last snapshot on it."""
 
     def __init__(self, van: Any) -> None:
-        self._connection = http.client.HTTPConnection(*van.host.split(":"), timeout=10)
+        self._connection = http.client.HTTPConnection(van.host, timeout=10)
         self._connection.request(
             "GET", "/events", headers={"Host": van.host, "Cookie": f"lfr_console={van.cookie.value}"}
         )
@@ -131,7 +131,7 @@ class Session:
         """Read on until a snapshot is so; the stream's own timeout fails the test otherwise."""
         while line := self._stream.readline():
             if line.startswith(b"data: ") and condition(shown := json.loads(line[6:])):
-                return shown
+                return dict(shown)
         raise AssertionError("the stream ended")
 
     def close(self) -> None:

@@ -10,22 +10,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from lfr_test_loading import loaded
 
+from tests.browser.chrome import Chrome
+from tests.browser.conftest import Device, Van
 from tools.hub.storage.folder import Entry
 
 pytestmark = pytest.mark.browser
 CARD = "document.querySelector('.case')"
 
 
-@pytest.fixture(scope="session")
-def chrome_module() -> ModuleType:
-    return loaded("lfr_test_chrome", Path(__file__).parent / "chrome.py")
-
-
 @pytest.fixture
-def chrome(chrome_module: ModuleType, chromium: str, van: Any, device: Any, tmp_path: Path) -> Iterator[Any]:
-    with chrome_module.Chrome(chromium, tmp_path / "profile", van.url) as page:
+def chrome(chromium: str, van: Van, device: Device, tmp_path: Path) -> Iterator[Chrome]:
+    with Chrome(chromium, tmp_path / "profile", van.url) as page:
         page.until("document.readyState === 'complete' && document.title.includes('Van hub')")
         yield page
     for case in van.snapshot()["cases"]:
@@ -184,6 +180,7 @@ def test_a_page_whose_hub_is_gone_shows_every_device_as_unknown_and_comes_back_b
 
     device.say(device.topics.status, messages.Status(mode=None, status="online", boot_id="b", bd_seq=1), retain=True)
     device.say(device.topics.state, speak.recognising(), retain=True)
+    device.beat()
     with chrome_module.Chrome(chromium, tmp_path / "profile", van.url) as page:
         page.until("document.querySelector('.state-word')?.innerText === 'Recognising'")
         van.process.kill()

@@ -98,7 +98,7 @@ def test_a_port_in_use_ends_with_69_and_says_what_to_do(tmp_path: Path) -> None:
                 [sys.executable, "-m", "device.cli.main", "hub", "serve", str(tmp_path / "hub"), *wrong],
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=120,
             )
             assert (done.returncode, done.stdout) == (69, "")
             assert port in done.stderr

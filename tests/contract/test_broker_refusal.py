@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,10 @@ def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tm
     assert not any(up for up, _ in heard)
 
 
+def _noted(said: queue.Queue[tuple[bool, str]], up: bool, text: str) -> None:
+    said.put((up, text))
+
+
 @pytest.mark.parametrize(("code", "remedy"), [("Not authorized", True), ("Server busy", False)])
 def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, code: str, remedy: bool) -> None:
     """The disconnection that follows is said by paho without one."""
@@ -72,7 +77,7 @@ def test_nobody_takes_over_the_session_of_another_certificate(tmp_path: Path) ->
     thief = PahoBroker(folder.address("cam-1", running.port), "hub", will_delay_s=0)
     try:
         for name, session in (("hub", hub), ("thief", thief)):
-            session.connect(lambda up, text, name=name: said[name].put((up, text)), lambda delivery: None)
+            session.connect(partial(_noted, said[name]), lambda delivery: None)
             assert said[name].get(timeout=WITHIN_S)[0]
         with pytest.raises(queue.Empty):
             said["hub"].get(timeout=1.0)

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import lfr_test_sample_alerts as sample
 import pytest
-from lfr_test_sample_alerts import ENGINE, a_candidate, a_context
 
+import tests.sample_alerts as sample
 from device.domain.finding import Counters, Mode
 from device.domain.time import rfc3339, wall
 from device.edges.broker.fake import FakeBroker, FakeExchange, matches
@@ -24,6 +23,7 @@ from device.hub_api.events import CONTENT_TYPE, decode, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Broker, Outgoing
+from tests.sample_alerts import ENGINE, a_candidate, a_context
 from tools.hub.broker.mosquitto import start_broker
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder

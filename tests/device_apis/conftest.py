@@ -12,22 +12,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from lfr_test_loading import loaded
 
+from tests.device_apis import emulated_tensorrt
 from tools.dev.gate.device_apis import pycuda_dir
 
 HERE = Path(__file__).parent
-
-
-def module_beside(name: str) -> ModuleType:
-    """A module of this folder, which is no package."""
-    return loaded(f"lfr_test_{name}", HERE / f"{name}.py")
-
-
-EMULATOR = module_beside("emulated_tensorrt")  # named here, so that test modules can import it
 
 
 def build_libcuda(folder: Path) -> Path:
@@ -74,9 +65,9 @@ def driver(libcuda: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[ct
 
 
 @pytest.fixture
-def trt(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+def trt(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> emulated_tensorrt.Behaviour:
     """Behaviour of the emulated TensorRT that `import tensorrt` now finds; plans go to a folder of this test."""
-    behaviour = EMULATOR.Behaviour()
-    monkeypatch.setitem(sys.modules, "tensorrt", EMULATOR.make(behaviour, driver))
+    behaviour = emulated_tensorrt.Behaviour()
+    monkeypatch.setitem(sys.modules, "tensorrt", emulated_tensorrt.make(behaviour, driver))
     monkeypatch.setenv("LFR_CACHE", str(tmp_path / "cache"))
     return behaviour

@@ -222,7 +222,8 @@ class Builder:
             self._logger.log(ILogger.ERROR, self._world.behaviour.refuses)
             return None
         head = {"version": self._world.behaviour.version, "profile": config._profile._shapes}
-        return MAGIC + json.dumps(head).encode() + b"\n" + network.model
+        model: bytes = network.model
+        return MAGIC + json.dumps(head).encode() + b"\n" + model
 
 
 def _open_ended(model: bytes) -> list[str]:
@@ -273,7 +274,8 @@ class ICudaEngine:
         return self._world.behaviour.device_bytes
 
     def get_tensor_name(self, index: int) -> str:
-        return [*self._inputs, *self._outputs][index]
+        names: list[str] = [*self._inputs, *self._outputs]
+        return names[index]
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.INPUT if name in self._inputs else TensorIOMode.OUTPUT
@@ -283,7 +285,8 @@ class ICudaEngine:
         return {"tensor(uint8)": DataType.UINT8, "tensor(float)": DataType.FLOAT}[one.type]
 
     def _type_of(self, name: str) -> type[np.generic]:
-        return {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[self._inputs[name].type]
+        kinds: dict[str, type[np.generic]] = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
+        return kinds[self._inputs[name].type]
 
     def create_execution_context(self, strategy: ExecutionContextAllocationStrategy) -> Any:
         assert strategy is ExecutionContextAllocationStrategy.USER_MANAGED
@@ -341,7 +344,7 @@ class IExecutionContext:
         for name in self._engine._inputs:
             shape, kind = self._shapes[name], np.dtype(self._engine._type_of(name))
             bytes_in = (ctypes.c_uint8 * (int(np.prod(shape)) * kind.itemsize)).from_address(self._addresses[name])
-            feed[name] = np.frombuffer(bytes_in, kind).reshape(shape).copy()
+            feed[name] = np.frombuffer(memoryview(bytes_in), kind).reshape(shape).copy()
             ctypes.memmove(self._computes_at, bytes_in, min(len(bytes_in), self._engine.device_memory_size_v2))
         for name, values in zip(
             self._engine._outputs, self._engine._session.run(list(self._engine._outputs), feed), strict=True
@@ -358,10 +361,10 @@ def make(behaviour: Behaviour, libcuda: ctypes.CDLL) -> ModuleType:
     """A module to stand in `sys.modules["tensorrt"]`. `libcuda`: the fake driver, which knows what is captured."""
     world = World(behaviour, libcuda)
 
-    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-    def launched(graph: int) -> None:
+    def launch(graph: int) -> None:
         world.recorded[graph]()
 
+    launched = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(launch)
     libcuda.fake_on_graph_launch(launched)
     libcuda.fake_capturing.restype = ctypes.c_void_p
     module = ModuleType("tensorrt")
@@ -374,6 +377,6 @@ def make(behaviour: Behaviour, libcuda: ctypes.CDLL) -> ModuleType:
     plain = (ILogger, IProgressMonitor, IOptimizationProfile, ITimingCache, IBuilderConfig, ParserError, OnnxParser)
     for one in (*enums, *plain, ICudaEngine, IExecutionContext):
         module.__dict__[one.__name__] = one
-    for one in (Builder, Runtime):
-        module.__dict__[one.__name__] = type(one.__name__, (one,), {"_world": world})
+    for made in (Builder, Runtime):
+        module.__dict__[made.__name__] = type(made.__name__, (made,), {"_world": world})
     return module

@@ -179,6 +179,7 @@ class VideoSource:
         if step in (ERROR, END):
             self._streaming = step == ERROR
             raise Exception(FAILED)
+        assert not isinstance(step, str)
         return self._deliver(step)
 
     def GetWidth(self) -> int:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lfr_test_emulated_tensorrt import Behaviour, make
 
 from engines.tensorrt.api import NEWEST, OLDEST, USED
+from tests.device_apis.emulated_tensorrt import Behaviour, make
 from tools.dev.gate.device_apis import BINDINGS, bindings_dir
 
 ENGINES = Path(__file__).resolve().parents[2] / "engines"

@@ -102,7 +102,7 @@ def test_a_plan_for_a_camera_s_frames_answers_as_onnx_runtime_does(
 
 
 def test_more_faces_than_the_plan_takes_are_run_in_parts_over_one_frame(sface: SampledRunner, picture: U8) -> None:
-    maps = np.concatenate([MIDDLE + np.float32([[0, 0, n], [0, 0, -n]]) for n in range(11)])
+    maps = np.concatenate([MIDDLE + np.array([[0, 0, n], [0, 0, -n]], np.float32) for n in range(11)])
     alone = np.concatenate([sface.run(picture, one[None])["template"].copy() for one in maps])
     for count in (2, 8, 11, 1):
         found = sface.run(DevicePicture(picture.ctypes.data, *FRAME), maps[:count])["template"]

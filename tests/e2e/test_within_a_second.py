@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -83,7 +84,7 @@ class Bench:
         (zone / "temp").write_text(f"{round(celsius * 1000)}\n")
 
     def operator(self, who: str) -> None:
-        operator = "present" if who == "present" else "absent"
+        operator: Literal["present", "absent"] = "present" if who == "present" else "absent"
         self.hub.publish(state_message(HubTopics(SITE), Mode.DEMO, SystemClock().wall(), operator, "s-1"))
 
     def command(self, device: str, name: str) -> None:
@@ -97,7 +98,7 @@ class Bench:
         def heard(_: str, payload: bytes) -> None:
             said = events.decode(payload).data
             assert isinstance(said, messages.Identity)
-            loop.call_soon_threadsafe(self.issuer.heard, DEVICE, said)
+            loop.call_soon_threadsafe(self.issuer.identified, DEVICE, said)
 
         self.hub.subscribe(TOPICS.identity, heard)
         self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)

@@ -123,10 +123,13 @@ def test_time_of_faces_cut_on_the_gpu_beside_the_cpus_warp_and_upload(made: Any,
     plain, _ = made(SFACE, "fp16")
     inside, _ = made(SFACE, "fp16", (112, 112), frame=FRAME)
     frame = cuts(FRAME, (112, 112), 1)[0][0]
-    maps: F32 = np.stack([np.float32([[0.9, 0.1, -90.0 * n], [-0.1, 0.9, -200.0]]) for n in range(1, faces + 1)])
+    maps: F32 = np.stack(
+        [np.array([[0.9, 0.1, -90.0 * n], [-0.1, 0.9, -200.0]], np.float32) for n in range(1, faces + 1)]
+    )
 
     def warped() -> F32:
-        return plain.run(np.stack([warp_rgb(frame, one, (112, 112)) for one in maps]))["template"]
+        found: F32 = plain.run(np.stack([warp_rgb(frame, one, (112, 112)) for one in maps]))["template"]
+        return found
 
     try:
         with on_the_gpu(frame) as picture:

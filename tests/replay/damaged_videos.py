@@ -6,9 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from lfr_test_loading import loaded
 
-videos = loaded("lfr_test_videos", Path(__file__).parent / "videos.py")
+from tests.replay import videos
 
 VOP = b"\0\0\1\xb6"
 PACKED_MARK = b"\0\0\1\xb2DivX503b1393p\0"

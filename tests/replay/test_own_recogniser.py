@@ -16,7 +16,6 @@ from typing import Any
 import pyrage
 import pytest
 import yaml
-from lfr_test_loading import loaded
 
 from calibration.data import reading
 from calibration.data.faces import Faces
@@ -39,18 +38,13 @@ from device.wire.link import (
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from engines.places import CACHE_VARIABLE, models_dir
+from tests.unit.calibration.synthetic import people
 from tools.dev.proof.worker import WorkerProcess
 from tools.hub.watchlist.build import CONTENT, PAYLOAD
 from tools.hub.watchlist.photos import open_at_hub
 
 NAME = "unit-length"
 ENTRY = "e-1"
-TESTS = Path(__file__).parents[1]
-
-
-def other_test(path: str) -> Any:
-    """A module of other tests, which are no package."""
-    return loaded(f"lfr_test_{Path(path).stem}", TESTS / path)
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +70,10 @@ def evidence(added: str, place: Path) -> tuple[Path, Path]:
 
     The strangers do not exist: no package holds the hundreds of people that it takes.
     """
-    people = other_test("unit/calibration/synthetic.py").people
 
     def read(folders: Sequence[Path], how: How) -> Faces:
         assert how.recogniser == NAME
-        faces: Faces = people(620, 3, noise=0.5, seed=2, dimensions=64)
-        return faces
+        return people(620, 3, noise=0.5, seed=2, dimensions=64)
 
     key, keys, out = place / "key", place / "keys", place / "evidence.json"
     keys.mkdir()

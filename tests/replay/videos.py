@@ -171,7 +171,7 @@ def wide_pixels(path: Path) -> Path:
     """Sample aspect ratio 4:3: stored 240x240, meant to be seen as 320x240."""
 
     def squeezed(index: int, width: int, height: int) -> Picture:
-        return cv2.resize(picture(index, width * 4 // 3, height), (width, height)).astype(np.uint8)
+        return np.asarray(cv2.resize(picture(index, width * 4 // 3, height), (width, height)), np.uint8)
 
     return _write(path, size=(240, 240), paint=squeezed, sar=Fraction(4, 3))
 

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lfr_test_loading import loaded
 
-
-def _module(name: str) -> Any:
-    """A module of this folder, imported as lfr_test_<name>."""
-    return loaded(f"lfr_test_{name}", Path(__file__).with_name(f"{name}.py"))
+from tests.sim.rig import MakeRig, Rig
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Callable[..., Any]:
+def rig(tmp_path: Path) -> MakeRig:
     """Builder of a whole device on fakes."""
-    _module("virtual_loop")
-    _module("workers")
-    _module("published")
-    module = _module("rig")
 
-    def build(**changes: Any) -> Any:
-        return module.Rig(changes.pop("folder", tmp_path), **changes)
+    def build(**changes: Any) -> Rig:
+        return Rig(changes.pop("folder", tmp_path), **changes)
 
     return build

@@ -8,10 +8,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lfr_test_published import FakeRepository
-from lfr_test_virtual_loop import VirtualLoop
-from lfr_test_workers import LIST, FakeLauncher
-
 from device.audit.key import DeviceKey, device_key
 from device.audit.log import Log
 from device.config.model import DeviceConfig
@@ -32,6 +28,9 @@ from device.supervisor.runtime.executor import DiskInline
 from device.supervisor.state_machine import State
 from device.supervisor.status.retained import will
 from device.supervisor.timing import Budget
+from tests.sim.published import FakeRepository
+from tests.sim.virtual_loop import VirtualLoop
+from tests.sim.workers import LIST, FakeLauncher
 
 Result = TypeVar("Result")
 RECIPIENT = "age1" + "q" * 58
@@ -177,6 +176,10 @@ class Rig:
         state = self.folder / "state"
         return device_key(state), Log(state / "audit")
 
+    def is_in(self, state: State) -> bool:
+        """Whether the device is in this state now."""
+        return self.state is state
+
     @property
     def state(self) -> State:
         return self.device.supervisor.state
@@ -303,3 +306,7 @@ def write_deployment(folder: Path, **changes: Any) -> None:
     """
     (folder / "deployment.yaml").write_text(text)
     (folder / "watchlist.age").write_bytes(b"sealed")
+
+
+MakeRig = Callable[..., Rig]
+"""The fixture `rig`: a Rig with changes."""

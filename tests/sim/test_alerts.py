@@ -16,15 +16,16 @@ from device.hub_api import events
 from device.outbox.retry import MessageClass
 from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
+from tests.sim.rig import MakeRig, Rig
 
 PROBE = b"age-encryption.org/v1 ciphertext"
 
 
-def test_an_alert_is_published_once_with_the_hash_of_its_probe(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alert_is_published_once_with_the_hash_of_its_probe(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7)
-        await r.until(lambda: r.hub.probes() and r.hub.alerts())
+        await r.until(lambda: bool(r.hub.probes() and r.hub.alerts()))
         await asyncio.sleep(2)
         (alert,) = r.hub.alerts()
         ((topic, ciphertext),) = r.hub.probes()
@@ -35,11 +36,11 @@ def test_an_alert_is_published_once_with_the_hash_of_its_probe(rig: Any) -> None
     rig(live=True).play(scene)
 
 
-def test_a_probe_without_an_alert_is_dropped_at_once_and_counted(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_probe_without_an_alert_is_dropped_at_once_and_counted(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7)
-        await r.until(lambda: r.hub.alerts())
+        await r.until(lambda: bool(r.hub.alerts()))
         r.hub.judge(r.hub.alerts()[-1].alert_id, "false_alert")
         await asyncio.sleep(1)
         before = len(r.hub.probes())
@@ -52,8 +53,8 @@ def test_a_probe_without_an_alert_is_dropped_at_once_and_counted(rig: Any) -> No
     rig(live=True).play(scene)
 
 
-def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_one_alert_per_passage_and_revisions_keep_the_id(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7)
         await asyncio.sleep(0.5)
@@ -74,8 +75,8 @@ def test_one_alert_per_passage_and_revisions_keep_the_id(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_an_alerts_latency_counts_its_way_through_worker_and_link(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alerts_latency_counts_its_way_through_worker_and_link(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7, decoded_ns=int(r.clock.monotonic()) - 150_000_000)
         await r.until(lambda: bool(r.hub.alerts()))
@@ -85,9 +86,9 @@ def test_an_alerts_latency_counts_its_way_through_worker_and_link(rig: Any) -> N
 
 
 def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry(
-    rig: Any, caplog: pytest.LogCaptureFixture
+    rig: MakeRig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(1)
         await asyncio.sleep(0.5)
@@ -108,8 +109,8 @@ def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry
     rig().play(scene)
 
 
-def test_the_same_passage_number_after_a_restart_is_another_person(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_the_same_passage_number_after_a_restart_is_another_person(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(1)
         await asyncio.sleep(0.5)
@@ -123,8 +124,8 @@ def test_the_same_passage_number_after_a_restart_is_another_person(rig: Any) -> 
     rig(live=True).play(scene)
 
 
-def test_an_alert_raised_while_the_broker_is_away_arrives_when_it_returns(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alert_raised_while_the_broker_is_away_arrives_when_it_returns(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(1)
         await asyncio.sleep(0.001)
@@ -139,8 +140,8 @@ def test_an_alert_raised_while_the_broker_is_away_arrives_when_it_returns(rig: A
     rig().play(scene)
 
 
-def test_an_alert_that_nobody_hears_is_sent_again(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alert_that_nobody_hears_is_sent_again(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.exchange.deny("cam-1", "lfr/v1/demo/cam-1/alert/+")
         r.worker.raise_candidate(1)
@@ -152,8 +153,8 @@ def test_an_alert_that_nobody_hears_is_sent_again(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         heard: list[str] = []
         listener = r.listener(lambda topic, payload: heard.append(topic))
@@ -167,7 +168,7 @@ def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Any
         r.exchange.sessions["hub"].found()
         assert r.hub.alerts() == []
         r.hub.operator(True)
-        took = await r.until(lambda: r.hub.alerts() and r.hub.probes())
+        took = await r.until(lambda: bool(r.hub.alerts() and r.hub.probes()))
         assert took < 1.0
         await r.until(lambda: not r.waiting(MessageClass.ALERT) and not r.waiting(MessageClass.PROBE), 1.0)
         assert listener is not None
@@ -176,8 +177,8 @@ def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Any
 
 
 @pytest.mark.slow
-def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.listener(lambda topic, payload: None)
         r.exchange.kill("hub")
@@ -189,8 +190,8 @@ def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: Any) -> Non
     rig().play(scene)
 
 
-def test_a_false_alert_is_deleted_at_once_and_its_passage_is_left_alone(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_false_alert_is_deleted_at_once_and_its_passage_is_left_alone(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(1)
         r.worker.raise_candidate(2)
@@ -212,8 +213,8 @@ def test_a_false_alert_is_deleted_at_once_and_its_passage_is_left_alone(rig: Any
     rig(alert_hours=24).play(scene)
 
 
-def test_of_a_false_alert_only_its_id_stays_in_memory(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_of_a_false_alert_only_its_id_stays_in_memory(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(1)
         await asyncio.sleep(1)
@@ -228,13 +229,13 @@ def test_of_a_false_alert_only_its_id_stays_in_memory(rig: Any) -> None:
     rig(alert_hours=24).play(scene)
 
 
-def erased(r: Any) -> list[tuple[str, str]]:
+def erased(r: Rig) -> list[tuple[str | None, str]]:
     """What the hub heard of erased alerts: which, and why."""
     return [(e.alert_id, e.reason) for e in r.hub.receipts() if e.what == "alert"]
 
 
-def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves_a_receipt(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves_a_receipt(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1, entry="e-3")
         await r.until(lambda: len(r.hub.alerts()) > 0)
@@ -247,7 +248,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
         r.exchange.come_up()
         r.hub.operator(True)
         await r.until(lambda: "e-2" in {a.candidate.entry_ref for a in r.hub.alerts()})
-        await r.until(lambda: erased(r))
+        await r.until(lambda: bool(erased(r)))
         await asyncio.sleep(5)
         assert {a.candidate.entry_ref for a in r.hub.alerts()} == {"e-3", "e-2"}, "what was heard before stays heard"
         assert [reason for _, reason in erased(r)] == ["withdrawn"]
@@ -257,14 +258,14 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
     assert rig(live=True).play(scene).summary["balanced"], "it was an alert all the same"
 
 
-def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.repository.withdrawn = frozenset({"e-1"})
         await r.until(lambda: r.worker.withdrawn == {"e-1"})
         r.worker.raise_candidate(1, entry="e-1")  # it was on its way
         r.worker.raise_candidate(1, revision=1, entry="e-1")
-        await r.until(lambda: erased(r))
+        await r.until(lambda: bool(erased(r)))
         await asyncio.sleep(3)
         assert r.hub.alerts() == []
         assert {reason for _, reason in erased(r)} == {"withdrawn"}
@@ -275,15 +276,15 @@ def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(ri
 
 
 def test_an_alert_from_before_a_restart_is_dropped_when_its_entry_was_withdrawn_meanwhile(
-    rig: Any, tmp_path: Path
+    rig: MakeRig, tmp_path: Path
 ) -> None:
-    async def first(r: Any) -> Any:
+    async def first(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1, entry="e-1")
         await r.until(lambda: len(r.hub.alerts()) > 0)
         return r.hub.alerts()[0]
 
-    async def again(r: Any) -> None:
+    async def again(r: Rig) -> None:
         await r.until(lambda: r.outbox.tally().get("erased.withdrawn") == 1)
         r.hub.operator(True)
         await r.until(lambda: len(erased(r)) == 1)

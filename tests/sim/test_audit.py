@@ -15,18 +15,19 @@ from device.domain.audit_record import Record
 from device.errors import Unavailable
 from device.hub_api import messages
 from device.supervisor.state_machine import State
+from tests.sim.rig import MakeRig, Rig
 
 
-def rows(r: Any) -> list[Record]:
+def rows(r: Rig) -> list[Record]:
     return [read(line[:-1]).record for line in lines_of(r.folder / "state" / "audit" / "audit.jsonl")]
 
 
-def verdict(r: Any) -> Verdict:
+def verdict(r: Rig) -> Verdict:
     return verify(r.folder / "state" / "audit", (r.folder / "state" / "device.pub").read_text().strip())
 
 
-def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.passers_by(60)
         r.worker.raise_candidate(1)
@@ -56,8 +57,8 @@ def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: Any) -> None:
     assert {("alert", "false_alert", 1), ("template", "no_match", 60), ("watchlist", "end_of_deployment", 3)} <= gone
 
 
-def test_every_receipt_at_the_hub_names_a_row_of_the_chain(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_every_receipt_at_the_hub_names_a_row_of_the_chain(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.passers_by(2)
         r.worker.raise_candidate(1)
@@ -71,12 +72,13 @@ def test_every_receipt_at_the_hub_names_a_row_of_the_chain(rig: Any) -> None:
     receipts = r.hub.receipts()
     assert len(receipts) >= 3
     for receipt in receipts:
+        assert receipt.chain_hash is not None
         assert by_hash[receipt.chain_hash].what_gone == receipt.what
         assert by_hash[receipt.chain_hash].count == receipt.count
 
 
-def test_the_count_balances_every_minute_while_people_pass(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_the_count_balances_every_minute_while_people_pass(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         for passage in range(1, 13):
             r.worker.passers_by(7)
@@ -97,8 +99,8 @@ def test_the_count_balances_every_minute_while_people_pass(rig: Any) -> None:
     assert verdict(r).ok
 
 
-def test_a_worker_that_lies_about_its_alerts_shows_in_the_chain(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_worker_that_lies_about_its_alerts_shows_in_the_chain(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         r.worker.counters.alerted += 1
@@ -111,8 +113,8 @@ def test_a_worker_that_lies_about_its_alerts_shows_in_the_chain(rig: Any) -> Non
     assert len(verdict(r).unbalanced) == 1
 
 
-def test_the_hub_has_the_newest_head_signed_with_the_key_of_the_birth(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_the_hub_has_the_newest_head_signed_with_the_key_of_the_birth(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         await asyncio.sleep(130)
         assert len(r.hub.all(messages.AuditHead)) == 2
@@ -128,8 +130,8 @@ def test_the_hub_has_the_newest_head_signed_with_the_key_of_the_birth(rig: Any) 
     assert heads[-1].seq == verdict(r).last
 
 
-def test_a_failing_condition_is_in_the_log_with_its_rule_and_flicker_does_not_flood_it(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_failing_condition_is_in_the_log_with_its_rule_and_flicker_does_not_flood_it(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         for _ in range(60):
             r.lines.lamp_works = not r.lines.lamp_works
@@ -144,8 +146,8 @@ def test_a_failing_condition_is_in_the_log_with_its_rule_and_flicker_does_not_fl
     assert 1 <= len(faults) <= 5
 
 
-def test_stop_and_its_end_are_in_the_log(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_stop_and_its_end_are_in_the_log(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.lines.press_stop()
         await r.until(lambda: r.state is State.INHIBITED)
@@ -160,7 +162,7 @@ def test_stop_and_its_end_are_in_the_log(rig: Any) -> None:
 
 @pytest.mark.parametrize("seconds", [5, 200])
 def test_a_disk_that_refuses_for_a_while_loses_no_row_and_keeps_nothing_from_being_erased(
-    rig: Any, monkeypatch: pytest.MonkeyPatch, seconds: int
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     append, broken = Log.append, [True]
 
@@ -169,7 +171,7 @@ def test_a_disk_that_refuses_for_a_while_loses_no_row_and_keeps_nothing_from_bei
             raise Unavailable("audit log: No space left on device")
         append(self, lines)
 
-    async def scene(r: Any) -> Any:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: len(r.hub.alerts()) >= 1)
@@ -190,12 +192,12 @@ def test_a_disk_that_refuses_for_a_while_loses_no_row_and_keeps_nothing_from_bei
 
 
 def test_a_state_folder_that_takes_no_log_at_all_stops_neither_alerts_nor_erasure(
-    rig: Any, monkeypatch: pytest.MonkeyPatch
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(folder: Path, **_: Any) -> None:
         raise Unavailable(f"audit log {folder}: Read-only file system")
 
-    async def scene(r: Any) -> Any:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         r.worker.finish()
@@ -210,8 +212,8 @@ def test_a_state_folder_that_takes_no_log_at_all_stops_neither_alerts_nor_erasur
     assert r.hub.all(messages.AuditHead) == []
 
 
-def test_the_next_start_goes_on_with_the_same_chain(rig: Any, tmp_path: Path) -> None:
-    async def scene(r: Any) -> Any:
+def test_the_next_start_goes_on_with_the_same_chain(rig: MakeRig, tmp_path: Path) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
 
     first = rig(live=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from device.hub_api import messages
+from tests.sim.rig import MakeRig, Rig
 
 
-def latest(r: Any) -> dict[int, messages.Alert]:
+def latest(r: Rig) -> dict[int, messages.Alert]:
     """Newest statement of each passage's alert at the hub."""
     newest: dict[int, messages.Alert] = {}
     for alert in r.hub.alerts():
@@ -17,14 +17,14 @@ def latest(r: Any) -> dict[int, messages.Alert]:
     return newest
 
 
-def named(r: Any, passage: int) -> set[int]:
+def named(r: Rig, passage: int) -> set[int]:
     """Passages whose alerts this passage's alert names."""
     by_id = {alert.alert_id: track for track, alert in latest(r).items()}
     return {by_id[each.alert_id] for each in latest(r)[passage].contradicted_by}
 
 
-def test_two_alerts_for_one_entry_at_once_name_each_other(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_two_alerts_for_one_entry_at_once_name_each_other(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7)
         await asyncio.sleep(0.5)
@@ -43,8 +43,8 @@ def test_two_alerts_for_one_entry_at_once_name_each_other(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_an_alert_of_another_entry_or_of_a_passage_that_raised_none_is_not_named(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alert_of_another_entry_or_of_a_passage_that_raised_none_is_not_named(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7, entry="e-2")
         r.worker.raise_candidate(8, rivals=(7, 99))
@@ -54,8 +54,8 @@ def test_an_alert_of_another_entry_or_of_a_passage_that_raised_none_is_not_named
     rig().play(scene)
 
 
-def test_an_alert_that_turns_to_another_entry_is_named_no_longer(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alert_that_turns_to_another_entry_is_named_no_longer(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7)
         r.worker.raise_candidate(8, rivals=(7,))
@@ -67,8 +67,8 @@ def test_an_alert_that_turns_to_another_entry_is_named_no_longer(rig: Any) -> No
     rig().play(scene)
 
 
-def test_when_one_is_judged_false_the_other_names_it_no_longer(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_when_one_is_judged_false_the_other_names_it_no_longer(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7)
         r.worker.raise_candidate(8, rivals=(7,))
@@ -85,8 +85,8 @@ def test_when_one_is_judged_false_the_other_names_it_no_longer(rig: Any) -> None
     rig().play(scene)
 
 
-def test_an_alert_says_that_its_picture_was_damaged(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_alert_says_that_its_picture_was_damaged(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7)
         r.worker.raise_candidate(8, picture_damaged=True)

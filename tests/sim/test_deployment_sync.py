@@ -16,23 +16,24 @@ from device.errors import Unavailable
 from device.hub_api import messages
 from device.supervisor.state_machine import State
 from device.sync.refusal import CLOCK, SIGNED, Refused
+from tests.sim.rig import MakeRig, Rig
 
 FORGED = Refused(SIGNED, "wrong signer", "2.officers.json is signed by nobody who may sign it")
 
 
-def rows(r: Any) -> dict[str, str]:
+def rows(r: Rig) -> dict[str, str]:
     """Every condition by name, as it reads now."""
     return {evaluation.condition.name: evaluation.result.value for evaluation in r.device.supervisor.evaluations}
 
 
-def audited(r: Any, what: str) -> list[Record]:
+def audited(r: Rig, what: str) -> list[Record]:
     """The audit log's rows of a kind."""
     found = [read(line[:-1]).record for line in lines_of(r.folder / "state" / "audit" / "audit.jsonl")]
     return [row for row in found if row.what == what]
 
 
-def test_from_the_offer_over_the_envelope_to_recognising(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_from_the_offer_over_the_envelope_to_recognising(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.repository.issues = False
         await r.until(lambda: "has not issued a key envelope" in r.reasons)
         assert rows(r)["deployment signed"] == rows(r)["deployment loaded"] == "holds"
@@ -52,8 +53,8 @@ def test_from_the_offer_over_the_envelope_to_recognising(rig: Any) -> None:
     assert [(row.deployment, row.watchlist) for row in audited(r, "key")] == [("d-1", "wl-1")]
 
 
-def test_a_stick_without_an_envelope_says_that_the_broker_is_needed_once(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_stick_without_an_envelope_says_that_the_broker_is_needed_once(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.repository.issues, r.repository.source = False, "usb"
         await r.until(lambda: "Let it reach the hub's broker once" in r.reasons)
         r.repository.issues = True
@@ -62,8 +63,8 @@ def test_a_stick_without_an_envelope_says_that_the_broker_is_needed_once(rig: An
     rig(live=True).play(scene)
 
 
-def test_the_hubs_word_to_sync_is_obeyed_at_once(rig: Any) -> None:
-    async def scene(r: Any) -> float:
+def test_the_hubs_word_to_sync_is_obeyed_at_once(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> float:
         r.repository.offers = False
         await asyncio.sleep(10.1)
         r.repository.offers = True
@@ -74,8 +75,8 @@ def test_the_hubs_word_to_sync_is_obeyed_at_once(rig: Any) -> None:
     assert rig(live=True).play(scene) < 0.1
 
 
-def test_a_withdrawn_entry_leaves_every_worker_within_five_seconds_and_stays_away(rig: Any) -> None:
-    async def scene(r: Any) -> tuple[float, float]:
+def test_a_withdrawn_entry_leaves_every_worker_within_five_seconds_and_stays_away(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> tuple[float, float]:
         await r.recognising()
         r.repository.withdrawn = frozenset({"e-1"})
         by_poll = await r.until(lambda: all(w.withdrawn == {"e-1"} for w in r.launcher.workers))
@@ -88,7 +89,9 @@ def test_a_withdrawn_entry_leaves_every_worker_within_five_seconds_and_stays_awa
         r.launcher.of("front").crash()
         await r.until(lambda: r.launcher.of("front").assignment is not None and r.launcher.of("front").running)
         await asyncio.sleep(3)
-        assert r.launcher.of("front").assignment.withdrawn == ("e-1", "e-2")
+        given = r.launcher.of("front").assignment
+        assert given is not None
+        assert given.withdrawn == ("e-1", "e-2")
         assert r.state is State.RECOGNISING
         return by_poll, by_word
 
@@ -97,10 +100,11 @@ def test_a_withdrawn_entry_leaves_every_worker_within_five_seconds_and_stays_awa
     assert by_word <= 0.5
 
 
-def test_the_end_that_the_hub_publishes_ends_the_deployment_identity_first(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_the_end_that_the_hub_publishes_ends_the_deployment_identity_first(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         active = r.device.supervisor.active
+        assert active is not None
         r.repository.offers = False
         await r.until(lambda: r.state is State.ENDING, 5.0)
         outcome = await r.outcome()
@@ -114,8 +118,8 @@ def test_the_end_that_the_hub_publishes_ends_the_deployment_identity_first(rig: 
     assert r.hub.last(messages.Identity).recipient is None
 
 
-def test_another_deployment_in_its_place_is_its_end_and_waits_for_the_next_start(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_another_deployment_in_its_place_is_its_end_and_waits_for_the_next_start(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.repository.deployment_id = "d-2"
         return await r.outcome()
@@ -126,8 +130,8 @@ def test_another_deployment_in_its_place_is_its_end_and_waits_for_the_next_start
     assert r.repository.taken == ["d-1"]
 
 
-def test_a_hub_that_cannot_be_read_stops_nobody_until_the_signatures_expire(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_hub_that_cannot_be_read_stops_nobody_until_the_signatures_expire(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.repository.good_until = wall(r.clock.wall() + timedelta(seconds=60))
         await r.recognising()
         r.repository.fault = Unavailable("https: the hub at van:8444 does not answer (Connection refused)")
@@ -144,8 +148,8 @@ def test_a_hub_that_cannot_be_read_stops_nobody_until_the_signatures_expire(rig:
 
 
 @pytest.mark.slow
-def test_a_clock_set_back_prolongs_no_signature(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_clock_set_back_prolongs_no_signature(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.repository.good_until = wall(r.clock.wall() + timedelta(seconds=600))
         await asyncio.sleep(3)
@@ -160,8 +164,8 @@ def test_a_clock_set_back_prolongs_no_signature(rig: Any) -> None:
     rig(live=True, window_s=3600).play(scene)
 
 
-def test_a_clock_set_back_while_recognising_stops_at_once_until_it_is_right(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_clock_set_back_while_recognising_stops_at_once_until_it_is_right(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.repository.fault = Unavailable("https: the hub does not answer")  # nobody but the device itself can tell
         r.clock.set_wall(r.clock.wall() - timedelta(seconds=59))
@@ -180,8 +184,8 @@ def test_a_clock_set_back_while_recognising_stops_at_once_until_it_is_right(rig:
     assert ("R02", "clock trusted") in [(row.rule, row.condition) for row in audited(r, "condition")]
 
 
-def test_a_look_that_the_clock_forbids_stops_a_running_deployment_too(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_look_that_the_clock_forbids_stops_a_running_deployment_too(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.repository.fault = Refused(CLOCK, "clock behind", "the timestamp is good for longer than 24 h")
         await r.until(lambda: r.state is State.INHIBITED, 5.0)
@@ -195,8 +199,8 @@ def test_a_look_that_the_clock_forbids_stops_a_running_deployment_too(rig: Any) 
     rig(live=True).play(scene)
 
 
-def test_what_does_not_verify_changes_nothing_while_a_deployment_runs(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_what_does_not_verify_changes_nothing_while_a_deployment_runs(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.repository.fault = FORGED
         await asyncio.sleep(60)
@@ -209,8 +213,8 @@ def test_what_does_not_verify_changes_nothing_while_a_deployment_runs(rig: Any) 
     assert [(row.rule, row.reason) for row in told] == [("deployment signed", "wrong signer")]
 
 
-def test_what_does_not_verify_is_the_reason_why_nothing_is_loaded_and_is_audited_once(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_what_does_not_verify_is_the_reason_why_nothing_is_loaded_and_is_audited_once(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.repository.fault = FORGED
         await asyncio.sleep(20)
         assert r.state is State.READY
@@ -225,8 +229,8 @@ def test_what_does_not_verify_is_the_reason_why_nothing_is_loaded_and_is_audited
     assert len(audited(r, "refused")) == 1
 
 
-def test_a_publication_that_verifies_and_is_refused_stops_recognition_until_it_is_mended(rig: Any) -> None:
-    async def scene(r: Any) -> float:
+def test_a_publication_that_verifies_and_is_refused_stops_recognition_until_it_is_mended(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> float:
         await r.recognising()
         r.repository.refused = Refused("watchlist loaded", "withdrawn malformed", "the withdrawn list is not JSON")
         r.hub.command("sync")
@@ -240,12 +244,12 @@ def test_a_publication_that_verifies_and_is_refused_stops_recognition_until_it_i
     assert rig(live=True).play(scene) < 1.0
 
 
-def test_an_envelope_for_somebody_else_opens_nothing(rig: Any) -> None:
+def test_an_envelope_for_somebody_else_opens_nothing(rig: MakeRig) -> None:
     from device.sync.identity import SessionIdentity
 
     other = SessionIdentity("d-1").recipient
 
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         r.repository._recipient = lambda: other
         await asyncio.sleep(10)
         assert r.state is State.READY
@@ -256,10 +260,10 @@ def test_an_envelope_for_somebody_else_opens_nothing(rig: Any) -> None:
     rig(live=True).play(scene)
 
 
-def test_a_restart_has_a_new_identity_and_gets_a_new_envelope(rig: Any) -> None:
+def test_a_restart_has_a_new_identity_and_gets_a_new_envelope(rig: MakeRig) -> None:
     seen = []
 
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         seen.append(r.hub.recipient())
 
@@ -268,8 +272,8 @@ def test_a_restart_has_a_new_identity_and_gets_a_new_envelope(rig: Any) -> None:
     assert len(set(seen)) == 2
 
 
-def test_a_list_with_an_entry_without_category_is_refused_by_its_own_condition(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_list_with_an_entry_without_category_is_refused_by_its_own_condition(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.launcher.script.watchlist = {"incomplete": 2}
         await r.until(lambda: "2 of them" in r.reasons)
         assert rows(r)["watchlist entries"] == "fails"
@@ -278,10 +282,10 @@ def test_a_list_with_an_entry_without_category_is_refused_by_its_own_condition(r
     rig(live=True).play(scene)
 
 
-def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(rig: Any, caplog: Any) -> None:
+def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(rig: MakeRig, caplog: Any) -> None:
     heard = []
 
-    async def scene(r: Any) -> Any:
+    async def scene(r: Rig) -> Any:
         r.listener(lambda topic, payload: heard.append(payload))
         await r.recognising()
         stored = [p.read_bytes() for p in r.folder.rglob("*") if p.is_file() and p.name != "identity.txt"]
@@ -296,8 +300,8 @@ def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(rig: Any, 
     assert not any(b"AGE-SECRET" in p.read_bytes() for p in r.folder.rglob("*") if p.is_file())
 
 
-def test_an_operational_key_is_made_only_in_locked_memory(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_operational_key_is_made_only_in_locked_memory(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await asyncio.sleep(10)
         assert "memory is not locked" in r.reasons
         assert r.hub.recipient() is None
@@ -306,8 +310,8 @@ def test_an_operational_key_is_made_only_in_locked_memory(rig: Any) -> None:
     rig(live=True, mode="operational", memory_locked=False).play(scene)
 
 
-def test_a_camera_that_watches_a_zone_which_nobody_authorised_is_refused(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_camera_that_watches_a_zone_which_nobody_authorised_is_refused(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.repository.zones = ("south-gate", "platform-2")
         await r.until(lambda: "cameras here watch gate; authorised are south-gate, platform-2" in r.reasons)
         assert rows(r)["deployment for this device"] == "fails"

@@ -14,10 +14,11 @@ from device.hub_api import messages
 from device.outbox.retry import MessageClass
 from device.outbox.store import Deletion, Outbox
 from device.supervisor.state_machine import State
+from tests.sim.rig import MakeRig, Rig
 
 
-def test_a_silent_worker_is_killed_and_restarted(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_silent_worker_is_killed_and_restarted(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         first = r.worker
         first.silent = True
@@ -29,8 +30,8 @@ def test_a_silent_worker_is_killed_and_restarted(rig: Any) -> None:
     rig(live=True).play(scene)
 
 
-def test_end_of_recording_erases_and_balances(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_end_of_recording_erases_and_balances(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.passers_by(60)
         r.worker.raise_candidate(1)
@@ -56,8 +57,8 @@ def test_end_of_recording_erases_and_balances(rig: Any) -> None:
     assert not r.lines.sign_driven
 
 
-def test_a_lie_of_the_worker_breaks_the_balance(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_lie_of_the_worker_breaks_the_balance(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         r.worker.counters.alerted += 1
@@ -67,8 +68,8 @@ def test_a_lie_of_the_worker_breaks_the_balance(rig: Any) -> None:
     assert not rig().play(scene).summary["balanced"]
 
 
-def test_alerts_are_kept_for_their_hours_when_the_policy_says_so(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_alerts_are_kept_for_their_hours_when_the_policy_says_so(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         r.worker.finish()
@@ -79,8 +80,8 @@ def test_alerts_are_kept_for_their_hours_when_the_policy_says_so(rig: Any) -> No
     assert not outcome.leave_nothing
 
 
-def test_erasure_does_not_wait_for_a_broker_that_is_gone(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_erasure_does_not_wait_for_a_broker_that_is_gone(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.exchange.go_down()
         r.worker.raise_candidate(1)
@@ -97,8 +98,8 @@ def test_erasure_does_not_wait_for_a_broker_that_is_gone(rig: Any) -> None:
     assert not (r.place / "watchlist.age").exists()
 
 
-def test_the_deployment_goes_on_until_the_last_recording_ends(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_the_deployment_goes_on_until_the_last_recording_ends(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         await asyncio.sleep(1)
         r.launcher.of("front").finish()
@@ -110,8 +111,8 @@ def test_the_deployment_goes_on_until_the_last_recording_ends(rig: Any) -> None:
     assert rig(cameras=("front", "rear")).play(scene).exit_status == 0
 
 
-def test_an_unreadable_recording_ends_with_its_error_and_erases_nothing(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_unreadable_recording_ends_with_its_error_and_erases_nothing(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.fail("SourceUnreadable", "front.mp4 is not a video", 65)
         await r.outcome()
@@ -122,8 +123,8 @@ def test_an_unreadable_recording_ends_with_its_error_and_erases_nothing(rig: Any
     assert (r.place / "watchlist.age").exists()
 
 
-def test_an_interrupt_of_a_demonstration_erases_and_says_so(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_an_interrupt_of_a_demonstration_erases_and_says_so(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         r.device.supervisor.leave(130)
@@ -136,8 +137,8 @@ def test_an_interrupt_of_a_demonstration_erases_and_says_so(rig: Any) -> None:
     assert not r.worker.running
 
 
-def test_a_stop_of_a_live_device_keeps_its_deployment_for_the_next_start(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_stop_of_a_live_device_keeps_its_deployment_for_the_next_start(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.device.supervisor.leave(0)
         return await r.outcome()
@@ -150,8 +151,8 @@ def test_a_stop_of_a_live_device_keeps_its_deployment_for_the_next_start(rig: An
     assert r.hub.last(messages.Status).status == "stopped"
 
 
-def test_a_dead_outbox_keeps_neither_key_nor_list_alive_and_ends_visibly(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_dead_outbox_keeps_neither_key_nor_list_alive_and_ends_visibly(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         await asyncio.sleep(1)
@@ -173,7 +174,7 @@ def test_a_dead_outbox_keeps_neither_key_nor_list_alive_and_ends_visibly(rig: An
 
 
 def test_a_list_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visibly(
-    rig: Any, monkeypatch: pytest.MonkeyPatch
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unlink = Path.unlink
 
@@ -182,7 +183,7 @@ def test_a_list_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visibly(
             raise PermissionError(13, "Permission denied")
         unlink(self, missing_ok)
 
-    async def scene(r: Any) -> Any:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         r.worker.finish()
@@ -201,7 +202,7 @@ def test_a_list_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visibly(
 
 @pytest.mark.parametrize(("refusals", "status"), [(3, 0), (10_000, 69)])
 def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_then_said(
-    rig: Any, monkeypatch: pytest.MonkeyPatch, refusals: int, status: int
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch, refusals: int, status: int
 ) -> None:
     delete_all, left = Outbox.delete_all, [refusals]
 
@@ -211,7 +212,7 @@ def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_t
             raise Unavailable("disk I/O error")
         return delete_all(self, reason)
 
-    async def scene(r: Any) -> Any:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         r.worker.finish()
@@ -224,8 +225,8 @@ def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_t
     assert ("outbox" in outcome.summary["faults"]) is bool(status)
 
 
-def test_a_live_device_stays_until_the_last_kept_alert_has_been_erased(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_live_device_stays_until_the_last_kept_alert_has_been_erased(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: not r.waiting(MessageClass.ALERT) and bool(r.outbox.alerts_held()))
@@ -233,6 +234,7 @@ def test_a_live_device_stays_until_the_last_kept_alert_has_been_erased(rig: Any)
         assert not (r.place / "watchlist.age").exists()
         assert not r.worker.running
         await asyncio.sleep(60)
+        assert r.task is not None
         assert not r.task.done()
         assert not r.lines.sign_driven
         assert r.outbox.alerts_held() != []
@@ -246,12 +248,13 @@ def test_a_live_device_stays_until_the_last_kept_alert_has_been_erased(rig: Any)
     assert ("alert", "retention") in {(e.what, e.reason) for e in r.hub.receipts()}
 
 
-def test_a_signal_ends_the_wait_for_kept_alerts(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_signal_ends_the_wait_for_kept_alerts(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: r.state is State.SAFE, 200.0)
         await asyncio.sleep(60)
+        assert r.task is not None
         assert not r.task.done()
         r.device.supervisor.leave(0)
         return await r.outcome()

@@ -16,24 +16,25 @@ from device.audit.rows import read
 from device.errors import Unavailable
 from device.outbox.store import Outbox
 from device.supervisor.state_machine import State
+from tests.sim.rig import MakeRig, Rig
 
 STATE = "state"
 
 
-def erasure_orders(r: Any) -> list[str]:
+def erasure_orders(r: Rig) -> list[str]:
     return sorted(file.name for file in (r.folder / STATE / "erase").glob("*.json") if file.name != "clock.stamp.json")
 
 
-def listed(r: Any) -> bool:
+def listed(r: Rig) -> bool:
     """Whether the sealed list is on the disk; its key never is."""
     return bool((r.place / "watchlist.age").exists())
 
 
-def wall_ms(r: Any, **later: float) -> int:
+def wall_ms(r: Rig, **later: float) -> int:
     return round((r.clock.wall() + timedelta(**later)).timestamp() * 1000)
 
 
-def chained(r: Any) -> list[tuple[Any, ...]]:
+def chained(r: Rig) -> list[tuple[Any, ...]]:
     records = [read(line[:-1]).record for line in lines_of(r.folder / STATE / "audit" / "audit.jsonl")]
     return [(row.what_gone, row.reason, row.count) for row in records if row.what == "erased"]
 
@@ -41,7 +42,7 @@ def chained(r: Any) -> list[tuple[Any, ...]]:
 def killed_while_recognising(rig: Callable[..., Any], **changes: Any) -> Any:
     """A device whose supervisor is gone from one moment to the next, with an alert in its outbox."""
 
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: bool(r.outbox.alerts_held()))
@@ -52,8 +53,8 @@ def killed_while_recognising(rig: Callable[..., Any], **changes: Any) -> Any:
     return r
 
 
-def test_no_deployment_counts_as_loaded_before_its_erasure_is_ordered(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_no_deployment_counts_as_loaded_before_its_erasure_is_ordered(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         assert erasure_orders(r) == ["d-1.json"]
 
@@ -61,7 +62,7 @@ def test_no_deployment_counts_as_loaded_before_its_erasure_is_ordered(rig: Any) 
     (r.folder / STATE).mkdir(exist_ok=True)
     (r.folder / STATE / "erase").write_text("in the way")
 
-    async def refused(r: Any) -> None:
+    async def refused(r: Rig) -> None:
         await asyncio.sleep(5)
         assert r.device.supervisor.active is None
         assert "no erasure order" in r.reasons
@@ -71,8 +72,8 @@ def test_no_deployment_counts_as_loaded_before_its_erasure_is_ordered(rig: Any) 
     r.play(refused)
 
 
-def test_an_ordinary_end_leaves_no_order_behind(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_an_ordinary_end_leaves_no_order_behind(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.finish()
         return await r.outcome()
@@ -82,7 +83,7 @@ def test_an_ordinary_end_leaves_no_order_behind(rig: Any) -> None:
     assert erasure_orders(r) == []
 
 
-def test_after_a_kill_the_timer_erases_and_the_next_start_tells(rig: Any) -> None:
+def test_after_a_kill_the_timer_erases_and_the_next_start_tells(rig: MakeRig) -> None:
     r = killed_while_recognising(rig, alert_hours=1)
     assert listed(r)
     eraser.erase(r.folder / STATE, wall_ms(r, hours=1))
@@ -102,7 +103,7 @@ def test_after_a_kill_the_timer_erases_and_the_next_start_tells(rig: Any) -> Non
     assert erasure_orders(again) == []
 
 
-def test_a_start_erases_by_itself_what_became_due_while_nobody_ran(rig: Any) -> None:
+def test_a_start_erases_by_itself_what_became_due_while_nobody_ran(rig: MakeRig) -> None:
     r = killed_while_recognising(rig, alert_hours=0)
     again = rig(live=True, again=True, alert_hours=0)
     again.clock.set_wall(r.clock.wall() + timedelta(hours=2))
@@ -117,12 +118,12 @@ def test_a_start_erases_by_itself_what_became_due_while_nobody_ran(rig: Any) -> 
 
 
 def test_a_supervisor_that_dies_in_the_middle_of_its_ending_leaves_the_rest_to_the_timer(
-    rig: Any, monkeypatch: pytest.MonkeyPatch
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Outbox, reason: str) -> Any:
         raise Unavailable("killed here")
 
-    async def scene(r: Any) -> Any:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: bool(r.outbox.alerts_held()))
@@ -141,8 +142,8 @@ def test_a_supervisor_that_dies_in_the_middle_of_its_ending_leaves_the_rest_to_t
     held.close()
 
 
-def test_a_restart_with_the_clock_set_back_does_not_bring_an_ended_deployment_back(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_restart_with_the_clock_set_back_does_not_bring_an_ended_deployment_back(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         await asyncio.sleep(125)
 
@@ -154,7 +155,7 @@ def test_a_restart_with_the_clock_set_back_does_not_bring_an_ended_deployment_ba
     again = rig(live=True, again=True, window_s=180)
     again.clock.set_wall(first.clock.wall() - timedelta(minutes=2))
 
-    async def later(r: Any) -> None:
+    async def later(r: Rig) -> None:
         await asyncio.sleep(10)
         assert r.launcher.workers == []
 
@@ -162,8 +163,8 @@ def test_a_restart_with_the_clock_set_back_does_not_bring_an_ended_deployment_ba
     assert not listed(again)
 
 
-def test_tampering_erases_everything_at_once_whatever_the_retention_allows(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_tampering_erases_everything_at_once_whatever_the_retention_allows(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: bool(r.outbox.alerts_held()))
@@ -183,8 +184,8 @@ def test_tampering_erases_everything_at_once_whatever_the_retention_allows(rig: 
     assert ("alert", "tamper", 1) in chained(r)
 
 
-def test_tampering_while_alerts_are_only_kept_erases_those(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_tampering_while_alerts_are_only_kept_erases_those(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
         await r.until(lambda: r.state is State.SAFE, 200.0)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from device.hub_api import messages
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.state_machine import State
 from device.supervisor.timing import STATE_DETAILS_S, STATUS_LINE_S
+from tests.sim.rig import MakeRig, Rig
 
 
-def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.hub.command("stop")
         await asyncio.sleep(2)
@@ -28,8 +28,8 @@ def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: Any) 
     rig().play(scene)
 
 
-def test_a_condition_that_is_not_known_yet_is_pending_and_not_failing(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_condition_that_is_not_known_yet_is_pending_and_not_failing(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.launcher.script.hello_s = 3.0
         await r.until(lambda: r.state is State.ARMED)
         await asyncio.sleep(1)
@@ -47,8 +47,8 @@ def test_a_condition_that_is_not_known_yet_is_pending_and_not_failing(rig: Any) 
     rig().play(scene)
 
 
-def test_a_flickering_device_does_not_flood_the_hub_or_the_service_manager(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_flickering_device_does_not_flood_the_hub_or_the_service_manager(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         await asyncio.sleep(3)
         before, lines = len(r.hub.states()), len(r.service.said)
@@ -66,8 +66,8 @@ def test_a_flickering_device_does_not_flood_the_hub_or_the_service_manager(rig: 
     rig().play(scene)
 
 
-def test_a_new_state_is_said_at_once(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_new_state_is_said_at_once(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         await asyncio.sleep(0.15)
         assert r.hub.last(messages.DeviceState).state == "recognising"
@@ -81,8 +81,8 @@ def test_a_new_state_is_said_at_once(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_counts_move_at_the_hub_while_people_pass_and_are_silent_while_nobody_does(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_counts_move_at_the_hub_while_people_pass_and_are_silent_while_nobody_does(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         await asyncio.sleep(2)
         before = len(r.hub.all(messages.Stats))
@@ -100,8 +100,8 @@ def test_counts_move_at_the_hub_while_people_pass_and_are_silent_while_nobody_do
     rig().play(scene)
 
 
-def test_every_camera_state_is_said_on_its_own_topic(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_every_camera_state_is_said_on_its_own_topic(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         await asyncio.sleep(1)
         r.worker.view = "frozen"
@@ -113,8 +113,8 @@ def test_every_camera_state_is_said_on_its_own_topic(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_after_a_new_session_the_device_is_born_again_and_repeats_what_is_retained(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_after_a_new_session_the_device_is_born_again_and_repeats_what_is_retained(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.exchange.go_down()
         await asyncio.sleep(1)
@@ -131,8 +131,8 @@ def test_after_a_new_session_the_device_is_born_again_and_repeats_what_is_retain
     rig().play(scene)
 
 
-def test_the_watchdog_is_fed_while_the_device_waits(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_the_watchdog_is_fed_while_the_device_waits(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await asyncio.sleep(10)
         assert r.service.beats >= 9
         assert r.service.is_ready

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from device.domain.conditions import ConditionName
 from device.hub_api import messages
 from device.supervisor.sign import monitor
 from device.supervisor.state_machine import State
+from tests.sim.rig import MakeRig, Rig
 
 
-def test_nothing_recognises_before_the_sign_is_sensed_lit(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_nothing_recognises_before_the_sign_is_sensed_lit(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.lines.lamp_works = False
         await asyncio.sleep(10)
         assert r.state is State.READY
@@ -31,9 +33,9 @@ def test_nothing_recognises_before_the_sign_is_sensed_lit(rig: Any) -> None:
 
 @pytest.mark.parametrize(("changes", "enough"), [({}, True), ({"live": True}, False), ({"mode": "operational"}, False)])
 def test_a_simulated_operator_lets_no_live_or_operational_device_recognise(
-    rig: Any, changes: dict[str, Any], enough: bool
+    rig: MakeRig, changes: dict[str, Any], enough: bool
 ) -> None:
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         r.hub.operator(False, simulated=True)
         await asyncio.sleep(10)
         assert (r.state is State.RECOGNISING) is enough
@@ -44,19 +46,19 @@ def test_a_simulated_operator_lets_no_live_or_operational_device_recognise(
     rig(operator=False, **changes).play(scene)
 
 
-def test_a_sign_that_was_never_dark_proves_nothing(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_sign_that_was_never_dark_proves_nothing(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.lines.stray_light = True
         await asyncio.sleep(10)
-        assert r.state is State.READY
+        assert r.is_in(State.READY)
         assert not r.lines.sign_driven
         assert "sunlight" in r.reasons
 
     rig().play(scene)
 
 
-def test_recognition_stops_within_a_second_of_a_dark_sign(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_recognition_stops_within_a_second_of_a_dark_sign(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.lines.lamp_works = False
         took = await r.until(lambda: not r.worker.running)
@@ -69,8 +71,8 @@ def test_recognition_stops_within_a_second_of_a_dark_sign(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_recognition_stops_within_a_second_even_when_the_worker_is_deaf(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_recognition_stops_within_a_second_even_when_the_worker_is_deaf(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.deaf = True
         r.lines.lamp_works = False
@@ -79,8 +81,8 @@ def test_recognition_stops_within_a_second_even_when_the_worker_is_deaf(rig: Any
     rig().play(scene)
 
 
-def test_lines_that_do_not_answer_stop_recognition(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_lines_that_do_not_answer_stop_recognition(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.lines.failing = True
         assert await r.until(lambda: not r.worker.running) < 1.0
@@ -90,8 +92,8 @@ def test_lines_that_do_not_answer_stop_recognition(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_sign_stays_on_until_worker_has_exited(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_sign_stays_on_until_worker_has_exited(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.lingers_s = 1.5
         r.hub.operator(False)
@@ -103,10 +105,10 @@ def test_sign_stays_on_until_worker_has_exited(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_without_an_operator_nobody_is_recognised(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_without_an_operator_nobody_is_recognised(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await asyncio.sleep(5)
-        assert r.state is State.READY
+        assert r.is_in(State.READY)
         assert not r.lines.sign_driven
         r.hub.operator(True)
         await r.recognising()
@@ -118,8 +120,8 @@ def test_without_an_operator_nobody_is_recognised(rig: Any) -> None:
     rig(operator=False).play(scene)
 
 
-def test_a_short_gap_of_the_hub_is_bridged_and_a_long_one_inhibits(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_short_gap_of_the_hub_is_bridged_and_a_long_one_inhibits(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.exchange.kill("hub")
         await asyncio.sleep(4)
@@ -131,8 +133,8 @@ def test_a_short_gap_of_the_hub_is_bridged_and_a_long_one_inhibits(rig: Any) -> 
 
 
 @pytest.mark.parametrize("who", ["button", "hub"])
-def test_stop_ends_recognition_and_lasts_until_resume(rig: Any, who: str) -> None:
-    async def scene(r: Any) -> None:
+def test_stop_ends_recognition_and_lasts_until_resume(rig: MakeRig, who: str) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.lines.press_stop() if who == "button" else r.hub.command("stop")
         assert await r.until(lambda: not r.worker.running) < 1.0
@@ -149,8 +151,8 @@ def test_stop_ends_recognition_and_lasts_until_resume(rig: Any, who: str) -> Non
     rig().play(scene)
 
 
-def test_sunlight_on_a_dead_lamp_is_refused_until_the_sensor_has_seen_dark_again(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_sunlight_on_a_dead_lamp_is_refused_until_the_sensor_has_seen_dark_again(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.lines.stray_light = True
         r.lines.lamp_works = False
@@ -172,8 +174,8 @@ def test_sunlight_on_a_dead_lamp_is_refused_until_the_sensor_has_seen_dark_again
     rig().play(scene)
 
 
-def test_nobody_is_recognised_before_the_first_pulse_was_followed(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_nobody_is_recognised_before_the_first_pulse_was_followed(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.lines.lag_s = 0.06
         await asyncio.sleep(40)
         assert r.state is State.READY
@@ -186,10 +188,12 @@ def test_nobody_is_recognised_before_the_first_pulse_was_followed(rig: Any) -> N
     rig().play(scene)
 
 
-def test_a_sign_that_cannot_pulse_pauses_recognition_to_prove_itself(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sign_that_cannot_pulse_pauses_recognition_to_prove_itself(
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(monitor, "REPROOF_S", 60.0)
 
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         began = r.loop.time()
         await r.until(lambda: r.state is State.INHIBITED, 80.0)
@@ -200,13 +204,13 @@ def test_a_sign_that_cannot_pulse_pauses_recognition_to_prove_itself(rig: Any, m
         assert len(r.launcher.workers) == 2
         assert r.device.supervisor.sign.counts.pulses == 0
         texts = {evaluation.condition.name: evaluation.text for evaluation in r.device.supervisor.evaluations}
-        assert "follows no pulse" in texts["sign follows its pulse"]
+        assert "follows no pulse" in texts[ConditionName.SIGN_FOLLOWS_ITS_PULSE]
 
     rig(sign_kind="discharge").play(scene)
 
 
-def test_resume_does_not_undo_a_stop_contact_that_is_still_open(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_resume_does_not_undo_a_stop_contact_that_is_still_open(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.lines.stop_held = True
         r.lines.press_stop()
@@ -222,8 +226,8 @@ def test_resume_does_not_undo_a_stop_contact_that_is_still_open(rig: Any) -> Non
     rig().play(scene)
 
 
-def test_a_hot_machine_is_inhibited_until_it_has_cooled_for_good(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_hot_machine_is_inhibited_until_it_has_cooled_for_good(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.warm(100.5)
         await r.until(lambda: r.state is State.INHIBITED, 1.0)
@@ -237,8 +241,8 @@ def test_a_hot_machine_is_inhibited_until_it_has_cooled_for_good(rig: Any) -> No
     rig(live=True).play(scene)
 
 
-def test_dark_seconds_stops_and_pulses_reach_the_hub(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_dark_seconds_stops_and_pulses_reach_the_hub(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.lingers_s = 0.4
         r.lines.lamp_works = False
@@ -260,10 +264,10 @@ def test_dark_seconds_stops_and_pulses_reach_the_hub(rig: Any) -> None:
     rig().play(scene)
 
 
-def test_every_refusal_and_every_move_is_an_event_with_its_rule(rig: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_refusal_and_every_move_is_an_event_with_its_rule(rig: MakeRig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.hub.command("stop")
         await r.until(lambda: r.state is State.INHIBITED, 1.0)
@@ -283,11 +287,11 @@ def test_every_refusal_and_every_move_is_an_event_with_its_rule(rig: Any, caplog
 
 
 def test_a_flapping_row_is_told_of_once_a_second_and_its_last_word_too(
-    rig: Any, caplog: pytest.LogCaptureFixture
+    rig: MakeRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
 
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         await asyncio.sleep(2)
         caplog.clear()
@@ -308,9 +312,9 @@ BROKEN = {"lamp_works": False, "wire_cut": True, "flicker_s": 0.11, "failing": T
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(FAULT, st.floats(0.05, 8.0), st.floats(0.05, 4.0)), min_size=1, max_size=4))
 def test_nobody_is_looked_at_under_a_sign_that_was_dark_for_a_second(
-    rig: Any, tmp_path_factory: pytest.TempPathFactory, faults: list[tuple[str, float, float]]
+    rig: MakeRig, tmp_path_factory: pytest.TempPathFactory, faults: list[tuple[str, float, float]]
 ) -> None:
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         whole = {name: getattr(r.lines, name) for name in BROKEN}
         dark_since = r.loop.time()

@@ -17,61 +17,62 @@ import pytest
 from device.supervisor.conditions.condition import Result
 from device.supervisor.conditions.tables import RUN
 from device.supervisor.state_machine import State
+from tests.sim.rig import MakeRig, Rig
 
 
-def _dark(r: Any) -> None:
+def _dark(r: Rig) -> None:
     r.lines.lamp_works = False
 
 
-def _cut(r: Any) -> None:
+def _cut(r: Rig) -> None:
     r.lines.wire_cut = True
 
 
-def _chip_gone(r: Any) -> None:
+def _chip_gone(r: Rig) -> None:
     r.lines.failing = True
 
 
-def _sun(r: Any) -> None:
+def _sun(r: Rig) -> None:
     r.lines.stray_light = True
 
 
-def _operator_leaves(r: Any) -> None:
+def _operator_leaves(r: Rig) -> None:
     r.hub.operator(False)
 
 
-def _hub_dies(r: Any) -> None:
+def _hub_dies(r: Rig) -> None:
     r.exchange.kill("hub")
 
 
-def _camera_freezes(r: Any) -> None:
+def _camera_freezes(r: Rig) -> None:
     r.worker.view = "frozen"
 
 
-def _clock_drifts(r: Any) -> None:
+def _clock_drifts(r: Rig) -> None:
     r.clock.is_synchronised = False
 
 
-def _heat(r: Any) -> None:
+def _heat(r: Rig) -> None:
     r.warm(101.0)
 
 
-def _no_sensor(r: Any) -> None:
+def _no_sensor(r: Rig) -> None:
     (r.root / "sys/class/thermal/thermal_zone0/temp").write_text("")
 
 
-def _disk_fills(r: Any) -> None:
+def _disk_fills(r: Rig) -> None:
     r.free_bytes = 1_000
 
 
-def _window_ends(r: Any) -> None:
+def _window_ends(r: Rig) -> None:
     r.clock.set_wall(r.clock.wall() + timedelta(days=1))
 
 
-def _button(r: Any) -> None:
+def _button(r: Rig) -> None:
     r.lines.press_stop()
 
 
-def _command(r: Any) -> None:
+def _command(r: Rig) -> None:
     r.hub.command("stop")
 
 
@@ -99,10 +100,10 @@ WORKER_STAYS = {"the camera freezes"}
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["worker obeys", "worker deaf"])
 @pytest.mark.parametrize("case", CASES)
-def test_recognition_ends_within_a_second_and_the_worker_is_gone(rig: Any, case: str, deaf: bool) -> None:
+def test_recognition_ends_within_a_second_and_the_worker_is_gone(rig: MakeRig, case: str, deaf: bool) -> None:
     condition, fail, unknowable_s = CASES[case]
 
-    async def scene(r: Any) -> tuple[float, float]:
+    async def scene(r: Rig) -> tuple[float, float]:
         await r.recognising()
         await asyncio.sleep(1)
         r.launcher.script.deaf = deaf
@@ -133,8 +134,8 @@ def test_every_run_row_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("case", sorted(set(CASES) - WORKER_STAYS))
-def test_the_sign_goes_off_only_after_the_exit_status_is_in_hand(rig: Any, case: str) -> None:
-    async def scene(r: Any) -> None:
+def test_the_sign_goes_off_only_after_the_exit_status_is_in_hand(rig: MakeRig, case: str) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.lingers_s = 1.5
         worker = r.worker

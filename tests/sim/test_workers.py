@@ -13,10 +13,11 @@ from device.supervisor.state_machine import State
 from device.supervisor.timing import Budget
 from device.wire.journal_texts import journal_text
 from device.wire.link import JournalLine, Level
+from tests.sim.rig import MakeRig, Rig
 
 
-def test_a_crashed_worker_is_restarted_within_its_budget(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_crashed_worker_is_restarted_within_its_budget(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.crash()
         await r.until(lambda: r.state is State.INHIBITED, 1.0)
@@ -27,8 +28,8 @@ def test_a_crashed_worker_is_restarted_within_its_budget(rig: Any) -> None:
     rig(live=True).play(scene)
 
 
-def test_an_exhausted_restart_budget_inhibits_with_its_reason(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_exhausted_restart_budget_inhibits_with_its_reason(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.crash_at_start = True
         r.worker.crash()
@@ -44,9 +45,9 @@ def test_an_exhausted_restart_budget_inhibits_with_its_reason(rig: Any) -> None:
 
 @pytest.mark.parametrize("opening_s", [0.0, 5.0])
 def test_a_camera_that_was_away_for_45_s_is_recognised_with_again_within_6_s_of_its_return(
-    rig: Any, opening_s: float
+    rig: MakeRig, opening_s: float
 ) -> None:
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.lost_after_s = opening_s
         r.worker.fail("SourceLost", "rtsp://camera/front: lost", 69)
@@ -64,8 +65,8 @@ def test_a_camera_that_was_away_for_45_s_is_recognised_with_again_within_6_s_of_
     rig(live=True).play(scene)
 
 
-def test_a_lost_camera_leaves_the_budget_for_crashes_untouched(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_lost_camera_leaves_the_budget_for_crashes_untouched(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.lost_after_s = 0.0
         r.worker.fail("SourceLost", "gone", 69)
@@ -79,8 +80,8 @@ def test_a_lost_camera_leaves_the_budget_for_crashes_untouched(rig: Any) -> None
     rig(live=True, budget=Budget(restarts=2)).play(scene)
 
 
-def test_a_camera_that_was_never_there_is_awaited_and_used_when_it_comes(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_camera_that_was_never_there_is_awaited_and_used_when_it_comes(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.launcher.script.lost_after_s = 5.0
         await asyncio.sleep(60)
         assert r.state is not State.RECOGNISING
@@ -91,8 +92,8 @@ def test_a_camera_that_was_never_there_is_awaited_and_used_when_it_comes(rig: An
     rig(live=True).play(scene)
 
 
-def test_a_stop_while_the_camera_is_away_keeps_its_worker_away_too(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_stop_while_the_camera_is_away_keeps_its_worker_away_too(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.lost_after_s = 0.0
         r.worker.fail("SourceLost", "gone", 69)
@@ -109,8 +110,8 @@ def test_a_stop_while_the_camera_is_away_keeps_its_worker_away_too(rig: Any) -> 
     rig(live=True).play(scene)
 
 
-def test_one_bad_camera_never_stops_another(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_one_bad_camera_never_stops_another(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         await r.until(lambda: len(r.launcher.workers) == 2)
         good = r.launcher.of("front")
@@ -123,8 +124,8 @@ def test_one_bad_camera_never_stops_another(rig: Any) -> None:
     rig(live=True, cameras=("front", "rear")).play(scene)
 
 
-def test_counts_add_up_over_the_lives_of_a_live_cameras_workers(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_counts_add_up_over_the_lives_of_a_live_cameras_workers(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.passers_by(5)
         r.worker.raise_candidate(1)
@@ -145,8 +146,8 @@ def test_counts_add_up_over_the_lives_of_a_live_cameras_workers(rig: Any) -> Non
     assert (summary["faces_seen"], summary["discarded"], summary["lost"], summary["alerted"]) == (11, 8, 2, 1)
 
 
-def test_a_crash_over_a_recording_ends_the_run_with_70_and_counts_nobody_twice(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_crash_over_a_recording_ends_the_run_with_70_and_counts_nobody_twice(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.passers_by(5)
         r.worker.raise_candidate(1)
@@ -169,8 +170,8 @@ def test_a_crash_over_a_recording_ends_the_run_with_70_and_counts_nobody_twice(r
     assert not r.lines.sign_driven
 
 
-def test_a_crash_over_one_recording_lets_the_other_finish_and_is_still_said_at_the_end(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_crash_over_one_recording_lets_the_other_finish_and_is_still_said_at_the_end(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         await r.until(lambda: len(r.launcher.workers) == 2)
         await asyncio.sleep(1)
@@ -185,8 +186,8 @@ def test_a_crash_over_one_recording_lets_the_other_finish_and_is_still_said_at_t
     assert list(outcome.summary["faults"]) == ["rear"]
 
 
-def test_an_engine_that_differs_from_its_golden_tensors_recognises_nobody(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_an_engine_that_differs_from_its_golden_tensors_recognises_nobody(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.launcher.script.self_test = "sface differs from the reference: template by 0.5"
         await r.until(lambda: "template by 0.5" in r.service.last_status)
         assert r.state is State.INHIBITED
@@ -196,8 +197,8 @@ def test_an_engine_that_differs_from_its_golden_tensors_recognises_nobody(rig: A
     rig().play(scene)
 
 
-def test_a_worker_that_dies_before_it_has_a_watchlist_ends_with_its_fault_and_erases_nothing(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_worker_that_dies_before_it_has_a_watchlist_ends_with_its_fault_and_erases_nothing(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.launcher.script.hello_s = 100.0
         await r.until(lambda: bool(r.launcher.workers))
         r.worker.fail("EngineUnavailable", "run `lfr engines prepare`", 69)
@@ -209,8 +210,8 @@ def test_a_worker_that_dies_before_it_has_a_watchlist_ends_with_its_fault_and_er
     assert (r.place / "watchlist.age").exists()
 
 
-def test_a_recording_is_given_more_time_to_beat_than_a_camera(rig: Any) -> None:
-    async def scene(r: Any) -> Any:
+def test_a_recording_is_given_more_time_to_beat_than_a_camera(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.silent = True
         await asyncio.sleep(8)
@@ -225,8 +226,8 @@ def test_a_recording_is_given_more_time_to_beat_than_a_camera(rig: Any) -> None:
     assert "no beat within 10 s" in outcome.summary["faults"]["front"]
 
 
-def test_a_dark_camera_inhibits_and_its_worker_stays_to_see_it_return(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_dark_camera_inhibits_and_its_worker_stays_to_see_it_return(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.view = "dark"
         assert await r.until(lambda: r.state is State.INHIBITED) < 1.0
@@ -239,8 +240,8 @@ def test_a_dark_camera_inhibits_and_its_worker_stays_to_see_it_return(rig: Any) 
     rig().play(scene)
 
 
-def test_a_live_source_that_ends_is_a_failure_and_not_the_end(rig: Any) -> None:
-    async def scene(r: Any) -> None:
+def test_a_live_source_that_ends_is_a_failure_and_not_the_end(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> None:
         r.clock.is_synchronised = True
         await r.recognising()
         r.worker.finish("gone")
@@ -252,9 +253,9 @@ def test_a_live_source_that_ends_is_a_failure_and_not_the_end(rig: Any) -> None:
 
 
 def test_what_a_worker_says_is_a_line_of_the_journal_with_its_cameras_name(
-    rig: Any, caplog: pytest.LogCaptureFixture
+    rig: MakeRig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scene(r: Any) -> None:
+    async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.say(JournalLine(level=Level.WARNING, text=journal_text("slow", 120, 250, 10, "embed", 61.25)))
         await asyncio.sleep(1)

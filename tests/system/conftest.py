@@ -6,21 +6,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from lfr_test_loading import loaded
+
+from tests.system import emulated_parts, guest
+from tests.system.emulated import Emulated
+from tests.system.guest import Guest
 
 HERE = Path(__file__).parent
 BROKER_PORT, PAGE_PORT, REPOSITORY_PORT = 18883, 18080, 18444
 ENTRY = "e-000000000001"
 CLIP_TIMES = 18  # the clip is played that often in a row: three minutes, longer than any test looks
-
-
-def _module(name: str) -> ModuleType:
-    """A module of this folder."""
-    return loaded(f"lfr_test_system_{name}", HERE / f"{name}.py")
 
 
 @pytest.fixture(scope="session")
@@ -37,12 +34,12 @@ class EmulatedMachines:
 
     def cannot(self) -> str:
         """Why not; empty when one can be had."""
-        return str(_module("guest").cannot() or _module("emulated_parts").cannot())
+        return guest.cannot() or emulated_parts.cannot()
 
-    def machine(self, scratch: Path) -> Any:
+    def machine(self, scratch: Path) -> Emulated:
         """A machine that is not booted yet; what it is made of is made first if it is not there."""
-        parts, root = _module("emulated_parts").parts(), _module("guest").root_file_system()
-        return _module("emulated").Emulated(parts, root, scratch)
+        parts, root = emulated_parts.parts(), guest.root_file_system()
+        return Emulated(parts, root, scratch)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +50,7 @@ def emulated() -> EmulatedMachines:
 class Board:
     """The machine as a field engineer and an operator see it."""
 
-    def __init__(self, guest: Any, scratch: Path) -> None:
+    def __init__(self, guest: Guest, scratch: Path) -> None:
         self.guest = guest
         self.scratch = scratch
 
@@ -100,20 +97,21 @@ def repeated() -> Callable[[Path, Path, int], None]:
 
 
 @pytest.fixture(scope="session")
-def board(tmp_path_factory: pytest.TempPathFactory, samples: Any, models_ready: Path, clip: Path) -> Iterator[Board]:
+def board(
+    tmp_path_factory: pytest.TempPathFactory, samples: Callable[[str], list[Path]], models_ready: Path, clip: Path
+) -> Iterator[Board]:
     """A booted machine with hub, broker and the device's files; skipped where no machine can be booted."""
-    guest_module = _module("guest")
-    if reason := guest_module.cannot():
+    if reason := guest.cannot():
         pytest.skip(reason)
     scratch = tmp_path_factory.mktemp("board")
     scratch.chmod(0o755)
-    prepare(scratch, models_ready, clip, guest_module.environment)
-    guest = guest_module.Guest(scratch)
+    prepare(scratch, models_ready, clip, guest.environment)
+    machine = guest.Guest(scratch)
     try:
-        install(guest)
-        yield Board(guest, scratch)
+        install(machine)
+        yield Board(machine, scratch)
     finally:
-        guest.close()
+        machine.close()
 
 
 def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path], None]) -> None:
@@ -138,7 +136,7 @@ def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path
     environment(scratch / "venv")
 
 
-def install(guest: Any) -> None:
+def install(guest: Guest) -> None:
     """The device as systemd/README.md says; then the hub, with a simulated operator, as a unit of its own."""
     units = "install -m 644 lfr.service lfr-erase.service lfr-erase.timer /etc/systemd/system/"
     accounts = "install -m 644 lfr.sysusers.conf /usr/lib/sysusers.d/lfr.conf && systemd-sysusers"

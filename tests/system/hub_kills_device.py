@@ -73,12 +73,27 @@ class ScriptedDevice:
         self._outbox, self._disk = Outbox(state / "outbox.db", now()), DiskThread()
         broker = PahoBroker(hub.address(DEVICE, port), DEVICE, will(SITE, DEVICE, self._boot, self._clock))
         self._publisher = OutboxPublisher(broker, self._outbox, self._disk, self._clock, self._deleted)
-        self._hub = Hub(SITE, DEVICE, self._clock)
-        self._notices = Notices(self._topics, self._boot, (), self._clock)
+        self._hub = Hub(
+            SITE,
+            DEVICE,
+            self._clock,
+            publisher=self._publisher,
+            on_judgement=self._judged,
+            on_command=lambda _: None,
+        )
+        self._notices = Notices(
+            self._topics,
+            self._boot,
+            (),
+            self._clock,
+            publisher=self._publisher,
+            mode=lambda: Mode.DEMO,
+            audit_key=lambda: None,
+        )
         self._seq = 0
 
     async def run(self) -> None:
-        self._hub.listen(self._publisher, self._judged, lambda _: None)
+        self._hub.subscribe()
         self._publisher.connect(self._session)
         lines = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -121,7 +136,7 @@ class ScriptedDevice:
     def _session(self, present: bool) -> None:
         self._hub.connection(present, "" if present else "lost")
         if present:
-            self._notices.session_began(self._publisher, None, None)
+            self._notices.session_began(None, None)
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         sys.stderr.write(json.dumps({"judged": judgement.alert_id, "outcome": judgement.outcome}) + "\n")
@@ -134,7 +149,7 @@ class ScriptedDevice:
             erasure = alert_builder.erasure_of(
                 "alert", count=1, alert_id=deletion.alert_id, reason="false_alert", mode=Mode.DEMO, at=now()
             )
-            self._notices.receipt(self._publisher, erasure)
+            self._notices.receipt(erasure)
 
 
 def context(boot: str) -> alert_builder.AlertContext:

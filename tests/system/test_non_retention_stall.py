@@ -12,9 +12,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-from lfr_test_loading import loaded
 
 from device.wire.link import Beat, Fault, Hello
+from tests.unit.edges.rtsp_camera import RtspCamera
 from tools.dev.clip.make import ClipTruth, FaceTruth, PassageTruth
 from tools.dev.proof.canaries import FIRST, SECOND, canary_clip, wanted_of
 from tools.dev.proof.process_memory import NoView, changed_since
@@ -22,7 +22,6 @@ from tools.dev.proof.search import Pieces, find_alike
 from tools.dev.proof.watched import Watched
 from tools.dev.proof.worker import given
 
-RTSP = Path(__file__).parents[1] / "unit" / "edges" / "rtsp_camera.py"
 FROZEN_S = 40.0
 GONE_WITHIN_S = 8.0
 """A read deadline of 2 s, and the end of a process on a machine that has other things to do."""
@@ -57,11 +56,10 @@ def test_a_camera_that_stalls_takes_the_decoder_and_the_worker_with_it(
     clip: tuple[Path, ClipTruth, int], tmp_path: Path
 ) -> None:
     path, truth, cut = clip
-    rtsp = loaded("lfr_test_rtsp_camera", RTSP)
     stream = transport_stream(path, cut, tmp_path / "camera.ts")
     shown = ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages)
     pieces = Pieces(wanted_of(stream, shown).pieces)
-    camera = rtsp.RtspCamera(stream)
+    camera = RtspCamera(stream)
     try:
         with Watched(tmp_path) as one:
             one.send(given(tmp_path, camera.address, pace="live").task)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from lfr_test_sample_alerts import NOON, a_candidate, a_context
 
 from device.domain.finding import Candidate
 from device.domain.time import WallTime, rfc3339
 from device.hub_api import messages
 from device.hub_api.alert_builder import AlertContext
+from tests.sample_alerts import NOON, a_candidate, a_context
 
 
 @pytest.fixture

@@ -31,13 +31,13 @@ def shipped_evidence() -> Iterator[Finding]:
 
 def of_vision(vision: Vision) -> Iterator[Finding]:
     """Whether evidence covers the engines that a configuration names."""
-    from device.enrolment.model_sessions import chosen_card, resolved
+    from device.enrolment.model_sessions import chosen_card, chosen_recognisers, resolved
     from device.recognition.operating_point import Terms, engine_of, evidence_for
 
     try:
         models = (
             chosen_card(vision.detector, "detector", vision.models_dir),
-            chosen_card(vision.recogniser, "recogniser", vision.models_dir),
+            chosen_recognisers(vision.recogniser, vision.screen, vision.models_dir),
         )
         terms = Terms(evidence=vision.evidence, keys=vision.evidence_keys)
         found = evidence_for(engine_of(*models, resolved(vision.backend)), terms)

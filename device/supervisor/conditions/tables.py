@@ -23,6 +23,12 @@ OPERATING_POINT_REMEDY = (
 HEAT_REMEDY = "let it cool: check fan, filter, sun on the housing and the power mode"
 SIGN_REMEDY = "shade the sensor; look for a short, a stuck relay, a supply that holds up (device/edges/gpio/WIRING.md)"
 SIGNED_REMEDY = "have it signed (lfr deployment sign) and published; check root of trust and clock of this device"
+SIZE_REMEDY = (
+    f"shorten the list, or have a larger one authorised (live demonstrations: {predicates.UNSIGNED_LIST_MOST} subjects)"
+)
+MEMORY_REMEDY = (
+    "give the service LimitMEMLOCK=infinity and LimitCORE=0, as systemd/lfr.service has it; see `lfr doctor`"
+)
 WINDOW_REMEDY = "wait for it to begin, or load the deployment that is authorised now"
 
 SIGN_FOLLOWS = Condition(
@@ -113,7 +119,7 @@ ARM: tuple[Condition, ...] = (
         rule="R02",
         text="the watchlist is within its authorised size",
         wrong="the watchlist is empty or beyond its authorised size",
-        remedy=f"shorten the list, or have a larger one authorised (live demonstrations: {predicates.UNSIGNED_LIST_MOST} subjects)",
+        remedy=SIZE_REMEDY,
         predicate=predicates.watchlist_size_allowed,
         known_from=KnownFrom.WORKER,
     ),
@@ -168,7 +174,7 @@ ARM: tuple[Condition, ...] = (
         rule="R04",
         text="the workers' memory is locked against swapping and cannot be dumped or written",
         wrong="a worker's memory is not locked, or could be dumped or written",
-        remedy="give the service LimitMEMLOCK=infinity and LimitCORE=0, as systemd/lfr.service has it; see `lfr doctor`",
+        remedy=MEMORY_REMEDY,
         predicate=predicates.memory_locked,
         known_from=KnownFrom.WORKER,
         found=predicates.missing_protections,

@@ -61,6 +61,7 @@ class ActiveDeployment:
                 false_alert_limit=vision.false_alert_limit,
                 detector=vision.detector,
                 recogniser=vision.recogniser,
+                screen=vision.screen,
             ),
             watchlist=str(self.payload),
             identity=self.identity,

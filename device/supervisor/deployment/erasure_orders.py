@@ -1,11 +1,11 @@
-"""The supervisor's side of the eraser (device.eraser): orders for what it loads, receipts for what it missed.
+"""The supervisor's side of the eraser (device/eraser.py): orders for what it loads, receipts for what it missed.
 
 1. The order is on disk before a deployment counts as loaded: if this program dies at any moment, the timer erases.
-2. An ending first makes its order due, then erases by itself; whatever it does not get to, the timer does. The order
+2. An ending first makes its order due, then erases by itself; the timer erases what is left if it fails. The order
    goes when nothing of the deployment is left.
-3. What was erased in its absence is chained and told to the hub at the next start, and only then forgotten.
+3. An erasure in its absence is chained and published at the next start; its receipt is deleted only then.
 4. The verified time only moves while the clock is synchronised. A window that it has passed is over, whatever the clock
-   says now. An unsynchronised clock is not believed: the deployment then lasts, from now on, as long as its window is.
+   shows. An unsynchronised clock is not used: the deployment then lasts, from now on, as long as its window is.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class ErasureOrders:
     def catch_up(self) -> int:
         """Erase what is past its time, as the timer does; how much that was."""
         self.advance_verified_time()
-        return eraser.erase(self._state_dir, self._wall_ms() if self._believed else None)
+        return eraser.erase(self._state_dir, self._wall_ms() if self._clock_usable else None)
 
     def advance_verified_time(self) -> None:
-        """Keep the time while it can be believed (rule 4)."""
+        """Store the time while the clock is synchronised (rule 4)."""
         verified = self._wall_ms() if self._clock.synchronised() else 0
         try:
             self._verified_ms = eraser.advance(self._state_dir, verified)
@@ -61,25 +61,25 @@ class ErasureOrders:
         return self._verified_ms >= _ms(active.deployment.window.end)
 
     def place(self, active: ActiveDeployment) -> None:
-        """Rule 1."""
+        """Place the order to erase this deployment after its window (rule 1)."""
         window = active.deployment.window
-        now_ms = self._wall_ms() if self._believed else _ms(window.start)
+        now_ms = self._wall_ms() if self._clock_usable else _ms(window.start)
         self._order(active, end_ms=_ms(window.end), now_ms=now_ms)
 
     def due_now(self, active: ActiveDeployment, reason: str, *, all_alerts: bool) -> None:
-        """Rule 2: from now on the timer erases whatever is still there."""
+        """Make the order due: from now on the timer erases what is left (rule 2)."""
         now_ms = self._wall_ms()
         self._order(active, end_ms=0, now_ms=now_ms, reason=reason, all_alerts=all_alerts)
 
     def done(self, active: ActiveDeployment) -> None:
-        """Nothing of the deployment is left (rule 2)."""
+        """Delete the order: nothing of the deployment is left (rule 2)."""
         try:
             (self._folder / f"{active.deployment.id}.json").unlink(missing_ok=True)
         except OSError as fault:
             raise self._cannot(fault) from fault
 
     def missed(self) -> list[MissedErasure]:
-        """What was erased without us (rule 3)."""
+        """Erasures that happened without a supervisor (rule 3)."""
         found = []
         for file in sorted(self._folder.glob(f"*{eraser.RECEIPT}")):
             try:
@@ -90,8 +90,8 @@ class ErasureOrders:
                 continue
         return found
 
-    def told(self, missed: MissedErasure) -> None:
-        """Its receipt is kept elsewhere now (rule 3)."""
+    def reported(self, missed: MissedErasure) -> None:
+        """Delete the eraser's receipt: its content is stored elsewhere now (rule 3)."""
         missed.file.unlink(missing_ok=True)
 
     @property
@@ -99,14 +99,18 @@ class ErasureOrders:
         return self._state_dir / eraser.ORDERS
 
     @property
-    def _believed(self) -> bool:
+    def _clock_usable(self) -> bool:
         return self._clock.synchronised() or not self._live
 
     def _order(self, active: ActiveDeployment, *, end_ms: int, now_ms: int, **said: Any) -> None:
         deployment = active.deployment
         try:
             eraser.place(
-                *(self._state_dir, deployment.id, active.files, end_ms, now_ms),
+                self._state_dir,
+                deployment.id,
+                active.files,
+                end_ms,
+                now_ms,
                 mode=deployment.mode.value,
                 subjects=deployment.watchlist.subjects,
                 **said,

@@ -1,8 +1,8 @@
-"""The machine under the device: its temperatures and its disk, judged four times a second, with some patience.
+"""Host health: temperatures and free disk space, measured four times a second, with hysteresis.
 
 1. A sensor past its limit is too hot until every sensor is COOL_C below its own: a device on the edge does not flap.
-2. A machine that slows itself down still recognises: that is said, and is no failure.
-3. A measurement that does not come back (a disk that hangs) is no measurement: after HOST_STALE_S nothing is known.
+2. A host that reduces its clock still recognises: this is reported, and is not a failure.
+3. While a measurement does not return (a disk that hangs) the last one expires: after HOST_STALE_S nothing is known.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEAST_C = -25.0  # the lower end of Orin modules' operating range (data sheet; t
 
 
 class HostHealth:
-    """Looks; the loop reads `disk_free_bytes`, `thermal` and `temperatures_c`."""
+    """Measures; the loop reads `disk_free_bytes`, `thermal` and `temperatures_c`."""
 
     def __init__(self, state_dir: Path, edges: Edges) -> None:
         self.temperatures_c: dict[str, float] = {}
@@ -40,16 +40,16 @@ class HostHealth:
 
     @property
     def thermal(self) -> ThermalView:
-        """How warm it is (rules 1 to 3)."""
+        """The temperature (rules 1 to 3)."""
         return ThermalView(finding="no temperature comes in: the disk hangs") if self._stale else self._thermal
 
     async def run(self) -> None:
-        """Look for ever; cancelled at the end."""
+        """Measure until cancelled."""
         while True:
-            await self.look()
+            await self.measure()
             await asyncio.sleep(HOST_MEASURE_S)
 
-    async def look(self) -> None:
+    async def measure(self) -> None:
         """Measure once, on the disk thread."""
         edges, folder = self._edges, self._state_dir
         self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.temperatures(edges.root)))

@@ -1,8 +1,9 @@
 """The sign: drives it, believes only what it senses, and has it prove again and again that the sensor sees this lamp.
 
 1. It is never driven before it was sensed dark: a sign that is always lit proves nothing.
-2. A sensed value counts after READINGS equal readings in a row, so that one flicker is no failure; three dark ones, or
-   SIGN_DARK_MOST_S of dark within SIGN_DARK_WINDOW_S however scattered, are. A sensor that was not read for so long was not seen lit.
+2. A sensed value counts after READINGS equal readings in a row, so that one flicker is no failure; three dark ones,
+   or SIGN_DARK_MOST_S of dark within SIGN_DARK_WINDOW_S however scattered, are. A sensor that was not read for so
+   long was not seen lit.
 3. After switching, the lamp gets its kind's settle_s before a dark reading counts.
 4. Once lit, and then at least every PULSE_EVERY_S, it must follow a coded pulse (`sign_pulse`), or a second one with
    another code a second later. One that does not is no sign: sunlight, a short or a stuck relay (`follows` is False).

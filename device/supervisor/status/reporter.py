@@ -156,7 +156,7 @@ class Reporter:
             mode=None if deployment is None else deployment.mode,
             snapshot=supervisor.snapshot,
             evaluations=supervisor.evaluations,
-            lamps=dict(supervisor.lamps),
+            lamps=dict(supervisor.indicators.lit),
             simulated=self._edges.simulated,
             totals=self._pool.counts.totals(),
             alerts=self._alerts.raised,

@@ -1,7 +1,7 @@
 """What the device says of itself on MQTT: status, birth, state, health, cameras, watchlist (retained) and stats.
 
-A notice is sent when what it says has changed (the state's details every STATE_DETAILS_S at most), health every HEALTH_S,
-kept stats every STATS_S and at the end, unkept ones in between so that the hub's counters move.
+A notice is sent when what it says has changed (the state's details every STATE_DETAILS_S at most), health every
+HEALTH_S, kept stats every STATS_S and at the end, unkept ones in between so that the hub's counters move.
 """
 
 from __future__ import annotations

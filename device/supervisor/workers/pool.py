@@ -1,7 +1,7 @@
-"""The workers of all cameras: created when a deployment is loaded, started and stopped together, supervised one by one.
+"""The workers of all cameras: created when a deployment is loaded, started and stopped together.
 
-Their messages arrive here and go on to the reports, the passage counts, the alert service and the journal. A camera that
-fails never stops another.
+Their messages arrive here and go on to the reports, the passage counts, the alert service and the journal. A camera
+that fails never stops another.
 """
 
 from __future__ import annotations

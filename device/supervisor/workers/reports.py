@@ -1,7 +1,7 @@
-"""What the workers of all cameras have reported: engine, list, operating point, protections, beats. Nothing decides here.
+"""What the workers of all cameras have reported: engine, list, operating point, protections, beats. No decisions.
 
-Facts are kept by camera, from the latest run of its worker. They outlive a worker (its successor reports them again) and
-are dropped at the end of the deployment, all but the engine.
+Facts are kept by camera, from the latest run of its worker. They outlive a worker (its successor reports them again)
+and are dropped at the end of the deployment, all but the engine.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Supervises one camera's worker: starts it while it is wanted, checks its deadlines, restarts it, stops it.
 
-1. A worker runs only while it is wanted. When it no longer is: Stop, grace_s to wipe and send Finished, gone_s to exit,
-   then SIGKILL.
+1. A worker runs only while it is wanted. When it no longer is: Stop, grace_s to wipe and send Finished, gone_s to
+   exit, then SIGKILL.
 2. Hello, the watchlist and every beat have deadlines (timing.py, Budget); a worker past one is killed and restarted.
 3. Restarts are budgeted. Past the budget the camera is `disabled` with its problem, and restarted every cool_off_s.
-4. A lost live camera ends its worker, and that is not a crash: the camera is `offline` and its worker is restarted until
-   the camera is back, with pauses of at most lost_most_s. The budget does not count these.
-5. The worker of a recording is not restarted when it fails: the next one would read from the beginning and count people
-   twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it ended without a Fault.
+4. A lost live camera ends its worker, and that is not a crash: the camera is `offline` and its worker is restarted
+   until the camera is back, with pauses of at most lost_most_s. The budget does not count these.
+5. The worker of a recording is not restarted when it fails: the next one would read from the beginning and count
+   people twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it ended without a Fault.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class WorkerSupervisor:
             self._link.send(message)
 
     def check(self) -> None:
-        """Raise the exception that ended this supervisor: a defect must not leave a camera without its worker unnoticed."""
+        """Raise the exception that ended this supervisor: a defect must not leave a camera unwatched unnoticed."""
         if self._task is not None and self._task.done() and not self._task.cancelled():
             self._task.result()
 

@@ -13,7 +13,9 @@ import sys
 import numpy as np
 
 
-def searched(x: np.ndarray, owner: np.ndarray, size: int, lists: int, rng: np.random.Generator) -> tuple[list, list]:
+def searched(
+    x: np.ndarray, owner: np.ndarray, size: int, lists: int, rng: np.random.Generator
+) -> tuple[list[float], list[float]]:
     """Best score of unlisted passers-by, and own score (if nearest) of listed ones, over random lists of `size`."""
     strangers, mates = [], []
     people = np.unique(owner)
@@ -31,7 +33,7 @@ def searched(x: np.ndarray, owner: np.ndarray, size: int, lists: int, rng: np.ra
     return strangers, mates
 
 
-def tpir(strangers: list, mates: list, fpir: float) -> tuple[float, float]:
+def tpir(strangers: list[float], mates: list[float], fpir: float) -> tuple[float, float]:
     """Threshold that a share `fpir` of the strangers reach, and the share of mates that do."""
     threshold = float(np.quantile(strangers, 1 - fpir))
     return threshold, float((np.array(mates) >= threshold).mean())

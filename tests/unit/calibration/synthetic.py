@@ -33,7 +33,7 @@ def people(
         source=np.zeros(count, np.intp),
         templates=rows.astype(np.float32),
         looks=rows.astype(np.float32),
-        lengths=np.full(count * photos, 12.0, np.float32),
+        weights=np.ones(count * photos, np.float32),
         owner=np.repeat(np.arange(count), photos),
         files=tuple(f"p{k:05d}/{j}.jpg" for k in range(count) for j in range(photos)),
         face_px=np.full(count * photos, 100, np.float32),

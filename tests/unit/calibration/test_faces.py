@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -142,7 +143,7 @@ def pairs_faces() -> Faces:
     owner = np.repeat(np.arange(8), 2)
     people, source = tuple(f"p{k}" for k in range(8)), np.zeros(8, np.intp)
     ones = np.ones(16, np.float32)
-    return Faces(people, source, rows, rows, 12 * ones, owner, names, ones, (), ())
+    return Faces(people, source, rows, rows, ones, owner, names, ones, (), ())
 
 
 def test_a_pairs_file_gives_the_accuracy_over_its_folds(tmp_path: Path) -> None:
@@ -240,7 +241,7 @@ def test_a_key_is_private_to_its_owner_never_overwritten_and_signs_what_a_device
         new_key(place)
     assert public_hex(load_key(place)) == public_hex(key)
     data = Data((), 2, 0, 2, 1, ())
-    document = Artefact(1, "t", "now", "r", "a" * 64, "d", "b" * 64, "1", 0.001, ("ß",), data, ())
+    document = Artefact(2, "t", "now", "r", "a" * 64, "d", "b" * 64, "1", "rule/1", 0.001, ("ß",), data, ())
     written = tmp_path / "e.json"
     written.write_bytes(signed(document, key))
     assert read(written, {key_id(key.public_key()): key.public_key()}) == document
@@ -261,3 +262,31 @@ def test_a_data_set_that_is_none_ends_the_command_with_bad_data(
     told = capsys.readouterr()
     assert "0 usable person(s)" in told.err
     assert told.out == ""
+
+
+def _photo_set(folder: Path, names: Sequence[str]) -> Path:
+    """A data set whose photos are no pictures: they are rejected, which is enough to see who is in the data."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / f"{name}_0001.jpg").write_bytes(f"photo of {name} in {folder.name}".encode())
+    return folder
+
+
+def test_merged_sets_are_one_source_and_people_can_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Listed] = []
+
+    def outcomes(photos: Sequence[Listed], how: reading.How) -> dict[str, Outcome]:
+        seen[:] = photos
+        rows = np.random.default_rng(0).standard_normal((len(photos), 17)).astype(np.float32)
+        return {photo.name: Outcome(row / np.linalg.norm(row)) for photo, row in zip(photos, rows, strict=True)}
+
+    monkeypatch.setattr(reading, "outcomes_of", outcomes)
+    sets = [_photo_set(tmp_path / "a", ["Ann", "Bob"]), _photo_set(tmp_path / "b", ["Bob", "Cid", "Dan"])]
+    how = reading.How("onnxruntime:fp32", None, None, False)
+    apart = reading.read_sets(sets, how)
+    assert (apart.people, apart.source.tolist()) == (("Ann", "Bob", "Bob", "Cid", "Dan"), [0, 0, 1, 1, 1])
+    merged = reading.read_sets(sets, how, merged=True, left_out={"Dan"})
+    assert (merged.people, merged.source.tolist()) == (("Ann", "Bob", "Cid"), [0, 0, 0])
+    assert "Dan" not in {photo.person for photo in seen}
+    with pytest.raises(EvidenceUnusable, match="everybody in the data was left out"):
+        reading.read_sets(sets, how, merged=True, left_out={"Ann", "Bob", "Cid", "Dan"})

@@ -55,7 +55,8 @@ def test_photos_are_read_once_whatever_they_are_called_and_too_few_people_are_re
             target = tmp_path / path.stem / f"{name}{path.suffix}"
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(path.read_bytes())
-    room, read = EngineRoom("onnxruntime:fp32", threads=1, models=models_ready), []
+    room = EngineRoom("onnxruntime:fp32", threads=1, models=models_ready)
+    read: list[str] = []
     with pytest.raises(BadData, match="2 people with a usable face; int8 calibration needs at least 100"):
         read_dataset(tmp_path, room, read.append)
     assert len(read) == 2

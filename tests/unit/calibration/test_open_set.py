@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-from lfr_test_loading import loaded
 
 from calibration.report.evaluation import evaluate
 from calibration.report.evaluation_tables import TOO_FEW, tables
@@ -16,13 +12,9 @@ from calibration.statistics.open_set import at_rate, crossing, false_alerts, fou
 from calibration.statistics.resample import interval, share_interval, weights
 from device.domain.proportion import wilson
 from device.errors import EvidenceUnusable
+from tests.unit.calibration import second_opinion as second
+from tests.unit.calibration.synthetic import people
 
-
-def load(name: str) -> Any:
-    return loaded(f"lfr_test_{name}", Path(__file__).with_name(f"{name}.py"))
-
-
-people, second = load("synthetic").people, load("second_opinion")
 FACES = people(150, 2, noise=0.45, seed=3)
 TIMES = weights(FACES.source, 60, 1)
 TRIALS = [trial(FACES, seed=k) for k in range(3)]

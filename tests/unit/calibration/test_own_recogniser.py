@@ -8,19 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from lfr_test_loading import loaded
 
 from calibration.data import reading
 from calibration.data.faces import Faces
 from calibration.data.reading import How, read_sets
 from device.cli.main import main
 from engines.cards.model_card import ModelCard
+from tests.unit.calibration import synthetic
 
 
 def people(count: int, photos: int) -> Faces:
-    module = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py"))
-    faces: Faces = module.people(count, photos, noise=0.5, seed=2, dimensions=32)
-    return faces
+    return synthetic.people(count, photos, noise=0.5, seed=2, dimensions=32)
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[How]:
     """How the commands wanted photos read; what they get are people who do not exist."""
     how_asked: list[How] = []
 
-    def read(folders: Sequence[Path], how: How) -> Faces:
+    def read(folders: Sequence[Path], how: How, **_options: object) -> Faces:
         how_asked.append(how)
         return people(620, 3)
 

@@ -11,7 +11,7 @@ from device.enrolment.engine_photo_reader import PhotoTemplates
 
 def unit(seed: int, dim: int) -> np.ndarray:
     row = np.random.default_rng(seed).standard_normal(dim)
-    return (row / np.linalg.norm(row)).astype(np.float32)
+    return np.asarray(row / np.linalg.norm(row), np.float32)
 
 
 @pytest.mark.parametrize("dim", [128, 384])

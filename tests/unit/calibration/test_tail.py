@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from lfr_test_loading import loaded
 
 from calibration.evidence.operating_point import Models, artefact, measured
+from calibration.statistics.decision_rules import RULES, WEIGHTED_MEAN
 from calibration.statistics.resample import weights
-from calibration.statistics.tail import fit, goodness, pareto, strangers, stretch
+from calibration.statistics.tail import fit, goodness, pareto, shift, strangers
+from device.domain.decision_rule import DECISION_RULE
 from device.domain.operating_point import LIMIT
+from device.domain.recognisers import Recognisers
 from device.errors import EvidenceUnusable
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
+from tests.unit.calibration.synthetic import people
 
-people = loaded("lfr_test_synthetic", Path(__file__).with_name("synthetic.py")).people
 FACES = people(620, 3, noise=0.5, seed=2, dimensions=32)
-MODELS = Models(card(DETECTOR_DEFAULT), card(RECOGNISER_DEFAULT))
+MODELS = Models(card(DETECTOR_DEFAULT), Recognisers(card(RECOGNISER_DEFAULT)))
 
 
 def drawn(shape: float, scale: float, count: int, seed: int) -> Any:
@@ -61,10 +62,10 @@ def test_strangers_are_pairs_of_different_people_of_one_source_and_weigh_one_a_p
     assert strangers(two).weight.sum() == pytest.approx(2 * 10 * 9 / 2)
 
 
-def test_averaged_photos_stretch_scores_the_more_the_more_there_are() -> None:
+def test_averaged_photos_shift_scores_the_more_the_more_there_are() -> None:
     faces = people(300, 3, noise=0.4, seed=2, dimensions=64, subspace=12)
-    one, two, three = stretch(faces, np.ones((300, 1), np.int64), 0)[0]
-    assert 1.0 < one < two < three < 1.3
+    one, two, three = shift(faces, np.ones((300, 1), np.int64), 0, WEIGHTED_MEAN)[0]
+    assert 0.0 < one < two < three < 0.2
 
 
 @pytest.mark.slow
@@ -82,7 +83,7 @@ def test_a_prediction_for_lists_inside_the_data_is_what_the_data_shows() -> None
 
 @pytest.mark.slow
 def test_the_artefact_of_synthetic_people_covers_lists_by_its_own_rules() -> None:
-    result = measured(FACES, "fp32", "synthetic")
+    result = measured(FACES, "fp32", "synthetic", rule=WEIGHTED_MEAN)
     row = result.row
     assert row.smallest_list == 100
     assert row.table[-1].subjects == row.largest_list <= 10 * 619
@@ -91,7 +92,10 @@ def test_the_artefact_of_synthetic_people_covers_lists_by_its_own_rules() -> Non
         assert point.predicted <= point.bound <= LIMIT * 1.001
         assert row.band[0] <= point.threshold <= row.band[1]
         assert point.extrapolated == (point.subjects > 619)
-    document = artefact("test/1", "2026-11-24T00:00:00Z", FACES, [row], ["nobody: synthetic"], models=MODELS)
+    document = artefact(
+        "test/1", "2026-11-24T00:00:00Z", FACES, [row], ["nobody: synthetic"], models=MODELS, rule=WEIGHTED_MEAN
+    )
+    assert document.decision_rule == WEIGHTED_MEAN.name
     assert f"up to {row.largest_list:,} people" in document.statement[1]
     assert ("This covers the 1,822" in document.statement[1]) == (row.largest_list >= 1822)
     assert (document.data.people, document.data.photos) == (620, 1860)
@@ -107,4 +111,37 @@ def test_the_artefact_of_synthetic_people_covers_lists_by_its_own_rules() -> Non
 )
 def test_too_little_is_said_with_what_would_be_enough(count: int, photos: int, says: str) -> None:
     with pytest.raises(EvidenceUnusable, match=says):
-        measured(people(count, photos, dimensions=32), "fp32", "synthetic")
+        measured(people(count, photos, dimensions=32), "fp32", "synthetic", rule=WEIGHTED_MEAN)
+
+
+def test_each_decision_rule_shifts_scores_as_much_as_it_looks_for_the_best() -> None:
+    """A mean moves strangers' scores least, the highest score after any look moves them more."""
+    faces = people(300, 3, noise=0.4, seed=2, dimensions=64, subspace=12)
+    times = np.ones((300, 1), np.int64)
+    moved = {name: shift(faces, times, 0, rule)[0][0] for name, rule in RULES.items()}
+    assert 0 < moved["weighted mean/1"] < moved[DECISION_RULE]
+    assert moved["best look/1"] > 0
+    looks, alike = faces.looks.reshape(300, 3, -1), faces.weights.reshape(300, 3)
+    single = (looks[:, 0] @ faces.templates.T).astype(np.float32)
+    for rule in RULES.values():
+        assert rule.scores(looks[:, :1], alike[:, :1], faces.templates) == pytest.approx(single, abs=1e-5)
+
+
+def test_a_look_of_little_weight_hardly_counts_in_the_mean() -> None:
+    faces = people(30, 3, seed=4)
+    looks, unequal = faces.looks.reshape(30, 3, -1), np.tile(np.array([4.0, 0.01, 0.01], np.float32), (30, 1))
+    single = looks[:, 0] @ faces.templates.T
+    assert WEIGHTED_MEAN.scores(looks, unequal, faces.templates) == pytest.approx(single, abs=0.03)
+
+
+def test_the_last_looks_alone_can_reach_what_the_mean_of_all_does_not() -> None:
+    random = np.random.default_rng(6)
+    entry = random.standard_normal((1, 64)).astype(np.float32)
+    entry /= np.linalg.norm(entry)
+    early = random.standard_normal((1, 12, 64)).astype(np.float32)
+    late = entry[:, None] + 0.05 * random.standard_normal((1, 3, 64)).astype(np.float32)
+    looks = np.concatenate([early, late], axis=1)
+    looks /= np.linalg.norm(looks, axis=2, keepdims=True)
+    weights = np.ones((1, 15), np.float32)
+    assert RULES[DECISION_RULE].scores(looks, weights, entry)[0, 0] > 0.9
+    assert WEIGHTED_MEAN.scores(looks, weights, entry)[0, 0] < 0.9

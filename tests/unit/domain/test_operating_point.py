@@ -16,7 +16,7 @@ tails = st.builds(
     rate=st.floats(1e-5, 5e-3),
     shape=st.floats(-0.3, 0.4),
     scale=st.floats(0.01, 0.04),
-    stretch=st.tuples(st.floats(1, 1.08), st.floats(1.08, 1.1), st.floats(1.1, 1.15)),
+    shift=st.tuples(st.floats(0, 0.02), st.floats(0.02, 0.03), st.floats(0.03, 0.05)),
 )
 lists = st.tuples(st.integers(0, 4000), st.integers(0, 500), st.integers(0, 500)).filter(any)
 thresholds = st.floats(0.44, 0.95)
@@ -26,7 +26,7 @@ def evidence(tail: Tail, *others: Tail) -> Evidence:
     return Evidence("test", tail, others or (tail,), 0.95, 100, 12_000, (0.45, 0.95))
 
 
-EXPONENTIAL = Tail(0.4, 1e-3, 0.0, 0.02, (1.0, 1.0, 1.0))
+EXPONENTIAL = Tail(0.4, 1e-3, 0.0, 0.02, (0.0, 0.0, 0.0))
 
 
 def test_the_exponential_tail_is_what_it_should_be_by_hand() -> None:
@@ -37,9 +37,9 @@ def test_the_exponential_tail_is_what_it_should_be_by_hand() -> None:
 
 
 def test_a_bounded_tail_ends_and_a_shape_of_almost_nothing_is_the_exponential() -> None:
-    bounded = Tail(0.4, 1e-3, -0.5, 0.02, (1.0,))
+    bounded = Tail(0.4, 1e-3, -0.5, 0.02, (0.0,))
     assert bounded.above(0.4 + 0.02 / 0.5 + 1e-6) == 0.0
-    nearly = Tail(0.4, 1e-3, 1e-7, 0.02, (1.0,))
+    nearly = Tail(0.4, 1e-3, 1e-7, 0.02, (0.0,))
     assert nearly.above(0.5) == pytest.approx(EXPONENTIAL.above(0.5), rel=1e-4)
 
 
@@ -102,7 +102,7 @@ def test_the_threshold_is_the_smallest_that_does() -> None:
 
 
 def test_the_bound_is_the_quantile_of_the_replicates_not_their_worst() -> None:
-    others = [Tail(0.4, rate * 1e-5, 0.0, 0.02, (1.0,)) for rate in range(1, 101)]
+    others = [Tail(0.4, rate * 1e-5, 0.0, 0.02, (0.0,)) for rate in range(1, 101)]
     known = Evidence("test", others[49], tuple(others), 0.95, 100, 1000, (0.41, 0.9))
     assert known.predict(0.5, (1,)).bound == pytest.approx(others[94].false_alerts(0.5, (1,)))
 

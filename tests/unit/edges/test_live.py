@@ -10,14 +10,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from lfr_test_loading import loaded
 
 from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.live import LiveSource, device_of, is_live, with_address, without_password
 from device.errors import SourceLost, UsageError
 from tests.pictures import planes
-
-rtsp_camera = loaded("lfr_test_rtsp_camera", Path(__file__).with_name("rtsp_camera.py"))
+from tests.unit.edges import rtsp_camera
 
 FRAMES = 100
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class IrWriter:
         """Dimensions of a layer's output."""
         return self.layers[source].split("<output>")[1].split(">", 1)[1].split("</port>")[0]
 
-    def window(self, stride: int, pad: int) -> dict[str, str]:
+    def window(self, stride: int, pad: int) -> dict[str, Any]:
         return {
             "strides": f"{stride}, {stride}",
             "pads_begin": f"{pad}, {pad}",
@@ -87,21 +88,19 @@ def written(folder: Path, seed: int = 3) -> Path:
     x = ir.layer("Parameter", (1, 3, SIDE, SIDE), element_type="f32", shape=f"1,3,{SIDE},{SIDE}")
     x = ir.layer("Multiply", (1, 3, SIDE, SIDE), (x, ir.constant(np.array([0.01, 0.02, 0.03]).reshape(1, 3, 1, 1))))
     x = ir.layer("Add", (1, 3, SIDE, SIDE), (x, ir.constant(np.array([-1.0, -2.0, -0.5]).reshape(1, 3, 1, 1))))
-    flat = {"dilations": "1, 1", **ir.window(1, 0)}
+    flat: dict[str, Any] = {"dilations": "1, 1", **ir.window(1, 0)}
     shape = (1, WIDE, half, half)
-    x = ir.layer(
-        "Convolution", shape, (x, ir.constant(number(WIDE, 3, 3, 3))), **{"dilations": "1, 1", **ir.window(2, 1)}
-    )
+    x = ir.layer("Convolution", shape, (x, ir.constant(number(WIDE, 3, 3, 3))), dilations="1, 1", **ir.window(2, 1))
     x = ir.layer("Add", shape, (x, ir.constant(number(1, WIDE, 1, 1))))
     x = ir.layer("PReLU", shape, (x, ir.constant(np.array([2.5]))))
-    deep = {"dilations": "1, 1", **ir.window(1, 1)}
+    deep: dict[str, Any] = {"dilations": "1, 1", **ir.window(1, 1)}
     x = ir.layer("GroupConvolution", shape, (x, ir.constant(number(WIDE, 1, 1, 3, 3))), **deep)
     x = ir.layer("PReLU", shape, (x, ir.constant(number(WIDE))))
     pooled = ir.layer("AvgPool", (1, WIDE, 1, 1), (x,), kernel=f"{half}, {half}", **ir.window(half, 0))
     gate = ir.layer("Convolution", (1, WIDE, 1, 1), (pooled, ir.constant(number(WIDE, WIDE, 1, 1))), **flat)
     gate = ir.layer("Sigmoid", (1, WIDE, 1, 1), (gate,))
     x = ir.layer("Multiply", shape, (x, gate))
-    last = {"dilations": "1, 1", **ir.window(1, 0)}
+    last: dict[str, Any] = {"dilations": "1, 1", **ir.window(1, 0)}
     x = ir.layer("Convolution", (1, DIM, 1, 1), (x, ir.constant(number(DIM, WIDE, half, half))), **last)
     ir.layer("Result", (), (x,), outputs=0)
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engines.cards.catalogue import card
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
+from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, PackageSource
 from engines.errors import BadOutput
 from engines.prepare.manifest import verified
 from engines.prepare.prepare import recipe_of
@@ -80,6 +80,7 @@ def test_a_precision_without_a_tolerance_is_no_agreement() -> None:
 
 def test_golden_tensors_of_another_preparation_vouch_for_nothing() -> None:
     assert "recipe" in golden.disagreement(SFACE, Replayed(), "fp32", "sface/99")
+    assert isinstance(SFACE.source, PackageSource)
     other = replace(SFACE, source=replace(SFACE.source, member_sha256="0" * 64))
     assert "other weights" in golden.disagreement(other, Replayed(), "fp32", recipe_of(SFACE))
 

@@ -70,7 +70,8 @@ def evaluate(graph: Graph, folder: Path, rank: int = 4, **inputs: np.ndarray) ->
     path = folder / f"{random.getrandbits(32)}.onnx"
     values = [Value(name, x.dtype.type, x.shape) for name, x in inputs.items()]
     save(graph, path, values, [Value(name, np.float32, (None,) * rank) for name in graph.outputs])
-    return ReferenceEvaluator(str(path)).run(None, inputs)
+    found: list[np.ndarray] = ReferenceEvaluator(str(path)).run(None, inputs)
+    return found
 
 
 @pytest.mark.parametrize("slope", [None, 1.0])

@@ -35,7 +35,8 @@ from engines.verify.synthetic_faces import crop
 @pytest.fixture
 def added(own_models: ModuleType, tmp_path: Path) -> tuple[ModelCard, Path]:
     models = tmp_path / "models"
-    return add(*own_models.recogniser(tmp_path), models), models
+    written, file = own_models.recogniser(tmp_path)
+    return add(written, file, models), models
 
 
 def test_an_added_model_has_a_card_golden_tensors_and_runs(added: tuple[ModelCard, Path]) -> None:
@@ -152,7 +153,13 @@ def test_a_quality_that_makes_no_scale_is_refused(
 
 def test_everything_that_is_wrong_with_a_card_is_told_at_once(own_models: ModuleType, tmp_path: Path) -> None:
     _, file = own_models.recogniser(tmp_path)
-    changes = {"licence": None, "sha256": "short", "template_dim": "many", "colour": 1, "tolerances": {"int3": {}}}
+    changes: dict[str, Any] = {
+        "licence": None,
+        "sha256": "short",
+        "template_dim": "many",
+        "colour": 1,
+        "tolerances": {"int3": {}},
+    }
     wrong = own_models.write_card(tmp_path, file, input={"mean": "x", "scale": 0, "size": [1]}, **changes)
     with pytest.raises(BadCard) as fault:
         read(wrong, file)

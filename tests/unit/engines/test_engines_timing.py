@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -17,9 +19,11 @@ class Clock:
 
 
 def test_calls_take_turns_and_another_one_starts_each_round() -> None:
-    clock, order, ticks = Clock(), [], []
+    clock = Clock()
+    order: list[tuple[int, str]] = []
+    ticks: list[int] = []
 
-    def call(name: str, takes_ms: float):
+    def call(name: str, takes_ms: float) -> Callable[[int], None]:
         def run(turn: int) -> None:
             order.append((turn, name))
             clock.now_s += takes_ms * (turn + 1) / 1e3

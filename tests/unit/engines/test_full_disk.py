@@ -42,7 +42,8 @@ def test_a_file_that_was_prepared_before_stays_and_the_next_attempt_works(
     own_models: ModuleType, tmp_path: Path, target: str
 ) -> None:
     models = tmp_path / "models"
-    one = add(*own_models.recogniser(tmp_path), models)
+    written, file = own_models.recogniser(tmp_path)
+    one = add(written, file, models)
     prepare(one, weights_of(one), models)
     before = everything(models)
     fill_up(models / target)
@@ -57,7 +58,8 @@ def test_a_file_that_was_prepared_before_stays_and_the_next_attempt_works(
 @pytest.mark.parametrize("target", ["tiny.fp16.onnx", "manifest.json"])
 def test_a_precision_that_finds_no_room_leaves_no_trace(own_models: ModuleType, tmp_path: Path, target: str) -> None:
     models = tmp_path / "models"
-    one = add(*own_models.recogniser(tmp_path), models)
+    written, file = own_models.recogniser(tmp_path)
+    one = add(written, file, models)
     prepare(one, weights_of(one), models)
     before = everything(models)
     fill_up(models / target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from device.domain.sight import Face
+from device.domain.sight import F32, U8, Face
 from device.vision.align import TEMPLATE, align_rgb, to_template
 from device.vision.picture import warp_rgb
 from engines.cards.catalogue import card
@@ -170,7 +170,8 @@ def test_of_a_pasted_picture_nothing_is_left_beside_the_next() -> None:
     class Seeing:
         backend, frame_size = "none", FRAME
 
-        def run(self, frame: np.ndarray, to_crop: np.ndarray) -> dict[str, np.ndarray]:
+        def run(self, frame: U8 | DevicePicture, to_crop: F32) -> Mapping[str, F32]:
+            assert isinstance(frame, np.ndarray)
             return {"sum": frame.sum(dtype=np.float32).reshape(1)}
 
         def close(self) -> None:

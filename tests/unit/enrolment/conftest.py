@@ -19,7 +19,7 @@ NOISE_BLUE = 200
 def unit(person: int) -> F32:
     """The template of a painted person; two people's are nearly at right angles."""
     row = np.random.default_rng(person).standard_normal(128).astype(np.float32)
-    return row / np.linalg.norm(row)
+    return np.asarray(row / np.linalg.norm(row), np.float32)
 
 
 class PaintedReader:

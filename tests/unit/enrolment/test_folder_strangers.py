@@ -24,7 +24,7 @@ class BrightnessReader:
         return [PhotoFace(box, np.zeros((5, 2), np.float32), 0.9, 1.0, 0.0)]
 
     def template(self, rgb: U8, face: PhotoFace) -> F32:
-        return np.eye(128, dtype=np.float32)[int(rgb.mean() > 128)]
+        return np.asarray(np.eye(128)[int(rgb.mean() > 128)], np.float32)
 
 
 @pytest.mark.parametrize(("shades", "warned"), [((40, 60), False), ((40, 200), True)])

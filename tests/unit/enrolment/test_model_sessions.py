@@ -94,7 +94,9 @@ def test_second_look_finds_the_face_of_a_photo(room: EngineRoom, samples: Callab
     from device.vision.picture import fit_square, warp_rgb
 
     photo = next(path for path in samples("public") if path.name == "obama.jpg")
-    rgb = np.ascontiguousarray(cv2.imread(str(photo))[:, :, ::-1])
+    picture = cv2.imread(str(photo))
+    assert picture is not None
+    rgb = np.ascontiguousarray(picture[:, :, ::-1])
     square, covers = fit_square(rgb, 256)
     (face,) = room.detector(256, 256).detect(square, frame_size=covers)
     refined = room.refiner().refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), face)
@@ -119,7 +121,8 @@ def test_an_added_recogniser_gives_templates_as_long_as_its_card_says(
 ) -> None:
     folder = tmp_path / "models"
     shutil.copytree(models_ready, folder)
-    add(*own_models.recogniser(tmp_path, dim=512), folder)
+    written, file = own_models.recogniser(tmp_path, dim=512)
+    add(written, file, folder)
     prepare(card("tiny", folder), tmp_path / "tiny.onnx", folder)
     room = EngineRoom("onnxruntime", threads=1, models=folder, recogniser="tiny")
     template = np.zeros(512, np.float32)
@@ -139,4 +142,4 @@ def test_an_added_recogniser_gives_templates_as_long_as_its_card_says(
 )
 def test_a_model_that_cannot_play_its_role_is_refused(names: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        EngineRoom("onnxruntime", threads=1, **names)
+        EngineRoom("onnxruntime", threads=1, detector=names.get("detector"), recogniser=names.get("recogniser"))

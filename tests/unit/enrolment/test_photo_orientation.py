@@ -62,7 +62,8 @@ def webp(picture: U8, block: bytes) -> bytes:
     inside = b"WEBP" + b"VP8X" + struct.pack("<I", 10) + bytes([8, 0, 0, 0]) + size
     inside += encoded_as(".webp", picture)[12:]
     inside += b"EXIF" + struct.pack("<I", len(block)) + block + b"\0" * (len(block) & 1)
-    return b"RIFF" + struct.pack("<I", len(inside)) + inside
+    whole: bytes = b"RIFF" + struct.pack("<I", len(inside)) + inside
+    return whole
 
 
 def png(picture: U8, name: bytes, content: bytes) -> bytes:

@@ -72,6 +72,7 @@ def test_what_was_put_comes_back(
     if template is None:
         assert found.template is None
     else:
+        assert found.template is not None
         assert np.array_equal(found.template, template)
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from device.enrolment.engine_photo_reader import READER_VERSION
 from device.enrolment.rules import RULES
 from device.errors import EvidenceUnusable
 from device.evidence.artefact import (
@@ -39,8 +40,8 @@ KEYS = {key_id(KEY.public_key()): KEY.public_key()}
 ROW = Precision(
     precision="fp32",
     how="by hand",
-    tail=TailRow(0.38, 6e-4, -0.05, 0.024, (1.03, 1.06, 1.08)),
-    replicates=((6e-4, -0.05, 0.024, 1.03, 1.06, 1.08), (7e-4, 0.02, 0.026, 1.05, 1.09, 1.1)),
+    tail=TailRow(0.38, 6e-4, -0.05, 0.024, (0.01, 0.02, 0.03)),
+    replicates=((6e-4, -0.05, 0.024, 0.01, 0.02, 0.03), (7e-4, 0.02, 0.026, 0.02, 0.03, 0.04)),
     confidence=0.95,
     smallest_list=100,
     largest_list=5000,
@@ -48,9 +49,9 @@ ROW = Precision(
     fit={},
     table=(Point(100, 0.49, 4e-4, 1e-3, 0.9, 0.8, 0.95, 0.99, False),),
 )
-ENGINE = Engine("sface-2021dec", "a" * 64, "fp32", "yunet-2023mar", "b" * 64, "1")
+ENGINE = Engine("sface-2021dec", "a" * 64, "fp32", "yunet-2023mar", "b" * 64, "1", "a rule/1")
 ARTEFACT = Artefact(
-    format=1,
+    format=2,
     id="sface/test",
     made_at="2026-11-24T20:00:00Z",
     recogniser="sface-2021dec",
@@ -58,6 +59,7 @@ ARTEFACT = Artefact(
     detector="yunet-2023mar",
     detector_sha256="b" * 64,
     reader_version="1",
+    decision_rule="a rule/1",
     limit=0.001,
     statement=("words",),
     data=Data(("a set",), 1000, 300, 1500, 499_500, ("limits",)),
@@ -84,7 +86,7 @@ def test_a_signed_artefact_is_read_whatever_its_blanks_and_gives_its_evidence(tm
     evidence = artefact.evidence(ENGINE)
     assert evidence.name == "sface/test fp32"
     assert (evidence.smallest_list, evidence.largest_list, evidence.most_photos) == (100, 5000, 3)
-    assert evidence.replicates[1].stretch == (1.05, 1.09, 1.1)
+    assert evidence.replicates[1].shift == (0.02, 0.03, 0.04)
     assert 0.45 < evidence.threshold_for((400,)) < 0.6
 
 
@@ -153,8 +155,8 @@ def test_signed_nonsense_is_nonsense(row: Precision, says: str, tmp_path: Path) 
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EvidenceUnusable, match="format 2 is not known"):
-        read(written(tmp_path / "e.json", msgspec.structs.replace(ARTEFACT, format=2)), KEYS)
+    with pytest.raises(EvidenceUnusable, match="format 3 is not known"):
+        read(written(tmp_path / "e.json", msgspec.structs.replace(ARTEFACT, format=3)), KEYS)
 
 
 def test_other_weights_and_other_precisions_have_no_evidence() -> None:
@@ -171,6 +173,11 @@ def test_another_detector_or_alignment_has_no_evidence() -> None:
         ARTEFACT.evidence(replace(ENGINE, detector="other", detector_sha256="c" * 64))
     with pytest.raises(EvidenceUnusable, match="with reader 1, this device aligns and cuts out faces as reader 2 does"):
         ARTEFACT.evidence(replace(ENGINE, reader="2"))
+
+
+def test_another_decision_rule_has_no_evidence() -> None:
+    with pytest.raises(EvidenceUnusable, match="for the decision rule 'a rule/1', this device decides by 'a rule/2'"):
+        ARTEFACT.evidence(replace(ENGINE, rule="a rule/2"))
 
 
 def test_a_force_may_add_the_key_of_whoever_measured_for_it(tmp_path: Path) -> None:
@@ -199,7 +206,7 @@ def test_the_artefact_that_ships_is_signed_by_a_key_that_ships_and_covers_the_de
     recogniser, detector = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
     artefact = read(shipped(recogniser.name), trusted_keys())
     assert artefact.detector_sha256 == detector.source.member_sha256
-    assert artefact.reader_version == "1", (
+    assert artefact.reader_version == READER_VERSION, (
         f"photos are read in another way than the evidence was: measure again ({RULES})"
     )
     for precision in ("fp32", "bf16", "fp16"):

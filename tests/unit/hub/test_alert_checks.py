@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from lfr_test_sample_alerts import NOON, an_alert
 
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339, wall
@@ -22,6 +21,7 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Alert
 from device.hub_api.topics import DeviceTopics, Place
 from device.ports.broker import Outgoing
+from tests.sample_alerts import NOON, an_alert
 from tools.hub.broker.configuration import configuration
 from tools.hub.console.alert_checks import BURST, RATE_PER_S, AlertChecks
 from tools.hub.console.case import UNKNOWN_AFTER_S

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from lfr_test_sample_alerts import NOON, an_alert, changed
 
 from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
@@ -15,6 +14,7 @@ from device.hub_api import alert_builder, messages
 from device.hub_api.events import decode, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, parse
+from tests.sample_alerts import NOON, an_alert, changed
 from tools.hub.console.desk import MAX_CASES, MAX_PROBES, ORPHAN_S, Desk
 from tools.hub.console.view import snapshot
 from tools.hub.report.deployment_report import report_of

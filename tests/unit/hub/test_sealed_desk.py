@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from lfr_test_sample_alerts import NOON, an_alert
 
 from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
@@ -15,6 +14,7 @@ from device.hub_api import alert_builder, messages
 from device.hub_api.events import decode, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, parse
+from tests.sample_alerts import NOON, an_alert
 from tools.hub.console.desk import Desk
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.deployment_keys import DeploymentKeys

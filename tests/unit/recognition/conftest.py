@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 
 from device.domain.finding import Candidate
+from device.domain.recognisers import FUSION, Recognisers
 from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
 from device.domain.time import NS_PER_MS, MediaNs, MonotonicNs
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.vision.align import ARCFACE
 from device.vision.decision import Best
 from device.vision.detector import Detector
+from device.vision.embedder import Embedder
 from device.vision.face_front_end import HostEyes
 from device.vision.observer import Observer
 from device.vision.refine import Refiner
 from device.vision.zone import Zone
 from engines.cards.catalogue import card
-from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths
+from engines.cards.model_card import RECOGNISER_DEFAULT, SCREEN_0095, Lengths
 
 SIZE = (640, 360)
 FACE_PX = 90
@@ -39,13 +42,21 @@ def person_in(value: float) -> int | None:
     return round(person) if abs(person - round(person)) < 0.25 and -0.5 < person < 9 else None
 
 
-def unit(person: int) -> F32:
-    row = np.zeros(128, np.float32)
+def unit(person: int, dim: int = 128) -> F32:
+    row = np.zeros(dim, np.float32)
     row[person] = 1.0
     return row
 
 
-class PaintedDetector:
+def template_of(person: int, dim: int) -> F32:
+    """What a template of `dim` numbers is: a recogniser's own, or a pair's."""
+    if dim in (128, 256):
+        return unit(person, dim)
+    weight = FUSION.main_weight
+    return np.concatenate([unit(person) * math.sqrt(weight), unit(person, 256) * math.sqrt(1 - weight)])
+
+
+class PaintedDetector(Detector):
     """Detector of painted people: one face for each rectangle; keeps what it was shown, to see it wiped."""
 
     def __init__(self, score: float = 0.9) -> None:
@@ -74,11 +85,13 @@ class PaintedDetector:
         return faces
 
 
-class PaintedEmbedder:
+class PaintedEmbedder(Embedder):
     """Recogniser of painted people: `raw_lengths` gives the raw length of a person's template (GOOD when not named)."""
 
     template_dim = 128
     lengths: Lengths | None = card(RECOGNISER_DEFAULT).lengths
+
+    alignment = ARCFACE
 
     def __init__(self) -> None:
         self.raw_lengths: dict[int, float] = {}
@@ -89,7 +102,7 @@ class PaintedEmbedder:
         self.input[:] = crop
         person = person_in(float(np.median(crop[40:90, 40:72, 0])))
         self.looks.append(person)
-        out[:] = unit(127 if person is None else person)
+        out[:] = unit(127 if person is None else person, len(out))
         return NOISE if person is None else self.raw_lengths.get(person, GOOD)
 
     def wipe(self) -> None:
@@ -99,11 +112,17 @@ class PaintedEmbedder:
 class ListOfPeople:
     """Gallery in which each listed person's template is his own; unlisted people score 0."""
 
-    def __init__(self, people: Sequence[int]) -> None:
+    def __init__(self, people: Sequence[int], dim: int = 128) -> None:
         self.people = list(people)
+        self.dim = dim
+
+    def screen_best(self, template: F32) -> float:
+        return max(float(template @ unit(p, 256)) for p in self.people)
 
     def nearest(self, template: F32) -> Best:
-        scores = [float(template @ unit(p)) / max(float(np.linalg.norm(template)), 1e-9) for p in self.people]
+        scores = [
+            float(template @ template_of(p, self.dim)) / max(float(np.linalg.norm(template)), 1e-9) for p in self.people
+        ]
         best = int(np.argmax(scores))
         others = [score for n, score in enumerate(scores) if n != best]
         return Best(best, scores[best], max(others, default=-math.inf))
@@ -118,8 +137,11 @@ class World:
         zone: Sequence[tuple[float, float]] = ((0, 0), (1, 0), (1, 1), (0, 1)),
         face_px: int = FACE_PX,
         observer: Observer | None = None,
+        screened: bool = False,
     ) -> None:
+        """`screened`: a second recogniser sees first, and knows who is listed."""
         self.embedder = PaintedEmbedder()
+        self.screen = PaintedEmbedder()
         self.detector = PaintedDetector()
         self.second_look = PaintedDetector()
         self.opened: list[tuple[int, int]] = []
@@ -127,11 +149,20 @@ class World:
         self.frames = 0
         self.now_ms = 0.0
         self.stated: list[Candidate] = []
-        self.eyes = HostEyes(self._detector_for, Refiner(self.second_look), self.embedder, min_face_px=32.0)
+        chosen = Recognisers(card(RECOGNISER_DEFAULT), card(SCREEN_0095) if screened else None)
+        people = ListOfPeople(listed, chosen.length_of_template)
+        self.eyes = HostEyes(
+            self._detector_for,
+            Refiner(self.second_look),
+            {chosen.main.name: self.embedder, SCREEN_0095: self.screen},
+            recognisers=chosen,
+            min_face_px=32.0,
+            listed=people,
+        )
         self.pipeline = Pipeline(
             Sight(
                 eyes=self.eyes,
-                gallery=ListOfPeople(listed),
+                gallery=people,
                 entries=tuple(ListedPerson(f"entry-{p}", category="missing") for p in listed),
                 threshold=THRESHOLD,
                 zone=Zone(tuple(zone)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import pytest
 
@@ -13,6 +13,7 @@ from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.fake import Fail, FakeSource, Show, Stall, Step
 from device.errors import SourceLost
 from device.recognition.detect_ahead import AHEAD, Looking, Stopwatch, in_hand
+from tests.pictures import planes
 
 WITHIN_S = 30.0
 
@@ -38,9 +39,9 @@ class Eyes:
         if frame.index == self.fail_at:
             self.busy = False
             raise ArithmeticError(f"frame {frame.index}")
-        box = frame.picture.y[:1, :4].astype("float32").reshape(4)
+        box = planes(frame).y[:1, :4].astype("float32").reshape(4)
         self.busy = False
-        return [Face(box, box.reshape(2, 2), float(frame.picture.y[0, 0]))]
+        return [Face(box, box.reshape(2, 2), float(planes(frame).y[0, 0]))]
 
 
 def ignore() -> None:
@@ -62,7 +63,7 @@ def test_a_frame_in_the_callers_hands_is_not_overwritten_by_those_looked_at_mean
         deadline = time.monotonic() + WITHIN_S
         while len(eyes.looked) < min(frame.index + AHEAD, 40) and time.monotonic() < deadline:
             time.sleep(0)
-        assert int(frame.picture.y[0, 0]) == frame.index
+        assert int(planes(frame).y[0, 0]) == frame.index
     feed.close()
 
 
@@ -134,6 +135,7 @@ def test_an_iteration_that_is_given_up_leaves_no_look_running(ahead: bool) -> No
     eyes = Eyes()
     frames = Looking(feed, eyes, ahead=ahead).frames(ignore)
     next(frames)
+    assert isinstance(frames, Generator)
     frames.close()
     assert not eyes.busy
     looked = len(eyes.looked)

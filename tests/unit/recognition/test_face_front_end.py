@@ -13,6 +13,7 @@ import pytest
 
 from device.domain.finding import Candidate
 from device.domain.operating_point import MIN_FACE_PX
+from device.domain.recognisers import Recognisers
 from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.recording import RecordedSource
@@ -26,7 +27,11 @@ from device.vision.detector import DetectionSize
 from device.vision.face_front_end import Eyes, HostEyes
 from device.vision.face_front_end_sampled import SampledEyes
 from device.vision.zone import Zone
+from engines.cards.catalogue import card
+from engines.cards.model_card import RECOGNISER_DEFAULT
 from engines.runners.runner import DevicePicture
+from engines.runners.select import open_sampled
+from tests.pictures import packed as packed_picture
 
 pytestmark = pytest.mark.slow
 
@@ -101,7 +106,9 @@ def test_both_raise_the_same_possible_matches_on_a_clip(
     room = room_of()
     reader = EnginePhotoReader(room)
     photo = next(path for path in samples("public") if path.name == "obama.jpg")
-    rgb = np.ascontiguousarray(cv2.imread(str(photo))[:, :, ::-1])
+    picture = cv2.imread(str(photo))
+    assert picture is not None
+    rgb = np.ascontiguousarray(picture[:, :, ::-1])
     listed = reader.template(rgb, reader.read(rgb)[0])
     assert listed is not None
     found = {}
@@ -142,13 +149,17 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, room_of:
     assert min(cosines) > 0.998
 
 
+SFACE_ALONE = Recognisers(card(RECOGNISER_DEFAULT))
+
+
 class Counting:
     """A SampledRunner that notes what it was shown; `blank` of the last frame."""
 
     backend = "none"
 
     def __init__(self, inner: Any) -> None:
-        self.inner, self.shown, self.blank = inner, [], False
+        self.inner, self.blank = inner, False
+        self.shown: list[Any] = []
         self.frame_size = inner.frame_size
 
     def run(self, frame: Any, to_crop: F32) -> Any:
@@ -167,14 +178,16 @@ def counted(room_of: MakeRoom) -> Callable[[bool], tuple[SampledEyes, list[Count
     """Sampled eyes whose three runners are watched."""
 
     def make(on_gpu: bool) -> tuple[SampledEyes, list[Counting]]:
-        room, seen = room_of(), []
+        room = room_of()
+        seen: list[Counting] = []
 
         def opening(*asked: Any) -> Any:
             opened = room._open_sampled(*asked)
-            seen[:] = [Counting(one) for one in (opened.detector, opened.second_look, opened.recogniser)]
-            return replace(opened, detector=seen[0], second_look=seen[1], recogniser=seen[2])
+            seen[:] = [Counting(one) for one in (opened.detector, opened.second_look, *opened.recognisers.values())]
+            named = dict(zip(opened.recognisers, seen[2:], strict=True))
+            return replace(opened, detector=seen[0], second_look=seen[1], recognisers=named)
 
-        eyes = SampledEyes(opening, on_gpu=on_gpu, min_face_px=MIN_FACE_PX, template_dim=128, lengths=None)
+        eyes = SampledEyes(opening, on_gpu=on_gpu, min_face_px=MIN_FACE_PX, recognisers=SFACE_ALONE)
         return eyes, seen
 
     return make
@@ -186,7 +199,7 @@ def blank_frame(address: int | None = None, size: tuple[int, int] = (360, 640)) 
 
 def a_face(face_px: float = 80.0) -> Face:
     points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.75], [0.65, 0.75]], np.float32)
-    return Face(np.array([200, 100, 264, 180], np.float32), points * face_px + [200, 100], 0.9)
+    return Face(np.array([200, 100, 264, 180], np.float32), (points * face_px + [200, 100]).astype(np.float32), 0.9)
 
 
 def test_on_a_gpu_every_network_gets_the_frame_s_address_and_no_pixels(counted: Any) -> None:
@@ -208,7 +221,7 @@ def test_the_size_that_frames_are_searched_at_follows_from_the_smallest_face(sma
         asked.extend(what)
         raise EngineUnavailable("none here")
 
-    eyes = SampledEyes(opening, on_gpu=False, min_face_px=smallest, template_dim=128, lengths=None)
+    eyes = SampledEyes(opening, on_gpu=False, min_face_px=smallest, recognisers=SFACE_ALONE)
     with pytest.raises(EngineUnavailable):
         eyes.look(blank_frame())
     assert asked == [(360, 640), DetectionSize.for_frame(640, 360, min_face_px=smallest)]
@@ -227,7 +240,7 @@ def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_i
     eyes.forget_faces()
     assert seen == []
     frame = blank_frame()
-    frame.picture.rgb[:] = 90
+    packed_picture(frame).rgb[:] = 90
     eyes.look(frame)
     eyes.refine(frame, a_face())
     eyes.embed(frame, a_face(), np.zeros(128, np.float32))
@@ -246,7 +259,7 @@ def test_another_size_of_frame_opens_other_engines_and_closes_the_last(counted: 
     assert seen[0] is not first[0]
     for one in first:
         with pytest.raises(Exception, match=r"closed|NoneType"):
-            one.run(blank_frame().picture.rgb, np.array([[[1, 0, 0], [0, 1, 0]]], np.float32))
+            one.run(packed_picture(blank_frame()).rgb, np.array([[[1, 0, 0], [0, 1, 0]]], np.float32))
 
 
 def test_engines_that_were_closed_for_others_which_failed_to_open_are_never_run_again(
@@ -292,7 +305,7 @@ def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
             opened.remove(self)
             super().close()
 
-    honest = model_sessions.open_sampled
+    honest = open_sampled
 
     def opening(*asked: Any, **how: Any) -> Any:
         opened.append(Shifted(honest(*asked, **how)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,7 @@ GOOD = Snapshot(
 )
 DARK = SignView(driven=True, sensed=False, proved=False, settling=False)
 
-BAD: dict[str, tuple[dict[str, object], set[str]]] = {
+BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
     "no deployment": ({"deployment": None}, {"deployment loaded"}),
     "outside the window": (
         {"deployment": dataclasses.replace(DEPLOYMENT, in_window=False)},
@@ -173,7 +174,7 @@ def test_only_an_operational_deployment_requires_the_memory_lock_and_the_others_
 
 
 def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_is_not() -> None:
-    def text(**changes: object) -> str:
+    def text(**changes: Any) -> str:
         point = dataclasses.replace(POINT, **changes)
         evaluations = evaluation.evaluate(dataclasses.replace(GOOD, operating_points=(POINT, point)))
         return next(r.text for r in evaluations if r.condition.name == "operating point")
@@ -187,7 +188,7 @@ def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_
 
 
 def test_a_refusal_is_printed_with_the_words_of_its_condition() -> None:
-    refused = dataclasses.replace(GOOD, refusals={"deployment signed": "officers.json bears no signature"})
+    refused = dataclasses.replace(GOOD, refusals={ConditionName.DEPLOYMENT_SIGNED: "officers.json bears no signature"})
     text = evaluation.failing(evaluation.evaluate(refused))[0].text
     assert "do not count (officers.json bears no signature); have it signed" in text
 
@@ -211,13 +212,14 @@ def test_what_holds_for_another_reason_says_so() -> None:
     )
     texts = {e.condition.name: e.text for e in evaluation.evaluate(excused)}
     assert failing(excused) == set()
-    assert texts["clock trusted"] == texts["clock synchronised"]
-    assert "not synchronised" in texts["clock trusted"]
-    assert "simulated operator" in texts["hub and operator present"]
-    assert "no temperature was read yet" in texts["temperature"]
+    assert texts[ConditionName.CLOCK_TRUSTED] == texts[ConditionName.CLOCK_SYNCHRONISED]
+    assert "not synchronised" in texts[ConditionName.CLOCK_TRUSTED]
+    assert "simulated operator" in texts[ConditionName.HUB_AND_OPERATOR_PRESENT]
+    assert "no temperature was read yet" in texts[ConditionName.TEMPERATURE]
     steady = dataclasses.replace(GOOD, sign=dataclasses.replace(GOOD.sign, pulses=False))
     assert (
-        "follows no pulse" in {r.condition.name: r.text for r in evaluation.evaluate(steady)}["sign follows its pulse"]
+        "follows no pulse"
+        in {r.condition.name: r.text for r in evaluation.evaluate(steady)}[ConditionName.SIGN_FOLLOWS_ITS_PULSE]
     )
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lfr_test_sign_bench import STEP_S, Bench, Play, scene, trusted
 
 from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable
-from device.supervisor.sign.monitor import (
-    HOLD_OFF_S,
-    KINDS,
-    PULSE_EVERY_S,
-    PULSE_REPEAT_S,
-    READINGS,
-    REPROOF_S,
-    SIGN_READ_S,
-)
+from device.supervisor.sign.monitor import KINDS, READINGS
 from device.supervisor.sign.pulse import DARK, PULSE_S, SLOT_S
+from device.supervisor.timing import HOLD_OFF_S, PULSE_EVERY_S, PULSE_REPEAT_S, REPROOF_S, SIGN_READ_S
+from tests.unit.supervisor.sign_bench import STEP_S, Bench, Play, scene, trusted
+
+
+def pulsed_again(bench: Bench) -> Callable[[], bool]:
+    """Whether another pulse was followed since this call."""
+    before = bench.sign.counts.pulses
+    return lambda: bench.sign.counts.pulses > before
 
 
 def test_it_is_not_lit_before_it_was_sensed_dark(play: Play) -> None:
@@ -58,7 +58,7 @@ def test_it_pulses_within_every_30_seconds_with_a_new_code_and_three_flashes_a_s
         await b.lit()
         before, begun, worst = b.sign.counts.pulses, b.now, 0.0
         while b.sign.counts.pulses < before + 40:
-            worst = max(worst, await b.until(lambda n=b.sign.counts.pulses: b.sign.counts.pulses > n, PULSE_EVERY_S))
+            worst = max(worst, await b.until(pulsed_again(b), PULSE_EVERY_S))
         assert b.sign.counts.pulses_failed == 0
         assert b.now - begun > 40 * 20
         assert worst < PULSE_EVERY_S
@@ -136,7 +136,7 @@ def test_one_wrong_pulse_is_repeated_a_second_later_and_forgiven(play: Play) -> 
         b.lines.stray_light = True
         await b.until(lambda: b.sign.counts.pulses_failed == 1, PULSE_EVERY_S)
         b.lines.stray_light = False
-        assert await b.until(lambda n=b.sign.counts.pulses: b.sign.counts.pulses > n, 2.0) <= PULSE_REPEAT_S + SLOT_S
+        assert await b.until(pulsed_again(b), 2.0) <= PULSE_REPEAT_S + SLOT_S
         await asyncio.sleep(1)
         assert trusted(b)
         assert b.sign.counts.pulses_failed == 1
@@ -200,7 +200,8 @@ def test_lines_that_come_back_drive_what_was_wanted(play: Play) -> None:
         await asyncio.sleep(0.5)
         b.sign.drive(True)
         await b.until(lambda: len(b.lines.switchings) >= 2, 5.0)
-        assert not b.lines.sign_driven, "in a dark slot"
+        driven: list[bool] = [b.lines.sign_driven]
+        assert driven == [False], "in a dark slot"
         b.lines.failing = True
         await asyncio.sleep(1)
         assert "told to fail" in b.sign.view().problem

@@ -11,13 +11,13 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lfr_test_sign_bench import STEP_S, Bench, Play, scene, trusted
 
 from device.edges.clock.fake import FakeClock
 from device.edges.gpio.simulated import SimulatedGpio
 from device.errors import GpioUnavailable
-from device.supervisor.sign.monitor import PULSE_EVERY_S
 from device.supervisor.sign.pulse import DARK, LAG_S, SLOT_S, SLOTS, draw_code
+from device.supervisor.timing import PULSE_EVERY_S
+from tests.unit.supervisor.sign_bench import STEP_S, Bench, Play, scene, trusted
 
 
 @given(st.randoms(use_true_random=False))

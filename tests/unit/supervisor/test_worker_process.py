@@ -175,7 +175,7 @@ def test_a_worker_that_keeps_crashing_ends_up_disabled_with_its_reason() -> None
 
     kept, runs = asyncio.run(scene())
     assert len(runs) == 2
-    assert kept.problem == "the worker ended without a word (signal 11) (restart budget exhausted)"
+    assert kept.problem == "the worker ended without a message (signal 11) (restart budget exhausted)"
 
 
 def test_a_defect_of_ours_ends_the_worker_and_is_not_silent() -> None:

@@ -62,7 +62,7 @@ def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Desk, po
         """A device with the first publication in use."""
         desk.state = ram / name
         shutil.copytree(ram / "first", desk.state, symlinks=True)
-        return desk.state
+        return ram / name
 
     state = begin("whole")
     with power.over(state, None):

@@ -31,7 +31,8 @@ def refused(client: Client) -> Refused:
         return fault
     assert found.offer is None
     assert found.refused is not None
-    return found.refused
+    refusal: Refused = found.refused
+    return refusal
 
 
 def rewritten(desk: Desk, role: str, change: Callable[[dict[str, Any]], None]) -> None:

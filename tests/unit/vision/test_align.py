@@ -31,7 +31,7 @@ def similarity(scale: float, angle: float, shift: tuple[float, float]) -> np.nda
 
 
 def through(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
 @settings(deadline=None)

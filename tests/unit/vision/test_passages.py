@@ -282,7 +282,8 @@ def test_closing_wipes_the_slot_and_gives_it_back(scene: Scene, face_at: Callabl
     assert passage is not None
     slot = passage.slot
     slot.shot[:] = 99
-    passage.best_face = face_at(1, 2)
+    best: Face | None = face_at(1, 2)
+    passage.best_face = best
     scene.end(3.0)
     assert not slot.fused.any()
     assert not slot.shot.any()

@@ -216,5 +216,7 @@ def test_a_photo_fits_into_its_square_and_maps_back(width: int, height: int) -> 
 def test_a_jpeg_shows_the_picture() -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[:, 32:] = (200, 60, 60)
-    back = cv2.imdecode(np.frombuffer(encode_jpeg(picture, 90), np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(picture, 90), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    back = decoded[:, :, ::-1]
     assert np.abs(back[:, 40:].astype(int) - (200, 60, 60)).max() < 12

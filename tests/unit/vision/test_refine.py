@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from device.domain.sight import F32, U8, Face
+from device.vision.detector import Detector
 from device.vision.refine import FACE_IN_PATCH_PX, PATCH_PX, Refiner
 
 MakeFace = Callable[..., Face]
 
 
-class FakeDetector:
+class FakeDetector(Detector):
     """Finds what it is told to, and remembers what it was shown."""
 
     def __init__(self, *found: Face) -> None:

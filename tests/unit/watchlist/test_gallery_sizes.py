@@ -17,4 +17,4 @@ def test_every_entry_is_found_by_its_own_template(entries: int) -> None:
         assert best.entry == wanted
         assert best.score == pytest.approx(1.0, abs=1e-5)
         others = np.delete(templates, wanted, axis=0) @ templates[wanted]
-        assert best.second == pytest.approx(others.max() if entries > 1 else -np.inf, abs=1e-5)
+        assert best.other_score == pytest.approx(others.max() if entries > 1 else -1.0, abs=1e-5)

@@ -26,7 +26,9 @@ def sealer(hub: pyrage.x25519.Identity) -> ProbeSealer:
 
 def test_the_hubs_identity_opens_it_and_shows_the_shot(sealer: ProbeSealer, hub: pyrage.x25519.Identity) -> None:
     jpeg = pyrage.decrypt(sealer.seal(SHOT), [hub])
-    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    shown = decoded[:, :, ::-1]
     assert np.abs(shown[60:100, 60:100].astype(int) - (210, 150, 90)).max() < 10
 
 

@@ -146,6 +146,7 @@ def test_each_candidate_comes_with_its_probe_and_only_the_hub_can_open_it(whole_
             pyrage.decrypt(message.probe, [pyrage.x25519.Identity.generate()])
         jpeg = pyrage.decrypt(message.probe, [deployment.hub])
         shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert shown is not None
         assert shown.shape == (160, 160, 3)
         assert shown.std() > 20
 

@@ -13,6 +13,8 @@ from device.edges.sandbox import landlock
 from device.wire.link import CandidateRaised, Fault, Hello
 from tools.dev.proof.worker import Given, WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[2]
 LIBRARY = """
 import importlib.util, sys, time

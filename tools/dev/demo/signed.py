@@ -116,7 +116,7 @@ def build_list(plan: DeploymentPlan, people: dict[str, list[Path]], out: Path) -
             People(listed),
             plan,
             [EnginePhotoReader(room)],
-            room.recogniser_card.source_sha256,
+            room.recognisers.source_sha256,
             now(),
             detector_sha256=room.detector_card.source_sha256,
             progress=False,

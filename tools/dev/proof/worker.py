@@ -73,7 +73,7 @@ def given(
         deployment_id="d-1",
         mode=Mode.TEST,
         created_at=datetime.now(timezone.utc),
-        recogniser_sha256=room.recogniser_card.source_sha256,
+        recogniser_sha256=room.recognisers.source_sha256,
         category="missing",
         image_source="custody",
     )

@@ -22,6 +22,7 @@ from tools.hub.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from device.domain.recognisers import Recognisers
     from engines.cards.model_card import ModelCard
 
 LARGE = 24  # photos from which opening a second set of engines pays
@@ -49,6 +50,7 @@ def _build(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|SHA256",
         help="the one that the devices run: a model of `lfr engines list` (default: the default recogniser)",
     )
+    parser.add_argument("--screen", metavar="NAME", help="the devices' screening recogniser, if they run a pair (none)")
     parser.add_argument("--detector", metavar="NAME", help="likewise: other boxes and points make other templates")
     parser.add_argument("--backend", default="auto", help="runtime of the models (default: %(default)s)")
     with_plan(parser)
@@ -93,7 +95,7 @@ def _run_build(args: argparse.Namespace) -> int:
     defaults = Defaults(args.category, args.image_source, args.random_refs)
     people = read_people(args.source, defaults, plan.categories, now().date())
     photos = sum(len(person.photos) for person in people.people)
-    rooms, readers = _readers(args.backend, photos, detector.name, recogniser.name)
+    rooms, readers = _readers(args.backend, photos, detector.name, recogniser)
     try:
         hashes = {"recogniser_sha256": recogniser.source_sha256, "detector_sha256": detector.source_sha256}
         report, files = build(people, plan, readers, now=now(), progress=not args.json, **hashes)
@@ -107,7 +109,7 @@ def _run_build(args: argparse.Namespace) -> int:
     return 65 if files is None else 0
 
 
-def _say_report(args: argparse.Namespace, report: Any, written: bool, recogniser: ModelCard) -> None:
+def _say_report(args: argparse.Namespace, report: Any, written: bool, recogniser: Recognisers) -> None:
     for problem in report.problems:
         print(f"problem: {problem}", file=sys.stderr)
     for kind, remarks in (("rejected", report.rejected), ("warning", report.warnings)):
@@ -131,9 +133,9 @@ def _say_report(args: argparse.Namespace, report: Any, written: bool, recogniser
     )
 
 
-def _models(args: argparse.Namespace) -> tuple[ModelCard, ModelCard]:
+def _models(args: argparse.Namespace) -> tuple[ModelCard, Recognisers]:
     """Detector and recogniser that templates are made with; UsageError for one that this machine does not have."""
-    from device.enrolment.model_sessions import chosen_card
+    from device.enrolment.model_sessions import chosen_card, chosen_recognisers
     from device.errors import UsageError
     from engines.cards.catalogue import cards
 
@@ -146,14 +148,14 @@ def _models(args: argparse.Namespace) -> tuple[ModelCard, ModelCard]:
                 f"--recogniser {wanted}: no model of this machine, which has {there}; see `lfr engines add`"
             )
         wanted = ours[wanted]
-    return chosen_card(args.detector, "detector"), chosen_card(wanted, "recogniser")
+    return chosen_card(args.detector, "detector"), chosen_recognisers(wanted, args.screen)
 
 
-def _remark(detector: ModelCard, recogniser: ModelCard) -> None:
+def _remark(detector: ModelCard, recogniser: Recognisers) -> None:
     """What a device will lack that runs models of one's own."""
     from engines.cards.model_card import FileSource
 
-    for one in (detector, recogniser):
+    for one in (detector, *recogniser.cards):
         if isinstance(one.source, FileSource):
             print(
                 f"note: {one.name} is a model of your own: devices arm with this list only where vision.{one.role} "
@@ -162,13 +164,14 @@ def _remark(detector: ModelCard, recogniser: ModelCard) -> None:
             )
 
 
-def _readers(backend: str, photos: int, detector: str, recogniser: str) -> tuple[list[Any], list[Any]]:
+def _readers(backend: str, photos: int, detector: str, recogniser: Recognisers) -> tuple[list[Any], list[Any]]:
     """Engines and readers: a second set for a long list, where there is a second core."""
     from device.enrolment.engine_photo_reader import EnginePhotoReader
     from device.enrolment.model_sessions import EngineRoom
 
     def room(runtime: str | None) -> EngineRoom:
-        return EngineRoom(runtime, threads=1, detector=detector, recogniser=recogniser)
+        screen = None if recogniser.screen is None else recogniser.screen.name
+        return EngineRoom(runtime, threads=1, detector=detector, recogniser=recogniser.main.name, screen=screen)
 
     rooms = [room(None if backend == "auto" else backend)]
     if photos >= LARGE and (os.cpu_count() or 1) > 1 and not rooms[0].one_thread:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from tools.dev.bench.engines import BATCHES, groups, measure, render
 
 pytestmark = pytest.mark.slow
 
-MACHINE = {"date": "2026-11-24", "cpu": "a CPU", "load_1min": 0.5}
+MACHINE: dict[str, Any] = {"date": "2026-11-24", "cpu": "a CPU", "load_1min": 0.5}
 
 
 class Opened:
@@ -65,7 +66,7 @@ def two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "precisions", lambda name: offers[name])
 
 
-def measured(opener: Opened) -> dict[str, object]:
+def measured(opener: Opened) -> dict[str, Any]:
     return {"machine": MACHINE, **measure(1, 2, lambda: None, opener)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tools.dev.bench.product import ReplayFailed, replay
 
 
 @pytest.fixture
-def stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Put a shell script in the place of `lfr`."""
 
     def use(script: str) -> None:
@@ -23,19 +24,21 @@ def stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return use
 
 
-def test_object_on_stdout_is_returned_and_options_are_passed_on(stands_in, tmp_path: Path) -> None:
+def test_object_on_stdout_is_returned_and_options_are_passed_on(
+    stands_in: Callable[[str], None], tmp_path: Path
+) -> None:
     stands_in("""echo progress >&2; echo "{\\"said\\": \\"$*\\"}" """)
     said = replay(Path("clip.mp4"), Path("people"), ("--fill", "9"))["said"]
     assert said == "replay clip.mp4 --watchlist people --json --fill 9"
 
 
-def test_failure_carries_status_and_last_words(stands_in) -> None:
+def test_failure_carries_status_and_last_words(stands_in: Callable[[str], None]) -> None:
     stands_in("echo no such clip >&2; exit 65")
     with pytest.raises(ReplayFailed, match=r"exit status 65[\s\S]*no such clip"):
         replay(Path("clip.mp4"), Path("people"))
 
 
-def test_anything_else_on_stdout_is_a_failure(stands_in) -> None:
+def test_anything_else_on_stdout_is_a_failure(stands_in: Callable[[str], None]) -> None:
     stands_in("echo hello; echo '{}'")
     with pytest.raises(ReplayFailed, match="not one JSON object"):
         replay(Path("clip.mp4"), Path("people"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def test_a_program_on_the_path_is_used_as_it_is(tmp_path: Path, monkeypatch: pyt
 
 
 def test_no_broker_and_no_apt_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_packages.shutil, "which", lambda *_a, **_k: None)
+    monkeypatch.setattr(shutil, "which", lambda *_a, **_k: None)
     with pytest.raises(SetupFailed, match="install it and run"):
         provide(BROKER, tmp_path)
 
@@ -106,7 +107,7 @@ def test_without_root_a_package_that_cannot_be_downloaded_says_what_to_do(
 ) -> None:
     apt = executable(tmp_path / "bin" / "apt-get", "#!/bin/sh\nexit 100\n")
     monkeypatch.setenv("PATH", str(apt.parent), prepend=os.pathsep)
-    monkeypatch.setattr(system_packages.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SetupFailed, match="or as root: apt-get install a-broker"):
         provide(BROKER, tmp_path / "cache")
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def template(seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).standard_normal(128).astype(np.float32)
 
 
-def alike(memory: NDArray[np.uint8], kind: str, least: float = 0.9) -> list[Hit]:
+def alike(memory: NDArray[np.uint8], kind: Literal["u8", "f32", "bf16"], least: float = 0.9) -> list[Hit]:
     patterns = [Pattern(f"person {n}", "template", kind, template(n), least) for n in range(3)]
     return find_alike([Region(0, "heap", memory)], patterns)
 

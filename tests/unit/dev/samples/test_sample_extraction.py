@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def an_sdist(path: Path, members: dict[str, bytes], links: dict[str, str] | None
     return path
 
 
-def a_source(archive: Path, **changes: object) -> SampleSource:
+def a_source(archive: Path, **changes: Any) -> SampleSource:
     source = SampleSource(
         group="public",
         package="photos",

@@ -9,25 +9,22 @@ from typing import Any
 
 import pytest
 import yaml
-from lfr_test_loading import loaded
 
 from device.cli.main import main
 from device.config.deployment import DeploymentPlan
+from tests.unit.hub.publishing.site_of_authority import Site
 from tools.hub.watchlist import build as building
 from tools.hub.watchlist.people import Person, Photo
 
-NAME = "lfr_test_site_of_authority"
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Callable[..., Site]:
+    """Builder of a Site in this test's folder."""
+    return lambda **how: Site(tmp_path, **how)
 
 
 @pytest.fixture
-def make_site(tmp_path: Path) -> Callable[..., Any]:
-    """Builder; pytest's importlib mode has no package to import the module from."""
-    site: Callable[..., Any] = loaded(NAME, Path(__file__).with_name("site_of_authority.py")).Site
-    return lambda **how: site(tmp_path, **how)
-
-
-@pytest.fixture
-def site(make_site: Callable[..., Any]) -> Any:
+def site(make_site: Callable[..., Site]) -> Site:
     """One officer, two devices, mode test."""
     return make_site()
 

@@ -33,6 +33,7 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--naive-every", type=int, default=1, metavar="N", help="the naive loop sees one frame in N (1)"
     )
     recall.add_argument("--backend", help="as lfr replay")
+    recall.add_argument("--recogniser", metavar="NAME", help="as lfr replay")
     recall.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
     recall.add_argument("--rotate", action="store_true", help="list half of those shown, then the other half")
     recall.set_defaults(run=run)
@@ -40,7 +41,7 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; exit 1 when a band of ten passages or more is below the naive loop."""
-    from device.errors import UsageError
+    from device.errors import BadData, UsageError
 
     if args.naive_every < 1 or not 0 <= args.share < 1:
         raise UsageError("lfr bench recall: --naive-every is at least 1, --share at least 0 and below 1")
@@ -65,10 +66,20 @@ def run(args: argparse.Namespace) -> int:
         shown = add_drawn(cases, Drawing(tuple(args.shapes.split(",")), seeds, args.seconds, args.people))
     own = [folder_of(args.people)] if args.people else []
     fill(cases, args.listed, [*own, *map(folder_of, args.list_from), avatars()], shown)
+    if not cases.cases:
+        raise BadData("lfr bench recall: no clip is labelled in what was given")
     if not cases.enrol:
         raise UsageError("lfr bench recall: nobody is listed; give photos in list/, or --listed with --list-from")
-    terms = Terms(args.backend, args.threshold, args.evidence, args.evidence_keys, args.naive_every, args.share)
-    cache = cache_at(cache_file(), args.backend)
+    terms = Terms(
+        backend=args.backend,
+        recogniser=args.recogniser,
+        threshold=args.threshold,
+        evidence=args.evidence,
+        evidence_keys=args.evidence_keys,
+        every=args.naive_every,
+        share=args.share,
+    )
+    cache = cache_at(cache_file(), args.backend, recogniser=args.recogniser)
     try:
         result = measure(rotated(cases) if args.rotate else [cases], terms, cache)
     finally:

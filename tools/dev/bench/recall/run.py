@@ -26,7 +26,6 @@ from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32
 from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.folder import enrol
-from device.enrolment.model_sessions import EngineRoom
 from device.enrolment.template_cache import TemplateCache
 from device.recognition.build import Listed, gallery_of
 from device.recognition.replay import Request, replay
@@ -51,11 +50,24 @@ class Terms:
     strangers' passages that may alert where the rates are made equal."""
 
     backend: str | None = None
+    recogniser: str | None = None
     threshold: float | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None
     every: int = 1
     share: float = 0.01
+
+    def request(self, clip: Path, watchlist: Path) -> Request:
+        """What `lfr replay` would be asked."""
+        return Request(
+            str(clip),
+            watchlist,
+            self.backend,
+            self.threshold,
+            recogniser=self.recogniser,
+            evidence=self.evidence,
+            evidence_keys=self.evidence_keys,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +157,11 @@ def _naive(
     cases: Sequence[Case], watchlist: Path, terms: Terms, cache: TemplateCache | None
 ) -> tuple[list[NaiveRun], tuple[str, ...]]:
     """Rule 1: the naive loop's faces of all clips, and the list's references."""
-    room = EngineRoom(terms.backend, threads=1)
+    room = terms.request(cases[0].clip, watchlist).room()
     try:
         listed = enrol(watchlist, [EnginePhotoReader(room)], cache=cache, progress=True)
         entries = [(entry.ref, entry.templates) for entry in listed.entries]
-        identity = f"{room.backend} {room.recogniser_card.source_sha256} {_digest(entries)}"
+        identity = f"{room.backend} {room.recognisers.main.source_sha256} {_digest(entries)}"
         looker = Looker(room.eyes(MIN_FACE_PX), Listed(gallery_of(entries)), identity)
         runs = []
         for case in cases:
@@ -178,14 +190,7 @@ def _digest(entries: Sequence[tuple[str, F32]]) -> str:
 def _product(case: Case, rate_hz: float, watchlist: Path, terms: Terms, cache: TemplateCache | None) -> Run:
     """`lfr replay` over one clip."""
     facts = Facts()
-    request = Request(
-        str(case.clip),
-        watchlist,
-        terms.backend,
-        terms.threshold,
-        evidence=terms.evidence,
-        evidence_keys=terms.evidence_keys,
-    )
+    request = terms.request(case.clip, watchlist)
     with tqdm(desc=f"lfr replay, {case.name}", unit="frame", **bar()) as progress:
 
         def tick(frames: int, total: int | None) -> None:

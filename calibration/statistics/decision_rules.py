@@ -1,0 +1,74 @@
+"""Decision rules on photos: what a passage of several looks would score, for the evidence that is made for one rule.
+
+1. A rule's name is what `device.domain.decision_rule` calls it; an artefact states it, and a device that decides by
+   another rule has no evidence.
+2. Different photos stand for looks. Frames of one passage are more alike, so that combining them shifts strangers'
+   scores by less: the evidence errs on the side of a higher threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from device.domain.sight import F32
+from device.errors import UsageError
+
+WINDOW = 3
+Scores = Callable[[F32, F32, F32], F32]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """name  as artefacts state it;  words  for a reader of the artefact
+
+    scores  looks (n, k, d) unit rows in order, their weights (n, k) and entries (m, d) unit rows -> (n, m) scores
+    """
+
+    name: str
+    words: str
+    scores: Scores
+
+
+def _fused(looks: F32, weights: F32, entries: F32) -> F32:
+    means = np.einsum("nk,nkd->nd", weights, looks)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+    scores: F32 = (means @ entries.T).astype(np.float32)
+    return scores
+
+
+def running_means(looks: F32, weights: F32, entries: F32) -> F32:
+    """After each look the higher cosine of two means, of all looks and of the last WINDOW; the highest of these."""
+    scores = _fused(looks[:, :1], weights[:, :1], entries)
+    for count in range(2, looks.shape[1] + 1):
+        scores = np.maximum(scores, _fused(looks[:, :count], weights[:, :count], entries))
+        if count > WINDOW:
+            lately = slice(count - WINDOW, count)
+            scores = np.maximum(scores, _fused(looks[:, lately], weights[:, lately], entries))
+    return scores
+
+
+def best_look(looks: F32, _weights: F32, entries: F32) -> F32:
+    """Highest cosine of any look."""
+    scores: F32 = np.einsum("nkd,md->nkm", looks, entries).max(1)
+    return scores
+
+
+WEIGHTED_MEAN = Rule("weighted mean/1", "the quality-weighted mean of all looks", _fused)
+RUNNING_MEANS = Rule(
+    f"running means of all and of the last {WINDOW} looks/1",
+    f"the highest score, after any look, of the quality-weighted mean of all looks or of the last {WINDOW}",
+    running_means,
+)
+BEST_LOOK = Rule("best look/1", "the highest score of any look", best_look)
+RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in (RUNNING_MEANS, WEIGHTED_MEAN, BEST_LOOK)})
+
+
+def rule(name: str) -> Rule:
+    """The rule of that name. Raises UsageError with those there are."""
+    if name not in RULES:
+        raise UsageError(f"{name!r} is no decision rule; known: {', '.join(RULES)}")
+    return RULES[name]

@@ -1,0 +1,56 @@
+"""Looks through a pair of recognisers: the screen first, the main one only where somebody listed is possible.
+
+1. A gated look whose screen template is under the gate with everybody listed gives no template: the face was compared,
+   with nobody as the result. The main recogniser did not see it.
+2. Every other look gives the pair's template (device.domain.recognisers, rule 1).
+3. The screen's template is overwritten before the call returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from device.domain.recognisers import Recognisers
+from device.domain.sight import F32
+from engines.cards.model_card import ModelCard
+
+Embed = Callable[[ModelCard, F32], float]
+"""Write the unit template that a recogniser makes of the face in hand, and return its raw length."""
+
+
+class ScreenList(Protocol):
+    """What the gate needs of the watchlist."""
+
+    def screen_best(self, template: F32) -> float:
+        """The best cosine of the screen's unit template with anybody listed."""
+        ...
+
+
+class LookMaker:
+    """One recogniser or a pair behind one call; one thread at a time owns it."""
+
+    def __init__(self, recognisers: Recognisers, listed: ScreenList | None = None) -> None:
+        """`listed` None: no gate, as for photos that are enrolled."""
+        self._recognisers = recognisers
+        self._listed = listed
+
+    def look(self, embed: Embed, out: F32, *, gated: bool) -> float | None:
+        """Write the unit template into `out` (template_dim,) float32 and return the main one's raw length.
+
+        gated  rule 1 applies. None is returned and `out` is zero where it keeps the main recogniser from looking
+        """
+        chosen = self._recognisers
+        if chosen.screen is None:
+            return embed(chosen.main, out)
+        main, screen = chosen.part(out, 0), chosen.part(out, 1)
+        embed(chosen.screen, screen)
+        if gated and self._listed is not None and self._listed.screen_best(screen) < chosen.fusion.gate:
+            out[:] = 0
+            return None
+        length = embed(chosen.main, main)
+        for part, scale in zip((main, screen), chosen.scales, strict=True):
+            np.multiply(part, scale, out=part)
+        return length

@@ -1,0 +1,46 @@
+"""The spine with a pair of recognisers: whom the screen rules out is counted, unseen by the main recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+MakeWorld = Callable[..., Any]
+
+
+def test_the_main_recogniser_sees_only_whom_the_screen_leaves_possible(world_of: MakeWorld) -> None:
+    world = world_of(screened=True)
+    world.walk(0, 1, steps=25)
+    world.pipeline.finish()
+    assert set(world.screen.looks) == {0, 1}
+    assert set(world.embedder.looks) == {0}
+    assert [(c.entry_ref, round(c.score, 4)) for c in world.stated][:1] == [("entry-0", 1.0)]
+
+
+def test_whoever_the_screen_rules_out_is_a_face_seen_and_discarded(world_of: MakeWorld) -> None:
+    world = world_of(screened=True)
+    world.walk(1, 2, steps=25)
+    world.empty(3)
+    counters = world.pipeline.counters
+    assert (counters.faces_seen, counters.discarded, counters.alerted) == (2, 2, 0)
+    assert not world.embedder.looks
+
+
+def test_a_passage_with_a_template_is_looked_at_in_full_from_then_on(world_of: MakeWorld) -> None:
+    """Where somebody else takes the place, identity rests on full templates: two people, one alert."""
+    world = world_of(screened=True)
+    world.walk(0, steps=12)
+    world.walk(1, steps=12)
+    world.empty(3)
+    counters = world.pipeline.counters
+    assert counters.faces_seen == counters.discarded + counters.alerted
+    assert counters.alerted == 1
+
+
+def test_both_recognisers_forget_when_the_last_person_is_gone(world_of: MakeWorld) -> None:
+    world = world_of(screened=True)
+    world.walk(0, steps=12)
+    world.empty(3)
+    assert not world.embedder.input.any()
+    assert not world.screen.input.any()
+    assert not world.pipeline._template.any()
