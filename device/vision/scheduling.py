@@ -11,7 +11,8 @@ crowd costs delay, never a stall.
    found by a look after the tenth; after one look nine in ten of those who will be found lie less than .22 below the
    threshold, as three strangers in four do; after two looks less than .125, and three strangers in four more than .129.
 4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one.
-5. Whoever has been alerted is looked at for a clearly better shot, and now and then to see that it is still them.
+5. Whoever has been alerted is looked at CONFIRMING_LOOKS times, then for a clearly better shot, and now and then to see
+   that it is still them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ DOUBLINGS_MAX = 4
 GOOD_AT_ONCE = 0.75  # a shot this good is not waited with: whoever runs may be gone at the next
 STILL_THE_SAME_NS = 2500 * NS_PER_MS  # now and then somebody who was alerted is looked at
 BETTER = 1.25  # geometric quality over the best one tried, from which a shot does not wait its turn
+CONFIRMING_LOOKS = 3  # whoever is alerted by the first look is looked at so often, for the score and for the probe
 MUCH_BETTER = 1.6  # the same for whoever is further than FAR below the threshold
 FAR = 0.20
 NEAR = 0.08
@@ -69,7 +71,8 @@ def urgency(
     if passage.templates == 0:
         return 3 + geometry if since >= BETWEEN_LOOKS_NS else NoLook.CADENCE
     if passage.alerted_entry is not None:
-        due = (better and since >= BETWEEN_LOOKS_NS) or since >= STILL_THE_SAME_NS
+        again = better or passage.templates < CONFIRMING_LOOKS
+        due = (again and since >= BETWEEN_LOOKS_NS) or since >= STILL_THE_SAME_NS
         return geometry / 2 if due else NoLook.NO_GAIN
     wait = BETWEEN_LOOKS_NS if better else again_after_ns(below, passage.templates)
     return 2 - below + geometry / 10 if since >= wait else NoLook.CADENCE
