@@ -55,10 +55,10 @@ def test_never_detected(facts: Facts) -> None:
 
 def test_no_look_with_the_schedulers_reason(facts: Facts) -> None:
     for frame in range(10):
-        facts.not_looked(frame, 1, NoLook.SIZE if frame else NoLook.ONE_SIGHTING)
+        facts.not_looked(frame, 1, NoLook.NO_GAIN if frame else NoLook.ONE_SIGHTING)
     kind, detail = why(facts)
     assert kind == "no look"
-    assert detail == "found in 10 frames; face too small (9); seen once only (1)"
+    assert detail == "found in 10 frames; no better than earlier shots (9); seen once only (1)"
 
 
 def test_found_but_in_no_track() -> None:
