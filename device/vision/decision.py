@@ -2,7 +2,7 @@
 
 1. The score of a passage is the higher of two, each against the whole list, searched exactly: that of the mean of all
    its templates, and that of the mean of its last WINDOW templates (quality.weight_of). It is taken after every look,
-   and the first time that it reaches the threshold decides; device/decisions/0001-how-looks-are-combined.md.
+   and the first time that it reaches the threshold decides; device/decisions/0302-how-looks-are-combined.md.
 2. A category may ask for more than the threshold, never for less: the nearest entry is judged by its own.
 3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
 """

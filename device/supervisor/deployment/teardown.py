@@ -91,8 +91,9 @@ async def end_deployment(
     undelivered = 0 if tampered else await _deliver(supervisor, publisher)
     if at_once:
         publisher.erase(None, reason)
-    keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
-    await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
+    else:
+        keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
+        await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
     _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
     pool.forget()
     reporter.watchlist_erased()

@@ -6,7 +6,7 @@ import logging
 
 from device.errors import GpioUnavailable
 from device.logs import event
-from device.ports.gpio import Gpio, Lamp
+from device.ports.gpio import Lamp, Signals
 
 _log = logging.getLogger(__name__)
 
@@ -14,16 +14,16 @@ _log = logging.getLogger(__name__)
 class Indicators:
     """Switches lamps; `lit` holds each lamp as it was switched last."""
 
-    def __init__(self, lines: Gpio) -> None:
+    def __init__(self, gpio: Signals) -> None:
         self.lit = dict.fromkeys(Lamp, False)
-        self._lines = lines
+        self._gpio = gpio
 
     def light(self, lamp: Lamp, lit: bool) -> None:
-        """Switch one lamp if it is not so already. Lines that do not answer are logged; the next call tries again."""
+        """Switch one lamp if it is not so already. A GPIO fault is logged; the next call tries again."""
         if self.lit[lamp] is lit:
             return
         try:
-            self._lines.light(lamp, lit)
+            self._gpio.light(lamp, lit)
             self.lit[lamp] = lit
         except GpioUnavailable as fault:
             event(_log, "lamp.cannot_be_driven", level=logging.ERROR, lamp=lamp.value, problem=str(fault))
