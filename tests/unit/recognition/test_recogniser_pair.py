@@ -33,8 +33,8 @@ MakeRoom = Callable[..., EngineRoom]
 
 
 def unit(seed: int, dim: int) -> F32:
-    found: F32 = fill(1, seed, dim)[1][0]
-    return found
+    row: F32 = fill(1, seed, dim)[1][0]
+    return row
 
 
 def look_of(seed: int, listed: ScreenList | None = None, *, gated: bool = False) -> tuple[float | None, F32, list[str]]:
