@@ -300,7 +300,7 @@ def test_a_flapping_row_is_told_of_once_a_second_and_its_last_word_too(
             await asyncio.sleep(0.1)
 
     rig(live=True).play(scene)
-    told = [r.getMessage() for r in caplog.records if 'row="clock trusted"' in r.getMessage()]
+    told = [r.getMessage() for r in caplog.records if 'condition="clock trusted"' in r.getMessage()]
     assert 5 <= len(told) <= 12
     assert sum(line.endswith("changes=11") for line in told) >= 4
 

@@ -16,7 +16,14 @@ from onnx.reference import ReferenceEvaluator
 
 from engines.cards.catalogue import card, cards
 from engines.cards.custom_card import read
-from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, YUNET_OUTPUTS, Lengths, ModelCard
+from engines.cards.model_card import (
+    DETECTOR_DEFAULT,
+    RECOGNISER_DEFAULT,
+    SCREEN_0095,
+    YUNET_OUTPUTS,
+    Lengths,
+    ModelCard,
+)
 from engines.cli.commands import register
 from engines.cli.listing import describe, lines
 from engines.errors import BadCard, BadModel, ModelMismatch, UnknownName
@@ -42,7 +49,7 @@ def added(own_models: ModuleType, tmp_path: Path) -> tuple[ModelCard, Path]:
 def test_an_added_model_has_a_card_golden_tensors_and_runs(added: tuple[ModelCard, Path]) -> None:
     one, models = added
     assert card("tiny", models) == one
-    assert [each.name for each in cards(models)] == [DETECTOR_DEFAULT, RECOGNISER_DEFAULT, "tiny"]
+    assert [each.name for each in cards(models)] == [DETECTOR_DEFAULT, RECOGNISER_DEFAULT, SCREEN_0095, "tiny"]
     for precision in ("fp32", "fp16"):
         prepare(one, weights_of(one), models, precision=precision)
         runner = open_runner(one, backend="onnxruntime", threads=1, precision=precision, models=models)
@@ -337,7 +344,11 @@ def test_a_card_damaged_since_it_was_added_hides_none_of_the_others(
     args = parser.parse_args(["engines", "list", "--json"])
     assert args.run(args) == 65
     said = capsys.readouterr()
-    assert [row["name"] for row in json.loads(said.out)["models"]] == [DETECTOR_DEFAULT, RECOGNISER_DEFAULT]
+    assert [row["name"] for row in json.loads(said.out)["models"]] == [
+        DETECTOR_DEFAULT,
+        RECOGNISER_DEFAULT,
+        SCREEN_0095,
+    ]
     assert str(kept) in said.err
     assert "remove its file" in said.err
     with pytest.raises(BadCard):

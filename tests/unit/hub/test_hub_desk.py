@@ -85,6 +85,7 @@ def test_a_case_shows_what_contradicts_it_and_that_its_picture_was_damaged(
 def test_a_camera_whose_pictures_arrive_damaged_is_shown_as_such(
     desk: Desk, say: Say, settings: ConsoleSettings
 ) -> None:
+    say(messages.Status(mode=None, status="online", boot_id="b", bd_seq=1), TOPICS.status)
     for camera, damaged in (("front", True), ("back", False)):
         status = messages.CameraStatus(
             mode=Mode.DEMO, camera_id=camera, status="online", since=rfc3339(NOON), damaged=damaged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_a_lower_limit_costs_a_higher_threshold() -> None:
 @pytest.mark.parametrize(
     ("photos", "terms", "says"),
     [
-        ([1] * 20_000, Terms(), "20000 people are listed and the evidence ends at"),
+        ([1] * 40_000, Terms(), "40000 people are listed and the evidence ends at"),
         ([1, 4, 5], Terms(), "2 entries have more than 3 photos"),
         ([1] * 10, Terms(threshold=0.3), "outside the tested band"),
         ([1] * 10, Terms(threshold=0.9), "outside the tested band"),
@@ -87,7 +88,7 @@ def test_a_configured_threshold_of_the_tested_band_is_obeyed_judged_and_shown_as
         replace(DEFAULT, sha256="f" * 64),
         replace(DEFAULT, precision="e4m3"),
         replace(DEFAULT, detector="my-own", detector_sha256="f" * 64),
-        replace(DEFAULT, reader="2"),
+        replace(DEFAULT, reader="1"),
     ],
 )
 def test_an_engine_without_evidence_has_no_prediction_and_a_provisional_threshold_that_says_so(engine: Engine) -> None:
@@ -104,7 +105,7 @@ def test_an_engine_without_evidence_has_no_prediction_and_a_provisional_threshol
             replace(DEFAULT, detector="my-own", detector_sha256="f" * 64),
             "was measured behind detector yunet-2023mar (49f000ec501f…), this device runs my-own (ffffffffffff…)",
         ),
-        (replace(DEFAULT, reader="2"), "was measured with reader 1, this device aligns and cuts out faces as reader 2"),
+        (replace(DEFAULT, reader="1"), "was measured with reader 2, this device aligns and cuts out faces as reader 1"),
     ],
 )
 def test_behind_another_detector_or_alignment_nothing_is_armed_and_the_words_say_what_to_do(
@@ -119,7 +120,9 @@ def test_evidence_that_ships_and_was_changed_is_a_damaged_installation_not_missi
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = artefact.shipped(RECOGNISER_DEFAULT).read_text()
-    (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(text.replace('"largest_list": 11990', '"largest_list": 20000'))
+    changed, count = re.subn(r'"largest_list": \d+', '"largest_list": 99999', text)
+    assert count > 0
+    (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(changed)
     monkeypatch.setattr(artefact, "FOLDER", tmp_path)
     with pytest.raises(EvidenceDamaged, match=r"changed after it was signed.*install the program again"):
         evidence_for(DEFAULT, Terms())

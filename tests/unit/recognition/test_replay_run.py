@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -205,7 +206,9 @@ def test_a_replay_does_not_measure_past_evidence_that_ships_and_was_changed(
     threshold: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = artefact.shipped(RECOGNISER_DEFAULT).read_text()
-    (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(text.replace("11990", "20000"))
+    changed, count = re.subn(r'"largest_list": \d+', '"largest_list": 99999', text)
+    assert count > 0
+    (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(changed)
     monkeypatch.setattr(artefact, "FOLDER", tmp_path)
     request = replaying.Request("no-such.mp4", tmp_path, "onnxruntime", threshold)
     with pytest.raises(EvidenceDamaged, match="the evidence that ships is damaged") as fault:

@@ -41,10 +41,10 @@ def test_a_flash_or_a_change_of_exposure_is_no_cut(seed: int, gain: float, offse
 
 
 @settings(deadline=None, max_examples=30)
-@given(seed=st.integers(0, 1_000), left=st.integers(0, 500), grey=st.integers(0, 255))
+@given(seed=st.integers(0, 1_000), left=st.integers(0, 580), grey=st.integers(0, 255))
 def test_somebody_who_walks_into_the_picture_is_no_cut(seed: int, left: int, grey: int, frame_of: MakeFrame) -> None:
     busy = scene(seed)
-    busy[60:, left : left + 90] = grey
+    busy[60:, left : left + 60] = grey  # a tenth of the picture; twice as much may pass for a cut, at a look a person
     assert cuts(frame_of, scene(seed), busy) == [False, False]
 
 
