@@ -27,16 +27,14 @@ from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
 from device.vision.quality import geometric, merit, pose
-from device.vision.scheduling import choose, settled
+from device.vision.scheduling import choose
 from device.vision.stillness import Stillness
 from device.vision.tracker import Sighting, Tracker
 from device.vision.zone import Zone
 
 LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
-LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see device/README.md, decisions
-CALM_NS = 120 * NS_PER_MS  # the same while nobody new is in view and nobody's next look is due soon
+LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see decision 0004
 PATIENT_NS = 90 * NS_PER_MS  # frames this close: a first look may wait for the next one
-SEEN_OFTEN = 3  # sightings from which a track is not new
 DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has been for so long
 
 
@@ -78,7 +76,6 @@ class Pipeline:
         self._cuts = CutDetector()
         self._stillness = Stillness()
         self._anybody = False
-        self._every_ns = LOOK_EVERY_NS
         telling = TELLING_BY_GEOMETRY if sight.eyes.lengths is None else TELLING
         self._passages = Passages(sight.eyes.template_dim, telling=telling)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
@@ -96,10 +93,11 @@ class Pipeline:
 
     # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
     def due(self, frame: Frame) -> bool:
-        """Whether this frame is to be searched: some fifteen a second are while anybody is new or near the threshold,
-        half as many else, and damaged ones where no others come. The capture thread asks; of the other thread it reads
-        one number."""
-        wait_ns = DAMAGED_AFTER_NS if frame.damage is Damage.PICTURE else self._every_ns
+        """Whether this frame is to be searched: some fifteen a second are, and damaged ones where no others come.
+
+        The capture thread asks. The answer depends on the frames alone, so that a recording is judged alike each time.
+        """
+        wait_ns = DAMAGED_AFTER_NS if frame.damage is Damage.PICTURE else LOOK_EVERY_NS
         if self._last_due is not None and 0 <= frame.at - self._last_due < wait_ns:
             return False
         self._last_due = frame.at
@@ -156,8 +154,6 @@ class Pipeline:
             self._close(passage)
         if not self._clean and self._looked_at not in {p.id for p in self._passages.open}:
             self._forget()
-        calm = all(s.track.hits >= SEEN_OFTEN and settled(p, self._sight.threshold) for p, s in wanted)
-        self._every_ns = CALM_NS if calm else LOOK_EVERY_NS
         counters.open_passages = sum(p.counted and p.alerted_entry is None for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
 

@@ -87,13 +87,6 @@ def again_after_ns(below: float, templates: int) -> int:
     return wait if templates < enough else max(2 * wait, LATER_NS)
 
 
-def settled(passage: Passage, threshold: float) -> bool:
-    """Whether nobody waits for the next look at this passage: it was alerted, or is far from the threshold."""
-    if passage.alerted_entry is not None:
-        return True
-    return passage.templates > 0 and again_after_ns(threshold - passage.best_score, passage.templates) >= LATER_NS
-
-
 def choose(
     wanted: Sequence[tuple[Passage, Sighting]],
     at: MediaNs,

@@ -25,7 +25,17 @@ CONTRACT: dict[str, Any] = {
         "rejected": [{"file": str, "reason": str}],
         "warnings": [{"file": str, "reason": str}],
     },
-    "alerts": [{"entry": str, "score": float, "frame": int, "t_ms": float, "track": int}],
+    "alerts": [
+        {
+            "entry": str,
+            "score": float,
+            "frame": int,
+            "t_ms": float,
+            "track": int,
+            "contradicted_by": [int],
+            "picture_damaged": bool,
+        }
+    ],
     "stages_ms": {
         stage: {"p50": NUMBER_OR_NULL, "p95": NUMBER_OR_NULL, "n": int}
         for stage in ("decode", "detect", "track", "align", "embed", "match")

@@ -158,10 +158,10 @@ def test_labels_that_cannot_be_forgotten_because_console_yaml_is_broken_are_a_fa
         HubFolder(folder).forget_entries()
 
 
-def test_no_user_but_the_hub_and_the_listener_may_read_alerts() -> None:
+def test_no_user_but_the_hub_and_its_listeners_may_read_alerts() -> None:
     sections = access_list("demo", ("cam-1",)).split("\nuser ")[1:]
     readers = {s.split("\n")[0] for s in sections if "topic read lfr/v1/demo/#" in s or "read lfr/v1/demo/+/alert" in s}
-    assert readers == {"hub", "listener"}
+    assert readers == {"hub", "listener", "witness"}
 
 
 def test_a_broker_unpacked_without_root_is_found_with_its_libraries(

@@ -26,7 +26,6 @@ from device.vision.scheduling import (
     TEMPLATES_WANTED,
     again_after_ns,
     choose,
-    settled,
     urgency,
 )
 from device.vision.tracker import Sighting, Track
@@ -162,23 +161,6 @@ def test_the_second_look_is_soon_unless_the_first_says_that_it_is_nobody_listed(
 ) -> None:
     assert wanted(passage(templates=1, since_ms=wait_ms, score=score)) is not None
     assert wanted(passage(templates=1, since_ms=wait_ms - 1, score=score)) is None
-
-
-@pytest.mark.parametrize(
-    ("looks", "score", "alerted", "calm"),
-    [
-        (0, -1.0, None, False),
-        (1, 0.0, None, True),
-        (3, 0.0, None, True),
-        (3, THRESHOLD - 0.1, None, False),
-        (12, THRESHOLD - 0.1, None, True),
-        (1, 0.9, 4, True),
-    ],
-)
-def test_nobody_is_settled_whose_next_look_is_due_soon(
-    looks: int, score: float, alerted: int | None, calm: bool
-) -> None:
-    assert settled(passage(templates=looks, since_ms=100, score=score, alerted_entry=alerted), THRESHOLD) is calm
 
 
 @pytest.mark.parametrize(("score", "better"), [(THRESHOLD - 0.19, BETTER), (THRESHOLD - 0.3, MUCH_BETTER)])

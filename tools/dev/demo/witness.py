@@ -34,7 +34,7 @@ class Witness:
         self._stranger = pyrage.x25519.Identity.generate()
         self._needles = tuple(needles)
         self._pattern = HubTopics(hub.settings().site).everything
-        self._broker = PahoBroker(hub.address("listener", port), CLIENT_ID, session_expiry_s=0)
+        self._broker = PahoBroker(hub.address("witness", port), CLIENT_ID, session_expiry_s=0)
         self._online = threading.Event()
         self._reason = "no session yet"
         self.probes: list[ProbeReceived] = []

@@ -35,8 +35,13 @@ def access_list(site: str, devices: tuple[str, ...]) -> str:
     base = f"{ROOT}/{site}"
     lines = ["# Made by `lfr hub init`; edit the site's list of devices and run it again instead of editing this."]
     lines += ["", "user hub", f"topic read {base}/#", f"topic write {base}/hub/#", f"topic write {base}/+/cmd/+"]
-    lines += ["", "# Reads what the hub reads and says nothing: test rigs and the demonstration's witness."]
-    lines += ["user listener", f"topic deny {base}/listener/#", f"topic read {base}/#"]
+    lines += [
+        "",
+        "# Read what the hub reads and write nothing: test rigs, and the demonstration's witness. A certificate is one",
+    ]
+    lines += ["# session (use_username_as_clientid), so two programs need two."]
+    for reader in ("listener", "witness"):
+        lines += [f"user {reader}", f"topic deny {base}/{reader}/#", f"topic read {base}/#"]
     lines += ["", "# Press and inspectors: states, counts and receipts; no alert, no probe."]
     lines += ["user auditor", f"topic deny {base}/auditor/#"]
     lines += [f"topic read {base}/{branch}" for branch in AUDITOR_READS]

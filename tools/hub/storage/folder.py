@@ -1,8 +1,8 @@
 """The hub's folder: what `lfr hub init` makes, and how the other commands find their way in it.
 
-ca.pem ca.key crl.pem · server.pem server.key · hub, listener, auditor .pem .key · mosquitto.conf acl · console.yaml
-entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json · keys/ (deployment_keys.py, and
-tools/hub/publishing/places.py)
+ca.pem ca.key crl.pem · server.pem server.key · hub, listener, witness, auditor .pem .key · mosquitto.conf
+acl · console.yaml · entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json
+keys/ (deployment_keys.py, and tools/hub/publishing/places.py)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tools.hub.storage.files import write_file
 BROKER_PORT = 8883
 CONSOLE_PORT = 8443
 REPOSITORY_PORT = 8444
-PEOPLE = ("hub", "listener", "auditor")
+PEOPLE = ("hub", "listener", "witness", "auditor")
 NOTICE = {
     "en": "Live facial recognition is in use here. Faces are compared with one watchlist made for this operation. "
     "If you are not on it, your biometric data is deleted at once. Every possible match is judged by an officer.",
@@ -97,7 +97,7 @@ class HubFolder:
         return self.root / "references"
 
     def address(self, person: str, port: int, host: str = "localhost") -> BrokerAddress:
-        """How `hub`, `listener`, `auditor` or a device reaches the broker."""
+        """How `hub`, `listener`, `witness`, `auditor` or a device reaches the broker."""
         folder = self.root if person in PEOPLE else self.root / "devices"
         return BrokerAddress(
             host=host, port=port, ca=self.root / "ca.pem", cert=folder / f"{person}.pem", key=folder / f"{person}.key"
