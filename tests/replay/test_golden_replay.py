@@ -7,9 +7,11 @@ reason, the date and the clip's digest are stored in it. Tolerances: golden_log.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,13 @@ def recorded(
         talk=False,
         observer=recorder,
     )
-    return made.digest(), recorder.log(report)
+    return identity(made), recorder.log(report)
+
+
+def identity(made: ClipSpec) -> str:
+    """Digest of what the clip is drawn from, the same in every folder: photos count by name."""
+    text = json.dumps(asdict(made), default=lambda value: value.name if isinstance(value, Path) else str(value))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def golden() -> tuple[dict[str, Any], Log]:
@@ -100,7 +108,7 @@ def test_the_golden_log_tells_something() -> None:
     assert {row["entry"] for row in wanted["alerts"]} == {LISTED}
     assert len(wanted["passages"]) > 3
     joined = {row["later"] for row in wanted["joins"]}
-    assert {row["passage"] for row in wanted["passages"] if row["ended"] is None} == joined
+    assert joined <= {row["passage"] for row in wanted["passages"] if row["ended"] is None}
     assert len({row["outcome"] for row in wanted["looks"]}) >= 1
     assert any(row["stated"] for row in wanted["decisions"])
 
