@@ -30,8 +30,9 @@ from device.vision.tracker import Sighting, Track
 GONE_S = 2.0  # DESIGN: whoever reappears later is a new passage
 SAME_PERSON = 0.50  # cosine of two passages' templates that joins them; different people: 1 pair in about 10^5 (LFW)
 # A template is somebody else's when its cosine with its passage is below this share of what is usual in that passage.
-# Measured 2026-11-30 (13 clips, raw length 8.5 and above): own templates .52 and above, one in a hundred below .57, and
-# usual .75 to .92; other people of the same clips .31 at most, half below .2.
+# Measured 2026-11-30 (`hamilton`, television, raw length 8.5 and above): own templates below .57 in one of a
+# hundred, usual .75 to .92; other people of the clip .31 at most. In a second clip (an arcade, small and turned faces)
+# own templates of .33 to .52 were seen, mostly of raw lengths under 8.7.
 OTHER_PERSON = 0.55
 OTHER_PERSON_UNDOUBTED = 0.40  # the same when geometry saw no reason to doubt
 USUAL = 0.80  # likeness that is usual in a passage of which nothing is known yet
