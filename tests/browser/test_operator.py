@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -165,7 +164,7 @@ def test_long_words_do_not_grow_the_page(chrome: Any, van: Any, device: Any, spe
 
 
 def test_a_page_whose_hub_is_gone_shows_every_device_as_unknown_and_comes_back_by_itself(
-    chrome_module: ModuleType, chromium: str, tmp_path: Path, speak: Any
+    chromium: str, tmp_path: Path, speak: Any
 ) -> None:
     from device.domain.finding import Mode
     from tools.hub.broker.mosquitto import free_port
@@ -181,7 +180,7 @@ def test_a_page_whose_hub_is_gone_shows_every_device_as_unknown_and_comes_back_b
     device.say(device.topics.status, messages.Status(mode=None, status="online", boot_id="b", bd_seq=1), retain=True)
     device.say(device.topics.state, speak.recognising(), retain=True)
     device.beat()
-    with chrome_module.Chrome(chromium, tmp_path / "profile", van.url) as page:
+    with Chrome(chromium, tmp_path / "profile", van.url) as page:
         page.until("document.querySelector('.state-word')?.innerText === 'Recognising'")
         van.process.kill()
         van.process.communicate()
