@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def words(fault: Exception) -> str:
+def error_text(fault: Exception) -> str:
     """Why a file could not be read. A message of our own that an exception carries is given as it is."""
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror[0].lower() + fault.strerror[1:]

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     from calibration.int8.calibrate import calibrate
     from calibration.report.output_paths import require_place
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
     from engines.cards.catalogue import card
     from engines.cards.model_card import RECOGNISER_DEFAULT
     from engines.places import models_dir, writing
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     weights, folder = weights_of(one), args.out or models_dir()
     require_place(folder, "--out")
     named = one.name if one.role == "recogniser" else None  # crops are cut as this recogniser wants them
-    room = EngineRoom("onnxruntime:fp32", threads=2, recogniser=named)
+    room = ModelSessions("onnxruntime:fp32", threads=2, recogniser=named)
     with tqdm(unit="step", leave=False, mininterval=0.5) as bar:
 
         def tick(stage: str) -> None:

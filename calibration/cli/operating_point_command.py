@@ -171,7 +171,7 @@ def read(args: argparse.Namespace, backend: str) -> Faces:
 def _names(path: Path | None) -> frozenset[str]:
     """Names of people, one a line. Raises EvidenceUnusable for a file that cannot be read."""
     from device.errors import EvidenceUnusable
-    from engines.error_text import words
+    from engines.error_text import error_text
 
     if path is None:
         return frozenset()
@@ -180,7 +180,7 @@ def _names(path: Path | None) -> frozenset[str]:
     try:
         return frozenset(filter(None, (line.strip() for line in path.read_text(encoding="utf-8").splitlines())))
     except (OSError, UnicodeDecodeError) as fault:
-        raise EvidenceUnusable(f"{path}: cannot be read as names of people: {words(fault)}") from fault
+        raise EvidenceUnusable(f"{path}: cannot be read as names of people: {error_text(fault)}") from fault
 
 
 def _sources(args: argparse.Namespace) -> list[str]:

@@ -183,10 +183,10 @@ def _serve(pipe: Connection, backend: str, models: Path | None, names: dict[str,
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to hear
     from calibration.data.packed import PackedReader
     from calibration.data.reduce import at_height
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
 
     try:
-        reader = PackedReader(EngineRoom(backend, threads=1, models=models, **names))
+        reader = PackedReader(ModelSessions(backend, threads=1, models=models, **names))
     except LfrError as fault:
         pipe.recv()
         pipe.send(fault)

@@ -31,10 +31,10 @@ class FacesOfDataset:
     def shown(self, dataset: Path) -> Shown:
         """Rule 1. Raises EvidenceUnusable when no photo of them shows a usable face."""
         from calibration.data.crops import CropReader, batch_of
-        from device.enrolment.model_sessions import EngineRoom
+        from device.enrolment.model_sessions import ModelSessions
 
         photos = spread(scan(dataset)[0], PEOPLE_SHOWN)
-        room = EngineRoom("onnxruntime:fp32", threads=1)
+        room = ModelSessions("onnxruntime:fp32", threads=1)
         reader = CropReader(room)
         found = [reader.shown(photo.path, photo.person) for photo in photos]
         room.close()

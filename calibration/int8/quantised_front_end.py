@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration.int8.graph_variants import THREADS
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from engines.cards.catalogue import card
 from engines.cards.model_card import ModelCard
 from engines.graph.onnx_graph import save
@@ -16,7 +16,7 @@ from engines.runners.onnxruntime import OnnxRuntimeRunner
 from engines.runners.runner import Runner
 
 
-class QuantisedEyes(EngineRoom):
+class QuantisedFrontEnd(ModelSessions):
     """An exact EngineRoom on ONNX Runtime in which `table` quantises its one model. `folder` holds the int8 file."""
 
     def __init__(self, table: Table, weights: Path, folder: Path, models: Path) -> None:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from device.domain.sight import F32, U8, Face
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.enrolment.photo_detail import detail_px
 from device.enrolment.photo_reader import PhotoFace
 from device.vision.align import Alignment, DegenerateGeometry, align_rgb
 from device.vision.detector import Detector
 from device.vision.pair import LookMaker
 from device.vision.picture import fit_square, warp_rgb
-from device.vision.quality import merit, pose, sharpness
+from device.vision.quality import pose, sharpness, template_quality
 from engines.cards.model_card import ModelCard
 
 # Sides of the square pictures that a photo is fitted into, in the order they are tried: passport-size photos need only
@@ -52,7 +52,7 @@ class EnginePhotoReader:
 
     blurred_below = BLURRED
 
-    def __init__(self, room: EngineRoom, *, checkpoint: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, room: ModelSessions, *, checkpoint: Callable[[], None] = lambda: None) -> None:
         """`checkpoint` is called before each photo; what it raises ends the enrolment."""
         self._room = room
         self._checkpoint = checkpoint
@@ -97,7 +97,7 @@ class EnginePhotoReader:
             self._looks.look(lambda one, part: self._embed(rgb, refined, one, part, mirrored=True), entry, gated=False)
         except DegenerateGeometry:
             return None
-        worth = None if length is None else merit(self._recognisers.lengths, length, 1.0)
+        worth = None if length is None else template_quality(self._recognisers.lengths, length, 1.0)
         if length is None or worth is None or worth < 0.0:  # of a poor photo nobody is found
             return None
         return PhotoTemplates(entry, look, length)

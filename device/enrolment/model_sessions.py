@@ -21,8 +21,8 @@ from device.errors import EngineUnavailable, UsageError
 from device.vision.align import Alignment
 from device.vision.detector import SIZE_MULTIPLE, DetectionSize, Detector
 from device.vision.embedder import Embedder
-from device.vision.face_front_end import Eyes, HostEyes
-from device.vision.face_front_end_sampled import SampledEyes, SampledRunners
+from device.vision.face_front_end import FaceFrontEnd, HostFrontEnd
+from device.vision.face_front_end_sampled import SampledFrontEnd, SampledRunners
 from device.vision.pair import ScreenList
 from device.vision.refine import PATCH_PX, Refiner
 from engines.cards.catalogue import card
@@ -112,7 +112,7 @@ def chosen_recognisers(recogniser: str | None, screen: str | None, models: Path 
     return Recognisers(main, other)
 
 
-class EngineRoom:
+class ModelSessions:
     """Opens engines on one backend, written as `resolved` says. Its refiner and embedder are made once."""
 
     def __init__(
@@ -152,15 +152,15 @@ class EngineRoom:
         with self._gpu.current("asking for free memory"):
             return self._gpu.free_bytes()
 
-    def eyes(self, min_face_px: float, *, packed: bool = False, listed: ScreenList | None = None) -> Eyes:
+    def front_end(self, min_face_px: float, *, packed: bool = False, listed: ScreenList | None = None) -> FaceFrontEnd:
         """What a camera's spine sees with.
 
         packed  its frames are RGB that the GPU can read: on a GPU the networks read them there (rule 3)
         listed  the list that a pair's screen is compared with; None: no gate
         """
         if packed and self.one_thread:
-            return self.sampled_eyes(min_face_px, listed=listed)
-        return HostEyes(
+            return self.sampled_front_end(min_face_px, listed=listed)
+        return HostFrontEnd(
             self.detector,
             self.refiner(),
             self.embedders(),
@@ -169,9 +169,9 @@ class EngineRoom:
             listed=listed,
         )
 
-    def sampled_eyes(self, min_face_px: float, *, listed: ScreenList | None = None) -> SampledEyes:
+    def sampled_front_end(self, min_face_px: float, *, listed: ScreenList | None = None) -> SampledFrontEnd:
         """Eyes whose networks make their own pictures from packed frames."""
-        return SampledEyes(
+        return SampledFrontEnd(
             self._open_sampled,
             on_gpu=self.one_thread,
             min_face_px=min_face_px,

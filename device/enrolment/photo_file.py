@@ -12,7 +12,7 @@ from device.domain.sight import F32, U8
 from device.enrolment.photo_header import header, jpeg_is_cut_off, other_kind
 from device.enrolment.photo_orientation import orientation, upright
 from device.enrolment.photo_reader import PhotoReader
-from device.enrolment.rules import LENIENT, Demands, Outcome, judge
+from device.enrolment.rules import LENIENT, Demands, Outcome, assess
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -33,7 +33,7 @@ def outcome_of(encoded: bytes, reader: PhotoReader, demands: Demands = LENIENT) 
         rgb = decode_upright(encoded, reduction)
         if rgb is None:
             return outcome
-        outcome = judge(rgb, reader, demands)
+        outcome = assess(rgb, reader, demands)
         if outcome.face_px >= ENOUGH_FACE_PX:
             break
     return outcome

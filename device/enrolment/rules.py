@@ -66,7 +66,7 @@ class Demands:
 LENIENT = Demands()
 
 
-def judge(rgb: U8, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
+def assess(rgb: U8, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
     """Apply the rules to one decoded (H, W, 3) uint8 RGB photo."""
     faces = reader.read(rgb)
     if not faces:

@@ -26,7 +26,7 @@ import msgspec
 
 from device.domain.operating_point import Evidence, Tail
 from device.errors import EvidenceDamaged, EvidenceUnusable
-from engines.error_text import words
+from engines.error_text import error_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -204,9 +204,11 @@ def read(path: Path, keys: Mapping[str, Ed25519PublicKey]) -> Artefact:
             raise EvidenceUnusable(f"{path}: larger than {MAX_BYTES // 1_000_000} MB; that is no evidence artefact")
         document = json.loads(path.read_bytes())
     except OSError as fault:
-        raise EvidenceUnusable(f"{path}: {words(fault)}; name an evidence artefact") from fault
+        raise EvidenceUnusable(f"{path}: {error_text(fault)}; name an evidence artefact") from fault
     except ValueError as fault:
-        raise EvidenceUnusable(f"{path}: not JSON, or cut off ({words(fault)}); copy the artefact again") from fault
+        raise EvidenceUnusable(
+            f"{path}: not JSON, or cut off ({error_text(fault)}); copy the artefact again"
+        ) from fault
     _require_signature(path, document, keys)
     try:
         unsigned = {name: value for name, value in document.items() if name != "signature"}
@@ -253,7 +255,7 @@ def trusted_keys(folder: Path | None = None) -> dict[str, Ed25519PublicKey]:
         try:
             key = load_pem_public_key(path.read_bytes())
         except OSError as fault:
-            raise EvidenceUnusable(f"{path}: {words(fault)}; a public key in PEM is needed there") from fault
+            raise EvidenceUnusable(f"{path}: {error_text(fault)}; a public key in PEM is needed there") from fault
         except (ValueError, UnsupportedAlgorithm) as fault:
             raise EvidenceUnusable(f"{path}: not a public key in PEM; take it out of the folder of keys") from fault
         if not isinstance(key, Ed25519PublicKey):

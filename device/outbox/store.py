@@ -71,7 +71,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class ErasedAlert:
     """One alert that was erased here, for its receipt. reason: as in `messages.Erasure`."""
 
     alert_id: str
@@ -195,18 +195,18 @@ class Outbox:
                 (_ms(delete_by),) * 4,
             ).rowcount
 
-    def delete_alert(self, alert_id: str, reason: str) -> Deletion:
+    def erase_alert(self, alert_id: str, reason: str) -> ErasedAlert:
         """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here."""
         with self._change(erasing=True) as sql:
             return self._erase(sql, alert_id, reason)
 
-    def delete_all(self, reason: str) -> list[Deletion]:
+    def erase_all(self, reason: str) -> list[ErasedAlert]:
         """Erase every alert: end of deployment."""
         with self._change(erasing=True) as sql:
             alerts = sql.execute("SELECT alert_id FROM keys").fetchall()
             return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
 
-    def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
+    def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[ErasedAlert]:
         """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
         with self._change(erasing=True) as sql:
             waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
@@ -214,7 +214,7 @@ class Outbox:
             named = [alert for alert, due in found if due is not None and concerns(due.payload)]
             return [self._erase(sql, alert, reason) for alert in named]
 
-    def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
+    def erase_expired(self, now: WallTime, *, clock_trusted: bool) -> list[ErasedAlert]:
         """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that were never acknowledged.
 
         What the eraser erased (device.eraser, rule 3) is included, once. Expired messages without personal data have no
@@ -271,7 +271,7 @@ class Outbox:
         """Close the file with an empty WAL."""
         self._database.close()
 
-    def destroy(self) -> None:
+    def delete_file(self) -> None:
         """Close and delete the file itself, set-aside ones too: what a demonstration does at its end.
 
         Each is tried whatever becomes of the others. Raises Unavailable that names what is still there.
@@ -315,7 +315,7 @@ class Outbox:
             return None
         return Due(row_id, MessageClass(kind), topic, body, content_type, qos, _wall(expires_ms))
 
-    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> Deletion:
+    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> ErasedAlert:
         ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
         existed = sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,)).rowcount > 0
         sql.execute("DELETE FROM messages WHERE alert_id = ?", (alert_id,))
@@ -326,16 +326,16 @@ class Outbox:
             _count(sql, f"erased.{reason}")
         for row_id in ids:
             self._tries.pop(row_id, None)
-        return Deletion(alert_id, reason, len(ids), existed)
+        return ErasedAlert(alert_id, reason, len(ids), existed)
 
     @staticmethod
-    def _owed(sql: sqlite3.Connection) -> list[Deletion]:
+    def _owed(sql: sqlite3.Connection) -> list[ErasedAlert]:
         """What the eraser has erased since it was last asked."""
         owed = sql.execute("SELECT alert_id, reason FROM owed").fetchall()
         for _, reason in owed:
             _count(sql, f"erased.{reason}")
         sql.execute("DELETE FROM owed")
-        return [Deletion(alert_id, reason, 0) for alert_id, reason in owed]
+        return [ErasedAlert(alert_id, reason, 0) for alert_id, reason in owed]
 
     def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
         while True:

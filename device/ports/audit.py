@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-Said = str | int | float | bool | None
+FieldValue = str | int | float | bool | None
 
 
 class Audit(Protocol):
@@ -14,4 +14,4 @@ class Audit(Protocol):
     row's SHA-256 in the chain, None while the log could not be opened. An unknown field is a TypeError.
     """
 
-    def note(self, what: str, rule: str | None = None, **fields: Said) -> str | None: ...
+    def note(self, what: str, rule: str | None = None, **fields: FieldValue) -> str | None: ...

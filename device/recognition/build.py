@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from device.domain.sight import F32
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
 from device.vision.decision import Best
 from device.vision.observer import Observer
@@ -47,7 +47,7 @@ def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0, screen
 
 
 def pipeline_of(
-    room: EngineRoom,
+    room: ModelSessions,
     gallery: Gallery,
     *,
     threshold: float,
@@ -66,7 +66,7 @@ def pipeline_of(
     """
     return Pipeline(
         Sight(
-            eyes=room.eyes(min_face_px, packed=packed, listed=gallery),
+            front_end=room.front_end(min_face_px, packed=packed, listed=gallery),
             gallery=Listed(gallery),
             entries=tuple(people) or tuple(ListedPerson(ref) for ref in gallery.refs),
             threshold=threshold,

@@ -2,7 +2,7 @@
 
 Measured 2026-11-23 on two x86-64 cores: three stages with one-thread runtimes beat one stage with a two-thread runtime
 (a recogniser on two threads is 1.4 times faster, not twice). Each runner keeps to one thread. On a GPU all of it runs
-in one thread (`Looking.frames` with `ahead` off), because one thread owns the device.
+in one thread (`DetectAhead.frames` with `ahead` off), because one thread owns the device.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _WAIT_S = 0.25
 Seen = tuple[Frame, list[Face]]
 
 
-def in_hand(*, ahead: bool) -> int:
-    """Frames that a `Looking` has at once: the feed must leave so many alone."""
+def frames_held(*, ahead: bool) -> int:
+    """Frames that a `DetectAhead` has at once: the feed must leave so many alone."""
     return AHEAD + 1 if ahead else 1
 
 
-class Looking:
+class DetectAhead:
     """Takes frames from a feed and looks at them, AHEAD frames before whoever asks. `look` gives a frame's faces."""
 
     def __init__(self, feed: CaptureBuffer, look: Callable[[Frame], list[Face]], *, ahead: bool) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from device.domain.finding import Candidate
 from device.domain.sight import Frame
-from device.recognition.detect_ahead import Looking
+from device.recognition.detect_ahead import DetectAhead
 from device.recognition.pipeline import Pipeline
 
 
 def drive(
     pipeline: Pipeline,
-    looking: Looking,
+    looking: DetectAhead,
     *,
     on_candidates: Callable[[list[Candidate]], None],
     before_frame: Callable[[], None] = lambda: None,
@@ -30,7 +30,7 @@ def drive(
     for frame, faces in looking.frames(idle=idle):
         before_frame()
         last = frame
-        on_candidates(pipeline.judge(frame, faces))
+        on_candidates(pipeline.process(frame, faces))
         after_frame()
     if last is not None:
-        on_candidates(pipeline.last_words(last))
+        on_candidates(pipeline.end_of_source(last))

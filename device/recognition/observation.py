@@ -1,6 +1,6 @@
 """Turns what the pipeline does into the facts of an `Observer`; made only where an observer was given, for measuring.
 
-It runs in the thread of `Pipeline.judge`. It may search the list once more for a look (what would this template alone
+It runs in the thread of `Pipeline.process`. It may search the list once more for a look (what would this template alone
 have scored?), so a measured run is slower than one without.
 """
 

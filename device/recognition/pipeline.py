@@ -1,9 +1,9 @@
 """The spine: frame -> faces -> tracks -> probes -> candidates. Read it from top to bottom.
 
-1. Only what leaves `judge` may cross to the supervisor: references, scores, times. Pixels and templates stay.
+1. Only what leaves `process` may cross to the supervisor: references, scores, times. Pixels and templates stay.
 2. Everybody who is compared is counted once, as a passage, and wiped when the passage ends: alerted or discarded.
-3. What it sees with is `Eyes` (device/vision/face_front_end.py). `look` and `judge` may run in two threads, each in one
-   only.
+3. Faces are found by a `FaceFrontEnd` (device/vision/face_front_end.py). `look` and `process` may run in two threads,
+   each in one only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from device.recognition.rivals import RaisedPassages
 from device.vision.align import DegenerateGeometry
 from device.vision.cuts import CutDetector
 from device.vision.decision import Best, Decision, Gallery
-from device.vision.face_front_end import Eyes
+from device.vision.face_front_end import FaceFrontEnd
 from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
-from device.vision.quality import geometric, merit, pose
+from device.vision.quality import geometric, pose, template_quality
 from device.vision.scheduling import choose
 from device.vision.stillness import Stillness
 from device.vision.tracker import Sighting, Tracker
@@ -56,7 +56,7 @@ class ListedPerson:
 class Sight:
     """What the pipeline needs: eyes, a list, a threshold, and where to look."""
 
-    eyes: Eyes
+    front_end: FaceFrontEnd
     gallery: Gallery
     entries: tuple[ListedPerson, ...]
     threshold: float
@@ -76,10 +76,10 @@ class Pipeline:
         self._cuts = CutDetector()
         self._stillness = Stillness()
         self._anybody = False
-        telling = TELLING_BY_GEOMETRY if sight.eyes.lengths is None else TELLING
-        self._passages = Passages(sight.eyes.template_dim, telling=telling)
+        telling = TELLING_BY_GEOMETRY if sight.front_end.lengths is None else TELLING
+        self._passages = Passages(sight.front_end.template_dim, telling=telling)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
-        self._template: F32 = np.zeros(sight.eyes.template_dim, np.float32)
+        self._template: F32 = np.zeros(sight.front_end.template_dim, np.float32)
         self._size = (0, 0)
         self._clean = True
         self._stalled = False
@@ -109,12 +109,12 @@ class Pipeline:
         since = time.perf_counter_ns()
         if self._stillness.still(frame) and not self._anybody:
             return []
-        faces = self._sight.eyes.look(frame)
+        faces = self._sight.front_end.look(frame)
         self._anybody = bool(faces)
         self.times.lap("detect", since)
         return faces
 
-    def judge(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
+    def process(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
         """Follow the people, recognise whom it is worth to, and state what is a possible match."""
         since = time.perf_counter_ns()
         self._stalled = False
@@ -129,7 +129,7 @@ class Pipeline:
         counters.tracks = self._tracker.started
         for passage in self._passages.follow(at, sightings, lost + missing):
             self._close(passage)
-        self._passages.glance(frame, sightings)
+        self._passages.note_appearance(frame, sightings)
         patient = self._last_judged is None or at - self._last_judged <= PATIENT_NS
         self._last_judged = at
         known = [(self._passages.of(s.track), s) for s in sightings if s.height_px >= self._sight.min_face_px]
@@ -150,14 +150,14 @@ class Pipeline:
         self.times.lap("track", since)
         # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
         stated = [self._recognise(frame, passage, s, geometry, everybody) for passage, s, geometry in shots]
-        for passage in self._passages.gone(at):
+        for passage in self._passages.ended(at):
             self._close(passage)
         if not self._clean and self._looked_at not in {p.id for p in self._passages.open}:
-            self._forget()
+            self._wipe_runtimes()
         counters.open_passages = sum(p.counted and p.alerted_entry is None for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
 
-    def last_words(self, frame: Frame) -> list[Candidate]:
+    def end_of_source(self, frame: Frame) -> list[Candidate]:
         """The source ended with `frame`, the last one judged: first looks that were still waited for."""
         wanted, everybody = self._latest
         rated = [(p, s, geometric(s.face, *self._size)) for p, s in wanted if p.tried_at is None]
@@ -176,23 +176,23 @@ class Pipeline:
         for passage in self._passages.open:
             self._close(passage)
         self.counters.open_passages = 0
-        self._sight.eyes.forget_view()
+        self._sight.front_end.wipe_view()
         self._cuts.wipe()
         self._stillness.wipe()
         if not self._clean:
-            self._forget()
+            self._wipe_runtimes()
 
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
-        self._sight.eyes.forget_view()
+        self._sight.front_end.wipe_view()
         self._cuts.wipe()
         self._stillness.wipe()
-        self._forget()
+        self._wipe_runtimes()
 
-    def _forget(self) -> None:
+    def _wipe_runtimes(self) -> None:
         """Whoever was looked at last is gone: a blank goes through the runtimes, so that none keeps a face (rule 2)."""
         self._template[:] = 0
-        self._sight.eyes.forget_faces()
+        self._sight.front_end.wipe_faces()
         self._clean = True
 
     def shot(self, passage_id: int) -> U8 | None:
@@ -212,13 +212,13 @@ class Pipeline:
         passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
         self._clean, self._looked_at = False, passage.id
-        face = self._sight.eyes.refine(frame, sighting.face)
+        face = self._sight.front_end.refine(frame, sighting.face)
         since = self.times.lap("align", since)
         if face is None:
             self._fruitless(LookOutcome.NO_LANDMARKS, passage, sighting)
             return None
         try:
-            length = self._sight.eyes.embed(frame, face, self._template, gated=not passage.templates)
+            length = self._sight.front_end.embed(frame, face, self._template, gated=not passage.templates)
         except DegenerateGeometry:
             self._fruitless(LookOutcome.DEGENERATE, passage, sighting)
             return None
@@ -228,7 +228,7 @@ class Pipeline:
             self._screened(passage)
             return None
         since = self.times.lap("embed", since)
-        worth = merit(self._sight.eyes.lengths, length, geometry)
+        worth = template_quality(self._sight.front_end.lengths, length, geometry)
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
         if self._observed is not None:
             self._observed.template(passage, sighting, self._template, settled, worth)
@@ -241,8 +241,8 @@ class Pipeline:
         settled.damaged = settled.damaged or frame.damage is not Damage.NONE
         if settled.is_better(worth, frame.damage):
             if frame.damage < settled.best_damage:
-                settled.alerted_merit = -1.0  # an alert with a probe from a damaged picture is revised
-            settled.best_merit, settled.best_face, settled.best_frame_size = worth, face, self._size
+                settled.alerted_quality = -1.0  # an alert with a probe from a damaged picture is revised
+            settled.best_quality, settled.best_face, settled.best_frame_size = worth, face, self._size
             settled.best_damage = frame.damage
             take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
@@ -267,14 +267,14 @@ class Pipeline:
         if earlier is not None:
             if self._observed is not None:
                 self._observed.joined(earlier, passage)
-            self._passages.carry_on(earlier, passage)
+            self._passages.merge(earlier, passage)
             passage, best = earlier, self._decision.weigh(earlier)
         if best is None or passage.best_face is None:
             return None
         first = passage.alerted_entry is None
         passage.revision += 1
         passage.alerted_entry, passage.alerted_score = best.entry, best.score
-        passage.alerted_merit = passage.best_merit
+        passage.alerted_quality = passage.best_quality
         self.counters.alerted += first
         face, turned = passage.best_face, pose(passage.best_face)
         return Candidate(

@@ -20,12 +20,12 @@ from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import peak_resident_mb
 from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoReader
 from device.enrolment.folder import Enrolment, OutcomeCache, enrol
-from device.enrolment.model_sessions import EngineRoom, chosen_card, chosen_recognisers, resolved
+from device.enrolment.model_sessions import ModelSessions, chosen_card, chosen_recognisers, resolved
 from device.enrolment.template_cache import TemplateCache
 from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.ports.source import SourceInfo
 from device.recognition.build import gallery_of, pipeline_of
-from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.detect_ahead import DetectAhead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
@@ -61,9 +61,9 @@ class Request:
         """What it says of the threshold."""
         return Terms(threshold=self.threshold, evidence=self.evidence, keys=self.evidence_keys)
 
-    def room(self) -> EngineRoom:
+    def room(self) -> ModelSessions:
         """The engines it names."""
-        return EngineRoom(
+        return ModelSessions(
             self.backend, threads=1, detector=self.detector, recogniser=self.recogniser, screen=self.screen
         )
 
@@ -99,8 +99,8 @@ def replay(
     pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX, observer=observer)
     at_first = source.info
     ahead = not room.one_thread
-    feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
-    looking = Looking(feed, pipeline.look, ahead=ahead)
+    feed = CaptureBuffer(source, pace="full", frames_held=frames_held(ahead=ahead), wanted=pipeline.due)
+    looking = DetectAhead(feed, pipeline.look, ahead=ahead)
     frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
     gallery.wipe()
     room.close()
@@ -186,7 +186,7 @@ def cache_at(
 
 def _enrol(
     request: Request, cache: OutcomeCache | None, talk: bool, checkpoint: Callable[[], None]
-) -> tuple[EngineRoom, Enrolment]:
+) -> tuple[ModelSessions, Enrolment]:
     """Enrol the folder; a large one with a second set of engines beside the one that will run the recording."""
     room = request.room()
     helper = request.room() if not room.one_thread and _is_large(request.watchlist) else None
@@ -212,7 +212,7 @@ def _is_large(folder: Path) -> bool:
 def _run(
     pipeline: Pipeline,
     feed: CaptureBuffer,
-    looking: Looking,
+    looking: DetectAhead,
     tick: Callable[[], None],
     checkpoint: Callable[[], None],
 ) -> tuple[int, float, list[Candidate]]:

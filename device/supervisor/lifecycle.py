@@ -21,7 +21,7 @@ from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.store import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
@@ -57,7 +57,7 @@ class DeviceLifecycle:
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
+        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased)
         self._hub = Hub(
             config.site,
             config.device,
@@ -179,7 +179,7 @@ class DeviceLifecycle:
             self._audit.note("fault", "R06", condition="erasure")
             return
         if gone:
-            event(_log, "eraser.caught_up", deleted=gone)
+            event(_log, "eraser.caught_up", alerts_erased=gone)
 
     async def _report_missed_erasures(self) -> None:
         """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
@@ -316,8 +316,8 @@ class DeviceLifecycle:
             self._reporter.session_began()
         self.supervisor.woken.set()
 
-    def _deleted(self, gone: list[Deletion]) -> None:
-        self._reporter.deleted(gone)
+    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
+        self._reporter.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
         """Publish `stopped`, as opposed to the will's `offline`; without a session there is no wait."""

@@ -238,7 +238,7 @@ class SupervisorLoop:
         return self.requests.end or self.deployment_sync.over or leaving or self._pool.finished or self._window_past()
 
     def _window_past(self) -> bool:
-        clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.in_earnest
+        clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.strict
         if self.active is not None and self.erasure_orders.over(self.active):
             return True
         return self._window is not None and self._window.past(clock.wall(), clock.monotonic(), trusted=trusted)

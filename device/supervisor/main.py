@@ -74,10 +74,10 @@ async def _supervise(config: DeviceConfig, models_dir: Path, memory_locked: bool
         stack.enter_context(InstanceLock(config.run_dir))
         edges = await acquire(stack, config, models_dir, boot_id, memory_locked=memory_locked)
         device = DeviceLifecycle(config, edges, boot_id)
-        _obey_signals(device)
+        _handle_signals(device)
         outcome = await device.run()
     if outcome.leave_nothing:
-        edges.outbox.destroy()
+        edges.outbox.delete_file()
     return outcome
 
 
@@ -150,7 +150,7 @@ def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:
     return PahoBroker(address, config.device, will(config.site, config.device, boot_id, clock))
 
 
-def _obey_signals(device: DeviceLifecycle) -> None:
+def _handle_signals(device: DeviceLifecycle) -> None:
     """SIGTERM is an ordinary stop, SIGINT a person's; a second one of either shortens every wait."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, device.supervisor.leave, 0)

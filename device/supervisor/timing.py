@@ -57,7 +57,7 @@ WORKER_JOURNAL_QUIET_S = 10.0  # one line of a text and a camera in this time
 
 # ── alerts and the outbox (alerts/, status/retained.py) ──────────────────────────────────────────────────────────────
 OUTBOX_POLL_S = 0.5  # retry times are checked this often when nothing else wakes the publisher
-OUTBOX_PURGE_S = 5.0  # expired alerts are looked for this often
+OUTBOX_EXPIRY_S = 5.0  # expired alerts are looked for this often
 DRAIN_POLL_S = 0.05
 NOTICE_POLL_S = 0.02
 ALERT_STALE_S = 30.0  # an alert delivered later than this informs and must not start a stop

@@ -97,7 +97,7 @@ class Client:
             try:
                 last = self._last
                 if last is not None and self._unchanged(source, store, now):
-                    return self._said_again(last, now)
+                    return self._repeated(last, now)
                 return self._look(source, store, mode, root)
             except Unavailable as fault:
                 problems.append(f"{source.name}: {fault}")
@@ -116,7 +116,7 @@ class Client:
         gone: list[str] = []
         with self._lock:
             for folder in sorted(self._folder.glob("*/")):
-                gone += Store(folder).forget_payloads()
+                gone += Store(folder).delete_payloads()
             self._used.end(deployment_id)
         return gone
 
@@ -158,13 +158,13 @@ class Client:
                 return False
         return bytes(found) == (current / TIMESTAMP).read_bytes()
 
-    def _said_again(self, last: _Last, now: WallTime) -> Published:
+    def _repeated(self, last: _Last, now: WallTime) -> Published:
         """What was found last; only time, and what was used since, can have changed the judgement."""
         self._last_at = now
         if last.published.offer is None:
             return last.published
         try:
-            self._judge(last.published.offer.deployment, now)
+            self._check_window(last.published.offer.deployment, now)
         except Refused as fault:
             return replace(last.published, offer=None, refused=fault)
         return last.published
@@ -204,7 +204,7 @@ class Client:
         deployment = read_deployment(
             _content(trusted, document, targets / "deployment.yaml"), index, self._device, mode
         )
-        self._judge(deployment, now)
+        self._check_window(deployment, now)
         withdrawn = _officers(trusted, index.withdrawn, WITHDRAWN_MAX_BYTES)
         refs = read_withdrawn(_content(trusted, withdrawn, targets / "withdrawn.json"), deployment)
         payload = self._payload(trusted, index, deployment, targets, store)
@@ -252,7 +252,7 @@ class Client:
         except OSError as fault:
             raise Unavailable(f"{self._state_dir}: {fault.strerror}; no list is kept without its erasure") from fault
 
-    def _judge(self, deployment: Deployment, now: WallTime) -> None:
+    def _check_window(self, deployment: Deployment, now: WallTime) -> None:
         """Everything about a deployment that can change while its document does not."""
         running, listed = deployment.id == self.running, deployment.watchlist
         if over(deployment, now) and not running:

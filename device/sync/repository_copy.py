@@ -111,7 +111,7 @@ class Store:
         except OSError as fault:
             raise Unavailable(f"{self._folder}: {fault.strerror}; mend the disk of the state folder") from fault
 
-    def forget_payloads(self) -> list[str]:
+    def delete_payloads(self) -> list[str]:
         """Delete every sealed watchlist; what was deleted. Raises Unavailable that names what is still there."""
         gone, left = [], []
         for file in sorted((self._folder / PAYLOADS).glob("*")):

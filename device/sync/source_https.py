@@ -57,7 +57,7 @@ class HttpsSource:
         begin, received = self._monotonic(), 0
         try:
             answer = self._ask(f"{self._base}/{quote(path)}")
-            self._judge(answer, path)
+            self._check_answer(answer, path)
             while piece := answer.read1(PIECE_BYTES):
                 received += len(piece)
                 if self._monotonic() - begin > START_S + received / SLOWEST:
@@ -68,7 +68,7 @@ class HttpsSource:
             answer.close()  # else the connection waits for more of it
         except (OSError, http.client.HTTPException) as fault:
             self._drop()
-            raise Unavailable(f"the hub at {self._host}:{self._port} does not answer ({_words(fault)})") from fault
+            raise Unavailable(f"the hub at {self._host}:{self._port} does not answer ({_error_text(fault)})") from fault
         except GeneratorExit:
             self._drop()  # the reader has had enough: what is left of the answer must not be taken for the next one
             raise
@@ -109,7 +109,7 @@ class HttpsSource:
         context.load_cert_chain(files.cert, files.key)
         return http.client.HTTPSConnection(self._host, self._port, timeout=WAIT_S, context=context)
 
-    def _judge(self, answer: http.client.HTTPResponse, path: str) -> None:
+    def _check_answer(self, answer: http.client.HTTPResponse, path: str) -> None:
         if answer.status == http.client.NOT_FOUND:
             answer.read(PIECE_BYTES)
             answer.close()
@@ -127,7 +127,7 @@ class HttpsSource:
             connection.close()
 
 
-def _words(fault: Exception) -> str:
+def _error_text(fault: Exception) -> str:
     if isinstance(fault, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {fault.verify_message}"
     if isinstance(fault, TimeoutError):

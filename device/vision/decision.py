@@ -69,9 +69,9 @@ class Decision:
         best = self._gallery.nearest(passage.slot.fused)
         if passage.templates <= WINDOW:
             return best
-        lately = passage.lately()
-        recent = self._gallery.nearest(lately)
-        lately[:] = 0
+        recent_sum = passage.recent_sum()
+        recent = self._gallery.nearest(recent_sum)
+        recent_sum[:] = 0
         return max(best, recent, key=lambda one: one.score - self.threshold(one.entry))
 
     @staticmethod
@@ -82,5 +82,5 @@ class Decision:
             return best.score >= passage.alerted_score + REVISED_SCORE / 2
         return (
             best.score >= passage.alerted_score + REVISED_SCORE
-            or passage.best_merit >= passage.alerted_merit + REVISED_MERIT
+            or passage.best_quality >= passage.alerted_quality + REVISED_MERIT
         )

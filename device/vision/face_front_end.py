@@ -3,8 +3,8 @@
     HostEyes      the processor makes every picture and hands it to a runner: any source, any runtime
     SampledEyes   (eyes_sampled.py) the networks make their pictures from the frame, where it lies
 
-1. `look` and `forget_view` are called in one thread, all else in one thread; on a GPU that is the same one. Only
-   `HostEyes` also lets another thread call `forget_view`: a stalled camera is wiped while its next frame may come.
+1. `look` and `wipe_view` are called in one thread, all else in one thread; on a GPU that is the same one. Only
+   `HostFrontEnd` also lets another thread call `wipe_view`: a stalled camera is wiped while its next frame may come.
 2. What was made of a frame or a face lives until the next one, or until it is forgotten: then it is overwritten, and a
    blank goes through the runtime, so that it keeps none either.
 """
@@ -28,7 +28,7 @@ from device.vision.refine import Refiner
 from engines.cards.model_card import Lengths, ModelCard
 
 
-class Eyes(Protocol):
+class FaceFrontEnd(Protocol):
     """template_dim  of the recogniser;  lengths  what its card says of the raw length of its templates"""
 
     @property
@@ -53,16 +53,16 @@ class Eyes(Protocol):
         """
         ...
 
-    def forget_view(self) -> None:
+    def wipe_view(self) -> None:
         """Rule 2 for what `look` made."""
         ...
 
-    def forget_faces(self) -> None:
+    def wipe_faces(self) -> None:
         """Rule 2 for what `refine` and `embed` made."""
         ...
 
 
-class HostEyes:
+class HostFrontEnd:
     """Pictures made by the processor; a detector is opened for a frame's size when the first such frame comes."""
 
     def __init__(
@@ -101,7 +101,7 @@ class HostEyes:
         with self._lock:
             size = (frame.width, frame.height)
             if self._scaler is None or self._detector is None or size != self._size:
-                self.forget_view()
+                self.wipe_view()
                 self._size = size
                 fit = DetectionSize.for_frame(*size, min_face_px=self._min_face_px)
                 self._detector = self._detector_for(fit.height, fit.width)
@@ -126,7 +126,7 @@ class HostEyes:
 
         return self._looks.look(of, out, gated=gated)
 
-    def forget_view(self) -> None:
+    def wipe_view(self) -> None:
         """See Eyes.forget_view."""
         with self._lock:
             self._picture[:] = 0
@@ -134,7 +134,7 @@ class HostEyes:
                 self._scaler.wipe()
                 self._detector.detect(self._picture, frame_size=(1, 1))
 
-    def forget_faces(self) -> None:
+    def wipe_faces(self) -> None:
         """See Eyes.forget_faces."""
         self._refiner.wipe()
         for embedder in self._embedders.values():

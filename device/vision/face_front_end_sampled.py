@@ -56,7 +56,7 @@ class SampledRunners:
             runner.close()
 
 
-class SampledEyes:
+class SampledFrontEnd:
     """See device.vision.face_front_end.Eyes."""
 
     def __init__(
@@ -108,13 +108,13 @@ class SampledEyes:
 
         return self._looks.look(of, out, gated=gated)
 
-    def forget_view(self) -> None:
+    def wipe_view(self) -> None:
         """See Eyes.forget_view (rule 3)."""
         if self._runners is not None:
             size = (self._runners.fit.height, self._runners.fit.width)
             self._runners.detector.run(self._blank(), whole_frame(self._runners.frame_size, size))
 
-    def forget_faces(self) -> None:
+    def wipe_faces(self) -> None:
         """See Eyes.forget_faces (rule 3)."""
         if self._runners is not None:
             for runner in (self._runners.second_look, *self._runners.recognisers.values()):

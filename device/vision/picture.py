@@ -173,7 +173,7 @@ def luma_samples(frame: Frame, out: F32) -> None:
     sparse[:] = 0
 
 
-def glimpse(frame: Frame, box: F32, out: F32) -> None:
+def appearance_signature(frame: Frame, box: F32, out: F32) -> None:
     """Write a face's look at a glance into `out` (64,) float32: 8 x 8 luma of its box, zero mean, length 1 (or 0)."""
     import cv2
 

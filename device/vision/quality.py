@@ -60,7 +60,7 @@ def geometric(face: Face, width: int, height: int) -> float:
     return size * turn * min(1.0, face.score / 0.85) * (0.5 if cut else 1.0)
 
 
-def merit(lengths: Lengths | None, length: float, geometry: float) -> float | None:
+def template_quality(lengths: Lengths | None, length: float, geometry: float) -> float | None:
     """How good a template is: -.45 hardly a face, 0 poor, 1 good, above 1 better still; None: noise, used for nothing.
 
     A poor template is used with little weight, because it does no harm: measured 2026-11-30, 3,098 looks at people of
@@ -79,14 +79,14 @@ def merit(lengths: Lengths | None, length: float, geometry: float) -> float | No
     return value if value >= NOISE else None
 
 
-def weight_of(merit: float) -> float:
+def weight_of(template_quality: float) -> float:
     """How much a template counts in a mean: 1 for a poor one, 4 for a good one, next to nothing for a bare face."""
-    return max(1.0 + merit, 0.1) ** 2
+    return max(1.0 + template_quality, 0.1) ** 2
 
 
-def quality_of(merit: float) -> float:
+def quality_of(template_quality: float) -> float:
     """Quality 0..1 of a template of that merit."""
-    return min(1.0, max(0.0, merit))
+    return min(1.0, max(0.0, template_quality))
 
 
 def sharpness(crop: U8) -> float:

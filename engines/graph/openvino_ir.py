@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadModel
 from engines.graph.onnx_graph import Array, Graph, Node
 
@@ -66,7 +66,7 @@ def load(xml: Path) -> Network:
     try:
         return _Reader(xml).network()
     except OSError as fault:
-        raise BadModel(f"{fault.filename or xml}: cannot be read ({words(fault)}); {REMEDY}") from fault
+        raise BadModel(f"{fault.filename or xml}: cannot be read ({error_text(fault)}); {REMEDY}") from fault
     except (KeyError, ValueError, IndexError) as fault:
         raise BadModel(f"{xml}: damaged OpenVINO IR ({type(fault).__name__}: {fault}); {REMEDY}") from fault
 

@@ -25,7 +25,7 @@ import numpy as np
 from engines.cards.catalogue import cards_dir
 from engines.cards.custom_card import read
 from engines.cards.model_card import YUNET_OUTPUTS, FileSource, Lengths, ModelCard
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadCard, BadModel, CacheUnwritable, EnginesError
 from engines.graph.onnx_graph import read_model
 from engines.places import placing, writing
@@ -247,7 +247,7 @@ def _of_the_example(card: ModelCard, runner: Runner, card_file: Path) -> list[st
         )
     except (OSError, EOFError, ValueError) as fault:
         named = f"{example['picture']}, {example['output']}"
-        return [f"example: {named}: cannot be read beside the card ({words(fault)}); save each with numpy.save"]
+        return [f"example: {named}: cannot be read beside the card ({error_text(fault)}); save each with numpy.save"]
     first = next(iter(card.outputs))
     got: F32 = np.array(runner.run(picture)[first])
     if got.shape != wanted.shape:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from engines.cards.model_card import ModelCard, PublishedFile, PublishedSource
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadOption, FetchFailed, PublishedMismatch, WeightsMissing
 from engines.places import placing, published_dir, writing
 from engines.prepare.manifest import sha256_of
@@ -108,8 +108,8 @@ def _download(address: str, most: int) -> bytes:
     except (urllib.error.URLError, OSError, ValueError) as fault:
         reason = getattr(fault, "reason", fault)
         raise FetchFailed(
-            f"{address}: cannot be fetched ({words(reason) if isinstance(reason, Exception) else reason}); check the "
-            "network, or give files that you have with `--from FOLDER`"
+            f"{address}: cannot be fetched ({error_text(reason) if isinstance(reason, Exception) else reason}); check "
+            "the network, or give files that you have with `--from FOLDER`"
         ) from fault
     return content
 

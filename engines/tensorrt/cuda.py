@@ -158,8 +158,8 @@ class Scratch:
     1. It belongs to one thread, as everything here: no two of them run at the same time.
     2. It is made in `gpu`'s own hold of the context, whoever is running: PyCUDA cannot free what was made in a hold
        that has been let go (seen on the stand-in driver: the memory stayed taken).
-    3. It may grow, and lies elsewhere then: whoever runs asks for its address first (`lend`). A recorded launch holds
-       an address, so what is recorded must not share one.
+    3. It may grow and is then at another address: call `reserve` for the address before each run. A recorded launch
+       holds an address, so recorded launches must not share one.
     """
 
     def __init__(self, gpu: Gpu) -> None:
@@ -172,7 +172,7 @@ class Scratch:
     def nbytes(self) -> int:
         return self._nbytes
 
-    def lend(self, nbytes: int) -> int:
+    def reserve(self, nbytes: int) -> int:
         """Address of at least so many bytes. Raises EngineFailed when there is not as much."""
         if nbytes > self._nbytes or self._allocation is None:
             self.free()
@@ -189,7 +189,7 @@ class Scratch:
                 self._gpu.overwrite(int(self._allocation), self._nbytes)
 
     def free(self) -> None:
-        """Overwrite it and give it back; twice does no harm, and `lend` makes it anew."""
+        """Overwrite it and give it back; twice does no harm, and `reserve` makes it anew."""
         self.wipe()
         if self._allocation is not None:
             with self._gpu.current("giving back what was computed in"):

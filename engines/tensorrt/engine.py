@@ -43,7 +43,7 @@ class LoadedPlan:
         self._owns_scratch = scratch is None
         self._computes_at = 0
         self._shaped = 0
-        self._said: list[str] = []
+        self._messages: list[str] = []
         self._context: Any = None
         self._buffers: dict[str, Buffer] = {}
         self._held = ExitStack()
@@ -99,7 +99,7 @@ class LoadedPlan:
     def execute(self, count: int) -> None:
         """Put one execution for `count` pictures on the stream."""
         self._shape(count)
-        address = self._scratch.lend(self._needed)  # rule 4
+        address = self._scratch.reserve(self._needed)  # rule 4
         if address != self._computes_at:
             self._context.set_device_memory(address, self._scratch.nbytes)
             self._computes_at = address
@@ -140,11 +140,11 @@ class LoadedPlan:
     def _open(self, content: bytes) -> None:
         trt = bindings()
         version(trt)
-        runtime = trt.Runtime(logger(trt, self._said))
+        runtime = trt.Runtime(logger(trt, self._messages))
         self._engine: Any = runtime.deserialize_cuda_engine(content)
         if self._engine is None:
             raise EngineFailed(f"TensorRT refuses the plan of {self._card.name}{self._why()}; run `lfr engines build`")
-        self._held.callback(self._forget_engine)
+        self._held.callback(self._release_engine)
         self._check(trt)
         self._needed = int(self._engine.device_memory_size_v2)
         self._context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
@@ -152,7 +152,7 @@ class LoadedPlan:
             raise EngineFailed(f"no memory for {self._card.name} on the GPU{self._why()}; run fewer cameras")
         self._stream = self._gpu.stream()
         self._held.callback(self._free)
-        self._scratch.lend(self._needed)  # now: a lack of memory is told when it opens
+        self._scratch.reserve(self._needed)  # now: a lack of memory is told when it opens
         self._shape(1)
         for name in self._card.outputs:
             row = 4 * int(np.prod(tuple(self._context.get_tensor_shape(name))))
@@ -189,8 +189,8 @@ class LoadedPlan:
 
     def _why(self) -> str:
         """What TensorRT logged, for a message of ours."""
-        said, self._said[:] = "; ".join(self._said[-3:]), []
-        return f" ({said})" if said else ""
+        messages, self._messages[:] = "; ".join(self._messages[-3:]), []
+        return f" ({messages})" if messages else ""
 
     def _free(self) -> None:
         with self._gpu.current(f"closing {self._card.name}"):
@@ -204,6 +204,6 @@ class LoadedPlan:
             self._stream = self._context = None
             self._buffers = dict[str, Buffer]()
 
-    def _forget_engine(self) -> None:
+    def _release_engine(self) -> None:
         with self._gpu.current(f"closing {self._card.name}"):
             self._context = self._engine = None

@@ -52,7 +52,7 @@ class TensorRtRunner:
         self._size = (plan.key.profile.height, plan.key.profile.width)
         self._graphs: dict[int, CudaGraph] | None = {} if graph else None
         self._plan = LoadedPlan(card, content, plan.key.profile, gpu, memory, None if graph else scratch)
-        self._plan.before_closing(self._forget_recordings)
+        self._plan.before_closing(self._discard_graphs)
 
     @property
     def device_bytes(self) -> int:
@@ -88,7 +88,7 @@ class TensorRtRunner:
         if self._graphs is not None:
             self._graphs[count] = CudaGraph(self._plan.stream, lambda: self._plan.execute(count))
 
-    def _forget_recordings(self) -> None:
+    def _discard_graphs(self) -> None:
         for graph in (self._graphs or {}).values():
             graph.close()
 

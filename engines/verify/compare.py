@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engines.cards.model_card import FILE_PRECISIONS, ModelCard
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadPictures
 from engines.graph.sampling import whole_frame
 from engines.runners.runner import F32, U8, Runner, check_shape
@@ -123,7 +123,7 @@ def from_file(path: Path, size: tuple[int, int]) -> list[U8]:
     except ValueError as fault:
         raise BadPictures(f"{path}: not a .npy file of numbers; save one with numpy.save") from fault
     except (OSError, EOFError) as fault:
-        raise BadPictures(f"{path}: cannot be read ({words(fault)}); save a .npy file with numpy.save") from fault
+        raise BadPictures(f"{path}: cannot be read ({error_text(fault)}); save a .npy file with numpy.save") from fault
     if not isinstance(pictures, np.ndarray) or pictures.dtype != np.uint8 or pictures.shape[1:] != (*size, 3):
         raise BadPictures(
             f"{path}: must hold (N, {size[0]}, {size[1]}, 3) uint8 RGB; save such an array, or give --size"

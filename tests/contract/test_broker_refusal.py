@@ -36,16 +36,16 @@ def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tm
     device.connect(lambda up, text: said.put((up, text)), lambda delivery: None)
     try:
         deadline = time.monotonic() + WITHIN_S
-        heard = [said.get(timeout=WITHIN_S)]
-        while REVOKED not in heard[-1][1]:
-            assert time.monotonic() < deadline, heard
-            heard.append(said.get(timeout=WITHIN_S))
-        heard.append(said.get(timeout=WITHIN_S))
+        received = [said.get(timeout=WITHIN_S)]
+        while REVOKED not in received[-1][1]:
+            assert time.monotonic() < deadline, received
+            received.append(said.get(timeout=WITHIN_S))
+        received.append(said.get(timeout=WITHIN_S))
     finally:
         device.close()
         running.stop()
-    assert REVOKED in heard[-1][1]
-    assert not any(up for up, _ in heard)
+    assert REVOKED in received[-1][1]
+    assert not any(up for up, _ in received)
 
 
 def _noted(said: queue.Queue[tuple[bool, str]], up: bool, text: str) -> None:

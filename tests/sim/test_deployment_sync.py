@@ -283,13 +283,13 @@ def test_a_list_with_an_entry_without_category_is_refused_by_its_own_condition(r
 
 
 def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(rig: MakeRig, caplog: Any) -> None:
-    heard = []
+    received = []
 
     async def scene(r: Rig) -> Any:
-        r.listener(lambda topic, payload: heard.append(payload))
+        r.listener(lambda topic, payload: received.append(payload))
         await r.recognising()
         stored = [p.read_bytes() for p in r.folder.rglob("*") if p.is_file() and p.name != "identity.txt"]
-        assert not any(b"AGE-SECRET" in content for content in (*stored, *heard))
+        assert not any(b"AGE-SECRET" in content for content in (*stored, *received))
         r.repository.offers = False
         return await r.outcome()
 

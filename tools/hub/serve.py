@@ -211,7 +211,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         if watching is not None:
             watching.cancel()
         await asyncio.to_thread(session.close)
-        console.forget_references()
+        console.erase_references()
         desk.commit()
         store.close()
         desk.clear_memory()

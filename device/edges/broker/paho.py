@@ -278,9 +278,9 @@ class PahoBroker:
 
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
         client.on_subscribe, client.on_publish = on_subscribe, on_publish
-        client.on_message, client.on_log = on_message, self._overhear
+        client.on_message, client.on_log = on_message, self._on_log
 
-    def _overhear(self, client: Client, _: Any, level: int, text: str) -> None:
+    def _on_log(self, client: Client, _: Any, level: int, text: str) -> None:
         """What paho logs: why the broker ended the TLS session, and what our own callbacks raised."""
         if self._newest is client:
             self._refused = _certificate_refused(text) or self._refused

@@ -7,8 +7,8 @@
 
 1. The thread keeps each frame in a slot, memory that the source made for this feed; the source may reuse its own at
    once.
-2. A frame is the consumer's until `in_hand` more frames were taken; then its memory is filled again. (A consumer that
-   looks at one frame while it still thinks about the one before needs more than one.)
+2. A frame is the consumer's until `frames_held` more frames were taken; then its memory is filled again. (A consumer
+   that works on two frames at once, such as detect-ahead, needs more than one.)
 3. What the source raises, `take` raises, after the frames that came before it.
 4. The source belongs to the thread: it opens the iteration, it closes the source.
 5. `close` ends the thread and zeroes all memory of the feed.
@@ -82,13 +82,13 @@ class CaptureBuffer:
         *,
         pace: Pace,
         depth: int = 3,
-        in_hand: int = 1,
+        frames_held: int = 1,
         wanted: Callable[[Frame], bool] | None = None,
         tempo: Tempo | None = None,
     ) -> None:
         if (pace == "live") is not source.info.live:
             raise ValueError(f"pace {pace!r} does not fit {source.info.name}: live={source.info.live}")
-        if depth < 1 or in_hand < 1:
+        if depth < 1 or frames_held < 1:
             raise ValueError("a feed reads at least one frame ahead and hands out at least one")
         self._source = source
         self._pace = pace
@@ -97,9 +97,9 @@ class CaptureBuffer:
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self._wanted = wanted
-        self._in_hand = in_hand
+        self._frames_held = frames_held
         # What can wait and what the consumer holds; for newest-wins one waits while another is filled.
-        self._free = deque(source.slot() for _ in range((depth if pace == "full" else 2) + in_hand))
+        self._free = deque(source.slot() for _ in range((depth if pace == "full" else 2) + frames_held))
         self._all = tuple(self._free)
         self._waiting: deque[tuple[Slot, Frame]] = deque()
         self._held: deque[Slot] = deque()
@@ -179,7 +179,7 @@ class CaptureBuffer:
             self._thread.start()
 
     def _release_oldest(self) -> None:
-        if len(self._held) >= self._in_hand:
+        if len(self._held) >= self._frames_held:
             self._free.append(self._held.popleft())
             self._changed.notify_all()
 

@@ -42,7 +42,7 @@ class Watch:
         self.frozen = frame.at - self._still_since_ns > FROZEN_AFTER_NS
         if frame.at >= self._next_light_ns:
             self._next_light_ns = frame.at + _DARK_EVERY_NS
-            self._judge_light(frame.at, _light(frame.picture, sample))
+            self._assess_light(frame.at, _light(frame.picture, sample))
 
     def wipe(self) -> None:
         """Forget the sample of the last picture."""
@@ -50,7 +50,7 @@ class Watch:
             self._sample.fill(0)
             self._sample = None
 
-    def _judge_light(self, at: int, light: float) -> None:
+    def _assess_light(self, at: int, light: float) -> None:
         if light >= DARK_BELOW:
             self._dark_since_ns = None
         elif self._dark_since_ns is None:

@@ -21,17 +21,17 @@ from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Due, Outbox, OutboxMessage
+from device.outbox.store import Due, ErasedAlert, Outbox, OutboxMessage
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
-from device.supervisor.timing import ALERT_STALE_S, OUTBOX_POLL_S, OUTBOX_PURGE_S
+from device.supervisor.timing import ALERT_STALE_S, OUTBOX_EXPIRY_S, OUTBOX_POLL_S
 
 _log = logging.getLogger(__name__)
-PURGE = "retention"
+EXPIRY = "retention"
 
-OnDeletions = Callable[[list[Deletion]], None]
+OnErased = Callable[[list[ErasedAlert]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class _Erase:
 class OutboxPublisher:
     """Owns the broker session and the outbox. Everything but the broker's callbacks happens on the loop."""
 
-    def __init__(self, broker: Broker, outbox: Outbox, disk: Disk, clock: Clock, on_deletions: OnDeletions) -> None:
+    def __init__(self, broker: Broker, outbox: Outbox, disk: Disk, clock: Clock, on_erased: OnErased) -> None:
         self.connected = False
         self.reason = "not connected yet"
         self.waiting: dict[MessageClass, int] = {}
@@ -54,7 +54,7 @@ class OutboxPublisher:
         self._outbox = outbox
         self._disk = disk
         self._clock = clock
-        self._on_deletions = on_deletions
+        self._on_erased = on_erased
         self._notices: dict[str, Outgoing] = {}
         self._unsent: dict[str, None] = {}
         self._hub_online = False
@@ -65,7 +65,7 @@ class OutboxPublisher:
         self._try_all = False
         self._hub_returned = False
         self._unacknowledged: set[str] = set()
-        self._purged_ns = 0
+        self._expiry_checked_ns = 0
         self._problem = ""
 
     def connect(self, on_session: Callable[[bool], None]) -> None:
@@ -125,7 +125,7 @@ class OutboxPublisher:
         while True:
             await set_within(self._woken, OUTBOX_POLL_S)
             self._woken.clear()
-            self._purge_when_due()
+            self._erase_expired_when_due()
             self._send_notices()
             await self._process_queue()
 
@@ -159,11 +159,11 @@ class OutboxPublisher:
         self._work.append(item)
         self._woken.set()
 
-    def _purge_when_due(self) -> None:
+    def _erase_expired_when_due(self) -> None:
         now = int(self._clock.monotonic())
-        if now - self._purged_ns >= OUTBOX_PURGE_S * 1e9:
-            self._purged_ns = now
-            self._work.append(_Erase(None, PURGE))
+        if now - self._expiry_checked_ns >= OUTBOX_EXPIRY_S * 1e9:
+            self._expiry_checked_ns = now
+            self._work.append(_Erase(None, EXPIRY))
 
     async def _process_queue(self) -> None:
         """Store, erase and note what was asked for, in order; then send what is due."""
@@ -213,16 +213,16 @@ class OutboxPublisher:
     async def _carry_out_erasure(self, requests: _Erase) -> None:
         """Erase; what the disk refuses is owed (rule 5). A purge comes round by itself."""
         try:
-            gone = await self._disk(lambda: self._deletions(requests))
+            gone = await self._disk(lambda: self._erase_now(requests))
         except (Unavailable, OSError) as fault:
             if requests not in self._refused:
                 event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=requests.reason, problem=str(fault))
-            if requests.reason != PURGE:
+            if requests.reason != EXPIRY:
                 self._refused[requests] = None
             return
         self._refused.pop(requests, None)
         if gone:
-            self._on_deletions(gone)
+            self._on_erased(gone)
 
     async def _store(self, message: OutboxMessage) -> None:
         try:
@@ -244,14 +244,14 @@ class OutboxPublisher:
             monotonic=self._clock.monotonic(),
         )
 
-    def _deletions(self, requests: _Erase) -> list[Deletion]:
+    def _erase_now(self, requests: _Erase) -> list[ErasedAlert]:
         if requests.concerns is not None:
-            return self._outbox.delete_undelivered(requests.concerns, requests.reason)
+            return self._outbox.erase_undelivered(requests.concerns, requests.reason)
         if requests.alert_id is not None:
-            return [self._outbox.delete_alert(requests.alert_id, requests.reason)]
-        if requests.reason == PURGE:
-            return self._outbox.purge(self._clock.wall(), clock_trusted=self._clock.synchronised())
-        return self._outbox.delete_all(requests.reason)
+            return [self._outbox.erase_alert(requests.alert_id, requests.reason)]
+        if requests.reason == EXPIRY:
+            return self._outbox.erase_expired(self._clock.wall(), clock_trusted=self._clock.synchronised())
+        return self._outbox.erase_all(requests.reason)
 
     async def _send_due(self) -> bool:
         """Hand what is due to the broker; whether anything was taken."""

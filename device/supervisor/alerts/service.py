@@ -130,7 +130,7 @@ class AlertService:
         self.erase(judgement.alert_id, "false_alert")
         return True
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop every alert from memory: end of the deployment."""
         self._by_passage.clear()
         self._open.clear()

@@ -23,7 +23,7 @@ from device.domain.audit_record import Record, record
 from device.domain.time import NS_PER_S, WallTime
 from device.errors import Unavailable
 from device.logs import event
-from device.ports.audit import Said
+from device.ports.audit import FieldValue
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
@@ -72,7 +72,7 @@ class AuditWriter:
         """The public half of the device's key, for the birth certificate."""
         return None if self._key is None else self._key.public
 
-    def note(self, what: str, rule: str | None = None, **fields: Said) -> str | None:
+    def note(self, what: str, rule: str | None = None, **fields: FieldValue) -> str | None:
         """Chain a row (rule 1)."""
         said, now = record(what, rule, **fields), self._clock.wall()
         self._woken.set()

@@ -93,7 +93,7 @@ def sign_dark_when_off(s: Snapshot) -> bool | None:
 
 def hub_and_operator_present(s: Snapshot) -> bool | None:
     """Whether the hub was seen within HUB_ABSENT_MOST_S and an operator is signed in."""
-    operator = s.operator == "present" or (s.operator == "simulated" and not s.in_earnest)
+    operator = s.operator == "present" or (s.operator == "simulated" and not s.strict)
     return s.hub_absent_s is not None and s.hub_absent_s <= HUB_ABSENT_MOST_S and operator
 
 
@@ -124,12 +124,12 @@ def camera_findings(s: Snapshot) -> str:
 
 def clock_synchronised(s: Snapshot) -> bool | None:
     """Whether the clock is synchronised, or a recording does not need that."""
-    return s.clock_synchronised or not s.in_earnest
+    return s.clock_synchronised or not s.strict
 
 
 def clock_trusted(s: Snapshot) -> bool | None:
     """Whether the clock is synchronised and was not set back."""
-    return clock_synchronised(s) and (not s.clock_set_back or not s.in_earnest)
+    return clock_synchronised(s) and (not s.clock_set_back or not s.strict)
 
 
 def disk_reserve_free(s: Snapshot) -> bool | None:
@@ -144,7 +144,7 @@ def disk_finding(s: Snapshot) -> str:
 
 def temperature_in_range(s: Snapshot) -> bool | None:
     """Whether every sensor is within its limits; without a sensor only a recording may run."""
-    return s.thermal.in_range if s.thermal.in_range is not None else not s.in_earnest
+    return s.thermal.in_range if s.thermal.in_range is not None else not s.strict
 
 
 def window_finding(s: Snapshot) -> str:

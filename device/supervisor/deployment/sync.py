@@ -142,7 +142,7 @@ class DeploymentSync:
         """The hub says that something was published."""
         self._hurried.set()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop the identity and look no more: this device takes up one deployment a run."""
         self._done = True
         self._drop_identity()
@@ -153,13 +153,13 @@ class DeploymentSync:
         try:
             found = await self._thread(self._repository.sync)
             if not self._done:
-                await self._judge(found)
+                await self._evaluate(found)
         except Refused as fault:
             self._refuse(fault)
         except LfrError as fault:
-            self._say(str(fault).replace("\n", ";"))
+            self._report(str(fault).replace("\n", ";"))
 
-    async def _judge(self, found: Published) -> None:
+    async def _evaluate(self, found: Published) -> None:
         """What follows from a publication that verified (rules 2 and 3)."""
         self._published, self._refused = found, found.refused
         self._count_down(found)
@@ -172,7 +172,7 @@ class DeploymentSync:
         elif found.offer is None:
             self._offered = None
             self._drop_identity()
-            self._say("nothing is published for this device")
+            self._report("nothing is published for this device")
         else:
             await self._prepare(found.offer, found.source)
 
@@ -191,7 +191,7 @@ class DeploymentSync:
             event(_log, "identity.made", deployment=offer.deployment.id, recipient=self._identity.recipient)
             self._on_recipient(offer.deployment.id, self._identity.recipient)
         if offer.envelope is None or offer.recipient != self._identity.recipient:
-            self._say(NO_ENVELOPE + (FROM_STICK if source == STICK else ""))
+            self._report(NO_ENVELOPE + (FROM_STICK if source == STICK else ""))
             return
         content = self._identity.open(offer.envelope)
         await self._thread(lambda: self._repository.take(offer))
@@ -225,7 +225,7 @@ class DeploymentSync:
                 "watchlist", "R03", watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
             )
             self._on_withdrawn(running.deployment.id, fresh)
-        self._say("")
+        self._report("")
 
     def _count_down(self, found: Published) -> None:
         """From now on these signatures expire by two clocks (rule 3); the same ones are not given their time again."""
@@ -240,10 +240,10 @@ class DeploymentSync:
         """Told once (rule 4). What does not verify at all concerns a device that has nothing yet; the clock, all."""
         if self._active is None or fault.condition is CLOCK:
             self._refused = fault
-        if self._say(fault.text):
+        if self._report(fault.text):
             self._audit.note("refused", fault.rule, reason=fault.reason)
 
-    def _say(self, problem: str) -> bool:
+    def _report(self, problem: str) -> bool:
         """Keep and log a problem; whether it is news."""
         self._problem = problem
         news = bool(problem) and problem != self._reported

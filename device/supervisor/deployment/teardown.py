@@ -80,7 +80,7 @@ async def end_deployment(
     deployment, throwaway, steps = active.deployment, supervisor.throwaway, _Steps()
     balance = pool.counts.balance()
     active.drop_identity()
-    supervisor.deployment_sync.forget()
+    supervisor.deployment_sync.clear()
     tampered = supervisor.requests.tampered
     at_once = deployment.retention.alert_hours == 0 or tampered
     reason: Reason = "tamper" if tampered else "end_of_deployment"
@@ -95,7 +95,7 @@ async def end_deployment(
         keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
         await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
     _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
-    pool.forget()
+    pool.clear()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
     held = await steps.attempt("outbox", edges.disk(edges.outbox.alerts_held), None)

@@ -55,14 +55,14 @@ class HostHealth:
         self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.temperatures(edges.root)))
         self._looked_ns = int(self._clock.monotonic())
         self.temperatures_c = {zone.name: zone.temperature_c for zone in found.zones}
-        self._thermal = judge(found, was_in_range=self._thermal.in_range)
+        self._thermal = assess(found, was_in_range=self._thermal.in_range)
 
     @property
     def _stale(self) -> bool:
         return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > HOST_STALE_S * NS_PER_S
 
 
-def judge(found: Temperatures, was_in_range: bool | None) -> ThermalView:
+def assess(found: Temperatures, was_in_range: bool | None) -> ThermalView:
     """Whether the machine is within its range; once it was not, only with COOL_C to spare (rule 1)."""
     if not found.zones:
         silent = f" ({', '.join(found.unreadable)} say nothing)" if found.unreadable else ""

@@ -178,7 +178,7 @@ class SignMonitor:
         self._last = lit
         self._account(lit, before)
         if self._same >= READINGS:
-            self._believe(lit)
+            self._accept_reading(lit)
         if self._driven and self._scattered():
             self._lose()
             self._sensed = False
@@ -186,7 +186,7 @@ class SignMonitor:
             self._follows, self._finding = False, REPROOF_DUE
             self._on_change()
 
-    def _believe(self, lit: bool) -> None:
+    def _accept_reading(self, lit: bool) -> None:
         """Note a debounced reading: dark starts the proof anew, lit while driven completes it."""
         if lit is not self._sensed:
             self._on_change()

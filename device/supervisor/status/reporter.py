@@ -13,7 +13,7 @@ from device.edges.host import process_memory
 from device.errors import Unavailable
 from device.hub_api import alert_builder, messages
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.store import ErasedAlert
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import AlertService
@@ -71,7 +71,7 @@ class Reporter:
         """A new session with the broker."""
         self._notices.session_began(self._pool.reports.engine, self._pool.reports.threshold)
 
-    def deleted(self, gone: list[Deletion]) -> None:
+    def alerts_erased(self, gone: list[ErasedAlert]) -> None:
         """A receipt for every alert that ceased to exist here; it counts 0 for one that was unknown or gone already."""
         for deletion in gone:
             event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason, count=int(deletion.existed))

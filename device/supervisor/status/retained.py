@@ -53,7 +53,7 @@ class Notices:
         self._cameras = cameras
         self._clock = clock
         self._bd_seq = 0
-        self._said: dict[str, bytes] = {}
+        self._sent: dict[str, bytes] = {}
         self._state = ""
         self._state_ns = 0
         self._health_ns: int | None = None
@@ -86,7 +86,7 @@ class Notices:
             threshold=None if threshold is None else threshold[0],
             threshold_source=None if threshold is None else threshold[1],
         )
-        self._say(self._topics.birth, birth, self._topics.device)
+        self._send_changed(self._topics.birth, birth, self._topics.device)
 
     def recipient(self, deployment: str | None, recipient: str | None) -> None:
         """To whom the hub shall address the key envelope; None for both once the identity is gone."""
@@ -97,7 +97,7 @@ class Notices:
             recipient=recipient,
             at=now_text(self._clock),
         )
-        self._say(self._topics.identity, identity, self._topics.device)
+        self._send_changed(self._topics.identity, identity, self._topics.device)
 
     def stopped(self) -> None:
         """A clean end, as opposed to the will's `offline`."""
@@ -108,16 +108,16 @@ class Notices:
         now = int(self._clock.monotonic())
         if state.state == self._state and now - self._state_ns < STATE_DETAILS_S * NS_PER_S:
             return
-        if self._say(self._topics.state, state, self._topics.device):
+        if self._send_changed(self._topics.state, state, self._topics.device):
             self._state, self._state_ns = state.state, now
 
     def camera(self, status: messages.CameraStatus) -> None:
         """One camera's status."""
-        self._say(self._topics.camera_status(status.camera_id), status, status.camera_id)
+        self._send_changed(self._topics.camera_status(status.camera_id), status, status.camera_id)
 
     def watchlist(self, state: messages.WatchlistState) -> None:
         """Which list is loaded, or when it was erased."""
-        self._say(self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
+        self._send_changed(self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
 
     def health_due(self) -> bool:
         """Whether HEALTH_S have passed since the last one."""
@@ -157,7 +157,7 @@ class Notices:
 
     def audit(self, head: messages.AuditHead) -> None:
         """The newest signed head of the audit log: retained, so that whoever asks has the last one."""
-        self._say(self._topics.audit, head, self._topics.device)
+        self._send_changed(self._topics.audit, head, self._topics.device)
 
     def _status(self, status: Literal["online", "stopped"]) -> None:
         message = messages.Status(mode=self._mode(), status=status, boot_id=self._boot_id, bd_seq=self._bd_seq)
@@ -165,12 +165,12 @@ class Notices:
             _notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1)
         )
 
-    def _say(self, topic: str, message: messages.Message, subject: str) -> bool:
+    def _send_changed(self, topic: str, message: messages.Message, subject: str) -> bool:
         """Post a notice unless it says what the last one on its topic said; whether it was news."""
         said = msgspec.json.encode(message)
-        if self._said.get(topic) == said:
+        if self._sent.get(topic) == said:
             return False
-        self._said[topic] = said
+        self._sent[topic] = said
         self._publisher.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
         return True
 

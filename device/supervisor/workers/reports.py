@@ -61,7 +61,7 @@ class WorkerReports:
         """Its last beat is no longer current."""
         self.beats.pop(camera, None)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """End of the deployment: nothing of the watchlist stays in memory."""
         self.watchlist = None
         for facts in (self._watchlists, self._operating, self._incomplete, self._withdrawn):

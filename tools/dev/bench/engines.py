@@ -73,16 +73,16 @@ def render(result: dict[str, Any]) -> str:
     ]
     for row in result["precisions"]:
         place = f"{row['model']:16}{row['engine']:24}"
-        lines.append(f"{place}{row['least_ms']:10.2f}{row['median_ms']:11.2f}   {_told(row['speed'])}")
+        lines.append(f"{place}{row['least_ms']:10.2f}{row['median_ms']:11.2f}   {_speed_text(row['speed'])}")
     head = f"{'model':16}{'runtime:precision':24}{'batch':>6}{'least ms a face':>17}"
     lines += ["", f"{head}   times as fast as one at a time"]
     for row in result["batches"]:
         place = f"{row['model']:16}{row['engine']:24}"
-        lines.append(f"{place}{row['batch']:6}{row['least_ms_a_picture']:17.2f}   {_told(row['speed'])}")
+        lines.append(f"{place}{row['batch']:6}{row['least_ms_a_picture']:17.2f}   {_speed_text(row['speed'])}")
     return "\n".join([*lines, *(f"left out: {name}: {why}" for name, why in result["left_out"].items())])
 
 
-def _told(speed: dict[str, float | None] | None) -> str:
+def _speed_text(speed: dict[str, float | None] | None) -> str:
     if speed is None:
         return "-"
     spread = "" if speed["low"] is None else f" ({speed['low']:.2f} to {speed['high']:.2f})"

@@ -67,7 +67,7 @@ class Check:
 
 def verdict(evidence: Evidence) -> list[Check]:
     """Every check in the order of the table; all of them, also after one that fails."""
-    return [Check(name, *judge(evidence)) for name, judge in CHECKS]
+    return [Check(name, *check(evidence)) for name, check in CHECKS]
 
 
 def listed_person_alerted(evidence: Evidence) -> tuple[bool, str]:

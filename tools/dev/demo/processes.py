@@ -1,7 +1,7 @@
 """The demo's processes: started in order, each with a log of its own, stopped in reverse.
 
 1. Each runs in a session of its own, so Ctrl-C reaches the demo alone and the demo decides the order of stopping.
-2. Each is on a leash (tools.dev.demo.leash): if the demo is killed, they end too.
+2. Each is started by tools.dev.demo.end_with_parent, so that it ends when the demo is killed.
 3. Stopping is SIGTERM, a deadline, then SIGKILL; the deadlines add up to less than a minute.
 """
 
@@ -62,10 +62,10 @@ class Processes:
     def start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> Running:
         """Start one program; it is stopped before those started earlier."""
         log = self._logs / f"{name}.log"
-        leashed = [sys.executable, "-m", "tools.dev.demo.leash", str(os.getpid()), *command]
+        child = [sys.executable, "-m", "tools.dev.demo.end_with_parent", str(os.getpid()), *command]
         with log.open("ab") as sink:
             process = subprocess.Popen(
-                leashed,
+                child,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

@@ -41,7 +41,7 @@ class Region:
     content: U8
 
 
-class Glass:
+class ProcessMemory:
     """One process's memory, opened once."""
 
     def __init__(self, pid: int) -> None:

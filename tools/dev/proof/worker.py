@@ -19,7 +19,7 @@ from device.edges.sandbox.hardening import worker_environment
 from device.enrolment.compose import compose
 from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.folder import enrol
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.watchlist.sealed import seal
 from device.wire.link import (
     HEADER,
@@ -59,7 +59,7 @@ def given(
     """A task over `source`, with a list of one person: him who passes in the demo's clip."""
     import pyrage
 
-    room = EngineRoom(backend, threads=1, recogniser=recogniser)
+    room = ModelSessions(backend, threads=1, recogniser=recogniser)
     try:
         reader = EnginePhotoReader(room)
         enrolment = enrol(write_watchlist(place / "watchlist"), [reader], progress=False)
@@ -123,7 +123,7 @@ class WorkerProcess:
         )
         self.link_number = theirs.fileno()
         theirs.close()
-        self.heard: list[FromWorker] = []
+        self.received: list[FromWorker] = []
 
     def __enter__(self: One) -> One:
         return self
@@ -150,7 +150,7 @@ class WorkerProcess:
         """Bytes that need be no message."""
         self._link.sendall(data)
 
-    def hear(self) -> FromWorker | None:
+    def receive(self) -> FromWorker | None:
         """The next message; None at end-of-file, which is a reset when the worker left something of ours unread."""
         try:
             head = self._link.recv(HEADER.size, socket.MSG_WAITALL)
@@ -160,21 +160,21 @@ class WorkerProcess:
             return None
         (length,) = HEADER.unpack(head)
         message = unpack_from_worker(self._link.recv(length, socket.MSG_WAITALL))
-        self.heard.append(message)
+        self.received.append(message)
         return message
 
     def until(self, kind: type[Message], so: Callable[[Message], bool] = lambda _: True) -> Message:
         """Hear until there is a message of that kind that is `so`. AssertionError when the worker ends or it takes
         long."""
         deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and (message := self.hear()) is not None:
+        while time.monotonic() < deadline and (message := self.receive()) is not None:
             if isinstance(message, kind) and so(message):
                 return message
-        raise AssertionError(f"no {kind.__name__} that was waited for; last was {self.heard[-1:]}")
+        raise AssertionError(f"no {kind.__name__} that was waited for; last was {self.received[-1:]}")
 
     def to_the_end(self) -> int:
         """Receive every message to the end; the exit status."""
-        while self.hear() is not None:
+        while self.receive() is not None:
             pass
         return self.process.wait(WITHIN_S)
 
@@ -185,7 +185,7 @@ class WorkerProcess:
 
     def of(self, kind: type[Message]) -> list[Message]:
         """What was heard of a kind."""
-        return [message for message in self.heard if isinstance(message, kind)]
+        return [message for message in self.received if isinstance(message, kind)]
 
     def hang_up(self) -> None:
         """End-of-file for the worker."""

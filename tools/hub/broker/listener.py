@@ -48,7 +48,7 @@ class ProbeArrival:
 
 
 @dataclass(slots=True)
-class Heard:
+class Received:
     """Everything that arrived so far, in order; duplicates (same source and id) are counted, not kept."""
 
     arrivals: list[Arrival] = field(default_factory=list)
@@ -120,7 +120,7 @@ class Listener:
         self._online = False
         self._reason = "no session yet"
         self._seen: set[tuple[str, str]] = set()
-        self.heard = Heard()
+        self.received = Received()
 
     def __enter__(self) -> Listener:
         return self.start()
@@ -139,10 +139,10 @@ class Listener:
                 raise BrokerUnavailable(f"the listener has no session after {SESSION_WITHIN_S:g} s: {reason}")
         return self
 
-    def wait_for(self, condition: Callable[[Heard], bool], within_s: float) -> bool:
+    def wait_for(self, condition: Callable[[Received], bool], within_s: float) -> bool:
         """Block until the condition holds of what was heard; False when it does not in time."""
         with self._changed:
-            return self._changed.wait_for(lambda: condition(self.heard), within_s)
+            return self._changed.wait_for(lambda: condition(self.received), within_s)
 
     def close(self) -> None:
         """End the session. What was heard stays readable."""
@@ -158,9 +158,9 @@ class Listener:
         place = parse(topic)
         with self._changed:
             if place is None:
-                self.heard.unreadable.append(f"{topic}: not a topic of ours")
+                self.received.unreadable.append(f"{topic}: not a topic of ours")
             elif place.branch == "alert/probe":
-                self.heard.probes.append(
+                self.received.probes.append(
                     ProbeArrival(
                         place.subject or "", digest(payload), self._opens(payload), len(payload), wall_ns, monotonic
                     )
@@ -173,13 +173,13 @@ class Listener:
         try:
             event = decode(payload)
         except BadData as fault:
-            self.heard.unreadable.append(f"{topic}: {fault}")
+            self.received.unreadable.append(f"{topic}: {fault}")
             return
         if (event.source, event.id) in self._seen:
-            self.heard.duplicates += 1
+            self.received.duplicates += 1
             return
         self._seen.add((event.source, event.id))
-        self.heard.arrivals.append(Arrival(topic, device, event.data, event.id, wall_ns, monotonic))
+        self.received.arrivals.append(Arrival(topic, device, event.data, event.id, wall_ns, monotonic))
 
     def _opens(self, ciphertext: bytes) -> bool:
         try:

@@ -105,11 +105,11 @@ def _run_build(args: argparse.Namespace) -> int:
     written = files is not None and not args.dry_run
     if files is not None and written:
         write(args.out, files)
-    _say_report(args, report, written, recogniser)
+    _print_report(args, report, written, recogniser)
     return 65 if files is None else 0
 
 
-def _say_report(args: argparse.Namespace, report: Any, written: bool, recogniser: Recognisers) -> None:
+def _print_report(args: argparse.Namespace, report: Any, written: bool, recogniser: Recognisers) -> None:
     for problem in report.problems:
         print(f"problem: {problem}", file=sys.stderr)
     for kind, remarks in (("rejected", report.rejected), ("warning", report.warnings)):
@@ -167,11 +167,11 @@ def _remark(detector: ModelCard, recogniser: Recognisers) -> None:
 def _readers(backend: str, photos: int, detector: str, recogniser: Recognisers) -> tuple[list[Any], list[Any]]:
     """Engines and readers: a second set for a long list, where there is a second core."""
     from device.enrolment.engine_photo_reader import EnginePhotoReader
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
 
-    def room(runtime: str | None) -> EngineRoom:
+    def room(runtime: str | None) -> ModelSessions:
         screen = None if recogniser.screen is None else recogniser.screen.name
-        return EngineRoom(runtime, threads=1, detector=detector, recogniser=recogniser.main.name, screen=screen)
+        return ModelSessions(runtime, threads=1, detector=detector, recogniser=recogniser.main.name, screen=screen)
 
     rooms = [room(None if backend == "auto" else backend)]
     if photos >= LARGE and (os.cpu_count() or 1) > 1 and not rooms[0].one_thread:

@@ -114,10 +114,10 @@ class Console:
         async with self._news:
             self._news.notify_all()
 
-    async def tend(self) -> None:
+    async def maintain(self) -> None:
         """Once a second: presence, entries, wiping by time, repeating judgements, saving the counts."""
         while True:
-            self.forget_references()
+            self.erase_references()
             self._read_entries_again()
             self._watch_presence(asyncio.get_running_loop().time())
             self._publish_operator()
@@ -128,19 +128,19 @@ class Console:
             self.tallies.save()
             await asyncio.sleep(1.0)
 
-    def forget_references(self) -> None:
+    def erase_references(self) -> None:
         """Delete the reference photos of a list that has ended; a disk that refuses is said, and tried again."""
         ended = self.desk.list_ended(wall_now())
         if ended is None:
             return
         device, at = ended
         try:
-            photos = self.hub.forget_entries(given_before=at)
+            photos = self.hub.erase_entries(given_before=at)
         except (OSError, ConfigError) as fault:
-            event(_log, "hub.references_not_forgotten", level=logging.ERROR, reason=str(fault))
+            event(_log, "hub.references_not_erased", level=logging.ERROR, reason=str(fault))
             return
-        self.desk.references_forgotten(device, photos)
-        event(_log, "hub.references_forgotten", photos=photos)
+        self.desk.references_erased(device, photos)
+        event(_log, "hub.references_erased", photos=photos)
         self.changed()
 
     def _read_entries_again(self) -> None:
@@ -247,11 +247,11 @@ def application(console: Console, on_start: Callable[[], None]) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         on_start()
-        tending = asyncio.ensure_future(console.tend())
+        maintaining = asyncio.ensure_future(console.maintain())
         try:
             yield
         finally:
-            tending.cancel()
+            maintaining.cancel()
 
     return Starlette(
         routes=[

@@ -192,7 +192,7 @@ class Desk:
         self._tallies.judged(case.alert.deployment_id, outcome, case.outcome)
         case.outcome = outcome
         if outcome == "false_alert":
-            self.wipe(alert_id)
+            self.erase(alert_id)
         else:
             self._keep(case)
         return case
@@ -215,11 +215,11 @@ class Desk:
         self._keep(case)
         return case
 
-    def wipe(self, alert_id: str) -> bool:
+    def erase(self, alert_id: str) -> bool:
         """Forget a case and its picture; whether there was one."""
         self.pictures.pop(alert_id, None)
         if self._store is not None:
-            self._store.forget(alert_id)
+            self._store.erase(alert_id)
         self._gone[alert_id] = None
         if len(self._gone) > 10_000:
             del self._gone[next(iter(self._gone))]
@@ -237,12 +237,12 @@ class Desk:
         case = self.cases.get(alert_id)
         if case is not None and case.outcome is None:
             self._tallies.judged(case.alert.deployment_id, "not_adjudicated", None)
-        self.wipe(alert_id)
+        self.erase(alert_id)
 
     def _drop_picture(self, alert_id: str) -> None:
         self.pictures.pop(alert_id, None)
         if self._store is not None:
-            self._store.forget_probe(alert_id)
+            self._store.erase_probe(alert_id)
 
     def deployment_ended(self, deployment_id: str, at: WallTime) -> bool:
         """The hub ended a deployment: what nobody judged cannot be judged any more and goes; whether anything changed.
@@ -329,7 +329,7 @@ class Desk:
             return None
         return max(self._list_ends.items(), key=lambda end: end[1])
 
-    def references_forgotten(self, device: str, photos: int) -> None:
+    def references_erased(self, device: str, photos: int) -> None:
         """The hub's reference photos of the ended lists are deleted: a receipt of the hub's own."""
         self._list_ends.clear()
         if photos:
@@ -368,7 +368,7 @@ class Desk:
             view.status = data
         elif isinstance(data, messages.Birth):
             view.birth = data
-            self._tallies.born(device, data)
+            self._tallies.record_birth(device, data)
         elif isinstance(data, messages.DeviceState):
             view.state = data
             self._tallies.is_on(device, data.deployment_id, data.mode, at)

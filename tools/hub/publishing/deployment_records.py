@@ -15,7 +15,7 @@ import msgspec
 
 from device.domain.time import WallTime, wall
 from device.errors import RefusedByCondition, Unavailable, UsageError
-from tools.hub.storage.files import forget_secret, write_file
+from tools.hub.storage.files import erase_secret, write_file
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +106,7 @@ class Records:
 
     def drop_content_key(self, deployment_id: str) -> bool:
         """Whether there was one to drop. Raises Unavailable when it cannot be deleted."""
-        return forget_secret(self._content(deployment_id))
+        return erase_secret(self._content(deployment_id))
 
     def _content(self, deployment_id: str) -> Path:
         return self._keys / f"content-{deployment_id}.txt"

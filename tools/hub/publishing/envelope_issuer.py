@@ -30,7 +30,7 @@ RENEW_EVERY_S = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Says(Protocol):
+class CommandSender(Protocol):
     """What this needs of the hub's session."""
 
     def command(self, device: str, name: str) -> None: ...
@@ -43,12 +43,12 @@ class Issuer:
         self,
         publisher: Publisher,
         devices: Callable[[], frozenset[str]],
-        says: Says,
+        sender: CommandSender,
         revoked: Callable[[], None] = lambda: None,
     ) -> None:
         self._publisher = publisher
         self._devices = devices
-        self._says = says
+        self._sender = sender
         self._on_revoked = revoked
         self._wanted: dict[str, tuple[str, str]] = {}
         self._seen_ns: int | None = None
@@ -87,7 +87,7 @@ class Issuer:
         if written_ns != self._seen_ns:
             self._seen_ns = written_ns
             for device in sorted(self._devices()):
-                self._says.command(device, "sync")
+                self._sender.command(device, "sync")
 
     def _end_expired(self) -> bool:
         """Rule 4, on the thread."""

@@ -95,7 +95,7 @@ def publish(publisher: Publisher, change: Change) -> Record | None:
     withdrawn = parse_withdrawn(change.files()[path]).refs if described.kind == "withdrawal" else ()
     record = publisher.publish(change)
     if withdrawn and record is not None:
-        HubFolder(publisher.places.hub).forget_refs(withdrawn)
+        HubFolder(publisher.places.hub).erase_refs(withdrawn)
         record = msgspec.structs.replace(record, refs=tuple(ref for ref in record.refs if ref not in withdrawn))
         publisher.records.save(record)
         if not record.refs and record.running:
@@ -153,7 +153,7 @@ def propose_withdrawal(publisher: Publisher, deployment_id: str, refs: Sequence[
 def end(publisher: Publisher, deployment_id: str) -> Record:
     """End a deployment; the photos of its people leave the hub."""
     record = publisher.end(deployment_id)
-    HubFolder(publisher.places.hub).forget_refs(record.refs)
+    HubFolder(publisher.places.hub).erase_refs(record.refs)
     record = msgspec.structs.replace(record, refs=())
     publisher.records.save(record)
     return record

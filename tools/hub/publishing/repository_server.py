@@ -135,16 +135,16 @@ class _Handler(BaseHTTPRequestHandler):
         device = self._device()
         if device is None or device not in self.server.devices():
             self.close_connection = True
-            self._say(HTTPStatus.FORBIDDEN)
+            self._send_status(HTTPStatus.FORBIDDEN)
             return
         match = _PATH.fullmatch(self.path)
         # Another device's folder does not exist for this one (rule 2).
         if match is None or (match[2] is not None and match[2] != device):
-            self._say(HTTPStatus.NOT_FOUND)
+            self._send_status(HTTPStatus.NOT_FOUND)
             return
         file = self.server.root / match[1] / match[3]
         if file.is_symlink() or not file.is_file():
-            self._say(HTTPStatus.NOT_FOUND)
+            self._send_status(HTTPStatus.NOT_FOUND)
             return
         try:
             with file.open("rb") as opened:
@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if body:
                     shutil.copyfileobj(opened, self.wfile, 256 * 1024)
         except FileNotFoundError:
-            self._say(HTTPStatus.NOT_FOUND)
+            self._send_status(HTTPStatus.NOT_FOUND)
 
     def _device(self) -> str | None:
         """The common name of the client's certificate."""
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         names = [value for row in (certificate or {}).get("subject", ()) for key, value in row if key == "commonName"]
         return names[0] if len(names) == 1 else None
 
-    def _say(self, status: HTTPStatus) -> None:
+    def _send_status(self, status: HTTPStatus) -> None:
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.errors import BadData, ConfigError, Unavailable, UsageError
 from tools.hub.storage import files
-from tools.hub.storage.files import Batch, forget_secret, writing
+from tools.hub.storage.files import Batch, erase_secret, writing
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, Key
@@ -49,7 +49,7 @@ def make_key(folder: Path, name: str, passphrase: bytes | None = None) -> Key:
 def unmake_key(folder: Path, name: str) -> None:
     """Take back a pair that nothing was signed with: what it was made for could not be done."""
     for suffix in (PRIVATE, PUBLIC):
-        forget_secret(folder / f"{name}{suffix}")
+        erase_secret(folder / f"{name}{suffix}")
 
 
 def open_key(file: Path, passphrase: bytes | None = None) -> CryptoSigner:

@@ -120,7 +120,7 @@ class Tallies:
         if device not in tally.devices:
             tally.devices = sorted((*tally.devices, device))
         if device in self._waiting_births:
-            self.born(device, self._waiting_births.pop(device))
+            self.record_birth(device, self._waiting_births.pop(device))
         if device in self._waiting_lists:
             self.listed(device, self._waiting_lists.pop(device))
 
@@ -164,7 +164,7 @@ class Tallies:
             sign_pulses_failed=stats.sign_pulses_failed,
         )
 
-    def born(self, device: str, birth: Birth) -> None:
+    def record_birth(self, device: str, birth: Birth) -> None:
         """A device said what it runs; kept until it says for which deployment."""
         if device not in self._current:
             self._waiting_births[device] = birth

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from device.domain.time import WallTime, rfc3339, wall
 from device.errors import Unavailable
-from tools.hub.storage.files import forget_secret, write_file
+from tools.hub.storage.files import erase_secret, write_file
 
 _PREFIX, _SUFFIX = "deployment-", ".txt"
 _UNTIL, _PUBLIC = "# until: ", "# public key: "
@@ -47,7 +47,7 @@ class DeploymentKeys:
 
     def recipient(self, deployment_id: str) -> str | None:
         """The public half; None when the identity is gone or was never made here."""
-        return next((line for line in self._said(deployment_id, _PUBLIC)), None)
+        return next((line for line in self._comments(deployment_id, _PUBLIC)), None)
 
     def secret(self, deployment_id: str) -> str | None:
         """The identity itself; None when it is gone or was never made here."""
@@ -65,7 +65,7 @@ class DeploymentKeys:
 
     def until(self, deployment_id: str) -> WallTime | None:
         """When it goes if it was not published by then; None when it does not say."""
-        for text in self._said(deployment_id, _UNTIL):
+        for text in self._comments(deployment_id, _UNTIL):
             try:
                 return wall(datetime.fromisoformat(text.replace("Z", "+00:00")))
             except ValueError:
@@ -74,9 +74,9 @@ class DeploymentKeys:
 
     def drop(self, deployment_id: str) -> bool:
         """Rule 2; whether there was one. Raises Unavailable when it is still there."""
-        return forget_secret(self._file(deployment_id))
+        return erase_secret(self._file(deployment_id))
 
-    def _said(self, deployment_id: str, what: str) -> tuple[str, ...]:
+    def _comments(self, deployment_id: str, what: str) -> tuple[str, ...]:
         return tuple(line.removeprefix(what) for line in self._lines(deployment_id) if line.startswith(what))
 
     def _lines(self, deployment_id: str) -> list[str]:

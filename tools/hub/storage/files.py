@@ -76,7 +76,7 @@ def cannot_write(place: Path, fault: OSError) -> Unavailable:
     return Unavailable(f"{place} cannot be written: {fault.strerror or fault}; {what}")
 
 
-def forget_secret(path: Path) -> bool:
+def erase_secret(path: Path) -> bool:
     """Overwrite a secret's file, then delete it; whether there was one. Unavailable when it is still there."""
     try:
         descriptor = os.open(path, os.O_WRONLY)

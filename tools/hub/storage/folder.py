@@ -151,7 +151,7 @@ class HubFolder:
         os.sync()
         self._write_entries({**self._entries(), **{ref: entry for ref, (entry, _) in added.items()}})
 
-    def forget_entries(self, given_before: WallTime | None = None) -> int:
+    def erase_entries(self, given_before: WallTime | None = None) -> int:
         """Delete reference photos and labels: the end of the deployment; returns how many photos went.
 
         given_before  what was given to the console later stays: it belongs to the next deployment
@@ -166,7 +166,7 @@ class HubFolder:
         self._keep_labels(lambda ref: ref in kept)
         return len(photos)
 
-    def forget_refs(self, refs: Sequence[str]) -> int:
+    def erase_refs(self, refs: Sequence[str]) -> int:
         """Delete the photos and labels of these entries alone: they were withdrawn; returns how many photos went."""
         gone = 0
         for ref in refs:

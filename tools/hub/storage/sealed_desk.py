@@ -114,7 +114,7 @@ class SealedDesk:
             body = seal(_key_for(sql, probe.alert_id), probe.ciphertext, probe.alert_id.encode())
             sql.execute("INSERT OR REPLACE INTO probes VALUES (?, ?, ?)", (probe.alert_id, probe.device, body))
 
-    def forget(self, alert_id: str) -> None:
+    def erase(self, alert_id: str) -> None:
         """Destroy a case's key, its rows and its probe (rule 1); its id is remembered, so that it does not return."""
         forget_s = round(time.time()) + CEILING_DAYS * 86_400
         with self._change(erasing=True) as sql:
@@ -122,7 +122,7 @@ class SealedDesk:
                 sql.execute(f"DELETE FROM {table} WHERE alert_id = ?", (alert_id,))
             sql.execute("INSERT OR REPLACE INTO gone VALUES (?, ?)", (alert_id, forget_s))
 
-    def forget_probe(self, alert_id: str) -> None:
+    def erase_probe(self, alert_id: str) -> None:
         """Delete a probe alone."""
         with self._change(erasing=True) as sql:
             sql.execute("DELETE FROM probes WHERE alert_id = ?", (alert_id,))

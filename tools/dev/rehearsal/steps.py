@@ -20,8 +20,8 @@ from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.state_machine import State
 from device.sync.offer import Published
 from tools.dev.demo.signed import build_list, now, plan_of, publisher_of, safe
-from tools.dev.demo.stage import DEVICE, Stage
-from tools.dev.rehearsal.stand import Log, stick_client
+from tools.dev.demo.workspace import DEVICE, Workspace
+from tools.dev.rehearsal.device import Log, stick_client
 from tools.hub.broker.listener import Listener
 from tools.hub.publishing import operations
 from tools.hub.publishing.ceremony import Ceremony, NewAuthority, begin
@@ -41,138 +41,138 @@ class Failed(Unavailable):
 
 
 @dataclass
-class Play:
+class Rehearsal:
     """What the acts share."""
 
-    stage: Stage
+    workspace: Workspace
     log: Log
     lines: SimulatedGpio
     publisher: Publisher
     other_ref: str = "e-0000000002"
 
     def officer(self, name: str) -> Path:
-        return safe(self.stage) / "officers" / f"{name}.key"
+        return safe(self.workspace) / "officers" / f"{name}.key"
 
 
-def sign_and_publish(stage: Stage, log: Log, listed: list[Path], other: Path) -> Play:
+def sign_and_publish(workspace: Workspace, log: Log, listed: list[Path], other: Path) -> Rehearsal:
     """A root, three officers of whom two must sign, a list of two people, one signature elsewhere, publication."""
-    play = Play(stage, log, SimulatedGpio(), publisher_of(stage))
-    publisher = play.publisher
+    rehearsal = Rehearsal(workspace, log, SimulatedGpio(), publisher_of(workspace))
+    publisher = rehearsal.publisher
     authority = NewAuthority(mode=Mode.DEMO, devices=(DEVICE,), make_officers=OFFICERS, threshold=THRESHOLD)
-    begin(publisher, Ceremony(safe(stage)), authority, now())
+    begin(publisher, Ceremony(safe(workspace)), authority, now())
     root = publisher.places.trust(Mode.DEMO)
-    (stage.roots / Mode.DEMO.value).mkdir(mode=0o700, parents=True)
-    shutil.copy(root, stage.roots / Mode.DEMO.value / root.name)
+    (workspace.roots / Mode.DEMO.value).mkdir(mode=0o700, parents=True)
+    shutil.copy(root, workspace.roots / Mode.DEMO.value / root.name)
     log.say(
         f"SIGN       root of trust made; {THRESHOLD} of {len(OFFICERS)} officers must sign; device brought root.json"
     )
-    plan = plan_of(stage)
-    build_list(plan, {stage.entry_ref: listed, play.other_ref: [other]}, stage.root / "list")
-    change = operations.propose_deployment(publisher, plan, stage.root / "list", now())
-    change.sign([open_key(play.officer("AO-1"))])
+    plan = plan_of(workspace)
+    build_list(plan, {workspace.entry_ref: listed, rehearsal.other_ref: [other]}, workspace.root / "list")
+    change = operations.propose_deployment(publisher, plan, workspace.root / "list", now())
+    change.sign([open_key(rehearsal.officer("AO-1"))])
     try:
         operations.publish(publisher, change)
     except RefusedByCondition as fault:
         log.say(f"REFUSED    {fault}")
     else:
         raise Failed("a deployment was published with one signature of two")
-    copy = Change(Path(shutil.copytree(change.folder, stage.root / "courier")))
-    copy.sign([open_key(play.officer("AO-2"))])
+    copy = Change(Path(shutil.copytree(change.folder, workspace.root / "courier")))
+    copy.sign([open_key(rehearsal.officer("AO-2"))])
     change.merge(copy)
     log.say("SIGN       AO-1 at the hub, AO-2 on a copy of the change elsewhere")
     operations.publish(publisher, change)
-    operations.copy_to_usb(publisher, stage.root / "stick")
+    operations.copy_to_usb(publisher, workspace.root / "stick")
     log.say(f"PUBLISH    {plan.id}: to the hub's repository and to a stick")
-    return play
+    return rehearsal
 
 
-def sync_from_stick(play: Play) -> None:
+def sync_from_stick(rehearsal: Rehearsal) -> None:
     """The same verification from a stick, by a device that has no network."""
-    found: Published = stick_client(play.stage).sync()
+    found: Published = stick_client(rehearsal.workspace).sync()
     if found.offer is None:
         raise Failed(f"nothing was found on the stick: {found.refused}")
-    play.log.say(f"SYNC usb   {found.offer.deployment.id} verified from the stick")
+    rehearsal.log.say(f"SYNC usb   {found.offer.deployment.id} verified from the stick")
 
 
-async def recognise(play: Play, device: DeviceLifecycle, listener: Listener) -> None:
+async def recognise(rehearsal: Rehearsal, device: DeviceLifecycle, listener: Listener) -> None:
     """Sync over HTTPS, envelope, arm, recognise, one possible match at the hub."""
-    await until(play, device, lambda: device.supervisor.state is State.RECOGNISING, "recognising")
-    play.log.say("SYNC https deployment, list and key envelope came from the hub; the device recognises")
-    await until(play, device, lambda: bool(listener.heard.alerts), "a possible match at the hub")
-    alert = next(iter(listener.heard.alerts.values()))[0]
-    play.log.say(f"ALERT      possible match of {alert.candidate.entry_ref}, score {alert.score:.2f}, at the hub")
+    await until(rehearsal, device, lambda: device.supervisor.state is State.RECOGNISING, "recognising")
+    rehearsal.log.say("SYNC https deployment, list and key envelope came from the hub; the device recognises")
+    await until(rehearsal, device, lambda: bool(listener.received.alerts), "a possible match at the hub")
+    alert = next(iter(listener.received.alerts.values()))[0]
+    rehearsal.log.say(f"ALERT      possible match of {alert.candidate.entry_ref}, score {alert.score:.2f}, at the hub")
 
 
-async def lose_the_sign(play: Play, device: DeviceLifecycle) -> None:
+async def lose_the_sign(rehearsal: Rehearsal, device: DeviceLifecycle) -> None:
     """The lamp dies: recognition stops, the worker is gone; the lamp is mended: it goes on."""
     begun = time.monotonic()
-    play.log.say("SIGN LOST  the lamp dies")
-    play.lines.lamp_works = False
-    await until(play, device, lambda: device.supervisor.state is State.INHIBITED, "inhibited")
+    rehearsal.log.say("SIGN LOST  the lamp dies")
+    rehearsal.lines.lamp_works = False
+    await until(rehearsal, device, lambda: device.supervisor.state is State.INHIBITED, "inhibited")
     left_s = time.monotonic() - begun
-    await until(play, device, lambda: not workers(), "the worker's exit")
+    await until(rehearsal, device, lambda: not workers(), "the worker's exit")
     gone_s = time.monotonic() - begun
-    play.log.say(f"SIGN LOST  left recognising after {left_s:.2f} s, worker gone after {gone_s:.2f} s")
+    rehearsal.log.say(f"SIGN LOST  left recognising after {left_s:.2f} s, worker gone after {gone_s:.2f} s")
     if gone_s > GONE_WITHIN_S:
         raise Failed(f"the worker was gone after {gone_s:.2f} s; {GONE_WITHIN_S:g} s are allowed")
-    play.lines.lamp_works = True
-    play.log.say("SIGN BACK  the lamp is mended")
-    await until(play, device, lambda: device.supervisor.state is State.RECOGNISING, "recognising again")
-    play.log.say("RECOVERED  recognising again")
+    rehearsal.lines.lamp_works = True
+    rehearsal.log.say("SIGN BACK  the lamp is mended")
+    await until(rehearsal, device, lambda: device.supervisor.state is State.RECOGNISING, "recognising again")
+    rehearsal.log.say("RECOVERED  recognising again")
 
 
-async def withdraw(play: Play, device: DeviceLifecycle, listener: Listener, deployment: str) -> None:
+async def withdraw(rehearsal: Rehearsal, device: DeviceLifecycle, listener: Listener, deployment: str) -> None:
     """Two officers take somebody off; every worker has ceased to look for that person within 5 s."""
-    change = operations.propose_withdrawal(play.publisher, deployment, [play.other_ref], now())
-    change.sign([open_key(play.officer(name)) for name in ("AO-2", "AO-3")])
+    change = operations.propose_withdrawal(rehearsal.publisher, deployment, [rehearsal.other_ref], now())
+    change.sign([open_key(rehearsal.officer(name)) for name in ("AO-2", "AO-3")])
     begun = time.monotonic()
-    await asyncio.to_thread(operations.publish, play.publisher, change)
-    await until(play, device, lambda: withdrawn_at(listener) == 1, "the withdrawal in every worker")
+    await asyncio.to_thread(operations.publish, rehearsal.publisher, change)
+    await until(rehearsal, device, lambda: withdrawn_at(listener) == 1, "the withdrawal in every worker")
     took_s = time.monotonic() - begun
-    play.log.say(f"WITHDRAWN  {play.other_ref}, gone from every worker after {took_s:.2f} s")
+    rehearsal.log.say(f"WITHDRAWN  {rehearsal.other_ref}, gone from every worker after {took_s:.2f} s")
     if took_s > WITHDRAWN_WITHIN_S:
         raise Failed(f"the withdrawal took {took_s:.2f} s; {WITHDRAWN_WITHIN_S:g} s are allowed")
 
 
-async def end(play: Play, device: DeviceLifecycle, running: asyncio.Task[object], deployment: str) -> None:
+async def end(rehearsal: Rehearsal, device: DeviceLifecycle, running: asyncio.Task[object], deployment: str) -> None:
     """`lfr deployment end`: the device ends, erases, and leaves nothing that opens or is the list."""
     begun = time.monotonic()
-    await asyncio.to_thread(operations.end, play.publisher, deployment)
-    play.log.say(f"END        {deployment} ended at the hub: its key, envelopes and list are withdrawn")
+    await asyncio.to_thread(operations.end, rehearsal.publisher, deployment)
+    rehearsal.log.say(f"END        {deployment} ended at the hub: its key, envelopes and list are withdrawn")
     while not running.done():
         if time.monotonic() - begun > PATIENCE_S:
             raise Failed("the device did not end")
-        play.log.watch(device)
+        rehearsal.log.watch(device)
         await asyncio.sleep(0.02)
     running.result()
-    play.log.watch(device)
-    play.log.say(f"ENDED      the device has erased and ended after {time.monotonic() - begun:.1f} s")
+    rehearsal.log.watch(device)
+    rehearsal.log.say(f"ENDED      the device has erased and ended after {time.monotonic() - begun:.1f} s")
 
 
-def erased(play: Play) -> list[str]:
+def erased(rehearsal: Rehearsal) -> list[str]:
     """What is left of keys and lists, at the hub and at the device: paths, none when all went well."""
-    hub, stage = play.stage.hub.root, play.stage
+    hub, workspace = rehearsal.workspace.hub.root, rehearsal.workspace
     left = [*hub.glob("keys/content-*"), *hub.glob("keys/deployment-*"), *hub.glob("references/*")]
     left += [*hub.rglob("*.envelope"), *hub.rglob("*.payload")]
-    left += [p for p in stage.state_dir.rglob("*") if p.is_file() and "payloads" in p.parts]
-    return [str(path.relative_to(stage.root)) for path in left]
+    left += [p for p in workspace.state_dir.rglob("*") if p.is_file() and "payloads" in p.parts]
+    return [str(path.relative_to(workspace.root)) for path in left]
 
 
 def withdrawn_at(listener: Listener) -> int:
     """How many entries the device said last that every worker has ceased to look for."""
-    said = [a.data.withdrawn for a in listener.heard.arrivals if isinstance(a.data, WatchlistState)]
+    said = [a.data.withdrawn for a in listener.received.arrivals if isinstance(a.data, WatchlistState)]
     return said[-1] if said else 0
 
 
-async def until(play: Play, device: DeviceLifecycle, holds: Callable[[], bool], what: str) -> None:
+async def until(rehearsal: Rehearsal, device: DeviceLifecycle, holds: Callable[[], bool], what: str) -> None:
     """Wait for something, noting what changes meanwhile. Raises Failed when it does not come."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
         if time.monotonic() > deadline:
             raise Failed(f"no {what} within {PATIENCE_S:g} s; the device: {device.supervisor.state.value}")
-        play.log.watch(device)
+        rehearsal.log.watch(device)
         await asyncio.sleep(0.005)
-    play.log.watch(device)
+    rehearsal.log.watch(device)
 
 
 def workers() -> list[str]:
