@@ -106,7 +106,7 @@ class DeviceLifecycle:
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
-        """The loop over the parts that exist already."""
+        """The loop over the parts."""
         return SupervisorLoop(
             config,
             self._edges,
@@ -245,7 +245,7 @@ class DeviceLifecycle:
         return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
-        """Stay, `safe` and dark, while alerts are kept: the publisher erases each at its time. A signal ends this."""
+        """Stay in `safe`, sign off, while alerts are kept: the publisher erases each at its time; until a signal."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
@@ -274,12 +274,12 @@ class DeviceLifecycle:
         self._publisher.connect(self._session)
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
-        """Entries were taken off the list: every worker zeroes them, and nothing more is published of them."""
+        """Entries were withdrawn from the list: every worker zeroes them, and nothing more is published of them."""
         self._pool.withdraw(refs)
         self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
     def _sign_state(self) -> SignState:
-        """What an alert states of the sign."""
+        """The sign's state, as alerts state it."""
         return "simulated" if self._edges.simulated else "lit" if self._sign.view().sensed else "dark"
 
     def _publish_audit_head(self, head: Head) -> None:
@@ -292,7 +292,7 @@ class DeviceLifecycle:
         self._alerts.judged(judgement)
 
     def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""
+        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
         loop = asyncio.get_running_loop()
 
         def opened() -> None:
@@ -320,6 +320,6 @@ class DeviceLifecycle:
         self._reporter.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
-        """Publish `stopped`, as opposed to the will's `offline`; without a session there is no wait."""
+        """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""
         self._notices.stopped()
         await self._publisher.flush_notices(STOPPED_S)

@@ -8,8 +8,9 @@ from device.errors import InternalError
 
 
 class State(str, Enum):
-    """safe: nothing loaded · ready: self-test passed · armed: a deployment is loaded and authorised, nobody looks yet ·
-    recognising · inhibited: a condition fails · ending: erasing."""
+    """safe: nothing loaded · ready: self-test passed · armed: a deployment is authorised, no recognition yet ·
+    recognising · inhibited: a condition fails · ending: erasing.
+    """
 
     SAFE = "safe"
     READY = "ready"

@@ -138,7 +138,7 @@ def disk_reserve_free(s: Snapshot) -> bool | None:
 
 
 def disk_finding(s: Snapshot) -> str:
-    """How much is free."""
+    """The free bytes, as text."""
     return "the disk does not answer" if s.disk_free_bytes is None else f"{s.disk_free_bytes / 1e6:.0f} MB are left"
 
 
@@ -160,7 +160,7 @@ def operating_point_covered(s: Snapshot) -> bool | None:
 
 
 def operating_point_finding(s: Snapshot) -> str:
-    """What is wrong with the operating points, in words."""
+    """What is wrong with the operating points, as text."""
     over = (p for p in s.operating_points if p.bound is not None and p.bound > p.limit)
     words = [f"up to {per_thousand(p.bound or 0)} in 1,000 faces, limit {per_thousand(p.limit)}" for p in over]
     return "; ".join(dict.fromkeys([p.problem for p in s.operating_points if p.problem] or words or ["no evidence"]))

@@ -1,12 +1,12 @@
-"""The end of a deployment: deliver what waits, erase what is personal, prove it, balance the count.
+"""The end of a deployment: deliver what waits, erase personal data, publish receipts, check the passage counts.
 
-1. Workers are gone and the sign is off before this begins. The order to erase falls due first: if this program dies on
-   the way, the timer does the rest (device.eraser).
-2. The identity goes first, before anything that may fail or wait: what it opened is unreadable from then on, wherever
-   blocks of it may remain.
-3. Erasure never waits for the broker longer than a deadline: an unreachable hub does not keep anybody's data alive.
-4. Alerts that may stay are kept for the policy's hours after this end, however early it comes.
-5. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
+1. Workers have exited and the sign is off before this begins. First the erasure order is made due: if this program
+   dies on the way, the eraser's timer does the rest (device.eraser).
+2. The identity is dropped next, before anything that may fail or wait: the list that it opened is unreadable from then
+   on, even where blocks of it remain on the disk.
+3. Erasure waits for the broker only up to a deadline: an unreachable hub does not prolong the retention of data.
+4. Alerts that may be kept are kept for the policy's hours after this end, however early it comes.
+5. A step that fails stops no other one. Data that could not be erased is a fault in the summary; the exit status is 69.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Steps:
-    """Steps of the ending, each tried whatever became of the others (rule 5). problems: what failed, in words."""
+    """Steps of the ending; a failure stops no other step (rule 5). problems: what failed, as text."""
 
     problems: dict[str, str] = field(default_factory=dict)
 
     async def attempt(self, name: str, work: Awaitable[Result], otherwise: Result) -> Result:
-        """The result of `work`, or `otherwise` when hardware or storage refuses."""
+        """The result of `work`, or `otherwise` when hardware or storage fails."""
         try:
             return await work
         except (Unavailable, OSError) as fault:
@@ -59,7 +59,7 @@ class _Steps:
             return otherwise
 
     def fail(self, name: str, problem: str) -> None:
-        """Note and say what went wrong."""
+        """Record and log a failure."""
         event(_log, "ending.failed", level=logging.ERROR, step=name, problem=problem)
         self.problems[name] = problem
 
@@ -124,7 +124,7 @@ async def end_deployment(
 
 
 async def _deliver(supervisor: SupervisorLoop, publisher: OutboxPublisher) -> int:
-    """Let alerts and probes go out; how many alerts could not."""
+    """Deliver alerts and probes; the number of alerts that were not delivered."""
     delivered = await publisher.drain(_deadline(supervisor, DELIVER_S), (MessageClass.ALERT, MessageClass.PROBE))
     undelivered = 0 if delivered else publisher.waiting.get(MessageClass.ALERT, 0)
     if undelivered:
@@ -133,7 +133,7 @@ async def _deliver(supervisor: SupervisorLoop, publisher: OutboxPublisher) -> in
 
 
 def _prove(reporter: Reporter, balance: Balance, subjects: int, reason: Reason) -> None:
-    """Receipts for what was discarded, and for the watchlist if nothing of it is left."""
+    """Publish receipts: for the discarded templates, and for the watchlist if it is erased completely."""
     reporter.receipt("template", balance.discarded, "no_match")
     if balance.lost:
         reporter.receipt("template", balance.lost, "no_match", process_died=True)

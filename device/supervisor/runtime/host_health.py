@@ -1,6 +1,6 @@
 """Host health: temperatures and free disk space, measured four times a second, with hysteresis.
 
-1. A sensor past its limit is too hot until every sensor is COOL_C below its own: a device on the edge does not flap.
+1. A sensor past its limit is too hot until every sensor is COOL_C below its own limit (hysteresis).
 2. A host that reduces its clock still recognises: this is reported, and is not a failure.
 3. While a measurement does not return (a disk that hangs) the last one expires: after HOST_STALE_S nothing is known.
 """
