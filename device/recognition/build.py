@@ -1,4 +1,4 @@
-"""Puts one camera's spine together: engines, list, threshold, zone."""
+"""Builds one camera's pipeline: engines, list, threshold, zone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
 
 class Listed:
-    """The watchlist as the decision asks it: one template in, the nearest entry out."""
+    """The watchlist as the decision needs it: one template in, the nearest entry out."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
@@ -57,7 +57,7 @@ def pipeline_of(
     zone: Sequence[tuple[float, float]] = WHOLE_FRAME,
     observer: Observer | None = None,
 ) -> Pipeline:
-    """The spine over `room`'s engines and one list.
+    """The pipeline over `room`'s engines and one list.
 
     packed  whether frames come as packed RGB that the GPU reads, too
     people  what is known of the gallery's entries, in its order; empty: nothing but their references

@@ -19,9 +19,9 @@ def drive(
     after_frame: Callable[[], None] = lambda: None,
     idle: Callable[[], None] = lambda: None,
 ) -> None:
-    """Judge every frame until the source ends or `looking` is closed; then the last words. All on the caller's thread.
+    """Process every frame until the source ends or `looking` is closed, then the source's end; on the caller's thread.
 
-    on_candidates  receives what each frame stated (often an empty list), before the passage can end
+    on_candidates  receives each frame's candidates (often none), before the passage can end
     idle           called while no frame comes
 
     Raises what the source or a callback raises; the caller closes `looking` and the feed, and finishes the pipeline.

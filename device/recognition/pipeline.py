@@ -35,14 +35,14 @@ from device.vision.zone import Zone
 LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
 LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see decision 0004
 PATIENT_NS = 90 * NS_PER_MS  # frames this close: a first look may wait for the next one
-DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has been for so long
+DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has come for so long
 
 
 @dataclass(frozen=True, slots=True)
 class ListedPerson:
-    """What may be said of an entry beside its score; dates in ISO form.
+    """What an alert may state of an entry beside its score; dates in ISO form.
 
-    threshold_offset  what its category asks for beyond the threshold
+    threshold_offset  what its category requires above the threshold
     """
 
     ref: str
@@ -54,7 +54,7 @@ class ListedPerson:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What the pipeline needs: eyes, a list, a threshold, and where to look."""
+    """What the pipeline needs: a front end, a list, a threshold, and the zone."""
 
     front_end: FaceFrontEnd
     gallery: Gallery
@@ -93,9 +93,10 @@ class Pipeline:
 
     # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
     def due(self, frame: Frame) -> bool:
-        """Whether this frame is to be searched: some fifteen a second are, and damaged ones where no others come.
+        """Whether this frame is to be searched: some fifteen a second, and damaged ones only where no others come.
 
-        The capture thread asks. The answer depends on the frames alone, so that a recording is judged alike each time.
+        Called by the capture thread. The answer depends on the frames alone, so a recording gives the same result each
+        time.
         """
         wait_ns = DAMAGED_AFTER_NS if frame.damage is Damage.PICTURE else LOOK_EVERY_NS
         if self._last_due is not None and 0 <= frame.at - self._last_due < wait_ns:
@@ -105,7 +106,7 @@ class Pipeline:
 
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
     def look(self, frame: Frame) -> list[Face]:
-        """All faces of a frame, in frame pixels; where nobody was and nothing has moved, there is nobody."""
+        """All faces of a frame, in frame pixels; empty without detection where nobody was and nothing has moved."""
         since = time.perf_counter_ns()
         if self._stillness.still(frame) and not self._anybody:
             return []
@@ -115,7 +116,7 @@ class Pipeline:
         return faces
 
     def process(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
-        """Follow the people, recognise whom it is worth to, and state what is a possible match."""
+        """Track the faces, recognise those that the scheduler selects, and return the candidates."""
         since = time.perf_counter_ns()
         self._stalled = False
         counters, at = self.counters, frame.at
@@ -158,21 +159,21 @@ class Pipeline:
         return [candidate for candidate in stated if candidate is not None]
 
     def end_of_source(self, frame: Frame) -> list[Candidate]:
-        """The source ended with `frame`, the last one judged: first looks that were still waited for."""
+        """The source has ended with `frame`: take the first looks that were still deferred."""
         wanted, everybody = self._latest
         rated = [(p, s, geometric(s.face, *self._size)) for p, s in wanted if p.tried_at is None]
         stated = [self._recognise(frame, p, s, geometry, everybody) for p, s, geometry in rated]
         return [candidate for candidate in stated if candidate is not None]
 
     def stalled(self) -> None:
-        """No picture comes, or always the same: passages end as if nobody were in view, once."""
+        """No picture comes, or always the same: end the passages as if nobody were in view, once."""
         if not self._stalled:
             self._stalled = True
             self._tracker.restart()
             self.finish()
 
     def finish(self) -> None:
-        """End every passage and wipe; what is clean already is not wiped again, because a stop has half a second."""
+        """End every passage and wipe its buffers; clean ones are not wiped again, because a stop has half a second."""
         for passage in self._passages.open:
             self._close(passage)
         self.counters.open_passages = 0
@@ -190,7 +191,7 @@ class Pipeline:
         self._wipe_runtimes()
 
     def _wipe_runtimes(self) -> None:
-        """Whoever was looked at last is gone: a blank goes through the runtimes, so that none keeps a face (rule 2)."""
+        """Nobody is left in view: run a blank picture through the runtimes, so that none keeps a face (rule 2)."""
         self._template[:] = 0
         self._sight.front_end.wipe_faces()
         self._clean = True
@@ -202,12 +203,12 @@ class Pipeline:
     def _recognise(
         self, frame: Frame, passage: Passage, sighting: Sighting, geometry: float, everybody: list[Face]
     ) -> Candidate | None:
-        """One look: landmarks again, template, whose it is, and what it says.
+        """One look: refine the landmarks, embed, assign the template to a passage, and weigh the passage's score.
 
-        everybody  all faces of the frame, in the zone or not: the probe shows none of the others
+        everybody  all faces of the frame, in the zone or not: the others are blanked in the probe
         """
         passage.attempts += 1
-        passage.failures += 1  # until this look has given something
+        passage.failures += 1  # until this look has given a template
         passage.tried_at = frame.at
         passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
@@ -262,7 +263,7 @@ class Pipeline:
             self._observed.fruitless(outcome, passage, sighting)
 
     def _state(self, frame: Frame, passage: Passage, best: Best | None) -> Candidate | None:
-        """Put a decision into the words that may cross the bar."""
+        """Make the candidate that may cross the bar from a decision."""
         earlier = None if best is None else self._passages.alerted_before(passage, best.entry)
         if earlier is not None:
             if self._observed is not None:
@@ -305,7 +306,7 @@ class Pipeline:
         )
 
     def _close(self, passage: Passage) -> None:
-        """A passage ended: wipe it, and count as discarded what was compared and reads as wiped (rule 2)."""
+        """A passage ended: wipe it; count it as discarded if it was compared and its buffers verify as zero."""
         counters = self.counters
         if self._observed is not None:
             self._observed.ended(passage)

@@ -1,4 +1,4 @@
-"""`lfr authority`: keys, roots of trust, officers and devices: what holders of offline keys do."""
+"""`lfr authority`: keys, roots of trust, officers and devices; the commands of the holders of offline keys."""
 
 from __future__ import annotations
 

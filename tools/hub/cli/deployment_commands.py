@@ -148,7 +148,7 @@ def _described(change: Change) -> list[str]:
 
 
 def document_lines(plan: Any) -> list[str]:
-    """What an officer must have read before signing."""
+    """What an officer has to read before signing."""
     return [
         f"{plan.mode.value} deployment {plan.id}, authorised by {plan.authorising_officer}",
         f"purpose: {plan.purpose}",

@@ -1,4 +1,4 @@
-"""`lfr device`: take a lost device out: no key, no index, no certificate."""
+"""`lfr device`: revoke a lost device: no key envelope, no index, no certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lfr deployment new`: the plan as YAML, from options or from an earlier plan, with every mistake at once."""
+"""`lfr deployment new`: the plan as YAML, from options or from an earlier plan; all mistakes are shown together."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _base(file: Path) -> dict[str, Any]:
-    """An earlier plan without what belongs to that use alone: id, window, mode and key are never taken over."""
+    """An earlier plan without the fields of that use: id, window, mode and key are never taken over."""
     import yaml
 
     from device.config.document import read

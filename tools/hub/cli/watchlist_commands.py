@@ -1,4 +1,4 @@
-"""`lfr watchlist`: build a list for one deployment, look at it, check it, take somebody off."""
+"""`lfr watchlist`: build a list for one deployment, inspect it, verify it, withdraw entries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from device.domain.recognisers import Recognisers
     from engines.cards.model_card import ModelCard
 
-LARGE = 24  # photos from which opening a second set of engines pays
+LARGE = 24  # from this number of photos a second set of engines is worth its start
 
 
 def register(subparsers: Subparsers) -> None:
@@ -152,7 +152,7 @@ def _models(args: argparse.Namespace) -> tuple[ModelCard, Recognisers]:
 
 
 def _remark(detector: ModelCard, recogniser: Recognisers) -> None:
-    """What a device will lack that runs models of one's own."""
+    """What a device lacks that runs custom models."""
     from engines.cards.model_card import FileSource
 
     for one in (detector, *recogniser.cards):

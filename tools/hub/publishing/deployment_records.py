@@ -1,8 +1,8 @@
-"""What the hub remembers of the deployments it published: one small file each, no person in it.
+"""The hub's records of the deployments it published: one small file each, no personal data.
 
 1. A deployment id and a watchlist id are used once; the record outlives the deployment so that both stay used (R01).
-2. The content key that opens the list lies beside the hub's other keys (0600) until the deployment ends, then it goes
-   first.
+2. The content key that opens the list lies beside the hub's other keys (0600) until the deployment ends; then it is
+   erased first.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Records:
         return tuple(record for record in self.all() if record.running)
 
     def get(self, deployment_id: str) -> Record:
-        """UsageError names what there is instead."""
+        """The record of an id; UsageError names the known ones."""
         known = {record.id: record for record in self.all()}
         if deployment_id not in known:
             there = ", ".join(known) or "none"
