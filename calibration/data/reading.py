@@ -171,7 +171,8 @@ class _Readers:
         try:
             answer = pipe.recv()
         except EOFError as fault:
-            raise InternalError("a reading process ended without a word; start again, what was read is kept") from fault
+            text = "a reading process ended without a message; start again, what was read is kept"
+            raise InternalError(text) from fault
         if isinstance(answer, LfrError):
             raise answer
         outcome: Outcome = answer

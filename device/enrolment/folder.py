@@ -1,6 +1,6 @@
 """Enrolment of a folder: one sub-folder a person, one or more photos in each; the sub-folder's name is the entry.
 
-1. Names are compared and reported in Unicode NFC. Hidden files are passed over without a word.
+1. Names are compared and reported in Unicode NFC. Hidden files are ignored silently.
 2. What is not a person's photo (files in the root, folders inside a person's folder) is named in a warning.
 3. The same bytes twice in one person's folder count once; in two people's folders both are enrolled, both warned of.
 4. Two entries whose templates look alike are enrolled, and one warning names both.

@@ -83,7 +83,7 @@ def evidence_for(engine: Engine, terms: Terms) -> Evidence:
     try:
         artefact = read(path, keys)
     except EvidenceUnusable as fault:
-        raise EvidenceDamaged(f"the evidence that ships is damaged: {fault}; install the program again") from fault
+        raise EvidenceDamaged(f"the shipped evidence is damaged: {fault}; install the program again") from fault
     return artefact.evidence(engine)
 
 
@@ -107,7 +107,7 @@ def operating_point(photos: Sequence[int], evidence: Evidence | EvidenceUnusable
     problem = evidence.objection(threshold, listed, terms.limit)
     if beyond and not problem:
         problem = f"{beyond} entries have more than {evidence.most_photos} photos, which were not tested: keep the best"
-    words = "configured, judged by" if terms.threshold is not None else "evidence"
+    words = "configured, assessed with" if terms.threshold is not None else "evidence"
     source = (
         f"{words} {evidence.name}: for {len(photos)} listed {per_thousand(prediction.rate)} false alerts "
         f"in 1,000 faces predicted, at most {per_thousand(prediction.bound)}"

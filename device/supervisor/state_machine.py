@@ -53,4 +53,4 @@ def step(state: State, event: Event) -> State:
     try:
         return TABLE[state, event]
     except KeyError:
-        raise InternalError(f"state {state.value} knows no event {event.value}") from None
+        raise InternalError(f"state {state.value} has no event {event.value}") from None

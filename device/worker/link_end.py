@@ -47,7 +47,7 @@ class LinkEnd:
                     raise LinkBroken(f"the supervisor announced {length} bytes, more than {MAX_BODY_BYTES}")
                 body = self._exactly(length)
                 if body is None:
-                    raise LinkBroken("the supervisor's last message is cut short")
+                    raise LinkBroken("the supervisor's last message is truncated")
                 self._inbox.put(unpack_to_worker(body))
                 del body  # an assignment holds a secret
         except LinkBroken as fault:
@@ -64,7 +64,7 @@ class LinkEnd:
             except OSError:
                 part = b""
             if not part and data:
-                raise LinkBroken("the supervisor's last message is cut short")
+                raise LinkBroken("the supervisor's last message is truncated")
             if not part:
                 return None
             data += part

@@ -26,7 +26,7 @@ REVOKED = "the broker refused our certificate: it was revoked; this device is le
 
 
 def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tmp_path: Path) -> None:
-    """With TLS 1.3 some attempts end without a word: the reason that came before stays until there is a session."""
+    """With TLS 1.3 some attempts end without a message: the reason that came before stays until there is a session."""
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
     hub = HubFolder(tmp_path / "hub")
     revoke_certificate(hub.root, "demo", hub.root / "devices" / "cam-1.pem")

@@ -101,9 +101,9 @@ def hub_finding(s: Snapshot) -> str:
     """What is wrong with the hub, its connection or its operator."""
     link = f": {s.link}" if s.link else ""
     if s.hub_absent_s is None:
-        return f"the hub was never heard{link}"
+        return f"the hub has never been online{link}"
     if s.hub_absent_s > HUB_ABSENT_MOST_S:
-        return f"the hub is away{link}"
+        return f"the hub is offline{link}"
     return "its operator is simulated, which counts for recordings only" if s.operator == "simulated" else ""
 
 

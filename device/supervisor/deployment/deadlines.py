@@ -57,4 +57,4 @@ class ClockSetback:
         expected = wall(began + timedelta(seconds=(monotonic - since) / NS_PER_S))
         if now >= expected - CLOCK_STEP_ALLOWED:
             return ""
-        return f"it was set back: it says {rfc3339(now)} and must say {rfc3339(expected)} or later"
+        return f"it was set back: it shows {rfc3339(now)} and must show {rfc3339(expected)} or later"

@@ -123,7 +123,7 @@ class ErasureOrders:
 
     def _cannot(self, fault: OSError) -> Unavailable:
         return Unavailable(
-            f"no erasure order can be kept in {self._folder}: {fault.strerror}; nothing is loaded without"
+            f"no erasure order can be kept in {self._folder}: {fault.strerror}; no deployment is loaded without one"
         )
 
 

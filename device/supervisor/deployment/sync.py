@@ -83,7 +83,7 @@ class DeploymentSync:
         on_recipient: Callable[[str | None, str | None], None],
         on_withdrawn: Callable[[str, frozenset[str]], None],
     ) -> None:
-        self._problem = "not looked for yet"
+        self._problem = "not polled yet"
         self.over = False
         self._on_recipient = on_recipient
         self._on_withdrawn = on_withdrawn
@@ -120,7 +120,7 @@ class DeploymentSync:
         refused = {} if self._refused is None else {self._refused.condition: self._refused.text}
         last = self._published
         if last is not None and self._expired(now):
-            words = f"verified last from {last.source}; the signatures were good until {rfc3339(last.good_until)}"
+            words = f"verified last from {last.source}; the signatures were valid until {rfc3339(last.good_until)}"
             refused.setdefault(SIGNED, f"{words}; {self._problem}" if self._problem else words)
         return refused
 
@@ -181,7 +181,7 @@ class DeploymentSync:
         self._offered = offer.deployment
         strange = sorted(self._zones - set(offer.deployment.zones)) if offer.deployment.zones else []
         if strange:
-            text = f"cameras here watch {', '.join(strange)}; authorised are {', '.join(offer.deployment.zones)}"
+            text = f"zones of cameras here: {', '.join(strange)}; authorised: {', '.join(offer.deployment.zones)}"
             raise Refused(FOR_THIS_DEVICE, "another zone", text)
         if offer.deployment.mode is Mode.OPERATIONAL and not self._memory_locked:
             raise Refused(SEALED, "memory not locked", UNLOCKED)

@@ -41,7 +41,7 @@ class HostHealth:
     @property
     def thermal(self) -> ThermalView:
         """The temperature (rules 1 to 3)."""
-        return ThermalView(finding="no temperature comes in: the disk hangs") if self._stale else self._thermal
+        return ThermalView(finding="no temperature reading: the disk does not answer") if self._stale else self._thermal
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -65,7 +65,7 @@ class HostHealth:
 def assess(found: Temperatures, was_in_range: bool | None) -> ThermalView:
     """Whether the machine is within its range; once it was not, only with COOL_C to spare (rule 1)."""
     if not found.zones:
-        silent = f" ({', '.join(found.unreadable)} say nothing)" if found.unreadable else ""
+        silent = f" ({', '.join(found.unreadable)}: no reading)" if found.unreadable else ""
         return ThermalView(finding=f"no temperature sensor can be read{silent}", throttled=found.slowed)
     spare_c = COOL_C if was_in_range is False else 0.0
     hottest = min(found.zones, key=lambda zone: zone.margin_c)

@@ -45,7 +45,7 @@ from device.supervisor.timing import (
 _log = logging.getLogger(__name__)
 READINGS = 3  # 0.15 s of the second within which recognition must stop
 TRIES = 2
-REPROOF_DUE = "this kind of sign cannot follow pulses, so it is put out and lit again every 10 min: that is due"
+REPROOF_DUE = "this kind of sign cannot follow pulses, so it is switched off and on every 10 min; that is due"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,9 @@ class Answer:
             return ""
         wrong = []
         if self.lit_in_dark:
-            wrong.append(f"sensed lit in {self.lit_in_dark} of {DARK} dark moments")
+            wrong.append(f"sensed lit in {self.lit_in_dark} of {DARK} dark slots")
         if self.dark_in_lit:
-            wrong.append(f"sensed dark in {self.dark_in_lit} of {SLOTS - DARK} lit moments")
+            wrong.append(f"sensed dark in {self.dark_in_lit} of {SLOTS - DARK} lit slots")
         return ", ".join(wrong)
 
 

@@ -65,7 +65,7 @@ class ProcessLink:
             return unpack_from_worker(await self._reader.readexactly(length))
         except asyncio.IncompleteReadError as fault:
             if fault.partial or announced:
-                raise LinkBroken("the worker's last message is cut short") from fault
+                raise LinkBroken("the worker's last message is truncated") from fault
             return None
         except ConnectionError:
             return None

@@ -211,6 +211,6 @@ def test_a_replay_does_not_measure_past_evidence_that_ships_and_was_changed(
     (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(changed)
     monkeypatch.setattr(artefact, "FOLDER", tmp_path)
     request = replaying.Request("no-such.mp4", tmp_path, "onnxruntime", threshold)
-    with pytest.raises(EvidenceDamaged, match="the evidence that ships is damaged") as fault:
+    with pytest.raises(EvidenceDamaged, match="the shipped evidence is damaged") as fault:
         replaying.replay(request, cache=None, progress=lambda *_: None, talk=False)
     assert fault.value.exit_status == 65

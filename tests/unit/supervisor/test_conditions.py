@@ -102,7 +102,7 @@ BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "a dark sign": ({"sign": DARK}, {"sign seen dark, then lit", "sign sensed lit"}),
     "a light that is not the sign's": (
-        {"sign": dataclasses.replace(GOOD.sign, follows=False, finding="sensed lit in 3 of 3 dark moments")},
+        {"sign": dataclasses.replace(GOOD.sign, follows=False, finding="sensed lit in 3 of 3 dark slots")},
         {"sign follows its pulse"},
     ),
     "a disk that hangs": ({"disk_free_bytes": None}, {"disk reserve", "disk"}),

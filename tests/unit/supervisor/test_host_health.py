@@ -36,7 +36,7 @@ def test_too_hot_or_too_cold_lasts_until_there_is_room(
 def test_the_finding_names_the_sensor_nearest_to_its_limit() -> None:
     assert assess(at(50.0, 60.0), None).finding == "z1 60.0 of 100.0 °C"
     assert assess(at(50.0, 101.0), None).finding == "z1 101.0 °C, limit 100.0"
-    assert assess(at(unreadable=("gpu",)), None).finding == "no temperature sensor can be read (gpu say nothing)"
+    assert assess(at(unreadable=("gpu",)), None).finding == "no temperature sensor can be read (gpu: no reading)"
 
 
 def test_a_machine_that_slows_itself_down_is_in_range_and_says_so() -> None:

@@ -95,7 +95,7 @@ FAULTS: dict[str, tuple[dict[str, Any], float, str]] = {
     "the sun shines on a dead lamp": ({"lamp_works": False, "stray_light": True}, 30.0, "lit in 3 of 3 dark"),
     "the sun shines on the sensor": ({"stray_light": True}, 30.0, "lit in 3 of 3 dark"),
     "a relay is welded": ({"lamp_stuck": True}, 30.0, "lit in 3 of 3 dark"),
-    "a supply holds up": ({"lag_s": 0.06}, 30.0, "lit in 3 of 3 dark moments, sensed dark in"),
+    "a supply holds up": ({"lag_s": 0.06}, 30.0, "lit in 3 of 3 dark slots, sensed dark in"),
 }
 
 

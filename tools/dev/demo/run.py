@@ -250,7 +250,7 @@ def audit_of(workspace: Workspace) -> tuple[bool, str]:
     """Whether the device's audit log is whole, by the key and the heads that the hub has kept."""
     heads = kept_heads(workspace.hub.root, DEVICE)
     if not heads:
-        return False, "no signed head has come to the hub"
+        return False, "the hub has received no signed head"
     found = verify(workspace.state_dir / AUDIT, heads[0].key, heads)
     if found.broken is not None:
         return False, f"row {found.broken.row}: {found.broken.text}"

@@ -177,7 +177,7 @@ def _wait_until_ready(broker: RunningBroker, hub: HubFolder, bind: str) -> None:
     while time.monotonic() < deadline:
         if not broker.running():
             broker.stop()
-            raise Unavailable("mosquitto ended at its start: " + (" / ".join(broker.log()[-4:]) or "without a word"))
+            raise Unavailable("mosquitto ended at its start: " + (" / ".join(broker.log()[-4:]) or "without a message"))
         try:
             with (
                 socket.create_connection((host, broker.port), 1.0) as raw,

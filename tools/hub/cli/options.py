@@ -62,7 +62,7 @@ def publisher_of(args: argparse.Namespace) -> Publisher:
     publisher = Publisher(args.hub, now)
     if not getattr(args, "dry_run", False):
         for line in sweep(publisher):
-            print(f"past its time, deleted: {line}", file=sys.stderr)
+            print(f"expired, deleted: {line}", file=sys.stderr)
     return publisher
 
 

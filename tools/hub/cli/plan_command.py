@@ -15,11 +15,11 @@ DEFAULT_HOURS = 8
 UNKNOWN = "age1" + "q" * 58  # stands for the hub's key while it is not made yet: a dry run makes none
 _CATEGORY = re.compile(r"([^=:]+)=([^:]+)(?::([0-9.]+))?")
 TEXTS = {
-    "controller": "who answers for the use",
-    "owner": "whose kit it is (default: the controller)",
+    "controller": "who is responsible for the use",
+    "owner": "owner of the equipment (default: the controller)",
     "authorising-officer": "whose key signs, such as AO-1",
     "purpose": "what it is for",
-    "legal-basis": "what it rests on, with the reference of the necessity and proportionality assessment",
+    "legal-basis": "legal basis, with the reference of the necessity and proportionality assessment",
     "place": "where",
 }
 

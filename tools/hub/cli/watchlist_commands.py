@@ -35,7 +35,7 @@ def register(subparsers: Subparsers) -> None:
     _build(verbs.add_parser("build", help="from a folder or CSV of people to two sealed payloads"))
     _inspect(verbs.add_parser("inspect", help="what a built list holds; with --hub, entry by entry"))
     _verify(verbs.add_parser("verify", help="open a built list at its hub and check everything"))
-    _withdraw(verbs.add_parser("withdraw", help="take a found or mistaken person off every device"))
+    _withdraw(verbs.add_parser("withdraw", help="withdraw a found or mistaken entry from every device"))
 
 
 def _build(parser: argparse.ArgumentParser) -> None:
@@ -240,7 +240,7 @@ def _run_withdraw(args: argparse.Namespace) -> int:
     deployment = args.deployment or running[0].id
     lines = [f"{ref}: off the list of {deployment} at every device; the photo leaves this hub" for ref in args.entry]
     if set(publisher.records.get(deployment).refs) <= set(args.entry):
-        lines.append(f"nobody is left on that list then: {deployment} ends, and this hub's keys of it are deleted")
+        lines.append(f"that list is then empty: {deployment} ends, and this hub's keys of it are deleted")
     if not announce_plan(args, lines):
         return 0
     change = operations.propose_withdrawal(publisher, deployment, args.entry, now())

@@ -32,7 +32,7 @@ from tools.hub.watchlist.photos import HubPhotos, open_at_hub, read_photos
 RULE_OF_KEY = "hub's key of the deployment"
 KEY_GONE = (
     "this hub has no key for it: it has ended, was discarded or never published in its time, or was planned at another"
-    " hub. Nothing built for it opens any more; make a new plan (`lfr deployment new --from`) and a new list"
+    " hub. What was built for it cannot be opened; make a new plan (`lfr deployment new --from`) and a new list"
 )
 
 

@@ -98,4 +98,5 @@ def _of_deployment(publisher: Publisher, name: str) -> bool:
 
 
 def _drop_key(publisher: Publisher, name: str) -> list[str]:
-    return [f"the hub's key of {name}: a list that was built for it opens nowhere"] if publisher.keys.drop(name) else []
+    text = f"the hub's key of {name}: a list that was built for it cannot be opened"
+    return [text] if publisher.keys.drop(name) else []

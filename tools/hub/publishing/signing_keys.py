@@ -62,7 +62,7 @@ def open_key(file: Path, passphrase: bytes | None = None) -> CryptoSigner:
         _require_private(file)
         content = file.read_bytes()
     except OSError as fault:
-        raise Unavailable(f"key {file}: {fault.strerror}; the medium with the key must be at hand") from fault
+        raise Unavailable(f"key {file}: {fault.strerror}; insert the medium with the key") from fault
     try:
         private = serialization.load_pem_private_key(content, passphrase if b"ENCRYPTED" in content else None)
     except TypeError as fault:

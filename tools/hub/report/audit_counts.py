@@ -60,7 +60,7 @@ def count_chain(hub: Path, device: str, log: Path, deployment: str, into: ChainC
     """Add one device's log; rules 1 to 3. `log`: the folder of the log, or a copy of it."""
     heads = kept_heads(hub, device)
     if not heads:
-        raise BadData(f"the hub has kept no signed head of {device}: its log cannot be believed")
+        raise BadData(f"the hub has kept no signed head of {device}: its log cannot be verified")
     verdict = verify(log, heads[0].key, heads)
     if verdict.broken is not None:
         broken = verdict.broken

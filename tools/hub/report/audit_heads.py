@@ -94,5 +94,5 @@ def _problem(head: Head, last: Head | None) -> str:
     if head.key != last.key:
         return f"the head of row {head.seq} is signed by another key than the one known since row {last.seq}"
     if head.seq <= last.seq:
-        return f"the log went back from row {last.seq} to row {head.seq}: rows were cut or written anew"
+        return f"the log went back from row {last.seq} to row {head.seq}: rows were removed or rewritten"
     return ""

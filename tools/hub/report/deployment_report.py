@@ -181,7 +181,7 @@ def _remarks(tally: Deployment, unjudged: int) -> list[str]:
         remarks.append(f"devices raised {alerts} alerts, the hub received {tally.alerts_received}")
     remarks += [f"audit log of {device}: {problem}" for device, problem in sorted(tally.audit_problems.items())]
     if tally.left_unjudged:
-        remarks.append(f"{tally.left_unjudged} alerts left the desk unjudged: it was full")
+        remarks.append(f"{tally.left_unjudged} alerts were erased without a judgement: the desk was full")
     if unjudged:
         remarks.append(f"{unjudged} alerts await a judgement; both rates may still change")
     if faces and not tally.outcomes.get("false_alert"):
@@ -216,7 +216,7 @@ def _sign(sign: dict[str, int]) -> str:
 
 def _audit(audit: dict[str, int | bool]) -> str:
     if not audit["heads"]:
-        return "no signed head has come"
+        return "no signed head was received"
     return f"chain ok: {audit['heads']:,} signed heads" if audit["ok"] else "CHAIN NOT OK, see remarks"
 
 
