@@ -1,12 +1,12 @@
-"""Whether a log is whole: every row in its place, every head signed, nothing missing at its end; else where it is not.
+"""Verification of a log: every row in its place, every head signed, nothing missing at its end; else the first break.
 
 What is found, and by what:
-    changed, even by one bit        its own hash; with a hash made to fit: the next row's `prev`, or a head's signature
-    dropped, reordered, duplicated  row numbers and `prev`
-    rewritten with hashes to fit    the next head's signature
-    cut at its end                  a signed head of a later row: `head.json` beside the log, or one from the hub
-    cut at its beginning            row 0, or the row `room` that says which rows were given up
-    emptied, or without signatures  a log that no signed head vouches for is not whole, nor one without its `head.json`
+changed, even by one bit        its own hash; with a hash made to fit: the next row's `prev`, or a head's signature
+dropped, reordered, duplicated  row numbers and `prev`
+rewritten with hashes to fit    the next head's signature
+cut at its end                  a signed head of a later row: `head.json` beside the log, or one from the hub
+cut at its beginning            row 0, or the row `room` that states which rows were dropped
+emptied, or without signatures  a log without a signed head, or without its `head.json`, does not verify
 
 What cannot be found: rows after the newest head that the verifier has (at most a minute's; `unsigned_tail` counts them)
 dropped from the end, or changed together with their hashes. With write access to the disk the log can also be cut at an
@@ -29,7 +29,7 @@ Line = tuple[str, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The first place at which the log is not what it was. row: the number of the row that is wrong or missing."""
+    """The first break. row: the number of the row that is wrong or missing."""
 
     kind: str
     row: int
@@ -40,7 +40,7 @@ class Break:
 
 @dataclass(slots=True)
 class Verdict:
-    """What verification found. key_given: the key came from outside and not from beside the log."""
+    """The result of verification. key_given: the key came from outside and not from beside the log."""
 
     rows: int = 0
     first: int | None = None
@@ -114,7 +114,7 @@ class _Check:
             self._break("rewritten", head.seq, self._places.get(head.seq), f"row {head.seq} is not the one signed then")
 
     def vouched_for(self, head: bool) -> None:
-        """A log that nothing signed vouches for is not whole. head: one lies beside it, or came from elsewhere."""
+        """Fail for a log without a signed head. head: one lies beside it, or came from elsewhere."""
         verdict = self.verdict
         if verdict.broken is not None:
             return
@@ -151,7 +151,7 @@ class _Check:
         self._accept(row, line)
 
     def _begin(self, row: Row, line: Line) -> None:
-        """The first row: 0, or in a log that gave up old parts (or a part alone) any row with none before it."""
+        """The first row: 0, or in a log that dropped old parts (or a part alone) any row with none before it."""
         self.verdict.first = row.seq
         if row.seq > 0 and not any(later.seq < row.seq for later in self._rest(line)):
             self._expected, self._prev = row.seq, row.prev

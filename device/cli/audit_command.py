@@ -125,9 +125,9 @@ def _key(args: argparse.Namespace, log: Path) -> tuple[str, str]:
 
 
 def _key_of_heads(file: Path) -> str:
-    """The key of a device's heads as a hub keeps them: that of the first that its own key signed. Raises BadData.
+    """The key of a device's heads as a hub keeps them: that of the first head whose own key signed it. Raises BadData.
 
-    The hub pins the same one. A head by another key that came later is evidence, for `--head` to find.
+    The hub pins the same one. `--head` reports a later head by another key.
     """
     from device.audit.rows import genuine
     from device.errors import BadData

@@ -45,7 +45,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-MOST_BYTES = 1_000_000  # eight cameras take three kilobytes; whatever is longer is another file
+MOST_BYTES = 1_000_000  # eight cameras take three kilobytes; a longer file is not a configuration
 
 
 def load(path: Path, model: type[Model]) -> Model:
@@ -68,7 +68,7 @@ def read(path: Path) -> str:
 
 
 def parse(text: str, model: type[Model], place: str) -> Model:
-    """Validate YAML text against `model`; `place` is what the errors call it."""
+    """Validate YAML text against `model`; `place` is its name in errors."""
     document = _decode(text, place)
     problems = list(document.problems)
     result: Model | None = None
@@ -109,7 +109,7 @@ def _decode(text: str, place: str) -> Document:
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[str]:
-    """Note the line of every key and report keys given twice (rule 3)."""
+    """Record the line of every key and report keys given twice (rule 3)."""
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()

@@ -1,8 +1,8 @@
 """Reference photos through the same detector, landmark refinement, alignment and recogniser as camera frames.
 
-An entry's template is the mean of the photo's template and of its mirror image's, normalised. A photo costs nothing
-then, a camera's look would cost twice: looks are not mirrored. Measured 2026-11-30, 4,513 people, 1,822 listed with one
-photo: 87.5 instead of 87.3 % found at FPIR 0.1 %, 94.0 instead of 93.5 % at 1 %.
+An entry's template is the mean of the photo's template and of its mirror image's, normalised. Enrolment happens once,
+so its second inference does not matter; camera looks are not mirrored. Measured 2026-11-30, 4,513 people, 1,822 listed
+with one photo: 87.5 instead of 87.3 % found at FPIR 0.1 %, 94.0 instead of 93.5 % at 1 %.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ NO_DIRECTION = 1e-3  # of the sum of two unit templates: they point opposite way
 class PhotoTemplates:
     """Unit templates of one photo's face, (template_dim,) float32 each.
 
-    entry   what is enrolled: mean of the photo and its mirror image
-    look    what a camera's look at this picture would give;  length  of its raw output
+    entry   for the list: mean of the photo and its mirror image
+    look    as of a camera's look at this picture;  length  of its raw output
     """
 
     entry: F32
@@ -48,7 +48,7 @@ class PhotoTemplates:
 
 
 class EnginePhotoReader:
-    """PhotoReader over an EngineRoom of its own; one thread at a time owns it."""
+    """PhotoReader over its own ModelSessions; one thread at a time owns it."""
 
     blurred_below = BLURRED
 
@@ -73,7 +73,7 @@ class EnginePhotoReader:
         return []
 
     def crop(self, rgb: U8, face: PhotoFace) -> U8 | None:
-        """What the main recogniser is shown of one face: uint8 RGB after the second look; the caller's."""
+        """The main recogniser's input for one face: uint8 RGB after the second look; the caller's."""
         try:
             return align_rgb(rgb, self._refined(rgb, face), Alignment.of(self._recognisers.main))
         except DegenerateGeometry:
@@ -98,7 +98,7 @@ class EnginePhotoReader:
         except DegenerateGeometry:
             return None
         worth = None if length is None else template_quality(self._recognisers.lengths, length, 1.0)
-        if length is None or worth is None or worth < 0.0:  # of a poor photo nobody is found
+        if length is None or worth is None or worth < 0.0:  # a poor photo would match nobody
             return None
         return PhotoTemplates(entry, look, length)
 
@@ -118,7 +118,7 @@ class EnginePhotoReader:
         return length
 
     def close(self) -> None:
-        """Let the recogniser forget the last photo, and give back the detectors that only photos need."""
+        """Wipe the last photo from the recogniser, and close the detectors that only photos need."""
         for embedder in self._embedders.values():
             embedder.wipe()
         self._room.drop_detectors()

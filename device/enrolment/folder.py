@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What a folder gave. `images` counts the photos that were enrolled."""
+    """The result of a folder. `images` counts the photos that were enrolled."""
 
     entries: tuple[Entry, ...]
     rejected: tuple[Remark, ...]
@@ -70,7 +70,7 @@ class Enrolment:
 
 
 class OutcomeCache(Protocol):
-    """Remembers outcomes by the photo's bytes. Calls come from several threads."""
+    """Keeps outcomes by the photo's bytes. Calls come from several threads."""
 
     def get(self, encoded: bytes, digest: bytes) -> Outcome | None: ...
 
@@ -79,7 +79,7 @@ class OutcomeCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SubjectPhoto:
-    """A photo to enrol: where it lies, whose it is, how it is named in remarks, and what is demanded of it."""
+    """A photo to enrol: its file, its person, its name in remarks, and the demands on it."""
 
     path: Path
     ref: str
@@ -219,7 +219,7 @@ def _listed(folder: Path) -> list[Path]:
 def through(
     items: Sequence[Item], work: Callable[[Item, PhotoReader], Result], readers: Sequence[PhotoReader], progress: bool
 ) -> Iterator[Result]:
-    """What `work` makes of each item, in order, with a bar on stderr.
+    """The results of `work` for each item, in order, with a bar on stderr.
 
     Several readers get a thread each; a single one stays in the caller's, because on a GPU it belongs there.
     """
@@ -270,7 +270,7 @@ def read_photo(
 
 
 def _warn_of_shared(seen: dict[bytes, list[SubjectPhoto]], notes: Remarks) -> None:
-    """Rule 3, second half: one photo in the folders of several people."""
+    """Warn of one photo in the folders of several people (rule 3)."""
     for photos in seen.values():
         refs = list(dict.fromkeys(photo.ref for photo in photos))
         if len(refs) > 1:

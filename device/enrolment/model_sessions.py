@@ -1,12 +1,12 @@
 """The engines of one process: opened once, each detector size when it is first needed, closed together.
 
-1. A runner belongs to one thread (engines.runners.runner); whoever needs a second thread asks for a second one. On a
-   GPU all of them belong to one thread (`one_thread`).
+1. A runner belongs to one thread (engines.runners.runner); a second thread needs a runner of its own. On a GPU all of
+   them belong to one thread (`one_thread`).
 2. At most KEPT_SIZES detectors stay open: a source that keeps changing its size does not fill the memory.
-3. On a GPU the room holds the device's context, and the memory that all its engines compute in by turns, from its first
+3. On a GPU this object holds the device's context, and the memory that its engines share in turn, from its first
    engine to `close`. Engines that read frames on the GPU are made for one size of frame, which is known once the camera
-   is open: until then the engines that take arrays have shown that GPU, runtime and models are right, and they are
-   closed when the others are open. Those must agree with the golden tensors, too, before they see a face.
+   is open: until then engines that take arrays verify GPU, runtime and models; they are closed when the others are
+   open. Those must agree with the golden tensors, too, before they get a face.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 Opened = TypeVar("Opened")
 
 DETECTOR_SCORE_MIN = 0.45  # weak detections may continue a track (ByteTrack), never start one
-PATCH_SCORE_MIN = 0.3  # the second look knows where the face is
+PATCH_SCORE_MIN = 0.3  # the second look knows the face's position
 KEPT_SIZES = 4
 
 
@@ -72,7 +72,7 @@ def resolved(backend: str | None) -> str:
 
 
 def _was_interrupted(fault: BaseException | None) -> bool:
-    """Whether a Ctrl-C is at the bottom of it: a binding that is being imported turns one into an ImportError."""
+    """Whether a Ctrl-C caused it: an import of a binding turns one into an ImportError."""
     return fault is not None and (isinstance(fault, KeyboardInterrupt) or _was_interrupted(fault.__cause__))
 
 
@@ -141,19 +141,19 @@ class ModelSessions:
 
     @property
     def one_thread(self) -> bool:
-        """Whether everything here must run in the thread that opened it: a GPU has one owner."""
+        """Whether everything here must run in the thread that opened it (a GPU)."""
         return self.backend.partition(":")[0] == GPU_BACKEND
 
     @property
     def gpu_free_bytes(self) -> int | None:
-        """Free memory of the GPU, all programs together; None without one. To be asked in the owner's thread."""
+        """Free memory of the GPU, all programs together; None without one. Call it in the owner's thread."""
         if self._gpu is None:
             return None
         with self._gpu.current("asking for free memory"):
             return self._gpu.free_bytes()
 
     def front_end(self, min_face_px: float, *, packed: bool = False, listed: ScreenList | None = None) -> FaceFrontEnd:
-        """What a camera's spine sees with.
+        """The front end of a camera's pipeline.
 
         packed  its frames are RGB that the GPU can read: on a GPU the networks read them there (rule 3)
         listed  the list that a pair's screen is compared with; None: no gate
@@ -170,7 +170,7 @@ class ModelSessions:
         )
 
     def sampled_front_end(self, min_face_px: float, *, listed: ScreenList | None = None) -> SampledFrontEnd:
-        """Eyes whose networks make their own pictures from packed frames."""
+        """The front end whose networks make their own pictures from packed frames."""
         return SampledFrontEnd(
             self._open_sampled,
             on_gpu=self.one_thread,
@@ -211,9 +211,9 @@ class ModelSessions:
         return self._embedders
 
     def self_test(self) -> str:
-        """How the engines of the second look and of each recogniser differ from the golden tensors; empty: not at all.
+        """How the second look's and each recogniser's engine differ from the golden tensors; empty when not.
 
-        Drawn faces only; they are overwritten by a blank. Takes two inferences of each.
+        Synthetic faces only; they are overwritten by a blank. Takes two inferences of each.
         """
         self.refiner()
         self.embedders()
@@ -235,7 +235,7 @@ class ModelSessions:
         self._detectors.clear()
 
     def close(self) -> None:
-        """Close every runner that was opened here, and let the GPU go."""
+        """Close every runner that was opened here, and release the GPU."""
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others open
             if self._gpu is not None:
                 ending.callback(self._gpu.close)
@@ -270,7 +270,7 @@ class ModelSessions:
         )
 
     def _open_sampled(self, frame_size: tuple[int, int], fit: DetectionSize) -> SampledRunners:
-        """Rule 3. Raises EngineUnavailable, also when they do not agree with the golden tensors."""
+        """Engines that read frames on the GPU (rule 3). EngineUnavailable, also when golden tensors disagree."""
         name, _, precision = self.backend.partition(":")
         last, self._sampled = self._sampled, None
         if last is not None:
@@ -313,7 +313,7 @@ class ModelSessions:
         return sampled
 
     def _opened(self, opening: Callable[[], Opened]) -> Opened:
-        """An engine, its errors in our words; the GPU's context before the first one (rule 3)."""
+        """An engine, with its errors translated; the GPU's context before the first one (rule 3)."""
         try:
             if self.one_thread and self._gpu is None:
                 from engines.tensorrt.cuda import Gpu, Scratch

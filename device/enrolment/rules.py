@@ -38,7 +38,7 @@ TURNED = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one photo: a (template_dim,) float32 template or the reason why not, and what to know.
+    """The outcome of one photo: a (template_dim,) float32 template, or the reason why not; and warnings.
 
     face_px  height of the enrolled face in the picture that was searched, 0 when none was enrolled
     """
@@ -132,7 +132,7 @@ def _place(x: float, y: float) -> str:
 
 
 def _places(faces: Sequence[PhotoFace], width: int, height: int) -> str:
-    """Centres of faces as somebody would choose one, from left to right."""
+    """Centres of faces in the form of `--face`, from left to right."""
     centres = sorted(
         ((float(f.box[0]) + float(f.box[2])) / 2 / width, (float(f.box[1]) + float(f.box[3])) / 2 / height)
         for f in faces

@@ -1,12 +1,12 @@
 """Outcomes of enrolment, kept for a day, holding no personal data in the clear.
 
 1. A row's key is an HMAC of the photo's bytes under a salt; its value is AES-GCM ciphertext under a key derived from
-   the salt and the photo's SHA-256. Whoever has the cache and the salt, but not the photo, has noise.
+   the salt and the photo's SHA-256. Cache and salt cannot be read without the photo.
 2. Models and rules are part of both keys: another recogniser finds nothing here.
 3. Rows older than KEPT_S are deleted on opening and on closing; so are rows from the future, because a clock that was
    moved back must not keep them. Deleted pages are overwritten.
 4. Every row has the same length, so that it does not tell a rejection from a template.
-5. Nothing here is needed: a broken cache is made anew, an unwritable one is gone without. `warnings` says so.
+5. The cache is optional: a broken one is made anew, an unwritable one is not used. `warnings` reports it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class TemplateCache:
         self.close()
 
     def get(self, encoded: bytes, digest: bytes) -> Outcome | None:
-        """The outcome of a photo that was judged by the same models and rules within a day, or None."""
+        """The outcome of a photo with the same models and rules within a day, or None."""
         if self._rows is None:
             return None
         with self._lock:

@@ -86,8 +86,8 @@ def decode(payload: bytes) -> Event[Message]:
 def restamp(payload: bytes, now: WallTime, stale_after_s: float) -> bytes:
     """The same alert event, stamped for sending now: `published_at`, `latency_ms` and `historical`.
 
-    An alert that waited for a connection longer than stale_after_s is history: it informs, and must not start a stop.
-    Anything that is not an alert comes back as it is.
+    An alert that waited for a connection longer than stale_after_s is historical: it must not lead to a stop.
+    Anything that is not an alert is returned unchanged.
     """
     try:
         event = decode(payload)

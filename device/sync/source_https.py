@@ -1,7 +1,7 @@
 """A hub's repository over HTTPS: TLS 1.2 or later, both sides with a certificate of the site's authority.
 
-1. Nothing is decompressed: an encoded answer is refused, so there is no bomb to defuse.
-2. No redirection is followed and no proxy of the environment is used: the hub is where the configuration says.
+1. Nothing is decompressed: an encoded answer is refused (decompression bombs).
+2. No redirection is followed and no proxy of the environment is used: only the configured hub is contacted.
 3. Every wait is bounded, and so is a file as a whole: SLOWEST bytes a second, after a fixed start.
 """
 
@@ -70,7 +70,7 @@ class HttpsSource:
             self._drop()
             raise Unavailable(f"the hub at {self._host}:{self._port} does not answer ({_error_text(fault)})") from fault
         except GeneratorExit:
-            self._drop()  # the reader has had enough: what is left of the answer must not be taken for the next one
+            self._drop()  # the reader has stopped early: the rest of the answer must not be taken for the next one
             raise
         except Missing:
             raise
@@ -86,7 +86,7 @@ class HttpsSource:
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _ask(self, target: str) -> http.client.HTTPResponse:
-        """The answer's head. A kept connection that the hub has closed meanwhile is opened once more."""
+        """The answer's head. A kept connection that the hub has closed meanwhile is reopened once."""
         for kept in (True, False):
             if self._closed.is_set():
                 raise Unavailable("the device stops")

@@ -23,12 +23,12 @@ LIKENESS_MIN = 0.1  # correlation with the template below which the best similar
 
 
 class DegenerateGeometry(BadData):
-    """Landmarks that coincide, or lie like no face: there is no upright; the caller drops the crop."""
+    """Landmarks that coincide, or whose geometry is no face's: the caller drops the crop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Where a recogniser wants the landmarks: points (5, 2) float32, pixels of its input; size: height and width."""
+    """A recogniser's landmark template: points (5, 2) float32, pixels of its input; size: height and width."""
 
     points: F32
     size: tuple[int, int]

@@ -1,18 +1,18 @@
 """Passages: one person's way through the zone, assembled from tracks by identity.
 
-1. Two people are never one passage. What counts is how unlike its own passage's usual likeness a template is: a face's
-   own templates are .83 to .96 alike, a turned or blurred one .5 to .8, somebody else's under .35. Two good templates
-   that disagree are never averaged: the track leaves for a passage of its own. Where geometry is unsure of a track
-   (`Track.doubtful`), less disagreement is enough, and a poor template settles nothing and is used for nothing.
+1. Two people are never one passage. A template is compared with the usual likeness of its passage: a face's own
+   templates are .83 to .96 alike, a turned or blurred one .5 to .8, another person's under .35. Two good templates
+   that disagree are never averaged: the track moves to a passage of its own. Where geometry is unsure of a track
+   (`Track.doubtful`), less disagreement is enough, and a poor template is not used at all.
 2. A new track is a new passage, unless its first template is that of a passage that was seen within the last GONE_S
-   and is not surely in view now: then the person came back from behind something. The same holds for a track whose
-   template is clearly more like another passage than like its own: it has changed people.
+   and is not surely in view now: then the person was occluded. The same holds for a track whose template is clearly
+   more like another passage than like its own: it has changed people.
 3. A passage ends GONE_S after the last sighting. Then everything personal in it is overwritten; what is left is a count
    and one score without a name.
-4. Templates and best shots live in slots that are made beforehand and used again.
+4. Templates and best shots are kept in slots that are allocated beforehand and reused.
 5. Two passages that match one entry, are like each other, and of which the earlier is just out of view, are one person
-   whom rule 2 has missed: the alert stays one. Somebody unlike is never taken for a passage that was alerted.
-6. Whoever looks all of a sudden unlike a moment ago (a cut, one person stepping into another's place) is in doubt.
+   whom rule 2 has missed: there is one alert. A person who is unlike an alerted passage never joins it.
+6. A track whose face suddenly looks different (a cut, one person stepping into another's place) is in doubt.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from device.vision.picture import appearance_signature
 from device.vision.quality import quality_of, weight_of
 from device.vision.tracker import Sighting, Track
 
-GONE_S = 2.0  # DESIGN: whoever reappears later is a new passage
+GONE_S = 2.0  # a person who reappears later is a new passage
 SAME_PERSON = 0.50  # cosine of two passages' templates that joins them; different people: 1 pair in about 10^5 (LFW)
 # A template is somebody else's when its cosine with its passage is below this share of what is usual in that passage.
 # Measured 2026-11-30 (`hamilton`, television, raw length 8.5 and above): own templates below .57 in one of a
@@ -42,12 +42,12 @@ TELLING = 0.0  # a template of less quality says nothing when it is unlike
 # The same where the quality is geometry's alone (measured 2026-11-24, SFace without its lengths, two clips of 20 and 8
 # people: 27 and 9 passages with .3, 25 and 8 with .6, 24 and 7 with .7 and above; with its lengths 18 and 7).
 TELLING_BY_GEOMETRY = 0.70
-ASKED_MAX = 3  # inconclusive answers after which a doubt is dropped
+ASKED_MAX = 3  # inconclusive looks after which a doubt is dropped
 CARRIED_ON = 0.35  # likeness from which two passages that match one entry are one person (rule 5)
 WINDOW = 3  # templates in the mean of the last ones
-SAME_LOOK = 0.6  # correlation of two glances a tenth of a second apart; the same face stays above .8
+SAME_LOOK = 0.6  # correlation of two appearance signatures a tenth of a second apart; the same face stays above .8
 PROBE_PX = 160  # side of the best shot that is kept for an alert
-SLOTS = 96  # people in view or just gone; beyond it the least promising passage gives way
+SLOTS = 96  # people in view or just gone; beyond it the least promising passage is ended
 
 
 @dataclass(slots=True)
@@ -87,17 +87,17 @@ class Slot:
 
 @dataclass(slots=True)
 class Passage:
-    """What is known of one passage.
+    """State of one passage.
 
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     usual         how like the passage its own templates are, a cosine
     best_quality  of the best template (quality.template_quality); below 0 before the first;  best_face: its face
-    screened      looks in which a pair's screen found nobody listed possible: compared, without a template
+    screened      looks in which a pair's screen ruled every entry out: compared, without a template
     best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
     damaged       whether any template was taken from a damaged picture
     attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
     tried_geometry  geometric quality of the best shot that was tried
-    best_score    highest score against the list so far;  alerted_*: what was last said of it
+    best_score    highest score against the list so far;  alerted_*: of the last revision that was stated
     """
 
     id: int
@@ -265,7 +265,7 @@ class Passages:
         return next((p for p in options if p.likeness(passage.slot.fused) / own >= CARRIED_ON), None)
 
     def merge(self, earlier: Passage, later: Passage) -> None:
-        """Rule 5: `earlier` goes on with the tracks and templates of `later`, which ends without an alert."""
+        """Rule 5: merge `later`, which ends without an alert, into `earlier`."""
         self._of_track = {t: earlier if p is later else p for t, p in self._of_track.items()}
         earlier.last_seen = max(earlier.last_seen, later.last_seen)
         earlier.slot.fused += later.slot.fused
@@ -282,7 +282,7 @@ class Passages:
         return [p for p in self._open if at - p.last_seen > GONE_S * NS_PER_S]
 
     def close(self, passage: Passage) -> bool:
-        """Overwrite all that is personal in a passage and give its slot back; whether all of it reads as zero now."""
+        """Overwrite all that is personal in a passage and release its slot; whether all of it verifies as zero now."""
         passage.slot.wipe()
         passage.best_face = None
         self._open.remove(passage)
@@ -304,7 +304,7 @@ class Passages:
         return passage
 
     def _begin_for(self, at: MediaNs, track: Track) -> Passage:
-        """Rule 1: the track is somebody else, and nobody known: a new passage."""
+        """Rule 1: the track is another person, and of no known passage: a new passage."""
         self._made += 1
         passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
         self._open.append(passage)

@@ -1,7 +1,7 @@
-"""The texts that a vision worker may write to the supervisor's journal: these, and no others.
+"""The only texts that a vision worker may write to the supervisor's journal.
 
-1. A text is fixed except for its slots: numbers, words such as a model's name, and a source's notes on what it
-   corrects. No slot can hold a person, a file name or a library's message.
+1. A text is fixed except for its slots: numbers, words such as a model's name, and a source's notes on its
+   corrections. No slot can hold a person, a file name or a library's message.
 2. The supervisor prints only lines that match one of them, so that a worker whose memory was taken over cannot write
    what it saw.
 

@@ -92,7 +92,7 @@ def packages() -> Iterator[Finding]:
 
 
 def runtimes() -> Iterator[Finding]:
-    """CPU runtimes: one is needed, also on a board, where the portable one judges TensorRT's plans."""
+    """CPU runtimes: one is needed, also on a board, where the portable one verifies TensorRT's plans."""
     found = [name for name in ("openvino", "onnxruntime") if util.find_spec(name) is not None]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in found)
     yield Finding("cpu runtimes", "ok" if found else "fail", versions or "none", "make setup")

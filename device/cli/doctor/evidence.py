@@ -1,4 +1,4 @@
-"""Checks of `lfr doctor` on the evidence that thresholds are computed from: whole, trusted, and of these engines."""
+"""Checks of `lfr doctor` on evidence: whole, trusted, and of the configured engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REMEDY = "see calibration/README.md; without evidence a device opens no camera"
 
 
 def shipped_evidence() -> Iterator[Finding]:
-    """Whether the evidence of the default recogniser is what was signed."""
+    """Whether the evidence of the default recogniser carries a valid signature."""
     from device.evidence.artefact import read, shipped, trusted_keys
     from engines.cards.model_card import RECOGNISER_DEFAULT
 

@@ -40,7 +40,7 @@ JETPACK = "install JetPack's python3-libnvinfer; the environment must see the sy
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What the trial found; None where it did not get so far."""
+    """The trial's results; None for steps that it did not reach."""
 
     gpu: str | None = None
     capability: str | None = None
@@ -134,7 +134,7 @@ def _version(module: str) -> str:
 
 
 def _jetson_utils(absent: Level) -> Finding:
-    """The real one has its C extension; the package of that name in a public index is somebody else's."""
+    """Whether it is the real PyCUDA, with its C extension; a public index has another package of that name."""
 
     remedy = "build it from dusty-nv/jetson-utils; never install it by name"
     if util.find_spec("jetson_utils") is None:

@@ -49,7 +49,7 @@ def eraser() -> Iterator[Finding]:
 
 
 def of_device(config: DeviceConfig) -> Iterator[Finding]:
-    """What a configured device keeps: its key, its audit log, its orders to erase."""
+    """The device's own files: its key, its audit log, its erasure orders."""
     yield from _device_key(config.state_dir)
     yield from _orders(config.state_dir)
 
