@@ -64,7 +64,7 @@ def erase(state_dir: Path, wall_ms: int | None) -> int:
         left.append(f"alerts ({fault})")
     advance(state_dir, verified)
     if left:
-        raise Unavailable(f"past its time and not deleted in {state_dir}: {', '.join(left)}")
+        raise Unavailable(f"past its time and not erased in {state_dir}: {', '.join(left)}")
     for file, order in due.items():
         receipt = {key: order[key] for key in ("deployment", "mode", "subjects", "reason")}
         _replace(file.with_name(order["deployment"] + RECEIPT), receipt | {"at_ms": max(verified, _since(order))})

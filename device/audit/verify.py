@@ -166,7 +166,7 @@ class _Check:
         elif record.what == "room":
             self._room = max(self._room, record.upto or 0)
         elif record.what == "shortened":
-            text = f"when row {row.seq} was written, rows up to {record.upto} had been signed and were gone"
+            text = f"when row {row.seq} was written, rows up to {record.upto} had been signed and were missing"
             self._break("truncated", row.seq, line, text)
         elif record.what == "began" and record.reason is not None:
             self._break(
@@ -189,11 +189,11 @@ class _Check:
             text = f"row {wanted - 1} is not the one that row {wanted} was written after"
             self._break("changed", max(0, wanted - 1), before, text)
         elif row.seq < wanted and self.hashes.get(row.seq) == row.hash:
-            self._break("duplicated", row.seq, line, f"row {row.seq} stands here again")
+            self._break("duplicated", row.seq, line, f"row {row.seq} is repeated here")
         elif row.seq < wanted:
             self._break("duplicated", row.seq, line, f"another row {row.seq} stands here")
         elif wanted in later:
-            self._break("reordered", wanted, line, f"row {row.seq} stands where row {wanted} belongs")
+            self._break("reordered", wanted, line, f"row {row.seq} is in the place of row {wanted} belongs")
         else:
             missing = f"row {wanted} is" if row.seq == wanted + 1 else f"rows {wanted} to {row.seq - 1} are"
             self._break("dropped", wanted, line, f"{missing} missing")
@@ -211,9 +211,9 @@ class _Check:
         if verdict.broken is not None or not verdict.first:
             return
         if self.partial:
-            verdict.notes.append(f"this part begins with row {verdict.first}; what it follows was not looked at")
+            verdict.notes.append(f"this part begins with row {verdict.first}; the rows before it were not checked")
         elif self._room >= verdict.first:
-            verdict.notes.append(f"rows before {verdict.first} were given up: the log has a bound")
+            verdict.notes.append(f"rows before {verdict.first} were dropped: the log has a bound")
         else:
             self._break("dropped", 0, self.lines[0], f"rows 0 to {verdict.first - 1} are missing at the beginning")
 

@@ -31,12 +31,12 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--recogniser", metavar="NAME", help="likewise; one without evidence has a provisional threshold"
     )
-    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that sees first (none)")
+    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that runs first (none)")
     parser.add_argument(
         "--evidence",
         type=Path,
         metavar="FILE",
-        help="of `lfr calibrate operating-point`, instead of the one that ships",
+        help="of `lfr calibrate operating-point`, instead of the shipped one",
     )
     parser.add_argument(
         "--evidence-keys", type=Path, metavar="FOLDER", help="public keys (PEM) that may have signed it"

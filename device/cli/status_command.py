@@ -118,7 +118,7 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
         raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
     except OSError as fault:
         raise Unavailable(
-            f"{file} cannot be read: {fault.strerror or fault}; ask as the user that runs the supervisor, or as root"
+            f"{file} cannot be read: {fault.strerror or fault}; run this as the supervisor's user, or as root"
         ) from fault
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         text = f"{file} is no status of a supervisor: damaged, or another program's; the supervisor writes it"
@@ -126,9 +126,9 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
     age_s = (datetime.now(timezone.utc) - written).total_seconds()
     status["age_s"] = round(max(0.0, age_s), 1)
     who = f"the supervisor that wrote {file} (pid {status['pid']})"
-    last = f"its last word, at {status['written_at']}, was {status['state']}"
+    last = f"its last update, at {status['written_at']}, was {status['state']}"
     if not Path(f"/proc/{status['pid']}").exists():
-        raise Unavailable(f"{who} is gone without a goodbye; {last}; look at its log and start it again")
+        raise Unavailable(f"{who} has ended without a notice; {last}; look at its log and start it again")
     if abs(age_s) > STALE_S:
         when = f"{age_s:.1f} s old" if age_s > 0 else f"{-age_s:.1f} s in the future (the clock was set back)"
         raise Unavailable(f"{who} does not answer: the file is {when}; {last}")

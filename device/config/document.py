@@ -135,7 +135,7 @@ def _describe(model: type[BaseModel], document: Document, error: Any) -> str:
         section = _section_at(model, place[:-1])
         retired = getattr(section, "RETIRED", {}).get(place[-1])
         if retired is not None:
-            return f"{where}: no key any more; {retired}"
+            return f"{where}: no longer a key; {retired}"
         valid = sorted(() if section is None else section.model_fields)
         near = difflib.get_close_matches(str(place[-1]), valid, n=1, cutoff=0.0)
         return f"{where}: unknown key" + (f"; the nearest valid key is {near[0]!r}" if near else "")

@@ -128,7 +128,7 @@ class Camera(Section):
     @model_validator(mode="after")
     def _pace_of_a_live_camera(self) -> Camera:
         if self.live and self.pace is Pace.FULL:
-            raise ValueError("pace: full reads a recording as fast as it can; a live source has only its own pace")
+            raise ValueError("pace: full reads a recording as fast as it can; a live source has its own pace")
         return self
 
 

@@ -182,7 +182,7 @@ def _scan(folder: Path, notes: Remarks) -> list[SubjectPhoto]:
     for person in _listed(folder):
         ref = shown(person.name)
         if not person.is_dir():
-            notes.warn(ref, "not in a person's folder: passed over")
+            notes.warn(ref, "not in a person's folder: ignored")
             continue
         if ref in spelled:
             notes.warn(ref, "two folders whose names differ only in how they are encoded: taken as one person")
@@ -197,7 +197,7 @@ def _scan(folder: Path, notes: Remarks) -> list[SubjectPhoto]:
         for path in inside:
             name = f"{ref}/{shown(path.name)}"
             if path.is_dir():
-                notes.warn(name, "a folder inside a person's folder: passed over")
+                notes.warn(name, "a folder inside a person's folder: ignored")
             else:
                 photos.append(SubjectPhoto(path, ref, name))
     return photos

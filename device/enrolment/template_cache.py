@@ -71,7 +71,7 @@ class TemplateCache:
         try:
             self._open()
         except (OSError, sqlite3.Error) as fault:
-            self._give_up(f"template cache {path} cannot be used, going on without: {fault}")
+            self._give_up(f"template cache {path} cannot be used, continuing without: {fault}")
 
     def __enter__(self) -> TemplateCache:
         return self
@@ -168,7 +168,7 @@ class TemplateCache:
         try:
             row = self._rows.execute(query, values).fetchone()
         except sqlite3.Error as fault:
-            self._give_up(f"template cache {self._path} cannot be read, going on without: {fault}")
+            self._give_up(f"template cache {self._path} cannot be read, continuing without: {fault}")
             return None
         return None if row is None else bytes(row[0])
 
@@ -180,7 +180,7 @@ class TemplateCache:
             self._rows.executemany("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?)", self._unwritten)
             self._rows.execute("COMMIT")
         except sqlite3.Error as fault:
-            self._give_up(f"template cache {self._path} cannot be written, going on without: {fault}")
+            self._give_up(f"template cache {self._path} cannot be written, continuing without: {fault}")
         self._unwritten.clear()
 
     def _give_up(self, text: str) -> None:

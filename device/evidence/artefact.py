@@ -222,7 +222,7 @@ def shipped(recogniser: str) -> Path:
     """Where the package's own artefact for a recogniser lies. EvidenceUnusable when it ships none."""
     path = FOLDER / f"{recogniser}.json"
     if "/" in recogniser or not path.is_file():
-        raise EvidenceUnusable(f"no evidence ships for recogniser {recogniser!r}; {REMEDY}")
+        raise EvidenceUnusable(f"no evidence is shipped for recogniser {recogniser!r}; {REMEDY}")
     return path
 
 

@@ -80,7 +80,7 @@ def decode(payload: bytes) -> Event[Message]:
     except KeyError as fault:
         raise BadData(f"message of unknown type {fault.args[0]!r}; known: {', '.join(sorted(_decoders))}") from fault
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise BadData(f"not a message of ours: {fault}") from fault
+        raise BadData(f"not a valid message: {fault}") from fault
 
 
 def restamp(payload: bytes, now: WallTime, stale_after_s: float) -> bytes:

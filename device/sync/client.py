@@ -139,8 +139,8 @@ class Client:
         last = max(filter(None, (self._last_at, facts.verified_at if facts else None)), default=None)
         if last is not None and now < last:
             text = (
-                f"the clock says {rfc3339(now)}, before the last verified timestamp ({rfc3339(last)});"
-                " set it right: what has expired cannot be told from what has not"
+                f"the clock shows {rfc3339(now)}, before the last verified timestamp ({rfc3339(last)});"
+                " set it: with a wrong clock, expired and valid signatures cannot be told apart"
             )
             raise Refused(CLOCK, "clock set back", text)
 
@@ -250,7 +250,9 @@ class Client:
                 wanted = files if known else [*files, payload]
                 eraser.place(self._state_dir, deployment.id, wanted, end_ms, _ms(now), **facts)
         except OSError as fault:
-            raise Unavailable(f"{self._state_dir}: {fault.strerror}; no list is kept without its erasure") from fault
+            raise Unavailable(
+                f"{self._state_dir}: {fault.strerror}; no list is stored without its erasure order"
+            ) from fault
 
     def _check_window(self, deployment: Deployment, now: WallTime) -> None:
         """Checks of a deployment whose result can change while its document does not."""
@@ -266,7 +268,7 @@ def _officers(trusted: Trusted, name: str, most_bytes: int) -> Found:
     """A target that must exist. Refused when none of that name is signed."""
     found = trusted.find(name, most_bytes)
     if found is None:
-        raise Refused(SIGNED, "unsigned", f"nobody who may sign {name} has signed it")
+        raise Refused(SIGNED, "unsigned", f"{name} is not signed by a key that may sign it")
     return found
 
 

@@ -115,7 +115,7 @@ def require_usable(deployment: Deployment, now: WallTime, *, running: bool) -> N
     if expires <= now:
         raise Refused(FRESH, "expired", f"{name} expired at {rfc3339(expires)}; build a new one")
     if created > now + CLOCKS_APART:
-        raise Refused(FRESH, "not yet valid", f"{name} is dated {rfc3339(created)}, which is yet to come")
+        raise Refused(FRESH, "not yet valid", f"{name} is dated {rfc3339(created)}, which is in the future")
     start = max(now, wall(deployment.window.start))
     if not running and start - created > OLDEST_AT_START:
         hours = (start - created).total_seconds() / 3600

@@ -69,7 +69,7 @@ class Store:
             if current is not None:
                 shutil.copytree(current / "metadata", staging / "metadata", symlinks=True)
         except OSError as fault:
-            raise Unavailable(f"{self._folder}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._folder}: {fault.strerror}; repair the disk of the state folder") from fault
         return staging
 
     def payload(self, sha256: str) -> Path:
@@ -85,7 +85,7 @@ class Store:
             staged.replace(place)
             flush_folder(place.parent)
         except OSError as fault:
-            raise Unavailable(f"{place}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{place}: {fault.strerror}; repair the disk of the state folder") from fault
         return place
 
     def commit(self, staging: Path, facts: Facts, keep: str | None) -> None:
@@ -109,7 +109,7 @@ class Store:
             flush_folder(self._folder)
             self._sweep(fresh, keep)
         except OSError as fault:
-            raise Unavailable(f"{self._folder}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._folder}: {fault.strerror}; repair the disk of the state folder") from fault
 
     def delete_payloads(self) -> list[str]:
         """Delete every sealed watchlist; what was deleted. Raises Unavailable with the files that remain."""

@@ -61,7 +61,9 @@ class HttpsSource:
             while piece := answer.read1(PIECE_BYTES):
                 received += len(piece)
                 if self._monotonic() - begin > START_S + received / SLOWEST:
-                    raise Unavailable(f"{path} comes too slowly: {received} bytes in {self._monotonic() - begin:.0f} s")
+                    raise Unavailable(
+                        f"{path} is received too slowly: {received} bytes in {self._monotonic() - begin:.0f} s"
+                    )
                 yield piece
             if answer.length:
                 raise Unavailable(f"{path} is cut off: {answer.length} bytes are missing")
@@ -118,7 +120,7 @@ class HttpsSource:
             raise Unavailable(f"the hub answers {answer.status} for {path}")
         encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
-            text = f"the hub sent {path} compressed ({encoding[:16]}); nothing is decompressed here: mend the hub"
+            text = f"the hub sent {path} compressed ({encoding[:16]}); nothing is decompressed here: repair the hub"
             raise Refused(SIGNED, "compressed", text)
 
     def _drop(self) -> None:

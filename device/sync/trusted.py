@@ -122,9 +122,7 @@ class Trusted:
         except exceptions.ExpiredMetadataError as fault:
             raise _expired(str(fault)) from fault
         except exceptions.BadVersionNumberError as fault:
-            text = (
-                f"{self._reading.path} is older than what was verified before ({fault}): an old copy is being offered"
-            )
+            text = f"{self._reading.path} is older than what was verified before ({fault}): an old copy is offered"
             raise Refused(SIGNED, "rolled back", text) from fault
         except exceptions.LengthOrHashMismatchError as fault:
             raise Refused(SIGNED, "changed", f"{self._reading.path} is not what was signed ({fault})") from fault

@@ -57,7 +57,7 @@ def to_template(landmarks: F32, alignment: Alignment = ARCFACE) -> F32:
     a = float(x @ u + y @ v) / power
     b = float(x @ v - y @ u) / power
     if np.hypot(a, b) * np.sqrt(power) < LIKENESS_MIN * np.linalg.norm(wanted - middle):
-        raise DegenerateGeometry("the five landmarks lie like no face: no geometry to align")
+        raise DegenerateGeometry("the five landmarks are not those of a face: no geometry to align")
     rotation = np.array([[a, -b], [b, a]])
     shift = middle - rotation @ centre
     return np.hstack([rotation, shift[:, None]]).astype(np.float32)

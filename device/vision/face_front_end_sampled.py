@@ -131,7 +131,7 @@ class SampledFrontEnd:
     def _shown(self, frame: Frame) -> U8 | DevicePicture:
         picture = frame.picture
         if not isinstance(picture, Packed) or (self._on_gpu and picture.address is None):
-            raise InternalError("frames that no GPU can read came to eyes that read them there")
+            raise InternalError("the front end reads frames on the GPU, and this frame is not in its memory")
         if self._on_gpu and picture.address is not None:
             return DevicePicture(picture.address, frame.height, frame.width)
         return picture.rgb

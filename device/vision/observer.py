@@ -19,9 +19,9 @@ class LookOutcome(Enum):
     """How one look of the recogniser ended."""
 
     NO_LANDMARKS = "no landmarks"
-    DEGENERATE = "landmarks like no face"
+    DEGENERATE = "landmarks not of a face"
     RAW_LENGTH = "raw length too small"
-    TOO_POOR_FOR_DOUBT = "too poor to tell whose it is"
+    TOO_POOR_FOR_DOUBT = "too poor to identify"
     KEPT = "kept in its passage"
     LEFT = "unlike its passage: a passage of its own, or another one"
 
@@ -32,7 +32,7 @@ class NoLook(Enum):
     SIZE = "face too small"
     NO_SLOT = "no passage free"
     ONE_SIGHTING = "seen once only"
-    CADENCE = "looked at a moment ago"
+    CADENCE = "recognised a moment ago"
     NO_GAIN = "no better than earlier shots"
     BUDGET = "others were more urgent"
 

@@ -24,12 +24,12 @@ TEXTS = {
     "opened": "WORD opened: N x N pixels, N Hz",
     "opened_unrated": "WORD opened: N x N pixels, rate not stated",
     "corrected": "corrected on the way in: NOTES",
-    "still": "the camera shows nothing new: what is left of its pictures in memory is zeroed",
-    "moving": "the camera shows something new again",
+    "still": "the camera delivers no new picture: pictures left in memory are zeroed",
+    "moving": "the camera delivers new pictures again",
     "slow": "too slow: N of N frames dropped in N s; the slowest stage is WORD, p95 N ms",
     "kept_up": "fast enough again",
     "damaged": "N of N pictures arrived damaged in N s: data is lost between camera and decoder",
-    "undamaged": "pictures arrive whole again",
+    "undamaged": "pictures arrive undamaged again",
 }
 _SLOT = re.compile(r"\b(?:N|WORD|NOTES)\b")
 

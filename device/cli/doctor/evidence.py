@@ -22,7 +22,7 @@ def shipped_evidence() -> Iterator[Finding]:
     try:
         artefact = read(shipped(RECOGNISER_DEFAULT), trusted_keys())
     except EvidenceUnusable as fault:
-        yield Finding("evidence", "fail", f"the one that ships: {fault}", "install the program again")
+        yield Finding("evidence", "fail", f"the shipped one: {fault}", "install the program again")
         return
     precisions = ", ".join(row.precision for row in artefact.precisions)
     most = min(row.largest_list for row in artefact.precisions)

@@ -40,16 +40,16 @@ BACK_OFF_FIRST_S = 0.25
 BACK_OFF_MOST_S = 2.0  # a van has few devices; undelivered alerts are on the page within 5 s of a hub's return
 NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, table 3-4
 NOT_AUTHORISED = 0x87  # MQTT 5, tables 3-1 and 3-8
-_ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and start the hub anew"
+_ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and restart the hub"
 _COPY = "copy ca.pem and devices/NAME.pem and .key from the hub's folder to where the configuration has them"
 _CERTIFICATE_ALERTS = {
     "ALERT_CERTIFICATE_REVOKED": (
         "it was revoked",
-        "this device is let in again only under another name, with a new certificate: `lfr hub init DIR --device NAME`",
+        "this device needs another name and a new certificate: `lfr hub init DIR --device NAME`",
     ),
     "ALERT_CERTIFICATE_EXPIRED": (
         "it has expired, or a clock is wrong",
-        f"look at both clocks, have it renewed, {_COPY}",
+        f"check both clocks, have it renewed, {_COPY}",
     ),
     "ALERT_UNKNOWN_CA": ("another authority than the hub's signed it", _COPY),
     "ALERT_BAD_CERTIFICATE": ("it is damaged or not the hub's", _COPY),
@@ -375,9 +375,8 @@ def _certificate_refused(text: str) -> str:
 def _error_text(fault: Exception, address: BrokerAddress) -> str:
     place = f"{address.host}:{address.port}"
     if isinstance(fault, ssl.SSLCertVerificationError):
-        return (
-            f"{place} showed a certificate that our CA did not sign or that names another host: {fault.verify_message}"
-        )
+        found = "presented a certificate that our CA did not sign or that names another host"
+        return f"{place} {found}: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
         return _certificate_refused(str(fault.reason)) or f"{place} ended the TLS handshake: {fault.reason}"
     if isinstance(fault, ConnectionRefusedError):

@@ -90,7 +90,7 @@ class CaptureBuffer:
         if (pace == "live") is not source.info.live:
             raise ValueError(f"pace {pace!r} does not fit {source.info.name}: live={source.info.live}")
         if depth < 1 or frames_held < 1:
-            raise ValueError("a feed reads at least one frame ahead and hands out at least one")
+            raise ValueError("a feed reads at least one frame ahead and delivers at least one")
         self._source = source
         self._pace = pace
         self._tempo = tempo or HostTempo()

@@ -111,6 +111,6 @@ class SimulatedGpio:
 
     def _check(self) -> None:
         if self.failing:
-            raise GpioUnavailable("the simulated lines were told to fail")
+            raise GpioUnavailable("the simulated lines fail as requested")
         if not self._open:
             raise GpioUnavailable("the simulated lines are closed")

@@ -45,7 +45,7 @@ def test_a_face_blown_up_is_refused_with_both_sizes() -> None:
     outcome = judged(235, 16.2)
     assert outcome.template is None
     assert outcome.rejected == (
-        "a small picture blown up: the face is 235 px high and shows the detail of one of about 16 px; "
+        "an enlarged small picture: the face is 235 px high and shows the detail of one of about 16 px; "
         "use the photo that it was made from"
     )
 

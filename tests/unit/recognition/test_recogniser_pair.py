@@ -174,7 +174,7 @@ def test_a_list_that_lacks_one_recogniser_s_templates_is_refused(made_by: Recogn
 
 def test_evidence_for_another_pair_is_refused() -> None:
     detector = card(DETECTOR_DEFAULT)
-    with pytest.raises(EvidenceUnusable, match="no evidence ships for recogniser"):
+    with pytest.raises(EvidenceUnusable, match="no evidence is shipped for recogniser"):
         evidence_for(engine_of(detector, Recognisers(SCREEN, SFACE), "any:fp32"), Terms())
 
 
