@@ -200,7 +200,7 @@ def _example(raw: Any, problems: list[str]) -> None:
 
 
 class _Reader:
-    """Reads keys of one mapping; what is wrong becomes a problem and a harmless value."""
+    """Reads keys of one mapping; an invalid value becomes a problem and a harmless value."""
 
     def __init__(self, values: dict[str, Any], place: str, problems: list[str]) -> None:
         self.values = values

@@ -51,7 +51,7 @@ def _seconds(text: str) -> float:
 
 
 def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard], detection: DetectionSize | None = None) -> int:
-    """Build what is not there or does not fit; one line a plan. An error ends it: what was built before stays."""
+    """Build what is missing or does not fit; one line a plan. An error ends the command; plans built before it stay."""
     from engines.places import models_dir, plans_dir
     from engines.tensorrt.build import TIME_LIMIT_S, Order, build
 
@@ -70,7 +70,7 @@ def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard], detection: 
 
 
 def _profiles(one: ModelCard, args: argparse.Namespace, detection: DetectionSize | None) -> list[Profile]:
-    """What is to be built of a model. Raises BadOption, before the first build, which takes minutes."""
+    """The plans of a model. Raises BadOption before the first build, which takes minutes."""
     from engines.runners.select import BATCHES
 
     batch = BATCHES[one.role]
