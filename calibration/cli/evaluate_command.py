@@ -147,7 +147,7 @@ def _remark_groups(groups: dict[str, str], faces: Faces) -> None:
 
 
 def _require_report(folder: Path) -> None:
-    """Before anything is measured: whether the report can be drawn and written. Raises Unavailable."""
+    """Check that the report can be drawn and written, before anything is measured. Raises Unavailable."""
     from calibration.report.output_paths import require_place
     from calibration.report.plots import require_matplotlib
 

@@ -1,4 +1,4 @@
-"""`lfr calibrate int8 DATASET`: makes a model's calibration table from real faces and measures what int8 costs."""
+"""`lfr calibrate int8 DATASET`: makes a model's calibration table from real faces and measures the cost of int8."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add(verbs: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Calibrate, write the table, print what was measured."""
+    """Calibrate, write the table, print the measurements."""
     from tqdm import tqdm
 
     from calibration.int8.calibrate import calibrate
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     one = card(args.model or RECOGNISER_DEFAULT)
     weights, folder = weights_of(one), args.out or models_dir()
     require_place(folder, "--out")
-    named = one.name if one.role == "recogniser" else None  # crops are cut as this recogniser wants them
+    named = one.name if one.role == "recogniser" else None  # crops are cut for this recogniser
     room = ModelSessions("onnxruntime:fp32", threads=2, recogniser=named)
     with tqdm(unit="step", leave=False, mininterval=0.5) as bar:
 

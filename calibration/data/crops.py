@@ -1,7 +1,7 @@
-"""Photos of a data set as each network sees them: crops for the recogniser, fitted squares for the detector.
+"""Photos of a data set as the networks' inputs: crops for the recogniser, fitted squares for the detector.
 
-Which photos there are says calibration.data.faces. A photo becomes a crop exactly as it would be enrolled
-(device.enrolment.photo_file over the eyes of device.enrolment.engine_photo_reader); a photo that the device refuses is
+The photos are listed by calibration.data.faces. A photo becomes a crop exactly as it would be enrolled
+(device.enrolment.photo_file over device.enrolment.engine_photo_reader); a photo that the device refuses is
 left out. Crops stay in memory.
 """
 
@@ -35,7 +35,7 @@ class Shown:
 
 
 class CropReader:
-    """A PhotoReader that keeps what the recogniser would be shown instead of running it."""
+    """A PhotoReader that keeps the recogniser's input instead of running it."""
 
     blurred_below = BLURRED
 
@@ -48,7 +48,7 @@ class CropReader:
         return self._front_end.read(rgb)
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """Keep crop and square; a unit vector stands for the template, which nobody reads."""
+        """Keep crop and square; a unit vector stands for the template, which is not used."""
         crop = self._front_end.crop(rgb, face)
         if crop is None:
             return None

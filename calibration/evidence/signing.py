@@ -1,8 +1,8 @@
 """Signing evidence: Ed25519, a private key in a file of its own, PEM, readable by its owner alone.
 
-Whoever holds the key vouches for the measurement. It belongs to the person or laboratory that made it, off the device
-and off the hub; the device needs the public half only. A key that is lost or no longer trusted is replaced: sign the
-artefact anew, and take the old public key out of `trusted.json` or out of the folder that the configuration names.
+The key's holder is responsible for the measurement: the person or laboratory that made it. The key is kept off the
+device and off the hub; the device needs the public half only. To replace a key that is lost or no longer trusted, sign
+the artefact anew, and remove the old public key from `trusted.json` or from the folder that the configuration names.
 """
 
 from __future__ import annotations

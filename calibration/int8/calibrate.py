@@ -1,8 +1,8 @@
-"""int8 calibration of one model from one data set of real faces: a table, with what it costs.
+"""int8 calibration of one model from one data set of real faces: a table, with its measured cost.
 
-1. People are split three ways, so that nothing is judged by what it was made from: photos of the first part give
+1. People are split three ways, so that nothing is tested on the data it was made from: photos of the first part give
    ranges, those of the second choose the method and the excluded layers, those of the rest measure the cost in TPIR.
-   The first two parts take people with one photo as far as there are any: these are of no use as mated searches.
+   The first two parts take people with one photo as far as there are any, who cannot be mated searches.
 2. The cost of a recogniser compares templates of the same crops; that of a detector compares templates of the exact
    recogniser on crops that each detector aligned.
 3. The table holds ranges, names, counts and hashes: nothing of a face.
@@ -59,7 +59,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The table and how it came about, for whoever reads the command's output."""
+    """The table and the steps that led to it, for the command's output."""
 
     table: Table
     methods: dict[str, float]
@@ -132,7 +132,7 @@ def calibrate(one: ModelCard, weights: Path, dataset: Path, room: ModelSessions,
 
 
 def pictures_of(one: ModelCard, shown: Sequence[Shown]) -> list[U8]:
-    """What this model looks at in each photo."""
+    """The model's input for each photo."""
     return [s.square if one.role == "detector" else s.crop for s in shown]
 
 
@@ -176,7 +176,7 @@ def _cost(variants: Variants, table: Table, shown: Sequence[Shown], models: Path
 
 
 def _detector_cost(variants: Variants, table: Table, shown: Sequence[Shown], models: Path, tick: Tick) -> Cost:
-    """Photos read again through int8 eyes; one that they lose has a template that matches nobody."""
+    """Photos read again with the int8 detector; a photo without a face has a template that matches nobody."""
     recogniser = card(RECOGNISER_DEFAULT)
     with tempfile.TemporaryDirectory(prefix="lfr-int8-") as folder:
         front_end = QuantisedFrontEnd(table, variants.weights, Path(folder), models)

@@ -1,4 +1,4 @@
-"""The engines of a device whose detector alone is quantised by a table: to measure what that costs."""
+"""A device's engines with only the detector quantised by a table: to measure its cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engines.runners.runner import Runner
 
 
 class QuantisedFrontEnd(ModelSessions):
-    """An exact EngineRoom on ONNX Runtime in which `table` quantises its one model. `folder` holds the int8 file."""
+    """Exact ModelSessions on ONNX Runtime in which `table` quantises its one model. `folder` holds the int8 file."""
 
     def __init__(self, table: Table, weights: Path, folder: Path, models: Path) -> None:
         super().__init__("onnxruntime:fp32", threads=THREADS, models=models)

@@ -1,4 +1,4 @@
-"""Whether a result can be written where it was asked for: asked before minutes are spent on measuring it."""
+"""Checks that a result can be written to its place, before minutes are spent on measuring it."""
 
 from __future__ import annotations
 

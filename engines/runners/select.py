@@ -45,10 +45,11 @@ def precisions(backend: str) -> tuple[str, ...]:
     """Precisions that `backend` computes on this machine, the exact one first.
 
     fp16, int8 and bf16-emulated are files of their own: their accuracy is nearly the same on all backends, their speed
-    is not (engines/README.md). bf16 is OpenVINO's, on a CPU with instructions for it. int8 is offered on OpenVINO where the CPU has VNNI: SFace's templates of synthetic faces keep a
-    cosine of .994 to fp32 there, as on ONNX Runtime, and a call takes 8.0 ms instead of bf16's 11.4 on the same loaded
-    machine (2026-11-30, AMD EPYC with avx512_vnni, one thread, least of 40). With AVX2 alone OpenVINO's int8 keeps .91
-    (2026-11-24) and is not offered. bf16-emulated is for evidence on a CPU without, not for a device.
+    is not (engines/README.md). bf16 is OpenVINO's, on a CPU with instructions for it. int8 is offered on OpenVINO where
+    the CPU has VNNI: SFace's templates of synthetic faces keep a cosine of .994 to fp32 there, as on ONNX Runtime, and
+    a call takes 8.0 ms instead of bf16's 11.4 on the same loaded machine (2026-11-30, AMD EPYC with avx512_vnni, one
+    thread, least of 40). With AVX2 alone OpenVINO's int8 keeps .91 (2026-11-24) and is not offered. bf16-emulated is
+    for evidence on a CPU without, not for a device.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)

@@ -255,7 +255,7 @@ def test_closed_lines_refuse(bench: Bench) -> None:
 def test_simulated_lines_fail_on_request() -> None:
     lines = SimulatedGpio()
     lines.failing = True
-    with pytest.raises(GpioUnavailable, match="told to fail"):
+    with pytest.raises(GpioUnavailable, match="lines fail as requested"):
         lines.sign_sensed()
 
 

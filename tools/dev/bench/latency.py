@@ -1,12 +1,12 @@
 """Latency from a frame to its alert at the hub: the whole product in real time, measured on the hub's side.
 
-The clip is played at its own pace through worker, supervisor and a real broker with mutual TLS, on the demo's stage.
+The clip is played at its own pace through worker, supervisor and a real broker with mutual TLS, in a demo workspace.
 The list is signed as any other and holds the ten people that a demonstration may, each with the photo that the clip
-shows; two passages would make no percentile, so in the bench's clip those ten come again and again: dozens of alerts in
-half a minute, more than any deployment would have. In somebody's own clip it is the first ten who pass.
+shows; two passages would make no percentile, so in the bench's clip those ten appear repeatedly: dozens of alerts in
+half a minute, more than any deployment would have. In another clip it is the first ten who pass.
 
 From: the decoder's delivery of the frame that decided, by the monotonic clock that worker and supervisor share, so that
-worker, link and supervisor all count. To: the arrival of the alert's first statement at a subscriber.
+worker, link and supervisor all count. To: the arrival of the alert's first revision at a subscriber.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def measure_latency(clip: Path, truth: ClipTruth) -> dict[str, Any]:
 
 
 def latencies_ms(received: Received) -> list[float]:
-    """Of each alert's first statement: from the frame to its arrival here."""
+    """Of each alert's first revision: from the frame to its arrival here."""
     found = []
     for arrival in received.first_alert_arrivals().values():
         if isinstance(arrival.data, Alert):

@@ -2,11 +2,11 @@
 
 1. Each side runs in processes of its own, one after the other, never at once; every round has both, so that a machine
    that becomes slower is slower for both.
-2. The product is timed as a whole over the whole clip. The naive loop would need a minute for that, so it sees
+2. The product is timed as a whole over the whole clip. The naive loop would need a minute for that, so it gets
    stretches of the clip around the listed passages; accuracy is compared over these stretches. `naive_frames` 0 gives
    it the whole clip.
 3. The list is filled to FILL with seeded synthetic templates on both sides: that costs what a long list costs, and
-   says nothing about accuracy.
+   does not affect accuracy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a visitor reads in the terminal while the demo runs: a line for each change, none for a frame."""
+"""The demo's output while it runs: a line for each change, none for a frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COUNTS_EVERY_S = 5.0
 
 
 class LiveLines:
-    """Turns arrivals into lines on stderr; call `update` as often as you like."""
+    """Turns arrivals into lines on stderr; call `update` at any rate."""
 
     def __init__(self, say: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._print_line = say or (lambda line: print(line, file=sys.stderr, flush=True))
@@ -30,7 +30,7 @@ class LiveLines:
         self._print_line(f"{self._clock() - self._begun:6.1f} s  {text}")
 
     def update(self, received: Received) -> None:
-        """Say what has come since the last call."""
+        """Print what has arrived since the last call."""
         arrivals = received.arrivals[self._next :]
         self._next += len(arrivals)
         for arrival in arrivals:

@@ -23,7 +23,7 @@ LAST_LINES = 15
 
 @dataclass(slots=True)
 class Running:
-    """One started program, named as a reader of the demo's messages knows it."""
+    """One started program, with its name in the demo's messages."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -40,7 +40,7 @@ class Running:
         return "\n".join(f"  | {line}" for line in lines) or "  | (it said nothing)"
 
     def check(self) -> None:
-        """Raise Unavailable with the last log lines when it has ended and was not meant to."""
+        """Raise Unavailable with the last log lines when it has ended unexpectedly."""
         if self.exit_status is not None:
             raise Unavailable(f"{self.name} ended with status {self.exit_status}; it said last:\n{self.last_lines()}")
 
@@ -78,7 +78,7 @@ class Processes:
         return running
 
     def stop_all(self) -> None:
-        """Stop everything in reverse order; an impatient second Ctrl-C does not leave one behind (rule 3)."""
+        """Stop everything in reverse order, also after a second Ctrl-C (rule 3)."""
         while self._running:
             try:
                 self.stop(self._running[-1])

@@ -1,10 +1,10 @@
 """The demo from start to end, in the order of events.
 
-hub and broker up ─▶ crowd drawn ─▶ list enrolled and sealed ─▶ somebody at the page ─▶ device runs to its ending
-─▶ hub down ─▶ disks searched ─▶ private folder gone ─▶ verdict
+hub and broker up ─▶ crowd drawn ─▶ list enrolled and sealed ─▶ operator at the page ─▶ device runs to its ending
+─▶ hub down ─▶ disks searched ─▶ private folder deleted ─▶ verdict
 
-1. Everything is acquired in one exit stack; Ctrl-C at any moment unwinds it, and a second one does not cut that short.
-2. The verdict is made of what came over MQTT and of what lies on disk, never of what a process says of itself.
+1. Everything is acquired in one exit stack; Ctrl-C at any moment unwinds it, and a second one does not interrupt that.
+2. The verdict is made of what came over MQTT and of what lies on disk, never of a process's own status.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ NOT_OURS = frozenset({".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cach
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `lfr demo` was told. `clip` None draws one of `clip_seconds`; ports 0 take any free one."""
+    """Options of `lfr demo`. `clip` None draws one of `clip_seconds`; ports 0 take any free one."""
 
     headless: bool
     json: bool
@@ -82,7 +82,7 @@ class Hub:
 
 
 def run_demo(options: Options) -> int:
-    """Play, judge, print. Raises LfrError when it cannot even be played; KeyboardInterrupt after a clean stop."""
+    """Run, check, print. Raises LfrError when it cannot be run; KeyboardInterrupt after a clean stop."""
     signal.signal(signal.SIGINT, interrupt_once)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, end_once)
@@ -150,7 +150,7 @@ def play(
 
 
 def start_hub(processes: Processes, workspace: Workspace, *, operator: bool, own_broker: bool = True) -> Hub:
-    """`lfr hub serve`, until it says where it is. Raises Unavailable with its last words."""
+    """`lfr hub serve`, until it prints its address. Raises Unavailable with its last log lines."""
     command = [lfr(), "hub", "serve", str(workspace.hub.root)]
     command += ["--operator-present"] if operator else []
     process = processes.start("hub", command + ([] if own_broker else ["--no-broker"]))
@@ -212,7 +212,7 @@ def follow(device: Running, hub: Hub, listener: Listener, live: LiveLines, limit
 
 
 def remind(hub: Hub, received: Received, live: LiveLines) -> None:
-    """Say where the page is when its operator has gone: without one the device stays inhibited."""
+    """Print the page's address when its operator has gone: without one the device stays inhibited."""
     if received.operator_present:
         hub.missed = False
     elif not hub.missed and received.states[-1:] == ["inhibited"]:
@@ -226,7 +226,7 @@ def given_up(received: Received) -> bool:
 
 
 def gather(evidence: Evidence, listener: Listener, witness: Witness) -> None:
-    """Move what was heard into the evidence."""
+    """Move what was received into the evidence."""
     received = listener.received
     evidence.alerts = received.alerts
     evidence.probes = list(witness.probes)
@@ -238,7 +238,7 @@ def gather(evidence: Evidence, listener: Listener, witness: Witness) -> None:
 
 
 def keep_page_open(live: LiveLines) -> None:
-    """Leave the page up for a moment; here Ctrl-C means "enough", not "broken off"."""
+    """Leave the page up for a moment; here Ctrl-C ends the wait, not the demo."""
     live.note(f"the page stays for {LINGER_S:g} s; Ctrl-C ends it now")
     try:
         time.sleep(LINGER_S)
@@ -267,10 +267,10 @@ def deployment_report(workspace: Workspace) -> str:
 def leftovers_outside(
     before: dict[Path, tuple[int, int]], marks: list[Needle], folder: Path, keep: bool
 ) -> list[tuple[Path, str]]:
-    """Personal things in files that came or changed outside the private folder, and the folder itself.
+    """Personal data in files that are new or changed outside the private folder, and the folder itself.
 
-    Any picture counts below the working folder; elsewhere, where other programs (and other runs) write too, what bears
-    this run's mark does.
+    Any picture counts below the working folder; elsewhere, where other programs (and other runs) write too, only data
+    with this run's mark.
     """
     found = [(folder, "the private folder is still there")] if folder.exists() and not keep else []
     after = changed(before, listing(OUTSIDE, NOT_OURS))
@@ -295,7 +295,7 @@ def show(checks: list[Check], report: str, options: Options) -> None:
 
 
 def quieten_vendors() -> None:
-    """No chatter between the demo's own lines: the sessions that end when the hub does, OpenCV's hints."""
+    """Silence messages between the demo's own lines: sessions that end with the hub, OpenCV's hints."""
     logging.getLogger("device.edges.broker.paho").setLevel(logging.ERROR)
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
@@ -306,7 +306,7 @@ def lfr() -> str:
 
 
 def interrupt_once(_number: int, _frame: FrameType | None) -> None:
-    """Ctrl-C: unwind everything, and let no second one cut that short (rule 1)."""
+    """Ctrl-C: unwind everything; a second one does not interrupt that (rule 1)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("\nstopping and erasing", file=sys.stderr, flush=True)
     raise KeyboardInterrupt

@@ -1,8 +1,8 @@
-"""The stage's authority: a root of trust, an officer, one signed deployment with its list, published by the hub.
+"""The workspace's authority: a root of trust, an officer, one signed deployment with its list, published by the hub.
 
 For the demo, the latency of `lfr bench` and tests; the same functions as behind `lfr authority`, `watchlist` and
 `deployment`. The officer's and the root's keys lie in a folder of their own (`safe`), the device gets `root.json` as
-its owner would bring it; nothing else passes by hand.
+its owner would bring it; nothing else is copied by hand.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tools.hub.watchlist.photos import open_at_hub
 
 
 def now() -> WallTime:
-    """The machine's wall time."""
+    """The host's wall time."""
     return wall(datetime.now(timezone.utc))
 
 
@@ -63,7 +63,7 @@ def publish_signed(workspace: Workspace, photos: list[Path], label: str) -> byte
 def publish_people(workspace: Workspace, people: dict[str, list[Path]], **changes: object) -> Path:
     """Enrol these people by their references, have the officer sign, publish; returns the folder of the sealed list.
 
-    changes  fields of the plan that shall be others
+    changes  fields of the plan to replace
     """
     publisher = publisher_of(workspace)
     if not publisher.store.exists:
@@ -79,7 +79,7 @@ def publish_people(workspace: Workspace, people: dict[str, list[Path]], **change
 
 
 def end_deployment(workspace: Workspace) -> list[str]:
-    """End it at the hub; returns what is still there of its keys and its list."""
+    """End it at the hub; returns what remains of its keys and its list."""
     publisher = publisher_of(workspace)
     for record in publisher.records.running():
         operations.end(publisher, record.id)
@@ -94,7 +94,7 @@ def safe(workspace: Workspace) -> Path:
 
 
 def plan_of(workspace: Workspace, **changes: object) -> DeploymentPlan:
-    """What the officer decides."""
+    """The officer's part of the plan."""
     named = str(changes.get("id", f"demo-{now():%Y-%m-%d}-{workspace.entry_ref[2:8]}"))
     document = plan_document(workspace, named, now())
     return DeploymentPlan.model_validate({**document, **changes})
@@ -129,7 +129,7 @@ def build_list(plan: DeploymentPlan, people: dict[str, list[Path]], out: Path) -
 
 
 def template_piece(workspace: Workspace, listed: Path) -> bytes:
-    """The first bytes of the listed person's template, opened as only the hub can; the list's folder goes."""
+    """The first bytes of the listed person's template, opened with the hub's keys; the list's folder is deleted."""
     from device.watchlist.sealed import unseal
     from tools.hub.watchlist.build import read_built
 

@@ -1,7 +1,7 @@
-"""The demo's stage: hub, clip and device configuration, all made on the spot in one folder.
+"""The demo's workspace: hub, clip and device configuration, all made at the start in one folder.
 
 1. The listed person is enrolled under a random reference; the name is known to the hub's folder alone.
-2. The deployment is signed and published (signed.py); what is made here has no key of it.
+2. The deployment is signed and published (signed.py); the workspace has no key of it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WINDOW_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Places of one demo, all below `root`."""
+    """Paths of one demo, all below `root`."""
 
     root: Path
     entry_ref: str
@@ -45,7 +45,7 @@ class Workspace:
 
     @property
     def roots(self) -> Path:
-        """What the device trusts: brought by hand."""
+        """The device's root of trust: copied by hand."""
         return self.root / "roots"
 
     @property
@@ -70,7 +70,7 @@ class Workspace:
 
     @property
     def device_folders(self) -> tuple[Path, ...]:
-        """What stands for the device's disk: no picture, template or name may ever be here in the clear."""
+        """The stand-in for the device's disk: no picture, template or name may ever be here in the clear."""
         return (self.state_dir, self.run_dir)
 
 
@@ -97,7 +97,7 @@ def true_passages(truth: ClipTruth) -> tuple[TruePassage, ...]:
 
 
 def label_of(mark: str) -> str:
-    """What the hub calls the listed person in the run that bears `mark`."""
+    """The hub's label of the listed person in the run with the mark `mark`."""
     return f"Listed person, public-domain portrait ({mark[:12]})"
 
 

@@ -1,11 +1,11 @@
-"""Two people who are on no list walk by, one after the other: the clip, and all that may be looked for of them.
+"""Two unlisted people walk by, one after the other: the clip, and the patterns to search for.
 
-    seconds    0       4       6         8.5                        13
-    first      ███████·  gone  ░░░░░░░░░░░░░ must be nowhere
-    second                  ███████████·  gone  ░░░░░░░░░░░░░░░░░░░░
+seconds    0       4       6         8.5                        13
+first      ███████·  gone  ░░░░░░░░░░░░░ must be nowhere
+second                  ███████████·  gone  ░░░░░░░░░░░░░░░░░░░░
 
-While the second is in view, the search must find the second (it can see) and not the first (who is forgotten). What is
-looked for is made here with the product's own steps from the same recording: every frame's planes, the detector's
+While the second is in view, the search must find the second (a positive control) and not the first (who was wiped). The
+patterns are made here with the product's own steps from the same recording: every frame's planes, the detector's
 picture, the second look's patch, the recogniser's crop, and templates.
 """
 
@@ -40,7 +40,7 @@ TEMPLATES, CROPS = 10, 4
 
 @dataclass(slots=True)
 class Wanted:
-    """What to look for, of both people."""
+    """Patterns to search for, of both people."""
 
     pieces: list[Piece] = field(default_factory=list)
     patterns: list[Pattern] = field(default_factory=list)
@@ -59,7 +59,7 @@ def canary_clip() -> tuple[Path, ClipTruth]:
 
 
 def wanted_of(clip: Path, truth: ClipTruth) -> Wanted:
-    """Everything that is looked for; in half precision only where the backend computes in it."""
+    """All patterns; in half precision only where the backend computes in it."""
     room = ModelSessions("auto", threads=1)
     try:
         return _wanted_by(room, clip, truth)

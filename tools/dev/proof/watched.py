@@ -1,4 +1,4 @@
-"""A vision worker whose memory was opened before it could lock itself down."""
+"""A vision worker whose memory is opened before it locks itself down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vision worker as the supervisor starts it, with what it is given, and the supervisor's end of its link."""
+"""A vision worker as the supervisor starts it, with its assignment, and the supervisor's end of its link."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tools.dev.clip.spec import write_watchlist
 
 COMMAND = (sys.executable, "-m", "device.worker")
 WITHIN_S = 60.0
-PATIENCE_S = 200.0  # for a message to come while others do: emulated machines take their time
+PATIENCE_S = 200.0  # for one message while others come: emulated machines are slow
 WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 Message = TypeVar("Message")
 One = TypeVar("One", bound="WorkerProcess")
@@ -46,7 +46,7 @@ One = TypeVar("One", bound="WorkerProcess")
 
 @dataclass(frozen=True)
 class Given:
-    """What a worker is given: its task, whose files lie in `place`. hub: the age identity that opens its probes."""
+    """A worker's assignment and files, which lie in `place`. hub: the age identity that opens its probes."""
 
     task: Assignment
     hub: Any
@@ -56,7 +56,7 @@ class Given:
 def given(
     place: Path, source: str, *, pace: str = "realtime", backend: str = "auto", recogniser: str | None = None
 ) -> Given:
-    """A task over `source`, with a list of one person: him who passes in the demo's clip."""
+    """A task over `source`, with a list of one person: the listed one of the demo's clip."""
     import pyrage
 
     room = ModelSessions(backend, threads=1, recogniser=recogniser)
@@ -98,7 +98,7 @@ def given(
 class WorkerProcess:
     """One worker, started in `place`; a context manager. Every wait has a deadline.
 
-    inherits  open files that it gets too;  heard  every message so far
+    inherits  open files that it gets too;  received  every message so far
     link_number  the worker's end of the link, in the worker
     """
 
@@ -134,7 +134,7 @@ class WorkerProcess:
         self.close()
 
     def close(self) -> None:
-        """Hang up, and end it if it still runs."""
+        """Close the link, and end it if it still runs."""
         self.hang_up()
         if self.process.poll() is None:
             self.process.kill()
@@ -147,7 +147,7 @@ class WorkerProcess:
         self.raw(pack(message))
 
     def raw(self, data: bytes) -> None:
-        """Bytes that need be no message."""
+        """Send bytes that need not be a message."""
         self._link.sendall(data)
 
     def receive(self) -> FromWorker | None:
@@ -164,8 +164,9 @@ class WorkerProcess:
         return message
 
     def until(self, kind: type[Message], so: Callable[[Message], bool] = lambda _: True) -> Message:
-        """Hear until there is a message of that kind that is `so`. AssertionError when the worker ends or it takes
-        long."""
+        """Receive until there is a message of that kind that is `so`. AssertionError when the worker ends or at
+        the deadline.
+        """
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and (message := self.receive()) is not None:
             if isinstance(message, kind) and so(message):
@@ -179,12 +180,12 @@ class WorkerProcess:
         return self.process.wait(WITHIN_S)
 
     def stop(self) -> int:
-        """Ask it to end, hear the rest; its exit status."""
+        """Ask it to end, receive the rest; its exit status."""
         self.send(Stop(reason="over"))
         return self.to_the_end()
 
     def of(self, kind: type[Message]) -> list[Message]:
-        """What was heard of a kind."""
+        """The received messages of a kind."""
         return [message for message in self.received if isinstance(message, kind)]
 
     def hang_up(self) -> None:

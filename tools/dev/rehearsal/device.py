@@ -1,4 +1,4 @@
-"""The device of the rehearsal: the supervisor as `lfr run` puts it together, on lines whose lamp can be broken.
+"""The device of the rehearsal: the supervisor as `lfr run` builds it, on simulated GPIO lines that can fail.
 
 Workers, broker, hub, repository and sync are the real ones. Only the lines are simulated, which the configuration
 allows for recordings alone.
@@ -39,7 +39,7 @@ class Log:
         print(self.lines[-1], flush=True)
 
     def watch(self, device: DeviceLifecycle) -> None:
-        """Note what has changed of the device's state and of its two tables of conditions."""
+        """Print what has changed of the device's state and of its two tables of conditions."""
         supervisor = device.supervisor
         if supervisor.state.value != self._state:
             self._state = supervisor.state.value
@@ -55,9 +55,9 @@ class Log:
 async def assembled(
     workspace: Workspace, lines: SimulatedGpio, stack: AsyncExitStack, **changes: Any
 ) -> DeviceLifecycle:
-    """The device of the workspace's configuration on these GPIO lines; the stack releases what it holds, in reverse.
+    """The device of the workspace's configuration on these GPIO lines; the stack releases everything, in reverse.
 
-    changes  fields of `Edges` to put in place of what was opened
+    changes  fields of `Edges` to replace
     """
     config = load_config(workspace.config)
     edges = await acquire(stack, config, models_dir(), BOOT, memory_locked=False, lines=lines)

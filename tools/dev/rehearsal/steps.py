@@ -1,5 +1,5 @@
-"""The rehearsal, act by act: sign, publish, sync (HTTPS and USB), arm, recognise, lose the sign, recover, withdraw,
-end, erase. Each act waits for what it should bring about and fails with words when it does not come.
+"""The steps of the rehearsal: sign, publish, sync (HTTPS and USB), arm, recognise, lose the sign, recover, withdraw,
+end, erase. Each step waits for its effect and fails with a text when it does not come.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ WITHDRAWN_WITHIN_S = 5.0
 
 
 class Failed(Unavailable):
-    """An act that did not bring about what it should."""
+    """A step whose effect did not come."""
 
 
 @dataclass
 class Rehearsal:
-    """What the acts share."""
+    """State shared by the steps."""
 
     workspace: Workspace
     log: Log
@@ -104,7 +104,7 @@ async def recognise(rehearsal: Rehearsal, device: DeviceLifecycle, listener: Lis
 
 
 async def lose_the_sign(rehearsal: Rehearsal, device: DeviceLifecycle) -> None:
-    """The lamp dies: recognition stops, the worker is gone; the lamp is mended: it goes on."""
+    """The lamp fails: recognition stops, the worker exits; the lamp is repaired: recognition resumes."""
     begun = time.monotonic()
     rehearsal.log.say("SIGN LOST  the lamp dies")
     rehearsal.lines.lamp_works = False
@@ -122,7 +122,7 @@ async def lose_the_sign(rehearsal: Rehearsal, device: DeviceLifecycle) -> None:
 
 
 async def withdraw(rehearsal: Rehearsal, device: DeviceLifecycle, listener: Listener, deployment: str) -> None:
-    """Two officers take somebody off; every worker has ceased to look for that person within 5 s."""
+    """Two officers withdraw an entry; every worker has stopped searching for it within 5 s."""
     change = operations.propose_withdrawal(rehearsal.publisher, deployment, [rehearsal.other_ref], now())
     change.sign([open_key(rehearsal.officer(name)) for name in ("AO-2", "AO-3")])
     begun = time.monotonic()
@@ -135,7 +135,7 @@ async def withdraw(rehearsal: Rehearsal, device: DeviceLifecycle, listener: List
 
 
 async def end(rehearsal: Rehearsal, device: DeviceLifecycle, running: asyncio.Task[object], deployment: str) -> None:
-    """`lfr deployment end`: the device ends, erases, and leaves nothing that opens or is the list."""
+    """`lfr deployment end`: the device ends and erases, and no key or list remains."""
     begun = time.monotonic()
     await asyncio.to_thread(operations.end, rehearsal.publisher, deployment)
     rehearsal.log.say(f"END        {deployment} ended at the hub: its key, envelopes and list are withdrawn")
@@ -150,7 +150,7 @@ async def end(rehearsal: Rehearsal, device: DeviceLifecycle, running: asyncio.Ta
 
 
 def erased(rehearsal: Rehearsal) -> list[str]:
-    """What is left of keys and lists, at the hub and at the device: paths, none when all went well."""
+    """The remaining keys and lists, at the hub and at the device: paths; empty when all are erased."""
     hub, workspace = rehearsal.workspace.hub.root, rehearsal.workspace
     left = [*hub.glob("keys/content-*"), *hub.glob("keys/deployment-*"), *hub.glob("references/*")]
     left += [*hub.rglob("*.envelope"), *hub.rglob("*.payload")]
@@ -159,13 +159,13 @@ def erased(rehearsal: Rehearsal) -> list[str]:
 
 
 def withdrawn_at(listener: Listener) -> int:
-    """How many entries the device said last that every worker has ceased to look for."""
+    """The number of withdrawn entries that the device last reported for every worker."""
     said = [a.data.withdrawn for a in listener.received.arrivals if isinstance(a.data, WatchlistState)]
     return said[-1] if said else 0
 
 
 async def until(rehearsal: Rehearsal, device: DeviceLifecycle, holds: Callable[[], bool], what: str) -> None:
-    """Wait for something, noting what changes meanwhile. Raises Failed when it does not come."""
+    """Wait for a condition, printing changes meanwhile. Raises Failed at the deadline."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
         if time.monotonic() > deadline:

@@ -1,9 +1,9 @@
-"""What the naive loop sees: every face of every frame at full size, each compared alone.
+"""The naive loop's scores: every face of every frame at full size, each compared alone.
 
 1. Detection, boxes and tracks are those of tools/dev/bench/naive.py. Alignment, recogniser and score are the product's,
-   on the product's own list, so that only the loops differ: one that looks at everything, one that chooses.
+   on the product's own list, so that only the loops differ: all faces of all frames, or a selection.
 2. It takes a hundred milliseconds a frame, so its results are kept below `.cache`: frames, boxes, landmarks, numbers
-   of entries and scores. No picture and no template is kept; whose number it is only the list knows.
+   of entries and scores. No picture and no template is kept; only the list resolves an entry's number.
 """
 
 from __future__ import annotations

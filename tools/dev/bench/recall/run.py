@@ -1,10 +1,10 @@
-"""Runs both sides over all clips and judges every labelled passage.
+"""Runs both sides over all clips and scores every labelled passage.
 
 1. Both have the same list, recogniser, alignment and score (naive_scores.py); the product runs as `lfr replay` does, in
    this process, with an observer.
 2. First both at the product's threshold; then each at its own, at which both make as many false claims (tally.py). The
    product is run again there, because its scheduling depends on the threshold.
-3. Labels of which the labeller was not sure take part in matching, but are not counted.
+3. Labels that are marked unsure take part in matching, but are not counted.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Terms:
     share: float = 0.01
 
     def request(self, clip: Path, watchlist: Path) -> Request:
-        """What `lfr replay` would be asked."""
+        """The request of an equivalent `lfr replay`."""
         return Request(
             str(clip),
             watchlist,

@@ -74,7 +74,7 @@ def increasing(claims: Iterable[Claim]) -> Iterator[Claim]:
     """Those claims of a passage that are higher than all before for the same entry, in order of their frames.
 
     A passage alerts at the first of its claims that reaches the threshold; a score that is repeated, perhaps
-    when the person is long gone and somebody else goes on in the passage, is no new claim.
+    when the person has left and another one continues the passage, is no new claim.
     """
     highest: dict[tuple[int, str], float] = {}
     for claim in claims:
@@ -84,7 +84,7 @@ def increasing(claims: Iterable[Claim]) -> Iterator[Claim]:
 
 
 def owners_of(labels: Sequence[Label], frame: int, box: tuple[float, float, float, float]) -> frozenset[int]:
-    """The label that a face belongs to, as `Claim` wants it; empty when nobody knows."""
+    """The label that a face belongs to, for `Claim`; empty when it is unknown."""
     label = owner(labels, frame, box)
     return frozenset() if label is None else frozenset({label.id})
 
