@@ -164,7 +164,7 @@ class WeightsMissing(EnginesError):
 
     def __init__(self, card: str, address: str) -> None:
         super().__init__(
-            f"{card} is not here: no package carries it. Run `lfr engines fetch {card}`, which downloads from {address}, "
+            f"{card} is not here: no package carries it. Run `lfr engines fetch {card}`, which asks {address}, "
             f"or `lfr engines fetch {card} --from FOLDER` with files that you have; then `lfr engines prepare`"
         )
         self.card = card
