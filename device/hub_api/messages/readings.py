@@ -10,14 +10,11 @@ from device.hub_api.messages.base import Timestamp
 
 
 class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the condition tables as it reads now. `pending`: required and not known yet, so it does not hold.
-
-    `not_yet_required`: its substance comes later, and nothing depends on it.
-    """
+    """One row of the condition tables as it reads now. `pending`: required and not known yet, so it does not hold."""
 
     name: str
     table: Literal["arm", "run"]
-    result: Literal["holds", "fails", "pending", "not_yet_required"]
+    result: Literal["holds", "fails", "pending"]
     text: str
     rule: str = ""
 
