@@ -25,6 +25,7 @@ from device.enrolment.folder import shown
 from device.enrolment.photo_file import defect_of
 from device.enrolment.rules import Outcome
 from device.errors import EvidenceUnusable
+from device.vision.quality import weight_of
 from engines.cards.model_card import Lengths
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -163,4 +164,4 @@ def _weight(lengths: Lengths | None, length: float) -> float:
     """Weight of a look as in device.vision.passages: by its quality, 1 where the length is not calibrated."""
     if lengths is None:
         return 1.0
-    return max(1.0 + (length - lengths.poor) / (lengths.good - lengths.poor), 0.1) ** 2
+    return weight_of((length - lengths.poor) / (lengths.good - lengths.poor))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 RUN_DIR = Path("/run/lfr")
 STALE_S = 5.0  # the supervisor writes each second
-MARKS = {"holds": "ok  ", "fails": "NO  ", "pending": "wait", "not_yet_required": "-   "}
-LATE = {"pending": " (not known yet)", "not_yet_required": " (not yet required)"}
+MARKS = {"holds": "ok  ", "fails": "NO  ", "pending": "wait"}
+LATE = {"pending": " (not known yet)"}
 REFUSED = 77  # RefusedByCondition, the same answer as an exit status
 
 
@@ -87,7 +87,7 @@ def _proof(sign: dict[str, Any]) -> str:
 def run_why(args: argparse.Namespace) -> int:
     """Every condition of both tables: what holds, what does not, and what to do; exit 77 unless all hold."""
     status = _read(args)
-    open_rows = [row for row in status["conditions"] if row["result"] not in ("holds", "not_yet_required")]
+    open_rows = [row for row in status["conditions"] if row["result"] != "holds"]
     verdict = REFUSED if open_rows else 0
     if args.json:
         fields = ("state", "since", "written_at", "age_s", "conditions")

@@ -25,6 +25,7 @@ from device.outbox.store import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
 from device.supervisor.edges import Edges
@@ -92,6 +93,7 @@ class DeviceLifecycle:
             mode=lambda: self.supervisor.mode,
             audit_key=lambda: self._audit.key,
         )
+        self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
         self._reporter = Reporter(
             config,
@@ -185,7 +187,7 @@ class DeviceLifecycle:
         """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
         for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
-            self._reporter.erased_before(missed)
+            self._receipts.erased_before(missed)
         if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
             for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
                 await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
@@ -233,6 +235,7 @@ class DeviceLifecycle:
             audit=self._audit,
             publisher=self._publisher,
             reporter=self._reporter,
+            receipts=self._receipts,
         )
         await self._reporter.report()
         return outcome
@@ -317,7 +320,7 @@ class DeviceLifecycle:
         self.supervisor.woken.set()
 
     def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
-        self._reporter.alerts_erased(gone)
+        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
         """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""

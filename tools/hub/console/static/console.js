@@ -17,8 +17,8 @@ let first = true;
 const STATES = {
   safe: "Safe", ready: "Ready", armed: "Armed", recognising: "Recognising", inhibited: "Inhibited", ending: "Erasing",
 };
-const MARKS = { holds: "✓", fails: "✕", pending: "…", not_yet_required: "–" };
-const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet", not_yet_required: "not yet required" };
+const MARKS = { holds: "✓", fails: "✕", pending: "…" };
+const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet" };
 const MODES = { demo: "demonstration only", test: "test, consenting subjects only", operational: "" };
 const OPERATORS = { present: "operator present", simulated: "operator simulated, recordings only", absent: "no operator" };
 const LANGUAGES = { en: "English", cy: "Cymraeg" };
@@ -184,17 +184,16 @@ function drawConditions(box, conditions) {
   box.hidden = conditions.length === 0;
   if (box.hidden) return;
   const count = (result) => conditions.filter((row) => row.result === result).length;
-  const [failing, pending, later] = [count("fails"), count("pending"), count("not_yet_required")];
+  const [failing, pending] = [count("fails"), count("pending")];
   const words = [
     failing && `${failing} not met`, pending && `${pending} not known yet`,
     failing || pending ? `${count("holds")} met` : `All ${several(count("holds"), "condition")} met`,
-    later && `${later} not yet required`,
   ].filter(Boolean);
   text(box.querySelector("summary"), (failing || pending ? "Conditions: " : "") + words.join(", "));
-  const order = { fails: 0, pending: 1, holds: 2, not_yet_required: 3 };
+  const order = { fails: 0, pending: 1, holds: 2 };
   const rows = [...conditions].sort((a, b) => order[a.result] - order[b.result]);
   items(box.querySelector("ul"), rows.map((row) => {
-    const late = row.result === "pending" || row.result === "not_yet_required" ? ` (${MARK_WORDS[row.result]})` : "";
+    const late = row.result === "pending" ? ` (${MARK_WORDS[row.result]})` : "";
     const mark = make("span", MARKS[row.result]);
     mark.setAttribute("aria-hidden", "true");
     return [[mark, make("span", capital(row.text) + late), make("span", late ? "" : ` (${MARK_WORDS[row.result]})`, "visually-hidden")], row.result];
