@@ -20,6 +20,7 @@ class LookOutcome(Enum):
 
     NO_LANDMARKS = "no landmarks"
     DEGENERATE = "landmarks like no face"
+    SCREENED = "nobody listed is possible by the screen"
     RAW_LENGTH = "raw length too small"
     TOO_POOR_FOR_DOUBT = "too poor to tell whose it is"
     KEPT = "kept in its passage"

@@ -34,6 +34,7 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     recall.add_argument("--backend", help="as lfr replay")
     recall.add_argument("--recogniser", metavar="NAME", help="as lfr replay")
+    recall.add_argument("--screen", metavar="NAME", help="as lfr replay: both sides decide with the pair")
     recall.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
     recall.add_argument("--rotate", action="store_true", help="list half of those shown, then the other half")
     recall.set_defaults(run=run)
@@ -73,13 +74,14 @@ def run(args: argparse.Namespace) -> int:
     terms = Terms(
         backend=args.backend,
         recogniser=args.recogniser,
+        screen=args.screen,
         threshold=args.threshold,
         evidence=args.evidence,
         evidence_keys=args.evidence_keys,
         every=args.naive_every,
         share=args.share,
     )
-    cache = cache_at(cache_file(), args.backend, recogniser=args.recogniser)
+    cache = cache_at(cache_file(), args.backend, recogniser=args.recogniser, screen=args.screen)
     try:
         result = measure(rotated(cases) if args.rotate else [cases], terms, cache)
     finally:
