@@ -20,7 +20,11 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--list-from", type=Path, action="append", default=[], metavar="DIR", help="more people to list"
     )
     recall.add_argument("--listed", type=int, default=0, metavar="N", help="entries on the list, filled up with others")
-    recall.add_argument("--shapes", default="720p,1080p,portrait", help="of the drawn clips")
+    recall.add_argument(
+        "--shapes",
+        default="720p,1080p,portrait",
+        help="of the drawn clips; walk-720p, walk-1080p and walk-portrait, too",
+    )
     recall.add_argument("--seeds", default="1,2", help="numbers, comma-separated; each gives one clip of each shape")
     recall.add_argument("--seconds", type=float, default=15.0, help="length of a drawn clip (15)")
     recall.add_argument("--threshold", type=float, help="instead of the device's own for this list")
