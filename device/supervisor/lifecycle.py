@@ -21,10 +21,11 @@ from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.store import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
 from device.supervisor.edges import Edges
@@ -57,7 +58,7 @@ class DeviceLifecycle:
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
+        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased)
         self._hub = Hub(
             config.site,
             config.device,
@@ -92,6 +93,7 @@ class DeviceLifecycle:
             mode=lambda: self.supervisor.mode,
             audit_key=lambda: self._audit.key,
         )
+        self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
         self._reporter = Reporter(
             config,
@@ -106,7 +108,7 @@ class DeviceLifecycle:
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
-        """The loop over the parts that exist already."""
+        """The loop over the parts."""
         return SupervisorLoop(
             config,
             self._edges,
@@ -179,13 +181,13 @@ class DeviceLifecycle:
             self._audit.note("fault", "R06", condition="erasure")
             return
         if gone:
-            event(_log, "eraser.caught_up", deleted=gone)
+            event(_log, "eraser.caught_up", alerts_erased=gone)
 
     async def _report_missed_erasures(self) -> None:
         """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
         for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
-            self._reporter.erased_before(missed)
+            self._receipts.erased_before(missed)
         if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
             for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
                 await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
@@ -233,6 +235,7 @@ class DeviceLifecycle:
             audit=self._audit,
             publisher=self._publisher,
             reporter=self._reporter,
+            receipts=self._receipts,
         )
         await self._reporter.report()
         return outcome
@@ -245,7 +248,7 @@ class DeviceLifecycle:
         return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
-        """Stay, `safe` and dark, while alerts are kept: the publisher erases each at its time. A signal ends this."""
+        """Stay in `safe`, sign off, while alerts are kept: the publisher erases each at its time; until a signal."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
@@ -274,12 +277,12 @@ class DeviceLifecycle:
         self._publisher.connect(self._session)
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
-        """Entries were taken off the list: every worker zeroes them, and nothing more is published of them."""
+        """Entries were withdrawn from the list: every worker zeroes them, and nothing more is published of them."""
         self._pool.withdraw(refs)
         self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
     def _sign_state(self) -> SignState:
-        """What an alert states of the sign."""
+        """The sign's state, as alerts state it."""
         return "simulated" if self._edges.simulated else "lit" if self._sign.view().sensed else "dark"
 
     def _publish_audit_head(self, head: Head) -> None:
@@ -292,7 +295,7 @@ class DeviceLifecycle:
         self._alerts.judged(judgement)
 
     def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""
+        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
         loop = asyncio.get_running_loop()
 
         def opened() -> None:
@@ -316,10 +319,10 @@ class DeviceLifecycle:
             self._reporter.session_began()
         self.supervisor.woken.set()
 
-    def _deleted(self, gone: list[Deletion]) -> None:
-        self._reporter.deleted(gone)
+    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
+        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
-        """Publish `stopped`, as opposed to the will's `offline`; without a session there is no wait."""
+        """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""
         self._notices.stopped()
         await self._publisher.flush_notices(STOPPED_S)

@@ -52,7 +52,7 @@ def portrait(shade: int, smile: int) -> bytes:
 
 
 Table = Literal["arm", "run"]
-Result = Literal["holds", "fails", "pending", "not_yet_required"]
+Result = Literal["holds", "fails", "pending"]
 
 
 class Device:
@@ -263,7 +263,7 @@ def stats(**changes: int) -> messages.Stats:
 
 def recognising(camera: Result = "holds") -> messages.DeviceState:
     rows: list[tuple[str, Table, Result, str]] = [
-        ("deployment_signed", "arm", "not_yet_required", "deployment signed by the authorising officer"),
+        ("deployment_signed", "arm", "holds", "deployment signed by the authorising officer"),
         ("sign_lit", "run", "holds", "the sign is sensed lit"),
         ("hub_present", "run", "holds", "the hub is there with an operator"),
         ("camera_live", "run", camera, "every camera delivers"),

@@ -17,8 +17,8 @@ let first = true;
 const STATES = {
   safe: "Safe", ready: "Ready", armed: "Armed", recognising: "Recognising", inhibited: "Inhibited", ending: "Erasing",
 };
-const MARKS = { holds: "✓", fails: "✕", pending: "…", not_yet_required: "–" };
-const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet", not_yet_required: "not yet required" };
+const MARKS = { holds: "✓", fails: "✕", pending: "…" };
+const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet" };
 const MODES = { demo: "demonstration only", test: "test, consenting subjects only", operational: "" };
 const OPERATORS = { present: "operator present", simulated: "operator simulated, recordings only", absent: "no operator" };
 const LANGUAGES = { en: "English", cy: "Cymraeg" };
@@ -106,17 +106,17 @@ function make(tag, content, kind) {
 
 // ---- devices ----
 
-function heard(device) {
+function reporting(device) {
   return !device.unknown && device.status === "online" && device.state !== null;
 }
 
 function stateWord(device) {
   if (device.unknown) return "Unknown";
-  return device.status === "stopped" ? "Stopped" : heard(device) ? STATES[device.state] : "Unknown";
+  return device.status === "stopped" ? "Stopped" : reporting(device) ? STATES[device.state] : "Unknown";
 }
 
 function stateKind(device) {
-  return device.status === "stopped" ? "" : heard(device) ? device.state : "lost";
+  return device.status === "stopped" ? "" : reporting(device) ? device.state : "lost";
 }
 
 function drawDevice(panel, device, mode) {
@@ -125,11 +125,11 @@ function drawDevice(panel, device, mode) {
   const state = panel.querySelector(".state");
   state.className = `state ${stateKind(device)}`;
   text(state.querySelector(".state-word"), stateWord(device));
-  const reasons = heard(device) ? device.inhibit_reasons : [];
+  const reasons = reporting(device) ? device.inhibit_reasons : [];
   text(panel.querySelector(".state-why"), reasons.length ? "" : why(device));
   panel.querySelector(".state-why").hidden = reasons.length > 0;
   items(panel.querySelector(".reasons"), reasons.map((words) => [reason(words), ""]));
-  drawStreet(panel, device, !heard(device));
+  drawStreet(panel, device, !reporting(device));
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
   items(panel.querySelector(".faults"), device.faults.map((fault) => [[`Refused: ${fault.problem} (${number(fault.count)})`], ""]));
@@ -138,7 +138,7 @@ function drawDevice(panel, device, mode) {
 function why(device) {
   if (device.unknown) return `${capital(device.unknown)}. ${device.heard_at ? `Last heard ${clockTime(device.heard_at)}` : "Never heard"}; it may be recognising or not.`;
   if (device.status === "stopped") return "Ended cleanly.";
-  if (!heard(device)) return "No device has reported to this hub yet, or its connection was lost.";
+  if (!reporting(device)) return "No device has reported to this hub yet, or its connection was lost.";
   return capital(Object.entries(device.cameras).map(([name, status]) => `camera ${name} ${status}`).join(", "));
 }
 
@@ -184,17 +184,16 @@ function drawConditions(box, conditions) {
   box.hidden = conditions.length === 0;
   if (box.hidden) return;
   const count = (result) => conditions.filter((row) => row.result === result).length;
-  const [failing, pending, later] = [count("fails"), count("pending"), count("not_yet_required")];
+  const [failing, pending] = [count("fails"), count("pending")];
   const words = [
     failing && `${failing} not met`, pending && `${pending} not known yet`,
     failing || pending ? `${count("holds")} met` : `All ${several(count("holds"), "condition")} met`,
-    later && `${later} not yet required`,
   ].filter(Boolean);
   text(box.querySelector("summary"), (failing || pending ? "Conditions: " : "") + words.join(", "));
-  const order = { fails: 0, pending: 1, holds: 2, not_yet_required: 3 };
+  const order = { fails: 0, pending: 1, holds: 2 };
   const rows = [...conditions].sort((a, b) => order[a.result] - order[b.result]);
   items(box.querySelector("ul"), rows.map((row) => {
-    const late = row.result === "pending" || row.result === "not_yet_required" ? ` (${MARK_WORDS[row.result]})` : "";
+    const late = row.result === "pending" ? ` (${MARK_WORDS[row.result]})` : "";
     const mark = make("span", MARKS[row.result]);
     mark.setAttribute("aria-hidden", "true");
     return [[mark, make("span", capital(row.text) + late), make("span", late ? "" : ` (${MARK_WORDS[row.result]})`, "visually-hidden")], row.result];
