@@ -1,9 +1,9 @@
-"""From templates to the artefact: tail, range, band, table, and the words that go with them.
+"""From templates to the artefact: tail, range, band, table, and its sentences.
 
-1. `smallest_list` is 100: below, one photo decides too much. `largest_list` is the longest list whose bound meets the
-   limit at a threshold inside the band, at most tenfold what one passer-by was compared with in the data.
+1. `smallest_list` is 100: below, a single photo has too much influence. `largest_list` is the longest list whose bound
+   meets the limit at a threshold inside the band, at most tenfold what one passer-by was compared with in the data.
 2. The band begins where the tail does (for the most photos an entry), and ends where half of the listed people would be
-   missed with one look: beyond, nothing was tested that anybody would use.
+   missed with one look: higher thresholds were not tested.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OPERATIONAL_LIST = 1822
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Whose templates these are."""
+    """Origin of the templates."""
 
     detector: ModelCard
     recogniser: Recognisers
@@ -46,7 +46,7 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One precision: its row of the artefact, and what plots and tables show besides."""
+    """One precision: its row of the artefact, and the rest of what plots and tables show."""
 
     row: Precision
     fit: Fit
@@ -66,9 +66,9 @@ def measured(
     seed: int = 0,
     gate: Gate | None = None,
 ) -> Measured:
-    """Everything that one precision's templates say; a pair's `gate` counts in what is found alone.
+    """All measurements of one precision from its templates; a pair's `gate` counts in what is found alone.
 
-    Raises EvidenceUnusable when they say too little.
+    Raises EvidenceUnusable when there are too few.
     """
     single, fused = mates(faces, gate=gate), mates(faces, looks=FUSED_LOOKS, rule=rule, gate=gate)
     if single.people == 0:
@@ -166,7 +166,7 @@ LIMITS = (
 
 
 def _statement(data: Data, rows: Sequence[Precision], limit: float, rule: Rule) -> tuple[str, ...]:
-    """What a force could publish."""
+    """The table for readers."""
     largest = min(row.largest_list for row in rows)
     last = min((row.table[-1] for row in rows), key=lambda point: point.found)
     operational = (
@@ -249,7 +249,7 @@ def _fit_figures(found: Fit) -> dict[str, float]:
 
 
 def _rounded(tail: Tail) -> Tail:
-    """Six figures: what is written is what was computed with."""
+    """Six figures: the written numbers are those that are used."""
     start, rate, shape, scale = (_significant(v) for v in (tail.start, tail.rate, tail.shape, tail.scale))
     return Tail(start, rate, shape, scale, tuple(_significant(v) for v in tail.shift))
 

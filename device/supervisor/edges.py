@@ -1,4 +1,4 @@
-"""Everything outside that the supervisor uses, in one hand: real on a device, fakes in a simulation."""
+"""Every external interface of the supervisor in one struct: real on a device, fakes in a simulation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from device.supervisor.workers.process import Launcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
-    """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere.
+    """models_dir: where workers find prepared models. simulated: the GPIO lines are not hardware; the status states it.
 
     root       where sysfs is found
     repository  the hub's repository, verified;  sync: the thread that its calls run on

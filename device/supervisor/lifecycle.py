@@ -21,7 +21,7 @@ from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.store import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
@@ -58,7 +58,7 @@ class DeviceLifecycle:
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
+        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased)
         self._hub = Hub(
             config.site,
             config.device,
@@ -108,7 +108,7 @@ class DeviceLifecycle:
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
-        """The loop over the parts that exist already."""
+        """The loop over the parts."""
         return SupervisorLoop(
             config,
             self._edges,
@@ -181,7 +181,7 @@ class DeviceLifecycle:
             self._audit.note("fault", "R06", condition="erasure")
             return
         if gone:
-            event(_log, "eraser.caught_up", deleted=gone)
+            event(_log, "eraser.caught_up", alerts_erased=gone)
 
     async def _report_missed_erasures(self) -> None:
         """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
@@ -248,7 +248,7 @@ class DeviceLifecycle:
         return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
-        """Stay, `safe` and dark, while alerts are kept: the publisher erases each at its time. A signal ends this."""
+        """Stay in `safe`, sign off, while alerts are kept: the publisher erases each at its time; until a signal."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
@@ -277,12 +277,12 @@ class DeviceLifecycle:
         self._publisher.connect(self._session)
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
-        """Entries were taken off the list: every worker zeroes them, and nothing more is published of them."""
+        """Entries were withdrawn from the list: every worker zeroes them, and nothing more is published of them."""
         self._pool.withdraw(refs)
         self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
     def _sign_state(self) -> SignState:
-        """What an alert states of the sign."""
+        """The sign's state, as alerts state it."""
         return "simulated" if self._edges.simulated else "lit" if self._sign.view().sensed else "dark"
 
     def _publish_audit_head(self, head: Head) -> None:
@@ -295,7 +295,7 @@ class DeviceLifecycle:
         self._alerts.judged(judgement)
 
     def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""
+        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
         loop = asyncio.get_running_loop()
 
         def opened() -> None:
@@ -319,10 +319,10 @@ class DeviceLifecycle:
             self._reporter.session_began()
         self.supervisor.woken.set()
 
-    def _deleted(self, gone: list[Deletion]) -> None:
-        self._receipts.deleted(gone)
+    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
+        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
-        """Publish `stopped`, as opposed to the will's `offline`; without a session there is no wait."""
+        """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""
         self._notices.stopped()
         await self._publisher.flush_notices(STOPPED_S)

@@ -1,12 +1,12 @@
-"""What a device keeps of its hub's repository, so that a power cut leaves the old set or the new one, never a mixture.
+"""The device's copy of the hub's repository; a power cut leaves the old set or the new one, never a mixture.
 
-    <folder>/current            link to the set in use
-    <folder>/sets/<n>/          metadata (python-tuf's), targets (deployment, index, withdrawn list), facts.json
-    <folder>/payloads/<sha256>  the sealed watchlist: ciphertext whose key is in memory only
-    <folder>/staging/           a set that is being made; not used until it is renamed
+<folder>/current            link to the set in use
+<folder>/sets/<n>/          metadata (python-tuf's), targets (deployment, index, withdrawn list), facts.json
+<folder>/payloads/<sha256>  the sealed watchlist: ciphertext whose key is in memory only
+<folder>/staging/           a set that is being made; not used until it is renamed
 
 1. Everything new is made in `staging`, every file and folder of it is flushed to the disk, then it is renamed into
-   `sets`, then `current` is replaced by one rename. What `current` does not name is swept at the next start.
+   `sets`, then `current` is replaced by one rename. What `current` does not name is deleted at the next start.
 2. A payload is named by its hash and is in its place before a set that needs it; workers may open it at any time.
 3. No envelope and no identity is ever written here.
 """
@@ -48,7 +48,7 @@ class Store:
         return link.resolve() if (link / FACTS).is_file() else None
 
     def facts(self) -> Facts | None:
-        """What is known of the set in use; None without one."""
+        """Facts about the set in use; None without one."""
         current = self.current
         if current is None:
             return None
@@ -69,7 +69,7 @@ class Store:
             if current is not None:
                 shutil.copytree(current / "metadata", staging / "metadata", symlinks=True)
         except OSError as fault:
-            raise Unavailable(f"{self._folder}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._folder}: {fault.strerror}; repair the disk of the state folder") from fault
         return staging
 
     def payload(self, sha256: str) -> Path:
@@ -85,7 +85,7 @@ class Store:
             staged.replace(place)
             flush_folder(place.parent)
         except OSError as fault:
-            raise Unavailable(f"{place}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{place}: {fault.strerror}; repair the disk of the state folder") from fault
         return place
 
     def commit(self, staging: Path, facts: Facts, keep: str | None) -> None:
@@ -109,10 +109,10 @@ class Store:
             flush_folder(self._folder)
             self._sweep(fresh, keep)
         except OSError as fault:
-            raise Unavailable(f"{self._folder}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._folder}: {fault.strerror}; repair the disk of the state folder") from fault
 
-    def forget_payloads(self) -> list[str]:
-        """Delete every sealed watchlist; what was deleted. Raises Unavailable that names what is still there."""
+    def delete_payloads(self) -> list[str]:
+        """Delete every sealed watchlist; what was deleted. Raises Unavailable with the files that remain."""
         gone, left = [], []
         for file in sorted((self._folder / PAYLOADS).glob("*")):
             try:

@@ -160,7 +160,7 @@ class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
-    """Worker to supervisor, last: the source ended or Stop was obeyed; every buffer is wiped."""
+    """Worker to supervisor, last: the source ended or the worker obeyed Stop; every buffer is wiped."""
 
     reason: str
     counters: Counters
@@ -205,7 +205,7 @@ def pack(message: ToWorker | FromWorker) -> bytes:
 
 
 def unpack_to_worker(body: bytes) -> ToWorker:
-    """Decode one body at the worker's end; LinkBroken when it is none of ToWorker."""
+    """Decode one body at the worker's end; LinkBroken for any type but ToWorker."""
     try:
         return _to_worker.decode(body)
     except msgspec.DecodeError as fault:
@@ -213,7 +213,7 @@ def unpack_to_worker(body: bytes) -> ToWorker:
 
 
 def unpack_from_worker(body: bytes) -> FromWorker:
-    """Decode one body at the supervisor's end; LinkBroken when it is none of FromWorker."""
+    """Decode one body at the supervisor's end; LinkBroken for any type but FromWorker."""
     try:
         return _from_worker.decode(body)
     except msgspec.DecodeError as fault:

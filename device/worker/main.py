@@ -29,11 +29,11 @@ from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import resident_bytes
 from device.edges.sandbox.hardening import overwrite_text
-from device.enrolment.model_sessions import EngineRoom, resolved
+from device.enrolment.model_sessions import ModelSessions, resolved
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
-from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.detect_ahead import DetectAhead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import ListedPerson, Pipeline
@@ -98,7 +98,7 @@ class VisionWorker:
         self._link = link
         self._sealer = ProbeSealer(assignment.hub_recipient)
         self._journal = JournalSender(link.send)
-        self._room: EngineRoom | None = None
+        self._room: ModelSessions | None = None
         self._gallery: Gallery | None = None
         self._stop: str | None = None
         self._beats = 0
@@ -108,7 +108,7 @@ class VisionWorker:
     def run(self) -> None:
         """Rule 1, top to bottom."""
         task = self._assignment
-        room = EngineRoom(
+        room = ModelSessions(
             task.vision.backend,
             threads=1,
             models=Path(task.vision.models_dir),
@@ -149,8 +149,8 @@ class VisionWorker:
         source = self._opened(address)
         ahead = not room.one_thread
         pace = _pace(source, task.camera.pace)
-        feed = CaptureBuffer(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
-        looking = Looking(feed, pipeline.look, ahead=ahead)
+        feed = CaptureBuffer(source, pace=pace, frames_held=frames_held(ahead=ahead), wanted=pipeline.due)
+        looking = DetectAhead(feed, pipeline.look, ahead=ahead)
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
             for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
                 ending.callback(step)
@@ -160,7 +160,7 @@ class VisionWorker:
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
 
     def _send_hello(
-        self, room: EngineRoom, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
+        self, room: ModelSessions, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
     ) -> None:
         detector, recogniser = room.detector_card, room.recognisers
         agreement = room.self_test()  # before the lock-down: it reads a file
@@ -194,7 +194,7 @@ class VisionWorker:
         )
         self._journal.engines(room.backend, detector.name, recogniser.name)
 
-    def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
+    def _operating_point(self, room: ModelSessions, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
         vision = self._assignment.vision
         engine = engine_of(room.detector_card, room.recognisers, room.backend)
@@ -218,7 +218,7 @@ class VisionWorker:
         while self._stop is None and not self._link.gone.is_set():
             self._handle_message(STOP_POLL_S)
 
-    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
+    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
         """Drive the pipeline until the source ends or the supervisor stops it (rule 2)."""
         while self._handle_message(0.0):  # entries that were withdrawn while this worker started are never compared
             pass
@@ -239,7 +239,7 @@ class VisionWorker:
             probe = None if shot is None else self._sealer.seal(shot)
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
 
-    def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
+    def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
         """Between two frames: handle the supervisor's messages, wipe after a stall, send a beat when it is due."""
         while self._handle_message(0.0):
             pass
@@ -278,7 +278,7 @@ class VisionWorker:
         return message is not None
 
 
-def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatchlist, str]:
+def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWatchlist, str]:
     try:
         sealed = path.read_bytes()
     except OSError as fault:

@@ -1,4 +1,4 @@
-"""`lfr engines list|fetch|prepare|add|compare|build`: which models there are, get them ready, check and build."""
+"""`lfr engines list|fetch|prepare|add|compare|build`: list models, fetch and prepare them, check and build."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def register(
 def run_list(args: argparse.Namespace) -> int:
     """Print every card with the state of each of its precisions on this machine, and every runtime.
 
-    A card that was damaged since it was added is told on stderr and makes the exit status 65; the others are printed.
+    A card that has been damaged since it was added is reported on stderr and makes the exit status 65.
     """
     from engines.cli.listing import describe, lines
 
@@ -115,7 +115,7 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 
 def run_prepare(args: argparse.Namespace) -> int:
-    """Write each model's clean ONNX files and their manifest entries; fetches first what is not there."""
+    """Write each model's clean ONNX files and their manifest entries; missing weights are fetched first."""
     from engines.places import models_dir
     from engines.prepare.fetch import weights_of
     from engines.prepare.prepare import preparable, prepare
@@ -162,7 +162,7 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def _chosen(args: argparse.Namespace) -> list[ModelCard]:
-    """The named models, else all that can be used without asking a publisher: those fetched before are among them."""
+    """The named models, else all that need no publisher: those fetched before are among them."""
     if args.model:
         return [card(name) for name in args.model]
     return [one for one in cards() if not one.optional or _is_here(one)]

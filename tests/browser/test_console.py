@@ -322,9 +322,9 @@ def test_the_listener_hears_what_the_hub_hears(van: Van, device: Device, speak: 
         alert = device.alert()
         device.say(device.topics.stats, speak.stats(faces_seen=63))
         assert listener.wait_for(lambda h: bool(h.stats) and bool(h.probes), 10.0)
-    assert list(listener.heard.alerts) == [alert.alert_id]
-    assert [(p.alert_id, p.opens) for p in listener.heard.probes] == [(alert.alert_id, True)]
-    assert listener.heard.stats["cam-1"].faces_seen == 63
-    assert listener.heard.states == ["recognising"]
-    assert listener.heard.unreadable == []
+    assert list(listener.received.alerts) == [alert.alert_id]
+    assert [(p.alert_id, p.opens) for p in listener.received.probes] == [(alert.alert_id, True)]
+    assert listener.received.stats["cam-1"].faces_seen == 63
+    assert listener.received.states == ["recognising"]
+    assert listener.received.unreadable == []
     van.decide(alert.alert_id, "adjudication", "false_alert")

@@ -141,7 +141,7 @@ def test_a_case_whose_reference_photo_is_deleted_has_no_buttons(
     alert = device.alert("e-gone")
     pictured(van, speak, alert)
     chrome.until("document.querySelector('.judge')?.hidden === false")
-    van.hub.forget_refs(["e-gone"])
+    van.hub.erase_refs(["e-gone"])
     chrome.until("document.querySelector('.judge').hidden")
     assert "can no longer be judged" in chrome.ask(f"{CARD}.innerText")
     assert van.decide(alert.alert_id, "adjudication", "true_alert") == 409

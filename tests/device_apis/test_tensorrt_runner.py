@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from device.cli.main import main
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import EngineUnavailable
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
@@ -131,7 +131,7 @@ def test_a_worker_that_lacks_a_camera_s_size_names_the_command_that_builds_it(
 ) -> None:
     plans_dir().parent.mkdir(parents=True)
     (plans_dir().parent / "models").symlink_to(models_ready)
-    room = EngineRoom("tensorrt:fp32", threads=1)
+    room = ModelSessions("tensorrt:fp32", threads=1)
     asked: dict[str, Callable[[], Any]] = {
         f"--model {DETECTOR_DEFAULT} --precision fp32 --size 96x160": lambda: room.detector(*SIZE),
         f"--model {DETECTOR_DEFAULT} --precision fp32 --size 128x128": room.refiner,

@@ -180,7 +180,7 @@ def test_networks_of_one_thread_compute_in_one_memory_that_grows_and_is_overwrit
                 np.testing.assert_array_equal(values, answers[name])
     assert scratch.nbytes == 3 << 20
     assert driver.fake_used_bytes() == apart - 2 * (1 << 20) + (3 << 20)
-    address = scratch.lend(1)
+    address = scratch.reserve(1)
     assert any(at(address, scratch.nbytes))  # the frame was there
     shared[0].close()
     assert not any(at(address, scratch.nbytes))

@@ -36,8 +36,8 @@ from device.supervisor.state_machine import State
 from tests.machine_time import MachineTime
 from tools.dev.clip.spec import watchlist_photos
 from tools.dev.demo.signed import publish_people, publisher_of
-from tools.dev.demo.stage import DEVICE, SITE, Stage, build_hub, write_device_config
-from tools.dev.rehearsal.stand import assembled
+from tools.dev.demo.workspace import DEVICE, SITE, Workspace, build_hub, write_device_config
+from tools.dev.rehearsal.device import assembled
 from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
 from tools.hub.console.session import state_message
 from tools.hub.publishing.envelope_issuer import Issuer
@@ -68,16 +68,16 @@ class WatchedLines(SimulatedGpio):
 class Bench:
     """One device in this process, and the hub's session beside it with what issues key envelopes."""
 
-    stage: Stage
+    workspace: Workspace
     running: RunningBroker
     lines: WatchedLines = field(default_factory=WatchedLines)
     free_bytes: int = 10**10
 
     def __post_init__(self) -> None:
-        self.root = self.stage.root / "machine"
+        self.root = self.workspace.root / "machine"
         self.warm(50.0)
-        self.hub = PahoBroker(self.stage.hub.address("hub", self.running.port), "hub")
-        self.issuer = Issuer(publisher_of(self.stage), SiteDevices(self.stage.hub), self)
+        self.hub = PahoBroker(self.workspace.hub.address("hub", self.running.port), "hub")
+        self.issuer = Issuer(publisher_of(self.workspace), SiteDevices(self.workspace.hub), self)
 
     def warm(self, celsius: float) -> None:
         zone = self.root / "sys/class/thermal/thermal_zone0"
@@ -97,18 +97,18 @@ class Bench:
         """Issue envelopes to whom the device says, for ever, as the hub does."""
         loop = asyncio.get_running_loop()
 
-        def heard(_: str, payload: bytes) -> None:
+        def received(_: str, payload: bytes) -> None:
             said = events.decode(payload).data
             assert isinstance(said, messages.Identity)
             loop.call_soon_threadsafe(self.issuer.identified, DEVICE, said)
 
-        self.hub.subscribe(TOPICS.identity, heard)
+        self.hub.subscribe(TOPICS.identity, received)
         self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)
         await self.issuer.run()
 
     async def device(self, stack: AsyncExitStack) -> tuple[DeviceLifecycle, asyncio.Task[object]]:
         """The supervisor as `lfr run` puts it together, but for its lines and its machine."""
-        device = await assembled(self.stage, self.lines, stack, root=self.root, disk_free=lambda _: self.free_bytes)
+        device = await assembled(self.workspace, self.lines, stack, root=self.root, disk_free=lambda _: self.free_bytes)
         return device, asyncio.create_task(device.run())
 
 
@@ -116,16 +116,16 @@ class Bench:
 def bench(tmp_path: Path, clip: Path) -> Iterator[Bench]:
     """Hub folder, broker, deployment and configuration around the short clip, in real time."""
     port = free_port()
-    stage = build_hub(tmp_path, port, 0)
-    shutil.copy(clip, stage.clip)
-    publish_people(stage, {stage.entry_ref: next(iter(watchlist_photos().values()))})
+    workspace = build_hub(tmp_path, port, 0)
+    shutil.copy(clip, workspace.clip)
+    publish_people(workspace, {workspace.entry_ref: next(iter(watchlist_photos().values()))})
     with ExitStack() as stack:
-        repository = RepositoryServer(stage.hub, SiteDevices(stage.hub), "127.0.0.1", 0)
+        repository = RepositoryServer(workspace.hub, SiteDevices(workspace.hub), "127.0.0.1", 0)
         stack.callback(repository.stop)
-        write_device_config(stage, port, realtime=True, repository_port=repository.port)
-        running = start_broker(stage.hub, port)
+        write_device_config(workspace, port, realtime=True, repository_port=repository.port)
+        running = start_broker(workspace.hub, port)
         stack.callback(running.stop)
-        made = Bench(stage, running)
+        made = Bench(workspace, running)
         stack.callback(made.hub.close)
         yield made
 

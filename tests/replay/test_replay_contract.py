@@ -127,7 +127,7 @@ def test_a_recogniser_without_evidence_is_measured_with_a_provisional_threshold_
     report = ended.report
     assert "lfr: no evidence covers this run" in ended.err
     assert report["threshold_source"].startswith("provisional")
-    assert "no evidence ships for recogniser 'tiny'" in report["threshold_source"]
+    assert "no evidence is shipped for recogniser 'tiny'" in report["threshold_source"]
     assert report["operating_point"]["predicted"] is None
 
 

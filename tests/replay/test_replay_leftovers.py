@@ -38,9 +38,9 @@ def test_the_cache_holds_no_template_in_the_clear(desk: Desk, first: Ended, shor
     """The enrolled template, made here once more, is looked for in four-number pieces; so are names and photos."""
     from device.enrolment.engine_photo_reader import EnginePhotoReader
     from device.enrolment.folder import enrol
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
 
-    room = EngineRoom(None, threads=1)
+    room = ModelSessions(None, threads=1)
     entry = enrol(short_list, [EnginePhotoReader(room)], progress=False).entries[0]
     room.close()
     kept = b"".join(path.read_bytes() for path in desk.cache.rglob("*") if path.is_file())

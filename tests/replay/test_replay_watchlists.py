@@ -43,7 +43,7 @@ def test_what_cannot_be_enrolled_is_rejected_with_its_reason(file: str, reason: 
         ("group", "looks like the same person as middle"),
         ("tiny", "not listed"),
         ("empty", "empty"),
-        ("readme.txt", "passed over"),
+        ("readme.txt", "ignored"),
     ],
 )
 def test_what_is_enrolled_with_doubts_is_warned_of(file: str, reason: str, first: Ended) -> None:

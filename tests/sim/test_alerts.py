@@ -158,13 +158,13 @@ def test_an_alert_that_nobody_hears_is_sent_again(rig: MakeRig) -> None:
 def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
-        heard: list[str] = []
-        listener = r.listener(lambda topic, payload: heard.append(topic))
+        received: list[str] = []
+        listener = r.listener(lambda topic, payload: received.append(topic))
         r.exchange.kill("hub")
         r.exchange.sessions["hub"].queued.clear()
         r.worker.raise_candidate(1)
         await asyncio.sleep(3)
-        assert any("/alert/" in topic for topic in heard)
+        assert any("/alert/" in topic for topic in received)
         assert (r.waiting(MessageClass.ALERT), r.waiting(MessageClass.PROBE)) == (1, 1)
         r.exchange.sessions["hub"].queued.clear()
         r.exchange.sessions["hub"].found()

@@ -129,7 +129,7 @@ def test_a_supervisor_that_dies_in_the_middle_of_its_ending_leaves_the_rest_to_t
         r.device.supervisor.requests.end = True
         return await r.outcome()
 
-    monkeypatch.setattr(Outbox, "delete_all", refuse)
+    monkeypatch.setattr(Outbox, "erase_all", refuse)
     r = rig(live=True, alert_hours=0)
     assert r.play(scene).exit_status == 69
     assert erasure_orders(r) == ["d-1.json"]

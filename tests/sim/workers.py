@@ -116,7 +116,7 @@ class FakeWorker:
         self.say(Fault(error=error, text=text, exit_status=exit_status))
 
     def crash(self) -> None:
-        """Die without a word, as a driver fault makes it."""
+        """Die without a message, as a driver fault makes it."""
         self._outbox.put_nowait(None)
         self.end(-11)
 

@@ -117,17 +117,17 @@ def board(
 def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path], None]) -> None:
     """Everything that the machine is given, in one folder on this side."""
     from tools.dev.clip.spec import watchlist_photos
-    from tools.dev.demo.stage import build_hub, write_device_config
+    from tools.dev.demo.workspace import build_hub, write_device_config
 
     (scratch / "stage").mkdir(mode=0o700)
-    stage = build_hub(scratch / "stage", BROKER_PORT, PAGE_PORT)
+    workspace = build_hub(scratch / "stage", BROKER_PORT, PAGE_PORT)
     shutil.copy(next(iter(watchlist_photos().values()))[0], scratch / "listed.jpg")
-    write_device_config(stage, BROKER_PORT, realtime=True, repository_port=REPOSITORY_PORT)
-    config = stage.config.read_text()
+    write_device_config(workspace, BROKER_PORT, realtime=True, repository_port=REPOSITORY_PORT)
+    config = workspace.config.read_text()
     for here, there in (
-        *((str(stage.clip), "/var/lib/lfr/clip.mp4"), (str(stage.hub.root), "/etc/lfr/hub")),
-        *((str(stage.roots), "/etc/lfr/roots"), (str(stage.state_dir), "/var/lib/lfr")),
-        (str(stage.run_dir), "/run/lfr"),
+        *((str(workspace.clip), "/var/lib/lfr/clip.mp4"), (str(workspace.hub.root), "/etc/lfr/hub")),
+        *((str(workspace.roots), "/etc/lfr/roots"), (str(workspace.state_dir), "/var/lib/lfr")),
+        (str(workspace.run_dir), "/run/lfr"),
     ):
         config = config.replace(here, there)
     (scratch / "device.yaml").write_text(config)

@@ -81,7 +81,7 @@ class Guest:
             )
         try:
             self._leader = self._first_process()
-            self.until(lambda: self.run("systemctl", "is-system-running", check=False).strip() in UP, why=self._said)
+            self.until(lambda: self.run("systemctl", "is-system-running", check=False).strip() in UP, why=self._output)
         except BaseException:
             self.close()
             raise
@@ -128,7 +128,7 @@ class Guest:
         begun = time.monotonic()
         while not what():
             if self._nspawn.poll() is not None:
-                raise RuntimeError(f"the machine is gone: {self._said()}")
+                raise RuntimeError(f"the machine is gone: {self._output()}")
             if time.monotonic() - begun > within_s:
                 raise TimeoutError(f"not within {within_s:.0f} s: {why()}")
             time.sleep(0.2)
@@ -147,10 +147,10 @@ class Guest:
     def _first_process(self) -> int:
         """The guest's first process, as the host counts."""
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
-        self.until(lambda: bool(children.read_text().split()), 10.0, self._said)
+        self.until(lambda: bool(children.read_text().split()), 10.0, self._output)
         return int(children.read_text().split()[0])
 
-    def _said(self) -> str:
+    def _output(self) -> str:
         return self._console.read_text(errors="replace")[-1500:]
 
 

@@ -23,7 +23,7 @@ from device.hub_api import alert_builder, events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Outbox, OutboxMessage
+from device.outbox.store import ErasedAlert, Outbox, OutboxMessage
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskThread
 from device.supervisor.status.hub import Hub
@@ -144,7 +144,7 @@ class ScriptedDevice:
         if judgement.outcome == "false_alert":
             self._publisher.erase(judgement.alert_id, "false_alert")
 
-    def _deleted(self, gone: list[Deletion]) -> None:
+    def _deleted(self, gone: list[ErasedAlert]) -> None:
         for deletion in gone:
             erasure = alert_builder.erasure_of(
                 "alert", count=1, alert_id=deletion.alert_id, reason="false_alert", mode=Mode.DEMO, at=now()

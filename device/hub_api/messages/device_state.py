@@ -1,4 +1,4 @@
-"""What a device publishes about itself: session, birth certificate, state, health, cameras, watchlist, counts."""
+"""Messages of a device about itself: session, birth certificate, state, health, cameras, watchlist, counts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Birth(Message, frozen=True, kw_only=True):
 
 
 class DeviceState(Message, frozen=True, kw_only=True):
-    """Retained; the one state, why it is so, and what the public sees."""
+    """Retained; the state, its reasons, and the sign."""
 
     TYPE: ClassVar[str] = "uk.lfr.state.v1"
     state: Literal["safe", "ready", "armed", "recognising", "inhibited", "ending"]
@@ -50,7 +50,7 @@ class DeviceState(Message, frozen=True, kw_only=True):
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """Retained, every 10 s; None where this machine has no such sensor. throttled: it slows itself down, being hot.
+    """Retained, every 10 s; None where this machine has no such sensor. throttled: it has reduced its clock.
 
     rss_bytes: of all processes here, without what a GPU's driver counts;  gpu_free_bytes: left for all programs
     """

@@ -133,6 +133,6 @@ class Snapshot:
     stop: str | None = None
 
     @property
-    def in_earnest(self) -> bool:
+    def strict(self) -> bool:
         """All but a recording in test or demonstration mode, which needs no trusted clock and no real operator."""
         return self.live or (self.deployment is not None and self.deployment.mode is Mode.OPERATIONAL)

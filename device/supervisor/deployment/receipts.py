@@ -13,7 +13,7 @@ from typing import Literal, cast
 from device.domain.time import rfc3339
 from device.hub_api import alert_builder, messages
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.store import ErasedAlert
 from device.ports.audit import Audit
 from device.ports.clock import Clock
 from device.supervisor.deployment.erasure_orders import MissedErasure
@@ -32,7 +32,7 @@ class ErasureReceipts:
     clock: Clock
     notices: Notices
 
-    def deleted(self, gone: list[Deletion]) -> None:
+    def alerts_erased(self, gone: list[ErasedAlert]) -> None:
         """A receipt for every alert that ceased to exist here; it counts 0 for one that was unknown or gone already."""
         for deletion in gone:
             event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason, count=int(deletion.existed))

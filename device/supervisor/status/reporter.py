@@ -1,4 +1,4 @@
-"""Tells everybody how the device is: notices when something changed, the status file each second, health and stats."""
+"""Reports the device's state: notices on change, the status file each second, health and stats."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Reads the other parts, changes none."""
+    """Reads the other parts and changes none of them."""
 
     def __init__(
         self,
@@ -63,17 +63,17 @@ class Reporter:
         self._problem = ""
 
     def session_began(self) -> None:
-        """A new session with the broker."""
+        """Publish everything retained on a new session with the broker."""
         self._notices.session_began(self._pool.reports.engine, self._pool.reports.threshold)
 
     async def run(self) -> None:
-        """Report for ever; cancelled at the end."""
+        """Report until cancelled."""
         while True:
             await self.report()
             await asyncio.sleep(REPORT_S)
 
     async def report(self) -> None:
-        """Say what has changed; cheap when nothing has."""
+        """Publish what has changed; cheap when nothing has."""
         seen = self.view_now()
         self._post(seen)
         self._audit_events.observe(seen, self._pool, self._edges.clock.monotonic())
@@ -88,7 +88,7 @@ class Reporter:
             await self._write(seen)
 
     def view_now(self) -> StatusView:
-        """Everything at this moment."""
+        """The whole device's state at this moment."""
         supervisor, now = self._supervisor, self._edges.clock.wall()
         for camera, camera_view in self._pool.views().items():
             if camera not in self._camera_since or self._camera_since[camera][0] is not camera_view:
@@ -120,7 +120,7 @@ class Reporter:
         self._notices.stats(view.stats_message(self.view_now(), self._boot_id))
 
     def watchlist_erased(self) -> None:
-        """The list is gone, and since when."""
+        """Record that the list is erased, and when."""
         erased = rfc3339(self._edges.clock.wall())
         none = messages.WatchlistState(
             mode=self._notices.mode, watchlist_id=None, sha256=None, subjects=0, images=0, erased_at=erased
@@ -128,7 +128,7 @@ class Reporter:
         self._notices.watchlist(none)
 
     def _post(self, seen: StatusView) -> None:
-        """Everything retained, sent only where it changed; health and stats when due."""
+        """Publish everything retained where it changed; health and stats when due."""
         self._notices.state(view.state_message(seen))
         for camera in view.camera_messages(seen):
             self._notices.camera(camera)
@@ -169,7 +169,7 @@ class Reporter:
         )
 
     async def _write(self, seen: StatusView) -> None:
-        """The status file; when it cannot be written the device goes on, and says so once."""
+        """Write the status file; a failure is logged once, and the device goes on."""
         content = view.status(seen, os.getpid(), self._config.site, self._config.device)
         try:
             await self._edges.disk(lambda: status_file.write(self._config.run_dir, content))

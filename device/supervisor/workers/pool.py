@@ -87,11 +87,11 @@ class WorkerPool:
         """Stop every worker; returns when no process is left."""
         await asyncio.gather(*(worker.close() for worker in self._workers.values()))
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop the watchlist and every alert from memory; the counts stay."""
         self._active = None
-        self.reports.forget()
-        self._alerts.forget()
+        self.reports.clear()
+        self._alerts.clear()
 
     @property
     def alive(self) -> bool:

@@ -184,7 +184,7 @@ class WorkerSupervisor:
         """Pause before the next attempt to open a lost camera (rule 4)."""
         self._camera_losses = self._recent(self._camera_losses)
         self.view = CameraView.OFFLINE
-        self.problem = f"{run.problem} (tried again until it is back)"
+        self.problem = f"{run.problem} (retried until it is back)"
         event(_log, "camera.lost", level=logging.WARNING, camera=self.camera_id, problem=run.problem)
         wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._camera_losses) - 1, 10)
         await asyncio.sleep(min(wait_s, self._budget.lost_most_s))
@@ -293,7 +293,7 @@ class WorkerSupervisor:
         if isinstance(message, Hello):
             run.hello = message
             if message.protocol != PROTOCOL:
-                run.problem = f"the worker speaks protocol {message.protocol}, this supervisor {PROTOCOL}"
+                run.problem = f"the worker uses protocol {message.protocol}, this supervisor {PROTOCOL}"
         elif isinstance(message, WatchlistLoaded):
             run.watchlist = message
             self.watchlist_opened = True

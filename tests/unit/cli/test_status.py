@@ -138,7 +138,7 @@ def test_a_status_of_a_process_that_is_gone_is_69(tmp_path: Path, capsys: pytest
         assert main(["status", "--run-dir", str(tmp_path), *form]) == 69
         said = capsys.readouterr()
         assert said.out == ""
-        assert "is gone" in said.err
+        assert "ended without a notice" in said.err
         assert "was ready" in said.err
 
 

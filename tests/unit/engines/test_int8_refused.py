@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import EngineUnavailable
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
@@ -85,7 +85,7 @@ def test_no_runtime_opens_it_and_the_reason_is_told(
 def test_a_worker_set_to_it_is_refused_with_the_reason(
     int8_models: Path, change: Callable[[Table], Table], says: str
 ) -> None:
-    room = EngineRoom("onnxruntime:int8", threads=1, models=with_table(int8_models, change))
+    room = ModelSessions("onnxruntime:int8", threads=1, models=with_table(int8_models, change))
     with pytest.raises(EngineUnavailable, match=says):
         room.self_test()
     room.close()

@@ -191,9 +191,9 @@ def test_hidden_files_are_passed_over_and_misplaced_ones_are_named(
     found = enrolled(tmp_path, reader)
     assert (found.subjects, found.images, found.rejected) == (1, 1, ())
     assert said(found.warnings) == {
-        "ann/older": "a folder inside a person's folder: passed over",
+        "ann/older": "a folder inside a person's folder: ignored",
         "carl": "empty folder: this person is not listed",
-        "stray.png": "not in a person's folder: passed over",
+        "stray.png": "not in a person's folder: ignored",
     }
 
 

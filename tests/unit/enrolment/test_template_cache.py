@@ -166,7 +166,7 @@ def test_a_place_that_cannot_be_written_is_gone_without(tmp_path: Path) -> None:
     with cache_at(tmp_path) as cache:
         cache.put(PHOTO, DIGEST, Outcome(TEMPLATE))
         assert cache.get(PHOTO, DIGEST) is None
-        assert "going on without" in cache.warnings[0]
+        assert "continuing without" in cache.warnings[0]
 
 
 def test_a_salt_that_is_no_salt_is_made_anew(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def damaged(frame: Frame, damage: Damage = Damage.PICTURE) -> Frame:
 
 def show(world: World, damage: Damage, people: dict[int, tuple[float, float]] | None = None) -> None:
     frame = damaged(world.frame(WHERE if people is None else people), damage)
-    world.stated += world.pipeline.judge(frame, world.pipeline.look(frame))
+    world.stated += world.pipeline.process(frame, world.pipeline.look(frame))
     world.frames += 1
     world.now_ms += 80
 
@@ -57,9 +57,9 @@ def test_the_probe_is_of_a_whole_picture_where_there_is_one(world: World) -> Non
 
 def test_a_poorer_template_of_a_whole_picture_replaces_one_of_a_damaged_picture(world: World) -> None:
     (passage,) = _passage_with(world, Damage.PICTURE)
-    assert not passage.is_better(passage.best_merit - 0.1, Damage.PICTURE)
-    assert passage.is_better(passage.best_merit - 0.1, Damage.REFERENCE)
-    assert passage.is_better(passage.best_merit - 0.1, Damage.NONE)
+    assert not passage.is_better(passage.best_quality - 0.1, Damage.PICTURE)
+    assert passage.is_better(passage.best_quality - 0.1, Damage.REFERENCE)
+    assert passage.is_better(passage.best_quality - 0.1, Damage.NONE)
 
 
 def test_an_alert_from_damaged_pictures_says_so_and_one_from_whole_ones_does_not(

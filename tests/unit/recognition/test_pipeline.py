@@ -206,7 +206,7 @@ def test_counts_balance_whatever_people_do(seed: int, world_of: MakeWorld) -> No
         unalerted = sum(p.compared and p.alerted_entry is None for p in world.pipeline._passages.open)
         assert counters.faces_seen == counters.discarded + counters.alerted + unalerted
     frame = world.frame({})
-    world.stated += world.pipeline.last_words(frame)
+    world.stated += world.pipeline.end_of_source(frame)
     world.pipeline.finish()
     counters = world.pipeline.counters
     assert counters.faces_seen == counters.discarded + counters.alerted
@@ -225,9 +225,9 @@ def test_finish_leaves_no_picture_and_no_template_in_any_buffer(world: World) ->
     assert not any(slot.shot.any() or slot.fused.any() for slot in slots(pipeline))
     assert all(p.best_face is None for p in open_before)
     assert not pipeline._template.any()
-    assert not world.eyes._picture.any()
-    assert world.eyes._scaler is not None
-    assert not world.eyes._scaler._planes.any()
+    assert not world.front_end._picture.any()
+    assert world.front_end._scaler is not None
+    assert not world.front_end._scaler._planes.any()
     assert not world.embedder.input.any()
     assert pipeline.shot(1) is None
 
@@ -235,7 +235,7 @@ def test_finish_leaves_no_picture_and_no_template_in_any_buffer(world: World) ->
 def test_finish_leaves_nothing_of_a_picture_of_another_size(world: World) -> None:
     """The detector's old picture and its planes are wiped when the stream changes its size, not merely dropped."""
     world.walk(0, steps=3)
-    old = world.eyes._scaler
+    old = world.front_end._scaler
     assert old is not None
     world.show({0: (200, 200)}, size=(480, 480))
     assert not old._planes.any()
@@ -294,7 +294,7 @@ def test_whoever_is_in_the_only_picture_is_looked_at_when_the_source_ends(world_
     picture = {0: (300, 180), 1: (450, 180)}
     world.show(picture)
     assert world.stated == []
-    (stated,) = world.pipeline.last_words(world.frame(picture))
+    (stated,) = world.pipeline.end_of_source(world.frame(picture))
     assert stated.entry_ref == "entry-0"
     world.pipeline.finish()
     assert balance(world.pipeline.counters) == (2, 2)

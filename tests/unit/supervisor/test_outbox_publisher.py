@@ -15,7 +15,7 @@ from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
 from device.errors import Unavailable
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Outbox, OutboxMessage
+from device.outbox.store import ErasedAlert, Outbox, OutboxMessage
 from device.ports.broker import Outgoing
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskInline, DiskThread
@@ -201,19 +201,19 @@ class StubbornOutbox(Outbox):
             self.refusals -= 1
             raise Unavailable("disk I/O error")
 
-    def delete_alert(self, alert_id: str, reason: str) -> Deletion:
+    def erase_alert(self, alert_id: str, reason: str) -> ErasedAlert:
         self._refuse()
-        return super().delete_alert(alert_id, reason)
+        return super().erase_alert(alert_id, reason)
 
-    def delete_all(self, reason: str) -> list[Deletion]:
+    def erase_all(self, reason: str) -> list[ErasedAlert]:
         self._refuse()
-        return super().delete_all(reason)
+        return super().erase_all(reason)
 
 
 @pytest.mark.parametrize("alert_id", ["x", None])
 def test_an_erasure_that_the_disk_refuses_is_tried_until_it_is_done(tmp_path: Path, alert_id: str | None) -> None:
-    async def run() -> list[Deletion]:
-        clock, gone = FakeClock(), list[Deletion]()
+    async def run() -> list[ErasedAlert]:
+        clock, gone = FakeClock(), list[ErasedAlert]()
         outbox = StubbornOutbox(tmp_path / "outbox", clock.wall())
         publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, gone.extend)
         pump = asyncio.create_task(publisher.run())

@@ -189,6 +189,6 @@ def test_an_older_order_of_the_same_deployment_is_made_to_cover_the_list_and_nev
 def test_no_list_is_kept_where_its_erasure_cannot_be_ordered(desk: Desk) -> None:
     desk.state.mkdir(exist_ok=True)
     (desk.state / eraser.ORDERS).write_text("in the way")
-    with pytest.raises(Unavailable, match="no list is kept without its erasure"):
+    with pytest.raises(Unavailable, match="no list is stored without its erasure order"):
         desk.client().sync()
     assert not any("payloads" in name for name in tree(desk.state))

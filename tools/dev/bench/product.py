@@ -1,4 +1,4 @@
-"""The product as others measure it: `lfr replay` in a process of its own, its one JSON object read from stdout."""
+"""Runs the product for measuring: `lfr replay` in a process of its own, its one JSON object read from stdout."""
 
 from __future__ import annotations
 

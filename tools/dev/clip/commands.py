@@ -26,7 +26,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_make(args: argparse.Namespace) -> int:
-    """Make the clip and print where it and its ground truth lie."""
+    """Make the clip and print the paths of it and its ground truth."""
     from tools.dev.clip.make import make_clip, ready_clip, truth_file
     from tools.dev.clip.spec import default_spec, write_watchlist
 

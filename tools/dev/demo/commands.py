@@ -1,4 +1,4 @@
-"""`lfr demo`: the whole product on this machine, from a made crowd to an erased deployment."""
+"""`lfr demo`: the whole product on this machine, from a synthetic crowd to an erased deployment."""
 
 from __future__ import annotations
 

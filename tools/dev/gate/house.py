@@ -1,4 +1,4 @@
-"""House rules that no linter knows; one line for each breach, exit 1 when there is any.
+"""House rules that no linter checks; one line for each breach, exit 1 when there is any.
 
 1. A Python file has at most 400 lines, a function at most 60.
 2. A vendor library is imported by one module of a part of a program, and late (inside a function). A plug-in that
@@ -91,7 +91,7 @@ def part(name: str) -> str:
 
 
 def sizes(name: str, text: str, tree: ast.Module) -> Iterator[str]:
-    """Rule 1."""
+    """Lengths of file and functions (rule 1)."""
     lines = text.count("\n")
     if lines > FILE_LINES:
         yield f"{name}:1: {lines} lines; a file has at most {FILE_LINES}"
@@ -126,7 +126,7 @@ def imports(body: Iterable[ast.AST], *, late: bool) -> Iterator[tuple[ast.Import
 
 
 def foreign_names(name: str, text: str) -> Iterator[str]:
-    """Rule 3."""
+    """Hosts and places (rule 3)."""
     for number, line in enumerate(text.splitlines(), 1):
         found = FOREIGN.search(line)
         if found:
@@ -134,7 +134,7 @@ def foreign_names(name: str, text: str) -> Iterator[str]:
 
 
 def skips(name: str, tree: ast.Module) -> Iterator[str]:
-    """Rule 4."""
+    """Skipped tests (rule 4)."""
     if not name.startswith("tests/") or name.startswith(MAY_SKIP):
         return
     for node in ast.walk(tree):
@@ -143,7 +143,7 @@ def skips(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def exemptions(name: str, text: str) -> Iterator[str]:
-    """Rule 5, in comments only."""
+    """Exemptions and notes, in comments only (rule 5)."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and EXEMPTION.search(token.string):
             yield f"{name}:{token.start[0]}: {token.string.strip()!r}; mend the cause, or write an issue"

@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def wait_for(lock: int) -> None:
-    """Take the lock; say so when another `make` holds it."""
+    """Take the lock; print a line when another `make` holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -186,7 +186,7 @@ def made_once(
 
 
 def stamped(stamp: Path) -> dict[str, Any]:
-    """What a stamp says; a broken one (a cut while it was written) says nothing, and the step runs again."""
+    """A stamp's content; a broken one (interrupted while it was written) is empty, and the step runs again."""
     try:
         content = json.loads(read(stamp) or "{}")
     except ValueError:

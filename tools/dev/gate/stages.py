@@ -1,4 +1,4 @@
-"""What `make check`, `make test` and `make system` consist of: stages as data, in the order they run."""
+"""Stages of `make check`, `make test` and `make system`: as data, in the order they run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def module(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
-    """The test runner with the slowest tests named, so that a slow one is seen when it comes."""
+    """The test runner with the slowest tests named, so that a slow new one is noticed."""
     return module("pytest", "--durations=5", "--durations-min=5", *arguments)
 
 
@@ -56,7 +56,7 @@ UNIT_FILES = Stage("unit files", module("tools.dev.gate.unit_files"), "mend the 
 
 
 def several(*arguments: str) -> tuple[str, ...]:
-    """As `pytest`, a file at a time on up to four processors; for tests that no busy machine makes fail."""
+    """As `pytest`, a file at a time on up to four processors; for tests that tolerate a busy machine."""
     return pytest("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", *arguments)
 
 

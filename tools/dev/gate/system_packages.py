@@ -27,7 +27,7 @@ NETWORK_HINT = "Is there a network and a package source? Run it again then"
 
 
 class SetupFailed(Exception):
-    """Setting up cannot go on; the text says what was tried and what to do."""
+    """Setup cannot continue; the text states what was tried and what to do."""
 
 
 @dataclass(frozen=True)

@@ -179,4 +179,4 @@ def test_an_end_says_what_it_cannot_reach(desk: Desk) -> None:
     name = yaml.safe_load(plan.read_text())["id"]
     desk.lfr("deployment", "publish", name, "--hub", desk.hub)
     desk.lfr("deployment", "end", name, "--hub", desk.hub)
-    assert "destroy them" in desk.said
+    assert "delete them" in desk.said

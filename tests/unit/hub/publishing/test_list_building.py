@@ -147,7 +147,7 @@ def test_every_problem_of_a_csv_is_named_at_once_with_its_line(tmp_path: Path, p
 
 
 def test_a_column_of_names_is_refused(tmp_path: Path, plan: DeploymentPlan) -> None:
-    with pytest.raises(WatchlistUnusable, match=r"unknown: name \(no names belong into a list\)"):
+    with pytest.raises(WatchlistUnusable, match=r"unknown: name \(a list must not contain names\)"):
         read_csv(tmp_path, "name,photo,category\nx,a.png,missing\n", plan)
     with pytest.raises(WatchlistUnusable, match="nobody in it"):
         read_csv(tmp_path, "photo,category\n", plan)

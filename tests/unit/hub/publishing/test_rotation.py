@@ -152,7 +152,7 @@ def test_key_files_are_private_protected_and_never_overwritten(tmp_path: Path) -
         open_key(tmp_path / "AO-1.key", b"wrong")
     with pytest.raises(UsageError, match="never overwritten"):
         make_key(tmp_path, "AO-1")
-    with pytest.raises(Unavailable, match="must be at hand"):
+    with pytest.raises(Unavailable, match="insert the medium"):
         open_key(tmp_path / "nobody.key")
     (tmp_path / "phrase").write_text("\n")
     (tmp_path / "phrase").chmod(0o600)

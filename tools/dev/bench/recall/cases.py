@@ -57,7 +57,7 @@ class Cases:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Which clips to draw. `people`: a folder with one folder of photos a person; None: the packaged portraits."""
+    """The clips to draw. `people`: a folder with one folder of photos a person; None: the packaged portraits."""
 
     shapes: tuple[str, ...]
     seeds: tuple[int, ...]

@@ -106,17 +106,17 @@ function make(tag, content, kind) {
 
 // ---- devices ----
 
-function heard(device) {
+function reporting(device) {
   return !device.unknown && device.status === "online" && device.state !== null;
 }
 
 function stateWord(device) {
   if (device.unknown) return "Unknown";
-  return device.status === "stopped" ? "Stopped" : heard(device) ? STATES[device.state] : "Unknown";
+  return device.status === "stopped" ? "Stopped" : reporting(device) ? STATES[device.state] : "Unknown";
 }
 
 function stateKind(device) {
-  return device.status === "stopped" ? "" : heard(device) ? device.state : "lost";
+  return device.status === "stopped" ? "" : reporting(device) ? device.state : "lost";
 }
 
 function drawDevice(panel, device, mode) {
@@ -125,11 +125,11 @@ function drawDevice(panel, device, mode) {
   const state = panel.querySelector(".state");
   state.className = `state ${stateKind(device)}`;
   text(state.querySelector(".state-word"), stateWord(device));
-  const reasons = heard(device) ? device.inhibit_reasons : [];
+  const reasons = reporting(device) ? device.inhibit_reasons : [];
   text(panel.querySelector(".state-why"), reasons.length ? "" : why(device));
   panel.querySelector(".state-why").hidden = reasons.length > 0;
   items(panel.querySelector(".reasons"), reasons.map((words) => [reason(words), ""]));
-  drawStreet(panel, device, !heard(device));
+  drawStreet(panel, device, !reporting(device));
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
   items(panel.querySelector(".faults"), device.faults.map((fault) => [[`Refused: ${fault.problem} (${number(fault.count)})`], ""]));
@@ -138,7 +138,7 @@ function drawDevice(panel, device, mode) {
 function why(device) {
   if (device.unknown) return `${capital(device.unknown)}. ${device.heard_at ? `Last heard ${clockTime(device.heard_at)}` : "Never heard"}; it may be recognising or not.`;
   if (device.status === "stopped") return "Ended cleanly.";
-  if (!heard(device)) return "No device has reported to this hub yet, or its connection was lost.";
+  if (!reporting(device)) return "No device has reported to this hub yet, or its connection was lost.";
   return capital(Object.entries(device.cameras).map(([name, status]) => `camera ${name} ${status}`).join(", "));
 }
 
