@@ -17,7 +17,7 @@ from pathlib import Path
 
 from device.domain.time import WallTime
 from device.eraser import OWED
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.logs import event
 
 SCHEMA_VERSION = 1
@@ -142,5 +142,5 @@ def _set_aside(path: Path, reason: str) -> None:
 
 
 def _cannot(path: Path, fault: Exception) -> Unavailable:
-    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+    reason = reason_of(fault) if isinstance(fault, OSError) else str(fault)
     return Unavailable(f"outbox {path}: {reason}; alerts cannot be kept safely until this folder is writable")

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from device.domain.retention import CEILING_DAYS
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.outbox import file as outbox_file
-from device.outbox import sealing
-from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, ROOM_ORDER, MessageClass
+from device.outbox import room, sealing
+from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
 from device.ports.broker import Outgoing
 
 MAX_ROWS = 5_000
@@ -249,6 +249,12 @@ class Outbox:
             outbox_file.truncate_wal(self._database)
         return gone
 
+    def require_room(self) -> None:
+        """Raise Unavailable while the outbox cannot take another message; it writes its own clock again to find out."""
+        with self._change() as sql:
+            self._make_room(sql, 0)
+            sql.execute("UPDATE clock SET latest_ms = latest_ms")
+
     def tally(self) -> dict[str, int]:
         """Counts that outlive everything personal: `put.`, `delivered.`, … by class, `erased.` by reason."""
         with self._reading() as sql:
@@ -283,7 +289,7 @@ class Outbox:
             try:
                 file.unlink(missing_ok=True)
             except OSError as fault:
-                left.append(f"{file.name} ({fault.strerror})")
+                left.append(f"{file.name} ({reason_of(fault)})")
         if left:
             raise Unavailable(f"still in {self.path.parent}: {', '.join(left)}; delete by hand")
 
@@ -338,23 +344,10 @@ class Outbox:
         return [Deletion(alert_id, reason, 0) for alert_id, reason in owed]
 
     def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
-        while True:
-            rows, size = sql.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM messages").fetchone()
-            if rows < self._max_rows and size + needed <= self._max_bytes:
-                return
-            for kind in ROOM_ORDER:
-                oldest = sql.execute(
-                    "SELECT id FROM messages WHERE kind = ? ORDER BY place LIMIT 1", (kind.value,)
-                ).fetchone()
-                if oldest is not None:
-                    sql.execute("DELETE FROM messages WHERE id = ?", oldest)
-                    self._tries.pop(oldest[0], None)
-                    _count(sql, f"room.{kind.value}")
-                    break
-            else:
-                raise Unavailable(
-                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must acknowledge them"
-                )
+        """Give up what may be given up for room. Raises Unavailable when nothing is left but alerts."""
+        for row_id, kind in room.given_up(sql, needed, rows=self._max_rows, size=self._max_bytes):
+            self._tries.pop(row_id, None)
+            _count(sql, f"room.{kind.value}")
 
     @staticmethod
     def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:

@@ -126,6 +126,7 @@ class DeviceLifecycle:
             ),
             sign=self._sign,
             woken=woken,
+            kept_by=lambda: {"audit log": self._audit.problem, "outbox": self._publisher.problem},
         )
 
     async def run(self) -> Outcome:
@@ -133,6 +134,7 @@ class DeviceLifecycle:
         supervisor, publisher = self.supervisor, self._publisher
         await self._audit.open()
         self._audit.note("started", version=version())
+        await self._audit.sign()
         supervisor.self_test()
         self._connect_inputs()
         await supervisor.host.measure()

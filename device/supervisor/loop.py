@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from device.config.model import DeviceConfig
@@ -72,7 +73,10 @@ class SupervisorLoop:
         deployment_sync: DeploymentSync,
         sign: SignMonitor,
         woken: asyncio.Event,
+        kept_by: Callable[[], dict[str, str]],
     ) -> None:
+        """kept_by: the disk problem of each part that writes, by its name; empty where there is none."""
+        self._kept_by = kept_by
         self.state = State.SAFE
         self.since = edges.clock.wall()
         self.requests = Requests()
@@ -266,9 +270,16 @@ class SupervisorLoop:
             clock_synchronised=synchronised,
             clock_set_back=self._clock_setback.finding(now, self._edges.clock.monotonic(), trusted=synchronised),
             disk_free_bytes=self.host.disk_free_bytes,
+            unkept=self._not_kept(),
             thermal=self.host.thermal,
             stop=self.requests.stop,
         )
+
+    def _not_kept(self) -> str:
+        """What the state folder does not keep, the first finding."""
+        refusal = self.host.refusal
+        found = {"state folder": refusal, "deployment": self.deployment_sync.unkept, **self._kept_by()}
+        return next((f"{what}: {problem}" for what, problem in found.items() if problem), "")
 
     def _act(self) -> None:
         """Sign and lamps as the state wants them."""
@@ -277,7 +288,7 @@ class SupervisorLoop:
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self.indicators.light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
         self.indicators.light(Lamp.ALERT, alert)
-        self.indicators.light(Lamp.FAULT, self.state is State.INHIBITED)
+        self.indicators.light(Lamp.FAULT, self.state is State.INHIBITED or bool(self.snapshot.unkept))
 
     def _drive_sign(self, lit: bool) -> None:
         before = self.sign.driven

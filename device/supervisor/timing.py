@@ -83,7 +83,7 @@ HURRY_S = 0.5  # each of the two above after a second signal or the tamper line
 STOPPED_S = 2.0  # for the notice `stopped` to reach the broker
 
 # ── audit (audit/) ───────────────────────────────────────────────────────────────────────────────────────────────────
-AUDIT_HEAD_S = 60.0
+AUDIT_HEAD_S = 10.0  # a life that ends within this of its last head leaves that many seconds unsigned at most
 AUDIT_RETRY_S = 1.0
 AUDIT_CONDITION_QUIET_S = 10.0  # one row of a condition in this time, with the number of its failures
 AUDIT_COUNTS_S = 60.0
@@ -92,6 +92,7 @@ CONDITION_LOG_QUIET_S = 1.0
 
 # ── host and threads (runtime/) ──────────────────────────────────────────────────────────────────────────────────────
 HOST_MEASURE_S = 0.25
+STATE_FOLDER_WRITE_S = 2.0  # a small unflushed file is tried this often; whether it is read-only, at every measurement
 HOST_STALE_S = 10.0  # a worn card may keep a write for seconds
 EXECUTOR_CLOSE_S = 2.0  # for the calls that a thread has accepted; a disk that hangs does not keep the process
 TASKS_END_S = 2.0  # for background tasks to end after their cancellation

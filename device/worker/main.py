@@ -30,7 +30,7 @@ from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import resident_bytes
 from device.edges.sandbox.hardening import overwrite_text
 from device.enrolment.model_sessions import EngineRoom, resolved
-from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
+from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable, reason_of
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
 from device.recognition.detect_ahead import Looking, in_hand
@@ -282,7 +282,7 @@ def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatch
     try:
         sealed = path.read_bytes()
     except OSError as fault:
-        raise WatchlistUnusable(f"{path}: {fault.strerror}; sync the deployment again") from fault
+        raise WatchlistUnusable(f"{path}: {reason_of(fault)}; sync the deployment again") from fault
     listed = unseal(sealed, identity)
     require_models(listed, room.detector_card.source_sha256, room.recognisers.source_sha256)
     return listed, sha256_of(sealed)

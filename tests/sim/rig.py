@@ -138,6 +138,7 @@ class Rig:
         self.lines = SimulatedGpio(self.clock)
         self.root = folder / "root"
         self.free_bytes = 10**10
+        self.refusal = ""
         self.warm(50.0)
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
@@ -166,6 +167,7 @@ class Rig:
             memory_locked=changes.get("memory_locked", True),
             root=self.root,
             disk_free=lambda folder: self.free_bytes,
+            refusal=lambda folder, write: self.refusal,
         )
         self.device = DeviceLifecycle(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None

@@ -8,6 +8,7 @@
    is sent again: the newest of each. Nothing personal is retained.
 4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
 5. An erasure is owed until it is done: one that the disk refused is tried again on every turn, whatever follows it.
+6. `problem` says why the outbox does not keep what it is given; it stays until something was written again.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class OutboxPublisher:
         self._hub_returned = False
         self._unacknowledged: set[str] = set()
         self._purged_ns = 0
-        self._problem = ""
+        self.problem = ""
 
     def connect(self, on_session: Callable[[bool], None]) -> None:
         """Open the session; `on_session` is called on the loop with whether there is one."""
@@ -128,6 +129,8 @@ class OutboxPublisher:
             self._purge_when_due()
             self._send_notices()
             await self._process_queue()
+            if self.problem:
+                await self._try_to_write()
 
     async def drain(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
         """Wait until every erasure is done and nothing of these kinds waits for delivery; False when the time is up.
@@ -193,14 +196,23 @@ class OutboxPublisher:
         except (Unavailable, OSError) as fault:
             self._disk_failed(fault)
             return False
-        self._problem = ""
         return True
+
+    async def _try_to_write(self) -> None:
+        """Whether the outbox takes writes again (rule 6)."""
+        try:
+            await self._disk(self._outbox.require_room)
+        except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
+            return
+        event(_log, "outbox.available")
+        self.problem = ""
 
     def _disk_failed(self, fault: Exception) -> None:
         """Say what the disk refuses, once until it works again."""
-        if str(fault) != self._problem:
+        if str(fault) != self.problem:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
-        self._problem = str(fault)
+        self.problem = str(fault)
 
     async def _handle(self, item: OutboxMessage | _Erase | Delivery) -> None:
         if isinstance(item, OutboxMessage):
@@ -215,6 +227,7 @@ class OutboxPublisher:
         try:
             gone = await self._disk(lambda: self._deletions(requests))
         except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
             if requests not in self._refused:
                 event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=requests.reason, problem=str(fault))
             if requests.reason != PURGE:
@@ -227,7 +240,8 @@ class OutboxPublisher:
     async def _store(self, message: OutboxMessage) -> None:
         try:
             await self._disk(lambda: self._outbox.put(message))
-        except Unavailable as fault:
+        except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
             event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
             due = Due(
                 *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),

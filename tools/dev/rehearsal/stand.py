@@ -66,4 +66,6 @@ def stick_client(stage: Stage) -> Client:
     """The device's sync from the stick alone, into a state folder of its own."""
     config = load_config(stage.config)
     stick = UsbSource(stage.root / "stick")
-    return Client(stage.root / "state-usb", config.trust.roots, config.device, [stick], SystemClock())
+    return Client(
+        stage.root / "state-usb", config.trust.roots, config.device, [stick], SystemClock(), memory=stage.root
+    )
