@@ -8,7 +8,7 @@ What is found, and by what:
     cut at its beginning            row 0, or the row `room` that says which rows were given up
     emptied, or without signatures  a log that no signed head vouches for is not whole, nor one without its `head.json`
 
-What cannot be found: rows after the newest head that the verifier has (at most ten seconds'; `unsigned_tail` counts them)
+What cannot be found: rows after the newest head that the verifier has (of ten seconds; `unsigned_tail` counts them)
 dropped from the end, or changed together with their hashes. With write access to the disk the log can also be cut at an
 older head and put that one into `head.json`, and a holder of the device's key can sign another past: only a head of
 the hub's finds that. That is why heads are published.

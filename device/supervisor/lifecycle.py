@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
@@ -39,6 +39,7 @@ from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 def new_boot_id() -> str:
@@ -151,7 +152,7 @@ class DeviceLifecycle:
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
-        await self._report_missed_erasures()
+        await self._alive_while(self._report_missed_erasures())
         try:
             await self._until_over(background)
             stays = self._stays
@@ -256,11 +257,11 @@ class DeviceLifecycle:
                 if self.supervisor.requests.tampered:
                     self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
-                held = len(await self._edges.disk(self._edges.outbox.alerts_held))
+                held = len(await self._alive_while(self._edges.disk(self._edges.outbox.alerts_held)))
             event(_log, "ending.held", alerts=held)
         return replace(outcome, summary={**outcome.summary, "alerts_held": held})
 
-    async def _alive_while(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    async def _alive_while(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of `work`, with watchdog notifications until it is done."""
         task = asyncio.create_task(work)
         while not task.done():

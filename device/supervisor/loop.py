@@ -153,6 +153,7 @@ class SupervisorLoop:
             policy.workers_wanted(self.state, self.evaluations, clear_s, self._pool.wanted), self._why()
         )
         self._act()
+        self._pool.renew_leases()
 
     async def rest(self) -> None:
         """Wait until the next tick is due or an event wakes the loop."""
