@@ -7,6 +7,7 @@
 4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
 6. A clock that moves back never postpones a deletion: the latest trusted time counts.
+7. With `log_first` an alert is due only when it is logged (unlogged.py), or released because the log refuses it.
 
 One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
@@ -24,61 +25,14 @@ from device.domain.retention import CEILING_DAYS
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime
 from device.errors import Unavailable, reason_of
 from device.outbox import file as outbox_file
-from device.outbox import room, sealing
+from device.outbox import room, sealing, unlogged
+from device.outbox.message import Deletion, Due, OutboxMessage
 from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
-from device.ports.broker import Outgoing
 
 MAX_ROWS = 5_000
 MAX_BYTES = 256_000_000
 CLOCK_STEP_MS = 60_000
 """The latest trusted time is written at most this often, to spare the flash."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxMessage:
-    """One message to keep until it is delivered. `id` is unique and stays the same for every try."""
-
-    id: str
-    kind: MessageClass
-    topic: str
-    payload: bytes
-    content_type: str
-    delete_by: WallTime
-    expires_at: WallTime | None = None
-    alert_id: str | None = None
-    revision: int = 0
-    qos: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A message to be published now."""
-
-    id: str
-    kind: MessageClass
-    topic: str
-    payload: bytes
-    content_type: str
-    qos: int
-    expires_at: WallTime | None
-
-    def outgoing(self, now: WallTime, payload: bytes | None = None) -> Outgoing:
-        """As the broker port takes it; the rest of its life becomes the MQTT message expiry. Never retained."""
-        rest = None if self.expires_at is None else max(1, round((self.expires_at - now).total_seconds()))
-        return Outgoing(
-            self.id, self.topic, self.payload if payload is None else payload, self.qos, False, rest, self.content_type
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """One alert that was erased here, for its receipt. reason: as in `messages.Erasure`."""
-
-    alert_id: str
-    reason: str
-    rows: int
-    existed: bool = True
-    """Whether there was anything of it here: a judgement of an unknown alert erases and counts nothing."""
 
 
 @dataclass(slots=True)
@@ -92,12 +46,22 @@ class _Try:
 class Outbox:
     """Messages on their way to the hub, in one SQLite file."""
 
-    def __init__(self, path: Path, now: WallTime, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        now: WallTime,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        log_first: bool = False,
+    ) -> None:
         """Open or make the file (a broken one is set aside); what waited when the power went waits again."""
         self.path = path
+        self._log_first = log_first
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._tries: dict[str, _Try] = {}
+        self._released: set[str] = set()
         self._database = outbox_file.open_database(path, now)
 
     def put(self, message: OutboxMessage) -> bool:
@@ -129,6 +93,8 @@ class Outbox:
                 ),
             )
             _count(sql, f"put.{message.kind.value}")
+            if self._log_first:
+                unlogged.add(sql, message.kind, message.alert_id, message.revision)
         return True
 
     def due(self, now: WallTime, monotonic: MonotonicNs, limit: int = 16) -> list[Due]:
@@ -136,13 +102,28 @@ class Outbox:
         order = {kind.value: n for n, kind in enumerate(MessageClass)}
         with self._reading() as sql:
             rows = sql.execute(
-                "SELECT id, kind, place FROM messages"
+                "SELECT id, kind, place, alert_id FROM messages"
                 " WHERE state = 'waiting' AND (expires_ms IS NULL OR expires_ms > ?)",
                 (_ms(now),),
             ).fetchall()
-            ready = [r for r in rows if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
+            held = set(unlogged.alerts(sql)) - self._released
+            free = [r for r in rows if r[3] not in held]
+            ready = [r for r in free if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
             chosen = [r[0] for r in sorted(ready, key=lambda r: (order[r[1]], r[2]))[:limit]]
             return [message for message in (self._load(sql, row_id) for row_id in chosen) if message is not None]
+
+    def unlogged(self) -> list[str]:
+        """Alerts that are stored and not logged (rule 7)."""
+        with self._reading() as sql:
+            return unlogged.alerts(sql)
+
+    def logged(self, alert_ids: list[str], *, on_disk: bool) -> None:
+        """They may be published now (rule 7). on_disk: their audit rows are safe; else they are logged again later."""
+        self._released |= set(alert_ids)
+        if on_disk:
+            with self._change() as sql:
+                unlogged.remove(sql, alert_ids)
+            self._released -= set(alert_ids)
 
     def sent(self, message_id: str, monotonic: MonotonicNs) -> None:
         """The broker took it: wait for the report, and try again if none comes within CONFIRM_WITHIN_S."""
@@ -222,7 +203,7 @@ class Outbox:
         Cheap when there is nothing to do; call it every few seconds.
         """
         with self._change() as sql:
-            now_ms = self._latest(sql, _ms(now), clock_trusted)
+            now_ms = _latest(sql, _ms(now), clock_trusted)
             overdue = sql.execute(
                 "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS NOT NULL AND delete_by_ms <= ?", (now_ms,)
             ).fetchall()
@@ -242,7 +223,10 @@ class Outbox:
                 ).fetchone()[0]
                 if not left:
                     gone.append(self._erase(sql, alert_id, "expiry"))
-            gone += self._owed(sql)
+            owed = sql.execute("DELETE FROM owed RETURNING alert_id, reason").fetchall()  # what the eraser has erased
+            for alert_id, reason in owed:
+                _count(sql, f"erased.{reason}")
+                gone.append(Deletion(alert_id, reason, 0))
             sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
         outbox_file.delete_set_aside(self.path, now)
         if gone:
@@ -274,7 +258,6 @@ class Outbox:
             return [row[0] for row in sql.execute("SELECT alert_id FROM keys ORDER BY alert_id")]
 
     def close(self) -> None:
-        """Close the file with an empty WAL."""
         self._database.close()
 
     def destroy(self) -> None:
@@ -334,27 +317,10 @@ class Outbox:
             self._tries.pop(row_id, None)
         return Deletion(alert_id, reason, len(ids), existed)
 
-    @staticmethod
-    def _owed(sql: sqlite3.Connection) -> list[Deletion]:
-        """What the eraser has erased since it was last asked."""
-        owed = sql.execute("SELECT alert_id, reason FROM owed").fetchall()
-        for _, reason in owed:
-            _count(sql, f"erased.{reason}")
-        sql.execute("DELETE FROM owed")
-        return [Deletion(alert_id, reason, 0) for alert_id, reason in owed]
-
     def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
-        """Give up what may be given up for room. Raises Unavailable when nothing is left but alerts."""
         for row_id, kind in room.given_up(sql, needed, rows=self._max_rows, size=self._max_bytes):
             self._tries.pop(row_id, None)
             _count(sql, f"room.{kind.value}")
-
-    @staticmethod
-    def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
-        latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
-        if trusted and now_ms > latest + CLOCK_STEP_MS:
-            sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
-        return max(latest, now_ms)
 
     @contextmanager
     def _change(self, erasing: bool = False) -> Iterator[sqlite3.Connection]:
@@ -380,6 +346,14 @@ class Outbox:
 
 def _count(sql: sqlite3.Connection, name: str) -> None:
     sql.execute("INSERT INTO tally VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = n + 1", (name,))
+
+
+def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
+    """The latest of all trusted times (rule 6)."""
+    latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
+    if trusted and now_ms > latest + CLOCK_STEP_MS:
+        sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
+    return max(latest, now_ms)
 
 
 def _ms(moment: WallTime) -> int:

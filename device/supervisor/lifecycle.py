@@ -21,7 +21,7 @@ from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.message import Deletion
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
@@ -58,7 +58,9 @@ class DeviceLifecycle:
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
+        self._publisher = OutboxPublisher(
+            edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted, alert_log=self._log_alerts
+        )
         self._hub = Hub(
             config.site,
             config.device,
@@ -288,6 +290,12 @@ class DeviceLifecycle:
     def _publish_audit_head(self, head: Head) -> None:
         """A signed head is on the disk: publish it."""
         self._notices.audit(view.audit_message(self._notices.mode, head))
+
+    async def _log_alerts(self, alerts: list[str]) -> bool:
+        """Alerts were stored: a row for each; whether everything that was noted is on the disk."""
+        for alert in alerts:
+            self._audit.note("alert", "R13", alert=alert, camera=self._alerts.camera_of(alert))
+        return await self._audit.write()
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)

@@ -96,7 +96,7 @@ async def acquire(
     """
     clock, disk = SystemClock(), DiskThread()
     stack.callback(disk.close)
-    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall()))
+    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall(), log_first=True))
     stack.callback(outbox.close)
     opened = _lines(config) if lines is None else lines
     stack.callback(opened.close)

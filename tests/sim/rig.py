@@ -149,7 +149,7 @@ class Rig:
         if not changes.get("again", False):  # the folder of an earlier rig, as a restart finds it
             write_deployment(self.place, **changes)
         self.repository = FakeRepository(self.place, self.clock, self.hub.recipient)
-        self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall())
+        self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall(), log_first=True)
         broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
         edges = Edges(
             clock=self.clock,

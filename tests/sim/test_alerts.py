@@ -13,8 +13,8 @@ import pytest
 
 from device.domain.time import wall
 from device.hub_api import events
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
 from tests.sim.rig import MakeRig, Rig
 

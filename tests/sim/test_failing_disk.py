@@ -9,7 +9,8 @@ import pytest
 
 from device.audit.log import Log
 from device.errors import Unavailable
-from device.outbox.store import Outbox, OutboxMessage
+from device.outbox.message import OutboxMessage
+from device.outbox.store import Outbox
 from device.ports.gpio import Lamp
 from device.supervisor.state_machine import State
 from tests.sim.rig import MakeRig, Rig

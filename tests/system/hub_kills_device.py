@@ -22,8 +22,9 @@ from device.edges.clock.system import SystemClock
 from device.hub_api import alert_builder, events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
+from device.outbox.message import Deletion, OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Outbox, OutboxMessage
+from device.outbox.store import Outbox
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskThread
 from device.supervisor.status.hub import Hub

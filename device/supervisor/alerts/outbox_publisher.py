@@ -8,21 +8,24 @@
    is sent again: the newest of each. Nothing personal is retained.
 4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
 5. An erasure is owed until it is done: one that the disk refused is tried again on every turn, whatever follows it.
-6. `problem` says why the outbox does not keep what it is given; it stays until something was written again.
+6. An alert is stored, then logged in the audit log, then published, each on the disk before the next begins. One that
+   an earlier run stored and did not log is logged first of all. A log that refuses holds up no alert (rule 4).
+7. `problem` says why the outbox does not keep what it is given; it stays until something was written again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
+from device.outbox.message import Deletion, Due, OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Due, Outbox, OutboxMessage
+from device.outbox.store import Outbox
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
@@ -33,6 +36,7 @@ _log = logging.getLogger(__name__)
 PURGE = "retention"
 
 OnDeletions = Callable[[list[Deletion]], None]
+AlertLog = Callable[[list[str]], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,20 @@ class _Erase:
 class OutboxPublisher:
     """Owns the broker session and the outbox. Everything but the broker's callbacks happens on the loop."""
 
-    def __init__(self, broker: Broker, outbox: Outbox, disk: Disk, clock: Clock, on_deletions: OnDeletions) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        outbox: Outbox,
+        disk: Disk,
+        clock: Clock,
+        on_deletions: OnDeletions,
+        *,
+        alert_log: AlertLog | None = None,
+    ) -> None:
+        """alert_log: logs alerts, for an outbox that wants that first, and returns whether they are on the disk."""
+        self._alert_log = alert_log
+        self._logged: set[str] = set()
+        self._unlogged = True
         self.connected = False
         self.reason = "not connected yet"
         self.waiting: dict[MessageClass, int] = {}
@@ -181,6 +198,7 @@ class OutboxPublisher:
                 await self._disk(self._outbox.retry_now)
             while self._work:
                 await self._handle(self._work.pop(0))
+            await self._log_alerts()
             while self.connected and await self._send_due():
                 continue
         except (Unavailable, OSError) as fault:
@@ -199,7 +217,7 @@ class OutboxPublisher:
         return True
 
     async def _try_to_write(self) -> None:
-        """Whether the outbox takes writes again (rule 6)."""
+        """Whether the outbox takes writes again (rule 7)."""
         try:
             await self._disk(self._outbox.require_room)
         except (Unavailable, OSError) as fault:
@@ -220,7 +238,22 @@ class OutboxPublisher:
         elif isinstance(item, Delivery):
             await self._disk(lambda: self._report(item))
         else:
+            await self._log_alerts()
             await self._carry_out_erasure(item)
+
+    async def _log_alerts(self) -> None:
+        """Log what is stored and not logged (rule 6)."""
+        if not self._unlogged:
+            return
+        alerts = await self._disk(self._outbox.unlogged)
+        new = [alert for alert in alerts if alert not in self._logged]
+        on_disk = self._alert_log is None or await self._alert_log(new)
+        self._logged |= set(alerts)
+        if alerts:
+            await self._disk(lambda: self._outbox.logged(alerts, on_disk=on_disk))
+        if on_disk:
+            self._unlogged = False
+            self._logged -= set(alerts)
 
     async def _carry_out_erasure(self, requests: _Erase) -> None:
         """Erase; what the disk refuses is owed (rule 5). A purge comes round by itself."""
@@ -240,9 +273,12 @@ class OutboxPublisher:
     async def _store(self, message: OutboxMessage) -> None:
         try:
             await self._disk(lambda: self._outbox.put(message))
+            self._unlogged = self._unlogged or message.kind is MessageClass.ALERT
         except (Unavailable, OSError) as fault:
             self._disk_failed(fault)
             event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
+            if message.kind is MessageClass.ALERT and message.revision == 0 and self._alert_log is not None:
+                await self._alert_log([str(message.alert_id)])
             due = Due(
                 *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),
                 message.expires_at,

@@ -13,7 +13,7 @@ from device.edges.host import process_memory
 from device.errors import Unavailable
 from device.hub_api import alert_builder, messages
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.message import Deletion
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import AlertService

@@ -188,4 +188,3 @@ class WorkerPool:
         raised = self._alerts.candidate(passage, origin, message)
         if raised is not None:
             self.counts.alert_raised(camera.id, run.number)
-            self._audit.note("alert", "R13", alert=raised, camera=camera.id)
