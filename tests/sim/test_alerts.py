@@ -13,8 +13,8 @@ import pytest
 
 from device.domain.time import wall
 from device.hub_api import events, messages
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
 from device.supervisor.timing import STATS_S
 from tests.sim.rig import MakeRig, Rig

@@ -106,6 +106,7 @@ BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"sign follows its pulse"},
     ),
     "a disk that hangs": ({"disk_free_bytes": None}, {"disk reserve", "disk"}),
+    "a read-only disk": ({"unkept": "state folder: it is mounted read-only"}, {"state folder takes writes"}),
     "a hot machine": ({"thermal": ThermalView(in_range=False, finding="tj 101 °C")}, {"temperature"}),
     "a machine without sensors": ({"thermal": ThermalView()}, {"temperature"}),
     "a sign that shines by itself": (

@@ -14,8 +14,9 @@ from device.domain.time import wall
 from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
 from device.errors import Unavailable
+from device.outbox.message import ErasedAlert, OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import ErasedAlert, Outbox, OutboxMessage
+from device.outbox.store import Outbox
 from device.ports.broker import Outgoing
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskInline, DiskThread

@@ -208,7 +208,9 @@ class Desk:
 
     def client(self, *sources: Any, device: str = "cam-1") -> Client:
         """A device that starts now and reads the hub's folder as a stick, or other sources."""
-        return Client(self.state, self.roots, device, sources or (UsbSource(self.hub.folder),), self.clock)
+        memory = self.state.with_name(f"{self.state.name}-run")
+        sources = sources or (UsbSource(self.hub.folder),)
+        return Client(self.state, self.roots, device, sources, self.clock, memory=memory)
 
     def trust(self, mode: str = "demo") -> None:
         """Put the hub's root into the device's folder of a mode."""

@@ -49,7 +49,9 @@ def device_of(site: Site, tmp_path: Path, *sources: Source, device: str = "cam-1
     roots = tmp_path / f"roots-{device}" / site.mode.value
     roots.mkdir(parents=True, exist_ok=True)
     (roots / "root.json").write_bytes(site.publisher.places.trust(site.mode).read_bytes())
-    return Client(tmp_path / f"state-{device}", roots.parent, device, sources, ThisClock())
+    return Client(
+        tmp_path / f"state-{device}", roots.parent, device, sources, ThisClock(), memory=tmp_path / f"run-{device}"
+    )
 
 
 def withdraw(site: Site, stem: str, *refs: str) -> None:
