@@ -231,7 +231,12 @@ class OutboxPublisher:
         except Unavailable as fault:
             event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
             due = Due(
-                *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),
+                message.id,
+                message.kind,
+                message.topic,
+                message.payload,
+                message.content_type,
+                message.qos,
                 message.expires_at,
             )
             if not self._broker.publish(self._outgoing(due)):
