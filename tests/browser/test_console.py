@@ -184,7 +184,7 @@ def test_the_time_to_its_erasure_counts_down_on_the_card_of_a_true_alert(
 
     def left_s() -> int:
         (card,) = [c for c in card_texts(page(chromium, van.url, tmp_path)) if "Judged a true alert" in c]
-        hours, minutes, seconds = map(int, re.findall(r"Erased by itself in (\d+) h (\d+) min (\d+) s", card)[0])
+        hours, minutes, seconds = map(int, re.findall(r"Erased automatically in (\d+) h (\d+) min (\d+) s", card)[0])
         return hours * 3600 + minutes * 60 + seconds
 
     first = left_s()

@@ -65,7 +65,7 @@ def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
     case_on_page(chrome)
     rested(chrome)
     chrome.key("f")
-    assert "Press again to delete" in chrome.ask(f"{CARD}.innerText")
+    assert "Press again to erase" in chrome.ask(f"{CARD}.innerText")
     chrome.key("f")
     assert len(van.snapshot()["cases"]) == 2, "two presses within .3 s are a slip"
     time.sleep(0.35)

@@ -91,3 +91,11 @@ def test_a_pipeline_states_the_same_with_and_without_an_observer(world_of: MakeW
 
     assert facts(one) == facts(other)
     assert one.pipeline.counters == other.pipeline.counters
+
+
+def test_a_look_that_the_screen_ends_is_reported_without_a_template(world_of: MakeWorld) -> None:
+    notes = Notes()
+    world = world_of(screened=True, observer=notes)
+    world.walk(1, steps=10)
+    assert {look.outcome for look in notes.looks} == {LookOutcome.SCREENED}
+    assert {(look.settled, look.score) for look in notes.looks} == {(None, None)}

@@ -155,7 +155,7 @@ def exemptions(name: str, text: str) -> Iterator[str]:
     """Exemptions and notes, in comments only (rule 5)."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and EXEMPTION.search(token.string):
-            yield f"{name}:{token.start[0]}: {token.string.strip()!r}; mend the cause, or write an issue"
+            yield f"{name}:{token.start[0]}: {token.string.strip()!r}; fix the cause, or file an issue"
 
 
 if __name__ == "__main__":
