@@ -296,7 +296,9 @@ def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWa
 def _people(listed: SealedWatchlist, categories: dict[str, float]) -> list[ListedPerson]:
     return [
         ListedPerson(
-            *(e.ref, e.category, e.image_source),
+            e.ref,
+            e.category,
+            e.image_source,
             e.image_captured_on.isoformat() if e.image_captured_on else None,
             threshold_offset=categories.get(e.category, 0.0),
         )

@@ -96,7 +96,9 @@ def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry
         await asyncio.sleep(0.5)
         said = r.hub.alerts()[-1].candidate
         assert (said.category, said.image_source, said.image_age_days, said.response_code) == (
-            *("missing", "custody", 10),
+            "missing",
+            "custody",
+            10,
             "R3",
         )
         assert "alert.category_unknown" not in caplog.text

@@ -45,8 +45,11 @@ def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: MakeRig) -> No
     said = rows(r)
     states = [(row.was, row.now) for row in said if row.what == "state"]
     assert states == [
-        *(("safe", "ready"), ("ready", "armed"), ("armed", "recognising")),
-        *(("recognising", "ending"), ("ending", "safe")),
+        ("safe", "ready"),
+        ("ready", "armed"),
+        ("armed", "recognising"),
+        ("recognising", "ending"),
+        ("ending", "safe"),
     ]
     kinds = [row.what for row in said]
     assert kinds[:2] == ["began", "started"]

@@ -281,7 +281,12 @@ class OutboxPublisher:
             if message.kind is MessageClass.ALERT and message.revision == 0 and self._alert_log is not None:
                 await self._alert_log([str(message.alert_id)])
             due = Due(
-                *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),
+                message.id,
+                message.kind,
+                message.topic,
+                message.payload,
+                message.content_type,
+                message.qos,
                 message.expires_at,
             )
             if not self._broker.publish(self._outgoing(due)):

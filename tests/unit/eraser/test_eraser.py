@@ -58,7 +58,6 @@ class Place:
         outbox = Outbox(self.outbox, wall(NOW))
         outbox.put(
             OutboxMessage(
-                *(),
                 id=f"m-{alert_id}",
                 kind=MessageClass.ALERT,
                 topic="t",

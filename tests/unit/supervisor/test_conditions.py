@@ -209,7 +209,7 @@ def test_a_failing_text_names_fault_finding_and_remedy() -> None:
 def test_what_holds_for_another_reason_says_so() -> None:
     demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO)
     excused = dataclasses.replace(
-        *(GOOD,), live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
+        GOOD, live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
     )
     texts = {e.condition.name: e.text for e in evaluation.evaluate(excused)}
     assert failing(excused) == set()

@@ -91,7 +91,11 @@ def test_a_root_is_made_whole_or_not_at_all_and_no_key_is_left_of_one_that_was_n
     assert at_every_write(disk, ours, lambda: begin(publisher, safe, plan, site.clock())) >= 10
     assert publisher.store.root_role().signed.version == 1
     assert {p.name for p in safe.folder.rglob("*.key")} == {
-        *("root-1.key", "root-2.key", "targets.key", "AO-1.key", "AO-2.key")
+        "root-1.key",
+        "root-2.key",
+        "targets.key",
+        "AO-1.key",
+        "AO-2.key",
     }
 
 
