@@ -27,8 +27,8 @@ def test_a_total_and_its_parts_leave_a_withheld_part_open() -> None:
     views = defaultdict(list)
     for parts in itertools.product(range(11), repeat=3):
         if MINIMUM <= sum(parts) <= 10:
-            shown = total_and_parts(dict(zip("npi", parts, strict=True)), MINIMUM)
-            views[(sum(parts), tuple(shown.values()))].append(parts)
+            published = total_and_parts(dict(zip("npi", parts, strict=True)), MINIMUM)
+            views[(sum(parts), tuple(published.values()))].append(parts)
     withheld = 0
     for (total, shown), tables in views.items():
         for place, value in enumerate(shown):
