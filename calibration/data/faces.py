@@ -117,7 +117,7 @@ def without_twins(photos: Sequence[Listed]) -> tuple[list[Listed], list[tuple[st
         first, *others = same
         if len({(photo.source, photo.person) for photo in same}) > 1:
             names = ", ".join(dict.fromkeys(photo.person for photo in same))
-            dropped.update({photo.name: f"the same photo stands under several people ({names})" for photo in same})
+            dropped.update({photo.name: f"the same photo is listed under several people ({names})" for photo in same})
         else:
             dropped.update({photo.name: f"the same photo as {first.name}" for photo in others})
     return [photo for photo in photos if photo.name not in dropped], list(dropped.items())

@@ -108,7 +108,7 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
     """The status with its age; Unavailable when it is missing, stale, or its process is gone."""
     from datetime import datetime, timezone
 
-    from device.errors import Unavailable
+    from device.errors import Unavailable, reason_of
 
     file = _run_dir(args) / "status.json"
     try:
@@ -118,7 +118,7 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
         raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
     except OSError as fault:
         raise Unavailable(
-            f"{file} cannot be read: {fault.strerror or fault}; run this as the supervisor's user, or as root"
+            f"{file} cannot be read: {reason_of(fault)}; run this as the supervisor's user, or as root"
         ) from fault
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         text = f"{file} is no status of a supervisor: damaged, or another program's; the supervisor writes it"

@@ -13,8 +13,8 @@ import pytest
 
 from device.domain.time import wall
 from device.hub_api import events, messages
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
 from device.supervisor.timing import STATS_S
 from tests.sim.rig import MakeRig, Rig
@@ -96,7 +96,9 @@ def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry
         await asyncio.sleep(0.5)
         said = r.hub.alerts()[-1].candidate
         assert (said.category, said.image_source, said.image_age_days, said.response_code) == (
-            *("missing", "custody", 10),
+            "missing",
+            "custody",
+            10,
             "R3",
         )
         assert "alert.category_unknown" not in caplog.text

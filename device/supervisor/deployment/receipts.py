@@ -13,7 +13,7 @@ from typing import Literal, cast
 from device.domain.time import rfc3339
 from device.hub_api import alert_builder, messages
 from device.logs import event
-from device.outbox.store import ErasedAlert
+from device.outbox.message import ErasedAlert
 from device.ports.audit import Audit
 from device.ports.clock import Clock
 from device.supervisor.deployment.erasure_orders import MissedErasure

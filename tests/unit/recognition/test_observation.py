@@ -9,6 +9,7 @@ import pytest
 
 from device.domain.sight import Face
 from device.vision.observer import Look, LookOutcome, NoLook, Weighed
+from tests.unit.recognition.conftest import World
 
 MakeWorld = Callable[..., Any]
 
@@ -85,7 +86,7 @@ def test_a_pipeline_states_the_same_with_and_without_an_observer(world_of: MakeW
         world.walk(0, 1, 3, steps=20)
         world.pipeline.finish()
 
-    def facts(world: Any) -> list[tuple[Any, ...]]:
+    def facts(world: World) -> list[tuple[Any, ...]]:
         return [(c.passage, c.revision, c.entry_ref, c.score, c.frame) for c in world.stated]
 
     assert facts(one) == facts(other)

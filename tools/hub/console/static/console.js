@@ -3,7 +3,7 @@
 
 const byId = (id) => document.getElementById(id);
 const token = document.querySelector("meta[name=csrf]").content;
-const REST_MS = 500;  // a hand that was on its way to another case must not hit this one
+const REST_MS = 500;  // buttons rest after a change, so that a click meant for another case has no effect
 const ASK_MS = 300, ASKED_MS = 5000;  // the second press that deletes comes this long after the first, at most and at least
 const STALE_MS = 15000;
 let shown = null;     // the card on the page: {id, element, version, restUntil, askedAt}
@@ -24,7 +24,7 @@ const OPERATORS = { present: "operator present", simulated: "operator simulated,
 const LANGUAGES = { en: "English", cy: "Cymraeg" };
 const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert", reference: "reference photos" };
 const WHY = {
-  false_alert: "false alert", expiry: "nobody judged it in time", end_of_deployment: "end of deployment", retention: "its time was over",
+  false_alert: "false alert", expiry: "not judged in time", end_of_deployment: "end of deployment", retention: "end of retention",
   no_match: "no match", end_of_hold: "end of hold", room: "room was needed",
 };
 
@@ -136,7 +136,7 @@ function drawDevice(panel, device, mode) {
 }
 
 function why(device) {
-  if (device.unknown) return `${capital(device.unknown)}. ${device.heard_at ? `Last heard ${clockTime(device.heard_at)}` : "Never heard"}; it may be recognising or not.`;
+  if (device.unknown) return `${capital(device.unknown)}. ${device.heard_at ? `Last report ${clockTime(device.heard_at)}` : "No report yet"}; it may be recognising or not.`;
   if (device.status === "stopped") return "Ended cleanly.";
   if (!reporting(device)) return "No device has reported to this hub yet, or its connection was lost.";
   return capital(Object.entries(device.cameras).map(([name, status]) => `camera ${name} ${status}`).join(", "));
@@ -308,10 +308,10 @@ function drawErase(card) {
   text(card.querySelector(".case-decide"), card.classList.contains("judged") ? "judged by a person"
     : act > 0 ? `the decision is yours, ${span(act)} left to act` : "the decision is yours; too late to act, for information only");
   const left = (new Date(card.dataset.deleteBy).getTime() - now) / 1000;
-  text(card.querySelector(".erase"), card.dataset.hold ? `Held: ${card.dataset.hold}` : `Erased by itself in ${span(left)}; a false alert at once.`);
+  text(card.querySelector(".erase"), card.dataset.hold ? `Held: ${card.dataset.hold}` : `Erased automatically in ${span(left)}; a false alert at once.`);
 }
 
-// ---- the operator's hand ----
+// ---- decisions of the operator ----
 
 function resting() {
   return shown !== null && Date.now() < shown.restUntil;
@@ -328,7 +328,7 @@ function rest() {
 function ask(card, asking) {
   const button = card.querySelector(".judge .false");
   button.classList.toggle("armed", asking);
-  text(button.querySelector(".word"), asking ? "Press again to delete" : "False alert");
+  text(button.querySelector(".word"), asking ? "Press again to erase" : "False alert");
 }
 
 function press(id, outcome) {
@@ -360,7 +360,7 @@ async function decide(card, id, kind, outcome) {
     });
     if (!answer.ok && answer.status !== 404) throw new Error(await answer.text());
   } catch (fault) {
-    banner(`The decision was not taken: ${fault.message}`);
+    banner(`The decision was not accepted: ${fault.message}`);
   } finally {
     for (const control of controls) control.disabled = false;
   }
@@ -464,7 +464,7 @@ function drawCases(entries, leftUnjudged) {
   if (arrived) text(byId("announce"), `${arrived} new possible match${arrived > 1 ? "es" : ""}. The decision is yours.`);
   byId("empty").hidden = entries.length > 0;
   const open = entries.filter((entry) => entry.outcome === null).length;
-  const left = leftUnjudged ? ` · ${number(leftUnjudged)} left unjudged: the desk was full` : "";
+  const left = leftUnjudged ? ` · ${number(leftUnjudged)} erased without a judgement: the desk was full` : "";
   text(byId("cases-count"), (entries.length ? (open ? `${open} to judge` : "all judged") : "") + left);
   document.title = `${open ? `(${open}) ` : ""}Van hub ${byId("mode").textContent}`;
 }
@@ -477,7 +477,7 @@ function banner(words) {
 }
 
 function lost(stale) {
-  return { ...stale, broker: { online: false, text: "the hub does not answer" }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has lost its hub", state: null, lamps: null, conditions: [] })) };
+  return { ...stale, broker: { online: false, text: "the hub does not answer" }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has no connection to its hub", state: null, lamps: null, conditions: [] })) };
 }
 
 function draw(snapshot) {
@@ -504,9 +504,9 @@ function draw(snapshot) {
   if (byId("states").textContent !== marks.map((mark) => mark.textContent).join("")) byId("states").replaceChildren(...marks);
   drawCases(view.cases, view.left_unjudged);
   const discarded = view.devices.reduce((sum, device) => sum + (device.stats ? device.stats.discarded : 0), 0);
-  text(byId("empty-text"), discarded ? `${number(discarded)} people passed, were compared and forgotten at once.` : "Faces that match nobody on the list are forgotten at once.");
+  text(byId("empty-text"), discarded ? `${number(discarded)} people passed, were compared and discarded at once.` : "Faces that match nobody on the list are discarded at once.");
   const receipts = view.receipts.map((r) => [[`${number(r.count)} ${WHAT[r.what]}${r.alert ? " …" + r.alert : ""}: ${WHY[r.reason]}`], ""]);
-  items(byId("receipts"), receipts.length ? receipts : [[["Nothing has been deleted yet."], ""]]);
+  items(byId("receipts"), receipts.length ? receipts : [[["Nothing has been erased yet."], ""]]);
 }
 
 function drawNotice() {
@@ -523,7 +523,7 @@ byId("cases-title").tabIndex = -1;
 drawNotice();
 draw(JSON.parse(byId("first").textContent));
 first = false;
-const LOST = "This page has lost its hub. Nothing on it is current; the device stops recognising without you. It comes back by itself.";
+const LOST = "This page has no connection to its hub. Nothing on it is current; the device stops recognising without you. It comes back by itself.";
 function listen() {
   const stream = new EventSource("/events");
   stream.onmessage = (message) => {
