@@ -19,12 +19,14 @@ from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
+from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.store import Deletion
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.commands import Commands
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
 from device.supervisor.edges import Edges
@@ -32,7 +34,7 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
-from device.supervisor.status.hub import Hub
+from device.supervisor.status.hub import FollowUp, Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
@@ -64,7 +66,8 @@ class DeviceLifecycle:
             edges.clock,
             publisher=self._publisher,
             on_judgement=self._judged,
-            on_command=lambda name: self.supervisor.command(name),
+            on_follow_up=self._followed,
+            on_command=lambda name, payload, kept: self._commands.arrived(name, payload, retained=kept),
         )
         self._sign = SignMonitor(
             edges.lines,
@@ -93,6 +96,14 @@ class DeviceLifecycle:
             audit_key=lambda: self._audit.key,
         )
         self.supervisor = self._loop(config, woken)
+        self._commands = Commands(
+            CommandCheck(config.site, config.device, edges.authority),
+            boot_id,
+            edges.clock,
+            self._audit,
+            act=self.supervisor.command,
+            reply=self._notices.command_reply,
+        )
         self._reporter = Reporter(
             config,
             edges,
@@ -288,8 +299,17 @@ class DeviceLifecycle:
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        self._audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
+        said = {"alert": judgement.alert_id, "outcome": judgement.outcome, "officer": judgement.officer_ref}
+        self._audit.note("judged", "R13", **said)
         self._alerts.judged(judgement)
+
+    def _followed(self, data: FollowUp) -> None:
+        """What came of an alert; a later one corrects an earlier one."""
+        kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
+        event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
+        self._audit.note(
+            kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
+        )
 
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""

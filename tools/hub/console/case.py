@@ -41,6 +41,18 @@ class Picture:
 
 
 @dataclass(slots=True)
+class CommandView:
+    """The last `stop` or `resume` to a device; result: as its reply says, None until then."""
+
+    name: str
+    command_id: str
+    given_by: str
+    at: WallTime
+    result: str | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
 class DeviceView:
     """The last of everything that one device said of itself."""
 
@@ -55,6 +67,7 @@ class DeviceView:
     """When it last sent something; what the broker had kept from before does not count."""
     faults: dict[str, int] = field(default_factory=dict)
     """What was refused of it, and how often."""
+    command: CommandView | None = None
 
     def unknown_because(self, now: WallTime, *, broker_online: bool) -> str:
         """Why its state is not known at this moment; empty while it is."""
