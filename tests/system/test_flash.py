@@ -58,7 +58,7 @@ def van(tmp_path_factory: pytest.TempPathFactory, models_ready: Path, clip: Path
     if reason := guest.cannot():
         pytest.skip(reason)
     from tools.dev.demo.signed import make_authority
-    from tools.dev.demo.stage import build_hub
+    from tools.dev.demo.workspace import build_hub
 
     scratch = tmp_path_factory.mktemp("flash")
     stage = build_hub(_made(scratch / "stage"), 8883, 8443)
