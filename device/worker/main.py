@@ -25,6 +25,7 @@ from device.domain.finding import Candidate, Counters
 from device.domain.time import NS_PER_S
 from device.edges.camera.capture_buffer import CaptureBuffer, Pace
 from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
+from device.edges.camera.picture_health import PictureHealth
 from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import resident_bytes
@@ -149,7 +150,9 @@ class VisionWorker:
         source = self._opened(address)
         ahead = not room.one_thread
         pace = _pace(source, task.camera.pace)
-        feed = CaptureBuffer(source, pace=pace, frames_held=frames_held(ahead=ahead), wanted=pipeline.due)
+        health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
+        held = frames_held(ahead=ahead)
+        feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
         looking = DetectAhead(feed, pipeline.look, ahead=ahead)
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
             for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
@@ -263,6 +266,8 @@ class VisionWorker:
             rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
             damaged_share=feed.damaged_share,
+            warning=feed.warning,
+            size=feed.size,
         )
         self._link.send(beat)
         self._journal.beat(beat, still=feed.stalled, now_ns=now)

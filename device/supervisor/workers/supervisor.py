@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from device.domain.camera_fault import FAULTS, CameraFault, fault_of
 from device.domain.time import NS_PER_S
 from device.errors import InternalError, LfrError, SourceLost
 from device.logs import event
@@ -93,6 +94,10 @@ class WorkerSupervisor:
         self.camera_id = camera_id
         self.view = CameraView.STOPPED
         self.problem = ""
+        self.fault: CameraFault | None = None
+        """What its running worker finds wrong with the camera, also when that does not stop it."""
+        self.size: tuple[int, int] | None = None
+        """Width and height of the first pictures of this deployment; a later run is told what they were."""
         self.exit_status = 0
         self.watchlist_opened = False
         """Whether any worker of this camera opened its watchlist, so that people may have been compared."""
@@ -162,6 +167,7 @@ class WorkerSupervisor:
                 await self._run_once(run)
             finally:
                 self.alive = False
+            self.fault = None
             self._on_end(run)
             await self._after_run(run)
 
@@ -301,8 +307,7 @@ class WorkerSupervisor:
                 self.view, self.problem = CameraView.ONLINE, ""
         elif isinstance(message, Beat):
             run.beat = message
-            if message.camera in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.OFFLINE):
-                self.view, self.problem = CameraView(message.camera), ""
+            self._record_beat(message)
         elif isinstance(message, Finished):
             run.finished = message
             if not run.stopped and not self._recorded:
@@ -310,3 +315,14 @@ class WorkerSupervisor:
         elif isinstance(message, Fault):
             run.problem = f"{message.error}: {message.text}"
             run.fault, run.lost = message, message.error == SourceLost.__name__
+
+    def _record_beat(self, beat: Beat) -> None:
+        """Keep the camera's view, fault and size; a beat of a recording that has ended changes no view."""
+        if not self._recorded:
+            self.size = self.size or beat.size
+        stops = fault_of(beat.camera)
+        self.fault = stops or fault_of(beat.warning)
+        if stops is not None:
+            self.view, self.problem = CameraView(stops.value), FAULTS[stops].advice
+        elif beat.camera in (CameraView.ONLINE, CameraView.OFFLINE):
+            self.view, self.problem = CameraView(beat.camera), ""
