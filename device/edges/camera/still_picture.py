@@ -4,8 +4,8 @@ Each look is compared with the first of its run, so that slow movement adds up.
 
 1. Still: the median cell has moved by SHIFT_MOST at most, and no cell by more than SETTLING plus NOISE_SIGMAS times the
    noise; one in STRAYS_OF may by STRAY times as much (an encoder that redraws one edge). The noise of a cell is
-   estimated from all cells (median absolute deviation), and is NOISE_MOST at most. An encoder that is fed one and the same picture
-   goes on changing it by less than a level a cell: it refines it after a cut, and draws it anew at every key frame.
+   estimated from all cells (median absolute deviation), and is NOISE_MOST at most. An encoder that is fed one and the
+   same picture goes on changing it by less than a level a cell, and draws it anew at every key frame.
 2. A single look may differ by up to SLIGHT times as much: a key frame that is drawn worse than those before it, and
    refined by the next. What moves differs in the next look, too.
 3. Cells of the first and last EDGE_ROWS rows of cells may change: a clock in the picture runs on when the camera does

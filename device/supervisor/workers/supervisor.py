@@ -312,9 +312,16 @@ class WorkerSupervisor:
             run.finished = message
             if not run.stopped and not self._recorded:
                 run.problem, run.lost = f"the source ended: {message.reason}", True
+                self._record_loss(run)
         elif isinstance(message, Fault):
             run.problem = f"{message.error}: {message.text}"
             run.fault, run.lost = message, message.error == SourceLost.__name__
+            if run.lost:
+                self._record_loss(run)
+
+    def _record_loss(self, run: WorkerRun) -> None:
+        """The camera is lost from now on, not only when its worker's process is gone."""
+        self.view, self.problem, self.fault = CameraView.OFFLINE, run.problem, None
 
     def _record_beat(self, beat: Beat) -> None:
         """Keep the camera's view, fault and size; a beat of a recording that has ended changes no view."""
