@@ -29,6 +29,19 @@ def flush_folder(folder: Path) -> None:
     _flush(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def make_folder(folder: Path, mode: int = 0o700) -> None:
+    """Make a folder and the ones above it that are missing; each name is on the disk when this returns.
+
+    mode  of `folder` itself. Raises OSError.
+    """
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent)
+    folder.mkdir(mode=mode, exist_ok=True)
+    flush_folder(folder.parent)
+
+
 def stage_file(file: Path, content: bytes, *, mode: int = PRIVATE, synced: bool = True) -> Path:
     """Write `content` beside `file` and return its path; `Path.replace` and `flush_folder` are still to be done.
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from device.durable import replace_file
-from device.errors import Unavailable, UsageError
+from device.errors import Unavailable, UsageError, reason_of
 from device.logs import configure, event
 
 ORDERS, CLOCK, RECEIPT = "erase", "clock.stamp.json", ".receipt.json"
@@ -86,7 +86,7 @@ def _delete(order: dict[str, Any], left: list[str]) -> int:
             gone += 1
             event(_log, "eraser.deleted", deployment=order["deployment"], file=path.name)
         except OSError as fault:
-            left.append(f"{path} ({fault.strerror})")
+            left.append(f"{path} ({reason_of(fault)})")
     return gone
 
 

@@ -24,6 +24,19 @@ rule it breaks and what to do next; fields carry the same for machines. `engines
 from __future__ import annotations
 
 
+def reason_of(fault: OSError) -> str:
+    """What the operating system reported, for a message; never empty.
+
+    `strerror` alone is None for errors that Python's own libraries raise: `shutil.Error` holds (from, to, text) of each
+    file that failed, others only a text.
+    """
+    if fault.strerror:
+        return fault.strerror
+    files = fault.args[0] if fault.args and isinstance(fault.args[0], list) else []
+    texts = [str(entry[-1]) for entry in files if entry]
+    return texts[0] if texts else str(fault) or type(fault).__name__
+
+
 class LfrError(Exception):
     """Root of the tree; `exit_status` is what a command returns when it ends with this error."""
 

@@ -164,8 +164,8 @@ class WeightsMissing(EnginesError):
 
     def __init__(self, card: str, address: str) -> None:
         super().__init__(
-            f"{card} is not here: no package carries it. Run `lfr engines fetch {card}`, which asks {address}, or "
-            f"`lfr engines fetch {card} --from FOLDER` with files that you have; then `lfr engines prepare`"
+            f"{card} is not here: no package carries it. Run `lfr engines fetch {card}`, which asks {address}, "
+            f"or `lfr engines fetch {card} --from FOLDER` with files that you have; then `lfr engines prepare`"
         )
         self.card = card
 

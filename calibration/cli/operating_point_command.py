@@ -132,7 +132,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Options that name models; also of `lfr evaluate`."""
     parser.add_argument("--recogniser", metavar="NAME", help="of `lfr engines list` (the default recogniser)")
-    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that sees first: evidence for the pair")
+    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that runs first: evidence for the pair")
     parser.add_argument("--detector", metavar="NAME", help="likewise; other boxes and points make other templates")
 
 

@@ -25,6 +25,7 @@ from device.enrolment.folder import shown
 from device.enrolment.photo_file import defect_of
 from device.enrolment.rules import Outcome
 from device.errors import EvidenceUnusable
+from device.vision.quality import weight_of
 from engines.cards.model_card import Lengths
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -116,7 +117,7 @@ def without_twins(photos: Sequence[Listed]) -> tuple[list[Listed], list[tuple[st
         first, *others = same
         if len({(photo.source, photo.person) for photo in same}) > 1:
             names = ", ".join(dict.fromkeys(photo.person for photo in same))
-            dropped.update({photo.name: f"the same photo stands under several people ({names})" for photo in same})
+            dropped.update({photo.name: f"the same photo is listed under several people ({names})" for photo in same})
         else:
             dropped.update({photo.name: f"the same photo as {first.name}" for photo in others})
     return [photo for photo in photos if photo.name not in dropped], list(dropped.items())
@@ -163,4 +164,4 @@ def _weight(lengths: Lengths | None, length: float) -> float:
     """Weight of a look as in device.vision.passages: by its quality, 1 where the length is not calibrated."""
     if lengths is None:
         return 1.0
-    return max(1.0 + (length - lengths.poor) / (lengths.good - lengths.poor), 0.1) ** 2
+    return weight_of((length - lengths.poor) / (lengths.good - lengths.poor))

@@ -157,10 +157,10 @@ def _pair(chosen: Recognisers) -> Pair | None:
 LIMITS = (
     "The photographs are portraits made for the press or for web pages, mostly frontal, sharp and well lit, taken by "
     "people who meant to show a face. A camera over a street gives other angles, light, movement and sizes.",
-    "A passage in front of a camera is judged by several looks. Three different photographs stand for them here.",
+    "A passage in front of a camera is decided by several looks. Three different photographs stand for them here.",
     "Close relatives and look-alikes are as rare in the data as they happen to be. Where more of them pass, there are "
     "more false alerts.",
-    "The data names no age, sex or ethnicity, and none was inferred: nothing is said about differences between groups.",
+    "The data names no age, sex or ethnicity, and none was inferred: differences between groups are not stated.",
     "This is the developer's own measurement. It is not an independent test of the device, and does not replace one.",
 )
 
@@ -182,7 +182,7 @@ def _statement(data: Data, rows: Sequence[Precision], limit: float, rule: Rule) 
         f"It does not arm with a longer list. {operational}",
         f"The price of that: with one photograph enrolled and one look, {rows[0].table[0].found:.0%} of listed people "
         f"are found with {rows[0].table[0].subjects} people listed, and {last.found:.0%} with {last.subjects:,}.",
-        f"A passage of several looks is judged by {rule.words}, and the rates are for that.",
+        f"A passage of several looks is decided by {rule.words}, and the rates are for that.",
         "Rates for lists longer than the number of people in the data are extrapolated by an extreme-value model, "
         "at most tenfold, and marked so.",
         "Every alert is a possible match that a person must judge.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MARK = "extrapolated"
-TOO_FEW = "too few people to tell this rate: do not quote it"
+TOO_FEW = "too few people for this rate: do not quote it"
 
 
 @dataclass(frozen=True, slots=True)

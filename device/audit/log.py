@@ -26,7 +26,7 @@ import msgspec
 
 from device.audit.rows import GENESIS, BadRow, Head, read
 from device.durable import flush_folder, replace_file
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 
 FOLDER = "audit"
 FILE = "audit.jsonl"
@@ -150,7 +150,7 @@ class Log:
         return first_row(older[-self._parts]) if len(older) > self._parts else None
 
     def _cannot(self, fault: OSError) -> Unavailable:
-        return Unavailable(f"audit log {self._folder}: {fault.strerror}; free space, or make the folder writable")
+        return Unavailable(f"audit log {self._folder}: {reason_of(fault)}; free space, or make the folder writable")
 
 
 def older_parts(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ cut at its end                  a signed head of a later row: `head.json` beside
 cut at its beginning            row 0, or the row `room` that states which rows were dropped
 emptied, or without signatures  a log without a signed head, or without its `head.json`, does not verify
 
-What cannot be found: rows after the newest head that the verifier has (at most a minute's; `unsigned_tail` counts them)
+What cannot be found: rows after the newest head that the verifier has (of ten seconds; `unsigned_tail` counts them)
 dropped from the end, or changed together with their hashes. With write access to the disk the log can also be cut at an
 older head and put that one into `head.json`, and a holder of the device's key can sign another past: only a head of
 the hub's finds that. That is why heads are published.
@@ -121,7 +121,7 @@ class _Check:
         if verdict.rows == 0:
             self._break("dropped", 0, None, "there is no row: a device's log begins with its birth")
         elif verdict.heads == 0:
-            text = "no row is signed, and the first head comes within a minute: these rows may be anybody's"
+            text = "no row is signed, and the first rows are written with a head: these may be anybody's"
             self._break("unsigned", verdict.first or 0, self.lines[0], text)
         elif not head and verdict.heads > 1:
             upto = verdict.signed_upto or 0

@@ -21,7 +21,7 @@ def register(commands: Subparsers) -> None:
     verbs = commands.add_parser("audit", help="check the audit log").add_subparsers(metavar="VERB", required=True)
     verify = verbs.add_parser("verify", help="check every row and every signature; exit 65 with the place if not whole")
     verify.add_argument(
-        *("log",),
+        "log",
         nargs="?",
         type=Path,
         metavar="LOG",
@@ -29,13 +29,13 @@ def register(commands: Subparsers) -> None:
     )
     verify.add_argument("--config", type=Path, metavar="FILE", help="find the state folder in this configuration")
     verify.add_argument(
-        *("--key",),
+        "--key",
         metavar="PUB",
         help="the device's public key: in hexadecimal, a file with it, or the hub's audit/<device>.heads.jsonl,"
         " whose first valid head holds it",
     )
     verify.add_argument(
-        *("--head",),
+        "--head",
         action="append",
         default=[],
         type=Path,

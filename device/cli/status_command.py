@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 RUN_DIR = Path("/run/lfr")
 STALE_S = 5.0  # the supervisor writes each second
-MARKS = {"holds": "ok  ", "fails": "NO  ", "pending": "wait", "not_yet_required": "-   "}
-LATE = {"pending": " (not known yet)", "not_yet_required": " (not yet required)"}
+MARKS = {"holds": "ok  ", "fails": "NO  ", "pending": "wait"}
+LATE = {"pending": " (not known yet)"}
 REFUSED = 77  # RefusedByCondition, the same answer as an exit status
 
 
@@ -89,7 +89,7 @@ def _proof(sign: dict[str, Any]) -> str:
 def run_why(args: argparse.Namespace) -> int:
     """Every condition of both tables: what holds, what does not, and what to do; exit 77 unless all hold."""
     status = _read(args)
-    open_rows = [row for row in status["conditions"] if row["result"] not in ("holds", "not_yet_required")]
+    open_rows = [row for row in status["conditions"] if row["result"] != "holds"]
     verdict = REFUSED if open_rows else 0
     if args.json:
         fields = ("state", "since", "written_at", "age_s", "conditions", "warnings")
@@ -114,7 +114,7 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
     """The status with its age; Unavailable when it is missing, stale, or its process is gone."""
     from datetime import datetime, timezone
 
-    from device.errors import Unavailable
+    from device.errors import Unavailable, reason_of
 
     file = _run_dir(args) / "status.json"
     try:
@@ -124,7 +124,7 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
         raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
     except OSError as fault:
         raise Unavailable(
-            f"{file} cannot be read: {fault.strerror or fault}; run this as the supervisor's user, or as root"
+            f"{file} cannot be read: {reason_of(fault)}; run this as the supervisor's user, or as root"
         ) from fault
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         text = f"{file} is no status of a supervisor: damaged, or another program's; the supervisor writes it"

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from device.errors import ConfigError
+from device.errors import ConfigError, reason_of
 
 Model = TypeVar("Model", bound=BaseModel)
 Place = tuple[str | int, ...]
@@ -62,7 +62,7 @@ def read(path: Path) -> str:
             raise ConfigError(str(path), (f"is longer than {MOST_BYTES} bytes: this is no configuration file",))
         return content.decode("utf-8")
     except OSError as fault:
-        raise ConfigError(str(path), (f"cannot be read: {fault.strerror or fault}",)) from fault
+        raise ConfigError(str(path), (f"cannot be read: {reason_of(fault)}",)) from fault
     except UnicodeDecodeError as fault:
         raise ConfigError(str(path), (f"is not UTF-8 text: byte {fault.start} cannot be decoded",)) from fault
 

@@ -28,7 +28,7 @@ from device.domain.sight import F32
 from device.enrolment.photo_file import MAX_FILE_BYTES, outcome_of
 from device.enrolment.photo_reader import PhotoReader
 from device.enrolment.rules import LENIENT, Demands, Outcome
-from device.errors import WatchlistUnusable
+from device.errors import WatchlistUnusable, reason_of
 from device.watchlist.look_alikes import alike
 
 Item = TypeVar("Item")
@@ -212,7 +212,7 @@ def _listed(folder: Path) -> list[Path]:
     try:
         found = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as fault:
-        raise WatchlistUnusable(f"{folder}: {fault.strerror}") from fault
+        raise WatchlistUnusable(f"{folder}: {reason_of(fault)}") from fault
     return sorted(found, key=lambda path: (shown(path.name), os.fsencode(path.name)))
 
 
@@ -258,7 +258,7 @@ def read_photo(
             return b"", Outcome(None, "not a file")
         encoded = path.read_bytes()
     except OSError as fault:
-        return b"", Outcome(None, f"cannot be read: {fault.strerror}")
+        return b"", Outcome(None, f"cannot be read: {reason_of(fault)}")
     digest = hashlib.sha256(encoded).digest()
     known = cache.get(encoded, digest) if cache is not None else None
     if known is not None:

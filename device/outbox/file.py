@@ -17,8 +17,9 @@ from pathlib import Path
 
 from device.domain.time import WallTime
 from device.eraser import OWED
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.logs import event
+from device.outbox import unlogged
 
 SCHEMA_VERSION = 1
 SET_ASIDE_KEEP_S = 24 * 3600
@@ -127,6 +128,7 @@ def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
     database.execute(OWED)
+    database.execute(unlogged.TABLE)
     if not version:
         database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
 
@@ -142,5 +144,5 @@ def _set_aside(path: Path, reason: str) -> None:
 
 
 def _cannot(path: Path, fault: Exception) -> Unavailable:
-    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+    reason = reason_of(fault) if isinstance(fault, OSError) else str(fault)
     return Unavailable(f"outbox {path}: {reason}; alerts cannot be kept safely until this folder is writable")

@@ -7,6 +7,7 @@
 4. Delivered alerts and probes are kept until their `delete_by`; all else is deleted on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
 6. A clock that moves back never postpones an erasure: the latest trusted time counts.
+7. With `log_first` an alert is due only when it is logged (unlogged.py), or released because the log refuses it.
 
 One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
@@ -22,63 +23,16 @@ from pathlib import Path
 
 from device.domain.retention import CEILING_DAYS
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.outbox import file as outbox_file
-from device.outbox import sealing
-from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, ROOM_ORDER, MessageClass
-from device.ports.broker import Outgoing
+from device.outbox import room, sealing, unlogged
+from device.outbox.message import Due, ErasedAlert, OutboxMessage
+from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
 
 MAX_ROWS = 5_000
 MAX_BYTES = 256_000_000
 CLOCK_STEP_MS = 60_000
 """The latest trusted time is written at most this often, to spare the flash."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxMessage:
-    """One message to keep until it is delivered. `id` is unique and stays the same for every try."""
-
-    id: str
-    kind: MessageClass
-    topic: str
-    payload: bytes
-    content_type: str
-    delete_by: WallTime
-    expires_at: WallTime | None = None
-    alert_id: str | None = None
-    revision: int = 0
-    qos: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A message to be published now."""
-
-    id: str
-    kind: MessageClass
-    topic: str
-    payload: bytes
-    content_type: str
-    qos: int
-    expires_at: WallTime | None
-
-    def outgoing(self, now: WallTime, payload: bytes | None = None) -> Outgoing:
-        """As the broker port takes it; the remaining lifetime becomes the MQTT message expiry. Never retained."""
-        rest = None if self.expires_at is None else max(1, round((self.expires_at - now).total_seconds()))
-        return Outgoing(
-            self.id, self.topic, self.payload if payload is None else payload, self.qos, False, rest, self.content_type
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ErasedAlert:
-    """One erased alert, for its receipt. reason: as in `messages.Erasure`."""
-
-    alert_id: str
-    reason: str
-    rows: int
-    existed: bool = True
-    """Whether there was anything of it here: a judgement of an unknown alert erases and counts nothing."""
 
 
 @dataclass(slots=True)
@@ -92,12 +46,22 @@ class _Try:
 class Outbox:
     """Messages on their way to the hub, in one SQLite file."""
 
-    def __init__(self, path: Path, now: WallTime, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
-        """Open or create the file (a broken one is set aside); undelivered messages of the last run wait again."""
+    def __init__(
+        self,
+        path: Path,
+        now: WallTime,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        log_first: bool = False,
+    ) -> None:
+        """Open or make the file (a broken one is set aside); undelivered messages of the last run wait again."""
         self.path = path
+        self._log_first = log_first
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._tries: dict[str, _Try] = {}
+        self._released: set[str] = set()
         self._database = outbox_file.open_database(path, now)
 
     def put(self, message: OutboxMessage) -> bool:
@@ -129,6 +93,8 @@ class Outbox:
                 ),
             )
             _count(sql, f"put.{message.kind.value}")
+            if self._log_first:
+                unlogged.add(sql, message.kind, message.alert_id, message.revision)
         return True
 
     def due(self, now: WallTime, monotonic: MonotonicNs, limit: int = 16) -> list[Due]:
@@ -136,13 +102,28 @@ class Outbox:
         order = {kind.value: n for n, kind in enumerate(MessageClass)}
         with self._reading() as sql:
             rows = sql.execute(
-                "SELECT id, kind, place FROM messages"
+                "SELECT id, kind, place, alert_id FROM messages"
                 " WHERE state = 'waiting' AND (expires_ms IS NULL OR expires_ms > ?)",
                 (_ms(now),),
             ).fetchall()
-            ready = [r for r in rows if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
+            held = set(unlogged.alerts(sql)) - self._released
+            free = [r for r in rows if r[3] not in held]
+            ready = [r for r in free if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
             chosen = [r[0] for r in sorted(ready, key=lambda r: (order[r[1]], r[2]))[:limit]]
             return [message for message in (self._load(sql, row_id) for row_id in chosen) if message is not None]
+
+    def unlogged(self) -> list[str]:
+        """Alerts that are stored and not logged (rule 7)."""
+        with self._reading() as sql:
+            return unlogged.alerts(sql)
+
+    def logged(self, alert_ids: list[str], *, on_disk: bool) -> None:
+        """They may be published now (rule 7). on_disk: their audit rows are safe; else they are logged again later."""
+        self._released |= set(alert_ids)
+        if on_disk:
+            with self._change() as sql:
+                unlogged.remove(sql, alert_ids)
+            self._released -= set(alert_ids)
 
     def sent(self, message_id: str, monotonic: MonotonicNs) -> None:
         """The broker accepted it: wait for its report, and retry if none comes within CONFIRM_WITHIN_S."""
@@ -222,7 +203,7 @@ class Outbox:
         Cheap when there is nothing to do; call it every few seconds.
         """
         with self._change() as sql:
-            now_ms = self._latest(sql, _ms(now), clock_trusted)
+            now_ms = _latest(sql, _ms(now), clock_trusted)
             overdue = sql.execute(
                 "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS NOT NULL AND delete_by_ms <= ?", (now_ms,)
             ).fetchall()
@@ -242,12 +223,21 @@ class Outbox:
                 ).fetchone()[0]
                 if not left:
                     gone.append(self._erase(sql, alert_id, "expiry"))
-            gone += self._owed(sql)
+            owed = sql.execute("DELETE FROM owed RETURNING alert_id, reason").fetchall()  # what the eraser has erased
+            for alert_id, reason in owed:
+                _count(sql, f"erased.{reason}")
+                gone.append(ErasedAlert(alert_id, reason, 0))
             sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
         outbox_file.delete_set_aside(self.path, now)
         if gone:
             outbox_file.truncate_wal(self._database)
         return gone
+
+    def require_room(self) -> None:
+        """Raise Unavailable while the outbox cannot take another message; it writes its own clock again to find out."""
+        with self._change() as sql:
+            self._make_room(sql, 0)
+            sql.execute("UPDATE clock SET latest_ms = latest_ms")
 
     def tally(self) -> dict[str, int]:
         """Counts without personal data: `put.`, `delivered.`, … by class, `erased.` by reason."""
@@ -268,7 +258,6 @@ class Outbox:
             return [row[0] for row in sql.execute("SELECT alert_id FROM keys ORDER BY alert_id")]
 
     def close(self) -> None:
-        """Close the file with an empty WAL."""
         self._database.close()
 
     def delete_file(self) -> None:
@@ -283,7 +272,7 @@ class Outbox:
             try:
                 file.unlink(missing_ok=True)
             except OSError as fault:
-                left.append(f"{file.name} ({fault.strerror})")
+                left.append(f"{file.name} ({reason_of(fault)})")
         if left:
             raise Unavailable(f"still in {self.path.parent}: {', '.join(left)}; delete by hand")
 
@@ -328,40 +317,10 @@ class Outbox:
             self._tries.pop(row_id, None)
         return ErasedAlert(alert_id, reason, len(ids), existed)
 
-    @staticmethod
-    def _owed(sql: sqlite3.Connection) -> list[ErasedAlert]:
-        """What the eraser has erased since the last call."""
-        owed = sql.execute("SELECT alert_id, reason FROM owed").fetchall()
-        for _, reason in owed:
-            _count(sql, f"erased.{reason}")
-        sql.execute("DELETE FROM owed")
-        return [ErasedAlert(alert_id, reason, 0) for alert_id, reason in owed]
-
     def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
-        while True:
-            rows, size = sql.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM messages").fetchone()
-            if rows < self._max_rows and size + needed <= self._max_bytes:
-                return
-            for kind in ROOM_ORDER:
-                oldest = sql.execute(
-                    "SELECT id FROM messages WHERE kind = ? ORDER BY place LIMIT 1", (kind.value,)
-                ).fetchone()
-                if oldest is not None:
-                    sql.execute("DELETE FROM messages WHERE id = ?", oldest)
-                    self._tries.pop(oldest[0], None)
-                    _count(sql, f"room.{kind.value}")
-                    break
-            else:
-                raise Unavailable(
-                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must acknowledge them"
-                )
-
-    @staticmethod
-    def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
-        latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
-        if trusted and now_ms > latest + CLOCK_STEP_MS:
-            sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
-        return max(latest, now_ms)
+        for row_id, kind in room.given_up(sql, needed, rows=self._max_rows, size=self._max_bytes):
+            self._tries.pop(row_id, None)
+            _count(sql, f"room.{kind.value}")
 
     @contextmanager
     def _change(self, erasing: bool = False) -> Iterator[sqlite3.Connection]:
@@ -387,6 +346,14 @@ class Outbox:
 
 def _count(sql: sqlite3.Connection, name: str) -> None:
     sql.execute("INSERT INTO tally VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = n + 1", (name,))
+
+
+def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
+    """The latest of all trusted times (rule 6)."""
+    latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
+    if trusted and now_ms > latest + CLOCK_STEP_MS:
+        sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
+    return max(latest, now_ms)
 
 
 def _ms(moment: WallTime) -> int:

@@ -66,8 +66,13 @@ def engine_of(detector: ModelCard, recogniser: ModelCard | Recognisers, backend:
     probes of either and lists of the photo reader (calibration/README.md).
     """
     return Engine(
-        *(recogniser.name, recogniser.source_sha256, backend.partition(":")[2].removesuffix(EMULATED)),
-        *(detector.name, detector.source_sha256, READER_VERSION, DECISION_RULE),
+        recogniser.name,
+        recogniser.source_sha256,
+        backend.partition(":")[2].removesuffix(EMULATED),
+        detector.name,
+        detector.source_sha256,
+        READER_VERSION,
+        DECISION_RULE,
     )
 
 

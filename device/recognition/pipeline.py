@@ -231,7 +231,7 @@ class Pipeline:
         self.counters.templates += 1
         if length is None:
             self.times.lap("embed", since)
-            self._screened(passage)
+            self._screened(passage, sighting)
             return None
         since = self.times.lap("embed", since)
         worth = template_quality(self._sight.front_end.lengths, length, geometry)
@@ -257,8 +257,10 @@ class Pipeline:
         self.times.lap("match", since)
         return self._state(frame, settled, best)
 
-    def _screened(self, passage: Passage) -> None:
+    def _screened(self, passage: Passage, sighting: Sighting) -> None:
         """A pair's screen found nobody listed possible: the face was compared, and there is no template of it."""
+        if self._observed is not None:
+            self._observed.fruitless(LookOutcome.SCREENED, passage, sighting)
         passage.failures = 0
         passage.screened += 1
         self.counters.faces_seen += passage.screened == 1 and not passage.templates

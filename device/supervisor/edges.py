@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.edges.host import sysfs
+from device.edges.host import state_folder, sysfs
 from device.outbox.store import Outbox
 from device.ports.broker import Broker
 from device.ports.clock import Clock
@@ -27,6 +27,7 @@ class Edges:
     open_audit  opens the device's key and its audit log, on the disk thread
     memory_locked  whether nothing of this process can reach swap
     disk_free  bytes that may still be written where a folder lies
+    refusal    why a folder takes no writes (device.edges.host.state_folder)
     """
 
     clock: Clock
@@ -44,3 +45,4 @@ class Edges:
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes
+    refusal: Callable[..., str] = state_folder.refusal

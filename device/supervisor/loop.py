@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from device.config.model import DeviceConfig
@@ -73,7 +74,10 @@ class SupervisorLoop:
         deployment_sync: DeploymentSync,
         sign: SignMonitor,
         woken: asyncio.Event,
+        kept_by: Callable[[], dict[str, str]],
     ) -> None:
+        """kept_by: the disk problem of each part that writes, by its name; empty where there is none."""
+        self._kept_by = kept_by
         self.state = State.SAFE
         self.since = edges.clock.wall()
         self.requests = Requests()
@@ -150,6 +154,7 @@ class SupervisorLoop:
             policy.workers_wanted(self.state, self.evaluations, clear_s, self._pool.wanted), self._why()
         )
         self._act()
+        self._pool.renew_leases()
 
     async def rest(self) -> None:
         """Wait until the next tick is due or an event wakes the loop."""
@@ -268,9 +273,16 @@ class SupervisorLoop:
             clock_synchronised=synchronised,
             clock_set_back=self._clock_setback.finding(now, self._edges.clock.monotonic(), trusted=synchronised),
             disk_free_bytes=self.host.disk_free_bytes,
+            unkept=self._not_kept(),
             thermal=self.host.thermal,
             stop=self.requests.stop,
         )
+
+    def _not_kept(self) -> str:
+        """What the state folder does not keep, the first finding."""
+        refusal = self.host.refusal
+        found = {"state folder": refusal, "deployment": self.deployment_sync.unkept, **self._kept_by()}
+        return next((f"{what}: {problem}" for what, problem in found.items() if problem), "")
 
     def _act(self) -> None:
         """Switch sign and lamps as the state requires."""

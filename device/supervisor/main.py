@@ -96,7 +96,7 @@ async def acquire(
     """
     clock, disk = SystemClock(), DiskThread()
     stack.callback(disk.close)
-    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall()))
+    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall(), log_first=True))
     stack.callback(outbox.close)
     opened = _lines(config) if lines is None else lines
     stack.callback(opened.close)
@@ -141,7 +141,7 @@ def _repository(config: DeviceConfig, clock: Clock) -> Client:
         sources.append(HttpsSource(config.trust.url, files))
     if config.trust.usb is not None:
         sources.append(UsbSource(config.trust.usb))
-    return Client(config.state_dir, config.trust.roots, config.device, sources, clock)
+    return Client(config.state_dir, config.trust.roots, config.device, sources, clock, memory=config.run_dir)
 
 
 def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:

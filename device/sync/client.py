@@ -6,6 +6,8 @@
    expiry and freeze protection depend on the clock.
 4. An unchanged timestamp means an unchanged repository: a poll costs one small file and no write.
 5. Conditions and workers are the supervisor's; nothing is decided here. Called by one thread.
+6. What verifies is assessed before the disk is asked to keep it: an end or a withdrawal counts on a full or read-only
+   disk, too. `Published.unkept` then states what the disk refused, and every poll tries again.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from device.config.publication import (
 )
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339, wall
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.ports.clock import Clock
 from device.sync.offer import (
     CLOCKS_APART,
@@ -73,7 +75,11 @@ class Client:
         device: str,
         sources: Sequence[Source],
         clock: Clock,
+        *,
+        memory: Path,
     ) -> None:
+        """memory: a folder in memory (the run folder), where a set is verified before the disk keeps it (rule 6)."""
+        self._memory = memory / FOLDER
         self._state_dir = state_dir
         self._folder = state_dir / FOLDER
         self._roots = roots
@@ -90,8 +96,14 @@ class Client:
 
     def sync(self) -> Published:
         """Poll once. Raises Refused when the repository does not verify, Unavailable when it cannot be read."""
+        try:
+            return self._sync()
+        except OSError as fault:
+            raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
+
+    def _sync(self) -> Published:
         mode, root = trusted_root(self._roots)
-        store, now, problems = Store(self._folder / mode.value), self._clock.wall(), []
+        store, now, problems = self._store(mode.value), self._clock.wall(), []
         self._require_later(store, now)
         for source in self._sources:
             try:
@@ -116,9 +128,12 @@ class Client:
         gone: list[str] = []
         with self._lock:
             for folder in sorted(self._folder.glob("*/")):
-                gone += Store(folder).delete_payloads()
+                gone += self._store(folder.name).delete_payloads()
             self._used.end(deployment_id)
         return gone
+
+    def _store(self, mode: str) -> Store:
+        return Store(self._folder / mode, self._memory / mode)
 
     def progress(self) -> str:
         """Progress of the sealed list's download as text; empty while nothing large is fetched."""
@@ -145,9 +160,11 @@ class Client:
             raise Refused(CLOCK, "clock set back", text)
 
     def _unchanged(self, source: Source, store: Store, now: WallTime) -> bool:
-        """Whether the timestamp is the same as in the set in use, byte for byte, and nothing of it expired (rule 4)."""
+        """Whether the timestamp equals that of the set in use, byte for byte, kept, and nothing expired (rule 4)."""
         last, current = self._last, store.current
         if last is None or current is None or source.name != last.published.source:
+            return False
+        if last.published.unkept:
             return False
         if last.published.good_until <= now or now - last.verified_at > CHECKED_ANEW:
             return False
@@ -188,7 +205,11 @@ class Client:
         # A refused publication keeps the old list: it may be in use, and the publication may be corrected.
         keep = None if refused is not None else "" if offer is None else offer.deployment.watchlist.sha256
         with self._lock:
-            store.commit(staging, Facts(now, source.name), keep)
+            try:
+                store.commit(staging, Facts(now, source.name), keep)
+            except Unavailable as fault:
+                store.hold(staging)
+                found = replace(found, unkept=str(fault))
         self._last, self._last_at = _Last(found, now), now
         return found
 
@@ -207,7 +228,7 @@ class Client:
         self._check_window(deployment, now)
         withdrawn = _officers(trusted, index.withdrawn, WITHDRAWN_MAX_BYTES)
         refs = read_withdrawn(_content(trusted, withdrawn, targets / "withdrawn.json"), deployment)
-        payload = self._payload(trusted, index, deployment, targets, store)
+        payload = self._payload(trusted, index, deployment, store)
         envelope = None
         if index.envelope is not None:
             found = _officers(trusted, index.envelope, ENVELOPE_MAX_BYTES)
@@ -215,7 +236,7 @@ class Client:
             (targets / "envelope").unlink()  # memory only: useless after a restart
         return Offer(deployment, payload, refs, index.recipient, envelope)
 
-    def _payload(self, trusted: Trusted, index: Index, deployment: Deployment, targets: Path, store: Store) -> Path:
+    def _payload(self, trusted: Trusted, index: Index, deployment: Deployment, store: Store) -> Path:
         """The sealed list, fetched unless it is there already, byte for byte."""
         found, wanted = _officers(trusted, index.payload, PAYLOAD_MAX_BYTES), deployment.watchlist.sha256
         if found.sha256 != wanted:
@@ -226,11 +247,12 @@ class Client:
         if trusted.holds(found, place):
             return place
         try:
-            trusted.download(found, targets / "payload")
+            incoming = store.incoming()
+            trusted.download(found, incoming)
         finally:
             self._fetching = ""
         with self._lock:
-            return store.keep_payload(targets / "payload", wanted)
+            return store.keep_payload(incoming, wanted)
 
     def _order_erasure(self, deployment: Deployment, payload: Path) -> None:
         """Place the order to erase a list before the list is on the disk (device.eraser, rule 1).
@@ -251,7 +273,7 @@ class Client:
                 eraser.place(self._state_dir, deployment.id, wanted, end_ms, _ms(now), **facts)
         except OSError as fault:
             raise Unavailable(
-                f"{self._state_dir}: {fault.strerror}; no list is stored without its erasure order"
+                f"{self._state_dir}: {reason_of(fault)}; no list is stored without its erasure order"
             ) from fault
 
     def _check_window(self, deployment: Deployment, now: WallTime) -> None:

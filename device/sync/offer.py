@@ -46,6 +46,7 @@ class Published:
     good_until  when the first of the signatures expires; the publication is invalid after that
     offer       None: nothing is published for this device (or no longer)
     refused     why the publication is refused; `offer` is None then
+    unkept      why the disk does not keep what was verified; empty when it does
     """
 
     mode: Mode
@@ -53,6 +54,7 @@ class Published:
     source: str
     offer: Offer | None = None
     refused: Refused | None = None
+    unkept: str = ""
 
 
 def read_index(content: bytes, device: str) -> Index | None:

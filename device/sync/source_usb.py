@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.sync.refusal import SIGNED, Refused
 from device.sync.source import Missing
 
@@ -37,13 +37,13 @@ class UsbSource:
         except FileNotFoundError as fault:
             raise Missing(f"{path} is not in {self._folder}") from fault
         except OSError as fault:
-            raise Unavailable(f"{self._folder / path}: {fault.strerror}") from fault
+            raise Unavailable(f"{self._folder / path}: {reason_of(fault)}") from fault
         with os.fdopen(descriptor, "rb") as file:
             while True:
                 try:
                     piece = file.read(PIECE_BYTES)
                 except OSError as fault:
-                    raise Unavailable(f"{self._folder / path}: {fault.strerror}") from fault
+                    raise Unavailable(f"{self._folder / path}: {reason_of(fault)}") from fault
                 if not piece:
                     return
                 yield piece

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from device.durable import replace_file
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.sync.refusal import LOADED, SEALED, Refused
 
 MOST = 500
@@ -79,5 +79,5 @@ class Used:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self._file, msgspec.json.encode(kept))
         except OSError as fault:
-            raise Unavailable(f"{self._file}: {fault.strerror}; repair the disk of the state folder") from fault
+            raise Unavailable(f"{self._file}: {reason_of(fault)}; repair the disk of the state folder") from fault
         self._uses = {kept_use.deployment: kept_use for kept_use in kept}

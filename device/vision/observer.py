@@ -20,6 +20,7 @@ class LookOutcome(Enum):
 
     NO_LANDMARKS = "no landmarks"
     DEGENERATE = "landmarks not of a face"
+    SCREENED = "the screen excludes everybody listed"
     RAW_LENGTH = "raw length too small"
     TOO_POOR_FOR_DOUBT = "too poor to identify"
     KEPT = "kept in its passage"

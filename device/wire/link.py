@@ -7,6 +7,8 @@ each message a 4-byte big-endian length and a MessagePack body. End-of-file mean
 2. Nothing but these types crosses. None can hold a picture or a template in the clear: `CandidateRaised.probe` is
    encrypted in the worker to the hub's recipient, and the supervisor has no key to open it.
 3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link.
+4. The worker holds a lease: any message renews it, and the supervisor's loop sends `Lease` when there is no other. A
+   worker whose lease has run out wipes and ends (device/worker/lease.py).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from device.domain.finding import Candidate, Counters, Mode
 from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_BODY_BYTES = 1_000_000
 JOURNAL_CHARS = 240
 HEADER = struct.Struct(">I")
@@ -62,6 +64,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     categories     threshold offset (never negative) by category of the deployment; empty: any category, no offset
     withdrawn      entries that were withdrawn since the list was sealed
     hub_recipient  age public key that probes are encrypted to
+    lease_s        how long the supervisor may be silent once the camera is open; None: until end-of-file (a worker
+                   that a test or a tool drives by hand)
     """
 
     protocol: int
@@ -74,6 +78,11 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     hub_recipient: str
     categories: dict[str, float] = msgspec.field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
+    lease_s: float | None = None
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True, tag="lease"):
+    """Supervisor to worker, four times a second: its loop evaluates the conditions, and the worker may go on."""
 
 
 class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
@@ -196,7 +205,7 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, tag="journal"):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=JOURNAL_CHARS)]
 
 
-ToWorker = Assignment | Withdraw | Stop
+ToWorker = Assignment | Lease | Withdraw | Stop
 FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | JournalLine | Finished | Fault
 
 _encoder = msgspec.msgpack.Encoder()

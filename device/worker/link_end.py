@@ -5,15 +5,17 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+from collections.abc import Callable
 
 from device.errors import LinkBroken
-from device.wire.link import HEADER, MAX_BODY_BYTES, FromWorker, ToWorker, pack, unpack_to_worker
+from device.wire.link import HEADER, MAX_BODY_BYTES, FromWorker, Lease, ToWorker, pack, unpack_to_worker
 
 
 class LinkEnd:
     """A stream socket to the supervisor. `gone` is set at end-of-file, which means stop.
 
-    fault  why the link broke, when it did not simply end
+    fault       why the link broke, when it did not simply end
+    on_message  called by the link's thread at each message, the lease included
     """
 
     def __init__(self, link: socket.socket) -> None:
@@ -21,11 +23,14 @@ class LinkEnd:
         self._inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self.gone = threading.Event()
         self.fault: LinkBroken | None = None
+        self.on_message: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._read, name="link", daemon=True)
         self._thread.start()
 
     def send(self, message: FromWorker) -> None:
         """Send one message whole; a supervisor that is gone sets `gone` and nothing is raised."""
+        if self.gone.is_set():
+            return
         try:
             self._link.sendall(pack(message))
         except OSError:
@@ -39,6 +44,12 @@ class LinkEnd:
         except queue.Empty:
             return None
 
+    def break_off(self, fault: LinkBroken) -> None:
+        """Count the supervisor as gone, because of `fault`; from any thread."""
+        self.fault = fault
+        self.gone.set()
+        self._inbox.put(None)
+
     def _read(self) -> None:
         try:
             while (header := self._exactly(HEADER.size)) is not None:
@@ -48,8 +59,11 @@ class LinkEnd:
                 body = self._exactly(length)
                 if body is None:
                     raise LinkBroken("the supervisor's last message is truncated")
-                self._inbox.put(unpack_to_worker(body))
-                del body  # an assignment holds a secret
+                message = unpack_to_worker(body)
+                self.on_message()
+                if not isinstance(message, Lease):
+                    self._inbox.put(message)
+                del body, message  # an assignment holds a secret
         except LinkBroken as fault:
             self.fault = fault
         self.gone.set()

@@ -35,8 +35,14 @@ DEVICES = ("video*", "nvidia*", "nvmap", "nvhost*", "nvgpu/*/*", "nvsciipc", "dr
 """Below /dev: cameras and GPUs. Names on a Jetson are to be confirmed on a board."""
 CODE = ("/usr/lib", "/lib", "/usr/local/lib", "/usr/local/cuda", "/opt/nvidia")
 SYSTEM = (
-    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm/overcommit_memory"),
-    *("/sys/devices/system", "/sys/fs/cgroup", "/dev/null", "/dev/urandom"),
+    "/proc/self",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system",
+    "/sys/fs/cgroup",
+    "/dev/null",
+    "/dev/urandom",
 )
 LIBRARIES = ("site-packages", "dist-packages", "lib-dynload")
 PACKAGES = ("device", "engines")

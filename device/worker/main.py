@@ -1,7 +1,8 @@
 """The vision worker: one camera, one list, one link. Started by exec with the descriptor of its end of a socketpair.
 
 1. Order: assignment, engines, watchlist, lock-down, hello, camera. No picture is processed before the lock-down.
-2. End-of-file on the link, or Stop, ends everything; every buffer is wiped before the process sends Finished.
+2. End-of-file on the link, Stop, or a lease that has run out (lease.py) ends everything; every buffer is wiped before
+   the process sends Finished.
 3. An error is sent as one Fault with its remedy; the exit status is that of its class.
 4. Outside the evidence (device/recognition/operating_point.py) no camera is opened: WatchlistLoaded states why, and
    the worker waits for Stop.
@@ -31,7 +32,7 @@ from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import resident_bytes
 from device.edges.sandbox.hardening import overwrite_text
 from device.enrolment.model_sessions import ModelSessions, resolved
-from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
+from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable, reason_of
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
 from device.recognition.detect_ahead import DetectAhead, frames_held
@@ -56,6 +57,7 @@ from device.wire.link import (
     Withdrawn,
 )
 from device.worker.journal import JournalSender
+from device.worker.lease import LeaseWatch
 from device.worker.link_end import LinkEnd
 from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
@@ -71,7 +73,9 @@ STOP_POLL_S = 0.25
 def main(argv: list[str]) -> int:
     """Run to the end; returns the exit status."""
     granted = begin()  # before the link's thread, so that the restrictions hold for every thread
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C and stops the worker over the link
+    for number in (signal.SIGINT, signal.SIGHUP):  # the supervisor handles these; it stops the worker over the link
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process (lease.py, rule 4)
     link = LinkEnd(socket.socket(fileno=int(argv[1])))
     try:
         assignment = link.receive(ASSIGNMENT_WITHIN_S)
@@ -105,6 +109,7 @@ class VisionWorker:
         self._beats = 0
         self._last_beat_ns = 0
         self._frames_then = 0
+        self._seen = ("", "")
 
     def run(self) -> None:
         """Rule 1, top to bottom."""
@@ -147,17 +152,18 @@ class VisionWorker:
             gallery.wipe()
             self._link.send(Finished(reason=self._stop or "outside the evidence", counters=pipeline.counters))
             return
-        source = self._opened(address)
-        ahead = not room.one_thread
-        pace = _pace(source, task.camera.pace)
-        health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
-        held = frames_held(ahead=ahead)
-        feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
-        looking = DetectAhead(feed, pipeline.look, ahead=ahead)
-        with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
-            for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
-                ending.callback(step)
-            self._watch(pipeline, feed, looking)
+        with LeaseWatch(self._link, task.lease_s, gallery.wipe):
+            source = self._opened(address)
+            ahead = not room.one_thread
+            pace = _pace(source, task.camera.pace)
+            health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
+            held = frames_held(ahead=ahead)
+            feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
+            looking = DetectAhead(feed, pipeline.look, ahead=ahead)
+            with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
+                for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
+                    ending.callback(step)
+                self._watch(pipeline, feed, looking)
         if self._link.fault is not None:
             raise self._link.fault
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
@@ -243,7 +249,7 @@ class VisionWorker:
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
 
     def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
-        """Between two frames: handle the supervisor's messages, wipe after a stall, send a beat when it is due."""
+        """Between two frames: handle messages, wipe after a stall, send a beat when it is due or the camera changed."""
         while self._handle_message(0.0):
             pass
         if self._stop is not None or self._link.gone.is_set():
@@ -251,22 +257,23 @@ class VisionWorker:
         if feed.stalled:
             pipeline.stalled()
             feed.blank()
-        now = time.monotonic_ns()
-        if now - self._last_beat_ns < BEAT_EVERY_NS:
+        now, seen = time.monotonic_ns(), (feed.state(), feed.warning)
+        if now - self._last_beat_ns < BEAT_EVERY_NS and seen == self._seen:
             return
+        self._seen = seen
         elapsed = (now - self._last_beat_ns) / NS_PER_S
         _count_frames(pipeline.counters, feed)
         stages = {**pipeline.times.ms, "decode": feed.decode_ms}
         beat = Beat(
             seq=self._beats,
-            camera=feed.state(),
+            camera=seen[0],
             fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
             counters=pipeline.counters,
             stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
             rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
             damaged_share=feed.damaged_share,
-            warning=feed.warning,
+            warning=seen[1],
             size=feed.size,
         )
         self._link.send(beat)
@@ -287,7 +294,7 @@ def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWa
     try:
         sealed = path.read_bytes()
     except OSError as fault:
-        raise WatchlistUnusable(f"{path}: {fault.strerror}; sync the deployment again") from fault
+        raise WatchlistUnusable(f"{path}: {reason_of(fault)}; sync the deployment again") from fault
     listed = unseal(sealed, identity)
     require_models(listed, room.detector_card.source_sha256, room.recognisers.source_sha256)
     return listed, sha256_of(sealed)
@@ -296,7 +303,9 @@ def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWa
 def _people(listed: SealedWatchlist, categories: dict[str, float]) -> list[ListedPerson]:
     return [
         ListedPerson(
-            *(e.ref, e.category, e.image_source),
+            e.ref,
+            e.category,
+            e.image_source,
             e.image_captured_on.isoformat() if e.image_captured_on else None,
             threshold_offset=categories.get(e.category, 0.0),
         )

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, size: Callable[[str], tuple[i
         action="append",
         type=size,
         metavar="HxW",
-        help="of a camera whose frames lie on the GPU, such as 720x1280; may be repeated",
+        help="of a camera whose frames are on the GPU, such as 720x1280; may be repeated",
     )
     parser.add_argument("--batch", nargs=3, type=int, metavar=("MIN", "OPT", "MAX"), help="of the recogniser (1 2 8)")
     parser.add_argument("--time-limit", type=_seconds, default=None, metavar="S", help="for each plan (1800)")

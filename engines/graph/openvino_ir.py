@@ -155,7 +155,7 @@ class _Reader:
     def elementwise(self, layer: Layer) -> None:
         """Add and Multiply with numpy's broadcasting, which is ONNX's."""
         if layer.data.get("auto_broadcast", "numpy") != "numpy":
-            raise self._bad(f"{layer.name!r} broadcasts in another way than numpy")
+            raise self._bad(f"{layer.name!r} broadcasts differently from numpy")
         self._node(layer, {"Add": "Add", "Multiply": "Mul"}[layer.kind], self._sources(layer))
 
     def unary(self, layer: Layer) -> None:

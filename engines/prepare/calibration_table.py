@@ -132,7 +132,7 @@ def require_allowed(card: str, recipe: str, *folders: Path) -> None:
     """
     table = find(card, *folders)
     if table is None:
-        raise PrecisionRefused(card, "there is no calibration table, so that nobody knows what it costs")
+        raise PrecisionRefused(card, "there is no calibration table, so its cost in accuracy is not known")
     if not recipe.endswith(f" {table.digest[:16]}"):
         raise PrecisionRefused(
             card, "its file was made with another table than the one here; run `lfr engines prepare --precision int8`"

@@ -187,7 +187,7 @@ def _of_the_lengths(said: Lengths | None, faces: float, none: float) -> list[str
     if said is None or none < said.poor <= faces:
         return []
     what = (
-        f"a drawn face's template has length {faces:.4g}: it would count as noise, and so would everybody"
+        f"a drawn face's template has length {faces:.4g}: it would count as noise, and so would every face"
         if faces < said.poor
         else f"a picture without a face has length {none:.4g}: nothing would ever count as noise"
     )

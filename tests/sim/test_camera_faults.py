@@ -10,8 +10,9 @@ import pytest
 
 from device.domain.camera_fault import FAULTS, CameraFault
 from device.hub_api import messages
+from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.state_machine import State
-from device.supervisor.status.view import CAMERA_WORDS, CameraView
+from device.supervisor.status.view import CAMERA_WORDS
 from tests.sim.rig import MakeRig, Rig
 
 STOPS = [fault for fault in CameraFault if FAULTS[fault].stops]

@@ -282,7 +282,9 @@ def test_a_list_with_an_entry_without_category_is_refused_by_its_own_condition(r
     rig(live=True).play(scene)
 
 
-def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(rig: MakeRig, caplog: Any) -> None:
+def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(
+    rig: MakeRig, caplog: pytest.LogCaptureFixture
+) -> None:
     received = []
 
     async def scene(r: Rig) -> Any:

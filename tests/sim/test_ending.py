@@ -11,8 +11,9 @@ import pytest
 
 from device.errors import SourceUnreadable, Unavailable
 from device.hub_api import messages
+from device.outbox.message import ErasedAlert
 from device.outbox.retry import MessageClass
-from device.outbox.store import ErasedAlert, Outbox
+from device.outbox.store import Outbox
 from device.supervisor.state_machine import State
 from tests.sim.rig import MakeRig, Rig
 

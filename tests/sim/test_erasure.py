@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -39,7 +38,7 @@ def chained(r: Rig) -> list[tuple[Any, ...]]:
     return [(row.what_gone, row.reason, row.count) for row in records if row.what == "erased"]
 
 
-def killed_while_recognising(rig: Callable[..., Any], **changes: Any) -> Any:
+def killed_while_recognising(rig: MakeRig, **changes: Any) -> Any:
     """A device whose supervisor is gone from one moment to the next, with an alert in its outbox."""
 
     async def scene(r: Rig) -> None:

@@ -18,6 +18,7 @@ from device.wire.link import (
     Finished,
     FromWorker,
     Hello,
+    Lease,
     Stop,
     ToWorker,
     WatchlistLoaded,
@@ -45,6 +46,7 @@ class FakeWorker:
         self.withdrawn: set[str] = set()
         self.stopped: Stop | None = None
         self.silent = False
+        self.leased_ns: list[int] = []
         self._script = script
         self._clock = clock
         self._outbox: asyncio.Queue[FromWorker | None] = asyncio.Queue()
@@ -63,6 +65,8 @@ class FakeWorker:
             self.assignment = message
             self.withdrawn = set(message.withdrawn)
             self._beats = asyncio.create_task(self._work())
+        elif isinstance(message, Lease):
+            self.leased_ns.append(int(self._clock.monotonic()))
         elif isinstance(message, Withdraw):
             self.withdrawn |= set(message.refs)
             self.say(Withdrawn(entries=len(self.withdrawn)))

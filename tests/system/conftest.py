@@ -125,8 +125,10 @@ def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path
     write_device_config(workspace, BROKER_PORT, realtime=True, repository_port=REPOSITORY_PORT)
     config = workspace.config.read_text()
     for here, there in (
-        *((str(workspace.clip), "/var/lib/lfr/clip.mp4"), (str(workspace.hub.root), "/etc/lfr/hub")),
-        *((str(workspace.roots), "/etc/lfr/roots"), (str(workspace.state_dir), "/var/lib/lfr")),
+        (str(workspace.clip), "/var/lib/lfr/clip.mp4"),
+        (str(workspace.hub.root), "/etc/lfr/hub"),
+        (str(workspace.roots), "/etc/lfr/roots"),
+        (str(workspace.state_dir), "/var/lib/lfr"),
         (str(workspace.run_dir), "/run/lfr"),
     ):
         config = config.replace(here, there)
@@ -146,7 +148,8 @@ def install(guest: Guest) -> None:
     guest.run("sh", "-ec", libraries)  # a Python that was built with a shared library looks for it where it was built
     guest.run("sh", "-ec", f"cd /opt/lfr/source/systemd; {units}; {accounts}; {folders}; systemctl daemon-reload")
     guest.run(
-        *("sh", "-ec"),
+        "sh",
+        "-ec",
         "cd /srv/host; install -g lfr -m 640 device.yaml /etc/lfr/; install -d -g lfr -m 750 /etc/lfr/hub;"
         "cp -r stage/hub/. /etc/lfr/hub/; chgrp -R lfr /etc/lfr/hub; chmod -R g+rX /etc/lfr/hub;"
         "install -d -o lfr -g lfr /var/lib/lfr/cache; cp -r models /var/lib/lfr/cache/; cp clip.mp4 /var/lib/lfr/;"
@@ -155,7 +158,8 @@ def install(guest: Guest) -> None:
     hub = ("hub", "serve", "/etc/lfr/hub", "--operator-present", "--repository-port", str(REPOSITORY_PORT))
     guest.run("systemd-run", "--unit=hub", "--quiet", "/opt/lfr/.venv/bin/lfr", *hub)
     guest.until(
-        *(lambda: any('"url"' in line for line in guest.journal("hub")), 60.0),
+        lambda: any('"url"' in line for line in guest.journal("hub")),
+        60.0,
         lambda: "\n".join(guest.journal("hub")[-20:]),
     )
 

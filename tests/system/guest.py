@@ -71,9 +71,17 @@ class Guest:
         if sys.base_prefix != "/usr":
             binds.append(f"{sys.base_prefix}:/opt/python")
         command = (
-            *(str(provide(SYSTEMD_NSPAWN, cache_dir())), "--quiet", "--boot", f"--directory={root_file_system()}"),
-            *("--volatile=overlay", f"--machine=lfr-test-{os.getpid()}", "--register=no", "--keep-unit"),
-            *("--console=pipe", "--private-network", *(f"--bind-ro={bind}" for bind in binds)),
+            str(provide(SYSTEMD_NSPAWN, cache_dir())),
+            "--quiet",
+            "--boot",
+            f"--directory={root_file_system()}",
+            "--volatile=overlay",
+            f"--machine=lfr-test-{os.getpid()}",
+            "--register=no",
+            "--keep-unit",
+            "--console=pipe",
+            "--private-network",
+            *(f"--bind-ro={bind}" for bind in binds),
         )
         with self._console.open("w") as console:
             self._nspawn = subprocess.Popen(
@@ -91,7 +99,7 @@ class Guest:
         leader = str(self._leader)
         inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
         done = subprocess.run(
-            *([*inside, *command],),
+            [*inside, *command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -20,7 +20,8 @@ def main(root: str, entry: str, photo: str, seconds: str, alert_hours: str) -> N
     if workspace.roots.exists():
         end_deployment(workspace)
     listed = publish_people(
-        *(workspace, {entry: [Path(photo)]}),
+        workspace,
+        {entry: [Path(photo)]},
         id=f"board-{secrets.token_hex(3)}",
         window={"start": now() - WINDOW_BEFORE, "end": now() + timedelta(seconds=float(seconds))},
         retention={"alert_hours": int(alert_hours)},

@@ -111,6 +111,7 @@ class Stats(Message, frozen=True, kw_only=True):
     faces_seen = discarded + lost + alerts + open_passages. `lost`: their worker died, and its memory with it.
     damaged_frames: pictures of which data was lost between camera and decoder.
     sign_dark_ms: while somebody could be recognised. sign_stops: how often the sign ended recognition.
+    probes_dropped: pictures of candidates that belong to no published alert; each was deleted at once, unsent.
     """
 
     TYPE: ClassVar[str] = "uk.lfr.stats.v1"
@@ -135,3 +136,4 @@ class Stats(Message, frozen=True, kw_only=True):
     sign_pulses: Count = 0
     sign_pulses_failed: Count = 0
     damaged_frames: Count = 0
+    probes_dropped: Count = 0

@@ -10,14 +10,11 @@ from device.hub_api.messages.base import Timestamp
 
 
 class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition at this moment. `pending`: required and not known yet, so it does not hold.
-
-    `not_yet_required`: reserved for later; nothing depends on it.
-    """
+    """One condition at this moment. `pending`: required and not known yet, so it does not hold."""
 
     name: str
     table: Literal["arm", "run"]
-    result: Literal["holds", "fails", "pending", "not_yet_required"]
+    result: Literal["holds", "fails", "pending"]
     text: str
     rule: str = ""
 

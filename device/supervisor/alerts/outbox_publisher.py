@@ -8,20 +8,24 @@
    reconnection the newest notice of every topic is sent again. Nothing personal is retained.
 4. When the outbox cannot store an alert, the alert is sent without being stored and the failure is logged.
 5. An erasure that the disk refused is retried on every turn until it succeeds.
+6. An alert is stored, then logged in the audit log, then published, each on the disk before the next begins. One that
+   an earlier run stored and did not log is logged first of all. A log that refuses holds up no alert (rule 4).
+7. `problem` states why the outbox does not keep what it is given; it stays until a write succeeds again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
+from device.outbox.message import Due, ErasedAlert, OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Due, ErasedAlert, Outbox, OutboxMessage
+from device.outbox.store import Outbox
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
@@ -32,6 +36,7 @@ _log = logging.getLogger(__name__)
 EXPIRY = "retention"
 
 OnErased = Callable[[list[ErasedAlert]], None]
+AlertLog = Callable[[list[str]], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,20 @@ class _Erase:
 class OutboxPublisher:
     """Owns the broker session and the outbox. Everything but the broker's callbacks runs on the loop."""
 
-    def __init__(self, broker: Broker, outbox: Outbox, disk: Disk, clock: Clock, on_erased: OnErased) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        outbox: Outbox,
+        disk: Disk,
+        clock: Clock,
+        on_erased: OnErased,
+        *,
+        alert_log: AlertLog | None = None,
+    ) -> None:
+        """alert_log: logs alerts, for an outbox that wants that first, and returns whether they are on the disk."""
+        self._alert_log = alert_log
+        self._logged: set[str] = set()
+        self._unlogged = True
         self.connected = False
         self.reason = "not connected yet"
         self.waiting: dict[MessageClass, int] = {}
@@ -66,7 +84,7 @@ class OutboxPublisher:
         self._hub_returned = False
         self._unacknowledged: set[str] = set()
         self._expiry_checked_ns = 0
-        self._problem = ""
+        self.problem = ""
 
     def connect(self, on_session: Callable[[bool], None]) -> None:
         """Open the session; `on_session` is called on the loop with True when it opens and False when it is lost."""
@@ -129,6 +147,8 @@ class OutboxPublisher:
             self._erase_expired_when_due()
             self._send_notices()
             await self._process_queue()
+            if self.problem:
+                await self._try_to_write()
 
     async def drain(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
         """Wait until every erasure is done and no message of these kinds waits for delivery; False at the deadline.
@@ -179,6 +199,7 @@ class OutboxPublisher:
                 await self._disk(self._outbox.retry_now)
             while self._work:
                 await self._handle(self._work.pop(0))
+            await self._log_alerts()
             while self.connected and await self._send_due():
                 continue
         except (Unavailable, OSError) as fault:
@@ -194,14 +215,23 @@ class OutboxPublisher:
         except (Unavailable, OSError) as fault:
             self._disk_failed(fault)
             return False
-        self._problem = ""
         return True
+
+    async def _try_to_write(self) -> None:
+        """Whether the outbox takes writes again (rule 7)."""
+        try:
+            await self._disk(self._outbox.require_room)
+        except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
+            return
+        event(_log, "outbox.available")
+        self.problem = ""
 
     def _disk_failed(self, fault: Exception) -> None:
         """Log a disk failure, once until the disk works again."""
-        if str(fault) != self._problem:
+        if str(fault) != self.problem:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
-        self._problem = str(fault)
+        self.problem = str(fault)
 
     async def _handle(self, item: OutboxMessage | _Erase | Delivery) -> None:
         if isinstance(item, OutboxMessage):
@@ -209,13 +239,29 @@ class OutboxPublisher:
         elif isinstance(item, Delivery):
             await self._disk(lambda: self._report(item))
         else:
+            await self._log_alerts()
             await self._carry_out_erasure(item)
+
+    async def _log_alerts(self) -> None:
+        """Log what is stored and not logged (rule 6)."""
+        if not self._unlogged:
+            return
+        alerts = await self._disk(self._outbox.unlogged)
+        new = [alert for alert in alerts if alert not in self._logged]
+        on_disk = self._alert_log is None or await self._alert_log(new)
+        self._logged |= set(alerts)
+        if alerts:
+            await self._disk(lambda: self._outbox.logged(alerts, on_disk=on_disk))
+        if on_disk:
+            self._unlogged = False
+            self._logged -= set(alerts)
 
     async def _carry_out_erasure(self, requests: _Erase) -> None:
         """Erase; an erasure that the disk refused is retried (rule 5). The expiry check has a timer."""
         try:
             gone = await self._disk(lambda: self._erase_now(requests))
         except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
             if requests not in self._refused:
                 event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=requests.reason, problem=str(fault))
             if requests.reason != EXPIRY:
@@ -228,10 +274,19 @@ class OutboxPublisher:
     async def _store(self, message: OutboxMessage) -> None:
         try:
             await self._disk(lambda: self._outbox.put(message))
-        except Unavailable as fault:
+            self._unlogged = self._unlogged or message.kind is MessageClass.ALERT
+        except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
             event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
+            if message.kind is MessageClass.ALERT and message.revision == 0 and self._alert_log is not None:
+                await self._alert_log([str(message.alert_id)])
             due = Due(
-                *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),
+                message.id,
+                message.kind,
+                message.topic,
+                message.payload,
+                message.content_type,
+                message.qos,
                 message.expires_at,
             )
             if not self._broker.publish(self._outgoing(due)):

@@ -33,8 +33,8 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Adjudication, Alert, Contradiction, moment
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import OutboxMessage
 from device.ports.clock import Clock
 from device.supervisor.deployment.active import ActiveDeployment
 from device.supervisor.timing import ALERT_EXPIRES_S
@@ -117,6 +117,10 @@ class AlertService:
         else:
             self._store_probe(alert, message)
         return alert.alert_id if known is None else None
+
+    def camera_of(self, alert_id: str) -> str | None:
+        """The camera of an alert that this run has raised."""
+        return next((passage[0] for passage, known in self._by_passage.items() if known == alert_id), None)
 
     def judged(self, judgement: Adjudication) -> bool:
         """Apply a judgement: a false alert is erased at once, here and in the outbox. True if it was erased."""

@@ -1,12 +1,13 @@
-"""Writes the audit log: rows are chained at once, written in order on the disk thread, signed every minute.
+"""Writes the audit log: rows are chained at once, written in order on the disk thread, signed every ten seconds.
 
 1. A row is chained and hashed when it is noted, so its hash can go into a receipt; the disk thread writes it, and
    nothing waits for that.
-2. Rows that the disk refuses stay in memory and are retried every AUDIT_RETRY_S, in order; the failure is logged
-   once. Recognition and erasure continue. Above MOST_BYTES rows are counted instead of kept, and a row `lost` states
-   their number as soon as there is room.
-3. A head is signed every AUDIT_HEAD_S while there are rows without one, and at the end. It is published only after it
-   is on the disk, so that a power cut cannot leave the hub with a head that the log does not contain.
+2. Rows that the disk refuses stay in memory and are retried every AUDIT_RETRY_S, in order; the failure is logged once,
+   and is `problem` until the log takes writes again: a run condition, which stops recognition. Erasure continues.
+   Above MOST_BYTES rows are counted instead of kept, and a row `lost` states their number as soon as there is room.
+3. A head is signed at the start, every AUDIT_HEAD_S while there are rows without one, and at the end, so that the log
+   of a short life verifies, too. It is published only after it is on the disk, so that a power cut cannot leave the
+   hub with a head that the log does not contain.
 4. While the log cannot be opened, rows are held without a hash and chained when it opens.
 """
 
@@ -60,10 +61,11 @@ class AuditWriter:
         self._held_bytes = 0
         self._lost = 0
         self._unsigned = False
+        self._unkept: Head | None = None
         self._signed_ns = int(clock.monotonic())
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()  # one writer at a time (a cancelled waiter does not stop a write)
-        self._problem = ""
+        self.problem = ""
 
     @property
     def key(self) -> str | None:
@@ -112,7 +114,7 @@ class AuditWriter:
             self._woken.clear()
             await self.open()
             due = self._clock.monotonic() - self._signed_ns >= AUDIT_HEAD_S * NS_PER_S
-            await (self.sign() if due and self._unsigned else self.write())
+            await (self.sign() if due and self._unsigned and not self.problem else self.write())
 
     async def write(self) -> bool:
         """Write every row noted so far (rule 2); whether all are on the disk."""
@@ -126,16 +128,30 @@ class AuditWriter:
         if self._log is None:
             return False
         log, lines = self._log, self._lines
-        if not lines:
-            return True
-        self._lines = []
-        try:
-            await self._disk(lambda: log.append(b"".join(lines)))
-        except (Unavailable, OSError) as fault:
-            self._lines[:0] = lines
-            self._refused(fault)
-            return False
-        self._held_bytes -= sum(map(len, lines))
+        if lines:
+            self._lines = []
+            try:
+                await self._disk(lambda: log.append(b"".join(lines)))
+            except (Unavailable, OSError) as fault:
+                self._lines[:0] = lines
+                self._refused(fault)
+                return False
+            self._held_bytes -= sum(map(len, lines))
+        return await self._keep_head(log)
+
+    async def _keep_head(self, log: Log) -> bool:
+        """Put the newest head beside the log and publish it, once all rows before it are written (rule 3)."""
+        head = self._unkept
+        if head is not None:
+            try:
+                room = await self._disk(lambda: log.keep_head(head))
+            except (Unavailable, OSError) as fault:
+                self._refused(fault)
+                return False
+            self._unkept, self.head = None, head
+            if room is not None:
+                self.note("room", upto=room)
+            self._on_head(head)
         self._works()
         return True
 
@@ -150,23 +166,10 @@ class AuditWriter:
     async def _sign(self) -> None:
         if self._log is None or self._key is None:
             return
-        log = self._log
         line, head = self._links.head(self._clock.wall(), self._key)
         self._hold(line)
-        self._unsigned, self._signed_ns = False, int(self._clock.monotonic())
-        if not await self._write():
-            self._unsigned = True
-            return
-        try:
-            room = await self._disk(lambda: log.keep_head(head))
-        except (Unavailable, OSError) as fault:
-            self._unsigned = True
-            self._refused(fault)
-            return
-        if room is not None:
-            self.note("room", upto=room)
-        self.head = head
-        self._on_head(head)
+        self._unsigned, self._signed_ns, self._unkept = False, int(self._clock.monotonic()), head
+        await self._write()
 
     async def close(self) -> None:
         """The last rows and the last head."""
@@ -198,14 +201,14 @@ class AuditWriter:
             self._chain(record("shortened", upto=found.head.seq), now)
 
     def _refused(self, fault: Exception) -> None:
-        if str(fault) != self._problem:
+        if str(fault) != self.problem:
             event(_log, "audit.unavailable", level=logging.ERROR, problem=str(fault))
-        self._problem = str(fault)
+        self.problem = str(fault)
 
     def _works(self) -> None:
-        if self._problem:
+        if self.problem:
             event(_log, "audit.available")
-            self._problem = ""
+            self.problem = ""
         if self._lost and self._held_bytes < MOST_BYTES // 2:
             lost, self._lost = self._lost, 0
             self.note("lost", count=lost)

@@ -44,12 +44,14 @@ def workers_wanted(state: State, evaluations: tuple[Evaluation, ...], clear_s: f
 
 
 def fault_lamp_wanted(state: State, snapshot: Snapshot) -> bool:
-    """Whether the fault lamp is lit: inhibited, or a camera is lost or sees badly while another one recognises.
+    """Whether the fault lamp is lit: inhibited, nothing can be kept, or a camera is lost or sees badly.
 
     That nothing moves is shown in the status only: an empty room is as still.
     """
+    if state is State.INHIBITED or snapshot.unkept:
+        return True
     if state is not State.RECOGNISING:
-        return state is State.INHIBITED
+        return False
     away = any(view not in (CameraView.ONLINE, CameraView.ENDED) for view in snapshot.cameras.values())
     return away or any(fault is not CameraFault.STILL for fault in snapshot.camera_faults.values())
 

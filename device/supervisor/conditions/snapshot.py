@@ -116,6 +116,7 @@ class Snapshot:
     clock_set_back  how the wall clock was set back while this program ran; empty when it was not
     disk_free_bytes  None when the disk does not answer
     camera_problems, camera_faults  by camera; a fault that does not stop its camera is there, too
+    unkept      what the state folder, the audit log or the outbox does not keep, and why; empty when all is kept
     stop        by what STOP was pressed; None while it is not
     """
 
@@ -139,6 +140,7 @@ class Snapshot:
     clock_synchronised: bool = False
     clock_set_back: str = ""
     disk_free_bytes: int | None = 0
+    unkept: str = ""
     thermal: ThermalView = ThermalView()
     stop: str | None = None
 

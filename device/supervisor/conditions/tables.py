@@ -17,6 +17,7 @@ from device.supervisor.conditions.condition import Condition, KnownFrom, Table
 BACK_REMEDY = "set the clock; if it is correct now, restart the service, which started with a wrong time"
 CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait until it has synchronised"
 DISK_REMEDY = f"free space in the state folder: {predicates.DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
+STATE_FOLDER_REMEDY = "free space; a card that has turned read-only is at its end: end the deployment, replace the card"
 OPERATING_POINT_REMEDY = (
     "shorten the list, leave out `vision.threshold`, or make evidence that covers it (calibration/README.md)"
 )
@@ -297,6 +298,16 @@ RUN: tuple[Condition, ...] = (
         remedy=DISK_REMEDY,
         predicate=predicates.disk_reserve_free,
         found=predicates.disk_finding,
+    ),
+    Condition(
+        name=ConditionName.STATE_FOLDER_TAKES_WRITES,
+        table=Table.RUN,
+        rule="R06",
+        text="the state folder takes writes; audit log and outbox are kept",
+        wrong="the state folder takes no writes, or audit log or outbox are not kept",
+        remedy=STATE_FOLDER_REMEDY,
+        predicate=lambda s: not s.unkept,
+        found=lambda s: s.unkept,
     ),
     Condition(
         name=ConditionName.DEPLOYMENT_STILL_IN_ITS_WINDOW,

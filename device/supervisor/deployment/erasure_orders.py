@@ -18,7 +18,7 @@ from typing import Any
 
 from device import eraser
 from device.domain.time import WallTime, wall
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.ports.clock import Clock
 from device.supervisor.deployment.active import ActiveDeployment
 
@@ -123,7 +123,7 @@ class ErasureOrders:
 
     def _cannot(self, fault: OSError) -> Unavailable:
         return Unavailable(
-            f"no erasure order can be kept in {self._folder}: {fault.strerror}; no deployment is loaded without one"
+            f"no erasure order can be kept in {self._folder}: {reason_of(fault)}; no deployment is loaded without one"
         )
 
 

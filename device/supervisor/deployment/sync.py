@@ -109,6 +109,11 @@ class DeploymentSync:
         """Why there is no deployment yet, or what is being fetched."""
         return self._repository.progress() or self._problem
 
+    @property
+    def unkept(self) -> str:
+        """Why the disk does not keep what was verified last; empty when it does."""
+        return "" if self._published is None else self._published.unkept
+
     def view(self, now: WallTime) -> DeploymentView | None:
         """The offered deployment, before its list can be opened."""
         if self._offered is None:

@@ -23,9 +23,10 @@ from device.logs import event
 from device.outbox.retry import MessageClass
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.deployment.receipts import ErasureReceipts, Reason
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
-from device.supervisor.status.reporter import Reason, Reporter
+from device.supervisor.status.reporter import Reporter
 from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S
 from device.supervisor.workers.passage_counts import Balance
 from device.supervisor.workers.pool import WorkerPool
@@ -72,6 +73,7 @@ async def end_deployment(
     audit: Audit,
     publisher: OutboxPublisher,
     reporter: Reporter,
+    receipts: ErasureReceipts,
 ) -> Outcome:
     """Erase the deployment on this device and report. `control.authorisation` is None afterwards."""
     active = supervisor.active
@@ -94,7 +96,7 @@ async def end_deployment(
     else:
         keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
         await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
-    _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
+    _prove(receipts, balance, deployment.watchlist.subjects if dropped else 0, reason)
     pool.clear()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
@@ -132,13 +134,13 @@ async def _deliver(supervisor: SupervisorLoop, publisher: OutboxPublisher) -> in
     return undelivered
 
 
-def _prove(reporter: Reporter, balance: Balance, subjects: int, reason: Reason) -> None:
+def _prove(receipts: ErasureReceipts, balance: Balance, subjects: int, reason: Reason) -> None:
     """Publish receipts: for the discarded templates, and for the watchlist if it is erased completely."""
-    reporter.receipt("template", balance.discarded, "no_match")
+    receipts.erased("template", balance.discarded, "no_match")
     if balance.lost:
-        reporter.receipt("template", balance.lost, "no_match", process_died=True)
+        receipts.erased("template", balance.lost, "no_match", process_died=True)
     if subjects:
-        reporter.receipt("watchlist", subjects, reason)
+        receipts.erased("watchlist", subjects, reason)
 
 
 def _exit_status(supervisor: SupervisorLoop, pool: WorkerPool) -> int:

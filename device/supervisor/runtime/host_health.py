@@ -1,8 +1,10 @@
-"""Host health: temperatures and free disk space, measured four times a second, with hysteresis.
+"""Host health, measured four times a second: temperatures with hysteresis, free disk space, the state folder.
 
 1. A sensor past its limit is too hot until every sensor is COOL_C below its own limit (hysteresis).
 2. A host that reduces its clock still recognises: this is reported, and is not a failure.
 3. While a measurement does not return (a disk that hangs) the last one expires: after HOST_STALE_S nothing is known.
+4. Whether the state folder is read-only is asked at every measurement; every STATE_FOLDER_WRITE_S, and while it
+   refuses, a small file is written there as well.
 """
 
 from __future__ import annotations
@@ -15,23 +17,26 @@ from device.edges.host import sysfs
 from device.edges.host.sysfs import Temperatures
 from device.supervisor.conditions.snapshot import ThermalView
 from device.supervisor.edges import Edges
-from device.supervisor.timing import HOST_MEASURE_S, HOST_STALE_S
+from device.supervisor.timing import HOST_MEASURE_S, HOST_STALE_S, STATE_FOLDER_WRITE_S
 
 COOL_C = 5.0
 LEAST_C = -25.0  # the lower end of Orin modules' operating range (data sheet; to be confirmed on a board)
 
 
 class HostHealth:
-    """Measures; the loop reads `disk_free_bytes`, `thermal` and `temperatures_c`."""
+    """Measures; the loop reads `disk_free_bytes`, `refusal`, `thermal` and `temperatures_c`."""
 
     def __init__(self, state_dir: Path, edges: Edges) -> None:
         self.temperatures_c: dict[str, float] = {}
+        self.refusal = ""
+        """Why the state folder takes no writes; empty while it does (rule 4)."""
         self._state_dir = state_dir
         self._edges = edges
         self._clock = edges.clock
         self._free_bytes = 0
         self._thermal = ThermalView()
         self._looked_ns: int | None = None
+        self._written_ns: int | None = None
 
     @property
     def disk_free_bytes(self) -> int | None:
@@ -51,11 +56,20 @@ class HostHealth:
 
     async def measure(self) -> None:
         """Measure once, on the disk thread."""
-        edges, folder = self._edges, self._state_dir
-        self._free_bytes, found = await edges.disk(lambda: (edges.disk_free(folder), sysfs.temperatures(edges.root)))
+        edges, folder, write = self._edges, self._state_dir, self._write_due()
+        self._free_bytes, self.refusal, found = await edges.disk(
+            lambda: (edges.disk_free(folder), edges.refusal(folder, write=write), sysfs.temperatures(edges.root))
+        )
         self._looked_ns = int(self._clock.monotonic())
+        self._written_ns = self._looked_ns if write else self._written_ns
         self.temperatures_c = {zone.name: zone.temperature_c for zone in found.zones}
         self._thermal = assess(found, was_in_range=self._thermal.in_range)
+
+    def _write_due(self) -> bool:
+        """Whether this measurement writes, too (rule 4)."""
+        if self.refusal or self._written_ns is None:
+            return True
+        return self._clock.monotonic() - self._written_ns >= STATE_FOLDER_WRITE_S * NS_PER_S
 
     @property
     def _stale(self) -> bool:

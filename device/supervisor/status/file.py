@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from device.durable import replace_file
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 
 FILE = "status.json"
 MODE = 0o644
@@ -30,7 +30,7 @@ def write(run_dir: Path, status: dict[str, Any]) -> None:
     try:
         replace_file(run_dir / FILE, content, mode=MODE, synced=False)  # volatile: the folder lies in memory
     except OSError as fault:
-        raise Unavailable(f"{run_dir / FILE} cannot be written: {fault.strerror}") from fault
+        raise Unavailable(f"{run_dir / FILE} cannot be written: {reason_of(fault)}") from fault
 
 
 def remove(run_dir: Path) -> None:
@@ -64,7 +64,7 @@ class InstanceLock:
             os.close(self._file)
             raise Unavailable(f"a supervisor already runs in {self._run_dir}; stop it first") from fault
         except OSError as fault:
-            raise Unavailable(f"run folder {self._run_dir} cannot be used: {fault.strerror}") from fault
+            raise Unavailable(f"run folder {self._run_dir} cannot be used: {reason_of(fault)}") from fault
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from typing import Literal, cast
 
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S, WallTime, rfc3339
 from device.edges.host import process_memory
 from device.errors import Unavailable
-from device.hub_api import alert_builder, messages
+from device.hub_api import messages
 from device.logs import event
-from device.outbox.store import ErasedAlert
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import AlertService
 from device.supervisor.audit.events import AuditEvents
 from device.supervisor.conditions.snapshot import CameraView
-from device.supervisor.deployment.erasure_orders import MissedErasure
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status import file as status_file
@@ -30,8 +27,6 @@ from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
-What = Literal["alert", "template", "watchlist"]
-Reason = messages.ErasureReason
 
 
 class Reporter:
@@ -70,56 +65,6 @@ class Reporter:
     def session_began(self) -> None:
         """Publish everything retained on a new session with the broker."""
         self._notices.session_began(self._pool.reports.engine, self._pool.reports.threshold)
-
-    def alerts_erased(self, gone: list[ErasedAlert]) -> None:
-        """Publish a receipt for every alert that was erased; it counts 0 for one that was unknown or erased already."""
-        for deletion in gone:
-            event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason, count=int(deletion.existed))
-            self.receipt("alert", int(deletion.existed), cast(Reason, deletion.reason), deletion.alert_id)
-
-    def receipt(
-        self, what: What, count: int, reason: Reason, alert_id: str | None = None, *, process_died: bool = False
-    ) -> None:
-        """Publish a receipt for one erasure."""
-        method = alert_builder.method_of(what, process_died=process_died)
-        chained = self._audit.note(
-            "erased", "R04", what_gone=what, count=count, reason=reason, method=method, alert=alert_id
-        )
-        erasure = alert_builder.erasure_of(
-            what,
-            count=count,
-            alert_id=alert_id,
-            reason=reason,
-            mode=self._notices.mode,
-            at=self._edges.clock.wall(),
-            process_died=process_died,
-            chain_hash=chained,
-        )
-        self._notices.receipt(erasure)
-
-    def erased_before(self, missed: MissedErasure) -> None:
-        """Publish a receipt for a list that the eraser erased while no supervisor ran."""
-        reason = cast(Reason, missed.reason)
-        chained = self._audit.note(
-            "erased",
-            "R04",
-            what_gone="watchlist",
-            count=missed.subjects,
-            reason=missed.reason,
-            method="unlinked",
-            deployment=missed.deployment,
-            since=rfc3339(missed.at),
-        )
-        erasure = alert_builder.erasure_of(
-            "watchlist",
-            count=missed.subjects,
-            alert_id=None,
-            reason=reason,
-            mode=self._notices.mode,
-            at=missed.at,
-            chain_hash=chained,
-        )
-        self._notices.receipt(erasure)
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -160,6 +105,7 @@ class Reporter:
             simulated=self._edges.simulated,
             totals=self._pool.counts.totals(),
             alerts=self._alerts.raised,
+            probes_dropped=self._alerts.probes_dropped,
             lost=self._pool.counts.lost,
             beats=dict(self._pool.reports.beats),
             camera_since={camera: since for camera, (_, since) in self._camera_since.items()},

@@ -16,8 +16,8 @@ from device.domain.time import NS_PER_S, rfc3339, wall
 from device.hub_api import events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import OutboxMessage
 from device.ports.broker import Outgoing
 from device.ports.clock import Clock
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher

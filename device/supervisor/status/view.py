@@ -39,7 +39,10 @@ CAMERA_WORDS: dict[CameraView, CameraWord] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """beats, camera_since: by camera. lost: people whose worker died while it held their passages in memory."""
+    """beats, camera_since: by camera. lost: people whose worker died while it held their passages in memory.
+
+    probes_dropped  probes of candidates without a published alert, erased at once (AlertService, rule 3)
+    """
 
     at: WallTime
     state: State
@@ -52,6 +55,7 @@ class StatusView:
     totals: Counters
     alerts: int
     lost: int
+    probes_dropped: int
     beats: dict[str, Beat]
     camera_since: dict[str, WallTime]
     broker: str
@@ -137,6 +141,7 @@ def stats_message(view_now: StatusView, boot_id: str) -> messages.Stats:
         sign_stops=sign.stops,
         sign_pulses=sign.pulses,
         sign_pulses_failed=sign.pulses_failed,
+        probes_dropped=view_now.probes_dropped,
     )
 
 
@@ -226,6 +231,7 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "outbox_waiting": view_now.waiting,
         "alerts": view_now.alerts,
         "lost": view_now.lost,
+        "probes_dropped": view_now.probes_dropped,
         "counters": msgspec.to_builtins(view_now.totals),
     }
 

@@ -74,6 +74,11 @@ class WorkerPool:
         for worker in self._workers.values():
             worker.set_wanted(wanted, reason)
 
+    def renew_leases(self) -> None:
+        """Tell every running worker that the loop is alive."""
+        for worker in self._workers.values():
+            worker.renew_lease()
+
     def withdraw(self, refs: frozenset[str]) -> None:
         """Zero these entries in every running worker; later ones get them with their assignment."""
         for worker in self._workers.values():
@@ -190,4 +195,3 @@ class WorkerPool:
         raised = self._alerts.candidate(passage, origin, message)
         if raised is not None:
             self.counts.alert_raised(camera.id, run.number)
-            self._audit.note("alert", "R13", alert=raised, camera=camera.id)

@@ -103,7 +103,7 @@ def test_a_table_that_is_gone_lets_nothing_be_opened(
     int8_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tables, "PACKAGED", tmp_path / "none")
-    with pytest.raises(PrecisionRefused, match="nobody knows what it costs; use fp16"):
+    with pytest.raises(PrecisionRefused, match="so its cost in accuracy is not known; use fp16"):
         open_runner(SFACE, backend="onnxruntime", threads=1, precision="int8", models=int8_models)
 
 

@@ -17,8 +17,9 @@ import pytest
 from device import eraser
 from device.domain.time import wall
 from device.errors import Unavailable
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Outbox, OutboxMessage
+from device.outbox.store import Outbox
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 END = NOW + timedelta(hours=1)
@@ -57,7 +58,6 @@ class Place:
         outbox = Outbox(self.outbox, wall(NOW))
         outbox.put(
             OutboxMessage(
-                *(),
                 id=f"m-{alert_id}",
                 kind=MessageClass.ALERT,
                 topic="t",

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime, wall
 from device.errors import Unavailable
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
-from device.outbox.store import Outbox, OutboxMessage
+from device.outbox.store import Outbox
 
 SECRET = b'{"entry_ref":"e-042-very-recognisable"}'
 START = MonotonicNs(0)

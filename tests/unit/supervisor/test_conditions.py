@@ -106,6 +106,7 @@ BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"sign follows its pulse"},
     ),
     "a disk that hangs": ({"disk_free_bytes": None}, {"disk reserve", "disk"}),
+    "a read-only disk": ({"unkept": "state folder: it is mounted read-only"}, {"state folder takes writes"}),
     "a hot machine": ({"thermal": ThermalView(in_range=False, finding="tj 101 °C")}, {"temperature"}),
     "a machine without sensors": ({"thermal": ThermalView()}, {"temperature"}),
     "a sign that shines by itself": (
@@ -208,7 +209,7 @@ def test_a_failing_text_names_fault_finding_and_remedy() -> None:
 def test_what_holds_for_another_reason_says_so() -> None:
     demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO)
     excused = dataclasses.replace(
-        *(GOOD,), live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
+        GOOD, live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
     )
     texts = {e.condition.name: e.text for e in evaluation.evaluate(excused)}
     assert failing(excused) == set()

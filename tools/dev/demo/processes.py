@@ -37,12 +37,14 @@ class Running:
     def last_lines(self, count: int = LAST_LINES) -> str:
         """The end of its log, indented for a message."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
-        return "\n".join(f"  | {line}" for line in lines) or "  | (it said nothing)"
+        return "\n".join(f"  | {line}" for line in lines) or "  | (no output)"
 
     def check(self) -> None:
         """Raise Unavailable with the last log lines when it has ended unexpectedly."""
         if self.exit_status is not None:
-            raise Unavailable(f"{self.name} ended with status {self.exit_status}; it said last:\n{self.last_lines()}")
+            raise Unavailable(
+                f"{self.name} ended with status {self.exit_status}; the last lines of its log:\n{self.last_lines()}"
+            )
 
 
 class Processes:

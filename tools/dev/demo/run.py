@@ -115,7 +115,7 @@ def play(
         live.note(f"hub and broker are up (MQTT 5, mutual TLS, port {hub.broker_port})")
         if not options.headless:
             live.note(f"the hub page is at  {hub.url}")
-            live.note("open it in a browser: without an operator at the page, the device recognises nobody")
+            live.note("open it in a browser: without an operator at the page, the device does not recognise")
         truth = bring_clip(options, workspace, live)
         template = Needle("a template", publish_signed(workspace, marked(photos, mark, folder), label_of(mark)))
         live.note(
@@ -145,7 +145,7 @@ def play(
         evidence.statuses = {"device": device.exit_status, "hub and broker": hub.process.exit_status}
         evidence.named += [path.name for path, _ in search([workspace.logs], needles)]
         if device.exit_status:
-            print(f"the device said last:\n{device.last_lines()}", file=sys.stderr)
+            print(f"the last lines of its log:\n{device.last_lines()}", file=sys.stderr)
         return evidence, deployment_report(workspace), template
 
 
@@ -162,7 +162,9 @@ def start_hub(processes: Processes, workspace: Workspace, *, operator: bool, own
                 return Hub(process, said["url"], said["broker_port"], said["repository_port"])
         process.check()
         time.sleep(POLL_S)
-    raise Unavailable(f"the hub is not ready after {HUB_READY_S:g} s; it said last:\n{process.last_lines()}")
+    raise Unavailable(
+        f"the hub is not ready after {HUB_READY_S:g} s; the last lines of its log:\n{process.last_lines()}"
+    )
 
 
 def bring_clip(options: Options, workspace: Workspace, live: LiveLines) -> ClipTruth:
@@ -183,11 +185,11 @@ def bring_clip(options: Options, workspace: Workspace, live: LiveLines) -> ClipT
 def wait_for_operator(options: Options, processes: Processes, workspace: Workspace, hub: Hub, live: LiveLines) -> Hub:
     """Until somebody opens the page; after `wait_s` a stand-in operator, so that a demo without a browser goes on."""
     with Listener(workspace.hub, hub.broker_port) as listener:
-        live.note("waiting for somebody to open the page")
+        live.note("waiting until the page is opened")
         if listener.wait_for(lambda received: received.operator_present, options.wait_s):
             live.note("an operator is at the page")
             return hub
-    live.note(f"nobody opened the page within {options.wait_s:g} s: a stand-in operator takes over")
+    live.note(f"the page was not opened within {options.wait_s:g} s: a simulated operator takes over")
     processes.stop(hub.process)
     hub.process.log.unlink()
     hub = start_hub(processes, workspace, operator=True)
@@ -204,7 +206,7 @@ def follow(device: Running, hub: Hub, listener: Listener, live: LiveLines, limit
         hub.process.check()
         time.sleep(POLL_S)
     if given_up(listener.received):
-        live.note(f"the device has given its camera up; it said last:\n{device.last_lines()}")
+        live.note(f"the device has disabled its camera; the last lines of its log:\n{device.last_lines()}")
     elif device.exit_status is None:
         live.note(f"the device has not ended after {limit_s:.0f} s and is stopped")
     listener.wait_for(lambda received: received.statuses[-1:] == ["stopped"], GONE_S)
@@ -217,7 +219,7 @@ def remind(hub: Hub, received: Received, live: LiveLines) -> None:
         hub.missed = False
     elif not hub.missed and received.states[-1:] == ["inhibited"]:
         hub.missed = True
-        live.note(f"nobody is at the page any more; open it again:  {hub.url}")
+        live.note(f"the page is closed; open it again:  {hub.url}")
 
 
 def given_up(received: Received) -> bool:

@@ -69,9 +69,15 @@ BINDINGS = (
     ),
 )
 STUBS = (
-    *("createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL"),
-    *("createNvOnnxParserRefitter_INTERNAL", "createNvOnnxParser_INTERNAL", "getBuilderPluginRegistry"),
-    *("getPluginRegistry", "initLibNvInferPlugins", "getNvOnnxParserVersion"),
+    "createInferBuilder_INTERNAL",
+    "createInferRefitter_INTERNAL",
+    "createInferRuntime_INTERNAL",
+    "createNvOnnxParserRefitter_INTERNAL",
+    "createNvOnnxParser_INTERNAL",
+    "getBuilderPluginRegistry",
+    "getPluginRegistry",
+    "initLibNvInferPlugins",
+    "getNvOnnxParserVersion",
 )
 """All that the bindings import of TensorRT's libraries (nm of 10.3.0 and 11.4.0.106)."""
 

@@ -6,6 +6,7 @@
 3. No name of a package registry's host or of a place outside the repository stands in a tracked text file.
 4. No test is skipped outside tests/gpu, tests/system and tests/browser.
 5. No inline exemption from a check, and no note of unfinished work.
+6. A display of values is written out, not packed into `*(…)`.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def breaches_in(files: dict[str, Path]) -> Iterator[str]:
             yield from sizes(name, text, tree)
             yield from exemptions(name, text)
             yield from skips(name, tree)
+            yield from packed(name, tree)
             for vendor, line, late in () if name in PLUG_INS else vendor_imports(tree):
                 modules[part(name), vendor].add(name)
                 if not late and not name.startswith("tests/"):
@@ -133,6 +135,13 @@ def foreign_names(name: str, text: str) -> Iterator[str]:
             yield f"{name}:{number}: {found.group()!r} names a host or a place of one machine"
 
 
+def packed(name: str, tree: ast.Module) -> Iterator[str]:
+    """A display of values that is unpacked where it stands (rule 6)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Starred) and isinstance(node.value, ast.Tuple | ast.List):
+            yield f"{name}:{node.lineno}: *({ast.unparse(node.value)[:30]} …) hides a list of values; write them out"
+
+
 def skips(name: str, tree: ast.Module) -> Iterator[str]:
     """Skipped tests (rule 4)."""
     if not name.startswith("tests/") or name.startswith(MAY_SKIP):
@@ -146,7 +155,7 @@ def exemptions(name: str, text: str) -> Iterator[str]:
     """Exemptions and notes, in comments only (rule 5)."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and EXEMPTION.search(token.string):
-            yield f"{name}:{token.start[0]}: {token.string.strip()!r}; mend the cause, or write an issue"
+            yield f"{name}:{token.start[0]}: {token.string.strip()!r}; fix the cause, or file an issue"
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def programs(cache: Path) -> None:
     try:
         provide(SYSTEMD_ANALYZE, cache)
     except SetupFailed as fault:
-        say(f"going on without systemd-analyze, which `make check` will ask for: {fault}")
+        say(f"continuing without systemd-analyze, which `make check` needs: {fault}")
 
 
 def models(cache: Path) -> None:

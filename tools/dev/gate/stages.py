@@ -45,14 +45,14 @@ def pytest(*arguments: str) -> tuple[str, ...]:
 
 
 FORMAT = Stage("format", tool("ruff", "format", "--check", "--diff", "."), "run `.venv/bin/ruff format .`")
-LINT = Stage("lint", tool("ruff", "check", "."), "run `.venv/bin/ruff check --fix .` and mend the rest by hand")
-TYPES = Stage("types", tool("mypy"), "mend the types; `.venv/bin/mypy FOLDER` is quicker for one folder")
+LINT = Stage("lint", tool("ruff", "check", "."), "run `.venv/bin/ruff check --fix .` and fix the rest by hand")
+TYPES = Stage("types", tool("mypy"), "fix the types; `.venv/bin/mypy FOLDER` is quicker for one folder")
 FLOORS = Stage("floors", tool("lint-imports"), "import downward only; the floors are drawn in pyproject.toml")
 HOUSE = Stage("house rules", module("tools.dev.gate.house"), "each line above names the place and the rule")
 LOCKED = Stage(
     "lock", module("tools.dev.gate.lock", "check"), "each line above names a requirement; `make lock` renews"
 )
-UNIT_FILES = Stage("unit files", module("tools.dev.gate.unit_files"), "mend the files in systemd/")
+UNIT_FILES = Stage("unit files", module("tools.dev.gate.unit_files"), "fix the files in systemd/")
 
 
 def several(*arguments: str) -> tuple[str, ...]:

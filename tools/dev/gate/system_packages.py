@@ -71,7 +71,9 @@ def provide(program: Program, cache: Path) -> Path:
         unpack(program, cache)
     there = find(program, cache)
     if there is None:
-        raise SetupFailed(f"package {program.package} is there but {program.command} is not; install it by hand")
+        raise SetupFailed(
+            f"package {program.package} is installed but {program.command} is missing; install it by hand"
+        )
     return there
 
 

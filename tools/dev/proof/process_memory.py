@@ -134,4 +134,4 @@ def _until_stopped(pid: int) -> None:
         if states and all(state in "Tt" for state in states):
             return
         time.sleep(0.001)
-    raise NoView(f"process {pid} does not stand still: its threads are {''.join(states) or 'gone'}")
+    raise NoView(f"process {pid} does not stop: its threads are {''.join(states) or 'gone'}")

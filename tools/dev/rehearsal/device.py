@@ -68,4 +68,6 @@ def stick_client(workspace: Workspace) -> Client:
     """The device's sync from the stick alone, into a state folder of its own."""
     config = load_config(workspace.config)
     stick = UsbSource(workspace.root / "stick")
-    return Client(workspace.root / "state-usb", config.trust.roots, config.device, [stick], SystemClock())
+    return Client(
+        workspace.root / "state-usb", config.trust.roots, config.device, [stick], SystemClock(), memory=workspace.root
+    )

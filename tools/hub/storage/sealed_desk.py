@@ -27,7 +27,7 @@ from device.domain.retention import CEILING_DAYS
 from device.errors import Unavailable
 from device.hub_api.messages import Alert
 from device.logs import event
-from device.outbox.sealing import new_key, open_sealed, seal
+from device.outbox.sealing import key_of, open_sealed, seal
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -101,7 +101,7 @@ class SealedDesk:
         """Keep a case, or its new state."""
         alert_id = case.alert.alert_id
         with self._change() as sql:
-            body = seal(_key_for(sql, alert_id), msgspec.json.encode(case), alert_id.encode())
+            body = seal(key_of(sql, alert_id), msgspec.json.encode(case), alert_id.encode())
             sql.execute(
                 "INSERT INTO cases (alert_id, body) VALUES (?, ?)"
                 " ON CONFLICT (alert_id) DO UPDATE SET body = excluded.body",
@@ -111,7 +111,7 @@ class SealedDesk:
     def put_probe(self, probe: StoredProbe) -> None:
         """Keep a probe's ciphertext (rule 2)."""
         with self._change() as sql:
-            body = seal(_key_for(sql, probe.alert_id), probe.ciphertext, probe.alert_id.encode())
+            body = seal(key_of(sql, probe.alert_id), probe.ciphertext, probe.alert_id.encode())
             sql.execute("INSERT OR REPLACE INTO probes VALUES (?, ?, ?)", (probe.alert_id, probe.device, body))
 
     def erase(self, alert_id: str) -> None:
@@ -248,12 +248,3 @@ def _opened(path: Path) -> sqlite3.Connection:
     if not version:
         database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
     return database
-
-
-def _key_for(sql: sqlite3.Connection, alert_id: str) -> bytes:
-    row = sql.execute("SELECT key FROM keys WHERE alert_id = ?", (alert_id,)).fetchone()
-    if row is not None:
-        return bytes(row[0])
-    key = new_key()
-    sql.execute("INSERT INTO keys VALUES (?, ?)", (alert_id, key))
-    return key

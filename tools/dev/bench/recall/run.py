@@ -51,6 +51,7 @@ class Terms:
 
     backend: str | None = None
     recogniser: str | None = None
+    screen: str | None = None
     threshold: float | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None
@@ -65,6 +66,7 @@ class Terms:
             self.backend,
             self.threshold,
             recogniser=self.recogniser,
+            screen=self.screen,
             evidence=self.evidence,
             evidence_keys=self.evidence_keys,
         )
@@ -161,7 +163,7 @@ def _naive(
     try:
         listed = enrol(watchlist, [EnginePhotoReader(room)], cache=cache, progress=True)
         entries = [(entry.ref, entry.templates) for entry in listed.entries]
-        identity = f"{room.backend} {room.recognisers.main.source_sha256} {_digest(entries)}"
+        identity = f"{room.backend} {room.recognisers.source_sha256} {_digest(entries)}"
         looker = Looker(room.front_end(MIN_FACE_PX), Listed(gallery_of(entries)), identity)
         runs = []
         for case in cases:

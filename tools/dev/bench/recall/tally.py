@@ -2,7 +2,8 @@
 
 1. A claim (an alert of the product, a face of the naive loop that reaches the threshold) is right when the entry's
    person has a label then, up to GRACE_S after it, and the face is not somebody else's by its place.
-2. A label is found when a right claim was made for it.
+2. A label is found when a right claim was made for it, or for an earlier label of the same person in the same passage,
+   which goes on: a passage alerts once.
 3. Every other claim is false; a track or a passage counts once.
 4. At equal false alert rate: each side gets the lowest threshold at which no more of its tracks or passages make a
    false claim than `share` of the labelled passages of people who are not listed.
@@ -64,7 +65,11 @@ def assess(labels: Sequence[Label], claims: Iterable[Claim], rate_hz: float) -> 
         right = [label for label in now if label.id in claim.owners or not claim.owners]
         best = max(right, key=lambda label: (label.id in claim.owners, label.first), default=None)
         if best is not None:
-            found[best.id] = max(found.get(best.id, -1.0), claim.score)
+            later = [
+                label for label in by_person[claim.entry] if label.id in claim.owners and label.first > claim.frame
+            ]
+            for label in (best, *later):
+                found[label.id] = max(found.get(label.id, -1.0), claim.score)
         elif claim.unit not in false or claim.score > false[claim.unit].score:
             false[claim.unit] = claim
     return Assessed(found, false)

@@ -52,6 +52,13 @@ def test_a_passage_of_two_people_may_find_the_right_one() -> None:
     assert assess([ANN, BEA], [claim("bea", 50, owners=(1, 2))], RATE).found == {2: 0.6}
 
 
+def test_an_alert_stands_for_the_same_person_who_goes_on_in_its_passage() -> None:
+    """After a cut Ann is shown again within two seconds: one passage, one alert, two labels."""
+    again = Label(3, "ann", 60, 80, boxes=BOXES)
+    assert assess([ANN, again], [claim("ann", 9, owners=(1, 3))], RATE).found == {1: 0.6, 3: 0.6}
+    assert assess([ANN, again], [claim("ann", 9, owners=(1,))], RATE).found == {1: 0.6}
+
+
 def test_a_track_with_many_false_faces_counts_once_with_its_best() -> None:
     assessed = assess([ANN], [claim("eve", 3, 0.5, unit=4), claim("eve", 4, 0.8, unit=4)], RATE)
     assert scores(assessed) == {4: 0.8}
