@@ -265,6 +265,7 @@ class SupervisorLoop:
             references=reports.disagreements(),
             cameras=self._pool.views(),
             camera_problems=self._pool.problems(),
+            camera_faults=self._pool.faults(),
             sign=self.sign.view(),
             hub_absent_s=self._hub.absent_s(),
             link=self._hub.link,
@@ -290,7 +291,7 @@ class SupervisorLoop:
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self.indicators.light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
         self.indicators.light(Lamp.ALERT, alert)
-        self.indicators.light(Lamp.FAULT, self.state is State.INHIBITED or bool(self.snapshot.unkept))
+        self.indicators.light(Lamp.FAULT, policy.fault_lamp_wanted(self.state, self.snapshot))
 
     def _drive_sign(self, lit: bool) -> None:
         before = self.sign.driven
