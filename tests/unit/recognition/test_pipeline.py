@@ -341,7 +341,8 @@ def test_each_look_at_a_person_finds_the_landmarks_at_another_scale_than_the_las
 
     def noted(picture: U8, *, frame_size: tuple[float, float], origin: tuple[float, float] = (0.0, 0.0)) -> list[Face]:
         shown.append(PATCH_PX * world.face_px / frame_size[0])
-        return detect(picture, frame_size=frame_size, origin=origin)
+        found: list[Face] = detect(picture, frame_size=frame_size, origin=origin)
+        return found
 
     monkeypatch.setattr(world.second_look, "detect", noted)
     world.walk(1, steps=30)
