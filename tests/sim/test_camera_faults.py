@@ -31,7 +31,12 @@ def written(r: Rig) -> Any:
 
 def test_the_faults_that_stop_are_those_of_decision_0510() -> None:
     assert {fault.value for fault in STOPS} == {
-        *("stalled", "size_changed", "dark", "overexposed", "covered", "frozen")
+        "stalled",
+        "size_changed",
+        "dark",
+        "overexposed",
+        "covered",
+        "frozen",
     }
 
 
