@@ -25,12 +25,12 @@ SearchFaces = Callable[[Frame], bool]
 
 @dataclass
 class Found:
-    """said_s: from the break until the fault was reported, or None;  warned_s: until `still` was, for a frozen picture
+    """reported_s: from the break until the fault was reported, or None;  warned_s: until `still` was, when it is frozen
 
     false_alarms  reports that were not expected, by fault: each begins one
     """
 
-    said_s: float | None = None
+    reported_s: float | None = None
     warned_s: float | None = None
     false_alarms: Counter[CameraFault] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -80,7 +80,7 @@ def _note(
     for one in now - before:
         right = since_s >= 0 and expected is not None
         if right and one is expected:
-            found.said_s = since_s if found.said_s is None else found.said_s
+            found.reported_s = since_s if found.reported_s is None else found.reported_s
         elif right and expected is CameraFault.FROZEN and one is CameraFault.STILL:
             found.warned_s = since_s if found.warned_s is None else found.warned_s
         else:
