@@ -218,7 +218,7 @@ class Pipeline:
         passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
         self._clean, self._looked_at = False, passage.id
-        face = self._sight.front_end.refine(frame, sighting.face)
+        face = self._sight.front_end.refine(frame, sighting.face, looks=passage.attempts - 1)
         since = self.times.lap("align", since)
         if face is None:
             self._fruitless(LookOutcome.NO_LANDMARKS, passage, sighting)
