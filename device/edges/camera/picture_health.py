@@ -21,7 +21,7 @@ from device.edges.camera.scene import Focus, View, light_fault
 from device.edges.camera.still_picture import StillPicture
 
 LOOK_EVERY_NS = 100 * NS_PER_MS
-HOLD_NS = 1400 * NS_PER_MS
+HOLD_NS = 1200 * NS_PER_MS
 FOCUS_EVERY = 2
 """Looks; sharpness takes as long as all the rest of a look."""
 STILL_AT_MOST_NS = 10 * NS_PER_S

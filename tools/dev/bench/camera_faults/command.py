@@ -52,13 +52,13 @@ def run(args: argparse.Namespace) -> int:
                     seconds=args.seconds,
                     anybody=anybody,
                 )
-                said = found.said_s if found.said_s is not None else found.warned_s
-                late += fault.expected is not None and (said is None or said > 2.0)
+                reported = found.reported_s if found.reported_s is not None else found.warned_s
+                late += fault.expected is not None and (reported is None or reported > 2.0)
                 row = {
                     "clip": clip.name,
                     "fault": fault_name,
                     "encoder": encoder_name,
-                    "said_s": _rounded(found.said_s),
+                    "reported_s": _rounded(found.reported_s),
                     "warned_s": _rounded(found.warned_s),
                     "false_alarms": {one.value: count for one, count in found.false_alarms.items()},
                     "seconds": found.seconds,
@@ -69,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(row: dict[str, Any]) -> str:
-    said = "-" if row["said_s"] is None else f"{row['said_s']:.2f} s"
+    reported = "-" if row["reported_s"] is None else f"{row['reported_s']:.2f} s"
     warned = "" if row["warned_s"] is None else f" (still: {row['warned_s']:.2f} s)"
     false = ", ".join(f"{count} x {name}" for name, count in row["false_alarms"].items()) or "none"
     return (
-        f"{row['clip'][:30]:30} {row['fault']:14} {row['encoder']:14} {said:>7}{warned:18} false: {false}; "
+        f"{row['clip'][:30]:30} {row['fault']:14} {row['encoder']:14} {reported:>7}{warned:18} false: {false}; "
         f"{row['us_a_frame']} us a frame"
     )
 
