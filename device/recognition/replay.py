@@ -100,7 +100,7 @@ def replay(
     at_first = source.info
     ahead = not room.one_thread
     feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
-    looking = Looking(feed, pipeline.look, ahead=ahead)
+    looking = Looking(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
     ran = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
     frames, seconds = feed.decoded, ran.seconds
     gallery.wipe()

@@ -150,7 +150,7 @@ class VisionWorker:
         ahead = not room.one_thread
         pace = _pace(source, task.camera.pace)
         feed = CaptureBuffer(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
-        looking = Looking(feed, pipeline.look, ahead=ahead)
+        looking = Looking(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
             for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
                 ending.callback(step)

@@ -92,8 +92,9 @@ def watched(clip: Path, eyes: Eyes, listed: F32) -> tuple[Pipeline, list[Candida
     pipeline, stated = Pipeline(sight), []
     frame = None
     for frame in frames_of(clip, until_s=4.0):
-        if pipeline.due(frame):
-            stated += pipeline.judge(frame, pipeline.look(frame))
+        faces = pipeline.look(frame) if pipeline.due(frame) else None
+        if faces is not None:
+            stated += pipeline.judge(frame, faces)
     assert frame is not None
     stated += pipeline.last_words(frame)
     pipeline.finish()
