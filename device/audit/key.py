@@ -1,7 +1,7 @@
-"""The device's own signing key (Ed25519, RFC 8032): made on first start, kept for its owner alone, never sent.
+"""The device's own signing key (Ed25519, RFC 8032): made on first start, readable by its owner alone, never sent.
 
-1. `device.key` (PKCS #8, PEM) is written with mode 0600 from its first byte, flushed, and put in place by link(2), so
-   that two first starts agree on one key and a power cut leaves a whole key or none.
+1. `device.key` (PKCS #8, PEM) is written with mode 0600, flushed, and put in place by link(2), so that two first
+   starts agree on one key and a power cut leaves a whole key or none.
 2. `device.pub` (the public half, 64 hexadecimal digits) lies beside it for verification; the birth certificate
    sends it to the hub.
 3. A key that cannot be read is never replaced silently: a new one would make old heads look forged.

@@ -26,7 +26,7 @@ import msgspec
 
 from device.audit.rows import GENESIS, BadRow, Head, read
 from device.durable import flush_folder, replace_file
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 
 FOLDER = "audit"
 FILE = "audit.jsonl"
@@ -38,7 +38,7 @@ TAIL_BYTES = 65_536  # a row is under 1 kB
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the log held when it was opened. seq, prev: where it goes on; torn: bytes cut off; head: of rule 3."""
+    """The log at its opening. seq, prev: where it continues; torn: bytes cut off; head: of rule 3."""
 
     seq: int = 0
     prev: str = GENESIS
@@ -117,7 +117,7 @@ class Log:
         return Found(last.seq + 1, last.hash, torn, head=head)
 
     def _after_a_part(self, torn: int, head: Head | None) -> Found:
-        """An empty newest part goes on where the part before it ended."""
+        """Continue an empty newest part where the part before it ended."""
         older = older_parts(self._folder)
         if not older:
             return Found(torn=torn, head=head)
@@ -150,7 +150,7 @@ class Log:
         return first_row(older[-self._parts]) if len(older) > self._parts else None
 
     def _cannot(self, fault: OSError) -> Unavailable:
-        return Unavailable(f"audit log {self._folder}: {fault.strerror}; free space, or make the folder writable")
+        return Unavailable(f"audit log {self._folder}: {reason_of(fault)}; free space, or make the folder writable")
 
 
 def older_parts(folder: Path) -> list[Path]:

@@ -134,7 +134,7 @@ class HubTopics:
 
     @property
     def adjudications(self) -> str:
-        """Pattern of what devices must obey: judgements of any alert."""
+        """Pattern of what devices must act on: judgements of any alert."""
         return f"{self.base}/alert/+/adjudication"
 
     def adjudication(self, alert_id: str) -> str:
@@ -158,7 +158,7 @@ class Place:
 
 
 def parse(topic: str) -> Place | None:
-    """Where a topic lies in the tree; None for a topic that is none of ours.
+    """A topic's place in the tree; None for any other topic.
 
     branch is the topic below the device with its id taken out: `alert`, `alert/probe`, `camera/status`, `state`, …
     """

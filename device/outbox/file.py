@@ -1,11 +1,11 @@
-"""The outbox's SQLite file: how it is made, opened, checked and, when it is broken, set aside.
+"""The outbox's SQLite file: creating, opening and checking it; setting a broken one aside.
 
 1. WAL with synchronous=FULL: a committed row survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
-2. secure_delete=ON, and the WAL is truncated after a deletion, so deleted rows and keys are overwritten in the file.
-   Flash keeps old blocks all the same, which is why bodies are encrypted and keys are small and short-lived.
+2. secure_delete=ON, and the WAL is truncated after an erasure, so deleted rows and keys are overwritten in the file.
+   Flash keeps old blocks nevertheless, which is why bodies are encrypted and keys are small and short-lived.
 3. Mode 0600 before the first byte is written.
 4. A file that is corrupt or of another schema is set aside, logged as an error, and deleted after SET_ASIDE_KEEP_S:
-   it may hold personal data, and its deletion dates cannot be read any more.
+   it may hold personal data, and its expiry times cannot be read any more.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 
 from device.domain.time import WallTime
 from device.eraser import OWED
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.logs import event
+from device.outbox import unlogged
 
 SCHEMA_VERSION = 1
 SET_ASIDE_KEEP_S = 24 * 3600
@@ -79,12 +80,12 @@ def delete_set_aside(path: Path, now: WallTime) -> int:
 
 
 def set_aside_files(path: Path) -> list[Path]:
-    """Broken files of this outbox that are still there."""
+    """Broken files of this outbox that still exist."""
     return sorted(path.parent.glob(f"{path.name}.broken-*"))
 
 
 def truncate_wal(database: sqlite3.Connection) -> None:
-    """Move what is committed into the file and cut the WAL to nothing, old pages included (rule 2)."""
+    """Move committed pages into the file and truncate the WAL, old pages included (rule 2)."""
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -94,7 +95,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 class _Broken(Exception):
-    """The file is there and is not an outbox of this schema."""
+    """The file exists and is not an outbox of this schema."""
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -127,6 +128,7 @@ def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
     database.execute(OWED)
+    database.execute(unlogged.TABLE)
     if not version:
         database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
 
@@ -142,5 +144,5 @@ def _set_aside(path: Path, reason: str) -> None:
 
 
 def _cannot(path: Path, fault: Exception) -> Unavailable:
-    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+    reason = reason_of(fault) if isinstance(fault, OSError) else str(fault)
     return Unavailable(f"outbox {path}: {reason}; alerts cannot be kept safely until this folder is writable")

@@ -1,11 +1,11 @@
-"""Looking ahead: one thread decodes, one detects, and the caller recognises; frames stay in order.
+"""Detect-ahead: one thread decodes, one detects, and the caller recognises; frames stay in order.
 
 A frame that `look` passes over (it gives None) goes no further. What the caller made of a frame comes to `look` a fixed
 number of frames later (`lag`), however the threads run: a recording is looked at alike each time.
 
 Measured 2026-11-23 on two x86-64 cores: three stages with one-thread runtimes beat one stage with a two-thread runtime
 (a recogniser on two threads is 1.4 times faster, not twice). Each runner keeps to one thread. On a GPU all of it runs
-in one thread (`Looking.frames` with `ahead` off), because one thread owns the device.
+in one thread (`DetectAhead.frames` with `ahead` off), because one thread owns the device.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _WAIT_S = 0.25
 Seen = tuple[Frame, list[Face]]
 
 
-def in_hand(*, ahead: bool) -> int:
-    """Frames that a `Looking` has at once: the feed must leave so many alone."""
+def frames_held(*, ahead: bool) -> int:
+    """Frames that a `DetectAhead` holds at once: the capture buffer must not refill their slots."""
     return AHEAD + 1 if ahead else 1
 
 
 def lag(*, ahead: bool) -> int:
     """Of how many frames before a look the caller is surely done when it begins: those in hand, and one that waits."""
-    return in_hand(ahead=ahead)
+    return frames_held(ahead=ahead)
 
 
 def unpressed() -> bool:
@@ -42,7 +42,7 @@ def unpressed() -> bool:
     return False
 
 
-class Looking:
+class DetectAhead:
     """Takes frames from a feed and looks at them, AHEAD frames before whoever asks."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Looking:
                     self._answers.put(self._pressed())
 
     def close(self) -> None:
-        """Stop looking: the iteration ends within the feed's next frame or a quarter of a second."""
+        """Stop: the iteration ends within the feed's next frame or a quarter of a second."""
         self._stop.set()
 
     def _next(self) -> tuple[Frame, list[Face] | None] | End | None:
@@ -105,7 +105,7 @@ class Stopwatch:
         self.ms: dict[str, deque[float]] = {}
 
     def lap(self, stage: str, since_ns: int) -> int:
-        """Note the time since `since_ns` under `stage`; returns the time now, to chain laps."""
+        """Record the time since `since_ns` under `stage`; returns the present time, to chain measurements."""
         now = time.perf_counter_ns()
         self.ms.setdefault(stage, deque(maxlen=self._keep)).append((now - since_ns) / NS_PER_MS)
         return now

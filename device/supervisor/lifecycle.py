@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
@@ -21,10 +21,11 @@ from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.message import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
 from device.supervisor.edges import Edges
@@ -39,6 +40,7 @@ from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 def new_boot_id() -> str:
@@ -57,7 +59,9 @@ class DeviceLifecycle:
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
+        self._publisher = OutboxPublisher(
+            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
+        )
         self._hub = Hub(
             config.site,
             config.device,
@@ -92,6 +96,7 @@ class DeviceLifecycle:
             mode=lambda: self.supervisor.mode,
             audit_key=lambda: self._audit.key,
         )
+        self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
         self._reporter = Reporter(
             config,
@@ -106,7 +111,7 @@ class DeviceLifecycle:
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
-        """The loop over the parts that exist already."""
+        """The loop over the parts."""
         return SupervisorLoop(
             config,
             self._edges,
@@ -126,6 +131,7 @@ class DeviceLifecycle:
             ),
             sign=self._sign,
             woken=woken,
+            kept_by=lambda: {"audit log": self._audit.problem, "outbox": self._publisher.problem},
         )
 
     async def run(self) -> Outcome:
@@ -133,6 +139,7 @@ class DeviceLifecycle:
         supervisor, publisher = self.supervisor, self._publisher
         await self._audit.open()
         self._audit.note("started", version=version())
+        await self._audit.sign()
         supervisor.self_test()
         self._connect_inputs()
         await supervisor.host.measure()
@@ -149,7 +156,7 @@ class DeviceLifecycle:
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
-        await self._report_missed_erasures()
+        await self._alive_while(self._report_missed_erasures())
         try:
             await self._until_over(background)
             stays = self._stays
@@ -179,13 +186,13 @@ class DeviceLifecycle:
             self._audit.note("fault", "R06", condition="erasure")
             return
         if gone:
-            event(_log, "eraser.caught_up", deleted=gone)
+            event(_log, "eraser.caught_up", alerts_erased=gone)
 
     async def _report_missed_erasures(self) -> None:
         """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
         for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
-            self._reporter.erased_before(missed)
+            self._receipts.erased_before(missed)
         if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
             for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
                 await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
@@ -233,6 +240,7 @@ class DeviceLifecycle:
             audit=self._audit,
             publisher=self._publisher,
             reporter=self._reporter,
+            receipts=self._receipts,
         )
         await self._reporter.report()
         return outcome
@@ -245,7 +253,7 @@ class DeviceLifecycle:
         return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
-        """Stay, `safe` and dark, while alerts are kept: the publisher erases each at its time. A signal ends this."""
+        """Stay in `safe`, sign off, while alerts are kept: the publisher erases each at its time; until a signal."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
@@ -254,11 +262,11 @@ class DeviceLifecycle:
                 if self.supervisor.requests.tampered:
                     self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
-                held = len(await self._edges.disk(self._edges.outbox.alerts_held))
+                held = len(await self._alive_while(self._edges.disk(self._edges.outbox.alerts_held)))
             event(_log, "ending.held", alerts=held)
         return replace(outcome, summary={**outcome.summary, "alerts_held": held})
 
-    async def _alive_while(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    async def _alive_while(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of `work`, with watchdog notifications until it is done."""
         task = asyncio.create_task(work)
         while not task.done():
@@ -274,17 +282,23 @@ class DeviceLifecycle:
         self._publisher.connect(self._session)
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
-        """Entries were taken off the list: every worker zeroes them, and nothing more is published of them."""
+        """Entries were withdrawn from the list: every worker zeroes them, and nothing more is published of them."""
         self._pool.withdraw(refs)
         self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
     def _sign_state(self) -> SignState:
-        """What an alert states of the sign."""
+        """The sign's state, as alerts state it."""
         return "simulated" if self._edges.simulated else "lit" if self._sign.view().sensed else "dark"
 
     def _publish_audit_head(self, head: Head) -> None:
         """A signed head is on the disk: publish it."""
         self._notices.audit(view.audit_message(self._notices.mode, head))
+
+    async def _log_alerts(self, alerts: list[str]) -> bool:
+        """Alerts were stored: a row for each; whether everything that was noted is on the disk."""
+        for alert in alerts:
+            self._audit.note("alert", "R13", alert=alert, camera=self._alerts.camera_of(alert))
+        return await self._audit.write()
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
@@ -292,7 +306,7 @@ class DeviceLifecycle:
         self._alerts.judged(judgement)
 
     def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""
+        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
         loop = asyncio.get_running_loop()
 
         def opened() -> None:
@@ -316,10 +330,10 @@ class DeviceLifecycle:
             self._reporter.session_began()
         self.supervisor.woken.set()
 
-    def _deleted(self, gone: list[Deletion]) -> None:
-        self._reporter.deleted(gone)
+    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
+        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
-        """Publish `stopped`, as opposed to the will's `offline`; without a session there is no wait."""
+        """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""
         self._notices.stopped()
         await self._publisher.flush_notices(STOPPED_S)

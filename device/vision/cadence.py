@@ -1,7 +1,7 @@
 """When faces are looked for: often while somebody comes, turns or meets another, seldom while all walk on as before.
 
-1. The answer depends on the frames, on the faces of earlier ones and on what `Pipeline.judge` made of frames that it is
-   surely done with (device/recognition/detect_ahead.py): a recording is searched alike each time.
+1. The answer depends on the frames, on the faces of earlier ones and on what `Pipeline.process` made of frames that it
+   has finished for certain (device/recognition/detect_ahead.py): a recording is searched at the same frames each time.
 2. All is steady when each face is where one of the search before would have got to at its speed, as large as that, and
    no two are so close that they may change places. A face that is new has no speed: the next frame shows it.
 3. In a steady scene frames are SETTLED_NS apart, else each frame that is given is searched, and when the caller

@@ -7,6 +7,8 @@ each message a 4-byte big-endian length and a MessagePack body. End-of-file mean
 2. Nothing but these types crosses. None can hold a picture or a template in the clear: `CandidateRaised.probe` is
    encrypted in the worker to the hub's recipient, and the supervisor has no key to open it.
 3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link.
+4. The worker holds a lease: any message renews it, and the supervisor's loop sends `Lease` when there is no other. A
+   worker whose lease has run out wipes and ends (device/worker/lease.py).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from device.domain.finding import Candidate, Counters, Mode
 from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_BODY_BYTES = 1_000_000
 JOURNAL_CHARS = 240
 HEADER = struct.Struct(">I")
@@ -58,6 +60,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     categories     threshold offset (never negative) by category of the deployment; empty: any category, no offset
     withdrawn      entries that were withdrawn since the list was sealed
     hub_recipient  age public key that probes are encrypted to
+    lease_s        how long the supervisor may be silent once the camera is open; None: until end-of-file (a worker
+                   that a test or a tool drives by hand)
     """
 
     protocol: int
@@ -70,6 +74,11 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     hub_recipient: str
     categories: dict[str, float] = msgspec.field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
+    lease_s: float | None = None
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True, tag="lease"):
+    """Supervisor to worker, four times a second: its loop evaluates the conditions, and the worker may go on."""
 
 
 class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
@@ -160,7 +169,7 @@ class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
-    """Worker to supervisor, last: the source ended or Stop was obeyed; every buffer is wiped."""
+    """Worker to supervisor, last: the source ended or the worker obeyed Stop; every buffer is wiped."""
 
     reason: str
     counters: Counters
@@ -188,7 +197,7 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, tag="journal"):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=JOURNAL_CHARS)]
 
 
-ToWorker = Assignment | Withdraw | Stop
+ToWorker = Assignment | Lease | Withdraw | Stop
 FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | JournalLine | Finished | Fault
 
 _encoder = msgspec.msgpack.Encoder()
@@ -205,7 +214,7 @@ def pack(message: ToWorker | FromWorker) -> bytes:
 
 
 def unpack_to_worker(body: bytes) -> ToWorker:
-    """Decode one body at the worker's end; LinkBroken when it is none of ToWorker."""
+    """Decode one body at the worker's end; LinkBroken for any type but ToWorker."""
     try:
         return _to_worker.decode(body)
     except msgspec.DecodeError as fault:
@@ -213,7 +222,7 @@ def unpack_to_worker(body: bytes) -> ToWorker:
 
 
 def unpack_from_worker(body: bytes) -> FromWorker:
-    """Decode one body at the supervisor's end; LinkBroken when it is none of FromWorker."""
+    """Decode one body at the supervisor's end; LinkBroken for any type but FromWorker."""
     try:
         return _from_worker.decode(body)
     except msgspec.DecodeError as fault:

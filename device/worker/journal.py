@@ -1,7 +1,7 @@
 """Sends the worker's lines for the supervisor's journal: changes only, in the texts of device/wire/journal_texts.py.
 
-1. A line is sent when something changes: a source is opened, a source states a correction, a camera stalls or resumes,
-   frames are dropped, pictures arrive damaged. No line describes a picture or an entry of the list.
+1. A line is sent when something changes: a source is opened, a source reports a correction, a camera stalls or resumes,
+   frames are dropped, damaged pictures arrive. No line describes a picture or an entry of the list.
 2. `slow` means: of the frames of SLOW_S, more than SLOW_SHARE were dropped because the one before was still processed.
    Recordings at full pace drop none.
 """

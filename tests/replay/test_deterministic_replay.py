@@ -28,7 +28,7 @@ class Unsteady:
     """Pauses of random length in all three threads."""
 
     def __init__(self, seed: int, patch: pytest.MonkeyPatch) -> None:
-        frames, look, judge = RecordedSource.frames, Pipeline.look, Pipeline.judge
+        frames, look, judge = RecordedSource.frames, Pipeline.look, Pipeline.process
         decoding, looking, judging = (random.Random(100 * seed + n) for n in range(3))
 
         def decoded(source: RecordedSource) -> Iterator[Frame]:
@@ -46,7 +46,7 @@ class Unsteady:
 
         patch.setattr(RecordedSource, "frames", decoded)
         patch.setattr(Pipeline, "look", looked)
-        patch.setattr(Pipeline, "judge", judged)
+        patch.setattr(Pipeline, "process", judged)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
-"""`lfr hub serve`: the broker if asked for, the hub's session and the console, until it is told to stop.
+"""`lfr hub serve`: the broker if asked for, the hub's session and the console, until a signal stops it.
 
-1. Stopping is starting reversed: page, session (which says offline), pictures wiped, repository, broker.
-2. What waits for a judgement stays on the disk, sealed (`desk.sqlite`), and is on the page again at the next start.
-3. A broker that dies is started again at once; when that fails, the hub ends with 69, so that whoever runs it knows.
-4. The process writes no core and cannot be read by another of the same user: pictures live in its memory.
+1. It stops in reverse order: page, session (which publishes offline), pictures wiped, repository, broker.
+2. Cases without a judgement stay on the disk, sealed (`desk.sqlite`), and are on the page again at the next start.
+3. A broker that dies is restarted at once; when that fails, the hub ends with 69, so that its service manager knows.
+4. The process writes no core and cannot be read by another of the same user: pictures are in its memory.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What `lfr hub serve` was told. Ports: None takes console.yaml's, 0 any free one; a command line's win.
+    """Options of `lfr hub serve`. Ports: None takes console.yaml's, 0 any free one; a command line's override it.
 
     own_broker        start mosquitto too; False uses the one at broker_port
-    operator_present  say that an operator is simulated while no page is open: headless demonstrations and tests.
-                      Devices with a live camera or in operational mode do not take it
+    operator_present  simulate an operator while no page is open: headless demonstrations and tests.
+                      Devices with a live camera or in operational mode do not accept it
     """
 
     folder: Path
@@ -125,7 +125,7 @@ class OwnBroker:
         return self._running.running()
 
     def start_anew(self) -> None:
-        """Every connection ends; those whose certificate still counts come back by themselves. On the main thread."""
+        """Every connection ends; clients with a valid certificate reconnect by themselves. On the main thread."""
         self._running.stop()
         self._running = start_broker(self._hub, self.port)
 
@@ -139,7 +139,7 @@ class OwnBroker:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is open before the loop runs."""
+    """What is opened before the loop runs."""
 
     listening: socket.socket
     broker_port: int
@@ -211,7 +211,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         if watching is not None:
             watching.cancel()
         await asyncio.to_thread(session.close)
-        console.forget_references()
+        console.erase_references()
         desk.commit()
         store.close()
         desk.clear_memory()
@@ -239,7 +239,7 @@ def _signals(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> list[si
 
 
 async def _watch_broker(broker: OwnBroker, server: uvicorn.Server, ended: list[Unavailable]) -> None:
-    """Start a broker that died at once; one that does not come up ends the hub with 69 (rule 3)."""
+    """Restart a broker that died; one that does not come up ends the hub with 69 (rule 3)."""
     while True:
         await asyncio.sleep(BROKER_LOOK_S)
         if broker.running():

@@ -1,20 +1,21 @@
-"""Frames from their own thread, so that decoding overlaps inference.
+"""The capture buffer: frames from a thread of their own, so that decoding overlaps inference.
 
-    pace      from         what the consumer gets
-    full      a recording  every frame, none dropped; up to `depth` are read ahead
-    realtime  a recording  frames on their presentation clock; newest wins, late ones are dropped and counted
-    live      a camera     newest wins, the rest are dropped and counted
+pace      from         what the consumer gets
+full      a recording  every frame, none dropped; up to `depth` are read ahead
+realtime  a recording  frames on their presentation clock; newest wins, late ones are dropped and counted
+live      a camera     newest wins, the rest are dropped and counted
 
 1. The thread keeps each frame in a slot, memory that the source made for this feed; the source may reuse its own at
    once.
-2. A frame is the consumer's until `in_hand` more frames were taken; then its memory is filled again. (A consumer that
-   looks at one frame while it still thinks about the one before needs more than one.)
+2. A frame is the consumer's until `frames_held` more frames were taken; then its memory is filled again. (A consumer
+   that works on two frames at once, such as detect-ahead, needs more than one.)
 3. What the source raises, `take` raises, after the frames that came before it.
 4. The source belongs to the thread: it opens the iteration, it closes the source.
 5. `close` ends the thread and zeroes all memory of the feed.
-6. A frozen picture is not handed on, unless every frame is wanted (pace full): a person in it would never leave.
-   `blank` zeroes what the frames before it left in memory. Memory is used in turn, so that none keeps an old picture.
-7. A frame that is not `wanted` is decoded and counted, and goes no further: it is not copied.
+6. A frozen picture is not delivered, unless every frame is wanted (pace full): the passage of a person in it would
+   never end. `blank` zeroes what earlier frames left in memory. Memory is used in turn, so that none keeps an old
+   picture.
+7. A frame that is not `wanted` is decoded and counted, but not copied or delivered.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ END: Final = End.END
 
 
 class Tempo(Protocol):
-    """The clock of a feed: what time it is, and waiting that a set event cuts short."""
+    """The clock of a feed: the time, and waits that an event can end."""
 
     def now(self) -> MonotonicNs: ...
 
@@ -82,14 +83,14 @@ class CaptureBuffer:
         *,
         pace: Pace,
         depth: int = 3,
-        in_hand: int = 1,
+        frames_held: int = 1,
         wanted: Callable[[Frame], bool] | None = None,
         tempo: Tempo | None = None,
     ) -> None:
         if (pace == "live") is not source.info.live:
             raise ValueError(f"pace {pace!r} does not fit {source.info.name}: live={source.info.live}")
-        if depth < 1 or in_hand < 1:
-            raise ValueError("a feed reads at least one frame ahead and hands out at least one")
+        if depth < 1 or frames_held < 1:
+            raise ValueError("a feed reads at least one frame ahead and delivers at least one")
         self._source = source
         self._pace = pace
         self._tempo = tempo or HostTempo()
@@ -97,9 +98,9 @@ class CaptureBuffer:
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self._wanted = wanted
-        self._in_hand = in_hand
+        self._frames_held = frames_held
         # What can wait and what the consumer holds; for newest-wins one waits while another is filled.
-        self._free = deque(source.slot() for _ in range((depth if pace == "full" else 2) + in_hand))
+        self._free = deque(source.slot() for _ in range((depth if pace == "full" else 2) + frames_held))
         self._all = tuple(self._free)
         self._waiting: deque[tuple[Slot, Frame]] = deque()
         self._held: deque[Slot] = deque()
@@ -128,7 +129,7 @@ class CaptureBuffer:
             return END if self._ended or self._closed.is_set() else None
 
     def state(self) -> str:
-        """online | frozen | dark | offline | ended, as the beat tells it."""
+        """online | frozen | dark | offline | ended, as in the beat."""
         with self._changed:
             if self._fault is not None:
                 return "offline"
@@ -147,7 +148,7 @@ class CaptureBuffer:
 
     @property
     def stalled(self) -> bool:
-        """Whether a camera, or what stands for one, delivers nothing or always the same picture."""
+        """Whether a camera, or a recording at its pace, delivers nothing or always the same picture."""
         return self._pace != "full" and self.state() == "frozen"
 
     def blank(self) -> None:
@@ -159,7 +160,7 @@ class CaptureBuffer:
                     slot.wipe()
 
     def close(self) -> None:
-        """Stop the thread and zero the memory; a frame still in the consumer's hands is black from now on."""
+        """Stop the thread and zero the memory; a frame that the consumer still holds is black from now on."""
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
@@ -179,7 +180,7 @@ class CaptureBuffer:
             self._thread.start()
 
     def _release_oldest(self) -> None:
-        if len(self._held) >= self._in_hand:
+        if len(self._held) >= self._frames_held:
             self._free.append(self._held.popleft())
             self._changed.notify_all()
 
@@ -216,7 +217,7 @@ class CaptureBuffer:
                 self._put(frame, delivered_ns)
 
     def _until(self, due_ns: MonotonicNs) -> MonotonicNs:
-        """Wait for a frame's time; returns when it is handed over, which is when a camera would have delivered it."""
+        """Wait for a frame's time; returns when it is delivered, which is when a camera would have delivered it."""
         while not self._closed.is_set():
             now_ns = self._tempo.now()
             if now_ns >= due_ns:

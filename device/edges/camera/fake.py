@@ -1,4 +1,4 @@
-"""A frame source on a script: plain frames, stalls, failures and changes of size, on request."""
+"""A scripted frame source: plain frames, stalls, failures and changes of size."""
 
 from __future__ import annotations
 

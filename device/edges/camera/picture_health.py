@@ -1,7 +1,7 @@
-"""Whether a camera still sees: the same picture for too long is frozen, no light is dark.
+"""Health of a camera's picture: the same picture for too long is frozen, no light is dark.
 
-Both are judged on every SAMPLE_STEP-th pixel of every SAMPLE_STEP-th row (luma; RGB where that is all there is), by
-presentation time, so that a recording read at full speed is judged as if it were watched.
+Both are measured on every SAMPLE_STEP-th pixel of every SAMPLE_STEP-th row (luma; RGB where that is all there is), by
+presentation time, so that a recording read at full speed gives the same result as at its pace.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LUMA_OF_RGB: F32 = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Watch:
-    """Judges frames in order; `frozen` and `dark` answer for the last one."""
+    """Assesses frames in order; `frozen` and `dark` are of the last one."""
 
     def __init__(self) -> None:
         self._sample: U8 | None = None
@@ -42,15 +42,15 @@ class Watch:
         self.frozen = frame.at - self._still_since_ns > FROZEN_AFTER_NS
         if frame.at >= self._next_light_ns:
             self._next_light_ns = frame.at + _DARK_EVERY_NS
-            self._judge_light(frame.at, _light(frame.picture, sample))
+            self._assess_light(frame.at, _light(frame.picture, sample))
 
     def wipe(self) -> None:
-        """Forget the sample of the last picture."""
+        """Drop the sample of the last picture."""
         if self._sample is not None:
             self._sample.fill(0)
             self._sample = None
 
-    def _judge_light(self, at: int, light: float) -> None:
+    def _assess_light(self, at: int, light: float) -> None:
         if light >= DARK_BELOW:
             self._dark_since_ns = None
         elif self._dark_since_ns is None:

@@ -31,7 +31,7 @@ def next_event(state: State, evaluations: tuple[Evaluation, ...], clear_s: float
 
 
 def workers_wanted(state: State, evaluations: tuple[Evaluation, ...], clear_s: float, were_wanted: bool) -> bool:
-    """Whether workers may run: no lit sign, no sight.
+    """Whether workers may run: only while the sign is lit.
 
     In `inhibited` a worker may wait for its camera to return: one that still runs stays, one that was stopped starts
     again when the conditions have held for CLEAR_S.

@@ -93,7 +93,7 @@ def sign_dark_when_off(s: Snapshot) -> bool | None:
 
 def hub_and_operator_present(s: Snapshot) -> bool | None:
     """Whether the hub was seen within HUB_ABSENT_MOST_S and an operator is signed in."""
-    operator = s.operator == "present" or (s.operator == "simulated" and not s.in_earnest)
+    operator = s.operator == "present" or (s.operator == "simulated" and not s.strict)
     return s.hub_absent_s is not None and s.hub_absent_s <= HUB_ABSENT_MOST_S and operator
 
 
@@ -101,9 +101,9 @@ def hub_finding(s: Snapshot) -> str:
     """What is wrong with the hub, its connection or its operator."""
     link = f": {s.link}" if s.link else ""
     if s.hub_absent_s is None:
-        return f"the hub was never heard{link}"
+        return f"the hub has never been online{link}"
     if s.hub_absent_s > HUB_ABSENT_MOST_S:
-        return f"the hub is away{link}"
+        return f"the hub is offline{link}"
     return "its operator is simulated, which counts for recordings only" if s.operator == "simulated" else ""
 
 
@@ -124,12 +124,12 @@ def camera_findings(s: Snapshot) -> str:
 
 def clock_synchronised(s: Snapshot) -> bool | None:
     """Whether the clock is synchronised, or a recording does not need that."""
-    return s.clock_synchronised or not s.in_earnest
+    return s.clock_synchronised or not s.strict
 
 
 def clock_trusted(s: Snapshot) -> bool | None:
     """Whether the clock is synchronised and was not set back."""
-    return clock_synchronised(s) and (not s.clock_set_back or not s.in_earnest)
+    return clock_synchronised(s) and (not s.clock_set_back or not s.strict)
 
 
 def disk_reserve_free(s: Snapshot) -> bool | None:
@@ -138,13 +138,13 @@ def disk_reserve_free(s: Snapshot) -> bool | None:
 
 
 def disk_finding(s: Snapshot) -> str:
-    """How much is free."""
+    """The free bytes, as text."""
     return "the disk does not answer" if s.disk_free_bytes is None else f"{s.disk_free_bytes / 1e6:.0f} MB are left"
 
 
 def temperature_in_range(s: Snapshot) -> bool | None:
     """Whether every sensor is within its limits; without a sensor only a recording may run."""
-    return s.thermal.in_range if s.thermal.in_range is not None else not s.in_earnest
+    return s.thermal.in_range if s.thermal.in_range is not None else not s.strict
 
 
 def window_finding(s: Snapshot) -> str:
@@ -160,7 +160,7 @@ def operating_point_covered(s: Snapshot) -> bool | None:
 
 
 def operating_point_finding(s: Snapshot) -> str:
-    """What is wrong with the operating points, in words."""
+    """What is wrong with the operating points, as text."""
     over = (p for p in s.operating_points if p.bound is not None and p.bound > p.limit)
     words = [f"up to {per_thousand(p.bound or 0)} in 1,000 faces, limit {per_thousand(p.limit)}" for p in over]
     return "; ".join(dict.fromkeys([p.problem for p in s.operating_points if p.problem] or words or ["no evidence"]))

@@ -107,6 +107,7 @@ class Snapshot:
     operator    the operator's session as the hub states it; `simulated` counts for recordings only
     clock_set_back  how the wall clock was set back while this program ran; empty when it was not
     disk_free_bytes  None when the disk does not answer
+    unkept      what the state folder, the audit log or the outbox does not keep, and why; empty when all is kept
     stop        by what STOP was pressed; None while it is not
     """
 
@@ -129,10 +130,11 @@ class Snapshot:
     clock_synchronised: bool = False
     clock_set_back: str = ""
     disk_free_bytes: int | None = 0
+    unkept: str = ""
     thermal: ThermalView = ThermalView()
     stop: str | None = None
 
     @property
-    def in_earnest(self) -> bool:
+    def strict(self) -> bool:
         """All but a recording in test or demonstration mode, which needs no trusted clock and no real operator."""
         return self.live or (self.deployment is not None and self.deployment.mode is Mode.OPERATIONAL)

@@ -1,4 +1,4 @@
-"""One moment of the whole device, and how it reads: as MQTT notices, as the status file, as one line of text."""
+"""The state of the whole device at one moment, and its forms: MQTT notices, status file, one line of text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ CameraWord = Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """beats, camera_since: by camera. lost: people whose worker died with them in its memory."""
+    """beats, camera_since: by camera. lost: people whose worker died while it held their passages in memory.
+
+    probes_dropped  probes of candidates without a published alert, erased at once (AlertService, rule 3)
+    """
 
     at: WallTime
     state: State
@@ -39,6 +42,7 @@ class StatusView:
     totals: Counters
     alerts: int
     lost: int
+    probes_dropped: int
     beats: dict[str, Beat]
     camera_since: dict[str, WallTime]
     broker: str
@@ -62,7 +66,7 @@ def one_line(view_now: StatusView) -> str:
 
 
 def reasons(view_now: StatusView) -> list[str]:
-    """What keeps the device from recognising: every failing row's text."""
+    """Every reason not to recognise: the text of each failing condition."""
     return [evaluation.text for evaluation in failing(view_now.evaluations)]
 
 
@@ -80,7 +84,7 @@ def state_message(view_now: StatusView) -> messages.DeviceState:
 
 
 def camera_messages(view_now: StatusView) -> list[messages.CameraStatus]:
-    """One retained notice per camera; one that nobody watches at present is `offline`."""
+    """One retained notice per camera; a camera without a worker is `offline`."""
     words = {view: view.value for view in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.ENDED)}
     words[CameraView.DISABLED] = "disabled"
     return [
@@ -96,7 +100,7 @@ def camera_messages(view_now: StatusView) -> list[messages.CameraStatus]:
 
 
 def stats_message(view_now: StatusView, boot_id: str) -> messages.Stats:
-    """Counts since boot over all lives of all workers; `alerts` is the supervisor's own count."""
+    """Counts since boot over all runs of all workers; `alerts` is the supervisor's own count."""
     stats = stats_from(
         view_now.totals,
         mode=view_now.mode,
@@ -114,11 +118,12 @@ def stats_message(view_now: StatusView, boot_id: str) -> messages.Stats:
         sign_stops=sign.stops,
         sign_pulses=sign.pulses,
         sign_pulses_failed=sign.pulses_failed,
+        probes_dropped=view_now.probes_dropped,
     )
 
 
 def sign_health(view_now: StatusView) -> messages.SignHealth:
-    """The sign's loop as the health notice tells it."""
+    """The sign's state as the health notice reports it."""
     sign = view_now.snapshot.sign
     return messages.SignHealth(
         driven=sign.driven,
@@ -137,7 +142,7 @@ def audit_message(mode: Mode | None, head: Head) -> messages.AuditHead:
 
 
 def operating_view(loaded: WatchlistLoaded) -> OperatingView:
-    """The operating point as the conditions judge it."""
+    """The operating point as the conditions evaluate it."""
     return OperatingView(
         predicted=loaded.predicted_far,
         bound=loaded.predicted_far_bound,
@@ -147,7 +152,7 @@ def operating_view(loaded: WatchlistLoaded) -> OperatingView:
 
 
 def engine_message(hello: Hello) -> messages.Engine:
-    """What recognises, as alerts and the birth certificate name it."""
+    """The engine, as alerts and the birth certificate name it."""
     return messages.Engine(
         backend=hello.backend,
         detector=hello.detector,
@@ -160,7 +165,7 @@ def engine_message(hello: Hello) -> messages.Engine:
 def watchlist_message(
     mode: Mode | None, loaded: WatchlistLoaded, window: Window, withdrawn: int
 ) -> messages.WatchlistState:
-    """Which list is loaded, and how long it may be."""
+    """The loaded list, and its greatest allowed size."""
     return messages.WatchlistState(
         mode=mode,
         watchlist_id=loaded.watchlist_id,
@@ -174,7 +179,7 @@ def watchlist_message(
 
 
 def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, Any]:
-    """What `lfr status --json` prints."""
+    """The content of `lfr status --json`."""
     return {
         "site": site,
         "device": device,
@@ -202,6 +207,7 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "outbox_waiting": view_now.waiting,
         "alerts": view_now.alerts,
         "lost": view_now.lost,
+        "probes_dropped": view_now.probes_dropped,
         "counters": msgspec.to_builtins(view_now.totals),
     }
 

@@ -73,6 +73,11 @@ class WorkerPool:
         for worker in self._workers.values():
             worker.set_wanted(wanted, reason)
 
+    def renew_leases(self) -> None:
+        """Tell every running worker that the loop is alive."""
+        for worker in self._workers.values():
+            worker.renew_lease()
+
     def withdraw(self, refs: frozenset[str]) -> None:
         """Zero these entries in every running worker; later ones get them with their assignment."""
         for worker in self._workers.values():
@@ -87,11 +92,11 @@ class WorkerPool:
         """Stop every worker; returns when no process is left."""
         await asyncio.gather(*(worker.close() for worker in self._workers.values()))
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop the watchlist and every alert from memory; the counts stay."""
         self._active = None
-        self.reports.forget()
-        self._alerts.forget()
+        self.reports.clear()
+        self._alerts.clear()
 
     @property
     def alive(self) -> bool:
@@ -183,4 +188,3 @@ class WorkerPool:
         raised = self._alerts.candidate(passage, origin, message)
         if raised is not None:
             self.counts.alert_raised(camera.id, run.number)
-            self._audit.note("alert", "R13", alert=raised, camera=camera.id)

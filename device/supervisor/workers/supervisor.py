@@ -6,7 +6,8 @@
 3. Restarts are budgeted. Past the budget the camera is `disabled` with its problem, and restarted every cool_off_s.
 4. A lost live camera ends its worker, and that is not a crash: the camera is `offline` and its worker is restarted
    until the camera is back, with pauses of at most lost_most_s. The budget does not count these.
-5. The worker of a recording is not restarted when it fails: the next one would read from the beginning and count
+5. A worker holds a lease on the supervisor's loop, which renews it (`renew_lease`): a loop that hangs ends its workers.
+6. The worker of a recording is not restarted when it fails: the next one would read from the beginning and count
    people twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it ended without a Fault.
 """
 
@@ -17,13 +18,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from device.domain.time import NS_PER_S
 from device.errors import InternalError, LfrError, SourceLost
 from device.logs import event
 from device.ports.clock import Clock
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.runtime.timeouts import result_within
-from device.supervisor.timing import WORKER_CLOSE_POLL_S, Budget
+from device.supervisor.timing import LEASE_EVERY_S, WORKER_CLOSE_POLL_S, Budget
 from device.supervisor.workers.process import Launcher, WorkerLink
 from device.wire.link import (
     PROTOCOL,
@@ -33,6 +36,7 @@ from device.wire.link import (
     Finished,
     FromWorker,
     Hello,
+    Lease,
     Stop,
     ToWorker,
     WatchlistLoaded,
@@ -107,6 +111,7 @@ class WorkerSupervisor:
         self.alive = False
         """Whether a worker process may exist: then the sign stays lit."""
         self._link: WorkerLink | None = None
+        self._leased_ns = 0
         self._inbox = _Inbox()
         self._wanted = asyncio.Event()
         self._failures: list[int] = []
@@ -135,6 +140,13 @@ class WorkerSupervisor:
         """Send a message to the running worker; without one it is dropped."""
         if self._link is not None:
             self._link.send(message)
+
+    def renew_lease(self) -> None:
+        """Called by the supervisor's loop in each round (rule 5)."""
+        now = int(self._clock.monotonic())
+        if self._link is not None and now - self._leased_ns >= LEASE_EVERY_S * NS_PER_S:
+            self._leased_ns = now
+            self._link.send(Lease())
 
     def check(self) -> None:
         """Raise the exception that ended this supervisor: a defect must not leave a camera unwatched unnoticed."""
@@ -166,7 +178,7 @@ class WorkerSupervisor:
             await self._after_run(run)
 
     async def _after_run(self, run: WorkerRun) -> None:
-        """End with the recording, wait until wanted again, or pause before the next run (rules 3 to 5)."""
+        """End with the recording, wait until wanted again, or pause before the next run (rules 3, 4, 6)."""
         if run.finished is not None and not run.stopped and self._recorded:
             self.view = CameraView.ENDED
         elif run.stopped or not run.problem:
@@ -184,7 +196,7 @@ class WorkerSupervisor:
         """Pause before the next attempt to open a lost camera (rule 4)."""
         self._camera_losses = self._recent(self._camera_losses)
         self.view = CameraView.OFFLINE
-        self.problem = f"{run.problem} (tried again until it is back)"
+        self.problem = f"{run.problem} (retried until it is back)"
         event(_log, "camera.lost", level=logging.WARNING, camera=self.camera_id, problem=run.problem)
         wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._camera_losses) - 1, 10)
         await asyncio.sleep(min(wait_s, self._budget.lost_most_s))
@@ -221,7 +233,8 @@ class WorkerSupervisor:
         reader = asyncio.create_task(self._receive(link))
         event(_log, "worker.started", camera=self.camera_id, run=run.number)
         try:
-            link.send(self._assignment())
+            lease_s = self._budget.recorded_lease_s if self._recorded else self._budget.lease_s
+            link.send(msgspec.structs.replace(self._assignment(), lease_s=lease_s))
             await self._serve(run, link)
         except LfrError as fault:
             run.problem = str(fault)
@@ -293,7 +306,7 @@ class WorkerSupervisor:
         if isinstance(message, Hello):
             run.hello = message
             if message.protocol != PROTOCOL:
-                run.problem = f"the worker speaks protocol {message.protocol}, this supervisor {PROTOCOL}"
+                run.problem = f"the worker uses protocol {message.protocol}, this supervisor {PROTOCOL}"
         elif isinstance(message, WatchlistLoaded):
             run.watchlist = message
             self.watchlist_opened = True

@@ -86,15 +86,15 @@ def test_a_frame_stays_whole_until_the_next_take_although_the_source_reuses_its_
 
 
 @pytest.mark.parametrize("pace", ["full", "live"])
-@pytest.mark.parametrize("in_hand", [1, 2, 3])
-def test_as_many_frames_stay_whole_as_the_consumer_asked_for(in_hand: int, pace: Pace) -> None:
+@pytest.mark.parametrize("frames_held", [1, 2, 3])
+def test_as_many_frames_stay_whole_as_the_consumer_asked_for(frames_held: int, pace: Pace) -> None:
     source = FakeSource([step for n in range(10) for step in (Show(10 * n), Stall())], live=pace == "live")
     held: list[Frame] = []
-    with feed_of(source, pace, in_hand=in_hand, depth=1) as feed:
+    with feed_of(source, pace, frames_held=frames_held, depth=1) as feed:
         for _ in range(9):
             frame = feed.take(SOON_S)
             assert isinstance(frame, Frame)
-            held = [*held, frame][-in_hand:]
+            held = [*held, frame][-frames_held:]
             source.stalled.wait(SOON_S)
             assert feed.take(0.0) is None  # a take that gives nothing takes nothing away
             source.resume()

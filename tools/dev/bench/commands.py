@@ -1,6 +1,6 @@
 """`lfr bench`: the fixed clip, the product beside the naive loop, and the latency to the hub.
 
-`lfr bench engines`: what precisions and batches buy on this machine.
+`lfr bench engines`: the speed of precisions and batches on this machine.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def run_bench(args: argparse.Namespace) -> int:
 
 
 def run_engines(args: argparse.Namespace) -> int:
-    """Measure every runtime that is here; exit 0 whatever the numbers are, 69 when nothing can be opened."""
+    """Measure every runtime that is installed; exit 0 whatever the numbers are, 69 when nothing can be opened."""
     from tqdm import tqdm
 
     from device.errors import UsageError

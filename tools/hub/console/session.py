@@ -1,11 +1,11 @@
 """The hub's MQTT session: receives everything of the site, sends judgements and the hub's own state.
 
-1. A judgement is on the disk before it is sent, and stays until it is settled, through kills of the hub: a false alert
-   until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed so
-   for SETTLED_S. It keeps its event id, so a repetition changes nothing.
+1. A judgement is stored before it is sent, and stays until it is settled, also when the hub is killed: a false alert
+   until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed
+   online for SETTLED_S. It keeps its event id, so a repetition changes nothing.
    The hub does not subscribe to its own judgements, or `acknowledged` would mean nothing.
-2. The hub's state is retained, its will says offline: a device without an operator recognises nobody.
-3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that hears alerts.
+2. The hub's state is retained, its will publishes offline: a device without an operator does not recognise.
+3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that receives alerts.
 4. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
 """
 
@@ -37,7 +37,7 @@ REPEAT_S = 5.0
 SETTLED_S = 5.0
 MESSAGE_MOST_BYTES = 65_536  # a state with all its conditions is some 6 kB
 GIVE_UP_S = 24 * 3600.0
-COMMAND_S = 10  # an older command to look is of no use
+COMMAND_S = 10  # an older sync command is of no use
 
 _log = logging.getLogger(__name__)
 Now = Callable[[], WallTime]
@@ -57,7 +57,7 @@ class _Judgement:
 
 
 class HubSession:
-    """Between the broker and the desk."""
+    """Passes messages between the broker and the desk."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class HubSession:
         store: SealedDesk | None = None,
         checks: AlertChecks | None = None,
     ) -> None:
-        """identified: called with the recipient of the key envelope that a device asks for."""
+        """identified: called with the recipient for which a device requests its key envelope."""
         self._store = store
         self._checks = checks
         self._identified = identified
@@ -113,9 +113,9 @@ class HubSession:
         )
 
     def arrived(self, topic: str, payload: bytes, retained: bool = False) -> None:
-        """One message from the site; what cannot be read or does not fit is a fault on the page and in the log.
+        """One message from the site; one that cannot be read or is refused is a fault on the page and in the log.
 
-        retained: the broker had kept it from before, so it is no sign of life.
+        retained: the broker had kept it from before, so it does not show that the device is alive.
         """
         place = parse(topic)
         if place is None or place.device == HUB:
@@ -133,7 +133,7 @@ class HubSession:
         self._changed()
 
     def publish_state(self, operator: messages.Operator, session_id: str | None) -> None:
-        """Publish the hub's state if it changed or has not been taken yet (rule 2)."""
+        """Publish the hub's state if it changed or was not accepted yet (rule 2)."""
         if not self.online or self._published_state == (operator, session_id):
             return
         if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
@@ -177,12 +177,12 @@ class HubSession:
         self._keep_and_send(topic, data, alert_id, device, until_erased=False)
 
     def command(self, device: str, name: str) -> None:
-        """Send `cmd/<name>` to a device; not repeated: a device that was away looks by itself."""
+        """Send `cmd/<name>` to a device; not repeated: a device that was offline polls by itself."""
         topic = f"{DeviceTopics(self._topics.site, device).base}/cmd/{name}"
         self._broker.publish(Outgoing(uuid7(self._now()), topic, b"{}", 1, False, COMMAND_S, CONTENT_TYPE))
 
     def repeat(self) -> None:
-        """Send again what is not settled (rule 1); called every second."""
+        """Resend what is not settled (rule 1); called every second."""
         now = self._now()
         for token, judgement in tuple(self._judgements.items()):
             if (now - judgement.made).total_seconds() > GIVE_UP_S or self._settled(judgement, now):
@@ -193,7 +193,7 @@ class HubSession:
                 self._send(judgement)
 
     def _settled(self, judgement: _Judgement, now: WallTime) -> bool:
-        """Delivered to a device that was online then and is still (rule 1)."""
+        """Whether it was delivered to a device that was online then and still is (rule 1)."""
         if judgement.heard_at is None or judgement.until_erased:
             return False
         if not self._online(judgement.device):

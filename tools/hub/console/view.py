@@ -1,4 +1,4 @@
-"""What the page is told: one JSON snapshot of the desk, complete every time, so that no update can be missed."""
+"""The page's data: one complete JSON snapshot of the desk at each change, so that no update can be missed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def snapshot(
     broker_online: bool,
     broker_text: str,
 ) -> dict[str, Any]:
-    """Everything that the page shows. The oldest case first, so that a new one moves none; open before judged ones."""
+    """Everything that the page shows. Oldest case first, so that a new one moves none; open before judged ones."""
     cases = sorted(desk.cases.values(), key=lambda c: c.arrived)
     cases.sort(key=lambda c: c.outcome is not None)
     return {
@@ -44,7 +44,7 @@ def snapshot(
 
 
 def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
-    """One device; while its state is not known, nothing of it is shown as if it were."""
+    """One device; while its state is not known, none of it is shown as current."""
     if unknown:
         view = DeviceView(stats=view.stats, watchlist=view.watchlist, heard_at=view.heard_at, faults=view.faults)
     stats, health = view.stats, view.health
