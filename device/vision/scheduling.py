@@ -88,6 +88,14 @@ def again_after_ns(below: float, templates: int) -> int:
     return wait if templates < enough else max(2 * wait, LATER_NS)
 
 
+def pressing(passage: Passage, threshold: float) -> bool:
+    """Whether every frame in which this passage is in view counts: a first look waits, or a match is near (rule 3)."""
+    if passage.tried_at is None:
+        return True
+    near = threshold - passage.best_score <= NEAR and passage.templates < TEMPLATES_NEAR
+    return passage.alerted_entry is None and passage.templates > 0 and near
+
+
 def choose(
     wanted: Sequence[tuple[Passage, Sighting]],
     at: MediaNs,
