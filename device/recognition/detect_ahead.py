@@ -18,7 +18,7 @@ from device.domain.time import NS_PER_MS
 from device.edges.camera.capture_buffer import END, CaptureBuffer, End
 
 AHEAD = 2  # frames that are detected, or waiting for recognition, at once
-_WAIT_S = 0.25
+_WAIT_S = 0.1  # without a frame; a camera that freezes or stalls is reported after it
 
 Seen = tuple[Frame, list[Face]]
 
@@ -58,7 +58,7 @@ class DetectAhead:
                     yield seen
 
     def close(self) -> None:
-        """Stop: the iteration ends within the feed's next frame or a quarter of a second."""
+        """Stop: the iteration ends within the feed's next frame or a tenth of a second."""
         self._stop.set()
 
     def _next(self) -> Seen | End | None:

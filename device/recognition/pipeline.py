@@ -104,6 +104,11 @@ class Pipeline:
         self._last_due = frame.at
         return True
 
+    @property
+    def anybody_in_view(self) -> bool:
+        """Whether the last frame that was searched had a face in it; for any thread."""
+        return self._anybody
+
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
     def look(self, frame: Frame) -> list[Face]:
         """All faces of a frame, in frame pixels; empty without detection where nobody was and nothing has moved."""

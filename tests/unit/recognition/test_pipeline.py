@@ -336,7 +336,8 @@ def test_each_look_at_a_person_finds_the_landmarks_at_another_scale_than_the_las
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the detector gets wrong at one scale is then not in every template that the mean is made of."""
-    detect, shown = world.second_look.detect, []
+    shown: list[float] = []
+    detect: Callable[..., list[Face]] = world.second_look.detect
 
     def noted(picture: U8, *, frame_size: tuple[float, float], origin: tuple[float, float] = (0.0, 0.0)) -> list[Face]:
         shown.append(PATCH_PX * world.face_px / frame_size[0])
