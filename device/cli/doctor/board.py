@@ -64,7 +64,7 @@ class Machine:
         return found
 
     def allowed(self) -> list[str]:
-        """Values of DeviceAllow= of the installed unit and its drop-ins; where none is installed, of the one that ships."""
+        """Values of DeviceAllow= of the installed unit and its drop-ins; where there is none, of the one that ships."""
         unit = self.root / UNIT
         files = [unit, *sorted(unit.with_name("lfr.service.d").glob("*.conf"))] if unit.exists() else [SHIPPED]
         text = "\n".join(file.read_text(encoding="utf-8") for file in files if file.exists())
