@@ -1,4 +1,4 @@
-"""Where fetched and prepared files lie."""
+"""Folders of fetched and prepared files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def samples_dir() -> Path:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Make `folder` if need be; inside the block, an OSError becomes CacheUnwritable."""
+    """Make `folder` if it does not exist; inside the block, an OSError becomes CacheUnwritable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
@@ -67,9 +67,9 @@ def writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def placing(*targets: Path) -> Iterator[tuple[Path, ...]]:
-    """Names beside `targets` to write to. When the block ends well they take their places in this order; a block that
-    fails, of a full disk for one, leaves the targets as they were and nothing beside them. The names end in a number,
-    so that nobody who looks for *.yaml or *.json finds one that a killed process left.
+    """Names beside `targets` to write to. When the block ends well they are renamed in this order; a block that
+    fails (a full disk, for example) leaves the targets unchanged and nothing beside them. The names end in a number,
+    so that a search for *.yaml or *.json does not find one that a killed process left.
     """
     staged = tuple(target.with_name(f".{target.name}.{os.getpid()}") for target in targets)
     try:

@@ -1,12 +1,13 @@
-"""The durable outbox: messages for the hub are kept until they are delivered, personal data never after its time.
+"""The durable outbox: messages for the hub are kept until delivered; personal data is never kept past its time.
 
 1. `put` returns after the row is on disk. A later revision of an alert replaces the earlier one of the same kind.
-2. Bodies of alerts and probes are encrypted under one random key per alert; deleting the key deletes the record.
+2. Bodies of alerts and probes are encrypted under one random key per alert; an alert is erased by deleting its key.
 3. Delivered means: accepted by the broker, and acknowledged by the hub where the class requires it (the caller knows
    whether the hub was online; the broker's report of a subscriber alone does not prove it).
-4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
+4. Delivered alerts and probes are kept until their `delete_by`; all else is deleted on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
-6. A clock that moves back never postpones a deletion: the latest trusted time counts.
+6. A clock that moves back never postpones an erasure: the latest trusted time counts.
+7. With `log_first` an alert is due only when it is logged (unlogged.py), or released because the log refuses it.
 
 One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
@@ -22,63 +23,16 @@ from pathlib import Path
 
 from device.domain.retention import CEILING_DAYS
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.outbox import file as outbox_file
-from device.outbox import sealing
-from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, ROOM_ORDER, MessageClass
-from device.ports.broker import Outgoing
+from device.outbox import room, sealing, unlogged
+from device.outbox.message import Due, ErasedAlert, OutboxMessage
+from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
 
 MAX_ROWS = 5_000
 MAX_BYTES = 256_000_000
 CLOCK_STEP_MS = 60_000
 """The latest trusted time is written at most this often, to spare the flash."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxMessage:
-    """One message to keep until it is delivered. `id` is unique and stays the same for every try."""
-
-    id: str
-    kind: MessageClass
-    topic: str
-    payload: bytes
-    content_type: str
-    delete_by: WallTime
-    expires_at: WallTime | None = None
-    alert_id: str | None = None
-    revision: int = 0
-    qos: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A message to be published now."""
-
-    id: str
-    kind: MessageClass
-    topic: str
-    payload: bytes
-    content_type: str
-    qos: int
-    expires_at: WallTime | None
-
-    def outgoing(self, now: WallTime, payload: bytes | None = None) -> Outgoing:
-        """As the broker port takes it; the rest of its life becomes the MQTT message expiry. Never retained."""
-        rest = None if self.expires_at is None else max(1, round((self.expires_at - now).total_seconds()))
-        return Outgoing(
-            self.id, self.topic, self.payload if payload is None else payload, self.qos, False, rest, self.content_type
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """One alert that was erased here, for its receipt. reason: as in `messages.Erasure`."""
-
-    alert_id: str
-    reason: str
-    rows: int
-    existed: bool = True
-    """Whether there was anything of it here: a judgement of an unknown alert erases and counts nothing."""
 
 
 @dataclass(slots=True)
@@ -92,12 +46,22 @@ class _Try:
 class Outbox:
     """Messages on their way to the hub, in one SQLite file."""
 
-    def __init__(self, path: Path, now: WallTime, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
-        """Open or make the file (a broken one is set aside); what waited when the power went waits again."""
+    def __init__(
+        self,
+        path: Path,
+        now: WallTime,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        log_first: bool = False,
+    ) -> None:
+        """Open or make the file (a broken one is set aside); undelivered messages of the last run wait again."""
         self.path = path
+        self._log_first = log_first
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._tries: dict[str, _Try] = {}
+        self._released: set[str] = set()
         self._database = outbox_file.open_database(path, now)
 
     def put(self, message: OutboxMessage) -> bool:
@@ -129,6 +93,8 @@ class Outbox:
                 ),
             )
             _count(sql, f"put.{message.kind.value}")
+            if self._log_first:
+                unlogged.add(sql, message.kind, message.alert_id, message.revision)
         return True
 
     def due(self, now: WallTime, monotonic: MonotonicNs, limit: int = 16) -> list[Due]:
@@ -136,21 +102,36 @@ class Outbox:
         order = {kind.value: n for n, kind in enumerate(MessageClass)}
         with self._reading() as sql:
             rows = sql.execute(
-                "SELECT id, kind, place FROM messages"
+                "SELECT id, kind, place, alert_id FROM messages"
                 " WHERE state = 'waiting' AND (expires_ms IS NULL OR expires_ms > ?)",
                 (_ms(now),),
             ).fetchall()
-            ready = [r for r in rows if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
+            held = set(unlogged.alerts(sql)) - self._released
+            free = [r for r in rows if r[3] not in held]
+            ready = [r for r in free if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
             chosen = [r[0] for r in sorted(ready, key=lambda r: (order[r[1]], r[2]))[:limit]]
             return [message for message in (self._load(sql, row_id) for row_id in chosen) if message is not None]
 
+    def unlogged(self) -> list[str]:
+        """Alerts that are stored and not logged (rule 7)."""
+        with self._reading() as sql:
+            return unlogged.alerts(sql)
+
+    def logged(self, alert_ids: list[str], *, on_disk: bool) -> None:
+        """They may be published now (rule 7). on_disk: their audit rows are safe; else they are logged again later."""
+        self._released |= set(alert_ids)
+        if on_disk:
+            with self._change() as sql:
+                unlogged.remove(sql, alert_ids)
+            self._released -= set(alert_ids)
+
     def sent(self, message_id: str, monotonic: MonotonicNs) -> None:
-        """The broker took it: wait for the report, and try again if none comes within CONFIRM_WITHIN_S."""
+        """The broker accepted it: wait for its report, and retry if none comes within CONFIRM_WITHIN_S."""
         attempt = self._tries.setdefault(message_id, _Try())
         attempt.not_before = MonotonicNs(monotonic + round(CONFIRM_WITHIN_S * NS_PER_S))
 
     def report(self, message_id: str, *, accepted: bool, acknowledged: bool, monotonic: MonotonicNs) -> bool:
-        """What became of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
+        """The result of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
         with self._change() as sql:
             row = sql.execute("SELECT kind FROM messages WHERE id = ? AND state = 'waiting'", (message_id,)).fetchone()
             if row is None:
@@ -176,9 +157,9 @@ class Outbox:
         self._tries.clear()
 
     def deliver_again(self) -> int:
-        """A hub came back, perhaps from a kill: what it acknowledged waits again, until its `delete_by`; how many rows.
+        """The hub returned, perhaps after a kill: what it acknowledged is sent again; the number of rows.
 
-        A hub that still has an alert takes it once by its id and revision.
+        A hub that still has an alert ignores the repetition, by its id and revision.
         """
         with self._change() as sql:
             self._tries.clear()
@@ -187,7 +168,7 @@ class Outbox:
             ).rowcount
 
     def end_at(self, delete_by: WallTime) -> int:
-        """The deployment ended: no alert is kept longer than this; of how many messages the time moved."""
+        """The deployment ended: no alert is kept longer than this; the number of messages changed."""
         with self._change() as sql:
             return sql.execute(
                 "UPDATE messages SET delete_by_ms = ?, expires_ms = min(coalesce(expires_ms, ?), ?)"
@@ -195,18 +176,18 @@ class Outbox:
                 (_ms(delete_by),) * 4,
             ).rowcount
 
-    def delete_alert(self, alert_id: str, reason: str) -> Deletion:
-        """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here."""
+    def erase_alert(self, alert_id: str, reason: str) -> ErasedAlert:
+        """Erase one alert, its probe and its key, whatever their state; also when nothing of it is here (yet)."""
         with self._change(erasing=True) as sql:
             return self._erase(sql, alert_id, reason)
 
-    def delete_all(self, reason: str) -> list[Deletion]:
+    def erase_all(self, reason: str) -> list[ErasedAlert]:
         """Erase every alert: end of deployment."""
         with self._change(erasing=True) as sql:
             alerts = sql.execute("SELECT alert_id FROM keys").fetchall()
             return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
 
-    def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
+    def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[ErasedAlert]:
         """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
         with self._change(erasing=True) as sql:
             waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
@@ -214,7 +195,7 @@ class Outbox:
             named = [alert for alert, due in found if due is not None and concerns(due.payload)]
             return [self._erase(sql, alert, reason) for alert in named]
 
-    def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
+    def erase_expired(self, now: WallTime, *, clock_trusted: bool) -> list[ErasedAlert]:
         """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that were never acknowledged.
 
         What the eraser erased (device.eraser, rule 3) is included, once. Expired messages without personal data have no
@@ -222,7 +203,7 @@ class Outbox:
         Cheap when there is nothing to do; call it every few seconds.
         """
         with self._change() as sql:
-            now_ms = self._latest(sql, _ms(now), clock_trusted)
+            now_ms = _latest(sql, _ms(now), clock_trusted)
             overdue = sql.execute(
                 "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS NOT NULL AND delete_by_ms <= ?", (now_ms,)
             ).fetchall()
@@ -242,15 +223,24 @@ class Outbox:
                 ).fetchone()[0]
                 if not left:
                     gone.append(self._erase(sql, alert_id, "expiry"))
-            gone += self._owed(sql)
+            owed = sql.execute("DELETE FROM owed RETURNING alert_id, reason").fetchall()  # what the eraser has erased
+            for alert_id, reason in owed:
+                _count(sql, f"erased.{reason}")
+                gone.append(ErasedAlert(alert_id, reason, 0))
             sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
         outbox_file.delete_set_aside(self.path, now)
         if gone:
             outbox_file.truncate_wal(self._database)
         return gone
 
+    def require_room(self) -> None:
+        """Raise Unavailable while the outbox cannot take another message; it writes its own clock again to find out."""
+        with self._change() as sql:
+            self._make_room(sql, 0)
+            sql.execute("UPDATE clock SET latest_ms = latest_ms")
+
     def tally(self) -> dict[str, int]:
-        """Counts that outlive everything personal: `put.`, `delivered.`, … by class, `erased.` by reason."""
+        """Counts without personal data: `put.`, `delivered.`, … by class, `erased.` by reason."""
         with self._reading() as sql:
             return dict(sql.execute("SELECT name, n FROM tally ORDER BY name").fetchall())
 
@@ -268,13 +258,12 @@ class Outbox:
             return [row[0] for row in sql.execute("SELECT alert_id FROM keys ORDER BY alert_id")]
 
     def close(self) -> None:
-        """Close the file with an empty WAL."""
         self._database.close()
 
-    def destroy(self) -> None:
-        """Close and delete the file itself, set-aside ones too: what a demonstration does at its end.
+    def delete_file(self) -> None:
+        """Close and delete the file itself, set-aside ones too: at the end of a demonstration.
 
-        Each is tried whatever becomes of the others. Raises Unavailable that names what is still there.
+        A failure stops no other deletion. Raises Unavailable with the files that remain.
         """
         left = []
         with suppress(sqlite3.Error):
@@ -283,7 +272,7 @@ class Outbox:
             try:
                 file.unlink(missing_ok=True)
             except OSError as fault:
-                left.append(f"{file.name} ({fault.strerror})")
+                left.append(f"{file.name} ({reason_of(fault)})")
         if left:
             raise Unavailable(f"still in {self.path.parent}: {', '.join(left)}; delete by hand")
 
@@ -303,7 +292,7 @@ class Outbox:
     def _load(self, sql: sqlite3.Connection, row_id: str) -> Due | None:
         columns = "kind, topic, content_type, qos, alert_id, body, expires_ms"
         row = sql.execute(f"SELECT {columns} FROM messages WHERE id = ?", (row_id,)).fetchone()
-        if row is None:  # the eraser was here in between
+        if row is None:  # the eraser has erased it meanwhile
             return None
         kind, topic, content_type, qos, alert_id, body, expires_ms = row
         if POLICIES[MessageClass(kind)].sealed:
@@ -315,7 +304,7 @@ class Outbox:
             return None
         return Due(row_id, MessageClass(kind), topic, body, content_type, qos, _wall(expires_ms))
 
-    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> Deletion:
+    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> ErasedAlert:
         ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
         existed = sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,)).rowcount > 0
         sql.execute("DELETE FROM messages WHERE alert_id = ?", (alert_id,))
@@ -326,46 +315,16 @@ class Outbox:
             _count(sql, f"erased.{reason}")
         for row_id in ids:
             self._tries.pop(row_id, None)
-        return Deletion(alert_id, reason, len(ids), existed)
-
-    @staticmethod
-    def _owed(sql: sqlite3.Connection) -> list[Deletion]:
-        """What the eraser has erased since it was last asked."""
-        owed = sql.execute("SELECT alert_id, reason FROM owed").fetchall()
-        for _, reason in owed:
-            _count(sql, f"erased.{reason}")
-        sql.execute("DELETE FROM owed")
-        return [Deletion(alert_id, reason, 0) for alert_id, reason in owed]
+        return ErasedAlert(alert_id, reason, len(ids), existed)
 
     def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
-        while True:
-            rows, size = sql.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM messages").fetchone()
-            if rows < self._max_rows and size + needed <= self._max_bytes:
-                return
-            for kind in ROOM_ORDER:
-                oldest = sql.execute(
-                    "SELECT id FROM messages WHERE kind = ? ORDER BY place LIMIT 1", (kind.value,)
-                ).fetchone()
-                if oldest is not None:
-                    sql.execute("DELETE FROM messages WHERE id = ?", oldest)
-                    self._tries.pop(oldest[0], None)
-                    _count(sql, f"room.{kind.value}")
-                    break
-            else:
-                raise Unavailable(
-                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must acknowledge them"
-                )
-
-    @staticmethod
-    def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
-        latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
-        if trusted and now_ms > latest + CLOCK_STEP_MS:
-            sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
-        return max(latest, now_ms)
+        for row_id, kind in room.given_up(sql, needed, rows=self._max_rows, size=self._max_bytes):
+            self._tries.pop(row_id, None)
+            _count(sql, f"room.{kind.value}")
 
     @contextmanager
     def _change(self, erasing: bool = False) -> Iterator[sqlite3.Connection]:
-        """One transaction; when erasing, old pages leave the WAL as well before it returns."""
+        """One transaction; when erasing, old pages are removed from the WAL as well before it returns."""
         with self._reading() as sql:
             sql.execute("BEGIN IMMEDIATE")
             try:
@@ -387,6 +346,14 @@ class Outbox:
 
 def _count(sql: sqlite3.Connection, name: str) -> None:
     sql.execute("INSERT INTO tally VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = n + 1", (name,))
+
+
+def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
+    """The latest of all trusted times (rule 6)."""
+    latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
+    if trusted and now_ms > latest + CLOCK_STEP_MS:
+        sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
+    return max(latest, now_ms)
 
 
 def _ms(moment: WallTime) -> int:

@@ -76,9 +76,16 @@ class Booted:
     def __init__(self, root: Path, kit: Path, scratch: Path) -> None:
         self._console = scratch / f"console-{time.monotonic_ns()}.log"
         command = (
-            *(str(provide(SYSTEMD_NSPAWN, cache_dir())), "--quiet", "--boot", f"--directory={root}"),
-            *(f"--machine=lfr-flash-{os.getpid()}", "--register=no", "--keep-unit", "--console=pipe"),
-            *("--private-network", f"--bind={kit}:/media/kit"),
+            str(provide(SYSTEMD_NSPAWN, cache_dir())),
+            "--quiet",
+            "--boot",
+            f"--directory={root}",
+            f"--machine=lfr-flash-{os.getpid()}",
+            "--register=no",
+            "--keep-unit",
+            "--console=pipe",
+            "--private-network",
+            f"--bind={kit}:/media/kit",
         )
         with self._console.open("w") as console:
             self._nspawn = subprocess.Popen(

@@ -72,7 +72,7 @@ def van(tmp_path_factory: pytest.TempPathFactory, models_ready: Path, clip: Path
 def make_van(scratch: Path, clip: Path, root: Path, *, machine: str, packages: Path) -> Van:
     """A hub and its kit for a bare root file system."""
     from tools.dev.demo.signed import make_authority
-    from tools.dev.demo.stage import build_hub
+    from tools.dev.demo.workspace import build_hub
 
     stage = build_hub(_made(scratch / "stage"), 8883, 8443)
     console = stage.hub.console_file

@@ -51,7 +51,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
         "--repository-port", type=_port, default=None, help="of the devices' repository; 0 takes any free"
     )
     parser.add_argument("--no-broker", action="store_true", help="use the broker that runs at --broker-port")
-    parser.add_argument("--operator", default="operator-1", metavar="REF", help="who judges (default: %(default)s)")
+    parser.add_argument("--operator", default="operator-1", metavar="REF", help="the operator (default: %(default)s)")
     parser.add_argument(
         "--operator-present", action="store_true", help="simulate an operator while no page is open (recordings only)"
     )

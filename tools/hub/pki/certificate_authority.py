@@ -1,8 +1,8 @@
-"""The hub's own certificate authority: P-256 keys, short lives, one certificate per device, the name in its CN.
+"""The hub's own certificate authority: P-256 keys, short lifetimes, one certificate per device, its name as the CN.
 
 1. The broker takes the common name as the MQTT user, so a name is issued once and never to two holders.
-2. Private keys are written 0600 before their first byte, and never leave the hub except a device's own, by hand.
-3. A revoked certificate stays on `crl.pem` for good; broker and repository server refuse whoever is on it.
+2. Private keys are written with mode 0600, and never leave the hub, except a device's own, which is copied by hand.
+3. A revoked certificate stays on `crl.pem` for good; broker and repository server refuse it.
 4. Client certificates may only be clients and the server certificate only a server (RFC 5280, extended key usage).
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 AUTHORITY_DAYS = 90
 LEAF_DAYS = 30
-BACKDATED = timedelta(minutes=5)  # a device whose clock is a little behind still accepts a fresh certificate
+BACKDATED = timedelta(minutes=5)  # a device whose clock is a little slow still accepts a fresh certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,9 @@ def open_authority(folder: Path, site: str) -> Authority:
 
 
 def revoke_certificate(folder: Path, site: str, revoked: Path | None) -> None:
-    """Write `crl.pem`: what was revoked before, and the certificate in `revoked`; made empty where there is none.
+    """Write `crl.pem`: earlier revocations and the certificate in `revoked`; made empty where there is none.
 
-    It is valid as long as the authority itself (RFC 5280, 5.1.2.5), so that no hub stops because nobody renewed it.
+    It is valid as long as the authority itself (RFC 5280, 5.1.2.5), so that no hub stops because it was not renewed.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
