@@ -205,7 +205,7 @@ def read(path: Path, keys: Mapping[str, Ed25519PublicKey]) -> Artefact:
         document = json.loads(path.read_bytes())
     except OSError as fault:
         raise EvidenceUnusable(f"{path}: {words(fault)}; name an evidence artefact") from fault
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise EvidenceUnusable(f"{path}: not JSON, or cut off ({words(fault)}); copy the artefact again") from fault
     _require_signature(path, document, keys)
     try:

@@ -88,7 +88,7 @@ class ErasureOrders:
                 said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
                 at = wall(datetime.fromtimestamp(said["at_ms"] / 1000, timezone.utc))
                 found.append(MissedErasure(file, said["deployment"], said["subjects"], said["reason"], at))
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, LookupError, TypeError, RecursionError):
                 continue
         return found
 
