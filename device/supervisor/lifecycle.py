@@ -190,10 +190,8 @@ class DeviceLifecycle:
         changed: list[str] = []
         try:
             if self._edges.reread is not None:
-                fresh = await self._edges.disk(self._edges.reread)
-                changed = [
-                    name for name in type(fresh).model_fields if getattr(fresh, name) != getattr(self._config, name)
-                ]
+                fresh, config = await self._edges.disk(self._edges.reread), self._config
+                changed = [key for key in type(fresh).model_fields if getattr(fresh, key) != getattr(config, key)]
             await self._edges.disk(self._edges.broker.reload)
         except LfrError as fault:
             problem = str(fault).replace("\n", ";")
