@@ -1,8 +1,8 @@
-"""The only atomic write: a file holds its old content or its new one, whenever the power fails.
+"""Atomic writing: after a power cut at any moment a file holds its old content or its new one.
 
 1. New content goes to `.NAME.new` in the same folder and is flushed (fsync(2)) before it takes its name; then the
    folder is flushed, because a rename that is only in memory is undone by a power cut.
-2. A failed write leaves the old file untouched and removes what it began.
+2. A failed write leaves the old file untouched and deletes the new one.
 3. `synced=False` drops both flushes: the file is still never half-written for a reader, but after a power cut it may be
    old or empty. For run folders in memory, for caches, and for writers that flush once after many files.
 4. Modes are set before the first byte. Standard library only: `device.eraser` runs with nothing else installed.

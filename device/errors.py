@@ -50,7 +50,7 @@ class UsageError(LfrError):
 
 
 class BadData(LfrError):
-    """Input that is broken in itself; trying again gives the same."""
+    """Input that is invalid in itself; a retry gives the same."""
 
     exit_status = 65
 
@@ -68,11 +68,11 @@ class EvidenceUnusable(BadData):
 
 
 class EvidenceDamaged(EvidenceUnusable):
-    """The evidence that ships with the program is not what was signed: the installation is damaged or was changed."""
+    """The shipped evidence does not match its signature: the installation is damaged or was changed."""
 
 
 class Unavailable(LfrError):
-    """Hardware, a service or a network that is not there now; waiting or a restart may help."""
+    """Hardware, a service or a network that is unavailable now; waiting or a restart may help."""
 
     exit_status = 69
 
@@ -94,13 +94,13 @@ class EngineUnavailable(Unavailable):
 
 
 class InternalError(LfrError):
-    """A defect of ours."""
+    """A defect of this program."""
 
     exit_status = 70
 
 
 class LinkBroken(InternalError):
-    """The other end of the worker link sent what the protocol does not know, or is gone."""
+    """The other end of the worker link sent an unknown message, or is gone."""
 
 
 class RefusedByCondition(LfrError):

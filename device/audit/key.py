@@ -1,4 +1,4 @@
-"""The device's own signing key (Ed25519, RFC 8032): made on first start, kept for its owner alone, never sent.
+"""The device's own signing key (Ed25519, RFC 8032): made on first start, readable by its owner alone, never sent.
 
 1. `device.key` (PKCS #8, PEM) is written with mode 0600 from its first byte, flushed, and put in place by link(2), so
    that two first starts agree on one key and a power cut leaves a whole key or none.

@@ -40,7 +40,7 @@ TAIL_BYTES = 65_536  # a row is under 1 kB
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the log held when it was opened. seq, prev: where it goes on; torn: bytes cut off; head: of rule 3.
+    """The log at its opening. seq, prev: where it continues; torn: bytes cut off; head: of rule 3.
 
     headless    the log's only head, whose file is missing
     head_lost   a head file that cannot be read, or is missing though there was more than one head
@@ -162,7 +162,7 @@ class Log:
         return (rows[0] if rows else None), len(rows) > 1
 
     def _after_a_part(self, torn: int, head: Head | None) -> Found:
-        """An empty newest part goes on where the part before it ended."""
+        """Continue an empty newest part where the part before it ended."""
         older = older_parts(self._folder)
         if not older:
             return Found(torn=torn, head=head)

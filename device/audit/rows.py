@@ -42,7 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The newest signed row, as it is kept beside the log and published. key: the public half that checks sig."""
+    """The newest signed row, as it is stored beside the log and published. key: the public half that checks sig."""
 
     seq: int
     hash: Digest
@@ -93,7 +93,7 @@ def head_of(row: Row, key: str) -> Head:
 
 
 def read(line: bytes) -> Row:
-    """The row in a line (without its line feed) whose hash is right. Raises BadRow that says what is wrong."""
+    """The row in a line (without its line feed) whose hash is right. Raises BadRow with the reason."""
     body = line[:-_HASH_BYTES] + b"}"
     try:
         row = _ROW.decode(line)

@@ -55,7 +55,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-MOST_BYTES = 1_000_000  # eight cameras take three kilobytes; whatever is longer is another file
+MOST_BYTES = 1_000_000  # eight cameras take three kilobytes; a longer file is not a configuration
 
 
 def load(path: Path, model: type[Model]) -> Model:
@@ -78,7 +78,7 @@ def read(path: Path) -> str:
 
 
 def parse(text: str, model: type[Model], place: str) -> Model:
-    """Validate YAML text against `model`; `place` is what the errors call it."""
+    """Validate YAML text against `model`; `place` is its name in errors."""
     document = _decode(text, place)
     problems = list(document.problems)
     result: Model | None = None
@@ -123,7 +123,7 @@ def _decode(text: str, place: str) -> Document:
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[str]:
-    """Note the line of every key and report keys given twice (rule 3)."""
+    """Record the line of every key and report keys given twice (rule 3)."""
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
@@ -150,7 +150,7 @@ def _describe(model: type[BaseModel], document: Document, error: Any) -> str:
         section = _section_at(model, place[:-1])
         retired = getattr(section, "RETIRED", {}).get(place[-1])
         if retired is not None:
-            return f"{where}: no key any more; {retired}"
+            return f"{where}: no longer a key; {retired}"
         valid = sorted(() if section is None else section.model_fields)
         near = difflib.get_close_matches(str(place[-1]), valid, n=1, cutoff=0.0)
         return f"{where}: unknown key" + (f"; the nearest valid key is {near[0]!r}" if near else "")

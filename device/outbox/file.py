@@ -1,11 +1,11 @@
-"""The outbox's SQLite file: how it is made, opened, checked and, when it is broken, set aside.
+"""The outbox's SQLite file: creating, opening and checking it; setting a broken one aside.
 
 1. WAL with synchronous=FULL: a committed row survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
-2. secure_delete=ON, and the WAL is truncated after a deletion, so deleted rows and keys are overwritten in the file.
-   Flash keeps old blocks all the same, which is why bodies are encrypted and keys are small and short-lived.
+2. secure_delete=ON, and the WAL is truncated after an erasure, so deleted rows and keys are overwritten in the file.
+   Flash keeps old blocks nevertheless, which is why bodies are encrypted and keys are small and short-lived.
 3. Mode 0600 before the first byte is written.
 4. A file that is corrupt or of another schema is set aside, logged as an error, and deleted after SET_ASIDE_KEEP_S:
-   it may hold personal data, and its deletion dates cannot be read any more.
+   it may hold personal data, and its expiry times cannot be read any more.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ def delete_set_aside(path: Path, now: WallTime) -> int:
 
 
 def set_aside_files(path: Path) -> list[Path]:
-    """Broken files of this outbox that are still there."""
+    """Broken files of this outbox that still exist."""
     return sorted(path.parent.glob(f"{path.name}.broken-*"))
 
 
 def truncate_wal(database: sqlite3.Connection) -> None:
-    """Move what is committed into the file and cut the WAL to nothing, old pages included (rule 2)."""
+    """Move committed pages into the file and truncate the WAL, old pages included (rule 2)."""
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -96,7 +96,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 class _Broken(Exception):
-    """The file is there and is not an outbox of this schema."""
+    """The file exists and is not an outbox of this schema."""
 
 
 def _open(path: Path) -> sqlite3.Connection:

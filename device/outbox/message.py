@@ -46,7 +46,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class ErasedAlert:
     """One alert that was erased here, for its receipt. reason: as in `messages.Erasure`."""
 
     alert_id: str

@@ -1,12 +1,12 @@
-"""The durable outbox: messages for the hub are kept until they are delivered, personal data never after its time.
+"""The durable outbox: messages for the hub are kept until delivered; personal data is never kept past its time.
 
 1. `put` returns after the row is on disk. A later revision of an alert replaces the earlier one of the same kind.
-2. Bodies of alerts and probes are encrypted under one random key per alert; deleting the key deletes the record.
+2. Bodies of alerts and probes are encrypted under one random key per alert; an alert is erased by deleting its key.
 3. Delivered means: accepted by the broker, and acknowledged by the hub where the class requires it (the caller knows
    whether the hub was online; the broker's report of a subscriber alone does not prove it).
-4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
+4. Delivered alerts and probes are kept until their `delete_by`; all else is deleted on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
-6. A clock that moves back never postpones a deletion: the latest trusted time counts.
+6. A clock that moves back never postpones an erasure: the latest trusted time counts.
 7. With `log_first` an alert is due only when it is logged (unlogged.py), or released because the log refuses it.
 
 One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
@@ -26,7 +26,7 @@ from device.domain.time import NS_PER_S, MonotonicNs, WallTime
 from device.errors import Unavailable, reason_of
 from device.outbox import file as outbox_file
 from device.outbox import room, sealing, unlogged
-from device.outbox.message import Deletion, Due, OutboxMessage
+from device.outbox.message import Due, ErasedAlert, OutboxMessage
 from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
 
 MAX_ROWS = 5_000
@@ -55,7 +55,7 @@ class Outbox:
         max_bytes: int = MAX_BYTES,
         log_first: bool = False,
     ) -> None:
-        """Open or make the file (a broken one is set aside); what waited when the power went waits again."""
+        """Open or make the file (a broken one is set aside); undelivered messages of the last run wait again."""
         self.path = path
         self._log_first = log_first
         self._max_rows = max_rows
@@ -126,12 +126,12 @@ class Outbox:
             self._released -= set(alert_ids)
 
     def sent(self, message_id: str, monotonic: MonotonicNs) -> None:
-        """The broker took it: wait for the report, and try again if none comes within CONFIRM_WITHIN_S."""
+        """The broker accepted it: wait for its report, and retry if none comes within CONFIRM_WITHIN_S."""
         attempt = self._tries.setdefault(message_id, _Try())
         attempt.not_before = MonotonicNs(monotonic + round(CONFIRM_WITHIN_S * NS_PER_S))
 
     def report(self, message_id: str, *, accepted: bool, acknowledged: bool, monotonic: MonotonicNs) -> bool:
-        """What became of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
+        """The result of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
         with self._change() as sql:
             row = sql.execute("SELECT kind FROM messages WHERE id = ? AND state = 'waiting'", (message_id,)).fetchone()
             if row is None:
@@ -157,9 +157,9 @@ class Outbox:
         self._tries.clear()
 
     def deliver_again(self) -> int:
-        """A hub came back, perhaps from a kill: what it acknowledged waits again, until its `delete_by`; how many rows.
+        """The hub returned, perhaps after a kill: what it acknowledged is sent again; the number of rows.
 
-        A hub that still has an alert takes it once by its id and revision.
+        A hub that still has an alert ignores the repetition, by its id and revision.
         """
         with self._change() as sql:
             self._tries.clear()
@@ -168,7 +168,7 @@ class Outbox:
             ).rowcount
 
     def end_at(self, delete_by: WallTime) -> int:
-        """The deployment ended: no alert is kept longer than this; of how many messages the time moved."""
+        """The deployment ended: no alert is kept longer than this; the number of messages changed."""
         with self._change() as sql:
             return sql.execute(
                 "UPDATE messages SET delete_by_ms = ?, expires_ms = min(coalesce(expires_ms, ?), ?)"
@@ -176,18 +176,18 @@ class Outbox:
                 (_ms(delete_by),) * 4,
             ).rowcount
 
-    def delete_alert(self, alert_id: str, reason: str) -> Deletion:
-        """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here."""
+    def erase_alert(self, alert_id: str, reason: str) -> ErasedAlert:
+        """Erase one alert, its probe and its key, whatever their state; also when nothing of it is here (yet)."""
         with self._change(erasing=True) as sql:
             return self._erase(sql, alert_id, reason)
 
-    def delete_all(self, reason: str) -> list[Deletion]:
+    def erase_all(self, reason: str) -> list[ErasedAlert]:
         """Erase every alert: end of deployment."""
         with self._change(erasing=True) as sql:
             alerts = sql.execute("SELECT alert_id FROM keys").fetchall()
             return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
 
-    def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
+    def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[ErasedAlert]:
         """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
         with self._change(erasing=True) as sql:
             waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
@@ -195,7 +195,7 @@ class Outbox:
             named = [alert for alert, due in found if due is not None and concerns(due.payload)]
             return [self._erase(sql, alert, reason) for alert in named]
 
-    def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
+    def erase_expired(self, now: WallTime, *, clock_trusted: bool) -> list[ErasedAlert]:
         """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that were never acknowledged.
 
         What the eraser erased (device.eraser, rule 3) is included, once. Expired messages without personal data have no
@@ -226,7 +226,7 @@ class Outbox:
             owed = sql.execute("DELETE FROM owed RETURNING alert_id, reason").fetchall()  # what the eraser has erased
             for alert_id, reason in owed:
                 _count(sql, f"erased.{reason}")
-                gone.append(Deletion(alert_id, reason, 0))
+                gone.append(ErasedAlert(alert_id, reason, 0))
             sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
         outbox_file.delete_set_aside(self.path, now)
         if gone:
@@ -240,7 +240,7 @@ class Outbox:
             sql.execute("UPDATE clock SET latest_ms = latest_ms")
 
     def tally(self) -> dict[str, int]:
-        """Counts that outlive everything personal: `put.`, `delivered.`, … by class, `erased.` by reason."""
+        """Counts without personal data: `put.`, `delivered.`, … by class, `erased.` by reason."""
         with self._reading() as sql:
             return dict(sql.execute("SELECT name, n FROM tally ORDER BY name").fetchall())
 
@@ -260,10 +260,10 @@ class Outbox:
     def close(self) -> None:
         self._database.close()
 
-    def destroy(self) -> None:
-        """Close and delete the file itself, set-aside ones too: what a demonstration does at its end.
+    def delete_file(self) -> None:
+        """Close and delete the file itself, set-aside ones too: at the end of a demonstration.
 
-        Each is tried whatever becomes of the others. Raises Unavailable that names what is still there.
+        A failure stops no other deletion. Raises Unavailable with the files that remain.
         """
         left = []
         with suppress(sqlite3.Error):
@@ -292,7 +292,7 @@ class Outbox:
     def _load(self, sql: sqlite3.Connection, row_id: str) -> Due | None:
         columns = "kind, topic, content_type, qos, alert_id, body, expires_ms"
         row = sql.execute(f"SELECT {columns} FROM messages WHERE id = ?", (row_id,)).fetchone()
-        if row is None:  # the eraser was here in between
+        if row is None:  # the eraser has erased it meanwhile
             return None
         kind, topic, content_type, qos, alert_id, body, expires_ms = row
         if POLICIES[MessageClass(kind)].sealed:
@@ -304,7 +304,7 @@ class Outbox:
             return None
         return Due(row_id, MessageClass(kind), topic, body, content_type, qos, _wall(expires_ms))
 
-    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> Deletion:
+    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> ErasedAlert:
         ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
         existed = sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,)).rowcount > 0
         sql.execute("DELETE FROM messages WHERE alert_id = ?", (alert_id,))
@@ -315,7 +315,7 @@ class Outbox:
             _count(sql, f"erased.{reason}")
         for row_id in ids:
             self._tries.pop(row_id, None)
-        return Deletion(alert_id, reason, len(ids), existed)
+        return ErasedAlert(alert_id, reason, len(ids), existed)
 
     def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
         for row_id, kind in room.given_up(sql, needed, rows=self._max_rows, size=self._max_bytes):
@@ -324,7 +324,7 @@ class Outbox:
 
     @contextmanager
     def _change(self, erasing: bool = False) -> Iterator[sqlite3.Connection]:
-        """One transaction; when erasing, old pages leave the WAL as well before it returns."""
+        """One transaction; when erasing, old pages are removed from the WAL as well before it returns."""
         with self._reading() as sql:
             sql.execute("BEGIN IMMEDIATE")
             try:

@@ -1,4 +1,4 @@
-"""Everything outside that the supervisor uses, in one hand: real on a device, fakes in a simulation."""
+"""Every external interface of the supervisor in one struct: real on a device, fakes in a simulation."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from device.supervisor.workers.process import Launcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
-    """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere.
+    """models_dir: where workers find prepared models. simulated: the GPIO lines are not hardware; the status states it.
 
     root       where sysfs is found
     repository  the hub's repository, verified;  sync: the thread that its calls run on
     open_audit  opens the device's key and its audit log, on the disk thread
     memory_locked  whether nothing of this process can reach swap
+    authority  reads the site's authorities (PEM), for the hub's commands
     disk_free  bytes that may still be written where a folder lies
     reread     reads and checks the configuration file again; None when the device was not started from one
     refusal    why a folder takes no writes (device.edges.host.state_folder)
@@ -40,6 +41,7 @@ class Edges:
     disk: Disk
     outbox: Outbox
     open_audit: OpenLog
+    authority: Callable[[], bytes]
     models_dir: Path
     simulated: bool
     sync: Disk

@@ -19,12 +19,15 @@ from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable, LfrError, Unavailable
 from device.hub_api import messages
+from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.message import Deletion
+from device.outbox.message import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.commands import Commands
+from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
 from device.supervisor.edges import Edges
@@ -32,7 +35,7 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
-from device.supervisor.status.hub import Hub
+from device.supervisor.status.hub import FollowUp, Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
@@ -60,16 +63,15 @@ class DeviceLifecycle:
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(
-            edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted, alert_log=self._log_alerts
-        )
+        self._publisher = self._outbox_publisher(edges)
         self._hub = Hub(
             config.site,
             config.device,
             edges.clock,
             publisher=self._publisher,
             on_judgement=self._judged,
-            on_command=lambda name: self.supervisor.command(name),
+            on_follow_up=self._followed,
+            on_command=lambda name, payload, kept: self._commands.arrived(name, payload, retained=kept),
         )
         self._sign = SignMonitor(
             edges.lines,
@@ -97,7 +99,9 @@ class DeviceLifecycle:
             mode=lambda: self.supervisor.mode,
             audit_key=lambda: self._audit.key,
         )
+        self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
+        self._commands = self._command_handler(config, boot_id)
         self._reporter = Reporter(
             config,
             edges,
@@ -110,8 +114,24 @@ class DeviceLifecycle:
             boot_id=boot_id,
         )
 
+    def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
+        """Carries out the hub's signed commands."""
+        return Commands(
+            CommandCheck(config.site, config.device, self._edges.authority),
+            boot_id,
+            self._edges.clock,
+            self._audit,
+            act=self.supervisor.command,
+            reply=self._notices.command_reply,
+        )
+
+    def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
+        return OutboxPublisher(
+            edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted, alert_log=self._log_alerts
+        )
+
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
-        """The loop over the parts that exist already."""
+        """The loop over the parts."""
         return SupervisorLoop(
             config,
             self._edges,
@@ -209,13 +229,13 @@ class DeviceLifecycle:
             self._audit.note("fault", "R06", condition="erasure")
             return
         if gone:
-            event(_log, "eraser.caught_up", deleted=gone)
+            event(_log, "eraser.caught_up", alerts_erased=gone)
 
     async def _report_missed_erasures(self) -> None:
         """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
         for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
-            self._reporter.erased_before(missed)
+            self._receipts.erased_before(missed)
         if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
             for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
                 await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
@@ -263,6 +283,7 @@ class DeviceLifecycle:
             audit=self._audit,
             publisher=self._publisher,
             reporter=self._reporter,
+            receipts=self._receipts,
         )
         await self._reporter.report()
         return outcome
@@ -275,7 +296,7 @@ class DeviceLifecycle:
         return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
-        """Stay, `safe` and dark, while alerts are kept: the publisher erases each at its time. A signal ends this."""
+        """Stay in `safe`, sign off, while alerts are kept: the publisher erases each at its time; until a signal."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
@@ -304,12 +325,12 @@ class DeviceLifecycle:
         self._publisher.connect(self._session)
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
-        """Entries were taken off the list: every worker zeroes them, and nothing more is published of them."""
+        """Entries were withdrawn from the list: every worker zeroes them, and nothing more is published of them."""
         self._pool.withdraw(refs)
         self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
     def _sign_state(self) -> SignState:
-        """What an alert states of the sign."""
+        """The sign's state, as alerts state it."""
         return "simulated" if self._edges.simulated else "lit" if self._sign.view().sensed else "dark"
 
     def _publish_audit_head(self, head: Head) -> None:
@@ -324,11 +345,20 @@ class DeviceLifecycle:
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        self._audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
+        said = {"alert": judgement.alert_id, "outcome": judgement.outcome, "officer": judgement.officer_ref}
+        self._audit.note("judged", "R13", **said)
         self._alerts.judged(judgement)
 
+    def _followed(self, data: FollowUp) -> None:
+        """What came of an alert; a later one corrects an earlier one."""
+        kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
+        event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
+        self._audit.note(
+            kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
+        )
+
     def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""
+        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
         loop = asyncio.get_running_loop()
 
         def opened() -> None:
@@ -352,10 +382,10 @@ class DeviceLifecycle:
             self._reporter.session_began()
         self.supervisor.woken.set()
 
-    def _deleted(self, gone: list[Deletion]) -> None:
-        self._reporter.deleted(gone)
+    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
+        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
-        """Publish `stopped`, as opposed to the will's `offline`; without a session there is no wait."""
+        """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""
         self._notices.stopped()
         await self._publisher.flush_notices(STOPPED_S)

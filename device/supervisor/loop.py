@@ -1,11 +1,12 @@
-"""The supervisor's loop: snapshot, evaluate, move the state, act. Ten times a second and at every event.
+"""The supervisor's loop: snapshot, evaluate, change state, act. Ten times a second and at every event.
 
-1. Every tick takes a snapshot (the sign and the machine have tasks of their own that look), reads the condition tables,
-   asks `decide` and obeys it. What is done follows from the present state alone, so a missed or repeated event does no
-   harm. Each row that begins or ceases to fail is an event with its rule, and so is each change of state.
-2. No lit sign, no sight: workers are wanted only when `decide.workers_wanted` says so, and the sign goes off only after
-   the last worker process is gone.
-3. Whatever is slow (disk, processes, the broker) happens elsewhere; a tick never waits.
+1. Every tick takes a snapshot (sign and host are measured by tasks of their own), evaluates the condition tables and
+   applies the decisions of `conditions/policy.py`. The actions follow from the present state alone, so a missed or
+   repeated event is harmless. Each condition that begins or ceases to fail is logged with its rule, and so is each
+   change of state.
+2. No recognition without a lit sign: workers run only while `policy.workers_wanted` allows it, and the sign is
+   switched off only after the last worker process has exited.
+3. Slow work (disk, processes, the broker) is done elsewhere; a tick never waits.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from device.config.model import DeviceConfig
 from device.domain.finding import Mode
 from device.domain.time import NS_PER_S, wall
 from device.errors import GpioUnavailable, Unavailable
+from device.hub_api.messages import Command
 from device.logs import event
 from device.ports.audit import Audit
 from device.ports.gpio import Lamp
@@ -59,7 +61,7 @@ class Requests:
 
 
 class SupervisorLoop:
-    """State, sign, lamps and the workers' permission. Owns no deadline but its tick."""
+    """State, sign, lamps and the workers' permission to run. Its only deadline is its tick."""
 
     def __init__(
         self,
@@ -103,7 +105,7 @@ class SupervisorLoop:
         self.erasure_orders = ErasureOrders(config.state_dir, edges.clock, live=config.live)
 
     def self_test(self) -> None:
-        """Check the lines before anything is loaded: they answer, and the sign is off. Raises GpioUnavailable."""
+        """Check the GPIO lines before anything is loaded: they answer, and the sign is off. Raises GpioUnavailable."""
         self._edges.lines.drive_sign(False)
         self._edges.lines.light(Lamp.POWER, True)
         self.indicators.lit[Lamp.POWER] = True
@@ -124,7 +126,7 @@ class SupervisorLoop:
         self.woken.set()
 
     async def _ordered(self, active: ActiveDeployment) -> bool:
-        """Whether the erasure order is on disk, so that the deployment is erased even if this program dies."""
+        """Whether the erasure order is on disk: the deployment is then erased even if this program dies."""
         try:
             await self._edges.disk(lambda: self.erasure_orders.place(active))
         except Unavailable as fault:
@@ -161,25 +163,25 @@ class SupervisorLoop:
             self.woken.clear()
 
     async def stop_workers_and_sign(self) -> None:
-        """Stop every worker; only when the last process is gone does the sign go off (rule 2)."""
+        """Stop every worker; the sign is switched off only after the last process has exited (rule 2)."""
         await self._pool.stop_all()
         self._drive_sign(False)
         self.indicators.light(Lamp.RECOGNISING, False)
 
     def erased(self) -> None:
-        """Nothing of the deployment is left."""
+        """Record that nothing of the deployment is left."""
         self.active = None
         self._move(Event.ERASED)
 
-    def press_stop(self, who: str) -> None:
+    def press_stop(self, who: str, officer: str | None = None) -> None:
         """STOP, by button or hub: stays pressed until `resume` or a restart."""
         event(_log, "stop.pressed", who=who)
-        self._audit.note("stop", "R13", reason=who.lower())
+        self._audit.note("stop", "R13", reason=who.lower(), officer=officer)
         self.requests.stop = who
         self.woken.set()
 
     def watch_stop(self) -> None:
-        """Watch the STOP contact. One that is open now (held, or its wire is cut) is a STOP now."""
+        """Watch the STOP contact. A contact that is open at the start (pressed, or its wire is cut) counts as STOP."""
         loop = asyncio.get_running_loop()
 
         def pressed() -> None:
@@ -191,27 +193,26 @@ class SupervisorLoop:
             self.press_stop(f"the STOP contact cannot be read: {fault}")
 
     def tampered(self) -> None:
-        """The tamper line: erase everything now, whatever the retention allows and the hub has received."""
+        """The tamper line: erase everything now, whatever the retention policy, delivered to the hub or not."""
         if not self.requests.tampered:
             event(_log, "tamper", level=logging.ERROR)
             self._audit.note("tamper", "R04")
         self.requests.tampered = self.requests.end = self.requests.hurry = True
         self.woken.set()
 
-    def command(self, name: str) -> None:
-        """A command of the hub; the allow-list of DESIGN's cmd topics as far as they exist."""
-        if name == "stop":
-            self.press_stop("the hub sent stop")
-        elif name == "resume":
+    def command(self, command: Command) -> None:
+        """Carry out a command of the hub that is to be obeyed (supervisor/commands.py)."""
+        if command.name == "stop":
+            self.press_stop("the hub sent stop", command.given_by)
+        elif command.name == "resume":
             event(_log, "stop.released")
-            self._audit.note("resume", "R13")
+            self._audit.note("resume", "R13", officer=command.given_by)
             self.requests.stop = None
             self.watch_stop()
             self.woken.set()
-        elif name == "sync":
-            self.deployment_sync.hurry()
         else:
-            event(_log, "command.unknown", level=logging.WARNING, name=name)
+            self._audit.note("sync", officer=command.given_by)
+            self.deployment_sync.hurry()
 
     def leave(self, exit_status: int) -> None:
         """End on a signal; a second one shortens every wait. A recorded test or demonstration ends its deployment."""
@@ -221,7 +222,7 @@ class SupervisorLoop:
 
     @property
     def mode(self) -> Mode | None:
-        """Of the deployment that is loaded or offered; None without one."""
+        """The deployment that is loaded or offered; None without one."""
         return None if self.snapshot.deployment is None else self.snapshot.deployment.mode
 
     @property
@@ -243,7 +244,7 @@ class SupervisorLoop:
         return self.requests.end or self.deployment_sync.over or leaving or self._pool.finished or self._window_past()
 
     def _window_past(self) -> bool:
-        clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.in_earnest
+        clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.strict
         if self.active is not None and self.erasure_orders.over(self.active):
             return True
         return self._window is not None and self._window.past(clock.wall(), clock.monotonic(), trusted=trusted)
@@ -264,6 +265,7 @@ class SupervisorLoop:
             references=reports.disagreements(),
             cameras=self._pool.views(),
             camera_problems=self._pool.problems(),
+            camera_faults=self._pool.faults(),
             sign=self.sign.view(),
             hub_absent_s=self._hub.absent_s(),
             link=self._hub.link,
@@ -283,13 +285,13 @@ class SupervisorLoop:
         return next((f"{what}: {problem}" for what, problem in found.items() if problem), "")
 
     def _act(self) -> None:
-        """Sign and lamps as the state wants them."""
+        """Switch sign and lamps as the state requires."""
         self._drive_sign(policy.sign_wanted(self.state, self.evaluations, self._pool.alive))
         recent = self._alerts.last_raised_ns
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self.indicators.light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
         self.indicators.light(Lamp.ALERT, alert)
-        self.indicators.light(Lamp.FAULT, self.state is State.INHIBITED or bool(self.snapshot.unkept))
+        self.indicators.light(Lamp.FAULT, policy.fault_lamp_wanted(self.state, self.snapshot))
 
     def _drive_sign(self, lit: bool) -> None:
         before = self.sign.driven
@@ -318,7 +320,7 @@ class SupervisorLoop:
         self.woken.set()
 
     def _note_state(self, before: State, what: Event) -> None:
-        """The change with the condition that made it: the first that fails, or that is not known any more."""
+        """Log the change with the condition that caused it: the first that fails, or that is no longer known."""
         unmet = self.evaluations if self.state is State.INHIBITED else evaluation.failing(self.evaluations)
         first = next((r for r in (*evaluation.failing(unmet), *evaluation.pending(unmet))), None)
         said = {"was": before.value, "now": self.state.value, "event": what.value}

@@ -17,7 +17,7 @@ CLEAR_S = 1.0  # after a failure every condition must hold this long before reco
 ORDER_RETRY_S = 2.0  # an erasure order that the disk refused
 ALIVE_S = 0.5  # watchdog notification; the unit's WatchdogSec is four times this
 ALERT_LAMP_S = 5.0  # the alert lamp after an alert was raised
-HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can judge is useless; a reconnection takes 1 to 3 s
+HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can review is useless; a reconnection takes 1 to 3 s
 
 # ── workers (workers/supervisor.py) ──────────────────────────────────────────────────────────────────────────────────
 
@@ -61,10 +61,10 @@ WORKER_JOURNAL_QUIET_S = 10.0  # one line of a text and a camera in this time
 
 # ── alerts and the outbox (alerts/, status/retained.py) ──────────────────────────────────────────────────────────────
 OUTBOX_POLL_S = 0.5  # retry times are checked this often when nothing else wakes the publisher
-OUTBOX_PURGE_S = 5.0  # expired alerts are looked for this often
+OUTBOX_EXPIRY_S = 5.0  # expired alerts are erased this often
 DRAIN_POLL_S = 0.05
 NOTICE_POLL_S = 0.02
-ALERT_STALE_S = 30.0  # an alert delivered later than this informs and must not start a stop
+ALERT_STALE_S = 30.0  # an alert delivered later than this is shown as late and must not lead to a stop
 ALERT_EXPIRES_S = 900.0  # an undelivered alert: after a quarter of an hour nobody can act on it
 
 # ── what the device publishes of itself (status/) ────────────────────────────────────────────────────────────────────
@@ -107,9 +107,9 @@ SIGN_READ_S = 0.05
 SIGN_DARK_MOST_S = 1.0
 SIGN_DARK_WINDOW_S = 10.0
 PULSE_EVERY_S = 30.0
-PULSE_SOONEST_S = 20.0  # the next pulse begins at a moment drawn between these two: its repeat, too, is over by 30 s
+PULSE_SOONEST_S = 20.0  # the next pulse begins at a random moment between these two: its repeat, too, is over by 30 s
 PULSE_LATEST_S = 28.0
 PULSE_REPEAT_S = 1.0
-REPROOF_S = 600.0  # a lamp that cannot pulse goes through dark and lit as a whole
+REPROOF_S = 600.0  # a lamp that cannot pulse is switched off and on as a whole
 HOLD_OFF_S = 3.0  # dark after a failed proof, doubled each time
 HOLD_OFF_MOST_S = 60.0

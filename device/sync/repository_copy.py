@@ -1,4 +1,4 @@
-"""What a device keeps of its hub's repository, so that a power cut leaves the old set or the new one, never a mixture.
+"""The device's copy of the hub's repository; a power cut leaves the old set or the new one, never a mixture.
 
     <folder>/current            link to the set in use
     <folder>/sets/<n>/          metadata (python-tuf's), targets (deployment, index, withdrawn list), facts.json
@@ -57,7 +57,7 @@ class Store:
         return link.resolve() if (link / FACTS).is_file() else None
 
     def facts(self) -> Facts | None:
-        """What is known of the set in use; None without one."""
+        """Facts about the set in use; None without one."""
         current = self.current
         if current is None:
             return None
@@ -79,9 +79,7 @@ class Store:
             if newest is not None:
                 shutil.copytree(newest / "metadata", staging / "metadata", symlinks=True)
         except OSError as fault:
-            raise Unavailable(
-                f"{staging}: {reason_of(fault)}; the run folder must be in memory and writable"
-            ) from fault
+            raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
         return staging
 
     def incoming(self) -> Path:
@@ -89,7 +87,7 @@ class Store:
         try:
             make_folder(self._folder / STAGING)
         except OSError as fault:
-            raise Unavailable(f"{self._folder}: {reason_of(fault)}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
         return self._folder / STAGING / "payload"
 
     def payload(self, sha256: str) -> Path:
@@ -105,7 +103,7 @@ class Store:
             staged.replace(place)
             flush_folder(place.parent)
         except OSError as fault:
-            raise Unavailable(f"{place}: {reason_of(fault)}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{place}: {reason_of(fault)}; repair the disk of the state folder") from fault
         return place
 
     def commit(self, staging: Path, facts: Facts, keep: str | None) -> None:
@@ -137,7 +135,7 @@ class Store:
             flush_folder(self._folder)
             self._sweep(fresh, keep)
         except OSError as fault:
-            raise Unavailable(f"{self._folder}: {reason_of(fault)}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
         for place in (STAGING, UNKEPT):
             shutil.rmtree(self._memory / place, ignore_errors=True)
 
@@ -154,8 +152,8 @@ class Store:
     def _no_memory(self, fault: OSError) -> Unavailable:
         return Unavailable(f"{self._memory}: {reason_of(fault)}; the run folder must be in memory and take writes")
 
-    def forget_payloads(self) -> list[str]:
-        """Delete every sealed watchlist; what was deleted. Raises Unavailable that names what is still there."""
+    def delete_payloads(self) -> list[str]:
+        """Delete every sealed watchlist; what was deleted. Raises Unavailable with the files that remain."""
         gone, left = [], []
         for file in sorted((self._folder / PAYLOADS).glob("*")):
             try:

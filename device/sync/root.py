@@ -1,8 +1,8 @@
-"""The root of trust: one file, in the folder of the mode that it stands for. It alone decides the mode.
+"""The root of trust: one file, in the folder of its mode. It alone decides the mode.
 
-    <roots>/operational/root.json  or  <roots>/test/root.json  or  <roots>/demo/root.json
+<roots>/operational/root.json  or  <roots>/test/root.json  or  <roots>/demo/root.json
 
-A device holds one. With two, which of them a hub answers to would decide the mode, and that is the hub's to choose.
+A device holds exactly one. With two, the hub's choice between them would decide the mode.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which watchlists this device has opened, and for which deployment: a list belongs to one deployment alone (R01).
+"""Watchlists that this device has opened, and for which deployment: a list belongs to one deployment alone (R01).
 
 1. Written before a list is used, and flushed: a power cut does not make it new again.
-2. A deployment that has ended here is not taken up again.
-3. Identifiers and hashes only. The oldest go past MOST; their lists have expired long before.
+2. A deployment that has ended here is not accepted again.
+3. Identifiers and hashes only. Beyond MOST the oldest are dropped; their lists have expired long before.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Used:
                 raise Refused(SEALED, "used before", text)
 
     def use(self, deployment: str, watchlist: str, sha256: str) -> None:
-        """Note it before the list is opened (rule 1)."""
+        """Record it before the list is opened (rule 1)."""
         known = self._all().get(deployment)
         if known is None or (known.watchlist, known.sha256) != (watchlist, sha256):
             self._put(Use(deployment=deployment, watchlist=watchlist, sha256=sha256))
 
     def end(self, deployment: str) -> None:
-        """Note that a deployment has ended here (rule 2)."""
+        """Record that a deployment has ended here (rule 2)."""
         known = self._all().get(deployment, Use(deployment=deployment, watchlist="", sha256=""))
         if not known.ended:
             self._put(msgspec.structs.replace(known, ended=True))
@@ -79,5 +79,5 @@ class Used:
             make_folder(self._file.parent)
             replace_file(self._file, msgspec.json.encode(kept))
         except OSError as fault:
-            raise Unavailable(f"{self._file}: {reason_of(fault)}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._file}: {reason_of(fault)}; repair the disk of the state folder") from fault
         self._uses = {kept_use.deployment: kept_use for kept_use in kept}

@@ -37,7 +37,7 @@ class LinkEnd:
             self.gone.set()
 
     def receive(self, timeout_s: float) -> ToWorker | None:
-        """The next message, or None when none came in time or none can come any more."""
+        """The next message, or None when none came within the time or the link is closed."""
         try:
             waits = timeout_s > 0 and not self.gone.is_set()
             return self._inbox.get(timeout=timeout_s) if waits else self._inbox.get_nowait()
@@ -58,7 +58,7 @@ class LinkEnd:
                     raise LinkBroken(f"the supervisor announced {length} bytes, more than {MAX_BODY_BYTES}")
                 body = self._exactly(length)
                 if body is None:
-                    raise LinkBroken("the supervisor's last message is cut short")
+                    raise LinkBroken("the supervisor's last message is truncated")
                 message = unpack_to_worker(body)
                 self.on_message()
                 if not isinstance(message, Lease):
@@ -67,7 +67,7 @@ class LinkEnd:
         except LinkBroken as fault:
             self.fault = fault
         self.gone.set()
-        self._inbox.put(None)  # wakes whoever waits for a message
+        self._inbox.put(None)  # wakes a waiter for messages
 
     def _exactly(self, count: int) -> bytes | None:
         """`count` bytes; None at end-of-file before the first of them, LinkBroken after it."""
@@ -78,7 +78,7 @@ class LinkEnd:
             except OSError:
                 part = b""
             if not part and data:
-                raise LinkBroken("the supervisor's last message is cut short")
+                raise LinkBroken("the supervisor's last message is truncated")
             if not part:
                 return None
             data += part

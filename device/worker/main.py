@@ -26,15 +26,16 @@ from device.domain.finding import Candidate, Counters
 from device.domain.time import NS_PER_S
 from device.edges.camera.capture_buffer import CaptureBuffer, Pace
 from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
+from device.edges.camera.picture_health import PictureHealth
 from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import resident_bytes
 from device.edges.sandbox.hardening import overwrite_text
-from device.enrolment.model_sessions import EngineRoom, resolved
+from device.enrolment.model_sessions import ModelSessions, resolved
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable, reason_of
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
-from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.detect_ahead import DetectAhead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import ListedPerson, Pipeline
@@ -102,17 +103,18 @@ class VisionWorker:
         self._link = link
         self._sealer = ProbeSealer(assignment.hub_recipient)
         self._journal = JournalSender(link.send)
-        self._room: EngineRoom | None = None
+        self._room: ModelSessions | None = None
         self._gallery: Gallery | None = None
         self._stop: str | None = None
         self._beats = 0
         self._last_beat_ns = 0
         self._frames_then = 0
+        self._seen = ("", "")
 
     def run(self) -> None:
         """Rule 1, top to bottom."""
         task = self._assignment
-        room = EngineRoom(
+        room = ModelSessions(
             task.vision.backend,
             threads=1,
             models=Path(task.vision.models_dir),
@@ -154,8 +156,10 @@ class VisionWorker:
             source = self._opened(address)
             ahead = not room.one_thread
             pace = _pace(source, task.camera.pace)
-            feed = CaptureBuffer(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
-            looking = Looking(feed, pipeline.look, ahead=ahead)
+            health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
+            held = frames_held(ahead=ahead)
+            feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
+            looking = DetectAhead(feed, pipeline.look, ahead=ahead)
             with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
                 for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
                     ending.callback(step)
@@ -165,7 +169,7 @@ class VisionWorker:
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
 
     def _send_hello(
-        self, room: EngineRoom, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
+        self, room: ModelSessions, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
     ) -> None:
         detector, recogniser = room.detector_card, room.recognisers
         agreement = room.self_test()  # before the lock-down: it reads a file
@@ -199,7 +203,7 @@ class VisionWorker:
         )
         self._journal.engines(room.backend, detector.name, recogniser.name)
 
-    def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
+    def _operating_point(self, room: ModelSessions, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
         vision = self._assignment.vision
         engine = engine_of(room.detector_card, room.recognisers, room.backend)
@@ -223,7 +227,7 @@ class VisionWorker:
         while self._stop is None and not self._link.gone.is_set():
             self._handle_message(STOP_POLL_S)
 
-    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
+    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
         """Drive the pipeline until the source ends or the supervisor stops it (rule 2)."""
         while self._handle_message(0.0):  # entries that were withdrawn while this worker started are never compared
             pass
@@ -244,8 +248,8 @@ class VisionWorker:
             probe = None if shot is None else self._sealer.seal(shot)
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
 
-    def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
-        """Between two frames: handle the supervisor's messages, wipe after a stall, send a beat when it is due."""
+    def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
+        """Between two frames: handle messages, wipe after a stall, send a beat when it is due or the camera changed."""
         while self._handle_message(0.0):
             pass
         if self._stop is not None or self._link.gone.is_set():
@@ -253,21 +257,24 @@ class VisionWorker:
         if feed.stalled:
             pipeline.stalled()
             feed.blank()
-        now = time.monotonic_ns()
-        if now - self._last_beat_ns < BEAT_EVERY_NS:
+        now, seen = time.monotonic_ns(), (feed.state(), feed.warning)
+        if now - self._last_beat_ns < BEAT_EVERY_NS and seen == self._seen:
             return
+        self._seen = seen
         elapsed = (now - self._last_beat_ns) / NS_PER_S
         _count_frames(pipeline.counters, feed)
         stages = {**pipeline.times.ms, "decode": feed.decode_ms}
         beat = Beat(
             seq=self._beats,
-            camera=feed.state(),
+            camera=seen[0],
             fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
             counters=pipeline.counters,
             stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
             rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
             damaged_share=feed.damaged_share,
+            warning=seen[1],
+            size=feed.size,
         )
         self._link.send(beat)
         self._journal.beat(beat, still=feed.stalled, now_ns=now)
@@ -283,7 +290,7 @@ class VisionWorker:
         return message is not None
 
 
-def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatchlist, str]:
+def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWatchlist, str]:
     try:
         sealed = path.read_bytes()
     except OSError as fault:
@@ -296,7 +303,9 @@ def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatch
 def _people(listed: SealedWatchlist, categories: dict[str, float]) -> list[ListedPerson]:
     return [
         ListedPerson(
-            *(e.ref, e.category, e.image_source),
+            e.ref,
+            e.category,
+            e.image_source,
             e.image_captured_on.isoformat() if e.image_captured_on else None,
             threshold_offset=categories.get(e.category, 0.0),
         )

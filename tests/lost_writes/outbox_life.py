@@ -38,7 +38,7 @@ def life(state: Path) -> None:
         outbox.report(f"{alert}-alert", accepted=True, acknowledged=True, monotonic=MonotonicNs(1))
         mark(f"delivered {alert}")
     mark("erasing a-1")
-    outbox.delete_alert("a-1", "false_alert")
+    outbox.erase_alert("a-1", "false_alert")
     mark("gone a-1")
     outbox.close()
 

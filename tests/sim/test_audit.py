@@ -45,8 +45,11 @@ def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: MakeRig) -> No
     said = rows(r)
     states = [(row.was, row.now) for row in said if row.what == "state"]
     assert states == [
-        *(("safe", "ready"), ("ready", "armed"), ("armed", "recognising")),
-        *(("recognising", "ending"), ("ending", "safe")),
+        ("safe", "ready"),
+        ("ready", "armed"),
+        ("armed", "recognising"),
+        ("recognising", "ending"),
+        ("ending", "safe"),
     ]
     kinds = [row.what for row in said]
     assert kinds[:2] == ["began", "started"]
@@ -156,8 +159,10 @@ def test_stop_and_its_end_are_in_the_log(rig: MakeRig) -> None:
 
     r = rig(live=True)
     r.play(scene)
-    kinds = [row.what for row in rows(r)]
+    said = rows(r)
+    kinds = [row.what for row in said]
     assert kinds.index("stop") < kinds.index("resume")
+    assert next(row for row in said if row.what == "resume").officer == "op-1"
 
 
 @pytest.mark.parametrize("seconds", [5, 200])

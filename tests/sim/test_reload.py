@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from device.errors import ConfigError
-from device.supervisor.main import _obey_signals
+from device.supervisor.main import _handle_signals
 from device.supervisor.state_machine import State
 from tests.sim.rig import MakeRig, Rig
 
@@ -82,7 +82,7 @@ def test_the_signal_itself_reloads_and_does_not_end_the_program() -> None:
     device.supervisor = type("Loop", (), {"leave": lambda status: None})
 
     async def scene() -> None:
-        _obey_signals(device)
+        _handle_signals(device)
         os.kill(os.getpid(), signal.SIGHUP)
         await asyncio.sleep(0.05)
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):

@@ -1,7 +1,7 @@
 """Recorded frames: a video file, or a folder of numbered pictures taken as one video.
 
-Every frame that can be decoded is delivered, in order, none dropped. Whatever is wrong with a recording is one
-SourceUnreadable that names the file and says what was found.
+Every frame that can be decoded is delivered, in order, none dropped. Any fault of a recording is one SourceUnreadable
+that names the file and what was found.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""Everything that goes to the hub: kept messages through the durable outbox, retained notices straight to the session.
+"""Publishes everything that goes to the hub: kept messages through the durable outbox, retained notices directly.
 
-1. Disk work is done in the order in which it was asked for, on the disk thread; the loop never waits for storage.
-2. A kept message leaves the outbox only on the broker's word (device.outbox.store, rule 3). What must be heard was
-   heard only if the hub itself was online: another subscriber's ear (a listener's, an auditor's) makes the broker say
-   the same.
-3. Notices are replaced, not queued. What the broker did not take is sent when it has room, and after a gap every topic
-   is sent again: the newest of each. Nothing personal is retained.
-4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
-5. An erasure is owed until it is done: one that the disk refused is tried again on every turn, whatever follows it.
+1. Disk work runs on the disk thread in the order of the requests; the loop never waits for storage.
+2. A kept message leaves the outbox only after the broker's acknowledgement (device.outbox.store, rule 3). A message
+   that the hub must receive counts as delivered only if the hub was online at that time: other subscribers'
+   acknowledgements do not count, and the broker's reply does not tell them apart.
+3. Notices are replaced, not queued. A notice that the broker did not accept is sent when it has room. After a
+   reconnection the newest notice of every topic is sent again. Nothing personal is retained.
+4. When the outbox cannot store an alert, the alert is sent without being stored and the failure is logged.
+5. An erasure that the disk refused is retried on every turn until it succeeds.
 6. An alert is stored, then logged in the audit log, then published, each on the disk before the next begins. One that
    an earlier run stored and did not log is logged first of all. A log that refuses holds up no alert (rule 4).
-7. `problem` says why the outbox does not keep what it is given; it stays until something was written again.
+7. `problem` states why the outbox does not keep what it is given; it stays until a write succeeds again.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from dataclasses import dataclass, replace
 from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
-from device.outbox.message import Deletion, Due, OutboxMessage
+from device.outbox.message import Due, ErasedAlert, OutboxMessage
 from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
-from device.supervisor.timing import ALERT_STALE_S, OUTBOX_POLL_S, OUTBOX_PURGE_S
+from device.supervisor.timing import ALERT_STALE_S, OUTBOX_EXPIRY_S, OUTBOX_POLL_S
 
 _log = logging.getLogger(__name__)
-PURGE = "retention"
+EXPIRY = "retention"
 
-OnDeletions = Callable[[list[Deletion]], None]
+OnErased = Callable[[list[ErasedAlert]], None]
 AlertLog = Callable[[list[str]], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Erase:
-    """Erase one alert, or all of them (None), or those of which something waits that `concerns` says yes to."""
+    """A request to erase one alert, all (None), or those with an undelivered message for which `concerns` is true."""
 
     alert_id: str | None
     reason: str
@@ -49,7 +49,7 @@ class _Erase:
 
 
 class OutboxPublisher:
-    """Owns the broker session and the outbox. Everything but the broker's callbacks happens on the loop."""
+    """Owns the broker session and the outbox. Everything but the broker's callbacks runs on the loop."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class OutboxPublisher:
         outbox: Outbox,
         disk: Disk,
         clock: Clock,
-        on_deletions: OnDeletions,
+        on_erased: OnErased,
         *,
         alert_log: AlertLog | None = None,
     ) -> None:
@@ -72,7 +72,7 @@ class OutboxPublisher:
         self._outbox = outbox
         self._disk = disk
         self._clock = clock
-        self._on_deletions = on_deletions
+        self._on_erased = on_erased
         self._notices: dict[str, Outgoing] = {}
         self._unsent: dict[str, None] = {}
         self._hub_online = False
@@ -83,11 +83,11 @@ class OutboxPublisher:
         self._try_all = False
         self._hub_returned = False
         self._unacknowledged: set[str] = set()
-        self._purged_ns = 0
+        self._expiry_checked_ns = 0
         self.problem = ""
 
     def connect(self, on_session: Callable[[bool], None]) -> None:
-        """Open the session; `on_session` is called on the loop with whether there is one."""
+        """Open the session; `on_session` is called on the loop with True when it opens and False when it is lost."""
         loop = asyncio.get_running_loop()
 
         def session(present: bool, reason: str) -> None:
@@ -96,7 +96,7 @@ class OutboxPublisher:
             self.connected, self.reason = False, reason
             self._try_all = self._try_all or present
             self._unacknowledged.clear()
-            on_session(present)  # what it posts goes with all the rest, once
+            on_session(present)  # the callback publishes notices; they are sent together, once
             self.connected = present
             self._unsent = dict.fromkeys(self._notices)
             self._send_notices()
@@ -107,52 +107,62 @@ class OutboxPublisher:
             lambda delivery: _on(loop, lambda: self._answered(delivery)),
         )
 
-    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
-        """Receive what matches, on the loop."""
-        loop = asyncio.get_running_loop()
-        self._broker.subscribe(pattern, lambda topic, payload: _on(loop, lambda: on_message(topic, payload)))
+    def subscribe(
+        self,
+        pattern: str,
+        on_message: Callable[[str, bytes], None],
+        on_retained: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        """Receive what matches, on the loop. on_retained: takes what the broker had kept instead of on_message."""
+        loop, kept = asyncio.get_running_loop(), on_retained or on_message
+        self._broker.subscribe(
+            pattern,
+            lambda topic, payload: _on(loop, lambda: on_message(topic, payload)),
+            lambda topic, payload: _on(loop, lambda: kept(topic, payload)),
+        )
 
     def set_hub_online(self, *, online: bool) -> None:
-        """Whether the hub reports that it is there (rule 2). When it comes back, all that waits is tried at once, and
-        what it acknowledged before is delivered again: a hub that was killed may have lost it."""
+        """Set whether the hub is online (rule 2). When it returns, everything that waits is retried, and what it
+        acknowledged before is delivered again: a hub that was killed may have lost it.
+        """
         if online and not self._hub_online:
             self._try_all = self._hub_returned = True
             self._woken.set()
         self._hub_online = online
 
     def keep(self, message: OutboxMessage) -> None:
-        """Store a message and deliver it however long that takes (rule 1)."""
+        """Store a message and deliver it, with retries until it expires (rule 1)."""
         self._queue(message)
 
     def erase(self, alert_id: str | None, reason: str) -> None:
-        """Erase an alert (None: every alert) from the outbox; receipts follow through on_deletions."""
+        """Erase an alert (None: every alert) from the outbox; receipts follow through `on_erased`."""
         self._queue(_Erase(alert_id, reason))
 
     def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> None:
-        """Erase every alert of which a statement waits that `concerns` says yes to; receipts likewise."""
+        """Erase every alert with an undelivered message for which `concerns` is true; receipts as for `erase`."""
         self._queue(_Erase(None, reason, concerns))
 
     def post(self, notice: Outgoing) -> None:
-        """Publish a notice now or when there is room, and after every reconnection (rule 3)."""
+        """Publish a notice now or when the broker has room, and after every reconnection (rule 3)."""
         self._notices[notice.topic] = notice
         self._unsent[notice.topic] = None
         self._send_notices()
 
     async def run(self) -> None:
-        """Work off what is asked for, for ever; cancelled at the end."""
+        """Process requests until cancelled."""
         while True:
             await set_within(self._woken, OUTBOX_POLL_S)
             self._woken.clear()
-            self._purge_when_due()
+            self._erase_expired_when_due()
             self._send_notices()
             await self._process_queue()
             if self.problem:
                 await self._try_to_write()
 
     async def drain(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
-        """Wait until every erasure is done and nothing of these kinds waits for delivery; False when the time is up.
+        """Wait until every erasure is done and no message of these kinds waits for delivery; False at the deadline.
 
-        A disk that refuses is asked again until then.
+        A disk that refuses is retried until then.
         """
         loop = asyncio.get_running_loop()
         last = loop.time() + within_s
@@ -168,7 +178,7 @@ class OutboxPublisher:
             await asyncio.sleep(0.05)
 
     async def flush_notices(self, within_s: float) -> None:
-        """Wait until the broker has answered for every notice, at most `within_s`; without a session not at all."""
+        """Wait until the broker has answered for every notice, at most `within_s`; not at all without a session."""
         loop = asyncio.get_running_loop()
         last = loop.time() + within_s
         while self.connected and (self._unsent or self._unacknowledged) and loop.time() < last:
@@ -179,14 +189,14 @@ class OutboxPublisher:
         self._work.append(item)
         self._woken.set()
 
-    def _purge_when_due(self) -> None:
+    def _erase_expired_when_due(self) -> None:
         now = int(self._clock.monotonic())
-        if now - self._purged_ns >= OUTBOX_PURGE_S * 1e9:
-            self._purged_ns = now
-            self._work.append(_Erase(None, PURGE))
+        if now - self._expiry_checked_ns >= OUTBOX_EXPIRY_S * 1e9:
+            self._expiry_checked_ns = now
+            self._work.append(_Erase(None, EXPIRY))
 
     async def _process_queue(self) -> None:
-        """Store, erase and note what was asked for, in order; then send what is due."""
+        """Process the requested stores, erasures and deliveries in order; then send what is due."""
         self._busy = True
         self._work[:0] = [requests for requests in self._refused if requests not in self._work]
         try:
@@ -208,7 +218,7 @@ class OutboxPublisher:
         await self._count()
 
     async def _count(self) -> bool:
-        """Bring `waiting` up to date; whether the disk told."""
+        """Update `waiting`; False when the disk does not answer."""
         try:
             self.waiting = await self._disk(self._outbox.waiting)
         except (Unavailable, OSError) as fault:
@@ -227,7 +237,7 @@ class OutboxPublisher:
         self.problem = ""
 
     def _disk_failed(self, fault: Exception) -> None:
-        """Say what the disk refuses, once until it works again."""
+        """Log a disk failure, once until the disk works again."""
         if str(fault) != self.problem:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
         self.problem = str(fault)
@@ -256,19 +266,19 @@ class OutboxPublisher:
             self._logged -= set(alerts)
 
     async def _carry_out_erasure(self, requests: _Erase) -> None:
-        """Erase; what the disk refuses is owed (rule 5). A purge comes round by itself."""
+        """Erase; an erasure that the disk refused is retried (rule 5). The expiry check has a timer."""
         try:
-            gone = await self._disk(lambda: self._deletions(requests))
+            gone = await self._disk(lambda: self._erase_now(requests))
         except (Unavailable, OSError) as fault:
             self._disk_failed(fault)
             if requests not in self._refused:
                 event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=requests.reason, problem=str(fault))
-            if requests.reason != PURGE:
+            if requests.reason != EXPIRY:
                 self._refused[requests] = None
             return
         self._refused.pop(requests, None)
         if gone:
-            self._on_deletions(gone)
+            self._on_erased(gone)
 
     async def _store(self, message: OutboxMessage) -> None:
         try:
@@ -280,7 +290,12 @@ class OutboxPublisher:
             if message.kind is MessageClass.ALERT and message.revision == 0 and self._alert_log is not None:
                 await self._alert_log([str(message.alert_id)])
             due = Due(
-                *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),
+                message.id,
+                message.kind,
+                message.topic,
+                message.payload,
+                message.content_type,
+                message.qos,
                 message.expires_at,
             )
             if not self._broker.publish(self._outgoing(due)):
@@ -294,21 +309,21 @@ class OutboxPublisher:
             monotonic=self._clock.monotonic(),
         )
 
-    def _deletions(self, requests: _Erase) -> list[Deletion]:
+    def _erase_now(self, requests: _Erase) -> list[ErasedAlert]:
         if requests.concerns is not None:
-            return self._outbox.delete_undelivered(requests.concerns, requests.reason)
+            return self._outbox.erase_undelivered(requests.concerns, requests.reason)
         if requests.alert_id is not None:
-            return [self._outbox.delete_alert(requests.alert_id, requests.reason)]
-        if requests.reason == PURGE:
-            return self._outbox.purge(self._clock.wall(), clock_trusted=self._clock.synchronised())
-        return self._outbox.delete_all(requests.reason)
+            return [self._outbox.erase_alert(requests.alert_id, requests.reason)]
+        if requests.reason == EXPIRY:
+            return self._outbox.erase_expired(self._clock.wall(), clock_trusted=self._clock.synchronised())
+        return self._outbox.erase_all(requests.reason)
 
     async def _send_due(self) -> bool:
-        """Hand what is due to the broker; whether anything was taken."""
+        """Publish the messages that are due; whether the broker accepted any."""
         now = self._clock.monotonic()
         due = await self._disk(lambda: self._outbox.due(self._clock.wall(), now))
         for message in due:
-            # Marked before it goes: the broker's answer may come before publish returns.
+            # Marked before publish: the broker's answer may come before it returns.
             self._outbox.sent(message.id, now)
             if not self._broker.publish(self._outgoing(message)):
                 self._work.append(Delivery(message.id, accepted=False, acknowledged=False, reason="not taken"))
@@ -322,7 +337,7 @@ class OutboxPublisher:
         return due.outgoing(now)
 
     def _send_notices(self) -> None:
-        """Hand over what is owed, in order, as far as the broker takes it."""
+        """Publish the notices that were not accepted yet, in order, as far as the broker has room."""
         for topic in tuple(self._unsent):
             notice = self._notices[topic]
             if not self.connected or not self._broker.publish(notice):
@@ -331,7 +346,7 @@ class OutboxPublisher:
             self._unacknowledged.add(notice.token)
 
     def _answered(self, delivery: Delivery) -> None:
-        """Sort an answer: a notice's ends here, a message's goes to the outbox (rule 2). Either makes room."""
+        """Handle an acknowledgement: of a notice here, of a message in the outbox (rule 2). Either makes room."""
         if delivery.token in self._unacknowledged:
             self._unacknowledged.discard(delivery.token)
             if not delivery.accepted and self.connected:
@@ -342,6 +357,6 @@ class OutboxPublisher:
 
 
 def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """From the broker's thread to the loop; after the loop's end there is nobody to tell."""
+    """Pass a callback from the broker's thread to the loop; dropped after the loop has ended."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(call)

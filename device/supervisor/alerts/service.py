@@ -113,7 +113,7 @@ class AlertService:
         if origin.active is not None and message.candidate.entry_ref in origin.active.withdrawn:
             self._drop_probe(message, WITHDRAWN)
             self._withdrawn.add(alert.alert_id)
-            self.erase(alert.alert_id, WITHDRAWN)  # it counts, and is not published (rule 4)
+            self.erase(alert.alert_id, WITHDRAWN)  # counted, not published (rule 4)
         else:
             self._store_probe(alert, message)
         return alert.alert_id if known is None else None
@@ -134,7 +134,7 @@ class AlertService:
         self.erase(judgement.alert_id, "false_alert")
         return True
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop every alert from memory: end of the deployment."""
         self._by_passage.clear()
         self._open.clear()
@@ -232,7 +232,7 @@ class AlertService:
         )
 
     def _drop_probe(self, message: CandidateRaised, reason: str) -> None:
-        """Count a probe that nothing refers to (rule 3)."""
+        """Count a dropped probe (rule 3)."""
         if message.probe is not None:
             self.probes_dropped += 1
             event(_log, "probe.dropped", reason=reason, dropped=self.probes_dropped)

@@ -2,14 +2,13 @@
 
 1. A row is chained and hashed when it is noted, so its hash can go into a receipt; the disk thread writes it, and
    nothing waits for that.
-2. Rows that the disk refuses stay in memory and are written again every AUDIT_RETRY_S, in order; the failure is logged
-   once, and is `problem` until the log is written again: a run condition, which stops recognition. The device goes on
-   erasing. Past MOST_BYTES rows are counted instead of kept, and a row `lost` states their number as soon as there is
-   room.
+2. Rows that the disk refuses stay in memory and are retried every AUDIT_RETRY_S, in order; the failure is logged once,
+   and is `problem` until the log takes writes again: a run condition, which stops recognition. Erasure continues.
+   Above MOST_BYTES rows are counted instead of kept, and a row `lost` states their number as soon as there is room.
 3. A head is signed at the start, every AUDIT_HEAD_S while there are rows without one, and at the end, so that the log
-   of a short life verifies, too. It is published only when it is on the disk, so that the hub never has a head which a
-   power cut makes untrue.
-4. While the log cannot be opened, rows are held (they have no hash then) and chained when it is.
+   of a short life verifies, too. It is published only after it is on the disk, so that a power cut cannot leave the
+   hub with a head that the log does not contain.
+4. While the log cannot be opened, rows are held without a hash and chained when it opens.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from device.domain.audit_record import Record, record
 from device.domain.time import NS_PER_S, WallTime
 from device.errors import Unavailable
 from device.logs import event
-from device.ports.audit import Said
+from device.ports.audit import FieldValue
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
@@ -38,7 +37,7 @@ OpenLog = Callable[[], tuple[DeviceKey, Log]]
 
 
 class AuditWriter:
-    """The port `Audit` over the log's files. Everything happens on the loop but the writing."""
+    """The port `Audit` over the log's files. Everything but the writing runs on the loop."""
 
     def __init__(
         self,
@@ -66,9 +65,7 @@ class AuditWriter:
         self._unkept: Head | None = None
         self._signed_ns = int(clock.monotonic())
         self._woken = asyncio.Event()
-        self._turn = (
-            asyncio.Lock()
-        )  # whoever writes, one at a time and to its end (cancelling the waiter stops no write)
+        self._turn = asyncio.Lock()  # one writer at a time (a cancelled waiter does not stop a write)
         self.problem = ""
 
     @property
@@ -76,7 +73,7 @@ class AuditWriter:
         """The public half of the device's key, for the birth certificate."""
         return None if self._key is None else self._key.public
 
-    def note(self, what: str, rule: str | None = None, **fields: Said) -> str | None:
+    def note(self, what: str, rule: str | None = None, **fields: FieldValue) -> str | None:
         """Chain a row (rule 1)."""
         said, now = record(what, rule, **fields), self._clock.wall()
         self._woken.set()
@@ -90,7 +87,7 @@ class AuditWriter:
         return self._chain(said, now)
 
     async def open(self) -> None:
-        """Open the log if that works now; what was noted before is chained first (rule 4)."""
+        """Open the log if possible; rows noted before are chained first (rule 4)."""
         await asyncio.shield(self._opening())
 
     async def _opening(self) -> None:
@@ -120,7 +117,7 @@ class AuditWriter:
             self._chain(said, at)
 
     async def run(self) -> None:
-        """Write what is noted and sign when it is due, for ever; cancelled at the end."""
+        """Write rows, and sign when it is due, until cancelled."""
         while True:
             await set_within(self._woken, AUDIT_RETRY_S)
             self._woken.clear()
@@ -129,7 +126,7 @@ class AuditWriter:
             await (self.sign() if due and self._unsigned and not self.problem else self.write())
 
     async def write(self) -> bool:
-        """Put everything that was noted on the disk (rule 2); whether it is there."""
+        """Write every row noted so far (rule 2); whether all are on the disk."""
         return await asyncio.shield(self._writing())
 
     async def _writing(self) -> bool:

@@ -1,6 +1,6 @@
 """Host health, measured four times a second: temperatures with hysteresis, free disk space, the state folder.
 
-1. A sensor past its limit is too hot until every sensor is COOL_C below its own: a device on the edge does not flap.
+1. A sensor past its limit is too hot until every sensor is COOL_C below its own limit (hysteresis).
 2. A host that reduces its clock still recognises: this is reported, and is not a failure.
 3. While a measurement does not return (a disk that hangs) the last one expires: after HOST_STALE_S nothing is known.
 4. Whether the state folder is read-only is asked at every measurement; every STATE_FOLDER_WRITE_S, and while it
@@ -46,7 +46,7 @@ class HostHealth:
     @property
     def thermal(self) -> ThermalView:
         """The temperature (rules 1 to 3)."""
-        return ThermalView(finding="no temperature comes in: the disk hangs") if self._stale else self._thermal
+        return ThermalView(finding="no temperature reading: the disk does not answer") if self._stale else self._thermal
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -63,7 +63,7 @@ class HostHealth:
         self._looked_ns = int(self._clock.monotonic())
         self._written_ns = self._looked_ns if write else self._written_ns
         self.temperatures_c = {zone.name: zone.temperature_c for zone in found.zones}
-        self._thermal = judge(found, was_in_range=self._thermal.in_range)
+        self._thermal = assess(found, was_in_range=self._thermal.in_range)
 
     def _write_due(self) -> bool:
         """Whether this measurement writes, too (rule 4)."""
@@ -76,10 +76,10 @@ class HostHealth:
         return self._looked_ns is not None and self._clock.monotonic() - self._looked_ns > HOST_STALE_S * NS_PER_S
 
 
-def judge(found: Temperatures, was_in_range: bool | None) -> ThermalView:
+def assess(found: Temperatures, was_in_range: bool | None) -> ThermalView:
     """Whether the machine is within its range; once it was not, only with COOL_C to spare (rule 1)."""
     if not found.zones:
-        silent = f" ({', '.join(found.unreadable)} say nothing)" if found.unreadable else ""
+        silent = f" ({', '.join(found.unreadable)}: no reading)" if found.unreadable else ""
         return ThermalView(finding=f"no temperature sensor can be read{silent}", throttled=found.slowed)
     spare_c = COOL_C if was_in_range is False else 0.0
     hottest = min(found.zones, key=lambda zone: zone.margin_c)

@@ -1,4 +1,4 @@
-"""The status file: what the device does right now, for `lfr status` and `lfr why`; written whole or not at all.
+"""The status file: the device's present state, for `lfr status` and `lfr why`; replaced atomically.
 
 It lies in the run folder (memory, gone at power-off) and holds no personal data: states, conditions, counts.
 """
@@ -34,13 +34,13 @@ def write(run_dir: Path, status: dict[str, Any]) -> None:
 
 
 def remove(run_dir: Path) -> None:
-    """Nobody runs here any more."""
+    """Delete the file: no supervisor runs here any more."""
     (run_dir / FILE).unlink(missing_ok=True)
     (run_dir / f".{FILE}.new").unlink(missing_ok=True)
 
 
 def _lock(file: int) -> None:
-    """Take the lock. The eraser looks at it for an instant now and then, so one refusal is asked again."""
+    """Take the lock. The eraser holds it for an instant now and then, so one refusal is retried."""
     for _ in range(LOCK_TRIES - 1):
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

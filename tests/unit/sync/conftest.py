@@ -29,7 +29,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from device.domain.time import wall
+from device.domain.time import WallTime, wall
 from device.edges.clock.fake import FakeClock
 from device.sync.client import Client
 from device.sync.source_usb import UsbSource
@@ -240,6 +240,6 @@ def deployment_document() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def now() -> Any:
+def now() -> WallTime:
     """The moment around which everything in these tests is dated."""
     return wall(NOW)

@@ -1,12 +1,14 @@
-"""What an alert must be before it becomes a case: a certificate alone makes nobody believed.
+"""Checks of an alert before it becomes a case; a valid certificate alone is not enough.
 
 1. It comes live, on its own topic, in its device's own name and in this hub's mode.
 2. Its deployment was published by this hub to this device, has not ended, and has its list and, while known, its entry.
-3. Its score reaches its threshold, and its `delete_by` lies within the signed policy and the ceiling of 31 days.
+3. Its score reaches its threshold, which is not below the signed operating point for the list (threshold_check.py)
+   and its category; its recogniser is one that the list was signed for. Its `delete_by` lies within the signed policy
+   and the ceiling of 31 days.
 4. Its texts are of a size that a card can show.
-5. A device may send so many new alerts in a time; what it held back arrives later, from its outbox.
+5. A device may send a limited number of new alerts in a time; later ones arrive from its outbox.
 
-What does not fit is a fault on the page, and no case.
+An alert that fails a check is shown as a fault on the page, and is no case.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from device.domain.retention import CEILING_DAYS
 from device.domain.time import WallTime
 from device.hub_api.messages import Alert, moment
 from device.hub_api.topics import Place
+from tools.hub.console.threshold_check import SignedOperatingPoints
 from tools.hub.storage.published import Published, PublishedDeployment
 
 TEXT_MOST = 100
@@ -28,26 +31,28 @@ RATE_PER_S = 2.0
 
 
 class AlertChecks:
-    """Checks alerts of one hub; keeps only the time and number of each device's latest ones."""
+    """Checks alerts of one hub; keeps only times and numbers of each device's latest ones."""
 
     def __init__(self, mode: Mode, published: Published) -> None:
         self._mode = mode
         self._published = published
+        self._points = SignedOperatingPoints()
         self._tokens: dict[str, tuple[WallTime, float]] = {}
 
     def problem(self, place: Place, alert: Alert, now: WallTime, *, retained: bool, known: bool) -> str:
-        """Why it is no case; empty when it may be one. known: its id is on the desk already, or was."""
+        """Why it is no case; empty when it is accepted. known: its id is or was on the desk."""
         deployment = self._published().get(alert.deployment_id)
         return (
             self._of_its_way(place, alert, retained)
             or _of_its_deployment(place, alert, deployment)
             or _of_its_values(alert, deployment, now)
+            or self._of_its_threshold(alert, deployment)
             or _of_its_sizes(alert)
             or ("" if known else self._of_its_rate(place.device, now))
         )
 
     def _of_its_way(self, place: Place, alert: Alert, retained: bool) -> str:
-        """Rule 1."""
+        """Topic, name and mode (rule 1)."""
         if retained:
             return "a retained alert"
         if place.subject != alert.alert_id:
@@ -58,8 +63,20 @@ class AlertChecks:
             return f"an alert of mode {alert.mode.value} at a hub of mode {self._mode.value}"
         return ""
 
+    def _of_its_threshold(self, alert: Alert, known: PublishedDeployment | None) -> str:
+        """Rule 3."""
+        if known is None or not known.subjects:
+            return ""
+        if known.recognisers and alert.engine.recogniser_sha256 not in known.recognisers:
+            return "an alert of a recogniser that its list was not signed for"
+        lowest = self._points.lowest(alert.engine, known.subjects)
+        offset = known.offsets.get(alert.candidate.category or "", 0.0)
+        if lowest is not None and alert.threshold < lowest + offset:
+            return f"an alert at threshold {alert.threshold:.3f}, below the signed operating point"
+        return ""
+
     def _of_its_rate(self, device: str, now: WallTime) -> str:
-        """Rule 5: a bucket of BURST that fills by RATE_PER_S."""
+        """Rate limit (rule 5): a bucket of BURST that fills by RATE_PER_S."""
         at, tokens = self._tokens.get(device, (now, float(BURST)))
         tokens = min(BURST, tokens + max(0.0, (now - at).total_seconds()) * RATE_PER_S)
         self._tokens[device] = (now, max(0.0, tokens - 1.0))
@@ -67,7 +84,7 @@ class AlertChecks:
 
 
 def _of_its_deployment(place: Place, alert: Alert, known: PublishedDeployment | None) -> str:
-    """Rule 2."""
+    """Deployment, list and entry (rule 2)."""
     if known is None:
         return "an alert of a deployment that this hub has not published"
     if place.device not in known.devices:
@@ -84,7 +101,7 @@ def _of_its_deployment(place: Place, alert: Alert, known: PublishedDeployment | 
 
 
 def _of_its_values(alert: Alert, known: PublishedDeployment | None, now: WallTime) -> str:
-    """Rule 3."""
+    """Score and retention (rule 3)."""
     if alert.score < alert.threshold:
         return "an alert below its threshold"
     delete_by = moment(alert.retention.delete_by)
@@ -97,7 +114,7 @@ def _of_its_values(alert: Alert, known: PublishedDeployment | None, now: WallTim
 
 
 def _of_its_sizes(alert: Alert) -> str:
-    """Rule 4."""
+    """Sizes of texts (rule 4)."""
     texts = {
         "category": alert.candidate.category,
         "image source": alert.candidate.image_source,

@@ -1,4 +1,4 @@
-"""What the desk holds: a case, its picture, and the last of what each device reported of itself."""
+"""What the desk holds: a case, its picture, and the last message of each kind from each device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Case:
 
     @property
     def delete_by_as_sent(self) -> WallTime:
-        """What the device said, after the planned end."""
+        """The `delete_by` that the device sent, after the planned end."""
         return messages.moment(self.alert.retention.delete_by)
 
 
@@ -41,8 +41,20 @@ class Picture:
 
 
 @dataclass(slots=True)
+class CommandView:
+    """The last `stop` or `resume` to a device; result: as its reply says, None until then."""
+
+    name: str
+    command_id: str
+    given_by: str
+    at: WallTime
+    result: str | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
 class DeviceView:
-    """The last of everything that one device said of itself."""
+    """The last message of each kind from one device."""
 
     status: messages.Status | None = None
     birth: messages.Birth | None = None
@@ -55,9 +67,10 @@ class DeviceView:
     """When it last sent something; what the broker had kept from before does not count."""
     faults: dict[str, int] = field(default_factory=dict)
     """What was refused of it, and how often."""
+    command: CommandView | None = None
 
     def unknown_because(self, now: WallTime, *, broker_online: bool) -> str:
-        """Why its state is not known at this moment; empty while it is."""
+        """Why its state is not known now; empty while it is known."""
         if not broker_online:
             return "the hub has no connection to its broker"
         if self.status is None or self.heard_at is None:

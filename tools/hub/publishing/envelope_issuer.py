@@ -1,24 +1,26 @@
-"""Between the broker and the repository: devices say to whom an envelope goes, get it, and are told to look.
+"""Issues key envelopes: devices publish a recipient, get an envelope in the repository, and are commanded to sync.
 
-1. Whatever was published, by this process or by a command beside it, is seen within LOOK_S, and every device of the
+1. Whatever was published, by this process or by another command, is noticed within LOOK_S, and every device of the
    site is told to sync.
-2. A device's identity is retained at the broker, so a hub that was restarted issues what is owed at once. An identity
-   of a deployment that is not published for that device waits; a revoked device's is dropped.
+2. A device's identity is retained at the broker, so a hub that was restarted issues outstanding envelopes at once. An
+   identity of a deployment that is not published for that device waits; a revoked device's is dropped.
 3. Signing and writing happen on a thread; the loop only decides. Signatures are renewed before they expire.
-4. A deployment whose window is over is ended here too: its keys and photos outlive no window by more than a minute;
-   neither does what was never published (tools/hub/publishing/pending_changes.py).
-5. A device that was revoked while the hub runs loses its connections: the broker starts anew with the new list.
+4. A deployment whose window is over is ended here too: its keys and photos are erased within a minute of the end;
+   so is what was never published (tools/hub/publishing/pending_changes.py).
+5. A device that was revoked while the hub runs loses its connections: the broker is restarted with the new list.
+   A device that was added is let in at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from device.errors import LfrError, RefusedByCondition
-from device.hub_api.messages.identity import Identity
+from device.errors import LfrError, RefusedByCondition, Unavailable
+from device.hub_api.messages import CommandName, Identity
 from device.logs import event
 from tools.hub.publishing import operations
 from tools.hub.publishing.pending_changes import sweep
@@ -30,10 +32,16 @@ RENEW_EVERY_S = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Says(Protocol):
-    """What this needs of the hub's session."""
+class CommandSender(Protocol):
+    """The hub's session, as far as this module needs it."""
 
-    def command(self, device: str, name: str) -> None: ...
+    def command(self, device: str, name: CommandName) -> None: ...
+
+
+class DevicesChanged(Protocol):
+    """Told when devices were added to the site or revoked."""
+
+    def changed(self, added: frozenset[str], removed: frozenset[str]) -> None: ...
 
 
 class Issuer:
@@ -43,13 +51,13 @@ class Issuer:
         self,
         publisher: Publisher,
         devices: Callable[[], frozenset[str]],
-        says: Says,
-        revoked: Callable[[], None] = lambda: None,
+        sender: CommandSender,
+        on_devices: DevicesChanged | None = None,
     ) -> None:
         self._publisher = publisher
         self._devices = devices
-        self._says = says
-        self._on_revoked = revoked
+        self._sender = sender
+        self._on_devices = on_devices
         self._wanted: dict[str, tuple[str, str]] = {}
         self._seen_ns: int | None = None
         self._known = devices()
@@ -64,14 +72,14 @@ class Issuer:
             self._wanted[device] = (identity.deployment_id, identity.recipient)
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Poll until cancelled."""
         while True:
             await self.look(asyncio.get_running_loop().time())
             await asyncio.sleep(LOOK_S)
 
     async def look(self, now_s: float) -> None:
-        """Once: rules 1 to 5. A hub without a repository has nothing to do."""
-        self._watch_revocations()
+        """One poll (rules 1 to 5). Without a repository it does nothing."""
+        self._watch_devices()
         due = self._renewed_at is None or now_s - self._renewed_at >= RENEW_EVERY_S
         if due:
             self._renewed_at = now_s
@@ -87,10 +95,11 @@ class Issuer:
         if written_ns != self._seen_ns:
             self._seen_ns = written_ns
             for device in sorted(self._devices()):
-                self._says.command(device, "sync")
+                with contextlib.suppress(Unavailable):  # one that has not reported yet polls by itself
+                    self._sender.command(device, "sync")
 
     def _end_expired(self) -> bool:
-        """Rule 4, on the thread."""
+        """End deployments that are over (rule 4), on the thread."""
         over = self._publisher.expired()
         for record in over:
             operations.end(self._publisher, record.id)
@@ -98,7 +107,7 @@ class Issuer:
         return bool(over)
 
     def _sweep(self) -> bool:
-        """Rule 4 for what was not published, on the thread."""
+        """Discard what was not published (rule 4), on the thread."""
         gone = sweep(self._publisher)
         for line in gone:
             event(_log, "hub.past_its_time", what=line)
@@ -115,7 +124,7 @@ class Issuer:
                 event(_log, "hub.envelope_issued", device=device, deployment=deployment)
 
     async def _on_thread(self, what: str, work: Callable[[], bool]) -> bool | None:
-        """What the work gave; None when it could not be done now, which is said once."""
+        """The result of the work; None when it cannot be done now, which is logged once."""
         try:
             done = await asyncio.to_thread(work)
         except RefusedByCondition as fault:
@@ -132,12 +141,15 @@ class Issuer:
             self.refused[what] = problem
             event(_log, "hub.not_issued", level=logging.WARNING, what=what, problem=problem)
 
-    def _watch_revocations(self) -> None:
+    def _watch_devices(self) -> None:
+        """Rule 5."""
         devices = self._devices()
-        if self._known - devices:
-            event(_log, "hub.devices_revoked", devices=" ".join(sorted(self._known - devices)))
-            self._on_revoked()
+        added, removed = devices - self._known, self._known - devices
         self._known = devices
+        if added or removed:
+            event(_log, "hub.devices", added=" ".join(sorted(added)), revoked=" ".join(sorted(removed)))
+            if self._on_devices is not None:
+                self._on_devices.changed(added, removed)
 
     def _written_ns(self) -> int | None:
         try:

@@ -1,4 +1,4 @@
-"""The hub's folder: what `lfr hub init` makes, and how the other commands find their way in it.
+"""The hub's folder: what `lfr hub init` makes, and the paths in it.
 
 ca.pem ca.key crl.pem · server.pem server.key · hub, listener, witness, auditor .pem .key · mosquitto.conf
 acl · console.yaml · entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json
@@ -30,7 +30,8 @@ from tools.hub.storage.files import write_file
 BROKER_PORT = 8883
 CONSOLE_PORT = 8443
 REPOSITORY_PORT = 8444
-PEOPLE = ("hub", "listener", "witness", "auditor")
+NEW_TLS, OLD_TLS = "1.3", "1.2"
+PEOPLE = ("hub", "listener", "witness", "monitor", "auditor")
 NOTICE = {
     "en": "Live facial recognition is in use here. Faces are compared with one watchlist made for this operation. "
     "If you are not on it, your biometric data is deleted at once. Every possible match is judged by an officer.",
@@ -42,7 +43,7 @@ NOTICE = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What only the hub knows of a watchlist entry: how the operator's card calls it."""
+    """What only the hub knows of a watchlist entry: its label on the operator's card."""
 
     label: str
     category: str | None = None
@@ -62,6 +63,8 @@ class ConsoleSettings:
     broker_port: int
     console_port: int
     repository_port: int = REPOSITORY_PORT
+    tls: str = OLD_TLS
+    """Lowest version of TLS: sites that were made before 1.3 was required say nothing, and keep theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class HubFolder:
         )
 
     def console_key(self) -> str:
-        """The key of the console's address, made at the first start; delete `keys/console.txt` to end every session."""
+        """The key in the console's address, made at the first start; delete `keys/console.txt` to end every session."""
         file = self.root / "keys" / "console.txt"
         if not file.exists():
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -138,11 +141,11 @@ class HubFolder:
         return replace(read, entries={**read.entries, **self._entries()})
 
     def add_entry(self, entry_ref: str, entry: Entry, photo_jpeg: bytes) -> None:
-        """Give the console a reference photo and its label: hub only, never sent."""
+        """Add a reference photo and its label to the console: hub only, never sent."""
         self.add_entries({entry_ref: (entry, photo_jpeg)})
 
     def add_entries(self, added: Mapping[str, tuple[Entry, bytes]]) -> None:
-        """Give the console many at once: entries.json is rewritten once; a running console reads it again."""
+        """Add many to the console at once: entries.json is rewritten once; a running console reads it again."""
         for entry_ref in added:
             level(entry_ref, "entry")
         self.references.mkdir(mode=0o700, exist_ok=True)
@@ -151,8 +154,8 @@ class HubFolder:
         os.sync()
         self._write_entries({**self._entries(), **{ref: entry for ref, (entry, _) in added.items()}})
 
-    def forget_entries(self, given_before: WallTime | None = None) -> int:
-        """Delete reference photos and labels: the end of the deployment; returns how many photos went.
+    def erase_entries(self, given_before: WallTime | None = None) -> int:
+        """Erase reference photos and labels at the end of the deployment; returns the number of photos.
 
         given_before  what was given to the console later stays: it belongs to the next deployment
         Raises ConfigError when console.yaml cannot be read, so that labels are still in it; OSError as it comes.
@@ -166,8 +169,8 @@ class HubFolder:
         self._keep_labels(lambda ref: ref in kept)
         return len(photos)
 
-    def forget_refs(self, refs: Sequence[str]) -> int:
-        """Delete the photos and labels of these entries alone: they were withdrawn; returns how many photos went."""
+    def erase_refs(self, refs: Sequence[str]) -> int:
+        """Erase the photos and labels of these entries, which were withdrawn; returns the number of photos."""
         gone = 0
         for ref in refs:
             photo = self.references / f"{level(ref, 'entry')}.jpg"
@@ -177,12 +180,12 @@ class HubFolder:
         return gone
 
     def entries_written(self) -> tuple[int, ...]:
-        """Changes whenever labels may have."""
+        """A stamp that changes when labels may have changed."""
         files = (self.console_file, self.entries_file)
         return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
     def _keep_labels(self, keeps: Callable[[str], bool]) -> None:
-        """Drop the labels of all other entries, those that somebody wrote into console.yaml by hand included."""
+        """Drop the labels of all other entries, also those written into console.yaml by hand."""
         import yaml
 
         known = self._entries()
@@ -201,7 +204,7 @@ class HubFolder:
             write_file(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
 
     def _entries(self) -> dict[str, Entry]:
-        """Labels out of entries.json: a file of its own, because 20,000 of them take YAML half a minute."""
+        """Labels from entries.json: a file of its own, because YAML takes half a minute for 20,000 of them."""
         if not self.entries_file.exists():
             return {}
         try:
@@ -228,7 +231,7 @@ class SiteDevices:
         self._devices: frozenset[str] = frozenset()
 
     def __call__(self) -> frozenset[str]:
-        """While console.yaml has mistakes, what was read before stays; revocations always count."""
+        """While console.yaml has mistakes, the last valid content stays; revocations always count."""
         with self._lock:
             with contextlib.suppress(OSError, ConfigError, Unavailable):
                 stated = self._hub.console_file.stat()
@@ -242,7 +245,18 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
     problems: list[str] = []
     if not isinstance(raw, dict):
         raise ConfigError(str(file), ("the file must be a mapping",))
-    known = {"site", "mode", "devices", "notice", "entries", "bind", "broker_port", "console_port", "repository_port"}
+    known = {
+        "site",
+        "mode",
+        "devices",
+        "notice",
+        "entries",
+        "bind",
+        "broker_port",
+        "console_port",
+        "repository_port",
+        "tls",
+    }
     problems += [f"{key}: unknown; known are {', '.join(sorted(known))}" for key in raw if key not in known]
     ports: dict[str, int] = {}
     for key, default in (
@@ -257,6 +271,8 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
         ports[key] = port
     if raw.get("mode") not in [m.value for m in Mode]:
         problems.append(f"mode: {raw.get('mode')!r} is none of {', '.join(m.value for m in Mode)}")
+    if raw.get("tls", OLD_TLS) not in (NEW_TLS, OLD_TLS):
+        problems.append(f"tls: {raw.get('tls')!r} is neither '{NEW_TLS}' nor '{OLD_TLS}' (in quotation marks)")
     if not isinstance(raw.get("site"), str):
         problems.append("site: missing")
     entries = raw.get("entries") or {}
@@ -276,4 +292,5 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
         broker_port=ports["broker_port"],
         console_port=ports["console_port"],
         repository_port=ports["repository_port"],
+        tls=raw.get("tls", OLD_TLS),
     )
