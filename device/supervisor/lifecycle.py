@@ -127,7 +127,7 @@ class DeviceLifecycle:
 
     def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
         return OutboxPublisher(
-            edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted, alert_log=self._log_alerts
+            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
