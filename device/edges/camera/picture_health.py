@@ -92,5 +92,7 @@ class PictureHealth:
         return self._soft
 
     def _frozen(self) -> bool:
-        """Rule 3."""
-        return self._still.exact or self._still.still_ns >= STILL_AT_MOST_NS or self._anybody_in_view()
+        """Rule 3; a picture that was frozen stays so until something moves."""
+        if self.fault is CameraFault.FROZEN or self._still.exact or self._still.still_ns >= STILL_AT_MOST_NS:
+            return True
+        return self._anybody_in_view()
