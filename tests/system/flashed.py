@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engines.places import cache_dir
 from tests.system.guest import CLEAN, NO_TEXTS
-from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, download, provide, say
+from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
 
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3"
 NEEDED = ("python3-systemd", "chrony")
@@ -52,12 +52,21 @@ def bare_root(architecture: str = "amd64") -> Path:
 def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
     """What NEEDED still needs in a root, as .deb files in `folder` (rule 2)."""
     folder.mkdir()
-    status = root / "var" / "lib" / "dpkg" / "status"
-    command = ["apt-get", "-s", "--no-install-recommends", "-o", f"Dir::State::status={status}"]
-    command += ["-o", f"APT::Architecture={architecture}", "install", *NEEDED]
+    lists = folder.parent / "apt"
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (lists / name).mkdir(parents=True)
+    options = [
+        *("-qq", "-o", f"Dir::State={lists / 'state'}", "-o", f"Dir::Cache={lists / 'cache'}"),
+        *("-o", f"Dir::State::status={root / 'var/lib/dpkg/status'}", "-o", "APT::Sandbox::User=root"),
+        *("-o", f"APT::Architecture={architecture}", "-o", f"APT::Architectures={architecture}"),
+    ]
+    subprocess.run(
+        ["apt-get", *options, "update"], capture_output=True, check=False
+    )  # a source may lack this processor
+    command = ["apt-get", *options, "-s", "--no-install-recommends", "install", *NEEDED]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
-    download(names, folder)
+    subprocess.run(["apt-get", *options, "download", *names], cwd=folder, capture_output=True, check=True)
     return folder
 
 
