@@ -150,5 +150,5 @@ def _heads(file: Path) -> list[Head]:
     try:
         lines = [line for line in file.read_bytes().splitlines() if line.strip()]
         return [msgspec.json.decode(line, type=Head) for line in lines]
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise BadData(f"{file} holds no signed heads: {fault}") from fault

@@ -31,6 +31,7 @@ What = Literal[
     "sign",  # a fault of the sign
     "stop",
     "resume",
+    "sync",  # the hub asked for a look at the repository
     "tamper",
     "alert",
     "judged",

@@ -9,7 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One message. `token` comes back in the delivery report; expiry in whole seconds, None for none."""
+    """One message. `token` comes back in the delivery report; expiry in whole seconds, None for none.
+
+    response_topic  where the answer is expected; `correlation` is in it again (MQTT 5, 4.10)
+    """
 
     token: str
     topic: str
@@ -18,6 +21,8 @@ class Outgoing:
     retain: bool
     expiry_s: int | None
     content_type: str
+    response_topic: str | None = None
+    correlation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class Broker(Protocol):
 
     `on_retained` receives messages that the broker had kept before the subscription, not `on_message`: they do not show
     that their sender is alive. `publish` returns False when the message was not accepted (no session); the caller
-    keeps it and retries.
+    keeps it and retries. `reload` reads the certificates again, for the next session; BrokerUnavailable when they
+    cannot be used.
     """
 
     def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None: ...
@@ -49,5 +55,7 @@ class Broker(Protocol):
     ) -> None: ...
 
     def publish(self, message: Outgoing) -> bool: ...
+
+    def reload(self) -> None: ...
 
     def close(self) -> None: ...

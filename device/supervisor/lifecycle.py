@@ -17,14 +17,16 @@ from typing import Any, TypeVar
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import GpioUnavailable, Unavailable
+from device.errors import GpioUnavailable, LfrError, Unavailable
 from device.hub_api import messages
+from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.message import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.commands import Commands
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
@@ -33,7 +35,7 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
-from device.supervisor.status.hub import Hub
+from device.supervisor.status.hub import FollowUp, Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
@@ -54,21 +56,22 @@ class DeviceLifecycle:
     def __init__(self, config: DeviceConfig, edges: Edges, boot_id: str, budget: Budget | None = None) -> None:
         topics = DeviceTopics(config.site, config.device)
         cameras = tuple(camera.id for camera in config.cameras)
+        self._config = config
         self._edges = edges
+        self._reloading: asyncio.Task[None] | None = None
         self._live = config.live
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(
-            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
-        )
+        self._publisher = self._outbox_publisher(edges)
         self._hub = Hub(
             config.site,
             config.device,
             edges.clock,
             publisher=self._publisher,
             on_judgement=self._judged,
-            on_command=lambda name: self.supervisor.command(name),
+            on_follow_up=self._followed,
+            on_command=lambda name, payload, kept: self._commands.arrived(name, payload, retained=kept),
         )
         self._sign = SignMonitor(
             edges.lines,
@@ -98,6 +101,7 @@ class DeviceLifecycle:
         )
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
+        self._commands = self._command_handler(config, boot_id)
         self._reporter = Reporter(
             config,
             edges,
@@ -108,6 +112,22 @@ class DeviceLifecycle:
             publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
+        )
+
+    def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
+        """Carries out the hub's signed commands."""
+        return Commands(
+            CommandCheck(config.site, config.device, self._edges.authority),
+            boot_id,
+            self._edges.clock,
+            self._audit,
+            act=self.supervisor.command,
+            reply=self._notices.command_reply,
+        )
+
+    def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
+        return OutboxPublisher(
+            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
@@ -176,6 +196,29 @@ class DeviceLifecycle:
         if (fault := self._pool.unrecoverable) is not None:
             raise fault
         return outcome
+
+    def reload(self) -> None:
+        """SIGHUP: read again what can be read again while the device runs. One reload at a time."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        """Certificates and the repository; a changed configuration needs a restart, and is only checked.
+
+        What cannot be used is logged, and the device goes on with what it has.
+        """
+        changed: list[str] = []
+        try:
+            if self._edges.reread is not None:
+                fresh, config = await self._edges.disk(self._edges.reread), self._config
+                changed = [key for key in type(fresh).model_fields if getattr(fresh, key) != getattr(config, key)]
+            await self._edges.disk(self._edges.broker.reload)
+        except LfrError as fault:
+            problem = str(fault).replace("\n", ";")
+            event(_log, "reload.refused", level=logging.WARNING, problem=problem)
+            return
+        event(_log, "reload.done", changed_and_needs_a_restart=", ".join(changed) or "nothing")
+        self.supervisor.deployment_sync.hurry()
 
     async def _catch_up(self) -> None:
         """Erase what became due while no supervisor ran. A failure is logged; the timer tries again."""
@@ -302,8 +345,17 @@ class DeviceLifecycle:
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        self._audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
+        said = {"alert": judgement.alert_id, "outcome": judgement.outcome, "officer": judgement.officer_ref}
+        self._audit.note("judged", "R13", **said)
         self._alerts.judged(judgement)
+
+    def _followed(self, data: FollowUp) -> None:
+        """What came of an alert; a later one corrects an earlier one."""
+        kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
+        event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
+        self._audit.note(
+            kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
+        )
 
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""

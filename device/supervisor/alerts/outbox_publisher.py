@@ -20,6 +20,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
+from device.domain.steady_clock import SteadyClock
 from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
@@ -63,6 +64,7 @@ class OutboxPublisher:
     ) -> None:
         """alert_log: logs alerts, for an outbox that wants that first, and returns whether they are on the disk."""
         self._alert_log = alert_log
+        self._steady = SteadyClock()
         self._logged: set[str] = set()
         self._unlogged = True
         self.connected = False
@@ -107,10 +109,19 @@ class OutboxPublisher:
             lambda delivery: _on(loop, lambda: self._answered(delivery)),
         )
 
-    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
-        """Subscribe; `handler` is called on the loop."""
-        loop = asyncio.get_running_loop()
-        self._broker.subscribe(pattern, lambda topic, payload: _on(loop, lambda: on_message(topic, payload)))
+    def subscribe(
+        self,
+        pattern: str,
+        on_message: Callable[[str, bytes], None],
+        on_retained: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        """Receive what matches, on the loop. on_retained: takes what the broker had kept instead of on_message."""
+        loop, kept = asyncio.get_running_loop(), on_retained or on_message
+        self._broker.subscribe(
+            pattern,
+            lambda topic, payload: _on(loop, lambda: on_message(topic, payload)),
+            lambda topic, payload: _on(loop, lambda: kept(topic, payload)),
+        )
 
     def set_hub_online(self, *, online: bool) -> None:
         """Set whether the hub is online (rule 2). When it returns, everything that waits is retried, and what it
@@ -306,7 +317,9 @@ class OutboxPublisher:
         if requests.alert_id is not None:
             return [self._outbox.erase_alert(requests.alert_id, requests.reason)]
         if requests.reason == EXPIRY:
-            return self._outbox.erase_expired(self._clock.wall(), clock_trusted=self._clock.synchronised())
+            now, synchronised = self._clock.wall(), self._clock.synchronised()
+            steady = self._steady.observe(now, self._clock.monotonic(), synchronised=synchronised)
+            return self._outbox.erase_expired(now, clock_trusted=steady)
         return self._outbox.erase_all(requests.reason)
 
     async def _send_due(self) -> bool:
