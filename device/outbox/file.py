@@ -16,7 +16,7 @@ import sqlite3
 from pathlib import Path
 
 from device.domain.time import WallTime
-from device.eraser import OWED
+from device.eraser import HOLDS, OWED
 from device.errors import Unavailable
 from device.logs import event
 
@@ -127,6 +127,7 @@ def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
     database.execute(OWED)
+    database.execute(HOLDS)
     if not version:
         database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
 

@@ -6,7 +6,8 @@
    whether the hub was online; the broker's report of a subscriber alone does not prove it).
 4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
-6. A clock that moves back never postpones a deletion: the latest trusted time counts.
+6. What is held (holds.py) stays until its hold ends, at the end of the deployment, too.
+7. A clock that moves back never postpones a deletion: the latest trusted time counts.
 
 One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
@@ -24,12 +25,15 @@ from device.domain.retention import CEILING_DAYS
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime
 from device.errors import Unavailable
 from device.outbox import file as outbox_file
+from device.outbox import holds as outbox_holds
 from device.outbox import sealing
-from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, ROOM_ORDER, MessageClass
+from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
+from device.outbox.room import count, make_room, owed
 from device.ports.broker import Outgoing
 
 MAX_ROWS = 5_000
 MAX_BYTES = 256_000_000
+FALSE_ALERT, TAMPER = "false_alert", "tamper"
 CLOCK_STEP_MS = 60_000
 """The latest trusted time is written at most this often, to spare the flash."""
 
@@ -111,7 +115,9 @@ class Outbox:
             body = message.payload
             if policy.sealed and message.alert_id is not None:
                 body = sealing.seal(sealing.key_of(sql, message.alert_id), body, message.id.encode())
-            self._make_room(sql, len(body))
+            limits = {"max_rows": self._max_rows, "max_bytes": self._max_bytes}
+            for row_id in make_room(sql, self.path, needed=len(body), **limits):
+                self._tries.pop(row_id, None)
             sql.execute(
                 "INSERT INTO messages (id, kind, topic, content_type, qos, alert_id, revision, body, state, expires_ms,"
                 " delete_by_ms) VALUES (?,?,?,?,?,?,?,?,'waiting',?,?)",
@@ -128,7 +134,7 @@ class Outbox:
                     _ms(message.delete_by),
                 ),
             )
-            _count(sql, f"put.{message.kind.value}")
+            count(sql, f"put.{message.kind.value}")
         return True
 
     def due(self, now: WallTime, monotonic: MonotonicNs, limit: int = 16) -> list[Due]:
@@ -161,10 +167,10 @@ class Outbox:
                 attempt = self._tries.setdefault(message_id, _Try())
                 attempt.attempts += 1
                 attempt.not_before = MonotonicNs(monotonic + policy.wait_ns(attempt.attempts))
-                _count(sql, f"unheard.{row[0]}" if accepted else f"refused.{row[0]}")
+                count(sql, f"unheard.{row[0]}" if accepted else f"refused.{row[0]}")
                 return False
             self._tries.pop(message_id, None)
-            _count(sql, f"delivered.{row[0]}")
+            count(sql, f"delivered.{row[0]}")
             if policy.kept:
                 sql.execute("UPDATE messages SET state = 'delivered' WHERE id = ?", (message_id,))
             else:
@@ -184,27 +190,47 @@ class Outbox:
             self._tries.clear()
             return sql.execute(
                 "UPDATE messages SET state = 'waiting', expires_ms = delete_by_ms WHERE state = 'delivered'"
+                " AND alert_id NOT IN (SELECT alert_id FROM holds)"
             ).rowcount
 
     def end_at(self, delete_by: WallTime) -> int:
         """The deployment ended: no alert is kept longer than this; of how many messages the time moved."""
         with self._change() as sql:
+            outbox_holds.end_at(sql, _ms(delete_by))
             return sql.execute(
                 "UPDATE messages SET delete_by_ms = ?, expires_ms = min(coalesce(expires_ms, ?), ?)"
-                " WHERE alert_id IS NOT NULL AND delete_by_ms > ?",
+                " WHERE alert_id IS NOT NULL AND alert_id NOT IN (SELECT alert_id FROM holds) AND delete_by_ms > ?",
                 (_ms(delete_by),) * 4,
             ).rowcount
 
     def delete_alert(self, alert_id: str, reason: str) -> Deletion:
-        """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here."""
+        """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here.
+
+        A false alert that is held for a complaint stays.
+        """
         with self._change(erasing=True) as sql:
+            if reason == FALSE_ALERT and outbox_holds.kind_of(sql, alert_id) == "complaint":
+                return Deletion(alert_id, reason, 0, existed=False)
             return self._erase(sql, alert_id, reason)
 
     def delete_all(self, reason: str) -> list[Deletion]:
-        """Erase every alert: end of deployment."""
+        """Erase every alert that is not held: end of deployment. The tamper line erases held ones, too."""
         with self._change(erasing=True) as sql:
+            kept = set() if reason == TAMPER else set(outbox_holds.held(sql))
             alerts = sql.execute("SELECT alert_id FROM keys").fetchall()
-            return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
+            return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts if alert_id not in kept]
+
+    def hold(self, alert_id: str, kind: outbox_holds.Kind, until: WallTime) -> bool:
+        """Keep an alert until then; False when it is not here."""
+        with self._change() as sql:
+            return outbox_holds.hold(sql, alert_id, kind, _ms(until))
+
+    def release(self, alert_id: str, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
+        """End a hold: the alert goes at its ordinary time, now if that is over."""
+        with self._change(erasing=True) as sql:
+            if not outbox_holds.release(sql, alert_id, self._latest(sql, _ms(now), clock_trusted)):
+                return []
+            return [self._erase(sql, alert_id, outbox_holds.END_OF_HOLD)]
 
     def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
         """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
@@ -223,10 +249,11 @@ class Outbox:
         """
         with self._change() as sql:
             now_ms = self._latest(sql, _ms(now), clock_trusted)
+            gone = [self._erase(sql, held, outbox_holds.END_OF_HOLD) for held in outbox_holds.over(sql, now_ms)]
             overdue = sql.execute(
                 "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS NOT NULL AND delete_by_ms <= ?", (now_ms,)
             ).fetchall()
-            gone = [self._erase(sql, alert_id, "retention") for (alert_id,) in overdue]
+            gone += [self._erase(sql, alert_id, "retention") for (alert_id,) in overdue]
             expired = sql.execute(
                 "SELECT id, kind, alert_id FROM messages"
                 " WHERE state = 'waiting' AND (expires_ms <= ? OR delete_by_ms <= ?)",
@@ -235,14 +262,14 @@ class Outbox:
             for row_id, kind, _ in expired:
                 sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
                 self._tries.pop(row_id, None)
-                _count(sql, f"expired.{kind}")
+                count(sql, f"expired.{kind}")
             for alert_id in {row[2] for row in expired if row[2] is not None}:
                 left = sql.execute(
                     "SELECT count(*) FROM messages WHERE alert_id = ? AND kind = 'alert'", (alert_id,)
                 ).fetchone()[0]
                 if not left:
                     gone.append(self._erase(sql, alert_id, "expiry"))
-            gone += self._owed(sql)
+            gone += [Deletion(alert_id, reason, 0) for alert_id, reason in owed(sql)]
             sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
         outbox_file.delete_set_aside(self.path, now)
         if gone:
@@ -267,6 +294,11 @@ class Outbox:
         with self._reading() as sql:
             return [row[0] for row in sql.execute("SELECT alert_id FROM keys ORDER BY alert_id")]
 
+    def under_hold(self) -> list[str]:
+        """Ids of those that an evidence or complaint hold keeps."""
+        with self._reading() as sql:
+            return outbox_holds.held(sql)
+
     def close(self) -> None:
         """Close the file with an empty WAL."""
         self._database.close()
@@ -289,7 +321,7 @@ class Outbox:
 
     def _admit(self, sql: sqlite3.Connection, message: OutboxMessage, alert_id: str) -> bool:
         if sql.execute("SELECT 1 FROM erased WHERE alert_id = ?", (alert_id,)).fetchone():
-            _count(sql, "late.refused")
+            count(sql, "late.refused")
             return False
         same = (alert_id, message.kind.value)
         newest = sql.execute("SELECT max(revision) FROM messages WHERE alert_id = ? AND kind = ?", same).fetchone()[0]
@@ -311,50 +343,23 @@ class Outbox:
             body = None if key is None else sealing.open_sealed(key[0], body, row_id.encode())
         if body is None:
             sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
-            _count(sql, f"unreadable.{kind}")
+            count(sql, f"unreadable.{kind}")
             return None
         return Due(row_id, MessageClass(kind), topic, body, content_type, qos, _wall(expires_ms))
 
     def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> Deletion:
         ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
+        outbox_holds.forget(sql, alert_id)
         existed = sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,)).rowcount > 0
         sql.execute("DELETE FROM messages WHERE alert_id = ?", (alert_id,))
         latest = sql.execute("SELECT latest_ms FROM clock").fetchone()[0]
         forget_ms = latest + round(timedelta(days=CEILING_DAYS).total_seconds() * 1000)
         first_time = sql.execute("INSERT OR IGNORE INTO erased VALUES (?, ?)", (alert_id, forget_ms)).rowcount
         if first_time and existed:
-            _count(sql, f"erased.{reason}")
+            count(sql, f"erased.{reason}")
         for row_id in ids:
             self._tries.pop(row_id, None)
         return Deletion(alert_id, reason, len(ids), existed)
-
-    @staticmethod
-    def _owed(sql: sqlite3.Connection) -> list[Deletion]:
-        """What the eraser has erased since it was last asked."""
-        owed = sql.execute("SELECT alert_id, reason FROM owed").fetchall()
-        for _, reason in owed:
-            _count(sql, f"erased.{reason}")
-        sql.execute("DELETE FROM owed")
-        return [Deletion(alert_id, reason, 0) for alert_id, reason in owed]
-
-    def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
-        while True:
-            rows, size = sql.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM messages").fetchone()
-            if rows < self._max_rows and size + needed <= self._max_bytes:
-                return
-            for kind in ROOM_ORDER:
-                oldest = sql.execute(
-                    "SELECT id FROM messages WHERE kind = ? ORDER BY place LIMIT 1", (kind.value,)
-                ).fetchone()
-                if oldest is not None:
-                    sql.execute("DELETE FROM messages WHERE id = ?", oldest)
-                    self._tries.pop(oldest[0], None)
-                    _count(sql, f"room.{kind.value}")
-                    break
-            else:
-                raise Unavailable(
-                    f"outbox {self.path} is full of alerts ({rows} rows, {size} bytes): the hub must acknowledge them"
-                )
 
     @staticmethod
     def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
@@ -383,10 +388,6 @@ class Outbox:
             yield self._database
         except sqlite3.Error as fault:
             raise Unavailable(f"outbox {self.path}: {fault}") from fault
-
-
-def _count(sql: sqlite3.Connection, name: str) -> None:
-    sql.execute("INSERT INTO tally VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = n + 1", (name,))
 
 
 def _ms(moment: WallTime) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
-from device.domain.time import NS_PER_S
+from device.domain.time import NS_PER_S, rfc3339, wall
 from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
 from device.hub_api.command_check import CommandCheck
@@ -28,7 +28,7 @@ from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState,
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.commands import Commands
 from device.supervisor.deployment.sync import DeploymentSync
-from device.supervisor.deployment.teardown import Outcome, end_deployment
+from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
@@ -37,7 +37,7 @@ from device.supervisor.status import view
 from device.supervisor.status.hub import FollowUp, Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, HOLD_MOST, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -265,7 +265,7 @@ class DeviceLifecycle:
                 if self.supervisor.requests.tampered:
                     self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
-                held = len(await self._edges.disk(self._edges.outbox.alerts_held))
+                held = len(await self._edges.disk(lambda: waiting_for_their_time(self._edges.outbox)))
             event(_log, "ending.held", alerts=held)
         return replace(outcome, summary={**outcome.summary, "alerts_held": held})
 
@@ -305,11 +305,32 @@ class DeviceLifecycle:
 
     def _followed(self, data: FollowUp) -> None:
         """What came of an alert; a later one corrects an earlier one."""
+        if isinstance(data, messages.Hold):
+            self._held(data)
+            return
         kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
         event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
         self._audit.note(
             kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
         )
+
+    def _held(self, data: messages.Hold) -> None:
+        """Keep an alert for its hold, at most HOLD_MOST at a time, or release it."""
+        held = data.state == "held"
+        latest = wall(self._edges.clock.wall() + HOLD_MOST)
+        until = min(messages.moment(data.review_by), latest)
+        event(_log, "alert.hold", alert=data.alert_id, state=data.state, kind=data.kind)
+        self._audit.note(
+            "hold" if held else "released",
+            "R10",
+            alert=data.alert_id,
+            hold=data.kind,
+            reason=data.reason,
+            owner=data.owner,
+            officer=data.officer_ref,
+            until=rfc3339(until) if held else None,
+        )
+        self._publisher.hold(data.alert_id, data.kind, until if held else None)
 
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""

@@ -17,9 +17,11 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from device.domain.time import WallTime
 from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
+from device.outbox.holds import Kind
 from device.outbox.retry import MessageClass
 from device.outbox.store import Deletion, Due, Outbox, OutboxMessage
 from device.ports.broker import Broker, Delivery, Outgoing
@@ -43,6 +45,16 @@ class _Erase:
     concerns: Callable[[bytes], bool] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """Keep one alert until then, or (None) no longer than its time."""
+
+    alert_id: str
+    kind: Kind
+    until: WallTime | None
+    reason: str = "hold"
+
+
 class OutboxPublisher:
     """Owns the broker session and the outbox. Everything but the broker's callbacks happens on the loop."""
 
@@ -58,8 +70,8 @@ class OutboxPublisher:
         self._notices: dict[str, Outgoing] = {}
         self._unsent: dict[str, None] = {}
         self._hub_online = False
-        self._work: list[OutboxMessage | _Erase | Delivery] = []
-        self._refused: dict[_Erase, None] = {}
+        self._work: list[OutboxMessage | _Erase | _Hold | Delivery] = []
+        self._refused: dict[_Erase | _Hold, None] = {}
         self._woken = asyncio.Event()
         self._busy = False
         self._try_all = False
@@ -119,6 +131,10 @@ class OutboxPublisher:
         """Erase an alert (None: every alert) from the outbox; receipts follow through on_deletions."""
         self._queue(_Erase(alert_id, reason))
 
+    def hold(self, alert_id: str, kind: Kind, until: WallTime | None) -> None:
+        """Keep an alert until then, or (None) no longer than its time; a disk that refuses is tried again (rule 5)."""
+        self._queue(_Hold(alert_id, kind, until))
+
     def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> None:
         """Erase every alert of which a statement waits that `concerns` says yes to; receipts likewise."""
         self._queue(_Erase(None, reason, concerns))
@@ -164,7 +180,7 @@ class OutboxPublisher:
             await asyncio.sleep(0.02)
             self._send_notices()
 
-    def _queue(self, item: OutboxMessage | _Erase | Delivery) -> None:
+    def _queue(self, item: OutboxMessage | _Erase | _Hold | Delivery) -> None:
         self._work.append(item)
         self._woken.set()
 
@@ -211,7 +227,7 @@ class OutboxPublisher:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
         self._problem = str(fault)
 
-    async def _handle(self, item: OutboxMessage | _Erase | Delivery) -> None:
+    async def _handle(self, item: OutboxMessage | _Erase | _Hold | Delivery) -> None:
         if isinstance(item, OutboxMessage):
             await self._store(item)
         elif isinstance(item, Delivery):
@@ -219,7 +235,7 @@ class OutboxPublisher:
         else:
             await self._carry_out_erasure(item)
 
-    async def _carry_out_erasure(self, requests: _Erase) -> None:
+    async def _carry_out_erasure(self, requests: _Erase | _Hold) -> None:
         """Erase; what the disk refuses is owed (rule 5). A purge comes round by itself."""
         try:
             gone = await self._disk(lambda: self._deletions(requests))
@@ -253,7 +269,13 @@ class OutboxPublisher:
             monotonic=self._clock.monotonic(),
         )
 
-    def _deletions(self, requests: _Erase) -> list[Deletion]:
+    def _deletions(self, requests: _Erase | _Hold) -> list[Deletion]:
+        if isinstance(requests, _Hold):
+            if requests.until is None:
+                trusted = self._clock.synchronised()
+                return self._outbox.release(requests.alert_id, self._clock.wall(), clock_trusted=trusted)
+            self._outbox.hold(requests.alert_id, requests.kind, requests.until)
+            return []
         if requests.concerns is not None:
             return self._outbox.delete_undelivered(requests.concerns, requests.reason)
         if requests.alert_id is not None:

@@ -5,7 +5,8 @@
 2. The identity goes first, before anything that may fail or wait: what it opened is unreadable from then on, wherever
    blocks of it may remain.
 3. Erasure never waits for the broker longer than a deadline: an unreachable hub does not keep anybody's data alive.
-4. Alerts that may stay are kept for the policy's hours after this end, however early it comes.
+4. Alerts that may stay are kept for the policy's hours after this end, however early it comes; those under an evidence
+   or complaint hold until that ends.
 5. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
 """
 
@@ -21,6 +22,7 @@ from device.domain.time import wall
 from device.errors import RefusedByCondition, Unavailable
 from device.logs import event
 from device.outbox.retry import MessageClass
+from device.outbox.store import Outbox
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.edges import Edges
@@ -98,7 +100,8 @@ async def end_deployment(
     pool.forget()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
-    held = await steps.attempt("outbox", edges.disk(edges.outbox.alerts_held), None)
+    held = await steps.attempt("outbox", edges.disk(lambda: waiting_for_their_time(edges.outbox)), None)
+    kept = await steps.attempt("outbox", edges.disk(edges.outbox.under_hold), [])
     if at_once and held:
         steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
     summary: dict[str, Any] = {
@@ -107,6 +110,7 @@ async def end_deployment(
         "receipts_delivered": delivered,
         "alerts_undelivered": undelivered,
         "alerts_held": None if held is None else len(held),
+        "alerts_under_hold": len(kept),
         **_counts(balance),
         "reason": reason,
         "tally": await steps.attempt("tally", edges.disk(edges.outbox.tally), {}),
@@ -120,7 +124,15 @@ async def end_deployment(
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
     supervisor.erased()
     status = Unavailable.exit_status if steps.problems else _exit_status(supervisor, pool)
-    return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and (at_once or held == []))
+    return Outcome(
+        exit_status=status, summary=summary, leave_nothing=throwaway and not kept and (at_once or held == [])
+    )
+
+
+def waiting_for_their_time(outbox: Outbox) -> list[str]:
+    """Alerts that the policy keeps for some hours; those under a hold of their own are the timer's."""
+    kept = set(outbox.under_hold())
+    return [alert for alert in outbox.alerts_held() if alert not in kept]
 
 
 async def _deliver(supervisor: SupervisorLoop, publisher: OutboxPublisher) -> int:

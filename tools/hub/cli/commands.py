@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.hub.cli.hold_commands import add_hold_commands
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -17,6 +19,7 @@ def register(subparsers: Subparsers) -> None:
     verbs = hub.add_subparsers(metavar="VERB", required=True)
     _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, console.yaml"))
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
+    add_hold_commands(verbs)
 
 
 def _init(parser: argparse.ArgumentParser) -> None:

@@ -11,10 +11,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -28,12 +26,16 @@ from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
+from tools.hub.console.access import COOKIE, csrf_token, same
 from tools.hub.console.command_route import command_route
 from tools.hub.console.desk import Desk
+from tools.hub.console.hold_routes import hold_routes
+from tools.hub.console.holding import Holding
 from tools.hub.console.session import HubSession
 from tools.hub.console.view import snapshot
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import ConsoleSettings, HubFolder
+from tools.hub.storage.holds import Holds
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STATIC = Path(__file__).parent / "static"
-COOKIE = "lfr_console"
 BEAT_S = 5.0  # an event stream that is silent for longer is dead, so it never is
 AT_MOST_EVERY_S = 0.15
 GRACE_S = 3.0  # a reload of the page is not an absence
@@ -83,7 +84,8 @@ class Console:
 
     def __post_init__(self) -> None:
         self.key = self.hub.console_key()
-        self.token = hashlib.sha256(b"csrf " + self.key.encode()).hexdigest()
+        self.token = csrf_token(self.key)
+        self.holding = Holding(Holds(self.hub.root), self.desk, self.session, self.tallies, wall_now)
         self.session_id = uuid7(wall_now())
         self.pages = 0
         self._absent_since: float | None = None
@@ -190,6 +192,7 @@ class Console:
             operator=self.operator,
             broker_online=self.session.online,
             broker_text=self.session.text,
+            holds=self.holding.shown(),
         )
 
     async def stream(self) -> AsyncIterator[bytes]:
@@ -224,6 +227,8 @@ class Console:
             self.session.follow(alert_id, kind, outcome, self.officer_ref, device)
         if kind == "adjudication" or outcome == "confirmed_false":
             judged = outcome if kind == "adjudication" else "false_alert"
+            if judged == "false_alert":
+                self.holding.judged_false(alert_id, self.officer_ref)
             self.session.judge(alert_id, judged, self.officer_ref, device)
         self.desk.commit()
         self.changed()
@@ -264,6 +269,7 @@ def application(console: Console, on_start: Callable[[], None]) -> Starlette:
             Route("/cases/{alert_id}/reference", pages.reference),
             Route("/cases/{alert_id}/{kind}", pages.decide, methods=["POST"]),
             command_route(console),
+            *hold_routes(console),
         ],
         middleware=[Middleware(_Guard, refuse=pages.refuse)],
         lifespan=lifespan,
@@ -310,12 +316,12 @@ class _Pages:
             return PlainTextResponse("This console answers on its loopback address only.", 421)
         if request.url.path.startswith("/static/"):
             return None
-        entering = request.url.path == "/" and _same(request.query_params.get("key", ""), console.key)
-        if not entering and not _same(request.cookies.get(COOKIE, ""), console.key):
+        entering = request.url.path == "/" and same(request.query_params.get("key", ""), console.key)
+        if not entering and not same(request.cookies.get(COOKIE, ""), console.key):
             return PlainTextResponse("Open the console with the address that `lfr hub serve` printed.", 403)
         if request.method == "POST":
             own = {f"http://{host}" for host in console.hosts}
-            if request.headers.get("origin") not in own or not _same(
+            if request.headers.get("origin") not in own or not same(
                 request.headers.get("x-csrf-token", ""), console.token
             ):
                 return PlainTextResponse("This request does not come from the console's own page.", 403)
@@ -390,7 +396,3 @@ def _jpeg(content: bytes | None) -> Response:
     from starlette.responses import PlainTextResponse, Response
 
     return Response(content, media_type="image/jpeg") if content else PlainTextResponse("none", 404)
-
-
-def _same(given: str, wanted: str) -> bool:
-    return secrets.compare_digest(given.encode(), wanted.encode())

@@ -1,0 +1,73 @@
+"""`/holds`: list, place, renew and release holds, and record a complaint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from device.errors import BadData, LfrError, RefusedByCondition, Unavailable, UsageError
+from tools.hub.console.holding import HoldRequest
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    from tools.hub.console.console import Console
+
+STATUS: tuple[tuple[type[LfrError], int], ...] = (
+    (RefusedByCondition, 409),
+    (UsageError, 400),
+    (BadData, 400),
+    (Unavailable, 503),
+)
+
+
+def hold_routes(console: Console) -> list[Route]:
+    """The routes; the console's guard has checked cookie, origin and token before."""
+    from starlette.responses import JSONResponse, PlainTextResponse
+    from starlette.routing import Route
+
+    async def listed(_: Request) -> Response:
+        return JSONResponse(console.holding.shown())
+
+    async def place(request: Request) -> Response:
+        body, alert_id = await request.body(), request.path_params["alert_id"]
+        try:
+            asked = msgspec.json.decode(body, type=HoldRequest)
+            console.holding.hold(alert_id, asked, console.officer_ref)
+        except msgspec.DecodeError as fault:
+            return PlainTextResponse(f"no hold: {fault}", 400)
+        except LfrError as fault:
+            return refused(fault)
+        return done()
+
+    async def release(request: Request) -> Response:
+        try:
+            console.holding.release(request.path_params["alert_id"], console.officer_ref)
+        except LfrError as fault:
+            return refused(fault)
+        return done()
+
+    async def complaint(request: Request) -> Response:
+        try:
+            console.holding.complaint(request.path_params["reference"], console.officer_ref)
+        except LfrError as fault:
+            return refused(fault)
+        return done()
+
+    def refused(fault: LfrError) -> Response:
+        return PlainTextResponse(str(fault), next((n for kind, n in STATUS if isinstance(fault, kind)), 500))
+
+    def done() -> Response:
+        console.desk.commit()
+        console.changed()
+        return JSONResponse({"done": True})
+
+    return [
+        Route("/holds", listed),
+        Route("/holds/{alert_id}", place, methods=["POST"]),
+        Route("/holds/{alert_id}/release", release, methods=["POST"]),
+        Route("/complaints/{reference}", complaint, methods=["POST"]),
+    ]
