@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from device.edges.broker.paho import PahoBroker
 from device.edges.sandbox.prctl import forbid_dumping
+from device.edges.service.systemd import service_manager
 from device.errors import Unavailable
 from device.hub_api.topics import level
 from device.logs import event
@@ -34,6 +35,7 @@ from tools.hub.console.console import Console, application, wall_now
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message
 from tools.hub.console.session import HubSession
+from tools.hub.notify import notify, status_line
 from tools.hub.pki.command_signer import CommandSigner
 from tools.hub.publishing.envelope_issuer import Issuer
 from tools.hub.publishing.published_deployments import PublishedDeployments
@@ -60,6 +62,7 @@ class ServeOptions:
     """What `lfr hub serve` was told. Ports: None takes console.yaml's, 0 any free one; a command line's win.
 
     own_broker        start mosquitto too; False uses the one at broker_port
+    console_key       file with the key of the page's address (a credential of the unit); it is not printed then
     operator_present  say that an operator is simulated while no page is open: headless demonstrations and tests.
                       Devices with a live camera or in operational mode do not take it
     """
@@ -72,6 +75,7 @@ class ServeOptions:
     operator_present: bool = False
     officer_ref: str = "operator-1"
     open_browser: bool = False
+    console_key: Path | None = None
 
 
 def serve(options: ServeOptions) -> int:
@@ -167,7 +171,15 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     issuer = Issuer(publisher, served.devices, session, _DeviceList(served.broker, desk))
     hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
     console = Console(
-        hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, frozenset(hosts)
+        hub,
+        settings,
+        desk,
+        tallies,
+        session,
+        options.officer_ref,
+        options.operator_present,
+        frozenset(hosts),
+        hub.console_key(options.console_key),
     )
     loop = asyncio.get_running_loop()
     monitor = _monitor(hub, settings.site, served, desk, loop)
@@ -178,7 +190,9 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
 
     server = _server(application(console, start_sessions))
     stopped_by = _signals(loop, server)
-    ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/?key={console.key}", served))
+    entry = f"?key={console.key}" if options.console_key is None else ""
+    ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/{entry}", served))
+    notifying = asyncio.ensure_future(notify(service_manager(), server, lambda: status_line(console)))
     issuing = asyncio.ensure_future(issuer.run())
     no_broker: list[Unavailable] = []
     watching = None if served.broker is None else asyncio.ensure_future(_watch_broker(served.broker, server, no_broker))
@@ -187,6 +201,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
             await server.serve(sockets=[listening])
     finally:
         ready.cancel()
+        notifying.cancel()
         issuing.cancel()
         if watching is not None:
             watching.cancel()

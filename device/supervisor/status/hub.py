@@ -104,8 +104,9 @@ class Hub:
         self._on_judgement(judgement)
 
     def _on_follow(self, topic: str, payload: bytes) -> None:
-        kinds = (messages.Engagement, messages.Disposition, messages.Hold)
-        data = next((found for kind in kinds if (found := _data(payload, kind)) is not None), None)
+        data = _data(payload, messages.Message)
+        if not isinstance(data, messages.Engagement | messages.Disposition | messages.Hold):
+            data = None
         if data is None or not self._is_of(topic, data.alert_id):
             event(_log, "hub.judgement_refused", level=logging.WARNING, topic=topic)
             return

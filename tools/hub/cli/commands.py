@@ -49,6 +49,9 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--operator-present", action="store_true", help="simulate an operator while no page is open (recordings only)"
     )
+    parser.add_argument(
+        "--console-key", type=Path, metavar="FILE", help="key of the page's address instead of the folder's own"
+    )
     parser.add_argument("--open-browser", choices=("yes", "no"), default="no")
     parser.set_defaults(run=_run_serve)
 
@@ -80,5 +83,6 @@ def _run_serve(args: argparse.Namespace) -> int:
             operator_present=args.operator_present,
             officer_ref=args.operator,
             open_browser=args.open_browser == "yes",
+            console_key=args.console_key,
         )
     )

@@ -46,6 +46,7 @@ def add_hold_commands(verbs: Subparsers) -> None:
 
 def _with_hub(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the hub that runs")
+    parser.add_argument("--console-key", type=Path, metavar="FILE", help="as `lfr hub serve` was given it")
     parser.add_argument("--port", type=int, help="of its console, when it was started with another than console.yaml's")
 
 
@@ -73,7 +74,7 @@ def _ask(args: argparse.Namespace, method: str, path: str, body: dict[str, Any] 
     for part in path.split("/")[2:]:
         level(part, "reference")
     hub = HubFolder(args.folder)
-    key, port = hub.console_key(), args.port or hub.settings().console_port
+    key, port = hub.console_key(args.console_key), args.port or hub.settings().console_port
     headers = {"Cookie": f"{COOKIE}={key}", "Origin": f"http://127.0.0.1:{port}", "X-CSRF-Token": csrf_token(key)}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
     try:

@@ -81,9 +81,10 @@ class Console:
     officer_ref: str
     vouched: bool
     hosts: frozenset[str]
+    key: str = ""
 
     def __post_init__(self) -> None:
-        self.key = self.hub.console_key()
+        self.key = self.key or self.hub.console_key()
         self.token = csrf_token(self.key)
         self.holding = Holding(Holds(self.hub.root), self.desk, self.session, self.tallies, wall_now)
         self.session_id = uuid7(wall_now())
