@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from device.ports.service import ServiceManager
+from tools.hub.console.access import wall_now
 from tools.hub.console.case import DeviceView
-from tools.hub.console.console import Console, wall_now
+from tools.hub.console.console import Console
 
 if TYPE_CHECKING:
     import uvicorn

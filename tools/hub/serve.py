@@ -30,8 +30,10 @@ from device.hub_api.topics import level
 from device.logs import event
 from tools.hub.broker.own_broker import OwnBroker
 from tools.hub.broker.retained_quota import RetainedMonitor
+from tools.hub.certificate_watch import CertificateWatch
+from tools.hub.console.access import wall_now
 from tools.hub.console.alert_checks import AlertChecks
-from tools.hub.console.console import Console, application, wall_now
+from tools.hub.console.console import Console, application
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message
 from tools.hub.console.session import HubSession
@@ -101,7 +103,7 @@ def serve(options: ServeOptions) -> int:
         wanted = settings.repository_port if options.repository_port is None else options.repository_port
         repository = RepositoryServer(hub, devices, settings.bind, wanted)
         stack.callback(repository.stop)
-        served = Served(listening, broker_port, repository.port, devices, broker)
+        served = Served(listening, broker_port, repository.port, devices, broker, repository)
         return asyncio.run(_run(options, hub, served))
 
 
@@ -124,6 +126,13 @@ class Served:
     repository_port: int
     devices: SiteDevices
     broker: OwnBroker | None
+    repository: RepositoryServer
+
+    def read_certificates_again(self) -> None:
+        """The broker starts anew and every session comes back by itself; all read what is in the folder now."""
+        self.repository.read_certificates_again()
+        if self.broker is not None:
+            self.broker.start_anew()
 
 
 def _server(page: Starlette) -> uvicorn.Server:
@@ -180,7 +189,9 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         options.operator_present,
         frozenset(hosts),
         hub.console_key(options.console_key),
+        lambda: watch.warnings,
     )
+    watch = CertificateWatch(hub, wall_now, served.read_certificates_again)
     loop = asyncio.get_running_loop()
     monitor = _monitor(hub, settings.site, served, desk, loop)
 
@@ -192,6 +203,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     stopped_by = _signals(loop, server)
     entry = f"?key={console.key}" if options.console_key is None else ""
     ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/{entry}", served))
+    watching_certificates = asyncio.ensure_future(watch.run())
     notifying = asyncio.ensure_future(notify(service_manager(), server, lambda: status_line(console)))
     issuing = asyncio.ensure_future(issuer.run())
     no_broker: list[Unavailable] = []
@@ -202,6 +214,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     finally:
         ready.cancel()
         notifying.cancel()
+        watching_certificates.cancel()
         issuing.cancel()
         if watching is not None:
             watching.cancel()

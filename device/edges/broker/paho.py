@@ -85,8 +85,7 @@ class PahoBroker:
     ) -> None:
         """Read the certificates; BrokerUnavailable when one is missing or does not belong to its key.
 
-        retain_as_published  receivers of what was kept also get what is being retained now (MQTT 5, 3.8.3.1)
-        """
+        retain_as_published: who gets what was kept also gets what is retained now (MQTT 5, 3.8.3.1)."""
         self._retain_as_published = retain_as_published
         self._address = address
         self._client_id = client_id
@@ -189,7 +188,7 @@ class PahoBroker:
             return False
         client.loop_start()
         if not self._answered(established):
-            self._loss = f"{self._loss}" if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
+            self._loss = self._loss if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
             client.disconnect()
             self._lost(self._loss)
             return False
@@ -199,6 +198,14 @@ class PahoBroker:
                 break
         self._lost(self._loss)
         return True
+
+    def _tls_now(self) -> ssl.SSLContext:
+        """Certificates as they are now: renewed ones count from the next connection on."""
+        try:
+            self._tls = _tls_context(self._address)
+        except BrokerUnavailable as fault:
+            event(_log, "mqtt.certificates_not_read", level=logging.WARNING, reason=str(fault))
+        return self._tls
 
     def _options(self) -> Any:
         from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -225,7 +232,7 @@ class PahoBroker:
         client.connect_timeout = CONNECT_WITHIN_S
         client.suppress_exceptions = True
         client.max_inflight_messages_set(IN_FLIGHT)
-        client.tls_set_context(self._tls)
+        client.tls_set_context(self._tls_now())
         if self._will is not None:
             properties = _publish_properties(self._will, will=True)
             properties.WillDelayInterval = self._will_delay_s

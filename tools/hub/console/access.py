@@ -1,9 +1,12 @@
-"""How somebody shows that he may use the console: the name of its cookie, and the token of a change."""
+"""How somebody shows that he may use the console (its cookie, the token of a change), and its clock."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from datetime import datetime, timezone
+
+from device.domain.time import WallTime, wall
 
 COOKIE = "lfr_console"
 
@@ -16,3 +19,8 @@ def csrf_token(key: str) -> str:
 def same(given: str, wanted: str) -> bool:
     """Compare in constant time."""
     return secrets.compare_digest(given.encode(), wanted.encode())
+
+
+def wall_now() -> WallTime:
+    """The hub's wall time."""
+    return wall(datetime.now(timezone.utc))

@@ -16,17 +16,15 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
-from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
-from tools.hub.console.access import COOKIE, csrf_token, same
+from tools.hub.console.access import COOKIE, csrf_token, same, wall_now
 from tools.hub.console.command_route import command_route
 from tools.hub.console.desk import Desk
 from tools.hub.console.hold_routes import hold_routes
@@ -64,11 +62,6 @@ HEADERS = {
 _log = logging.getLogger(__name__)
 
 
-def wall_now() -> WallTime:
-    """The hub's wall time."""
-    return wall(datetime.now(timezone.utc))
-
-
 @dataclass
 class Console:
     """One running console. Everything happens on its event loop."""
@@ -82,6 +75,7 @@ class Console:
     vouched: bool
     hosts: frozenset[str]
     key: str = ""
+    certificate_warnings: Callable[[], list[str]] = list
 
     def __post_init__(self) -> None:
         self.key = self.key or self.hub.console_key()
@@ -194,6 +188,7 @@ class Console:
             broker_online=self.session.online,
             broker_text=self.session.text,
             holds=self.holding.shown(),
+            warnings=self.certificate_warnings(),
         )
 
     async def stream(self) -> AsyncIterator[bytes]:

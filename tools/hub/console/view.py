@@ -23,6 +23,7 @@ def snapshot(
     broker_online: bool,
     broker_text: str,
     holds: Sequence[Mapping[str, Any]] = (),
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything that the page shows. The oldest case first, so that a new one moves none; open before judged ones."""
     held = {str(each["alert_id"]): str(each["kind"]) for each in holds}
@@ -41,6 +42,7 @@ def snapshot(
         ],
         "cases": [{**_case(case, desk, settings), "hold": held.get(case.alert.alert_id)} for case in cases],
         "holds": list(holds),
+        "warnings": [*warnings, *(_overdue(each) for each in holds if each["overdue"])],
         "left_unjudged": desk.left_unjudged,
         "desk_problem": desk.store_problem,
         "receipts": list(reversed(desk.receipts)),
@@ -80,6 +82,13 @@ def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
         "fps": (health.fps if health and health.fps is not None else stats.fps if stats else None),
         "outbox_waiting": health.outbox_waiting if health else None,
     }
+
+
+def _overdue(held: Mapping[str, Any]) -> str:
+    return (
+        f"the {held['kind']} hold of case {str(held['alert_id'])[-6:]} was to be reviewed by {held['review_by'][:10]}: "
+        f"its owner is {held['owner']}"
+    )
 
 
 def _command(command: CommandView) -> dict[str, Any]:

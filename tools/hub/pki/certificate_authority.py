@@ -18,7 +18,7 @@ from tools.hub.storage.files import PUBLIC, write_file
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
     from cryptography.x509 import Certificate
 
 AUTHORITY_DAYS = 90
@@ -41,36 +41,57 @@ class Authority:
         """`<name>.pem` and `<name>.key` of one MQTT user."""
         self._issue(folder, name, (), server=False)
 
-    def _issue(self, folder: Path, name: str, hosts: tuple[str, ...], *, server: bool) -> None:
+    def renew(self, file: Path, hosts: tuple[str, ...], *, server: bool) -> None:
+        """Replace a certificate by one of the same name and key with a new time."""
         from cryptography import x509
-        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import ExtendedKeyUsageOID
+        from cryptography.x509.oid import NameOID
+
+        old = x509.load_pem_x509_certificate(file.read_bytes())
+        key = old.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise ValueError(f"{file} has no elliptic-curve key")
+        name = str(old.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+        certificate = self._certificate(key, name, hosts, server=server)
+        write_file(file, certificate.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
+
+    def _issue(self, folder: Path, name: str, hosts: tuple[str, ...], *, server: bool) -> None:
+        from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._certificate(key.public_key(), name, hosts, server=server)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_pair(folder, name, certificate, key)
+
+    def _certificate(
+        self, key: EllipticCurvePublicKey, name: str, hosts: tuple[str, ...], *, server: bool
+    ) -> Certificate:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.x509.oid import ExtendedKeyUsageOID
+
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             _dated(LEAF_DAYS)
             .subject_name(_name(name))
             .issuer_name(self.certificate.subject)
-            .public_key(key.public_key())
+            .public_key(key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
         if hosts:
             builder = builder.add_extension(x509.SubjectAlternativeName([_host(h) for h in hosts]), critical=False)
-        certificate = builder.sign(self.key, hashes.SHA256())
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_pair(folder, name, certificate, key)
+        return builder.sign(self.key, hashes.SHA256())
 
 
 def open_authority(folder: Path, site: str) -> Authority:
     """The CA in `folder` (`ca.pem`, `ca.key`), made on first use."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     if (folder / "ca.key").exists():
@@ -80,8 +101,26 @@ def open_authority(folder: Path, site: str) -> Authority:
             raise ValueError(f"{folder / 'ca.key'} is no elliptic-curve key")
         return Authority(certificate, key)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(f"LFR hub {site}")
-    certificate = (
+    certificate = _self_signed(key, _name(f"LFR hub {site}"))
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_pair(folder, "ca", certificate, key)
+    return Authority(certificate, key)
+
+
+def renew_authority(folder: Path) -> None:
+    """Replace `ca.pem` by one of the same name and key with a new time."""
+    from cryptography.hazmat.primitives import serialization
+
+    old = open_authority(folder, "")
+    renewed = _self_signed(old.key, old.certificate.subject)
+    write_file(folder / "ca.pem", renewed.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
+
+
+def _self_signed(key: EllipticCurvePrivateKey, name: x509.Name) -> Certificate:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    return (
         _dated(AUTHORITY_DAYS)
         .subject_name(name)
         .issuer_name(name)
@@ -91,9 +130,6 @@ def open_authority(folder: Path, site: str) -> Authority:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_pair(folder, "ca", certificate, key)
-    return Authority(certificate, key)
 
 
 def revoke_certificate(folder: Path, site: str, revoked: Path | None) -> None:
