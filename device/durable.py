@@ -1,8 +1,8 @@
-"""The only atomic write: a file holds its old content or its new one, whenever the power fails.
+"""Atomic writing: after a power cut at any moment a file holds its old content or its new one.
 
 1. New content goes to `.NAME.new` in the same folder and is flushed (fsync(2)) before it takes its name; then the
    folder is flushed, because a rename that is only in memory is undone by a power cut.
-2. A failed write leaves the old file untouched and removes what it began.
+2. A failed write leaves the old file untouched and deletes the new one.
 3. `synced=False` drops both flushes: the file is still never half-written for a reader, but after a power cut it may be
    old or empty. For run folders in memory, for caches, and for writers that flush once after many files.
 4. Modes are set before the first byte. Standard library only: `device.eraser` runs with nothing else installed.
@@ -27,6 +27,19 @@ def flush(file: Path) -> None:
 def flush_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk."""
     _flush(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def make_folder(folder: Path, mode: int = 0o700) -> None:
+    """Make a folder and the ones above it that are missing; each name is on the disk when this returns.
+
+    mode  of `folder` itself. Raises OSError.
+    """
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent)
+    folder.mkdir(mode=mode, exist_ok=True)
+    flush_folder(folder.parent)
 
 
 def stage_file(file: Path, content: bytes, *, mode: int = PRIVATE, synced: bool = True) -> Path:

@@ -1,19 +1,18 @@
-"""The eraser: deletes what is past its time, with or without a supervisor. Its own program: `python -m device.eraser`.
+"""The eraser: erases what is past its time, with or without a supervisor. Its own program: `python -m device.eraser`.
 
-lfr-erase.timer starts it every minute. It knows nothing but the state folder, needs the standard library alone, and
-works while the supervisor runs, after it died, and after it was removed.
+lfr-erase.timer starts it every minute. It reads the state folder only, needs the standard library alone, and works
+while the supervisor runs, after it died, and after it was removed.
 
-1. Before a deployment's secrets are put on this device, an order is written: `erase/<deployment>.json` with the files
-   and the time of their end. Without an order nothing is put there.
-2. Identity and envelopes are listed first and go first; then the sealed list. Then a receipt, then the order goes:
-   a power cut between any two of these is repaired by the next run, which finds less to do.
-3. An alert goes at its own `delete_by`, or with the list when the order says so: key, rows and old pages, in one
-   transaction that waits for a running supervisor's lock. It is `owed` a receipt in the same transaction. What is held
-   goes at its hold's end, unless the order is the tamper line's.
+1. Before a deployment's secrets are stored on this device, an order is written: `erase/<deployment>.json` with the
+   files and the time of their end. Without an order nothing is stored.
+2. Identity and envelopes are listed first and deleted first; then the sealed list. Then a receipt is written, then the
+   order is deleted: a power cut between any two of these is repaired by the next run.
+3. An alert is erased at its own `delete_by`, or with the list when the order says so: key, rows and old pages, in one
+   transaction that waits for a running supervisor's lock. Its receipt is recorded as `owed` in the same transaction.
+   What is held is erased at its hold's end, unless the order is the tamper line's.
 4. A clock that is set back postpones nothing. The time is the latest of: the last verified time
-   (`erase/clock.stamp.json`) plus what this boot has run since; the order's own time plus the same; and, while no
-   supervisor runs, the wall clock. Only verified time is kept, so a clock set far ahead has
-   no lasting effect.
+   (`erase/clock.stamp.json`) plus the time since in this boot; the order's own time plus the same; and, while no
+   supervisor runs, the wall clock. Only verified time is stored, so a clock set far ahead has no lasting effect.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from device.durable import replace_file
-from device.errors import Unavailable, UsageError
+from device.durable import flush_folder, make_folder, replace_file
+from device.errors import Unavailable, UsageError, reason_of
 from device.logs import configure, event
 
 ORDERS, CLOCK, RECEIPT = "erase", "clock.stamp.json", ".receipt.json"
@@ -49,9 +48,9 @@ _log = logging.getLogger(__name__)
 
 
 def erase(state_dir: Path, wall_ms: int | None) -> int:
-    """Delete what is due and return how many items. wall_ms: the wall clock, None while a supervisor runs (rule 4).
+    """Erase what is due; the number of items. wall_ms: the wall clock, None while a supervisor runs (rule 4).
 
-    A failure does not stop the rest; Unavailable at the end names what could not be deleted.
+    A failure does not stop the rest; Unavailable at the end names what could not be erased.
     """
     left: list[str] = []
     verified, done, due = _since(_read(state_dir / ORDERS / CLOCK)), 0, {}
@@ -72,16 +71,17 @@ def erase(state_dir: Path, wall_ms: int | None) -> int:
         left.append(f"alerts ({fault})")
     advance(state_dir, verified)
     if left:
-        raise Unavailable(f"past its time and not deleted in {state_dir}: {', '.join(left)}")
+        raise Unavailable(f"past its time and not erased in {state_dir}: {', '.join(left)}")
     for file, order in due.items():
         receipt = {key: order[key] for key in ("deployment", "mode", "subjects", "reason")}
         _replace(file.with_name(order["deployment"] + RECEIPT), receipt | {"at_ms": max(verified, _since(order))})
         file.unlink()
+        flush_folder(file.parent)
     return done
 
 
 def _delete(order: dict[str, Any], left: list[str]) -> int:
-    """The files of one order, in its order; a failure is named in `left` and does not stop the rest (rule 2)."""
+    """Delete the files of one order, in its order; a failure is named in `left` and does not stop the rest (rule 2)."""
     gone = 0
     for path in map(Path, order["files"]):
         try:
@@ -91,15 +91,16 @@ def _delete(order: dict[str, Any], left: list[str]) -> int:
                 path.unlink()
             else:
                 continue
+            flush_folder(path.parent)
             gone += 1
             event(_log, "eraser.deleted", deployment=order["deployment"], file=path.name)
         except OSError as fault:
-            left.append(f"{path} ({fault.strerror})")
+            left.append(f"{path} ({reason_of(fault)})")
     return gone
 
 
 def _erase_alerts(outbox: Path, now_ms: int, everything: bool, *, held_too: bool) -> int:
-    """Erase alerts past their time (rule 3), and set-aside outboxes after a day: their dates cannot be read."""
+    """Erase alerts past their time (rule 3), and set-aside outboxes after a day: their times cannot be read."""
     for broken in outbox.parent.glob(f"{outbox.name}.broken-*"):
         if now_ms - broken.stat().st_mtime * 1000 > DAY_MS:
             broken.unlink(missing_ok=True)
@@ -131,20 +132,20 @@ def _erase_alerts(outbox: Path, now_ms: int, everything: bool, *, held_too: bool
 
 
 def place(state_dir: Path, deployment: str, files: Sequence[Path], end_ms: int, now_ms: int, **options: Any) -> None:
-    """Leave or replace an order (rule 1). options: mode, subjects, reason (`expiry`), all_alerts (as rule 3)."""
+    """Write or replace an order (rule 1). options: mode, subjects, reason (`expiry`), all_alerts (as rule 3)."""
     order = {"deployment": deployment, "files": [str(file.absolute()) for file in files], "end_ms": end_ms}
     order |= {"mode": None, "subjects": 0, "reason": "expiry", "all_alerts": False} | options
-    (state_dir / ORDERS).mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(state_dir / ORDERS)
     _replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
 
 
 def ordered(state_dir: Path, deployment: str) -> dict[str, Any]:
-    """The order for a deployment; empty when there is none, or none that can be read."""
+    """The order for a deployment; empty when there is none that can be read."""
     return _read(state_dir / ORDERS / f"{deployment}.json")
 
 
 def advance(state_dir: Path, verified_ms: int) -> int:
-    """Keep a verified time (rule 4); it never goes back. Returns the time that is known now."""
+    """Store a verified time (rule 4); it never goes back. Returns the present time."""
     known = max(verified_ms, _since(_read(state_dir / ORDERS / CLOCK)))
     if known and (state_dir / ORDERS).is_dir():
         _replace(state_dir / ORDERS / CLOCK, _stamp(known))
@@ -162,7 +163,7 @@ def _stamp(now_ms: int) -> dict[str, Any]:
 
 
 def _since(stamp: dict[str, Any]) -> int:
-    """The time of a stamp plus what this boot has run since; its own time when it is of another boot."""
+    """The time of a stamp plus the time since in this boot; its own time when it is of another boot."""
     now = _stamp(0)
     same = stamp.get("boot") == now["boot"]
     return int(stamp.get("now_ms", 0)) + (now["boottime_ms"] - int(stamp["boottime_ms"]) if same else 0)
@@ -188,7 +189,7 @@ def _supervised(run_dir: Path) -> bool:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m device.eraser STATE_DIR RUN_DIR`: 0, or 69 when something past its time could not be deleted."""
+    """`python -m device.eraser STATE_DIR RUN_DIR`: 0, or 69 when something past its time could not be erased."""
     configure()
     try:
         if len(argv) != 2:

@@ -24,6 +24,19 @@ rule it breaks and what to do next; fields carry the same for machines. `engines
 from __future__ import annotations
 
 
+def reason_of(fault: OSError) -> str:
+    """What the operating system reported, for a message; never empty.
+
+    `strerror` alone is None for errors that Python's own libraries raise: `shutil.Error` holds (from, to, text) of each
+    file that failed, others only a text.
+    """
+    if fault.strerror:
+        return fault.strerror
+    files = fault.args[0] if fault.args and isinstance(fault.args[0], list) else []
+    texts = [str(entry[-1]) for entry in files if entry]
+    return texts[0] if texts else str(fault) or type(fault).__name__
+
+
 class LfrError(Exception):
     """Root of the tree; `exit_status` is what a command returns when it ends with this error."""
 
@@ -37,7 +50,7 @@ class UsageError(LfrError):
 
 
 class BadData(LfrError):
-    """Input that is broken in itself; trying again gives the same."""
+    """Input that is invalid in itself; a retry gives the same."""
 
     exit_status = 65
 
@@ -55,11 +68,11 @@ class EvidenceUnusable(BadData):
 
 
 class EvidenceDamaged(EvidenceUnusable):
-    """The evidence that ships with the program is not what was signed: the installation is damaged or was changed."""
+    """The shipped evidence does not match its signature: the installation is damaged or was changed."""
 
 
 class Unavailable(LfrError):
-    """Hardware, a service or a network that is not there now; waiting or a restart may help."""
+    """Hardware, a service or a network that is unavailable now; waiting or a restart may help."""
 
     exit_status = 69
 
@@ -81,13 +94,13 @@ class EngineUnavailable(Unavailable):
 
 
 class InternalError(LfrError):
-    """A defect of ours."""
+    """A defect of this program."""
 
     exit_status = 70
 
 
 class LinkBroken(InternalError):
-    """The other end of the worker link sent what the protocol does not know, or is gone."""
+    """The other end of the worker link sent an unknown message, or is gone."""
 
 
 class RefusedByCondition(LfrError):

@@ -42,7 +42,7 @@ def overlap(box: F32, others: F32) -> F32:
 
 
 def _as_they_are(outputs: Mapping[str, NDArray[np.float32]], score_min: float) -> tuple[F32, F32]:
-    """Of outputs that are boxes and points in picture pixels already."""
+    """Decode outputs that are boxes and points in picture pixels already."""
     score = outputs["scores"][0]
     chosen = np.flatnonzero(score >= score_min)
     rows = np.concatenate([outputs["boxes"][0, chosen], outputs["points"][0, chosen]], 1)
@@ -50,7 +50,7 @@ def _as_they_are(outputs: Mapping[str, NDArray[np.float32]], score_min: float) -
 
 
 def _level(outputs: Mapping[str, NDArray[np.float32]], stride: int, columns: int, score_min: float) -> tuple[F32, F32]:
-    """Of one stride of YuNet."""
+    """Decode one stride of YuNet."""
     score = np.sqrt(np.clip(outputs[f"cls_{stride}"][0, :, 0], 0, 1) * np.clip(outputs[f"obj_{stride}"][0, :, 0], 0, 1))
     chosen = np.flatnonzero(score >= score_min)
     cell = np.stack([chosen % columns, chosen // columns], 1).astype(np.float32)

@@ -1,10 +1,10 @@
-"""What is wrong with a file, in words: the exceptions of Python and of libraries speak to programmers."""
+"""Text of a file's problem for users, from the exceptions of Python and of libraries."""
 
 from __future__ import annotations
 
 
-def words(fault: Exception) -> str:
-    """Why a file could not be read. A message of our own that an exception carries is given as it is."""
+def error_text(fault: Exception) -> str:
+    """Why a file could not be read. A message of this program in an exception is returned unchanged."""
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror[0].lower() + fault.strerror[1:]
     if isinstance(fault, UnicodeDecodeError):

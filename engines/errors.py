@@ -47,13 +47,13 @@ class UnknownName(EnginesError):
 
 
 class BadOption(EnginesError):
-    """A command's option whose value makes no sense."""
+    """An invalid value of a command's option."""
 
     exit_status = 64
 
 
 class PrecisionRefused(EnginesError):
-    """int8 of a model whose cost in accuracy was not measured, or is more than may be paid."""
+    """int8 of a model whose cost in accuracy was not measured, or is over the limit."""
 
     exit_status = 64
 
@@ -94,13 +94,13 @@ class BadTable(EnginesError):
 
 
 class BadGolden(EnginesError):
-    """Golden tensors that cannot be read: what a model must answer is not known here."""
+    """Golden tensors that cannot be read: the engine cannot be checked."""
 
     exit_status = 65
 
 
 class ModelMissing(EnginesError):
-    """The prepared file, or the manifest that vouches for it, is not there."""
+    """The prepared file, or its manifest, does not exist."""
 
     exit_status = 69
 
@@ -164,8 +164,8 @@ class WeightsMissing(EnginesError):
 
     def __init__(self, card: str, address: str) -> None:
         super().__init__(
-            f"{card} is not here: no package carries it. Run `lfr engines fetch {card}`, which asks {address}, or "
-            f"`lfr engines fetch {card} --from FOLDER` with files that you have; then `lfr engines prepare`"
+            f"{card} is not here: no package carries it. Run `lfr engines fetch {card}`, which asks {address}, "
+            f"or `lfr engines fetch {card} --from FOLDER` with files that you have; then `lfr engines prepare`"
         )
         self.card = card
 
@@ -217,4 +217,4 @@ class BadInput(EnginesError):
 
 
 class BadOutput(EnginesError):
-    """The network gave NaN or infinity; drop this result, and doubt the engine if it happens again."""
+    """The network gave NaN or infinity; drop this result, and do not trust the engine if it happens again."""

@@ -1,4 +1,4 @@
-"""Where fetched and prepared files lie."""
+"""Folders of fetched and prepared files."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from pathlib import Path
 from engines.errors import CacheUnwritable
 
 CACHE_VARIABLE = "LFR_CACHE"
+INSTALLED = Path("/var/cache/lfr")
+"""The service's own cache, on a device that was installed as systemd/README.md says."""
 
 
 def cache_dir() -> Path:
-    """Root of everything fetched or made: $LFR_CACHE, else `.cache` of the checkout, else `~/.cache/lfr`."""
+    """Root of everything fetched or made.
+
+    $LFR_CACHE, else `.cache` of the checkout, else the installed device's, else `~/.cache/lfr`.
+    """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
     root = Path(__file__).resolve().parent.parent
     if (root / "pyproject.toml").is_file():
         return root / ".cache"
+    if INSTALLED.is_dir():
+        return INSTALLED
     return Path.home() / ".cache" / "lfr"
 
 
@@ -50,7 +57,7 @@ def samples_dir() -> Path:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Make `folder` if need be; inside the block, an OSError becomes CacheUnwritable."""
+    """Make `folder` if it does not exist; inside the block, an OSError becomes CacheUnwritable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
@@ -60,9 +67,9 @@ def writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def placing(*targets: Path) -> Iterator[tuple[Path, ...]]:
-    """Names beside `targets` to write to. When the block ends well they take their places in this order; a block that
-    fails, of a full disk for one, leaves the targets as they were and nothing beside them. The names end in a number,
-    so that nobody who looks for *.yaml or *.json finds one that a killed process left.
+    """Names beside `targets` to write to. When the block ends well they are renamed in this order; a block that
+    fails (a full disk, for example) leaves the targets unchanged and nothing beside them. The names end in a number,
+    so that a search for *.yaml or *.json does not find one that a killed process left.
     """
     staged = tuple(target.with_name(f".{target.name}.{os.getpid()}") for target in targets)
     try:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +19,7 @@ from engines.places import models_dir
 
 if TYPE_CHECKING:
     from engines.cards.model_card import ModelCard
+    from tests.device_apis.fake_jetson_utils import Library
     from tools.dev.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parent
@@ -170,9 +171,9 @@ def fake_jetson_utils() -> ModuleType:
 
 
 @pytest.fixture
-def jetson(fake_jetson_utils: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+def jetson(fake_jetson_utils: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Library:
     """`import jetson_utils` gives the fake; cameras are plugged into its `cameras`, by address."""
-    library = fake_jetson_utils.Library()
+    library: Library = fake_jetson_utils.Library()
     monkeypatch.setitem(sys.modules, "jetson_utils", library.module())
     return library
 

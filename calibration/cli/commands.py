@@ -1,4 +1,4 @@
-"""`lfr calibrate …`: what turns measurements into files that a device trusts."""
+"""`lfr calibrate …`: makes calibration tables and signed evidence from measurements."""
 
 from __future__ import annotations
 

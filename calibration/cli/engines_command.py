@@ -21,7 +21,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _detection_size(frame: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the picture that a frame of (height, width) is searched at for faces of the least size."""
+    """Height and width of the picture in which a frame of (height, width) is searched for faces of the least size."""
     from device.domain.operating_point import MIN_FACE_PX
     from device.vision.detector import DetectionSize
 
@@ -30,7 +30,7 @@ def _detection_size(frame: tuple[int, int]) -> tuple[int, int]:
 
 
 class _Late:
-    """A FacesMeasure that is imported when it is asked for."""
+    """A FacesMeasure that is imported when it is used."""
 
     def shown(self, dataset: Path) -> Shown:
         from calibration.evidence.compare_faces import FacesOfDataset

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from calibration.cli.operating_point_command import add_models, chosen_models, how_to_read
 from engines.cli.compare_command import seed
-from engines.error_text import words
+from engines.error_text import error_text
 
 if TYPE_CHECKING:
     from calibration.data.faces import Faces
@@ -88,7 +88,7 @@ def read_groups(path: Path) -> dict[str, str]:
         with path.open(encoding="utf-8-sig", newline="") as opened:
             rows = list(csv.DictReader(opened))
     except (OSError, UnicodeDecodeError) as fault:
-        raise EvidenceUnusable(f"{path}: cannot be read as CSV: {words(fault)}") from fault
+        raise EvidenceUnusable(f"{path}: cannot be read as CSV: {error_text(fault)}") from fault
     except csv.Error as fault:
         raise EvidenceUnusable(f"{path}: a CSV with the columns person and group is needed, not this") from fault
     if not rows or not {"person", "group"} <= set(rows[0]):
@@ -147,7 +147,7 @@ def _remark_groups(groups: dict[str, str], faces: Faces) -> None:
 
 
 def _require_report(folder: Path) -> None:
-    """Before anything is measured: whether the report can be drawn and written. Raises Unavailable."""
+    """Check that the report can be drawn and written, before anything is measured. Raises Unavailable."""
     from calibration.report.output_paths import require_place
     from calibration.report.plots import require_matplotlib
 

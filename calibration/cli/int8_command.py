@@ -1,4 +1,4 @@
-"""`lfr calibrate int8 DATASET`: makes a model's calibration table from real faces and measures what int8 costs."""
+"""`lfr calibrate int8 DATASET`: makes a model's calibration table from real faces and measures the cost of int8."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def add(verbs: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Calibrate, write the table, print what was measured."""
+    """Calibrate, write the table, print the measurements."""
     from tqdm import tqdm
 
     from calibration.int8.calibrate import calibrate
     from calibration.report.output_paths import require_place
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
     from engines.cards.catalogue import card
     from engines.cards.model_card import RECOGNISER_DEFAULT
     from engines.places import models_dir, writing
@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     one = card(args.model or RECOGNISER_DEFAULT)
     weights, folder = weights_of(one), args.out or models_dir()
     require_place(folder, "--out")
-    named = one.name if one.role == "recogniser" else None  # crops are cut as this recogniser wants them
-    room = EngineRoom("onnxruntime:fp32", threads=2, recogniser=named)
+    named = one.name if one.role == "recogniser" else None  # crops are cut for this recogniser
+    room = ModelSessions("onnxruntime:fp32", threads=2, recogniser=named)
     with tqdm(unit="step", leave=False, mininterval=0.5) as bar:
 
         def tick(stage: str) -> None:

@@ -47,7 +47,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def run_key(args: argparse.Namespace) -> int:
-    """Make a key; print the public half as trusted.json and vision.evidence_keys take it."""
+    """Make a key; print the public half in the form of trusted.json and vision.evidence_keys."""
     from calibration.evidence.signing import new_key, public_hex
     from device.evidence.artefact import key_id
 
@@ -117,7 +117,7 @@ def run_operating_point(args: argparse.Namespace) -> int:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Options that say how several data sets belong together, and who is left out."""
+    """Options for combining several data sets, and for leaving people out."""
     parser.add_argument(
         "--merged", action="store_true", help="the data sets label people from one register: compare across them"
     )
@@ -132,12 +132,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Options that name models; also of `lfr evaluate`."""
     parser.add_argument("--recogniser", metavar="NAME", help="of `lfr engines list` (the default recogniser)")
-    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that sees first: evidence for the pair")
+    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that runs first: evidence for the pair")
     parser.add_argument("--detector", metavar="NAME", help="likewise; other boxes and points make other templates")
 
 
 def chosen_models(args: argparse.Namespace) -> Models:
-    """The cards that the options name. UsageError for one that there is not, or of another role."""
+    """The cards that the options name. UsageError for an unknown one, or one of another role."""
     from calibration.evidence.operating_point import Models
     from device.enrolment.model_sessions import chosen_card, chosen_recognisers
 
@@ -145,7 +145,7 @@ def chosen_models(args: argparse.Namespace) -> Models:
 
 
 def how_to_read(args: argparse.Namespace, backend: str, kept: ExitStack) -> How:
-    """On one backend with the models that the options name, through the encrypted cache unless `--no-cache`."""
+    """The reader settings: one backend, the models that the options name, the encrypted cache unless `--no-cache`."""
     from calibration.data.reading import How
     from device.cli.replay_command import cache_file
     from device.recognition.replay import cache_at
@@ -171,7 +171,7 @@ def read(args: argparse.Namespace, backend: str) -> Faces:
 def _names(path: Path | None) -> frozenset[str]:
     """Names of people, one a line. Raises EvidenceUnusable for a file that cannot be read."""
     from device.errors import EvidenceUnusable
-    from engines.error_text import words
+    from engines.error_text import error_text
 
     if path is None:
         return frozenset()
@@ -180,7 +180,7 @@ def _names(path: Path | None) -> frozenset[str]:
     try:
         return frozenset(filter(None, (line.strip() for line in path.read_text(encoding="utf-8").splitlines())))
     except (OSError, UnicodeDecodeError) as fault:
-        raise EvidenceUnusable(f"{path}: cannot be read as names of people: {words(fault)}") from fault
+        raise EvidenceUnusable(f"{path}: cannot be read as names of people: {error_text(fault)}") from fault
 
 
 def _sources(args: argparse.Namespace) -> list[str]:

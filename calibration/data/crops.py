@@ -1,7 +1,7 @@
-"""Photos of a data set as each network sees them: crops for the recogniser, fitted squares for the detector.
+"""Photos of a data set as the networks' inputs: crops for the recogniser, fitted squares for the detector.
 
-Which photos there are says calibration.data.faces. A photo becomes a crop exactly as it would be enrolled
-(device.enrolment.photo_file over the eyes of device.enrolment.engine_photo_reader); a photo that the device refuses is
+The photos are listed by calibration.data.faces. A photo becomes a crop exactly as it would be enrolled
+(device.enrolment.photo_file over device.enrolment.engine_photo_reader); a photo that the device refuses is
 left out. Crops stay in memory.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from device.domain.sight import F32, U8
 from device.enrolment.engine_photo_reader import BLURRED, SMALL_PX, EnginePhotoReader
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.enrolment.photo_file import outcome_of
 from device.enrolment.photo_reader import PhotoFace
 from device.vision.picture import fit_square
@@ -35,21 +35,21 @@ class Shown:
 
 
 class CropReader:
-    """A PhotoReader that keeps what the recogniser would be shown instead of running it."""
+    """A PhotoReader that keeps the recogniser's input instead of running it."""
 
     blurred_below = BLURRED
 
-    def __init__(self, room: EngineRoom) -> None:
-        self._eyes = EnginePhotoReader(room)
+    def __init__(self, room: ModelSessions) -> None:
+        self._front_end = EnginePhotoReader(room)
         self.last: tuple[U8, U8] | None = None
 
     def read(self, rgb: U8) -> Sequence[PhotoFace]:
         """See PhotoReader."""
-        return self._eyes.read(rgb)
+        return self._front_end.read(rgb)
 
     def template(self, rgb: U8, face: PhotoFace) -> F32 | None:
-        """Keep crop and square; a unit vector stands for the template, which nobody reads."""
-        crop = self._eyes.crop(rgb, face)
+        """Keep crop and square; a unit vector stands for the template, which is not used."""
+        crop = self._front_end.crop(rgb, face)
         if crop is None:
             return None
         self.last = crop.copy(), fit_square(rgb, SMALL_PX)[0]

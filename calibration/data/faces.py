@@ -1,9 +1,9 @@
 """A data set in LFW's layout (`Person/Person_0001.jpg`), and the templates made of it.
 
-1. One folder a person; its name is the label. Whether two folders show one person is the data set's word, not ours;
-   the same bytes in two people's folders prove it wrong, and both photos are left out.
+1. One folder a person; its name is the label. Labels are taken from the data set; the same bytes in two people's
+   folders show that a label is wrong, and both photos are left out.
 2. Photos that the device would refuse to enrol are left out with the device's own reason.
-3. Comparisons across two sources are not used: nobody has said that the people of one are not in the other.
+3. Comparisons across two sources are not used: the same person may be in both.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from device.enrolment.folder import shown
 from device.enrolment.photo_file import defect_of
 from device.enrolment.rules import Outcome
 from device.errors import EvidenceUnusable
+from device.vision.quality import weight_of
 from engines.cards.model_card import Lengths
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -101,9 +102,9 @@ def scan(folder: Path, source: int = 0) -> tuple[list[Listed], list[str]]:
 
 
 def without_twins(photos: Sequence[Listed]) -> tuple[list[Listed], list[tuple[str, str]]]:
-    """Photos that are there once, and the others with the reason why not (rule 1).
+    """Photos with distinct content, and the others with the reason why not (rule 1).
 
-    A broken file is nobody's photo: it stays, to be rejected for what is wrong with it, as often as it is there.
+    A broken file is no duplicate: it stays, to be rejected with its own reason.
     """
     copies: dict[bytes, list[Listed]] = defaultdict(list)
     for photo in photos:
@@ -116,7 +117,7 @@ def without_twins(photos: Sequence[Listed]) -> tuple[list[Listed], list[tuple[st
         first, *others = same
         if len({(photo.source, photo.person) for photo in same}) > 1:
             names = ", ".join(dict.fromkeys(photo.person for photo in same))
-            dropped.update({photo.name: f"the same photo stands under several people ({names})" for photo in same})
+            dropped.update({photo.name: f"the same photo is listed under several people ({names})" for photo in same})
         else:
             dropped.update({photo.name: f"the same photo as {first.name}" for photo in others})
     return [photo for photo in photos if photo.name not in dropped], list(dropped.items())
@@ -129,7 +130,7 @@ def gathered(
     notes: Sequence[str] = (),
     lengths: Lengths | None = None,
 ) -> Faces:
-    """Faces of what the device would enrol. Raises EvidenceUnusable when that is too little to measure anything."""
+    """Templates of the photos that the device would enrol. Raises EvidenceUnusable when there are too few."""
     rejected = list(dropped)
     kept: list[tuple[Listed, PhotoTemplates, float]] = []
     for photo in photos:
@@ -160,7 +161,7 @@ def gathered(
 
 
 def _weight(lengths: Lengths | None, length: float) -> float:
-    """As device.vision.passages weighs a look: by its merit, 1 where the length says nothing."""
+    """Weight of a look as in device.vision.passages: by its quality, 1 where the length is not calibrated."""
     if lengths is None:
         return 1.0
-    return max(1.0 + (length - lengths.poor) / (lengths.good - lengths.poor), 0.1) ** 2
+    return weight_of((length - lengths.poor) / (lengths.good - lengths.poor))

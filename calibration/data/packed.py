@@ -1,6 +1,6 @@
-"""Both templates of a photo, and the raw length, as the one vector that enrolment and its cache carry.
+"""Both templates of a photo, and the raw length, in the one vector that enrolment and its cache carry.
 
-`device.enrolment.rules` normalises what a reader gives; the entry's own length, 1 before, undoes that.
+`device.enrolment.rules` normalises a reader's result; the entry's own length, 1 before, undoes that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def packed(made: PhotoTemplates) -> F32:
 
 
 def unpacked(row: F32) -> PhotoTemplates:
-    """What `packed` was given, whatever the row was multiplied by."""
+    """The arguments of `packed`, whatever the row was multiplied by."""
     dim = (len(row) - 1) // 2
     scale = float(np.linalg.norm(row[:dim]))
     entry, look = row[:dim] / scale, row[dim : 2 * dim]

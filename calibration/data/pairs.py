@@ -15,7 +15,7 @@ import numpy as np
 
 from calibration.data.faces import Faces
 from device.errors import EvidenceUnusable
-from engines.error_text import words
+from engines.error_text import error_text
 
 TEN = 10
 
@@ -45,7 +45,7 @@ def read_pairs(path: Path, photos: Set[str]) -> Pairs:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as fault:
-        raise EvidenceUnusable(f"{path}: cannot be read as a pairs file: {words(fault)}") from fault
+        raise EvidenceUnusable(f"{path}: cannot be read as a pairs file: {error_text(fault)}") from fault
     head = lines[0].split() if lines else []
     if len(head) not in (1, 2) or not all(_is_count(part) for part in head):
         raise EvidenceUnusable(f"{path}, line 1: folds and pairs of each kind are needed, such as `10 300`")

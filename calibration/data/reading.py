@@ -1,10 +1,10 @@
-"""Photos to templates in two processes, through the eyes of the device, resumable.
+"""Photos to templates in two processes, with the device's own enrolment, resumable.
 
 1. A photo becomes a template exactly as it would be enrolled (device/enrolment/photo_file.py over the engines of
    device/enrolment/engine_photo_reader.py). A reduced one (`height`) is shrunk first, so that its face has that height.
-2. What was read is kept for a day in the device's own template cache: encrypted with a key that only the photo gives
-   (device/enrolment/template_cache.py). Breaking off and starting again goes on where it was.
-3. A reading process is spawned, knows one photo at a time, and ends when its pipe closes.
+2. Results are kept for a day in the device's own template cache: encrypted with a key that is derived from the photo
+   (device/enrolment/template_cache.py). An interrupted run continues where it was.
+3. A reading process is spawned, gets one photo at a time, and ends when its pipe closes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class How:
     screen: str | None = None
 
     def names(self) -> dict[str, str | None]:
-        """The models by role, as EngineRoom takes them."""
+        """The models by role, as ModelSessions takes them."""
         return {"detector": self.detector, "recogniser": self.recogniser, "screen": self.screen}
 
 
@@ -82,7 +82,7 @@ def read_sets(
 
 
 def outcomes_of(photos: Sequence[Listed], how: How, height: int | None = None) -> dict[str, Outcome]:
-    """Outcome by photo name; what the cache knows is not read again."""
+    """Outcome by photo name; photos in the cache are not read again."""
     outcomes: dict[str, Outcome] = {}
     left: list[Listed] = []
     for photo in photos:
@@ -112,7 +112,7 @@ def outcomes_of(photos: Sequence[Listed], how: How, height: int | None = None) -
 
 
 def _key(path: Path, height: int | None) -> tuple[bytes, bytes]:
-    """Bytes and digest that the cache knows a photo by: another height is another photo."""
+    """Bytes and digest of a photo as the cache's key: another height is another photo."""
     try:
         encoded = path.read_bytes() if path.stat().st_size <= MAX_FILE_BYTES else b""
     except OSError:
@@ -171,7 +171,8 @@ class _Readers:
         try:
             answer = pipe.recv()
         except EOFError as fault:
-            raise InternalError("a reading process ended without a word; start again, what was read is kept") from fault
+            text = "a reading process ended without a message; start again, what was read is kept"
+            raise InternalError(text) from fault
         if isinstance(answer, LfrError):
             raise answer
         outcome: Outcome = answer
@@ -179,14 +180,14 @@ class _Readers:
 
 
 def _serve(pipe: Connection, backend: str, models: Path | None, names: dict[str, str | None]) -> None:
-    """A reading process: paths in, outcomes out; an error of ours is an answer, too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to hear
+    """A reading process: paths in, outcomes out; errors of this program are returned, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     from calibration.data.packed import PackedReader
     from calibration.data.reduce import at_height
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
 
     try:
-        reader = PackedReader(EngineRoom(backend, threads=1, models=models, **names))
+        reader = PackedReader(ModelSessions(backend, threads=1, models=models, **names))
     except LfrError as fault:
         pipe.recv()
         pipe.send(fault)

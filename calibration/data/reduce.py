@@ -1,4 +1,4 @@
-"""A photo as it would look further away: shrunk so that its face has a given height."""
+"""Reduces a photo as if taken from further away: shrunk so that its face has a given height."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What two runtimes or precisions make of the faces of a data set: for `lfr engines compare A B --faces DATASET`.
+"""Compares two runtimes or precisions on a data set of faces: for `lfr engines compare A B --faces DATASET`.
 
-1. One photo of each of some people, as the exact engine sees it, goes to both sides: what they make of the same
-   pictures. The people are spread evenly over the data set.
+1. One photo of each of some people, as read by the exact engine, goes to both sides, so that their outputs are of the
+   same pictures. The people are spread evenly over the data set.
 2. The change in TPIR is measured on everybody, each side from the photo on: detector, second look and recogniser.
-3. A photo that one side alone makes a template of counts for both; to the other side it matches nobody.
+3. A photo of which only one side makes a template counts for both; to the other side it matches nobody.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class FacesOfDataset:
     def shown(self, dataset: Path) -> Shown:
         """Rule 1. Raises EvidenceUnusable when no photo of them shows a usable face."""
         from calibration.data.crops import CropReader, batch_of
-        from device.enrolment.model_sessions import EngineRoom
+        from device.enrolment.model_sessions import ModelSessions
 
         photos = spread(scan(dataset)[0], PEOPLE_SHOWN)
-        room = EngineRoom("onnxruntime:fp32", threads=1)
+        room = ModelSessions("onnxruntime:fp32", threads=1)
         reader = CropReader(room)
         found = [reader.shown(photo.path, photo.person) for photo in photos]
         room.close()
@@ -71,7 +71,7 @@ def by_role(chosen: Sequence[ModelCard]) -> dict[str, str | None]:
 
 
 def compared(data: str, one: Faces, other: Faces) -> Changes:
-    """Rules 2 and 3, on templates that were read from the same photos. Raises BadData when too few people are there."""
+    """The change of rates (rules 2 and 3), on templates of the same photos. BadData with too few people."""
     people, (before, after) = together(one, other)
     found = change(people, before, after, FPIRS)
     alone = [int((~mine.any(1) & theirs.any(1)).sum()) for mine, theirs in ((after, before), (before, after))]

@@ -1,9 +1,9 @@
-"""From templates to the artefact: tail, range, band, table, and the words that go with them.
+"""From templates to the artefact: tail, range, band, table, and its sentences.
 
-1. `smallest_list` is 100: below, one photo decides too much. `largest_list` is the longest list whose bound meets the
-   limit at a threshold inside the band, at most tenfold what one passer-by was compared with in the data.
+1. `smallest_list` is 100: below, a single photo has too much influence. `largest_list` is the longest list whose bound
+   meets the limit at a threshold inside the band, at most tenfold what one passer-by was compared with in the data.
 2. The band begins where the tail does (for the most photos an entry), and ends where half of the listed people would be
-   missed with one look: beyond, nothing was tested that anybody would use.
+   missed with one look: higher thresholds were not tested.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OPERATIONAL_LIST = 1822
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Whose templates these are."""
+    """Origin of the templates."""
 
     detector: ModelCard
     recogniser: Recognisers
@@ -46,7 +46,7 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One precision: its row of the artefact, and what plots and tables show besides."""
+    """One precision: its row of the artefact, and the rest of what plots and tables show."""
 
     row: Precision
     fit: Fit
@@ -66,9 +66,9 @@ def measured(
     seed: int = 0,
     gate: Gate | None = None,
 ) -> Measured:
-    """Everything that one precision's templates say; a pair's `gate` counts in what is found alone.
+    """All measurements of one precision from its templates; a pair's `gate` counts in what is found alone.
 
-    Raises EvidenceUnusable when they say too little.
+    Raises EvidenceUnusable when there are too few.
     """
     single, fused = mates(faces, gate=gate), mates(faces, looks=FUSED_LOOKS, rule=rule, gate=gate)
     if single.people == 0:
@@ -157,16 +157,16 @@ def _pair(chosen: Recognisers) -> Pair | None:
 LIMITS = (
     "The photographs are portraits made for the press or for web pages, mostly frontal, sharp and well lit, taken by "
     "people who meant to show a face. A camera over a street gives other angles, light, movement and sizes.",
-    "A passage in front of a camera is judged by several looks. Three different photographs stand for them here.",
+    "A passage in front of a camera is decided by several looks. Three different photographs stand for them here.",
     "Close relatives and look-alikes are as rare in the data as they happen to be. Where more of them pass, there are "
     "more false alerts.",
-    "The data names no age, sex or ethnicity, and none was inferred: nothing is said about differences between groups.",
+    "The data names no age, sex or ethnicity, and none was inferred: differences between groups are not stated.",
     "This is the developer's own measurement. It is not an independent test of the device, and does not replace one.",
 )
 
 
 def _statement(data: Data, rows: Sequence[Precision], limit: float, rule: Rule) -> tuple[str, ...]:
-    """What a force could publish."""
+    """The table for readers."""
     largest = min(row.largest_list for row in rows)
     last = min((row.table[-1] for row in rows), key=lambda point: point.found)
     operational = (
@@ -182,7 +182,7 @@ def _statement(data: Data, rows: Sequence[Precision], limit: float, rule: Rule) 
         f"It does not arm with a longer list. {operational}",
         f"The price of that: with one photograph enrolled and one look, {rows[0].table[0].found:.0%} of listed people "
         f"are found with {rows[0].table[0].subjects} people listed, and {last.found:.0%} with {last.subjects:,}.",
-        f"A passage of several looks is judged by {rule.words}, and the rates are for that.",
+        f"A passage of several looks is decided by {rule.words}, and the rates are for that.",
         "Rates for lists longer than the number of people in the data are extrapolated by an extreme-value model, "
         "at most tenfold, and marked so.",
         "Every alert is a possible match that a person must judge.",
@@ -249,7 +249,7 @@ def _fit_figures(found: Fit) -> dict[str, float]:
 
 
 def _rounded(tail: Tail) -> Tail:
-    """Six figures: what is written is what was computed with."""
+    """Six figures: the written numbers are those that are used."""
     start, rate, shape, scale = (_significant(v) for v in (tail.start, tail.rate, tail.shape, tail.scale))
     return Tail(start, rate, shape, scale, tuple(_significant(v) for v in tail.shift))
 

@@ -1,7 +1,7 @@
-"""What another precision or runtime changes: TPIR at one FPIR, the same people and photos before and after.
+"""The change of TPIR at one FPIR by another precision or runtime, on the same people and photos.
 
 1. Every photo is enrolled in turn and every other one searched: all ordered pairs count, so that the figure does not
-   hang on which photo came first. A person's photos share one weight on either side.
+   depend on which photo came first. A person's photos share one weight on either side.
 2. TPIR: of people with several photos, the mean share of their pairs at or above the threshold.
 3. FPIR of a list of LISTED people: the mean over people of the probability that the best of LISTED strangers passes,
    1 - (1 - q)^LISTED, where q is the share of all strangers' photos that pass against one photo.

@@ -1,8 +1,8 @@
 """Signing evidence: Ed25519, a private key in a file of its own, PEM, readable by its owner alone.
 
-Whoever holds the key vouches for the measurement. It belongs to the person or laboratory that made it, off the device
-and off the hub; the device needs the public half only. A key that is lost or no longer trusted is replaced: sign the
-artefact anew, and take the old public key out of `trusted.json` or out of the folder that the configuration names.
+The key's holder is responsible for the measurement: the person or laboratory that made it. The key is kept off the
+device and off the hub; the device needs the public half only. To replace a key that is lost or no longer trusted, sign
+the artefact anew, and remove the old public key from `trusted.json` or from the folder that the configuration names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 from device.errors import Unavailable, UsageError
 from device.evidence.artefact import Artefact, canonical, key_id
-from engines.error_text import words
+from engines.error_text import error_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,7 +36,7 @@ def new_key(path: Path) -> Ed25519PrivateKey:
     except FileExistsError as fault:
         raise UsageError(f"{path} exists already; a key is never overwritten: name a new file") from fault
     except OSError as fault:
-        raise Unavailable(f"{path}: {words(fault)}; name a file in a folder that can be written") from fault
+        raise Unavailable(f"{path}: {error_text(fault)}; name a file in a folder that can be written") from fault
     with os.fdopen(opened, "wb") as stream:
         stream.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -52,7 +52,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as fault:
-        raise UsageError(f"{path}: {words(fault)}; make a key with `lfr calibrate key`") from fault
+        raise UsageError(f"{path}: {error_text(fault)}; make a key with `lfr calibrate key`") from fault
     except (ValueError, TypeError) as fault:
         raise UsageError(f"{path}: not a private key in PEM; make one with `lfr calibrate key`") from fault
     if not isinstance(key, Ed25519PrivateKey):

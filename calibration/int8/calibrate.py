@@ -1,8 +1,8 @@
-"""int8 calibration of one model from one data set of real faces: a table, with what it costs.
+"""int8 calibration of one model from one data set of real faces: a table, with its measured cost.
 
-1. People are split three ways, so that nothing is judged by what it was made from: photos of the first part give
+1. People are split three ways, so that nothing is tested on the data it was made from: photos of the first part give
    ranges, those of the second choose the method and the excluded layers, those of the rest measure the cost in TPIR.
-   The first two parts take people with one photo as far as there are any: these are of no use as mated searches.
+   The first two parts take people with one photo as far as there are any, who cannot be mated searches.
 2. The cost of a recogniser compares templates of the same crops; that of a detector compares templates of the exact
    recogniser on crops that each detector aligned.
 3. The table holds ranges, names, counts and hashes: nothing of a face.
@@ -27,10 +27,10 @@ from calibration.data.faces import scan, without_twins
 from calibration.int8.cost import cost
 from calibration.int8.graph_variants import THREADS, Variants, opened
 from calibration.int8.layer_errors import answers, excluding, mean_error, sensitivities
-from calibration.int8.quantised_front_end import QuantisedEyes
+from calibration.int8.quantised_front_end import QuantisedFrontEnd
 from calibration.int8.ranges import METHODS, factors_of, histograms, ranges
 from device.domain.sight import F32, U8
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import BadData
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT, ModelCard
@@ -59,7 +59,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The table and how it came about, for whoever reads the command's output."""
+    """The table and the steps that led to it, for the command's output."""
 
     table: Table
     methods: dict[str, float]
@@ -67,7 +67,7 @@ class Outcome:
     course: list[tuple[int, float]]
 
 
-def read_dataset(dataset: Path, room: EngineRoom, tick: Tick) -> list[Shown]:
+def read_dataset(dataset: Path, room: ModelSessions, tick: Tick) -> list[Shown]:
     """Every usable photo. Raises BadData when there are too few people to calibrate with."""
     reader, shown = CropReader(room), []
     for photo in without_twins(scan(dataset)[0])[0]:
@@ -104,7 +104,7 @@ def split(shown: Sequence[Shown]) -> Parts:
     )
 
 
-def calibrate(one: ModelCard, weights: Path, dataset: Path, room: EngineRoom, models: Path, tick: Tick) -> Outcome:
+def calibrate(one: ModelCard, weights: Path, dataset: Path, room: ModelSessions, models: Path, tick: Tick) -> Outcome:
     """Make and measure the table of `one`. `room` is the exact engines that read the photos."""
     shown = read_dataset(dataset, room, tick)
     parts = split(shown)
@@ -132,7 +132,7 @@ def calibrate(one: ModelCard, weights: Path, dataset: Path, room: EngineRoom, mo
 
 
 def pictures_of(one: ModelCard, shown: Sequence[Shown]) -> list[U8]:
-    """What this model looks at in each photo."""
+    """The model's input for each photo."""
     return [s.square if one.role == "detector" else s.crop for s in shown]
 
 
@@ -176,16 +176,16 @@ def _cost(variants: Variants, table: Table, shown: Sequence[Shown], models: Path
 
 
 def _detector_cost(variants: Variants, table: Table, shown: Sequence[Shown], models: Path, tick: Tick) -> Cost:
-    """Photos read again through int8 eyes; one that they lose has a template that matches nobody."""
+    """Photos read again with the int8 detector; a photo without a face has a template that matches nobody."""
     recogniser = card(RECOGNISER_DEFAULT)
     with tempfile.TemporaryDirectory(prefix="lfr-int8-") as folder:
-        eyes = QuantisedEyes(table, variants.weights, Path(folder), models)
-        reader = CropReader(eyes)
+        front_end = QuantisedFrontEnd(table, variants.weights, Path(folder), models)
+        reader = CropReader(front_end)
         again = []
         for one in shown:
             again.append(reader.shown(one.path, one.person))
             tick("cost")
-        eyes.close()
+        front_end.close()
     crops = [one.crop for one in shown]
     others = [other.crop if other is not None else one.crop for one, other in zip(shown, again, strict=True)]
     runner = open_runner(recogniser, backend="onnxruntime", threads=THREADS, models=models)

@@ -1,4 +1,4 @@
-"""What int8 costs against fp32, as a calibration table states it."""
+"""The cost of int8 against fp32, as a calibration table states it."""
 
 from __future__ import annotations
 

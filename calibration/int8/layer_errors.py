@@ -1,4 +1,4 @@
-"""How wrong a quantised network is on faces, and which of its layers are to blame: measured, not guessed.
+"""Error of a quantised network on faces, and of each of its layers, by measurement.
 
 1. A recogniser's error is 1 - cosine to the exact template. A detector's is how far its five points lie from the exact
    ones of the best face, as a part of the face's height; a face that is lost counts 1.
@@ -28,10 +28,10 @@ SCORE_MIN = 0.45
 
 
 def answers(role: str, runner: Runner, pictures: Iterable[U8]) -> list[F32 | Face | None]:
-    """What the network says of each picture: a unit template, or the best face (None when there is none)."""
+    """The network's result for each picture: a unit template, or the best face (None when there is none)."""
     if role == "detector":
-        eyes = Detector(runner, score_min=SCORE_MIN)
-        found = (eyes.detect(picture, frame_size=(picture.shape[1], picture.shape[0])) for picture in pictures)
+        front_end = Detector(runner, score_min=SCORE_MIN)
+        found = (front_end.detect(picture, frame_size=(picture.shape[1], picture.shape[0])) for picture in pictures)
         return [faces[0] if faces else None for faces in found]
     raw = (np.array(runner.run(batch_of(picture))["template"][0]) for picture in pictures)
     return [(one / max(float(np.linalg.norm(one)), 1e-9)).astype(np.float32) for one in raw]

@@ -1,11 +1,11 @@
-"""The engines of a device whose detector alone is quantised by a table: to measure what that costs."""
+"""A device's engines with only the detector quantised by a table: to measure its cost."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from calibration.int8.graph_variants import THREADS
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from engines.cards.catalogue import card
 from engines.cards.model_card import ModelCard
 from engines.graph.onnx_graph import save
@@ -16,8 +16,8 @@ from engines.runners.onnxruntime import OnnxRuntimeRunner
 from engines.runners.runner import Runner
 
 
-class QuantisedEyes(EngineRoom):
-    """An exact EngineRoom on ONNX Runtime in which `table` quantises its one model. `folder` holds the int8 file."""
+class QuantisedFrontEnd(ModelSessions):
+    """Exact ModelSessions on ONNX Runtime in which `table` quantises its one model. `folder` holds the int8 file."""
 
     def __init__(self, table: Table, weights: Path, folder: Path, models: Path) -> None:
         super().__init__("onnxruntime:fp32", threads=THREADS, models=models)

@@ -1,9 +1,9 @@
-"""How large each tensor gets on real faces: factors that even its channels out, then the range that int8 spans.
+"""Ranges of tensors on real faces: factors that equalise a tensor's channels, then the range that int8 spans.
 
 1. A channel's size is the mean over pictures of its largest magnitude. Factors bring channels to one size, weighed
    against the reader's weights: size^ALPHA / weight^(1 - ALPHA), geometric mean 1. A depthwise reader has a scale a
    channel, so there the size alone counts.
-2. Ranges come from one histogram a tensor of the evened graph: its maximum, a percentile, the one that loses least
+2. Ranges come from one histogram a tensor of the equalised graph: its maximum, a percentile, the one that loses least
    information (entropy: Kullback-Leibler divergence of the clipped from the quantised distribution; Migacz 2017), or
    the one with the least mean square error.
 """

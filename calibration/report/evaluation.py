@@ -222,7 +222,7 @@ def _cell(
     cell: dict[str, Any] = {}
     for name, people, measure in (("false_alerts", passing, false_alerts), ("found", mated, found)):
         if people < min_cell:
-            cell[name] = {"people": people, "withheld": f"{people} people, fewer than {min_cell}: no rate can be told"}
+            cell[name] = {"people": people, "withheld": f"{people} people, fewer than {min_cell}: no rate is shown"}
             continue
         known = measure(trials, subjects, times, among)
         share = float(np.interp(threshold, known.grid, known.estimate))

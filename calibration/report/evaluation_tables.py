@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MARK = "extrapolated"
-TOO_FEW = "too few people to tell this rate: do not quote it"
+TOO_FEW = "too few people for this rate: do not quote it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Table:
 
 
 def tables(document: dict[str, Any]) -> list[Table]:
-    """All tables of an evaluation, in the order in which one reads them."""
+    """All tables of an evaluation, in reading order."""
     made = [_verification(document["verification"]), _identification(document["identification"])]
     if "pairs" in document:
         made.append(_pairs(document["pairs"]))

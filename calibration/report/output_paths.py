@@ -1,4 +1,4 @@
-"""Whether a result can be written where it was asked for: asked before minutes are spent on measuring it."""
+"""Checks that a result can be written to its place, before minutes are spent on measuring it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from device.errors import Unavailable
-from engines.error_text import words
+from engines.error_text import error_text
 
 
 def require_place(folder: Path, option: str) -> None:
@@ -19,7 +19,7 @@ def require_place(folder: Path, option: str) -> None:
             probe.write(b"0")
             probe.flush()
     except OSError as fault:
-        raise Unavailable(f"{folder}: {words(fault)}; name another place with {option}") from fault
+        raise Unavailable(f"{folder}: {error_text(fault)}; name another place with {option}") from fault
     finally:
         for place in missing:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""One self-contained page of an evaluation: tables, pictures, limits in words. No script, no faces, no names."""
+"""One self-contained page of an evaluation: tables, pictures, limits as text. No script, no faces, no names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a result: curves and points, nobody's face. Drawn by matplotlib, an optional extra."""
+"""Plots of a result: curves and points. Drawn by matplotlib, an optional extra."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def require_matplotlib() -> None:
     """Raises Unavailable where it is not installed."""
     import logging
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font list, once a machine
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it logs a line about its font list, once a machine
     try:
         from importlib import import_module
 
@@ -94,7 +94,7 @@ def _trade_off(document: dict[str, Any], figure: Any) -> None:
 
 
 def _legend(axes: Any) -> None:
-    """A legend where there is a curve; of none matplotlib warns on the user's terminal."""
+    """A legend where there is a curve; without one matplotlib warns on the user's terminal."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=8)
 

@@ -1,4 +1,4 @@
-"""Results for a terminal: fixed columns, rates in words that an officer can compare."""
+"""Results for a terminal: fixed columns, rates as comparable text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from device.evidence.artefact import Artefact, Precision
 
 
 def artefact_table(artefact: Artefact) -> str:
-    """What an artefact says."""
+    """An artefact as text."""
     lines = [f"evidence {artefact.id}, made {artefact.made_at}, limit {artefact.limit * 1000:g} in 1,000 faces"]
     lines += [f"  {sentence}" for sentence in artefact.statement]
     for row in artefact.precisions:

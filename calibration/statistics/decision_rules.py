@@ -1,7 +1,7 @@
-"""Decision rules on photos: what a passage of several looks would score, for the evidence that is made for one rule.
+"""Decision rules on photos: the score of a passage of several looks, for the evidence that is made for one rule.
 
-1. A rule's name is what `device.domain.decision_rule` calls it; an artefact states it, and a device that decides by
-   another rule has no evidence.
+1. A rule's name is that of `device.domain.decision_rule`; an artefact states it, and a device with another rule has no
+   evidence.
 2. Different photos stand for looks. Frames of one passage are more alike, so that combining them shifts strangers'
    scores by less: the evidence errs on the side of a higher threshold.
 """

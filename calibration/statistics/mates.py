@@ -1,4 +1,4 @@
-"""How alike photos of one person are: the other half of every trade-off. People are the unit."""
+"""Mated scores: how alike photos of one person are. People are the unit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DRAWS = 8
 
 @dataclass(frozen=True, slots=True)
 class Mates:
-    """Comparisons of a person with himself: whose (index of the person), how alike, what share of that person."""
+    """Comparisons of a person with the same person: index of the person, score, share of that person."""
 
     person: Indices
     score: F64
@@ -82,7 +82,7 @@ def mates(
 ) -> Mates:
     """`enrolled` photos averaged against `looks` other photos by a rule, of everybody who has that many photos.
 
-    One against one: every ordered pair of photos of a person, one enrolled, one looked at. More: _DRAWS random splits.
+    One against one: every ordered pair of photos of a person, one enrolled, one as look. More: _DRAWS random splits.
     """
     rows = faces.rows()
     able = [person for person, photos in enumerate(rows) if len(photos) >= enrolled + looks]

@@ -1,9 +1,9 @@
-"""Open-set identification: of people who are not listed, how many alert; of those who are, how many are found.
+"""Open-set identification: the share of unlisted people who alert, and of listed people who are found.
 
 1. A search is one passer-by against a list of N others, drawn from the data. Instead of drawing lists, the chance
    over all lists is computed: with c of M others above the threshold, a list of N holds none of them with probability
    C(M-c, N) / C(M, N). That is the mean over every list there is.
-2. A listed person is found when his own entry reaches the threshold and no other entry of the list is nearer.
+2. A listed person is found when their own entry reaches the threshold and no other entry of the list is nearer.
 3. Intervals draw people (calibration/statistics/resample.py): the same draw decides who passes and who is listed. A
    draw has some people twice, so its lists hold fewer different people and alert less often: draws are scaled to the
    estimate.
@@ -43,7 +43,7 @@ class Trial:
 
     @property
     def same(self) -> NDArray[np.bool_]:
-        """Where a probe meets his own entry."""
+        """A probe's score against its own entry."""
         equal: NDArray[np.bool_] = self.probe_people[:, None] == self.list_people[None, :]
         return equal
 
@@ -62,7 +62,7 @@ def trial(
 ) -> Trial:
     """Everybody with `looks` photos passes a list of everybody with `least` photos, `enrolled` of them listed.
 
-    A listed person's probes are made of his other photos. `probes` (n, d): templates to use instead, row by row, of
+    A listed person's probes are made of their other photos. `probes` (n, d): templates to use instead, row by row, of
     the same photos made smaller; rows of zeros are photos that gave none.
     """
     rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def trial(
     length = np.linalg.norm(passing, axis=1, keepdims=True)
     passing = np.divide(passing, length, out=np.zeros_like(passing), where=length > 0)
     scores: F32 = (passing @ entries.T).astype(np.float32)
-    # Whoever has no photo left beside those enrolled cannot be looked for; nor can a photo that gave no template.
+    # People with no photo left beside those enrolled cannot be searched for, nor photos that gave no template.
     places = {p: index for index, p in enumerate(listed)}
     for row, person in enumerate(able):
         if person in places and (len(order[person]) < enrolled + looks or length[row, 0] == 0):

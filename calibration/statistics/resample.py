@@ -2,7 +2,7 @@
 
 A person's photos belong together, and one person appears in many comparisons. So people are drawn with replacement,
 and a comparison of two people counts as often as both were drawn; someone who was drawn twice is never compared with
-himself. The same people stand on both sides of a comparison and in every threshold's rate: intervals of two rows of
+themselves. The same people stand on both sides of a comparison and in every threshold's rate: intervals of two rows of
 one table overlap in their data and must not be read as independent.
 """
 

@@ -1,9 +1,9 @@
 """The tail of strangers' scores: peaks over a threshold, fitted by a generalised Pareto distribution, over people.
 
-1. A comparison is two people of one source. All their photos are compared, as enrolled and as looked at; together they
+1. A comparison is two people of one source. All their photos are compared, as enrolled and as looks; together they
    weigh one.
 2. `start` is the score that one comparison in START_RATE^-1 exceeds: low enough to leave hundreds of comparisons, high
-   enough for the fit to hold (`Fit.by_start` shows what other starts give).
+   enough for the fit to hold (`Fit.by_start` shows the result of other starts).
 3. Shape and scale by Zhang and Stephens (2009): a posterior mean over the profile likelihood; it needs no optimiser and
    does not fail on small samples.
 4. Every replicate draws people, and fits anew: what is uncertain in rate, shape and scale moves together.
@@ -41,7 +41,7 @@ _SPARE = 6.0  # a draw of people may weigh the top comparisons less: so many tim
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Strangers' comparisons above some score: who with whom, how alike, and what each weighs (rule 1)."""
+    """Strangers' comparisons above some score: the two people, score and weight (rule 1)."""
 
     first: Indices
     second: Indices
@@ -79,7 +79,7 @@ class Fit:
 
 
 def strangers(faces: Faces, share: float = 1.0) -> Pairs:
-    """Every comparison of photos of two people of one source: each photo once looked at and once enrolled.
+    """Every comparison of photos of two people of one source: each photo once as a look and once enrolled.
 
     share  only the highest scores, about so many of all: 15 million comparisons need a gigabyte. 1: all of them
     """

@@ -1,14 +1,15 @@
-"""Whether a log is whole: every row in its place, every head signed, nothing missing at its end; else where it is not.
+"""Verification of a log: every row in its place, every head signed, nothing missing at its end; else the first break.
 
 What is found, and by what:
-    changed, even by one bit        its own hash; with a hash made to fit: the next row's `prev`, or a head's signature
-    dropped, reordered, duplicated  row numbers and `prev`
-    rewritten with hashes to fit    the next head's signature
-    cut at its end                  a signed head of a later row: `head.json` beside the log, or one from the hub
-    cut at its beginning            row 0, or the row `room` that says which rows were given up
-    emptied, or without signatures  a log that no signed head vouches for is not whole, nor one without its `head.json`
+changed, even by one bit        its own hash; with a hash made to fit: the next row's `prev`, or a head's signature
+dropped, reordered, duplicated  row numbers and `prev`
+rewritten with hashes to fit    the next head's signature
+cut at its end                  a signed head of a later row: `head.json` beside the log, or one from the hub
+cut at its beginning            row 0, or the row `room` that states which rows were dropped
+emptied, or without signatures  a log without a signed head, or without its `head.json`, does not verify,
+                                nor does one whose `head.json` cannot be read
 
-What cannot be found: rows after the newest head that the verifier has (at most a minute's; `unsigned_tail` counts them)
+What cannot be found: rows after the newest head that the verifier has (of ten seconds; `unsigned_tail` counts them)
 dropped from the end, or changed together with their hashes. With write access to the disk the log can also be cut at an
 older head and put that one into `head.json`, and a holder of the device's key can sign another past: only a head of
 the hub's finds that. That is why heads are published.
@@ -22,14 +23,17 @@ from pathlib import Path
 
 from device.audit.log import FILE, lines_of, older_parts, read_head
 from device.audit.rows import GENESIS, BadRow, Head, Row, genuine, read, vouched
+from device.errors import BadData
 
+HEAD_LOST = "head file lost"
+"""The condition in a row `fault` that the log's own opening writes (device/supervisor/audit/writer.py)."""
 Line = tuple[str, int, bytes]
 """File name, line number from 1, the line with its line feed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The first place at which the log is not what it was. row: the number of the row that is wrong or missing."""
+    """The first break. row: the number of the row that is wrong or missing."""
 
     kind: str
     row: int
@@ -40,7 +44,7 @@ class Break:
 
 @dataclass(slots=True)
 class Verdict:
-    """What verification found. key_given: the key came from outside and not from beside the log."""
+    """The result of verification. key_given: the key came from outside and not from beside the log."""
 
     rows: int = 0
     first: int | None = None
@@ -66,12 +70,15 @@ def verify(place: Path, key: str, heads: Iterable[Head] = ()) -> Verdict:
     lines = [(f.name, n, line) for f in files if f.exists() for n, line in enumerate(lines_of(f), 1)]
     check = _Check(key, lines, partial=not folder)
     check.run()
-    own = read_head(place) if folder else None
-    elsewhere = list(heads)
+    elsewhere, own, unreadable = list(heads), None, ""
+    try:
+        own = read_head(place) if folder else None
+    except BadData as fault:
+        unreadable = str(fault)
     for head in (*elsewhere, *([own] if own is not None else [])):
         check.against(head)
     if folder:
-        check.vouched_for(own is not None or bool(elsewhere))
+        check.vouched_for(own is not None or bool(elsewhere), unreadable)
     return check.verdict
 
 
@@ -113,19 +120,23 @@ class _Check:
         elif self.hashes.get(head.seq, head.hash) != head.hash:
             self._break("rewritten", head.seq, self._places.get(head.seq), f"row {head.seq} is not the one signed then")
 
-    def vouched_for(self, head: bool) -> None:
-        """A log that nothing signed vouches for is not whole. head: one lies beside it, or came from elsewhere."""
+    def vouched_for(self, head: bool, unreadable: str) -> None:
+        """Fail for a log without a signed head. head: one lies beside it, or came from elsewhere.
+
+        unreadable  why the one beside it cannot be read
+        """
         verdict = self.verdict
         if verdict.broken is not None:
             return
         if verdict.rows == 0:
             self._break("dropped", 0, None, "there is no row: a device's log begins with its birth")
         elif verdict.heads == 0:
-            text = "no row is signed, and the first head comes within a minute: these rows may be anybody's"
+            text = "no row is signed, and the first rows are written with a head: these may be anybody's"
             self._break("unsigned", verdict.first or 0, self.lines[0], text)
-        elif not head and verdict.heads > 1:
+        elif not head and (unreadable or verdict.heads > 1):
             upto = verdict.signed_upto or 0
-            text = f"no signed head lies beside the log or can be read: it may have been cut after row {upto}"
+            found = unreadable or "no signed head lies beside the log"
+            text = f"{found}: the log may have been cut after row {upto}"
             self._break("head", upto, self._places.get(upto), text)
 
     def _follow(self, line: Line) -> None:
@@ -151,7 +162,7 @@ class _Check:
         self._accept(row, line)
 
     def _begin(self, row: Row, line: Line) -> None:
-        """The first row: 0, or in a log that gave up old parts (or a part alone) any row with none before it."""
+        """The first row: 0, or in a log that dropped old parts (or a part alone) any row with none before it."""
         self.verdict.first = row.seq
         if row.seq > 0 and not any(later.seq < row.seq for later in self._rest(line)):
             self._expected, self._prev = row.seq, row.prev
@@ -166,8 +177,11 @@ class _Check:
         elif record.what == "room":
             self._room = max(self._room, record.upto or 0)
         elif record.what == "shortened":
-            text = f"when row {row.seq} was written, rows up to {record.upto} had been signed and were gone"
+            text = f"when row {row.seq} was written, rows up to {record.upto} had been signed and were missing"
             self._break("truncated", row.seq, line, text)
+        elif record.what == "fault" and record.condition == HEAD_LOST:
+            text = f"when row {row.seq} was written, the head file was lost or could not be read: rows may be missing"
+            self._break("head", row.seq, line, text)
         elif record.what == "began" and record.reason is not None:
             self._break(
                 "damaged", row.seq, line, f"a new chain begins here: {record.reason}; the old one was set aside"
@@ -189,11 +203,11 @@ class _Check:
             text = f"row {wanted - 1} is not the one that row {wanted} was written after"
             self._break("changed", max(0, wanted - 1), before, text)
         elif row.seq < wanted and self.hashes.get(row.seq) == row.hash:
-            self._break("duplicated", row.seq, line, f"row {row.seq} stands here again")
+            self._break("duplicated", row.seq, line, f"row {row.seq} is repeated here")
         elif row.seq < wanted:
             self._break("duplicated", row.seq, line, f"another row {row.seq} stands here")
         elif wanted in later:
-            self._break("reordered", wanted, line, f"row {row.seq} stands where row {wanted} belongs")
+            self._break("reordered", wanted, line, f"row {row.seq} is in the place of row {wanted} belongs")
         else:
             missing = f"row {wanted} is" if row.seq == wanted + 1 else f"rows {wanted} to {row.seq - 1} are"
             self._break("dropped", wanted, line, f"{missing} missing")
@@ -211,9 +225,9 @@ class _Check:
         if verdict.broken is not None or not verdict.first:
             return
         if self.partial:
-            verdict.notes.append(f"this part begins with row {verdict.first}; what it follows was not looked at")
+            verdict.notes.append(f"this part begins with row {verdict.first}; the rows before it were not checked")
         elif self._room >= verdict.first:
-            verdict.notes.append(f"rows before {verdict.first} were given up: the log has a bound")
+            verdict.notes.append(f"rows before {verdict.first} were dropped: the log has a bound")
         else:
             self._break("dropped", 0, self.lines[0], f"rows 0 to {verdict.first - 1} are missing at the beginning")
 

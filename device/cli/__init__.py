@@ -1,1 +1,1 @@
-"""The `lfr` command: the floor on which everything meets; the only one that reads the environment."""
+"""The `lfr` command: the top floor of the device; the only one that reads the environment."""

@@ -21,7 +21,7 @@ def register(commands: Subparsers) -> None:
     verbs = commands.add_parser("audit", help="check the audit log").add_subparsers(metavar="VERB", required=True)
     verify = verbs.add_parser("verify", help="check every row and every signature; exit 65 with the place if not whole")
     verify.add_argument(
-        *("log",),
+        "log",
         nargs="?",
         type=Path,
         metavar="LOG",
@@ -29,13 +29,13 @@ def register(commands: Subparsers) -> None:
     )
     verify.add_argument("--config", type=Path, metavar="FILE", help="find the state folder in this configuration")
     verify.add_argument(
-        *("--key",),
+        "--key",
         metavar="PUB",
         help="the device's public key: in hexadecimal, a file with it, or the hub's audit/<device>.heads.jsonl,"
-        " whose first genuine head says it",
+        " whose first valid head holds it",
     )
     verify.add_argument(
-        *("--head",),
+        "--head",
         action="append",
         default=[],
         type=Path,
@@ -88,7 +88,9 @@ def as_text(verdict: Verdict) -> str:
     if verdict.unbalanced:
         lines.append(f"COUNTS DO NOT BALANCE in rows {', '.join(map(str, verdict.unbalanced[:20]))}")
     elif verdict.counts:
-        late = f", {len(verdict.unsettled)} of them read while workers were still telling" if verdict.unsettled else ""
+        late = (
+            f", {len(verdict.unsettled)} of them read while workers were still reporting" if verdict.unsettled else ""
+        )
         lines.append(f"people balance in {verdict.counts} counts{late}")
     return "\n".join((*lines, *(f"note: {note}" for note in verdict.notes)))
 
@@ -125,9 +127,9 @@ def _key(args: argparse.Namespace, log: Path) -> tuple[str, str]:
 
 
 def _key_of_heads(file: Path) -> str:
-    """The key of a device's heads as a hub keeps them: that of the first that its own key signed. Raises BadData.
+    """The key of a device's heads as a hub keeps them: that of the first head whose own key signed it. Raises BadData.
 
-    The hub pins the same one. A head by another key that came later is evidence, for `--head` to find.
+    The hub pins the same one. `--head` reports a later head by another key.
     """
     from device.audit.rows import genuine
     from device.errors import BadData

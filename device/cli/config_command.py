@@ -42,7 +42,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def _trust(trust: Trust, summary: dict[str, object]) -> list[str]:
-    """The mode that the one root of trust stands for."""
+    """The mode of the one root of trust."""
     from device.errors import RefusedByCondition, Unavailable
     from device.sync.root import trusted_root
 

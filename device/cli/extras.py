@@ -1,4 +1,4 @@
-"""Which extra of this distribution brings a library that is missing; a Jetson has none of those for the van's hub."""
+"""Which extra of this distribution brings a missing library; a Jetson installs none of those for the van's hub."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ Register = Callable[[Subparsers], None]
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with DESIGN's exit status for a command line that makes no sense."""
+    """argparse with exit status 64 for an invalid command line."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; nothing but SystemExit of argparse's help gets past."""
+    """Run one command and return its exit status; only SystemExit of argparse's help passes."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if sys.stderr is None:
         sys.stderr = io.StringIO()  # closed by the caller: messages are discarded
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EX_USAGE
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return EX_INTERRUPTED
     except BrokenPipeError:
-        # The reader went away (`lfr status | head`); the interpreter would complain again when it flushes at exit.
+        # The reader has gone (`lfr status | head`): otherwise the interpreter reports it when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_OK
     except ModuleNotFoundError as fault:
@@ -120,7 +120,7 @@ def _trace(fault: Exception) -> None:
 
 
 def _parser(noun: str | None) -> Parser:
-    """A parser that knows `noun` in full, and of the others the names."""
+    """A parser with `noun` in full, and of the others the names."""
     parser = Parser(prog="lfr", description="Overt live facial recognition at the edge.")
     parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
     commands = cast(Subparsers, parser.add_subparsers(metavar="COMMAND", dest="command", required=True))
@@ -153,7 +153,7 @@ def _register_plugin(point: metadata.EntryPoint, commands: Subparsers) -> None:
 
 
 def _register_whoever_has(noun: str, plugins: dict[str, metadata.EntryPoint], commands: Subparsers) -> None:
-    """A module may bring several nouns; when `noun` is not an entry point's name, look into all that load."""
+    """Look for `noun` in every module that loads: a module may bring several nouns."""
     for point in plugins.values():
         try:
             register: Register = point.load()

@@ -31,12 +31,12 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--recogniser", metavar="NAME", help="likewise; one without evidence has a provisional threshold"
     )
-    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that sees first (none)")
+    parser.add_argument("--screen", metavar="NAME", help="a second recogniser that runs first (none)")
     parser.add_argument(
         "--evidence",
         type=Path,
         metavar="FILE",
-        help="of `lfr calibrate operating-point`, instead of the one that ships",
+        help="of `lfr calibrate operating-point`, instead of the shipped one",
     )
     parser.add_argument(
         "--evidence-keys", type=Path, metavar="FOLDER", help="public keys (PEM) that may have signed it"
@@ -112,7 +112,7 @@ def _cosine(text: str) -> float:
 
 
 class _CtrlC:
-    """Inside the block a first Ctrl-C is noted and `check` raises it; a second one acts at once, wherever it falls.
+    """In this block the first Ctrl-C is recorded, and `check` raises it; a second one raises at once.
 
     Raised inside an import it may leave Python's import lock taken: the other threads then wait for ever (seen with
     Python 3.11, 1 in 100 at random moments). No wait between two checks is longer than a photo or a quarter second.
@@ -182,7 +182,7 @@ def _table(report: dict[str, Any]) -> str:
 
 
 def _printable(line: str) -> str:
-    """A line whose control characters (from a file's name) are shown, not obeyed by the terminal."""
+    """A line with control characters (from a file's name) escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 

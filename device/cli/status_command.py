@@ -1,7 +1,7 @@
-"""`lfr status` and `lfr why`: what the running device does, and which conditions hold; read from its status file.
+"""`lfr status` and `lfr why`: the running device's state and conditions, read from its status file.
 
-1. Both exit 69 when no supervisor answers: no file, its process gone, or its last word older than STALE_S. Nothing is
-   printed on stdout then; stderr names the last word, so that an old one never passes for a present one.
+1. Both exit 69 when no supervisor answers: no file, its process gone, or its last update older than STALE_S. Nothing is
+   printed on stdout then; stderr states the last update, so that old data is not taken for current.
 2. `lfr why` answers "may this device recognise now?": exit 0 when every required condition holds, 77 when one fails or
    is not known yet. `lfr status` exits 0 whatever the state is.
 """
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 RUN_DIR = Path("/run/lfr")
 STALE_S = 5.0  # the supervisor writes each second
-MARKS = {"holds": "ok  ", "fails": "NO  ", "pending": "wait", "not_yet_required": "-   "}
-LATE = {"pending": " (not known yet)", "not_yet_required": " (not yet required)"}
+MARKS = {"holds": "ok  ", "fails": "NO  ", "pending": "wait"}
+LATE = {"pending": " (not known yet)"}
 REFUSED = 77  # RefusedByCondition, the same answer as an exit status
 
 
@@ -55,6 +55,8 @@ def run_status(args: argparse.Namespace) -> int:
     for name, camera in status["cameras"].items():
         fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"
         print(f"camera      {name}: {camera['status']}{fps}{'  ' + camera['problem'] if camera['problem'] else ''}")
+    for text in status["warnings"]:
+        print(f"warning     {text}")
     if memory := _memory(status["cameras"]):
         print(f"memory      {memory}")
     lost = f" + {status['lost']} lost with a worker" if status["lost"] else ""
@@ -66,7 +68,7 @@ def run_status(args: argparse.Namespace) -> int:
 
 
 def _memory(cameras: dict[str, Any]) -> str:
-    """What each worker's process takes, and what the GPU has left: how many cameras more a board can have."""
+    """Memory of each worker's process and of the GPU: how many cameras more a board can have."""
     taken = [f"{name} {one['rss_bytes'] // 10**6} MB" for name, one in cameras.items() if one["rss_bytes"] is not None]
     left = [one["gpu_free_bytes"] for one in cameras.values() if one["gpu_free_bytes"] is not None]
     free = [f"GPU memory free {min(left) // 10**6} MB, all programs together"] if left else []
@@ -74,7 +76,7 @@ def _memory(cameras: dict[str, Any]) -> str:
 
 
 def _proof(sign: dict[str, Any]) -> str:
-    """What the sign has proved, and what it cost in sight."""
+    """The sign's proofs, and the recognition time that they cost."""
     lag = f" within {sign['lag_ms']:.0f} ms" if sign["lag_ms"] is not None else ""
     proof = f", follows its pulse{lag}" if sign["pulses"] else ", cannot pulse: proved every 10 min only"
     follows = {True: proof, False: ", DOES NOT FOLLOW its pulse", None: ""}[sign["follows"]]
@@ -85,12 +87,12 @@ def _proof(sign: dict[str, Any]) -> str:
 
 
 def run_why(args: argparse.Namespace) -> int:
-    """Every condition of both tables with what holds, what does not, and what to do; exit 77 unless all hold."""
+    """Every condition of both tables: what holds, what does not, and what to do; exit 77 unless all hold."""
     status = _read(args)
-    open_rows = [row for row in status["conditions"] if row["result"] not in ("holds", "not_yet_required")]
+    open_rows = [row for row in status["conditions"] if row["result"] != "holds"]
     verdict = REFUSED if open_rows else 0
     if args.json:
-        fields = ("state", "since", "written_at", "age_s", "conditions")
+        fields = ("state", "since", "written_at", "age_s", "conditions", "warnings")
         print(json.dumps({field: status[field] for field in fields}, ensure_ascii=False))
         return verdict
     print(f"{status['state']} since {status['since']}, read {status['age_s']:.1f} s ago")
@@ -101,6 +103,10 @@ def run_why(args: argparse.Namespace) -> int:
             print("to arm:" if table == "arm" else "to run:")
         late = LATE.get(row["result"], "")
         print(f"  {MARKS[row['result']]} {row['name']:32}{row['text']}{late} [{row['rule']}]")
+    if status["warnings"]:
+        print("warnings:")
+    for text in status["warnings"]:
+        print(f"  !    {text}")
     return verdict
 
 
@@ -108,7 +114,7 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
     """The status with its age; Unavailable when it is missing, stale, or its process is gone."""
     from datetime import datetime, timezone
 
-    from device.errors import Unavailable
+    from device.errors import Unavailable, reason_of
 
     file = _run_dir(args) / "status.json"
     try:
@@ -118,7 +124,7 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
         raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
     except OSError as fault:
         raise Unavailable(
-            f"{file} cannot be read: {fault.strerror or fault}; ask as the user that runs the supervisor, or as root"
+            f"{file} cannot be read: {reason_of(fault)}; run this as the supervisor's user, or as root"
         ) from fault
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         text = f"{file} is no status of a supervisor: damaged, or another program's; the supervisor writes it"
@@ -126,9 +132,9 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
     age_s = (datetime.now(timezone.utc) - written).total_seconds()
     status["age_s"] = round(max(0.0, age_s), 1)
     who = f"the supervisor that wrote {file} (pid {status['pid']})"
-    last = f"its last word, at {status['written_at']}, was {status['state']}"
+    last = f"its last update, at {status['written_at']}, was {status['state']}"
     if not Path(f"/proc/{status['pid']}").exists():
-        raise Unavailable(f"{who} is gone without a goodbye; {last}; look at its log and start it again")
+        raise Unavailable(f"{who} has ended without a notice; {last}; look at its log and start it again")
     if abs(age_s) > STALE_S:
         when = f"{age_s:.1f} s old" if age_s > 0 else f"{-age_s:.1f} s in the future (the clock was set back)"
         raise Unavailable(f"{who} does not answer: the file is {when}; {last}")

@@ -23,7 +23,7 @@ from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError
 
 LARGEST_WATCHLIST = 100_000  # exact search stays in budget up to here
-LARGEST_OFFSET = 0.3  # of a category's threshold; nobody's own photos reach the operating point plus more than this
+LARGEST_OFFSET = 0.3  # of a category's threshold; with more than this nobody's own photos would match
 PUBLIC_LANGUAGES = ("en", "cy")  # R41: Welsh and English public text
 UNOFFICIAL_MOST = 10  # subjects on a list of a demonstration or a test (DESIGN, section 4)
 
@@ -100,7 +100,7 @@ class Retention(Section):
 
 
 class DeploymentPlan(Section):
-    """One authorised use at one place and time. The controller answers for it; the kit's owner may differ (R27)."""
+    """One authorised use at one place and time. The equipment's owner may differ from the controller (R27)."""
 
     id: Name
     mode: Mode
@@ -158,7 +158,7 @@ def plan_problems(plan: DeploymentPlan) -> tuple[str, ...]:
 
 
 def parse_signed(content: bytes, place: str) -> Deployment:
-    """A deployment out of the bytes that officers signed; BadData with every problem, what is missing included."""
+    """Parse the bytes that officers signed; BadData with every problem, missing fields included."""
     try:
         deployment = parse(content.decode("utf-8"), Deployment, place)
     except UnicodeDecodeError as fault:

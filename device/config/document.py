@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from device.errors import ConfigError
+from device.errors import ConfigError, reason_of
 
 Model = TypeVar("Model", bound=BaseModel)
 Place = tuple[str | int, ...]
@@ -45,7 +45,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-MOST_BYTES = 1_000_000  # eight cameras take three kilobytes; whatever is longer is another file
+MOST_BYTES = 1_000_000  # eight cameras take three kilobytes; a longer file is not a configuration
 
 
 def load(path: Path, model: type[Model]) -> Model:
@@ -62,13 +62,13 @@ def read(path: Path) -> str:
             raise ConfigError(str(path), (f"is longer than {MOST_BYTES} bytes: this is no configuration file",))
         return content.decode("utf-8")
     except OSError as fault:
-        raise ConfigError(str(path), (f"cannot be read: {fault.strerror or fault}",)) from fault
+        raise ConfigError(str(path), (f"cannot be read: {reason_of(fault)}",)) from fault
     except UnicodeDecodeError as fault:
         raise ConfigError(str(path), (f"is not UTF-8 text: byte {fault.start} cannot be decoded",)) from fault
 
 
 def parse(text: str, model: type[Model], place: str) -> Model:
-    """Validate YAML text against `model`; `place` is what the errors call it."""
+    """Validate YAML text against `model`; `place` is its name in errors."""
     document = _decode(text, place)
     problems = list(document.problems)
     result: Model | None = None
@@ -109,7 +109,7 @@ def _decode(text: str, place: str) -> Document:
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[str]:
-    """Note the line of every key and report keys given twice (rule 3)."""
+    """Record the line of every key and report keys given twice (rule 3)."""
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
@@ -135,7 +135,7 @@ def _describe(model: type[BaseModel], document: Document, error: Any) -> str:
         section = _section_at(model, place[:-1])
         retired = getattr(section, "RETIRED", {}).get(place[-1])
         if retired is not None:
-            return f"{where}: no key any more; {retired}"
+            return f"{where}: no longer a key; {retired}"
         valid = sorted(() if section is None else section.model_fields)
         near = difflib.get_close_matches(str(place[-1]), valid, n=1, cutoff=0.0)
         return f"{where}: unknown key" + (f"; the nearest valid key is {near[0]!r}" if near else "")

@@ -1,4 +1,4 @@
-"""Where an installed device keeps its files: the only place that spells these paths."""
+"""Paths of an installed device: the only module that spells them."""
 
 from __future__ import annotations
 

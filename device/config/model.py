@@ -1,4 +1,4 @@
-"""The shape of the configuration file: frozen, bounds in the types, no default for what an installer must know."""
+"""The configuration file's structure: frozen, bounds in the types, no default for what an installer must know."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Pace(str, Enum):
 
 
 def is_live(source: str) -> bool:
-    """Whether a camera delivers by itself; everything else is a recording (a path or file://)."""
+    """Whether a camera is live; everything else is a recording (a path or file://)."""
     return urlsplit(source).scheme in LIVE_SCHEMES or source.startswith("/dev/video")
 
 
@@ -76,7 +76,7 @@ def _usable_source(source: str) -> str:
 
 
 def _polygon(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-    """Refuse what encloses nothing or crosses itself (shoelace area; pairwise proper crossings)."""
+    """Raise for a polygon that encloses nothing or crosses itself (shoelace area; pairwise proper crossings)."""
     edges = [*zip(points, points[1:] + points[:1], strict=True)]
     if any(_cross(edges[i], edges[j]) for i in range(len(edges)) for j in range(i + 1, len(edges))):
         raise ValueError("must not cross itself")
@@ -128,7 +128,7 @@ class Camera(Section):
     @model_validator(mode="after")
     def _pace_of_a_live_camera(self) -> Camera:
         if self.live and self.pace is Pace.FULL:
-            raise ValueError("pace: full reads a recording as fast as it can; a live source has only its own pace")
+            raise ValueError("pace: full reads a recording as fast as it can; a live source has its own pace")
         return self
 
 
@@ -141,11 +141,11 @@ ModelName = Annotated[str, matching(r"[a-z0-9][a-z0-9-]{1,39}", "a model's name 
 class Vision(Section):
     """How the workers recognise. `threshold` overrides the operating point; leave it out to use the evidence.
 
-    evidence            an artefact of `lfr calibrate operating-point`, instead of the one that ships
+    evidence            an artefact of `lfr calibrate operating-point`, instead of the shipped one
     evidence_keys       folder of public keys (PEM) that may have signed it, beside the package's own
     false_alert_limit   false alerts a face that may be predicted at most; 1 in 1,000 is the ceiling
     detector, recogniser  names of models, packaged or added by `lfr engines add`; left out, the default ones
-    screen              a second recogniser that sees first: score, list and evidence are then the pair's; or none
+    screen              a second recogniser that runs first: score, list and evidence are then the pair's; or none
     """
 
     backend: Annotated[str, matching(BACKEND, "a backend such as auto, openvino or openvino:bf16")] = "auto"
@@ -188,9 +188,9 @@ class Lamps(Section):
 class GpioConfig(Section):
     """The sign, its sensor, the lamps and the STOP button.
 
-    sign_kind  `led` goes dark for 50 ms when asked and proves itself by pulses; `discharge` (neon, fluorescent, sodium)
-               cannot: recognition pauses every 10 min while it goes dark and lit again, and in between a light that is
-               not its own would pass for it; operational deployments do not run with one
+    sign_kind  `led` goes dark for 50 ms when pulsed and is verified by pulses; `discharge` (neon, fluorescent, sodium)
+               cannot: recognition pauses every 10 min while it is switched off and on, and in between other light
+               could be taken for it; operational deployments do not run with one
     """
 
     driver: Literal["gpiozero", "simulated"]
@@ -227,10 +227,10 @@ def _hub_url(url: str) -> str:
 
 
 class Trust(Section):
-    """Where signed deployments come from, and what they are verified against.
+    """Where signed deployments come from, and their root of trust.
 
     roots  folder with `operational`, `test` or `demo`, and in one of them `root.json`: this alone decides the mode
-    url    the hub's repository, over TLS with the certificates of `mqtt`;  usb: a stick's folder, asked when it is away
+    url    the hub's repository, over TLS with the certificates of `mqtt`;  usb: a stick's folder, read without it
     """
 
     roots: Path

@@ -1,16 +1,16 @@
-"""What a hub publishes for a device, beside the deployment itself: names, shapes and bounds of every target.
+"""Targets that a hub publishes for a device, beside the deployment itself: names, structure and bounds.
 
-    devices/<device>/index.json        which targets concern this device now; `null` when none does (after `end`)
-    deployments/<hex>.yaml             the deployment, officer-signed (device.config.deployment)
-    deployments/<hex>.payload          the sealed watchlist, age, to a content identity
-    deployments/<hex>.withdrawn.json   entries taken off the list since, officer-signed
-    devices/<device>/<hex>.envelope    that content identity, age, to the identity that this device made
+devices/<device>/index.json        which targets concern this device now; `null` when none does (after `end`)
+deployments/<hex>.yaml             the deployment, officer-signed (device.config.deployment)
+deployments/<hex>.payload          the sealed watchlist, age, to a content identity
+deployments/<hex>.withdrawn.json   entries withdrawn from the list since, officer-signed
+devices/<device>/<hex>.envelope    that content identity, age, to the identity that this device made
 
 1. Names are random hexadecimal digits; the three targets of one deployment share theirs, so that the writer of the
    index cannot pair one deployment's list with another's.
 2. Every kind of target has a bound here. A target that is signed with a greater length is refused before it is
    fetched, and nothing is ever decompressed.
-3. The withdrawn list names the deployment it is of, and holds what fits into one message to a worker.
+3. The withdrawn list names its deployment, and fits into one message to a worker.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def stem(target: str) -> str:
 
 
 class Index(Section):
-    """What concerns one device. `envelope` is null until the hub has issued one; `recipient`: to whom it did."""
+    """The targets of one device. `envelope` is null until the hub has issued one; `recipient`: to whom it did."""
 
     deployment: DeploymentTarget
     payload: PayloadTarget
@@ -70,20 +70,20 @@ class Index(Section):
 
 
 class Withdrawn(Section):
-    """Entries that no device may look for any more."""
+    """Entries that no device may search for any more."""
 
     deployment_id: Name
     refs: Annotated[tuple[EntryRef, ...], Field(max_length=WITHDRAWN_MOST)] = ()
 
 
 def parse_index(content: bytes) -> Index | None:
-    """The index, or None when nothing is published for the device. BadData says what is wrong with it."""
+    """The index, or None when nothing is published for the device. BadData with the reason."""
     value = _json(content, "the index")
     return None if value is None else _checked(Index, value, "the index")
 
 
 def parse_withdrawn(content: bytes) -> Withdrawn:
-    """The withdrawn list. BadData says what is wrong with it."""
+    """The withdrawn list. BadData with the reason."""
     return _checked(Withdrawn, _json(content, "the withdrawn list"), "the withdrawn list")
 
 

@@ -27,7 +27,7 @@ What = Literal[
     "ended",  # a deployment
     "watchlist",
     "engine",
-    "hub",  # the hub or its operator came or went
+    "hub",  # the hub or its operator connected or disconnected
     "sign",  # a fault of the sign
     "stop",
     "resume",
@@ -45,7 +45,7 @@ What = Literal[
     "clock",
     "key",
     "head",  # signed: everything up to here
-    "room",  # old rows were given up: the log has a bound
+    "room",  # old rows were dropped: the log has a bound
     "shortened",  # the log was shorter than its own signed head when it was opened
     "torn",  # half a row at the end was cut off: a power cut
     "lost",  # rows that the disk refused for so long that memory ran out
@@ -65,10 +65,10 @@ Cosine = Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One thing that happened. Only `what` is always there.
+    """One event. Only `what` is always present.
 
     rule, condition, reason  which rule of the field requirements or condition decided, and why, as a fixed term
-    was, now, event          a change of state;  result: how a condition reads
+    was, now, event          a change of state;  result: the evaluation of a condition
     deployment, watchlist, camera, alert, receipt   identifiers
     hold, owner, until       of a hold: its kind, reference of who answers for it, its end on this device
     officer                  reference of who judged or commanded, as the hub states it; `hub` for the hub itself
@@ -126,7 +126,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     @property
     def balanced(self) -> bool:
-        """Whether the people of a `counts` row add up: seen by the comparison = wiped + lost + alerted + in view."""
+        """Whether the people of a `counts` row add up: faces seen = discarded + lost + alerted + in view."""
         gone = (self.discarded or 0) + (self.lost or 0) + (self.open or 0)
         return self.faces_seen == gone + (self.alerted or 0) and self.alerted == self.alerted_by_worker
 

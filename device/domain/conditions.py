@@ -36,6 +36,7 @@ class ConditionName(str, Enum):
     CLOCK_TRUSTED = "clock trusted"
     TEMPERATURE = "temperature"
     DISK = "disk"
+    STATE_FOLDER_TAKES_WRITES = "state folder takes writes"
     DEPLOYMENT_STILL_IN_ITS_WINDOW = "deployment still in its window"
     NO_STOP = "no STOP"
 

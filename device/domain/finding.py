@@ -1,4 +1,4 @@
-"""Right of the bar: what the supervisor may know. Opaque references, scores, times, counts; no pixels or templates."""
+"""Right of the bar: the supervisor's data. Opaque references, scores, times, counts; no pixels or templates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Mode(str, Enum):
-    """Who the output is for; decided by the root of trust that signed, never by a flag."""
+    """Mode of a deployment; decided by the root of trust that signed, never by a flag."""
 
     OPERATIONAL = "operational"
     TEST = "test"

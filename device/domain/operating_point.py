@@ -76,9 +76,9 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a device needs of an artefact, for one recogniser at one precision.
+    """Operating points of one recogniser at one precision, as the device needs them of an artefact.
 
-    name        what the threshold's source is called
+    name        the name in the threshold's source
     band        lowest and highest threshold that was tested
     """
 

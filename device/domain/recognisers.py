@@ -1,12 +1,12 @@
-"""Which recognisers make a template: one, or a pair with one score.
+"""Recognisers that make a template: one, or a pair with one score.
 
 1. A pair's template is both templates one after the other, the main one times sqrt(weight), the screen's times
    sqrt(1 - weight). It has length 1, and its dot product with another is weight * main cosine + (1 - weight) * screen
-   cosine: lists, means over photos or looks, and the search need not know that there are two.
-2. `source_sha256` names what makes templates: of one recogniser its weights, of a pair both and their weight. A list,
-   evidence or cache of another pair, of one of the two alone, or of another weight is therefore another model's.
-3. The screen sees first. Where the best cosine of its own template with anybody listed is under `gate`, the main one
-   does not look, and the look is no possible match. The gate is part of the evidence's `found`, not of a template.
+   cosine: lists, means over photos or looks, and the search work on it unchanged.
+2. `source_sha256` identifies what makes templates: of one recogniser its weights, of a pair both and their weight. A
+   list, evidence or cache of another pair, of one of the two alone, or of another weight is of another model.
+3. The screen runs first. Where the best cosine of its own template with any entry is under `gate`, the main one is not
+   run, and the look is no possible match. The gate is part of the evidence's `found`, not of a template.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Recognisers:
 
     @property
     def name(self) -> str:
-        """What evidence and messages call it: both names of a pair."""
+        """The name in evidence and messages: both names of a pair."""
         return "+".join(one.name for one in self.cards)
 
     @property
     def source_sha256(self) -> str:
-        """Rule 2."""
+        """The identity of the weights (rule 2)."""
         if self.screen is None:
             return self.main.source_sha256
         parts = f"{self.main.source_sha256} {self.screen.source_sha256} {self.fusion.main_weight:.4f}"
@@ -73,12 +73,12 @@ class Recognisers:
 
     @property
     def lengths(self) -> Lengths | None:
-        """What the raw length says: of a pair the main one's."""
+        """The main recogniser's calibration of raw length."""
         return self.main.lengths
 
     @property
     def scales(self) -> tuple[float, ...]:
-        """What each one's unit template is multiplied by (rule 1)."""
+        """The factor of each recogniser's unit template (rule 1)."""
         if self.screen is None:
             return (1.0,)
         return math.sqrt(self.fusion.main_weight), math.sqrt(1.0 - self.fusion.main_weight)

@@ -67,7 +67,7 @@ Picture = Planes | Packed
 
 
 class Damage(IntEnum):
-    """How far a picture is as it was sent; the higher, the worse."""
+    """Damage of a picture between camera and decoder; the higher, the worse."""
 
     NONE = 0
     REFERENCE = 1
@@ -78,7 +78,7 @@ class Damage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One progressive, upright picture of square pixels, and when it was.
+    """One progressive, upright picture of square pixels, with its times.
 
     index    0-based count of decoded frames of the source
     at       presentation time, from the first frame's

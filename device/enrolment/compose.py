@@ -1,4 +1,4 @@
-"""From an enrolled folder to a watchlist of one category, ready to be sealed."""
+"""Composes a watchlist of one category from an enrolled folder, ready to be sealed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Reference photos through the same detector, landmark refinement, alignment and recogniser as camera frames.
 
-An entry's template is the mean of the photo's template and of its mirror image's, normalised. A photo costs nothing
-then, a camera's look would cost twice: looks are not mirrored. Measured 2026-11-30, 4,513 people, 1,822 listed with one
-photo: 87.5 instead of 87.3 % found at FPIR 0.1 %, 94.0 instead of 93.5 % at 1 %.
+An entry's template is the mean of the photo's template and of its mirror image's, normalised. Enrolment happens once,
+so its second inference does not matter; camera looks are not mirrored. Measured 2026-11-30, 4,513 people, 1,822 listed
+with one photo: 87.5 instead of 87.3 % found at FPIR 0.1 %, 94.0 instead of 93.5 % at 1 %.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from device.domain.sight import F32, U8, Face
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.enrolment.photo_detail import detail_px
 from device.enrolment.photo_reader import PhotoFace
 from device.vision.align import Alignment, DegenerateGeometry, align_rgb
 from device.vision.detector import Detector
 from device.vision.pair import LookMaker
 from device.vision.picture import fit_square, warp_rgb
-from device.vision.quality import merit, pose, sharpness
+from device.vision.quality import pose, sharpness, template_quality
 from engines.cards.model_card import ModelCard
 
 # Sides of the square pictures that a photo is fitted into, in the order they are tried: passport-size photos need only
@@ -38,8 +38,8 @@ NO_DIRECTION = 1e-3  # of the sum of two unit templates: they point opposite way
 class PhotoTemplates:
     """Unit templates of one photo's face, (template_dim,) float32 each.
 
-    entry   what is enrolled: mean of the photo and its mirror image
-    look    what a camera's look at this picture would give;  length  of its raw output
+    entry   for the list: mean of the photo and its mirror image
+    look    as of a camera's look at this picture;  length  of its raw output
     """
 
     entry: F32
@@ -48,11 +48,11 @@ class PhotoTemplates:
 
 
 class EnginePhotoReader:
-    """PhotoReader over an EngineRoom of its own; one thread at a time owns it."""
+    """PhotoReader over its own ModelSessions; one thread at a time owns it."""
 
     blurred_below = BLURRED
 
-    def __init__(self, room: EngineRoom, *, checkpoint: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, room: ModelSessions, *, checkpoint: Callable[[], None] = lambda: None) -> None:
         """`checkpoint` is called before each photo; what it raises ends the enrolment."""
         self._room = room
         self._checkpoint = checkpoint
@@ -73,7 +73,7 @@ class EnginePhotoReader:
         return []
 
     def crop(self, rgb: U8, face: PhotoFace) -> U8 | None:
-        """What the main recogniser is shown of one face: uint8 RGB after the second look; the caller's."""
+        """The main recogniser's input for one face: uint8 RGB after the second look; the caller's."""
         try:
             return align_rgb(rgb, self._refined(rgb, face), Alignment.of(self._recognisers.main))
         except DegenerateGeometry:
@@ -97,8 +97,8 @@ class EnginePhotoReader:
             self._looks.look(lambda one, part: self._embed(rgb, refined, one, part, mirrored=True), entry, gated=False)
         except DegenerateGeometry:
             return None
-        worth = None if length is None else merit(self._recognisers.lengths, length, 1.0)
-        if length is None or worth is None or worth < 0.0:  # of a poor photo nobody is found
+        worth = None if length is None else template_quality(self._recognisers.lengths, length, 1.0)
+        if length is None or worth is None or worth < 0.0:  # a poor photo would match nobody
             return None
         return PhotoTemplates(entry, look, length)
 
@@ -118,7 +118,7 @@ class EnginePhotoReader:
         return length
 
     def close(self) -> None:
-        """Let the recogniser forget the last photo, and give back the detectors that only photos need."""
+        """Wipe the last photo from the recogniser, and close the detectors that only photos need."""
         for embedder in self._embedders.values():
             embedder.wipe()
         self._room.drop_detectors()

@@ -1,6 +1,6 @@
 """Enrolment of a folder: one sub-folder a person, one or more photos in each; the sub-folder's name is the entry.
 
-1. Names are compared and reported in Unicode NFC. Hidden files are passed over without a word.
+1. Names are compared and reported in Unicode NFC. Hidden files are ignored silently.
 2. What is not a person's photo (files in the root, folders inside a person's folder) is named in a warning.
 3. The same bytes twice in one person's folder count once; in two people's folders both are enrolled, both warned of.
 4. Two entries whose templates look alike are enrolled, and one warning names both.
@@ -28,7 +28,7 @@ from device.domain.sight import F32
 from device.enrolment.photo_file import MAX_FILE_BYTES, outcome_of
 from device.enrolment.photo_reader import PhotoReader
 from device.enrolment.rules import LENIENT, Demands, Outcome
-from device.errors import WatchlistUnusable
+from device.errors import WatchlistUnusable, reason_of
 from device.watchlist.look_alikes import alike
 
 Item = TypeVar("Item")
@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What a folder gave. `images` counts the photos that were enrolled."""
+    """The result of a folder. `images` counts the photos that were enrolled."""
 
     entries: tuple[Entry, ...]
     rejected: tuple[Remark, ...]
@@ -70,7 +70,7 @@ class Enrolment:
 
 
 class OutcomeCache(Protocol):
-    """Remembers outcomes by the photo's bytes. Calls come from several threads."""
+    """Keeps outcomes by the photo's bytes. Calls come from several threads."""
 
     def get(self, encoded: bytes, digest: bytes) -> Outcome | None: ...
 
@@ -79,7 +79,7 @@ class OutcomeCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SubjectPhoto:
-    """A photo to enrol: where it lies, whose it is, how it is named in remarks, and what is demanded of it."""
+    """A photo to enrol: its file, its person, its name in remarks, and the demands on it."""
 
     path: Path
     ref: str
@@ -182,7 +182,7 @@ def _scan(folder: Path, notes: Remarks) -> list[SubjectPhoto]:
     for person in _listed(folder):
         ref = shown(person.name)
         if not person.is_dir():
-            notes.warn(ref, "not in a person's folder: passed over")
+            notes.warn(ref, "not in a person's folder: ignored")
             continue
         if ref in spelled:
             notes.warn(ref, "two folders whose names differ only in how they are encoded: taken as one person")
@@ -197,7 +197,7 @@ def _scan(folder: Path, notes: Remarks) -> list[SubjectPhoto]:
         for path in inside:
             name = f"{ref}/{shown(path.name)}"
             if path.is_dir():
-                notes.warn(name, "a folder inside a person's folder: passed over")
+                notes.warn(name, "a folder inside a person's folder: ignored")
             else:
                 photos.append(SubjectPhoto(path, ref, name))
     return photos
@@ -212,14 +212,14 @@ def _listed(folder: Path) -> list[Path]:
     try:
         found = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as fault:
-        raise WatchlistUnusable(f"{folder}: {fault.strerror}") from fault
+        raise WatchlistUnusable(f"{folder}: {reason_of(fault)}") from fault
     return sorted(found, key=lambda path: (shown(path.name), os.fsencode(path.name)))
 
 
 def through(
     items: Sequence[Item], work: Callable[[Item, PhotoReader], Result], readers: Sequence[PhotoReader], progress: bool
 ) -> Iterator[Result]:
-    """What `work` makes of each item, in order, with a bar on stderr.
+    """The results of `work` for each item, in order, with a bar on stderr.
 
     Several readers get a thread each; a single one stays in the caller's, because on a GPU it belongs there.
     """
@@ -258,7 +258,7 @@ def read_photo(
             return b"", Outcome(None, "not a file")
         encoded = path.read_bytes()
     except OSError as fault:
-        return b"", Outcome(None, f"cannot be read: {fault.strerror}")
+        return b"", Outcome(None, f"cannot be read: {reason_of(fault)}")
     digest = hashlib.sha256(encoded).digest()
     known = cache.get(encoded, digest) if cache is not None else None
     if known is not None:
@@ -270,7 +270,7 @@ def read_photo(
 
 
 def _warn_of_shared(seen: dict[bytes, list[SubjectPhoto]], notes: Remarks) -> None:
-    """Rule 3, second half: one photo in the folders of several people."""
+    """Warn of one photo in the folders of several people (rule 3)."""
     for photos in seen.values():
         refs = list(dict.fromkeys(photo.ref for photo in photos))
         if len(refs) > 1:

@@ -1,12 +1,12 @@
 """The engines of one process: opened once, each detector size when it is first needed, closed together.
 
-1. A runner belongs to one thread (engines.runners.runner); whoever needs a second thread asks for a second one. On a
-   GPU all of them belong to one thread (`one_thread`).
+1. A runner belongs to one thread (engines.runners.runner); a second thread needs a runner of its own. On a GPU all of
+   them belong to one thread (`one_thread`).
 2. At most KEPT_SIZES detectors stay open: a source that keeps changing its size does not fill the memory.
-3. On a GPU the room holds the device's context, and the memory that all its engines compute in by turns, from its first
+3. On a GPU this object holds the device's context, and the memory that its engines share in turn, from its first
    engine to `close`. Engines that read frames on the GPU are made for one size of frame, which is known once the camera
-   is open: until then the engines that take arrays have shown that GPU, runtime and models are right, and they are
-   closed when the others are open. Those must agree with the golden tensors, too, before they see a face.
+   is open: until then engines that take arrays verify GPU, runtime and models; they are closed when the others are
+   open. Those must agree with the golden tensors, too, before they get a face.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from device.errors import EngineUnavailable, UsageError
 from device.vision.align import Alignment
 from device.vision.detector import SIZE_MULTIPLE, DetectionSize, Detector
 from device.vision.embedder import Embedder
-from device.vision.face_front_end import Eyes, HostEyes
-from device.vision.face_front_end_sampled import SampledEyes, SampledRunners
+from device.vision.face_front_end import FaceFrontEnd, HostFrontEnd
+from device.vision.face_front_end_sampled import SampledFrontEnd, SampledRunners
 from device.vision.pair import ScreenList
 from device.vision.refine import PATCH_PX, Refiner
 from engines.cards.catalogue import card
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 Opened = TypeVar("Opened")
 
 DETECTOR_SCORE_MIN = 0.45  # weak detections may continue a track (ByteTrack), never start one
-PATCH_SCORE_MIN = 0.3  # the second look knows where the face is
+PATCH_SCORE_MIN = 0.3  # the second look knows the face's position
 KEPT_SIZES = 4
 
 
@@ -72,7 +72,7 @@ def resolved(backend: str | None) -> str:
 
 
 def _was_interrupted(fault: BaseException | None) -> bool:
-    """Whether a Ctrl-C is at the bottom of it: a binding that is being imported turns one into an ImportError."""
+    """Whether a Ctrl-C caused it: an import of a binding turns one into an ImportError."""
     return fault is not None and (isinstance(fault, KeyboardInterrupt) or _was_interrupted(fault.__cause__))
 
 
@@ -112,7 +112,7 @@ def chosen_recognisers(recogniser: str | None, screen: str | None, models: Path 
     return Recognisers(main, other)
 
 
-class EngineRoom:
+class ModelSessions:
     """Opens engines on one backend, written as `resolved` says. Its refiner and embedder are made once."""
 
     def __init__(
@@ -141,26 +141,26 @@ class EngineRoom:
 
     @property
     def one_thread(self) -> bool:
-        """Whether everything here must run in the thread that opened it: a GPU has one owner."""
+        """Whether everything here must run in the thread that opened it (a GPU)."""
         return self.backend.partition(":")[0] == GPU_BACKEND
 
     @property
     def gpu_free_bytes(self) -> int | None:
-        """Free memory of the GPU, all programs together; None without one. To be asked in the owner's thread."""
+        """Free memory of the GPU, all programs together; None without one. Call it in the owner's thread."""
         if self._gpu is None:
             return None
         with self._gpu.current("asking for free memory"):
             return self._gpu.free_bytes()
 
-    def eyes(self, min_face_px: float, *, packed: bool = False, listed: ScreenList | None = None) -> Eyes:
-        """What a camera's spine sees with.
+    def front_end(self, min_face_px: float, *, packed: bool = False, listed: ScreenList | None = None) -> FaceFrontEnd:
+        """The front end of a camera's pipeline.
 
         packed  its frames are RGB that the GPU can read: on a GPU the networks read them there (rule 3)
         listed  the list that a pair's screen is compared with; None: no gate
         """
         if packed and self.one_thread:
-            return self.sampled_eyes(min_face_px, listed=listed)
-        return HostEyes(
+            return self.sampled_front_end(min_face_px, listed=listed)
+        return HostFrontEnd(
             self.detector,
             self.refiner(),
             self.embedders(),
@@ -169,9 +169,9 @@ class EngineRoom:
             listed=listed,
         )
 
-    def sampled_eyes(self, min_face_px: float, *, listed: ScreenList | None = None) -> SampledEyes:
-        """Eyes whose networks make their own pictures from packed frames."""
-        return SampledEyes(
+    def sampled_front_end(self, min_face_px: float, *, listed: ScreenList | None = None) -> SampledFrontEnd:
+        """The front end whose networks make their own pictures from packed frames."""
+        return SampledFrontEnd(
             self._open_sampled,
             on_gpu=self.one_thread,
             min_face_px=min_face_px,
@@ -211,9 +211,9 @@ class EngineRoom:
         return self._embedders
 
     def self_test(self) -> str:
-        """How the engines of the second look and of each recogniser differ from the golden tensors; empty: not at all.
+        """How the second look's and each recogniser's engine differ from the golden tensors; empty when not.
 
-        Drawn faces only; they are overwritten by a blank. Takes two inferences of each.
+        Synthetic faces only; they are overwritten by a blank. Takes two inferences of each.
         """
         self.refiner()
         self.embedders()
@@ -235,7 +235,7 @@ class EngineRoom:
         self._detectors.clear()
 
     def close(self) -> None:
-        """Close every runner that was opened here, and let the GPU go."""
+        """Close every runner that was opened here, and release the GPU."""
         with ExitStack() as ending:  # last in, first out; one that fails does not keep the others open
             if self._gpu is not None:
                 ending.callback(self._gpu.close)
@@ -270,7 +270,7 @@ class EngineRoom:
         )
 
     def _open_sampled(self, frame_size: tuple[int, int], fit: DetectionSize) -> SampledRunners:
-        """Rule 3. Raises EngineUnavailable, also when they do not agree with the golden tensors."""
+        """Engines that read frames on the GPU (rule 3). EngineUnavailable, also when golden tensors disagree."""
         name, _, precision = self.backend.partition(":")
         last, self._sampled = self._sampled, None
         if last is not None:
@@ -313,7 +313,7 @@ class EngineRoom:
         return sampled
 
     def _opened(self, opening: Callable[[], Opened]) -> Opened:
-        """An engine, its errors in our words; the GPU's context before the first one (rule 3)."""
+        """An engine, with its errors translated; the GPU's context before the first one (rule 3)."""
         try:
             if self.one_thread and self._gpu is None:
                 from engines.tensorrt.cuda import Gpu, Scratch

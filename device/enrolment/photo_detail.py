@@ -1,16 +1,16 @@
-"""How much of a face a photo really shows: a small picture blown up has many pixels and few details.
+"""How much detail of a face a photo really shows: an enlarged small picture has many pixels and little detail.
 
 The measure is the share of an aligned face's contrast that is lost when it is shrunk to DETAIL_PX across and enlarged
 again. It is turned into the height, in pixels, at which a sharp photo of a face would lose the same share.
 
 Measured 2026-11-30 on 250 press photos (faces-dev, seed 3), each as it is (faces of 94 to 190 px) and shrunk to faces
-of 16 to 64 px; shrunk ones also blown up again with cubic, linear and Lanczos filters and saved as JPEG (quality 92).
+of 16 to 64 px; shrunk ones also enlarged again with cubic, linear and Lanczos filters and saved as JPEG (quality 92).
 Estimates for the half that the curve was not fitted to, 1st, 50th and 99th percentile, px:
 
-    blown up from 16 px 12, 19, 32    from 24 px 17, 26, 38    from 32 px 24, 33, 49    from 48 px 32, 45, 64
-    shrunk to 32 px     26, 34, 50    to 48 px   30, 42, 66    to 64 px   32, 49, 77    as they are 41, 65, 99
+enlarged from 16 px  12, 19, 32    from 24 px 17, 26, 38    from 32 px 24, 33, 49    from 48 px 32, 45, 64
+shrunk to 32 px      26, 34, 50    to 48 px   30, 42, 66    to 64 px   32, 49, 77    as they are 41, 65, 99
 
-Sharpening, noise and film grain added after enlarging look like detail and are not recognised.
+Sharpening, noise and film grain added after enlarging count as detail.
 """
 
 from __future__ import annotations

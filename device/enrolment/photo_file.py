@@ -1,4 +1,4 @@
-"""From the bytes of a photo to an upright RGB picture of a size that is worth searching.
+"""Decodes a photo to an upright RGB picture of a size that is worth searching.
 
 A photo over REDUCE_ABOVE_PIXELS is first decoded at a fraction of its size, which is many times faster; if the rules
 find no face of ENOUGH_FACE_PX in that, finer sizes are tried, up to FINEST_PIXELS.
@@ -12,7 +12,7 @@ from device.domain.sight import F32, U8
 from device.enrolment.photo_header import header, jpeg_is_cut_off, other_kind
 from device.enrolment.photo_orientation import orientation, upright
 from device.enrolment.photo_reader import PhotoReader
-from device.enrolment.rules import LENIENT, Demands, Outcome, judge
+from device.enrolment.rules import LENIENT, Demands, Outcome, assess
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -24,7 +24,7 @@ _REDUCTIONS = (8, 4, 2, 1)
 
 
 def outcome_of(encoded: bytes, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
-    """Decode one photo and judge it; every defect of the file becomes a rejection with its reason."""
+    """Decode one photo and apply the rules; every defect of the file becomes a rejection with its reason."""
     defect, found = defect_of(encoded), header(encoded)
     if defect or found is None:
         return Outcome(None, defect)
@@ -33,14 +33,14 @@ def outcome_of(encoded: bytes, reader: PhotoReader, demands: Demands = LENIENT) 
         rgb = decode_upright(encoded, reduction)
         if rgb is None:
             return outcome
-        outcome = judge(rgb, reader, demands)
+        outcome = assess(rgb, reader, demands)
         if outcome.face_px >= ENOUGH_FACE_PX:
             break
     return outcome
 
 
 def defect_of(encoded: bytes) -> str:
-    """What is wrong with a file before anything is decoded; empty when nothing is."""
+    """A file's problem before anything is decoded; empty when there is none."""
     if not encoded:
         return "empty file (0 bytes)"
     found = header(encoded)

@@ -1,4 +1,4 @@
-"""What a picture file says of itself in its first bytes: format and size, before anything is decoded."""
+"""Format and size of a picture file from its header, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def header(encoded: bytes) -> PhotoHeader | None:
 
 
 def other_kind(encoded: bytes) -> str | None:
-    """HEIC, AVIF or GIF: formats that people send and that are not read here; None for anything else."""
+    """HEIC, AVIF or GIF: common formats that are not read here; None for anything else."""
     if encoded.startswith((b"GIF87a", b"GIF89a")):
         return "GIF"
     # ISO/IEC 14496-12, section 4.3: the file type box comes first and begins with the major brand.

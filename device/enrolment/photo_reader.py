@@ -1,4 +1,4 @@
-"""What enrolment needs of the vision code, which it must not import: the worker hands in an object of this shape."""
+"""The vision code's interface for enrolment, which must not import it: the worker passes in an object of this type."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ TURNED = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one photo: a (template_dim,) float32 template or the reason why not, and what to know.
+    """The outcome of one photo: a (template_dim,) float32 template, or the reason why not; and warnings.
 
     face_px  height of the enrolled face in the picture that was searched, 0 when none was enrolled
     """
@@ -66,7 +66,7 @@ class Demands:
 LENIENT = Demands()
 
 
-def judge(rgb: U8, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
+def assess(rgb: U8, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
     """Apply the rules to one decoded (H, W, 3) uint8 RGB photo."""
     faces = reader.read(rgb)
     if not faces:
@@ -87,13 +87,15 @@ def judge(rgb: U8, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
     if face.height_px < MIN_FACE_PX:
         return Outcome(None, f"face too small: {face.height_px:.0f} px high, at least {MIN_FACE_PX:.0f} are needed")
     if face.height_px < SMALL_FACE_PX:
-        warnings.append(f"small face: {face.height_px:.0f} px high; {SMALL_FACE_PX:.0f} or more are found more surely")
+        warnings.append(
+            f"small face: {face.height_px:.0f} px high; {SMALL_FACE_PX:.0f} or more are found more reliably"
+        )
     if face.sharpness < reader.blurred_below:
         return Outcome(None, "face too blurred")
     if face.detail_px < min(DETAIL_MIN_PX, DETAIL_SHARE * face.height_px):
         return Outcome(
             None,
-            f"a small picture blown up: the face is {face.height_px:.0f} px high and shows the detail of one of about "
+            f"an enlarged small picture: the face is {face.height_px:.0f} px high and shows the detail of one of about "
             f"{face.detail_px:.0f} px; use the photo that it was made from",
         )
     if face.detail_px < DETAIL_FULL_PX <= face.height_px:
@@ -104,7 +106,7 @@ def judge(rgb: U8, reader: PhotoReader, demands: Demands = LENIENT) -> Outcome:
     if abs(face.yaw) > TURNED and demands.facing:
         return Outcome(None, "face turned far to the side: use a photo from the front")
     if abs(face.yaw) > TURNED:
-        warnings.append("face turned far to the side; a frontal photo is found more surely")
+        warnings.append("face turned far to the side; a frontal photo is found more reliably")
     template = reader.template(rgb, face)
     if template is None:
         return Outcome(None, "the face is too blurred, covered or turned away for a usable template")
@@ -132,7 +134,7 @@ def _place(x: float, y: float) -> str:
 
 
 def _places(faces: Sequence[PhotoFace], width: int, height: int) -> str:
-    """Centres of faces as somebody would choose one, from left to right."""
+    """Centres of faces in the form of `--face`, from left to right."""
     centres = sorted(
         ((float(f.box[0]) + float(f.box[2])) / 2 / width, (float(f.box[1]) + float(f.box[3])) / 2 / height)
         for f in faces

@@ -1,12 +1,12 @@
 """Outcomes of enrolment, kept for a day, holding no personal data in the clear.
 
 1. A row's key is an HMAC of the photo's bytes under a salt; its value is AES-GCM ciphertext under a key derived from
-   the salt and the photo's SHA-256. Whoever has the cache and the salt, but not the photo, has noise.
+   the salt and the photo's SHA-256. Cache and salt cannot be read without the photo.
 2. Models and rules are part of both keys: another recogniser finds nothing here.
 3. Rows older than KEPT_S are deleted on opening and on closing; so are rows from the future, because a clock that was
    moved back must not keep them. Deleted pages are overwritten.
 4. Every row has the same length, so that it does not tell a rejection from a template.
-5. Nothing here is needed: a broken cache is made anew, an unwritable one is gone without. `warnings` says so.
+5. The cache is optional: a broken one is made anew, an unwritable one is not used. `warnings` reports it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class TemplateCache:
         try:
             self._open()
         except (OSError, sqlite3.Error) as fault:
-            self._give_up(f"template cache {path} cannot be used, going on without: {fault}")
+            self._give_up(f"template cache {path} cannot be used, continuing without: {fault}")
 
     def __enter__(self) -> TemplateCache:
         return self
@@ -82,7 +82,7 @@ class TemplateCache:
         self.close()
 
     def get(self, encoded: bytes, digest: bytes) -> Outcome | None:
-        """The outcome of a photo that was judged by the same models and rules within a day, or None."""
+        """The outcome of a photo with the same models and rules within a day, or None."""
         if self._rows is None:
             return None
         with self._lock:
@@ -168,7 +168,7 @@ class TemplateCache:
         try:
             row = self._rows.execute(query, values).fetchone()
         except sqlite3.Error as fault:
-            self._give_up(f"template cache {self._path} cannot be read, going on without: {fault}")
+            self._give_up(f"template cache {self._path} cannot be read, continuing without: {fault}")
             return None
         return None if row is None else bytes(row[0])
 
@@ -180,7 +180,7 @@ class TemplateCache:
             self._rows.executemany("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?)", self._unwritten)
             self._rows.execute("COMMIT")
         except sqlite3.Error as fault:
-            self._give_up(f"template cache {self._path} cannot be written, going on without: {fault}")
+            self._give_up(f"template cache {self._path} cannot be written, continuing without: {fault}")
         self._unwritten.clear()
 
     def _give_up(self, text: str) -> None:

@@ -1,14 +1,13 @@
-"""The evidence artefact: what was measured of one recogniser, in one signed JSON document.
+"""The evidence artefact: measurements of one recogniser, in one signed JSON document.
 
 1. The signature is Ed25519 over the canonical bytes of the document without its member `signature`: JSON with sorted
-   keys, no blanks, ASCII only, numbers as Python writes them. One changed digit anywhere is an artefact that says
-   nothing.
-2. Whose signatures count: the keys in `trusted.json` beside this file, and every public key (PEM) in a folder that the
+   keys, no blanks, ASCII only, numbers as Python writes them. One changed digit anywhere invalidates it.
+2. Trusted keys: those in `trusted.json` beside this file, and every public key (PEM) in a folder that the
    configuration names. An artefact never brings its own key.
-3. Evidence is for one `Engine`: recogniser and detector by hash, the version of what cuts a face out between them, and
-   one precision. Nothing here guesses: an engine that differs in one of them has none.
+3. Evidence is for one `Engine`: recogniser and detector by hash, the version of the code that cuts a face out between
+   them, and one precision. An engine that differs in one of them has no evidence.
 
-No personal data is in it: numbers about comparisons, and words.
+No personal data is in it: numbers about comparisons, and text.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import msgspec
 
 from device.domain.operating_point import Evidence, Tail
 from device.errors import EvidenceDamaged, EvidenceUnusable
-from engines.error_text import words
+from engines.error_text import error_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -43,11 +42,11 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What makes templates, and so scores.
+    """An engine: everything that determines templates, and so scores.
 
     recogniser, sha256         name, and hash of its weights;  precision: of everything that is computed
     detector, detector_sha256  whose boxes and points faces are cut out by
-    reader                     version of what cuts them out and aligns them
+    reader                     version of the code that cuts them out and aligns them
     rule                       name and version of the decision rule, which combines looks
     """
 
@@ -89,9 +88,9 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was found at one precision.
+    """Measurements at one precision.
 
-    how         in words: which runtime, on what; whether the precision was computed or emulated
+    how         text: which runtime, on which machine; whether the precision was computed or emulated
     replicates  rate, shape, scale and the shifts of resampled people, a row each
     fit         goodness of fit: names and numbers, explained in calibration/README.md
     """
@@ -109,7 +108,7 @@ class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose faces, how many, and what they cannot show. `sources` and `limits` are sentences."""
+    """The data: whose faces, how many, and their limits. `sources` and `limits` are sentences."""
 
     sources: tuple[str, ...]
     people: int
@@ -122,7 +121,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Two recognisers with one score: main_weight of the main one's cosine and the rest of the screen's.
 
-    gate  the screen's own cosine under which the main one does not look. Rates of false alerts are without it, which
+    gate  the screen's own cosine under which the main one is not run. Rates of false alerts are without it, which
           can only be more; `found` is with it
     """
 
@@ -176,7 +175,7 @@ class Artefact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def _difference(self, engine: Engine) -> str:
-        """What makes other templates here than where the evidence was measured; empty when nothing does."""
+        """What makes different templates here than at the measurement; empty when nothing does."""
         if engine.sha256 != self.recogniser_sha256:
             return f"is for recogniser {self.recogniser_sha256[:12]}…, this device runs {engine.sha256[:12]}…"
         if engine.detector_sha256 != self.detector_sha256:
@@ -204,9 +203,11 @@ def read(path: Path, keys: Mapping[str, Ed25519PublicKey]) -> Artefact:
             raise EvidenceUnusable(f"{path}: larger than {MAX_BYTES // 1_000_000} MB; that is no evidence artefact")
         document = json.loads(path.read_bytes())
     except OSError as fault:
-        raise EvidenceUnusable(f"{path}: {words(fault)}; name an evidence artefact") from fault
+        raise EvidenceUnusable(f"{path}: {error_text(fault)}; name an evidence artefact") from fault
     except ValueError as fault:
-        raise EvidenceUnusable(f"{path}: not JSON, or cut off ({words(fault)}); copy the artefact again") from fault
+        raise EvidenceUnusable(
+            f"{path}: not JSON, or cut off ({error_text(fault)}); copy the artefact again"
+        ) from fault
     _require_signature(path, document, keys)
     try:
         unsigned = {name: value for name, value in document.items() if name != "signature"}
@@ -221,7 +222,7 @@ def shipped(recogniser: str) -> Path:
     """Where the package's own artefact for a recogniser lies. EvidenceUnusable when it ships none."""
     path = FOLDER / f"{recogniser}.json"
     if "/" in recogniser or not path.is_file():
-        raise EvidenceUnusable(f"no evidence ships for recogniser {recogniser!r}; {REMEDY}")
+        raise EvidenceUnusable(f"no evidence is shipped for recogniser {recogniser!r}; {REMEDY}")
     return path
 
 
@@ -253,7 +254,7 @@ def trusted_keys(folder: Path | None = None) -> dict[str, Ed25519PublicKey]:
         try:
             key = load_pem_public_key(path.read_bytes())
         except OSError as fault:
-            raise EvidenceUnusable(f"{path}: {words(fault)}; a public key in PEM is needed there") from fault
+            raise EvidenceUnusable(f"{path}: {error_text(fault)}; a public key in PEM is needed there") from fault
         except (ValueError, UnsupportedAlgorithm) as fault:
             raise EvidenceUnusable(f"{path}: not a public key in PEM; take it out of the folder of keys") from fault
         if not isinstance(key, Ed25519PublicKey):
@@ -286,7 +287,7 @@ def _require_signature(path: Path, document: Any, keys: Mapping[str, Ed25519Publ
 
 
 def _require_sound(path: Path, artefact: Artefact) -> None:
-    """What a threshold is computed from must be numbers that mean something, whoever signed them."""
+    """Refuse numbers that make no sense, whoever signed them: thresholds are computed from them."""
     if artefact.format != FORMAT:
         raise EvidenceUnusable(f"{path}: format {artefact.format} is not known here (this version reads {FORMAT})")
     for row in artefact.precisions:

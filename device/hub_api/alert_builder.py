@@ -1,4 +1,4 @@
-"""From a candidate to an alert: one alert per passage, revised under the same id.
+"""Builds alerts from candidates: one alert per passage, revised under the same id.
 
 The source's clock (media time) says when the passage was seen; the wall clock says when it was decided. Both go in.
 """
@@ -38,7 +38,7 @@ class ListFacts:
 class AlertContext:
     """Everything about an alert that is not in its candidate, at the moment of the decision.
 
-    expires_s  how long the alert may start a stop: after that it is history
+    expires_s  how long the alert may lead to a stop; later it is historical
     delete_by  end of retention, see `delete_by`
     response_codes  category to response code, as the deployment authorises them
     """
@@ -62,15 +62,15 @@ class AlertContext:
 
 
 def delete_by(deployment_end: WallTime, alert_hours: float, decided_at: WallTime) -> WallTime:
-    """When an alert is deleted at the latest: hours after the deployment's end, never past the ceiling from now."""
+    """The latest time of erasure: hours after the deployment's end, never past the ceiling from now."""
     wanted = deployment_end + timedelta(hours=alert_hours)
     return wall(min(wanted, decided_at + timedelta(days=CEILING_DAYS)))
 
 
 def age_of_frame_ms(candidate: Candidate, monotonic: MonotonicNs | None) -> float:
-    """How long ago the decoder delivered the frame that decided, the way through worker and link included.
+    """The age of the frame that decided, since the decoder delivered it; worker and link included.
 
-    Without a moment of delivery before `monotonic`, what the worker measured: up to its decision only.
+    Without a delivery time before `monotonic`, the worker's own measurement: up to its decision only.
     """
     if monotonic is not None and 0 < candidate.decoded_ns <= monotonic:
         return (monotonic - candidate.decoded_ns) / NS_PER_MS
@@ -98,7 +98,7 @@ def alert_from(
     decided_at: WallTime,
     monotonic: MonotonicNs | None = None,
 ) -> Alert:
-    """The first statement of an alert, or (revision above 0) a later one under the same id.
+    """The first revision of an alert, or (revision above 0) a later one under the same id.
 
     alert_id    `identifiers.uuid7` for revision 0, the passage's own id for every later revision
     seq         counts the alerts of this boot, so that a receiver sees gaps
@@ -150,7 +150,7 @@ def alert_from(
 
 
 def _entry_of(candidate: Candidate, context: AlertContext, captured: WallTime) -> messages.CandidateReference:
-    """Whom the face is like, as far as a device may know it."""
+    """The matched entry, as far as a device may know it."""
     return messages.CandidateReference(
         watchlist_id=context.watchlist.watchlist_id,
         watchlist_sha256=context.watchlist.sha256,
@@ -204,10 +204,10 @@ def erasure_of(
     process_died: bool = False,
     chain_hash: str | None = None,
 ) -> messages.Erasure:
-    """The receipt of a deletion: encrypted rows of the outbox go by their key, templates by the wipe of their worker.
+    """The receipt of an erasure: encrypted rows of the outbox by their key, templates by the wipe of their worker.
 
     process_died  for templates: they could not be wiped any more
-    chain_hash    hash of the audit row that notes it
+    chain_hash    hash of the audit row that records it
     """
     return messages.Erasure(
         mode=mode,
@@ -222,7 +222,7 @@ def erasure_of(
 
 
 def method_of(what: str, *, process_died: bool = False) -> Method:
-    """How something of this kind ceases to exist here."""
+    """The method of erasure for something of this kind."""
     if what == "template":
         return "process_ended" if process_died else "zeroed"
     return "unlinked" if what == "watchlist" else "key_destroyed"

@@ -53,7 +53,7 @@ CHANNELS = (
         "alert", f"{DEVICE}/alert/{{alert}}", messages.Alert, 1, False, True, "expires at expires_at; never retained"
     ),
     Channel("probe", f"{DEVICE}/alert/{{alert}}/probe", None, 1, False, True, "JPEG in age ciphertext to the hub"),
-    Channel("erasure", f"{DEVICE}/erasure", messages.Erasure, 1, False, True, "receipts of deletions"),
+    Channel("erasure", f"{DEVICE}/erasure", messages.Erasure, 1, False, True, "receipts of erasures"),
     Channel(
         "identity", f"{DEVICE}/identity", messages.Identity, 1, True, True, "to whom the key envelope is addressed"
     ),

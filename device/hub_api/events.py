@@ -80,14 +80,14 @@ def decode(payload: bytes) -> Event[Message]:
     except KeyError as fault:
         raise BadData(f"message of unknown type {fault.args[0]!r}; known: {', '.join(sorted(_decoders))}") from fault
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise BadData(f"not a message of ours: {fault}") from fault
+        raise BadData(f"not a valid message: {fault}") from fault
 
 
 def restamp(payload: bytes, now: WallTime, stale_after_s: float) -> bytes:
     """The same alert event, stamped for sending now: `published_at`, `latency_ms` and `historical`.
 
-    An alert that waited for a connection longer than stale_after_s is history: it informs, and must not start a stop.
-    Anything that is not an alert comes back as it is.
+    An alert that waited for a connection longer than stale_after_s is historical: it must not lead to a stop.
+    Anything that is not an alert is returned unchanged.
     """
     try:
         event = decode(payload)

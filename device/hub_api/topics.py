@@ -184,7 +184,7 @@ class Place:
 
 
 def parse(topic: str) -> Place | None:
-    """Where a topic lies in the tree; None for a topic that is none of ours.
+    """A topic's place in the tree; None for any other topic.
 
     branch is the topic below the device with its id taken out: `alert`, `alert/probe`, `camera/status`, `state`,
     `cmd/reply`, …; of the hub `alert/adjudication`, …

@@ -1,11 +1,11 @@
-"""The outbox's SQLite file: how it is made, opened, checked and, when it is broken, set aside.
+"""The outbox's SQLite file: creating, opening and checking it; setting a broken one aside.
 
 1. WAL with synchronous=FULL: a committed row survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
-2. secure_delete=ON, and the WAL is truncated after a deletion, so deleted rows and keys are overwritten in the file.
-   Flash keeps old blocks all the same, which is why bodies are encrypted and keys are small and short-lived.
+2. secure_delete=ON, and the WAL is truncated after an erasure, so deleted rows and keys are overwritten in the file.
+   Flash keeps old blocks nevertheless, which is why bodies are encrypted and keys are small and short-lived.
 3. Mode 0600 before the first byte is written.
 4. A file that is corrupt or of another schema is set aside, logged as an error, and deleted after SET_ASIDE_KEEP_S:
-   it may hold personal data, and its deletion dates cannot be read any more.
+   it may hold personal data, and its expiry times cannot be read any more.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import sqlite3
 from pathlib import Path
 
 from device.domain.time import WallTime
+from device.durable import flush_folder, make_folder
 from device.eraser import HOLDS, OWED
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.logs import event
+from device.outbox import unlogged
 
 SCHEMA_VERSION = 1
 SET_ASIDE_KEEP_S = 24 * 3600
@@ -56,7 +58,7 @@ def open_database(path: Path, now: WallTime) -> sqlite3.Connection:
     Raises Unavailable when the place cannot be written, the disk is full or the file is locked by another process.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         delete_set_aside(path, now)
         return _open(path)
     except _Broken as fault:
@@ -79,12 +81,12 @@ def delete_set_aside(path: Path, now: WallTime) -> int:
 
 
 def set_aside_files(path: Path) -> list[Path]:
-    """Broken files of this outbox that are still there."""
+    """Broken files of this outbox that still exist."""
     return sorted(path.parent.glob(f"{path.name}.broken-*"))
 
 
 def truncate_wal(database: sqlite3.Connection) -> None:
-    """Move what is committed into the file and cut the WAL to nothing, old pages included (rule 2)."""
+    """Move committed pages into the file and truncate the WAL, old pages included (rule 2)."""
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -94,12 +96,13 @@ def files_of(path: Path) -> list[Path]:
 
 
 class _Broken(Exception):
-    """The file is there and is not an outbox of this schema."""
+    """The file exists and is not an outbox of this schema."""
 
 
 def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)
+    flush_folder(path.parent)
     database = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
         _prepare(database)
@@ -126,10 +129,11 @@ def _prepare(database: sqlite3.Connection) -> None:
         raise _Broken(f"schema version {version}, this program knows {SCHEMA_VERSION}")
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
-    database.execute(OWED)
-    database.execute(HOLDS)
-    if not version:
-        database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+    later = f"{OWED}; {HOLDS}; {unlogged.TABLE};"  # tables that files of this version may lack
+    if version:
+        database.executescript(f"BEGIN; {later} COMMIT;")
+    else:
+        database.executescript(f"BEGIN; {SCHEMA} {later} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
 
 
 def _set_aside(path: Path, reason: str) -> None:
@@ -139,9 +143,10 @@ def _set_aside(path: Path, reason: str) -> None:
             file.rename(file.with_name(file.name.replace(path.name, f"{path.name}.broken-{number}", 1)))
     for file in set_aside_files(path):
         file.chmod(0o600)
+    flush_folder(path.parent)
     event(_log, "outbox.set_aside", level=logging.ERROR, file=path.name, reason=reason, keep_s=SET_ASIDE_KEEP_S)
 
 
 def _cannot(path: Path, fault: Exception) -> Unavailable:
-    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+    reason = reason_of(fault) if isinstance(fault, OSError) else str(fault)
     return Unavailable(f"outbox {path}: {reason}; alerts cannot be kept safely until this folder is writable")

@@ -1,4 +1,4 @@
-"""How each class of message is tried, kept and given up: data, read by the outbox."""
+"""Retry and retention of each class of message: data, read by the outbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from device.domain.time import NS_PER_S, MonotonicNs
 
 
 class MessageClass(str, Enum):
-    """What a message holds, which decides how it is kept."""
+    """A message's class, which decides how it is kept."""
 
     ALERT = "alert"
     PROBE = "probe"
@@ -21,7 +21,7 @@ class MessageClass(str, Enum):
 class DeliveryPolicy:
     """How one class is retried and kept; waits double from first_s to most_s.
 
-    must_be_acknowledged  what the broker has and the hub has not is undelivered
+    must_be_acknowledged  delivered only when the hub has it; the broker's acceptance is not enough
     kept                  rows stay after delivery until their delete_by
     sealed                rows are encrypted under their alert's key
     """

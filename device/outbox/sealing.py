@@ -1,4 +1,4 @@
-"""One random key per alert: the key's end is the record's end."""
+"""One random key per alert: erasing the key erases the record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def seal(key: bytes, text: bytes, context: bytes) -> bytes:
 
 
 def open_sealed(key: bytes, sealed: bytes, context: bytes) -> bytes | None:
-    """The text, or None when key, context or ciphertext are not the ones that were sealed."""
+    """The text, or None when key, context or ciphertext do not match."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

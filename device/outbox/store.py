@@ -1,13 +1,14 @@
-"""The durable outbox: messages for the hub are kept until they are delivered, personal data never after its time.
+"""The durable outbox: messages for the hub are kept until delivered; personal data is never kept past its time.
 
 1. `put` returns after the row is on disk. A later revision of an alert replaces the earlier one of the same kind.
-2. Bodies of alerts and probes are encrypted under one random key per alert; deleting the key deletes the record.
+2. Bodies of alerts and probes are encrypted under one random key per alert; an alert is erased by deleting its key.
 3. Delivered means: accepted by the broker, and acknowledged by the hub where the class requires it (the caller knows
    whether the hub was online; the broker's report of a subscriber alone does not prove it).
-4. What was delivered and is kept (alerts, probes) goes at its `delete_by`; all else goes on delivery.
+4. Delivered alerts and probes are kept until their `delete_by`; all else is deleted on delivery.
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
-6. What is held (holds.py) stays until its hold ends, at the end of the deployment, too.
-7. A clock that moves back never postpones a deletion: the latest trusted time counts.
+6. A clock that moves back never postpones an erasure: the latest trusted time counts.
+7. With `log_first` an alert is due only when it is logged (unlogged.py), or released because the log refuses it.
+8. What is held (holds.py) stays until its hold ends, at the end of the deployment, too.
 
 One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
@@ -23,66 +24,18 @@ from pathlib import Path
 
 from device.domain.retention import CEILING_DAYS
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.outbox import file as outbox_file
 from device.outbox import holds as outbox_holds
-from device.outbox import sealing
+from device.outbox import room, sealing, unlogged
+from device.outbox.message import Due, ErasedAlert, OutboxMessage
 from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
-from device.outbox.room import count, make_room, owed
-from device.ports.broker import Outgoing
 
 MAX_ROWS = 5_000
 MAX_BYTES = 256_000_000
 FALSE_ALERT, TAMPER = "false_alert", "tamper"
 CLOCK_STEP_MS = 60_000
 """The latest trusted time is written at most this often, to spare the flash."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxMessage:
-    """One message to keep until it is delivered. `id` is unique and stays the same for every try."""
-
-    id: str
-    kind: MessageClass
-    topic: str
-    payload: bytes
-    content_type: str
-    delete_by: WallTime
-    expires_at: WallTime | None = None
-    alert_id: str | None = None
-    revision: int = 0
-    qos: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A message to be published now."""
-
-    id: str
-    kind: MessageClass
-    topic: str
-    payload: bytes
-    content_type: str
-    qos: int
-    expires_at: WallTime | None
-
-    def outgoing(self, now: WallTime, payload: bytes | None = None) -> Outgoing:
-        """As the broker port takes it; the rest of its life becomes the MQTT message expiry. Never retained."""
-        rest = None if self.expires_at is None else max(1, round((self.expires_at - now).total_seconds()))
-        return Outgoing(
-            self.id, self.topic, self.payload if payload is None else payload, self.qos, False, rest, self.content_type
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """One alert that was erased here, for its receipt. reason: as in `messages.Erasure`."""
-
-    alert_id: str
-    reason: str
-    rows: int
-    existed: bool = True
-    """Whether there was anything of it here: a judgement of an unknown alert erases and counts nothing."""
 
 
 @dataclass(slots=True)
@@ -96,12 +49,22 @@ class _Try:
 class Outbox:
     """Messages on their way to the hub, in one SQLite file."""
 
-    def __init__(self, path: Path, now: WallTime, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> None:
-        """Open or make the file (a broken one is set aside); what waited when the power went waits again."""
+    def __init__(
+        self,
+        path: Path,
+        now: WallTime,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        log_first: bool = False,
+    ) -> None:
+        """Open or make the file (a broken one is set aside); undelivered messages of the last run wait again."""
         self.path = path
+        self._log_first = log_first
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._tries: dict[str, _Try] = {}
+        self._released: set[str] = set()
         self._database = outbox_file.open_database(path, now)
 
     def put(self, message: OutboxMessage) -> bool:
@@ -115,9 +78,7 @@ class Outbox:
             body = message.payload
             if policy.sealed and message.alert_id is not None:
                 body = sealing.seal(sealing.key_of(sql, message.alert_id), body, message.id.encode())
-            limits = {"max_rows": self._max_rows, "max_bytes": self._max_bytes}
-            for row_id in make_room(sql, self.path, needed=len(body), **limits):
-                self._tries.pop(row_id, None)
+            self._make_room(sql, len(body))
             sql.execute(
                 "INSERT INTO messages (id, kind, topic, content_type, qos, alert_id, revision, body, state, expires_ms,"
                 " delete_by_ms) VALUES (?,?,?,?,?,?,?,?,'waiting',?,?)",
@@ -134,7 +95,9 @@ class Outbox:
                     _ms(message.delete_by),
                 ),
             )
-            count(sql, f"put.{message.kind.value}")
+            _count(sql, f"put.{message.kind.value}")
+            if self._log_first:
+                unlogged.add(sql, message.kind, message.alert_id, message.revision)
         return True
 
     def due(self, now: WallTime, monotonic: MonotonicNs, limit: int = 16) -> list[Due]:
@@ -142,21 +105,36 @@ class Outbox:
         order = {kind.value: n for n, kind in enumerate(MessageClass)}
         with self._reading() as sql:
             rows = sql.execute(
-                "SELECT id, kind, place FROM messages"
+                "SELECT id, kind, place, alert_id FROM messages"
                 " WHERE state = 'waiting' AND (expires_ms IS NULL OR expires_ms > ?)",
                 (_ms(now),),
             ).fetchall()
-            ready = [r for r in rows if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
+            held = set(unlogged.alerts(sql)) - self._released
+            free = [r for r in rows if r[3] not in held]
+            ready = [r for r in free if r[0] not in self._tries or self._tries[r[0]].not_before <= monotonic]
             chosen = [r[0] for r in sorted(ready, key=lambda r: (order[r[1]], r[2]))[:limit]]
             return [message for message in (self._load(sql, row_id) for row_id in chosen) if message is not None]
 
+    def unlogged(self) -> list[str]:
+        """Alerts that are stored and not logged (rule 7)."""
+        with self._reading() as sql:
+            return unlogged.alerts(sql)
+
+    def logged(self, alert_ids: list[str], *, on_disk: bool) -> None:
+        """They may be published now (rule 7). on_disk: their audit rows are safe; else they are logged again later."""
+        self._released |= set(alert_ids)
+        if on_disk:
+            with self._change() as sql:
+                unlogged.remove(sql, alert_ids)
+            self._released -= set(alert_ids)
+
     def sent(self, message_id: str, monotonic: MonotonicNs) -> None:
-        """The broker took it: wait for the report, and try again if none comes within CONFIRM_WITHIN_S."""
+        """The broker accepted it: wait for its report, and retry if none comes within CONFIRM_WITHIN_S."""
         attempt = self._tries.setdefault(message_id, _Try())
         attempt.not_before = MonotonicNs(monotonic + round(CONFIRM_WITHIN_S * NS_PER_S))
 
     def report(self, message_id: str, *, accepted: bool, acknowledged: bool, monotonic: MonotonicNs) -> bool:
-        """What became of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
+        """The result of a try; True once it counts as delivered (rule 3). An unknown or erased id is False."""
         with self._change() as sql:
             row = sql.execute("SELECT kind FROM messages WHERE id = ? AND state = 'waiting'", (message_id,)).fetchone()
             if row is None:
@@ -167,10 +145,10 @@ class Outbox:
                 attempt = self._tries.setdefault(message_id, _Try())
                 attempt.attempts += 1
                 attempt.not_before = MonotonicNs(monotonic + policy.wait_ns(attempt.attempts))
-                count(sql, f"unheard.{row[0]}" if accepted else f"refused.{row[0]}")
+                _count(sql, f"unheard.{row[0]}" if accepted else f"refused.{row[0]}")
                 return False
             self._tries.pop(message_id, None)
-            count(sql, f"delivered.{row[0]}")
+            _count(sql, f"delivered.{row[0]}")
             if policy.kept:
                 sql.execute("UPDATE messages SET state = 'delivered' WHERE id = ?", (message_id,))
             else:
@@ -182,9 +160,9 @@ class Outbox:
         self._tries.clear()
 
     def deliver_again(self) -> int:
-        """A hub came back, perhaps from a kill: what it acknowledged waits again, until its `delete_by`; how many rows.
+        """The hub returned, perhaps after a kill: what it acknowledged is sent again; the number of rows.
 
-        A hub that still has an alert takes it once by its id and revision.
+        A hub that still has an alert ignores the repetition, by its id and revision.
         """
         with self._change() as sql:
             self._tries.clear()
@@ -194,7 +172,7 @@ class Outbox:
             ).rowcount
 
     def end_at(self, delete_by: WallTime) -> int:
-        """The deployment ended: no alert is kept longer than this; of how many messages the time moved."""
+        """The deployment ended: no alert is kept longer than this; the number of messages changed."""
         with self._change() as sql:
             outbox_holds.end_at(sql, _ms(delete_by))
             return sql.execute(
@@ -203,17 +181,17 @@ class Outbox:
                 (_ms(delete_by),) * 4,
             ).rowcount
 
-    def delete_alert(self, alert_id: str, reason: str) -> Deletion:
-        """Erase one alert, its probe and its key, whatever their state; also when nothing is (or is yet) here.
+    def erase_alert(self, alert_id: str, reason: str) -> ErasedAlert:
+        """Erase one alert, its probe and its key, whatever their state; also when nothing of it is here (yet).
 
         A false alert that is held for a complaint stays.
         """
         with self._change(erasing=True) as sql:
             if reason == FALSE_ALERT and outbox_holds.kind_of(sql, alert_id) == "complaint":
-                return Deletion(alert_id, reason, 0, existed=False)
+                return ErasedAlert(alert_id, reason, 0, existed=False)
             return self._erase(sql, alert_id, reason)
 
-    def delete_all(self, reason: str) -> list[Deletion]:
+    def erase_all(self, reason: str) -> list[ErasedAlert]:
         """Erase every alert that is not held: end of deployment. The tamper line erases held ones, too."""
         with self._change(erasing=True) as sql:
             kept = set() if reason == TAMPER else set(outbox_holds.held(sql))
@@ -225,14 +203,14 @@ class Outbox:
         with self._change() as sql:
             return outbox_holds.hold(sql, alert_id, kind, _ms(until))
 
-    def release(self, alert_id: str, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
+    def release(self, alert_id: str, now: WallTime, *, clock_trusted: bool) -> list[ErasedAlert]:
         """End a hold: the alert goes at its ordinary time, now if that is over."""
         with self._change(erasing=True) as sql:
-            if not outbox_holds.release(sql, alert_id, self._latest(sql, _ms(now), clock_trusted)):
+            if not outbox_holds.release(sql, alert_id, _latest(sql, _ms(now), clock_trusted)):
                 return []
             return [self._erase(sql, alert_id, outbox_holds.END_OF_HOLD)]
 
-    def delete_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[Deletion]:
+    def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[ErasedAlert]:
         """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
         with self._change(erasing=True) as sql:
             waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
@@ -240,7 +218,7 @@ class Outbox:
             named = [alert for alert, due in found if due is not None and concerns(due.payload)]
             return [self._erase(sql, alert, reason) for alert in named]
 
-    def purge(self, now: WallTime, *, clock_trusted: bool) -> list[Deletion]:
+    def erase_expired(self, now: WallTime, *, clock_trusted: bool) -> list[ErasedAlert]:
         """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that were never acknowledged.
 
         What the eraser erased (device.eraser, rule 3) is included, once. Expired messages without personal data have no
@@ -248,7 +226,7 @@ class Outbox:
         Cheap when there is nothing to do; call it every few seconds.
         """
         with self._change() as sql:
-            now_ms = self._latest(sql, _ms(now), clock_trusted)
+            now_ms = _latest(sql, _ms(now), clock_trusted)
             gone = [self._erase(sql, held, outbox_holds.END_OF_HOLD) for held in outbox_holds.over(sql, now_ms)]
             overdue = sql.execute(
                 "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS NOT NULL AND delete_by_ms <= ?", (now_ms,)
@@ -262,22 +240,31 @@ class Outbox:
             for row_id, kind, _ in expired:
                 sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
                 self._tries.pop(row_id, None)
-                count(sql, f"expired.{kind}")
+                _count(sql, f"expired.{kind}")
             for alert_id in {row[2] for row in expired if row[2] is not None}:
                 left = sql.execute(
                     "SELECT count(*) FROM messages WHERE alert_id = ? AND kind = 'alert'", (alert_id,)
                 ).fetchone()[0]
                 if not left:
                     gone.append(self._erase(sql, alert_id, "expiry"))
-            gone += [Deletion(alert_id, reason, 0) for alert_id, reason in owed(sql)]
+            owed = sql.execute("DELETE FROM owed RETURNING alert_id, reason").fetchall()  # what the eraser has erased
+            for alert_id, reason in owed:
+                _count(sql, f"erased.{reason}")
+                gone.append(ErasedAlert(alert_id, reason, 0))
             sql.execute("DELETE FROM erased WHERE forget_ms <= ?", (now_ms,))
         outbox_file.delete_set_aside(self.path, now)
         if gone:
             outbox_file.truncate_wal(self._database)
         return gone
 
+    def require_room(self) -> None:
+        """Raise Unavailable while the outbox cannot take another message; it writes its own clock again to find out."""
+        with self._change() as sql:
+            self._make_room(sql, 0)
+            sql.execute("UPDATE clock SET latest_ms = latest_ms")
+
     def tally(self) -> dict[str, int]:
-        """Counts that outlive everything personal: `put.`, `delivered.`, … by class, `erased.` by reason."""
+        """Counts without personal data: `put.`, `delivered.`, … by class, `erased.` by reason."""
         with self._reading() as sql:
             return dict(sql.execute("SELECT name, n FROM tally ORDER BY name").fetchall())
 
@@ -300,13 +287,12 @@ class Outbox:
             return outbox_holds.held(sql)
 
     def close(self) -> None:
-        """Close the file with an empty WAL."""
         self._database.close()
 
-    def destroy(self) -> None:
-        """Close and delete the file itself, set-aside ones too: what a demonstration does at its end.
+    def delete_file(self) -> None:
+        """Close and delete the file itself, set-aside ones too: at the end of a demonstration.
 
-        Each is tried whatever becomes of the others. Raises Unavailable that names what is still there.
+        A failure stops no other deletion. Raises Unavailable with the files that remain.
         """
         left = []
         with suppress(sqlite3.Error):
@@ -315,13 +301,13 @@ class Outbox:
             try:
                 file.unlink(missing_ok=True)
             except OSError as fault:
-                left.append(f"{file.name} ({fault.strerror})")
+                left.append(f"{file.name} ({reason_of(fault)})")
         if left:
             raise Unavailable(f"still in {self.path.parent}: {', '.join(left)}; delete by hand")
 
     def _admit(self, sql: sqlite3.Connection, message: OutboxMessage, alert_id: str) -> bool:
         if sql.execute("SELECT 1 FROM erased WHERE alert_id = ?", (alert_id,)).fetchone():
-            count(sql, "late.refused")
+            _count(sql, "late.refused")
             return False
         same = (alert_id, message.kind.value)
         newest = sql.execute("SELECT max(revision) FROM messages WHERE alert_id = ? AND kind = ?", same).fetchone()[0]
@@ -335,7 +321,7 @@ class Outbox:
     def _load(self, sql: sqlite3.Connection, row_id: str) -> Due | None:
         columns = "kind, topic, content_type, qos, alert_id, body, expires_ms"
         row = sql.execute(f"SELECT {columns} FROM messages WHERE id = ?", (row_id,)).fetchone()
-        if row is None:  # the eraser was here in between
+        if row is None:  # the eraser has erased it meanwhile
             return None
         kind, topic, content_type, qos, alert_id, body, expires_ms = row
         if POLICIES[MessageClass(kind)].sealed:
@@ -343,11 +329,11 @@ class Outbox:
             body = None if key is None else sealing.open_sealed(key[0], body, row_id.encode())
         if body is None:
             sql.execute("DELETE FROM messages WHERE id = ?", (row_id,))
-            count(sql, f"unreadable.{kind}")
+            _count(sql, f"unreadable.{kind}")
             return None
         return Due(row_id, MessageClass(kind), topic, body, content_type, qos, _wall(expires_ms))
 
-    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> Deletion:
+    def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> ErasedAlert:
         ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
         outbox_holds.forget(sql, alert_id)
         existed = sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,)).rowcount > 0
@@ -356,21 +342,19 @@ class Outbox:
         forget_ms = latest + round(timedelta(days=CEILING_DAYS).total_seconds() * 1000)
         first_time = sql.execute("INSERT OR IGNORE INTO erased VALUES (?, ?)", (alert_id, forget_ms)).rowcount
         if first_time and existed:
-            count(sql, f"erased.{reason}")
+            _count(sql, f"erased.{reason}")
         for row_id in ids:
             self._tries.pop(row_id, None)
-        return Deletion(alert_id, reason, len(ids), existed)
+        return ErasedAlert(alert_id, reason, len(ids), existed)
 
-    @staticmethod
-    def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
-        latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
-        if trusted and now_ms > latest + CLOCK_STEP_MS:
-            sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
-        return max(latest, now_ms)
+    def _make_room(self, sql: sqlite3.Connection, needed: int) -> None:
+        for row_id, kind in room.given_up(sql, needed, rows=self._max_rows, size=self._max_bytes):
+            self._tries.pop(row_id, None)
+            _count(sql, f"room.{kind.value}")
 
     @contextmanager
     def _change(self, erasing: bool = False) -> Iterator[sqlite3.Connection]:
-        """One transaction; when erasing, old pages leave the WAL as well before it returns."""
+        """One transaction; when erasing, old pages are removed from the WAL as well before it returns."""
         with self._reading() as sql:
             sql.execute("BEGIN IMMEDIATE")
             try:
@@ -388,6 +372,18 @@ class Outbox:
             yield self._database
         except sqlite3.Error as fault:
             raise Unavailable(f"outbox {self.path}: {fault}") from fault
+
+
+def _count(sql: sqlite3.Connection, name: str) -> None:
+    sql.execute("INSERT INTO tally VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = n + 1", (name,))
+
+
+def _latest(sql: sqlite3.Connection, now_ms: int, trusted: bool) -> int:
+    """The latest of all trusted times (rule 6)."""
+    latest = int(sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
+    if trusted and now_ms > latest + CLOCK_STEP_MS:
+        sql.execute("UPDATE clock SET latest_ms = ?", (now_ms,))
+    return max(latest, now_ms)
 
 
 def _ms(moment: WallTime) -> int:

@@ -39,8 +39,9 @@ class Delivery:
 class Broker(Protocol):
     """One session, one will. Callbacks arrive on the edge's own thread; the owner moves them to its loop.
 
-    `on_retained` takes what the broker had kept before the subscription, not `on_message`: it is no sign of life.
-    `publish` returns False when the message was not taken (no session); the caller keeps it and tries again.
+    `on_retained` receives messages that the broker had kept before the subscription, not `on_message`: they do not show
+    that their sender is alive. `publish` returns False when the message was not accepted (no session); the caller
+    keeps it and retries.
     """
 
     def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None: ...

@@ -1,4 +1,4 @@
-"""Port: what time it is."""
+"""Port: the clocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from device.domain.time import MonotonicNs, WallTime
 
 
 class Clock(Protocol):
-    """Monotonic and wall time; `synchronised` says whether the wall time may be trusted."""
+    """Monotonic and wall time; `synchronised`: whether the wall time may be trusted."""
 
     def monotonic(self) -> MonotonicNs: ...
 

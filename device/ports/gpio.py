@@ -19,7 +19,7 @@ class Lamp(str, Enum):
 class SignGpio(Protocol):
     """Drives the sign and senses it. Raises GpioUnavailable.
 
-    `sign_sensed` is the measured line (current or light), never an echo of what was driven; both take microseconds.
+    `sign_sensed` is the measured line (current or light), never the drive level; both take microseconds.
     """
 
     def drive_sign(self, lit: bool) -> None: ...
@@ -42,6 +42,6 @@ class Signals(Protocol):
 
 
 class Gpio(SignGpio, Signals, Protocol):
-    """Both, claimed and released together: `close` puts everything out first."""
+    """Both, claimed and released together: `close` switches everything off first."""
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Port: the service manager that started us."""
+"""Port: the service manager that started this process."""
 
 from __future__ import annotations
 

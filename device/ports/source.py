@@ -1,4 +1,4 @@
-"""Port: where frames come from, and the memory that they are kept in."""
+"""Port: sources of frames, and the memory that they are kept in."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from device.domain.time import MonotonicNs
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a source before its first frame.
+    """Properties of a source before its first frame.
 
     live        newest frame wins and frames may be dropped; a recording drops none
     frames      count if the container states it;  rate_hz  nominal, None when unknown or variable
-    notes       what was corrected on the way in: "interlaced: bwdif", "rotated 90", "10 bit: dithered to 8"
+    notes       corrections on the way in: "interlaced: bwdif", "rotated 90", "10 bit: dithered to 8"
     """
 
     name: str
@@ -31,7 +31,7 @@ class SourceInfo:
 class Slot(Protocol):
     """Memory for one frame, made by its source: only the source knows which memory the GPU can read, too.
 
-    One thread at a time owns a slot; it may outlive its source. It starts black.
+    One thread at a time owns a slot; it may exist longer than its source. It starts black.
     """
 
     def keep(self, frame: Frame, decoded: MonotonicNs) -> Frame:

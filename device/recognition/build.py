@@ -1,4 +1,4 @@
-"""Puts one camera's spine together: engines, list, threshold, zone."""
+"""Builds one camera's pipeline: engines, list, threshold, zone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from device.domain.sight import F32
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
 from device.vision.decision import Best
 from device.vision.observer import Observer
@@ -19,7 +19,7 @@ WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
 
 class Listed:
-    """The watchlist as the decision asks it: one template in, the nearest entry out."""
+    """The watchlist as the decision needs it: one template in, the nearest entry out."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
@@ -47,7 +47,7 @@ def gallery_of(entries: Sequence[tuple[str, F32]], *, synthetic: int = 0, screen
 
 
 def pipeline_of(
-    room: EngineRoom,
+    room: ModelSessions,
     gallery: Gallery,
     *,
     threshold: float,
@@ -57,7 +57,7 @@ def pipeline_of(
     zone: Sequence[tuple[float, float]] = WHOLE_FRAME,
     observer: Observer | None = None,
 ) -> Pipeline:
-    """The spine over `room`'s engines and one list.
+    """The pipeline over `room`'s engines and one list.
 
     packed  whether frames come as packed RGB that the GPU reads, too
     people  what is known of the gallery's entries, in its order; empty: nothing but their references
@@ -66,7 +66,7 @@ def pipeline_of(
     """
     return Pipeline(
         Sight(
-            eyes=room.eyes(min_face_px, packed=packed, listed=gallery),
+            front_end=room.front_end(min_face_px, packed=packed, listed=gallery),
             gallery=Listed(gallery),
             entries=tuple(people) or tuple(ListedPerson(ref) for ref in gallery.refs),
             threshold=threshold,

@@ -1,8 +1,8 @@
-"""Looking ahead: one thread decodes, one detects, and the caller recognises; frames stay in order.
+"""Detect-ahead: one thread decodes, one detects, and the caller recognises; frames stay in order.
 
 Measured 2026-11-23 on two x86-64 cores: three stages with one-thread runtimes beat one stage with a two-thread runtime
 (a recogniser on two threads is 1.4 times faster, not twice). Each runner keeps to one thread. On a GPU all of it runs
-in one thread (`Looking.frames` with `ahead` off), because one thread owns the device.
+in one thread (`DetectAhead.frames` with `ahead` off), because one thread owns the device.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from device.domain.sight import Face, Frame
 from device.domain.time import NS_PER_MS
 from device.edges.camera.capture_buffer import END, CaptureBuffer, End
 
-AHEAD = 2  # frames that are looked at, or were, while one is judged
-_WAIT_S = 0.25
+AHEAD = 2  # frames that are detected, or waiting for recognition, at once
+_WAIT_S = 0.1  # without a frame; a camera that freezes or stalls is reported after it
 
 Seen = tuple[Frame, list[Face]]
 
 
-def in_hand(*, ahead: bool) -> int:
-    """Frames that a `Looking` has at once: the feed must leave so many alone."""
+def frames_held(*, ahead: bool) -> int:
+    """Frames that a `DetectAhead` holds at once: the capture buffer must not refill their slots."""
     return AHEAD + 1 if ahead else 1
 
 
-class Looking:
-    """Takes frames from a feed and looks at them, AHEAD frames before whoever asks. `look` gives a frame's faces."""
+class DetectAhead:
+    """Takes frames from a capture buffer and detects faces, AHEAD frames before the consumer. `look` detects."""
 
     def __init__(self, feed: CaptureBuffer, look: Callable[[Frame], list[Face]], *, ahead: bool) -> None:
         self._feed = feed
@@ -58,7 +58,7 @@ class Looking:
                     yield seen
 
     def close(self) -> None:
-        """Stop looking: the iteration ends within the feed's next frame or a quarter of a second."""
+        """Stop: the iteration ends within the feed's next frame or a tenth of a second."""
         self._stop.set()
 
     def _next(self) -> Seen | End | None:
@@ -74,7 +74,7 @@ class Stopwatch:
         self.ms: dict[str, deque[float]] = {}
 
     def lap(self, stage: str, since_ns: int) -> int:
-        """Note the time since `since_ns` under `stage`; returns the time now, to chain laps."""
+        """Record the time since `since_ns` under `stage`; returns the present time, to chain measurements."""
         now = time.perf_counter_ns()
         self.ms.setdefault(stage, deque(maxlen=self._keep)).append((now - since_ns) / NS_PER_MS)
         return now

@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 from device.domain.finding import Candidate
 from device.domain.sight import Frame
-from device.recognition.detect_ahead import Looking
+from device.recognition.detect_ahead import DetectAhead
 from device.recognition.pipeline import Pipeline
 
 
 def drive(
     pipeline: Pipeline,
-    looking: Looking,
+    looking: DetectAhead,
     *,
     on_candidates: Callable[[list[Candidate]], None],
     before_frame: Callable[[], None] = lambda: None,
     after_frame: Callable[[], None] = lambda: None,
     idle: Callable[[], None] = lambda: None,
 ) -> None:
-    """Judge every frame until the source ends or `looking` is closed; then the last words. All on the caller's thread.
+    """Process every frame until the source ends or `looking` is closed, then the source's end; on the caller's thread.
 
-    on_candidates  receives what each frame stated (often an empty list), before the passage can end
+    on_candidates  receives each frame's candidates (often none), before the passage can end
     idle           called while no frame comes
 
     Raises what the source or a callback raises; the caller closes `looking` and the feed, and finishes the pipeline.
@@ -30,7 +30,7 @@ def drive(
     for frame, faces in looking.frames(idle=idle):
         before_frame()
         last = frame
-        on_candidates(pipeline.judge(frame, faces))
+        on_candidates(pipeline.process(frame, faces))
         after_frame()
     if last is not None:
-        on_candidates(pipeline.last_words(last))
+        on_candidates(pipeline.end_of_source(last))

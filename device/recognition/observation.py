@@ -1,7 +1,7 @@
-"""Turns what the pipeline does into the facts of an `Observer`; made only where an observer was given, for measuring.
+"""Reports what the pipeline does to an `Observer`; made only where an observer was given, for measuring.
 
-It runs in the thread of `Pipeline.judge`. It may search the list once more for a look (what would this template alone
-have scored?), so a measured run is slower than one without.
+It runs in the thread of `Pipeline.process`. It may search the list once more for a look (the score of this template
+alone), so a measured run is slower than one without.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from device.vision.tracker import Sighting
 
 
 class Observation:
-    """One pipeline's facts, for its observer."""
+    """Reports one pipeline to its observer."""
 
     def __init__(self, observer: Observer, gallery: Gallery, refs: Sequence[str]) -> None:
         """`refs`: the entries' references, in the gallery's order."""
@@ -32,7 +32,7 @@ class Observation:
         whose: Sequence[tuple[Sighting, Passage | None]],
         min_face_px: float,
     ) -> None:
-        """The faces of a frame and whose they are, before any is looked at."""
+        """The faces of a frame and their tracks, before any is recognised."""
         self._frame = frame.index
         self._observer.detected(frame.index, faces)
         for sighting, passage in whose:
@@ -54,7 +54,7 @@ class Observation:
     def template(
         self, passage: Passage, sighting: Sighting, template: F32, settled: Passage | None, quality: float | None
     ) -> None:
-        """A look that gave one: the passage that it went to, and its score without any other."""
+        """A look with a template: the passage that it went to, and its score alone."""
         if settled is None:
             outcome = LookOutcome.RAW_LENGTH if quality is None else LookOutcome.TOO_POOR_FOR_DOUBT
         else:
@@ -74,7 +74,7 @@ class Observation:
         )
 
     def weighed(self, passage: Passage, decision: Decision, stated: Best | None) -> None:
-        """What the rule of decision made of a passage just now."""
+        """The decision about a passage at this moment."""
         best = decision.latest
         if best is not None:
             self._observer.weighed(
@@ -89,7 +89,7 @@ class Observation:
             )
 
     def joined(self, earlier: Passage, later: Passage) -> None:
-        """`earlier` goes on with the templates of `later`."""
+        """`later` is merged into `earlier`."""
         self._observer.joined(self._frame, earlier.id, later.id)
 
     def ended(self, passage: Passage) -> None:

@@ -1,13 +1,14 @@
-"""The operating point of one worker or one replay: evidence, engine and list in; threshold, prediction and words out.
+"""The operating point of one worker or one replay: evidence, engine and list in; threshold, prediction and text out.
 
 1. With evidence for this engine (recogniser, detector, alignment, precision), the threshold is the smallest whose bound
    on false alerts meets the limit for this list (device/domain/operating_point.py), unless one was given.
 2. `problem` says why the device must not arm: no evidence, a longer list than it covers, a given threshold outside the
-   tested band or over the limit. Whoever runs a camera obeys it; a replay only measures, and shows it with the source.
-3. Without evidence nothing is known. A replay then takes the provisional threshold: LFW, one photo enrolled, FPIR
+   tested band or over the limit. A worker with a live camera obeys it; a replay only reports it.
+3. Without evidence the rates are unknown. A replay then takes the provisional threshold: LFW, one photo enrolled, FPIR
    0.1 %, .458 at 100 people, .494 at 500, .516 at 1,822, .540 at 4,000 (measured 2026-11-22, YuNet and SFace), in
    between linear in the logarithm of the list's size, outside the nearer end.
-4. Evidence that ships and is not what was signed is EvidenceDamaged: nobody measures on with a changed installation.
+4. Shipped evidence whose signature does not match is EvidenceDamaged: a replay does not go on with a changed
+   installation.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ _PROVISIONAL = "provisional: LFW, FPIR 0.1 %, interpolated in log list size"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the configuration says: everything may be left out.
+    """The configuration's terms; every field may be left out.
 
     threshold  instead of the computed one, inside the tested band only
-    evidence   an artefact instead of the one that ships;  keys  a folder of public keys that may have signed it
+    evidence   an artefact instead of the shipped one;  keys  a folder of public keys that may have signed it
     limit      false alerts a face
     """
 
@@ -59,21 +60,26 @@ class OperatingPoint:
 
 
 def engine_of(detector: ModelCard, recogniser: ModelCard | Recognisers, backend: str) -> Engine:
-    """What makes templates with these models on a backend, written `name:precision`.
+    """The identity of the engine that makes templates with these models on a backend, written `name:precision`.
 
-    One reader for both kinds of eyes (device/vision/face_front_end.py): strangers' scores were measured alike with
+    It is the same for both front ends (device/vision/face_front_end.py): strangers' scores were measured alike with
     probes of either and lists of the photo reader (calibration/README.md).
     """
     return Engine(
-        *(recogniser.name, recogniser.source_sha256, backend.partition(":")[2].removesuffix(EMULATED)),
-        *(detector.name, detector.source_sha256, READER_VERSION, DECISION_RULE),
+        recogniser.name,
+        recogniser.source_sha256,
+        backend.partition(":")[2].removesuffix(EMULATED),
+        detector.name,
+        detector.source_sha256,
+        READER_VERSION,
+        DECISION_RULE,
     )
 
 
 def evidence_for(engine: Engine, terms: Terms) -> Evidence:
-    """The evidence for an engine, from the artefact that `terms` names or the one that ships.
+    """The evidence for an engine, from the artefact that `terms` names or the shipped one.
 
-    Raises EvidenceUnusable; EvidenceDamaged for one that ships (rule 4).
+    Raises EvidenceUnusable; EvidenceDamaged for the shipped one (rule 4).
     """
     keys = trusted_keys(terms.keys)
     if terms.evidence is not None:
@@ -82,7 +88,7 @@ def evidence_for(engine: Engine, terms: Terms) -> Evidence:
     try:
         artefact = read(path, keys)
     except EvidenceUnusable as fault:
-        raise EvidenceDamaged(f"the evidence that ships is damaged: {fault}; install the program again") from fault
+        raise EvidenceDamaged(f"the shipped evidence is damaged: {fault}; install the program again") from fault
     return artefact.evidence(engine)
 
 
@@ -106,7 +112,7 @@ def operating_point(photos: Sequence[int], evidence: Evidence | EvidenceUnusable
     problem = evidence.objection(threshold, listed, terms.limit)
     if beyond and not problem:
         problem = f"{beyond} entries have more than {evidence.most_photos} photos, which were not tested: keep the best"
-    words = "configured, judged by" if terms.threshold is not None else "evidence"
+    words = "configured, assessed with" if terms.threshold is not None else "evidence"
     source = (
         f"{words} {evidence.name}: for {len(photos)} listed {per_thousand(prediction.rate)} false alerts "
         f"in 1,000 faces predicted, at most {per_thousand(prediction.bound)}"

@@ -1,9 +1,9 @@
 """The spine: frame -> faces -> tracks -> probes -> candidates. Read it from top to bottom.
 
-1. Only what leaves `judge` may cross to the supervisor: references, scores, times. Pixels and templates stay.
+1. Only what leaves `process` may cross to the supervisor: references, scores, times. Pixels and templates stay.
 2. Everybody who is compared is counted once, as a passage, and wiped when the passage ends: alerted or discarded.
-3. What it sees with is `Eyes` (device/vision/face_front_end.py). `look` and `judge` may run in two threads, each in one
-   only.
+3. Faces are found by a `FaceFrontEnd` (device/vision/face_front_end.py). `look` and `process` may run in two threads,
+   each in one only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from device.recognition.rivals import RaisedPassages
 from device.vision.align import DegenerateGeometry
 from device.vision.cuts import CutDetector
 from device.vision.decision import Best, Decision, Gallery
-from device.vision.face_front_end import Eyes
+from device.vision.face_front_end import FaceFrontEnd
 from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
-from device.vision.quality import geometric, merit, pose
+from device.vision.quality import geometric, pose, template_quality
 from device.vision.scheduling import choose
 from device.vision.stillness import Stillness
 from device.vision.tracker import Sighting, Tracker
@@ -35,14 +35,14 @@ from device.vision.zone import Zone
 LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
 LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see decision 0004
 PATIENT_NS = 90 * NS_PER_MS  # frames this close: a first look may wait for the next one
-DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has been for so long
+DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has come for so long
 
 
 @dataclass(frozen=True, slots=True)
 class ListedPerson:
-    """What may be said of an entry beside its score; dates in ISO form.
+    """What an alert may state of an entry beside its score; dates in ISO form.
 
-    threshold_offset  what its category asks for beyond the threshold
+    threshold_offset  what its category requires above the threshold
     """
 
     ref: str
@@ -54,9 +54,9 @@ class ListedPerson:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What the pipeline needs: eyes, a list, a threshold, and where to look."""
+    """What the pipeline needs: a front end, a list, a threshold, and the zone."""
 
-    eyes: Eyes
+    front_end: FaceFrontEnd
     gallery: Gallery
     entries: tuple[ListedPerson, ...]
     threshold: float
@@ -76,10 +76,10 @@ class Pipeline:
         self._cuts = CutDetector()
         self._stillness = Stillness()
         self._anybody = False
-        telling = TELLING_BY_GEOMETRY if sight.eyes.lengths is None else TELLING
-        self._passages = Passages(sight.eyes.template_dim, telling=telling)
+        telling = TELLING_BY_GEOMETRY if sight.front_end.lengths is None else TELLING
+        self._passages = Passages(sight.front_end.template_dim, telling=telling)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
-        self._template: F32 = np.zeros(sight.eyes.template_dim, np.float32)
+        self._template: F32 = np.zeros(sight.front_end.template_dim, np.float32)
         self._size = (0, 0)
         self._clean = True
         self._stalled = False
@@ -93,9 +93,10 @@ class Pipeline:
 
     # ── frame ────────────────────────────────────────────────────────────────────────────────────────────────────
     def due(self, frame: Frame) -> bool:
-        """Whether this frame is to be searched: some fifteen a second are, and damaged ones where no others come.
+        """Whether this frame is to be searched: some fifteen a second, and damaged ones only where no others come.
 
-        The capture thread asks. The answer depends on the frames alone, so that a recording is judged alike each time.
+        Called by the capture thread. The answer depends on the frames alone, so a recording gives the same result each
+        time.
         """
         wait_ns = DAMAGED_AFTER_NS if frame.damage is Damage.PICTURE else LOOK_EVERY_NS
         if self._last_due is not None and 0 <= frame.at - self._last_due < wait_ns:
@@ -103,19 +104,24 @@ class Pipeline:
         self._last_due = frame.at
         return True
 
+    @property
+    def anybody_in_view(self) -> bool:
+        """Whether the last frame that was searched had a face in it; for any thread."""
+        return self._anybody
+
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
     def look(self, frame: Frame) -> list[Face]:
-        """All faces of a frame, in frame pixels; where nobody was and nothing has moved, there is nobody."""
+        """All faces of a frame, in frame pixels; empty without detection where nobody was and nothing has moved."""
         since = time.perf_counter_ns()
         if self._stillness.still(frame) and not self._anybody:
             return []
-        faces = self._sight.eyes.look(frame)
+        faces = self._sight.front_end.look(frame)
         self._anybody = bool(faces)
         self.times.lap("detect", since)
         return faces
 
-    def judge(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
-        """Follow the people, recognise whom it is worth to, and state what is a possible match."""
+    def process(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
+        """Track the faces, recognise those that the scheduler selects, and return the candidates."""
         since = time.perf_counter_ns()
         self._stalled = False
         counters, at = self.counters, frame.at
@@ -129,7 +135,7 @@ class Pipeline:
         counters.tracks = self._tracker.started
         for passage in self._passages.follow(at, sightings, lost + missing):
             self._close(passage)
-        self._passages.glance(frame, sightings)
+        self._passages.note_appearance(frame, sightings)
         patient = self._last_judged is None or at - self._last_judged <= PATIENT_NS
         self._last_judged = at
         known = [(self._passages.of(s.track), s) for s in sightings if s.height_px >= self._sight.min_face_px]
@@ -150,49 +156,49 @@ class Pipeline:
         self.times.lap("track", since)
         # ── probes and candidates ────────────────────────────────────────────────────────────────────────────────
         stated = [self._recognise(frame, passage, s, geometry, everybody) for passage, s, geometry in shots]
-        for passage in self._passages.gone(at):
+        for passage in self._passages.ended(at):
             self._close(passage)
         if not self._clean and self._looked_at not in {p.id for p in self._passages.open}:
-            self._forget()
+            self._wipe_runtimes()
         counters.open_passages = sum(p.counted and p.alerted_entry is None for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
 
-    def last_words(self, frame: Frame) -> list[Candidate]:
-        """The source ended with `frame`, the last one judged: first looks that were still waited for."""
+    def end_of_source(self, frame: Frame) -> list[Candidate]:
+        """The source has ended with `frame`: take the first looks that were still deferred."""
         wanted, everybody = self._latest
         rated = [(p, s, geometric(s.face, *self._size)) for p, s in wanted if p.tried_at is None]
         stated = [self._recognise(frame, p, s, geometry, everybody) for p, s, geometry in rated]
         return [candidate for candidate in stated if candidate is not None]
 
     def stalled(self) -> None:
-        """No picture comes, or always the same: passages end as if nobody were in view, once."""
+        """No picture comes, or always the same: end the passages as if nobody were in view, once."""
         if not self._stalled:
             self._stalled = True
             self._tracker.restart()
             self.finish()
 
     def finish(self) -> None:
-        """End every passage and wipe; what is clean already is not wiped again, because a stop has half a second."""
+        """End every passage and wipe its buffers; clean ones are not wiped again, because a stop has half a second."""
         for passage in self._passages.open:
             self._close(passage)
         self.counters.open_passages = 0
-        self._sight.eyes.forget_view()
+        self._sight.front_end.wipe_view()
         self._cuts.wipe()
         self._stillness.wipe()
         if not self._clean:
-            self._forget()
+            self._wipe_runtimes()
 
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
-        self._sight.eyes.forget_view()
+        self._sight.front_end.wipe_view()
         self._cuts.wipe()
         self._stillness.wipe()
-        self._forget()
+        self._wipe_runtimes()
 
-    def _forget(self) -> None:
-        """Whoever was looked at last is gone: a blank goes through the runtimes, so that none keeps a face (rule 2)."""
+    def _wipe_runtimes(self) -> None:
+        """Nobody is left in view: run a blank picture through the runtimes, so that none keeps a face (rule 2)."""
         self._template[:] = 0
-        self._sight.eyes.forget_faces()
+        self._sight.front_end.wipe_faces()
         self._clean = True
 
     def shot(self, passage_id: int) -> U8 | None:
@@ -202,33 +208,33 @@ class Pipeline:
     def _recognise(
         self, frame: Frame, passage: Passage, sighting: Sighting, geometry: float, everybody: list[Face]
     ) -> Candidate | None:
-        """One look: landmarks again, template, whose it is, and what it says.
+        """One look: refine the landmarks, embed, assign the template to a passage, and weigh the passage's score.
 
-        everybody  all faces of the frame, in the zone or not: the probe shows none of the others
+        everybody  all faces of the frame, in the zone or not: the others are blanked in the probe
         """
         passage.attempts += 1
-        passage.failures += 1  # until this look has given something
+        passage.failures += 1  # until this look has given a template
         passage.tried_at = frame.at
         passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
         self._clean, self._looked_at = False, passage.id
-        face = self._sight.eyes.refine(frame, sighting.face)
+        face = self._sight.front_end.refine(frame, sighting.face, looks=passage.attempts - 1)
         since = self.times.lap("align", since)
         if face is None:
             self._fruitless(LookOutcome.NO_LANDMARKS, passage, sighting)
             return None
         try:
-            length = self._sight.eyes.embed(frame, face, self._template, gated=not passage.templates)
+            length = self._sight.front_end.embed(frame, face, self._template, gated=not passage.templates)
         except DegenerateGeometry:
             self._fruitless(LookOutcome.DEGENERATE, passage, sighting)
             return None
         self.counters.templates += 1
         if length is None:
             self.times.lap("embed", since)
-            self._screened(passage)
+            self._screened(passage, sighting)
             return None
         since = self.times.lap("embed", since)
-        worth = merit(self._sight.eyes.lengths, length, geometry)
+        worth = template_quality(self._sight.front_end.lengths, length, geometry)
         settled = None if worth is None else self._passages.settle(frame.at, sighting.track, self._template, worth)
         if self._observed is not None:
             self._observed.template(passage, sighting, self._template, settled, worth)
@@ -241,8 +247,8 @@ class Pipeline:
         settled.damaged = settled.damaged or frame.damage is not Damage.NONE
         if settled.is_better(worth, frame.damage):
             if frame.damage < settled.best_damage:
-                settled.alerted_merit = -1.0  # an alert with a probe from a damaged picture is revised
-            settled.best_merit, settled.best_face, settled.best_frame_size = worth, face, self._size
+                settled.alerted_quality = -1.0  # an alert with a probe from a damaged picture is revised
+            settled.best_quality, settled.best_face, settled.best_frame_size = worth, face, self._size
             settled.best_damage = frame.damage
             take_shot(frame, sighting.face, everybody, settled.slot.shot)
         best = self._decision.weigh(settled)
@@ -251,8 +257,10 @@ class Pipeline:
         self.times.lap("match", since)
         return self._state(frame, settled, best)
 
-    def _screened(self, passage: Passage) -> None:
+    def _screened(self, passage: Passage, sighting: Sighting) -> None:
         """A pair's screen found nobody listed possible: the face was compared, and there is no template of it."""
+        if self._observed is not None:
+            self._observed.fruitless(LookOutcome.SCREENED, passage, sighting)
         passage.failures = 0
         passage.screened += 1
         self.counters.faces_seen += passage.screened == 1 and not passage.templates
@@ -262,19 +270,19 @@ class Pipeline:
             self._observed.fruitless(outcome, passage, sighting)
 
     def _state(self, frame: Frame, passage: Passage, best: Best | None) -> Candidate | None:
-        """Put a decision into the words that may cross the bar."""
+        """Make the candidate that may cross the bar from a decision."""
         earlier = None if best is None else self._passages.alerted_before(passage, best.entry)
         if earlier is not None:
             if self._observed is not None:
                 self._observed.joined(earlier, passage)
-            self._passages.carry_on(earlier, passage)
+            self._passages.merge(earlier, passage)
             passage, best = earlier, self._decision.weigh(earlier)
         if best is None or passage.best_face is None:
             return None
         first = passage.alerted_entry is None
         passage.revision += 1
         passage.alerted_entry, passage.alerted_score = best.entry, best.score
-        passage.alerted_merit = passage.best_merit
+        passage.alerted_quality = passage.best_quality
         self.counters.alerted += first
         face, turned = passage.best_face, pose(passage.best_face)
         return Candidate(
@@ -305,7 +313,7 @@ class Pipeline:
         )
 
     def _close(self, passage: Passage) -> None:
-        """A passage ended: wipe it, and count as discarded what was compared and reads as wiped (rule 2)."""
+        """A passage ended: wipe it; count it as discarded if it was compared and its buffers verify as zero."""
         counters = self.counters
         if self._observed is not None:
             self._observed.ended(passage)

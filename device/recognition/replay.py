@@ -1,4 +1,4 @@
-"""The vision worker over a recording, as fast as it can, for measuring: no supervisor, no broker, no face written."""
+"""The worker's pipeline over a recording, as fast as possible: no supervisor, no broker, no face written."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import peak_resident_mb
 from device.enrolment.engine_photo_reader import READER_VERSION, EnginePhotoReader
 from device.enrolment.folder import Enrolment, OutcomeCache, enrol
-from device.enrolment.model_sessions import EngineRoom, chosen_card, chosen_recognisers, resolved
+from device.enrolment.model_sessions import ModelSessions, chosen_card, chosen_recognisers, resolved
 from device.enrolment.template_cache import TemplateCache
 from device.errors import EvidenceDamaged, EvidenceUnusable
 from device.ports.source import SourceInfo
 from device.recognition.build import gallery_of, pipeline_of
-from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.detect_ahead import DetectAhead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import Pipeline
@@ -39,9 +39,9 @@ DECODE_THREADS = 1  # measured with the other stages, see tools/README.md
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is replayed. `threshold` None: the operating point for this list from the evidence.
+    """A replay request. `threshold` None: the operating point for this list from the evidence.
 
-    evidence, evidence_keys  an artefact instead of the one that ships, and a folder of keys that may have signed it
+    evidence, evidence_keys  an artefact instead of the shipped one, and a folder of keys that may have signed it
     config                   configuration of the device on this machine, if there is one: an operational one refuses
     """
 
@@ -58,12 +58,12 @@ class Request:
     config: Path = CONFIG
 
     def terms(self) -> Terms:
-        """What it says of the threshold."""
+        """The terms for the threshold."""
         return Terms(threshold=self.threshold, evidence=self.evidence, keys=self.evidence_keys)
 
-    def room(self) -> EngineRoom:
-        """The engines it names."""
-        return EngineRoom(
+    def room(self) -> ModelSessions:
+        """The requested engines."""
+        return ModelSessions(
             self.backend, threads=1, detector=self.detector, recogniser=self.recogniser, screen=self.screen
         )
 
@@ -77,13 +77,13 @@ def replay(
     checkpoint: Callable[[], None] = lambda: None,
     observer: Observer | None = None,
 ) -> dict[str, Any]:
-    """Run the request and return the report of DESIGN's contract (`lfr replay`).
+    """Run the request and return the report of `lfr replay`.
 
     progress    called with frames decoded and their number, if the container states it
-    checkpoint  called where the run may be broken off, between photos and between frames, by whatever it raises
+    checkpoint  called between photos and between frames; the run ends with whatever it raises
     observer    receives each step, for measuring; scores and frames, no picture and no template
     Raises SourceUnreadable, WatchlistUnusable, EngineUnavailable, RefusedByCondition; EvidenceUnusable for evidence
-    that was named, EvidenceDamaged for the one that ships. Where none ships for an engine, the report says so.
+    that was named, EvidenceDamaged for the shipped one. Where none is shipped for an engine, the report says so.
     """
     refuse_on_operational_device("replay", request.config)
     evidence = _evidence(request)
@@ -99,8 +99,8 @@ def replay(
     pipeline = pipeline_of(room, gallery, threshold=point.threshold, min_face_px=MIN_FACE_PX, observer=observer)
     at_first = source.info
     ahead = not room.one_thread
-    feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
-    looking = Looking(feed, pipeline.look, ahead=ahead)
+    feed = CaptureBuffer(source, pace="full", frames_held=frames_held(ahead=ahead), wanted=pipeline.due)
+    looking = DetectAhead(feed, pipeline.look, ahead=ahead)
     frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
     gallery.wipe()
     room.close()
@@ -129,7 +129,7 @@ def replay(
 
 
 def _evidence(request: Request) -> Evidence | EvidenceUnusable:
-    """What is known of the engines that are asked for; raises what must not be measured past."""
+    """The evidence for the requested engines; raises where a replay must not go on."""
     detector = chosen_card(request.detector, "detector")
     recognisers = chosen_recognisers(request.recogniser, request.screen)
     found = known_evidence(engine_of(detector, recognisers, resolved(request.backend)), request.terms())
@@ -141,7 +141,7 @@ def _evidence(request: Request) -> Evidence | EvidenceUnusable:
 def _operating_point(
     request: Request, evidence: Evidence | EvidenceUnusable, listed: Enrolment, subjects: int
 ) -> OperatingPoint:
-    """What a device would take, whatever the evidence says of it: a replay measures, and says so."""
+    """The operating point of a device, whatever its problem: a replay measures, and reports the problem."""
     photos = [len(entry.templates) for entry in listed.entries]
     photos += [1] * (subjects - len(photos))
     point = operating_point(photos, evidence, request.terms())
@@ -151,9 +151,9 @@ def _operating_point(
 
 
 def _beside_the_contract(counters: Counters, at_first: SourceInfo, at_last: SourceInfo) -> dict[str, Any]:
-    """For whoever tunes the product."""
+    """Counters for tuning, beside the report's contract."""
     names = ("tracks", "detections", "quality_rejects", "discarded", "alerted")
-    # What was corrected from the first picture on is forgotten with the decoder; damage is met on the way.
+    # Corrections made from the first picture on are lost with the decoder; damage is found on the way.
     notes = list(dict.fromkeys((*at_first.notes, *at_last.notes)))
     return {
         "counters": {name: getattr(counters, name) for name in names},
@@ -175,7 +175,7 @@ def cache_at(
     looks  rows hold both templates of a photo and a length, as calibration reads them
     """
     chosen = chosen_card(detector, "detector"), chosen_recognisers(recogniser, screen)
-    lengths = chosen[1].lengths  # decides which photos are rejected
+    lengths = chosen[1].lengths  # it decides which photos are rejected
     models = " ".join([*(one.source_sha256 for one in chosen), "" if lengths is None else f"{lengths.poor}"])
     dim = chosen[1].length_of_template
     kind = " with looks" if looks else ""
@@ -186,7 +186,7 @@ def cache_at(
 
 def _enrol(
     request: Request, cache: OutcomeCache | None, talk: bool, checkpoint: Callable[[], None]
-) -> tuple[EngineRoom, Enrolment]:
+) -> tuple[ModelSessions, Enrolment]:
     """Enrol the folder; a large one with a second set of engines beside the one that will run the recording."""
     room = request.room()
     helper = request.room() if not room.one_thread and _is_large(request.watchlist) else None
@@ -205,18 +205,18 @@ def _enrol(
 
 
 def _is_large(folder: Path) -> bool:
-    """Whether there are more photos than opening a second set of engines is worth."""
+    """Whether there are enough photos to be worth opening a second set of engines."""
     return next(itertools.islice(folder.glob("*/*"), LARGE_LIST, None), None) is not None
 
 
 def _run(
     pipeline: Pipeline,
     feed: CaptureBuffer,
-    looking: Looking,
+    looking: DetectAhead,
     tick: Callable[[], None],
     checkpoint: Callable[[], None],
 ) -> tuple[int, float, list[Candidate]]:
-    """Frames decoded, seconds from the first decode to the last decision, and what was stated."""
+    """Frames decoded, seconds from the first decode to the last decision, and the candidates."""
     stated: list[Candidate] = []
     since = time.perf_counter()
     try:
@@ -238,7 +238,7 @@ def _run(
 
 
 def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:
-    """One row an alert: when it was first raised, with what was last said of it.
+    """One row an alert: when it was first raised, with its last revision.
 
     contradicted_by  tracks of the alerts for the same entry that were in view at the same time: at most one is right
     """

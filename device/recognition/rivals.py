@@ -1,8 +1,8 @@
-"""Which passages raised one entry while they were in view together: two people, of whom at most one is the listed one.
+"""Passages that raised one entry while they were in view together: two people, of whom at most one is listed.
 
 1. Together means on two tracks in the present frame, or both for longer than one moment: a track that changes passages
    is in both for one frame.
-2. Of a passage that ended, its number, its entry and its times are kept, nothing personal, and of KEPT passages only.
+2. Of a passage that ended only its number, its entry and its times are kept, nothing personal; KEPT passages at most.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Ended(NamedTuple):
 
 
 class RaisedPassages:
-    """Remembers the passages of one camera that raised an alert and ended; one owner thread."""
+    """Keeps the passages of one camera that raised an alert and ended; one owner thread."""
 
     def __init__(self) -> None:
         self._ended: deque[_Ended] = deque(maxlen=KEPT)
@@ -38,7 +38,7 @@ class RaisedPassages:
             )
 
     def rivals(self, passage: Passage, others: Sequence[Passage], in_view: Set[int]) -> tuple[int, ...]:
-        """Numbers of the passages that raised what `passage` raises and were in view with it, ascending.
+        """Numbers of the passages that raised the same entry as `passage` and were in view with it, ascending.
 
         others   the open passages, with or without `passage` itself
         in_view  numbers of the passages that have a track in the present frame

@@ -1,4 +1,4 @@
-"""Everything outside that the supervisor uses, in one hand: real on a device, fakes in a simulation."""
+"""Every external interface of the supervisor in one struct: real on a device, fakes in a simulation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.edges.host import sysfs
+from device.edges.host import state_folder, sysfs
 from device.outbox.store import Outbox
 from device.ports.broker import Broker
 from device.ports.clock import Clock
@@ -20,7 +20,7 @@ from device.supervisor.workers.process import Launcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
-    """models_dir: where workers find prepared models. simulated: the lines are not hardware, and say so everywhere.
+    """models_dir: where workers find prepared models. simulated: the GPIO lines are not hardware; the status states it.
 
     root       where sysfs is found
     repository  the hub's repository, verified;  sync: the thread that its calls run on
@@ -28,6 +28,7 @@ class Edges:
     memory_locked  whether nothing of this process can reach swap
     authority  reads the site's authorities (PEM), for the hub's commands
     disk_free  bytes that may still be written where a folder lies
+    refusal    why a folder takes no writes (device.edges.host.state_folder)
     """
 
     clock: Clock
@@ -46,3 +47,4 @@ class Edges:
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes
+    refusal: Callable[..., str] = state_folder.refusal

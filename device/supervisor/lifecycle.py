@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
@@ -22,11 +22,12 @@ from device.hub_api import messages
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.store import Deletion
+from device.outbox.message import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.commands import Commands
+from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
@@ -41,6 +42,7 @@ from device.supervisor.timing import ALIVE_S, HOLD_MOST, STOPPED_S, VERIFIED_TIM
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 def new_boot_id() -> str:
@@ -59,7 +61,9 @@ class DeviceLifecycle:
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(edges.broker, edges.outbox, edges.disk, edges.clock, self._deleted)
+        self._publisher = OutboxPublisher(
+            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
+        )
         self._hub = Hub(
             config.site,
             config.device,
@@ -95,15 +99,9 @@ class DeviceLifecycle:
             mode=lambda: self.supervisor.mode,
             audit_key=lambda: self._audit.key,
         )
+        self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
-        self._commands = Commands(
-            CommandCheck(config.site, config.device, edges.authority),
-            boot_id,
-            edges.clock,
-            self._audit,
-            act=self.supervisor.command,
-            reply=self._notices.command_reply,
-        )
+        self._commands = self._command_handler(config, boot_id)
         self._reporter = Reporter(
             config,
             edges,
@@ -116,8 +114,19 @@ class DeviceLifecycle:
             boot_id=boot_id,
         )
 
+    def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
+        """Carries out the hub's signed commands."""
+        return Commands(
+            CommandCheck(config.site, config.device, self._edges.authority),
+            boot_id,
+            self._edges.clock,
+            self._audit,
+            act=self.supervisor.command,
+            reply=self._notices.command_reply,
+        )
+
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
-        """The loop over the parts that exist already."""
+        """The loop over the parts."""
         return SupervisorLoop(
             config,
             self._edges,
@@ -137,6 +146,7 @@ class DeviceLifecycle:
             ),
             sign=self._sign,
             woken=woken,
+            kept_by=lambda: {"audit log": self._audit.problem, "outbox": self._publisher.problem},
         )
 
     async def run(self) -> Outcome:
@@ -144,6 +154,7 @@ class DeviceLifecycle:
         supervisor, publisher = self.supervisor, self._publisher
         await self._audit.open()
         self._audit.note("started", version=version())
+        await self._audit.sign()
         supervisor.self_test()
         self._connect_inputs()
         await supervisor.host.measure()
@@ -160,7 +171,7 @@ class DeviceLifecycle:
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
-        await self._report_missed_erasures()
+        await self._alive_while(self._report_missed_erasures())
         try:
             await self._until_over(background)
             stays = self._stays
@@ -190,13 +201,13 @@ class DeviceLifecycle:
             self._audit.note("fault", "R06", condition="erasure")
             return
         if gone:
-            event(_log, "eraser.caught_up", deleted=gone)
+            event(_log, "eraser.caught_up", alerts_erased=gone)
 
     async def _report_missed_erasures(self) -> None:
         """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
         for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
             event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
-            self._reporter.erased_before(missed)
+            self._receipts.erased_before(missed)
         if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
             for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
                 await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
@@ -244,6 +255,7 @@ class DeviceLifecycle:
             audit=self._audit,
             publisher=self._publisher,
             reporter=self._reporter,
+            receipts=self._receipts,
         )
         await self._reporter.report()
         return outcome
@@ -256,7 +268,7 @@ class DeviceLifecycle:
         return self.supervisor.ending and self._live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
-        """Stay, `safe` and dark, while alerts are kept: the publisher erases each at its time. A signal ends this."""
+        """Stay in `safe`, sign off, while alerts are kept: the publisher erases each at its time; until a signal."""
         held = outcome.summary.get("alerts_held")
         if held and outcome.exit_status == 0:
             event(_log, "ending.holding", alerts=held)
@@ -265,11 +277,12 @@ class DeviceLifecycle:
                 if self.supervisor.requests.tampered:
                     self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
-                held = len(await self._edges.disk(lambda: waiting_for_their_time(self._edges.outbox)))
+                work = self._edges.disk(lambda: waiting_for_their_time(self._edges.outbox))
+                held = len(await self._alive_while(work))
             event(_log, "ending.held", alerts=held)
         return replace(outcome, summary={**outcome.summary, "alerts_held": held})
 
-    async def _alive_while(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    async def _alive_while(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of `work`, with watchdog notifications until it is done."""
         task = asyncio.create_task(work)
         while not task.done():
@@ -285,17 +298,23 @@ class DeviceLifecycle:
         self._publisher.connect(self._session)
 
     def _withdrawn(self, deployment: str, refs: frozenset[str]) -> None:
-        """Entries were taken off the list: every worker zeroes them, and nothing more is published of them."""
+        """Entries were withdrawn from the list: every worker zeroes them, and nothing more is published of them."""
         self._pool.withdraw(refs)
         self._publisher.erase_undelivered(is_of(deployment, refs), WITHDRAWN)
 
     def _sign_state(self) -> SignState:
-        """What an alert states of the sign."""
+        """The sign's state, as alerts state it."""
         return "simulated" if self._edges.simulated else "lit" if self._sign.view().sensed else "dark"
 
     def _publish_audit_head(self, head: Head) -> None:
         """A signed head is on the disk: publish it."""
         self._notices.audit(view.audit_message(self._notices.mode, head))
+
+    async def _log_alerts(self, alerts: list[str]) -> bool:
+        """Alerts were stored: a row for each; whether everything that was noted is on the disk."""
+        for alert in alerts:
+            self._audit.note("alert", "R13", alert=alert, camera=self._alerts.camera_of(alert))
+        return await self._audit.write()
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
@@ -333,7 +352,7 @@ class DeviceLifecycle:
         self._publisher.hold(data.alert_id, data.kind, until if held else None)
 
     def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a silent chip is not evidence of tampering."""
+        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
         loop = asyncio.get_running_loop()
 
         def opened() -> None:
@@ -357,10 +376,10 @@ class DeviceLifecycle:
             self._reporter.session_began()
         self.supervisor.woken.set()
 
-    def _deleted(self, gone: list[Deletion]) -> None:
-        self._reporter.deleted(gone)
+    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
+        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
-        """Publish `stopped`, as opposed to the will's `offline`; without a session there is no wait."""
+        """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""
         self._notices.stopped()
         await self._publisher.flush_notices(STOPPED_S)

@@ -1,17 +1,19 @@
-"""The supervisor's loop: snapshot, evaluate, move the state, act. Ten times a second and at every event.
+"""The supervisor's loop: snapshot, evaluate, change state, act. Ten times a second and at every event.
 
-1. Every tick takes a snapshot (the sign and the machine have tasks of their own that look), reads the condition tables,
-   asks `decide` and obeys it. What is done follows from the present state alone, so a missed or repeated event does no
-   harm. Each row that begins or ceases to fail is an event with its rule, and so is each change of state.
-2. No lit sign, no sight: workers are wanted only when `decide.workers_wanted` says so, and the sign goes off only after
-   the last worker process is gone.
-3. Whatever is slow (disk, processes, the broker) happens elsewhere; a tick never waits.
+1. Every tick takes a snapshot (sign and host are measured by tasks of their own), evaluates the condition tables and
+   applies the decisions of `conditions/policy.py`. The actions follow from the present state alone, so a missed or
+   repeated event is harmless. Each condition that begins or ceases to fail is logged with its rule, and so is each
+   change of state.
+2. No recognition without a lit sign: workers run only while `policy.workers_wanted` allows it, and the sign is
+   switched off only after the last worker process has exited.
+3. Slow work (disk, processes, the broker) is done elsewhere; a tick never waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from device.config.model import DeviceConfig
@@ -59,7 +61,7 @@ class Requests:
 
 
 class SupervisorLoop:
-    """State, sign, lamps and the workers' permission. Owns no deadline but its tick."""
+    """State, sign, lamps and the workers' permission to run. Its only deadline is its tick."""
 
     def __init__(
         self,
@@ -73,7 +75,10 @@ class SupervisorLoop:
         deployment_sync: DeploymentSync,
         sign: SignMonitor,
         woken: asyncio.Event,
+        kept_by: Callable[[], dict[str, str]],
     ) -> None:
+        """kept_by: the disk problem of each part that writes, by its name; empty where there is none."""
+        self._kept_by = kept_by
         self.state = State.SAFE
         self.since = edges.clock.wall()
         self.requests = Requests()
@@ -100,7 +105,7 @@ class SupervisorLoop:
         self.erasure_orders = ErasureOrders(config.state_dir, edges.clock, live=config.live)
 
     def self_test(self) -> None:
-        """Check the lines before anything is loaded: they answer, and the sign is off. Raises GpioUnavailable."""
+        """Check the GPIO lines before anything is loaded: they answer, and the sign is off. Raises GpioUnavailable."""
         self._edges.lines.drive_sign(False)
         self._edges.lines.light(Lamp.POWER, True)
         self.indicators.lit[Lamp.POWER] = True
@@ -121,7 +126,7 @@ class SupervisorLoop:
         self.woken.set()
 
     async def _ordered(self, active: ActiveDeployment) -> bool:
-        """Whether the erasure order is on disk, so that the deployment is erased even if this program dies."""
+        """Whether the erasure order is on disk: the deployment is then erased even if this program dies."""
         try:
             await self._edges.disk(lambda: self.erasure_orders.place(active))
         except Unavailable as fault:
@@ -150,6 +155,7 @@ class SupervisorLoop:
             policy.workers_wanted(self.state, self.evaluations, clear_s, self._pool.wanted), self._why()
         )
         self._act()
+        self._pool.renew_leases()
 
     async def rest(self) -> None:
         """Wait until the next tick is due or an event wakes the loop."""
@@ -157,13 +163,13 @@ class SupervisorLoop:
             self.woken.clear()
 
     async def stop_workers_and_sign(self) -> None:
-        """Stop every worker; only when the last process is gone does the sign go off (rule 2)."""
+        """Stop every worker; the sign is switched off only after the last process has exited (rule 2)."""
         await self._pool.stop_all()
         self._drive_sign(False)
         self.indicators.light(Lamp.RECOGNISING, False)
 
     def erased(self) -> None:
-        """Nothing of the deployment is left."""
+        """Record that nothing of the deployment is left."""
         self.active = None
         self._move(Event.ERASED)
 
@@ -175,7 +181,7 @@ class SupervisorLoop:
         self.woken.set()
 
     def watch_stop(self) -> None:
-        """Watch the STOP contact. One that is open now (held, or its wire is cut) is a STOP now."""
+        """Watch the STOP contact. A contact that is open at the start (pressed, or its wire is cut) counts as STOP."""
         loop = asyncio.get_running_loop()
 
         def pressed() -> None:
@@ -187,7 +193,7 @@ class SupervisorLoop:
             self.press_stop(f"the STOP contact cannot be read: {fault}")
 
     def tampered(self) -> None:
-        """The tamper line: erase everything now, whatever the retention allows and the hub has received."""
+        """The tamper line: erase everything now, whatever the retention policy, delivered to the hub or not."""
         if not self.requests.tampered:
             event(_log, "tamper", level=logging.ERROR)
             self._audit.note("tamper", "R04")
@@ -216,7 +222,7 @@ class SupervisorLoop:
 
     @property
     def mode(self) -> Mode | None:
-        """Of the deployment that is loaded or offered; None without one."""
+        """The deployment that is loaded or offered; None without one."""
         return None if self.snapshot.deployment is None else self.snapshot.deployment.mode
 
     @property
@@ -238,7 +244,7 @@ class SupervisorLoop:
         return self.requests.end or self.deployment_sync.over or leaving or self._pool.finished or self._window_past()
 
     def _window_past(self) -> bool:
-        clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.in_earnest
+        clock, trusted = self._edges.clock, self.snapshot.clock_synchronised or not self.snapshot.strict
         if self.active is not None and self.erasure_orders.over(self.active):
             return True
         return self._window is not None and self._window.past(clock.wall(), clock.monotonic(), trusted=trusted)
@@ -259,6 +265,7 @@ class SupervisorLoop:
             references=reports.disagreements(),
             cameras=self._pool.views(),
             camera_problems=self._pool.problems(),
+            camera_faults=self._pool.faults(),
             sign=self.sign.view(),
             hub_absent_s=self._hub.absent_s(),
             link=self._hub.link,
@@ -266,18 +273,25 @@ class SupervisorLoop:
             clock_synchronised=synchronised,
             clock_set_back=self._clock_setback.finding(now, self._edges.clock.monotonic(), trusted=synchronised),
             disk_free_bytes=self.host.disk_free_bytes,
+            unkept=self._not_kept(),
             thermal=self.host.thermal,
             stop=self.requests.stop,
         )
 
+    def _not_kept(self) -> str:
+        """What the state folder does not keep, the first finding."""
+        refusal = self.host.refusal
+        found = {"state folder": refusal, "deployment": self.deployment_sync.unkept, **self._kept_by()}
+        return next((f"{what}: {problem}" for what, problem in found.items() if problem), "")
+
     def _act(self) -> None:
-        """Sign and lamps as the state wants them."""
+        """Switch sign and lamps as the state requires."""
         self._drive_sign(policy.sign_wanted(self.state, self.evaluations, self._pool.alive))
         recent = self._alerts.last_raised_ns
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self.indicators.light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
         self.indicators.light(Lamp.ALERT, alert)
-        self.indicators.light(Lamp.FAULT, self.state is State.INHIBITED)
+        self.indicators.light(Lamp.FAULT, policy.fault_lamp_wanted(self.state, self.snapshot))
 
     def _drive_sign(self, lit: bool) -> None:
         before = self.sign.driven
@@ -306,7 +320,7 @@ class SupervisorLoop:
         self.woken.set()
 
     def _note_state(self, before: State, what: Event) -> None:
-        """The change with the condition that made it: the first that fails, or that is not known any more."""
+        """Log the change with the condition that caused it: the first that fails, or that is no longer known."""
         unmet = self.evaluations if self.state is State.INHIBITED else evaluation.failing(self.evaluations)
         first = next((r for r in (*evaluation.failing(unmet), *evaluation.pending(unmet))), None)
         said = {"was": before.value, "now": self.state.value, "event": what.value}

@@ -1,17 +1,17 @@
-"""The supervisor, from top to bottom: what a device does between being switched on and having forgotten.
+"""The supervisor from top to bottom: what is acquired at the start, in order, and released in reverse.
 
-    nothing can be dumped        this process: no core file, no ptrace, no swap
-    one per run folder           a second supervisor is refused
-    the disk thread, the outbox  alerts survive a power cut from here on
-    the sync thread              the hub's repository, verified
-    the lines                    sign, sensor, lamps, STOP; the sign is dark
-    the broker                   a will says `offline` if we vanish
-    the device                   safe → ready → (deployment, operator, sign dark then lit) → armed → recognising
-                                 → inhibited while any condition fails → ending: deliver, erase, prove, balance
+hardening                      no core file, no ptrace, no swap
+one instance per run folder    a second supervisor is refused
+disk thread, outbox            alerts survive a power cut from here on
+sync thread                    the hub's repository, verified
+GPIO lines                     sign, sensor, lamps, STOP; the sign is off
+broker                         the will publishes `offline` if this process dies
+lifecycle                      safe → ready → (deployment, operator, sign dark then lit) → armed → recognising
+                               → inhibited while any condition fails → ending: deliver, erase, receipts, counts
 
-Everything is acquired in one exit stack, so stopping is starting reversed. The vision workers are started and stopped
-by the device itself, inside all of this: the sign outlives them. Every wait on the way out has a deadline, and their
-sum (worker 2.5 s, delivery 10 s, receipts 5 s, goodbye 2 s, tasks 2 s, broker 2 s) is less than TimeoutStopSec.
+Everything is acquired in one exit stack. The vision workers are started and stopped by the lifecycle, inside of it, so
+the sign stays lit until they have exited. Every wait during the stop has a deadline, and their sum (worker 2.5 s,
+delivery 10 s, receipts 5 s, `stopped` notice 2 s, tasks 2 s, broker 2 s) is less than TimeoutStopSec.
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ def supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
 
 
 async def _supervise(config: DeviceConfig, models_dir: Path, memory_locked: bool) -> Outcome:
-    """Acquire everything, run, release everything in reverse."""
+    """Acquire everything, run, release everything in reverse order."""
     async with AsyncExitStack() as stack:
         boot_id = new_boot_id()
         stack.enter_context(InstanceLock(config.run_dir))
         edges = await acquire(stack, config, models_dir, boot_id, memory_locked=memory_locked)
         device = DeviceLifecycle(config, edges, boot_id)
-        _obey_signals(device)
+        _handle_signals(device)
         outcome = await device.run()
     if outcome.leave_nothing:
-        edges.outbox.destroy()
+        edges.outbox.delete_file()
     return outcome
 
 
@@ -90,13 +90,13 @@ async def acquire(
     memory_locked: bool,
     lines: SimulatedGpio | None = None,
 ) -> Edges:
-    """Everything outside, opened in this order; the stack releases it in reverse.
+    """Open every external interface in this order; the stack releases them in reverse.
 
-    lines  simulated ones of a rehearsal, whose lamp can be broken; None opens those of the configuration
+    lines  simulated GPIO lines of a rehearsal, whose lamp can be broken; None opens those of the configuration
     """
     clock, disk = SystemClock(), DiskThread()
     stack.callback(disk.close)
-    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall()))
+    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall(), log_first=True))
     stack.callback(outbox.close)
     opened = _lines(config) if lines is None else lines
     stack.callback(opened.close)
@@ -125,12 +125,12 @@ async def acquire(
 
 
 def _open_audit(state_dir: Path) -> tuple[DeviceKey, Log]:
-    """The device's key and its audit log; on the disk thread, again until it works."""
+    """Open the device's key and its audit log, on the disk thread; retried until it works."""
     return device_key(state_dir), Log(state_dir / AUDIT)
 
 
 def _lines(config: DeviceConfig) -> Gpio:
-    """Real lines, or simulated ones (which the configuration allows only with recorded sources)."""
+    """Real GPIO lines, or simulated ones (which the configuration allows only with recorded sources)."""
     return SimulatedGpio() if config.lines.driver == "simulated" else GpiozeroGpio(config.lines)
 
 
@@ -142,7 +142,7 @@ def _repository(config: DeviceConfig, clock: Clock) -> Client:
         sources.append(HttpsSource(config.trust.url, files))
     if config.trust.usb is not None:
         sources.append(UsbSource(config.trust.usb))
-    return Client(config.state_dir, config.trust.roots, config.device, sources, clock)
+    return Client(config.state_dir, config.trust.roots, config.device, sources, clock, memory=config.run_dir)
 
 
 def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:
@@ -151,8 +151,8 @@ def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:
     return PahoBroker(address, config.device, will(config.site, config.device, boot_id, clock))
 
 
-def _obey_signals(device: DeviceLifecycle) -> None:
-    """SIGTERM is an ordinary stop, SIGINT a person's; a second one of either shortens every wait."""
+def _handle_signals(device: DeviceLifecycle) -> None:
+    """SIGTERM stops the service, SIGINT comes from a person; a second one of either shortens every wait."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, device.supervisor.leave, 0)
     loop.add_signal_handler(signal.SIGINT, device.supervisor.leave, EXIT_INTERRUPTED)

@@ -8,8 +8,9 @@ from device.errors import InternalError
 
 
 class State(str, Enum):
-    """safe: nothing loaded · ready: self-test passed · armed: a deployment is loaded and authorised, nobody looks yet ·
-    recognising · inhibited: a condition fails · ending: erasing."""
+    """safe: nothing loaded · ready: self-test passed · armed: a deployment is authorised, no recognition yet ·
+    recognising · inhibited: a condition fails · ending: erasing.
+    """
 
     SAFE = "safe"
     READY = "ready"
@@ -52,4 +53,4 @@ def step(state: State, event: Event) -> State:
     try:
         return TABLE[state, event]
     except KeyError:
-        raise InternalError(f"state {state.value} knows no event {event.value}") from None
+        raise InternalError(f"state {state.value} has no event {event.value}") from None

@@ -15,9 +15,9 @@ from datetime import timedelta
 TICK_S = 0.1  # one round of the loop; an event starts one earlier
 CLEAR_S = 1.0  # after a failure every condition must hold this long before recognition starts again
 ORDER_RETRY_S = 2.0  # an erasure order that the disk refused
-ALIVE_S = 1.0  # watchdog notification; the unit's WatchdogSec is far above this
+ALIVE_S = 0.5  # watchdog notification; the unit's WatchdogSec is four times this
 ALERT_LAMP_S = 5.0  # the alert lamp after an alert was raised
-HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can judge is useless; a reconnection takes 1 to 3 s
+HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can review is useless; a reconnection takes 1 to 3 s
 
 # ── workers (workers/supervisor.py) ──────────────────────────────────────────────────────────────────────────────────
 
@@ -35,6 +35,7 @@ class Budget:
     gone_s, exit_s   until the process has exited, after Stop and otherwise
     restarts, within_s, first_wait_s, cool_off_s  restarts in a period, the first pause, the pause of a disabled camera
     lost_most_s      the longest pause between two attempts to open a lost camera
+    lease_s, recorded_lease_s  a worker wipes and ends after so long without a sign of life from the supervisor's loop
     """
 
     hello_s: float = 30.0
@@ -50,17 +51,20 @@ class Budget:
     first_wait_s: float = 0.5
     cool_off_s: float = 300.0
     lost_most_s: float = 5.0
+    lease_s: float = 1.0
+    recorded_lease_s: float = 10.0
 
 
+LEASE_EVERY_S = 0.25  # the loop renews its workers' leases this often
 WORKER_CLOSE_POLL_S = 0.02
 WORKER_JOURNAL_QUIET_S = 10.0  # one line of a text and a camera in this time
 
 # ── alerts and the outbox (alerts/, status/retained.py) ──────────────────────────────────────────────────────────────
 OUTBOX_POLL_S = 0.5  # retry times are checked this often when nothing else wakes the publisher
-OUTBOX_PURGE_S = 5.0  # expired alerts are looked for this often
+OUTBOX_EXPIRY_S = 5.0  # expired alerts are erased this often
 DRAIN_POLL_S = 0.05
 NOTICE_POLL_S = 0.02
-ALERT_STALE_S = 30.0  # an alert delivered later than this informs and must not start a stop
+ALERT_STALE_S = 30.0  # an alert delivered later than this is shown as late and must not lead to a stop
 ALERT_EXPIRES_S = 900.0  # an undelivered alert: after a quarter of an hour nobody can act on it
 
 HOLD_MOST = timedelta(days=366)  # a hold is renewed, or ends: a review date beyond this is an error
@@ -85,7 +89,7 @@ HURRY_S = 0.5  # each of the two above after a second signal or the tamper line
 STOPPED_S = 2.0  # for the notice `stopped` to reach the broker
 
 # ── audit (audit/) ───────────────────────────────────────────────────────────────────────────────────────────────────
-AUDIT_HEAD_S = 60.0
+AUDIT_HEAD_S = 10.0  # a life that ends within this of its last head leaves that many seconds unsigned at most
 AUDIT_RETRY_S = 1.0
 AUDIT_CONDITION_QUIET_S = 10.0  # one row of a condition in this time, with the number of its failures
 AUDIT_COUNTS_S = 60.0
@@ -94,6 +98,7 @@ CONDITION_LOG_QUIET_S = 1.0
 
 # ── host and threads (runtime/) ──────────────────────────────────────────────────────────────────────────────────────
 HOST_MEASURE_S = 0.25
+STATE_FOLDER_WRITE_S = 2.0  # a small unflushed file is tried this often; whether it is read-only, at every measurement
 HOST_STALE_S = 10.0  # a worn card may keep a write for seconds
 EXECUTOR_CLOSE_S = 2.0  # for the calls that a thread has accepted; a disk that hangs does not keep the process
 TASKS_END_S = 2.0  # for background tasks to end after their cancellation
@@ -104,9 +109,9 @@ SIGN_READ_S = 0.05
 SIGN_DARK_MOST_S = 1.0
 SIGN_DARK_WINDOW_S = 10.0
 PULSE_EVERY_S = 30.0
-PULSE_SOONEST_S = 20.0  # the next pulse begins at a moment drawn between these two: its repeat, too, is over by 30 s
+PULSE_SOONEST_S = 20.0  # the next pulse begins at a random moment between these two: its repeat, too, is over by 30 s
 PULSE_LATEST_S = 28.0
 PULSE_REPEAT_S = 1.0
-REPROOF_S = 600.0  # a lamp that cannot pulse goes through dark and lit as a whole
+REPROOF_S = 600.0  # a lamp that cannot pulse is switched off and on as a whole
 HOLD_OFF_S = 3.0  # dark after a failed proof, doubled each time
 HOLD_OFF_MOST_S = 60.0

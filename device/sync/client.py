@@ -1,11 +1,13 @@
-"""The device's client: one look at the hub's repository, from the root of trust to an offer on the disk.
+"""The device's client: one poll of the hub's repository, from the root of trust to an offer on the disk.
 
-1. Metadata that does not verify changes nothing: what was verified before stays in use until it expires.
-2. Metadata that verifies is kept even when what it leads to is refused, so that nothing older is taken later.
+1. Metadata that does not verify changes nothing: the last verified set stays in use until it expires.
+2. Metadata that verifies is kept even when its publication is refused, so that nothing older is accepted later.
 3. A clock earlier than the last verification, or a timestamp from further ahead than a timestamp may be, is refused:
-   expiry and freeze protection are only as good as the clock.
+   expiry and freeze protection depend on the clock.
 4. An unchanged timestamp means an unchanged repository: a poll costs one small file and no write.
-5. Nothing here decides anything about conditions or workers; the supervisor does. Called by one thread.
+5. Conditions and workers are the supervisor's; nothing is decided here. Called by one thread.
+6. What verifies is assessed before the disk is asked to keep it: an end or a withdrawal counts on a full or read-only
+   disk, too. `Published.unkept` then states what the disk refused, and every poll tries again.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from device.config.publication import (
 )
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339, wall
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.ports.clock import Clock
 from device.sync.offer import (
     CLOCKS_APART,
@@ -57,7 +59,7 @@ CHECKED_ANEW = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """The last full look and when it was."""
+    """The last full poll and its time."""
 
     published: Published
     verified_at: WallTime
@@ -73,7 +75,11 @@ class Client:
         device: str,
         sources: Sequence[Source],
         clock: Clock,
+        *,
+        memory: Path,
     ) -> None:
+        """memory: a folder in memory (the run folder), where a set is verified before the disk keeps it (rule 6)."""
+        self._memory = memory / FOLDER
         self._state_dir = state_dir
         self._folder = state_dir / FOLDER
         self._roots = roots
@@ -89,36 +95,45 @@ class Client:
         """The deployment that recognises now; its list may grow older than 24 h."""
 
     def sync(self) -> Published:
-        """Look once. Raises Refused when the repository does not verify, Unavailable when there is none to read."""
+        """Poll once. Raises Refused when the repository does not verify, Unavailable when it cannot be read."""
+        try:
+            return self._sync()
+        except OSError as fault:
+            raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
+
+    def _sync(self) -> Published:
         mode, root = trusted_root(self._roots)
-        store, now, problems = Store(self._folder / mode.value), self._clock.wall(), []
+        store, now, problems = self._store(mode.value), self._clock.wall(), []
         self._require_later(store, now)
         for source in self._sources:
             try:
                 last = self._last
                 if last is not None and self._unchanged(source, store, now):
-                    return self._said_again(last, now)
+                    return self._repeated(last, now)
                 return self._look(source, store, mode, root)
             except Unavailable as fault:
                 problems.append(f"{source.name}: {fault}")
         raise Unavailable("; ".join(problems) or "neither trust.url nor trust.usb is configured")
 
     def take(self, offer: Offer) -> None:
-        """Note that this list now belongs to this deployment, before it is opened. Raises Refused or Unavailable."""
+        """Record that this list belongs to this deployment, before it is opened. Raises Refused or Unavailable."""
         listed = offer.deployment.watchlist
         self._used.require_unused(offer.deployment.id, listed.id, listed.sha256)
         self._used.use(offer.deployment.id, listed.id, listed.sha256)
         self.running = offer.deployment.id
 
     def ended(self, deployment_id: str) -> list[str]:
-        """The deployment is over here: its sealed list goes, and it is not taken up again. What was deleted."""
+        """The deployment is over here: delete its sealed list; it is not offered again. Returns what was deleted."""
         self.running, self._last = None, None
         gone: list[str] = []
         with self._lock:
             for folder in sorted(self._folder.glob("*/")):
-                gone += Store(folder).forget_payloads()
+                gone += self._store(folder.name).delete_payloads()
             self._used.end(deployment_id)
         return gone
+
+    def _store(self, mode: str) -> Store:
+        return Store(self._folder / mode, self._memory / mode)
 
     def progress(self) -> str:
         """Progress of the sealed list's download as text; empty while nothing large is fetched."""
@@ -129,7 +144,7 @@ class Client:
         self._fetching = f"fetching the watchlist: {received / 1e6:.1f} of {of / 1e6:.1f} MB" if large else ""
 
     def close(self) -> None:
-        """End a sync in progress, from another thread."""
+        """Interrupt a sync in progress, from another thread."""
         for source in self._sources:
             source.close()
 
@@ -139,15 +154,17 @@ class Client:
         last = max(filter(None, (self._last_at, facts.verified_at if facts else None)), default=None)
         if last is not None and now < last:
             text = (
-                f"the clock says {rfc3339(now)}, before the last verified timestamp ({rfc3339(last)});"
-                " set it right: what has expired cannot be told from what has not"
+                f"the clock shows {rfc3339(now)}, before the last verified timestamp ({rfc3339(last)});"
+                " set it: with a wrong clock, expired and valid signatures cannot be told apart"
             )
             raise Refused(CLOCK, "clock set back", text)
 
     def _unchanged(self, source: Source, store: Store, now: WallTime) -> bool:
-        """Rule 4: the same timestamp as in the set in use, byte for byte, and nothing of it expired."""
+        """Whether the timestamp equals that of the set in use, byte for byte, kept, and nothing expired (rule 4)."""
         last, current = self._last, store.current
         if last is None or current is None or source.name != last.published.source:
+            return False
+        if last.published.unkept:
             return False
         if last.published.good_until <= now or now - last.verified_at > CHECKED_ANEW:
             return False
@@ -158,19 +175,19 @@ class Client:
                 return False
         return bytes(found) == (current / TIMESTAMP).read_bytes()
 
-    def _said_again(self, last: _Last, now: WallTime) -> Published:
-        """What was found last; only time, and what was used since, can have changed the judgement."""
+    def _repeated(self, last: _Last, now: WallTime) -> Published:
+        """The last result again; only time, and lists used since, can have changed it."""
         self._last_at = now
         if last.published.offer is None:
             return last.published
         try:
-            self._judge(last.published.offer.deployment, now)
+            self._check_window(last.published.offer.deployment, now)
         except Refused as fault:
             return replace(last.published, offer=None, refused=fault)
         return last.published
 
     def _look(self, source: Source, store: Store, mode: Mode, root: bytes) -> Published:
-        """Verify the metadata, then what it leads to (rules 1 and 2)."""
+        """Verify the metadata, then the publication (rules 1 and 2)."""
         staging = store.stage()
         trusted = Trusted(staging / "metadata", root, source, self._progress)
         trusted.refresh()
@@ -185,15 +202,19 @@ class Client:
         except Refused as fault:
             refused = fault
         found = Published(mode, trusted.good_until(), source.name, offer, refused)
-        # A refused publication keeps the old list: it may be in use, and what was refused may be mended.
+        # A refused publication keeps the old list: it may be in use, and the publication may be corrected.
         keep = None if refused is not None else "" if offer is None else offer.deployment.watchlist.sha256
         with self._lock:
-            store.commit(staging, Facts(now, source.name), keep)
+            try:
+                store.commit(staging, Facts(now, source.name), keep)
+            except Unavailable as fault:
+                store.hold(staging)
+                found = replace(found, unkept=str(fault))
         self._last, self._last_at = _Last(found, now), now
         return found
 
     def _offer(self, trusted: Trusted, targets: Path, store: Store, mode: Mode, now: WallTime) -> Offer | None:
-        """The index, what it points to, and the sealed list in its place. Raises Refused."""
+        """Read the index and its targets, and put the sealed list in its place. Raises Refused."""
         target = trusted.find(index_target(self._device), INDEX_MAX_BYTES)
         if target is None:
             return None
@@ -204,18 +225,18 @@ class Client:
         deployment = read_deployment(
             _content(trusted, document, targets / "deployment.yaml"), index, self._device, mode
         )
-        self._judge(deployment, now)
+        self._check_window(deployment, now)
         withdrawn = _officers(trusted, index.withdrawn, WITHDRAWN_MAX_BYTES)
         refs = read_withdrawn(_content(trusted, withdrawn, targets / "withdrawn.json"), deployment)
-        payload = self._payload(trusted, index, deployment, targets, store)
+        payload = self._payload(trusted, index, deployment, store)
         envelope = None
         if index.envelope is not None:
             found = _officers(trusted, index.envelope, ENVELOPE_MAX_BYTES)
             envelope = _content(trusted, found, targets / "envelope")
-            (targets / "envelope").unlink()  # memory only: of no use to anybody after a restart
+            (targets / "envelope").unlink()  # memory only: useless after a restart
         return Offer(deployment, payload, refs, index.recipient, envelope)
 
-    def _payload(self, trusted: Trusted, index: Index, deployment: Deployment, targets: Path, store: Store) -> Path:
+    def _payload(self, trusted: Trusted, index: Index, deployment: Deployment, store: Store) -> Path:
         """The sealed list, fetched unless it is there already, byte for byte."""
         found, wanted = _officers(trusted, index.payload, PAYLOAD_MAX_BYTES), deployment.watchlist.sha256
         if found.sha256 != wanted:
@@ -226,17 +247,18 @@ class Client:
         if trusted.holds(found, place):
             return place
         try:
-            trusted.download(found, targets / "payload")
+            incoming = store.incoming()
+            trusted.download(found, incoming)
         finally:
             self._fetching = ""
         with self._lock:
-            return store.keep_payload(targets / "payload", wanted)
+            return store.keep_payload(incoming, wanted)
 
     def _order_erasure(self, deployment: Deployment, payload: Path) -> None:
-        """Before a list is on the disk, its end is ordered (device.eraser, rule 1): without it no one would delete it.
+        """Place the order to erase a list before the list is on the disk (device.eraser, rule 1).
 
-        An order of that deployment that is there already and lacks this list, or ends later, is replaced by one that
-        covers both: nothing that was ordered is forgotten, and nothing postponed.
+        An existing order of that deployment that lacks this list, or ends later, is replaced by one that covers both
+        with the earlier time.
         """
         window, synchronised = deployment.window, self._clock.synchronised()
         now = self._clock.wall() if synchronised else wall(window.start)
@@ -250,10 +272,12 @@ class Client:
                 wanted = files if known else [*files, payload]
                 eraser.place(self._state_dir, deployment.id, wanted, end_ms, _ms(now), **facts)
         except OSError as fault:
-            raise Unavailable(f"{self._state_dir}: {fault.strerror}; no list is kept without its erasure") from fault
+            raise Unavailable(
+                f"{self._state_dir}: {reason_of(fault)}; no list is stored without its erasure order"
+            ) from fault
 
-    def _judge(self, deployment: Deployment, now: WallTime) -> None:
-        """Everything about a deployment that can change while its document does not."""
+    def _check_window(self, deployment: Deployment, now: WallTime) -> None:
+        """Checks of a deployment whose result can change while its document does not."""
         running, listed = deployment.id == self.running, deployment.watchlist
         if over(deployment, now) and not running:
             text = f"deployment {deployment.id} was over at {rfc3339(wall(deployment.window.end))}"
@@ -266,7 +290,7 @@ def _officers(trusted: Trusted, name: str, most_bytes: int) -> Found:
     """A target that must exist. Refused when none of that name is signed."""
     found = trusted.find(name, most_bytes)
     if found is None:
-        raise Refused(SIGNED, "unsigned", f"nobody who may sign {name} has signed it")
+        raise Refused(SIGNED, "unsigned", f"{name} is not signed by a key that may sign it")
     return found
 
 

@@ -1,7 +1,8 @@
-"""The identity that this device makes for one deployment. It exists in this process's memory and nowhere else.
+"""The identity that this device makes for one deployment: an age key pair in this process's memory only.
 
 1. Made anew at each start and for each deployment; a lost one cannot be recovered, so the hub issues a new envelope.
-2. `drop` is crypto-erasure: without it the envelope, and without that the watchlist, is noise wherever copies may lie.
+2. `drop` is crypto-erasure: without the identity the envelope cannot be opened, and without that the watchlist,
+   wherever copies are.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ SECRET_MAX_CHARS = 200
 
 
 class SessionIdentity:
-    """An age X25519 key pair. Never shown, never written."""
+    """An age X25519 key pair. Never printed, never written."""
 
     def __init__(self, deployment_id: str) -> None:
         import pyrage

@@ -1,8 +1,8 @@
-"""What a repository offers this device, judged: every rule that needs no worker, each refusal with its own words.
+"""Checks a publication: every rule that needs no worker, each refusal with its own text.
 
-1. The index comes from the hub and is not trusted: everything that it points to must be signed by the officers, belong
-   together, be of the mode of our root, and name this device.
-2. A list is judged by its age when recognition starts: a deployment that runs already is not stopped at its 24th hour.
+1. The index comes from the hub and is not trusted: everything that it names must be signed by the officers, belong
+   together, be of the mode of this device's root, and name this device.
+2. A list's age is checked when recognition starts: a deployment that runs already is not stopped at its 24th hour.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from device.errors import BadData
 from device.sync.refusal import AUTHORISED, FOR_THIS_DEVICE, FRESH, SIGNED, SIZE, Refused
 
 OLDEST_AT_START = timedelta(hours=24)
-CLOCKS_APART = timedelta(minutes=5)  # between the hub that wrote a time and the device that reads it
+CLOCKS_APART = timedelta(minutes=5)  # between the hub's clock and the device's
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A deployment that this device may take up once an envelope opens.
+    """A deployment that this device may run once an envelope opens.
 
     payload    the sealed watchlist on this device's disk, verified
     envelope   the content identity, encrypted to `recipient`; both None until the hub has issued one
-    withdrawn  entries that must not be looked for
+    withdrawn  entries that must not be searched for
     """
 
     deployment: Deployment
@@ -40,12 +40,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The outcome of one look at the repository, verified.
+    """The outcome of one poll of the repository, verified.
 
     mode        the root's
-    good_until  when the first of the signatures expires; after that nothing here counts any more
+    good_until  when the first of the signatures expires; the publication is invalid after that
     offer       None: nothing is published for this device (or no longer)
-    refused     why what is published is not taken; `offer` is None then
+    refused     why the publication is refused; `offer` is None then
+    unkept      why the disk does not keep what was verified; empty when it does
     """
 
     mode: Mode
@@ -53,6 +54,7 @@ class Published:
     source: str
     offer: Offer | None = None
     refused: Refused | None = None
+    unkept: str = ""
 
 
 def read_index(content: bytes, device: str) -> Index | None:
@@ -90,7 +92,7 @@ def read_deployment(content: bytes, index: Index, device: str, mode: Mode) -> De
 
 
 def read_withdrawn(content: bytes, deployment: Deployment) -> frozenset[str]:
-    """The entries that were taken off this deployment's list."""
+    """The entries that were withdrawn from this deployment's list."""
     try:
         withdrawn = parse_withdrawn(content)
     except BadData as fault:
@@ -104,7 +106,7 @@ def read_withdrawn(content: bytes, deployment: Deployment) -> frozenset[str]:
 
 
 def require_usable(deployment: Deployment, now: WallTime, *, running: bool) -> None:
-    """The list is within its size and its time (rule 2). Raises Refused."""
+    """Check the list's size and time (rule 2). Raises Refused."""
     listed, name = deployment.watchlist, f"watchlist {deployment.watchlist.id}"
     if listed.subjects > deployment.max_watchlist_size:
         text = f"{name} holds {listed.subjects} people; {deployment.max_watchlist_size} are authorised"
@@ -115,7 +117,7 @@ def require_usable(deployment: Deployment, now: WallTime, *, running: bool) -> N
     if expires <= now:
         raise Refused(FRESH, "expired", f"{name} expired at {rfc3339(expires)}; build a new one")
     if created > now + CLOCKS_APART:
-        raise Refused(FRESH, "not yet valid", f"{name} is dated {rfc3339(created)}, which is yet to come")
+        raise Refused(FRESH, "not yet valid", f"{name} is dated {rfc3339(created)}, which is in the future")
     start = max(now, wall(deployment.window.start))
     if not running and start - created > OLDEST_AT_START:
         hours = (start - created).total_seconds() / 3600

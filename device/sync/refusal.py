@@ -9,7 +9,7 @@ from device.errors import RefusedByCondition
 class Refused(RefusedByCondition):
     """A publication that a device does not accept, and why.
 
-    condition  the one that it fails (device/supervisor/conditions/tables.py); ValueError for a name that is none
+    condition  the one that it fails (device/supervisor/conditions/tables.py); ValueError for an unknown name
     reason     for the audit log: two or three lower-case words
     """
 

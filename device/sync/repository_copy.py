@@ -1,14 +1,18 @@
-"""What a device keeps of its hub's repository, so that a power cut leaves the old set or the new one, never a mixture.
+"""The device's copy of the hub's repository; a power cut leaves the old set or the new one, never a mixture.
 
     <folder>/current            link to the set in use
     <folder>/sets/<n>/          metadata (python-tuf's), targets (deployment, index, withdrawn list), facts.json
     <folder>/payloads/<sha256>  the sealed watchlist: ciphertext whose key is in memory only
-    <folder>/staging/           a set that is being made; not used until it is renamed
+    <folder>/staging/           a set, or a payload, on its way; not used until it is renamed
+    <memory>/staging/           a set that is being verified
+    <memory>/unkept/            the newest verified set while the disk refuses to keep it
 
-1. Everything new is made in `staging`, every file and folder of it is flushed to the disk, then it is renamed into
-   `sets`, then `current` is replaced by one rename. What `current` does not name is swept at the next start.
+1. A set is verified in memory, so that an end or a withdrawal is obeyed whatever the disk does. Then it is copied to
+   `staging`, every file and folder of it is flushed to the disk, it is renamed into `sets`, and `current` is replaced
+   by one rename. What `current` does not name is swept by the next commit.
 2. A payload is named by its hash and is in its place before a set that needs it; workers may open it at any time.
 3. No envelope and no identity is ever written here.
+4. A set that the disk refuses stays in memory and counts as the newest: nothing older is verified after it.
 """
 
 from __future__ import annotations
@@ -21,10 +25,11 @@ from datetime import datetime
 from pathlib import Path
 
 from device.domain.time import WallTime, rfc3339, wall
-from device.durable import flush, flush_folder
-from device.errors import Unavailable
+from device.durable import flush, flush_folder, make_folder
+from device.errors import Unavailable, reason_of
 
 CURRENT, SETS, PAYLOADS, STAGING, FACTS = "current", "sets", "payloads", "staging", "facts.json"
+UNKEPT = "unkept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,14 @@ class Facts:
 
 
 class Store:
-    """One mode's folder. One thread at a time. Raises Unavailable when the disk refuses."""
+    """One mode's folder. One thread at a time. Raises Unavailable when the disk refuses.
 
-    def __init__(self, folder: Path) -> None:
+    memory  a folder that lies in memory (the run folder's)
+    """
+
+    def __init__(self, folder: Path, memory: Path) -> None:
         self._folder = folder
+        self._memory = memory
 
     @property
     def current(self) -> Path | None:
@@ -48,7 +57,7 @@ class Store:
         return link.resolve() if (link / FACTS).is_file() else None
 
     def facts(self) -> Facts | None:
-        """What is known of the set in use; None without one."""
+        """Facts about the set in use; None without one."""
         current = self.current
         if current is None:
             return None
@@ -61,16 +70,25 @@ class Store:
             ) from fault
 
     def stage(self) -> Path:
-        """An empty staging folder with what was verified before in `metadata`."""
-        staging, current = self._folder / STAGING, self.current
+        """A staging folder in memory, empty but for what was verified before in `metadata` (rules 1 and 4)."""
+        staging, unkept = self._memory / STAGING, self._memory / UNKEPT
+        newest = unkept if unkept.is_dir() else self.current
         try:
-            self._sweep(current)
-            (staging / "targets").mkdir(parents=True)
-            if current is not None:
-                shutil.copytree(current / "metadata", staging / "metadata", symlinks=True)
+            shutil.rmtree(staging, ignore_errors=True)
+            (staging / "targets").mkdir(mode=0o700, parents=True)
+            if newest is not None:
+                shutil.copytree(newest / "metadata", staging / "metadata", symlinks=True)
         except OSError as fault:
-            raise Unavailable(f"{self._folder}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
         return staging
+
+    def incoming(self) -> Path:
+        """Where a payload is downloaded to, on the disk."""
+        try:
+            make_folder(self._folder / STAGING)
+        except OSError as fault:
+            raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
+        return self._folder / STAGING / "payload"
 
     def payload(self, sha256: str) -> Path:
         """Where the sealed watchlist of that hash lies, or will."""
@@ -81,27 +99,35 @@ class Store:
         place = self.payload(sha256)
         try:
             flush(staged)
-            place.parent.mkdir(exist_ok=True)
+            make_folder(place.parent)
             staged.replace(place)
             flush_folder(place.parent)
         except OSError as fault:
-            raise Unavailable(f"{place}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{place}: {reason_of(fault)}; repair the disk of the state folder") from fault
         return place
 
     def commit(self, staging: Path, facts: Facts, keep: str | None) -> None:
-        """Make the staged set the one in use (rule 1). keep: hash of the payload that it needs, None for none."""
+        """Make the staged set the one in use (rule 1). keep: hash of the payload that it needs, None for none.
+
+        Raises Unavailable when the disk refuses; the staged set is then still there.
+        """
         text = {"verified_at": rfc3339(facts.verified_at), "source": facts.source}
         before = self.current
         number = 1 + (int(before.name) if before is not None else 0)
         fresh, link = self._folder / SETS / str(number), self._folder / f"{CURRENT}.new"
+        on_disk = self._folder / STAGING
         try:
-            (staging / FACTS).write_text(json.dumps(text))
-            for path in sorted(staging.rglob("*"), reverse=True):
+            shutil.rmtree(on_disk, ignore_errors=True)
+            make_folder(self._folder)
+            shutil.copytree(staging, on_disk, symlinks=True)
+            (on_disk / FACTS).write_text(json.dumps(text))
+            for path in sorted(on_disk.rglob("*"), reverse=True):
                 if not path.is_symlink():
                     flush_folder(path) if path.is_dir() else flush(path)
-            flush_folder(staging)
-            fresh.parent.mkdir(exist_ok=True)
-            staging.rename(fresh)
+            flush_folder(on_disk)
+            make_folder(fresh.parent)
+            shutil.rmtree(fresh, ignore_errors=True)
+            on_disk.rename(fresh)
             flush_folder(fresh.parent)
             link.unlink(missing_ok=True)
             link.symlink_to(Path(SETS) / str(number), target_is_directory=True)
@@ -109,17 +135,34 @@ class Store:
             flush_folder(self._folder)
             self._sweep(fresh, keep)
         except OSError as fault:
-            raise Unavailable(f"{self._folder}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._folder}: {reason_of(fault)}; repair the disk of the state folder") from fault
+        for place in (STAGING, UNKEPT):
+            shutil.rmtree(self._memory / place, ignore_errors=True)
 
-    def forget_payloads(self) -> list[str]:
-        """Delete every sealed watchlist; what was deleted. Raises Unavailable that names what is still there."""
+    def hold(self, staging: Path) -> None:
+        """Keep a verified set in memory, because the disk refuses it (rule 4)."""
+        try:
+            shutil.rmtree(self._memory / UNKEPT, ignore_errors=True)
+            staging.rename(self._memory / UNKEPT)
+        except OSError as fault:
+            raise Unavailable(
+                f"{staging}: {reason_of(fault)}; the run folder must be in memory and writable"
+            ) from fault
+
+    def _no_memory(self, fault: OSError) -> Unavailable:
+        return Unavailable(f"{self._memory}: {reason_of(fault)}; the run folder must be in memory and take writes")
+
+    def delete_payloads(self) -> list[str]:
+        """Delete every sealed watchlist; what was deleted. Raises Unavailable with the files that remain."""
         gone, left = [], []
         for file in sorted((self._folder / PAYLOADS).glob("*")):
             try:
                 file.unlink()
                 gone.append(file.name)
             except OSError as fault:
-                left.append(f"{file.name} ({fault.strerror})")
+                left.append(f"{file.name} ({reason_of(fault)})")
+        if gone:
+            flush_folder(self._folder / PAYLOADS)
         if left:
             raise Unavailable(f"still in {self._folder / PAYLOADS}: {', '.join(left)}; delete by hand")
         return gone

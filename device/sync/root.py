@@ -1,8 +1,8 @@
-"""The root of trust: one file, in the folder of the mode that it stands for. It alone decides the mode.
+"""The root of trust: one file, in the folder of its mode. It alone decides the mode.
 
-    <roots>/operational/root.json  or  <roots>/test/root.json  or  <roots>/demo/root.json
+<roots>/operational/root.json  or  <roots>/test/root.json  or  <roots>/demo/root.json
 
-A device holds one. With two, which of them a hub answers to would decide the mode, and that is the hub's to choose.
+A device holds exactly one. With two, the hub's choice between them would decide the mode.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from device.config.installed import CONFIG, ROOTS
 from device.domain.finding import Mode
-from device.errors import RefusedByCondition, Unavailable
+from device.errors import RefusedByCondition, Unavailable, reason_of
 from device.sync.refusal import SIGNED, Refused
 
 FILE = "root.json"
@@ -41,7 +41,7 @@ def refuse_on_operational_device(command: str, config: Path = CONFIG) -> None:
         try:
             found = file.is_file()
         except OSError as fault:
-            text = f"{file} cannot be read ({fault.strerror}), so this may be an operational device"
+            text = f"{file} cannot be read ({reason_of(fault)}), so this may be an operational device"
             raise RefusedByCondition(command, f"{text}; use a test or desk machine") from fault
         if found:
             text = f"this device holds an operational root of trust ({file}); use a test or desk machine"
@@ -70,7 +70,7 @@ def trusted_root(roots: Path) -> tuple[Mode, bytes]:
     try:
         content = file.read_bytes()
     except OSError as fault:
-        raise Unavailable(f"{file}: {fault.strerror}") from fault
+        raise Unavailable(f"{file}: {reason_of(fault)}") from fault
     if len(content) > MAX_BYTES:
         raise Refused(SIGNED, "oversized", f"{file} has {len(content)} bytes; a root has at most {MAX_BYTES}")
     return found[0], content

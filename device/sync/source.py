@@ -1,4 +1,4 @@
-"""Where a repository is read from: a hub over HTTPS, or a folder on a USB stick. Neither is trusted with anything."""
+"""Sources of a repository: a hub over HTTPS, or a folder on a USB stick. Both are untrusted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Missing(Unavailable):
 class Source(Protocol):
     """Delivers the bytes of one file of the repository, `metadata/…` or `targets/…`, in pieces.
 
-    Raises Missing, Unavailable, or Refused for what no honest repository sends. The reader counts the bytes and stops
-    when there are too many. `close` may be called from another thread: a read in progress ends with Unavailable.
+    Raises Missing, Unavailable, or Refused for what a correct repository does not send. The reader counts the bytes and
+    stops when there are too many. `close` may be called from another thread: a read in progress ends with Unavailable.
     """
 
     @property

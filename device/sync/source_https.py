@@ -1,7 +1,7 @@
 """A hub's repository over HTTPS: TLS 1.2 or later, both sides with a certificate of the site's authority.
 
-1. Nothing is decompressed: an encoded answer is refused, so there is no bomb to defuse.
-2. No redirection is followed and no proxy of the environment is used: the hub is where the configuration says.
+1. Nothing is decompressed: an encoded answer is refused (decompression bombs).
+2. No redirection is followed and no proxy of the environment is used: only the configured hub is contacted.
 3. Every wait is bounded, and so is a file as a whole: SLOWEST bytes a second, after a fixed start.
 """
 
@@ -57,20 +57,22 @@ class HttpsSource:
         begin, received = self._monotonic(), 0
         try:
             answer = self._ask(f"{self._base}/{quote(path)}")
-            self._judge(answer, path)
+            self._check_answer(answer, path)
             while piece := answer.read1(PIECE_BYTES):
                 received += len(piece)
                 if self._monotonic() - begin > START_S + received / SLOWEST:
-                    raise Unavailable(f"{path} comes too slowly: {received} bytes in {self._monotonic() - begin:.0f} s")
+                    raise Unavailable(
+                        f"{path} is received too slowly: {received} bytes in {self._monotonic() - begin:.0f} s"
+                    )
                 yield piece
             if answer.length:
                 raise Unavailable(f"{path} is cut off: {answer.length} bytes are missing")
             answer.close()  # else the connection waits for more of it
         except (OSError, http.client.HTTPException) as fault:
             self._drop()
-            raise Unavailable(f"the hub at {self._host}:{self._port} does not answer ({_words(fault)})") from fault
+            raise Unavailable(f"the hub at {self._host}:{self._port} does not answer ({_error_text(fault)})") from fault
         except GeneratorExit:
-            self._drop()  # the reader has had enough: what is left of the answer must not be taken for the next one
+            self._drop()  # the reader has stopped early: the rest of the answer must not be taken for the next one
             raise
         except Missing:
             raise
@@ -86,7 +88,7 @@ class HttpsSource:
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _ask(self, target: str) -> http.client.HTTPResponse:
-        """The answer's head. A kept connection that the hub has closed meanwhile is opened once more."""
+        """The answer's head. A kept connection that the hub has closed meanwhile is reopened once."""
         for kept in (True, False):
             if self._closed.is_set():
                 raise Unavailable("the device stops")
@@ -109,7 +111,7 @@ class HttpsSource:
         context.load_cert_chain(files.cert, files.key)
         return http.client.HTTPSConnection(self._host, self._port, timeout=WAIT_S, context=context)
 
-    def _judge(self, answer: http.client.HTTPResponse, path: str) -> None:
+    def _check_answer(self, answer: http.client.HTTPResponse, path: str) -> None:
         if answer.status == http.client.NOT_FOUND:
             answer.read(PIECE_BYTES)
             answer.close()
@@ -118,7 +120,7 @@ class HttpsSource:
             raise Unavailable(f"the hub answers {answer.status} for {path}")
         encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
-            text = f"the hub sent {path} compressed ({encoding[:16]}); nothing is decompressed here: mend the hub"
+            text = f"the hub sent {path} compressed ({encoding[:16]}); nothing is decompressed here: repair the hub"
             raise Refused(SIGNED, "compressed", text)
 
     def _drop(self) -> None:
@@ -127,7 +129,7 @@ class HttpsSource:
             connection.close()
 
 
-def _words(fault: Exception) -> str:
+def _error_text(fault: Exception) -> str:
     if isinstance(fault, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {fault.verify_message}"
     if isinstance(fault, TimeoutError):

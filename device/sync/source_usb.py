@@ -1,7 +1,7 @@
 """A repository in a folder: a USB stick that was made with `lfr deployment publish --usb`.
 
-The stick is anybody's: only regular files inside the folder are read, through no link, and every byte is verified like
-the hub's own.
+The stick is untrusted: only regular files inside the folder are read, no links are followed, and every byte is
+verified as from the hub.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 from device.sync.refusal import SIGNED, Refused
 from device.sync.source import Missing
 
@@ -20,7 +20,7 @@ STICK = "usb"
 
 
 class UsbSource:
-    """Source over `folder`, which holds `metadata` and `targets`; it need not be there yet."""
+    """Source over `folder`, which holds `metadata` and `targets`; it need not exist yet."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -37,19 +37,19 @@ class UsbSource:
         except FileNotFoundError as fault:
             raise Missing(f"{path} is not in {self._folder}") from fault
         except OSError as fault:
-            raise Unavailable(f"{self._folder / path}: {fault.strerror}") from fault
+            raise Unavailable(f"{self._folder / path}: {reason_of(fault)}") from fault
         with os.fdopen(descriptor, "rb") as file:
             while True:
                 try:
                     piece = file.read(PIECE_BYTES)
                 except OSError as fault:
-                    raise Unavailable(f"{self._folder / path}: {fault.strerror}") from fault
+                    raise Unavailable(f"{self._folder / path}: {reason_of(fault)}") from fault
                 if not piece:
                     return
                 yield piece
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Nothing to close."""
 
     def _open(self, path: str) -> int:
         """The file, opened level by level below the folder, so that no link leads elsewhere."""

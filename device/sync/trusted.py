@@ -44,7 +44,7 @@ class Found:
 
 
 class Trusted:
-    """One check of a repository. `metadata` is written to; what is in it already is what was verified before."""
+    """One check of a repository. `metadata` holds the last verified set and is written to."""
 
     def __init__(self, metadata: Path, root: bytes, source: Source, progress: Progress) -> None:
         from tuf.ngclient import Updater, UpdaterConfig
@@ -122,9 +122,7 @@ class Trusted:
         except exceptions.ExpiredMetadataError as fault:
             raise _expired(str(fault)) from fault
         except exceptions.BadVersionNumberError as fault:
-            text = (
-                f"{self._reading.path} is older than what was verified before ({fault}): an old copy is being offered"
-            )
+            text = f"{self._reading.path} is older than what was verified before ({fault}): an old copy is offered"
             raise Refused(SIGNED, "rolled back", text) from fault
         except exceptions.LengthOrHashMismatchError as fault:
             raise Refused(SIGNED, "changed", f"{self._reading.path} is not what was signed ({fault})") from fault
@@ -154,7 +152,7 @@ class Trusted:
 
 
 class _Reading:
-    """Reads files for python-tuf, and remembers which one was the last."""
+    """Reads files for python-tuf, and keeps the name of the last one."""
 
     def __init__(self, source: Source, progress: Progress) -> None:
         self.path = ""
@@ -182,7 +180,7 @@ class _Reading:
 
 
 def _fetcher(reading: _Reading) -> FetcherInterface:
-    """The source in python-tuf's shape."""
+    """The source as python-tuf's fetcher."""
     from tuf.api.exceptions import DownloadHTTPError
     from tuf.ngclient import FetcherInterface
 

@@ -1,8 +1,8 @@
-"""Which watchlists this device has opened, and for which deployment: a list belongs to one deployment alone (R01).
+"""Watchlists that this device has opened, and for which deployment: a list belongs to one deployment alone (R01).
 
 1. Written before a list is used, and flushed: a power cut does not make it new again.
-2. A deployment that has ended here is not taken up again.
-3. Identifiers and hashes only. The oldest go past MOST; their lists have expired long before.
+2. A deployment that has ended here is not accepted again.
+3. Identifiers and hashes only. Beyond MOST the oldest are dropped; their lists have expired long before.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from device.durable import replace_file
-from device.errors import Unavailable
+from device.durable import make_folder, replace_file
+from device.errors import Unavailable, reason_of
 from device.sync.refusal import LOADED, SEALED, Refused
 
 MOST = 500
@@ -47,13 +47,13 @@ class Used:
                 raise Refused(SEALED, "used before", text)
 
     def use(self, deployment: str, watchlist: str, sha256: str) -> None:
-        """Note it before the list is opened (rule 1)."""
+        """Record it before the list is opened (rule 1)."""
         known = self._all().get(deployment)
         if known is None or (known.watchlist, known.sha256) != (watchlist, sha256):
             self._put(Use(deployment=deployment, watchlist=watchlist, sha256=sha256))
 
     def end(self, deployment: str) -> None:
-        """Note that a deployment has ended here (rule 2)."""
+        """Record that a deployment has ended here (rule 2)."""
         known = self._all().get(deployment, Use(deployment=deployment, watchlist="", sha256=""))
         if not known.ended:
             self._put(msgspec.structs.replace(known, ended=True))
@@ -76,8 +76,8 @@ class Used:
         uses.pop(use.deployment, None)
         kept = [*uses.values(), use][-MOST:]
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             replace_file(self._file, msgspec.json.encode(kept))
         except OSError as fault:
-            raise Unavailable(f"{self._file}: {fault.strerror}; mend the disk of the state folder") from fault
+            raise Unavailable(f"{self._file}: {reason_of(fault)}; repair the disk of the state folder") from fault
         self._uses = {kept_use.deployment: kept_use for kept_use in kept}

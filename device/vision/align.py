@@ -23,12 +23,12 @@ LIKENESS_MIN = 0.1  # correlation with the template below which the best similar
 
 
 class DegenerateGeometry(BadData):
-    """Landmarks that coincide, or lie like no face: there is no upright; the caller drops the crop."""
+    """Landmarks that coincide, or whose geometry is no face's: the caller drops the crop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Where a recogniser wants the landmarks: points (5, 2) float32, pixels of its input; size: height and width."""
+    """A recogniser's landmark template: points (5, 2) float32, pixels of its input; size: height and width."""
 
     points: F32
     size: tuple[int, int]
@@ -57,7 +57,7 @@ def to_template(landmarks: F32, alignment: Alignment = ARCFACE) -> F32:
     a = float(x @ u + y @ v) / power
     b = float(x @ v - y @ u) / power
     if np.hypot(a, b) * np.sqrt(power) < LIKENESS_MIN * np.linalg.norm(wanted - middle):
-        raise DegenerateGeometry("the five landmarks lie like no face: no geometry to align")
+        raise DegenerateGeometry("the five landmarks are not those of a face: no geometry to align")
     rotation = np.array([[a, -b], [b, a]])
     shift = middle - rotation @ centre
     return np.hstack([rotation, shift[:, None]]).astype(np.float32)

@@ -1,9 +1,9 @@
-"""The decision: when the evidence of a passage is a possible match, and when a later statement is worth making.
+"""The decision: when the evidence of a passage is a possible match, and when a revision is worth sending.
 
 1. The score of a passage is the higher of two, each against the whole list, searched exactly: that of the mean of all
    its templates, and that of the mean of its last WINDOW templates (quality.weight_of). It is taken after every look,
    and the first time that it reaches the threshold decides; device/decisions/0302-how-looks-are-combined.md.
-2. A category may ask for more than the threshold, never for less: the nearest entry is judged by its own.
+2. A category may raise its threshold, never lower it: the nearest entry's own category applies.
 3. One alert a passage. It is revised when the score or the picture got clearly better, REVISIONS_MAX times.
 """
 
@@ -48,11 +48,11 @@ class Decision:
 
     @property
     def latest(self) -> Best | None:
-        """What the last passage that was weighed came to, stated or not."""
+        """The result of the last passage that was weighed, stated or not."""
         return self._latest
 
     def threshold(self, entry: int) -> float:
-        """What an entry's score must reach."""
+        """The threshold of an entry."""
         return self._threshold + (self._offsets[entry] if self._offsets else 0.0)
 
     def weigh(self, passage: Passage) -> Best | None:
@@ -69,9 +69,9 @@ class Decision:
         best = self._gallery.nearest(passage.slot.fused)
         if passage.templates <= WINDOW:
             return best
-        lately = passage.lately()
-        recent = self._gallery.nearest(lately)
-        lately[:] = 0
+        recent_sum = passage.recent_sum()
+        recent = self._gallery.nearest(recent_sum)
+        recent_sum[:] = 0
         return max(best, recent, key=lambda one: one.score - self.threshold(one.entry))
 
     @staticmethod
@@ -82,5 +82,5 @@ class Decision:
             return best.score >= passage.alerted_score + REVISED_SCORE / 2
         return (
             best.score >= passage.alerted_score + REVISED_SCORE
-            or passage.best_merit >= passage.alerted_merit + REVISED_MERIT
+            or passage.best_quality >= passage.alerted_quality + REVISED_MERIT
         )

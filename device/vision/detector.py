@@ -1,4 +1,4 @@
-"""Faces in a picture: a detector's answer, mapped to frame pixels."""
+"""Faces in a picture: a detector's outputs, mapped to frame pixels."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def faces_of(
     frame_size: tuple[float, float],
     origin: tuple[float, float] = (0.0, 0.0),
 ) -> list[Face]:
-    """The faces that a detector's outputs for one picture of size `shown` tell of; the rest as in Detector.detect."""
+    """The faces in a detector's outputs for one picture of size `shown`; the rest as in Detector.detect."""
     scores, rows = decoded(outputs, shown.width, score_min)
     scale = np.array([frame_size[0] / shown.width, frame_size[1] / shown.height], np.float32)
     shift = np.asarray(origin, np.float32)

@@ -13,7 +13,7 @@ from engines.cards.model_card import Lengths
 class Embedder:
     """Runs the recogniser on one crop at a time and normalises.
 
-    One at a time: on CPU runtimes a batch is no faster (engines/README.md), and a crop then waits for nobody.
+    One at a time: on CPU runtimes a batch is no faster (engines/README.md), and no crop waits for others.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class Embedder:
     def embed(self, crop: U8, out: F32) -> float:
         """Write the unit template of `crop` (*alignment.size, 3) uint8 RGB into `out`; return the raw length.
 
-        `quality.merit` says what the length tells. SFace's: 10 to 14 for faces, about 5 for noise (measured 2026-11-22
-        on LFW).
+        The length's meaning: `quality.template_quality`. SFace's: 10 to 14 for faces, about 5 for noise (measured
+        2026-11-22 on LFW).
         """
         self._input[0] = crop
         raw = self._runner.run(self._input)["template"][0]
@@ -38,7 +38,7 @@ class Embedder:
         return normalised(raw, out)
 
     def wipe(self) -> None:
-        """Overwrite the input and run once on the blank, so that the runtime's own buffers forget the last face."""
+        """Overwrite the input and run once on the blank, so that the runtime's own buffers hold no face."""
         self._input[:] = 0
         self._runner.run(self._input)
 
@@ -47,5 +47,5 @@ def normalised(raw: F32, out: F32) -> float:
     """Write a runner's raw template as a unit vector into `out`, overwrite it, and return how long it was."""
     length = float(np.linalg.norm(raw))
     np.divide(raw, max(length, 1e-6), out=out)
-    raw[:] = 0  # the runtime's own output, or an array that nobody else holds
+    raw[:] = 0  # the runtime's own output, or an array of its own
     return length

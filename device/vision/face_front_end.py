@@ -1,11 +1,11 @@
-"""What the spine sees with: faces of a frame, one face's landmarks again, its template.
+"""The face front end: faces of a frame, one face's refined landmarks, its template.
 
-    HostEyes      the processor makes every picture and hands it to a runner: any source, any runtime
-    SampledEyes   (eyes_sampled.py) the networks make their pictures from the frame, where it lies
+HostFrontEnd     the processor makes every picture and passes it to a runner: any source, any runtime
+SampledFrontEnd  (face_front_end_sampled.py) the networks make their pictures from the frame, where it lies
 
-1. `look` and `forget_view` are called in one thread, all else in one thread; on a GPU that is the same one. Only
-   `HostEyes` also lets another thread call `forget_view`: a stalled camera is wiped while its next frame may come.
-2. What was made of a frame or a face lives until the next one, or until it is forgotten: then it is overwritten, and a
+1. `look` and `wipe_view` are called in one thread, all else in one thread; on a GPU that is the same one. Only
+   `HostFrontEnd` also lets another thread call `wipe_view`: a stalled camera is wiped while its next frame may come.
+2. What was made of a frame or a face is kept until the next one or until it is wiped: then it is overwritten, and a
    blank goes through the runtime, so that it keeps none either.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,12 +25,12 @@ from device.vision.detector import DetectionSize, Detector
 from device.vision.embedder import Embedder
 from device.vision.pair import LookMaker, ScreenList
 from device.vision.picture import Scaler, warp
-from device.vision.refine import Refiner
+from device.vision.refine import Refiner, face_px_of
 from engines.cards.model_card import Lengths, ModelCard
 
 
-class Eyes(Protocol):
-    """template_dim  of the recogniser;  lengths  what its card says of the raw length of its templates"""
+class FaceFrontEnd(Protocol):
+    """template_dim  of the recogniser;  lengths  its card's calibration of the raw length of templates"""
 
     @property
     def template_dim(self) -> int: ...
@@ -41,28 +42,31 @@ class Eyes(Protocol):
         """All faces of a frame, in frame pixels, best first."""
         ...
 
-    def refine(self, frame: Frame, face: Face) -> Face | None:
-        """The second look: the same face with better landmarks; None when it is not where it should be."""
+    def refine(self, frame: Frame, face: Face, *, looks: int = 0) -> Face | None:
+        """The second look: the same face with better landmarks; None when it is not where it should be.
+
+        looks  taken of this person before: the scale changes from look to look (refine.py)
+        """
         ...
 
     def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
         """Write the face's unit template into `out` (template_dim,) float32 and return its raw length.
 
-        gated  a pair's screen may keep the main recogniser from looking: then None, and `out` is zero
-        Raises DegenerateGeometry when its landmarks lie like no face; the caller drops it.
+        gated  a pair's screen may rule the face out before the main recogniser runs: then None, and `out` is zero
+        Raises DegenerateGeometry when its landmarks are no face's; the caller drops it.
         """
         ...
 
-    def forget_view(self) -> None:
-        """Rule 2 for what `look` made."""
+    def wipe_view(self) -> None:
+        """Wipe what `look` made (rule 2)."""
         ...
 
-    def forget_faces(self) -> None:
-        """Rule 2 for what `refine` and `embed` made."""
+    def wipe_faces(self) -> None:
+        """Wipe what `refine` and `embed` made (rule 2)."""
         ...
 
 
-class HostEyes:
+class HostFrontEnd:
     """Pictures made by the processor; a detector is opened for a frame's size when the first such frame comes."""
 
     def __init__(
@@ -97,11 +101,11 @@ class HostEyes:
         return self._embedders[self._recognisers.main.name].lengths
 
     def look(self, frame: Frame) -> list[Face]:
-        """See Eyes.look."""
+        """See FaceFrontEnd.look."""
         with self._lock:
             size = (frame.width, frame.height)
             if self._scaler is None or self._detector is None or size != self._size:
-                self.forget_view()
+                self.wipe_view()
                 self._size = size
                 fit = DetectionSize.for_frame(*size, min_face_px=self._min_face_px)
                 self._detector = self._detector_for(fit.height, fit.width)
@@ -110,12 +114,13 @@ class HostEyes:
             self._scaler.scale(frame, self._picture)
             return self._detector.detect(self._picture, frame_size=size)
 
-    def refine(self, frame: Frame, face: Face) -> Face | None:
-        """See Eyes.refine."""
-        return self._refiner.refine(lambda to_patch, size: warp(frame, to_patch, size), face)
+    def refine(self, frame: Frame, face: Face, *, looks: int = 0) -> Face | None:
+        """See FaceFrontEnd.refine."""
+        cut = partial(warp, frame)
+        return self._refiner.refine(cut, face, face_px=face_px_of(looks))
 
     def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
-        """See Eyes.embed."""
+        """See FaceFrontEnd.embed."""
 
         def of(card: ModelCard, part: F32) -> float:
             embedder = self._embedders[card.name]
@@ -126,16 +131,16 @@ class HostEyes:
 
         return self._looks.look(of, out, gated=gated)
 
-    def forget_view(self) -> None:
-        """See Eyes.forget_view."""
+    def wipe_view(self) -> None:
+        """See FaceFrontEnd.wipe_view."""
         with self._lock:
             self._picture[:] = 0
             if self._scaler is not None and self._detector is not None:
                 self._scaler.wipe()
                 self._detector.detect(self._picture, frame_size=(1, 1))
 
-    def forget_faces(self) -> None:
-        """See Eyes.forget_faces."""
+    def wipe_faces(self) -> None:
+        """See FaceFrontEnd.wipe_faces."""
         self._refiner.wipe()
         for embedder in self._embedders.values():
             embedder.wipe()

@@ -1,10 +1,10 @@
-"""Eyes whose networks make their own pictures from the frame (engines.graph.sampling); on a GPU without a copy.
+"""The front end whose networks make their own pictures from the frame (engines.graph.sampling); no copy on a GPU.
 
 1. A frame is packed RGB. Where the runtime is on the GPU it gets the frame's address, and no picture is copied to the
    host or from it: maps go in, boxes, landmarks and a template's floats come back.
 2. The graphs are made for one size of frame: the three runners are opened together when the first frame comes, and
    another size opens others. The thread that looks owns them, and everything here is called in it.
-3. To forget, a blank frame goes through; with it go the runtime's buffers and whatever it kept of the last frame.
+3. To wipe, a blank frame goes through; it overwrites the runtime's buffers with what they held of the last frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from device.vision.align import Alignment, to_template
 from device.vision.detector import DetectionSize, faces_of
 from device.vision.embedder import normalised
 from device.vision.pair import LookMaker, ScreenList
-from device.vision.refine import PATCH_PX, Patch
+from device.vision.refine import PATCH_PX, Patch, face_px_of
 from engines.cards.model_card import Lengths, ModelCard
 from engines.graph.sampling import whole_frame
 from engines.runners.runner import DevicePicture, SampledRunner
@@ -51,13 +51,13 @@ class SampledRunners:
         return self.detector.frame_size
 
     def close(self) -> None:
-        """Give back all of them."""
+        """Close all of them."""
         for runner in (self.detector, self.second_look, *self.recognisers.values()):
             runner.close()
 
 
-class SampledEyes:
-    """See device.vision.face_front_end.Eyes."""
+class SampledFrontEnd:
+    """See device.vision.face_front_end.FaceFrontEnd."""
 
     def __init__(
         self,
@@ -85,21 +85,21 @@ class SampledEyes:
         return self._recognisers.lengths
 
     def look(self, frame: Frame) -> list[Face]:
-        """See Eyes.look."""
+        """See FaceFrontEnd.look."""
         runners = self._for(frame)
         to_picture = whole_frame(runners.frame_size, (runners.fit.height, runners.fit.width))
         outputs = runners.detector.run(self._shown(frame), to_picture)
         return faces_of(outputs, runners.fit, runners.score_min, frame_size=(frame.width, frame.height))
 
-    def refine(self, frame: Frame, face: Face) -> Face | None:
-        """See Eyes.refine."""
-        runners, patch = self._for(frame), Patch.around(face)
+    def refine(self, frame: Frame, face: Face, *, looks: int = 0) -> Face | None:
+        """See FaceFrontEnd.refine."""
+        runners, patch = self._for(frame), Patch.around(face, face_px_of(looks))
         outputs = runners.second_look.run(self._shown(frame), patch.to_patch[None])
         shown, covers = DetectionSize(PATCH_PX, PATCH_PX), (patch.side, patch.side)
         return patch.same(faces_of(outputs, shown, runners.patch_score_min, frame_size=covers, origin=patch.origin))
 
     def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
-        """See Eyes.embed."""
+        """See FaceFrontEnd.embed."""
 
         def of(card: ModelCard, part: F32) -> float:
             upright = to_template(face.landmarks, Alignment.of(card))
@@ -108,14 +108,14 @@ class SampledEyes:
 
         return self._looks.look(of, out, gated=gated)
 
-    def forget_view(self) -> None:
-        """See Eyes.forget_view (rule 3)."""
+    def wipe_view(self) -> None:
+        """See FaceFrontEnd.wipe_view (rule 3)."""
         if self._runners is not None:
             size = (self._runners.fit.height, self._runners.fit.width)
             self._runners.detector.run(self._blank(), whole_frame(self._runners.frame_size, size))
 
-    def forget_faces(self) -> None:
-        """See Eyes.forget_faces (rule 3)."""
+    def wipe_faces(self) -> None:
+        """See FaceFrontEnd.wipe_faces (rule 3)."""
         if self._runners is not None:
             for runner in (self._runners.second_look, *self._runners.recognisers.values()):
                 runner.run(self._blank(), UPRIGHT)
@@ -131,7 +131,7 @@ class SampledEyes:
     def _shown(self, frame: Frame) -> U8 | DevicePicture:
         picture = frame.picture
         if not isinstance(picture, Packed) or (self._on_gpu and picture.address is None):
-            raise InternalError("frames that no GPU can read came to eyes that read them there")
+            raise InternalError("the front end reads frames on the GPU, and this frame is not in its memory")
         if self._on_gpu and picture.address is not None:
             return DevicePicture(picture.address, frame.height, frame.width)
         return picture.rgb

@@ -1,7 +1,7 @@
-"""Facts about each step of the recognition, for measuring: `lfr bench recall` explains with them what was missed.
+"""Facts about each step of the recognition, for measuring: `lfr bench recall` explains misses with them.
 
 1. An observer gets numbers and names of steps, never a picture or a template, in frame order and in one thread.
-2. It changes nothing: a pipeline with an observer states the same candidates as one without.
+2. It changes nothing: a pipeline with an observer gives the same candidates as one without.
 3. The worker of a device never has one (tests/unit/worker/test_worker_observes_nothing.py).
 """
 
@@ -19,9 +19,10 @@ class LookOutcome(Enum):
     """How one look of the recogniser ended."""
 
     NO_LANDMARKS = "no landmarks"
-    DEGENERATE = "landmarks like no face"
+    DEGENERATE = "landmarks not of a face"
+    SCREENED = "the screen excludes everybody listed"
     RAW_LENGTH = "raw length too small"
-    TOO_POOR_FOR_DOUBT = "too poor to tell whose it is"
+    TOO_POOR_FOR_DOUBT = "too poor to identify"
     KEPT = "kept in its passage"
     LEFT = "unlike its passage: a passage of its own, or another one"
 
@@ -32,7 +33,7 @@ class NoLook(Enum):
     SIZE = "face too small"
     NO_SLOT = "no passage free"
     ONE_SIGHTING = "seen once only"
-    CADENCE = "looked at a moment ago"
+    CADENCE = "recognised a moment ago"
     NO_GAIN = "no better than earlier shots"
     BUDGET = "others were more urgent"
 
@@ -58,7 +59,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What the rule of decision made of a passage: its `score` for `entry`, the threshold, whether it was stated."""
+    """The decision about a passage: its `score` for `entry`, the threshold, whether it was stated."""
 
     frame: int
     passage: int
@@ -92,7 +93,7 @@ class Observer(Protocol):
         ...
 
     def joined(self, frame: int, earlier: int, later: int) -> None:
-        """Two passages were found to be one person: `earlier` goes on with the templates of `later`."""
+        """Two passages were found to be one person: `later` is merged into `earlier`."""
         ...
 
     def ended(self, passage: int) -> None:

@@ -1,7 +1,7 @@
-"""Looks through a pair of recognisers: the screen first, the main one only where somebody listed is possible.
+"""Looks through a pair of recognisers: the screen first, the main one only where a match is possible.
 
-1. A gated look whose screen template is under the gate with everybody listed gives no template: the face was compared,
-   with nobody as the result. The main recogniser did not see it.
+1. A gated look whose screen template is under the gate with every entry gives no template: the face was compared, and
+   the main recogniser is not run.
 2. Every other look gives the pair's template (device.domain.recognisers, rule 1).
 3. The screen's template is overwritten before the call returns.
 """
@@ -40,7 +40,7 @@ class LookMaker:
     def look(self, embed: Embed, out: F32, *, gated: bool) -> float | None:
         """Write the unit template into `out` (template_dim,) float32 and return the main one's raw length.
 
-        gated  rule 1 applies. None is returned and `out` is zero where it keeps the main recogniser from looking
+        gated  rule 1 applies: None is returned and `out` is zero where the main recogniser is not run
         """
         chosen = self._recognisers
         if chosen.screen is None:

@@ -1,18 +1,18 @@
 """Passages: one person's way through the zone, assembled from tracks by identity.
 
-1. Two people are never one passage. What counts is how unlike its own passage's usual likeness a template is: a face's
-   own templates are .83 to .96 alike, a turned or blurred one .5 to .8, somebody else's under .35. Two good templates
-   that disagree are never averaged: the track leaves for a passage of its own. Where geometry is unsure of a track
-   (`Track.doubtful`), less disagreement is enough, and a poor template settles nothing and is used for nothing.
+1. Two people are never one passage. A template is compared with the usual likeness of its passage: a face's own
+   templates are .83 to .96 alike, a turned or blurred one .5 to .8, another person's under .35. Two good templates
+   that disagree are never averaged: the track moves to a passage of its own. Where geometry is unsure of a track
+   (`Track.doubtful`), less disagreement is enough, and a poor template is not used at all.
 2. A new track is a new passage, unless its first template is that of a passage that was seen within the last GONE_S
-   and is not surely in view now: then the person came back from behind something. The same holds for a track whose
-   template is clearly more like another passage than like its own: it has changed people.
+   and is not surely in view now: then the person was occluded. The same holds for a track whose template is clearly
+   more like another passage than like its own: it has changed people.
 3. A passage ends GONE_S after the last sighting. Then everything personal in it is overwritten; what is left is a count
    and one score without a name.
-4. Templates and best shots live in slots that are made beforehand and used again.
+4. Templates and best shots are kept in slots that are allocated beforehand and reused.
 5. Two passages that match one entry, are like each other, and of which the earlier is just out of view, are one person
-   whom rule 2 has missed: the alert stays one. Somebody unlike is never taken for a passage that was alerted.
-6. Whoever looks all of a sudden unlike a moment ago (a cut, one person stepping into another's place) is in doubt.
+   whom rule 2 has missed: there is one alert. A person who is unlike an alerted passage never joins it.
+6. A track whose face suddenly looks different (a cut, one person stepping into another's place) is in doubt.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import numpy as np
 
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_S, MediaNs
-from device.vision.picture import glimpse
+from device.vision.picture import appearance_signature
 from device.vision.quality import quality_of, weight_of
 from device.vision.tracker import Sighting, Track
 
-GONE_S = 2.0  # DESIGN: whoever reappears later is a new passage
+GONE_S = 2.0  # a person who reappears later is a new passage
 SAME_PERSON = 0.50  # cosine of two passages' templates that joins them; different people: 1 pair in about 10^5 (LFW)
 # A template is somebody else's when its cosine with its passage is below this share of what is usual in that passage.
 # Measured 2026-11-30 (`hamilton`, television, raw length 8.5 and above): own templates below .57 in one of a
@@ -38,16 +38,16 @@ OTHER_PERSON_UNDOUBTED = 0.40  # the same when geometry saw no reason to doubt
 USUAL = 0.80  # likeness that is usual in a passage of which nothing is known yet
 POOR_OTHER = 0.25  # cosine below which even poor templates, ASKED_MAX in a row, are somebody else's
 CLEARLY = 0.15  # by how much more like another passage than like its own a template must be to change people
-TELLING = 0.0  # a template of less merit says nothing when it is unlike
-# The same where the merit is geometry's alone (measured 2026-11-24, SFace without its lengths, two clips of 20 and 8
+TELLING = 0.0  # a template of less quality says nothing when it is unlike
+# The same where the quality is geometry's alone (measured 2026-11-24, SFace without its lengths, two clips of 20 and 8
 # people: 27 and 9 passages with .3, 25 and 8 with .6, 24 and 7 with .7 and above; with its lengths 18 and 7).
 TELLING_BY_GEOMETRY = 0.70
-ASKED_MAX = 3  # inconclusive answers after which a doubt is dropped
+ASKED_MAX = 3  # inconclusive looks after which a doubt is dropped
 CARRIED_ON = 0.35  # likeness from which two passages that match one entry are one person (rule 5)
 WINDOW = 3  # templates in the mean of the last ones
-SAME_LOOK = 0.6  # correlation of two glances a tenth of a second apart; the same face stays above .8
+SAME_LOOK = 0.6  # correlation of two appearance signatures a tenth of a second apart; the same face stays above .8
 PROBE_PX = 160  # side of the best shot that is kept for an alert
-SLOTS = 96  # people in view or just gone; beyond it the least promising passage gives way
+SLOTS = 96  # people in view or just gone; beyond it the least promising passage is ended
 
 
 @dataclass(slots=True)
@@ -55,15 +55,15 @@ class Slot:
     """The personal part of a passage, in buffers that are used again.
 
     fused (template_dim,) float32: weighted sum of all templates
-    recent (WINDOW, template_dim) float32: the last ones, weighted;  lately (template_dim,): see `Passage.lately`
-    shot (160, 160, 3) uint8 RGB;  glance (64,) float32, see picture.glimpse
+    recent (WINDOW, template_dim) float32: the last ones, weighted;  recent_sum (template_dim,): `Passage.recent_sum`
+    shot (160, 160, 3) uint8 RGB;  appearance (64,) float32, see picture.appearance_signature
     """
 
     fused: F32
     recent: F32
-    lately: F32
+    recent_sum: F32
     shot: U8 = field(default_factory=lambda: np.zeros((PROBE_PX, PROBE_PX, 3), np.uint8))
-    glance: F32 = field(default_factory=lambda: np.zeros(64, np.float32))
+    appearance: F32 = field(default_factory=lambda: np.zeros(64, np.float32))
 
     @classmethod
     def of(cls, template_dim: int) -> Slot:
@@ -71,7 +71,7 @@ class Slot:
         return cls(
             fused=np.zeros(template_dim, np.float32),
             recent=np.zeros((WINDOW, template_dim), np.float32),
-            lately=np.zeros(template_dim, np.float32),
+            recent_sum=np.zeros(template_dim, np.float32),
         )
 
     def wipe(self) -> None:
@@ -82,22 +82,22 @@ class Slot:
     @property
     def buffers(self) -> tuple[F32 | U8, ...]:
         """All that is personal."""
-        return self.fused, self.recent, self.lately, self.shot, self.glance
+        return self.fused, self.recent, self.recent_sum, self.shot, self.appearance
 
 
 @dataclass(slots=True)
 class Passage:
-    """What is known of one passage.
+    """State of one passage.
 
     weight        sum of the fused templates' weights; 0 until the first template is accepted
     usual         how like the passage its own templates are, a cosine
-    best_merit    of the best template (quality.merit); below 0 before the first;  best_face: where it was taken
-    screened      looks in which a pair's screen found nobody listed possible: compared, without a template
+    best_quality  of the best template (quality.template_quality); below 0 before the first;  best_face: its face
+    screened      looks in which a pair's screen ruled every entry out: compared, without a template
     best_damage   of the picture of the best template: one from a whole picture goes before a better one from a damaged
     damaged       whether any template was taken from a damaged picture
     attempts      looks so far;  failures: how many of the last ones gave nothing;  tried_at: last attempt
     tried_geometry  geometric quality of the best shot that was tried
-    best_score    highest score against the list so far;  alerted_*: what was last said of it
+    best_score    highest score against the list so far;  alerted_*: of the last revision that was stated
     """
 
     id: int
@@ -112,7 +112,7 @@ class Passage:
     tried_at: MediaNs | None = None
     failures: int = 0
     tried_geometry: float = 0.0
-    best_merit: float = -1.0
+    best_quality: float = -1.0
     best_face: Face | None = None
     best_frame_size: tuple[int, int] = (0, 0)
     best_damage: Damage = Damage.NONE
@@ -120,7 +120,7 @@ class Passage:
     best_score: float = -1.0
     alerted_entry: int | None = None
     alerted_score: float = -1.0
-    alerted_merit: float = -1.0
+    alerted_quality: float = -1.0
     revision: int = -1
 
     @property
@@ -136,44 +136,44 @@ class Passage:
     @property
     def quality(self) -> float:
         """Quality 0..1 of its best template."""
-        return quality_of(self.best_merit)
+        return quality_of(self.best_quality)
 
-    def is_better(self, merit: float, damage: Damage) -> bool:
-        """Whether a template of this merit and damage replaces the best one."""
-        return self.best_merit < 0 or (damage, -merit) < (self.best_damage, -self.best_merit)
+    def is_better(self, quality: float, damage: Damage) -> bool:
+        """Whether a template of this quality and damage replaces the best one."""
+        return self.best_quality < 0 or (damage, -quality) < (self.best_damage, -self.best_quality)
 
     def likeness(self, template: F32) -> float:
         """Cosine of a unit template with the fused one; 0 before the first."""
         length = float(np.linalg.norm(self.slot.fused))
         return float(self.slot.fused @ template) / length if length > 0 else 0.0
 
-    def fuse(self, template: F32, merit: float) -> None:
-        """Add one unit template with the weight of its merit: a poor one hardly moves a good sum."""
+    def fuse(self, template: F32, quality: float) -> None:
+        """Add one unit template with the weight of its quality: a poor one hardly moves a good sum."""
         if self.templates:
-            self.usual += (self.likeness(template) - self.usual) * min(1.0, weight_of(merit)) / (self.templates + 1)
-        weight, newest = weight_of(merit), self.slot.recent[self.templates % WINDOW]
+            self.usual += (self.likeness(template) - self.usual) * min(1.0, weight_of(quality)) / (self.templates + 1)
+        weight, newest = weight_of(quality), self.slot.recent[self.templates % WINDOW]
         np.multiply(template, weight, out=newest)  # numpy keeps small temporary arrays, content and all
         self.slot.fused += newest
         self.weight += weight
         self.templates += 1
 
-    def lately(self) -> F32:
+    def recent_sum(self) -> F32:
         """The sum of the last WINDOW weighted templates, in a buffer of the slot; the caller overwrites it."""
-        return np.sum(self.slot.recent, axis=0, out=self.slot.lately)
+        return np.sum(self.slot.recent, axis=0, out=self.slot.recent_sum)
 
 
 class Passages:
     """All open passages of one camera and which track belongs to which; one owner thread."""
 
     def __init__(self, template_dim: int, *, telling: float = TELLING) -> None:
-        """`telling`: merit from which an unlike template says that it is somebody else's."""
+        """`telling`: quality from which an unlike template says that it is somebody else's."""
         self._template_dim = template_dim
         self._telling = telling
         self._free = [Slot.of(template_dim) for _ in range(SLOTS)]
         self._open: list[Passage] = []
         self._of_track: dict[int, Passage] = {}
         self._in_view: list[Track] = []
-        self._glance: F32 = np.zeros(64, np.float32)
+        self._appearance: F32 = np.zeros(64, np.float32)
         self._made = 0
 
     @property
@@ -203,20 +203,20 @@ class Passages:
         """The passage that a sighted track belongs to; None while every slot is taken by somebody in view."""
         return self._of_track.get(track.id)
 
-    def glance(self, frame: Frame, sightings: list[Sighting]) -> None:
+    def note_appearance(self, frame: Frame, sightings: list[Sighting]) -> None:
         """Rule 6: compare how everybody looks with how they looked a moment ago."""
         for sighting in sightings:
             passage = self._of_track.get(sighting.track.id)
             if passage is None:
                 continue
-            glimpse(frame, sighting.face.box, self._glance)
-            before = passage.slot.glance
-            if before.any() and float(before @ self._glance) < SAME_LOOK:
+            appearance_signature(frame, sighting.face.box, self._appearance)
+            before = passage.slot.appearance
+            if before.any() and float(before @ self._appearance) < SAME_LOOK:
                 sighting.track.doubtful = True
-            before[:] = self._glance
-        self._glance[:] = 0
+            before[:] = self._appearance
+        self._appearance[:] = 0
 
-    def settle(self, at: MediaNs, track: Track, template: F32, merit: float) -> Passage | None:
+    def settle(self, at: MediaNs, track: Track, template: F32, quality: float) -> Passage | None:
         """Decide whose template this is (rules 1 and 2), fuse it there and return that passage.
 
         None when a doubtful track's template is too poor to tell: it is then used for nothing.
@@ -227,33 +227,33 @@ class Passages:
         if other is not None:
             self._move(track, passage, other, at)
             passage = other
-        elif passage.compared and self._somebody_else(passage, track, likeness, merit):
-            passage = self._depart(at, track)
-        elif passage.compared and self._too_poor(passage, track, likeness, merit):
+        elif passage.compared and self._somebody_else(passage, track, likeness, quality):
+            passage = self._begin_for(at, track)
+        elif passage.compared and self._too_poor(passage, track, likeness, quality):
             track.asked += 1
             if track.asked < ASKED_MAX:
                 return None
             track.doubtful, track.asked = False, 0  # the doubt is dropped, the poor templates with it
             if likeness >= POOR_OTHER:
                 return None
-            passage = self._depart(at, track)
+            passage = self._begin_for(at, track)
         track.doubtful, track.asked = False, 0
-        passage.fuse(template, merit)
+        passage.fuse(template, quality)
         return passage
 
-    def _somebody_else(self, passage: Passage, track: Track, likeness: float, merit: float) -> bool:
+    def _somebody_else(self, passage: Passage, track: Track, likeness: float, quality: float) -> bool:
         """Rule 1: whether a good template disagrees with a passage that has good ones, or, in doubt, has not."""
         unsure = track.doubtful or track.near
-        if merit < self._telling:
+        if quality < self._telling:
             return False
-        if passage.best_merit < self._telling:
+        if passage.best_quality < self._telling:
             return unsure and likeness < POOR_OTHER
         return likeness < passage.usual * (OTHER_PERSON if unsure else OTHER_PERSON_UNDOUBTED)
 
-    def _too_poor(self, passage: Passage, track: Track, likeness: float, merit: float) -> bool:
-        """Rule 1: whether a doubt is left that a template of this merit cannot settle."""
+    def _too_poor(self, passage: Passage, track: Track, likeness: float, quality: float) -> bool:
+        """Rule 1: whether a doubt is left that a template of this quality cannot settle."""
         unsure = track.doubtful or track.near
-        return unsure and merit < self._telling and likeness < passage.usual * OTHER_PERSON
+        return unsure and quality < self._telling and likeness < passage.usual * OTHER_PERSON
 
     def alerted_before(self, passage: Passage, entry: int) -> Passage | None:
         """Rule 5: the passage whose alert a first possible match of `passage` belongs to, if there is one."""
@@ -264,25 +264,25 @@ class Passages:
         options = [p for p in self._open if p.alerted_entry == entry and id(p) not in sure and p is not passage]
         return next((p for p in options if p.likeness(passage.slot.fused) / own >= CARRIED_ON), None)
 
-    def carry_on(self, earlier: Passage, later: Passage) -> None:
-        """Rule 5: `earlier` goes on with the tracks and templates of `later`, which ends without an alert."""
+    def merge(self, earlier: Passage, later: Passage) -> None:
+        """Rule 5: merge `later`, which ends without an alert, into `earlier`."""
         self._of_track = {t: earlier if p is later else p for t, p in self._of_track.items()}
         earlier.last_seen = max(earlier.last_seen, later.last_seen)
         earlier.slot.fused += later.slot.fused
         earlier.slot.recent[:] = later.slot.recent
         earlier.weight, earlier.templates = earlier.weight + later.weight, earlier.templates + later.templates
         earlier.damaged = earlier.damaged or later.damaged
-        if later.best_merit >= 0 and earlier.is_better(later.best_merit, later.best_damage):
-            earlier.best_merit, earlier.best_face = later.best_merit, later.best_face
+        if later.best_quality >= 0 and earlier.is_better(later.best_quality, later.best_damage):
+            earlier.best_quality, earlier.best_face = later.best_quality, later.best_face
             earlier.best_frame_size, earlier.best_damage = later.best_frame_size, later.best_damage
             earlier.slot.shot[:] = later.slot.shot
 
-    def gone(self, at: MediaNs) -> list[Passage]:
+    def ended(self, at: MediaNs) -> list[Passage]:
         """Passages that ended (rule 3); the caller counts them and calls `close`."""
         return [p for p in self._open if at - p.last_seen > GONE_S * NS_PER_S]
 
     def close(self, passage: Passage) -> bool:
-        """Overwrite all that is personal in a passage and give its slot back; whether all of it reads as zero now."""
+        """Overwrite all that is personal in a passage and release its slot; whether all of it verifies as zero now."""
         passage.slot.wipe()
         passage.best_face = None
         self._open.remove(passage)
@@ -303,8 +303,8 @@ class Passages:
         self._open.append(passage)
         return passage
 
-    def _depart(self, at: MediaNs, track: Track) -> Passage:
-        """Rule 1: the track is somebody else, and nobody known: a new passage."""
+    def _begin_for(self, at: MediaNs, track: Track) -> Passage:
+        """Rule 1: the track is another person, and of no known passage: a new passage."""
         self._made += 1
         passage = Passage(self._made, self._free.pop() if self._free else Slot.of(self._template_dim), at, at)
         self._open.append(passage)

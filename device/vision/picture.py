@@ -173,8 +173,8 @@ def luma_samples(frame: Frame, out: F32) -> None:
     sparse[:] = 0
 
 
-def glimpse(frame: Frame, box: F32, out: F32) -> None:
-    """Write a face's look at a glance into `out` (64,) float32: 8 x 8 luma of its box, zero mean, length 1 (or 0)."""
+def appearance_signature(frame: Frame, box: F32, out: F32) -> None:
+    """Write a face's appearance signature into `out` (64,) float32: 8 x 8 luma of its box, zero mean, length 1."""
     import cv2
 
     left, top = np.maximum(box[:2].astype(int), 0)

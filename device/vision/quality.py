@@ -1,11 +1,11 @@
-"""How good a shot is, before and after the recogniser has seen it.
+"""Quality of a shot (before recognition, from geometry) and of a template (after it, from its raw length).
 
-Before: what geometry tells for nothing (height, turn of the head, detector score, cut off by the border). It orders
-shots of one person; it does not compare people. After: the length of the recogniser's raw output, where its card says
-what that length means (`ModelCard.lengths`). SFace's follows blur, size and occlusion far better than any sharpness
-measure that was tried (measured 2026-11-23, 150 people of LFW at 40, 64 and 100 px with motion blur of 0 to 13 px: mean
-cosine to the mate .10 / .24 / .31 / .44 / .58 / .68 for lengths under 7, 8-9, 9-10, 10-11, 11-13 and above; variance of
-the Laplacian: no order at all). Of a recogniser whose length says nothing, geometry is all that is known.
+Before: height, turn of the head, detector score, cut off by the border. It orders shots of one person; it does not
+compare people. After: the length of the recogniser's raw output, where its card calibrates that length
+(`ModelCard.lengths`). SFace's follows blur, size and occlusion far better than any sharpness measure that was tried
+(measured 2026-11-23, 150 people of LFW at 40, 64 and 100 px with motion blur of 0 to 13 px: mean cosine to the mate
+.10 / .24 / .31 / .44 / .58 / .68 for lengths under 7, 8-9, 9-10, 10-11, 11-13 and above; variance of the Laplacian: no
+order at all). For a recogniser without this calibration only geometry is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from device.domain.sight import U8, Face
 from device.vision.picture import laplacian_energy
 from engines.cards.model_card import Lengths
 
-# Merit below which an output is used for nothing; of SFace a raw length of 6.9, noise is about 5. Measured 2026-11-30:
+# Quality below which an output is not used; of SFace a raw length of 6.9, noise is about 5. Measured 2026-11-30:
 # of 14 looks at people below 7 none is .41 like its photo; what the detector takes for faces (hair, a coat of arms) and
 # heads out of focus lie at 5 to 6.9.
 NOISE = -0.45
@@ -60,7 +60,7 @@ def geometric(face: Face, width: int, height: int) -> float:
     return size * turn * min(1.0, face.score / 0.85) * (0.5 if cut else 1.0)
 
 
-def merit(lengths: Lengths | None, length: float, geometry: float) -> float | None:
+def template_quality(lengths: Lengths | None, length: float, geometry: float) -> float | None:
     """How good a template is: -.45 hardly a face, 0 poor, 1 good, above 1 better still; None: noise, used for nothing.
 
     A poor template is used with little weight, because it does no harm: measured 2026-11-30, 3,098 looks at people of
@@ -79,19 +79,19 @@ def merit(lengths: Lengths | None, length: float, geometry: float) -> float | No
     return value if value >= NOISE else None
 
 
-def weight_of(merit: float) -> float:
-    """How much a template counts in a mean: 1 for a poor one, 4 for a good one, next to nothing for a bare face."""
-    return max(1.0 + merit, 0.1) ** 2
+def weight_of(template_quality: float) -> float:
+    """Weight of a template in a mean: 1 for a poor one, 4 for a good one, almost 0 for hardly a face."""
+    return max(1.0 + template_quality, 0.1) ** 2
 
 
-def quality_of(merit: float) -> float:
-    """Quality 0..1 of a template of that merit."""
-    return min(1.0, max(0.0, merit))
+def quality_of(template_quality: float) -> float:
+    """Quality 0..1 of a template of that quality."""
+    return min(1.0, max(0.0, template_quality))
 
 
 def sharpness(crop: U8) -> float:
     """Laplacian energy over variance of an aligned (112, 112, 3) uint8 RGB crop, at half its size; 0 is blank.
 
-    Only good for refusing hopelessly blurred photos (below BLURRED); it does not order shots (see the module's head).
+    Only good for refusing very blurred photos (below BLURRED); it does not order shots (see the module's head).
     """
     return laplacian_energy(np.ascontiguousarray(crop[8:104, 16:96]), (40, 48))

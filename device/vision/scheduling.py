@@ -1,18 +1,19 @@
-"""Which shots are worth the recogniser's time: a person is recognised, not every face of every frame.
+"""Recognition scheduling: which faces of a frame are recognised now.
 
 Each sighting gets an urgency, or none. The most urgent few of a frame are taken; the rest wait for the next one, so a
-crowd costs delay, never a stall.
+crowd costs delay but no stall.
 
 1. Nobody is refused for pose, size, blur or raw length: they order the shots. The budget bounds the cost.
-2. Most urgent is a first look; then a doubt about identity; then whoever's best score is nearest to the threshold.
-3. Whoever may still be found is looked at again soon, whatever the shot: how soon follows from how far the best score
-   lies below the threshold (`_AGAIN`). A shot that is clearly better than all before is taken earlier. Measured
-   2026-11-30 (210 passages of five drawn clips, 1,822 listed, threshold .53): of the 149 people who are found, 8 are
-   found by a look after the tenth; after one look nine in ten of those who will be found lie less than .22 below the
-   threshold, as three strangers in four do; after two looks less than .125, and three strangers in four more than .129.
+2. Most urgent is a first look; then a doubt about identity; then the best score nearest to the threshold.
+3. A person who may still be found is recognised again soon, whatever the shot: how soon follows from how far the best
+   score lies below the threshold (`_AGAIN`). A shot that is clearly better than all before is taken earlier. Measured
+   2026-11-30 (210 passages of five synthetic clips, 1,822 listed, threshold .53): of the 149 people who are found, 8
+   are found by a look after the tenth; after one look nine in ten of those who will be found lie less than .22 below
+   the threshold, as three strangers in four do; after two looks less than .125, and three strangers in four more than
+   .129.
 4. A look that gave nothing (no landmarks, or a template that is noise) doubles the wait for the next one.
-5. Whoever has been alerted is looked at CONFIRMING_LOOKS times, then for a clearly better shot, and now and then to see
-   that it is still them.
+5. After an alert a person is recognised CONFIRMING_LOOKS times, then for a clearly better shot, and from time to time
+   to verify the identity.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from device.vision.tracker import Sighting
 
 BETWEEN_LOOKS_NS = 150 * NS_PER_MS  # closer frames are nearly the same picture again
 DOUBLINGS_MAX = 4
-GOOD_AT_ONCE = 0.75  # a shot this good is not waited with: whoever runs may be gone at the next
-STILL_THE_SAME_NS = 2500 * NS_PER_MS  # now and then somebody who was alerted is looked at
-BETTER = 1.25  # geometric quality over the best one tried, from which a shot does not wait its turn
-CONFIRMING_LOOKS = 3  # whoever is alerted by the first look is looked at so often, for the score and for the probe
-MUCH_BETTER = 1.6  # the same for whoever is further than FAR below the threshold
+GOOD_AT_ONCE = 0.75  # a shot this good is taken at once: a running person may be gone in the next frame
+STILL_THE_SAME_NS = 2500 * NS_PER_MS  # interval of looks at a person who was alerted
+BETTER = 1.25  # geometric quality over the best one tried, from which a shot is taken early
+CONFIRMING_LOOKS = 3  # looks at a person who is alerted by the first look, for the score and for the probe
+MUCH_BETTER = 1.6  # the same for a person further than FAR below the threshold
 FAR = 0.20
 NEAR = 0.08
-ONE_LOOK_SAYS = 0.25  # cosine below the threshold from which even one look makes somebody wait
+ONE_LOOK_SAYS = 0.25  # cosine below the threshold from which even one look makes the next one wait
 TEMPLATES_WANTED = 6  # looks after which the next ones are due half as often, and no oftener than LATER_NS
-TEMPLATES_NEAR = 10  # the same for whoever is near the threshold
+TEMPLATES_NEAR = 10  # the same for a person near the threshold
 LATER_NS = 300 * NS_PER_MS
 
 # Rule 3: by how far the best score lies below the threshold (cosine), least first, when the next look is due.
@@ -51,7 +52,7 @@ _AGAIN = (
 def urgency(
     passage: Passage, sighting: Sighting, geometry: float, at: MediaNs, *, patient: bool, threshold: float
 ) -> float | NoLook:
-    """How much this shot is wanted, or why not at all.
+    """The urgency of this shot, or why it is not to be taken.
 
     geometry   geometric quality of the shot, 0..1
     patient    frames come fast enough to wait for a second sighting before a first look

@@ -1,10 +1,10 @@
-"""Whether anything has moved since the last frame in which faces were looked for: an empty room costs no detection.
+"""Stillness: without change since the last detection, a frame needs none.
 
 1. A frame is still when no cell of a GRID x GRID grid has changed its mean luma by CHANGED or more since the last frame
    that was not. A face of 32 px covers half a cell of a 1280x720 frame. Measured 2026-11-30, largest change of a cell
    from frame to frame, median and 75 %: a mostly empty room (139 s, 768x432, H.264) 3 and 17, crowds 28 to 45 and 57.
-2. It is compared with the last frame that was not still, so that slow changes add up; and after STILL_AT_MOST_S it is
-   looked at all the same.
+2. It is compared with the last frame that was not still, so that slow changes add up; after STILL_AT_MOST_S faces are
+   detected in any case.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stillness:
         return False
 
     def wipe(self) -> None:
-        """Overwrite what is kept of a frame."""
+        """Overwrite the sample of the last frame."""
         self._samples[:] = 0
         self._reference[:] = 0
         self._since = None

@@ -1,12 +1,11 @@
-"""Tracks: which detections of successive frames are one moving face. Geometry only; identity is `passage`'s business.
+"""Tracks: which detections of successive frames are one moving face. Geometry only; identity is in `passages`.
 
 1. A track predicts at constant velocity; a detection joins the track whose prediction is nearest, in face heights.
    All pairs are considered together, nearest first, so that in a crossing each keeps its own.
 2. A weak detection may continue a track but never starts one (ByteTrack, Zhang et al. 2022).
-3. A track unseen for LOST_S is lost. Time is presentation time, so dropped and skipped frames do no harm.
-4. Where geometry alone cannot be sure (after a gap, a leap, a sudden change of size, or when two faces that were `near`
-   each other part) the track is marked `doubtful`; the passage then asks the recogniser before it believes that this is
-   still the same person.
+3. A track unseen for LOST_S is lost. Time is presentation time, so dropped and skipped frames are harmless.
+4. Where geometry alone is unsure (after a gap, a leap, a sudden change of size, or when two faces that were `near`
+   each other part) the track is marked `doubtful`; the passage then compares templates before it continues.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from device.domain.sight import F32, Face
 from device.domain.time import NS_PER_S, MediaNs
 
 START_SCORE = 0.6  # detector score that may start a track (rule 2)
-LOST_S = 1.0  # longer predictions miss; the passage itself goes on for 2 s and is found again by identity
+LOST_S = 1.0  # longer predictions miss; the passage itself continues for 2 s and is found again by identity
 DOUBT_GAP_S = 0.35  # an occlusion, not a missed detection
 SUDDEN_GROWTH = 1.3
 LEAP = 1.0  # face heights off the prediction
@@ -51,7 +50,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What one detection pass says of one track."""
+    """One track in one detection pass."""
 
     track: Track
     face: Face
@@ -88,7 +87,7 @@ class Tracker:
         return sightings, lost
 
     def restart(self) -> list[Track]:
-        """Forget everything (the picture changed its size): all tracks are lost."""
+        """Drop all tracks (the picture changed its size): they are lost."""
         lost, self._tracks = self._tracks, []
         return lost
 

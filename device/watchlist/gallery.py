@@ -87,7 +87,7 @@ class Gallery:
         return best
 
     def withdraw(self, refs: Iterable[str]) -> int:
-        """Zero the templates of these entries; references that are not listed are passed over. Withdrawn in all."""
+        """Zero the templates of these entries; unknown references are ignored. Returns the number withdrawn in all."""
         wanted = set(refs)
         for entry in [number for number, ref in enumerate(self.refs) if ref in wanted]:
             self._rows[entry].fill(0)
@@ -103,7 +103,7 @@ class Gallery:
 
 
 def fill(count: int, seed: int, dim: int) -> tuple[list[str], F32]:
-    """References and (count, dim) unit templates of people who do not exist: for speed only.
+    """References and (count, dim) unit templates of people who do not exist: for measuring speed only.
 
     Random directions of 128 dimensions have cosines of about 0.09 to anything; they never reach a threshold.
     """

@@ -1,4 +1,4 @@
-"""Entries that look like one person: two records of one man, or two people the recogniser confuses."""
+"""Look-alike entries: two records of one person, or two people whom the recogniser confuses."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The sealed watchlist: one MessagePack struct inside one age file, encrypted to a device's identity of one deployment.
 
-A watchlist that opens is sound: every rule of `_require_sound` held. Anything else is WatchlistUnusable, which says
-what is wrong and never shows content. Whether the list may be used (its deployment, its window, how many subjects a
-demo may hold) is for the caller's conditions.
+A watchlist that opens is valid: it passed every rule of `_require_sound`. Any other is WatchlistUnusable, with the
+problem and without content. Whether the list may be used (its deployment, its window, how many subjects a demo may
+hold) is decided by the caller's conditions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNIT_WITHIN = 1e-3
 
 
 class SealedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One person. `templates`: k rows of `template_dim` float32, little-endian; `under_18` asks for greater care."""
+    """One person. `templates`: k rows of `template_dim` float32, little-endian; `under_18` requires greater care."""
 
     ref: str
     category: str
@@ -65,9 +65,9 @@ class SealedWatchlist(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seal(watchlist: SealedWatchlist, recipients: Sequence[str]) -> bytes:
-    """Encrypt to age recipients (age1…); the caller writes the bytes. UsageError for a recipient that is none.
+    """Encrypt to age recipients (age1…); the caller writes the bytes. UsageError for an invalid recipient.
 
-    Raises WatchlistUnusable rather than seal a list that would not open.
+    Raises WatchlistUnusable for a list that would not open.
     """
     import pyrage
 
@@ -109,8 +109,8 @@ def unseal(data: bytes, identity: str) -> SealedWatchlist:
 def require_models(watchlist: SealedWatchlist, detector_sha256: str, recogniser_sha256: str) -> None:
     """WatchlistUnusable unless the list was made with these models.
 
-    Templates of another recogniser compare to nothing; another detector's points cut other faces out, and evidence is
-    of one detector on both sides.
+    Templates of different recognisers are not comparable; another detector's points cut other faces out, and
+    evidence is of one detector on both sides.
     """
     for kind, theirs, ours in (
         ("recogniser", watchlist.recogniser_sha256, recogniser_sha256),

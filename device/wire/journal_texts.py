@@ -1,7 +1,7 @@
-"""The texts that a vision worker may write to the supervisor's journal: these, and no others.
+"""The only texts that a vision worker may write to the supervisor's journal.
 
-1. A text is fixed except for its slots: numbers, words such as a model's name, and a source's notes on what it
-   corrects. No slot can hold a person, a file name or a library's message.
+1. A text is fixed except for its slots: numbers, words such as a model's name, and a source's notes on its
+   corrections. No slot can hold a person, a file name or a library's message.
 2. The supervisor prints only lines that match one of them, so that a worker whose memory was taken over cannot write
    what it saw.
 
@@ -24,12 +24,14 @@ TEXTS = {
     "opened": "WORD opened: N x N pixels, N Hz",
     "opened_unrated": "WORD opened: N x N pixels, rate not stated",
     "corrected": "corrected on the way in: NOTES",
-    "still": "the camera shows nothing new: what is left of its pictures in memory is zeroed",
-    "moving": "the camera shows something new again",
+    "still": "the camera delivers no new picture: pictures left in memory are zeroed",
+    "moving": "the camera delivers new pictures again",
+    "fault": "camera fault: WORD",
+    "faultless": "the camera has no fault any more",
     "slow": "too slow: N of N frames dropped in N s; the slowest stage is WORD, p95 N ms",
     "kept_up": "fast enough again",
     "damaged": "N of N pictures arrived damaged in N s: data is lost between camera and decoder",
-    "undamaged": "pictures arrive whole again",
+    "undamaged": "pictures arrive undamaged again",
 }
 _SLOT = re.compile(r"\b(?:N|WORD|NOTES)\b")
 

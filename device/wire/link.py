@@ -7,6 +7,8 @@ each message a 4-byte big-endian length and a MessagePack body. End-of-file mean
 2. Nothing but these types crosses. None can hold a picture or a template in the clear: `CandidateRaised.probe` is
    encrypted in the worker to the hub's recipient, and the supervisor has no key to open it.
 3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link.
+4. The worker holds a lease: any message renews it, and the supervisor's loop sends `Lease` when there is no other. A
+   worker whose lease has run out wipes and ends (device/worker/lease.py).
 """
 
 from __future__ import annotations
@@ -21,19 +23,23 @@ from device.domain.finding import Candidate, Counters, Mode
 from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_BODY_BYTES = 1_000_000
 JOURNAL_CHARS = 240
 HEADER = struct.Struct(">I")
 
 
 class CameraAssignment(msgspec.Struct, frozen=True, kw_only=True):
-    """The camera of one worker. `zone` is a polygon in 0..1 of the frame; `pace` only matters for a recording."""
+    """The camera of one worker. `zone` is a polygon in 0..1 of the frame; `pace` only matters for a recording.
+
+    size  width and height that its pictures had in an earlier run; None: those of the first picture are right
+    """
 
     camera_id: str
     source: str
     pace: str
     zone: tuple[tuple[float, float], ...]
+    size: tuple[int, int] | None = None
 
 
 class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +64,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     categories     threshold offset (never negative) by category of the deployment; empty: any category, no offset
     withdrawn      entries that were withdrawn since the list was sealed
     hub_recipient  age public key that probes are encrypted to
+    lease_s        how long the supervisor may be silent once the camera is open; None: until end-of-file (a worker
+                   that a test or a tool drives by hand)
     """
 
     protocol: int
@@ -70,6 +78,11 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     hub_recipient: str
     categories: dict[str, float] = msgspec.field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
+    lease_s: float | None = None
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True, tag="lease"):
+    """Supervisor to worker, four times a second: its loop evaluates the conditions, and the worker may go on."""
 
 
 class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
@@ -131,7 +144,9 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True, tag="withdrawn"):
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     """Worker to supervisor, four times a second: it is alive, and the state of its camera.
 
-    camera   online | frozen | dark | offline | ended
+    camera   online | offline | ended, or the value of a domain.camera_fault.CameraFault that stops it
+    warning  the value of a CameraFault that does not stop it; empty when there is none
+    size     width and height that its pictures should have; None before the first
     damaged_share  of the camera's last pictures, 0..1, that lost data or were predicted from one that had
     fps      frames decoded a second since the last beat;  stage_p95_ms  of the last looks, by stage name
     rss_bytes       resident memory of the worker's process, as the kernel counts it; 0 without /proc
@@ -147,6 +162,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     rss_bytes: int
     gpu_free_bytes: int | None = None
     damaged_share: float = 0.0
+    warning: str = ""
+    size: tuple[int, int] | None = None
 
 
 class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):
@@ -160,7 +177,7 @@ class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
-    """Worker to supervisor, last: the source ended or Stop was obeyed; every buffer is wiped."""
+    """Worker to supervisor, last: the source ended or the worker obeyed Stop; every buffer is wiped."""
 
     reason: str
     counters: Counters
@@ -188,7 +205,7 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, tag="journal"):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=JOURNAL_CHARS)]
 
 
-ToWorker = Assignment | Withdraw | Stop
+ToWorker = Assignment | Lease | Withdraw | Stop
 FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | JournalLine | Finished | Fault
 
 _encoder = msgspec.msgpack.Encoder()
@@ -205,7 +222,7 @@ def pack(message: ToWorker | FromWorker) -> bytes:
 
 
 def unpack_to_worker(body: bytes) -> ToWorker:
-    """Decode one body at the worker's end; LinkBroken when it is none of ToWorker."""
+    """Decode one body at the worker's end; LinkBroken for any type but ToWorker."""
     try:
         return _to_worker.decode(body)
     except msgspec.DecodeError as fault:
@@ -213,7 +230,7 @@ def unpack_to_worker(body: bytes) -> ToWorker:
 
 
 def unpack_from_worker(body: bytes) -> FromWorker:
-    """Decode one body at the supervisor's end; LinkBroken when it is none of FromWorker."""
+    """Decode one body at the supervisor's end; LinkBroken for any type but FromWorker."""
     try:
         return _from_worker.decode(body)
     except msgspec.DecodeError as fault:

@@ -9,5 +9,5 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from device.worker.main import main
 
-# Every buffer is wiped and everything said: the kernel takes the memory back faster than libraries tidy it up.
+# Every buffer is wiped and every message sent: skip the libraries' own clean-up, the kernel frees memory faster.
 os._exit(main(sys.argv))

@@ -1,18 +1,19 @@
-"""What the worker asks of the kernel before the first frame, and what the kernel granted.
+"""The worker's kernel protections: requested before the first frame, and reported as granted or not.
 
-1. `begin` comes first in the process, before any thread: what it forbids no thread ever had. `lock_down` comes when
-   models and watchlist are loaded, before the camera is opened. `close_network` comes when the camera is open.
-2. Each protection is reported by name in `Hello.protections`; which of them a deployment requires is a condition of
-   the supervisor's, not decided here. What the kernel has not is False, and the rest is done all the same.
-3. A file can be reached by more than one way, so each way is shut by itself: the size limit refuses every byte,
-   Landlock every path, seccomp every call (device/README.md, decisions, says which covers what).
+1. `begin` is the first call in the process, before any thread, so that the restrictions hold for every thread.
+   `lock_down` is called when models and watchlist are loaded, before the camera is opened; `close_network` when the
+   camera is open.
+2. Each protection is reported by name in `Hello.protections`; a condition of the supervisor decides which of them a
+   deployment requires. A protection that the kernel does not support is reported as False, and the rest is applied.
+3. A file can be reached in more than one way, and each way is closed separately: the size limit refuses every byte,
+   Landlock every path, seccomp every call (device/README.md says which covers what).
 
-   core_limit_0, not_dumpable  no core file, no debugger of the same user     no_new_privileges  no set-user-id program
-   memory_locked  nothing is swapped                                          no_file_writes  not a byte to any file
-   landlock_writes, landlock_reads  no path is written; only those named are read
-   seccomp  no program, no socket but the camera's, no way around the others  standard_streams  0, 1, 2 lead nowhere
-   environment  an allow list, set at exec                                    freed_memory  overwritten by the allocator
-   no_files_open  no regular file is open for writing
+core_limit_0, not_dumpable  no core file, no debugger of the same user     no_new_privileges  no set-user-id program
+memory_locked  nothing is swapped                                          no_file_writes  not a byte to any file
+landlock_writes, landlock_reads  no path is written; only those named are read
+seccomp  no program, no socket but the camera's, no way around the others  standard_streams  0, 1, 2 lead nowhere
+environment  an allow list, set at exec                                    freed_memory  overwritten by the allocator
+no_files_open  no regular file is open for writing
 """
 
 from __future__ import annotations
@@ -34,8 +35,14 @@ DEVICES = ("video*", "nvidia*", "nvmap", "nvhost*", "nvgpu/*/*", "nvsciipc", "dr
 """Below /dev: cameras and GPUs. Names on a Jetson are to be confirmed on a board."""
 CODE = ("/usr/lib", "/lib", "/usr/local/lib", "/usr/local/cuda", "/opt/nvidia")
 SYSTEM = (
-    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm/overcommit_memory"),
-    *("/sys/devices/system", "/sys/fs/cgroup", "/dev/null", "/dev/urandom"),
+    "/proc/self",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system",
+    "/sys/fs/cgroup",
+    "/dev/null",
+    "/dev/urandom",
 )
 LIBRARIES = ("site-packages", "dist-packages", "lib-dynload")
 PACKAGES = ("device", "engines")
@@ -55,7 +62,7 @@ class Camera:
 
 
 def begin() -> dict[str, bool]:
-    """Rule 1: everything that can be had before the models are loaded."""
+    """Request every protection that is possible before the models are loaded (rule 1)."""
     granted = forbid_dumps()
     granted["no_new_privileges"] = prctl.forbid_new_privileges()
     granted["environment"] = environment_scrubbed()
@@ -65,7 +72,7 @@ def begin() -> dict[str, bool]:
 
 
 def lock_down(camera: Camera) -> dict[str, bool]:
-    """Shut the ways by which a face could leave this process other than the link; call after the models are loaded."""
+    """Close every way by which a face could leave this process but the link; call after the models are loaded."""
     granted = {"memory_locked": lock_memory()}
     granted["no_file_writes"] = _forbid_file_writes()
     granted["standard_streams"] = _lead_nowhere()
@@ -77,12 +84,12 @@ def lock_down(camera: Camera) -> dict[str, bool]:
 
 
 def close_network() -> bool:
-    """The camera's line is open: no other is made by this process. (A lost camera ends the worker.)"""
+    """Forbid new connections: the camera is connected. (A lost camera ends the worker.)"""
     return seccomp.refuse_sockets()
 
 
 def readable() -> Iterator[Path]:
-    """Code and the kernel's own view of this process: what runtimes open late, none of it personal."""
+    """Code, and the kernel's view of this process: what runtimes open late, none of it personal."""
     yield from (Path(place) for place in (*CODE, *SYSTEM))
     yield Path(os.__file__).parent
     yield from (Path(place) for place in sys.path if Path(place).name in LIBRARIES)
@@ -123,7 +130,7 @@ def _forbid_file_writes() -> bool:
 
 
 def _lead_nowhere() -> bool:
-    """What libraries print must not reach a journal or a file: from now on the link is the only way out."""
+    """Redirect libraries' output away from journal and files: from now on only the link leads out."""
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)

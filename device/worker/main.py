@@ -1,7 +1,8 @@
 """The vision worker: one camera, one list, one link. Started by exec with the descriptor of its end of a socketpair.
 
 1. Order: assignment, engines, watchlist, lock-down, hello, camera. No picture is processed before the lock-down.
-2. End-of-file on the link, or Stop, ends everything; every buffer is wiped before the process sends Finished.
+2. End-of-file on the link, Stop, or a lease that has run out (lease.py) ends everything; every buffer is wiped before
+   the process sends Finished.
 3. An error is sent as one Fault with its remedy; the exit status is that of its class.
 4. Outside the evidence (device/recognition/operating_point.py) no camera is opened: WatchlistLoaded states why, and
    the worker waits for Stop.
@@ -25,15 +26,16 @@ from device.domain.finding import Candidate, Counters
 from device.domain.time import NS_PER_S
 from device.edges.camera.capture_buffer import CaptureBuffer, Pace
 from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
+from device.edges.camera.picture_health import PictureHealth
 from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import resident_bytes
 from device.edges.sandbox.hardening import overwrite_text
-from device.enrolment.model_sessions import EngineRoom, resolved
-from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable
+from device.enrolment.model_sessions import ModelSessions, resolved
+from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable, reason_of
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
-from device.recognition.detect_ahead import Looking, in_hand
+from device.recognition.detect_ahead import DetectAhead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import ListedPerson, Pipeline
@@ -55,6 +57,7 @@ from device.wire.link import (
     Withdrawn,
 )
 from device.worker.journal import JournalSender
+from device.worker.lease import LeaseWatch
 from device.worker.link_end import LinkEnd
 from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
@@ -70,7 +73,9 @@ STOP_POLL_S = 0.25
 def main(argv: list[str]) -> int:
     """Run to the end; returns the exit status."""
     granted = begin()  # before the link's thread, so that the restrictions hold for every thread
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C and stops the worker over the link
+    for number in (signal.SIGINT, signal.SIGHUP):  # the supervisor handles these; it stops the worker over the link
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process (lease.py, rule 4)
     link = LinkEnd(socket.socket(fileno=int(argv[1])))
     try:
         assignment = link.receive(ASSIGNMENT_WITHIN_S)
@@ -98,17 +103,18 @@ class VisionWorker:
         self._link = link
         self._sealer = ProbeSealer(assignment.hub_recipient)
         self._journal = JournalSender(link.send)
-        self._room: EngineRoom | None = None
+        self._room: ModelSessions | None = None
         self._gallery: Gallery | None = None
         self._stop: str | None = None
         self._beats = 0
         self._last_beat_ns = 0
         self._frames_then = 0
+        self._seen = ("", "")
 
     def run(self) -> None:
         """Rule 1, top to bottom."""
         task = self._assignment
-        room = EngineRoom(
+        room = ModelSessions(
             task.vision.backend,
             threads=1,
             models=Path(task.vision.models_dir),
@@ -146,21 +152,24 @@ class VisionWorker:
             gallery.wipe()
             self._link.send(Finished(reason=self._stop or "outside the evidence", counters=pipeline.counters))
             return
-        source = self._opened(address)
-        ahead = not room.one_thread
-        pace = _pace(source, task.camera.pace)
-        feed = CaptureBuffer(source, pace=pace, in_hand=in_hand(ahead=ahead), wanted=pipeline.due)
-        looking = Looking(feed, pipeline.look, ahead=ahead)
-        with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
-            for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
-                ending.callback(step)
-            self._watch(pipeline, feed, looking)
+        with LeaseWatch(self._link, task.lease_s, gallery.wipe):
+            source = self._opened(address)
+            ahead = not room.one_thread
+            pace = _pace(source, task.camera.pace)
+            health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
+            held = frames_held(ahead=ahead)
+            feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
+            looking = DetectAhead(feed, pipeline.look, ahead=ahead)
+            with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
+                for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
+                    ending.callback(step)
+                self._watch(pipeline, feed, looking)
         if self._link.fault is not None:
             raise self._link.fault
         self._link.send(Finished(reason=self._stop or "the recording ended", counters=pipeline.counters))
 
     def _send_hello(
-        self, room: EngineRoom, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
+        self, room: ModelSessions, listed: SealedWatchlist, digest: str, point: OperatingPoint, camera: Camera
     ) -> None:
         detector, recogniser = room.detector_card, room.recognisers
         agreement = room.self_test()  # before the lock-down: it reads a file
@@ -194,7 +203,7 @@ class VisionWorker:
         )
         self._journal.engines(room.backend, detector.name, recogniser.name)
 
-    def _operating_point(self, room: EngineRoom, listed: SealedWatchlist) -> OperatingPoint:
+    def _operating_point(self, room: ModelSessions, listed: SealedWatchlist) -> OperatingPoint:
         """The threshold for this list, or why there is none."""
         vision = self._assignment.vision
         engine = engine_of(room.detector_card, room.recognisers, room.backend)
@@ -218,7 +227,7 @@ class VisionWorker:
         while self._stop is None and not self._link.gone.is_set():
             self._handle_message(STOP_POLL_S)
 
-    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
+    def _watch(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
         """Drive the pipeline until the source ends or the supervisor stops it (rule 2)."""
         while self._handle_message(0.0):  # entries that were withdrawn while this worker started are never compared
             pass
@@ -239,8 +248,8 @@ class VisionWorker:
             probe = None if shot is None else self._sealer.seal(shot)
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
 
-    def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: Looking) -> None:
-        """Between two frames: handle the supervisor's messages, wipe after a stall, send a beat when it is due."""
+    def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
+        """Between two frames: handle messages, wipe after a stall, send a beat when it is due or the camera changed."""
         while self._handle_message(0.0):
             pass
         if self._stop is not None or self._link.gone.is_set():
@@ -248,21 +257,24 @@ class VisionWorker:
         if feed.stalled:
             pipeline.stalled()
             feed.blank()
-        now = time.monotonic_ns()
-        if now - self._last_beat_ns < BEAT_EVERY_NS:
+        now, seen = time.monotonic_ns(), (feed.state(), feed.warning)
+        if now - self._last_beat_ns < BEAT_EVERY_NS and seen == self._seen:
             return
+        self._seen = seen
         elapsed = (now - self._last_beat_ns) / NS_PER_S
         _count_frames(pipeline.counters, feed)
         stages = {**pipeline.times.ms, "decode": feed.decode_ms}
         beat = Beat(
             seq=self._beats,
-            camera=feed.state(),
+            camera=seen[0],
             fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
             counters=pipeline.counters,
             stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
             rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
             damaged_share=feed.damaged_share,
+            warning=seen[1],
+            size=feed.size,
         )
         self._link.send(beat)
         self._journal.beat(beat, still=feed.stalled, now_ns=now)
@@ -278,11 +290,11 @@ class VisionWorker:
         return message is not None
 
 
-def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatchlist, str]:
+def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWatchlist, str]:
     try:
         sealed = path.read_bytes()
     except OSError as fault:
-        raise WatchlistUnusable(f"{path}: {fault.strerror}; sync the deployment again") from fault
+        raise WatchlistUnusable(f"{path}: {reason_of(fault)}; sync the deployment again") from fault
     listed = unseal(sealed, identity)
     require_models(listed, room.detector_card.source_sha256, room.recognisers.source_sha256)
     return listed, sha256_of(sealed)
@@ -291,7 +303,9 @@ def _open_list(path: Path, identity: str, room: EngineRoom) -> tuple[SealedWatch
 def _people(listed: SealedWatchlist, categories: dict[str, float]) -> list[ListedPerson]:
     return [
         ListedPerson(
-            *(e.ref, e.category, e.image_source),
+            e.ref,
+            e.category,
+            e.image_source,
             e.image_captured_on.isoformat() if e.image_captured_on else None,
             threshold_offset=categories.get(e.category, 0.0),
         )

@@ -14,7 +14,7 @@ from engines.places import models_dir
 def cards(models: Path | None = None) -> tuple[ModelCard, ...]:
     """All cards, the packaged ones first, then those that were added to the models folder (the cache's when None).
 
-    Raises BadCard for one that was damaged since it was added.
+    Raises BadCard for one that has been damaged since it was added.
     """
     found, damaged = readable_cards(models)
     if damaged:

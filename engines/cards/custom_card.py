@@ -40,7 +40,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engines.cards.model_card import YUNET_OUTPUTS, FileSource, Lengths, ModelCard, OwnInput, Tolerance, packaged_names
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadCard
 
 KEYS = ("name", "role", "origin", "licence", "training_data", "sha256", "input", "outputs", "template_dim")
@@ -65,7 +65,7 @@ def read(path: Path, model: Path) -> ModelCard:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise BadCard(str(path), (f"cannot be read as YAML: {words(fault)}",)) from fault
+        raise BadCard(str(path), (f"cannot be read as YAML: {error_text(fault)}",)) from fault
     if not isinstance(values, dict):
         raise BadCard(str(path), ("must be a mapping of keys; see the top of engines/cards/custom_card.py",))
     problems: list[str] = []
@@ -120,7 +120,7 @@ def _card(values: dict[str, Any], model: Path, problems: list[str]) -> ModelCard
         input_name="frames" if role == "detector" else "crops",
         input_size=size,
         multiple_of=multiple,
-        normalisation=f"(x - {_said(own.mean)}) / {_said(own.scale)}, {own.channels}",
+        normalisation=f"(x - {_values_text(own.mean)}) / {_values_text(own.scale)}, {own.channels}",
         outputs=MappingProxyType({ours: described[ours] for ours in own.outputs}),
         template_dim=dim,
         tolerances=MappingProxyType(tolerances),
@@ -129,7 +129,7 @@ def _card(values: dict[str, Any], model: Path, problems: list[str]) -> ModelCard
     )
 
 
-def _said(values: tuple[float, float, float]) -> str:
+def _values_text(values: tuple[float, float, float]) -> str:
     return f"{values[0]:g}" if len(set(values)) == 1 else "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
 
@@ -200,7 +200,7 @@ def _example(raw: Any, problems: list[str]) -> None:
 
 
 class _Reader:
-    """Reads keys of one mapping; what is wrong becomes a problem and a harmless value."""
+    """Reads keys of one mapping; an invalid value becomes a problem and a harmless value."""
 
     def __init__(self, values: dict[str, Any], place: str, problems: list[str]) -> None:
         self.values = values

@@ -77,7 +77,7 @@ class PublishedSource:
 
 @dataclass(frozen=True, slots=True)
 class OwnInput:
-    """How the file of an added model wants its input, and what its outputs are called (engines.cards.custom_card)."""
+    """The input and output layout of an added model's file (engines.cards.custom_card)."""
 
     name: str
     layout: str
@@ -106,10 +106,10 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """What the length of a recogniser's raw output says of its template; every recogniser has a scale of its own.
+    """The calibration of a recogniser's raw output length; every recogniser has a scale of its own.
 
-    poor    under it a template is noise and is used for nothing
-    good    from it on a template is as good as they get
+    poor    under it a template is noise and is not used
+    good    from it on a template has full quality
     source  who measured it, on what
     """
 
@@ -120,18 +120,18 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What a model is. Two cards are alternatives when they have the same role.
+    """A model. Two cards are alternatives when they have the same role.
 
     input_name     the prepared graph's one input, uint8, (N, H, W, 3), RGB 0..255; normalisation is inside the graph
     input_size     height and width; None where the caller chooses (multiples of `multiple_of`)
-    normalisation  what happens to a pixel inside the graph, for whoever compares with the original
+    normalisation  what happens to a pixel inside the graph, for comparison with the original
     outputs        name and description of each output, float32, leading dimension N
     template_dim   length of a recogniser's template; None for a detector
     tolerances     against fp32, by precision
     recipe         name of the rewrite in engines.prepare.prepare that makes the clean graph
-    lengths        of a recogniser whose raw length tells a good template from a poor one; None: it says nothing
-    own            of an added model: how its file wants its input; None for a packaged one
-    channels       order that the original file takes; the prepared graph takes RGB whatever this says
+    lengths        of a recogniser whose raw length tells a good template from a poor one; None: not calibrated
+    own            of an added model: its file's input layout; None for a packaged one
+    channels       order that the original file takes; the prepared graph takes RGB in any case
     points         of a recogniser: where the five landmarks lie in its input, x and y in parts of width and height;
                    None is ArcFace's template (device.vision.align)
     """
@@ -161,7 +161,7 @@ class ModelCard:
 
     @property
     def source_sha256(self) -> str:
-        """Hash of the weights as they came: what a template, a list and an alert name the model by."""
+        """Hash of the weights as delivered: the model's identity in templates, lists and alerts."""
         return self.source.member_sha256
 
     @property
@@ -171,7 +171,7 @@ class ModelCard:
 
     @property
     def length_of_template(self) -> int:
-        """`template_dim` of a recogniser; a detector's card has none, and asking for it is a mistake of ours."""
+        """`template_dim` of a recogniser; a defect for a detector's card, which has none."""
         if self.template_dim is None:
             raise ValueError(f"{self.name} is no recogniser: it has no templates")
         return self.template_dim
@@ -252,7 +252,7 @@ _CARDS = (
             {
                 "fp32": Tolerance(max_abs=1e-3, min_cosine=0.99999),
                 "fp16": Tolerance(max_abs=0.05, min_cosine=0.998),
-                "int8": Tolerance(max_abs=1.5, min_cosine=0.3),  # black is the worst; drawn faces keep .99 (golden)
+                "int8": Tolerance(max_abs=1.5, min_cosine=0.3),  # black is the worst; synthetic faces keep .99 (golden)
                 "bf16": Tolerance(max_abs=0.5, min_cosine=0.99),
                 "bf16-emulated": Tolerance(max_abs=0.5, min_cosine=0.95),
             }

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, size: Callable[[str], tuple[i
         action="append",
         type=size,
         metavar="HxW",
-        help="of a camera whose frames lie on the GPU, such as 720x1280; may be repeated",
+        help="of a camera whose frames are on the GPU, such as 720x1280; may be repeated",
     )
     parser.add_argument("--batch", nargs=3, type=int, metavar=("MIN", "OPT", "MAX"), help="of the recogniser (1 2 8)")
     parser.add_argument("--time-limit", type=_seconds, default=None, metavar="S", help="for each plan (1800)")
@@ -51,7 +51,7 @@ def _seconds(text: str) -> float:
 
 
 def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard], detection: DetectionSize | None = None) -> int:
-    """Build what is not there or does not fit; one line a plan. An error ends it: what was built before stays."""
+    """Build what is missing or does not fit; one line a plan. An error ends the command; plans built before it stay."""
     from engines.places import models_dir, plans_dir
     from engines.tensorrt.build import TIME_LIMIT_S, Order, build
 
@@ -60,17 +60,17 @@ def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard], detection: 
     for one, profile in wanted:
         limit = args.time_limit or TIME_LIMIT_S
         order = Order(one, args.precision, profile, models_dir(), plans_dir(), limit, args.force)
-        with _Line(f"{one.name} {args.precision} {_sizes_told(profile)}") as line:
+        with _Line(f"{one.name} {args.precision} {_sizes_text(profile)}") as line:
             made.append(build(order, line.show))
         if not args.json:
-            print(_told(*made[-1]))
+            print(_result_line(*made[-1]))
     if args.json:
         print(json.dumps([{"built": fresh, **json.loads(plan.as_json())} for plan, fresh in made]))
     return 0
 
 
 def _profiles(one: ModelCard, args: argparse.Namespace, detection: DetectionSize | None) -> list[Profile]:
-    """What is to be built of a model. Raises BadOption, before the first build, which takes minutes."""
+    """The plans of a model. Raises BadOption before the first build, which takes minutes."""
     from engines.runners.select import BATCHES
 
     batch = BATCHES[one.role]
@@ -101,17 +101,17 @@ def _sizes(
     return wanted or usual
 
 
-def _told(plan: Plan, fresh: bool) -> str:
+def _result_line(plan: Plan, fresh: bool) -> str:
     key = plan.key
     what = f"built in {plan.seconds:.0f} s" if fresh else "there already"
     return (
-        f"{key.card:16} {key.precision:5} {_sizes_told(key.profile)} batch {key.profile.most}  {what}; "
+        f"{key.card:16} {key.precision:5} {_sizes_text(key.profile)} batch {key.profile.most}  {what}; "
         f"{plan.device_bytes >> 20} MiB a context; differs from the CPU by {plan.max_abs:.2e}  "
         f"({key.gpu}, TensorRT {key.tensorrt})"
     )
 
 
-def _sizes_told(profile: Profile) -> str:
+def _sizes_text(profile: Profile) -> str:
     of = f" of frames {profile.frame[0]}x{profile.frame[1]}" if profile.frame is not None else ""
     return f"{profile.height}x{profile.width}{of}"
 

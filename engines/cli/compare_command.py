@@ -1,7 +1,7 @@
 """`lfr engines compare A B`: two runtimes or precisions side by side. 70 when they differ by more than a card allows.
 
-What a difference does to recognition is measured on a data set of faces, by a floor above this one: the engines know
-nothing of photos. Without one it is not measured, and the command says so.
+The effect on recognition is measured on a data set of faces by a floor above this one: the engines do not read photos.
+Without a data set it is not measured, and the command says so.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ NOT_MEASURED = "the change in TPIR was not measured: name a data set of faces wi
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Photos of real people as the networks see them, of `people` different ones.
+    """Photos of real people as inputs of the networks, of `people` different ones.
 
-    crops    (1, 112, 112, 3) each, as the recogniser is shown a face;  squares  (n, n, 3) each, for the detector
+    crops    (1, 112, 112, 3) each, as for the recogniser;  squares  (n, n, 3) each, for the detector
     """
 
     people: int
@@ -59,7 +59,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What becomes of recognition on one data set, detector and recogniser together.
+    """The change of recognition on one data set, detector and recogniser together.
 
     only_first, only_second   photos of which one side alone made a template: to the other a miss
     """
@@ -72,7 +72,7 @@ class Changes:
     rates: tuple[Change, ...]
 
     def tells(self, rate: Change) -> bool:
-        """Whether so many people can tell a rate as small: one pair of strangers that pass must not exceed it alone."""
+        """Whether the data set has enough people for so small a rate: one pair of strangers must not exceed it."""
         return one_pair(self.people, rate.listed) <= rate.fpir
 
 
@@ -82,7 +82,7 @@ def one_pair(people: int, listed: int) -> float:
 
 
 class FacesMeasure(Protocol):
-    """What an upper floor does with a data set of faces; A and B are `backend:precision`."""
+    """The interface of an upper floor that measures a data set of faces; A and B are `backend:precision`."""
 
     def shown(self, dataset: Path) -> Shown: ...
 
@@ -134,7 +134,7 @@ def require_size(one: ModelCard, size: tuple[int, int]) -> None:
 
 
 def run_compare(args: argparse.Namespace, chosen: Sequence[ModelCard], faces: FacesMeasure | None) -> int:
-    """Compare on each model; then, with a data set, what it does to recognition."""
+    """Compare on each model; then, with a data set, the effect on recognition."""
     from engines.verify.agreement import tiled
     from engines.verify.compare import DETECTOR_SIZE, compare, drawn, from_file, parts, synthetic
 
@@ -195,7 +195,7 @@ def _lines(result: Comparison, names: Sequence[str]) -> Iterator[str]:
 
 
 def _as_json(changes: Changes) -> dict[str, Any]:
-    """Plain values; `told` says whether there were people enough for a rate."""
+    """Plain values; `told` states whether there were enough people for a rate."""
     rates = [{**asdict(one), "told": changes.tells(one)} for one in changes.rates]
     return {**asdict(changes), "rates": rates}
 
@@ -213,5 +213,5 @@ def _changed(changes: Changes, names: Sequence[str]) -> Iterator[str]:
         yield (
             f"  {one.fpir:6.1%}  {one.listed:6}  {one.first:18.2%}  {one.second:18.2%}  "
             f"{f'{one.points:+.2f} ({one.low:+.2f} to {one.high:+.2f})':>28}"
-            f"{'' if changes.tells(one) else '  too few people to tell this rate: do not quote it'}"
+            f"{'' if changes.tells(one) else '  too few people for this rate: do not quote it'}"
         )

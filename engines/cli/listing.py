@@ -1,4 +1,4 @@
-"""What `lfr engines list` says: every card in full, each of its precisions with state, every runtime and plan."""
+"""The content of `lfr engines list`: every card in full, each of its precisions with state, every runtime and plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engines.verify.agreement import LEAST_COSINE
 
 
 def describe(models: Path | None = None) -> dict[str, Any]:
-    """Plain values: `models`, `damaged` cards in words, `backends` and `plans`."""
+    """Plain values: `models`, `damaged` cards as text, `backends` and `plans`."""
     folder = models if models is not None else models_dir()
     found, damaged = readable_cards(folder)
     return {
@@ -57,7 +57,7 @@ def _model(one: ModelCard, models: Path) -> dict[str, Any]:
 
 
 def _carrier(source: PackageSource | FileSource | PublishedSource) -> str:
-    """What the weights come in: a package, a publisher's address, or the file that was added."""
+    """The origin of the weights: a package, a publisher's address, or the file that was added."""
     if isinstance(source, PackageSource):
         return f"{source.package}=={source.version}"
     return source.address if isinstance(source, PublishedSource) else source.path.name
@@ -91,7 +91,7 @@ def state(one: ModelCard, models: Path, precision: str) -> str:
 
 
 def _calibration(one: ModelCard, models: Path) -> dict[str, Any]:
-    """Where int8 stands for this model: its table, what it costs, and whether it may be used."""
+    """The state of int8 for this model: its table, its cost, and whether it may be used."""
     try:
         table = tables.find(one.name, models)
     except BadTable as fault:
@@ -122,12 +122,12 @@ def _of_quality(row: dict[str, Any]) -> list[str]:
         return []
     said = row["quality"]
     if said is None:
-        return ["  quality        the length of a template says nothing: from geometry and detection alone"]
+        return ["  quality        from geometry and detection alone (the length of a template is not calibrated)"]
     return [f"  quality        length {said['poor_length']:g} noise, {said['good_length']:g} good; {said['source']}"]
 
 
 def _within(role: str, limit: dict[str, Any] | None) -> str:
-    """How far a precision may be from fp32: on blank pictures and noise, and what counts, on drawn faces."""
+    """Tolerances of a precision against fp32: on blank pictures and noise, and the deciding one, on synthetic faces."""
     if limit is None:
         return ""
     cosine = "" if limit["min_cosine"] is None else f" and a cosine of {limit['min_cosine']:g}"
@@ -137,7 +137,7 @@ def _within(role: str, limit: dict[str, Any] | None) -> str:
 
 
 def _plans(folder: Path) -> list[dict[str, Any]]:
-    """TensorRT plans whose files are whole; whether they fit this board is asked of the GPU by `lfr doctor`."""
+    """TensorRT plans whose files are whole; `lfr doctor` checks whether they fit this board."""
     return [
         {
             "model": one.key.card,
@@ -164,7 +164,7 @@ def _of_plan(row: dict[str, Any]) -> str:
 
 
 def lines(told: dict[str, Any]) -> list[str]:
-    """For a person."""
+    """The listing for a person."""
     out = []
     for row in told["models"]:
         out += [

@@ -1,4 +1,4 @@
-"""The recipe of added models: their own graph, our input in front, our names at the end; nothing else changes."""
+"""The recipe of added models: their own graph, this project's input in front, its output names at the end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _front(graph: Graph, card: ModelCard) -> None:
     def then(op: str, *constants: str, **attributes: object) -> None:
         front.append(Node(op, [front[-1].outputs[0], *constants], [f"front.{op.lower()}"], attributes))
 
-    if planes:  # first: what follows then runs along whole planes
+    if planes:  # first: the following operators then run along whole planes
         then("Transpose", perm=[0, 3, 1, 2])
     if own.channels == "BGR":
         graph.constants["front.order"] = np.array([2, 1, 0], np.int64)

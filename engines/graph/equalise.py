@@ -1,4 +1,4 @@
-"""Channels of one tensor brought to one size, so that one int8 scale fits them all: the network computes the same.
+"""Equalisation: channels of one tensor brought to one size, so that one int8 scale fits them; the function is the same.
 
 A tensor that only one linear operator reads, and that comes from one convolution through operators for which
 f(c x) = c f(x) for c > 0, may be divided by a factor a channel when the reader's weights are multiplied by it.

@@ -22,7 +22,7 @@ FLOAT32_INPUTS = {"Resize": (1, 2)}
 
 
 def to_fp16(graph: Graph) -> None:
-    """Rule 1. Raises BadModel when a constant does not fit into float16."""
+    """The fp16 graph (rule 1). Raises BadModel when a constant does not fit into float16."""
     kept = {n.inputs[i] for n in graph.nodes for i in FLOAT32_INPUTS.get(n.op, ()) if i < len(n.inputs)}
     for name, values in graph.constants.items():
         if values.dtype == np.float32 and name not in kept:
@@ -44,7 +44,7 @@ def to_fp16(graph: Graph) -> None:
 
 
 def emulate_bf16(graph: Graph) -> None:
-    """Rule 2."""
+    """The graph with emulated bfloat16 (rule 2)."""
     rounded: dict[str, str] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -64,7 +64,7 @@ def emulate_bf16(graph: Graph) -> None:
 
 
 def to_bfloat16(values: Array) -> Array:
-    """float32 with only bfloat16's 8 bits of precision left, rounded to nearest, ties to even."""
+    """float32 with only bfloat16's 8 bits of precision, rounded to nearest, ties to even."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     even = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     result: Array = (even & np.uint32(0xFFFF0000)).view(np.float32)

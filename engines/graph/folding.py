@@ -1,4 +1,4 @@
-"""Arithmetic that a graph repeats on every call although its result is known: folded into the weights beside it."""
+"""Constant folding: arithmetic with a known result, folded into the weights beside it."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Graph:
 
 
 def load(path: Path, *, convert: bool = False) -> Graph:
-    """Read a model file; declared inputs that are initialisers or that nobody reads are forgotten.
+    """Read a model file; declared inputs that are initialisers or that nothing reads are dropped.
 
     convert  to OPSET, by onnx's own converter; recipes of known files need none
     Raises BadModel when it is not an ONNX file, cannot be converted, or uses operators outside the standard domain.
@@ -114,7 +114,7 @@ def outputs_of(path: Path) -> list[Value]:
 
 
 def save(graph: Graph, path: Path, inputs: list[Value], outputs: list[Value]) -> None:
-    """Write what `as_bytes` gives."""
+    """Write the result of `as_bytes`."""
     path.write_bytes(as_bytes(graph, path, inputs, outputs))
 
 
@@ -175,7 +175,7 @@ def dequantise(values: Array, scale: Array, zero: Array, axis: int, block: int) 
 
 
 def fold_constants(graph: Graph) -> None:
-    """Compute every DequantizeLinear and Reshape of constants now; they become float32 constants."""
+    """Compute every DequantizeLinear and Reshape of constants; they become float32 constants."""
     constants, kept = graph.constants, []
     for node in graph.nodes:
         known = all(name in constants for name in node.inputs if name)
@@ -193,7 +193,7 @@ def fold_constants(graph: Graph) -> None:
 
 
 def drop_dropout(graph: Graph) -> None:
-    """Take out Dropout, which does nothing outside training."""
+    """Remove Dropout, which does nothing outside training."""
     for node in [one for one in graph.nodes if one.op == "Dropout"]:
         graph.nodes.remove(node)
         graph.rename(node.outputs[0], node.inputs[0])

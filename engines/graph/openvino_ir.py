@@ -1,12 +1,12 @@
 """Reader of OpenVINO IR (`NAME.xml` with `NAME.bin` beside it): the operators of convolutional recognisers, as ONNX.
 
-1. Only what `OPERATORS` names is read, and of it only the attributes that are checked here: an unknown operator,
-   another padding rule or another element type is refused with its name, never guessed.
+1. Only the operators in `OPERATORS` are read, and of them only the attributes that are checked here: an unknown
+   operator, another padding rule or another element type is refused with its name.
 2. Constants are read from the .bin by offset and size; each must lie inside the file and have the size of its shape. An
    f16 constant becomes float32, exactly.
-3. Shapes that the IR states are compared with what follows from weights, so that a damaged file is refused here and not
+3. Shapes in the IR are compared with those that follow from the weights, so that a damaged file is refused here and not
    by a runtime.
-4. No DTD: the text is refused before it is parsed when it declares one.
+4. No DTD: a text that declares one is refused before it is parsed.
 
 Why not openvino2onnx: it needs an older onnx than the rest of the program, and so an environment of its own, for eight
 kinds of operators (decision of 2026-11-30, OpenVINO IR).
@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadModel
 from engines.graph.onnx_graph import Array, Graph, Node
 
@@ -62,11 +62,11 @@ def weights_beside(xml: Path) -> Path:
 
 
 def load(xml: Path) -> Network:
-    """Read an IR. Raises BadModel with what is wrong and where."""
+    """Read an IR. Raises BadModel with the problem and its place."""
     try:
         return _Reader(xml).network()
     except OSError as fault:
-        raise BadModel(f"{fault.filename or xml}: cannot be read ({words(fault)}); {REMEDY}") from fault
+        raise BadModel(f"{fault.filename or xml}: cannot be read ({error_text(fault)}); {REMEDY}") from fault
     except (KeyError, ValueError, IndexError) as fault:
         raise BadModel(f"{xml}: damaged OpenVINO IR ({type(fault).__name__}: {fault}); {REMEDY}") from fault
 
@@ -155,7 +155,7 @@ class _Reader:
     def elementwise(self, layer: Layer) -> None:
         """Add and Multiply with numpy's broadcasting, which is ONNX's."""
         if layer.data.get("auto_broadcast", "numpy") != "numpy":
-            raise self._bad(f"{layer.name!r} broadcasts in another way than numpy")
+            raise self._bad(f"{layer.name!r} broadcasts differently from numpy")
         self._node(layer, {"Add": "Add", "Multiply": "Mul"}[layer.kind], self._sources(layer))
 
     def unary(self, layer: Layer) -> None:

@@ -1,10 +1,10 @@
-"""int8 in the file: explicit QuantizeLinear and DequantizeLinear around every Conv and Gemm that a table knows.
+"""int8 in the file: explicit QuantizeLinear and DequantizeLinear around every Conv and Gemm in a table.
 
 1. Symmetric, zero point 0, int8; weights one scale an output channel, activations one scale a tensor (all that TensorRT
    10.3 to 11.4 accepts in a strongly typed network).
 2. Weights are stored as int8 with one DequantizeLinear (no float copy beside them); a bias stays float32.
-3. A tensor is quantised once, whoever reads it; readers that are not quantised read it as it was.
-4. Layers that a table excludes, and layers whose input it does not know, stay float32.
+3. A tensor is quantised once for all quantised readers; other readers read it as it was.
+4. Layers that a table excludes, and layers whose input has no range, stay float32.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The same function in operators that CPU runtimes run faster. Measured gains are in engines/README.md."""
+"""Rewrites into equivalent operators that CPU runtimes run faster. Measured gains are in engines/README.md."""
 
 from __future__ import annotations
 

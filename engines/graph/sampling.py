@@ -1,10 +1,10 @@
-"""The model's own picture made inside the network: a frame and one affine map a picture go in, answers come out.
+"""Sampling inside the network: a frame and one affine map a picture are the inputs; no pictures are made outside.
 
 frame (1, H, W, 3) uint8 RGB, maps (N, 2, 5) float32 (`to_frame`)  ->  the card's outputs, N rows each
 
 One graph serves the recogniser (crops of 112x112), the second look (the detector at 128x128) and the detector of a
 whole frame, whose map is only a scale (`whole_frame`). On a GPU the frame, which is there already, is read in place,
-and only answers come back to the host; pictures are never made outside.
+and only outputs come back to the host.
 
 1. Only operators that ONNX 17 and TensorRT 10 have: MatMul, GridSample (bilinear, outside is black), AveragePool.
 2. Every pixel is the mean of taps x taps samples, spread over its square where the frame is shrunk and all on its
@@ -12,8 +12,8 @@ and only answers come back to the host; pictures are never made outside.
 3. All pictures of a frame are sampled as rows of one tall grid: the frame is not repeated for each of them.
 4. The size of the frame is fixed in the graph, as it is in a plan. The model behind is the prepared file, as it is in
    its precision: the frame's part is float32 and ends in a Cast where the model is narrower.
-5. A sample's place is the sum of what its column and what its row adds, so that the graph, and a plan's weights, hold a
-   few thousand numbers and not several for each sample (a detector at 960x544 has two million).
+5. A sample's place is the sum of a column's part and a row's part, so that the graph, and a plan's weights, hold a few
+   thousand numbers and not several for each sample (a detector at 960x544 has two million).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def taps_of(frame_size: tuple[int, int], size: tuple[int, int]) -> int:
     """Samples of a pixel in each direction: one for every frame pixel where the picture shows the whole frame.
 
     Measured (engines/README.md): with that, the detector's landmarks are those of area averaging, with fewer they are
-    not. Of a picture that shows a part, nobody knows how large it will be: MOST_TAPS is for those.
+    not. The size of a partial picture is unknown beforehand: MOST_TAPS is for those.
     """
     reduction = max(frame_size[0] / size[0], frame_size[1] / size[1])
     return min(max(1, round(reduction)), MOST_TAPS)
@@ -77,9 +77,9 @@ def to_frame(to_crop: F32) -> F32:
 
 
 class Pasted:
-    """A SampledRunner that is given pictures, as a Runner is: each lies in the corner of a black frame, as it is.
+    """A SampledRunner that takes pictures, like a Runner: each is placed unchanged in the corner of a black frame.
 
-    For golden tensors and drawn faces. `backend` is the sampled one's, which its owner closes.
+    For golden tensors and synthetic faces. `backend` is the sampled one's, which its owner closes.
     """
 
     def __init__(self, runner: SampledRunner) -> None:
@@ -101,7 +101,7 @@ class Pasted:
         return {name: np.concatenate([one[name] for one in rows]) for name in rows[0]}
 
     def close(self) -> None:
-        """Nothing of its own."""
+        """Nothing to close."""
 
 
 def whole_frame(frame_size: tuple[int, int], size: tuple[int, int]) -> F32:
@@ -138,7 +138,7 @@ def sampled(
 
 
 def _take_entry(graph: Graph, name: str) -> tuple[str, int, bool]:
-    """Take out the Cast of the picture and the Transpose behind it, if there is one.
+    """Remove the Cast of the picture and the Transpose behind it, if there is one.
 
     Returns the name that the rest of the graph reads, its type's number, and whether it is planes or (N, H, W, 3).
     """
@@ -155,7 +155,7 @@ def _take_entry(graph: Graph, name: str) -> tuple[str, int, bool]:
 
 
 def _constants(picture: tuple[int, int], frame: tuple[int, int], taps: int) -> dict[str, Array]:
-    """What a sample's place is made of, (5, columns) and (5, rows): its pixel's x, y, 1, and its distance in x, y.
+    """The two parts of a sample's place, (5, columns) and (5, rows): its pixel's x, y, 1, and its distance in x, y.
 
     Rule 5. Pixel n is the square from n - 1/2 to n + 1/2; GridSample counts -1..1 from the first pixel's centre to the
     last's.

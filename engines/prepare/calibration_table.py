@@ -1,7 +1,7 @@
-"""Calibration tables: the ranges that int8 files are made with. Data, not code, and no face is in them.
+"""Calibration tables: the ranges that int8 files are made with. Data only; no face is in them.
 
-A table is made from real faces by `lfr calibrate int8` and ships as JSON in `engines/prepare/tables`; a model of one's
-own has its table beside its card. It belongs to one file of weights and one recipe: another preparation needs another
+A table is made from real faces by `lfr calibrate int8` and is shipped as JSON in `engines/prepare/tables`; a custom
+model has its table beside its card. It belongs to one file of weights and one recipe: another preparation needs another
 table.
 """
 
@@ -45,7 +45,7 @@ class Cost:
 
     @property
     def words(self) -> str:
-        """For a person."""
+        """The cost for a person."""
         return (
             f"costs {self.points:.2f} points of TPIR at FPIR {self.fpir:.1%} (95 %: {self.low:.2f} to {self.high:.2f})"
         )
@@ -75,7 +75,7 @@ class Table:
 
     @property
     def digest(self) -> str:
-        """Hash of what changes an int8 file: neither provenance nor cost does."""
+        """Hash of everything that changes an int8 file: neither provenance nor cost does."""
         numbers = [sorted(self.factors.items()), sorted(self.ranges.items())]
         content = [self.card, self.source_sha256, self.recipe, *numbers, sorted(self.excluded)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -89,7 +89,7 @@ class Table:
 
 
 def read(path: Path) -> Table:
-    """A table file. Raises BadTable with what is wrong."""
+    """A table file. Raises BadTable with the problem."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.pop("format") != FORMAT:
@@ -111,7 +111,7 @@ def read(path: Path) -> Table:
 
 
 def file_name(card: str) -> str:
-    """Of a card's table, wherever it lies."""
+    """File name of a card's table."""
     return f"{card}.int8.json"
 
 
@@ -125,14 +125,14 @@ def find(card: str, *folders: Path) -> Table | None:
 
 
 def require_allowed(card: str, recipe: str, *folders: Path) -> None:
-    """Refuse an int8 file unless the cost of its very table was measured and is bearable.
+    """Refuse an int8 file unless the cost of this very table was measured and is within the limit.
 
-    recipe  of the prepared file, as its manifest entry says it: it ends with the table's digest
+    recipe  of the prepared file, from its manifest entry: it ends with the table's digest
     Raises PrecisionRefused with the reason, BadTable.
     """
     table = find(card, *folders)
     if table is None:
-        raise PrecisionRefused(card, "there is no calibration table, so that nobody knows what it costs")
+        raise PrecisionRefused(card, "there is no calibration table, so its cost in accuracy is not known")
     if not recipe.endswith(f" {table.digest[:16]}"):
         raise PrecisionRefused(
             card, "its file was made with another table than the one here; run `lfr engines prepare --precision int8`"

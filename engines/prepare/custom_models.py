@@ -1,12 +1,12 @@
-"""`lfr engines add CARD.yaml MODEL.onnx`: a model of one's own, believed only as far as it was seen to work.
+"""`lfr engines add CARD.yaml MODEL.onnx`: a custom model, accepted only after it was run.
 
-1. The card is read; every problem is told at once.
+1. The card is read; all problems are reported together.
 2. The file is compared with it: hash, input (name, type, layout, size), outputs.
-3. It is prepared and run on drawn faces (engines.verify.synthetic_faces), and what comes out is compared with what the
-   card says: shape, finite numbers; a detector must find the drawn faces, a recogniser must tell one drawn face that
-   was moved a pixel from another face, and `quality` must fit drawn faces and a picture without one. Wrong channels or
-   normalisation fail here when they ruin the model; a card with an `example` is held to that, which leaves no doubt.
-4. Only then card, file and golden tensors (of onnx's reference evaluator) go to the models folder.
+3. It is prepared and run on synthetic faces (engines.verify.synthetic_faces), and the outputs are compared with the
+   card: shape, finite numbers; a detector must find the faces, a recogniser must tell one face that was moved a pixel
+   from another face, and `quality` must fit faces and a picture without one. Wrong channels or normalisation fail here
+   when they ruin the model; a card with an `example` is compared with that, which detects them all.
+4. Only then card, file and golden tensors (of onnx's reference evaluator) are added to the models folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from engines.cards.catalogue import cards_dir
 from engines.cards.custom_card import read
 from engines.cards.model_card import YUNET_OUTPUTS, FileSource, Lengths, ModelCard
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadCard, BadModel, CacheUnwritable, EnginesError
 from engines.graph.onnx_graph import read_model
 from engines.places import placing, writing
@@ -56,7 +56,7 @@ def add(card_file: Path, model: Path, models: Path) -> ModelCard:
             raise BadCard(str(card_file), tuple(problems))
         tensors = golden.make(card, folder / card.file_name(), recipe_of(card), entry.source_sha256)
     kept = cards_dir(models)
-    # The card comes last: it makes the model known.
+    # The card is written last: it makes the model known.
     places = (kept / f"{card.name}.onnx", models / golden.file_name(card.name), kept / f"{card.name}.yaml")
     with writing(kept), placing(*places) as (file, answers, written):
         shutil.copyfile(model, file)
@@ -67,7 +67,7 @@ def add(card_file: Path, model: Path, models: Path) -> ModelCard:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A temporary folder to try the model in; what cannot be written there is a matter of TMPDIR."""
+    """A temporary folder to try the model in; its errors are about TMPDIR."""
     place = Path(tempfile.gettempdir())
     try:
         made = tempfile.TemporaryDirectory(prefix="lfr-add-")
@@ -81,7 +81,7 @@ def _scratch() -> Iterator[Path]:
 
 
 def _of_the_file(card: ModelCard) -> list[str]:
-    """Rule 2."""
+    """Compare the file with the card (rule 2)."""
     own, source = card.own, card.source
     if own is None or not isinstance(source, FileSource):
         return ["not the card of an added model"]
@@ -110,7 +110,7 @@ def _of_the_file(card: ModelCard) -> list[str]:
 
 
 def _nearest(name: str, there: list[str]) -> str:
-    """What the file has instead, for a message: all of a few, else the most alike."""
+    """The file's own names for a message: all of a few, else the most similar."""
     if len(there) <= 3:
         return f"; it has {', '.join(there) or 'none'}"
     return f"; of its {len(there)} the nearest is {difflib.get_close_matches(name, there, n=1, cutoff=0.0)[0]!r}"
@@ -140,7 +140,7 @@ def _of_the_input(card: ModelCard, kind: Any) -> list[str]:
 
 
 def _of_the_answers(card: ModelCard, folder: Path, card_file: Path) -> list[str]:
-    """Rule 3."""
+    """Run it on synthetic faces (rule 3)."""
     size = card.input_size or tuple(-(-side // card.multiple_of) * card.multiple_of for side in DETECTOR_SIZE)
     try:
         runner = open_runner(card, backend="onnxruntime", threads=1, shape=(size[0], size[1]), models=folder)
@@ -183,11 +183,11 @@ def _of_a_recogniser(card: ModelCard, runner: Runner) -> list[str]:
 
 
 def _of_the_lengths(said: Lengths | None, faces: float, none: float) -> list[str]:
-    """The card's `quality` against the raw lengths of drawn faces (the shortest) and of a picture without one."""
+    """The card's `quality` against the raw lengths of synthetic faces (the shortest) and of a picture without one."""
     if said is None or none < said.poor <= faces:
         return []
     what = (
-        f"a drawn face's template has length {faces:.4g}: it would count as noise, and so would everybody"
+        f"a drawn face's template has length {faces:.4g}: it would count as noise, and so would every face"
         if faces < said.poor
         else f"a picture without a face has length {none:.4g}: nothing would ever count as noise"
     )
@@ -230,7 +230,7 @@ def _of_a_detector(runner: Runner, size: tuple[int, int]) -> list[str]:
 
 
 def example_of(card_file: Path) -> dict[str, str] | None:
-    """Names of the picture and of the answer that a readable card gives; None without."""
+    """Names of the example's picture and output in a readable card; None without."""
     import yaml
 
     found: dict[str, str] | None = yaml.safe_load(card_file.read_text(encoding="utf-8")).get("example")
@@ -247,7 +247,7 @@ def _of_the_example(card: ModelCard, runner: Runner, card_file: Path) -> list[st
         )
     except (OSError, EOFError, ValueError) as fault:
         named = f"{example['picture']}, {example['output']}"
-        return [f"example: {named}: cannot be read beside the card ({words(fault)}); save each with numpy.save"]
+        return [f"example: {named}: cannot be read beside the card ({error_text(fault)}); save each with numpy.save"]
     first = next(iter(card.outputs))
     got: F32 = np.array(runner.run(picture)[first])
     if got.shape != wanted.shape:

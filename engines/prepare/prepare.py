@@ -1,4 +1,4 @@
-"""Weights as they came to clean ONNX graphs: nothing dead, uint8 RGB pictures straight in, one file a precision.
+"""Prepares delivered weights: clean ONNX graphs, uint8 RGB pictures as input, one file a precision.
 
 Rules that every recipe keeps:
 1. opset 17, IR version 8, standard operators only: loads in onnxruntime, OpenVINO, OpenCV and TensorRT 10.
@@ -9,7 +9,7 @@ Rules that every recipe keeps:
 5. The same weights give the same bytes, so a prepared file can be named by its hash.
 6. Precision is in the file (engines.graph.float16, engines.graph.quantise), so that every runtime computes the same.
 
-YuNet (`frames`): H and W are symbolic multiples of 32, outputs cls_8 .. kps_32 as the card says, cls and obj after
+YuNet (`frames`): H and W are symbolic multiples of 32, outputs cls_8 .. kps_32 as on the card, cls and obj after
 their sigmoid. Recognisers (`crops`): `template`, not normalised.
 """
 
@@ -41,7 +41,7 @@ HEADS = MappingProxyType({"cls": 1, "obj": 1, "bbox": 4, "kps": 10})
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a family of files is rewritten. A change of `rewrite` that changes bytes must raise `version`."""
+    """The rewrite of a family of files. A change of `rewrite` that changes bytes must raise `version`."""
 
     version: int
     read: Callable[[Path, ModelCard], Graph]
@@ -78,7 +78,7 @@ def prepare(
 
 
 def preparable(card: ModelCard, models: Path) -> tuple[str, ...]:
-    """The precisions that a device may use and that can be made here: int8 only with a table of bearable cost."""
+    """The precisions that a device may use and that can be made here: int8 only with a table whose cost is allowed."""
     table = tables.find(card.name, models)
     allowed = table is not None and table.cost is not None and table.cost.allowed
     return ("fp32", "fp16", "int8") if allowed else ("fp32", "fp16")

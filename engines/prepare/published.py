@@ -1,6 +1,6 @@
-"""Files that no package carries: from their publisher's address, or out of a folder that somebody has; pinned by hash.
+"""Files that no package carries: from their publisher's address, or from a local folder; pinned by hash.
 
-1. Nothing here runs unless a person names the model: `lfr engines fetch NAME` or `--from FOLDER`.
+1. Nothing is fetched unless a person names the model: `lfr engines fetch NAME` or `--from FOLDER`.
 2. A file is kept only when size, SHA-256 and SHA-384 are those of the card; all files of a model, or none.
 3. Only https, and no redirect to another scheme; at most the stated number of bytes are read.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from engines.cards.model_card import ModelCard, PublishedFile, PublishedSource
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadOption, FetchFailed, PublishedMismatch, WeightsMissing
 from engines.places import placing, published_dir, writing
 from engines.prepare.manifest import sha256_of
@@ -47,7 +47,7 @@ def fetched(card: ModelCard) -> Path:
 def fetch(card: ModelCard, *, folder: Path | None = None, download: Download | None = None) -> Path:
     """Bring the files here, unless they are here, and return the first one's path.
 
-    folder    somebody's files (`--from`): looked for in it and one folder deeper; None: the publisher's address
+    folder    a local folder (`--from`), searched in it and one level deeper; None: the publisher's address
     download  (address, most bytes) -> content; the default uses https
     Raises FetchFailed, PublishedMismatch, CacheUnwritable.
     """
@@ -70,7 +70,7 @@ def fetch(card: ModelCard, *, folder: Path | None = None, download: Download | N
 
 
 def weights_sha256(card: ModelCard, weights: Path) -> str:
-    """Hash of the weights as they came: of the file, or of a published model's files together."""
+    """Hash of the weights as delivered: of the file, or of a published model's files together."""
     if not isinstance(card.source, PublishedSource):
         return sha256_of(weights)
     rows = [sha256_of(weights.with_name(one.name)) for one in card.source.files]
@@ -91,14 +91,14 @@ def _right(one: PublishedFile, path: Path) -> bool:
 
 
 def _check(one: PublishedFile, content: bytes, place: str) -> None:
-    """Rule 2."""
+    """Whether size and hashes are those of the card (rule 2)."""
     found = hashlib.sha256(content).hexdigest()
     if len(content) != one.size_bytes or found != one.sha256 or hashlib.sha384(content).hexdigest() != one.sha384:
         raise PublishedMismatch(place, one.sha256, found)
 
 
 def _download(address: str, most: int) -> bytes:
-    """Rule 3."""
+    """Download one file (rule 3)."""
     if urllib.parse.urlsplit(address).scheme != "https":
         raise FetchFailed(f"{address}: only https is used")
     opener = urllib.request.build_opener(_HttpsOnly())
@@ -108,8 +108,8 @@ def _download(address: str, most: int) -> bytes:
     except (urllib.error.URLError, OSError, ValueError) as fault:
         reason = getattr(fault, "reason", fault)
         raise FetchFailed(
-            f"{address}: cannot be fetched ({words(reason) if isinstance(reason, Exception) else reason}); check the "
-            "network, or give files that you have with `--from FOLDER`"
+            f"{address}: cannot be fetched ({error_text(reason) if isinstance(reason, Exception) else reason}); check "
+            "the network, or give files that you have with `--from FOLDER`"
         ) from fault
     return content
 

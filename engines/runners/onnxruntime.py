@@ -1,9 +1,9 @@
-"""The portable CPU runtime: ONNX Runtime's CPU provider. Alone in importing `onnxruntime`, when a runner opens.
+"""The portable CPU runtime: ONNX Runtime's CPU provider. The only module that imports `onnxruntime`, at opening.
 
 1. Threads do not spin while they wait: with a decoder on the other core, a spinning pair takes twice as long as one
    thread alone (measured; engines/README.md).
-2. A batch is run one picture at a time unless asked otherwise: measured, a batch is no faster, and each new size grows
-   the memory arena.
+2. A batch is run one picture at a time unless requested otherwise: measured, a batch is no faster, and each new size
+   grows the memory arena.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class OnnxRuntimeRunner:
 
 
 class OnnxRuntimeSampled:
-    """The same for frames and maps: what a GPU's answers are held to, and the stand-in for it in tests.
+    """The same for frames and maps: the reference for a GPU's outputs, and its stand-in in tests.
 
     It converts the whole frame for every call, which a CPU should not (engines/README.md): no worker on a CPU uses it.
     """

@@ -1,8 +1,8 @@
-"""The fastest CPU runtime on x86-64: OpenVINO's CPU plugin. Alone in importing `openvino`, when a runner opens.
+"""The fastest CPU runtime on x86-64: OpenVINO's CPU plugin. The only module that imports `openvino`, at opening.
 
-1. The precision is asked for explicitly: left alone, the plugin takes bfloat16 wherever the CPU has it.
-2. Shapes are static and the batch is 1 unless asked otherwise: a batch is run one picture at a time. Measured on two
-   cores, a batch is no faster, and every new batch size would cost a compilation (engines/README.md).
+1. The precision is set explicitly: by default the plugin uses bfloat16 wherever the CPU has it.
+2. Shapes are static and the batch is 1 unless requested otherwise: a batch is run one picture at a time. Measured on
+   two cores, a batch is no faster, and every new batch size would cost a compilation (engines/README.md).
 3. Threads are not pinned. The plugin's default ties every one-thread runner to the first core, so that two runners,
    or a runner and a decoder, share it while the other core idles (measured: twice as slow; engines/README.md).
 4. Nothing is cached on disk.

@@ -1,4 +1,4 @@
-"""What every runtime offers: tensors in, tensors out, nothing of the vendor's."""
+"""The interface of every runtime: tensors in, tensors out, no vendor types."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Runner(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back the runtime's memory; the runner and its outputs are unusable afterwards."""
+        """Release the runtime's memory; the runner and its outputs are unusable afterwards."""
         ...
 
 
@@ -41,8 +41,8 @@ class Runner(Protocol):
 class DevicePicture:
     """A frame where the GPU can read it: packed RGB uint8, height rows of width pixels without gaps.
 
-    It is finished: whoever made it has waited for it, since capture and inference are different threads. Its owner
-    keeps it as it is until the call that reads it has returned.
+    It is finished: its maker has waited for it, since capture and inference are different threads. Its owner keeps it
+    unchanged until the call that reads it has returned.
     """
 
     address: int

@@ -1,4 +1,4 @@
-"""Alone in choosing a runtime. A name that was given is obeyed or refused, never replaced."""
+"""The only module that selects a backend. A named backend is used or refused, never replaced."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def installed(backend: str) -> bool:
 def precisions(backend: str) -> tuple[str, ...]:
     """Precisions that `backend` computes on this machine, the exact one first.
 
-    fp16, int8 and bf16-emulated are files of their own: what they are worth in accuracy is nearly the same elsewhere,
-    what they are worth in time is not (engines/README.md). bf16 is OpenVINO's, on a CPU with
-    instructions for it. int8 is offered on OpenVINO where the CPU has VNNI: SFace's templates of drawn faces keep a
-    cosine of .994 to fp32 there, as on ONNX Runtime, and a call takes 8.0 ms instead of bf16's 11.4 on the same loaded
-    machine (2026-11-30, AMD EPYC with avx512_vnni, one thread, least of 40). With AVX2 alone OpenVINO's int8 keeps .91
-    (2026-11-24) and is not offered. bf16-emulated is for evidence on a CPU without, not for a device.
+    fp16, int8 and bf16-emulated are files of their own: their accuracy is nearly the same on all backends, their speed
+    is not (engines/README.md). bf16 is OpenVINO's, on a CPU with instructions for it. int8 is offered on OpenVINO where
+    the CPU has VNNI: SFace's templates of synthetic faces keep a cosine of .994 to fp32 there, as on ONNX Runtime, and
+    a call takes 8.0 ms instead of bf16's 11.4 on the same loaded machine (2026-11-30, AMD EPYC with avx512_vnni, one
+    thread, least of 40). With AVX2 alone OpenVINO's int8 keeps .91 (2026-11-24) and is not offered. bf16-emulated is
+    for evidence on a CPU without, not for a device.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
@@ -62,7 +62,7 @@ def precisions(backend: str) -> tuple[str, ...]:
 
 
 def default_precision(backend: str) -> str:
-    """What `auto` computes: the fastest precision that was shown to cost nothing.
+    """The precision of `auto`: the fastest that was measured to cost no accuracy.
 
     bf16: 1.5 to 1.8 times as fast; a face's template keeps a cosine of .9997 to the exact one, and as many mated pairs
     pass at every false match rate tried (engines/README.md).
@@ -149,7 +149,7 @@ def open_sampled(
 ) -> SampledRunner:
     """As `open_runner`, of a model that makes its own pictures from frames of (height, width) (see graph.sampling).
 
-    TensorRT's is a plan for that size of frame; ONNX Runtime's is made on the spot, is slow, and is there to judge it.
+    TensorRT's is a plan for that size of frame; ONNX Runtime's is made at opening, is slow, and serves as reference.
     """
     if backend not in SAMPLED_BACKENDS:
         raise UnknownName("backend for whole frames", backend, SAMPLED_BACKENDS)

@@ -1,9 +1,9 @@
-"""The alternate signal stack of a thread, kept as it was across a library that leaves its own behind.
+"""Keeps a thread's alternate signal stack across a library that leaves its own behind.
 
-OpenVINO's CPU plugin sets one (11,568 bytes) in the thread that compiles a model, remembers the one before, and puts
-that back when the model goes. With two models closed in the order in which they were made, the thread ends up with a
+OpenVINO's CPU plugin sets one (11,568 bytes) in the thread that compiles a model, keeps the one before, and restores
+that when the model is freed. With two models closed in the order in which they were made, the thread ends up with a
 stack that is freed memory: the next signal with a Python handler (Ctrl-C) ends the process with SIGSEGV. Measured:
-2026-11-23, OpenVINO 2026.4, x86-64. Putting the former stack back at once leaves nothing to be remembered wrongly.
+2026-11-23, OpenVINO 2026.4, x86-64. Restoring the former stack at once avoids this.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""TensorRT's Python bindings as far as this project uses them, 10.3 to 11.4. Alone in importing `tensorrt`.
+"""TensorRT's Python bindings as far as this project uses them, 10.3 to 11.4. The only module that imports `tensorrt`.
 
-1. USED is the whole surface: class or module name, then its members. A test asks NVIDIA's real bindings of both ends of
-   the range for every entry, and another reads the modules that use it and finds nothing outside.
+1. USED is the whole surface: class or module name, then its members. A test checks every entry against NVIDIA's real
+   bindings of both ends of the range, and another reads the modules that use it and finds nothing outside.
 2. Nothing that TensorRT 11 removed: no implicit batch, no builder flags for precision, no calibrators. Networks are
    strongly typed: precision lies in the ONNX file.
 """
@@ -24,20 +24,36 @@ USED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "IProgressMonitor": ("__init__", "phase_start", "step_complete", "phase_finish"),
         "Runtime": ("__init__", "deserialize_cuda_engine"),
         "ICudaEngine": (
-            *("create_execution_context", "num_io_tensors", "get_tensor_name", "get_tensor_mode"),
-            *("get_tensor_dtype", "device_memory_size_v2"),
+            "create_execution_context",
+            "num_io_tensors",
+            "get_tensor_name",
+            "get_tensor_mode",
+            "get_tensor_dtype",
+            "device_memory_size_v2",
         ),
         "IExecutionContext": (
-            *("set_input_shape", "get_tensor_shape", "set_tensor_address", "set_device_memory", "execute_async_v3"),
+            "set_input_shape",
+            "get_tensor_shape",
+            "set_tensor_address",
+            "set_device_memory",
+            "execute_async_v3",
         ),
         "ExecutionContextAllocationStrategy": ("USER_MANAGED",),
         "Builder": (
-            *("__init__", "create_network", "create_builder_config", "create_optimization_profile"),
+            "__init__",
+            "create_network",
+            "create_builder_config",
+            "create_optimization_profile",
             "build_serialized_network",
         ),
         "IBuilderConfig": (
-            *("set_memory_pool_limit", "add_optimization_profile", "create_timing_cache", "set_timing_cache"),
-            *("get_timing_cache", "progress_monitor", "clear_flag"),
+            "set_memory_pool_limit",
+            "add_optimization_profile",
+            "create_timing_cache",
+            "set_timing_cache",
+            "get_timing_cache",
+            "progress_monitor",
+            "clear_flag",
         ),
         "ITimingCache": ("serialize",),
         "IOptimizationProfile": ("set_shape",),
@@ -53,7 +69,7 @@ USED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def bindings() -> Any:
-    """The module. Raises EngineMissing when it is not there, EngineFailed when its libraries do not load."""
+    """The module. Raises EngineMissing when it is not installed, EngineFailed when its libraries do not load."""
     try:
         import tensorrt
     except ModuleNotFoundError as fault:
@@ -64,7 +80,7 @@ def bindings() -> Any:
 
 
 def version(trt: Any) -> str:
-    """Of the bindings. Raises EngineFailed when older than this project knows."""
+    """Version of the bindings. Raises EngineFailed when older than supported."""
     text = str(trt.__version__)
     if tuple(int(part) for part in text.split(".")[:2]) < OLDEST:
         raise EngineFailed(f"TensorRT {text} is older than {OLDEST[0]}.{OLDEST[1]}; {REMEDY}")
@@ -72,7 +88,7 @@ def version(trt: Any) -> str:
 
 
 def logger(trt: Any, said: list[str]) -> Any:
-    """A logger that keeps errors for our own messages and drops the rest."""
+    """A logger that keeps errors for this program's messages and drops the rest."""
 
     class Kept(trt.ILogger):
         def __init__(self) -> None:
@@ -86,7 +102,7 @@ def logger(trt: Any, said: list[str]) -> Any:
 
 
 def monitor(trt: Any, step: Callable[[str, int, int], bool]) -> Any:
-    """A progress monitor. `step(phase, done, of)` answers whether to go on; False ends the build."""
+    """A progress monitor. `step(phase, done, of)` returns whether to continue; False ends the build."""
 
     class Watched(trt.IProgressMonitor):
         def __init__(self) -> None:
@@ -94,7 +110,7 @@ def monitor(trt: Any, step: Callable[[str, int, int], bool]) -> Any:
             self._steps: dict[str, int] = {}
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            del parent_phase  # its steps are told as its own
+            del parent_phase  # its steps are reported as its parent's
             self._steps[phase_name] = num_steps
 
         def step_complete(self, phase_name: str, step_number: int) -> bool:

@@ -1,13 +1,13 @@
-"""`lfr engines build`: from a prepared file to a TensorRT plan for this very board, checked before it counts.
+"""`lfr engines build`: builds a TensorRT plan for this board from a prepared file, and verifies it before it is used.
 
-prepared file, a frame's sampling in front if so ordered → parse → profile → build (progress, time limit)
+prepared file, with a frame's sampling in front if requested → parse → profile → build (progress, time limit)
 → against the CPU, within the card's tolerance → flushed, then in place
 
 1. Networks are strongly typed: the precision is the file's. TF32 is switched off, so that fp32 is fp32.
-2. A plan that differs from the CPU's answer by more than the card allows, or that breaks off, leaves nothing behind;
-   a plan that was checked before and still fits this board stays.
+2. A plan whose outputs differ from the CPU's by more than the card allows, or whose build is interrupted, is not kept;
+   a plan that was verified before and still fits this board stays.
 3. Timings of kernels are kept in a cache beside the plans: the second build of a board is the quick one.
-4. One build at a time: it wants the whole GPU.
+4. One build at a time: it needs the whole GPU.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _network(order: Order, prepared: Path) -> bytes:
 
 
 def _serialised(trt: Any, name: str, model: bytes, order: Order, progress: Progress) -> bytes:
-    """Parse and build. Raises BuildFailed with what TensorRT said."""
+    """Parse and build. Raises BuildFailed with TensorRT's message."""
     said: list[str] = []
     log = logger(trt, said)
     builder = trt.Builder(log)
@@ -138,7 +138,7 @@ def _serialised(trt: Any, name: str, model: bytes, order: Order, progress: Progr
 class _Deadline:
     """Passes progress on, and ends a build that takes too long.
 
-    TensorRT calls it from inside: an exception there would end the process, so Ctrl-C is noted and the build stopped.
+    TensorRT calls it from inside: an exception there would end the process, so Ctrl-C is recorded and the build stops.
     """
 
     def __init__(self, limit_s: float, progress: Progress) -> None:
@@ -148,7 +148,7 @@ class _Deadline:
         self.interrupted = False
 
     def step(self, phase: str, done: int, of: int) -> bool:
-        """Whether to go on."""
+        """Whether to continue."""
         try:
             self._progress(phase, done, of)
             self._late = self._late or time.monotonic() > self._until
@@ -157,7 +157,7 @@ class _Deadline:
         return not (self._late or self.interrupted)
 
     def verdict(self, order: Order) -> str:
-        """Why it ended, if it was this."""
+        """Why it ended, if this ended it."""
         if not self._late:
             return ""
         return (
@@ -167,7 +167,7 @@ class _Deadline:
 
 
 def _kept(order: Order, key: PlanKey, content: bytes, seconds: float) -> Plan:
-    """Check the fresh plan, then put it in its place (rule 2)."""
+    """Verify the fresh plan, then put it in its place (rule 2)."""
     built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     plan = Plan(key, hashlib.sha256(content).hexdigest(), 0, built_at, round(seconds, 1), 0.0)
     staged = order.folder / f".{key.stem}.{os.getpid()}.plan"
@@ -182,9 +182,9 @@ def _kept(order: Order, key: PlanKey, content: bytes, seconds: float) -> Plan:
 
 
 def _checked(order: Order, content: bytes, plan: Plan) -> Plan:
-    """Run it beside the CPU on synthetic pictures or frames, alone and in a full batch, and on drawn faces.
+    """Run it beside the CPU on synthetic pictures or frames, alone and in a full batch, and on synthetic faces.
 
-    Raises BuildFailed when they differ by more than the card allows, or templates of drawn faces turn away.
+    Raises BuildFailed when they differ by more than the card allows, or templates of synthetic faces differ.
     """
     card, limit = order.card, order.card.tolerances[order.precision]
     if order.profile.frame is not None:
@@ -237,7 +237,7 @@ def _given_frames(order: Order, content: bytes, plan: Plan, ending: ExitStack) -
 
 
 def _trials(size: tuple[int, int], most: int) -> list[U8]:
-    """Pictures alone, and a full batch: its kernels may be others."""
+    """Pictures alone, and a full batch, whose kernels may be different ones."""
     alone = synthetic(size, seed=0)
     return [*alone, np.concatenate([alone[n % len(alone)] for n in range(most)])] if most > 1 else alone
 

@@ -1,11 +1,11 @@
-"""The GPU by PyCUDA: primary context, stream, buffers. Alone in importing `pycuda`, when a GPU is opened.
+"""The GPU by PyCUDA: primary context, stream, buffers. The only module that imports `pycuda`, when a GPU is opened.
 
-1. The driver is asked for its devices before anything of TensorRT is touched: without a driver, TensorRT's runtime
+1. The driver's devices are listed before anything of TensorRT is touched: without a driver, TensorRT's runtime
    ends the process by a signal instead of raising (seen with the lean runtime 11.4).
 2. The context is the device's primary one, which jetson_utils and TensorRT use too. It is pushed for each use and
    popped in `finally`: PyCUDA ends a process by SIGABRT whose context stack is not empty at exit.
 3. One thread owns a Gpu and everything made from it; another thread gets BadInput, not the driver's "invalid context".
-4. What a buffer held is overwritten before its memory is given back.
+4. A buffer is overwritten before its memory is released.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Gpu:
         return int(self._driver.mem_get_info()[0])
 
     def close(self) -> None:
-        """Let the primary context go; twice does no harm. To be called in the thread that opened it.
+        """Release the primary context; a second call is harmless. Call it in the thread that opened it.
 
         PyCUDA (2026.1, cuda.hpp, context::detach) pushes a context in order to release it and takes the release for a
         pop, which it is not for a primary one: the driver's own stack would keep it.
@@ -145,7 +145,7 @@ class Buffer:
             self._driver.memset_d8(self.device, 0, self.nbytes)
 
     def free(self) -> None:
-        """Overwrite and give back (rule 4). The arrays made from `host` keep the page-locked part alive."""
+        """Overwrite and release (rule 4). The arrays made from `host` keep the page-locked part alive."""
         self.wipe()
         if self._allocation is not None:
             self._allocation.free()
@@ -153,13 +153,13 @@ class Buffer:
 
 
 class Scratch:
-    """Memory on the device that several networks compute in, one after another; as much as the hungriest of them needs.
+    """Scratch memory on the device for several networks in turn; as large as the largest of them needs.
 
     1. It belongs to one thread, as everything here: no two of them run at the same time.
-    2. It is made in `gpu`'s own hold of the context, whoever is running: PyCUDA cannot free what was made in a hold
-       that has been let go (seen on the stand-in driver: the memory stayed taken).
-    3. It may grow, and lies elsewhere then: whoever runs asks for its address first (`lend`). A recorded launch holds
-       an address, so what is recorded must not share one.
+    2. It is made in `gpu`'s own hold of the context, whichever network runs: PyCUDA cannot free what was made in a hold
+       that has been released (seen on the stand-in driver: the memory stayed taken).
+    3. It may grow and is then at another address: call `reserve` for the address before each run. A recorded launch
+       holds an address, so recorded launches must not share one.
     """
 
     def __init__(self, gpu: Gpu) -> None:
@@ -172,7 +172,7 @@ class Scratch:
     def nbytes(self) -> int:
         return self._nbytes
 
-    def lend(self, nbytes: int) -> int:
+    def reserve(self, nbytes: int) -> int:
         """Address of at least so many bytes. Raises EngineFailed when there is not as much."""
         if nbytes > self._nbytes or self._allocation is None:
             self.free()
@@ -189,7 +189,7 @@ class Scratch:
                 self._gpu.overwrite(int(self._allocation), self._nbytes)
 
     def free(self) -> None:
-        """Overwrite it and give it back; twice does no harm, and `lend` makes it anew."""
+        """Overwrite it and release it; a second call is harmless, and `reserve` makes it anew."""
         self.wipe()
         if self._allocation is not None:
             with self._gpu.current("giving back what was computed in"):

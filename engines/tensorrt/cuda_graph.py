@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from engines.errors import EngineFailed
 
-CAPTURE_MODE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do breaks no recording
+CAPTURE_MODE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: calls of other threads do not break the recording
 
 
 class CudaGraph:
@@ -37,7 +37,7 @@ class CudaGraph:
         self._call("cuGraphLaunch", self._executable, self._stream)
 
     def close(self) -> None:
-        """Give both halves back; twice does no harm."""
+        """Release both halves; a second call is harmless."""
         if self._executable:
             self._call("cuGraphExecDestroy", self._executable)
         if self._graph:

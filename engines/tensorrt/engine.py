@@ -1,11 +1,11 @@
-"""A loaded TensorRT plan: one engine, one execution context, one stream, a buffer for each tensor. Both runners use it.
+"""A loaded TensorRT plan: one engine, one execution context, one stream, a buffer for each tensor; for both runners.
 
 1. Gpu first, TensorRT second (engines.tensorrt.cuda, rule 1). Everything happens on one stream, in one thread.
-2. Buffers are for the largest batch: an output's is made when it opens, an input's when something comes from the host.
-   Whoever fills an input overwrites it after the call (`wipe`, `release`).
-3. Answers are views of the host's side of the outputs: valid until the next call.
-4. What the network computes in is memory of ours (`Scratch`), not TensorRT's: a camera's networks run one after another
-   and share it, and it is overwritten when one of them closes.
+2. Buffers are for the largest batch: an output's is made at opening, an input's when data comes from the host. The
+   caller that fills an input overwrites it after the call (`wipe`, `release`).
+3. Outputs are views of the host's side of the buffers: valid until the next call.
+4. The network's working memory is ours (`Scratch`), not TensorRT's: a camera's networks run one after another and share
+   it, and it is overwritten when one of them closes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from engines.tensorrt.plans import Profile
 
 
 class LoadedPlan:
-    """Alone in touching the engine."""
+    """The only module that touches the engine."""
 
     def __init__(
         self, card: ModelCard, content: bytes, profile: Profile, gpu: Gpu, memory: Memory, scratch: Scratch | None
@@ -43,7 +43,7 @@ class LoadedPlan:
         self._owns_scratch = scratch is None
         self._computes_at = 0
         self._shaped = 0
-        self._said: list[str] = []
+        self._messages: list[str] = []
         self._context: Any = None
         self._buffers: dict[str, Buffer] = {}
         self._held = ExitStack()
@@ -57,7 +57,7 @@ class LoadedPlan:
 
     @property
     def device_bytes(self) -> int:
-        """What the engine says it needs of the GPU's memory to compute in, weights not counted."""
+        """The engine's stated need of GPU memory to compute in, without weights."""
         return self._needed
 
     @property
@@ -81,7 +81,7 @@ class LoadedPlan:
         self.point(name, buffer.device)
 
     def point(self, name: str, address: int) -> None:
-        """Let a tensor lie at an address of the GPU's."""
+        """Set a tensor's address on the GPU."""
         if not self._context.set_tensor_address(name, address):
             raise EngineFailed(f"{self._card.name}: TensorRT takes no address for {name}{self._why()}")
 
@@ -92,14 +92,14 @@ class LoadedPlan:
                 self._buffers[name].wipe()
 
     def release(self, name: str) -> None:
-        """Overwrite an input's buffer and give its memory back."""
+        """Overwrite an input's buffer and release its memory."""
         if name in self._buffers:
             self._buffers.pop(name).free()
 
     def execute(self, count: int) -> None:
         """Put one execution for `count` pictures on the stream."""
         self._shape(count)
-        address = self._scratch.lend(self._needed)  # rule 4
+        address = self._scratch.reserve(self._needed)  # rule 4
         if address != self._computes_at:
             self._context.set_device_memory(address, self._scratch.nbytes)
             self._computes_at = address
@@ -124,7 +124,7 @@ class LoadedPlan:
         return {name: np.concatenate([one[name] for one in every]) for name in self._card.outputs}
 
     def before_closing(self, call: Callable[[], None]) -> None:
-        """To be called with the context current, before the engine goes."""
+        """Release the context before the engine; call it with the CUDA context current."""
 
         def current() -> None:
             with self._gpu.current(f"closing {self._card.name}"):
@@ -133,18 +133,18 @@ class LoadedPlan:
         self._held.callback(current)
 
     def close(self) -> None:
-        """Buffers are overwritten before they go; twice does no harm."""
+        """Overwrite the buffers before they are released; a second call is harmless."""
         self._held.close()
         self._context = None
 
     def _open(self, content: bytes) -> None:
         trt = bindings()
         version(trt)
-        runtime = trt.Runtime(logger(trt, self._said))
+        runtime = trt.Runtime(logger(trt, self._messages))
         self._engine: Any = runtime.deserialize_cuda_engine(content)
         if self._engine is None:
             raise EngineFailed(f"TensorRT refuses the plan of {self._card.name}{self._why()}; run `lfr engines build`")
-        self._held.callback(self._forget_engine)
+        self._held.callback(self._release_engine)
         self._check(trt)
         self._needed = int(self._engine.device_memory_size_v2)
         self._context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
@@ -152,7 +152,7 @@ class LoadedPlan:
             raise EngineFailed(f"no memory for {self._card.name} on the GPU{self._why()}; run fewer cameras")
         self._stream = self._gpu.stream()
         self._held.callback(self._free)
-        self._scratch.lend(self._needed)  # now: a lack of memory is told when it opens
+        self._scratch.reserve(self._needed)  # now: a lack of memory shows at opening
         self._shape(1)
         for name in self._card.outputs:
             row = 4 * int(np.prod(tuple(self._context.get_tensor_shape(name))))
@@ -179,7 +179,7 @@ class LoadedPlan:
         return self._buffers[name]
 
     def _shape(self, count: int) -> None:
-        """Tell the context how many pictures come."""
+        """Set the number of pictures in the context."""
         if count == self._shaped:
             return
         for one in self._entries.values():
@@ -188,9 +188,9 @@ class LoadedPlan:
         self._shaped = count
 
     def _why(self) -> str:
-        """What TensorRT logged, for a message of ours."""
-        said, self._said[:] = "; ".join(self._said[-3:]), []
-        return f" ({said})" if said else ""
+        """TensorRT's log, for a message."""
+        messages, self._messages[:] = "; ".join(self._messages[-3:]), []
+        return f" ({messages})" if messages else ""
 
     def _free(self) -> None:
         with self._gpu.current(f"closing {self._card.name}"):
@@ -204,6 +204,6 @@ class LoadedPlan:
             self._stream = self._context = None
             self._buffers = dict[str, Buffer]()
 
-    def _forget_engine(self) -> None:
+    def _release_engine(self) -> None:
         with self._gpu.current(f"closing {self._card.name}"):
             self._context = self._engine = None

@@ -1,12 +1,12 @@
 """TensorRT plans on this board: what each one was built for, where it lies, and whether it may be loaded.
 
-1. A plan is code for one GPU and one TensorRT. It is loaded only when everything it was built from is what is here now:
+1. A plan is code for one GPU and one TensorRT. It is loaded only when everything it was built from is the same here:
    prepared file, TensorRT, GPU, compute capability, precision, shapes, and of one that makes its own pictures the size
-   of the frame and the version of `engines.graph.sampling`. Nothing else is ever loaded: a foreign plan can crash the
-   process or compute something else.
+   of the frame and the version of `engines.graph.sampling`. No other is ever loaded: a foreign plan can crash the
+   process or compute wrong results.
 2. Its description lies beside it and states the plan's own hash: a plan that was cut off or changed is not loaded.
-3. Whoever refuses says what differs, and the very command that builds what is wanted (`command_for`). Building takes
-   minutes and the whole GPU: no worker does it in passing.
+3. A refusal states what differs, and the command that builds the wanted plan (`command_for`). Building takes minutes
+   and the whole GPU: no worker builds.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Profile:
         return Entry(FRAME, np.uint8, (*self.frame, 3), batched=False), Entry(MAPS, np.float32, (2, 5))
 
     def reaches(self, wanted: Profile) -> bool:
-        """Whether a plan for this serves whoever wants the other: the same sizes, and as many pictures at least."""
+        """Whether a plan for this serves the other profile: the same sizes, and as many pictures at least."""
         same = (self.height, self.width, self.frame) == (wanted.height, wanted.width, wanted.frame)
         return same and self.least <= wanted.least and self.most >= wanted.most
 
@@ -101,7 +101,7 @@ class PlanKey:
 
     @property
     def stem(self) -> str:
-        """File name without ending: one place for each model, precision and sizes, whatever else has changed."""
+        """File name without ending: one path for each model, precision and sizes."""
         p = self.profile
         of = f".of.{p.frame[0]}x{p.frame[1]}" if p.frame is not None else ""
         return f"{self.card}.{self.precision}.{p.height}x{p.width}{of}"
@@ -109,7 +109,7 @@ class PlanKey:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan that was built: its key, its hash, what it takes of the GPU's memory, and how far it was from the CPU."""
+    """A built plan: its key, its hash, its GPU memory, and its difference from the CPU."""
 
     key: PlanKey
     sha256: str
@@ -124,7 +124,7 @@ class Plan:
 
 
 def command_for(card: ModelCard, key: PlanKey) -> str:
-    """What builds the plan of `key` and no other; a detector's size is the camera's, which only a worker knows."""
+    """The command that builds the plan of `key`; a detector's size is the camera's, which only a worker knows."""
     profile = key.profile
     size = f" --size {profile.height}x{profile.width}" if card.input_size is None else ""
     frame = f" --frame {profile.frame[0]}x{profile.frame[1]}" if profile.frame is not None else ""
@@ -142,7 +142,7 @@ def description_file(folder: Path, key: PlanKey) -> Path:
 
 
 def described(path: Path, command: str = COMMAND) -> Plan:
-    """Read one description. Raises PlanRefused with what is wrong, and `command` as the remedy."""
+    """Read one description. Raises PlanRefused with the problem, and `command` as the remedy."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.pop("format") != FORMAT:
@@ -177,7 +177,7 @@ def load(folder: Path, wanted: PlanKey, command: str = COMMAND) -> tuple[bytes, 
 
 
 def differences(built: PlanKey, wanted: PlanKey) -> list[str]:
-    """What a plan was built for that is not so here, in words; empty when it may be loaded."""
+    """How a plan's key differs from this machine, as text; empty when it may be loaded."""
     said = []
     for field in fields(PlanKey):
         had, has = getattr(built, field.name), getattr(wanted, field.name)
@@ -190,7 +190,7 @@ def differences(built: PlanKey, wanted: PlanKey) -> list[str]:
 
 
 def store(folder: Path, key: PlanKey, content: Path, plan: Plan) -> None:
-    """Put a finished plan in its place: the old description goes first, the new one comes last (rule 2)."""
+    """Put a finished plan in its place: the old description is deleted first, the new one written last (rule 2)."""
     with writing(folder), placing(description_file(folder, key)) as (staged,):
         staged.write_text(plan.as_json(), encoding="utf-8")
         description_file(folder, key).unlink(missing_ok=True)

@@ -1,14 +1,14 @@
-"""The Jetson's runtime: a TensorRT plan on the GPU, for pictures from the host or for frames that lie on the GPU.
+"""The Jetson's runtime: a TensorRT plan on the GPU, for pictures from the host or for frames on the GPU.
 
 1. Inputs are overwritten after every call, so that the last face of a full batch does not stay behind smaller ones.
-2. More pictures than the plan takes are run in parts, and their answers are copied together.
-3. A frame that lies on the GPU (jetson_utils) is read at its address: no copy to the host and none on the device. It is
+2. More pictures than the plan takes are run in parts, and their outputs are copied together.
+3. A frame on the GPU (jetson_utils) is read at its address: no copy to the host and none on the device. It is
    finished when it comes (engines.runners.runner.DevicePicture), so that no stream has to wait for another.
 4. Recorded launches (CUDA graphs) are for pictures from the host alone. A recording holds addresses, and frames come
    in turn from the slots of a feed: one recording for each slot, batch and network would have to be kept. What would
    change it: a measurement on a board that shows the launches to matter.
 5. A frame from the host has memory on the GPU for the call alone. Such frames are for desks and self-tests; a worker's
-   lie on the GPU already, and memory bounds the cameras of a board.
+   are on the GPU already, and memory bounds the cameras of a board.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BACKEND = "tensorrt"
 
 
 class TensorRtRunner:
-    """Pictures in, answers out."""
+    """Runs pictures."""
 
     backend = BACKEND
 
@@ -52,7 +52,7 @@ class TensorRtRunner:
         self._size = (plan.key.profile.height, plan.key.profile.width)
         self._graphs: dict[int, CudaGraph] | None = {} if graph else None
         self._plan = LoadedPlan(card, content, plan.key.profile, gpu, memory, None if graph else scratch)
-        self._plan.before_closing(self._forget_recordings)
+        self._plan.before_closing(self._discard_graphs)
 
     @property
     def device_bytes(self) -> int:
@@ -88,13 +88,13 @@ class TensorRtRunner:
         if self._graphs is not None:
             self._graphs[count] = CudaGraph(self._plan.stream, lambda: self._plan.execute(count))
 
-    def _forget_recordings(self) -> None:
+    def _discard_graphs(self) -> None:
         for graph in (self._graphs or {}).values():
             graph.close()
 
 
 class TensorRtSampled:
-    """Frames and maps in, answers out (engines.graph.sampling); frames from the host or where they lie on the GPU."""
+    """Runs frames and maps (engines.graph.sampling); frames from the host or on the GPU."""
 
     backend = BACKEND
 

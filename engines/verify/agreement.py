@@ -1,7 +1,7 @@
-"""What a difference between two outputs means: boxes that still lie on one another, templates that still point one way.
+"""Agreement of two outputs: boxes that still overlap, templates that still point one way.
 
-1. A detector's boxes are those that a device would start from (SURE), of each picture; two of them are one face when
-   they share at least MATCHED, the most alike first. What is left over was found by one side only.
+1. A detector's boxes are those that a device would start a track from (SURE), of each picture; two of them are one face
+   when they share at least MATCHED, the most similar first. The rest was found by one side only.
 2. A recogniser's templates are compared over faces alone. Noise and blank pictures show where two runtimes differ most,
    but nobody is recognised by them.
 """
@@ -50,7 +50,7 @@ class Alike:
 
 
 def planted(size: tuple[int, int]) -> list[U8]:
-    """Pictures (1, *size, 3) with drawn faces: one to four large ones, and rows of small ones."""
+    """Pictures (1, *size, 3) with synthetic faces: one to four large ones, and rows of small ones."""
     height, width = size
     pictures = [crowd(size, kinds) for kinds in ((0, 1, 2, 3), (3, 2, 1, 0), (1,), (2, 0))]
     for tall in ROWS_PX:
@@ -63,7 +63,7 @@ def planted(size: tuple[int, int]) -> list[U8]:
 
 
 def drawn_faces(size: tuple[int, int]) -> list[U8]:
-    """Eight drawn crops (1, *size, 3), as a recogniser is shown a face."""
+    """Eight synthetic crops (1, *size, 3), as for a recogniser."""
     return [crop(min(size), kind) for kind in range(8)]
 
 
@@ -81,7 +81,7 @@ def tiled(squares: Sequence[U8], size: tuple[int, int]) -> list[U8]:
 
 
 def boxes(first: Runner, second: Runner, pictures: Sequence[U8], faces: str) -> Boxes:
-    """Compare two detectors over pictures (1, H, W, 3); `faces` says whose they are."""
+    """Compare two detectors over pictures (1, H, W, 3); `faces` describes the faces."""
     shares: list[float] = []
     alone = [0, 0]
     for picture in pictures:
@@ -108,7 +108,7 @@ def matched(one: F32, other: F32) -> list[float]:
 
 
 def templates(first: Runner, second: Runner, crops: Sequence[U8], faces: str) -> Alike:
-    """Compare two recognisers over crops (1, H, W, 3), at least one; `faces` says whose they are."""
+    """Compare two recognisers over crops (1, H, W, 3), at least one; `faces` describes the faces."""
     cosines = [_cosine(first.run(crop)["template"][0].copy(), second.run(crop)["template"][0]) for crop in crops]
     return Alike(faces, len(cosines), min(cosines), float(np.mean(cosines)))
 

@@ -1,8 +1,8 @@
-"""Two runtimes or precisions, the same inputs: how far they differ, what that does to faces, how long each takes.
+"""Comparison of two runtimes or precisions on the same inputs: difference, effect on faces, time.
 
-1. Calls are interleaved, so that whatever else the machine does falls on both alike.
+1. Calls are interleaved, so that other load of the machine affects both alike.
 2. They agree when every output of every input is within the card's tolerance of the looser precision, and templates of
-   drawn faces keep the cosine that the golden tensors ask for.
+   synthetic faces keep the cosine that the golden tensors require.
 3. Pictures of real faces come from the caller and are never kept; they decide nothing here.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engines.cards.model_card import FILE_PRECISIONS, ModelCard
-from engines.error_text import words
+from engines.error_text import error_text
 from engines.errors import BadPictures
 from engines.graph.sampling import whole_frame
 from engines.runners.runner import F32, U8, Runner, check_shape
@@ -52,7 +52,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `lfr engines compare` says of one model.
+    """The result of `lfr engines compare` for one model.
 
     boxes  of a detector;  templates  of a recogniser;  agrees  rule 2
     """
@@ -87,8 +87,8 @@ def synthetic(size: tuple[int, int], seed: int) -> list[U8]:
 def cuts(frame_size: tuple[int, int], size: tuple[int, int], most: int) -> list[tuple[U8, F32]]:
     """Frames with maps for a model that makes its own pictures: four frames whole, and a full batch of parts of two.
 
-    The frames are drawn faces, soft blobs and white. No noise: there a coordinate's last bit, which two runtimes round
-    otherwise, is a difference of colour that says nothing of a camera's picture. The parts are of one size, shrunk and
+    The frames are synthetic faces, soft blobs and white. No noise: there a coordinate's last bit, which two runtimes
+    round otherwise, is a difference of colour that no camera's picture has. The parts are of one size, shrunk and
     enlarged, upright and turned, and reach over the edge.
     """
     height, width = frame_size
@@ -112,7 +112,7 @@ def _part(frame_size: tuple[int, int], size: tuple[int, int], number: int) -> F3
 
 
 def drawn(card: ModelCard, size: tuple[int, int]) -> list[U8]:
-    """Drawn faces as the model looks at them: where a detector finds something, and templates point somewhere."""
+    """Inputs of synthetic faces: where a detector finds faces, and templates have a direction."""
     return [crowd(size, (0, 1, 2, 3))] if card.role == "detector" else [crop(min(size), kind) for kind in range(4)]
 
 
@@ -123,7 +123,7 @@ def from_file(path: Path, size: tuple[int, int]) -> list[U8]:
     except ValueError as fault:
         raise BadPictures(f"{path}: not a .npy file of numbers; save one with numpy.save") from fault
     except (OSError, EOFError) as fault:
-        raise BadPictures(f"{path}: cannot be read ({words(fault)}); save a .npy file with numpy.save") from fault
+        raise BadPictures(f"{path}: cannot be read ({error_text(fault)}); save a .npy file with numpy.save") from fault
     if not isinstance(pictures, np.ndarray) or pictures.dtype != np.uint8 or pictures.shape[1:] != (*size, 3):
         raise BadPictures(
             f"{path}: must hold (N, {size[0]}, {size[1]}, 3) uint8 RGB; save such an array, or give --size"
@@ -179,7 +179,7 @@ def compare(
 def likeness(
     card: ModelCard, first: Runner, second: Runner, size: tuple[int, int], real: Sequence[U8]
 ) -> tuple[tuple[Boxes, ...], tuple[Alike, ...]]:
-    """What a device makes of either's outputs: over drawn faces, and over real ones where there are any."""
+    """Boxes and templates of both, over synthetic faces, and over real ones where there are any."""
     if card.role == "detector":
         sets = (("drawn", planted(size)), ("real", real))
         return tuple(boxes(first, second, shown, faces) for faces, shown in sets if shown), ()

@@ -1,12 +1,12 @@
-"""Golden tensors: what a model must answer to drawn pictures, computed once by onnx's reference evaluator.
+"""Golden tensors: a model's reference outputs for synthetic pictures, computed once by onnx's reference evaluator.
 
-1. The pictures are drawn (engines.verify.synthetic_faces): no faces of people. Their hash is stored, the pictures are
-   not.
-2. A model's golden file belongs to its weights and its recipe, not to a runtime or a precision; the answer of a runner
+1. The pictures are synthetic (engines.verify.synthetic_faces): no faces of people. Their hash is stored, the pictures
+   are not.
+2. A model's golden file belongs to its weights and its recipe, not to a runtime or a precision; the outputs of a runner
    must lie within the card's tolerance of the runner's precision.
 3. The check runs on the very runners that will be used, before the first camera picture: `lfr run` does it at start,
    and the arm condition "engine agrees with reference" reads its result.
-4. Files lie in the package; those of a model of one's own are made by `lfr engines add` and lie beside its card.
+4. Files lie in the package; those of a custom model are made by `lfr engines add` and lie beside its card.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pictures(card: ModelCard) -> list[U8]:
 
 
 def make(card: ModelCard, model: Path, recipe: str, source_sha256: str) -> Golden:
-    """Run the prepared fp32 file on onnx's reference evaluator: slow, and nobody's runtime.
+    """Run the prepared fp32 file on onnx's reference evaluator, which is slow and independent of the runtimes.
 
     Raises BadModel when the evaluator cannot run it (seen: GatherElements along more than 64 rows).
     """
@@ -63,7 +63,7 @@ def make(card: ModelCard, model: Path, recipe: str, source_sha256: str) -> Golde
     names, shown = list(card.outputs), pictures(card)
     try:
         rows = [judge.run(names, {card.input_name: picture}) for picture in shown]
-    except Exception as fault:  # whatever the operator's own numpy code raises
+    except Exception as fault:  # any exception of the operator's own numpy code
         raise BadModel(
             f"{card.name}: onnx's reference evaluator, which gives the golden tensors, cannot run it "
             f"({type(fault).__name__}: {fault}); export it with other operators"
@@ -99,12 +99,12 @@ def read(card: ModelCard, *folders: Path) -> Golden:
 
 
 def file_name(card: str) -> str:
-    """Of a card's golden tensors, wherever they lie."""
+    """File name of a card's golden tensors."""
     return f"{card}.npz"
 
 
 def disagreement(card: ModelCard, runner: Runner, precision: str, recipe: str, *folders: Path) -> str:
-    """What is wrong with a runner's answers, in words; empty when it agrees. Never raises an error of engines.
+    """How a runner's outputs differ, as text; empty when it agrees. Never raises an error of engines.
 
     runner  for a detector, one of DETECTOR_SIDE squared
     """

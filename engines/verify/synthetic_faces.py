@@ -1,4 +1,4 @@
-"""Faces that are drawn, not photographed: nobody's, and the same on every machine. YuNet is sure of them (.92).
+"""Synthetic faces: drawn by arithmetic, the same on every machine. YuNet detects them with a score of .92.
 
 For golden tensors and for comparing detectors: synthetic noise has no detections to compare.
 
@@ -82,6 +82,6 @@ def crowd(size: tuple[int, int], kinds: Sequence[int]) -> U8:
 
 
 def crop(side: int, kind: int) -> U8:
-    """One face as a recogniser is shown it: eyes and mouth where the 112 px template of ArcFace has them."""
+    """One face as for a recogniser: eyes and mouth where the 112 px template of ArcFace has them."""
     scale = side / 112
     return finished(draw(texture(side, side), (56.0 * scale, 62.0 * scale), 104.0 * scale, kind))

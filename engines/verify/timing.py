@@ -1,4 +1,4 @@
-"""Times of several things in turns, so that whatever else the machine does falls on all of them alike."""
+"""Times of several calls in turns, so that other load of the machine affects all of them alike."""
 
 from __future__ import annotations
 

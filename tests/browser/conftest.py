@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -52,7 +52,7 @@ def portrait(shade: int, smile: int) -> bytes:
 
 
 Table = Literal["arm", "run"]
-Result = Literal["holds", "fails", "pending", "not_yet_required"]
+Result = Literal["holds", "fails", "pending"]
 
 
 class Device:
@@ -163,13 +163,19 @@ class Van:
         self.cookie = SimpleCookie(answer.getheader("Set-Cookie"))["lfr_console"]
 
     def ask(
-        self, method: str, path: str, body: str | None = None, cookie: bool = True, **headers: str
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        *,
+        cookie: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        """One request; headers given as names with underscores replace the usual ones."""
+        """One request; `headers` replace the usual ones."""
         sent = {"Host": self.host}
         if cookie:
             sent["Cookie"] = f"lfr_console={self.cookie.value}"
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        sent.update(headers or {})
         connection = http.client.HTTPConnection(self.host, timeout=5)
         connection.request(method, path, body, sent)
         answer = connection.getresponse()
@@ -184,13 +190,13 @@ class Van:
         return self.ask("GET", "/")[1].decode().split('name="csrf" content="')[1].split('"')[0]
 
     def decide(self, alert_id: str, kind: str, outcome: str) -> int:
-        headers: dict[str, Any] = {
+        headers = {
             "Origin": f"http://{self.host}",
-            "X_CSRF_Token": self.token(),
-            "Content_Type": "application/json",
+            "X-CSRF-Token": self.token(),
+            "Content-Type": "application/json",
         }
         body = json.dumps({"outcome": outcome})
-        return self.ask("POST", f"/cases/{alert_id}/{kind}", body, **headers)[0].status
+        return self.ask("POST", f"/cases/{alert_id}/{kind}", body, headers=headers)[0].status
 
     def stop(self, which: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
@@ -263,7 +269,7 @@ def stats(**changes: int) -> messages.Stats:
 
 def recognising(camera: Result = "holds") -> messages.DeviceState:
     rows: list[tuple[str, Table, Result, str]] = [
-        ("deployment_signed", "arm", "not_yet_required", "deployment signed by the authorising officer"),
+        ("deployment_signed", "arm", "holds", "deployment signed by the authorising officer"),
         ("sign_lit", "run", "holds", "the sign is sensed lit"),
         ("hub_present", "run", "holds", "the hub is there with an operator"),
         ("camera_live", "run", camera, "every camera delivers"),
@@ -323,21 +329,27 @@ def chromium() -> str:
     return str(found)
 
 
-@pytest.fixture
-def speak() -> Any:
-    """The words of this module for the tests."""
-    from types import SimpleNamespace
+class Words:
+    """The builders of this module for the tests."""
 
-    return SimpleNamespace(
-        alert=alert,
-        stats=stats,
-        erasure=erasure,
-        recognising=recognising,
-        until=until,
-        now=now,
-        later=lambda seconds: rfc3339(wall(now() + timedelta(seconds=seconds))),
-        portrait=portrait,
-        Van=Van,
-        Device=Device,
-        publish=publish,
-    )
+    alert = staticmethod(alert)
+    stats = staticmethod(stats)
+    erasure = staticmethod(erasure)
+    recognising = staticmethod(recognising)
+    until = staticmethod(until)
+    now = staticmethod(now)
+    portrait = staticmethod(portrait)
+    publish = staticmethod(publish)
+    Van = Van
+    Device = Device
+
+    @staticmethod
+    def later(seconds: float) -> str:
+        """A timestamp that far ahead."""
+        return rfc3339(wall(now() + timedelta(seconds=seconds)))
+
+
+@pytest.fixture
+def speak() -> Words:
+    """See Words."""
+    return Words()

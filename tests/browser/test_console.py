@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import Device, Van, Words
 from tools.hub.broker.listener import Listener
 from tools.hub.storage.folder import Entry
 
@@ -47,7 +48,7 @@ def card_texts(document: str) -> list[str]:
 
 
 def test_the_page_shows_device_sign_counters_and_a_case_with_both_pictures(
-    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+    van: Van, device: Device, speak: Words, chromium: str, tmp_path: Path
 ) -> None:
     alert = device.alert()
     speak.until(lambda: any(c["id"] == alert.alert_id and c["probe"] for c in van.snapshot()["cases"]), "the case")
@@ -78,7 +79,7 @@ def test_the_page_shows_device_sign_counters_and_a_case_with_both_pictures(
     van.decide(alert.alert_id, "adjudication", "false_alert")
 
 
-def test_a_picture_of_the_page_can_be_taken(van: Any, device: Any, chromium: str, tmp_path: Path) -> None:
+def test_a_picture_of_the_page_can_be_taken(van: Van, device: Device, chromium: str, tmp_path: Path) -> None:
     import cv2
 
     picture = tmp_path / "page.png"
@@ -90,7 +91,7 @@ def test_a_picture_of_the_page_can_be_taken(van: Any, device: Any, chromium: str
 
 
 def test_hostile_words_from_a_device_stay_words(
-    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+    van: Van, device: Device, speak: Words, chromium: str, tmp_path: Path
 ) -> None:
     alert = device.alert(zone_id="</script><img src=x onerror=alert(1)>", camera_id="<b>front</b>")
     speak.until(lambda: alert.alert_id in van.ask("GET", "/snapshot")[1].decode(), "the case")
@@ -100,7 +101,7 @@ def test_hostile_words_from_a_device_stay_words(
     van.decide(alert.alert_id, "adjudication", "false_alert")
 
 
-def test_a_false_alert_disappears_everywhere_and_the_device_is_told(van: Any, device: Any, speak: Any) -> None:
+def test_a_false_alert_disappears_everywhere_and_the_device_is_told(van: Van, device: Device, speak: Words) -> None:
     alert = device.alert()
     path = f"/cases/{alert.alert_id}/probe"
     speak.until(lambda: van.ask("GET", path)[0].status == 200, "the picture")
@@ -120,7 +121,7 @@ def test_a_false_alert_disappears_everywhere_and_the_device_is_told(van: Any, de
 class Session:
     """A second operator's page: its event stream, and the last snapshot on it."""
 
-    def __init__(self, van: Any) -> None:
+    def __init__(self, van: Van) -> None:
         self._connection = http.client.HTTPConnection(van.host, timeout=10)
         self._connection.request(
             "GET", "/events", headers={"Host": van.host, "Cookie": f"lfr_console={van.cookie.value}"}
@@ -142,7 +143,9 @@ def ids(shown: dict[str, Any]) -> list[str]:
     return [case["id"] for case in shown["cases"]]
 
 
-def test_a_false_alert_vanishes_from_every_open_page_and_a_true_one_stays(van: Any, device: Any, speak: Any) -> None:
+def test_a_false_alert_vanishes_from_every_open_page_and_a_true_one_stays(
+    van: Van, device: Device, speak: Words
+) -> None:
     pages = [Session(van), Session(van)]
     false, true = device.alert(), device.alert()
     for page_ in pages:
@@ -158,7 +161,7 @@ def test_a_false_alert_vanishes_from_every_open_page_and_a_true_one_stays(van: A
 
 
 def test_at_the_end_of_a_deployment_every_card_and_picture_vanishes(
-    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+    van: Van, device: Device, speak: Words, chromium: str, tmp_path: Path
 ) -> None:
     alerts = [device.alert(), device.alert()]
     speak.until(
@@ -173,7 +176,7 @@ def test_at_the_end_of_a_deployment_every_card_and_picture_vanishes(
 
 
 def test_the_time_to_its_erasure_counts_down_on_the_card_of_a_true_alert(
-    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+    van: Van, device: Device, speak: Words, chromium: str, tmp_path: Path
 ) -> None:
     alert = device.alert()
     speak.until(lambda: alert.alert_id in ids(van.snapshot()), "the case")
@@ -181,7 +184,7 @@ def test_the_time_to_its_erasure_counts_down_on_the_card_of_a_true_alert(
 
     def left_s() -> int:
         (card,) = [c for c in card_texts(page(chromium, van.url, tmp_path)) if "Judged a true alert" in c]
-        hours, minutes, seconds = map(int, re.findall(r"Erased by itself in (\d+) h (\d+) min (\d+) s", card)[0])
+        hours, minutes, seconds = map(int, re.findall(r"Erased automatically in (\d+) h (\d+) min (\d+) s", card)[0])
         return hours * 3600 + minutes * 60 + seconds
 
     first = left_s()
@@ -190,7 +193,7 @@ def test_the_time_to_its_erasure_counts_down_on_the_card_of_a_true_alert(
     device.say(device.topics.erasure, speak.erasure(alert.alert_id, "end_of_deployment"))
 
 
-def test_counters_stay_when_older_counts_arrive_late(van: Any, device: Any, speak: Any) -> None:
+def test_counters_stay_when_older_counts_arrive_late(van: Van, device: Device, speak: Words) -> None:
     import msgspec
 
     old = speak.stats(faces_seen=70)
@@ -204,18 +207,18 @@ def test_counters_stay_when_older_counts_arrive_late(van: Any, device: Any, spea
 
 
 def test_a_pending_condition_is_shown_as_not_known_yet(
-    van: Any, device: Any, speak: Any, chromium: str, tmp_path: Path
+    van: Van, device: Device, speak: Words, chromium: str, tmp_path: Path
 ) -> None:
     state = speak.recognising("pending")
     device.say(device.topics.state, state, retain=True)
     speak.until(lambda: any(c["result"] == "pending" for c in van.snapshot()["devices"][0]["conditions"]), "the state")
     document = re.sub(r"<[^>]+>|\s+", " ", page(chromium, van.url, tmp_path).split("<template")[0])
-    assert "Conditions: 1 not known yet, 2 met, 1 not yet required" in document
+    assert "Conditions: 1 not known yet, 3 met" in document
     assert "(not known yet)" in document
     device.say(device.topics.state, speak.recognising(), retain=True)
 
 
-def test_an_entry_added_while_the_console_runs_is_known_a_moment_later(van: Any, device: Any, speak: Any) -> None:
+def test_an_entry_added_while_the_console_runs_is_known_a_moment_later(van: Van, device: Device, speak: Words) -> None:
     alert = device.alert("e-late")
     path = f"/cases/{alert.alert_id}/reference"
     speak.until(lambda: any(c["id"] == alert.alert_id for c in van.snapshot()["cases"]), "the case")
@@ -226,7 +229,7 @@ def test_an_entry_added_while_the_console_runs_is_known_a_moment_later(van: Any,
     van.decide(alert.alert_id, "adjudication", "false_alert")
 
 
-def test_engagement_and_disposition_are_taken_and_shown(van: Any, device: Any, speak: Any) -> None:
+def test_engagement_and_disposition_are_taken_and_shown(van: Van, device: Device, speak: Words) -> None:
     alert = device.alert()
     speak.until(lambda: any(c["id"] == alert.alert_id for c in van.snapshot()["cases"]), "the case")
     for kind, outcome in (
@@ -242,7 +245,7 @@ def test_engagement_and_disposition_are_taken_and_shown(van: Any, device: Any, s
     speak.until(lambda: all(c["id"] != alert.alert_id for c in van.snapshot()["cases"]), "the wiping")
 
 
-def test_an_operator_is_present_while_a_page_is_open(van: Any, device: Any, speak: Any) -> None:
+def test_an_operator_is_present_while_a_page_is_open(van: Van, device: Device, speak: Words) -> None:
     speak.until(lambda: not van.snapshot()["operator_present"], "absence without a page")
     connection = socket.create_connection(van.host.split(":"))
     connection.sendall(
@@ -272,36 +275,38 @@ def test_an_operator_is_present_while_a_page_is_open(van: Any, device: Any, spea
     ],
 )
 def test_what_must_not_be_answered_is_refused(
-    van: Any, method: str, path: str, headers: dict[str, str], status: int
+    van: Van, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    answer, content = van.ask(method, path, "{}" if method == "POST" else None, **headers)
+    answer, content = van.ask(method, path, "{}" if method == "POST" else None, headers=headers)
     assert answer.status == status
     assert b"AGE-SECRET" not in content
 
 
-def test_a_change_needs_the_pages_own_token(van: Any) -> None:
+def test_a_change_needs_the_pages_own_token(van: Van) -> None:
     own = {"Origin": f"http://{van.host}"}
-    assert van.ask("POST", "/cases/a/adjudication", '{"outcome":"true_alert"}', **own)[0].status == 403
-    token = van.token()
-    assert van.ask("POST", "/cases/a/adjudication", "not json", X_CSRF_Token=token, **own)[0].status == 400
-    assert van.ask("POST", "/cases/a/adjudication", '{"outcome":"arrest"}', X_CSRF_Token=token, **own)[0].status == 400
-    assert van.ask("POST", "/cases/a/nonsense", '{"outcome":"arrest"}', X_CSRF_Token=token, **own)[0].status == 400
+    assert van.ask("POST", "/cases/a/adjudication", '{"outcome":"true_alert"}', headers=own)[0].status == 403
+    own["X-CSRF-Token"] = van.token()
+    assert van.ask("POST", "/cases/a/adjudication", "not json", headers=own)[0].status == 400
+    assert van.ask("POST", "/cases/a/adjudication", '{"outcome":"arrest"}', headers=own)[0].status == 400
+    assert van.ask("POST", "/cases/a/nonsense", '{"outcome":"arrest"}', headers=own)[0].status == 400
 
 
 @pytest.mark.parametrize("path", ["/", "/snapshot", "/static/console.js", "/nothing"])
-def test_every_answer_carries_the_protective_headers(van: Any, path: str) -> None:
+def test_every_answer_carries_the_protective_headers(van: Van, path: str) -> None:
     answer, _ = van.ask("GET", path)
     assert answer.getheader("Cache-Control") == "no-store"
     assert "default-src 'none'" in (answer.getheader("Content-Security-Policy") or "")
     assert answer.getheader("X-Content-Type-Options") == "nosniff"
 
 
-def test_the_page_refers_to_nothing_outside(van: Any) -> None:
+def test_the_page_refers_to_nothing_outside(van: Van) -> None:
     content = b"".join(van.ask("GET", path)[1] for path in ("/", "/static/console.css", "/static/console.js"))
     assert not re.findall(rb"https?://|//[a-z]+\.[a-z]|@import|url\(", content)
 
 
-def test_the_console_listens_on_the_loopback_only_and_has_no_probe_on_disk(van: Any, device: Any, speak: Any) -> None:
+def test_the_console_listens_on_the_loopback_only_and_has_no_probe_on_disk(
+    van: Van, device: Device, speak: Words
+) -> None:
     alert = device.alert()
     speak.until(lambda: van.ask("GET", f"/cases/{alert.alert_id}/probe")[0].status == 200, "the picture")
     probe = van.ask("GET", f"/cases/{alert.alert_id}/probe")[1]
@@ -312,14 +317,14 @@ def test_the_console_listens_on_the_loopback_only_and_has_no_probe_on_disk(van: 
     van.decide(alert.alert_id, "adjudication", "false_alert")
 
 
-def test_the_listener_hears_what_the_hub_hears(van: Any, device: Any, speak: Any) -> None:
+def test_the_listener_hears_what_the_hub_hears(van: Van, device: Device, speak: Words) -> None:
     with Listener(van.hub, van.broker_port) as listener:
         alert = device.alert()
         device.say(device.topics.stats, speak.stats(faces_seen=63))
         assert listener.wait_for(lambda h: bool(h.stats) and bool(h.probes), 10.0)
-    assert list(listener.heard.alerts) == [alert.alert_id]
-    assert [(p.alert_id, p.opens) for p in listener.heard.probes] == [(alert.alert_id, True)]
-    assert listener.heard.stats["cam-1"].faces_seen == 63
-    assert listener.heard.states == ["recognising"]
-    assert listener.heard.unreadable == []
+    assert list(listener.received.alerts) == [alert.alert_id]
+    assert [(p.alert_id, p.opens) for p in listener.received.probes] == [(alert.alert_id, True)]
+    assert listener.received.stats["cam-1"].faces_seen == 63
+    assert listener.received.states == ["recognising"]
+    assert listener.received.unreadable == []
     van.decide(alert.alert_id, "adjudication", "false_alert")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.browser.chrome import Chrome
-from tests.browser.conftest import Device, Van
+from tests.browser.conftest import Device, Van, Words
 from tools.hub.storage.folder import Entry
 
 pytestmark = pytest.mark.browser
@@ -27,20 +27,20 @@ def chrome(chromium: str, van: Van, device: Device, tmp_path: Path) -> Iterator[
         van.decide(case["id"], "adjudication", "false_alert")
 
 
-def case_on_page(chrome: Any) -> str:
+def case_on_page(chrome: Chrome) -> str:
     return str(chrome.until(f"{CARD} && {CARD}.dataset.id"))
 
 
-def rested(chrome: Any) -> None:
+def rested(chrome: Chrome) -> None:
     chrome.until(f"!{CARD}.classList.contains('resting')")
 
 
-def pictured(van: Any, speak: Any, alert: Any) -> None:
+def pictured(van: Van, speak: Words, alert: Any) -> None:
     speak.until(lambda: any(c["id"] == alert.alert_id and c["probe"] for c in van.snapshot()["cases"]), "its picture")
 
 
 def test_a_new_alert_moves_neither_the_case_under_the_hand_nor_the_queue_before_it(
-    chrome: Any, van: Any, device: Any, speak: Any
+    chrome: Chrome, van: Van, device: Device, speak: Words
 ) -> None:
     first = device.alert()
     pictured(van, speak, first)
@@ -57,7 +57,7 @@ def test_a_new_alert_moves_neither_the_case_under_the_hand_nor_the_queue_before_
 
 
 def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
-    chrome: Any, van: Any, device: Any, speak: Any
+    chrome: Chrome, van: Van, device: Device, speak: Words
 ) -> None:
     first, second = device.alert(), device.alert()
     pictured(van, speak, first)
@@ -65,7 +65,7 @@ def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
     case_on_page(chrome)
     rested(chrome)
     chrome.key("f")
-    assert "Press again to delete" in chrome.ask(f"{CARD}.innerText")
+    assert "Press again to erase" in chrome.ask(f"{CARD}.innerText")
     chrome.key("f")
     assert len(van.snapshot()["cases"]) == 2, "two presses within .3 s are a slip"
     time.sleep(0.35)
@@ -80,7 +80,7 @@ def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
 
 
 def test_a_click_right_after_the_case_under_it_was_replaced_judges_nothing(
-    chrome: Any, van: Any, device: Any, speak: Any
+    chrome: Chrome, van: Van, device: Device, speak: Words
 ) -> None:
     first, second = device.alert(), device.alert()
     pictured(van, speak, first)
@@ -98,7 +98,7 @@ def test_a_click_right_after_the_case_under_it_was_replaced_judges_nothing(
 
 
 def test_the_queue_is_walked_and_the_keys_are_listed_by_keyboard_alone(
-    chrome: Any, van: Any, device: Any, speak: Any
+    chrome: Chrome, van: Van, device: Device, speak: Words
 ) -> None:
     first, second = device.alert(), device.alert()
     pictured(van, speak, second)
@@ -116,7 +116,7 @@ def test_the_queue_is_walked_and_the_keys_are_listed_by_keyboard_alone(
 
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (390, 844)])
 def test_pictures_score_and_buttons_are_in_view_without_scrolling(
-    chrome: Any, van: Any, device: Any, speak: Any, width: int, height: int
+    chrome: Chrome, van: Van, device: Device, speak: Words, width: int, height: int
 ) -> None:
     chrome.size(width, height)
     alert = device.alert()
@@ -133,20 +133,22 @@ def test_pictures_score_and_buttons_are_in_view_without_scrolling(
         assert box[3] <= width, (part, box)
 
 
-def test_a_case_whose_reference_photo_is_deleted_has_no_buttons(chrome: Any, van: Any, device: Any, speak: Any) -> None:
+def test_a_case_whose_reference_photo_is_deleted_has_no_buttons(
+    chrome: Chrome, van: Van, device: Device, speak: Words
+) -> None:
     van.hub.add_entry("e-gone", Entry("Person G"), speak.portrait(90, 5))
     speak.until(lambda: "e-gone" in van.hub.settings().entries, "the entry")
     alert = device.alert("e-gone")
     pictured(van, speak, alert)
     chrome.until("document.querySelector('.judge')?.hidden === false")
-    van.hub.forget_refs(["e-gone"])
+    van.hub.erase_refs(["e-gone"])
     chrome.until("document.querySelector('.judge').hidden")
     assert "can no longer be judged" in chrome.ask(f"{CARD}.innerText")
     assert van.decide(alert.alert_id, "adjudication", "true_alert") == 409
     device.say(device.topics.erasure, speak.erasure(alert.alert_id, "expiry"))
 
 
-def test_long_words_do_not_grow_the_page(chrome: Any, van: Any, device: Any, speak: Any) -> None:
+def test_long_words_do_not_grow_the_page(chrome: Chrome, van: Van, device: Device, speak: Words) -> None:
     alert = speak.alert(zone_id="z" * 100, camera_id="c" * 100)
     candidate = msgspec.structs.replace(alert.candidate, category="x" * 100, response_code="r" * 100)
     alert = msgspec.structs.replace(alert, candidate=candidate)
@@ -164,7 +166,7 @@ def test_long_words_do_not_grow_the_page(chrome: Any, van: Any, device: Any, spe
 
 
 def test_a_page_whose_hub_is_gone_shows_every_device_as_unknown_and_comes_back_by_itself(
-    chromium: str, tmp_path: Path, speak: Any
+    chromium: str, tmp_path: Path, speak: Words
 ) -> None:
     from device.domain.finding import Mode
     from tools.hub.broker.mosquitto import free_port

@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from device.domain.finding import Mode
+from tests.browser.conftest import Van, Words
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.mark.parametrize(("which", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_it_stops_at_once_says_offline_and_takes_its_broker_along(
-    tmp_path: Path, speak: Any, which: int, status: int
+    tmp_path: Path, speak: Words, which: int, status: int
 ) -> None:
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
     van = speak.Van(tmp_path / "hub", "--operator-present")
@@ -34,7 +34,7 @@ def test_it_stops_at_once_says_offline_and_takes_its_broker_along(
         socket.create_connection(("127.0.0.1", van.broker_port), 1.0)
 
 
-def test_killing_the_hub_takes_the_broker_along(tmp_path: Path, speak: Any) -> None:
+def test_killing_the_hub_takes_the_broker_along(tmp_path: Path, speak: Words) -> None:
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
     van = speak.Van(tmp_path / "hub")
     os.kill(van.process.pid, signal.SIGKILL)
@@ -50,7 +50,7 @@ def test_killing_the_hub_takes_the_broker_along(tmp_path: Path, speak: Any) -> N
     speak.until(gone, "the end of the broker")
 
 
-def broker_pid(van: Any) -> int | None:
+def broker_pid(van: Van) -> int | None:
     """mosquitto, a child of the hub; None while there is none."""
     children = Path(f"/proc/{van.process.pid}/task/{van.process.pid}/children").read_text().split()
     names = {
@@ -59,7 +59,7 @@ def broker_pid(van: Any) -> int | None:
     return next((pid for pid, name in names.items() if name == "mosquitto"), None)
 
 
-def test_a_broker_that_dies_is_started_again_and_its_devices_are_heard_again(tmp_path: Path, speak: Any) -> None:
+def test_a_broker_that_dies_is_started_again_and_its_devices_are_heard_again(tmp_path: Path, speak: Words) -> None:
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
     van = speak.Van(tmp_path / "hub")
     device = speak.Device(van.hub, van.broker_port)
@@ -73,7 +73,7 @@ def test_a_broker_that_dies_is_started_again_and_its_devices_are_heard_again(tmp
     assert van.stop() == 0
 
 
-def test_a_broker_that_cannot_be_started_again_ends_the_hub_with_69(tmp_path: Path, speak: Any) -> None:
+def test_a_broker_that_cannot_be_started_again_ends_the_hub_with_69(tmp_path: Path, speak: Words) -> None:
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
     van = speak.Van(tmp_path / "hub")
     (tmp_path / "hub" / "server.key").unlink()

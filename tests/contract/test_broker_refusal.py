@@ -22,11 +22,11 @@ from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
 
 WITHIN_S = 15.0
-REVOKED = "the broker refused our certificate: it was revoked; this device is let in again only under another name"
+REVOKED = "the broker refused our certificate: it was revoked; this device needs another name and a new certificate"
 
 
 def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tmp_path: Path) -> None:
-    """With TLS 1.3 some attempts end without a word: the reason that came before stays until there is a session."""
+    """With TLS 1.3 some attempts end without a message: the reason that came before stays until there is a session."""
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
     hub = HubFolder(tmp_path / "hub")
     revoke_certificate(hub.root, "demo", hub.root / "devices" / "cam-1.pem")
@@ -36,16 +36,16 @@ def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tm
     device.connect(lambda up, text: said.put((up, text)), lambda delivery: None)
     try:
         deadline = time.monotonic() + WITHIN_S
-        heard = [said.get(timeout=WITHIN_S)]
-        while REVOKED not in heard[-1][1]:
-            assert time.monotonic() < deadline, heard
-            heard.append(said.get(timeout=WITHIN_S))
-        heard.append(said.get(timeout=WITHIN_S))
+        received = [said.get(timeout=WITHIN_S)]
+        while REVOKED not in received[-1][1]:
+            assert time.monotonic() < deadline, received
+            received.append(said.get(timeout=WITHIN_S))
+        received.append(said.get(timeout=WITHIN_S))
     finally:
         device.close()
         running.stop()
-    assert REVOKED in heard[-1][1]
-    assert not any(up for up, _ in heard)
+    assert REVOKED in received[-1][1]
+    assert not any(up for up, _ in received)
 
 
 def _noted(said: queue.Queue[tuple[bool, str]], up: bool, text: str) -> None:

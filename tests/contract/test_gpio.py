@@ -231,7 +231,7 @@ def test_a_light_that_is_always_there_proves_nothing_on_these_lines(bench: Bench
         bench.shine(True)
         while sign.view().follows is None:
             await asyncio.sleep(0.005)
-        assert "lit in 3 of 3 dark moments" in sign.view().finding
+        assert "lit in 3 of 3 dark slots" in sign.view().finding
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -255,7 +255,7 @@ def test_closed_lines_refuse(bench: Bench) -> None:
 def test_simulated_lines_fail_on_request() -> None:
     lines = SimulatedGpio()
     lines.failing = True
-    with pytest.raises(GpioUnavailable, match="told to fail"):
+    with pytest.raises(GpioUnavailable, match="lines fail as requested"):
         lines.sign_sensed()
 
 

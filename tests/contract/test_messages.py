@@ -44,7 +44,7 @@ def an_alert() -> messages.Alert:
 def examples() -> list[tuple[str, messages.Message]]:
     """One message of every type with its topic."""
     demo = Mode.DEMO
-    condition = messages.ConditionReading(name="sign_lit", table="run", result="not_yet_required", text="the sign")
+    condition = messages.ConditionReading(name="sign_lit", table="run", result="pending", text="the sign")
     lamps = messages.LampReading(
         sign_driven=True, sign_sensed=True, power=True, recognising=True, alert=False, fault=False, simulated=True
     )

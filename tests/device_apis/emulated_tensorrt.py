@@ -371,7 +371,11 @@ def make(behaviour: Behaviour, libcuda: ctypes.CDLL) -> ModuleType:
     module.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
     module.__dict__.update({"__version__": behaviour.version, "_keeps": launched})
     enums = (
-        *(NetworkDefinitionCreationFlag, BuilderFlag, MemoryPoolType, TensorIOMode, DataType),
+        NetworkDefinitionCreationFlag,
+        BuilderFlag,
+        MemoryPoolType,
+        TensorIOMode,
+        DataType,
         ExecutionContextAllocationStrategy,
     )
     plain = (ILogger, IProgressMonitor, IOptimizationProfile, ITimingCache, IBuilderConfig, ParserError, OnnxParser)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from device.cli.main import main
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import EngineUnavailable
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
@@ -32,6 +32,7 @@ from engines.tensorrt.cuda import MEMORIES, Gpu, Memory
 from engines.tensorrt.plans import Profile
 from engines.tensorrt.runner import TensorRtRunner
 from engines.verify.compare import difference, synthetic
+from tests.device_apis import emulated_tensorrt
 
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
 SIZE = (96, 160)
@@ -59,7 +60,9 @@ def direct(one: ModelCard, models: Path, **options: Any) -> TensorRtRunner:
 
 
 @pytest.mark.parametrize("one", [YUNET, SFACE], ids=["detector", "recogniser"])
-def test_a_plan_is_built_checked_kept_and_opened(trt: Any, models_ready: Path, one: ModelCard) -> None:
+def test_a_plan_is_built_checked_kept_and_opened(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, one: ModelCard
+) -> None:
     told: list[tuple[str, int, int]] = []
     plan, fresh = build(order(one, models_ready), lambda phase, done, of: told.append((phase, done, of)))
     assert fresh
@@ -84,7 +87,7 @@ def test_a_plan_is_built_checked_kept_and_opened(trt: Any, models_ready: Path, o
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("graph", [False, True], ids=["launched", "recorded"])
 def test_every_batch_size_gives_what_its_pictures_give_alone(
-    trt: Any, models_ready: Path, memory: Memory, graph: bool
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, memory: Memory, graph: bool
 ) -> None:
     runner = direct(SFACE, models_ready, memory=memory, graph=graph)
     pictures = np.concatenate([*synthetic((112, 112), seed=6), *synthetic((112, 112), seed=7)])
@@ -96,7 +99,7 @@ def test_every_batch_size_gives_what_its_pictures_give_alone(
     runner.close()
 
 
-def test_a_recording_is_launched_again_and_not_made_again(trt: Any, models_ready: Path) -> None:
+def test_a_recording_is_launched_again_and_not_made_again(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     runner = direct(SFACE, models_ready, graph=True)
     picture = synthetic((112, 112), seed=8)[2]
     before = trt.executions
@@ -106,7 +109,7 @@ def test_a_recording_is_launched_again_and_not_made_again(trt: Any, models_ready
     runner.close()
 
 
-def test_no_picture_stays_in_the_input_after_a_call(trt: Any, models_ready: Path) -> None:
+def test_no_picture_stays_in_the_input_after_a_call(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     runner = direct(SFACE, models_ready)
     runner.run(np.full((8, 112, 112, 3), 7, np.uint8))
     entry = runner._plan._buffers["crops"]
@@ -115,18 +118,20 @@ def test_no_picture_stays_in_the_input_after_a_call(trt: Any, models_ready: Path
     runner.close()
 
 
-def test_nothing_is_opened_without_a_plan_and_the_command_is_named(trt: Any, models_ready: Path) -> None:
+def test_nothing_is_opened_without_a_plan_and_the_command_is_named(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path
+) -> None:
     with pytest.raises(PlanRefused, match="run `lfr engines build --model sface-2021dec --precision fp32`") as refused:
         opened(SFACE, models_ready)
     assert refused.value.exit_status == 69
 
 
 def test_a_worker_that_lacks_a_camera_s_size_names_the_command_that_builds_it(
-    trt: Any, models_ready: Path, capsys: pytest.CaptureFixture[str]
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plans_dir().parent.mkdir(parents=True)
     (plans_dir().parent / "models").symlink_to(models_ready)
-    room = EngineRoom("tensorrt:fp32", threads=1)
+    room = ModelSessions("tensorrt:fp32", threads=1)
     asked: dict[str, Callable[[], Any]] = {
         f"--model {DETECTOR_DEFAULT} --precision fp32 --size 96x160": lambda: room.detector(*SIZE),
         f"--model {DETECTOR_DEFAULT} --precision fp32 --size 128x128": room.refiner,
@@ -187,7 +192,7 @@ def another_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_foreign_stale_or_damaged_plan_is_never_loaded_and_built_anew(
-    trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch, break_it: Any, said: str
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, monkeypatch: pytest.MonkeyPatch, break_it: Any, said: str
 ) -> None:
     build(order(YUNET, models_ready), quiet)
     break_it(plans_dir(), monkeypatch)
@@ -198,14 +203,16 @@ def test_a_foreign_stale_or_damaged_plan_is_never_loaded_and_built_anew(
     opened(YUNET, models_ready).close()
 
 
-def test_a_plan_for_smaller_batches_is_built_anew(trt: Any, models_ready: Path) -> None:
+def test_a_plan_for_smaller_batches_is_built_anew(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     build(order(SFACE, models_ready, profile=Profile(1, 1, 1, 112, 112)), quiet)
     with pytest.raises(PlanRefused, match=r"1 to 1 pictures of 112x112, not 1 to 8"):
         opened(SFACE, models_ready)
     assert build(order(SFACE, models_ready), quiet)[1]
 
 
-def test_a_plan_that_differs_from_the_cpu_is_not_kept_and_the_good_one_stays(trt: Any, models_ready: Path) -> None:
+def test_a_plan_that_differs_from_the_cpu_is_not_kept_and_the_good_one_stays(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path
+) -> None:
     trt.drift = 0.5
     with pytest.raises(BuildFailed, match="differs from the CPU in template"):
         build(order(SFACE, models_ready), quiet)
@@ -218,14 +225,18 @@ def test_a_plan_that_differs_from_the_cpu_is_not_kept_and_the_good_one_stays(trt
     assert plans.load(plans_dir(), good.key)[1] == good
 
 
-def test_a_build_that_tensorrt_refuses_says_why_and_leaves_nothing(trt: Any, models_ready: Path) -> None:
+def test_a_build_that_tensorrt_refuses_says_why_and_leaves_nothing(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path
+) -> None:
     trt.refuses = "Requested amount of GPU memory (1073741824 bytes) could not be allocated"
     with pytest.raises(BuildFailed, match=r"could not be allocated; close other programs.*--batch"):
         build(order(SFACE, models_ready), quiet)
     assert not list(plans_dir().iterdir())
 
 
-def test_a_build_that_takes_too_long_is_ended(trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_takes_too_long_is_ended(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [100.0]
     monkeypatch.setattr("engines.tensorrt.build.time.monotonic", lambda: now[0])
     trt.steps = 1000
@@ -241,7 +252,9 @@ def test_a_build_that_takes_too_long_is_ended(trt: Any, models_ready: Path, monk
     assert not list(plans_dir().iterdir())
 
 
-def test_a_file_that_tensorrt_cannot_read_is_named(trt: Any, models_ready: Path, tmp_path: Path) -> None:
+def test_a_file_that_tensorrt_cannot_read_is_named(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, tmp_path: Path
+) -> None:
     from engines.prepare import manifest
 
     broken = tmp_path / "models"
@@ -255,19 +268,21 @@ def test_a_file_that_tensorrt_cannot_read_is_named(trt: Any, models_ready: Path,
         build(order(SFACE, broken), quiet)
 
 
-def test_the_timing_cache_is_kept_between_builds(trt: Any, models_ready: Path) -> None:
+def test_the_timing_cache_is_kept_between_builds(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     build(order(SFACE, models_ready), quiet)
     assert (plans_dir() / plans.TIMING_CACHE).read_bytes() == b"timings"
 
 
-def test_timings_of_another_tensorrt_are_begun_anew(trt: Any, models_ready: Path) -> None:
+def test_timings_of_another_tensorrt_are_begun_anew(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     plans_dir().mkdir(parents=True)
     (plans_dir() / plans.TIMING_CACHE).write_bytes(b"of another version")
     build(order(SFACE, models_ready), quiet)
     assert (plans_dir() / plans.TIMING_CACHE).read_bytes() == b"timings"
 
 
-def test_ctrl_c_stops_the_build_first_and_is_raised_when_tensorrt_has_returned(trt: Any, models_ready: Path) -> None:
+def test_ctrl_c_stops_the_build_first_and_is_raised_when_tensorrt_has_returned(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path
+) -> None:
     steps: list[int] = []
 
     def interrupted(phase: str, done: int, of: int) -> None:
@@ -280,7 +295,7 @@ def test_ctrl_c_stops_the_build_first_and_is_raised_when_tensorrt_has_returned(t
     assert not list(plans_dir().iterdir())
 
 
-def test_the_check_looks_at_a_full_batch_too(trt: Any, models_ready: Path) -> None:
+def test_the_check_looks_at_a_full_batch_too(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     trt.drift_of_last_row = 0.5
     with pytest.raises(BuildFailed, match="differs from the CPU in template"):
         build(order(SFACE, models_ready), quiet)
@@ -294,7 +309,7 @@ def test_the_check_looks_at_a_full_batch_too(trt: Any, models_ready: Path) -> No
     ],
 )
 def test_what_goes_wrong_in_a_call_is_said(
-    trt: Any, models_ready: Path, field: str, value: bool, error: type[Exception], said: str
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, field: str, value: bool, error: type[Exception], said: str
 ) -> None:
     runner = direct(SFACE, models_ready)
     setattr(trt, field, value)
@@ -305,7 +320,7 @@ def test_what_goes_wrong_in_a_call_is_said(
     runner.close()
 
 
-def test_no_memory_for_a_context_gives_everything_back(trt: Any, models_ready: Path) -> None:
+def test_no_memory_for_a_context_gives_everything_back(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     build(order(SFACE, models_ready), quiet)
     trt.context_fits = False
     with pytest.raises(EngineFailed, match="run fewer cameras"):
@@ -313,7 +328,7 @@ def test_no_memory_for_a_context_gives_everything_back(trt: Any, models_ready: P
 
 
 def test_a_gpu_that_is_too_small_gives_everything_back(
-    trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(order(YUNET, models_ready), quiet)
     monkeypatch.setenv("LFR_FAKE_CUDA_MB", "0")
@@ -321,7 +336,7 @@ def test_a_gpu_that_is_too_small_gives_everything_back(
         opened(YUNET, models_ready)
 
 
-def test_another_thread_may_not_run_it(trt: Any, models_ready: Path) -> None:
+def test_another_thread_may_not_run_it(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     runner, said = direct(SFACE, models_ready), []
 
     def elsewhere() -> None:
@@ -336,7 +351,7 @@ def test_another_thread_may_not_run_it(trt: Any, models_ready: Path) -> None:
     runner.close()
 
 
-def test_a_closed_runner_runs_nothing(trt: Any, models_ready: Path) -> None:
+def test_a_closed_runner_runs_nothing(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
     runner = direct(SFACE, models_ready)
     runner.close()
     runner.close()
@@ -344,7 +359,9 @@ def test_a_closed_runner_runs_nothing(trt: Any, models_ready: Path) -> None:
         runner.run(np.zeros((1, 112, 112, 3), np.uint8))
 
 
-def test_a_tensorrt_that_is_too_old_is_refused(trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tensorrt_that_is_too_old_is_refused(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tensorrt
 
     monkeypatch.setattr(tensorrt, "__version__", "8.6.1")
@@ -353,7 +370,7 @@ def test_a_tensorrt_that_is_too_old_is_refused(trt: Any, models_ready: Path, mon
 
 
 def test_the_driver_is_asked_before_tensorrt_is_touched(
-    trt: Any, models_ready: Path, monkeypatch: pytest.MonkeyPatch
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LFR_FAKE_CUDA_DEVICES", "0")
     monkeypatch.setattr("engines.tensorrt.api.bindings", lambda: pytest.fail("TensorRT was touched"))

@@ -31,6 +31,7 @@ from engines.tensorrt.cuda import Gpu, Scratch
 from engines.tensorrt.plans import Profile
 from engines.tensorrt.runner import TensorRtSampled
 from engines.verify.compare import cuts, difference
+from tests.device_apis import emulated_tensorrt
 
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
 FRAME, PICTURE = (120, 200), (96, 160)
@@ -123,7 +124,9 @@ def test_a_frame_on_the_gpu_is_read_where_it_lies_and_never_copied(sface: Sample
     sface.close()
 
 
-def test_neither_frame_nor_maps_stay_after_a_call(trt: Any, sface: SampledRunner, picture: U8) -> None:
+def test_neither_frame_nor_maps_stay_after_a_call(
+    trt: emulated_tensorrt.Behaviour, sface: SampledRunner, picture: U8
+) -> None:
     runner = sface
     seen: list[bool] = []
     trt.on_execution = lambda: seen.extend(any(held(runner, name)) for name in ("frame", "maps"))
@@ -145,7 +148,7 @@ def at(address: int, nbytes: int) -> bytes:
 
 
 def test_networks_of_one_thread_compute_in_one_memory_that_grows_and_is_overwritten(
-    trt: Any, driver: ctypes.CDLL, models_ready: Path, picture: U8
+    trt: emulated_tensorrt.Behaviour, driver: ctypes.CDLL, models_ready: Path, picture: U8
 ) -> None:
     kinds = ((YUNET, (128, 128)), (YUNET, PICTURE))
     for one, size in kinds:
@@ -177,7 +180,7 @@ def test_networks_of_one_thread_compute_in_one_memory_that_grows_and_is_overwrit
                 np.testing.assert_array_equal(values, answers[name])
     assert scratch.nbytes == 3 << 20
     assert driver.fake_used_bytes() == apart - 2 * (1 << 20) + (3 << 20)
-    address = scratch.lend(1)
+    address = scratch.reserve(1)
     assert any(at(address, scratch.nbytes))  # the frame was there
     shared[0].close()
     assert not any(at(address, scratch.nbytes))
@@ -199,7 +202,7 @@ BAD = {
 
 @pytest.mark.parametrize("wrong", BAD.values(), ids=BAD)
 def test_what_is_no_frame_or_no_map_never_reaches_the_gpu(
-    trt: Any, sface: SampledRunner, picture: U8, wrong: tuple[U8 | DevicePicture, F32, str]
+    trt: emulated_tensorrt.Behaviour, sface: SampledRunner, picture: U8, wrong: tuple[U8 | DevicePicture, F32, str]
 ) -> None:
     before = trt.executions
     with pytest.raises(BadInput, match=wrong[2]):
@@ -227,7 +230,9 @@ def test_another_thread_may_not_run_it_and_a_closed_one_runs_nothing(sface: Samp
         sface.run(picture, MIDDLE)
 
 
-def test_answers_that_are_no_numbers_are_refused(trt: Any, sface: SampledRunner, picture: U8) -> None:
+def test_answers_that_are_no_numbers_are_refused(
+    trt: emulated_tensorrt.Behaviour, sface: SampledRunner, picture: U8
+) -> None:
     trt.not_a_number = True
     with pytest.raises(BadOutput, match="NaN or infinity"):
         sface.run(picture, MIDDLE)
@@ -250,7 +255,7 @@ def of_another_camera(document: dict[str, Any]) -> None:
     ],
 )
 def test_a_plan_of_other_frames_or_of_an_older_sampling_is_not_loaded(
-    trt: Any, models_ready: Path, change: Callable[[dict[str, Any]], None], said: str
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, change: Callable[[dict[str, Any]], None], said: str
 ) -> None:
     plan, _ = build(order(YUNET, (128, 128), models_ready), lambda *_: None)
     file = plans.description_file(plans_dir(), plan.key)
@@ -268,7 +273,7 @@ def test_a_plan_of_other_frames_or_of_an_older_sampling_is_not_loaded(
     ("one", "size", "fault"), [(YUNET, (128, 128), "drift"), (SFACE, (112, 112), "drift_of_last_row")]
 )
 def test_a_plan_that_differs_from_the_cpu_is_not_kept(
-    trt: Any, models_ready: Path, one: ModelCard, size: tuple[int, int], fault: str
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, one: ModelCard, size: tuple[int, int], fault: str
 ) -> None:
     setattr(trt, fault, 0.5)
     with pytest.raises(BuildFailed, match="differs from the CPU in "):
@@ -276,7 +281,9 @@ def test_a_plan_that_differs_from_the_cpu_is_not_kept(
     assert not list(plans_dir().glob("*.plan"))
 
 
-def test_a_plan_that_turns_faces_away_is_not_kept_however_loose_its_precision(trt: Any, models_ready: Path) -> None:
+def test_a_plan_that_turns_faces_away_is_not_kept_however_loose_its_precision(
+    trt: emulated_tensorrt.Behaviour, models_ready: Path
+) -> None:
     trt.drift = 0.5  # int8 may differ by 1.5 on noise, and does on blanks
     with pytest.raises(BuildFailed, match=r"turns a drawn face's template away .* at least 0.98 is needed"):
         build(order(SFACE, (112, 112), models_ready, "int8"), lambda *_: None)
@@ -285,7 +292,7 @@ def test_a_plan_that_turns_faces_away_is_not_kept_however_loose_its_precision(tr
 
 @KINDS
 def test_a_worker_that_lacks_a_camera_s_plan_names_the_command_that_builds_it(
-    trt: Any,
+    trt: emulated_tensorrt.Behaviour,
     models_ready: Path,
     capsys: pytest.CaptureFixture[str],
     one: ModelCard,

@@ -105,10 +105,10 @@ __path__ = [{pycuda!r}]
 
 @dataclass(frozen=True)
 class Board:
-    """A worker's folder with both libraries. `heard` ends the worker and says what its GPU was given."""
+    """A worker's folder with both libraries. `received` ends the worker and says what its GPU was given."""
 
     start: Callable[[], Any]
-    heard: Callable[[], list[dict[str, Any]]]
+    received: Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def board(
         workers.append(WorkerProcess(folder, inherits=(writing,)))
         return workers[-1]
 
-    def heard() -> list[dict[str, Any]]:
+    def received() -> list[dict[str, Any]]:
         for worker in workers:
             worker.close()
         if listener.is_alive():
@@ -167,8 +167,8 @@ def board(
             listener.join(WITHIN_S)
         return executions
 
-    yield Board(start, heard)
-    heard()
+    yield Board(start, received)
+    received()
 
 
 def on_gpu(task: Any, models: Path, **camera: str) -> Any:
@@ -197,7 +197,7 @@ def test_a_camera_s_frames_are_read_where_they_lie_and_nothing_of_them_stays(
     assert 0 < beat.gpu_free_bytes < 4 << 30  # of the fake's 4 GiB
     assert beat.counters.templates > 0
 
-    seen = board.heard()
+    seen = board.received()
     slots = set(seen[-1]["slots"])
     assert len(slots) == 3
     first = next((n for n, one in enumerate(seen) if one["address"] in slots), None)
@@ -246,4 +246,4 @@ def test_a_recording_on_a_gpu_is_looked_at_in_the_thread_that_owns_it(
     assert [one.reason for one in worker.of(Finished)] == ["the recording ended"]
     raised = {one.candidate.entry_ref for one in worker.of(CandidateRaised)}
     assert raised == {"obama"}
-    assert all(one["address"] is None for one in board.heard())
+    assert all(one["address"] is None for one in board.received())

@@ -17,7 +17,7 @@ from tools.dev.clip.spec import watchlist_photos
 from tools.dev.demo.processes import Processes, Running
 from tools.dev.demo.run import lfr, start_hub
 from tools.dev.demo.signed import publish_signed
-from tools.dev.demo.stage import Stage, build_hub, write_device_config
+from tools.dev.demo.workspace import Workspace, build_hub, write_device_config
 from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
 from tools.hub.report.tallies import read_book
 
@@ -25,7 +25,7 @@ LIMIT_S = 90.0
 
 
 @pytest.fixture
-def stage(tmp_path: Path, clip: Path) -> Stage:
+def workspace(tmp_path: Path, clip: Path) -> Workspace:
     """Hub, watchlist, deployment and device configuration around the short clip, in real time."""
     made = build_hub(tmp_path, free_port(), 0)
     shutil.copy(clip, made.clip)
@@ -34,40 +34,42 @@ def stage(tmp_path: Path, clip: Path) -> Stage:
 
 
 @pytest.fixture
-def broker(stage: Stage) -> Iterator[list[RunningBroker]]:
+def broker(workspace: Workspace) -> Iterator[list[RunningBroker]]:
     """The broker, in a list so that a test can put another one in its place."""
-    running = [start_broker(stage.hub, stage.hub.settings().broker_port)]
+    running = [start_broker(workspace.hub, workspace.hub.settings().broker_port)]
     yield running
     running[-1].stop()
 
 
-def wait_for_status(stage: Stage, device: Running, wanted: Callable[[dict[str, Any]], object]) -> None:
+def wait_for_status(workspace: Workspace, device: Running, wanted: Callable[[dict[str, Any]], object]) -> None:
     """Until the device's status file says so; the device writes it whole, in one step."""
     deadline = time.monotonic() + LIMIT_S
     while True:
         device.check()
         assert time.monotonic() < deadline, device.last_lines()
         try:
-            if wanted(json.loads((stage.run_dir / "status.json").read_text())):
+            if wanted(json.loads((workspace.run_dir / "status.json").read_text())):
                 return
         except FileNotFoundError:
             os.sched_yield()
 
 
-def test_alerts_reach_the_hub_once_although_the_broker_was_killed(stage: Stage, broker: list[RunningBroker]) -> None:
+def test_alerts_reach_the_hub_once_although_the_broker_was_killed(
+    workspace: Workspace, broker: list[RunningBroker]
+) -> None:
     port = broker[0].port
-    with Processes(stage.logs) as processes:
-        hub = start_hub(processes, stage, operator=True, own_broker=False)
-        write_device_config(stage, port, realtime=True, repository_port=hub.repository_port)
-        device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
-        wait_for_status(stage, device, lambda status: status["state"] == "recognising")
+    with Processes(workspace.logs) as processes:
+        hub = start_hub(processes, workspace, operator=True, own_broker=False)
+        write_device_config(workspace, port, realtime=True, repository_port=hub.repository_port)
+        device = processes.start("device", [lfr(), "run", "--config", str(workspace.config)])
+        wait_for_status(workspace, device, lambda status: status["state"] == "recognising")
         os.kill(broker[0].pid, signal.SIGKILL)
         broker[0].stop()
-        wait_for_status(stage, device, lambda status: status["outbox_waiting"])
-        broker[0] = start_broker(stage.hub, port)
+        wait_for_status(workspace, device, lambda status: status["outbox_waiting"])
+        broker[0] = start_broker(workspace.hub, port)
         assert device.process.wait(LIMIT_S) == 0, device.last_lines()
         assert hub.process.exit_status is None, hub.process.last_lines()
-    (counted,) = read_book(stage.hub.report_file).deployments.values()
+    (counted,) = read_book(workspace.hub.report_file).deployments.values()
     assert counted.alerts_received == counted.total("alerts") > 0, device.last_lines(40)
     assert counted.probes_received >= counted.alerts_received
     assert counted.total("faces_seen") == counted.total("discarded") + counted.total("alerts")

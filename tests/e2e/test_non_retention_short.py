@@ -38,15 +38,15 @@ def copies(place: Path, clip: Path, truth: ClipTruth) -> tuple[list[Region], dic
     with Watched(place) as one:
         one.send(given(place, str(clip)).task)
         one.until(Hello)
-        assert one.glass is not None
-        before = one.glass.copy()
+        assert one.process_memory is not None
+        before = one.process_memory.copy()
         for moment, frame in frames.items():
 
             def is_there(beat: Beat, frame: int = frame) -> bool:
                 return beat.counters.frames >= frame
 
             one.until(Beat, is_there)
-            seen[moment] = changed_since(before, one.glass.copy())
+            seen[moment] = changed_since(before, one.process_memory.copy())
         assert one.stop() == 0
     return before, seen
 

@@ -13,19 +13,19 @@ from device.cli.main import main
 from device.domain.finding import Mode
 from tools.dev.demo.processes import Processes
 from tools.dev.demo.run import start_hub
-from tools.dev.demo.stage import Stage
+from tools.dev.demo.workspace import Workspace
 from tools.hub.broker.listener import Listener
 from tools.hub.site import init_hub
 
 LIMIT_S = 60.0
 
 
-def connects(stage: Stage, port: int, who: str) -> bool:
+def connects(workspace: Workspace, port: int, who: str) -> bool:
     """Whether the broker takes a TLS client with this certificate; with TLS 1.3 it says no after the handshake."""
     import socket
 
-    files = stage.root / who
-    context = ssl.create_default_context(cafile=str(stage.hub.root / "ca.pem"))
+    files = workspace.root / who
+    context = ssl.create_default_context(cafile=str(workspace.hub.root / "ca.pem"))
     context.load_cert_chain(str(files.with_suffix(".pem")), str(files.with_suffix(".key")))
     try:
         with (
@@ -48,28 +48,30 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_a_device_that_is_revoked_while_the_hub_runs_is_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stage = Stage(tmp_path, "e-1")
-    init_hub(stage.hub.root, site="demo", devices=("cam-1", "cam-2"), mode=Mode.DEMO)
-    settings = stage.hub.console_file.read_text()
+    workspace = Workspace(tmp_path, "e-1")
+    init_hub(workspace.hub.root, site="demo", devices=("cam-1", "cam-2"), mode=Mode.DEMO)
+    settings = workspace.hub.console_file.read_text()
     for port in ("broker_port: 8883", "console_port: 8443", "repository_port: 8444"):
         settings = settings.replace(port, port.split(":")[0] + ": 0")
-    stage.hub.console_file.write_text(settings)
+    workspace.hub.console_file.write_text(settings)
     for name in ("cam-1", "cam-2"):
         for suffix in (".pem", ".key"):
-            (tmp_path / f"{name}{suffix}").write_bytes((stage.hub.root / "devices" / f"{name}{suffix}").read_bytes())
-    where = ["--hub", str(stage.hub.root)]
+            (tmp_path / f"{name}{suffix}").write_bytes(
+                (workspace.hub.root / "devices" / f"{name}{suffix}").read_bytes()
+            )
+    where = ["--hub", str(workspace.hub.root)]
     assert main(["authority", "init", *where, "--ceremony", str(tmp_path / "safe"), "--officer", "AO-1"]) == 0
-    with Processes(stage.logs) as processes:
-        hub = start_hub(processes, stage, operator=True)
-        assert connects(stage, hub.broker_port, "cam-1")
-        assert connects(stage, hub.broker_port, "cam-2")
-        with Listener(stage.hub, hub.broker_port) as listener:
-            until(lambda: listener.heard.operator_present)
-            heard = len(listener.heard.arrivals)
+    with Processes(workspace.logs) as processes:
+        hub = start_hub(processes, workspace, operator=True)
+        assert connects(workspace, hub.broker_port, "cam-1")
+        assert connects(workspace, hub.broker_port, "cam-2")
+        with Listener(workspace.hub, hub.broker_port) as listener:
+            until(lambda: listener.received.operator_present)
+            received = len(listener.received.arrivals)
             assert main(["device", "revoke", "cam-2", *where]) == 0
-            until(lambda: not connects(stage, hub.broker_port, "cam-2"))
-            until(lambda: connects(stage, hub.broker_port, "cam-1"))
-            until(lambda: len(listener.heard.arrivals) > heard)
+            until(lambda: not connects(workspace, hub.broker_port, "cam-2"))
+            until(lambda: connects(workspace, hub.broker_port, "cam-1"))
+            until(lambda: len(listener.received.arrivals) > received)
         processes.stop(hub.process)
         assert hub.process.exit_status == 0
     capsys.readouterr()

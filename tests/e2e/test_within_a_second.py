@@ -2,8 +2,11 @@
 
 The supervisor runs in this process on simulated lines, so that its lamp can be broken at a known moment; so does the
 hub's session, so that its operator can leave. All else is what `lfr run` and `lfr hub serve` use. One device goes
-through all the faults, one after the other, and recovers from each.
-`pytest -s` prints the measured times.
+through all the faults, once each, and recovers from each.
+
+The second is one of `MachineTime`: time during which a busy machine did not run this process does not count. That every
+deadline of the supervisor keeps the second, with workers that ignore Stop too, is shown in virtual time
+(sim/test_within_a_second.py). `pytest -s` prints the measured times, real ones beside.
 """
 
 from __future__ import annotations
@@ -30,10 +33,11 @@ from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Outgoing
 from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.state_machine import State
+from tests.machine_time import MachineTime
 from tools.dev.clip.spec import watchlist_photos
 from tools.dev.demo.signed import publish_people, publisher_of
-from tools.dev.demo.stage import DEVICE, SITE, Stage, build_hub, write_device_config
-from tools.dev.rehearsal.stand import BOOT, assembled
+from tools.dev.demo.workspace import DEVICE, SITE, Workspace, build_hub, write_device_config
+from tools.dev.rehearsal.device import BOOT, assembled
 from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
 from tools.hub.console.hub_state import state_message
 from tools.hub.pki.command_signer import CommandSigner
@@ -42,8 +46,6 @@ from tools.hub.publishing.repository_server import RepositoryServer
 from tools.hub.storage.folder import SiteDevices
 
 WITHIN_S = 1.0
-ATTEMPTS = 3
-"""A busy machine is late at times, at any fault; a device that is late at one fault is late each time."""
 ENDS_S = 20.0
 READY_S = 90.0
 POLL_S = 0.002
@@ -67,17 +69,17 @@ class WatchedLines(SimulatedGpio):
 class Bench:
     """One device in this process, and the hub's session beside it with what issues key envelopes."""
 
-    stage: Stage
+    workspace: Workspace
     running: RunningBroker
     lines: WatchedLines = field(default_factory=WatchedLines)
     free_bytes: int = 10**10
 
     def __post_init__(self) -> None:
-        self.root = self.stage.root / "machine"
+        self.root = self.workspace.root / "machine"
         self.warm(50.0)
-        self.hub = PahoBroker(self.stage.hub.address("hub", self.running.port), "hub")
-        self.signer = CommandSigner(self.stage.hub.root, SITE, Mode.DEMO)
-        self.issuer = Issuer(publisher_of(self.stage), SiteDevices(self.stage.hub), self)
+        self.hub = PahoBroker(self.workspace.hub.address("hub", self.running.port), "hub")
+        self.signer = CommandSigner(self.workspace.hub.root, SITE, Mode.DEMO)
+        self.issuer = Issuer(publisher_of(self.workspace), SiteDevices(self.workspace.hub), self)
 
     def warm(self, celsius: float) -> None:
         zone = self.root / "sys/class/thermal/thermal_zone0"
@@ -100,18 +102,18 @@ class Bench:
         """Issue envelopes to whom the device says, for ever, as the hub does."""
         loop = asyncio.get_running_loop()
 
-        def heard(_: str, payload: bytes) -> None:
+        def received(_: str, payload: bytes) -> None:
             said = events.decode(payload).data
             assert isinstance(said, messages.Identity)
             loop.call_soon_threadsafe(self.issuer.identified, DEVICE, said)
 
-        self.hub.subscribe(TOPICS.identity, heard)
+        self.hub.subscribe(TOPICS.identity, received)
         self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)
         await self.issuer.run()
 
     async def device(self, stack: AsyncExitStack) -> tuple[DeviceLifecycle, asyncio.Task[object]]:
         """The supervisor as `lfr run` puts it together, but for its lines and its machine."""
-        device = await assembled(*(self.stage, self.lines, stack), root=self.root, disk_free=lambda _: self.free_bytes)
+        device = await assembled(self.workspace, self.lines, stack, root=self.root, disk_free=lambda _: self.free_bytes)
         return device, asyncio.create_task(device.run())
 
 
@@ -119,16 +121,16 @@ class Bench:
 def bench(tmp_path: Path, clip: Path) -> Iterator[Bench]:
     """Hub folder, broker, deployment and configuration around the short clip, in real time."""
     port = free_port()
-    stage = build_hub(tmp_path, port, 0)
-    shutil.copy(clip, stage.clip)
-    publish_people(stage, {stage.entry_ref: next(iter(watchlist_photos().values()))})
+    workspace = build_hub(tmp_path, port, 0)
+    shutil.copy(clip, workspace.clip)
+    publish_people(workspace, {workspace.entry_ref: next(iter(watchlist_photos().values()))})
     with ExitStack() as stack:
-        repository = RepositoryServer(stage.hub, SiteDevices(stage.hub), "127.0.0.1", 0)
+        repository = RepositoryServer(workspace.hub, SiteDevices(workspace.hub), "127.0.0.1", 0)
         stack.callback(repository.stop)
-        write_device_config(stage, port, realtime=True, repository_port=repository.port)
-        running = start_broker(stage.hub, port)
+        write_device_config(workspace, port, realtime=True, repository_port=repository.port)
+        running = start_broker(workspace.hub, port)
         stack.callback(running.stop)
-        made = Bench(stage, running)
+        made = Bench(workspace, running)
         stack.callback(made.hub.close)
         yield made
 
@@ -165,39 +167,48 @@ def _set(b: Bench, name: str, value: bool) -> None:
     setattr(b.lines, name, value)
 
 
-async def until(what: Callable[[], bool], task: asyncio.Task[object], within_s: float) -> float:
-    """Wait for something to be so; how long it took, in real seconds."""
+async def until(what: Callable[[], bool], task: asyncio.Task[object], within_s: float) -> None:
+    """Wait for something to be so, for at most so many real seconds."""
     begun = time.monotonic()
     while not what():
         if task.done():
             task.result()
         assert time.monotonic() - begun < within_s, f"not within {within_s} s"
         await asyncio.sleep(POLL_S)
-    return time.monotonic() - begun
 
 
-async def ended(bench: Bench, device: DeviceLifecycle, task: asyncio.Task[object], name: str) -> tuple[float, float]:
-    """Let a fault happen and mend it; seconds until recognition had ended, and until the worker was gone."""
+@dataclass(frozen=True)
+class Measured:
+    """One fault: seconds until recognition had ended and until the worker was gone, and the latter in real time."""
+
+    left_s: float
+    gone_s: float
+    gone_real_s: float
+
+
+async def ended(bench: Bench, device: DeviceLifecycle, task: asyncio.Task[object], name: str) -> Measured:
+    """Let a fault happen, measure, and mend it."""
     fail, mend = FAULTS[name]
     await until(lambda: device.supervisor.state is State.RECOGNISING and bool(workers()), task, READY_S)
     await asyncio.sleep(1.5)
     bench.lines.at_off.clear()
-    begun = time.monotonic()
-    fail(bench)
-    await until(lambda: device.supervisor.state is not State.RECOGNISING, task, ENDS_S)
-    left_s = time.monotonic() - begun
-    assert device.supervisor.state is State.INHIBITED
-    await until(lambda: not workers(), task, ENDS_S)
-    gone_s = time.monotonic() - begun
+    with MachineTime() as machine:
+        begun = time.monotonic()
+        fail(bench)
+        await until(lambda: device.supervisor.state is not State.RECOGNISING, task, ENDS_S)
+        left_s = machine.seconds
+        assert device.supervisor.state is State.INHIBITED
+        await until(lambda: not workers(), task, ENDS_S)
+        measured = Measured(left_s, machine.seconds, time.monotonic() - begun)
     if name not in SIGN_STAYS_DRIVEN:
         await until(lambda: not bench.lines.sign_driven, task, ENDS_S)
         assert bench.lines.at_off[-1] == set(), "the sign went off before its worker"
     mend(bench)
-    return left_s, gone_s
+    return measured
 
 
 def test_every_fault_ends_recognition_and_the_worker_within_a_second(bench: Bench) -> None:
-    async def scene() -> dict[str, tuple[float, float]]:
+    async def scene() -> dict[str, Measured]:
         measured = {}
         async with AsyncExitStack() as stack:
             issuing = asyncio.create_task(bench.issue())
@@ -206,15 +217,14 @@ def test_every_fault_ends_recognition_and_the_worker_within_a_second(bench: Benc
             stack.push_async_callback(asyncio.wait, (task,))
             stack.callback(device.supervisor.leave, 0)
             for name in FAULTS:
-                for _ in range(ATTEMPTS):
-                    measured[name] = await ended(bench, device, task, name)
-                    if max(measured[name]) <= WITHIN_S:
-                        break
+                measured[name] = await ended(bench, device, task, name)
         task.result()
         return measured
 
     measured = asyncio.run(scene())
-    for name, (left_s, gone_s) in measured.items():
-        sys.stdout.write(f"\n{name:28}left recognising after {left_s:.3f} s, worker gone after {gone_s:.3f} s")
+    for name, m in measured.items():
+        sys.stdout.write(f"\n{name:28}left recognising after {m.left_s:.3f} s, worker gone after {m.gone_s:.3f} s")
+        sys.stdout.write(f" ({m.gone_real_s:.3f} s of real time)")
     assert set(measured) == set(FAULTS)
-    assert all(left_s <= WITHIN_S and gone_s <= WITHIN_S for left_s, gone_s in measured.values()), measured
+    late = {name: m for name, m in measured.items() if max(m.left_s, m.gone_s) > WITHIN_S}
+    assert not late

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from engines.runners.select import open_runner
 from engines.tensorrt.cuda import MEMORIES, Gpu, Memory
 from engines.tensorrt.runner import TensorRtRunner
 from engines.verify.compare import difference, synthetic
+from tests.gpu.conftest import Made
 
 pytestmark = pytest.mark.gpu
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
@@ -51,7 +51,7 @@ def times_ms(runner: TensorRtRunner, batch: U8) -> np.ndarray:
 @BOTH
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_every_precision_is_within_its_cards_tolerance_of_the_cpu(
-    made: Any, models_ready: Path, one: ModelCard, precision: str
+    made: Made, models_ready: Path, one: ModelCard, precision: str
 ) -> None:
     runner, plan = made(one, precision)
     try:
@@ -69,7 +69,7 @@ def test_every_precision_is_within_its_cards_tolerance_of_the_cpu(
         runner.close()
 
 
-def test_every_row_of_every_batch_is_the_template_of_its_own_picture(made: Any) -> None:
+def test_every_row_of_every_batch_is_the_template_of_its_own_picture(made: Made) -> None:
     runner, plan = made(SFACE)
     try:
         most = plan.key.profile.most
@@ -91,7 +91,7 @@ def test_every_row_of_every_batch_is_the_template_of_its_own_picture(made: Any) 
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("graph", [False, True], ids=["launched", "recorded"])
 def test_memory_and_graphs_change_the_time_and_not_the_answer(
-    made: Any, one: ModelCard, memory: Memory, graph: bool
+    made: Made, one: ModelCard, memory: Memory, graph: bool
 ) -> None:
     plain, _ = made(one, "fp16")
     other, _ = made(one, "fp16", memory=memory, graph=graph)
@@ -109,7 +109,7 @@ def test_memory_and_graphs_change_the_time_and_not_the_answer(
         plain.close()
 
 
-def test_what_a_runner_takes_comes_back_when_it_closes(made: Any) -> None:
+def test_what_a_runner_takes_comes_back_when_it_closes(made: Made) -> None:
     keeper = Gpu()
     try:
         made(SFACE, "fp16")[0].close()  # libraries and kernels are loaded once and stay

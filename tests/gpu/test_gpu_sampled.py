@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from engines.runners.runner import F32, U8, DevicePicture
 from engines.runners.select import open_sampled
 from engines.tensorrt.cuda import Gpu
 from engines.verify.compare import cuts, difference
+from tests.gpu.conftest import Made
 
 pytestmark = pytest.mark.gpu
 SFACE, YUNET = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
@@ -85,7 +85,7 @@ def on_the_gpu(frame: U8) -> Iterator[DevicePicture]:
 @pytest.mark.parametrize("name", THREE)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_frame_on_the_gpu_gets_the_answers_that_the_cpu_gives(
-    made: Any, models_ready: Path, name: str, precision: str
+    made: Made, models_ready: Path, name: str, precision: str
 ) -> None:
     one, size = THREE[name]
     runner, plan = made(one, precision, size, frame=FRAME)
@@ -118,7 +118,7 @@ def p50_ms(call: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("faces", [1, 4, 8])
-def test_time_of_faces_cut_on_the_gpu_beside_the_cpus_warp_and_upload(made: Any, faces: int) -> None:
+def test_time_of_faces_cut_on_the_gpu_beside_the_cpus_warp_and_upload(made: Made, faces: int) -> None:
     """Prints; which of the two a worker should use is decided by figures of a board."""
     plain, _ = made(SFACE, "fp16")
     inside, _ = made(SFACE, "fp16", (112, 112), frame=FRAME)
@@ -142,7 +142,7 @@ def test_time_of_faces_cut_on_the_gpu_beside_the_cpus_warp_and_upload(made: Any,
         inside.close()
 
 
-def test_time_of_a_whole_frame_beside_the_cpus_scaling_and_upload(made: Any) -> None:
+def test_time_of_a_whole_frame_beside_the_cpus_scaling_and_upload(made: Made) -> None:
     plain, _ = made(YUNET, "fp16", DETECTED)
     inside, _ = made(YUNET, "fp16", DETECTED, frame=FRAME)
     frame, whole = cuts(FRAME, DETECTED, 1)[0]
@@ -157,7 +157,7 @@ def test_time_of_a_whole_frame_beside_the_cpus_scaling_and_upload(made: Any) -> 
         inside.close()
 
 
-def test_memory_of_a_process_with_its_context_and_a_cameras_three_plans(made: Any, models_ready: Path) -> None:
+def test_memory_of_a_process_with_its_context_and_a_cameras_three_plans(made: Made, models_ready: Path) -> None:
     """Prints what each step takes of the GPU's memory and of the process; on a Jetson both are the same chips."""
     wanted = []
     for one, size in THREE.values():

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pyrage
 import pytest
@@ -38,6 +37,7 @@ from device.wire.link import (
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from engines.places import CACHE_VARIABLE, models_dir
+from tests.replay.conftest import Desk
 from tests.unit.calibration.synthetic import people
 from tools.dev.proof.worker import WorkerProcess
 from tools.hub.watchlist.build import CONTENT, PAYLOAD
@@ -153,7 +153,7 @@ def test_its_evidence_is_written_under_its_own_hash_and_no_other_engine_may_use_
 
 
 def test_a_replay_finds_the_listed_person_with_a_threshold_from_its_own_evidence(
-    evidence: tuple[Path, Path], desk: Any, walk: Path, short_list: Path
+    evidence: tuple[Path, Path], desk: Desk, walk: Path, short_list: Path
 ) -> None:
     artefact, keys = evidence
     words = ["--watchlist", short_list, "--json", "--backend", "onnxruntime", "--recogniser", NAME, "--quiet"]
@@ -201,7 +201,7 @@ def test_a_worker_finds_him_on_the_built_list_with_that_evidence(
 
 
 def test_evidence_that_was_named_and_does_not_hold_ends_the_replay_before_it_begins(
-    evidence: tuple[Path, Path], desk: Any, walk: Path, short_list: Path, tmp_path: Path
+    evidence: tuple[Path, Path], desk: Desk, walk: Path, short_list: Path, tmp_path: Path
 ) -> None:
     artefact, keys = evidence
     changed = tmp_path / "changed.json"

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from engines.cards.model_card import ModelCard
+from tests.replay.conftest import Desk, Ended, ManyRuns
+
 NUMBER_OR_NULL = (float, int, type(None))
 CONTRACT: dict[str, Any] = {
     "mode": str,
@@ -61,7 +64,7 @@ def misfits(found: Any, wanted: Any, path: str) -> Iterator[str]:
         yield f"{path}: {found!r} is no {wanted}"
 
 
-def test_one_json_object_of_the_contracts_shape_and_nothing_else_on_stdout(first: Any) -> None:
+def test_one_json_object_of_the_contracts_shape_and_nothing_else_on_stdout(first: Ended) -> None:
     report = first.report
     assert first.out.count("\n") == 1
     assert set(report) - set(CONTRACT) == BESIDE_THE_CONTRACT
@@ -71,7 +74,7 @@ def test_one_json_object_of_the_contracts_shape_and_nothing_else_on_stdout(first
     assert report["watchlist"]["warnings"]
 
 
-def test_the_figures_of_a_report_agree_with_one_another(first: Any) -> None:
+def test_the_figures_of_a_report_agree_with_one_another(first: Ended) -> None:
     report = first.report
     assert report["mode"] == "test"
     assert report["frames"] == report["stages_ms"]["decode"]["n"] == 80
@@ -88,7 +91,7 @@ def test_the_figures_of_a_report_agree_with_one_another(first: Any) -> None:
         assert 0 <= row["p50"] <= row["p95"]
 
 
-def test_the_listed_person_is_found_once_when_he_is_there(first: Any, walk: Path, listed_name: str) -> None:
+def test_the_listed_person_is_found_once_when_he_is_there(first: Ended, walk: Path, listed_name: str) -> None:
     """Under his folder's own name, spaces, accents and all, though the terminal knows ASCII only."""
     (alert,) = first.report["alerts"]
     truth = json.loads(walk.with_suffix(".truth.json").read_text())
@@ -99,53 +102,55 @@ def test_the_listed_person_is_found_once_when_he_is_there(first: Any, walk: Path
     assert alert["score"] >= first.report["threshold"]
 
 
-def test_progress_is_told_on_stderr_and_the_end_only_once(first: Any) -> None:
+def test_progress_is_told_on_stderr_and_the_end_only_once(first: Ended) -> None:
     assert first.err.count("frame 80 of 80") == 1
 
 
-def test_both_runtimes_find_the_same_people(first: Any, lfr: Any, walk: Path, short_list: Path) -> None:
+def test_both_runtimes_find_the_same_people(first: Ended, lfr: ManyRuns, walk: Path, short_list: Path) -> None:
     portable = lfr(walk, "--watchlist", short_list, "--json", "--backend", "onnxruntime").report
     assert portable["backend"] == "onnxruntime:fp32"
     assert [row["entry"] for row in portable["alerts"]] == [row["entry"] for row in first.report["alerts"]]
     assert portable["alerts"][0]["score"] == pytest.approx(first.report["alerts"][0]["score"], abs=0.05)
 
 
-def test_a_threshold_that_is_given_is_the_one_that_decides(lfr: Any, walk: Path, short_list: Path) -> None:
+def test_a_threshold_that_is_given_is_the_one_that_decides(lfr: ManyRuns, walk: Path, short_list: Path) -> None:
     report = lfr(walk, "--watchlist", short_list, "--json", "--threshold", "0.95").report
     assert (report["threshold"], report["alerts"]) == (0.95, [])
     assert "command line" in report["threshold_source"]
 
 
 def test_a_recogniser_without_evidence_is_measured_with_a_provisional_threshold_that_says_so(
-    own_recogniser: Any, desk: Any, walk: Path, short_list: Path
+    own_recogniser: ModelCard, desk: Desk, walk: Path, short_list: Path
 ) -> None:
     words = ["--watchlist", short_list, "--json", "--backend", "onnxruntime", "--recogniser", own_recogniser.name]
     ended = desk.run(walk, *words, "--quiet")
     report = ended.report
     assert "lfr: no evidence covers this run" in ended.err
     assert report["threshold_source"].startswith("provisional")
-    assert "no evidence ships for recogniser 'tiny'" in report["threshold_source"]
+    assert "no evidence is shipped for recogniser 'tiny'" in report["threshold_source"]
     assert report["operating_point"]["predicted"] is None
 
 
 @pytest.mark.parametrize("given", ["1.2", "-1.01", "nan", "much", ""])
-def test_a_threshold_that_is_no_cosine_is_a_usage_error(given: str, lfr: Any, walk: Path, short_list: Path) -> None:
+def test_a_threshold_that_is_no_cosine_is_a_usage_error(
+    given: str, lfr: ManyRuns, walk: Path, short_list: Path
+) -> None:
     ended = lfr(walk, "--watchlist", short_list, "--json", f"--threshold={given}")
     assert (ended.status, ended.out) == (64, "")
     assert "threshold" in ended.err
 
 
-def test_a_missing_watchlist_is_a_usage_error(lfr: Any, walk: Path) -> None:
+def test_a_missing_watchlist_is_a_usage_error(lfr: ManyRuns, walk: Path) -> None:
     assert lfr(walk, "--json").status == 64
 
 
-def test_a_backend_that_there_is_not_is_refused_and_not_replaced(lfr: Any, walk: Path, short_list: Path) -> None:
+def test_a_backend_that_there_is_not_is_refused_and_not_replaced(lfr: ManyRuns, walk: Path, short_list: Path) -> None:
     ended = lfr(walk, "--watchlist", short_list, "--json", "--backend", "tensorflow")
     assert (ended.status, ended.out) == (64, "")
     assert "openvino" in ended.err
 
 
-def test_without_json_it_is_a_table_for_people(lfr: Any, walk: Path, short_list: Path, listed_name: str) -> None:
+def test_without_json_it_is_a_table_for_people(lfr: ManyRuns, walk: Path, short_list: Path, listed_name: str) -> None:
     ended = lfr(walk, "--watchlist", short_list, "--quiet")
     assert ended.status == 0
     assert "1 possible match(es)" in ended.out

@@ -10,35 +10,37 @@ from typing import Any
 
 import pytest
 
+from tests.replay.conftest import Desk, Ended
+
 WITHIN_S = 60.0
 STOPS_WITHIN_S = 15.0
 MakeDesk = Callable[[Path], Any]
 
 
 @pytest.fixture(scope="module")
-def second(desk: Any, first: Any, walk: Path, odd_list: Path) -> Any:
+def second(desk: Desk, first: Ended, walk: Path, odd_list: Path) -> Ended:
     """The same once more, with the cache of the first."""
     assert first.status == 0
     return desk.run(walk, "--watchlist", odd_list, "--json")
 
 
-def test_nothing_is_written_anywhere_but_the_cache(desk: Any, second: Any) -> None:
+def test_nothing_is_written_anywhere_but_the_cache(desk: Desk, second: Ended) -> None:
     assert second.status == 0
     assert set(desk.files()) == {"xdg/lfr/templates.sqlite", "xdg/lfr/templates.sqlite.salt"}
 
 
-def test_a_second_run_says_the_same_from_the_cache(first: Any, second: Any) -> None:
+def test_a_second_run_says_the_same_from_the_cache(first: Ended, second: Ended) -> None:
     for key in ("watchlist", "alerts", "frames", "faces_seen", "templates", "threshold", "backend"):
         assert second.report[key] == first.report[key]
 
 
-def test_the_cache_holds_no_template_in_the_clear(desk: Any, first: Any, short_list: Path, listed_name: str) -> None:
+def test_the_cache_holds_no_template_in_the_clear(desk: Desk, first: Ended, short_list: Path, listed_name: str) -> None:
     """The enrolled template, made here once more, is looked for in four-number pieces; so are names and photos."""
     from device.enrolment.engine_photo_reader import EnginePhotoReader
     from device.enrolment.folder import enrol
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
 
-    room = EngineRoom(None, threads=1)
+    room = ModelSessions(None, threads=1)
     entry = enrol(short_list, [EnginePhotoReader(room)], progress=False).entries[0]
     room.close()
     kept = b"".join(path.read_bytes() for path in desk.cache.rglob("*") if path.is_file())

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
+
+from tests.replay.conftest import Desk, ManyRuns
 
 BAD = ("empty", "text", "noise", "truncated_without_index", "zero_frames", "audio_only")
 
 
 @pytest.mark.parametrize("builder", BAD)
 def test_a_file_without_pictures_is_bad_data(
-    builder: str, lfr: Any, videos: ModuleType, short_list: Path, tmp_path: Path
+    builder: str, lfr: ManyRuns, videos: ModuleType, short_list: Path, tmp_path: Path
 ) -> None:
     source = getattr(videos, builder)(tmp_path / "clip.mp4")
     ended = lfr(source, "--watchlist", short_list, "--json")
@@ -25,7 +26,7 @@ def test_a_file_without_pictures_is_bad_data(
 @pytest.mark.parametrize(
     "source", ["missing.mp4", "nothing-inside", "rtsp://127.0.0.1:9/s", "v4l2:///dev/video0", "csi://0", "/dev/null"]
 )
-def test_what_is_no_recording_is_bad_data(source: str, lfr: Any, short_list: Path, tmp_path: Path) -> None:
+def test_what_is_no_recording_is_bad_data(source: str, lfr: ManyRuns, short_list: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing-inside").mkdir()
     (tmp_path / "nothing-inside" / "notes.txt").write_text("no picture")
     given = source if ":" in source else str(tmp_path / source)
@@ -35,7 +36,7 @@ def test_what_is_no_recording_is_bad_data(source: str, lfr: Any, short_list: Pat
 
 
 def test_a_broken_picture_among_pictures_is_bad_data_and_named(
-    lfr: Any, videos: ModuleType, short_list: Path, tmp_path: Path
+    lfr: ManyRuns, videos: ModuleType, short_list: Path, tmp_path: Path
 ) -> None:
     source = videos.image_among_images_broken(tmp_path / "pictures")
     ended = lfr(source, "--watchlist", short_list, "--json")
@@ -43,7 +44,7 @@ def test_a_broken_picture_among_pictures_is_bad_data_and_named(
     assert "frame_6.jpg" in ended.err
 
 
-def test_a_bad_source_is_told_by_the_real_command_too(desk: Any, short_list: Path) -> None:
+def test_a_bad_source_is_told_by_the_real_command_too(desk: Desk, short_list: Path) -> None:
     ended = desk.run("no such clip.mp4", "--watchlist", short_list, "--json")
     assert (ended.status, ended.out) == (65, "")
     assert ended.err.startswith("lfr: no such clip.mp4: no such file")
@@ -75,7 +76,7 @@ def test_odd_recordings_are_replayed_with_every_frame_counted(
     frames: int,
     size: tuple[int, int],
     note: str,
-    lfr: Any,
+    lfr: ManyRuns,
     videos: ModuleType,
     short_list: Path,
     tmp_path: Path,
@@ -91,7 +92,7 @@ def test_odd_recordings_are_replayed_with_every_frame_counted(
 
 @pytest.mark.parametrize(("builder", "least"), [("truncated_in_pictures", 10), ("damaged_in_the_middle", 20)])
 def test_a_damaged_recording_is_replayed_as_far_as_it_goes_and_says_so(
-    builder: str, least: int, lfr: Any, videos: ModuleType, short_list: Path, tmp_path: Path
+    builder: str, least: int, lfr: ManyRuns, videos: ModuleType, short_list: Path, tmp_path: Path
 ) -> None:
     report = lfr(getattr(videos, builder)(tmp_path / "clip.mp4"), "--watchlist", short_list, "--json").report
     assert least < report["frames"] < 50

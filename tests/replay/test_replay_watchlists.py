@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.replay.conftest import Ended, ManyRuns
+
 
 def reasons(ended: Any, kind: str, file: str) -> str:
     return "; ".join(row["reason"] for row in ended.report["watchlist"][kind] if row["file"] == file)
 
 
-def test_whoever_can_be_enrolled_is(first: Any) -> None:
+def test_whoever_can_be_enrolled_is(first: Ended) -> None:
     assert (first.report["watchlist"]["subjects"], first.report["watchlist"]["images"]) == (5, 5)
 
 
@@ -26,7 +28,7 @@ def test_whoever_can_be_enrolled_is(first: Any) -> None:
         ("unreadable/cut.jpg", "cut off"),
     ],
 )
-def test_what_cannot_be_enrolled_is_rejected_with_its_reason(file: str, reason: str, first: Any) -> None:
+def test_what_cannot_be_enrolled_is_rejected_with_its_reason(file: str, reason: str, first: Ended) -> None:
     assert reason in reasons(first, "rejected", file)
     assert len(first.report["watchlist"]["rejected"]) == 5
 
@@ -41,18 +43,18 @@ def test_what_cannot_be_enrolled_is_rejected_with_its_reason(file: str, reason: 
         ("group", "looks like the same person as middle"),
         ("tiny", "not listed"),
         ("empty", "empty"),
-        ("readme.txt", "passed over"),
+        ("readme.txt", "ignored"),
     ],
 )
-def test_what_is_enrolled_with_doubts_is_warned_of(file: str, reason: str, first: Any) -> None:
+def test_what_is_enrolled_with_doubts_is_warned_of(file: str, reason: str, first: Ended) -> None:
     assert reason in reasons(first, "warnings", file)
 
 
-def test_the_same_photo_twice_counts_once(first: Any, listed_name: str) -> None:
+def test_the_same_photo_twice_counts_once(first: Ended, listed_name: str) -> None:
     assert "the same photo" in reasons(first, "warnings", f"{listed_name}/the same again.jpg")
 
 
-def test_a_list_without_one_usable_photo_is_bad_data(lfr: Any, walk: Path, tmp_path: Path) -> None:
+def test_a_list_without_one_usable_photo_is_bad_data(lfr: ManyRuns, walk: Path, tmp_path: Path) -> None:
     (tmp_path / "list" / "ann").mkdir(parents=True)
     (tmp_path / "list" / "ann" / "1.jpg").write_text("no picture")
     ended = lfr(walk, "--watchlist", tmp_path / "list", "--json")
@@ -61,7 +63,7 @@ def test_a_list_without_one_usable_photo_is_bad_data(lfr: Any, walk: Path, tmp_p
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "without folders"])
-def test_what_is_no_watchlist_is_bad_data(kind: str, lfr: Any, walk: Path, tmp_path: Path) -> None:
+def test_what_is_no_watchlist_is_bad_data(kind: str, lfr: ManyRuns, walk: Path, tmp_path: Path) -> None:
     place = tmp_path / "list"
     if kind == "a file":
         place.write_text("")

@@ -154,6 +154,7 @@ class Rig:
         self.lines = SimulatedGpio(self.clock)
         self.root = folder / "root"
         self.free_bytes = 10**10
+        self.refusal = ""
         self.warm(50.0)
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
@@ -164,7 +165,7 @@ class Rig:
         if not changes.get("again", False):  # the folder of an earlier rig, as a restart finds it
             write_deployment(self.place, **changes)
         self.repository = FakeRepository(self.place, self.clock, self.hub.recipient)
-        self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall())
+        self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall(), log_first=True)
         broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
         edges = Edges(
             clock=self.clock,
@@ -183,6 +184,7 @@ class Rig:
             memory_locked=changes.get("memory_locked", True),
             root=self.root,
             disk_free=lambda folder: self.free_bytes,
+            refusal=lambda folder, write: self.refusal,
         )
         self.device = DeviceLifecycle(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None

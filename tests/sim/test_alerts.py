@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from device.domain.time import wall
-from device.hub_api import events
+from device.hub_api import events, messages
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import OutboxMessage
 from device.supervisor.state_machine import State
+from device.supervisor.timing import STATS_S
 from tests.sim.rig import MakeRig, Rig
 
 PROBE = b"age-encryption.org/v1 ciphertext"
@@ -47,8 +48,9 @@ def test_a_probe_without_an_alert_is_dropped_at_once_and_counted(rig: MakeRig) -
         r.worker.raise_candidate(7, revision=1, score=0.9)
         await asyncio.sleep(1)
         assert len(r.hub.probes()) == before
-        assert r.device._alerts.probes_dropped == 1
         assert r.waiting(MessageClass.PROBE) == 0
+        await asyncio.sleep(STATS_S)
+        assert [r.hub.all(messages.Stats)[n].probes_dropped for n in (0, -1)] == [0, 1]
 
     rig(live=True).play(scene)
 
@@ -94,7 +96,9 @@ def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry
         await asyncio.sleep(0.5)
         said = r.hub.alerts()[-1].candidate
         assert (said.category, said.image_source, said.image_age_days, said.response_code) == (
-            *("missing", "custody", 10),
+            "missing",
+            "custody",
+            10,
             "R3",
         )
         assert "alert.category_unknown" not in caplog.text
@@ -156,13 +160,13 @@ def test_an_alert_that_nobody_hears_is_sent_again(rig: MakeRig) -> None:
 def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
-        heard: list[str] = []
-        listener = r.listener(lambda topic, payload: heard.append(topic))
+        received: list[str] = []
+        listener = r.listener(lambda topic, payload: received.append(topic))
         r.exchange.kill("hub")
         r.exchange.sessions["hub"].queued.clear()
         r.worker.raise_candidate(1)
         await asyncio.sleep(3)
-        assert any("/alert/" in topic for topic in heard)
+        assert any("/alert/" in topic for topic in received)
         assert (r.waiting(MessageClass.ALERT), r.waiting(MessageClass.PROBE)) == (1, 1)
         r.exchange.sessions["hub"].queued.clear()
         r.exchange.sessions["hub"].found()

@@ -138,7 +138,7 @@ def test_a_hub_that_cannot_be_read_stops_nobody_until_the_signatures_expire(rig:
         await asyncio.sleep(30)
         assert r.state is State.RECOGNISING
         await r.until(lambda: r.state is State.INHIBITED, 40.0)
-        assert "the signatures were good until" in r.reasons
+        assert "the signatures were valid until" in r.reasons
         assert "Connection refused" in r.reasons
         await r.until(lambda: not r.worker.running, 1.0)
         r.repository.fault, r.repository.good_until = None, wall(r.clock.wall() + timedelta(hours=1))
@@ -282,14 +282,16 @@ def test_a_list_with_an_entry_without_category_is_refused_by_its_own_condition(r
     rig(live=True).play(scene)
 
 
-def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(rig: MakeRig, caplog: Any) -> None:
-    heard = []
+def test_nothing_of_the_secret_reaches_the_disk_the_log_or_the_broker(
+    rig: MakeRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    received = []
 
     async def scene(r: Rig) -> Any:
-        r.listener(lambda topic, payload: heard.append(payload))
+        r.listener(lambda topic, payload: received.append(payload))
         await r.recognising()
         stored = [p.read_bytes() for p in r.folder.rglob("*") if p.is_file() and p.name != "identity.txt"]
-        assert not any(b"AGE-SECRET" in content for content in (*stored, *heard))
+        assert not any(b"AGE-SECRET" in content for content in (*stored, *received))
         r.repository.offers = False
         return await r.outcome()
 
@@ -313,7 +315,7 @@ def test_an_operational_key_is_made_only_in_locked_memory(rig: MakeRig) -> None:
 def test_a_camera_that_watches_a_zone_which_nobody_authorised_is_refused(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         r.repository.zones = ("south-gate", "platform-2")
-        await r.until(lambda: "cameras here watch gate; authorised are south-gate, platform-2" in r.reasons)
+        await r.until(lambda: "zones of cameras here: gate; authorised: south-gate, platform-2" in r.reasons)
         assert rows(r)["deployment for this device"] == "fails"
         assert r.hub.recipient() is None
         r.repository.zones = ("south-gate", "gate")

@@ -11,8 +11,9 @@ import pytest
 
 from device.errors import SourceUnreadable, Unavailable
 from device.hub_api import messages
+from device.outbox.message import ErasedAlert
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Outbox
+from device.outbox.store import Outbox
 from device.supervisor.state_machine import State
 from tests.sim.rig import MakeRig, Rig
 
@@ -204,13 +205,13 @@ def test_a_list_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visibly(
 def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_then_said(
     rig: MakeRig, monkeypatch: pytest.MonkeyPatch, refusals: int, status: int
 ) -> None:
-    delete_all, left = Outbox.delete_all, [refusals]
+    erase_all, left = Outbox.erase_all, [refusals]
 
-    def refuse(self: Outbox, reason: str) -> list[Deletion]:
+    def refuse(self: Outbox, reason: str) -> list[ErasedAlert]:
         left[0] -= 1
         if left[0] >= 0:
             raise Unavailable("disk I/O error")
-        return delete_all(self, reason)
+        return erase_all(self, reason)
 
     async def scene(r: Rig) -> Any:
         await r.recognising()
@@ -218,7 +219,7 @@ def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_t
         r.worker.finish()
         return await r.outcome()
 
-    monkeypatch.setattr(Outbox, "delete_all", refuse)
+    monkeypatch.setattr(Outbox, "erase_all", refuse)
     outcome = rig().play(scene)
     assert outcome.exit_status == status
     assert outcome.summary["alerts_held"] == (1 if status else 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -39,7 +38,7 @@ def chained(r: Rig) -> list[tuple[Any, ...]]:
     return [(row.what_gone, row.reason, row.count) for row in records if row.what == "erased"]
 
 
-def killed_while_recognising(rig: Callable[..., Any], **changes: Any) -> Any:
+def killed_while_recognising(rig: MakeRig, **changes: Any) -> Any:
     """A device whose supervisor is gone from one moment to the next, with an alert in its outbox."""
 
     async def scene(r: Rig) -> None:
@@ -130,7 +129,7 @@ def test_a_supervisor_that_dies_in_the_middle_of_its_ending_leaves_the_rest_to_t
         r.device.supervisor.requests.end = True
         return await r.outcome()
 
-    monkeypatch.setattr(Outbox, "delete_all", refuse)
+    monkeypatch.setattr(Outbox, "erase_all", refuse)
     r = rig(live=True, alert_hours=0)
     assert r.play(scene).exit_status == 69
     assert erasure_orders(r) == ["d-1.json"]

@@ -36,7 +36,8 @@ def test_a_condition_that_is_not_known_yet_is_pending_and_not_failing(rig: MakeR
         state = r.hub.last(messages.DeviceState)
         read = {c.name: c.result for c in state.conditions}
         assert (read["watchlist loaded"], read["camera live"], read["deployment loaded"]) == (
-            *("pending", "pending"),
+            "pending",
+            "pending",
             "holds",
         )
         assert state.inhibit_reasons == []
@@ -125,7 +126,14 @@ def test_after_a_new_session_the_device_is_born_again_and_repeats_what_is_retain
         base = "lfr/v1/demo/cam-1"
         retained = {t.removeprefix(base) for t in r.exchange.retained if t.startswith(base)}
         assert retained == {
-            *("/status", "/birth", "/state", "/health", "/identity", "/camera/front/status", "/watchlist/state")
+            "/status",
+            "/birth",
+            "/state",
+            "/health",
+            "/audit",
+            "/identity",
+            "/camera/front/status",
+            "/watchlist/state",
         }
 
     rig().play(scene)

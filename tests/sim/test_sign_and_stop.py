@@ -154,7 +154,7 @@ def test_sunlight_on_a_dead_lamp_is_refused_until_the_sensor_has_seen_dark_again
         r.lines.stray_light = True
         r.lines.lamp_works = False
         await r.until(lambda: r.state is State.INHIBITED, 31.0)
-        assert "does not follow its pulse (sensed lit in 3 of 3 dark moments)" in r.reasons
+        assert "does not follow its pulse (sensed lit in 3 of 3 dark slots)" in r.reasons
         await r.until(lambda: not r.lines.sign_driven, 1.0)
         await asyncio.sleep(60)
         assert r.state is State.INHIBITED

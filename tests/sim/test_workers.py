@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from device.domain.time import NS_PER_S
 from device.errors import Unavailable
 from device.hub_api import messages
 from device.supervisor.state_machine import State
@@ -264,3 +266,36 @@ def test_what_a_worker_says_is_a_line_of_the_journal_with_its_cameras_name(
         rig().play(scene)
     (line,) = [message for message in caplog.messages if message.startswith("worker.journal")]
     assert line.startswith('worker.journal camera=front text="too slow: 120 of 250 frames dropped in 10 s; the slowest')
+
+
+@pytest.mark.parametrize(("live", "lease_s"), [(True, 1.0), (False, 10.0)])
+def test_the_loop_renews_the_lease_of_each_worker_several_times_a_lease(
+    rig: MakeRig, live: bool, lease_s: float
+) -> None:
+    async def scene(r: Rig) -> list[int]:
+        await r.recognising()
+        await asyncio.sleep(10)
+        assert r.worker.assignment.lease_s == lease_s
+        renewed: list[int] = r.worker.leased_ns
+        return renewed
+
+    renewed = rig(live=live).play(scene)
+    pauses = [(later - earlier) / NS_PER_S for earlier, later in pairwise(renewed)]
+    assert len(pauses) > 20
+    assert max(pauses) <= 0.4
+
+
+def test_a_loop_that_hangs_renews_no_lease(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(r: Rig) -> int:
+        await r.recognising()
+
+        async def hangs() -> None:
+            await asyncio.sleep(30)
+
+        monkeypatch.setattr(r.device.supervisor, "rest", hangs)
+        await asyncio.sleep(0.5)
+        before = len(r.worker.leased_ns)
+        await asyncio.sleep(20)
+        return len(r.worker.leased_ns) - before
+
+    assert rig(live=True).play(scene) == 0, "nothing but the loop that evaluates the conditions renews it"

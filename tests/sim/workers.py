@@ -18,6 +18,7 @@ from device.wire.link import (
     Finished,
     FromWorker,
     Hello,
+    Lease,
     Stop,
     ToWorker,
     WatchlistLoaded,
@@ -40,9 +41,12 @@ class FakeWorker:
         self.assignment: Assignment | None = None
         self.counters = Counters()
         self.view = "online"
+        self.warning = ""
+        self.size: tuple[int, int] | None = (1280, 720)
         self.withdrawn: set[str] = set()
         self.stopped: Stop | None = None
         self.silent = False
+        self.leased_ns: list[int] = []
         self._script = script
         self._clock = clock
         self._outbox: asyncio.Queue[FromWorker | None] = asyncio.Queue()
@@ -61,6 +65,8 @@ class FakeWorker:
             self.assignment = message
             self.withdrawn = set(message.withdrawn)
             self._beats = asyncio.create_task(self._work())
+        elif isinstance(message, Lease):
+            self.leased_ns.append(int(self._clock.monotonic()))
         elif isinstance(message, Withdraw):
             self.withdrawn |= set(message.refs)
             self.say(Withdrawn(entries=len(self.withdrawn)))
@@ -116,7 +122,7 @@ class FakeWorker:
         self.say(Fault(error=error, text=text, exit_status=exit_status))
 
     def crash(self) -> None:
-        """Die without a word, as a driver fault makes it."""
+        """Die without a message, as a driver fault makes it."""
         self._outbox.put_nowait(None)
         self.end(-11)
 
@@ -163,6 +169,8 @@ class FakeWorker:
                     counters=counters,
                     stage_p95_ms={"detect": 5.0},
                     rss_bytes=1,
+                    warning=self.warning,
+                    size=self.size,
                 )
             )
             sequence += 1

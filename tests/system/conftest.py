@@ -59,7 +59,7 @@ class Board:
         program = "/opt/lfr/.venv/bin/python /opt/lfr/source/tests/system/publish.py"
         given = f"/etc/lfr {ENTRY} /srv/host/listed.jpg {ends_in.total_seconds():.0f} {alert_hours}"
         share = "chgrp -R lfr /etc/lfr/roots && chmod -R g+rX /etc/lfr/roots"
-        self.guest.run("sh", "-ec", f"LFR_CACHE=/var/lib/lfr/cache {program} {given}; {share}", within_s=120)
+        self.guest.run("sh", "-ec", f"LFR_CACHE=/var/cache/lfr {program} {given}; {share}", within_s=120)
 
     def lists(self) -> list[str]:
         """Sealed lists that lie on the device."""
@@ -117,17 +117,19 @@ def board(
 def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path], None]) -> None:
     """Everything that the machine is given, in one folder on this side."""
     from tools.dev.clip.spec import watchlist_photos
-    from tools.dev.demo.stage import build_hub, write_device_config
+    from tools.dev.demo.workspace import build_hub, write_device_config
 
     (scratch / "stage").mkdir(mode=0o700)
-    stage = build_hub(scratch / "stage", BROKER_PORT, PAGE_PORT)
+    workspace = build_hub(scratch / "stage", BROKER_PORT, PAGE_PORT)
     shutil.copy(next(iter(watchlist_photos().values()))[0], scratch / "listed.jpg")
-    write_device_config(stage, BROKER_PORT, realtime=True, repository_port=REPOSITORY_PORT)
-    config = stage.config.read_text()
+    write_device_config(workspace, BROKER_PORT, realtime=True, repository_port=REPOSITORY_PORT)
+    config = workspace.config.read_text()
     for here, there in (
-        *((str(stage.clip), "/var/lib/lfr/clip.mp4"), (str(stage.hub.root), "/etc/lfr/hub")),
-        *((str(stage.roots), "/etc/lfr/roots"), (str(stage.state_dir), "/var/lib/lfr")),
-        (str(stage.run_dir), "/run/lfr"),
+        (str(workspace.clip), "/var/lib/lfr/clip.mp4"),
+        (str(workspace.hub.root), "/etc/lfr/hub"),
+        (str(workspace.roots), "/etc/lfr/roots"),
+        (str(workspace.state_dir), "/var/lib/lfr"),
+        (str(workspace.run_dir), "/run/lfr"),
     ):
         config = config.replace(here, there)
     (scratch / "device.yaml").write_text(config)
@@ -146,16 +148,18 @@ def install(guest: Guest) -> None:
     guest.run("sh", "-ec", libraries)  # a Python that was built with a shared library looks for it where it was built
     guest.run("sh", "-ec", f"cd /opt/lfr/source/systemd; {units}; {accounts}; {folders}; systemctl daemon-reload")
     guest.run(
-        *("sh", "-ec"),
+        "sh",
+        "-ec",
         "cd /srv/host; install -g lfr -m 640 device.yaml /etc/lfr/; install -d -g lfr -m 750 /etc/lfr/hub;"
         "cp -r stage/hub/. /etc/lfr/hub/; chgrp -R lfr /etc/lfr/hub; chmod -R g+rX /etc/lfr/hub;"
-        "install -d -o lfr -g lfr /var/lib/lfr/cache; cp -r models /var/lib/lfr/cache/; cp clip.mp4 /var/lib/lfr/;"
-        "chown -R lfr:lfr /var/lib/lfr; echo 127.0.0.1 localhost >/etc/hosts",
+        "install -d -o lfr -g lfr /var/cache/lfr; cp -r models /var/cache/lfr/; cp clip.mp4 /var/lib/lfr/;"
+        "chown -R lfr:lfr /var/lib/lfr /var/cache/lfr; echo 127.0.0.1 localhost >/etc/hosts",
     )
     hub = ("hub", "serve", "/etc/lfr/hub", "--operator-present", "--repository-port", str(REPOSITORY_PORT))
     guest.run("systemd-run", "--unit=hub", "--quiet", "/opt/lfr/.venv/bin/lfr", *hub)
     guest.until(
-        *(lambda: any('"url"' in line for line in guest.journal("hub")), 60.0),
+        lambda: any('"url"' in line for line in guest.journal("hub")),
+        60.0,
         lambda: "\n".join(guest.journal("hub")[-20:]),
     )
 

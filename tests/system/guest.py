@@ -71,9 +71,17 @@ class Guest:
         if sys.base_prefix != "/usr":
             binds.append(f"{sys.base_prefix}:/opt/python")
         command = (
-            *(str(provide(SYSTEMD_NSPAWN, cache_dir())), "--quiet", "--boot", f"--directory={root_file_system()}"),
-            *("--volatile=overlay", f"--machine=lfr-test-{os.getpid()}", "--register=no", "--keep-unit"),
-            *("--console=pipe", "--private-network", *(f"--bind-ro={bind}" for bind in binds)),
+            str(provide(SYSTEMD_NSPAWN, cache_dir())),
+            "--quiet",
+            "--boot",
+            f"--directory={root_file_system()}",
+            "--volatile=overlay",
+            f"--machine=lfr-test-{os.getpid()}",
+            "--register=no",
+            "--keep-unit",
+            "--console=pipe",
+            "--private-network",
+            *(f"--bind-ro={bind}" for bind in binds),
         )
         with self._console.open("w") as console:
             self._nspawn = subprocess.Popen(
@@ -81,7 +89,7 @@ class Guest:
             )
         try:
             self._leader = self._first_process()
-            self.until(lambda: self.run("systemctl", "is-system-running", check=False).strip() in UP, why=self._said)
+            self.until(lambda: self.run("systemctl", "is-system-running", check=False).strip() in UP, why=self._output)
         except BaseException:
             self.close()
             raise
@@ -91,7 +99,7 @@ class Guest:
         leader = str(self._leader)
         inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
         done = subprocess.run(
-            *([*inside, *command],),
+            [*inside, *command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -128,7 +136,7 @@ class Guest:
         begun = time.monotonic()
         while not what():
             if self._nspawn.poll() is not None:
-                raise RuntimeError(f"the machine is gone: {self._said()}")
+                raise RuntimeError(f"the machine is gone: {self._output()}")
             if time.monotonic() - begun > within_s:
                 raise TimeoutError(f"not within {within_s:.0f} s: {why()}")
             time.sleep(0.2)
@@ -147,10 +155,10 @@ class Guest:
     def _first_process(self) -> int:
         """The guest's first process, as the host counts."""
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
-        self.until(lambda: bool(children.read_text().split()), 10.0, self._said)
+        self.until(lambda: bool(children.read_text().split()), 10.0, self._output)
         return int(children.read_text().split()[0])
 
-    def _said(self) -> str:
+    def _output(self) -> str:
         return self._console.read_text(errors="replace")[-1500:]
 
 

@@ -22,8 +22,9 @@ from device.edges.clock.system import SystemClock
 from device.hub_api import alert_builder, events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
+from device.outbox.message import ErasedAlert, OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Outbox, OutboxMessage
+from device.outbox.store import Outbox
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskThread
 from device.supervisor.status.hub import Hub
@@ -72,7 +73,7 @@ class ScriptedDevice:
         self._boot = uuid7(now())
         self._outbox, self._disk = Outbox(state / "outbox.db", now()), DiskThread()
         broker = PahoBroker(hub.address(DEVICE, port), DEVICE, will(SITE, DEVICE, self._boot, self._clock))
-        self._publisher = OutboxPublisher(broker, self._outbox, self._disk, self._clock, self._deleted)
+        self._publisher = OutboxPublisher(broker, self._outbox, self._disk, self._clock, self._alerts_erased)
         self._hub = Hub(
             SITE,
             DEVICE,
@@ -145,7 +146,7 @@ class ScriptedDevice:
         if judgement.outcome == "false_alert":
             self._publisher.erase(judgement.alert_id, "false_alert")
 
-    def _deleted(self, gone: list[Deletion]) -> None:
+    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
         for deletion in gone:
             erasure = alert_builder.erasure_of(
                 "alert", count=1, alert_id=deletion.alert_id, reason="false_alert", mode=Mode.DEMO, at=now()

@@ -12,15 +12,16 @@ from datetime import timedelta
 from pathlib import Path
 
 from tools.dev.demo.signed import end_deployment, now, publish_people
-from tools.dev.demo.stage import WINDOW_BEFORE, Stage
+from tools.dev.demo.workspace import WINDOW_BEFORE, Workspace
 
 
 def main(root: str, entry: str, photo: str, seconds: str, alert_hours: str) -> None:
-    stage = Stage(Path(root), entry)
-    if stage.roots.exists():
-        end_deployment(stage)
+    workspace = Workspace(Path(root), entry)
+    if workspace.roots.exists():
+        end_deployment(workspace)
     listed = publish_people(
-        *(stage, {entry: [Path(photo)]}),
+        workspace,
+        {entry: [Path(photo)]},
         id=f"board-{secrets.token_hex(3)}",
         window={"start": now() - WINDOW_BEFORE, "end": now() + timedelta(seconds=float(seconds))},
         retention={"alert_hours": int(alert_hours)},

@@ -19,10 +19,10 @@ from tools.dev.clip.spec import watchlist_photos
 from tools.dev.demo.processes import Processes, Running
 from tools.dev.demo.run import lfr, start_hub
 from tools.dev.demo.signed import publish_signed
-from tools.dev.demo.stage import Stage, build_hub, write_device_config
+from tools.dev.demo.workspace import Workspace, build_hub, write_device_config
 from tools.dev.proof.canaries import FIRST, SECOND, Wanted
 from tools.dev.proof.disks import PLACES, Disks, below
-from tools.dev.proof.process_memory import Glass
+from tools.dev.proof.process_memory import ProcessMemory
 from tools.dev.proof.search import Hit, Piece, Pieces, find_alike
 from tools.hub.broker.mosquitto import free_port, start_broker
 
@@ -47,30 +47,30 @@ def child_of(pid: int, word: str) -> int | None:
     return next((child for child in below - {pid} if word in parents[child][1]), None)
 
 
-def glass_of(pid: int, word: str, device: Running) -> Glass:
+def glass_of(pid: int, word: str, device: Running) -> ProcessMemory:
     """The memory of that process, opened as soon as there is one."""
     deadline = time.monotonic() + LIMIT_S
     while (found := child_of(pid, word)) is None:
         device.check()
         assert time.monotonic() < deadline, device.last_lines()
-    return Glass(found)
+    return ProcessMemory(found)
 
 
-def wait_for(stage: Stage, device: Running, what: Callable[[dict[str, Any]], bool]) -> None:
+def wait_for(workspace: Workspace, device: Running, what: Callable[[dict[str, Any]], bool]) -> None:
     deadline = time.monotonic() + LIMIT_S
     while True:
         device.check()
         assert time.monotonic() < deadline, device.last_lines()
         try:
-            if what(json.loads((stage.run_dir / "status.json").read_text())):
+            if what(json.loads((workspace.run_dir / "status.json").read_text())):
                 return
         except FileNotFoundError:
             os.sched_yield()
 
 
-def wait_for_frame(stage: Stage, device: Running, frame: int) -> None:
+def wait_for_frame(workspace: Workspace, device: Running, frame: int) -> None:
     """Until so many frames are decoded, as the device's status file tells."""
-    wait_for(stage, device, lambda status: status["counters"]["frames"] >= frame)
+    wait_for(workspace, device, lambda status: status["counters"]["frames"] >= frame)
 
 
 def controls(piece: Piece) -> Iterator[Path]:
@@ -93,43 +93,43 @@ def test_nothing_of_passers_by_is_left_in_any_process_or_on_disk(
     templates = [pattern for pattern in wanted.patterns if pattern.what == "template"]
     port = free_port()
     disks = Disks(but=[tmp_path / "clip.mp4"])
-    stage = build_hub(tmp_path, port, 0)
-    assert stage.clip == tmp_path / "clip.mp4"
-    shutil.copy(clip, stage.clip)
-    publish_signed(stage, next(iter(watchlist_photos().values())), "Listed person")
+    workspace = build_hub(tmp_path, port, 0)
+    assert workspace.clip == tmp_path / "clip.mp4"
+    shutil.copy(clip, workspace.clip)
+    publish_signed(workspace, next(iter(watchlist_photos().values())), "Listed person")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     found: dict[str, list[Hit]] = {}
-    broker = start_broker(stage.hub, port)
+    broker = start_broker(workspace.hub, port)
     try:
-        with Processes(stage.logs) as processes:
-            hub = start_hub(processes, stage, operator=True, own_broker=False)
-            write_device_config(stage, port, realtime=True, repository_port=hub.repository_port)
-            running = [lfr(), "run", "--config", str(stage.config)]
+        with Processes(workspace.logs) as processes:
+            hub = start_hub(processes, workspace, operator=True, own_broker=False)
+            write_device_config(workspace, port, realtime=True, repository_port=hub.repository_port)
+            running = [lfr(), "run", "--config", str(workspace.config)]
             device = processes.start("device", running, {"TMPDIR": str(temporary)})
             worker = glass_of(device.process.pid, "device.worker", device)
-            supervisor = Glass(device.process.pid)  # not earlier: the leash becomes the device by exec
+            supervisor = ProcessMemory(device.process.pid)  # not earlier: the starter becomes the device by exec
             first, second = truth.passages
             moments = {
                 "in view": (first.first + first.last) // 2,
                 "forgotten": first.last + round((ENDS_S + AFTER_S) * truth.fps),
                 "all forgotten": second.last + round((ENDS_S + AFTER_S) * truth.fps),
             }
-            wait_for(stage, device, lambda status: status["state"] == "recognising")
+            wait_for(workspace, device, lambda status: status["state"] == "recognising")
             copied = {}
             for moment, frame in moments.items():
-                wait_for_frame(stage, device, frame)
+                wait_for_frame(workspace, device, frame)
                 assert Path(f"/proc/{worker.pid}/status").read_text().split("VmSwap:")[1].split()[0] == "0"
                 copied[moment] = (worker.copy(), supervisor.copy())
             assert device.process.wait(LIMIT_S) == 0, device.last_lines()
-            with_glass = Glass(broker.pid)
-            found["broker"] = pieces.find(with_glass.copy(least_bytes=BROKER_BYTES))
+            broker_memory = ProcessMemory(broker.pid)
+            found["broker"] = pieces.find(broker_memory.copy(least_bytes=BROKER_BYTES))
     finally:
         broker.stop()
     for moment, (of_worker, of_supervisor) in copied.items():
         found[f"worker, {moment}"] = pieces.find(of_worker)
         found[f"supervisor, {moment}"] = pieces.find(of_supervisor) + find_alike(of_supervisor, templates)
-    found["own folders"] = pieces.find(below(tmp_path, but=[stage.clip]))
+    found["own folders"] = pieces.find(below(tmp_path, but=[workspace.clip]))
     found["machine"] = pieces.find(disks.written())
     assert disks.unread == []
     assert {hit.whose for hit in found.pop("worker, in view")} == {FIRST}, "the search cannot see"

@@ -67,14 +67,14 @@ def test_a_camera_that_stalls_takes_the_decoder_and_the_worker_with_it(
             assert hello.protections["seccomp"]
             one.until(Beat, lambda beat: beat.counters.detections > 0)
             since = time.monotonic()
-            assert one.glass is not None
-            assert {hit.whose for hit in pieces.find(one.glass.copy())} == {FIRST}, "the search cannot see"
+            assert one.process_memory is not None
+            assert {hit.whose for hit in pieces.find(one.process_memory.copy())} == {FIRST}, "the search cannot see"
             fault = one.until(Fault)
             assert (fault.error, fault.exit_status) == ("SourceLost", 69)
             assert one.process.wait(GONE_WITHIN_S) == 69
             assert time.monotonic() - since < GONE_WITHIN_S
             with pytest.raises((NoView, ProcessLookupError)):
-                one.glass.copy()
+                one.process_memory.copy()
     finally:
         camera.close()
 
@@ -95,19 +95,19 @@ def test_a_picture_that_freezes_is_all_that_is_left_of_who_stands_in_it(
     with Watched(tmp_path) as one:
         one.send(given(tmp_path, str(folder)).task)
         one.until(Hello)
-        assert one.glass is not None
-        before = one.glass.copy()
+        assert one.process_memory is not None
+        before = one.process_memory.copy()
         assert pieces.find(before) == []
         one.until(Beat, lambda beat: beat.counters.frames >= cut - 5)
-        in_view = {hit.what for hit in pieces.find(one.glass.copy())}
+        in_view = {hit.what for hit in pieces.find(one.process_memory.copy())}
         assert "luma of a frame" in in_view, "the search cannot see"
         for _ in range(4):
             one.until(Beat, lambda beat: beat.camera == "frozen")
-        left = changed_since(before, one.glass.copy())
+        left = changed_since(before, one.process_memory.copy())
         hits = pieces.find(left) + find_alike(left, known.patterns)
         # The camera goes on sending this picture, so the decoder goes on holding it; nothing else does.
         assert {hit.what for hit in hits} <= {"luma of a frame", "chroma of a frame"}, hits[:5]
-        frozen = [m for m in one.heard if isinstance(m, Beat)][-1]
+        frozen = [m for m in one.received if isinstance(m, Beat)][-1]
         assert frozen.counters.open_passages == 0
 
 

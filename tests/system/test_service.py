@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+
+from tests.system.conftest import Board
 
 pytestmark = pytest.mark.system
 DOWN = "/run/systemd/system/lfr.service.d"  # as if the supervisor died for good: systemd does not start it again
@@ -22,7 +25,7 @@ def place_of(words: str, lines: list[str]) -> int:
 
 
 @pytest.fixture
-def running(board: Any) -> Any:
+def running(board: Board) -> Iterator[Board]:
     """The board with the service recognising; stopped afterwards."""
     board.publish()
     board.start()
@@ -30,7 +33,7 @@ def running(board: Any) -> Any:
     board.guest.run("systemctl", "stop", "lfr", within_s=60)
 
 
-def test_the_service_says_ready_and_keeps_its_status_line(running: Any) -> None:
+def test_the_service_says_ready_and_keeps_its_status_line(running: Board) -> None:
     told = running.guest.show("lfr", "ActiveState", "StatusText", "Type", "WatchdogUSec", "NRestarts")
     assert told["ActiveState"] == "active"
     assert told["StatusText"].startswith("recognising")
@@ -38,7 +41,7 @@ def test_the_service_says_ready_and_keeps_its_status_line(running: Any) -> None:
     assert told["WatchdogUSec"] == "10s"
 
 
-def test_the_hardening_holds_in_the_running_process(running: Any) -> None:
+def test_the_hardening_holds_in_the_running_process(running: Board) -> None:
     pid = str(running.main_pid())
     status = running.guest.run("cat", f"/proc/{pid}/status")
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -56,7 +59,7 @@ def test_the_hardening_holds_in_the_running_process(running: Any) -> None:
     assert running.guest.status_of(*as_the_service, "dd", "if=/dev/kmsg", "count=1") != 0
 
 
-def test_a_supervisor_that_hangs_is_killed_and_starts_again(running: Any) -> None:
+def test_a_supervisor_that_hangs_is_killed_and_starts_again(running: Board) -> None:
     guest, before = running.guest, running.main_pid()
     guest.run("kill", "-STOP", str(before))
     guest.until(lambda: guest.show("lfr", "NRestarts")["NRestarts"] == "1", 40.0, running.why)
@@ -66,7 +69,7 @@ def test_a_supervisor_that_hangs_is_killed_and_starts_again(running: Any) -> Non
     assert guest.status_of("test", "-d", f"/proc/{before}") != 0
 
 
-def test_a_stop_ends_the_worker_first_and_the_sign_after_it(board: Any) -> None:
+def test_a_stop_ends_the_worker_first_and_the_sign_after_it(board: Board) -> None:
     board.publish()
     board.start()
     begun = len(board.guest.journal("lfr"))
@@ -82,7 +85,7 @@ def test_a_stop_ends_the_worker_first_and_the_sign_after_it(board: Any) -> None:
     assert verdict["unsigned_tail"] == 0
 
 
-def test_a_mistake_in_the_configuration_is_not_tried_again(board: Any) -> None:
+def test_a_mistake_in_the_configuration_is_not_tried_again(board: Board) -> None:
     board.guest.run("sh", "-c", "cp -a /etc/lfr/device.yaml /tmp/good; echo 'colour: blue' >> /etc/lfr/device.yaml")
     try:
         board.guest.run("systemctl", "start", "lfr", check=False)
@@ -94,7 +97,7 @@ def test_a_mistake_in_the_configuration_is_not_tried_again(board: Any) -> None:
         board.guest.run("sh", "-c", "cp -a /tmp/good /etc/lfr/device.yaml; systemctl reset-failed lfr")
 
 
-def test_the_timer_erases_what_a_killed_supervisor_left_though_the_service_stays_down(board: Any) -> None:
+def test_the_timer_erases_what_a_killed_supervisor_left_though_the_service_stays_down(board: Board) -> None:
     guest = board.guest
     board.publish(ends_in=timedelta(seconds=60), alert_hours=0)
     guest.run(
@@ -130,7 +133,7 @@ def said(guest: Any) -> str:
     return "\n".join(guest.journal("lfr-erase")[-20:])
 
 
-def test_the_eraser_can_write_nowhere_else_and_reach_nobody(board: Any) -> None:
+def test_the_eraser_can_write_nowhere_else_and_reach_nobody(board: Board) -> None:
     guest = board.guest
     told = guest.show("lfr-erase", "PrivateNetwork", "ProtectSystem", "User", "NoNewPrivileges")
     assert told == {"PrivateNetwork": "yes", "ProtectSystem": "strict", "User": "lfr", "NoNewPrivileges": "yes"}
@@ -147,7 +150,7 @@ gpiozero_gpio.GpiozeroGpio(GpioConfig(driver="gpiozero", sign="BOARD31", sign_se
 """
 
 
-def test_lines_are_claimed_from_under_the_unit_as_far_as_there_is_no_chip(board: Any) -> None:
+def test_lines_are_claimed_from_under_the_unit_as_far_as_there_is_no_chip(board: Board) -> None:
     guest = board.guest
     (board.scratch / "compatible").write_bytes(b"nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0")
     (board.scratch / "claim.py").write_text(CLAIM)

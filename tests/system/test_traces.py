@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.system.conftest import Board
 from tools.dev.clip.make import ClipTruth
 from tools.dev.proof.canaries import Wanted
 from tools.dev.proof.disks import at_any_byte, below
@@ -35,7 +36,9 @@ EXPORT = "run/journal-export"
 
 
 @pytest.fixture
-def walked_by(board: Any, canaries: tuple[Path, ClipTruth, Wanted], repeated: Any) -> Iterator[Any]:
+def walked_by(
+    board: Board, canaries: tuple[Path, ClipTruth, Wanted], repeated: Callable[[Path, Path, int], None]
+) -> Iterator[Board]:
     """The board after both people have passed its camera and the service has stopped."""
     clip, truth, _ = canaries
     repeated(clip, board.scratch / "canary.mp4", 2)
@@ -69,7 +72,7 @@ def journal(guest: Any) -> list[Region]:
 
 
 def test_nothing_of_passers_by_is_in_the_journal_or_on_the_disk(
-    walked_by: Any, canaries: tuple[Path, ClipTruth, Wanted]
+    walked_by: Board, canaries: tuple[Path, ClipTruth, Wanted]
 ) -> None:
     _, _, wanted = canaries
     guest, pieces = walked_by.guest, Pieces(wanted.pieces)

@@ -1,4 +1,4 @@
-"""How progress bars behave: redrawn in place on a terminal, a line every few seconds in a log."""
+"""Progress bars: redrawn in place on a terminal, a line every few seconds in a log."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`lfr hub serve`: the broker if asked for, the hub's session and the console, until it is told to stop.
+"""`lfr hub serve`: the broker if asked for, the hub's session and the console, until a signal stops it.
 
-1. Stopping is starting reversed: page, session (which says offline), pictures wiped, repository, broker.
-2. What waits for a judgement stays on the disk, sealed (`desk.sqlite`), and is on the page again at the next start.
-3. A broker that dies is started again at once; when that fails, the hub ends with 69, so that whoever runs it knows.
-4. The process writes no core and cannot be read by another of the same user: pictures live in its memory.
+1. It stops in reverse order: page, session (which publishes offline), pictures wiped, repository, broker.
+2. Cases without a judgement stay on the disk, sealed (`desk.sqlite`), and are on the page again at the next start.
+3. A broker that dies is restarted at once; when that fails, the hub ends with 69, so that its service manager knows.
+4. The process writes no core and cannot be read by another of the same user: pictures are in its memory.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device.edges.broker.paho import PahoBroker
 from device.edges.sandbox.prctl import forbid_dumping
@@ -61,12 +61,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What `lfr hub serve` was told. Ports: None takes console.yaml's, 0 any free one; a command line's win.
+    """Options of `lfr hub serve`. Ports: None takes console.yaml's, 0 any free one; a command line's override it.
 
     own_broker        start mosquitto too; False uses the one at broker_port
     console_key       file with the key of the page's address (a credential of the unit); it is not printed then
-    operator_present  say that an operator is simulated while no page is open: headless demonstrations and tests.
-                      Devices with a live camera or in operational mode do not take it
+    operator_present  simulate an operator while no page is open: headless demonstrations and tests.
+                      Devices with a live camera or in operational mode do not accept it
     """
 
     folder: Path
@@ -119,7 +119,7 @@ def _certificates_are_there(hub: HubFolder) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is open before the loop runs."""
+    """What is opened before the loop runs."""
 
     listening: socket.socket
     broker_port: int
@@ -150,6 +150,13 @@ def _server(page: Starlette) -> uvicorn.Server:
     )
 
 
+def _own_client(hub: HubFolder, served: Served) -> PahoBroker:
+    """The hub's own connection to the broker, with its will."""
+    settings = hub.settings()
+    will = offline_message(settings.site, settings.mode, wall_now())
+    return PahoBroker(hub.address("hub", served.broker_port), "hub", will, session_expiry_s=0)
+
+
 async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     settings, listening = hub.settings(), served.listening
     store = SealedDesk(hub.desk_file)
@@ -158,14 +165,8 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     published = PublishedDeployments(publisher)
     desk = Desk(settings, tallies, store, published)
     desk.restore_pictures(opener.open, wall_now())
-    broker = PahoBroker(
-        hub.address("hub", served.broker_port),
-        "hub",
-        offline_message(settings.site, settings.mode, wall_now()),
-        session_expiry_s=0,
-    )
     session = HubSession(
-        broker,
+        _own_client(hub, served),
         settings.site,
         settings.mode,
         desk,
@@ -179,18 +180,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     )
     issuer = Issuer(publisher, served.devices, session, _DeviceList(served.broker, desk))
     hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
-    console = Console(
-        hub,
-        settings,
-        desk,
-        tallies,
-        session,
-        options.officer_ref,
-        options.operator_present,
-        frozenset(hosts),
-        hub.console_key(options.console_key),
-        lambda: watch.warnings,
-    )
+    console = _console(hub, options, session, desk=desk, tallies=tallies, hosts=hosts, warned=lambda: watch.warnings)
     watch = CertificateWatch(hub, wall_now, served.read_certificates_again)
     loop = asyncio.get_running_loop()
     monitor = _monitor(hub, settings.site, served, desk, loop)
@@ -202,32 +192,61 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     server = _server(application(console, start_sessions))
     stopped_by = _signals(loop, server)
     entry = f"?key={console.key}" if options.console_key is None else ""
-    ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/{entry}", served))
-    watching_certificates = asyncio.ensure_future(watch.run())
-    notifying = asyncio.ensure_future(notify(service_manager(), server, lambda: status_line(console)))
-    issuing = asyncio.ensure_future(issuer.run())
     no_broker: list[Unavailable] = []
-    watching = None if served.broker is None else asyncio.ensure_future(_watch_broker(served.broker, server, no_broker))
+    work: list[Coroutine[Any, Any, None]] = [
+        _announce(server, options, f"http://{hosts[0]}/{entry}", served),
+        notify(service_manager(), server, lambda: status_line(console)),
+        watch.run(),
+        issuer.run(),
+    ]
+    if served.broker is not None:
+        work.append(_watch_broker(served.broker, server, no_broker))
+    background = [asyncio.ensure_future(each) for each in work]
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await server.serve(sockets=[listening])
     finally:
-        ready.cancel()
-        notifying.cancel()
-        watching_certificates.cancel()
-        issuing.cancel()
-        if watching is not None:
-            watching.cancel()
+        for task in background:
+            task.cancel()
         await asyncio.to_thread(session.close)
         await asyncio.to_thread(monitor.close)
-        console.forget_references()
-        desk.commit()
-        store.close()
-        desk.clear_memory()
-        tallies.save()
+        _put_away(console, store)
     if no_broker:
         raise no_broker[0]
     return 130 if stopped_by == [signal.SIGINT] else 0
+
+
+def _console(
+    hub: HubFolder,
+    options: ServeOptions,
+    session: HubSession,
+    *,
+    desk: Desk,
+    tallies: Tallies,
+    hosts: tuple[str, ...],
+    warned: Callable[[], list[str]],
+) -> Console:
+    return Console(
+        hub,
+        hub.settings(),
+        desk,
+        tallies,
+        session,
+        options.officer_ref,
+        options.operator_present,
+        frozenset(hosts),
+        hub.console_key(options.console_key),
+        warned,
+    )
+
+
+def _put_away(console: Console, store: SealedDesk) -> None:
+    """What must be on the disk is, and nothing personal stays in memory."""
+    console.erase_references()
+    console.desk.commit()
+    store.close()
+    console.desk.clear_memory()
+    console.tallies.save()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +302,7 @@ def _signals(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> list[si
 
 
 async def _watch_broker(broker: OwnBroker, server: uvicorn.Server, ended: list[Unavailable]) -> None:
-    """Start a broker that died at once; one that does not come up ends the hub with 69 (rule 3)."""
+    """Restart a broker that died; one that does not come up ends the hub with 69 (rule 3)."""
     while True:
         await asyncio.sleep(BROKER_LOOK_S)
         if broker.running():

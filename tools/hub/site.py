@@ -60,7 +60,9 @@ def init_hub(
         if known is not None and known.site != site:
             raise ConfigError(str(hub.console_file), (f"site: this folder belongs to {known.site!r}, not {site!r}",))
         if known is not None and mode not in (None, known.mode):
-            problem = f"mode: this folder's is {known.mode.value}, for ever; `lfr hub init` another folder for another"
+            problem = (
+                f"mode: this folder's is {known.mode.value} and stays so; `lfr hub init` another folder for another"
+            )
             raise ConfigError(str(hub.console_file), (problem,))
         everyone = tuple(dict.fromkeys((*(known.devices if known else ()), *devices)))
         made += _unchanged(hub, known, bind, hosts)

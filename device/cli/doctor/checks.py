@@ -33,16 +33,16 @@ os.write(out, json.dumps(granted).encode())
 UNIT = "as systemd/lfr.service has it"
 PROTECTIONS = {
     "core_limit_0": ("no core file", f"LimitCORE=0, {UNIT}"),
-    "not_dumpable": ("no debugger of the same user, no core", "a kernel that knows PR_SET_DUMPABLE"),
-    "no_new_privileges": ("no program gives it more rights", "a kernel from 3.5 on"),
+    "not_dumpable": ("no debugger of the same user, no core", "a kernel with PR_SET_DUMPABLE"),
+    "no_new_privileges": ("no program gives it more rights", "Linux 3.5 or later"),
     "memory_locked": ("memory is never swapped", f"LimitMEMLOCK=infinity, {UNIT}: without it, demonstrations only"),
-    "no_file_writes": ("the kernel refuses every byte to any file", "a kernel that knows RLIMIT_FSIZE"),
+    "no_file_writes": ("the kernel refuses every byte to any file", "a kernel with RLIMIT_FSIZE"),
     "no_files_open": ("no file is open for writing", "start it by lfr run, which closes all others"),
     "standard_streams": ("output of libraries is discarded", "a machine with /dev/null"),
     "environment": ("started with an allow list of variables", "start it by lfr run"),
     "freed_memory": ("freed memory is overwritten by the allocator", "glibc: other C libraries cannot"),
-    "landlock_writes": ("no path can be written, made, removed or executed", "a kernel with Landlock, from 5.13 on"),
-    "landlock_reads": ("only code, models and the source can be read", "a kernel with Landlock, from 5.13 on"),
+    "landlock_writes": ("no path can be written, made, removed or executed", "Linux 5.13 or later, with Landlock"),
+    "landlock_reads": ("only code, models and the source can be read", "Linux 5.13 or later, with Landlock"),
     "seccomp": (
         "no program, no socket but the camera's, no memory file",
         "x86-64 or aarch64 with CONFIG_SECCOMP_FILTER",
@@ -92,7 +92,7 @@ def packages() -> Iterator[Finding]:
 
 
 def runtimes() -> Iterator[Finding]:
-    """CPU runtimes: one is needed, also on a board, where the portable one judges TensorRT's plans."""
+    """CPU runtimes: one is needed, also on a board, where the portable one verifies TensorRT's plans."""
     found = [name for name in ("openvino", "onnxruntime") if util.find_spec(name) is not None]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in found)
     yield Finding("cpu runtimes", "ok" if found else "fail", versions or "none", "make setup")
@@ -168,7 +168,7 @@ def lockdown() -> Iterator[Finding]:
 
     version = landlock.abi()
     text = f"ABI {version}" if version else "the kernel has none, or it is switched off"
-    yield Finding("landlock", "ok" if version else "warn", text, "a kernel from 5.13 on, booted with lsm=landlock,…")
+    yield Finding("landlock", "ok" if version else "warn", text, "Linux 5.13 or later, booted with lsm=landlock,…")
     tried = subprocess.run(
         [sys.executable, "-c", TRIAL],
         env=worker_environment(os.environ),
@@ -208,7 +208,7 @@ def temperature() -> Iterator[Finding]:
         return
     nearest = min(found.zones, key=lambda zone: zone.margin_c)
     text = f"{len(found.zones)} sensors, nearest to its limit: {nearest.name} {nearest.temperature_c:.0f} of "
-    text += f"{nearest.most_c:.0f} °C" + ("; the machine has slowed itself down" if found.slowed else "")
+    text += f"{nearest.most_c:.0f} °C" + ("; the machine has reduced its clock" if found.slowed else "")
     cool = nearest.margin_c > 0 and not found.slowed
     yield Finding("temperature", "ok" if cool else "warn", text, "check fan, filter, sun and power mode")
 

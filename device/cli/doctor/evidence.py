@@ -1,4 +1,4 @@
-"""Checks of `lfr doctor` on the evidence that thresholds are computed from: whole, trusted, and of these engines."""
+"""Checks of `lfr doctor` on evidence: whole, trusted, and of the configured engines."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ REMEDY = "see calibration/README.md; without evidence a device opens no camera"
 
 
 def shipped_evidence() -> Iterator[Finding]:
-    """Whether the evidence of the default recogniser is what was signed."""
+    """Whether the evidence of the default recogniser carries a valid signature."""
     from device.evidence.artefact import read, shipped, trusted_keys
     from engines.cards.model_card import RECOGNISER_DEFAULT
 
     try:
         artefact = read(shipped(RECOGNISER_DEFAULT), trusted_keys())
     except EvidenceUnusable as fault:
-        yield Finding("evidence", "fail", f"the one that ships: {fault}", "install the program again")
+        yield Finding("evidence", "fail", f"the shipped one: {fault}", "install the program again")
         return
     precisions = ", ".join(row.precision for row in artefact.precisions)
     most = min(row.largest_list for row in artefact.precisions)

@@ -10,7 +10,7 @@ Level = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. remedy: what to do about it, empty when there is nothing to do."""
+    """The result of a check. remedy: what to do, empty when there is nothing to do."""
 
     name: str
     level: Level

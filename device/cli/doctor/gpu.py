@@ -40,7 +40,7 @@ JETPACK = "install JetPack's python3-libnvinfer; the environment must see the sy
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What the trial found; None where it did not get so far."""
+    """The trial's results; None for steps that it did not reach."""
 
     gpu: str | None = None
     capability: str | None = None
@@ -55,13 +55,13 @@ def gpu(board: Path = Path("/proc/device-tree/compatible")) -> Iterator[Finding]
     absent: Level = "warn" if board.exists() else "ok"
     for module, remedy in (("tensorrt", JETPACK), ("pycuda", "pip install .[device-cuda]")):
         if util.find_spec(module) is None:
-            text = "absent" if board.exists() else "absent, as everywhere but on a board"
+            text = "absent" if board.exists() else "absent; needed on a board only"
             yield Finding(module, absent, text, remedy)
         else:
             yield Finding(module, "ok", _version(module))
     here = _here()
     if here is None:
-        yield Finding("cuda", absent, "not asked: it takes PyCUDA", "pip install .[device-cuda]")
+        yield Finding("cuda", absent, "not checked: it needs PyCUDA", "pip install .[device-cuda]")
     elif here.gpu is None:
         yield Finding("cuda", absent, here.fault, "install the board's JetPack")
     else:
@@ -100,7 +100,7 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
         elif (key.gpu, key.capability, key.tensorrt) != (here.gpu, here.capability, here.tensorrt):
             wrong.append(f"built for {key.gpu} ({key.capability}) and TensorRT {key.tensorrt}")
         if now is None or now.sha256 != key.model_sha256:
-            wrong.append("its prepared model is another one now")
+            wrong.append("its prepared model has changed")
         content = plan_file(plans_dir(), key)
         if not content.is_file() or sha256_of(content) != plan.sha256:
             wrong.append("its file is missing, damaged or changed")
@@ -134,7 +134,7 @@ def _version(module: str) -> str:
 
 
 def _jetson_utils(absent: Level) -> Finding:
-    """The real one has its C extension; the package of that name in a public index is somebody else's."""
+    """Whether it is the real PyCUDA, with its C extension; a public index has another package of that name."""
 
     remedy = "build it from dusty-nv/jetson-utils; never install it by name"
     if util.find_spec("jetson_utils") is None:

@@ -26,7 +26,7 @@ def key_store() -> Iterator[Finding]:
 
     swapped = len(Path("/proc/swaps").read_text().splitlines()) > 1 if Path("/proc/swaps").exists() else False
     held = "TPM present, and not used yet" if TPM.exists() else "no TPM"
-    text = f"RAM only ({held}): a deployment's key does not outlive a power cut"
+    text = f"RAM only ({held}): a deployment's key is lost at a power cut"
     level: Literal["ok", "warn"] = "warn" if swapped else "ok"
     yield Finding(
         "key store", level, f"{text}{'; but swap is on, and RAM may reach a disk' if swapped else ''}", "swapoff -a"
@@ -38,7 +38,7 @@ def eraser() -> Iterator[Finding]:
 
     remedy = f"systemctl enable --now {TIMER} (systemd/README.md)"
     if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
-        text = "no systemd runs here: what is past its time goes at the next start, not before"
+        text = "no systemd runs here: what is past its time is erased at the next start, not before"
         yield Finding("eraser", "warn", text, remedy)
         return
     asked = subprocess.run(
@@ -49,7 +49,7 @@ def eraser() -> Iterator[Finding]:
 
 
 def of_device(config: DeviceConfig) -> Iterator[Finding]:
-    """What a configured device keeps: its key, its audit log, its orders to erase."""
+    """The device's own files: its key, its audit log, its erasure orders."""
     yield from _device_key(config.state_dir)
     yield from _orders(config.state_dir)
 

@@ -1,6 +1,6 @@
 """A broker without a network: one exchange that behaves like the van's, any number of sessions on it.
 
-It routes by MQTT's wildcards, keeps retained messages, sends wills, queues for absent sessions, says `No matching
+It routes by MQTT's wildcards, keeps retained messages, sends wills, queues for absent sessions, reports `No matching
 subscribers`, and on request refuses, withholds its answers or goes down. Everything happens at once, on the caller's
 thread, so that tests with virtual time stay exact.
 """
@@ -15,7 +15,7 @@ OnMessage = Callable[[str, bytes], None]
 
 
 class FakeExchange:
-    """What all sessions of one test share. `log` holds every accepted message in order."""
+    """Shared by all sessions of one test. `log` holds every accepted message in order."""
 
     def __init__(self) -> None:
         self.log: list[Outgoing] = []
@@ -35,14 +35,14 @@ class FakeExchange:
         self._withholding = True
 
     def answer(self) -> None:
-        """Answer what was withheld, in order, and go on as usual."""
+        """Answer what was withheld, in order, and continue normally."""
         self._withholding = False
         withheld, self._withheld = self._withheld, []
         for session, delivery in withheld:
             session.answered(delivery)
 
     def go_down(self, *, forget_sessions: bool = True) -> None:
-        """Stop: every session is lost, unanswered messages are not accepted, retained ones are forgotten."""
+        """Stop: every session is lost, unanswered messages are not accepted, retained ones are lost."""
         self.down = True
         self._withholding = False
         withheld, self._withheld = self._withheld, []
@@ -123,7 +123,7 @@ class FakeBroker:
             self.lost("closed")
 
     def found(self) -> None:
-        """The exchange is (again) there."""
+        """The exchange is available (again)."""
         if self._exchange.down:
             self._on_session(False, "nothing listens")
             return

@@ -1,13 +1,13 @@
 """Broker by paho-mqtt: MQTT 5, mutual TLS, one persistent session, a will.
 
 1. Only `on_publish` with a reason code that is no failure counts. paho's `is_published()` is True for a message that
-   the access list denied, and raises for one that was delivered later (measured: 2026-11-22,
-   paho 2.2.0, mosquitto 2.0.11).
+   the access list denied, and raises for one that was delivered later (measured: 2026-11-22, paho 2.2.0, mosquitto
+   2.0.11).
 2. paho's own queue is never a store: `publish` takes a message only while a session exists and at most IN_FLIGHT are
-   unanswered. Every connection has a fresh client, so nothing of the last one is sent behind the owner's back: an alert
-   may have been erased in the meantime. What was unanswered at the loss is reported as not accepted.
-3. The broker keeps our subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives.
-   All the same every connection subscribes anew: a broker without persistence forgets sessions when it restarts.
+   unanswered. Every connection has a fresh client, so a message of the last one is never sent without its owner: its
+   alert may have been erased meanwhile. What was unanswered at the loss is reported as not accepted.
+3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives.
+   Nevertheless every connection subscribes anew: a broker without persistence loses sessions when it restarts.
 4. `on_session(True, …)` comes after the broker confirmed the subscriptions. Callbacks run on paho's thread or on the
    connecting thread, must not block, and must not raise (paho logs what they raise and goes on).
 """
@@ -37,19 +37,19 @@ KEEPALIVE_S = 10  # a dead link is noticed within 15 s; the hub's will fires aft
 CONNECT_WITHIN_S = 5.0
 CLOSE_WITHIN_S = 2.0
 BACK_OFF_FIRST_S = 0.25
-BACK_OFF_MOST_S = 2.0  # a van has few devices; what nobody has judged is on the page within 5 s of a hub's return
+BACK_OFF_MOST_S = 2.0  # a van has few devices; undelivered alerts are on the page within 5 s of a hub's return
 NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, table 3-4
 NOT_AUTHORISED = 0x87  # MQTT 5, tables 3-1 and 3-8
-_ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and start the hub anew"
+_ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and restart the hub"
 _COPY = "copy ca.pem and devices/NAME.pem and .key from the hub's folder to where the configuration has them"
 _CERTIFICATE_ALERTS = {
     "ALERT_CERTIFICATE_REVOKED": (
         "it was revoked",
-        "this device is let in again only under another name, with a new certificate: `lfr hub init DIR --device NAME`",
+        "this device needs another name and a new certificate: `lfr hub init DIR --device NAME`",
     ),
     "ALERT_CERTIFICATE_EXPIRED": (
         "it has expired, or a clock is wrong",
-        f"look at both clocks, have it renewed, {_COPY}",
+        f"check both clocks, have it renewed, {_COPY}",
     ),
     "ALERT_UNKNOWN_CA": ("another authority than the hub's signed it", _COPY),
     "ALERT_BAD_CERTIFICATE": ("it is damaged or not the hub's", _COPY),
@@ -61,7 +61,7 @@ OnMessage = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Where the broker listens and who we are; the certificate's common name is the MQTT user."""
+    """The broker's address and this client's certificate; its common name is the MQTT user."""
 
     host: str
     port: int
@@ -158,7 +158,7 @@ class PahoBroker:
             self._thread.join(CLOSE_WITHIN_S)
 
     def _run(self) -> None:
-        """Connect, stay, lose, wait, again. Back-off doubles while no session comes about."""
+        """Connect, wait for the loss, pause, repeat. The back-off doubles while no session is established."""
         failures = 0
         while not self._closing.is_set():
             self._ended.clear()
@@ -168,7 +168,7 @@ class PahoBroker:
             self._closing.wait(wait_s * random.uniform(0.7, 1.3))
 
     def _one_session(self) -> bool:
-        """One connection from start to end; True if it ever was a session."""
+        """One connection from start to end; True if a session was established."""
         client = self._new_client()
         established = threading.Event()
         self._callbacks(client, established)
@@ -240,7 +240,7 @@ class PahoBroker:
         return client
 
     def _callbacks(self, client: Client, established: threading.Event) -> None:
-        """Wire one client. Its callbacks act only while it is the newest: a late report of an old client is ignored."""
+        """Connect one client's callbacks; late reports of a client that is not the newest are ignored."""
 
         def begin(text: str) -> None:
             with self._lock:
@@ -295,10 +295,10 @@ class PahoBroker:
 
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
         client.on_subscribe, client.on_publish = on_subscribe, on_publish
-        client.on_message, client.on_log = on_message, self._overhear
+        client.on_message, client.on_log = on_message, self._on_log
 
-    def _overhear(self, client: Client, _: Any, level: int, text: str) -> None:
-        """What paho logs: why the broker ended the TLS session, and what our own callbacks raised."""
+    def _on_log(self, client: Client, _: Any, level: int, text: str) -> None:
+        """paho's log: why the broker ended the TLS session, and exceptions of our own callbacks."""
         if self._newest is client:
             self._refused = _certificate_refused(text) or self._refused
         if level >= logging.ERROR or text.startswith("Caught exception"):
@@ -376,10 +376,10 @@ def _refusal(code: ReasonCode) -> str:
 
 
 def _certificate_refused(text: str) -> str:
-    """What a TLS alert about our certificate means (RFC 8446, 6.2), from OpenSSL's name of it; empty for other texts.
+    """The meaning of a TLS alert about our certificate (RFC 8446, 6.2), from OpenSSL's name; empty for other texts.
 
-    With TLS 1.3 the broker looks at it after the handshake is over for us, so it comes with the first read, in paho's
-    log alone.
+    With TLS 1.3 the broker checks it after the client's handshake is complete, so it comes with the first read, in
+    paho's log alone.
     """
     for alert, (found, remedy) in _CERTIFICATE_ALERTS.items():
         if alert in text:
@@ -390,9 +390,8 @@ def _certificate_refused(text: str) -> str:
 def _error_text(fault: Exception, address: BrokerAddress) -> str:
     place = f"{address.host}:{address.port}"
     if isinstance(fault, ssl.SSLCertVerificationError):
-        return (
-            f"{place} showed a certificate that our CA did not sign or that names another host: {fault.verify_message}"
-        )
+        found = "presented a certificate that our CA did not sign or that names another host"
+        return f"{place} {found}: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
         return _certificate_refused(str(fault.reason)) or f"{place} ended the TLS handshake: {fault.reason}"
     if isinstance(fault, ConnectionRefusedError):

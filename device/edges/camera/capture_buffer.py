@@ -1,20 +1,21 @@
-"""Frames from their own thread, so that decoding overlaps inference.
+"""The capture buffer: frames from a thread of their own, so that decoding overlaps inference.
 
-    pace      from         what the consumer gets
-    full      a recording  every frame, none dropped; up to `depth` are read ahead
-    realtime  a recording  frames on their presentation clock; newest wins, late ones are dropped and counted
-    live      a camera     newest wins, the rest are dropped and counted
+pace      from         what the consumer gets
+full      a recording  every frame, none dropped; up to `depth` are read ahead
+realtime  a recording  frames on their presentation clock; newest wins, late ones are dropped and counted
+live      a camera     newest wins, the rest are dropped and counted
 
 1. The thread keeps each frame in a slot, memory that the source made for this feed; the source may reuse its own at
    once.
-2. A frame is the consumer's until `in_hand` more frames were taken; then its memory is filled again. (A consumer that
-   looks at one frame while it still thinks about the one before needs more than one.)
+2. A frame is the consumer's until `frames_held` more frames were taken; then its memory is filled again. (A consumer
+   that works on two frames at once, such as detect-ahead, needs more than one.)
 3. What the source raises, `take` raises, after the frames that came before it.
 4. The source belongs to the thread: it opens the iteration, it closes the source.
 5. `close` ends the thread and zeroes all memory of the feed.
-6. A frozen picture is not handed on, unless every frame is wanted (pace full): a person in it would never leave.
-   `blank` zeroes what the frames before it left in memory. Memory is used in turn, so that none keeps an old picture.
-7. A frame that is not `wanted` is decoded and counted, and goes no further: it is not copied.
+6. A frozen picture is not delivered: the passage of a person in it would never end. Neither is one of another size,
+   which the zone was not drawn for. `blank` zeroes what earlier frames left in memory. Memory is used in turn, so that
+   none keeps an old picture. At pace full every frame is wanted, and no picture's health is judged.
+7. A frame that is not `wanted` is decoded and counted, but not copied or delivered.
 """
 
 from __future__ import annotations
@@ -26,18 +27,21 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Literal, Protocol
 
+from device.domain.camera_fault import CameraFault
 from device.domain.sight import Damage, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MonotonicNs
-from device.edges.camera.picture_health import Watch
+from device.edges.camera.picture_health import PictureHealth
 from device.ports.source import FrameSource, Slot
 
 Pace = Literal["full", "realtime", "live"]
-STALLED_AFTER_NS = 2 * NS_PER_S
-"""No frame from the source for this long counts as frozen, before its own read deadline calls it lost."""
+STALLED_AFTER_NS = 1200 * NS_PER_MS
+"""No frame from the source for this long is a stall, reported within 2 s; its own read deadline calls it lost."""
 CLOSE_WITHIN_S = 6.0
 """Above the read deadline of a live source, so that its thread has ended."""
 KEPT_SAMPLES = 65_536
 _CONSUMER_CHECK_S = 1.0
+_NOT_DELIVERED = (CameraFault.FROZEN, CameraFault.SIZE_CHANGED)
+_NOTHING_COMES = {CameraFault.STALLED.value, *(fault.value for fault in _NOT_DELIVERED)}
 RECENT_PICTURES = 250
 """Some ten seconds: what `damaged_share` is about."""
 
@@ -52,7 +56,7 @@ END: Final = End.END
 
 
 class Tempo(Protocol):
-    """The clock of a feed: what time it is, and waiting that a set event cuts short."""
+    """The clock of a feed: the time, and waits that an event can end."""
 
     def now(self) -> MonotonicNs: ...
 
@@ -82,24 +86,25 @@ class CaptureBuffer:
         *,
         pace: Pace,
         depth: int = 3,
-        in_hand: int = 1,
+        frames_held: int = 1,
         wanted: Callable[[Frame], bool] | None = None,
         tempo: Tempo | None = None,
+        health: PictureHealth | None = None,
     ) -> None:
         if (pace == "live") is not source.info.live:
             raise ValueError(f"pace {pace!r} does not fit {source.info.name}: live={source.info.live}")
-        if depth < 1 or in_hand < 1:
-            raise ValueError("a feed reads at least one frame ahead and hands out at least one")
+        if depth < 1 or frames_held < 1:
+            raise ValueError("a feed reads at least one frame ahead and delivers at least one")
         self._source = source
         self._pace = pace
         self._tempo = tempo or HostTempo()
-        self._watch = Watch()
+        self._health = health or PictureHealth()
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self._wanted = wanted
-        self._in_hand = in_hand
+        self._frames_held = frames_held
         # What can wait and what the consumer holds; for newest-wins one waits while another is filled.
-        self._free = deque(source.slot() for _ in range((depth if pace == "full" else 2) + in_hand))
+        self._free = deque(source.slot() for _ in range((depth if pace == "full" else 2) + frames_held))
         self._all = tuple(self._free)
         self._waiting: deque[tuple[Slot, Frame]] = deque()
         self._held: deque[Slot] = deque()
@@ -128,16 +133,26 @@ class CaptureBuffer:
             return END if self._ended or self._closed.is_set() else None
 
     def state(self) -> str:
-        """online | frozen | dark | offline | ended, as the beat tells it."""
+        """online | offline | ended, or the value of a CameraFault that stops this camera, as the beat tells it."""
         with self._changed:
             if self._fault is not None:
                 return "offline"
             if self._ended or self._closed.is_set():
                 return "ended"
             asked_ns = self._asked_ns
-        if self._watch.frozen or (asked_ns is not None and self._tempo.now() - asked_ns > STALLED_AFTER_NS):
-            return "frozen"
-        return "dark" if self._watch.dark else "online"
+        if asked_ns is not None and self._tempo.now() - asked_ns > STALLED_AFTER_NS:
+            return CameraFault.STALLED.value
+        return "online" if self._health.fault is None else self._health.fault.value
+
+    @property
+    def warning(self) -> str:
+        """The value of a CameraFault that does not stop this camera; empty when there is none."""
+        return "" if self._health.warning is None else self._health.warning.value
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height that this camera's pictures should have; None before the first."""
+        return self._health.size
 
     @property
     def damaged_share(self) -> float:
@@ -147,8 +162,8 @@ class CaptureBuffer:
 
     @property
     def stalled(self) -> bool:
-        """Whether a camera, or what stands for one, delivers nothing or always the same picture."""
-        return self._pace != "full" and self.state() == "frozen"
+        """Whether a camera, or a recording at its pace, gives nothing that is delivered (rule 6)."""
+        return self._pace != "full" and self.state() in _NOTHING_COMES
 
     def blank(self) -> None:
         """Zero all memory except that of a frame that waits to be taken; for a camera that is `stalled`."""
@@ -157,9 +172,10 @@ class CaptureBuffer:
             for slot in (*self._free, *self._held):
                 if id(slot) not in waiting:
                     slot.wipe()
+        self._health.blank()
 
     def close(self) -> None:
-        """Stop the thread and zero the memory; a frame still in the consumer's hands is black from now on."""
+        """Stop the thread and zero the memory; a frame that the consumer still holds is black from now on."""
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
@@ -171,7 +187,7 @@ class CaptureBuffer:
             self._waiting.clear()
             for slot in self._all:
                 slot.wipe()
-        self._watch.wipe()
+        self._health.wipe()
 
     def _start(self) -> None:
         if self._thread is None and not self._closed.is_set():
@@ -179,7 +195,7 @@ class CaptureBuffer:
             self._thread.start()
 
     def _release_oldest(self) -> None:
-        if len(self._held) >= self._in_hand:
+        if len(self._held) >= self._frames_held:
             self._free.append(self._held.popleft())
             self._changed.notify_all()
 
@@ -207,16 +223,16 @@ class CaptureBuffer:
             self.decode_ms.append((delivered_ns - asked_ns) / NS_PER_MS)
             self.damaged += frame.damage is Damage.PICTURE
             self._recent.append(frame.damage is not Damage.NONE)
-            self._watch.see(frame)
+            if self._pace != "full":
+                self._health.see(frame)
             if self._pace == "realtime":
                 started_ns = delivered_ns if started_ns is None else started_ns
                 delivered_ns = self._until(MonotonicNs(started_ns + frame.at))
-            seen = self._pace == "full" or not self._watch.frozen
-            if seen and (self._wanted is None or self._wanted(frame)):
+            if self._health.fault not in _NOT_DELIVERED and (self._wanted is None or self._wanted(frame)):
                 self._put(frame, delivered_ns)
 
     def _until(self, due_ns: MonotonicNs) -> MonotonicNs:
-        """Wait for a frame's time; returns when it is handed over, which is when a camera would have delivered it."""
+        """Wait for a frame's time; returns when it is delivered, which is when a camera would have delivered it."""
         while not self._closed.is_set():
             now_ns = self._tempo.now()
             if now_ns >= due_ns:

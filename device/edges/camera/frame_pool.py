@@ -1,4 +1,4 @@
-"""Memory for frames that a processor decoded: preallocated, reused, zeroed when given up."""
+"""Memory for frames that a processor decoded: preallocated, reused, zeroed when released."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class JetsonSource:
             self._ring.clear()
 
     def _capture(self, within_s: float, *, opened: bool) -> Any:
-        """The ring's next picture; rules 1 and 4. `opened`: whether it has streamed before."""
+        """The ring's next picture (rules 1 and 4). `opened`: whether it has streamed before."""
         deadline = time.monotonic() + within_s
         while True:
             if self._camera is None:
@@ -187,7 +187,7 @@ class JetsonSource:
             return image
 
     def _remember(self, image: Any) -> None:
-        """Note what to zero. A picture of another size lies in a new ring, and the old one is freed already."""
+        """Record the memory to zero. A picture of another size lies in a new ring, and the old one is freed already."""
         if any((image.width, image.height) != (known.width, known.height) for known in self._ring.values()):
             self._ring.clear()
         if image.mapped:
@@ -257,7 +257,7 @@ def _require_readable(library: Any, image: Any) -> None:
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """jetson_utils raises plain Exception for whatever goes wrong in it."""
+    """Translate jetson_utils' errors: it raises plain Exception for every failure."""
     try:
         yield
     except (CameraFault, Unavailable):

@@ -39,7 +39,7 @@ def is_live(source: str) -> bool:
 
 
 def on_board(source: str) -> bool:
-    """Whether jetson_utils opens it, here. Asking loads it: a worker asks before its lock-down."""
+    """Whether jetson_utils opens it here. The check loads the library: a worker calls it before its lock-down."""
     scheme = source.partition("://")[0].lower()
     return scheme in ("csi", "v4l2") and (is_here() or scheme == "csi")
 

@@ -27,7 +27,7 @@ _SWS_MATRIX = {ColourMatrix.BT601: "bt601", ColourMatrix.BT709: "bt709", ColourM
 
 
 class Normaliser:
-    """Turns decoded pictures into frames and numbers them; one owner thread. `notes` says what was corrected."""
+    """Turns decoded pictures into frames and numbers them; one owner thread. `notes` lists the corrections."""
 
     def __init__(self, av: Any) -> None:
         self._av = av
@@ -53,7 +53,7 @@ class Normaliser:
             yield self._frame(ready, self._pending.popleft(), look)
 
     def drain(self) -> Iterator[Frame]:
-        """What the graph still holds; call at the end of the stream."""
+        """The graph's remaining frames; call at the end of the stream."""
         graph, self._graph = self._graph, None
         if graph is not None:
             for ready in graph.flush():

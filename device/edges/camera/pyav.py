@@ -1,11 +1,11 @@
-"""The one module that imports PyAV: opens what holds pictures, decodes it, hands out frames in our shape.
+"""The one module that imports PyAV: opens containers and picture files, decodes them, returns frames.
 
 1. A packet that does not decode is counted and skipped; decoding goes on.
 2. A picture of which data was lost is delivered and marked, and so are those predicted from it, up to the next key
    frame. The decoder detects lost slices only where it does not decode several of them at once (libavcodec, h264:
    no error resilience with slice threads), so low latency means one thread.
-3. Nothing but the named file or address is opened: protocols are on an allow list, so that a playlist that calls
-   itself a video cannot reach further.
+3. Only the named file or address is opened: protocols are on an allow list, so that a playlist in place of a video
+   cannot open others.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class OpenOptions:
 
 
 def preload() -> None:
-    """Load the library and open a decoder once: afterwards none of it reads a file or a setting any more."""
+    """Load the library and open a decoder once: afterwards it reads no further file or setting."""
     import av
 
     av.CodecContext.create("h264", "r").open()
@@ -129,7 +129,7 @@ class Video:
         yield from self._normaliser.drain()
 
     def close(self) -> None:
-        """Free the decoder and its pictures; what was stated can still be asked for."""
+        """Free the decoder and its pictures; the stream's properties stay available."""
         self._normaliser = Normaliser(self._av)
         self._container.close()
         self._stream = None  # the decoder is the stream's: nothing else holds it

@@ -1,7 +1,7 @@
 """Recorded frames: a video file, or a folder of numbered pictures taken as one video.
 
-Every frame that can be decoded is delivered, in order, none dropped. Whatever is wrong with a recording is one
-SourceUnreadable that names the file and says what was found.
+Every frame that can be decoded is delivered, in order, none dropped. Any fault of a recording is one SourceUnreadable
+that names the file and what was found.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from device.domain.time import MediaNs
 from device.edges.camera.frame_pool import HostSlot
 from device.edges.camera.pyav import OpenOptions, Stills, Video, VideoFault
 from device.edges.camera.timeline import ASSUMED_RATE_HZ, PICTURE_SUFFIXES, Timeline, numbered
-from device.errors import SourceUnreadable
+from device.errors import SourceUnreadable, reason_of
 from device.ports.source import Slot, SourceInfo
 
 _ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]*):/{1,2}", re.IGNORECASE)
@@ -186,7 +186,7 @@ class _Pictures:
         try:
             return self._stills.frame(path.read_bytes(), at)
         except OSError as fault:
-            raise SourceUnreadable(f"{path}: {fault.strerror}") from fault
+            raise SourceUnreadable(f"{path}: {reason_of(fault)}") from fault
         except VideoFault as fault:
             raise SourceUnreadable(f"{path}: not a picture that can be read ({fault.text})") from fault
 
@@ -209,7 +209,7 @@ def _require_readable(path: Path) -> None:
     except PermissionError as fault:
         raise SourceUnreadable(f"{path}: no permission to read it") from fault
     except OSError as fault:
-        raise SourceUnreadable(f"{path}: {fault.strerror}") from fault
+        raise SourceUnreadable(f"{path}: {reason_of(fault)}") from fault
 
 
 def _explain(path: Path, fault: VideoFault) -> str:

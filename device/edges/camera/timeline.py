@@ -1,4 +1,4 @@
-"""What every frame source owes its frames, free of any decoder: times that never run back, colour that is stated."""
+"""Presentation times and colour properties of frames, independent of a decoder: times never run back."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ class _Clock:
         return self._now_ns - (self._origin_ns or 0)
 
     def rebase(self, at_ns: int) -> None:
-        """From now on the present time means `at_ns`."""
+        """Shift the timeline: the present time is `at_ns` from now on."""
         if self._now_ns is not None:
             self._origin_ns = self._now_ns - at_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All of a decoded picture that decides how it is brought into a Frame; equal looks share one conversion.
+    """All properties of a decoded picture that decide its conversion to a Frame; equal ones share a conversion.
 
     rotation   degrees counter-clockwise that the display matrix asks for, a multiple of 90
     aspect     sample aspect ratio, width over height
@@ -144,7 +144,7 @@ class Look:
         return self.layout.startswith(RGB_LAYOUTS)
 
     def notes(self) -> list[str]:
-        """What is corrected on the way in, as text."""
+        """The corrections made to the input, as text."""
         notes = []
         if self.interlaced:
             notes.append("interlaced: bwdif")
@@ -180,7 +180,7 @@ PLAUSIBLE_ASPECT = (Fraction(1, 4), Fraction(4))
 
 
 def matrix_of(h273: int, width: int, height: int) -> ColourMatrix:
-    """Stated YCbCr matrix, or the guess that players make: BT.709 for high definition, BT.601 below."""
+    """Stated YCbCr matrix, or the one that players assume: BT.709 for high definition, BT.601 below."""
     guess = ColourMatrix.BT709 if max(width, height) >= 1280 or min(width, height) >= 720 else ColourMatrix.BT601
     return _MATRIX_OF_H273.get(h273, guess)
 

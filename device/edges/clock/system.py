@@ -15,7 +15,7 @@ STATUS_OFFSET = 40  # modes(4+4) offset(8) freq(8) maxerror(8) esterror(8), then
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The host's clocks."""
 
     def monotonic(self) -> MonotonicNs:
         return MonotonicNs(time.monotonic_ns())

@@ -60,7 +60,7 @@ class GpiozeroGpio:
         return bool(self._use("sign_sense", lambda line: line.value))
 
     def light(self, lamp: Lamp, lit: bool) -> None:
-        """Switch a lamp; a lamp the housing does not have is dark and that is no error."""
+        """Switch a lamp; ignored for a lamp that the housing does not have."""
         name = f"lamps.{lamp.value}"
         self._lit[name] = lit
         self._use(name, lambda line: line.on() if lit else line.off())
@@ -172,7 +172,7 @@ class GpiozeroGpio:
             kept += [] if _done(device.pin_factory.close) else ["the chip"]
             device.pin_factory = None
         self._made_factory = False
-        if kept:  # what we still hold the kernel takes back when this program ends
+        if kept:  # the kernel releases the rest when this program ends
             event(_log, "lines.not_released", level=logging.ERROR, lines=",".join(kept))
 
 

@@ -18,7 +18,7 @@ from gpiozero.pins.local import LocalPiFactory
 
 from device.edges.gpio.jetson_header import Board, this_board
 
-MOST_CHIPS = 16  # an Orin shows two or three; lgpio has no list of chips
+MOST_CHIPS = 16  # an Orin has two or three chips; lgpio cannot list them
 
 
 class _PinOfChip(LGPIOPin):
@@ -35,7 +35,7 @@ class _PinOfChip(LGPIOPin):
         return self._chip
 
     def close(self) -> None:
-        """Give the line back, also to a chip that is gone.
+        """Release the line, also of a chip that is gone.
 
         LGPIOPin goes on listening and claims the line as an input; a call that comes after its factory was closed ends
         lgpio's only listening thread, and the STOP button is no longer read.
@@ -49,7 +49,7 @@ class _PinOfChip(LGPIOPin):
 
 
 class _Chip:
-    """The factory as one pin sees it."""
+    """The factory as one pin uses it."""
 
     def __init__(self, factory: JetsonFactory, handle: int) -> None:
         self._factory = factory

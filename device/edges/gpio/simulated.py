@@ -1,9 +1,9 @@
-"""GPIO without hardware: a lamp with a delay, a sensor that sees the lamp and stray light, wires that break.
+"""GPIO without hardware: a lamp with a delay, a sensor that sees the lamp and stray light, wires that can break.
 
 Allowed only with recorded sources (configuration). Also the fake of the port: it refuses what hardware refuses (use
 after close) and fails on request.
 
-1. The sensor sees light: the lamp's, or stray light. It never sees what was driven.
+1. The sensor sees light: the lamp's, or stray light. It does not see the drive level.
 2. The lamp follows its drive LAG_S later; the sensor follows the lamp at once.
 3. Every fault is an attribute; it may be set and cleared at any moment.
 """
@@ -64,7 +64,7 @@ class SimulatedGpio:
 
     @property
     def lamp_shines(self) -> bool:
-        """Whether the public sees the sign lit at this moment: the truth that no device can look up."""
+        """Whether the sign is lit at this moment: the truth, which a real device cannot read."""
         if self.lamp_stuck:
             return True
         if not self.lamp_works or not self._arrived():
@@ -111,6 +111,6 @@ class SimulatedGpio:
 
     def _check(self) -> None:
         if self.failing:
-            raise GpioUnavailable("the simulated lines were told to fail")
+            raise GpioUnavailable("the simulated lines fail as requested")
         if not self._open:
             raise GpioUnavailable("the simulated lines are closed")

@@ -1,4 +1,4 @@
-"""This process as the kernel sees it: no core dump, no ptrace, a short environment, an allocator that overwrites."""
+"""Protections of this process: no core dump, no ptrace, a short environment, an allocator that overwrites."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def environment_scrubbed() -> bool:
 
 
 def overwrite_freed_memory() -> bool:
-    """Have glibc overwrite what is freed and give large blocks back to the kernel; False with another C library.
+    """Have glibc overwrite what is freed and return large blocks to the kernel; False with another C library.
 
-    The cache of small blocks that each thread keeps aside is out of reach from here: GIVEN switches that off at exec.
+    The cache of small blocks that each thread keeps is not reached by this: GIVEN switches it off at exec.
     """
     libc = ctypes.CDLL(None)
     try:
@@ -56,10 +56,10 @@ def overwrite_freed_memory() -> bool:
 
 
 def overwrite_text(secret: str) -> None:
-    """Overwrite the characters of a string where they lie, so that freeing it leaves nothing; it reads as zeros then.
+    """Overwrite the characters of a string in place, so that freeing it leaves nothing; it reads as zeros afterwards.
 
-    Python has no such thing: an ASCII string's characters end its object, with a zero byte after them (PEP 393).
-    Only for a string that this process made for itself; anything else may be shared.
+    Python has no such function: an ASCII string's characters end its object, with a zero byte after them (PEP 393).
+    Only for a string that this process made for itself; others may be shared.
     """
     if secret and secret.isascii() and sys.implementation.name == "cpython":
         ctypes.memset(id(secret) + sys.getsizeof(secret) - len(secret) - 1, 0, len(secret))

@@ -2,7 +2,7 @@
 
 1. A restriction holds for the calling thread and for threads that it starts later, so a process
    that restricts itself as a whole does it before its first thread. Restrictions only add up.
-2. Rights that the running kernel does not know are left out; `abi` says which version it has, 0 for none.
+2. Rights that the running kernel does not know are left out; `abi` returns its version, 0 for none.
 3. What is not named in a rule is refused; descriptors that are open already stay usable.
 """
 
@@ -54,7 +54,7 @@ def forbid_reads(but: Iterable[Path], ports: Iterable[int]) -> bool:
 def _restrict(
     version: int, *, files: int, net: int, scopes: int, rules: list[tuple[Path, int]], ports: tuple[int, ...]
 ) -> bool:
-    """Make a ruleset of what this kernel knows (rule 2) and put it on."""
+    """Make a ruleset of the rights that this kernel knows (rule 2) and apply it."""
     if version < 1:
         return False
     libc = _libc()
@@ -76,7 +76,7 @@ def _restrict(
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> bool:
-    """One rule; a path that is not there needs none."""
+    """One rule; a path that does not exist needs none."""
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:

@@ -32,5 +32,5 @@ def forbid_new_privileges() -> bool:
 
 
 def _set(option: int, value: int) -> bool:
-    """Whether the kernel took it."""
+    """Whether the kernel accepted it."""
     return int(_LIBC.prctl(option, value, 0, 0, 0)) == 0

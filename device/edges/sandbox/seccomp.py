@@ -1,10 +1,10 @@
-"""The worker's system call filter (seccomp(2), classic BPF): what is refused fails with EPERM, for every thread.
+"""The worker's system call filter (seccomp(2), classic BPF): a refused call fails with EPERM, for every thread.
 
-1. A list of what is refused, not of what is allowed: GPU drivers and inference runtimes call what no list of ours
-   foresees, and differ by version and board. What could carry a face out is refused by name
+1. A deny list, not an allow list: GPU drivers and inference runtimes make calls that cannot be foreseen, and that
+   differ by version and board. Every call that could carry a face out is refused by name
    (`device.edges.sandbox.syscalls`).
 2. Files are opened for reading only; with `devices`, files that exist may be opened for writing, and Landlock names
-   which. Nothing is created or cut.
+   which. No file is created or truncated.
 3. Sockets: none; with `camera` only TCP ones, and Landlock names the port; with `local_service` only Unix streams (a
    CSI camera belongs to a daemon of NVIDIA's, nvargus-daemon).
 4. A call in another architecture's or in x32 numbering ends the process.
@@ -60,7 +60,7 @@ class Needs:
 
 
 def refuse(needs: Needs) -> bool:
-    """Put the filter on every thread of this process, for good; whether the kernel took it."""
+    """Apply the filter to every thread of this process, for good; whether the kernel accepted it."""
     machine = platform.machine()
     if machine not in AUDIT_ARCH or sys.maxsize < 2**32:
         return False
@@ -68,7 +68,7 @@ def refuse(needs: Needs) -> bool:
 
 
 def refuse_sockets() -> bool:
-    """From now on no socket is made or connected: the camera's line is open, and a lost camera needs a new worker."""
+    """Forbid new sockets and connections: the camera is connected, and a lost camera needs a new worker."""
     machine = platform.machine()
     return machine in AUDIT_ARCH and _install(
         machine, _whole(machine, [_refused(c, machine) for c in (SOCKET, CONNECT)])

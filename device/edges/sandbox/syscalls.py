@@ -1,4 +1,4 @@
-"""System calls that a vision worker has no use for, by number, and why each is refused.
+"""System calls that a vision worker does not need, by number, and why each is refused.
 
 Numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h (aarch64) of Linux; from 424 on
 both are the same. None: the architecture never had it.

@@ -42,7 +42,7 @@ class SystemdService:
 
 
 class NoServiceManager:
-    """Started by hand: notifications go nowhere. Also the fake: it records each notification."""
+    """For a start by hand: notifications are dropped. Also the fake: it records each notification."""
 
     def __init__(self) -> None:
         self.is_ready = False

@@ -44,7 +44,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProbeReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the probe travels and the SHA-256 of its ciphertext; null until the worker has sent it."""
+    """The probe's topic and the SHA-256 of its ciphertext; null until the worker has sent it."""
 
     ref: str
     sha256: Sha256 | None
@@ -64,7 +64,7 @@ class CandidateReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
-    """What a receiver must honour: delete by then, unless a hold with an owner and a reason is named."""
+    """Obligations of a receiver: delete by then, unless a hold with an owner and a reason is named."""
 
     class_: Literal["alert", "probe"]
     delete_by: Timestamp

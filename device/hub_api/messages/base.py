@@ -1,4 +1,4 @@
-"""What every message is made of: the base struct and the types of its fields."""
+"""The base struct of every message and the types of its fields."""
 
 from __future__ import annotations
 

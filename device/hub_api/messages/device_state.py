@@ -1,4 +1,4 @@
-"""What a device publishes about itself: session, birth certificate, state, health, cameras, watchlist, counts."""
+"""Messages of a device about itself: session, birth certificate, state, health, cameras, watchlist, counts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from device.domain.camera_fault import CameraFault
 from device.hub_api.messages.base import Count, Message, Sha256, Timestamp
 from device.hub_api.messages.readings import ClockReading, ConditionReading, Engine, LampReading, SignHealth
 
@@ -38,7 +39,7 @@ class Birth(Message, frozen=True, kw_only=True):
 
 
 class DeviceState(Message, frozen=True, kw_only=True):
-    """Retained; the one state, why it is so, and what the public sees."""
+    """Retained; the state, its reasons, and the sign."""
 
     TYPE: ClassVar[str] = "uk.lfr.state.v1"
     state: Literal["safe", "ready", "armed", "recognising", "inhibited", "ending"]
@@ -50,7 +51,7 @@ class DeviceState(Message, frozen=True, kw_only=True):
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """Retained, every 5 s; None where this machine has no such sensor. throttled: it slows itself down, being hot.
+    """Retained, every 5 s; None where this machine has no such sensor. throttled: it has reduced its clock.
 
     rss_bytes: of all processes here, without what a GPU's driver counts;  gpu_free_bytes: left for all programs
     """
@@ -75,6 +76,8 @@ class CameraStatus(Message, frozen=True, kw_only=True):
     """Retained, one per camera. `ended` only for a recording.
 
     damaged  some of the last 250 pictures had lost data, or were predicted from one that had
+    fault    what its worker finds wrong; a camera that is `online` has one that does not stop it
+    text     what is wrong and what to do
     """
 
     TYPE: ClassVar[str] = "uk.lfr.camera-status.v1"
@@ -82,6 +85,8 @@ class CameraStatus(Message, frozen=True, kw_only=True):
     status: Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
     since: Timestamp
     damaged: bool = False
+    fault: CameraFault | None = None
+    text: str = ""
 
 
 class WatchlistState(Message, frozen=True, kw_only=True):
@@ -107,6 +112,7 @@ class Stats(Message, frozen=True, kw_only=True):
     faces_seen = discarded + lost + alerts + open_passages. `lost`: their worker died, and its memory with it.
     damaged_frames: pictures of which data was lost between camera and decoder.
     sign_dark_ms: while somebody could be recognised. sign_stops: how often the sign ended recognition.
+    probes_dropped: pictures of candidates that belong to no published alert; each was deleted at once, unsent.
     """
 
     TYPE: ClassVar[str] = "uk.lfr.stats.v1"
@@ -131,3 +137,4 @@ class Stats(Message, frozen=True, kw_only=True):
     sign_pulses: Count = 0
     sign_pulses_failed: Count = 0
     damaged_frames: Count = 0
+    probes_dropped: Count = 0

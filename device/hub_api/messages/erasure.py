@@ -1,4 +1,4 @@
-"""The receipt of a deletion."""
+"""The receipt of an erasure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ErasureReason = Literal[
 
 
 class Erasure(Message, frozen=True, kw_only=True):
-    """Receipt of a deletion; every deletion leaves one. `method` says how, `chain_hash` ties it to the audit log.
+    """Receipt of an erasure; every erasure has one. `method` is how, `chain_hash` ties it to the audit log.
 
     process_ended: it was not wiped; its process died and the kernel reclaimed the memory.
     """

@@ -1,4 +1,4 @@
-"""Whether the hub and an operator are there."""
+"""State of the hub and its operator."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Operator = Literal["present", "simulated", "absent"]
 
 
 class HubState(Message, frozen=True, kw_only=True):
-    """Whether an operator is there to judge; the will says offline. Without it a device does not recognise.
+    """Whether an operator is present; the will says offline. Without one a device does not recognise.
 
     operator  `simulated`: the hub only reports one; it counts for recordings outside operational mode
-    operator_present  a person is there: the same as operator `present`, for receivers that know no more
+    operator_present  a person is present: the same as operator `present`, for older receivers
     """
 
     TYPE: ClassVar[str] = "uk.lfr.hub-state.v1"

@@ -1,4 +1,4 @@
-"""The public half of the identity that a device made for one deployment, as it tells the hub."""
+"""The public half of the identity that a device made for one deployment."""
 
 from __future__ import annotations
 

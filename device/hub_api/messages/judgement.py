@@ -1,4 +1,4 @@
-"""What people decide about an alert: hub to device."""
+"""Judgements and outcomes of an alert: hub to device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adjudication(Message, frozen=True, kw_only=True):
-    """A person's judgement of an alert. On `false_alert` every holder deletes record and probe at once."""
+    """A person's judgement of an alert. On `false_alert` every holder erases record and probe at once."""
 
     TYPE: ClassVar[str] = "uk.lfr.adjudication.v1"
     alert_id: str
@@ -29,7 +29,7 @@ class Adjudication(Message, frozen=True, kw_only=True):
 
 
 class Engagement(Message, frozen=True, kw_only=True):
-    """What came of speaking to the person."""
+    """The outcome of speaking to the person."""
 
     TYPE: ClassVar[str] = "uk.lfr.engagement.v1"
     alert_id: str
@@ -39,7 +39,7 @@ class Engagement(Message, frozen=True, kw_only=True):
 
 
 class Disposition(Message, frozen=True, kw_only=True):
-    """How it ended."""
+    """The disposition: how it ended."""
 
     TYPE: ClassVar[str] = "uk.lfr.disposition.v1"
     alert_id: str

@@ -10,14 +10,11 @@ from device.hub_api.messages.base import Timestamp
 
 
 class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the condition tables as it reads now. `pending`: required and not known yet, so it does not hold.
-
-    `not_yet_required`: its substance comes later, and nothing depends on it.
-    """
+    """One condition at this moment. `pending`: required and not known yet, so it does not hold."""
 
     name: str
     table: Literal["arm", "run"]
-    result: Literal["holds", "fails", "pending", "not_yet_required"]
+    result: Literal["holds", "fails", "pending"]
     text: str
     rule: str = ""
 
@@ -35,7 +32,7 @@ class LampReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """The sign's loop: what is driven, what its sensor sees, whether it follows its coded pulse, and how fast."""
+    """The sign's state: driven, sensed, whether it follows its coded pulse, and how fast."""
 
     driven: bool
     sensed: bool
@@ -55,14 +52,14 @@ class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignReading(msgspec.Struct, frozen=True, kw_only=True):
-    """The sensed (not the driven) sign at that moment: proof that the public was informed."""
+    """The sensed (not the driven) sign at that moment: evidence that the public was informed."""
 
     state: Literal["lit", "dark", "simulated", "unknown"]
     sensed_at: Timestamp | None
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
-    """What recognised, to tie the score to an independent test of the same models."""
+    """The recognising engine, to tie the score to an independent test of the same models."""
 
     backend: str
     detector: str

@@ -1,20 +1,23 @@
-"""Everything that goes to the hub: kept messages through the durable outbox, retained notices straight to the session.
+"""Publishes everything that goes to the hub: kept messages through the durable outbox, retained notices directly.
 
-1. Disk work is done in the order in which it was asked for, on the disk thread; the loop never waits for storage.
-2. A kept message leaves the outbox only on the broker's word (device.outbox.store, rule 3). What must be heard was
-   heard only if the hub itself was online: another subscriber's ear (a listener's, an auditor's) makes the broker say
-   the same.
-3. Notices are replaced, not queued. What the broker did not take is sent when it has room, and after a gap every topic
-   is sent again: the newest of each. Nothing personal is retained.
-4. When the outbox cannot store an alert, it is sent unstored and the failure is logged: late is worse than volatile.
-5. An erasure is owed until it is done: one that the disk refused is tried again on every turn, whatever follows it.
+1. Disk work runs on the disk thread in the order of the requests; the loop never waits for storage.
+2. A kept message leaves the outbox only after the broker's acknowledgement (device.outbox.store, rule 3). A message
+   that the hub must receive counts as delivered only if the hub was online at that time: other subscribers'
+   acknowledgements do not count, and the broker's reply does not tell them apart.
+3. Notices are replaced, not queued. A notice that the broker did not accept is sent when it has room. After a
+   reconnection the newest notice of every topic is sent again. Nothing personal is retained.
+4. When the outbox cannot store an alert, the alert is sent without being stored and the failure is logged.
+5. An erasure that the disk refused is retried on every turn until it succeeds.
+6. An alert is stored, then logged in the audit log, then published, each on the disk before the next begins. One that
+   an earlier run stored and did not log is logged first of all. A log that refuses holds up no alert (rule 4).
+7. `problem` states why the outbox does not keep what it is given; it stays until a write succeeds again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from device.domain.time import WallTime
@@ -22,23 +25,25 @@ from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
 from device.outbox.holds import Kind
+from device.outbox.message import Due, ErasedAlert, OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Due, Outbox, OutboxMessage
+from device.outbox.store import Outbox
 from device.ports.broker import Broker, Delivery, Outgoing
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
-from device.supervisor.timing import ALERT_STALE_S, OUTBOX_POLL_S, OUTBOX_PURGE_S
+from device.supervisor.timing import ALERT_STALE_S, OUTBOX_EXPIRY_S, OUTBOX_POLL_S
 
 _log = logging.getLogger(__name__)
-PURGE = "retention"
+EXPIRY = "retention"
 
-OnDeletions = Callable[[list[Deletion]], None]
+OnErased = Callable[[list[ErasedAlert]], None]
+AlertLog = Callable[[list[str]], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Erase:
-    """Erase one alert, or all of them (None), or those of which something waits that `concerns` says yes to."""
+    """A request to erase one alert, all (None), or those with an undelivered message for which `concerns` is true."""
 
     alert_id: str | None
     reason: str
@@ -56,9 +61,22 @@ class _Hold:
 
 
 class OutboxPublisher:
-    """Owns the broker session and the outbox. Everything but the broker's callbacks happens on the loop."""
+    """Owns the broker session and the outbox. Everything but the broker's callbacks runs on the loop."""
 
-    def __init__(self, broker: Broker, outbox: Outbox, disk: Disk, clock: Clock, on_deletions: OnDeletions) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        outbox: Outbox,
+        disk: Disk,
+        clock: Clock,
+        on_erased: OnErased,
+        *,
+        alert_log: AlertLog | None = None,
+    ) -> None:
+        """alert_log: logs alerts, for an outbox that wants that first, and returns whether they are on the disk."""
+        self._alert_log = alert_log
+        self._logged: set[str] = set()
+        self._unlogged = True
         self.connected = False
         self.reason = "not connected yet"
         self.waiting: dict[MessageClass, int] = {}
@@ -66,7 +84,7 @@ class OutboxPublisher:
         self._outbox = outbox
         self._disk = disk
         self._clock = clock
-        self._on_deletions = on_deletions
+        self._on_erased = on_erased
         self._notices: dict[str, Outgoing] = {}
         self._unsent: dict[str, None] = {}
         self._hub_online = False
@@ -77,11 +95,11 @@ class OutboxPublisher:
         self._try_all = False
         self._hub_returned = False
         self._unacknowledged: set[str] = set()
-        self._purged_ns = 0
-        self._problem = ""
+        self._expiry_checked_ns = 0
+        self.problem = ""
 
     def connect(self, on_session: Callable[[bool], None]) -> None:
-        """Open the session; `on_session` is called on the loop with whether there is one."""
+        """Open the session; `on_session` is called on the loop with True when it opens and False when it is lost."""
         loop = asyncio.get_running_loop()
 
         def session(present: bool, reason: str) -> None:
@@ -90,7 +108,7 @@ class OutboxPublisher:
             self.connected, self.reason = False, reason
             self._try_all = self._try_all or present
             self._unacknowledged.clear()
-            on_session(present)  # what it posts goes with all the rest, once
+            on_session(present)  # the callback publishes notices; they are sent together, once
             self.connected = present
             self._unsent = dict.fromkeys(self._notices)
             self._send_notices()
@@ -116,19 +134,20 @@ class OutboxPublisher:
         )
 
     def set_hub_online(self, *, online: bool) -> None:
-        """Whether the hub reports that it is there (rule 2). When it comes back, all that waits is tried at once, and
-        what it acknowledged before is delivered again: a hub that was killed may have lost it."""
+        """Set whether the hub is online (rule 2). When it returns, everything that waits is retried, and what it
+        acknowledged before is delivered again: a hub that was killed may have lost it.
+        """
         if online and not self._hub_online:
             self._try_all = self._hub_returned = True
             self._woken.set()
         self._hub_online = online
 
     def keep(self, message: OutboxMessage) -> None:
-        """Store a message and deliver it however long that takes (rule 1)."""
+        """Store a message and deliver it, with retries until it expires (rule 1)."""
         self._queue(message)
 
     def erase(self, alert_id: str | None, reason: str) -> None:
-        """Erase an alert (None: every alert) from the outbox; receipts follow through on_deletions."""
+        """Erase an alert (None: every alert) from the outbox; receipts follow through `on_erased`."""
         self._queue(_Erase(alert_id, reason))
 
     def hold(self, alert_id: str, kind: Kind, until: WallTime | None) -> None:
@@ -136,28 +155,30 @@ class OutboxPublisher:
         self._queue(_Hold(alert_id, kind, until))
 
     def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> None:
-        """Erase every alert of which a statement waits that `concerns` says yes to; receipts likewise."""
+        """Erase every alert with an undelivered message for which `concerns` is true; receipts as for `erase`."""
         self._queue(_Erase(None, reason, concerns))
 
     def post(self, notice: Outgoing) -> None:
-        """Publish a notice now or when there is room, and after every reconnection (rule 3)."""
+        """Publish a notice now or when the broker has room, and after every reconnection (rule 3)."""
         self._notices[notice.topic] = notice
         self._unsent[notice.topic] = None
         self._send_notices()
 
     async def run(self) -> None:
-        """Work off what is asked for, for ever; cancelled at the end."""
+        """Process requests until cancelled."""
         while True:
             await set_within(self._woken, OUTBOX_POLL_S)
             self._woken.clear()
-            self._purge_when_due()
+            self._erase_expired_when_due()
             self._send_notices()
             await self._process_queue()
+            if self.problem:
+                await self._try_to_write()
 
     async def drain(self, within_s: float, kinds: Iterable[MessageClass]) -> bool:
-        """Wait until every erasure is done and nothing of these kinds waits for delivery; False when the time is up.
+        """Wait until every erasure is done and no message of these kinds waits for delivery; False at the deadline.
 
-        A disk that refuses is asked again until then.
+        A disk that refuses is retried until then.
         """
         loop = asyncio.get_running_loop()
         last = loop.time() + within_s
@@ -173,7 +194,7 @@ class OutboxPublisher:
             await asyncio.sleep(0.05)
 
     async def flush_notices(self, within_s: float) -> None:
-        """Wait until the broker has answered for every notice, at most `within_s`; without a session not at all."""
+        """Wait until the broker has answered for every notice, at most `within_s`; not at all without a session."""
         loop = asyncio.get_running_loop()
         last = loop.time() + within_s
         while self.connected and (self._unsent or self._unacknowledged) and loop.time() < last:
@@ -184,14 +205,14 @@ class OutboxPublisher:
         self._work.append(item)
         self._woken.set()
 
-    def _purge_when_due(self) -> None:
+    def _erase_expired_when_due(self) -> None:
         now = int(self._clock.monotonic())
-        if now - self._purged_ns >= OUTBOX_PURGE_S * 1e9:
-            self._purged_ns = now
-            self._work.append(_Erase(None, PURGE))
+        if now - self._expiry_checked_ns >= OUTBOX_EXPIRY_S * 1e9:
+            self._expiry_checked_ns = now
+            self._work.append(_Erase(None, EXPIRY))
 
     async def _process_queue(self) -> None:
-        """Store, erase and note what was asked for, in order; then send what is due."""
+        """Process the requested stores, erasures and deliveries in order; then send what is due."""
         self._busy = True
         self._work[:0] = [requests for requests in self._refused if requests not in self._work]
         try:
@@ -203,6 +224,7 @@ class OutboxPublisher:
                 await self._disk(self._outbox.retry_now)
             while self._work:
                 await self._handle(self._work.pop(0))
+            await self._log_alerts()
             while self.connected and await self._send_due():
                 continue
         except (Unavailable, OSError) as fault:
@@ -212,20 +234,29 @@ class OutboxPublisher:
         await self._count()
 
     async def _count(self) -> bool:
-        """Bring `waiting` up to date; whether the disk told."""
+        """Update `waiting`; False when the disk does not answer."""
         try:
             self.waiting = await self._disk(self._outbox.waiting)
         except (Unavailable, OSError) as fault:
             self._disk_failed(fault)
             return False
-        self._problem = ""
         return True
 
+    async def _try_to_write(self) -> None:
+        """Whether the outbox takes writes again (rule 7)."""
+        try:
+            await self._disk(self._outbox.require_room)
+        except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
+            return
+        event(_log, "outbox.available")
+        self.problem = ""
+
     def _disk_failed(self, fault: Exception) -> None:
-        """Say what the disk refuses, once until it works again."""
-        if str(fault) != self._problem:
+        """Log a disk failure, once until the disk works again."""
+        if str(fault) != self.problem:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
-        self._problem = str(fault)
+        self.problem = str(fault)
 
     async def _handle(self, item: OutboxMessage | _Erase | _Hold | Delivery) -> None:
         if isinstance(item, OutboxMessage):
@@ -233,29 +264,54 @@ class OutboxPublisher:
         elif isinstance(item, Delivery):
             await self._disk(lambda: self._report(item))
         else:
+            await self._log_alerts()
             await self._carry_out_erasure(item)
 
+    async def _log_alerts(self) -> None:
+        """Log what is stored and not logged (rule 6)."""
+        if not self._unlogged:
+            return
+        alerts = await self._disk(self._outbox.unlogged)
+        new = [alert for alert in alerts if alert not in self._logged]
+        on_disk = self._alert_log is None or await self._alert_log(new)
+        self._logged |= set(alerts)
+        if alerts:
+            await self._disk(lambda: self._outbox.logged(alerts, on_disk=on_disk))
+        if on_disk:
+            self._unlogged = False
+            self._logged -= set(alerts)
+
     async def _carry_out_erasure(self, requests: _Erase | _Hold) -> None:
-        """Erase; what the disk refuses is owed (rule 5). A purge comes round by itself."""
+        """Erase; an erasure that the disk refused is retried (rule 5). The expiry check has a timer."""
         try:
-            gone = await self._disk(lambda: self._deletions(requests))
+            gone = await self._disk(lambda: self._erase_now(requests))
         except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
             if requests not in self._refused:
                 event(_log, "outbox.cannot_erase", level=logging.ERROR, reason=requests.reason, problem=str(fault))
-            if requests.reason != PURGE:
+            if requests.reason != EXPIRY:
                 self._refused[requests] = None
             return
         self._refused.pop(requests, None)
         if gone:
-            self._on_deletions(gone)
+            self._on_erased(gone)
 
     async def _store(self, message: OutboxMessage) -> None:
         try:
             await self._disk(lambda: self._outbox.put(message))
-        except Unavailable as fault:
+            self._unlogged = self._unlogged or message.kind is MessageClass.ALERT
+        except (Unavailable, OSError) as fault:
+            self._disk_failed(fault)
             event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
+            if message.kind is MessageClass.ALERT and message.revision == 0 and self._alert_log is not None:
+                await self._alert_log([str(message.alert_id)])
             due = Due(
-                *(message.id, message.kind, message.topic, message.payload, message.content_type, message.qos),
+                message.id,
+                message.kind,
+                message.topic,
+                message.payload,
+                message.content_type,
+                message.qos,
                 message.expires_at,
             )
             if not self._broker.publish(self._outgoing(due)):
@@ -269,7 +325,7 @@ class OutboxPublisher:
             monotonic=self._clock.monotonic(),
         )
 
-    def _deletions(self, requests: _Erase | _Hold) -> list[Deletion]:
+    def _erase_now(self, requests: _Erase | _Hold) -> list[ErasedAlert]:
         if isinstance(requests, _Hold):
             if requests.until is None:
                 trusted = self._clock.synchronised()
@@ -277,19 +333,19 @@ class OutboxPublisher:
             self._outbox.hold(requests.alert_id, requests.kind, requests.until)
             return []
         if requests.concerns is not None:
-            return self._outbox.delete_undelivered(requests.concerns, requests.reason)
+            return self._outbox.erase_undelivered(requests.concerns, requests.reason)
         if requests.alert_id is not None:
-            return [self._outbox.delete_alert(requests.alert_id, requests.reason)]
-        if requests.reason == PURGE:
-            return self._outbox.purge(self._clock.wall(), clock_trusted=self._clock.synchronised())
-        return self._outbox.delete_all(requests.reason)
+            return [self._outbox.erase_alert(requests.alert_id, requests.reason)]
+        if requests.reason == EXPIRY:
+            return self._outbox.erase_expired(self._clock.wall(), clock_trusted=self._clock.synchronised())
+        return self._outbox.erase_all(requests.reason)
 
     async def _send_due(self) -> bool:
-        """Hand what is due to the broker; whether anything was taken."""
+        """Publish the messages that are due; whether the broker accepted any."""
         now = self._clock.monotonic()
         due = await self._disk(lambda: self._outbox.due(self._clock.wall(), now))
         for message in due:
-            # Marked before it goes: the broker's answer may come before publish returns.
+            # Marked before publish: the broker's answer may come before it returns.
             self._outbox.sent(message.id, now)
             if not self._broker.publish(self._outgoing(message)):
                 self._work.append(Delivery(message.id, accepted=False, acknowledged=False, reason="not taken"))
@@ -303,7 +359,7 @@ class OutboxPublisher:
         return due.outgoing(now)
 
     def _send_notices(self) -> None:
-        """Hand over what is owed, in order, as far as the broker takes it."""
+        """Publish the notices that were not accepted yet, in order, as far as the broker has room."""
         for topic in tuple(self._unsent):
             notice = self._notices[topic]
             if not self.connected or not self._broker.publish(notice):
@@ -312,7 +368,7 @@ class OutboxPublisher:
             self._unacknowledged.add(notice.token)
 
     def _answered(self, delivery: Delivery) -> None:
-        """Sort an answer: a notice's ends here, a message's goes to the outbox (rule 2). Either makes room."""
+        """Handle an acknowledgement: of a notice here, of a message in the outbox (rule 2). Either makes room."""
         if delivery.token in self._unacknowledged:
             self._unacknowledged.discard(delivery.token)
             if not delivery.accepted and self.connected:
@@ -323,6 +379,6 @@ class OutboxPublisher:
 
 
 def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """From the broker's thread to the loop; after the loop's end there is nobody to tell."""
+    """Pass a callback from the broker's thread to the loop; dropped after the loop has ended."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(call)

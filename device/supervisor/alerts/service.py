@@ -33,8 +33,8 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Adjudication, Alert, Contradiction, moment
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import OutboxMessage
 from device.ports.clock import Clock
 from device.supervisor.deployment.active import ActiveDeployment
 from device.supervisor.timing import ALERT_EXPIRES_S
@@ -113,10 +113,14 @@ class AlertService:
         if origin.active is not None and message.candidate.entry_ref in origin.active.withdrawn:
             self._drop_probe(message, WITHDRAWN)
             self._withdrawn.add(alert.alert_id)
-            self.erase(alert.alert_id, WITHDRAWN)  # it counts, and is not published (rule 4)
+            self.erase(alert.alert_id, WITHDRAWN)  # counted, not published (rule 4)
         else:
             self._store_probe(alert, message)
         return alert.alert_id if known is None else None
+
+    def camera_of(self, alert_id: str) -> str | None:
+        """The camera of an alert that this run has raised."""
+        return next((passage[0] for passage, known in self._by_passage.items() if known == alert_id), None)
 
     def judged(self, judgement: Adjudication) -> bool:
         """Apply a judgement: a false alert is erased at once, here and in the outbox. True if it was erased."""
@@ -130,7 +134,7 @@ class AlertService:
         self.erase(judgement.alert_id, "false_alert")
         return True
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop every alert from memory: end of the deployment."""
         self._by_passage.clear()
         self._open.clear()
@@ -228,7 +232,7 @@ class AlertService:
         )
 
     def _drop_probe(self, message: CandidateRaised, reason: str) -> None:
-        """Count a probe that nothing refers to (rule 3)."""
+        """Count a dropped probe (rule 3)."""
         if message.probe is not None:
             self.probes_dropped += 1
             event(_log, "probe.dropped", reason=reason, dropped=self.probes_dropped)

@@ -1,4 +1,4 @@
-"""Audit rows about what changes by itself: conditions that begin to fail, hub and operator, passage counts.
+"""Audit rows for changes of state: conditions that begin to fail, hub and operator, passage counts.
 
 1. A condition that begins to fail is noted at once; one that changes often, at most once in AUDIT_CONDITION_QUIET_S
    with the number of its failures since.
@@ -67,7 +67,7 @@ class AuditEvents:
                 self.audit.note(what, condition.rule, condition=condition.name.lower(), result="fails", count=times)
 
     def _opened(self, pool: WorkerPool) -> None:
-        """Note list and engine when a worker reports others than before."""
+        """Note watchlist and engine when a worker reports different ones."""
         loaded, engine = pool.reports.watchlist, pool.reports.engine
         if loaded is not None and self._new("watchlist", loaded):
             self.audit.note(

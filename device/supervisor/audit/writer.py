@@ -1,13 +1,14 @@
-"""Writes the audit log: rows are chained at once, written in order on the disk thread, signed every minute.
+"""Writes the audit log: rows are chained at once, written in order on the disk thread, signed every ten seconds.
 
 1. A row is chained and hashed when it is noted, so its hash can go into a receipt; the disk thread writes it, and
    nothing waits for that.
-2. Rows that the disk refuses stay in memory and are written again every AUDIT_RETRY_S, in order; the failure is logged
-   once. The device continues to recognise and, above all, to erase. Past MOST_BYTES rows are counted instead of kept,
-   and a row `lost` states their number as soon as there is room.
-3. A head is signed every AUDIT_HEAD_S while there are rows without one, and at the end. It is published only when it is
-   on the disk, so that the hub never has a head which a power cut makes untrue.
-4. While the log cannot be opened, rows are held (they have no hash then) and chained when it is.
+2. Rows that the disk refuses stay in memory and are retried every AUDIT_RETRY_S, in order; the failure is logged once,
+   and is `problem` until the log takes writes again: a run condition, which stops recognition. Erasure continues.
+   Above MOST_BYTES rows are counted instead of kept, and a row `lost` states their number as soon as there is room.
+3. A head is signed at the start, every AUDIT_HEAD_S while there are rows without one, and at the end, so that the log
+   of a short life verifies, too. It is published only after it is on the disk, so that a power cut cannot leave the
+   hub with a head that the log does not contain.
+4. While the log cannot be opened, rows are held without a hash and chained when it opens.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from collections.abc import Callable
 
 from device.audit.key import DeviceKey
 from device.audit.log import Log
-from device.audit.rows import Head, Links
+from device.audit.rows import Head, Links, head_of
+from device.audit.verify import HEAD_LOST
 from device.domain.audit_record import Record, record
 from device.domain.time import NS_PER_S, WallTime
 from device.errors import Unavailable
 from device.logs import event
-from device.ports.audit import Said
+from device.ports.audit import FieldValue
 from device.ports.clock import Clock
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.runtime.timeouts import set_within
@@ -35,7 +37,7 @@ OpenLog = Callable[[], tuple[DeviceKey, Log]]
 
 
 class AuditWriter:
-    """The port `Audit` over the log's files. Everything happens on the loop but the writing."""
+    """The port `Audit` over the log's files. Everything but the writing runs on the loop."""
 
     def __init__(
         self,
@@ -60,19 +62,18 @@ class AuditWriter:
         self._held_bytes = 0
         self._lost = 0
         self._unsigned = False
+        self._unkept: Head | None = None
         self._signed_ns = int(clock.monotonic())
         self._woken = asyncio.Event()
-        self._turn = (
-            asyncio.Lock()
-        )  # whoever writes, one at a time and to its end (cancelling the waiter stops no write)
-        self._problem = ""
+        self._turn = asyncio.Lock()  # one writer at a time (a cancelled waiter does not stop a write)
+        self.problem = ""
 
     @property
     def key(self) -> str | None:
         """The public half of the device's key, for the birth certificate."""
         return None if self._key is None else self._key.public
 
-    def note(self, what: str, rule: str | None = None, **fields: Said) -> str | None:
+    def note(self, what: str, rule: str | None = None, **fields: FieldValue) -> str | None:
         """Chain a row (rule 1)."""
         said, now = record(what, rule, **fields), self._clock.wall()
         self._woken.set()
@@ -86,7 +87,7 @@ class AuditWriter:
         return self._chain(said, now)
 
     async def open(self) -> None:
-        """Open the log if that works now; what was noted before is chained first (rule 4)."""
+        """Open the log if possible; rows noted before are chained first (rule 4)."""
         await asyncio.shield(self._opening())
 
     async def _opening(self) -> None:
@@ -96,11 +97,19 @@ class AuditWriter:
 
     async def _open(self) -> None:
         try:
-            self._key, log = await self._disk(self._open_log)
+            key, log = await self._disk(self._open_log)
         except (Unavailable, OSError) as fault:
             self._refused(fault)
             return
-        self._log = log
+        only = log.found.headless
+        try:
+            if only is not None:  # a power cut came between the first head and its file
+                await self._disk(lambda: log.keep_head(head_of(only, key.public)))
+        except (Unavailable, OSError) as fault:
+            await self._disk(log.close)
+            self._refused(fault)
+            return
+        self._log, self._key = log, key
         self._links = Links(self._boot_id, log.found.seq, log.found.prev)
         early, self._early, self._held_bytes = self._early, [], 0
         self._note_findings(log)
@@ -108,16 +117,16 @@ class AuditWriter:
             self._chain(said, at)
 
     async def run(self) -> None:
-        """Write what is noted and sign when it is due, for ever; cancelled at the end."""
+        """Write rows, and sign when it is due, until cancelled."""
         while True:
             await set_within(self._woken, AUDIT_RETRY_S)
             self._woken.clear()
             await self.open()
             due = self._clock.monotonic() - self._signed_ns >= AUDIT_HEAD_S * NS_PER_S
-            await (self.sign() if due and self._unsigned else self.write())
+            await (self.sign() if due and self._unsigned and not self.problem else self.write())
 
     async def write(self) -> bool:
-        """Put everything that was noted on the disk (rule 2); whether it is there."""
+        """Write every row noted so far (rule 2); whether all are on the disk."""
         return await asyncio.shield(self._writing())
 
     async def _writing(self) -> bool:
@@ -128,16 +137,30 @@ class AuditWriter:
         if self._log is None:
             return False
         log, lines = self._log, self._lines
-        if not lines:
-            return True
-        self._lines = []
-        try:
-            await self._disk(lambda: log.append(b"".join(lines)))
-        except (Unavailable, OSError) as fault:
-            self._lines[:0] = lines
-            self._refused(fault)
-            return False
-        self._held_bytes -= sum(map(len, lines))
+        if lines:
+            self._lines = []
+            try:
+                await self._disk(lambda: log.append(b"".join(lines)))
+            except (Unavailable, OSError) as fault:
+                self._lines[:0] = lines
+                self._refused(fault)
+                return False
+            self._held_bytes -= sum(map(len, lines))
+        return await self._keep_head(log)
+
+    async def _keep_head(self, log: Log) -> bool:
+        """Put the newest head beside the log and publish it, once all rows before it are written (rule 3)."""
+        head = self._unkept
+        if head is not None:
+            try:
+                room = await self._disk(lambda: log.keep_head(head))
+            except (Unavailable, OSError) as fault:
+                self._refused(fault)
+                return False
+            self._unkept, self.head = None, head
+            if room is not None:
+                self.note("room", upto=room)
+            self._on_head(head)
         self._works()
         return True
 
@@ -152,23 +175,10 @@ class AuditWriter:
     async def _sign(self) -> None:
         if self._log is None or self._key is None:
             return
-        log = self._log
         line, head = self._links.head(self._clock.wall(), self._key)
         self._hold(line)
-        self._unsigned, self._signed_ns = False, int(self._clock.monotonic())
-        if not await self._write():
-            self._unsigned = True
-            return
-        try:
-            room = await self._disk(lambda: log.keep_head(head))
-        except (Unavailable, OSError) as fault:
-            self._unsigned = True
-            self._refused(fault)
-            return
-        if room is not None:
-            self.note("room", upto=room)
-        self.head = head
-        self._on_head(head)
+        self._unsigned, self._signed_ns, self._unkept = False, int(self._clock.monotonic()), head
+        await self._write()
 
     async def close(self) -> None:
         """The last rows and the last head."""
@@ -195,19 +205,22 @@ class AuditWriter:
         if found.torn:
             event(_log, "audit.torn", level=logging.WARNING, bytes=found.torn)
             self._chain(record("torn", count=found.torn), now)
+        if found.head_lost:
+            event(_log, "audit.head_lost", level=logging.ERROR, rows=found.seq)
+            self._chain(record("fault", condition=HEAD_LOST), now)
         if found.shortened and found.head is not None:
             event(_log, "audit.shortened", level=logging.ERROR, rows=found.seq, signed_upto=found.head.seq)
             self._chain(record("shortened", upto=found.head.seq), now)
 
     def _refused(self, fault: Exception) -> None:
-        if str(fault) != self._problem:
+        if str(fault) != self.problem:
             event(_log, "audit.unavailable", level=logging.ERROR, problem=str(fault))
-        self._problem = str(fault)
+        self.problem = str(fault)
 
     def _works(self) -> None:
-        if self._problem:
+        if self.problem:
             event(_log, "audit.available")
-            self._problem = ""
+            self.problem = ""
         if self._lost and self._held_bytes < MOST_BYTES // 2:
             lost, self._lost = self._lost, 0
             self.note("lost", count=lost)

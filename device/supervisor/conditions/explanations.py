@@ -18,7 +18,7 @@ def clock(s: Snapshot) -> str:
 
 def temperature(s: Snapshot) -> str:
     """Of *temperature*, with the sensor that is nearest to its limit."""
-    slowed = "; it has slowed itself down" if s.thermal.throttled else ""
+    slowed = "; it has reduced its clock" if s.thermal.throttled else ""
     if s.thermal.in_range is None:
         return f"{s.thermal.finding}: a recording needs none{slowed}"
     return f"the device is within its temperature range ({s.thermal.finding}){slowed}"
@@ -27,8 +27,8 @@ def temperature(s: Snapshot) -> str:
 def hub(s: Snapshot) -> str:
     """Of *hub and operator present*."""
     if s.operator == "simulated":
-        return "the hub is connected and vouches for a simulated operator, which counts for recordings only"
-    return "the hub is connected and an operator is at it"
+        return "the hub is connected and reports a simulated operator, which counts for recordings only"
+    return "the hub is connected and an operator is present"
 
 
 def pulse(s: Snapshot) -> str:

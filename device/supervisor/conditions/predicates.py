@@ -9,6 +9,7 @@ tests/unit/supervisor/test_conditions.py.
 
 from __future__ import annotations
 
+from device.domain.camera_fault import FAULTS
 from device.domain.finding import Mode
 from device.domain.operating_point import per_thousand
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
@@ -93,7 +94,7 @@ def sign_dark_when_off(s: Snapshot) -> bool | None:
 
 def hub_and_operator_present(s: Snapshot) -> bool | None:
     """Whether the hub was seen within HUB_ABSENT_MOST_S and an operator is signed in."""
-    operator = s.operator == "present" or (s.operator == "simulated" and not s.in_earnest)
+    operator = s.operator == "present" or (s.operator == "simulated" and not s.strict)
     return s.hub_absent_s is not None and s.hub_absent_s <= HUB_ABSENT_MOST_S and operator
 
 
@@ -101,9 +102,9 @@ def hub_finding(s: Snapshot) -> str:
     """What is wrong with the hub, its connection or its operator."""
     link = f": {s.link}" if s.link else ""
     if s.hub_absent_s is None:
-        return f"the hub was never heard{link}"
+        return f"the hub has never been online{link}"
     if s.hub_absent_s > HUB_ABSENT_MOST_S:
-        return f"the hub is away{link}"
+        return f"the hub is offline{link}"
     return "its operator is simulated, which counts for recordings only" if s.operator == "simulated" else ""
 
 
@@ -118,18 +119,33 @@ def camera_live(s: Snapshot) -> bool | None:
 
 def camera_findings(s: Snapshot) -> str:
     """Each camera that is not online, with its problem."""
-    seen = (f"{camera} {view.value}" for camera, view in sorted(s.cameras.items()) if view is not CameraView.ONLINE)
-    return ", ".join((*seen, *(f"{camera}: {text}" for camera, text in sorted(s.camera_problems.items()) if text)))
+    return ", ".join(cameras_away(s))
+
+
+def cameras_away(s: Snapshot) -> list[str]:
+    """Each camera that is not online, with its problem; one whose recording has ended is not away."""
+    away = [(camera, view) for camera, view in sorted(s.cameras.items()) if view is not CameraView.ONLINE]
+    return [
+        f"{camera} {view.value.replace('_', ' ')}{f': {text}' if (text := s.camera_problems.get(camera)) else ''}"
+        for camera, view in away
+        if view is not CameraView.ENDED or s.camera_problems.get(camera)
+    ]
+
+
+def camera_warnings(s: Snapshot) -> list[str]:
+    """Each camera that recognises and has a fault that does not stop it, with what to do."""
+    warned = ((camera, fault) for camera, fault in sorted(s.camera_faults.items()) if not FAULTS[fault].stops)
+    return [f"camera {camera}: {FAULTS[fault].advice}" for camera, fault in warned]
 
 
 def clock_synchronised(s: Snapshot) -> bool | None:
     """Whether the clock is synchronised, or a recording does not need that."""
-    return s.clock_synchronised or not s.in_earnest
+    return s.clock_synchronised or not s.strict
 
 
 def clock_trusted(s: Snapshot) -> bool | None:
     """Whether the clock is synchronised and was not set back."""
-    return clock_synchronised(s) and (not s.clock_set_back or not s.in_earnest)
+    return clock_synchronised(s) and (not s.clock_set_back or not s.strict)
 
 
 def disk_reserve_free(s: Snapshot) -> bool | None:
@@ -138,13 +154,13 @@ def disk_reserve_free(s: Snapshot) -> bool | None:
 
 
 def disk_finding(s: Snapshot) -> str:
-    """How much is free."""
+    """The free bytes, as text."""
     return "the disk does not answer" if s.disk_free_bytes is None else f"{s.disk_free_bytes / 1e6:.0f} MB are left"
 
 
 def temperature_in_range(s: Snapshot) -> bool | None:
     """Whether every sensor is within its limits; without a sensor only a recording may run."""
-    return s.thermal.in_range if s.thermal.in_range is not None else not s.in_earnest
+    return s.thermal.in_range if s.thermal.in_range is not None else not s.strict
 
 
 def window_finding(s: Snapshot) -> str:
@@ -160,7 +176,7 @@ def operating_point_covered(s: Snapshot) -> bool | None:
 
 
 def operating_point_finding(s: Snapshot) -> str:
-    """What is wrong with the operating points, in words."""
+    """What is wrong with the operating points, as text."""
     over = (p for p in s.operating_points if p.bound is not None and p.bound > p.limit)
     words = [f"up to {per_thousand(p.bound or 0)} in 1,000 faces, limit {per_thousand(p.limit)}" for p in over]
     return "; ".join(dict.fromkeys([p.problem for p in s.operating_points if p.problem] or words or ["no evidence"]))

@@ -14,9 +14,10 @@ from device.domain.conditions import ConditionName
 from device.supervisor.conditions import explanations, predicates
 from device.supervisor.conditions.condition import Condition, KnownFrom, Table
 
-BACK_REMEDY = "set it right; if it is right now, restart the service: it began with a wrong time"
+BACK_REMEDY = "set the clock; if it is correct now, restart the service, which started with a wrong time"
 CLOCK_REMEDY = "start the time service (chrony, or systemd-timesyncd) and wait until it has synchronised"
 DISK_REMEDY = f"free space in the state folder: {predicates.DISK_RESERVE_BYTES // 1_000_000} MB are kept for alerts"
+STATE_FOLDER_REMEDY = "free space; a card that has turned read-only is at its end: end the deployment, replace the card"
 OPERATING_POINT_REMEDY = (
     "shorten the list, leave out `vision.threshold`, or make evidence that covers it (calibration/README.md)"
 )
@@ -51,7 +52,7 @@ ARM: tuple[Condition, ...] = (
         table=Table.ARM,
         rule="R02",
         text="the authorising officers have signed the deployment",
-        wrong="the deployment is not signed, or its signatures do not count",
+        wrong="the deployment is not signed, or its signatures are not valid",
         remedy=SIGNED_REMEDY,
         predicate=predicates.deployment_signed,
     ),
@@ -70,7 +71,7 @@ ARM: tuple[Condition, ...] = (
         table=Table.ARM,
         rule="R16",
         text="the deployment is in its authorised time",
-        wrong="it is not the deployment's authorised time",
+        wrong="the present time is outside the deployment's authorised time",
         remedy=WINDOW_REMEDY,
         predicate=lambda s: None if s.deployment is None else s.deployment.in_window,
         found=predicates.window_finding,
@@ -162,7 +163,7 @@ ARM: tuple[Condition, ...] = (
         table=Table.ARM,
         rule="R26",
         text="the engine's self-test agrees with the reference",
-        wrong="the engine's answers differ from the golden tensors",
+        wrong="the engine's outputs differ from the golden tensors",
         remedy="run `lfr engines prepare --force` and `lfr engines compare`; if it stays, do not use this machine",
         predicate=lambda s: all(not problem for problem in s.references) if s.references else None,
         known_from=KnownFrom.WORKER,
@@ -205,7 +206,7 @@ ARM: tuple[Condition, ...] = (
         table=Table.ARM,
         rule="R15",
         text="the sign can follow a pulse, or the deployment is not operational",
-        wrong="a discharge lamp follows no pulse: for 10 min at a time foreign light would pass for it",
+        wrong="a discharge lamp follows no pulse: other light would count as the sign for up to 10 min",
         remedy="fit an LED sign, and set lines.sign_kind: led",
         predicate=predicates.sign_can_prove_itself,
     ),
@@ -247,9 +248,9 @@ RUN: tuple[Condition, ...] = (
         name=ConditionName.HUB_AND_OPERATOR_PRESENT,
         table=Table.RUN,
         rule="R13",
-        text="the hub is connected and an operator is at it",
-        wrong="no operator is at the hub, or the hub is away",
-        remedy="open the hub page and sign in; check the way to the broker",
+        text="the hub is connected and an operator is present",
+        wrong="no operator is present at the hub, or the hub is offline",
+        remedy="open the hub page and sign in; check the network to the broker",
         predicate=predicates.hub_and_operator_present,
         found=predicates.hub_finding,
         held=explanations.hub,
@@ -258,8 +259,8 @@ RUN: tuple[Condition, ...] = (
         name=ConditionName.CAMERA_LIVE,
         table=Table.RUN,
         rule="R25",
-        text="a camera delivers pictures: neither lost, frozen nor dark",
-        wrong="no camera delivers pictures",
+        text="a camera delivers pictures: neither lost, frozen, covered nor dark",
+        wrong="no camera delivers pictures in which somebody can be recognised",
         remedy="check cable, power and lens",
         predicate=predicates.camera_live,
         known_from=KnownFrom.WORKER,
@@ -282,7 +283,7 @@ RUN: tuple[Condition, ...] = (
         table=Table.RUN,
         rule="R22",
         text="the device is within its temperature range",
-        wrong="the device is outside its temperature range, or cannot tell",
+        wrong="the device is outside its temperature range, or has no reading",
         remedy=HEAT_REMEDY,
         predicate=predicates.temperature_in_range,
         found=lambda s: s.thermal.finding,
@@ -297,6 +298,16 @@ RUN: tuple[Condition, ...] = (
         remedy=DISK_REMEDY,
         predicate=predicates.disk_reserve_free,
         found=predicates.disk_finding,
+    ),
+    Condition(
+        name=ConditionName.STATE_FOLDER_TAKES_WRITES,
+        table=Table.RUN,
+        rule="R06",
+        text="the state folder takes writes; audit log and outbox are kept",
+        wrong="the state folder takes no writes, or audit log or outbox are not kept",
+        remedy=STATE_FOLDER_REMEDY,
+        predicate=lambda s: not s.unkept,
+        found=lambda s: s.unkept,
     ),
     Condition(
         name=ConditionName.DEPLOYMENT_STILL_IN_ITS_WINDOW,

@@ -16,11 +16,11 @@ from device.wire.link import PROTOCOL, Assignment, CameraAssignment, VisionAssig
 
 @dataclass(slots=True)
 class ActiveDeployment:
-    """A deployment whose officers' signatures were verified, with the secret that opens its watchlist. Never shown.
+    """A deployment whose officers' signatures were verified, with the secret that opens its watchlist. Never printed.
 
     payload    the sealed watchlist;  identity: the age secret that opens it, empty once it is dropped
-    erase      deletes what is on the disk and says what that was; raises Unavailable that names what is still there
-    withdrawn  entries that are looked for no more; grows while the deployment runs
+    erase      deletes its files and returns their names; raises Unavailable naming those that remain
+    withdrawn  entries that are no longer searched for; grows while the deployment runs
     """
 
     deployment: Deployment
@@ -31,15 +31,20 @@ class ActiveDeployment:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What must be gone from the disk at the end; the key never lay there."""
+        """The payload's files, to be deleted at the end; the key is never written to disk."""
         return (self.payload,)
 
     def view(self, device: str, now: WallTime) -> DeploymentView:
-        """What the conditions ask."""
+        """The deployment as the conditions need it."""
         return view_of(self.deployment, device, now, sealed=True)
 
-    def assignment(self, camera: Camera, config: DeviceConfig, models_dir: Path) -> Assignment:
-        """The first message to a camera's worker. Raises ConfigError when its credential file cannot be read."""
+    def assignment(
+        self, camera: Camera, config: DeviceConfig, models_dir: Path, *, size: tuple[int, int] | None = None
+    ) -> Assignment:
+        """The first message to a camera's worker; size: of its pictures in an earlier run.
+
+        Raises ConfigError when its credential file cannot be read.
+        """
         vision = config.vision
         return Assignment(
             protocol=PROTOCOL,
@@ -50,6 +55,7 @@ class ActiveDeployment:
                 source=_with_credential(camera),
                 pace=camera.pace.value,
                 zone=camera.zone.polygon,
+                size=size,
             ),
             vision=VisionAssignment(
                 backend=vision.backend,
@@ -71,7 +77,7 @@ class ActiveDeployment:
         )
 
     def drop_identity(self) -> None:
-        """The key dies first, and waits for no disk."""
+        """Drop the key from memory, before anything that waits for a disk."""
         self.identity = ""
 
 

@@ -1,11 +1,11 @@
-"""Deadlines by two clocks, and whether the wall clock was set back.
+"""Deadlines by two clocks, and detection of a wall clock that was set back.
 
-1. A trusted wall clock says how much of a window is left; from then on monotonic time counts that down. Later readings
-   may only shorten it, so a clock that is set back postpones nothing.
+1. The first trusted reading of the wall clock gives the time that is left of a window; monotonic time counts it down.
+   Later readings may only shorten it, so a clock that is set back postpones nothing.
 2. An untrusted wall clock is not used: until the first trusted reading a deployment lasts as long as its window is.
 3. The first trusted reading, advanced by monotonic time, is the earliest time that the clock may show. A clock that is
    behind it by more than CLOCK_STEP_ALLOWED was set back, and counts as set back until it is right again.
-4. A clock that jumps forward and returns is not a fault here: what the jump ended stays ended (rule 1).
+4. A clock that jumps forward and returns is not reported as a fault; a window that the jump ended stays ended (rule 1).
 
 In memory only. Across restarts the verified time of erasure_orders.py says whether a window is over, and a clock before
 the last verified time is refused (device/sync/client.py).
@@ -43,7 +43,7 @@ class Deadline:
 
 @dataclass(slots=True)
 class ClockSetback:
-    """Finds out whether one wall clock was set back while this program runs (rules 3, 4)."""
+    """Detects whether a wall clock was set back while this program runs (rules 3, 4)."""
 
     _first: tuple[WallTime, MonotonicNs] | None = None
 
@@ -57,4 +57,4 @@ class ClockSetback:
         expected = wall(began + timedelta(seconds=(monotonic - since) / NS_PER_S))
         if now >= expected - CLOCK_STEP_ALLOWED:
             return ""
-        return f"it was set back: it says {rfc3339(now)} and must say {rfc3339(expected)} or later"
+        return f"it was set back: it shows {rfc3339(now)} and must show {rfc3339(expected)} or later"

@@ -18,7 +18,8 @@ from typing import Any
 
 from device import eraser
 from device.domain.time import WallTime, wall
-from device.errors import Unavailable
+from device.durable import flush_folder
+from device.errors import Unavailable, reason_of
 from device.ports.clock import Clock
 from device.supervisor.deployment.active import ActiveDeployment
 
@@ -44,7 +45,7 @@ class ErasureOrders:
         self._verified_ms = 0
 
     def catch_up(self) -> int:
-        """Erase what is past its time, as the timer does; how much that was."""
+        """Erase everything past its time, as the timer does; the number of lists and alerts erased."""
         self.advance_verified_time()
         return eraser.erase(self._state_dir, self._wall_ms() if self._clock_usable else None)
 
@@ -67,7 +68,7 @@ class ErasureOrders:
         self._order(active, end_ms=_ms(window.end), now_ms=now_ms)
 
     def due_now(self, active: ActiveDeployment, reason: str, *, all_alerts: bool) -> None:
-        """Make the order due: from now on the timer erases what is left (rule 2)."""
+        """Make the order due: the eraser's timer erases whatever is left (rule 2)."""
         now_ms = self._wall_ms()
         self._order(active, end_ms=0, now_ms=now_ms, reason=reason, all_alerts=all_alerts)
 
@@ -75,6 +76,7 @@ class ErasureOrders:
         """Delete the order: nothing of the deployment is left (rule 2)."""
         try:
             (self._folder / f"{active.deployment.id}.json").unlink(missing_ok=True)
+            flush_folder(self._folder)
         except OSError as fault:
             raise self._cannot(fault) from fault
 
@@ -123,7 +125,7 @@ class ErasureOrders:
 
     def _cannot(self, fault: OSError) -> Unavailable:
         return Unavailable(
-            f"no erasure order can be kept in {self._folder}: {fault.strerror}; nothing is loaded without"
+            f"no erasure order can be kept in {self._folder}: {reason_of(fault)}; no deployment is loaded without one"
         )
 
 

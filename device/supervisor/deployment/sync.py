@@ -1,15 +1,15 @@
-"""The device's authority to recognise: signed deployments, looked for all the time, from the first look to the end.
+"""Deployment sync: polls the hub's repository for signed deployments and authorises this device.
 
-1. The sync thread reads and verifies; the loop judges what it found and waits for nothing.
-2. For the deployment that is offered this device makes an identity in memory (an operational one only where memory
-   cannot be swapped out) and says to whom the hub shall address the key envelope. When one comes that opens, the list
-   is noted as used, and the deployment is authorised.
-3. While it runs: withdrawn entries leave every worker at once; a publication that is refused fails its condition;
-   a deployment that is offered no more, or replaced by another, is over. A hub that cannot be read, or a repository
-   that does not verify, changes nothing until the signatures that were verified expire: by the wall clock or by
-   monotonic time since they were verified, whichever is first, so that a clock that is set back prolongs none. A look
-   that is refused because of the clock fails the clock's condition until one succeeds.
-4. Each refusal is told once, in the log and in the audit log with its rule and name, and again when it has changed.
+1. The sync thread reads and verifies; the loop evaluates the result and waits for nothing.
+2. For an offered deployment this device makes an identity in memory (an operational one only where memory cannot be
+   swapped out) and publishes the recipient to which the hub addresses the key envelope. When an envelope arrives that
+   opens, the list is recorded as used and the deployment is authorised.
+3. While it runs: withdrawn entries leave every worker at once; a refused publication fails its condition; a deployment
+   that is no longer offered, or was replaced by another, is over. A hub that cannot be reached, or a repository that
+   does not verify, changes nothing until the verified signatures expire: by the wall clock or by monotonic time since
+   verification, whichever is first, so that a clock that is set back prolongs none. A poll that is refused because of
+   the clock fails the clock's condition until one succeeds.
+4. Each refusal is reported once, in the log and in the audit log with its rule and name, and again when it changes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ UNLOCKED = "the supervisor's memory is not locked, so a key could reach swap; gi
 
 
 class Repository(Protocol):
-    """What is published for this device, verified. Calls block and run on the sync thread; `close` ends one."""
+    """The verified publication for this device. Calls block and run on the sync thread; `close` interrupts one."""
 
     def sync(self) -> Published: ...
 
@@ -63,9 +63,9 @@ class Repository(Protocol):
 
 
 class DeploymentSync:
-    """Rules 1 to 4.
+    """Polls and authorises (rules 1 to 4).
 
-    over          the deployment is published to this device no more
+    over          the deployment is no longer published to this device
     on_recipient  called with the deployment and the recipient of its identity; with None for both once it is dropped
     on_withdrawn  called with a deployment and the entries that were withdrawn from it since the last call, the first
                   time when it is authorised
@@ -83,7 +83,7 @@ class DeploymentSync:
         on_recipient: Callable[[str | None, str | None], None],
         on_withdrawn: Callable[[str, frozenset[str]], None],
     ) -> None:
-        self._problem = "not looked for yet"
+        self._problem = "not polled yet"
         self.over = False
         self._on_recipient = on_recipient
         self._on_withdrawn = on_withdrawn
@@ -109,18 +109,23 @@ class DeploymentSync:
         """Why there is no deployment yet, or what is being fetched."""
         return self._repository.progress() or self._problem
 
+    @property
+    def unkept(self) -> str:
+        """Why the disk does not keep what was verified last; empty when it does."""
+        return "" if self._published is None else self._published.unkept
+
     def view(self, now: WallTime) -> DeploymentView | None:
-        """What is offered, before its list can be opened."""
+        """The offered deployment, before its list can be opened."""
         if self._offered is None:
             return None
         return view_of(self._offered, self._device, now, sealed=False)
 
     def refusals(self, now: WallTime) -> dict[ConditionName, str]:
-        """By the name of the condition that each fails (rule 3)."""
+        """Refusals by the name of the condition that each fails (rule 3)."""
         refused = {} if self._refused is None else {self._refused.condition: self._refused.text}
         last = self._published
         if last is not None and self._expired(now):
-            words = f"verified last from {last.source}; the signatures were good until {rfc3339(last.good_until)}"
+            words = f"verified last from {last.source}; the signatures were valid until {rfc3339(last.good_until)}"
             refused.setdefault(SIGNED, f"{words}; {self._problem}" if self._problem else words)
         return refused
 
@@ -131,7 +136,7 @@ class DeploymentSync:
         return self._active
 
     async def run(self) -> None:
-        """Look, for ever, until it is forgotten; cancelled at the end."""
+        """Poll until `clear`; cancelled at the end."""
         while True:
             if not self._done:
                 await self._look()
@@ -139,28 +144,28 @@ class DeploymentSync:
             self._hurried.clear()
 
     def hurry(self) -> None:
-        """The hub says that something was published."""
+        """Poll now: the hub reports a new publication."""
         self._hurried.set()
 
-    def forget(self) -> None:
-        """Drop the identity and look no more: this device takes up one deployment a run."""
+    def clear(self) -> None:
+        """Drop the identity and stop polling: this device runs one deployment per start."""
         self._done = True
         self._drop_identity()
         self._offered = self._refused = self._published = None
 
     async def _look(self) -> None:
-        """One look, judged (rule 1)."""
+        """One poll and its evaluation (rule 1)."""
         try:
             found = await self._thread(self._repository.sync)
             if not self._done:
-                await self._judge(found)
+                await self._evaluate(found)
         except Refused as fault:
             self._refuse(fault)
         except LfrError as fault:
-            self._say(str(fault).replace("\n", ";"))
+            self._report(str(fault).replace("\n", ";"))
 
-    async def _judge(self, found: Published) -> None:
-        """What follows from a publication that verified (rules 2 and 3)."""
+    async def _evaluate(self, found: Published) -> None:
+        """Act on a publication that verified (rules 2 and 3)."""
         self._published, self._refused = found, found.refused
         self._count_down(found)
         running = self._active
@@ -172,16 +177,16 @@ class DeploymentSync:
         elif found.offer is None:
             self._offered = None
             self._drop_identity()
-            self._say("nothing is published for this device")
+            self._report("nothing is published for this device")
         else:
             await self._prepare(found.offer, found.source)
 
     async def _prepare(self, offer: Offer, source: str) -> None:
-        """An identity for what is offered; the list, as soon as the envelope opens (rule 2)."""
+        """Make an identity for the offered deployment; authorise as soon as the envelope opens (rule 2)."""
         self._offered = offer.deployment
         strange = sorted(self._zones - set(offer.deployment.zones)) if offer.deployment.zones else []
         if strange:
-            text = f"cameras here watch {', '.join(strange)}; authorised are {', '.join(offer.deployment.zones)}"
+            text = f"zones of cameras here: {', '.join(strange)}; authorised: {', '.join(offer.deployment.zones)}"
             raise Refused(FOR_THIS_DEVICE, "another zone", text)
         if offer.deployment.mode is Mode.OPERATIONAL and not self._memory_locked:
             raise Refused(SEALED, "memory not locked", UNLOCKED)
@@ -191,7 +196,7 @@ class DeploymentSync:
             event(_log, "identity.made", deployment=offer.deployment.id, recipient=self._identity.recipient)
             self._on_recipient(offer.deployment.id, self._identity.recipient)
         if offer.envelope is None or offer.recipient != self._identity.recipient:
-            self._say(NO_ENVELOPE + (FROM_STICK if source == STICK else ""))
+            self._report(NO_ENVELOPE + (FROM_STICK if source == STICK else ""))
             return
         content = self._identity.open(offer.envelope)
         await self._thread(lambda: self._repository.take(offer))
@@ -210,7 +215,7 @@ class DeploymentSync:
             self._on_withdrawn(deployment.id, offer.withdrawn)
 
     def _go_on(self, running: ActiveDeployment, offer: Offer | None) -> None:
-        """What has changed for the deployment that runs (rule 3)."""
+        """Apply changes to the running deployment (rule 3)."""
         if offer is None or offer.deployment.id != running.deployment.id:
             if not self.over:
                 event(_log, "deployment.published_no_more", id=running.deployment.id)
@@ -225,10 +230,10 @@ class DeploymentSync:
                 "watchlist", "R03", watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
             )
             self._on_withdrawn(running.deployment.id, fresh)
-        self._say("")
+        self._report("")
 
     def _count_down(self, found: Published) -> None:
-        """From now on these signatures expire by two clocks (rule 3); the same ones are not given their time again."""
+        """Restart the expiry of these signatures by two clocks (rule 3); signatures seen before keep their expiry."""
         if self._good is None or self._good.end != found.good_until:
             self._good = Deadline(self._clock.wall(), found.good_until)
 
@@ -237,14 +242,14 @@ class DeploymentSync:
         return self._good is not None and self._good.past(now, self._clock.monotonic(), trusted=trusted)
 
     def _refuse(self, fault: Refused) -> None:
-        """Told once (rule 4). What does not verify at all concerns a device that has nothing yet; the clock, all."""
+        """Report a refusal once (rule 4): a failed verification only before authorisation, the clock's always."""
         if self._active is None or fault.condition is CLOCK:
             self._refused = fault
-        if self._say(fault.text):
+        if self._report(fault.text):
             self._audit.note("refused", fault.rule, reason=fault.reason)
 
-    def _say(self, problem: str) -> bool:
-        """Keep and log a problem; whether it is news."""
+    def _report(self, problem: str) -> bool:
+        """Keep and log a problem; whether it is new."""
         self._problem = problem
         news = bool(problem) and problem != self._reported
         self._reported = problem

@@ -1,13 +1,13 @@
-"""The end of a deployment: deliver what waits, erase what is personal, prove it, balance the count.
+"""The end of a deployment: deliver what waits, erase personal data, publish receipts, check the passage counts.
 
-1. Workers are gone and the sign is off before this begins. The order to erase falls due first: if this program dies on
-   the way, the timer does the rest (device.eraser).
-2. The identity goes first, before anything that may fail or wait: what it opened is unreadable from then on, wherever
-   blocks of it may remain.
-3. Erasure never waits for the broker longer than a deadline: an unreachable hub does not keep anybody's data alive.
-4. Alerts that may stay are kept for the policy's hours after this end, however early it comes; those under an evidence
-   or complaint hold until that ends.
-5. A step that fails stops no other one. What could not be erased is a fault in the summary, and the exit status is 69.
+1. Workers have exited and the sign is off before this begins. First the erasure order is made due: if this program
+   dies on the way, the eraser's timer does the rest (device.eraser).
+2. The identity is dropped next, before anything that may fail or wait: the list that it opened is unreadable from then
+   on, even where blocks of it remain on the disk.
+3. Erasure waits for the broker only up to a deadline: an unreachable hub does not prolong the retention of data.
+4. Alerts that may be kept are kept for the policy's hours after this end, however early it comes; those under an
+   evidence or complaint hold until that ends.
+5. A step that fails stops no other one. Data that could not be erased is a fault in the summary; the exit status is 69.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.deployment.receipts import ErasureReceipts, Reason
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
-from device.supervisor.status.reporter import Reason, Reporter
+from device.supervisor.status.reporter import Reporter
 from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S
 from device.supervisor.workers.passage_counts import Balance
 from device.supervisor.workers.pool import WorkerPool
@@ -48,12 +49,12 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Steps:
-    """Steps of the ending, each tried whatever became of the others (rule 5). problems: what failed, in words."""
+    """Steps of the ending; a failure stops no other step (rule 5). problems: what failed, as text."""
 
     problems: dict[str, str] = field(default_factory=dict)
 
     async def attempt(self, name: str, work: Awaitable[Result], otherwise: Result) -> Result:
-        """The result of `work`, or `otherwise` when hardware or storage refuses."""
+        """The result of `work`, or `otherwise` when hardware or storage fails."""
         try:
             return await work
         except (Unavailable, OSError) as fault:
@@ -61,7 +62,7 @@ class _Steps:
             return otherwise
 
     def fail(self, name: str, problem: str) -> None:
-        """Note and say what went wrong."""
+        """Record and log a failure."""
         event(_log, "ending.failed", level=logging.ERROR, step=name, problem=problem)
         self.problems[name] = problem
 
@@ -74,6 +75,7 @@ async def end_deployment(
     audit: Audit,
     publisher: OutboxPublisher,
     reporter: Reporter,
+    receipts: ErasureReceipts,
 ) -> Outcome:
     """Erase the deployment on this device and report. `control.authorisation` is None afterwards."""
     active = supervisor.active
@@ -82,7 +84,7 @@ async def end_deployment(
     deployment, throwaway, steps = active.deployment, supervisor.throwaway, _Steps()
     balance = pool.counts.balance()
     active.drop_identity()
-    supervisor.deployment_sync.forget()
+    supervisor.deployment_sync.clear()
     tampered = supervisor.requests.tampered
     at_once = deployment.retention.alert_hours == 0 or tampered
     reason: Reason = "tamper" if tampered else "end_of_deployment"
@@ -96,12 +98,11 @@ async def end_deployment(
     else:
         keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
         await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
-    _prove(reporter, balance, deployment.watchlist.subjects if dropped else 0, reason)
-    pool.forget()
+    _prove(receipts, balance, deployment.watchlist.subjects if dropped else 0, reason)
+    pool.clear()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
-    held = await steps.attempt("outbox", edges.disk(lambda: waiting_for_their_time(edges.outbox)), None)
-    kept = await steps.attempt("outbox", edges.disk(edges.outbox.under_hold), [])
+    held, kept = await steps.attempt("outbox", edges.disk(lambda: _left(edges.outbox)), (None, []))
     if at_once and held:
         steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
     summary: dict[str, Any] = {
@@ -124,9 +125,8 @@ async def end_deployment(
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
     supervisor.erased()
     status = Unavailable.exit_status if steps.problems else _exit_status(supervisor, pool)
-    return Outcome(
-        exit_status=status, summary=summary, leave_nothing=throwaway and not kept and (at_once or held == [])
-    )
+    nothing_kept = not kept and (at_once or held == [])
+    return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and nothing_kept)
 
 
 def waiting_for_their_time(outbox: Outbox) -> list[str]:
@@ -135,8 +135,13 @@ def waiting_for_their_time(outbox: Outbox) -> list[str]:
     return [alert for alert in outbox.alerts_held() if alert not in kept]
 
 
+def _left(outbox: Outbox) -> tuple[list[str] | None, list[str]]:
+    """Alerts that wait for their time, and those under a hold."""
+    return waiting_for_their_time(outbox), outbox.under_hold()
+
+
 async def _deliver(supervisor: SupervisorLoop, publisher: OutboxPublisher) -> int:
-    """Let alerts and probes go out; how many alerts could not."""
+    """Deliver alerts and probes; the number of alerts that were not delivered."""
     delivered = await publisher.drain(_deadline(supervisor, DELIVER_S), (MessageClass.ALERT, MessageClass.PROBE))
     undelivered = 0 if delivered else publisher.waiting.get(MessageClass.ALERT, 0)
     if undelivered:
@@ -144,13 +149,13 @@ async def _deliver(supervisor: SupervisorLoop, publisher: OutboxPublisher) -> in
     return undelivered
 
 
-def _prove(reporter: Reporter, balance: Balance, subjects: int, reason: Reason) -> None:
-    """Receipts for what was discarded, and for the watchlist if nothing of it is left."""
-    reporter.receipt("template", balance.discarded, "no_match")
+def _prove(receipts: ErasureReceipts, balance: Balance, subjects: int, reason: Reason) -> None:
+    """Publish receipts: for the discarded templates, and for the watchlist if it is erased completely."""
+    receipts.erased("template", balance.discarded, "no_match")
     if balance.lost:
-        reporter.receipt("template", balance.lost, "no_match", process_died=True)
+        receipts.erased("template", balance.lost, "no_match", process_died=True)
     if subjects:
-        reporter.receipt("watchlist", subjects, reason)
+        receipts.erased("watchlist", subjects, reason)
 
 
 def _exit_status(supervisor: SupervisorLoop, pool: WorkerPool) -> int:

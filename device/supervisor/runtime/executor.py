@@ -46,10 +46,10 @@ class DiskThread:
 
 
 class DiskInline:
-    """For virtual time: does the work at once, on the loop."""
+    """For virtual time: runs the call at once, on the loop."""
 
     async def __call__(self, work: Callable[[], Result]) -> Result:
         return work()
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""

@@ -12,14 +12,14 @@ _log = logging.getLogger(__name__)
 
 
 class Indicators:
-    """Switches lamps; `lit` holds each lamp as it was switched last."""
+    """Switches lamps; `lit` holds each lamp's last state."""
 
     def __init__(self, gpio: Signals) -> None:
         self.lit = dict.fromkeys(Lamp, False)
         self._gpio = gpio
 
     def light(self, lamp: Lamp, lit: bool) -> None:
-        """Switch one lamp if it is not so already. A GPIO fault is logged; the next call tries again."""
+        """Switch one lamp if its state differs. A GPIO fault is logged; the next call retries."""
         if self.lit[lamp] is lit:
             return
         try:

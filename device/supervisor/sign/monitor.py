@@ -1,15 +1,15 @@
-"""The sign: drives it, believes only what it senses, and has it prove again and again that the sensor sees this lamp.
+"""The sign monitor: drives the sign, reads its sensor, and verifies by pulses that the sensor sees this lamp.
 
-1. It is never driven before it was sensed dark: a sign that is always lit proves nothing.
-2. A sensed value counts after READINGS equal readings in a row, so that one flicker is no failure; three dark ones,
-   or SIGN_DARK_MOST_S of dark within SIGN_DARK_WINDOW_S however scattered, are. A sensor that was not read for so
-   long was not seen lit.
+1. The sign is driven only after it was sensed dark: a sensor that always reads lit proves nothing.
+2. A sensed value counts after READINGS equal readings in a row, so that a single flicker is no failure; three dark
+   ones, or SIGN_DARK_MOST_S of dark within any SIGN_DARK_WINDOW_S, are. A sensor that was not read for that long
+   counts as dark.
 3. After switching, the lamp gets its kind's settle_s before a dark reading counts.
-4. Once lit, and then at least every PULSE_EVERY_S, it must follow a coded pulse (`sign_pulse`), or a second one with
-   another code a second later. One that does not is no sign: sunlight, a short or a stuck relay (`follows` is False).
-5. A lamp that cannot blink (`discharge`) follows by going through dark and lit as a whole every REPROOF_S.
-6. After a failed proof it stays dark for a while, longer each time: a sign that cannot be believed must not blink.
-7. Lines that do not answer are a dark sign, at once.
+4. Once lit, and then at least every PULSE_EVERY_S, it must follow a coded pulse (pulse.py), or a second one with
+   another code a second later. A lamp that does not (sunlight, a short, a stuck relay) fails: `follows` is False.
+5. A lamp that cannot blink (`discharge`) is switched off and on as a whole every REPROOF_S instead.
+6. After a failed proof it stays off for a while, longer each time, so that a faulty sign does not blink.
+7. GPIO lines that do not answer count as a dark sign, at once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from device.supervisor.timing import (
 _log = logging.getLogger(__name__)
 READINGS = 3  # 0.15 s of the second within which recognition must stop
 TRIES = 2
-REPROOF_DUE = "this kind of sign cannot follow pulses, so it is put out and lit again every 10 min: that is due"
+REPROOF_DUE = "this kind of sign cannot follow pulses, so it is switched off and on every 10 min; that is due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ KINDS = {"led": SignKind(2.0, pulses=True), "discharge": SignKind(10.0, pulses=F
 
 @dataclass(slots=True)
 class SignCounts:
-    """Since the program began. dark_ns: dark or not looked at, while a worker looked (pulses do not count)."""
+    """Since the start. dark_ns: dark or not read while a worker ran (pulses do not count)."""
 
     dark_ns: int = 0
     pulses: int = 0
@@ -75,7 +75,7 @@ class SignCounts:
 class SignMonitor:
     """The one sign. `run` reads the sensor and plays the pulses; `view` and `drive` are called from the same loop.
 
-    watched    whether a worker looks at people now: dark counts then
+    watched    whether a worker recognises now: time in the dark counts then
     on_change  called when the view may have changed
     """
 
@@ -120,7 +120,7 @@ class SignMonitor:
         return self._driven
 
     def view(self) -> SignView:
-        """How the sign stands now (rules 2, 7): old readings and old pulses prove nothing."""
+        """The sign's present state (rules 2, 7); readings and pulses that are too old do not count."""
         problem = self._problem or self._unseen()
         if problem:
             return SignView(driven=True, sensed=False, proved=False, settling=False, problem=problem)
@@ -140,7 +140,7 @@ class SignMonitor:
         )
 
     def drive(self, lit: bool) -> None:
-        """Switch the sign; not lit before it was seen dark, nor soon after a failed proof (rules 1, 6).
+        """Switch the sign; it is not lit before it was sensed dark, nor soon after a failed proof (rules 1, 6).
 
         Raises GpioUnavailable.
         """
@@ -156,7 +156,7 @@ class SignMonitor:
             self._lose()
 
     async def run(self) -> None:
-        """Read and pulse for ever; cancelled at the end. A pulse that is cut short leaves the sign as it is driven."""
+        """Read and pulse until cancelled. A pulse that is interrupted leaves the sign as it is driven."""
         while True:
             self.look()
             if self._pulse_is_due():
@@ -164,7 +164,7 @@ class SignMonitor:
             await asyncio.sleep(SIGN_READ_S)
 
     def look(self) -> None:
-        """Read the sensor once and draw the conclusions (rule 2)."""
+        """Read the sensor once and update the state (rule 2)."""
         before = self._read_ns
         try:
             lit = self._read()
@@ -178,7 +178,7 @@ class SignMonitor:
         self._last = lit
         self._account(lit, before)
         if self._same >= READINGS:
-            self._believe(lit)
+            self._accept_reading(lit)
         if self._driven and self._scattered():
             self._lose()
             self._sensed = False
@@ -186,8 +186,8 @@ class SignMonitor:
             self._follows, self._finding = False, REPROOF_DUE
             self._on_change()
 
-    def _believe(self, lit: bool) -> None:
-        """Note a debounced reading: dark starts the proof anew, lit while driven completes it."""
+    def _accept_reading(self, lit: bool) -> None:
+        """Accept a debounced reading: dark restarts the proof, lit while driven completes it."""
         if lit is not self._sensed:
             self._on_change()
         self._sensed = lit
@@ -201,7 +201,7 @@ class SignMonitor:
                 self._passed()
 
     def _lose(self) -> None:
-        """Whatever was proved is so no more."""
+        """Discard the proof."""
         self._proved, self._follows, self._finding = False, None, ""
 
     def _passed(self) -> None:
@@ -213,7 +213,7 @@ class SignMonitor:
         self._on_change()
 
     def _failed(self, finding: str) -> None:
-        """It did not follow: whoever reads the view puts it out, and it stays out for a while (rule 6)."""
+        """Record a failed proof: the loop switches the sign off, and it stays off for a while (rule 6)."""
         hold_off_s = min(HOLD_OFF_S * 2.0**self._failures, HOLD_OFF_MOST_S)
         self._failures += 1
         self._not_before_ns = int(self._clock.monotonic()) + round(hold_off_s * NS_PER_S)
@@ -249,7 +249,7 @@ class SignMonitor:
         self._failed(finding)
 
     async def _still_lit_after(self, begun_ns: int) -> bool:
-        """Read on until the next pulse may begin; whether the sign is still one to play it on."""
+        """Keep reading until the next pulse may begin; whether the sign can still be pulsed."""
         while self._since_s(begun_ns) < PULSE_REPEAT_S:
             self.look()
             if not self._proved:
@@ -258,7 +258,7 @@ class SignMonitor:
         return True
 
     async def _play(self) -> Answer | None:
-        """One pulse; the line is as it is driven afterwards, whatever ended it."""
+        """One pulse; afterwards the line is as it is driven, however the pulse ended."""
         number = self._switchings
 
         def wanted() -> bool:
@@ -284,7 +284,7 @@ class SignMonitor:
         self._on_change()
 
     def _account(self, lit: bool, before_ns: int | None) -> None:
-        """Add up the dark since the last reading: all of it when this one is dark or came far too late."""
+        """Add up the dark time since the last reading: all of it when this one is dark or came far too late."""
         if self._read_ns is None or before_ns is None or not self._driven:
             return
         gap_ns = self._read_ns - before_ns
@@ -297,7 +297,7 @@ class SignMonitor:
             self._dark.append((self._read_ns, gap_ns))
 
     def _scattered(self) -> str:
-        """Whether it was dark for too long in pieces, in words (rule 2)."""
+        """Whether the dark intervals add up to too much, as text (rule 2)."""
         dark_s = sum(ns for _, ns in self._dark) / NS_PER_S
         return f"dark for {dark_s:.1f} s of the last {SIGN_DARK_WINDOW_S:.0f} s" if dark_s >= SIGN_DARK_MOST_S else ""
 

@@ -1,12 +1,12 @@
-"""The coded pulse: the sign blinks a pattern that only its own lamp can answer, and the sensor must reproduce it.
+"""The coded pulse: the sign blinks a random pattern, and the sensor must reproduce it.
 
-1. A pulse is SLOTS slots of SLOT_S; DARK of them are dark, never two in a row, the last one never. Which ones is drawn
-   anew for every pulse, so that no light that blinks by itself can know it: 84 codes.
+1. A pulse is SLOTS slots of SLOT_S; DARK of them are dark, never two in a row, the last one never. The pattern is drawn
+   anew for every pulse, so that no other blinking light can match it: 84 codes.
 2. At most three flashes in any second, the general limit (WCAG 2.2, 2.3.1), also when a pulse is repeated. A dark slot
-   is 50 ms, 150 ms in all every half minute: who looks straight at the sign may see it wink; it does not flicker.
+   is 50 ms, 150 ms in all every half minute: visible as a short blink to somebody who looks straight at the sign.
 3. In each slot the sensor is read every STEP_S; from LAG_S after the edge on every reading must agree with the slot.
-   A loop that comes late makes a slot longer, never its judgement weaker.
-4. Whoever puts the sign out during a pulse wins: the pulse ends without another switching.
+   A loop that comes late makes a slot longer; the criterion stays the same.
+4. When the sign is switched off during a pulse, the pulse ends without another switching.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from device.ports.clock import Clock
 SLOTS = 12
 DARK = 3
 SLOT_S = 0.05
-LAG_S = 0.03  # a relay lets go in 5 to 15 ms, an opto-coupled sensor follows within 1 ms (to be confirmed on a sign)
+LAG_S = 0.03  # a relay releases in 5 to 15 ms, an opto-coupled sensor follows within 1 ms (to be confirmed on a sign)
 STEP_S = 0.01
 PULSE_S = SLOTS * SLOT_S
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the sensor made of a pulse. lag_s: the longest time it took to follow an edge; None when it never did."""
+    """The sensor's result for a pulse. lag_s: the longest time it took to follow an edge; None when it never did."""
 
     lit_in_dark: int
     dark_in_lit: int
@@ -41,14 +41,14 @@ class Answer:
 
     @property
     def finding(self) -> str:
-        """The answer in words for whoever has to mend it."""
+        """The result as text for maintenance."""
         if self.followed:
             return ""
         wrong = []
         if self.lit_in_dark:
-            wrong.append(f"sensed lit in {self.lit_in_dark} of {DARK} dark moments")
+            wrong.append(f"sensed lit in {self.lit_in_dark} of {DARK} dark slots")
         if self.dark_in_lit:
-            wrong.append(f"sensed dark in {self.dark_in_lit} of {SLOTS - DARK} lit moments")
+            wrong.append(f"sensed dark in {self.dark_in_lit} of {SLOTS - DARK} lit slots")
         return ", ".join(wrong)
 
 
@@ -66,9 +66,9 @@ async def play(
     clock: Clock,
     wanted: Callable[[], bool],
 ) -> Answer | None:
-    """Blink the code and read the sensor; None when the sign was put out meanwhile (rule 4). Leaves the sign lit.
+    """Blink the code and read the sensor; None when the sign was switched off meanwhile (rule 4). Leaves the sign lit.
 
-    drive, read  the two lines; what they raise ends the pulse
+    drive, read  the two GPIO lines; their exceptions end the pulse
     """
     wrong = {True: 0, False: 0}
     before, lag_s, ever_followed = True, 0.0, False
@@ -86,7 +86,7 @@ async def play(
 
 
 async def _slot(lit: bool, read: Callable[[], bool], clock: Clock, wanted: Callable[[], bool]) -> float | None:
-    """One slot: how long after its edge the sensor last disagreed (rule 3), or None when the sign was put out."""
+    """One slot: how long after its edge the sensor last disagreed (rule 3), or None when the sign was switched off."""
     edge, late_s, since_s = clock.monotonic(), 0.0, 0.0
     while since_s < SLOT_S:
         await asyncio.sleep(min(STEP_S, SLOT_S - since_s))

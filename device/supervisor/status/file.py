@@ -1,4 +1,4 @@
-"""The status file: what the device does right now, for `lfr status` and `lfr why`; written whole or not at all.
+"""The status file: the device's present state, for `lfr status` and `lfr why`; replaced atomically.
 
 It lies in the run folder (memory, gone at power-off) and holds no personal data: states, conditions, counts.
 """
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from device.durable import replace_file
-from device.errors import Unavailable
+from device.errors import Unavailable, reason_of
 
 FILE = "status.json"
 MODE = 0o644
@@ -30,17 +30,17 @@ def write(run_dir: Path, status: dict[str, Any]) -> None:
     try:
         replace_file(run_dir / FILE, content, mode=MODE, synced=False)  # volatile: the folder lies in memory
     except OSError as fault:
-        raise Unavailable(f"{run_dir / FILE} cannot be written: {fault.strerror}") from fault
+        raise Unavailable(f"{run_dir / FILE} cannot be written: {reason_of(fault)}") from fault
 
 
 def remove(run_dir: Path) -> None:
-    """Nobody runs here any more."""
+    """Delete the file: no supervisor runs here any more."""
     (run_dir / FILE).unlink(missing_ok=True)
     (run_dir / f".{FILE}.new").unlink(missing_ok=True)
 
 
 def _lock(file: int) -> None:
-    """Take the lock. The eraser looks at it for an instant now and then, so one refusal is asked again."""
+    """Take the lock. The eraser holds it for an instant now and then, so one refusal is retried."""
     for _ in range(LOCK_TRIES - 1):
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,7 +64,7 @@ class InstanceLock:
             os.close(self._file)
             raise Unavailable(f"a supervisor already runs in {self._run_dir}; stop it first") from fault
         except OSError as fault:
-            raise Unavailable(f"run folder {self._run_dir} cannot be used: {fault.strerror}") from fault
+            raise Unavailable(f"run folder {self._run_dir} cannot be used: {reason_of(fault)}") from fault
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -1,4 +1,4 @@
-"""What the hub says: whether an operator is there, judgements of alerts, commands.
+"""The hub's messages: operator state, judgements of alerts, commands.
 
 1. A gap in the connection is bridged for a few seconds (the condition says how long); an operator who signs out counts
    at once.
@@ -26,7 +26,7 @@ FollowUp = messages.Engagement | messages.Disposition | messages.Hold
 
 
 class Hub:
-    """The van hub as this device hears it."""
+    """The hub's state as this device has received it."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Hub:
         self._followed: dict[tuple[str, str], FollowUp] = {}
 
     def subscribe(self) -> None:
-        """Subscribe to everything that a device must obey."""
+        """Subscribe to every topic that a device must act on."""
         self._publisher.subscribe(self._topics.state, self._on_state)
         name = self._device.device
         self._publisher.subscribe(self._topics.adjudications(name), self._on_adjudication, _ignore)
@@ -68,13 +68,13 @@ class Hub:
         )
 
     def connection(self, present: bool, reason: str) -> None:
-        """Our own session came or went, and why; the hub's retained state follows a new one."""
+        """The device's own session opened or was lost, and why; the hub's retained state follows a new one."""
         self.link = "" if present else reason
         if not present:
             self._away()
 
     def absent_s(self) -> float | None:
-        """How long the hub has been away: 0 while it is here, None if it never was."""
+        """How long the hub has been offline: 0 while it is online, None if it never was."""
         if self._online:
             return 0.0
         return None if self._last_ns is None else (self._clock.monotonic() - self._last_ns) / NS_PER_S

@@ -1,25 +1,22 @@
-"""Tells everybody how the device is: notices when something changed, the status file each second, health and stats."""
+"""Reports the device's state: notices on change, the status file each second, health and stats."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from typing import Literal, cast
 
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S, WallTime, rfc3339
 from device.edges.host import process_memory
 from device.errors import Unavailable
-from device.hub_api import alert_builder, messages
+from device.hub_api import messages
 from device.logs import event
-from device.outbox.store import Deletion
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import AlertService
 from device.supervisor.audit.events import AuditEvents
 from device.supervisor.conditions.snapshot import CameraView
-from device.supervisor.deployment.erasure_orders import MissedErasure
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status import file as status_file
@@ -30,12 +27,10 @@ from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
-What = Literal["alert", "template", "watchlist"]
-Reason = messages.ErasureReason
 
 
 class Reporter:
-    """Reads the other parts, changes none."""
+    """Reads the other parts and changes none of them."""
 
     def __init__(
         self,
@@ -68,67 +63,17 @@ class Reporter:
         self._problem = ""
 
     def session_began(self) -> None:
-        """A new session with the broker."""
+        """Publish everything retained on a new session with the broker."""
         self._notices.session_began(self._pool.reports.engine, self._pool.reports.threshold)
 
-    def deleted(self, gone: list[Deletion]) -> None:
-        """A receipt for every alert that ceased to exist here; it counts 0 for one that was unknown or gone already."""
-        for deletion in gone:
-            event(_log, "alert.erased", alert=deletion.alert_id, reason=deletion.reason, count=int(deletion.existed))
-            self.receipt("alert", int(deletion.existed), cast(Reason, deletion.reason), deletion.alert_id)
-
-    def receipt(
-        self, what: What, count: int, reason: Reason, alert_id: str | None = None, *, process_died: bool = False
-    ) -> None:
-        """Proof of one deletion."""
-        method = alert_builder.method_of(what, process_died=process_died)
-        chained = self._audit.note(
-            "erased", "R04", what_gone=what, count=count, reason=reason, method=method, alert=alert_id
-        )
-        erasure = alert_builder.erasure_of(
-            what,
-            count=count,
-            alert_id=alert_id,
-            reason=reason,
-            mode=self._notices.mode,
-            at=self._edges.clock.wall(),
-            process_died=process_died,
-            chain_hash=chained,
-        )
-        self._notices.receipt(erasure)
-
-    def erased_before(self, missed: MissedErasure) -> None:
-        """A receipt for a list that the eraser deleted while no supervisor could."""
-        reason = cast(Reason, missed.reason)
-        chained = self._audit.note(
-            "erased",
-            "R04",
-            what_gone="watchlist",
-            count=missed.subjects,
-            reason=missed.reason,
-            method="unlinked",
-            deployment=missed.deployment,
-            since=rfc3339(missed.at),
-        )
-        erasure = alert_builder.erasure_of(
-            "watchlist",
-            count=missed.subjects,
-            alert_id=None,
-            reason=reason,
-            mode=self._notices.mode,
-            at=missed.at,
-            chain_hash=chained,
-        )
-        self._notices.receipt(erasure)
-
     async def run(self) -> None:
-        """Report for ever; cancelled at the end."""
+        """Report until cancelled."""
         while True:
             await self.report()
             await asyncio.sleep(REPORT_S)
 
     async def report(self) -> None:
-        """Say what has changed; cheap when nothing has."""
+        """Publish what has changed; cheap when nothing has."""
         seen = self.view_now()
         self._post(seen)
         self._audit_events.observe(seen, self._pool, self._edges.clock.monotonic())
@@ -143,7 +88,7 @@ class Reporter:
             await self._write(seen)
 
     def view_now(self) -> StatusView:
-        """Everything at this moment."""
+        """The whole device's state at this moment."""
         supervisor, now = self._supervisor, self._edges.clock.wall()
         for camera, camera_view in self._pool.views().items():
             if camera not in self._camera_since or self._camera_since[camera][0] is not camera_view:
@@ -160,6 +105,7 @@ class Reporter:
             simulated=self._edges.simulated,
             totals=self._pool.counts.totals(),
             alerts=self._alerts.raised,
+            probes_dropped=self._alerts.probes_dropped,
             lost=self._pool.counts.lost,
             beats=dict(self._pool.reports.beats),
             camera_since={camera: since for camera, (_, since) in self._camera_since.items()},
@@ -174,7 +120,7 @@ class Reporter:
         self._notices.stats(view.stats_message(self.view_now(), self._boot_id))
 
     def watchlist_erased(self) -> None:
-        """The list is gone, and since when."""
+        """Record that the list is erased, and when."""
         erased = rfc3339(self._edges.clock.wall())
         none = messages.WatchlistState(
             mode=self._notices.mode, watchlist_id=None, sha256=None, subjects=0, images=0, erased_at=erased
@@ -182,7 +128,7 @@ class Reporter:
         self._notices.watchlist(none)
 
     def _post(self, seen: StatusView) -> None:
-        """Everything retained, sent only where it changed; health and stats when due."""
+        """Publish everything retained where it changed; health and stats when due."""
         self._notices.state(view.state_message(seen))
         for camera in view.camera_messages(seen):
             self._notices.camera(camera)
@@ -224,7 +170,7 @@ class Reporter:
         )
 
     async def _write(self, seen: StatusView) -> None:
-        """The status file; when it cannot be written the device goes on, and says so once."""
+        """Write the status file; a failure is logged once, and the device goes on."""
         content = view.status(seen, os.getpid(), self._config.site, self._config.device)
         try:
             await self._edges.disk(lambda: status_file.write(self._config.run_dir, content))

@@ -1,7 +1,7 @@
-"""What the device says of itself on MQTT: status, birth, state, health, cameras, watchlist (retained) and stats.
+"""The device's MQTT notices: status, birth, state, health, cameras, watchlist (retained) and stats.
 
-A notice is sent when what it says has changed (the state's details every STATE_DETAILS_S at most), health every
-HEALTH_S, kept stats every STATS_S and at the end, unkept ones in between so that the hub's counters move.
+A notice is sent when its content has changed (the state's details every STATE_DETAILS_S at most), health every
+HEALTH_S, kept stats every STATS_S and at the end, live stats in between so that the hub's counters move.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from device.domain.time import NS_PER_S, rfc3339, wall
 from device.hub_api import events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import OutboxMessage
 from device.ports.broker import Outgoing
 from device.ports.clock import Clock
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
@@ -26,14 +26,14 @@ from device.supervisor.timing import HEALTH_S, LIVE_STATS_S, STATE_DETAILS_S, ST
 
 
 def will(site: str, device: str, boot_id: str, clock: Clock) -> Outgoing:
-    """The broker's word for us if we vanish: `offline`, retained."""
+    """The MQTT will: the broker publishes `offline`, retained, if this process dies."""
     topics = DeviceTopics(site, device)
     status = messages.Status(mode=None, status="offline", boot_id=boot_id, bd_seq=0)
     return _notice(topics, topics.status, status, device, clock, qos=1)
 
 
 class Notices:
-    """Builds and posts; the courier repeats what is retained after every reconnection."""
+    """Builds and posts notices; the outbox publisher repeats what is retained after every reconnection."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Notices:
         self._cameras = cameras
         self._clock = clock
         self._bd_seq = 0
-        self._said: dict[str, bytes] = {}
+        self._sent: dict[str, bytes] = {}
         self._state = ""
         self._state_ns = 0
         self._health_ns: int | None = None
@@ -67,13 +67,13 @@ class Notices:
         return self._mode()
 
     def session_began(self, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
-        """A new session: who we are, and that we are here."""
+        """Publish status and birth certificate on a new session."""
         self._bd_seq += 1
         self.identity(engine, threshold)
         self._status("online")
 
     def identity(self, engine: messages.Engine | None, threshold: tuple[float, str] | None) -> None:
-        """The birth certificate; said again when a worker has told which engine runs."""
+        """The birth certificate; sent again when a worker has reported its engine."""
         birth = messages.Birth(
             mode=self._mode(),
             device_id=self._topics.device,
@@ -87,10 +87,10 @@ class Notices:
             threshold=None if threshold is None else threshold[0],
             threshold_source=None if threshold is None else threshold[1],
         )
-        self._say(self._topics.birth, birth, self._topics.device)
+        self._send_changed(self._topics.birth, birth, self._topics.device)
 
     def recipient(self, deployment: str | None, recipient: str | None) -> None:
-        """To whom the hub shall address the key envelope; None for both once the identity is gone."""
+        """The recipient to which the hub addresses the key envelope; None for both once the identity is dropped."""
         identity = messages.Identity(
             mode=self._mode(),
             boot_id=self._boot_id,
@@ -98,34 +98,34 @@ class Notices:
             recipient=recipient,
             at=now_text(self._clock),
         )
-        self._say(self._topics.identity, identity, self._topics.device)
+        self._send_changed(self._topics.identity, identity, self._topics.device)
 
     def stopped(self) -> None:
-        """A clean end, as opposed to the will's `offline`."""
+        """Publish a clean end, which differs from the will's `offline`."""
         self._status("stopped")
 
     def state(self, state: messages.DeviceState) -> None:
-        """The one state and why; a new state at once, new details of the same one when they are due."""
+        """The state and its reasons; a new state at once, new details of the same one when they are due."""
         now = int(self._clock.monotonic())
         if state.state == self._state and now - self._state_ns < STATE_DETAILS_S * NS_PER_S:
             return
-        if self._say(self._topics.state, state, self._topics.device):
+        if self._send_changed(self._topics.state, state, self._topics.device):
             self._state, self._state_ns = state.state, now
 
     def camera(self, status: messages.CameraStatus) -> None:
         """One camera's status."""
-        self._say(self._topics.camera_status(status.camera_id), status, status.camera_id)
+        self._send_changed(self._topics.camera_status(status.camera_id), status, status.camera_id)
 
     def watchlist(self, state: messages.WatchlistState) -> None:
         """Which list is loaded, or when it was erased."""
-        self._say(self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
+        self._send_changed(self._topics.watchlist_state, state, state.watchlist_id or self._topics.device)
 
     def health_due(self) -> bool:
         """Whether HEALTH_S have passed since the last one."""
         return self._health_ns is None or self._clock.monotonic() - self._health_ns >= HEALTH_S * NS_PER_S
 
     def health(self, health: messages.Health) -> None:
-        """How the machine is."""
+        """The host's health."""
         self._health_ns = int(self._clock.monotonic())
         topic = self._topics.health
         self._publisher.post(_notice(self._topics, topic, health, self._topics.device, self._clock, qos=0))
@@ -140,7 +140,7 @@ class Notices:
         self._keep(self._topics.stats, stats, self._topics.device, MessageClass.COUNT)
 
     def live_stats(self, stats: messages.Stats) -> None:
-        """The counts as they move: at most every LIVE_STATS_S, unkept and not retained."""
+        """The present counts: at most every LIVE_STATS_S, not kept and not retained."""
         now = int(self._clock.monotonic())
         counted = msgspec.json.encode(
             msgspec.structs.replace(stats, at="", fps=0.0, frames=0, sign_pulses=0, sign_dark_ms=0)
@@ -153,7 +153,7 @@ class Notices:
         self._publisher.post(_notice(self._topics, topic, stats, self._topics.device, self._clock, qos=0, retain=False))
 
     def receipt(self, erasure: messages.Erasure) -> None:
-        """Proof of a deletion; kept until the hub heard it."""
+        """A receipt of an erasure; kept until the hub has acknowledged it."""
         self._keep(self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
 
     def command_reply(self, reply: messages.CommandReply) -> None:
@@ -163,8 +163,8 @@ class Notices:
         self._publisher.post(replace(notice, correlation=reply.command_id.encode()))
 
     def audit(self, head: messages.AuditHead) -> None:
-        """The newest signed head of the audit log: retained, so that whoever asks has the last one."""
-        self._say(self._topics.audit, head, self._topics.device)
+        """The newest signed head of the audit log: retained, so that a later subscriber has it too."""
+        self._send_changed(self._topics.audit, head, self._topics.device)
 
     def _status(self, status: Literal["online", "stopped"]) -> None:
         message = messages.Status(mode=self._mode(), status=status, boot_id=self._boot_id, bd_seq=self._bd_seq)
@@ -172,12 +172,12 @@ class Notices:
             _notice(self._topics, self._topics.status, message, self._topics.device, self._clock, qos=1)
         )
 
-    def _say(self, topic: str, message: messages.Message, subject: str) -> bool:
-        """Post a notice unless it says what the last one on its topic said; whether it was news."""
+    def _send_changed(self, topic: str, message: messages.Message, subject: str) -> bool:
+        """Post a notice unless its content is the same as the last one on its topic; whether it was sent."""
         said = msgspec.json.encode(message)
-        if self._said.get(topic) == said:
+        if self._sent.get(topic) == said:
             return False
-        self._said[topic] = said
+        self._sent[topic] = said
         self._publisher.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
         return True
 

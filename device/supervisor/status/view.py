@@ -1,14 +1,15 @@
-"""One moment of the whole device, and how it reads: as MQTT notices, as the status file, as one line of text."""
+"""The state of the whole device at one moment, and its forms: MQTT notices, status file, one line of text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
 from device.audit.rows import Head
 from device.config.deployment import Window
+from device.domain.camera_fault import FAULTS
 from device.domain.finding import Counters, Mode
 from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
 from device.hub_api import messages
@@ -16,17 +17,32 @@ from device.hub_api.alert_builder import stats_from
 from device.ports.gpio import Lamp
 from device.supervisor.conditions.condition import Evaluation
 from device.supervisor.conditions.evaluation import failing
+from device.supervisor.conditions.predicates import camera_warnings, cameras_away
 from device.supervisor.conditions.snapshot import CameraView, OperatingView, Snapshot
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
 
 CameraWord = Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
+CAMERA_WORDS: dict[CameraView, CameraWord] = {
+    CameraView.ONLINE: "online",
+    CameraView.FROZEN: "frozen",
+    CameraView.STALLED: "frozen",
+    CameraView.DARK: "dark",
+    CameraView.COVERED: "dark",
+    CameraView.OVEREXPOSED: "dark",
+    CameraView.DISABLED: "disabled",
+    CameraView.ENDED: "ended",
+}
+"""The contract's words; a camera that is none of these is `offline`. Which fault it has is a field of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """beats, camera_since: by camera. lost: people whose worker died with them in its memory."""
+    """beats, camera_since: by camera. lost: people whose worker died while it held their passages in memory.
+
+    probes_dropped  probes of candidates without a published alert, erased at once (AlertService, rule 3)
+    """
 
     at: WallTime
     state: State
@@ -39,6 +55,7 @@ class StatusView:
     totals: Counters
     alerts: int
     lost: int
+    probes_dropped: int
     beats: dict[str, Beat]
     camera_since: dict[str, WallTime]
     broker: str
@@ -58,11 +75,20 @@ def one_line(view_now: StatusView) -> str:
     """The state and the first thing that is wrong, for the service manager."""
     wrong = failing(view_now.evaluations)
     more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
-    return f"{view_now.state.value}: {wrong[0].text}{more}" if wrong else view_now.state.value
+    if wrong:
+        return f"{view_now.state.value}: {wrong[0].text}{more}"
+    return "; ".join([view_now.state.value, *warnings(view_now)])
+
+
+def warnings(view_now: StatusView) -> list[str]:
+    """What an operator should see to although the device recognises: cameras that are away, or see badly."""
+    snapshot = view_now.snapshot
+    away = cameras_away(snapshot) if view_now.state is State.RECOGNISING else []
+    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot)]
 
 
 def reasons(view_now: StatusView) -> list[str]:
-    """What keeps the device from recognising: every failing row's text."""
+    """Every reason not to recognise: the text of each failing condition."""
     return [evaluation.text for evaluation in failing(view_now.evaluations)]
 
 
@@ -80,23 +106,24 @@ def state_message(view_now: StatusView) -> messages.DeviceState:
 
 
 def camera_messages(view_now: StatusView) -> list[messages.CameraStatus]:
-    """One retained notice per camera; one that nobody watches at present is `offline`."""
-    words = {view: view.value for view in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.ENDED)}
-    words[CameraView.DISABLED] = "disabled"
+    """One retained notice per camera; a camera without a worker is `offline`."""
+    snapshot = view_now.snapshot
     return [
         messages.CameraStatus(
             mode=view_now.mode,
             camera_id=camera,
-            status=cast(CameraWord, words.get(view, "offline")),
+            status=CAMERA_WORDS.get(view, "offline"),
             since=rfc3339(view_now.camera_since[camera]),
             damaged=camera in view_now.beats and view_now.beats[camera].damaged_share > 0,
+            fault=snapshot.camera_faults.get(camera),
+            text=_camera_text(snapshot, camera),
         )
-        for camera, view in view_now.snapshot.cameras.items()
+        for camera, view in snapshot.cameras.items()
     ]
 
 
 def stats_message(view_now: StatusView, boot_id: str) -> messages.Stats:
-    """Counts since boot over all lives of all workers; `alerts` is the supervisor's own count."""
+    """Counts since boot over all runs of all workers; `alerts` is the supervisor's own count."""
     stats = stats_from(
         view_now.totals,
         mode=view_now.mode,
@@ -114,11 +141,12 @@ def stats_message(view_now: StatusView, boot_id: str) -> messages.Stats:
         sign_stops=sign.stops,
         sign_pulses=sign.pulses,
         sign_pulses_failed=sign.pulses_failed,
+        probes_dropped=view_now.probes_dropped,
     )
 
 
 def sign_health(view_now: StatusView) -> messages.SignHealth:
-    """The sign's loop as the health notice tells it."""
+    """The sign's state as the health notice reports it."""
     sign = view_now.snapshot.sign
     return messages.SignHealth(
         driven=sign.driven,
@@ -137,7 +165,7 @@ def audit_message(mode: Mode | None, head: Head) -> messages.AuditHead:
 
 
 def operating_view(loaded: WatchlistLoaded) -> OperatingView:
-    """The operating point as the conditions judge it."""
+    """The operating point as the conditions evaluate it."""
     return OperatingView(
         predicted=loaded.predicted_far,
         bound=loaded.predicted_far_bound,
@@ -147,7 +175,7 @@ def operating_view(loaded: WatchlistLoaded) -> OperatingView:
 
 
 def engine_message(hello: Hello) -> messages.Engine:
-    """What recognises, as alerts and the birth certificate name it."""
+    """The engine, as alerts and the birth certificate name it."""
     return messages.Engine(
         backend=hello.backend,
         detector=hello.detector,
@@ -160,7 +188,7 @@ def engine_message(hello: Hello) -> messages.Engine:
 def watchlist_message(
     mode: Mode | None, loaded: WatchlistLoaded, window: Window, withdrawn: int
 ) -> messages.WatchlistState:
-    """Which list is loaded, and how long it may be."""
+    """The loaded list, and its greatest allowed size."""
     return messages.WatchlistState(
         mode=mode,
         watchlist_id=loaded.watchlist_id,
@@ -174,7 +202,7 @@ def watchlist_message(
 
 
 def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, Any]:
-    """What `lfr status --json` prints."""
+    """The content of `lfr status --json`."""
     return {
         "site": site,
         "device": device,
@@ -197,11 +225,13 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "sign": {"simulated": view_now.simulated, **_sign(view_now)},
         "lamps": {lamp.value: lit for lamp, lit in view_now.lamps.items()},
         "cameras": {camera: _camera(view_now, camera) for camera in view_now.snapshot.cameras},
+        "warnings": warnings(view_now),
         "temperature": _temperature(view_now),
         "broker": view_now.broker,
         "outbox_waiting": view_now.waiting,
         "alerts": view_now.alerts,
         "lost": view_now.lost,
+        "probes_dropped": view_now.probes_dropped,
         "counters": msgspec.to_builtins(view_now.totals),
     }
 
@@ -222,11 +252,18 @@ def _temperature(view_now: StatusView) -> dict[str, Any]:
     return {"in_range": thermal.in_range, "finding": thermal.finding, "throttled": thermal.throttled}
 
 
+def _camera_text(snapshot: Snapshot, camera: str) -> str:
+    """What is wrong with a camera and what to do; empty when nothing is."""
+    fault = snapshot.camera_faults.get(camera)
+    return snapshot.camera_problems.get(camera, "") or ("" if fault is None else FAULTS[fault].advice)
+
+
 def _camera(view_now: StatusView, camera: str) -> dict[str, Any]:
     beat = view_now.beats.get(camera)
     return {
         "status": view_now.snapshot.cameras[camera].value,
-        "problem": view_now.snapshot.camera_problems.get(camera, ""),
+        "problem": _camera_text(view_now.snapshot, camera),
+        "fault": None if (fault := view_now.snapshot.camera_faults.get(camera)) is None else fault.value,
         "fps": None if beat is None else round(beat.fps, 1),
         "rss_bytes": None if beat is None else beat.rss_bytes,
         "gpu_free_bytes": None if beat is None else beat.gpu_free_bytes,

@@ -1,4 +1,4 @@
-"""Counts of passages: faces seen by the comparison, discarded by the wipe and alerted by the supervisor must balance.
+"""Counts of passages: faces seen (worker), discarded (worker) and alerted (supervisor) must balance.
 
 1. faces_seen and discarded come from the workers (two places in them), alerts from the supervisor's own count.
 2. A worker that ended with Finished has reported its final counters. One that was killed has not: its memory is gone,

@@ -1,4 +1,4 @@
-"""One vision worker as a process: started by exec over a socketpair, spoken to in wire messages, killed if need be.
+"""One vision worker as a process: started by exec over a socketpair, controlled by wire messages, killed if need be.
 
 Never fork (CUDA does not survive it). The worker has a session of its own, so a Ctrl-C in a terminal reaches only the
 supervisor, which stops it in order; if the supervisor dies, the worker reads end-of-file and ends.
@@ -51,7 +51,7 @@ class ProcessLink:
         self._writer = writer
 
     def send(self, message: ToWorker) -> None:
-        """Queue one message; to a worker that is gone it does nothing, `receive` tells of that."""
+        """Queue one message; ignored when the worker is gone, which `receive` reports."""
         if not self._writer.is_closing():
             self._writer.write(pack(message))
 
@@ -65,7 +65,7 @@ class ProcessLink:
             return unpack_from_worker(await self._reader.readexactly(length))
         except asyncio.IncompleteReadError as fault:
             if fault.partial or announced:
-                raise LinkBroken("the worker's last message is cut short") from fault
+                raise LinkBroken("the worker's last message is truncated") from fault
             return None
         except ConnectionError:
             return None
@@ -90,7 +90,7 @@ class ProcessLink:
 
 
 def _pidfd(pid: int) -> int | None:
-    """A handle on the process that no other process can ever take over; None if it is gone already."""
+    """A pidfd, so that the process id cannot be reused by another process; None if the process is gone already."""
     try:
         return os.pidfd_open(pid)
     except ProcessLookupError:

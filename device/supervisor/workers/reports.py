@@ -18,7 +18,7 @@ ListFacts = tuple[str, str, int, int]
 class WorkerReports:
     """Latest reports by camera.
 
-    engine, watchlist  of whichever worker reported last: all cameras of a device run the same
+    engine, watchlist  of the worker that reported last: all cameras of a device use the same
     beats              of the workers that run now
     """
 
@@ -54,14 +54,14 @@ class WorkerReports:
         self._withdrawn[camera] = message.entries
 
     def beat(self, camera: str, message: Beat) -> None:
-        """A worker is alive."""
+        """Record a beat."""
         self.beats[camera] = message
 
     def worker_ended(self, camera: str) -> None:
-        """Its last beat is no longer current."""
+        """Drop the last beat: its worker has ended."""
         self.beats.pop(camera, None)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """End of the deployment: nothing of the watchlist stays in memory."""
         self.watchlist = None
         for facts in (self._watchlists, self._operating, self._incomplete, self._withdrawn):
@@ -90,13 +90,13 @@ class WorkerReports:
         return tuple(self._incomplete.values())
 
     def engine_problems(self) -> tuple[str, ...]:
-        """The problem of each engine that answered; empty text when there is none."""
+        """The problem of each engine that reported; empty text when there is none."""
         return tuple(self._engine_problems.values())
 
     def protections(self) -> tuple[frozenset[str], ...]:
-        """Names of the protections that the kernel granted to each worker that answered."""
+        """Names of the protections that the kernel granted to each worker that reported."""
         return tuple(self._protections.values())
 
     def disagreements(self) -> tuple[str, ...]:
-        """How each engine that answered differs from its golden tensors; empty text when it agrees."""
+        """How each engine that reported differs from its golden tensors; empty text when it agrees."""
         return tuple(self._disagreements.values())

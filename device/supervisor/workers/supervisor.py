@@ -6,7 +6,8 @@
 3. Restarts are budgeted. Past the budget the camera is `disabled` with its problem, and restarted every cool_off_s.
 4. A lost live camera ends its worker, and that is not a crash: the camera is `offline` and its worker is restarted
    until the camera is back, with pauses of at most lost_most_s. The budget does not count these.
-5. The worker of a recording is not restarted when it fails: the next one would read from the beginning and count
+5. A worker holds a lease on the supervisor's loop, which renews it (`renew_lease`): a loop that hangs ends its workers.
+6. The worker of a recording is not restarted when it fails: the next one would read from the beginning and count
    people twice. The camera has ended then, with `exit_status`: the worker's own, or 70 when it ended without a Fault.
 """
 
@@ -17,13 +18,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
+from device.domain.camera_fault import FAULTS, CameraFault, fault_of
 from device.domain.time import NS_PER_S
 from device.errors import InternalError, LfrError, SourceLost
 from device.logs import event
 from device.ports.clock import Clock
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.runtime.timeouts import result_within
-from device.supervisor.timing import WORKER_CLOSE_POLL_S, Budget
+from device.supervisor.timing import LEASE_EVERY_S, WORKER_CLOSE_POLL_S, Budget
 from device.supervisor.workers.process import Launcher, WorkerLink
 from device.wire.link import (
     PROTOCOL,
@@ -33,6 +37,7 @@ from device.wire.link import (
     Finished,
     FromWorker,
     Hello,
+    Lease,
     Stop,
     ToWorker,
     WatchlistLoaded,
@@ -93,6 +98,10 @@ class WorkerSupervisor:
         self.camera_id = camera_id
         self.view = CameraView.STOPPED
         self.problem = ""
+        self.fault: CameraFault | None = None
+        """What its running worker finds wrong with the camera, also when that does not stop it."""
+        self.size: tuple[int, int] | None = None
+        """Width and height of the first pictures of this deployment; a later run is told what they were."""
         self.exit_status = 0
         self.watchlist_opened = False
         """Whether any worker of this camera opened its watchlist, so that people may have been compared."""
@@ -107,6 +116,7 @@ class WorkerSupervisor:
         self.alive = False
         """Whether a worker process may exist: then the sign stays lit."""
         self._link: WorkerLink | None = None
+        self._leased_ns = 0
         self._inbox = _Inbox()
         self._wanted = asyncio.Event()
         self._failures: list[int] = []
@@ -136,6 +146,13 @@ class WorkerSupervisor:
         if self._link is not None:
             self._link.send(message)
 
+    def renew_lease(self) -> None:
+        """Called by the supervisor's loop in each round (rule 5)."""
+        now = int(self._clock.monotonic())
+        if self._link is not None and now - self._leased_ns >= LEASE_EVERY_S * NS_PER_S:
+            self._leased_ns = now
+            self._link.send(Lease())
+
     def check(self) -> None:
         """Raise the exception that ended this supervisor: a defect must not leave a camera unwatched unnoticed."""
         if self._task is not None and self._task.done() and not self._task.cancelled():
@@ -162,11 +179,12 @@ class WorkerSupervisor:
                 await self._run_once(run)
             finally:
                 self.alive = False
+            self.fault = None
             self._on_end(run)
             await self._after_run(run)
 
     async def _after_run(self, run: WorkerRun) -> None:
-        """End with the recording, wait until wanted again, or pause before the next run (rules 3 to 5)."""
+        """End with the recording, wait until wanted again, or pause before the next run (rules 3, 4, 6)."""
         if run.finished is not None and not run.stopped and self._recorded:
             self.view = CameraView.ENDED
         elif run.stopped or not run.problem:
@@ -184,7 +202,7 @@ class WorkerSupervisor:
         """Pause before the next attempt to open a lost camera (rule 4)."""
         self._camera_losses = self._recent(self._camera_losses)
         self.view = CameraView.OFFLINE
-        self.problem = f"{run.problem} (tried again until it is back)"
+        self.problem = f"{run.problem} (retried until it is back)"
         event(_log, "camera.lost", level=logging.WARNING, camera=self.camera_id, problem=run.problem)
         wait_s = self._budget.first_wait_s * 2.0 ** min(len(self._camera_losses) - 1, 10)
         await asyncio.sleep(min(wait_s, self._budget.lost_most_s))
@@ -221,7 +239,8 @@ class WorkerSupervisor:
         reader = asyncio.create_task(self._receive(link))
         event(_log, "worker.started", camera=self.camera_id, run=run.number)
         try:
-            link.send(self._assignment())
+            lease_s = self._budget.recorded_lease_s if self._recorded else self._budget.lease_s
+            link.send(msgspec.structs.replace(self._assignment(), lease_s=lease_s))
             await self._serve(run, link)
         except LfrError as fault:
             run.problem = str(fault)
@@ -293,7 +312,7 @@ class WorkerSupervisor:
         if isinstance(message, Hello):
             run.hello = message
             if message.protocol != PROTOCOL:
-                run.problem = f"the worker speaks protocol {message.protocol}, this supervisor {PROTOCOL}"
+                run.problem = f"the worker uses protocol {message.protocol}, this supervisor {PROTOCOL}"
         elif isinstance(message, WatchlistLoaded):
             run.watchlist = message
             self.watchlist_opened = True
@@ -301,12 +320,29 @@ class WorkerSupervisor:
                 self.view, self.problem = CameraView.ONLINE, ""
         elif isinstance(message, Beat):
             run.beat = message
-            if message.camera in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.OFFLINE):
-                self.view, self.problem = CameraView(message.camera), ""
+            self._record_beat(message)
         elif isinstance(message, Finished):
             run.finished = message
             if not run.stopped and not self._recorded:
                 run.problem, run.lost = f"the source ended: {message.reason}", True
+                self._record_loss(run)
         elif isinstance(message, Fault):
             run.problem = f"{message.error}: {message.text}"
             run.fault, run.lost = message, message.error == SourceLost.__name__
+            if run.lost:
+                self._record_loss(run)
+
+    def _record_loss(self, run: WorkerRun) -> None:
+        """The camera is lost from now on, not only when its worker's process is gone."""
+        self.view, self.problem, self.fault = CameraView.OFFLINE, run.problem, None
+
+    def _record_beat(self, beat: Beat) -> None:
+        """Keep the camera's view, fault and size; a beat of a recording that has ended changes no view."""
+        if not self._recorded:
+            self.size = self.size or beat.size
+        stops = fault_of(beat.camera)
+        self.fault = stops or fault_of(beat.warning)
+        if stops is not None:
+            self.view, self.problem = CameraView(stops.value), FAULTS[stops].advice
+        elif beat.camera in (CameraView.ONLINE, CameraView.OFFLINE):
+            self.view, self.problem = CameraView(beat.camera), ""

@@ -11,10 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+
+from tests.system.conftest import EmulatedMachines
 
 pytestmark = pytest.mark.system
 INSIDE = Path(__file__).parents[1] / "inside"
@@ -39,7 +40,7 @@ def named() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def report(
-    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, emulated: Any
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, emulated: EmulatedMachines
 ) -> dict[str, list[ElementTree.Element]]:
     """What one boot found: the cases of each test, by the names above. Skipped where no machine can be made."""
     if reason := emulated.cannot():

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from device.config.model import GpioConfig
 from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
 from device.errors import GpioUnavailable
 from device.ports.gpio import Lamp
+
+if TYPE_CHECKING:
+    from tests.system.inside.conftest import Anew, Chip, Housing
 
 WITHIN_S = 1.0  # recognition is over a second after the button; the rest of it needs less than half of that
 HOLD = """
@@ -46,7 +49,9 @@ class Calls:
         return self._called.wait(WITHIN_S)
 
 
-def test_the_default_factory_of_gpiozero_drives_a_plain_chip(make_chip: Any, raspberry: None, anew: Any) -> None:
+def test_the_default_factory_of_gpiozero_drives_a_plain_chip(
+    make_chip: Callable[..., Chip], raspberry: None, anew: Anew
+) -> None:
     chip = make_chip("plain", "pinctrl-bcm2711", {}, 58)
     assert chip.device == "gpiochip0", "gpiozero opens that one; a chip that was torn away keeps its number for ever"
     pins = {"driver": "gpiozero", "sign": "BOARD11", "sign_sense": "BOARD13", "stop": "BOARD15"}
@@ -62,7 +67,7 @@ def test_the_default_factory_of_gpiozero_drives_a_plain_chip(make_chip: Any, ras
     assert chip.value(17) == 0
 
 
-def test_the_sign_starts_dark_is_lit_and_dark_again_at_its_own_pin(housing: Any) -> None:
+def test_the_sign_starts_dark_is_lit_and_dark_again_at_its_own_pin(housing: Housing) -> None:
     lines = housing.open()
     assert housing.value("sign") == 0
     lines.drive_sign(True)
@@ -71,7 +76,7 @@ def test_the_sign_starts_dark_is_lit_and_dark_again_at_its_own_pin(housing: Any)
     assert housing.value("sign") == 0
 
 
-def test_the_chip_is_found_by_its_label_whatever_its_number(housing: Any, make_chip: Any) -> None:
+def test_the_chip_is_found_by_its_label_whatever_its_number(housing: Housing, make_chip: Callable[..., Chip]) -> None:
     board = housing.chips["tegra234-gpio"]
     board.vanish()
     decoy = make_chip("expander", "pca9555", {5: "PQ.06", 6: "PH.00", 7: "PQ.05", 8: "PG.06"})
@@ -82,7 +87,7 @@ def test_the_chip_is_found_by_its_label_whatever_its_number(housing: Any, make_c
     assert decoy.value("PQ.06") == 0
 
 
-def test_an_agx_header_needs_two_chips_and_each_pin_uses_its_own(agx: Any) -> None:
+def test_an_agx_header_needs_two_chips_and_each_pin_uses_its_own(agx: Housing) -> None:
     lines = agx.open()
     assert agx.chips.keys() == {"tegra234-gpio", "tegra234-gpio-aon"}
     lines.drive_sign(True)
@@ -91,7 +96,7 @@ def test_an_agx_header_needs_two_chips_and_each_pin_uses_its_own(agx: Any) -> No
     assert agx.chips["tegra234-gpio"].value("PQ.06") == 1
 
 
-def test_the_sensor_reads_the_line_and_never_the_drive(housing: Any, until: Callable[..., float]) -> None:
+def test_the_sensor_reads_the_line_and_never_the_drive(housing: Housing, until: Callable[..., float]) -> None:
     lines = housing.open()
     lines.drive_sign(True)
     assert not lines.sign_sensed()
@@ -103,7 +108,7 @@ def test_the_sensor_reads_the_line_and_never_the_drive(housing: Any, until: Call
     until(lambda: not lines.sign_sensed())
 
 
-def test_cut_wires_read_dark_stop_and_tampered_because_the_kernel_got_our_pulls(housing: Any) -> None:
+def test_cut_wires_read_dark_stop_and_tampered_because_the_kernel_got_our_pulls(housing: Housing) -> None:
     housing.pull("sign_sense", True)
     for role in ("stop", "tamper"):
         housing.pull(role, False)
@@ -118,7 +123,7 @@ def test_cut_wires_read_dark_stop_and_tampered_because_the_kernel_got_our_pulls(
 
 
 @pytest.mark.parametrize("role", ["stop", "tamper"])
-def test_a_contact_that_opens_calls_within_the_second(housing: Any, role: str) -> None:
+def test_a_contact_that_opens_calls_within_the_second(housing: Housing, role: str) -> None:
     lines = housing.open()
     calls = Calls()
     listen = lines.on_stop if role == "stop" else lines.on_tamper
@@ -128,7 +133,7 @@ def test_a_contact_that_opens_calls_within_the_second(housing: Any, role: str) -
     assert calls.arrived(), f"nobody called within {WITHIN_S:g} s"
 
 
-def test_stop_calls_again_when_it_is_let_go_and_pressed_again(housing: Any, until: Callable[..., float]) -> None:
+def test_stop_calls_again_when_it_is_let_go_and_pressed_again(housing: Housing, until: Callable[..., float]) -> None:
     lines = housing.open()
     calls = Calls()
     lines.on_stop(calls)
@@ -138,7 +143,7 @@ def test_stop_calls_again_when_it_is_let_go_and_pressed_again(housing: Any, unti
         housing.wire("stop", "down")
 
 
-def test_every_lamp_is_lit_at_its_own_pin_and_no_other(housing: Any) -> None:
+def test_every_lamp_is_lit_at_its_own_pin_and_no_other(housing: Housing) -> None:
     lines = housing.open()
     roles = ["sign", *(f"lamps.{lamp.value}" for lamp in Lamp)]
     for lamp in Lamp:
@@ -147,7 +152,7 @@ def test_every_lamp_is_lit_at_its_own_pin_and_no_other(housing: Any) -> None:
         lines.light(lamp, False)
 
 
-def test_closing_darkens_everything_and_gives_the_lines_back(housing: Any) -> None:
+def test_closing_darkens_everything_and_gives_the_lines_back(housing: Housing) -> None:
     lines = housing.open()
     lines.drive_sign(True)
     lines.light(Lamp.POWER, True)
@@ -157,7 +162,9 @@ def test_closing_darkens_everything_and_gives_the_lines_back(housing: Any) -> No
     assert housing.value("sign") == 1
 
 
-def test_a_chip_that_vanishes_is_an_error_of_ours_and_ends_in_the_dark(housing: Any, capfd: Any) -> None:
+def test_a_chip_that_vanishes_is_an_error_of_ours_and_ends_in_the_dark(
+    housing: Housing, capfd: pytest.CaptureFixture[str]
+) -> None:
     lines = housing.open()
     lines.drive_sign(True)
     lines.on_stop(Calls())
@@ -176,7 +183,7 @@ def test_a_chip_that_vanishes_is_an_error_of_ours_and_ends_in_the_dark(housing: 
         lines.sign_sensed()
 
 
-def test_lines_come_back_with_their_chip_dark_and_listening(housing: Any, until: Callable[..., float]) -> None:
+def test_lines_come_back_with_their_chip_dark_and_listening(housing: Housing, until: Callable[..., float]) -> None:
     lines = housing.open()
     stop = Calls()
     lines.on_stop(stop)
@@ -199,7 +206,7 @@ def test_lines_come_back_with_their_chip_dark_and_listening(housing: Any, until:
 
 
 def test_a_second_program_is_refused_and_a_killed_one_leaves_the_sign_dark(
-    housing: Any, config: GpioConfig, until: Callable[..., float], tmp_path: Path
+    housing: Housing, config: GpioConfig, until: Callable[..., float], tmp_path: Path
 ) -> None:
     holding = [sys.executable, "-c", HOLD, str(tmp_path / "compatible"), config.model_dump_json()]
     holder = subprocess.Popen(holding, stdout=subprocess.PIPE, text=True)
@@ -217,7 +224,9 @@ def test_a_second_program_is_refused_and_a_killed_one_leaves_the_sign_dark(
     assert housing.value("sign") == 1
 
 
-def test_a_machine_that_is_no_board_is_refused_in_our_words(make_chip: Any, config: GpioConfig, anew: Any) -> None:
+def test_a_machine_that_is_no_board_is_refused_in_our_words(
+    make_chip: Callable[..., Chip], config: GpioConfig, anew: Anew
+) -> None:
     make_chip("plain", "some-chip", {}, 58)
     with pytest.raises(GpioUnavailable, match=r"line sign cannot be claimed at BOARD31.*simulated"):
         GpiozeroGpio(config)

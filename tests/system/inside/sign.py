@@ -8,15 +8,18 @@ wrongly.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from device.edges.clock.system import SystemClock
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.sign.pulse import Answer, draw_code, play
+
+if TYPE_CHECKING:
+    from tests.system.inside.conftest import Housing
 
 PATIENCE = 8
 WITHIN_S = 60.0
@@ -37,7 +40,9 @@ def pulses(lines: Any, most: int) -> list[Answer]:
     return asyncio.run(asyncio.wait_for(scene(), WITHIN_S))
 
 
-def test_a_lamp_that_shines_on_its_sensor_follows_the_pulse(housing: Any, record_property: Any) -> None:
+def test_a_lamp_that_shines_on_its_sensor_follows_the_pulse(
+    housing: Housing, record_property: Callable[[str, object], None]
+) -> None:
     lines = housing.open()
     housing.wire("sign_sense", "follow", "sign")
     answers = pulses(lines, PATIENCE)
@@ -50,7 +55,9 @@ def test_a_lamp_that_shines_on_its_sensor_follows_the_pulse(housing: Any, record
 @pytest.mark.parametrize(
     ("kind", "finding"), [("up", "sensed lit in"), ("down", "sensed dark in"), ("blink", "sensed")]
 )
-def test_a_sensor_that_is_stuck_or_sees_another_light_follows_no_pulse(housing: Any, kind: str, finding: str) -> None:
+def test_a_sensor_that_is_stuck_or_sees_another_light_follows_no_pulse(
+    housing: Housing, kind: str, finding: str
+) -> None:
     lines = housing.open()
     housing.wire("sign_sense", kind)
     answers = pulses(lines, 4)
@@ -58,7 +65,7 @@ def test_a_sensor_that_is_stuck_or_sees_another_light_follows_no_pulse(housing: 
     assert all(finding in answer.finding for answer in answers)
 
 
-def scene(lines: Any, play_it: Callable[[SignMonitor, Callable[..., Any]], Any]) -> None:
+def scene(lines: Any, play_it: Callable[[SignMonitor, Callable[..., Awaitable[None]]], Awaitable[None]]) -> None:
     """A supervisor's sign on these lines in real time, wanted lit all the while."""
 
     async def run() -> None:
@@ -79,11 +86,11 @@ def scene(lines: Any, play_it: Callable[[SignMonitor, Callable[..., Any]], Any])
     asyncio.run(asyncio.wait_for(run(), WITHIN_S))
 
 
-def test_a_sensor_that_is_lit_while_the_sign_is_off_keeps_it_off_until_it_is_dark(housing: Any) -> None:
+def test_a_sensor_that_is_lit_while_the_sign_is_off_keeps_it_off_until_it_is_dark(housing: Housing) -> None:
     lines = housing.open()
     housing.wire("sign_sense", "up")
 
-    async def play_it(sign: SignMonitor, until: Callable[..., Any]) -> None:
+    async def play_it(sign: SignMonitor, until: Callable[..., Awaitable[None]]) -> None:
         await until(lambda: sign.view().sensed)
         for _ in range(100):
             sign.drive(True)
@@ -97,11 +104,11 @@ def test_a_sensor_that_is_lit_while_the_sign_is_off_keeps_it_off_until_it_is_dar
     scene(lines, play_it)
 
 
-def test_a_sensor_that_sticks_is_found_and_a_chip_that_goes_away_is_a_dark_sign(housing: Any) -> None:
+def test_a_sensor_that_sticks_is_found_and_a_chip_that_goes_away_is_a_dark_sign(housing: Housing) -> None:
     lines = housing.open()
     housing.wire("sign_sense", "follow", "sign")
 
-    async def play_it(sign: SignMonitor, until: Callable[..., Any]) -> None:
+    async def play_it(sign: SignMonitor, until: Callable[..., Awaitable[None]]) -> None:
         await until(lambda: sign.view().follows)
         housing.wire("sign_sense", "down")
         await until(lambda: not sign.view().sensed)

@@ -214,7 +214,7 @@ def test_a_log_with_a_bound_says_what_it_gave_up_and_nothing_else_may_be_missing
     verdict = verify(log.folder, log.key.public)
     assert verdict.ok, verdict.broken
     assert verdict.first
-    assert "given up" in verdict.notes[0]
+    assert "dropped" in verdict.notes[0]
     oldest = sorted(log.folder.glob("audit-*.jsonl"))[0]
     assert verify(oldest, log.key.public).ok
     oldest.unlink()

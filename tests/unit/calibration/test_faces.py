@@ -76,8 +76,8 @@ def test_the_same_photo_counts_once_and_under_two_names_not_at_all(tmp_path: Pat
     assert [each.name for each in kept] == ["Ann/1.jpg"]
     assert dict(dropped) == {
         "Ann/2.jpg": "the same photo as Ann/1.jpg",
-        "Bob/1.jpg": "the same photo stands under several people (Bob, Cid)",
-        "Cid/1.jpg": "the same photo stands under several people (Bob, Cid)",
+        "Bob/1.jpg": "the same photo is listed under several people (Bob, Cid)",
+        "Cid/1.jpg": "the same photo is listed under several people (Bob, Cid)",
     }
 
 

@@ -12,7 +12,7 @@ from calibration.int8.calibrate import read_dataset
 from calibration.int8.cost import cost
 from calibration.int8.ranges import BINS, entropy, least_squares, percentile
 from device.domain.sight import F32
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import BadData, EvidenceUnusable
 
 
@@ -55,7 +55,7 @@ def test_photos_are_read_once_whatever_they_are_called_and_too_few_people_are_re
             target = tmp_path / path.stem / f"{name}{path.suffix}"
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(path.read_bytes())
-    room = EngineRoom("onnxruntime:fp32", threads=1, models=models_ready)
+    room = ModelSessions("onnxruntime:fp32", threads=1, models=models_ready)
     read: list[str] = []
     with pytest.raises(BadData, match="2 people with a usable face; int8 calibration needs at least 100"):
         read_dataset(tmp_path, room, read.append)

@@ -119,7 +119,7 @@ def test_an_evaluation_has_intervals_everywhere_and_withholds_small_cells() -> N
         assert thresholds == sorted(thresholds)
     large, small = document["groups"]["rows"]
     assert large["found"]["people"] == 235
-    assert small["found"] == {"people": 5, "withheld": "5 people, fewer than 30: no rate can be told"}
+    assert small["found"] == {"people": 5, "withheld": "5 people, fewer than 30: no rate is shown"}
     single, three = document["photos"]["rows"][0], document["photos"]["rows"][4]
     assert (three["listed_photos"], three["looks"]) == (3, 1)
     assert three["found"]["share"] >= single["found"]["share"]

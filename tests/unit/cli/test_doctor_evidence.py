@@ -37,4 +37,4 @@ def test_a_configuration_of_the_default_engine_is_covered(models_ready: Path) ->
 def test_a_configured_recogniser_without_evidence_fails_before_a_device_is_started(own_recogniser: ModelCard) -> None:
     (found,) = evidence.of_vision(Vision(backend="onnxruntime", recogniser="tiny"))
     assert found.level == "fail"
-    assert "no evidence ships for recogniser 'tiny'" in found.text
+    assert "no evidence is shipped for recogniser 'tiny'" in found.text

@@ -52,7 +52,7 @@ def test_every_reason_not_to_load_a_plan_is_named(built: Plan) -> None:
     (line,) = plans(replace(ORIN, tensorrt="11.4.0.106"), "warn")
     assert line.level == "warn"
     assert line.text == (
-        "built for Orin (8.7) and TensorRT 10.3.0; its prepared model is another one now; "
+        "built for Orin (8.7) and TensorRT 10.3.0; its prepared model has changed; "
         "its file is missing, damaged or changed"
     )
     assert line.remedy == "lfr engines build --model sface-2021dec --precision fp32"

@@ -25,7 +25,7 @@ def test_the_key_store_is_named_with_what_follows_from_it() -> None:
     (store,) = keys.key_store()
     assert store.text.startswith("RAM only (")
     assert "TPM" in store.text
-    assert "does not outlive a power cut" in store.text
+    assert "is lost at a power cut" in store.text
 
 
 def test_a_fresh_device_has_nothing_wrong_with_it(tmp_path: Path) -> None:

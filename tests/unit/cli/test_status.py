@@ -42,6 +42,7 @@ def write(run_dir: Path, at: datetime, pid: int, lost: int = 0, beat: Beat | Non
         totals=Counters(faces_seen=3, discarded=2, open_passages=1),
         alerts=0,
         lost=lost,
+        probes_dropped=0,
         beats={} if beat is None else {"front": beat},
         camera_since={"front": now},
         broker="connected",
@@ -96,7 +97,7 @@ def test_status_as_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixt
     assert status["age_s"] < 5
 
 
-def test_why_shows_every_row_and_marks_what_is_not_yet_required(
+def test_why_shows_every_row_and_marks_what_is_not_known_yet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path, now(), os.getpid())
@@ -115,7 +116,7 @@ def test_why_exits_77_while_a_condition_fails_or_is_not_known_and_0_when_all_hol
     write(tmp_path, now(), os.getpid())
     file = tmp_path / "status.json"
     status = json.loads(file.read_text())
-    for worst, verdict in (("holds", 0), ("not_yet_required", 0), ("pending", 77), ("fails", 77)):
+    for worst, verdict in (("holds", 0), ("pending", 77), ("fails", 77)):
         for row in status["conditions"]:
             row["result"] = "holds"
         status["conditions"][3]["result"] = worst
@@ -137,7 +138,7 @@ def test_a_status_of_a_process_that_is_gone_is_69(tmp_path: Path, capsys: pytest
         assert main(["status", "--run-dir", str(tmp_path), *form]) == 69
         said = capsys.readouterr()
         assert said.out == ""
-        assert "is gone" in said.err
+        assert "ended without a notice" in said.err
         assert "was ready" in said.err
 
 

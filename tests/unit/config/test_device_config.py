@@ -186,7 +186,7 @@ def test_signed_deployments_come_from_a_hub_or_a_stick_and_are_verified_against_
     [
         (
             TRUST + "\ndeployment: /run/lfr/deployment",
-            "deployment (line 11): no key any more; deployments are signed, and come from a hub: write `trust:` with",
+            "deployment (line 11): no longer a key; deployments are signed, and come from a hub: write `trust:` with",
         ),
         ("", "trust: missing; this key is required"),
         ("trust: {roots: r}", "needs url, usb or both"),

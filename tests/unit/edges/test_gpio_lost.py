@@ -88,18 +88,18 @@ def test_the_next_use_claims_all_lines_again_the_sign_dark_and_the_lamps_as_they
 
 
 def test_stop_and_tamper_are_heard_again_and_a_contact_found_open_is_one(pins: Failing) -> None:
-    lines, heard = GpiozeroGpio(GpioConfig.model_validate(PINS)), []
+    lines, received = GpiozeroGpio(GpioConfig.model_validate(PINS)), []
     pins.close_contacts()
-    lines.on_stop(lambda: heard.append("stop"))
-    lines.on_tamper(lambda: heard.append("tamper"))
+    lines.on_stop(lambda: received.append("stop"))
+    lines.on_tamper(lambda: received.append("tamper"))
     lost(pins, lines)
-    assert heard == []
+    assert received == []
     lines.sign_sensed()
-    assert heard == ["stop", "tamper"], "mock pins come back as cut wires do: open"
+    assert received == ["stop", "tamper"], "mock pins come back as cut wires do: open"
     pins.close_contacts()
-    heard.clear()
+    received.clear()
     pins.factory.pin("BOARD29").drive_high()
-    assert heard == ["stop"]
+    assert received == ["stop"]
     lines.close()
 
 

@@ -21,7 +21,7 @@ FRAMES = 100
 
 
 @pytest.fixture
-def camera(tmp_path: Path, videos: ModuleType) -> Iterator[Any]:
+def camera(tmp_path: Path, videos: ModuleType) -> Iterator[rtsp_camera.RtspCamera]:
     path = videos.recording(tmp_path / "camera.ts", frames=FRAMES, options={"g": "10", "bf": "0"})
     served = rtsp_camera.RtspCamera(path)
     yield served
@@ -38,7 +38,9 @@ def watch(source: LiveSource, arrived: list[float]) -> None:
         arrived.append(time.monotonic())
 
 
-def test_a_camera_is_live_and_its_frames_are_upright_and_in_order(camera: Any, videos: ModuleType) -> None:
+def test_a_camera_is_live_and_its_frames_are_upright_and_in_order(
+    camera: rtsp_camera.RtspCamera, videos: ModuleType
+) -> None:
     source = opened(camera.address)
     assert source.info.live
     assert (source.info.width, source.info.height) == (320, 240)
@@ -48,7 +50,7 @@ def test_a_camera_is_live_and_its_frames_are_upright_and_in_order(camera: Any, v
     source.close()
 
 
-def test_a_camera_that_hangs_up_is_lost_after_its_last_frames(camera: Any) -> None:
+def test_a_camera_that_hangs_up_is_lost_after_its_last_frames(camera: rtsp_camera.RtspCamera) -> None:
     source = opened(camera.address)
     camera.hang_up()
     arrived: list[float] = []
@@ -59,7 +61,7 @@ def test_a_camera_that_hangs_up_is_lost_after_its_last_frames(camera: Any) -> No
     source.close()
 
 
-def test_a_camera_that_stops_sending_is_lost_at_the_read_deadline(camera: Any) -> None:
+def test_a_camera_that_stops_sending_is_lost_at_the_read_deadline(camera: rtsp_camera.RtspCamera) -> None:
     source = opened(camera.address, read_s=0.5)
     arrived: list[float] = []
     with pytest.raises(SourceLost, match="lost"):
@@ -68,7 +70,7 @@ def test_a_camera_that_stops_sending_is_lost_at_the_read_deadline(camera: Any) -
     source.close()
 
 
-def test_a_feed_of_a_camera_closes_within_the_read_deadline(camera: Any) -> None:
+def test_a_feed_of_a_camera_closes_within_the_read_deadline(camera: rtsp_camera.RtspCamera) -> None:
     feed = CaptureBuffer(opened(camera.address, read_s=0.5), pace="live")
     assert feed.take(10) is not None
     feed.close()
@@ -91,7 +93,7 @@ def test_a_missing_capture_device_is_lost() -> None:
         opened("v4l2:///dev/video99")
 
 
-def test_a_password_is_never_shown(camera: Any) -> None:
+def test_a_password_is_never_shown(camera: rtsp_camera.RtspCamera) -> None:
     source = opened(camera.address)
     assert "secret" not in source.info.name
     source.close()

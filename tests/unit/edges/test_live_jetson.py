@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ from device.edges.camera.jetson import JetsonSource
 from device.edges.camera.live import on_board, open_live
 from device.errors import SourceLost, Unavailable
 from device.vision.picture import warp
+from tests.device_apis.fake_jetson_utils import Camera, Library
 from tests.pictures import packed
 
 CSI = "csi://0"
@@ -24,10 +26,10 @@ IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
 
 @pytest.fixture
-def plugged(jetson: Any, fake_jetson_utils: ModuleType) -> Any:
+def plugged(jetson: Library, fake_jetson_utils: ModuleType) -> Callable[..., Camera]:
     """Plugs a camera with some steps into csi://0."""
 
-    def plug(*steps: Any, **properties: Any) -> Any:
+    def plug(*steps: object, **properties: Any) -> Camera:
         jetson.cameras[CSI] = fake_jetson_utils.Camera(steps, **properties)
         return jetson.cameras[CSI]
 
@@ -71,7 +73,7 @@ def test_somebody_elses_package_of_that_name_is_refused(monkeypatch: pytest.Monk
 
 
 def test_v4l2_goes_through_the_library_where_it_is_and_through_ffmpeg_elsewhere(
-    jetson: Any, fake_jetson_utils: ModuleType, monkeypatch: pytest.MonkeyPatch
+    jetson: Library, fake_jetson_utils: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = "v4l2:///dev/video99"
     jetson.cameras[address] = fake_jetson_utils.Camera([fake_jetson_utils.flat(1, 2, 3)])
@@ -89,7 +91,7 @@ def test_v4l2_goes_through_the_library_where_it_is_and_through_ffmpeg_elsewhere(
         open_live("rtsp://127.0.0.1:9/1")
 
 
-def test_a_camera_that_does_not_exist_or_does_not_start_cannot_be_opened(plugged: Any) -> None:
+def test_a_camera_that_does_not_exist_or_does_not_start_cannot_be_opened(plugged: Callable[..., Camera]) -> None:
     with pytest.raises(SourceLost, match=r"csi://1: cannot be opened \(.*failed to create videoSource device"):
         JetsonSource("csi://1", open_s=0.1, read_s=0.1)
     camera = plugged(opens_with=Exception("videoSource failed to capture image"))
@@ -98,7 +100,9 @@ def test_a_camera_that_does_not_exist_or_does_not_start_cannot_be_opened(plugged
     assert camera.opened == 1
 
 
-def test_a_camera_that_shows_nothing_in_time_cannot_be_opened(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_camera_that_shows_nothing_in_time_cannot_be_opened(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
+) -> None:
     camera = plugged(fake_jetson_utils.TIMEOUT)
     with pytest.raises(SourceLost, match=r"cannot be opened \(no picture within 5 s\)"):
         opened(open_s=5.0)
@@ -106,7 +110,9 @@ def test_a_camera_that_shows_nothing_in_time_cannot_be_opened(plugged: Any, fake
     assert camera.closed == 1
 
 
-def test_a_timeout_is_a_loss_after_the_pictures_before_it(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_timeout_is_a_loss_after_the_pictures_before_it(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
+) -> None:
     fakes = fake_jetson_utils
     camera = plugged(fakes.flat(1, 1, 1), fakes.flat(2, 2, 2), fakes.TIMEOUT)
     frames = opened(read_s=2.0).frames()
@@ -117,7 +123,9 @@ def test_a_timeout_is_a_loss_after_the_pictures_before_it(plugged: Any, fake_jet
     assert camera.timeouts[1:] == [2000, 2000]
 
 
-def test_a_feed_of_a_camera_that_is_lost_is_offline(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_feed_of_a_camera_that_is_lost_is_offline(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
+) -> None:
     plugged(fake_jetson_utils.flat(60, 60, 60), fake_jetson_utils.TIMEOUT)
     feed = CaptureBuffer(opened(), pace="live")
     frame = feed.take(10)
@@ -128,7 +136,9 @@ def test_a_feed_of_a_camera_that_is_lost_is_offline(plugged: Any, fake_jetson_ut
     feed.close()
 
 
-def test_an_error_of_a_camera_that_streams_on_is_no_loss(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_an_error_of_a_camera_that_streams_on_is_no_loss(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
+) -> None:
     fakes = fake_jetson_utils
     camera = plugged(fakes.ERROR, fakes.flat(1, 1, 1), fakes.ERROR, fakes.flat(9, 9, 9))
     frames = opened(open_s=5.0, read_s=5.0).frames()
@@ -136,7 +146,7 @@ def test_an_error_of_a_camera_that_streams_on_is_no_loss(plugged: Any, fake_jets
     assert camera.opened == 1
 
 
-def test_errors_up_to_the_deadline_are_a_loss(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_errors_up_to_the_deadline_are_a_loss(plugged: Callable[..., Camera], fake_jetson_utils: ModuleType) -> None:
     fakes = fake_jetson_utils
     plugged(fakes.flat(1, 1, 1), *[fakes.ERROR] * 10_000)
     frames = opened().frames()
@@ -145,7 +155,9 @@ def test_errors_up_to_the_deadline_are_a_loss(plugged: Any, fake_jetson_utils: M
         next(frames)
 
 
-def test_the_end_is_a_loss_and_the_camera_is_not_opened_again(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_the_end_is_a_loss_and_the_camera_is_not_opened_again(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
+) -> None:
     fakes = fake_jetson_utils
     camera = plugged(fakes.flat(1, 1, 1), fakes.END, fakes.flat(2, 2, 2))
     frames = opened(read_s=5.0).frames()
@@ -155,7 +167,9 @@ def test_the_end_is_a_loss_and_the_camera_is_not_opened_again(plugged: Any, fake
     assert camera.opened == 1
 
 
-def test_a_kept_frame_does_not_change_when_the_ring_goes_round(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_kept_frame_does_not_change_when_the_ring_goes_round(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
+) -> None:
     fakes = fake_jetson_utils
     camera = plugged(*(fakes.flat(20 * n, 20 * n, 20 * n) for n in range(12)))
     source = opened()
@@ -167,7 +181,9 @@ def test_a_kept_frame_does_not_change_when_the_ring_goes_round(plugged: Any, fak
         assert len(camera.ring) == fakes.RING
 
 
-def test_the_gpu_alone_copies_a_picture_and_once(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
+def test_the_gpu_alone_copies_a_picture_and_once(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType, jetson: Library
+) -> None:
     plugged(*(fake_jetson_utils.flat(20 * n, 1, 1) for n in range(6)))
     feed = CaptureBuffer(opened(), pace="live")
     kept: list[int | None] = []
@@ -186,7 +202,9 @@ def test_the_gpu_alone_copies_a_picture_and_once(plugged: Any, fake_jetson_utils
     feed.close()
 
 
-def test_a_frame_that_the_ring_has_given_up_is_not_copied(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_frame_that_the_ring_has_given_up_is_not_copied(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
+) -> None:
     plugged(*(fake_jetson_utils.flat(9, 9, 9) for _ in range(2)))
     source = opened()
     slot, frame = source.slot(), next(source.frames())
@@ -195,7 +213,7 @@ def test_a_frame_that_the_ring_has_given_up_is_not_copied(plugged: Any, fake_jet
         slot.keep(frame, frame.decoded)
 
 
-def test_colours_are_the_cameras(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_colours_are_the_cameras(plugged: Callable[..., Camera], fake_jetson_utils: ModuleType) -> None:
     def quarters(picture: Any) -> None:
         picture[:120, :160], picture[:120, 160:] = (200, 30, 40), (30, 180, 60)
         picture[120:, :160], picture[120:, 160:] = (20, 40, 210), (230, 230, 230)
@@ -209,7 +227,7 @@ def test_colours_are_the_cameras(plugged: Any, fake_jetson_utils: ModuleType) ->
 
 
 def test_times_are_the_cameras_and_are_made_up_where_it_states_none(
-    plugged: Any, fake_jetson_utils: ModuleType
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
 ) -> None:
     stamps = (7_000_000_000, 7_033_000_000, 0, 7_120_000_000)
     plugged(*(fake_jetson_utils.flat(1, 1, 1, stamp_ns=stamp) for stamp in stamps))
@@ -218,7 +236,7 @@ def test_times_are_the_cameras_and_are_made_up_where_it_states_none(
 
 
 def test_closing_leaves_nothing_in_the_ring_and_a_feed_nothing_in_its_slots(
-    plugged: Any, fake_jetson_utils: ModuleType, jetson: Any
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType, jetson: Library
 ) -> None:
     camera = plugged(*(fake_jetson_utils.flat(90, 120, 150) for _ in range(9)), fake_jetson_utils.TIMEOUT)
     source = opened()
@@ -238,7 +256,7 @@ def test_closing_leaves_nothing_in_the_ring_and_a_feed_nothing_in_its_slots(
 
 
 def test_a_stalled_camera_s_slots_are_blank_but_for_what_nobody_has_taken(
-    plugged: Any, fake_jetson_utils: ModuleType
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
 ) -> None:
     plugged(fake_jetson_utils.flat(90, 120, 150), fake_jetson_utils.TIMEOUT)
     feed = CaptureBuffer(opened(), pace="live")
@@ -250,7 +268,7 @@ def test_a_stalled_camera_s_slots_are_blank_but_for_what_nobody_has_taken(
     feed.close()
 
 
-def test_a_closed_camera_delivers_nothing(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_closed_camera_delivers_nothing(plugged: Callable[..., Camera], fake_jetson_utils: ModuleType) -> None:
     camera = plugged(*(fake_jetson_utils.flat(90, 120, 150) for _ in range(9)))
     source = opened()
     frames = source.frames()
@@ -261,7 +279,7 @@ def test_a_closed_camera_delivers_nothing(plugged: Any, fake_jetson_utils: Modul
         next(frames)
 
 
-def test_a_camera_that_changes_its_size_is_lost(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_camera_that_changes_its_size_is_lost(plugged: Callable[..., Camera], fake_jetson_utils: ModuleType) -> None:
     fakes = fake_jetson_utils
     camera = plugged(fakes.flat(1, 1, 1), fakes.flat(1, 1, 1, size=(640, 480)))
     source = opened()
@@ -275,28 +293,34 @@ def test_a_camera_that_changes_its_size_is_lost(plugged: Any, fake_jetson_utils:
     assert camera.left_behind is False
 
 
-def test_pictures_that_only_the_gpu_can_read_are_refused(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_pictures_that_only_the_gpu_can_read_are_refused(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType
+) -> None:
     camera = plugged(fake_jetson_utils.flat(1, 1, 1), mapped=False)
     with pytest.raises(Unavailable, match="only the GPU can read"):
         opened()
     assert camera.closed == 1
 
 
-def test_a_picture_of_odd_sides_is_taken(plugged: Any, fake_jetson_utils: ModuleType) -> None:
+def test_a_picture_of_odd_sides_is_taken(plugged: Callable[..., Camera], fake_jetson_utils: ModuleType) -> None:
     plugged(fake_jetson_utils.flat(1, 2, 3), size=(321, 241))
     source = opened()
     kept = source.slot().keep(next(source.frames()), MonotonicNs(0))
     assert (kept.width, kept.height, tuple(packed(kept).rgb[240, 320])) == (321, 241, (1, 2, 3))
 
 
-def test_a_library_whose_blue_comes_first_is_refused(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
+def test_a_library_whose_blue_comes_first_is_refused(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType, jetson: Library
+) -> None:
     jetson.blue_first = True
     plugged(fake_jetson_utils.flat(1, 1, 1))
     with pytest.raises(Unavailable, match=r"makes \[0, 0, 254\] of red, not \[255, 0, 0\]"):
         opened()
 
 
-def test_a_gpu_without_memory_for_slots_says_so(plugged: Any, fake_jetson_utils: ModuleType, jetson: Any) -> None:
+def test_a_gpu_without_memory_for_slots_says_so(
+    plugged: Callable[..., Camera], fake_jetson_utils: ModuleType, jetson: Library
+) -> None:
     plugged(fake_jetson_utils.flat(1, 1, 1))
     source = opened()
 

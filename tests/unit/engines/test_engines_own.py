@@ -136,7 +136,7 @@ def test_a_card_may_say_what_the_length_of_a_template_means(
     assert one.lengths == Lengths(10.0, 30.0, "made in a test")
     told = "\n".join(lines(describe(models)))
     assert "quality        length 10 noise, 30 good; made in a test" in told
-    assert "quality        the length of a template says nothing: from geometry and detection alone" in told
+    assert "quality        from geometry and detection alone (the length of a template is not calibrated)" in told
     assert "quality        length 8.5 noise, 12 good; measured 2026-11-23, 150 people of LFW" in told
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import EngineUnavailable
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
@@ -85,7 +85,7 @@ def test_no_runtime_opens_it_and_the_reason_is_told(
 def test_a_worker_set_to_it_is_refused_with_the_reason(
     int8_models: Path, change: Callable[[Table], Table], says: str
 ) -> None:
-    room = EngineRoom("onnxruntime:int8", threads=1, models=with_table(int8_models, change))
+    room = ModelSessions("onnxruntime:int8", threads=1, models=with_table(int8_models, change))
     with pytest.raises(EngineUnavailable, match=says):
         room.self_test()
     room.close()
@@ -103,7 +103,7 @@ def test_a_table_that_is_gone_lets_nothing_be_opened(
     int8_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tables, "PACKAGED", tmp_path / "none")
-    with pytest.raises(PrecisionRefused, match="nobody knows what it costs; use fp16"):
+    with pytest.raises(PrecisionRefused, match="so its cost in accuracy is not known; use fp16"):
         open_runner(SFACE, backend="onnxruntime", threads=1, precision="int8", models=int8_models)
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT
 from engines.errors import BadCard
@@ -38,7 +38,7 @@ def test_it_finds_the_faces_that_yunet_finds_where_it_finds_them(
     picture, shown = crowd(size, (0, 1))[0], (1280.0, 720.0)
     found = {}
     for name in (DETECTOR_DEFAULT, "decoding"):
-        room = EngineRoom(f"{backend}:fp32", threads=1, models=decoding, detector=name)
+        room = ModelSessions(f"{backend}:fp32", threads=1, models=decoding, detector=name)
         found[name] = room.detector(*size).detect(picture, frame_size=shown, origin=(10.0, 20.0))
         blank = room.detector(*size).detect(np.full_like(picture, 90), frame_size=shown)
         assert blank == []

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from device.domain.sight import F32
 from device.enrolment.folder import Enrolment, Remark, enrol
 from device.errors import WatchlistUnusable
+from tests.unit.enrolment.conftest import Paint
 
 Photo = Callable[..., Path]
 Reader = Any
@@ -36,7 +38,7 @@ def test_one_folder_a_person_one_template_a_photo(tmp_path: Path, photo: Photo, 
 
 
 def test_templates_are_of_length_one_and_the_persons_own(
-    tmp_path: Path, photo: Photo, reader: Reader, template_of: Callable[[int], Any]
+    tmp_path: Path, photo: Photo, reader: Reader, template_of: Callable[[int], F32]
 ) -> None:
     photo(tmp_path / "ann" / "1.png", 7)
     (entry,) = enrolled(tmp_path, reader).entries
@@ -58,7 +60,7 @@ def test_the_result_does_not_depend_on_the_number_of_readers(tmp_path: Path, pho
 
 
 def test_a_photo_without_a_face_is_rejected_and_the_person_not_listed(
-    tmp_path: Path, photo: Photo, reader: Reader, paint: Callable[..., Any]
+    tmp_path: Path, photo: Photo, reader: Reader, paint: Paint
 ) -> None:
     photo(tmp_path / "ann" / "1.jpg")
     photo(tmp_path / "bob" / "1.jpg", picture=paint())
@@ -69,7 +71,7 @@ def test_a_photo_without_a_face_is_rejected_and_the_person_not_listed(
 
 
 def test_of_several_faces_the_most_central_is_enrolled_with_a_warning(
-    tmp_path: Path, photo: Photo, reader: Reader, paint: Callable[..., Any], template_of: Callable[[int], Any]
+    tmp_path: Path, photo: Photo, reader: Reader, paint: Paint, template_of: Callable[[int], F32]
 ) -> None:
     group = paint((1, (0, 0, 110, 110)), (2, (120, 90, 180, 150)), (3, (190, 190, 250, 250)))
     photo(tmp_path / "ann" / "1.png", picture=group)
@@ -189,9 +191,9 @@ def test_hidden_files_are_passed_over_and_misplaced_ones_are_named(
     found = enrolled(tmp_path, reader)
     assert (found.subjects, found.images, found.rejected) == (1, 1, ())
     assert said(found.warnings) == {
-        "ann/older": "a folder inside a person's folder: passed over",
+        "ann/older": "a folder inside a person's folder: ignored",
         "carl": "empty folder: this person is not listed",
-        "stray.png": "not in a person's folder: passed over",
+        "stray.png": "not in a person's folder: ignored",
     }
 
 
@@ -207,7 +209,7 @@ def test_a_pipe_or_a_dangling_link_is_rejected_and_waits_for_nobody(
 
 
 def test_a_list_without_one_usable_photo_is_unusable(
-    tmp_path: Path, photo: Photo, reader: Reader, paint: Callable[..., Any]
+    tmp_path: Path, photo: Photo, reader: Reader, paint: Paint
 ) -> None:
     photo(tmp_path / "ann" / "1.png", picture=paint())
     with pytest.raises(
@@ -226,16 +228,14 @@ def test_an_empty_a_missing_and_a_non_folder_are_unusable(tmp_path: Path, photo:
         enrolled(photo(tmp_path / "a.png"), reader)
 
 
-def test_a_large_photo_is_searched_reduced_first(
-    tmp_path: Path, photo: Photo, reader: Reader, paint: Callable[..., Any]
-) -> None:
+def test_a_large_photo_is_searched_reduced_first(tmp_path: Path, photo: Photo, reader: Reader, paint: Paint) -> None:
     photo(tmp_path / "ann" / "1.jpg", picture=paint((1, (1000, 800, 2000, 1800)), size=(3000, 2600)))
     assert enrolled(tmp_path, reader).images == 1
     assert reader.photos_read == 1
 
 
 def test_a_small_face_in_a_large_photo_is_searched_at_full_size(
-    tmp_path: Path, photo: Photo, reader: Reader, paint: Callable[..., Any]
+    tmp_path: Path, photo: Photo, reader: Reader, paint: Paint
 ) -> None:
     photo(tmp_path / "ann" / "1.jpg", picture=paint((1, (1400, 1200, 1456, 1256)), size=(3000, 2600)))
     found = enrolled(tmp_path, reader)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from device.enrolment import model_sessions
-from device.enrolment.model_sessions import KEPT_SIZES, EngineRoom, resolved
+from device.enrolment.model_sessions import KEPT_SIZES, ModelSessions, resolved
 from device.errors import EngineUnavailable, UsageError
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT
@@ -48,7 +48,7 @@ def test_a_name_that_there_is_not_is_refused_and_never_replaced(name: str) -> No
 
 
 def test_missing_models_are_unavailable_with_a_remedy(tmp_path: Path) -> None:
-    room = EngineRoom("onnxruntime", threads=1, models=tmp_path)
+    room = ModelSessions("onnxruntime", threads=1, models=tmp_path)
     with pytest.raises(EngineUnavailable, match="lfr engines"):
         room.embedder()
 
@@ -64,21 +64,21 @@ def test_a_ctrl_c_while_a_runtime_is_imported_is_no_missing_runtime(monkeypatch:
 
     monkeypatch.setattr(model_sessions, "open_runner", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        EngineRoom("onnxruntime", threads=1).embedder()
+        ModelSessions("onnxruntime", threads=1).embedder()
 
 
 @pytest.fixture
-def room(models_ready: Path) -> EngineRoom:
-    return EngineRoom("onnxruntime", threads=1, models=models_ready)
+def room(models_ready: Path) -> ModelSessions:
+    return ModelSessions("onnxruntime", threads=1, models=models_ready)
 
 
-def test_second_look_and_recogniser_are_made_once(room: EngineRoom) -> None:
+def test_second_look_and_recogniser_are_made_once(room: ModelSessions) -> None:
     assert room.refiner() is room.refiner()
     assert room.embedder() is room.embedder()
     room.close()
 
 
-def test_a_source_that_keeps_changing_its_size_keeps_few_detectors_and_the_newest_works(room: EngineRoom) -> None:
+def test_a_source_that_keeps_changing_its_size_keeps_few_detectors_and_the_newest_works(room: ModelSessions) -> None:
     for n in range(1, KEPT_SIZES + 4):
         detector = room.detector(32 * n, 64)
         picture = np.full((32 * n, 64, 3), 90, np.uint8)
@@ -88,7 +88,7 @@ def test_a_source_that_keeps_changing_its_size_keeps_few_detectors_and_the_newes
     assert len(room._detectors) == 0
 
 
-def test_second_look_finds_the_face_of_a_photo(room: EngineRoom, samples: Callable[[str], list[Path]]) -> None:
+def test_second_look_finds_the_face_of_a_photo(room: ModelSessions, samples: Callable[[str], list[Path]]) -> None:
     import cv2
 
     from device.vision.picture import fit_square, warp_rgb
@@ -108,7 +108,7 @@ def test_second_look_finds_the_face_of_a_photo(room: EngineRoom, samples: Callab
 def test_its_engines_are_checked_against_the_golden_tensors(
     models_ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = EngineRoom("onnxruntime", threads=1, models=models_ready)
+    room = ModelSessions("onnxruntime", threads=1, models=models_ready)
     assert room.self_test() == ""
     monkeypatch.setattr(model_sessions, "recipe_of", lambda card: "another/1")
     told = room.self_test()
@@ -124,7 +124,7 @@ def test_an_added_recogniser_gives_templates_as_long_as_its_card_says(
     written, file = own_models.recogniser(tmp_path, dim=512)
     add(written, file, folder)
     prepare(card("tiny", folder), tmp_path / "tiny.onnx", folder)
-    room = EngineRoom("onnxruntime", threads=1, models=folder, recogniser="tiny")
+    room = ModelSessions("onnxruntime", threads=1, models=folder, recogniser="tiny")
     template = np.zeros(512, np.float32)
     room.embedder().embed(crop(112, 0)[0], template)
     assert np.linalg.norm(template) == pytest.approx(1, rel=1e-5)
@@ -142,4 +142,4 @@ def test_an_added_recogniser_gives_templates_as_long_as_its_card_says(
 )
 def test_a_model_that_cannot_play_its_role_is_refused(names: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        EngineRoom("onnxruntime", threads=1, detector=names.get("detector"), recogniser=names.get("recogniser"))
+        ModelSessions("onnxruntime", threads=1, detector=names.get("detector"), recogniser=names.get("recogniser"))

@@ -12,11 +12,11 @@ import pytest
 
 from device.domain.sight import U8
 from device.enrolment.engine_photo_reader import EnginePhotoReader
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.enrolment.photo_detail import detail_px
 from device.enrolment.photo_file import decode_upright
 from device.enrolment.photo_reader import PhotoFace
-from device.enrolment.rules import DETAIL_FULL_PX, DETAIL_MIN_PX, Outcome, judge, most_central
+from device.enrolment.rules import DETAIL_FULL_PX, DETAIL_MIN_PX, Outcome, assess, most_central
 
 FILTERS = {"cubic": cv2.INTER_CUBIC, "linear": cv2.INTER_LINEAR, "lanczos": cv2.INTER_LANCZOS4}
 
@@ -38,14 +38,14 @@ class OneFace:
 
 
 def judged(height: float, detail: float) -> Outcome:
-    return judge(np.zeros((800, 800, 3), np.uint8), OneFace(height, detail))
+    return assess(np.zeros((800, 800, 3), np.uint8), OneFace(height, detail))
 
 
 def test_a_face_blown_up_is_refused_with_both_sizes() -> None:
     outcome = judged(235, 16.2)
     assert outcome.template is None
     assert outcome.rejected == (
-        "a small picture blown up: the face is 235 px high and shows the detail of one of about 16 px; "
+        "an enlarged small picture: the face is 235 px high and shows the detail of one of about 16 px; "
         "use the photo that it was made from"
     )
 
@@ -85,7 +85,7 @@ def test_less_detail_is_measured_as_less() -> None:
 
 @pytest.fixture(scope="module")
 def engine_reader(models_ready: Path) -> EnginePhotoReader:
-    return EnginePhotoReader(EngineRoom("onnxruntime", threads=1))
+    return EnginePhotoReader(ModelSessions("onnxruntime", threads=1))
 
 
 @pytest.mark.parametrize("enlarged", FILTERS)
@@ -103,11 +103,11 @@ def test_real_photos_are_enrolled_and_the_same_ones_blown_up_from_16_px_are_refu
         face = most_central(faces, width=rgb.shape[1], height=rgb.shape[0])
         if face.height_px < 90:
             continue
-        assert judge(rgb, engine_reader).template is not None, photo.name
+        assert assess(rgb, engine_reader).template is not None, photo.name
         scale = 16 / face.height_px
         small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         large = cv2.resize(small, (rgb.shape[1], rgb.shape[0]), interpolation=FILTERS[enlarged])
-        outcome = judge(np.asarray(large, np.uint8), engine_reader)
+        outcome = assess(np.asarray(large, np.uint8), engine_reader)
         tried += 1
         refused += outcome.template is None
     assert tried >= 3

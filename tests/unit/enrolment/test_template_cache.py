@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from device.enrolment.folder import enrol
 from device.enrolment.rules import Outcome
 from device.enrolment.template_cache import KEPT_S, TemplateCache
+from tests.unit.enrolment.conftest import PaintedReader
 
 PHOTO = b"the bytes of a photo"
 DIGEST = hashlib.sha256(PHOTO).digest()
@@ -165,7 +166,7 @@ def test_a_place_that_cannot_be_written_is_gone_without(tmp_path: Path) -> None:
     with cache_at(tmp_path) as cache:
         cache.put(PHOTO, DIGEST, Outcome(TEMPLATE))
         assert cache.get(PHOTO, DIGEST) is None
-        assert "going on without" in cache.warnings[0]
+        assert "continuing without" in cache.warnings[0]
 
 
 def test_a_salt_that_is_no_salt_is_made_anew(tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_threads_and_a_second_process_may_share_it(tmp_path: Path) -> None:
 
 
 def test_a_second_enrolment_reads_no_photo_and_says_the_same(
-    tmp_path: Path, photo: Callable[..., Path], reader: Any
+    tmp_path: Path, photo: Callable[..., Path], reader: PaintedReader
 ) -> None:
     photo(tmp_path / "list" / "ann" / "1.png", side=40)
     photo(tmp_path / "list" / "bob" / "1.png", side=20)

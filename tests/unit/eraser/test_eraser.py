@@ -17,8 +17,9 @@ import pytest
 from device import eraser
 from device.domain.time import wall
 from device.errors import Unavailable
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Outbox, OutboxMessage
+from device.outbox.store import Outbox
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 END = NOW + timedelta(hours=1)
@@ -57,7 +58,6 @@ class Place:
         outbox = Outbox(self.outbox, wall(NOW))
         outbox.put(
             OutboxMessage(
-                *(),
                 id=f"m-{alert_id}",
                 kind=MessageClass.ALERT,
                 topic="t",
@@ -120,9 +120,9 @@ def test_an_alert_goes_at_its_own_time_with_its_key_and_is_owed_a_receipt(place:
     assert place.alerts() == ["a-2"]
     assert b"who it was" not in place.outbox.read_bytes()
     outbox = Outbox(place.outbox, wall(END))
-    told = outbox.purge(wall(END + timedelta(hours=1)), clock_trusted=True)
+    told = outbox.erase_expired(wall(END + timedelta(hours=1)), clock_trusted=True)
     assert [(d.alert_id, d.reason) for d in told] == [("a-1", "retention")]
-    assert outbox.purge(wall(END + timedelta(hours=1)), clock_trusted=True) == []
+    assert outbox.erase_expired(wall(END + timedelta(hours=1)), clock_trusted=True) == []
     assert outbox.tally()["erased.retention"] == 1
     outbox.close()
 
@@ -199,7 +199,7 @@ def test_a_power_cut_anywhere_is_made_good_by_the_next_run(
     assert [r["deployment"] for r in place.receipts] == ["d-1"]
     assert not (place.state / "erase" / "d-1.json").exists()
     outbox = Outbox(place.outbox, wall(END))
-    assert [d.alert_id for d in outbox.purge(wall(NOW), clock_trusted=False)] == ["a-1"]
+    assert [d.alert_id for d in outbox.erase_expired(wall(NOW), clock_trusted=False)] == ["a-1"]
     outbox.close()
 
 

@@ -232,7 +232,8 @@ def test_what_leaves_a_full_desk_unjudged_is_counted_on_the_page_and_in_the_repo
     assert "a-0" not in desk.cases
     shown = snapshot(desk, settings, now=NOON, operator="present", broker_online=True, broker_text="")
     assert shown["left_unjudged"] == 1
-    assert "1 alerts left the desk unjudged: it was full" in report_of(tallies.book.deployments["d-1"]).remarks
+    remarks = report_of(tallies.book.deployments["d-1"]).remarks
+    assert "1 alerts were erased without a judgement: the desk was full" in remarks
 
 
 def test_open_cases_are_shown_before_judged_ones(desk: Desk, say: Say, settings: ConsoleSettings) -> None:

@@ -138,7 +138,7 @@ def test_references_are_kept_by_plain_names_and_forgotten_together(folder: Path)
     assert hub.reference("../../etc/passwd") is None
     with pytest.raises(UsageError):
         hub.add_entry("../../x", Entry("Person B"), b"")
-    assert hub.forget_entries() == 1
+    assert hub.erase_entries() == 1
     assert (hub.reference("e-1"), hub.settings().entries) == (None, {})
 
 
@@ -147,7 +147,7 @@ def test_what_was_given_after_the_end_of_a_list_is_not_forgotten_with_it(folder:
     hub.add_entry("e-1", Entry("Person A"), b"\xff\xd8\xff")
     os.utime(hub.references / "e-1.jpg", (1_000, 1_000))
     hub.add_entry("e-2", Entry("Person B"), b"\xff\xd8\xff")
-    assert hub.forget_entries(given_before=wall(datetime.fromtimestamp(2_000, timezone.utc))) == 1
+    assert hub.erase_entries(given_before=wall(datetime.fromtimestamp(2_000, timezone.utc))) == 1
     assert hub.reference("e-1") is None
     assert list(hub.settings().entries) == ["e-2"]
 
@@ -155,7 +155,7 @@ def test_what_was_given_after_the_end_of_a_list_is_not_forgotten_with_it(folder:
 def test_labels_that_cannot_be_forgotten_because_console_yaml_is_broken_are_a_fault(folder: Path) -> None:
     (folder / "console.yaml").write_text("entries: {e-1: [")
     with pytest.raises(ConfigError):
-        HubFolder(folder).forget_entries()
+        HubFolder(folder).erase_entries()
 
 
 def test_no_user_but_the_hub_and_its_listeners_may_read_alerts() -> None:
@@ -194,7 +194,7 @@ def test_a_list_of_twenty_thousand_does_not_hold_the_console_up(folder: Path) ->
     assert len(hub.settings().entries) == 20_000
     assert time.process_time() - begun < 3.0, "an operator counts as gone after three seconds"
     before = hub.entries_written()
-    hub.forget_refs(["e-7"])
+    hub.erase_refs(["e-7"])
     assert hub.entries_written() != before
     assert "e-7" not in hub.settings().entries
 
@@ -205,7 +205,7 @@ def test_a_label_written_by_hand_goes_with_its_entry_too(folder: Path) -> None:
     hub.console_file.write_text(text)
     hub.add_entry("e-2", Entry("given"), b"jpeg")
     assert {ref: entry.label for ref, entry in hub.settings().entries.items()} == {"e-1": "by hand", "e-2": "given"}
-    hub.forget_refs(["e-1"])
+    hub.erase_refs(["e-1"])
     assert set(hub.settings().entries) == {"e-2"}
     assert "by hand" not in hub.console_file.read_text()
 

@@ -140,7 +140,7 @@ def test_a_complaint_must_be_recorded_before_a_case_is_held_for_it_and_then_a_fa
 
 def test_a_review_that_is_due_is_shown_and_a_hold_can_be_renewed_when_its_case_has_left_the_desk(bench: Bench) -> None:
     bench.holding.hold("a-1", asked(), "op-1")
-    bench.desk.wipe("a-1")
+    bench.desk.erase("a-1")
     bench.now = wall(NOON + timedelta(days=61))
     assert [(each["alert_id"], each["overdue"]) for each in bench.holding.shown()] == [("a-1", True)]
     bench.holding.hold("a-1", asked(review_by=rfc3339(wall(NOON + timedelta(days=120)))), "op-2")

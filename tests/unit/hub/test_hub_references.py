@@ -62,7 +62,7 @@ class Van:
         place = parse(topics.stats)
         assert place is not None
         self.desk.take(place, decode(payload), now())
-        self.console.forget_references()
+        self.console.erase_references()
 
     def loaded(self, device: str, valid_for_s: float = 3600.0) -> None:
         state = messages.DeviceState(

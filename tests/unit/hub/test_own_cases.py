@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -40,12 +41,14 @@ def test_another_devices_revision_probe_or_receipt_changes_nothing(
     desk.take_probe("cam-1", "a-1", JPEG, NOON)
     forged = changed(an_alert("a-1"), device_id="cam-2", revision=9, score=0.99)
     receipt = alert_builder.erasure_of("alert", count=1, alert_id="a-1", reason="false_alert", mode=Mode.DEMO, at=NOON)
-    with pytest.raises(BadData, match="an alert of cam-1"):
-        say(desk, "cam-2", forged)
-    with pytest.raises(BadData, match="an alert of cam-1"):
-        say(desk, "cam-2", receipt)
-    with pytest.raises(BadData, match="an alert of cam-1"):
-        desk.take_probe("cam-2", "a-1", JPEG + b" of somebody else", NOON)
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: say(desk, "cam-2", forged),
+        lambda: say(desk, "cam-2", receipt),
+        lambda: desk.take_probe("cam-2", "a-1", JPEG + b" of somebody else", NOON),
+    )
+    for attempt in attempts:
+        with pytest.raises(BadData, match="an alert of cam-1"):
+            attempt()
     assert desk.cases["a-1"].alert.revision == 0
     assert desk.pictures["a-1"].jpeg == JPEG
     say(desk, "cam-1", receipt)

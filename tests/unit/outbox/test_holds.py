@@ -12,8 +12,9 @@ import pytest
 from device import eraser
 from device.domain.time import MonotonicNs, WallTime, wall
 from device.outbox.holds import Kind
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Outbox, OutboxMessage
+from device.outbox.store import Outbox
 
 NOON = wall(datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc))
 
@@ -43,7 +44,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 
 def purged(outbox: Outbox, at: WallTime) -> list[tuple[str, str]]:
-    return [(gone.alert_id, gone.reason) for gone in outbox.purge(at, clock_trusted=False)]
+    return [(gone.alert_id, gone.reason) for gone in outbox.erase_expired(at, clock_trusted=False)]
 
 
 def test_a_held_alert_goes_at_the_end_of_its_hold_and_not_before(outbox: Outbox) -> None:
@@ -75,9 +76,9 @@ def test_a_release_after_its_ordinary_time_erases_at_once_and_before_it_gives_th
 def test_the_end_of_a_deployment_leaves_what_is_held_and_the_tamper_line_does_not(outbox: Outbox) -> None:
     outbox.hold("a-1", "evidence", later(days=90))
     outbox.end_at(later(hours=2))
-    assert [gone.alert_id for gone in outbox.delete_all("end_of_deployment")] == ["a-2"]
+    assert [gone.alert_id for gone in outbox.erase_all("end_of_deployment")] == ["a-2"]
     assert outbox.alerts_held() == ["a-1"]
-    assert [gone.alert_id for gone in outbox.delete_all("tamper")] == ["a-1"]
+    assert [gone.alert_id for gone in outbox.erase_all("tamper")] == ["a-1"]
 
 
 def test_an_earlier_end_moves_what_a_release_gives_back(outbox: Outbox) -> None:
@@ -89,13 +90,13 @@ def test_an_earlier_end_moves_what_a_release_gives_back(outbox: Outbox) -> None:
 @pytest.mark.parametrize(("kind", "stays"), [("evidence", False), ("complaint", True)])
 def test_a_false_alert_is_kept_for_a_complaint_alone(outbox: Outbox, kind: Kind, stays: bool) -> None:
     outbox.hold("a-1", kind, later(days=90))
-    gone = outbox.delete_alert("a-1", "false_alert")
+    gone = outbox.erase_alert("a-1", "false_alert")
     assert gone.existed is not stays
     assert ("a-1" in outbox.alerts_held()) is stays
 
 
 def test_an_unknown_alert_cannot_be_held_and_an_erased_one_does_not_come_back(outbox: Outbox) -> None:
-    outbox.delete_alert("a-1", "false_alert")
+    outbox.erase_alert("a-1", "false_alert")
     assert not outbox.hold("a-1", "complaint", later(days=90))
     assert not outbox.hold("a-9", "evidence", later(days=90))
     assert outbox.under_hold() == []

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime, wall
 from device.errors import Unavailable
+from device.outbox.message import OutboxMessage
 from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
-from device.outbox.store import Outbox, OutboxMessage
+from device.outbox.store import Outbox
 
 SECRET = b'{"entry_ref":"e-042-very-recognisable"}'
 START = MonotonicNs(0)
@@ -163,7 +164,7 @@ def test_a_deleted_alert_leaves_neither_key_nor_ciphertext_in_the_file(
     key, body = reader.execute("SELECT key, body FROM keys JOIN messages USING (alert_id)").fetchone()
     reader.close()
     assert key in on_disk(place)
-    deletion = outbox.delete_alert("a-1", "false_alert")
+    deletion = outbox.erase_alert("a-1", "false_alert")
     assert (deletion.alert_id, deletion.reason, deletion.rows) == ("a-1", "false_alert", 1)
     assert key not in on_disk(place)
     assert body not in on_disk(place)
@@ -175,7 +176,7 @@ def test_what_comes_late_for_an_erased_alert_is_refused_even_after_a_restart(
     place: Path, outbox: Outbox, message: Build, noon: WallTime
 ) -> None:
     outbox.put(message())
-    outbox.delete_alert("a-1", "false_alert")
+    outbox.erase_alert("a-1", "false_alert")
     assert not outbox.put(message("m-2", revision=5))
     outbox.close()
     again = Outbox(place, noon)
@@ -184,7 +185,7 @@ def test_what_comes_late_for_an_erased_alert_is_refused_even_after_a_restart(
 
 
 def test_a_judgement_that_overtakes_its_alert_still_wins(outbox: Outbox, message: Build) -> None:
-    assert outbox.delete_alert("a-1", "false_alert").rows == 0
+    assert outbox.erase_alert("a-1", "false_alert").rows == 0
     assert not outbox.put(message())
 
 
@@ -193,16 +194,16 @@ def test_delivered_alerts_are_kept_until_their_time_and_then_purged(
 ) -> None:
     outbox.put(message())
     outbox.report("m-1", accepted=True, acknowledged=True, monotonic=START)
-    assert outbox.purge(later(noon, hours=23), clock_trusted=True) == []
-    (gone,) = outbox.purge(later(noon, hours=24), clock_trusted=True)
+    assert outbox.erase_expired(later(noon, hours=23), clock_trusted=True) == []
+    (gone,) = outbox.erase_expired(later(noon, hours=24), clock_trusted=True)
     assert (gone.alert_id, gone.reason) == ("a-1", "retention")
     assert outbox.alerts_held() == []
 
 
 def test_a_judgement_of_an_unknown_alert_erases_and_counts_nothing(outbox: Outbox, message: Build) -> None:
-    assert not outbox.delete_alert("nobody", "false_alert").existed
+    assert not outbox.erase_alert("nobody", "false_alert").existed
     outbox.put(message())
-    assert [outbox.delete_alert("a-1", "false_alert").existed for _ in range(2)] == [True, False]
+    assert [outbox.erase_alert("a-1", "false_alert").existed for _ in range(2)] == [True, False]
     assert outbox.tally()["erased.false_alert"] == 1
 
 
@@ -214,8 +215,8 @@ def test_what_was_delivered_is_delivered_again_when_the_hub_returns_and_goes_at_
     assert ids(outbox, later(noon, hours=3)) == []
     assert outbox.deliver_again() == 1
     assert ids(outbox, later(noon, hours=3)) == ["m-1"], "long past the time in which it may start a stop"
-    assert outbox.purge(later(noon, hours=23), clock_trusted=True) == []
-    (gone,) = outbox.purge(later(noon, hours=24), clock_trusted=True)
+    assert outbox.erase_expired(later(noon, hours=23), clock_trusted=True) == []
+    (gone,) = outbox.erase_expired(later(noon, hours=24), clock_trusted=True)
     assert gone.reason == "retention"
 
 
@@ -225,34 +226,34 @@ def test_an_early_end_brings_the_deletion_forward_and_a_late_one_does_not_postpo
     outbox.put(message())
     assert outbox.end_at(later(noon, hours=48)) == 0
     assert outbox.end_at(later(noon, hours=5)) == 1
-    (gone,) = outbox.purge(later(noon, hours=5), clock_trusted=True)
+    (gone,) = outbox.erase_expired(later(noon, hours=5), clock_trusted=True)
     assert (gone.alert_id, gone.reason) == ("a-1", "retention")
 
 
 def test_an_alert_that_nobody_heard_goes_when_it_expires(outbox: Outbox, message: Build, noon: WallTime) -> None:
     outbox.put(message())
     assert ids(outbox, later(noon, minutes=2)) == []
-    (gone,) = outbox.purge(later(noon, minutes=2), clock_trusted=True)
+    (gone,) = outbox.erase_expired(later(noon, minutes=2), clock_trusted=True)
     assert gone.reason == "expiry"
     assert outbox.alerts_held() == []
 
 
 def test_a_clock_that_moves_back_does_not_postpone_a_deletion(outbox: Outbox, message: Build, noon: WallTime) -> None:
-    outbox.purge(later(noon, hours=25), clock_trusted=True)
+    outbox.erase_expired(later(noon, hours=25), clock_trusted=True)
     outbox.put(message())
-    assert [d.reason for d in outbox.purge(later(noon, days=-300), clock_trusted=True)] == ["retention"]
+    assert [d.reason for d in outbox.erase_expired(later(noon, days=-300), clock_trusted=True)] == ["retention"]
 
 
 def test_an_untrusted_clock_does_not_move_the_latest_time(outbox: Outbox, message: Build, noon: WallTime) -> None:
-    outbox.purge(later(noon, days=3650), clock_trusted=False)
+    outbox.erase_expired(later(noon, days=3650), clock_trusted=False)
     outbox.put(message())
-    assert outbox.purge(noon, clock_trusted=True) == []
+    assert outbox.erase_expired(noon, clock_trusted=True) == []
 
 
 def test_the_end_of_a_deployment_erases_every_alert_and_keeps_the_tally(outbox: Outbox, message: Build) -> None:
     outbox.put(message())
     outbox.put(message("m-2", alert_id="a-2"))
-    assert {d.alert_id for d in outbox.delete_all("end_of_deployment")} == {"a-1", "a-2"}
+    assert {d.alert_id for d in outbox.erase_all("end_of_deployment")} == {"a-1", "a-2"}
     assert outbox.tally() == {"erased.end_of_deployment": 2, "put.alert": 2}
 
 
@@ -305,9 +306,9 @@ def test_a_set_aside_file_is_deleted_after_a_day(place: Path, noon: WallTime) ->
     box = Outbox(place, noon)
     (aside,) = place.parent.glob("*.broken-*")
     made = wall(type(noon).fromtimestamp(aside.stat().st_mtime, noon.tzinfo))
-    box.purge(later(made, hours=23), clock_trusted=False)
+    box.erase_expired(later(made, hours=23), clock_trusted=False)
     assert aside.exists()
-    box.purge(later(made, hours=25), clock_trusted=False)
+    box.erase_expired(later(made, hours=25), clock_trusted=False)
     assert not aside.exists()
     box.close()
 
@@ -330,7 +331,7 @@ def test_a_tampered_body_is_dropped_and_counted(place: Path, outbox: Outbox, mes
 def test_destroy_leaves_no_file(place: Path, message: Build, noon: WallTime) -> None:
     box = Outbox(place, noon)
     box.put(message())
-    box.destroy()
+    box.delete_file()
     assert list(place.parent.iterdir()) == []
 
 
@@ -354,5 +355,5 @@ def test_a_file_that_cannot_be_deleted_is_named_and_the_others_go_all_the_same(
     aside.write_bytes(b"x")
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(Unavailable, match=rf"{place.name} \(Permission denied\)"):
-        outbox.destroy()
+        outbox.delete_file()
     assert not aside.exists()

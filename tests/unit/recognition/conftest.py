@@ -18,7 +18,7 @@ from device.vision.align import ARCFACE
 from device.vision.decision import Best
 from device.vision.detector import Detector
 from device.vision.embedder import Embedder
-from device.vision.face_front_end import HostEyes
+from device.vision.face_front_end import HostFrontEnd
 from device.vision.observer import Observer
 from device.vision.refine import Refiner
 from device.vision.zone import Zone
@@ -151,7 +151,7 @@ class World:
         self.stated: list[Candidate] = []
         chosen = Recognisers(card(RECOGNISER_DEFAULT), card(SCREEN_0095) if screened else None)
         people = ListOfPeople(listed, chosen.length_of_template)
-        self.eyes = HostEyes(
+        self.front_end = HostFrontEnd(
             self._detector_for,
             Refiner(self.second_look),
             {chosen.main.name: self.embedder, SCREEN_0095: self.screen},
@@ -161,7 +161,7 @@ class World:
         )
         self.pipeline = Pipeline(
             Sight(
-                eyes=self.eyes,
+                front_end=self.front_end,
                 gallery=people,
                 entries=tuple(ListedPerson(f"entry-{p}", category="missing") for p in listed),
                 threshold=THRESHOLD,
@@ -191,7 +191,7 @@ class World:
     ) -> list[Candidate]:
         """One frame, `ms` after the last: look and judge."""
         frame = self.frame(people, size)
-        stated = self.pipeline.judge(frame, self.pipeline.look(frame))
+        stated = self.pipeline.process(frame, self.pipeline.look(frame))
         self.frames += 1
         self.now_ms += ms
         self.stated += stated

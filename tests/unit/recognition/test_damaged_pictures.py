@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from device.domain.sight import Damage, Frame
 from device.recognition.pipeline import DAMAGED_AFTER_NS, LOOK_EVERY_NS
+from tests.unit.recognition.conftest import World
 
 WHERE = {0: (300, 180)}
 
@@ -15,14 +17,14 @@ def damaged(frame: Frame, damage: Damage = Damage.PICTURE) -> Frame:
     return replace(frame, damage=damage)
 
 
-def show(world: Any, damage: Damage, people: dict[int, tuple[float, float]] | None = None) -> None:
+def show(world: World, damage: Damage, people: dict[int, tuple[float, float]] | None = None) -> None:
     frame = damaged(world.frame(WHERE if people is None else people), damage)
-    world.stated += world.pipeline.judge(frame, world.pipeline.look(frame))
+    world.stated += world.pipeline.process(frame, world.pipeline.look(frame))
     world.frames += 1
     world.now_ms += 80
 
 
-def test_a_damaged_picture_is_passed_over_where_whole_ones_come(world: Any) -> None:
+def test_a_damaged_picture_is_passed_over_where_whole_ones_come(world: World) -> None:
     due = []
     for n in range(20):
         world.now_ms = 40.0 * n
@@ -32,7 +34,7 @@ def test_a_damaged_picture_is_passed_over_where_whole_ones_come(world: Any) -> N
     assert looked_at == [0, 2, 6, 8, 11, 13, 15, 17, 19], "the next whole one takes its place"
 
 
-def test_where_every_picture_is_damaged_they_are_searched_all_the_same(world: Any) -> None:
+def test_where_every_picture_is_damaged_they_are_searched_all_the_same(world: World) -> None:
     due = 0
     for n in range(50):
         world.now_ms = 40.0 * n
@@ -41,7 +43,7 @@ def test_where_every_picture_is_damaged_they_are_searched_all_the_same(world: An
     assert DAMAGED_AFTER_NS > LOOK_EVERY_NS
 
 
-def test_the_probe_is_of_a_whole_picture_where_there_is_one(world: Any) -> None:
+def test_the_probe_is_of_a_whole_picture_where_there_is_one(world: World) -> None:
     show(world, Damage.PICTURE)
     for _ in range(4):
         show(world, Damage.NONE)
@@ -53,14 +55,16 @@ def test_the_probe_is_of_a_whole_picture_where_there_is_one(world: Any) -> None:
     assert passage.best_damage is Damage.NONE
 
 
-def test_a_poorer_template_of_a_whole_picture_replaces_one_of_a_damaged_picture(world: Any) -> None:
+def test_a_poorer_template_of_a_whole_picture_replaces_one_of_a_damaged_picture(world: World) -> None:
     (passage,) = _passage_with(world, Damage.PICTURE)
-    assert not passage.is_better(passage.best_merit - 0.1, Damage.PICTURE)
-    assert passage.is_better(passage.best_merit - 0.1, Damage.REFERENCE)
-    assert passage.is_better(passage.best_merit - 0.1, Damage.NONE)
+    assert not passage.is_better(passage.best_quality - 0.1, Damage.PICTURE)
+    assert passage.is_better(passage.best_quality - 0.1, Damage.REFERENCE)
+    assert passage.is_better(passage.best_quality - 0.1, Damage.NONE)
 
 
-def test_an_alert_from_damaged_pictures_says_so_and_one_from_whole_ones_does_not(world_of: Any) -> None:
+def test_an_alert_from_damaged_pictures_says_so_and_one_from_whole_ones_does_not(
+    world_of: Callable[..., World],
+) -> None:
     for damage, flag in ((Damage.NONE, False), (Damage.REFERENCE, True), (Damage.PICTURE, True)):
         world = world_of()
         _passage_with(world, damage)
@@ -68,7 +72,7 @@ def test_an_alert_from_damaged_pictures_says_so_and_one_from_whole_ones_does_not
         assert {candidate.picture_damaged for candidate in world.stated} == {flag}
 
 
-def test_an_alert_with_a_damaged_probe_is_revised_when_a_whole_picture_comes(world: Any) -> None:
+def test_an_alert_with_a_damaged_probe_is_revised_when_a_whole_picture_comes(world: World) -> None:
     _passage_with(world, Damage.PICTURE)
     assert [candidate.revision for candidate in world.stated] == [0]
     for n in range(40):
@@ -77,7 +81,7 @@ def test_an_alert_with_a_damaged_probe_is_revised_when_a_whole_picture_comes(wor
     assert world.pipeline._passages.open[0].best_damage is Damage.NONE
 
 
-def _passage_with(world: Any, damage: Damage) -> list[Any]:
+def _passage_with(world: World, damage: Damage) -> list[Any]:
     for _ in range(6):
         show(world, damage)
     return list(world.pipeline._passages.open)

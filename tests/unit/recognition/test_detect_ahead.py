@@ -12,7 +12,7 @@ from device.domain.sight import Face, Frame
 from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.fake import Fail, FakeSource, Show, Stall, Step
 from device.errors import SourceLost
-from device.recognition.detect_ahead import AHEAD, Looking, Stopwatch, in_hand
+from device.recognition.detect_ahead import AHEAD, DetectAhead, Stopwatch, frames_held
 from tests.pictures import planes
 
 WITHIN_S = 30.0
@@ -20,7 +20,7 @@ WITHIN_S = 30.0
 
 def feed_of(script: Sequence[Step]) -> tuple[CaptureBuffer, FakeSource]:
     source = FakeSource(script)
-    return CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=True)), source
+    return CaptureBuffer(source, pace="full", frames_held=frames_held(ahead=True)), source
 
 
 class Eyes:
@@ -51,17 +51,17 @@ def ignore() -> None:
 @pytest.mark.parametrize("ahead", [True, False])
 def test_frames_come_in_order_each_with_its_own_faces(ahead: bool) -> None:
     feed, _ = feed_of([Show(n) for n in range(60)])
-    seen = [(frame.index, faces[0].score) for frame, faces in Looking(feed, Eyes(), ahead=ahead).frames(ignore)]
+    seen = [(frame.index, faces[0].score) for frame, faces in DetectAhead(feed, Eyes(), ahead=ahead).frames(ignore)]
     assert seen == [(n, float(n)) for n in range(60)]
     feed.close()
 
 
 def test_a_frame_in_the_callers_hands_is_not_overwritten_by_those_looked_at_meanwhile() -> None:
     feed, _ = feed_of([Show(n) for n in range(40)])
-    eyes = Eyes()
-    for frame, _faces in Looking(feed, eyes, ahead=True).frames(ignore):
+    front_end = Eyes()
+    for frame, _faces in DetectAhead(feed, front_end, ahead=True).frames(ignore):
         deadline = time.monotonic() + WITHIN_S
-        while len(eyes.looked) < min(frame.index + AHEAD, 40) and time.monotonic() < deadline:
+        while len(front_end.looked) < min(frame.index + AHEAD, 40) and time.monotonic() < deadline:
             time.sleep(0)
         assert int(planes(frame).y[0, 0]) == frame.index
     feed.close()
@@ -70,10 +70,10 @@ def test_a_frame_in_the_callers_hands_is_not_overwritten_by_those_looked_at_mean
 def test_looking_happens_in_one_other_thread_and_without_ahead_in_the_callers() -> None:
     for ahead in (True, False):
         feed, _ = feed_of([Show()] * 10)
-        eyes = Eyes()
-        list(Looking(feed, eyes, ahead=ahead).frames(ignore))
-        assert len(eyes.threads) == 1
-        assert (threading.get_ident() in eyes.threads) is not ahead
+        front_end = Eyes()
+        list(DetectAhead(feed, front_end, ahead=ahead).frames(ignore))
+        assert len(front_end.threads) == 1
+        assert (threading.get_ident() in front_end.threads) is not ahead
         feed.close()
 
 
@@ -82,7 +82,7 @@ def test_what_the_source_raises_comes_after_the_frames_before_it(ahead: bool) ->
     feed, _ = feed_of([Show(), Show(), Show(), Fail(SourceLost("cable cut"))])
     seen: list[int] = []
     with pytest.raises(SourceLost, match="cable cut"):
-        seen.extend(frame.index for frame, _ in Looking(feed, Eyes(), ahead=ahead).frames(ignore))
+        seen.extend(frame.index for frame, _ in DetectAhead(feed, Eyes(), ahead=ahead).frames(ignore))
     assert seen == [0, 1, 2]
     feed.close()
 
@@ -92,7 +92,7 @@ def test_what_looking_raises_reaches_the_caller_after_the_frames_before_it(ahead
     feed, _ = feed_of([Show()] * 20)
     seen: list[int] = []
     with pytest.raises(ArithmeticError, match="frame 7"):
-        seen.extend(frame.index for frame, _ in Looking(feed, Eyes(fail_at=7), ahead=ahead).frames(ignore))
+        seen.extend(frame.index for frame, _ in DetectAhead(feed, Eyes(fail_at=7), ahead=ahead).frames(ignore))
     assert seen == list(range(7))
     feed.close()
 
@@ -100,7 +100,7 @@ def test_what_looking_raises_reaches_the_caller_after_the_frames_before_it(ahead
 @pytest.mark.parametrize("ahead", [True, False])
 def test_close_ends_the_iteration_in_mid_stream(ahead: bool) -> None:
     feed, _ = feed_of([Show()] * 10_000)
-    looking = Looking(feed, Eyes(), ahead=ahead)
+    looking = DetectAhead(feed, Eyes(), ahead=ahead)
     seen = []
     for frame, _ in looking.frames(ignore):
         seen.append(frame.index)
@@ -113,7 +113,7 @@ def test_close_ends_the_iteration_in_mid_stream(ahead: bool) -> None:
 @pytest.mark.parametrize("ahead", [True, False])
 def test_close_while_the_source_stalls_ends_the_iteration_soon(ahead: bool) -> None:
     feed, source = feed_of([Show(), Stall(), Show()])
-    looking = Looking(feed, Eyes(), ahead=ahead)
+    looking = DetectAhead(feed, Eyes(), ahead=ahead)
     idled = []
 
     def idle() -> None:
@@ -132,15 +132,15 @@ def test_close_while_the_source_stalls_ends_the_iteration_soon(ahead: bool) -> N
 def test_an_iteration_that_is_given_up_leaves_no_look_running(ahead: bool) -> None:
     """Who closes the iteration may then use the detector himself: a runner belongs to one thread at a time."""
     feed, _ = feed_of([Show()] * 1000)
-    eyes = Eyes()
-    frames = Looking(feed, eyes, ahead=ahead).frames(ignore)
+    front_end = Eyes()
+    frames = DetectAhead(feed, front_end, ahead=ahead).frames(ignore)
     next(frames)
     assert isinstance(frames, Generator)
     frames.close()
-    assert not eyes.busy
-    looked = len(eyes.looked)
+    assert not front_end.busy
+    looked = len(front_end.looked)
     feed.close()
-    assert len(eyes.looked) == looked
+    assert len(front_end.looked) == looked
 
 
 def test_a_stopwatch_keeps_the_last_laps_by_stage() -> None:

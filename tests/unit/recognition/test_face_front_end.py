@@ -18,14 +18,14 @@ from device.domain.sight import F32, Face, Frame, Packed, Planes
 from device.domain.time import MediaNs, MonotonicNs
 from device.edges.camera.recording import RecordedSource
 from device.enrolment.engine_photo_reader import EnginePhotoReader
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import EngineUnavailable, InternalError
 from device.recognition.build import WHOLE_FRAME, Listed, gallery_of
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
 from device.vision.align import DegenerateGeometry
 from device.vision.detector import DetectionSize
-from device.vision.face_front_end import Eyes, HostEyes
-from device.vision.face_front_end_sampled import SampledEyes
+from device.vision.face_front_end import FaceFrontEnd, HostFrontEnd
+from device.vision.face_front_end_sampled import SampledFrontEnd
 from device.vision.zone import Zone
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT
@@ -37,16 +37,16 @@ pytestmark = pytest.mark.slow
 
 THRESHOLD = 0.5
 KINDS = ["host", "sampled"]
-MakeRoom = Callable[[], EngineRoom]
+MakeRoom = Callable[[], ModelSessions]
 
 
 @pytest.fixture
 def room_of(models_ready: Path) -> Iterator[MakeRoom]:
     """Rooms of exact engines on ONNX Runtime, closed at the end."""
-    made: list[EngineRoom] = []
+    made: list[ModelSessions] = []
 
-    def make() -> EngineRoom:
-        made.append(EngineRoom("onnxruntime:fp32", threads=1, models=models_ready))
+    def make() -> ModelSessions:
+        made.append(ModelSessions("onnxruntime:fp32", threads=1, models=models_ready))
         return made[-1]
 
     yield make
@@ -54,8 +54,8 @@ def room_of(models_ready: Path) -> Iterator[MakeRoom]:
         room.close()
 
 
-def eyes_of(kind: str, room: EngineRoom) -> Eyes:
-    return room.sampled_eyes(MIN_FACE_PX) if kind == "sampled" else room.eyes(MIN_FACE_PX)
+def eyes_of(kind: str, room: ModelSessions) -> FaceFrontEnd:
+    return room.sampled_front_end(MIN_FACE_PX) if kind == "sampled" else room.front_end(MIN_FACE_PX)
 
 
 def packed(frame: Frame) -> Frame:
@@ -79,10 +79,10 @@ def frames_of(clip: Path, *, every: int = 1, until_s: float = 99.0) -> Iterator[
         source.close()
 
 
-def watched(clip: Path, eyes: Eyes, listed: F32) -> tuple[Pipeline, list[Candidate]]:
+def watched(clip: Path, front_end: FaceFrontEnd, listed: F32) -> tuple[Pipeline, list[Candidate]]:
     """The spine over the clip's first four seconds: the listed person passes once."""
     sight = Sight(
-        eyes=eyes,
+        front_end=front_end,
         gallery=Listed(gallery_of([("obama", listed[None])], synthetic=200)),
         entries=tuple(ListedPerson(f"entry-{n}") for n in range(200)),
         threshold=THRESHOLD,
@@ -93,9 +93,9 @@ def watched(clip: Path, eyes: Eyes, listed: F32) -> tuple[Pipeline, list[Candida
     frame = None
     for frame in frames_of(clip, until_s=4.0):
         if pipeline.due(frame):
-            stated += pipeline.judge(frame, pipeline.look(frame))
+            stated += pipeline.process(frame, pipeline.look(frame))
     assert frame is not None
-    stated += pipeline.last_words(frame)
+    stated += pipeline.end_of_source(frame)
     pipeline.finish()
     return pipeline, stated
 
@@ -135,12 +135,15 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, room_of:
         for face in (one for one in host.look(frame) if one.score >= 0.7 and one.height_px >= MIN_FACE_PX):
             seen += 1
             near = [one for one in others if np.abs(one.box - face.box).max() < 0.15 * face.height_px]
-            refined = [eyes.refine(frame, face) for eyes in (host, sampled)]
+            refined = [front_end.refine(frame, face, looks=seen % 2) for front_end in (host, sampled)]
             missed += not near or (refined[0] is None) != (refined[1] is None)
             if refined[0] is None or refined[1] is None:
                 continue
             shifts.append(np.abs(refined[0].landmarks - refined[1].landmarks).max() / face.height_px)
-            lengths = [eyes.embed(frame, refined[0], out) for eyes, out in zip((host, sampled), templates, strict=True)]
+            lengths = [
+                front_end.embed(frame, refined[0], out)
+                for front_end, out in zip((host, sampled), templates, strict=True)
+            ]
             assert lengths[1] == pytest.approx(lengths[0], rel=0.05)
             cosines.append(float(templates[0] @ templates[1]))
     assert seen >= 20
@@ -174,10 +177,10 @@ class Counting:
 
 
 @pytest.fixture
-def counted(room_of: MakeRoom) -> Callable[[bool], tuple[SampledEyes, list[Counting]]]:
+def counted(room_of: MakeRoom) -> Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]:
     """Sampled eyes whose three runners are watched."""
 
-    def make(on_gpu: bool) -> tuple[SampledEyes, list[Counting]]:
+    def make(on_gpu: bool) -> tuple[SampledFrontEnd, list[Counting]]:
         room = room_of()
         seen: list[Counting] = []
 
@@ -187,8 +190,8 @@ def counted(room_of: MakeRoom) -> Callable[[bool], tuple[SampledEyes, list[Count
             named = dict(zip(opened.recognisers, seen[2:], strict=True))
             return replace(opened, detector=seen[0], second_look=seen[1], recognisers=named)
 
-        eyes = SampledEyes(opening, on_gpu=on_gpu, min_face_px=MIN_FACE_PX, recognisers=SFACE_ALONE)
-        return eyes, seen
+        front_end = SampledFrontEnd(opening, on_gpu=on_gpu, min_face_px=MIN_FACE_PX, recognisers=SFACE_ALONE)
+        return front_end, seen
 
     return make
 
@@ -202,15 +205,17 @@ def a_face(face_px: float = 80.0) -> Face:
     return Face(np.array([200, 100, 264, 180], np.float32), (points * face_px + [200, 100]).astype(np.float32), 0.9)
 
 
-def test_on_a_gpu_every_network_gets_the_frame_s_address_and_no_pixels(counted: Any) -> None:
-    eyes, seen = counted(True)
+def test_on_a_gpu_every_network_gets_the_frame_s_address_and_no_pixels(
+    counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]],
+) -> None:
+    front_end, seen = counted(True)
     frame, out = blank_frame(0xABCD00), np.zeros(128, np.float32)
-    eyes.look(frame)
-    eyes.refine(frame, a_face())
-    eyes.embed(frame, a_face(), out)
+    front_end.look(frame)
+    front_end.refine(frame, a_face())
+    front_end.embed(frame, a_face(), out)
     assert [one.shown for one in seen] == [[DevicePicture(0xABCD00, 360, 640)]] * 3
-    with pytest.raises(InternalError, match="no GPU can read"):
-        eyes.look(blank_frame(None))
+    with pytest.raises(InternalError, match="not in its memory"):
+        front_end.look(blank_frame(None))
 
 
 @pytest.mark.parametrize("smallest", [32.0, 64.0])
@@ -221,41 +226,45 @@ def test_the_size_that_frames_are_searched_at_follows_from_the_smallest_face(sma
         asked.extend(what)
         raise EngineUnavailable("none here")
 
-    eyes = SampledEyes(opening, on_gpu=False, min_face_px=smallest, recognisers=SFACE_ALONE)
+    front_end = SampledFrontEnd(opening, on_gpu=False, min_face_px=smallest, recognisers=SFACE_ALONE)
     with pytest.raises(EngineUnavailable):
-        eyes.look(blank_frame())
+        front_end.look(blank_frame())
     assert asked == [(360, 640), DetectionSize.for_frame(640, 360, min_face_px=smallest)]
 
 
-def test_eyes_that_sample_take_no_planes(counted: Any) -> None:
+def test_eyes_that_sample_take_no_planes(counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]) -> None:
     grey = np.zeros((360, 640), np.uint8)
     planes = Frame(0, MediaNs(0), MonotonicNs(0), Planes(grey, grey[::2, ::2], grey[::2, ::2]))
-    with pytest.raises(InternalError, match="no GPU can read"):
+    with pytest.raises(InternalError, match="not in its memory"):
         counted(False)[0].look(planes)
 
 
-def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_it(counted: Any) -> None:
-    eyes, seen = counted(False)
-    eyes.forget_view()
-    eyes.forget_faces()
+def test_to_forget_a_blank_goes_through_each_network_and_nothing_is_opened_for_it(
+    counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]],
+) -> None:
+    front_end, seen = counted(False)
+    front_end.wipe_view()
+    front_end.wipe_faces()
     assert seen == []
     frame = blank_frame()
     packed_picture(frame).rgb[:] = 90
-    eyes.look(frame)
-    eyes.refine(frame, a_face())
-    eyes.embed(frame, a_face(), np.zeros(128, np.float32))
+    front_end.look(frame)
+    front_end.refine(frame, a_face())
+    front_end.embed(frame, a_face(), np.zeros(128, np.float32))
     assert [one.blank for one in seen] == [False] * 3  # the positive control
-    eyes.forget_view()
+    front_end.wipe_view()
     assert [one.blank for one in seen] == [True, False, False]
-    eyes.forget_faces()
+    front_end.wipe_faces()
     assert [one.blank for one in seen] == [True] * 3
 
 
-def test_another_size_of_frame_opens_other_engines_and_closes_the_last(counted: Any) -> None:
-    eyes, seen = counted(False)
-    eyes.look(blank_frame())
+def test_another_size_of_frame_opens_other_engines_and_closes_the_last(
+    counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]],
+) -> None:
+    front_end, seen = counted(False)
+    front_end.look(blank_frame())
     first = list(seen)
-    eyes.look(blank_frame(size=(480, 640)))
+    front_end.look(blank_frame(size=(480, 640)))
     assert seen[0] is not first[0]
     for one in first:
         with pytest.raises(Exception, match=r"closed|NoneType"):
@@ -263,10 +272,10 @@ def test_another_size_of_frame_opens_other_engines_and_closes_the_last(counted: 
 
 
 def test_engines_that_were_closed_for_others_which_failed_to_open_are_never_run_again(
-    counted: Any, monkeypatch: pytest.MonkeyPatch
+    counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    eyes, seen = counted(False)
-    eyes.look(blank_frame())
+    front_end, seen = counted(False)
+    front_end.look(blank_frame())
 
     def failing(*_: Any) -> Any:
         for one in seen:
@@ -274,20 +283,20 @@ def test_engines_that_were_closed_for_others_which_failed_to_open_are_never_run_
         raise EngineUnavailable("no plan for such frames")
 
     with monkeypatch.context() as board:
-        board.setattr(eyes, "_open_for", failing)
+        board.setattr(front_end, "_open_for", failing)
         with pytest.raises(EngineUnavailable):
-            eyes.look(blank_frame(size=(480, 640)))
-    eyes.forget_view()  # there is nothing to forget by
-    eyes.forget_faces()
-    assert eyes.look(blank_frame()) == []  # engines opened anew
+            front_end.look(blank_frame(size=(480, 640)))
+    front_end.wipe_view()  # there is nothing to forget by
+    front_end.wipe_faces()
+    assert front_end.look(blank_frame()) == []  # engines opened anew
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_landmarks_like_no_face_are_refused_by_both(kind: str, room_of: MakeRoom) -> None:
-    eyes, out = eyes_of(kind, room_of()), np.zeros(128, np.float32)
+    front_end, out = eyes_of(kind, room_of()), np.zeros(128, np.float32)
     flat = replace(a_face(), landmarks=np.full((5, 2), 7, np.float32))
     with pytest.raises(DegenerateGeometry):
-        eyes.embed(blank_frame(), flat, out)
+        front_end.embed(blank_frame(), flat, out)
 
 
 def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
@@ -312,21 +321,21 @@ def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
         return opened[-1]
 
     monkeypatch.setattr(model_sessions, "open_sampled", opening)
-    eyes = room_of().sampled_eyes(MIN_FACE_PX)
+    front_end = room_of().sampled_front_end(MIN_FACE_PX)
     with pytest.raises(
         EngineUnavailable, match=r"engines for frames of 360x640 are wrong: .*differs from the reference"
     ):
-        eyes.look(blank_frame())
+        front_end.look(blank_frame())
     assert opened == []  # all three are closed again
 
 
 def test_frames_too_small_for_the_second_look_are_refused_in_words(room_of: MakeRoom) -> None:
     with pytest.raises(EngineUnavailable, match=r"128x128 does not fit into a frame of .64, 96."):
-        room_of().sampled_eyes(MIN_FACE_PX).look(blank_frame(size=(64, 96)))
+        room_of().sampled_front_end(MIN_FACE_PX).look(blank_frame(size=(64, 96)))
 
 
 def test_planes_or_a_desk_get_pictures_made_by_the_processor(room_of: MakeRoom) -> None:
     room = room_of()
-    assert isinstance(room.eyes(MIN_FACE_PX, packed=True), HostEyes)
+    assert isinstance(room.front_end(MIN_FACE_PX, packed=True), HostFrontEnd)
     assert not room.one_thread
     assert room.gpu_free_bytes is None

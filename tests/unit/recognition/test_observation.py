@@ -9,6 +9,7 @@ import pytest
 
 from device.domain.sight import Face
 from device.vision.observer import Look, LookOutcome, NoLook, Weighed
+from tests.unit.recognition.conftest import World
 
 MakeWorld = Callable[..., Any]
 
@@ -85,8 +86,16 @@ def test_a_pipeline_states_the_same_with_and_without_an_observer(world_of: MakeW
         world.walk(0, 1, 3, steps=20)
         world.pipeline.finish()
 
-    def facts(world: Any) -> list[tuple[Any, ...]]:
+    def facts(world: World) -> list[tuple[Any, ...]]:
         return [(c.passage, c.revision, c.entry_ref, c.score, c.frame) for c in world.stated]
 
     assert facts(one) == facts(other)
     assert one.pipeline.counters == other.pipeline.counters
+
+
+def test_a_look_that_the_screen_ends_is_reported_without_a_template(world_of: MakeWorld) -> None:
+    notes = Notes()
+    world = world_of(screened=True, observer=notes)
+    world.walk(1, steps=10)
+    assert {look.outcome for look in notes.looks} == {LookOutcome.SCREENED}
+    assert {(look.settled, look.score) for look in notes.looks} == {(None, None)}

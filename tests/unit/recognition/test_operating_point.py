@@ -76,7 +76,7 @@ def test_outside_the_evidence_there_is_a_reason_not_to_arm(photos: list[int], te
 def test_a_configured_threshold_of_the_tested_band_is_obeyed_judged_and_shown_as_such() -> None:
     point = point_of([1] * 100, DEFAULT, Terms(threshold=0.6))
     assert (point.threshold, point.problem) == (0.6, "")
-    assert point.source.startswith("configured, judged by sface-2021dec/")
+    assert point.source.startswith("configured, assessed with sface-2021dec/")
     assert point.bound is not None
     assert point.bound < LIMIT / 10
 
@@ -126,7 +126,7 @@ def test_evidence_that_ships_and_was_changed_is_a_damaged_installation_not_missi
     monkeypatch.setattr(artefact, "FOLDER", tmp_path)
     with pytest.raises(EvidenceDamaged, match=r"changed after it was signed.*install the program again"):
         evidence_for(DEFAULT, Terms())
-    assert "the evidence that ships is damaged" in point_of([1], DEFAULT, Terms()).problem
+    assert "the shipped evidence is damaged" in point_of([1], DEFAULT, Terms()).problem
     monkeypatch.setattr(artefact, "TRUSTED_FILE", tmp_path / "trusted.json")
     (tmp_path / "trusted.json").write_text('{"keys": [{"ed25519": "12"}]}')
     with pytest.raises(EvidenceDamaged, match=r"trusted.json: missing or changed"):

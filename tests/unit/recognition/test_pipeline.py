@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.domain.finding import Counters
-from device.domain.sight import Face
+from device.domain.sight import U8, Face
 from device.recognition.pipeline import LOOK_EVERY_NS, LOOKS_PER_FRAME, Pipeline
 from device.vision.passages import Slot
+from device.vision.refine import FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX, PATCH_PX, face_px_of
 from engines.cards.model_card import Lengths
+from tests.unit.recognition.conftest import World
 
 MakeWorld = Callable[..., Any]
 
@@ -28,7 +30,7 @@ def balance(counters: Counters) -> tuple[int, int]:
     return counters.faces_seen, counters.discarded + counters.alerted
 
 
-def test_a_listed_person_is_stated_once_and_a_passer_by_never(world: Any) -> None:
+def test_a_listed_person_is_stated_once_and_a_passer_by_never(world: World) -> None:
     world.walk(0, 1, steps=25)
     world.pipeline.finish()
     assert [(c.entry_ref, c.revision) for c in world.stated] == [("entry-0", 0)]
@@ -36,7 +38,7 @@ def test_a_listed_person_is_stated_once_and_a_passer_by_never(world: Any) -> Non
     assert (world.pipeline.counters.alerted, world.pipeline.counters.discarded) == (1, 1)
 
 
-def test_a_candidate_says_what_the_supervisor_may_know(world: Any) -> None:
+def test_a_candidate_says_what_the_supervisor_may_know(world: World) -> None:
     world.walk(0)
     (stated,) = world.stated
     assert stated.category == "missing"
@@ -61,7 +63,7 @@ def test_two_listed_people_are_two_alerts_of_two_passages(world_of: MakeWorld) -
     assert len({c.passage for c in world.stated}) == 2
 
 
-def test_a_person_who_returns_after_more_than_2_seconds_is_stated_again(world: Any) -> None:
+def test_a_person_who_returns_after_more_than_2_seconds_is_stated_again(world: World) -> None:
     world.walk(0)
     world.empty(2.4)
     world.walk(0)
@@ -70,7 +72,7 @@ def test_a_person_who_returns_after_more_than_2_seconds_is_stated_again(world: A
     assert world.pipeline.counters.faces_seen == world.pipeline.counters.alerted == 2
 
 
-def test_a_person_behind_a_pillar_for_a_moment_is_one_passage(world: Any) -> None:
+def test_a_person_behind_a_pillar_for_a_moment_is_one_passage(world: World) -> None:
     world.walk(0)
     world.empty(1.3)
     world.walk(0)
@@ -79,7 +81,7 @@ def test_a_person_behind_a_pillar_for_a_moment_is_one_passage(world: Any) -> Non
     assert world.pipeline.counters.faces_seen == 1
 
 
-def test_a_recogniser_looks_no_oftener_than_the_budget_of_a_frame(world: Any) -> None:
+def test_a_recogniser_looks_no_oftener_than_the_budget_of_a_frame(world: World) -> None:
     for n in range(6):
         before = len(world.embedder.looks)
         world.show({p: (40 + 75 * p + n, 180) for p in range(8)})
@@ -88,12 +90,12 @@ def test_a_recogniser_looks_no_oftener_than_the_budget_of_a_frame(world: Any) ->
     assert set(world.embedder.looks) == set(range(8))
 
 
-def test_a_person_is_recognised_a_few_times_and_not_in_every_frame(world: Any) -> None:
+def test_a_person_is_recognised_a_few_times_and_not_in_every_frame(world: World) -> None:
     world.walk(1, steps=40)
     assert 2 <= len(world.embedder.looks) <= 5
 
 
-def test_a_crop_that_is_noise_counts_nobody(world: Any) -> None:
+def test_a_crop_that_is_noise_counts_nobody(world: World) -> None:
     world.embedder.raw_lengths[0] = 5.0
     world.walk(0, steps=20)
     world.pipeline.finish()
@@ -105,7 +107,7 @@ def test_a_crop_that_is_noise_counts_nobody(world: Any) -> None:
 
 @pytest.mark.parametrize("length", [1.0, 0.001, 400.0])
 def test_with_a_recogniser_whose_length_says_nothing_whoever_is_listed_is_found_at_any_length(
-    length: float, world: Any
+    length: float, world: World
 ) -> None:
     world.embedder.lengths = None
     world.embedder.raw_lengths = {0: length, 3: length}
@@ -118,7 +120,7 @@ def test_with_a_recogniser_whose_length_says_nothing_whoever_is_listed_is_found_
     assert world.pipeline.counters.faces_seen == 2
 
 
-def test_an_output_without_a_direction_is_noise_on_any_scale(world: Any) -> None:
+def test_an_output_without_a_direction_is_noise_on_any_scale(world: World) -> None:
     world.embedder.lengths = None
     world.embedder.raw_lengths[0] = 0.0
     world.walk(0, steps=20)
@@ -127,7 +129,7 @@ def test_an_output_without_a_direction_is_noise_on_any_scale(world: Any) -> None
     assert (world.pipeline.counters.faces_seen, world.pipeline.counters.quality_rejects) == (0, 1)
 
 
-def test_the_length_is_judged_on_the_cards_own_scale(world: Any) -> None:
+def test_the_length_is_judged_on_the_cards_own_scale(world: World) -> None:
     """What is noise to SFace is a good template to a recogniser whose lengths are a tenth, and the other way round."""
     world.embedder.lengths = Lengths(0.85, 1.2, "in this test")
     world.embedder.raw_lengths = {0: 1.25, 3: 0.5}
@@ -205,7 +207,7 @@ def test_counts_balance_whatever_people_do(seed: int, world_of: MakeWorld) -> No
         unalerted = sum(p.compared and p.alerted_entry is None for p in world.pipeline._passages.open)
         assert counters.faces_seen == counters.discarded + counters.alerted + unalerted
     frame = world.frame({})
-    world.stated += world.pipeline.last_words(frame)
+    world.stated += world.pipeline.end_of_source(frame)
     world.pipeline.finish()
     counters = world.pipeline.counters
     assert counters.faces_seen == counters.discarded + counters.alerted
@@ -213,7 +215,7 @@ def test_counts_balance_whatever_people_do(seed: int, world_of: MakeWorld) -> No
     assert counters.templates == len(world.embedder.looks)
 
 
-def test_finish_leaves_no_picture_and_no_template_in_any_buffer(world: Any) -> None:
+def test_finish_leaves_no_picture_and_no_template_in_any_buffer(world: World) -> None:
     world.walk(0, 1, 2, steps=20)
     pipeline = world.pipeline
     assert any(slot.shot.any() and slot.fused.any() for slot in slots(pipeline))
@@ -224,16 +226,18 @@ def test_finish_leaves_no_picture_and_no_template_in_any_buffer(world: Any) -> N
     assert not any(slot.shot.any() or slot.fused.any() for slot in slots(pipeline))
     assert all(p.best_face is None for p in open_before)
     assert not pipeline._template.any()
-    assert not world.eyes._picture.any()
-    assert not world.eyes._scaler._planes.any()
+    assert not world.front_end._picture.any()
+    assert world.front_end._scaler is not None
+    assert not world.front_end._scaler._planes.any()
     assert not world.embedder.input.any()
     assert pipeline.shot(1) is None
 
 
-def test_finish_leaves_nothing_of_a_picture_of_another_size(world: Any) -> None:
+def test_finish_leaves_nothing_of_a_picture_of_another_size(world: World) -> None:
     """The detector's old picture and its planes are wiped when the stream changes its size, not merely dropped."""
     world.walk(0, steps=3)
-    old = world.eyes._scaler
+    old = world.front_end._scaler
+    assert old is not None
     world.show({0: (200, 200)}, size=(480, 480))
     assert not old._planes.any()
     world.pipeline.finish()
@@ -241,7 +245,7 @@ def test_finish_leaves_nothing_of_a_picture_of_another_size(world: Any) -> None:
     assert not any(picture.any() for picture in world.detector.pictures)
 
 
-def test_finish_lets_the_second_look_forget_its_last_face(world: Any) -> None:
+def test_finish_lets_the_second_look_forget_its_last_face(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its runtime keeps the last patch in buffers of its own; a run on a blank overwrites them, as for the others."""
     seen: list[bool] = []
     detect = world.second_look.detect
@@ -251,14 +255,14 @@ def test_finish_lets_the_second_look_forget_its_last_face(world: Any) -> None:
         found: list[Face] = detect(picture, **how)
         return found
 
-    world.second_look.detect = watched
+    monkeypatch.setattr(world.second_look, "detect", watched)
     world.walk(0, steps=5)
     assert seen[-1]
     world.pipeline.finish()
     assert not seen[-1]
 
 
-def test_after_a_change_of_size_people_are_followed_anew_in_the_new_size(world: Any) -> None:
+def test_after_a_change_of_size_people_are_followed_anew_in_the_new_size(world: World) -> None:
     world.walk(0, steps=10)
     for n in range(10):
         world.show({0: (200 + 5 * n, 300)}, size=(480, 640))
@@ -269,7 +273,7 @@ def test_after_a_change_of_size_people_are_followed_anew_in_the_new_size(world: 
 
 
 @pytest.mark.parametrize("rate", [10, 25, 30, 60, 120])
-def test_some_fifteen_frames_a_second_are_looked_at_whatever_the_rate(rate: int, world: Any) -> None:
+def test_some_fifteen_frames_a_second_are_looked_at_whatever_the_rate(rate: int, world: World) -> None:
     due = 0
     for n in range(rate * 2):
         world.now_ms = 1000 * n / rate
@@ -279,7 +283,7 @@ def test_some_fifteen_frames_a_second_are_looked_at_whatever_the_rate(rate: int,
     assert due / 2 >= min(rate, 0.5 / least_gap_s)
 
 
-def test_a_source_whose_clock_jumps_back_is_looked_at_again_at_once(world: Any) -> None:
+def test_a_source_whose_clock_jumps_back_is_looked_at_again_at_once(world: World) -> None:
     world.now_ms = 5000
     assert world.pipeline.due(world.frame({}))
     world.now_ms = 100
@@ -291,25 +295,25 @@ def test_whoever_is_in_the_only_picture_is_looked_at_when_the_source_ends(world_
     picture = {0: (300, 180), 1: (450, 180)}
     world.show(picture)
     assert world.stated == []
-    (stated,) = world.pipeline.last_words(world.frame(picture))
+    (stated,) = world.pipeline.end_of_source(world.frame(picture))
     assert stated.entry_ref == "entry-0"
     world.pipeline.finish()
     assert balance(world.pipeline.counters) == (2, 2)
 
 
-def test_at_a_slow_rate_a_single_sighting_is_looked_at(world: Any) -> None:
+def test_at_a_slow_rate_a_single_sighting_is_looked_at(world: World) -> None:
     world.show({}, ms=500)
     world.show({0: (300, 180)}, ms=500)
     assert [c.entry_ref for c in world.stated] == ["entry-0"]
 
 
-def test_stages_are_timed_by_name(world: Any) -> None:
+def test_stages_are_timed_by_name(world: World) -> None:
     world.walk(0, 1, steps=5)
     assert set(world.pipeline.times.ms) == {"detect", "track", "align", "embed", "match"}
     assert all(ms >= 0 for ms in chain.from_iterable(world.pipeline.times.ms.values()))
 
 
-def test_whoever_is_not_overwritten_is_not_counted_as_discarded(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_is_not_overwritten_is_not_counted_as_discarded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """`discarded` comes from the wipe: without it the counts do not balance, and the audit shows it."""
     monkeypatch.setattr(Slot, "wipe", lambda slot: None)
     world.walk(1, steps=25)
@@ -318,7 +322,7 @@ def test_whoever_is_not_overwritten_is_not_counted_as_discarded(world: Any, monk
 
 
 def test_when_nobody_is_left_in_view_a_blank_goes_through_the_runtimes_once(
-    world: Any, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blanks: list[str] = []
     monkeypatch.setattr(world.embedder, "wipe", lambda: blanks.append("recogniser"))
@@ -326,3 +330,22 @@ def test_when_nobody_is_left_in_view_a_blank_goes_through_the_runtimes_once(
     assert blanks == []
     world.empty(4.0)
     assert blanks == ["recogniser"]
+
+
+def test_each_look_at_a_person_finds_the_landmarks_at_another_scale_than_the_last(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the detector gets wrong at one scale is then not in every template that the mean is made of."""
+    shown: list[float] = []
+    detect: Callable[..., list[Face]] = world.second_look.detect
+
+    def noted(picture: U8, *, frame_size: tuple[float, float], origin: tuple[float, float] = (0.0, 0.0)) -> list[Face]:
+        shown.append(PATCH_PX * world.face_px / frame_size[0])
+        found: list[Face] = detect(picture, frame_size=frame_size, origin=origin)
+        return found
+
+    monkeypatch.setattr(world.second_look, "detect", noted)
+    world.walk(1, steps=30)
+    assert len(shown) >= 3
+    nearest = [min((FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX), key=lambda px: abs(px - one)) for one in shown]
+    assert nearest == [face_px_of(looks) for looks in range(len(shown))]

@@ -17,7 +17,7 @@ from device.domain.finding import Mode
 from device.domain.recognisers import FUSION, Fusion, Recognisers
 from device.domain.sight import F32
 from device.enrolment.engine_photo_reader import EnginePhotoReader
-from device.enrolment.model_sessions import EngineRoom, chosen_recognisers
+from device.enrolment.model_sessions import ModelSessions, chosen_recognisers
 from device.errors import EvidenceUnusable, UsageError, WatchlistUnusable
 from device.evidence.artefact import Pair, read, shipped, trusted_keys
 from device.recognition.operating_point import Terms, engine_of, evidence_for
@@ -29,7 +29,7 @@ from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, SCREE
 
 SFACE, SCREEN = card(RECOGNISER_DEFAULT), card(SCREEN_0095)
 PAIR = Recognisers(SFACE, SCREEN)
-MakeRoom = Callable[..., EngineRoom]
+MakeRoom = Callable[..., ModelSessions]
 
 
 def unit(seed: int, dim: int) -> F32:
@@ -174,7 +174,7 @@ def test_a_list_that_lacks_one_recogniser_s_templates_is_refused(made_by: Recogn
 
 def test_evidence_for_another_pair_is_refused() -> None:
     detector = card(DETECTOR_DEFAULT)
-    with pytest.raises(EvidenceUnusable, match="no evidence ships for recogniser"):
+    with pytest.raises(EvidenceUnusable, match="no evidence is shipped for recogniser"):
         evidence_for(engine_of(detector, Recognisers(SCREEN, SFACE), "any:fp32"), Terms())
 
 
@@ -204,11 +204,11 @@ def test_a_room_with_a_pair_enrols_tests_and_wipes_both(
     rgb = np.ascontiguousarray(bgr[..., ::-1])
     alone = {}
     for name in (None, "tiny"):
-        room = EngineRoom("onnxruntime:fp32", threads=1, recogniser=name)
+        room = ModelSessions("onnxruntime:fp32", threads=1, recogniser=name)
         reader = EnginePhotoReader(room)
         alone[name] = reader.templates(rgb, reader.read(rgb)[0])
         room.close()
-    room = EngineRoom("onnxruntime:fp32", threads=1, screen="tiny")
+    room = ModelSessions("onnxruntime:fp32", threads=1, screen="tiny")
     reader = EnginePhotoReader(room)
     both = reader.templates(rgb, reader.read(rgb)[0])
     assert both is not None
@@ -224,7 +224,7 @@ def test_a_room_with_a_pair_enrols_tests_and_wipes_both(
 
 
 def test_the_self_test_names_the_screen_that_answers_otherwise(own_recogniser: ModelCard) -> None:
-    room = EngineRoom("onnxruntime:fp32", threads=1, screen="tiny")
+    room = ModelSessions("onnxruntime:fp32", threads=1, screen="tiny")
     room.embedders()
     room._others["tiny"], room._others[RECOGNISER_DEFAULT] = room._others[RECOGNISER_DEFAULT], room._others["tiny"]
     wrong = room.self_test()

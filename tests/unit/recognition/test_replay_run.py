@@ -19,7 +19,7 @@ from device.edges.camera.fake import FakeSource, Show
 from device.errors import EvidenceDamaged, RefusedByCondition, SourceUnreadable
 from device.evidence import artefact
 from device.recognition import replay as replaying
-from device.recognition.detect_ahead import Looking, Stopwatch, in_hand
+from device.recognition.detect_ahead import DetectAhead, Stopwatch, frames_held
 from device.sync import root
 from engines.cards.model_card import RECOGNISER_DEFAULT
 
@@ -74,28 +74,28 @@ class ScriptedPipeline:
             self.overlapped |= self._finishing.wait(0.6)
         return []
 
-    def judge(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
+    def process(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
         if frame.index == self._fail_at:
             assert self._looking_ahead.wait(WITHIN_S)
             raise KeyboardInterrupt
         self.judged.append(frame.index)
         return self._stated.get(frame.index, [])
 
-    def last_words(self, frame: Frame) -> list[Candidate]:
+    def end_of_source(self, frame: Frame) -> list[Candidate]:
         return self._stated.get(-1, [])
 
     def finish(self) -> None:
         self._finishing.set()
 
 
-def carry_on() -> None:
+def merge() -> None:
     """A checkpoint that breaks nothing off."""
 
 
-def run(pipeline: Any, frames: int = 12, checkpoint: Callable[[], None] = carry_on) -> Any:
+def run(pipeline: Any, frames: int = 12, checkpoint: Callable[[], None] = merge) -> Any:
     source: Any = FakeSource([Show()] * frames)
-    feed = CaptureBuffer(source, pace="full", in_hand=in_hand(ahead=True))
-    return replaying._run(pipeline, feed, Looking(feed, pipeline.look, ahead=True), carry_on, checkpoint)
+    feed = CaptureBuffer(source, pace="full", frames_held=frames_held(ahead=True))
+    return replaying._run(pipeline, feed, DetectAhead(feed, pipeline.look, ahead=True), merge, checkpoint)
 
 
 def test_after_an_interruption_no_look_runs_while_the_engines_are_wiped() -> None:
@@ -211,6 +211,6 @@ def test_a_replay_does_not_measure_past_evidence_that_ships_and_was_changed(
     (tmp_path / f"{RECOGNISER_DEFAULT}.json").write_text(changed)
     monkeypatch.setattr(artefact, "FOLDER", tmp_path)
     request = replaying.Request("no-such.mp4", tmp_path, "onnxruntime", threshold)
-    with pytest.raises(EvidenceDamaged, match="the evidence that ships is damaged") as fault:
+    with pytest.raises(EvidenceDamaged, match="the shipped evidence is damaged") as fault:
         replaying.replay(request, cache=None, progress=lambda *_: None, talk=False)
     assert fault.value.exit_status == 65

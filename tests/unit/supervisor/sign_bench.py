@@ -39,7 +39,9 @@ class Bench:
         self.lines = NotedLines(self.clock)
         self.watched = True
         self.sign = SignMonitor(
-            *(self.lines, self.clock, KINDS[kind]),
+            self.lines,
+            self.clock,
+            KINDS[kind],
             watched=lambda: self.watched,
             on_change=lambda: None,
             source=Random(seed),

@@ -102,10 +102,11 @@ BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "a dark sign": ({"sign": DARK}, {"sign seen dark, then lit", "sign sensed lit"}),
     "a light that is not the sign's": (
-        {"sign": dataclasses.replace(GOOD.sign, follows=False, finding="sensed lit in 3 of 3 dark moments")},
+        {"sign": dataclasses.replace(GOOD.sign, follows=False, finding="sensed lit in 3 of 3 dark slots")},
         {"sign follows its pulse"},
     ),
     "a disk that hangs": ({"disk_free_bytes": None}, {"disk reserve", "disk"}),
+    "a read-only disk": ({"unkept": "state folder: it is mounted read-only"}, {"state folder takes writes"}),
     "a hot machine": ({"thermal": ThermalView(in_range=False, finding="tj 101 °C")}, {"temperature"}),
     "a machine without sensors": ({"thermal": ThermalView()}, {"temperature"}),
     "a sign that shines by itself": (
@@ -190,7 +191,7 @@ def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_
 def test_a_refusal_is_printed_with_the_words_of_its_condition() -> None:
     refused = dataclasses.replace(GOOD, refusals={ConditionName.DEPLOYMENT_SIGNED: "officers.json bears no signature"})
     text = evaluation.failing(evaluation.evaluate(refused))[0].text
-    assert "do not count (officers.json bears no signature); have it signed" in text
+    assert "are not valid (officers.json bears no signature); have it signed" in text
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -208,7 +209,7 @@ def test_a_failing_text_names_fault_finding_and_remedy() -> None:
 def test_what_holds_for_another_reason_says_so() -> None:
     demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO)
     excused = dataclasses.replace(
-        *(GOOD,), live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
+        GOOD, live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
     )
     texts = {e.condition.name: e.text for e in evaluation.evaluate(excused)}
     assert failing(excused) == set()

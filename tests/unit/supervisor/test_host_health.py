@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from device.edges.host.sysfs import Temperatures, Zone
-from device.supervisor.runtime.host_health import COOL_C, LEAST_C, judge
+from device.supervisor.runtime.host_health import COOL_C, LEAST_C, assess
 
 
 def at(*celsius: float, slowed: bool = False, unreadable: tuple[str, ...] = ()) -> Temperatures:
@@ -30,15 +30,15 @@ def at(*celsius: float, slowed: bool = False, unreadable: tuple[str, ...] = ()) 
 def test_too_hot_or_too_cold_lasts_until_there_is_room(
     celsius: tuple[float, ...], before: bool | None, now: bool | None
 ) -> None:
-    assert judge(at(*celsius), before).in_range is now
+    assert assess(at(*celsius), before).in_range is now
 
 
 def test_the_finding_names_the_sensor_nearest_to_its_limit() -> None:
-    assert judge(at(50.0, 60.0), None).finding == "z1 60.0 of 100.0 °C"
-    assert judge(at(50.0, 101.0), None).finding == "z1 101.0 °C, limit 100.0"
-    assert judge(at(unreadable=("gpu",)), None).finding == "no temperature sensor can be read (gpu say nothing)"
+    assert assess(at(50.0, 60.0), None).finding == "z1 60.0 of 100.0 °C"
+    assert assess(at(50.0, 101.0), None).finding == "z1 101.0 °C, limit 100.0"
+    assert assess(at(unreadable=("gpu",)), None).finding == "no temperature sensor can be read (gpu: no reading)"
 
 
 def test_a_machine_that_slows_itself_down_is_in_range_and_says_so() -> None:
-    view = judge(at(97.0, slowed=True), None)
+    view = assess(at(97.0, slowed=True), None)
     assert (view.in_range, view.throttled) == (True, True)

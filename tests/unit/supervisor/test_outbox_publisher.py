@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,8 +15,9 @@ from device.domain.time import wall
 from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
 from device.errors import Unavailable
+from device.outbox.message import ErasedAlert, OutboxMessage
 from device.outbox.retry import MessageClass
-from device.outbox.store import Deletion, Outbox, OutboxMessage
+from device.outbox.store import Outbox
 from device.ports.broker import Outgoing
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.runtime.executor import DiskInline, DiskThread
@@ -109,27 +111,34 @@ def notice(token: str, topic: str, qos: int = 1) -> Outgoing:
     return Outgoing(token, topic, b"{}", qos, True, None, "application/json")
 
 
+@asynccontextmanager
+async def connected(folder: Path) -> AsyncIterator[tuple[NarrowBroker, FakeExchange, OutboxPublisher]]:
+    """A publisher in a session that has no room yet, with an outbox of its own."""
+    clock, exchange = FakeClock(), FakeExchange()
+    outbox = Outbox(folder / "outbox", clock.wall())
+    broker = NarrowBroker(exchange, "cam-1")
+    publisher = OutboxPublisher(broker, outbox, DiskInline(), clock, lambda gone: None)
+    publisher.connect(lambda present: None)
+    await asyncio.sleep(0)
+    yield broker, exchange, publisher
+    outbox.close()
+
+
 @pytest.mark.parametrize("qos", [0, 1])
 def test_a_notice_that_found_no_room_is_sent_when_there_is_room_and_only_the_newest_of_its_topic(
     tmp_path: Path, qos: int
 ) -> None:
     async def run() -> list[Outgoing]:
-        clock, exchange = FakeClock(), FakeExchange()
-        outbox = Outbox(tmp_path / "outbox", clock.wall())
-        broker = NarrowBroker(exchange, "cam-1")
-        publisher = OutboxPublisher(broker, outbox, DiskInline(), clock, lambda gone: None)
-        publisher.connect(lambda present: None)
-        await asyncio.sleep(0)
-        for token in ("n-1", "n-2"):
-            publisher.post(notice(token, "lfr/v1/demo/cam-1/state", qos))
-        publisher.post(notice("n-3", "lfr/v1/demo/cam-1/birth", qos))
-        assert exchange.log == []
-        broker.room = 5
-        pump = asyncio.create_task(publisher.run())
-        await publisher.flush_notices(5.0)
-        pump.cancel()
-        await asyncio.gather(pump, return_exceptions=True)
-        outbox.close()
+        async with connected(tmp_path) as (broker, exchange, publisher):
+            for token in ("n-1", "n-2"):
+                publisher.post(notice(token, "lfr/v1/demo/cam-1/state", qos))
+            publisher.post(notice("n-3", "lfr/v1/demo/cam-1/birth", qos))
+            assert exchange.log == []
+            broker.room = 5
+            pump = asyncio.create_task(publisher.run())
+            await publisher.flush_notices(5.0)
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
         return exchange.log
 
     assert [m.token for m in asyncio.run(run())] == ["n-2", "n-3"]
@@ -137,20 +146,14 @@ def test_a_notice_that_found_no_room_is_sent_when_there_is_room_and_only_the_new
 
 def test_an_answer_makes_room_for_the_next_notice(tmp_path: Path) -> None:
     async def run() -> list[str]:
-        clock, exchange = FakeClock(), FakeExchange()
-        outbox = Outbox(tmp_path / "outbox", clock.wall())
-        broker = NarrowBroker(exchange, "cam-1")
-        publisher = OutboxPublisher(broker, outbox, DiskInline(), clock, lambda gone: None)
-        publisher.connect(lambda present: None)
-        await asyncio.sleep(0)
-        broker.room = 1
-        exchange.withhold()
-        publisher.post(notice("n-1", "a"))
-        publisher.post(notice("n-2", "b"))
-        broker.room = 1
-        exchange.answer()
-        await asyncio.sleep(0.01)
-        outbox.close()
+        async with connected(tmp_path) as (broker, exchange, publisher):
+            broker.room = 1
+            exchange.withhold()
+            publisher.post(notice("n-1", "a"))
+            publisher.post(notice("n-2", "b"))
+            broker.room = 1
+            exchange.answer()
+            await asyncio.sleep(0.01)
         return [m.token for m in exchange.log]
 
     assert asyncio.run(run()) == ["n-1", "n-2"]
@@ -158,16 +161,10 @@ def test_an_answer_makes_room_for_the_next_notice(tmp_path: Path) -> None:
 
 def test_a_goodbye_waits_for_notices_that_found_no_room(tmp_path: Path) -> None:
     async def run() -> list[str]:
-        clock, exchange = FakeClock(), FakeExchange()
-        outbox = Outbox(tmp_path / "outbox", clock.wall())
-        broker = NarrowBroker(exchange, "cam-1")
-        publisher = OutboxPublisher(broker, outbox, DiskInline(), clock, lambda gone: None)
-        publisher.connect(lambda present: None)
-        await asyncio.sleep(0)
-        publisher.post(notice("stopped", "lfr/v1/demo/cam-1/status"))
-        asyncio.get_running_loop().call_later(0.1, setattr, broker, "room", 1)
-        await publisher.flush_notices(5.0)
-        outbox.close()
+        async with connected(tmp_path) as (broker, exchange, publisher):
+            publisher.post(notice("stopped", "lfr/v1/demo/cam-1/status"))
+            asyncio.get_running_loop().call_later(0.1, setattr, broker, "room", 1)
+            await publisher.flush_notices(5.0)
         return [m.token for m in exchange.log]
 
     assert asyncio.run(run()) == ["stopped"]
@@ -201,19 +198,19 @@ class StubbornOutbox(Outbox):
             self.refusals -= 1
             raise Unavailable("disk I/O error")
 
-    def delete_alert(self, alert_id: str, reason: str) -> Deletion:
+    def erase_alert(self, alert_id: str, reason: str) -> ErasedAlert:
         self._refuse()
-        return super().delete_alert(alert_id, reason)
+        return super().erase_alert(alert_id, reason)
 
-    def delete_all(self, reason: str) -> list[Deletion]:
+    def erase_all(self, reason: str) -> list[ErasedAlert]:
         self._refuse()
-        return super().delete_all(reason)
+        return super().erase_all(reason)
 
 
 @pytest.mark.parametrize("alert_id", ["x", None])
 def test_an_erasure_that_the_disk_refuses_is_tried_until_it_is_done(tmp_path: Path, alert_id: str | None) -> None:
-    async def run() -> list[Deletion]:
-        clock, gone = FakeClock(), list[Deletion]()
+    async def run() -> list[ErasedAlert]:
+        clock, gone = FakeClock(), list[ErasedAlert]()
         outbox = StubbornOutbox(tmp_path / "outbox", clock.wall())
         publisher = OutboxPublisher(FakeBroker(FakeExchange(), "cam-1"), outbox, DiskInline(), clock, gone.extend)
         pump = asyncio.create_task(publisher.run())

@@ -90,12 +90,12 @@ def test_one_bad_reading_is_no_failure_and_three_are(play: Play) -> None:
 FAULTS: dict[str, tuple[dict[str, Any], float, str]] = {
     "the lamp burns out": ({"lamp_works": False}, 0.3, ""),
     "the sensor's wire is cut": ({"wire_cut": True}, 0.3, ""),
-    "the chip is gone": ({"failing": True}, 0.1, "told to fail"),
+    "the chip is gone": ({"failing": True}, 0.1, "lines fail as requested"),
     "a loose contact": ({"flicker_s": 0.08}, 5.0, "of the last 10 s"),
     "the sun shines on a dead lamp": ({"lamp_works": False, "stray_light": True}, 30.0, "lit in 3 of 3 dark"),
     "the sun shines on the sensor": ({"stray_light": True}, 30.0, "lit in 3 of 3 dark"),
     "a relay is welded": ({"lamp_stuck": True}, 30.0, "lit in 3 of 3 dark"),
-    "a supply holds up": ({"lag_s": 0.06}, 30.0, "lit in 3 of 3 dark moments, sensed dark in"),
+    "a supply holds up": ({"lag_s": 0.06}, 30.0, "lit in 3 of 3 dark slots, sensed dark in"),
 }
 
 
@@ -204,7 +204,7 @@ def test_lines_that_come_back_drive_what_was_wanted(play: Play) -> None:
         assert driven == [False], "in a dark slot"
         b.lines.failing = True
         await asyncio.sleep(1)
-        assert "told to fail" in b.sign.view().problem
+        assert "lines fail as requested" in b.sign.view().problem
         b.lines.failing = False
         await asyncio.sleep(3 * SIGN_READ_S)
         assert b.lines.sign_driven

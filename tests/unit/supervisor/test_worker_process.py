@@ -93,7 +93,7 @@ def test_a_segfault_is_an_end_of_file_and_a_signal() -> None:
     assert asyncio.run(scene()) == -11
 
 
-@pytest.mark.parametrize(("manner", "text"), [("babble", "does not know"), ("cut short", "cut short")])
+@pytest.mark.parametrize(("manner", "text"), [("babble", "does not know"), ("cut short", "truncated")])
 def test_what_is_no_message_breaks_the_link(manner: str, text: str) -> None:
     async def scene() -> None:
         link = await started(manner)

@@ -29,7 +29,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from device.domain.time import wall
+from device.domain.time import WallTime, wall
 from device.edges.clock.fake import FakeClock
 from device.sync.client import Client
 from device.sync.source_usb import UsbSource
@@ -208,7 +208,9 @@ class Desk:
 
     def client(self, *sources: Any, device: str = "cam-1") -> Client:
         """A device that starts now and reads the hub's folder as a stick, or other sources."""
-        return Client(self.state, self.roots, device, sources or (UsbSource(self.hub.folder),), self.clock)
+        memory = self.state.with_name(f"{self.state.name}-run")
+        sources = sources or (UsbSource(self.hub.folder),)
+        return Client(self.state, self.roots, device, sources, self.clock, memory=memory)
 
     def trust(self, mode: str = "demo") -> None:
         """Put the hub's root into the device's folder of a mode."""
@@ -238,6 +240,6 @@ def deployment_document() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def now() -> Any:
+def now() -> WallTime:
     """The moment around which everything in these tests is dated."""
     return wall(NOW)

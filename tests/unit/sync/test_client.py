@@ -12,7 +12,7 @@ import pytest
 
 from device import eraser
 from device.domain.finding import Mode
-from device.domain.time import wall
+from device.domain.time import WallTime, wall
 from device.errors import Unavailable
 from device.sync.identity import SessionIdentity
 from device.sync.refusal import Refused
@@ -143,7 +143,7 @@ def test_an_ended_deployment_leaves_no_list_and_is_not_taken_up_again(desk: Desk
     assert not list((desk.state / "trust" / "demo" / "payloads").iterdir())
 
 
-def test_a_running_deployment_may_pass_the_24_hours_and_a_restarted_one_may_not(desk: Desk, now: Any) -> None:
+def test_a_running_deployment_may_pass_the_24_hours_and_a_restarted_one_may_not(desk: Desk, now: WallTime) -> None:
     desk.hub.document["watchlist"]["created_at"] = now - timedelta(hours=24) + timedelta(minutes=1)
     desk.hub.publish()
     client = desk.client()
@@ -189,6 +189,6 @@ def test_an_older_order_of_the_same_deployment_is_made_to_cover_the_list_and_nev
 def test_no_list_is_kept_where_its_erasure_cannot_be_ordered(desk: Desk) -> None:
     desk.state.mkdir(exist_ok=True)
     (desk.state / eraser.ORDERS).write_text("in the way")
-    with pytest.raises(Unavailable, match="no list is kept without its erasure"):
+    with pytest.raises(Unavailable, match="no list is stored without its erasure order"):
         desk.client().sync()
     assert not any("payloads" in name for name in tree(desk.state))

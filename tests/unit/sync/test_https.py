@@ -224,7 +224,7 @@ def test_a_file_that_drips_is_given_up(server: Server, pki: Path) -> None:
 
     files = Certificates(pki / "ca.pem", pki / "cam-1.pem", pki / "cam-1.key")
     slow = HttpsSource(f"https://localhost:{server.server_address[1]}", files, clock)
-    with pytest.raises(Unavailable, match="comes too slowly"):
+    with pytest.raises(Unavailable, match="is received too slowly"):
         list(slow.read("metadata/1.root.json"))
 
 

@@ -215,7 +215,7 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "another device": (says(devices=["cam-2"]), "another device", "names cam-2, not cam-1"),
     "over size": (says(watchlist={"subjects": 11}), "malformed", "over max_watchlist_size 10"),
     "expired list": (dated(-0.5, "expires"), "expired", "wl-1 expired at"),
-    "a list from the future": (dated(1), "not yet valid", "yet to come"),
+    "a list from the future": (dated(1), "not yet valid", "in the future"),
     "a list of yesterday": (dated(-25), "too old", "25 h old at the start; it may be 24"),
     "an ended window": (ended_window, "expired", "d-1 was over at"),
     "a list used before": (used_before, "used before", "wl-1 was already used for deployment d-1"),
@@ -234,7 +234,7 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "an index to unsigned targets": (
         index_as({**NAMES, "withdrawn": f"deployments/{OTHER}.withdrawn.json"}),
         "unsigned",
-        "nobody who may sign deployments/ffff",
+        "is not signed by a key that may sign it",
     ),
     "a folder where a file should be": (link_on_the_stick, "malformed", "is no file"),
     "a clock set back": (clock_set_back, "clock set back", "before the last verified timestamp"),

@@ -13,6 +13,7 @@ import pytest
 from device import eraser
 from device.edges.broker import paho
 from device.supervisor import timing
+from device.worker import lease
 from engines.places import cache_dir
 from tools.dev.gate.system_packages import SYSTEMD_ANALYZE, provide
 from tools.hub.cli.commands import register
@@ -68,6 +69,17 @@ def test_stop_timeout_is_longer_than_the_supervisors_own_deadlines(settings: dic
         + paho.CLOSE_WITHIN_S
     )
     assert own_s < float(settings["TimeoutStopSec"][0])
+
+
+def test_a_hung_loop_is_killed_within_two_seconds_and_started_again_at_once(settings: dict[str, list[str]]) -> None:
+    """Four notifications may be missed; SIGKILL, because a stopped process takes no other signal."""
+    watchdog_s = float(settings["WatchdogSec"][0])
+    assert 4 * timing.ALIVE_S <= watchdog_s <= 2.0
+    assert settings["WatchdogSignal"] == ["SIGKILL"]
+    assert settings["RestartSec"] == ["200ms"]
+    assert timing.Budget().lease_s + lease.ORDERLY_S < watchdog_s, (
+        "the worker has ended before its supervisor is killed"
+    )
 
 
 def test_nothing_is_dumped_or_swapped(settings: dict[str, list[str]]) -> None:

@@ -12,7 +12,7 @@ from device.vision.tracker import Sighting, Track
 Person = Callable[..., F32]
 MakeTrack = Callable[..., Track]
 Seconds = Callable[[float], MediaNs]
-GOOD, POOR = 1.14, -0.3  # merit (quality.merit)
+GOOD, POOR = 1.14, -0.3  # merit (quality.template_quality)
 
 
 class Scene:
@@ -33,16 +33,16 @@ class Scene:
         for ousted in self.passages.follow(self._at(seconds), sightings, [self.track(n) for n in lost]):
             self.passages.close(ousted)
 
-    def look(self, seconds: float, track: int, template: F32 | int, merit: float = GOOD) -> Passage | None:
+    def look(self, seconds: float, track: int, template: F32 | int, quality: float = GOOD) -> Passage | None:
         shown = self._person(template) if isinstance(template, int) else template
-        passage = self.passages.settle(self._at(seconds), self.track(track), shown, merit)
+        passage = self.passages.settle(self._at(seconds), self.track(track), shown, quality)
         if passage is not None:
-            passage.best_merit = max(passage.best_merit, merit)
+            passage.best_quality = max(passage.best_quality, quality)
         return passage
 
     def end(self, seconds: float) -> list[int]:
         """Close what is gone; their numbers."""
-        ended = self.passages.gone(self._at(seconds))
+        ended = self.passages.ended(self._at(seconds))
         for passage in ended:
             self.passages.close(passage)
         return [passage.id for passage in ended]

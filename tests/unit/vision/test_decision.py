@@ -28,14 +28,14 @@ def passage_with(looks: int = 1, merit: float = GOOD) -> Passage:
     passage = Passage(1, Slot.of(128), MediaNs(0), MediaNs(0))
     for _ in range(looks):
         passage.fuse(np.ones(128, np.float32), merit)
-    passage.best_merit = merit
+    passage.best_quality = merit
     return passage
 
 
 def state(passage: Passage, best: Best) -> None:
     """What the pipeline notes when it states a decision."""
     passage.alerted_entry, passage.alerted_score = best.entry, best.score
-    passage.alerted_merit = passage.best_merit
+    passage.alerted_quality = passage.best_quality
     passage.revision += 1
 
 
@@ -87,7 +87,7 @@ def test_people_who_are_turned_away_at_first_are_found_by_their_last_looks() -> 
     assert best.entry == 2
     assert best.score == pytest.approx(THRESHOLD + 0.01, abs=1e-5)
     assert Listed().nearest(passage.slot.fused).score < THRESHOLD, "the mean of all looks alone would have missed them"
-    assert not passage.slot.lately.any(), "the mean of the last looks is not left lying about"
+    assert not passage.slot.recent_sum.any(), "the mean of the last looks is not left lying about"
 
 
 @pytest.mark.parametrize("looks", [1, 2, 5])
@@ -125,7 +125,7 @@ def test_an_alert_is_revised_when_score_or_picture_got_clearly_better(
     score: float, longer: float, entry: int, worth: bool
 ) -> None:
     passage = alerted()
-    passage.best_merit += longer
+    passage.best_quality += longer
     found = Decision(FakeGallery(score, entry), THRESHOLD).weigh(passage)
     assert (found is not None) is worth
 

@@ -250,7 +250,7 @@ def test_a_passage_like_an_alerted_one_just_out_of_view_carries_that_one_on(scen
     """Too unlike for rule 2, like enough once both match one entry."""
     first, later = _alerted_then_hidden(scene, person(2, like=1, cosine=0.45), person)
     assert scene.passages.alerted_before(later, 0) is first
-    scene.passages.carry_on(first, later)
+    scene.passages.merge(first, later)
     scene.see(1.1, 2)
     assert scene.passages.of(scene.track(2)) is first
     assert (first.templates, first.last_seen) == (2, 1_100_000_000)
@@ -330,12 +330,12 @@ def test_no_crowd_makes_more_than_the_slots_or_leaves_a_template_in_a_free_one(
     random, scene, in_view, newest = np.random.default_rng(seed), Scene(person, track_at, at), [0], 0
     for n in range(30):
         now = 0.2 * n
-        gone = [t for t in in_view if random.random() < 0.25]
+        ended = [t for t in in_view if random.random() < 0.25]
         newcomers = list(range(newest + 1, newest + 1 + int(random.integers(0, arrivals + 1))))
         newest += len(newcomers)
-        in_view = [t for t in in_view if t not in gone] + newcomers
+        in_view = [t for t in in_view if t not in ended] + newcomers
         random.shuffle(in_view)
-        scene.see(now, *in_view, lost=gone)
+        scene.see(now, *in_view, lost=ended)
         for track in in_view[:5]:
             if scene.passages.of(scene.track(track)) is not None:
                 scene.track(track).doubtful = bool(random.random() < 0.3)
@@ -363,5 +363,5 @@ def test_somebody_else_in_the_same_place_is_doubted_and_the_same_face_is_not(
     sighting = Sighting(scene.track(1), face_at(100, 100, 120), False)
     scene.see(0.0, 1)
     for look, doubtful in ((ann, False), (noisy, False), (ben, True)):
-        scene.passages.glance(frame_of(look), [sighting])
+        scene.passages.note_appearance(frame_of(look), [sighting])
         assert sighting.track.doubtful is doubtful

@@ -14,9 +14,9 @@ from device.domain.sight import U8, ColourMatrix, Frame, Packed
 from device.domain.time import MediaNs, MonotonicNs
 from device.vision.picture import (
     Scaler,
+    appearance_signature,
     encode_jpeg,
     fit_square,
-    glimpse,
     laplacian_energy,
     mosaic,
     warp,
@@ -155,7 +155,7 @@ def test_a_packed_frame_is_scaled_warped_and_glimpsed_as_the_rgb_that_it_is(fram
     assert np.abs(small[0].astype(int) - small[1]).mean() < 3
     looks = [np.zeros(64, np.float32) for _ in range(2)]
     for frame, look in zip((packed, planes), looks, strict=True):
-        glimpse(frame, np.array([200, 120, 360, 320], np.float32), look)
+        appearance_signature(frame, np.array([200, 120, 360, 320], np.float32), look)
         assert np.linalg.norm(look) == pytest.approx(1, abs=1e-5)
     assert looks[0] @ looks[1] > 0.99
 

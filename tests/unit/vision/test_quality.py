@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.sight import Face
-from device.vision.quality import NOISE, geometric, merit, pose, quality_of, sharpness, weight_of
+from device.vision.quality import NOISE, geometric, pose, quality_of, sharpness, template_quality, weight_of
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT, Lengths
 
@@ -77,7 +77,7 @@ def test_a_face_that_the_border_cuts_is_worth_half(x: float, y: float, face_at: 
 @given(poor=st.floats(0.01, 50), span=st.floats(0.01, 50), one=st.floats(0, 100), more=st.floats(0, 100))
 def test_a_longer_output_is_no_worse_template(poor: float, span: float, one: float, more: float) -> None:
     lengths = Lengths(poor, poor + span, "")
-    shorter, longer = merit(lengths, one, 0.5), merit(lengths, one + more, 0.5)
+    shorter, longer = template_quality(lengths, one, 0.5), template_quality(lengths, one + more, 0.5)
     assert (shorter is None) == (one < 1e-6 or (one - poor) / span < NOISE)
     if shorter is not None:
         assert longer is not None
@@ -88,13 +88,13 @@ def test_a_longer_output_is_no_worse_template(poor: float, span: float, one: flo
 @pytest.mark.parametrize("geometry", [0.0, 0.7])
 def test_the_default_recognisers_scale_is_0_and_1_at_its_limits_whatever_the_geometry(geometry: float) -> None:
     sface = card(RECOGNISER_DEFAULT).lengths
-    assert (merit(sface, 8.5, geometry), merit(sface, 12.0, geometry)) == (0, 1)
-    assert merit(sface, 6.9, geometry) is None, "noise"
+    assert (template_quality(sface, 8.5, geometry), template_quality(sface, 12.0, geometry)) == (0, 1)
+    assert template_quality(sface, 6.9, geometry) is None, "noise"
 
 
 def test_a_poor_template_is_used_and_hardly_counts_beside_a_good_one() -> None:
     sface = card(RECOGNISER_DEFAULT).lengths
-    poor, good = merit(sface, 7.0, 0.5), merit(sface, 12.0, 0.5)
+    poor, good = template_quality(sface, 7.0, 0.5), template_quality(sface, 12.0, 0.5)
     assert poor is not None
     assert good is not None
     assert weight_of(poor) < 0.1 * weight_of(good)
@@ -102,8 +102,8 @@ def test_a_poor_template_is_used_and_hardly_counts_beside_a_good_one() -> None:
 
 @given(length=st.floats(0.001, 1e4), geometry=st.floats(0, 1))
 def test_a_length_that_says_nothing_leaves_geometry_alone(length: float, geometry: float) -> None:
-    assert merit(None, length, geometry) == geometry
-    assert merit(None, 0.0, geometry) is None
+    assert template_quality(None, length, geometry) == geometry
+    assert template_quality(None, 0.0, geometry) is None
 
 
 def test_a_blank_crop_is_not_sharp_and_noise_is() -> None:

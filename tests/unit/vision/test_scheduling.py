@@ -50,7 +50,7 @@ def passage(
     made = Passage(number, Slot.of(128), MediaNs(0), NOW, best_score=score, tried_geometry=geometry, **more)
     for _ in range(templates):
         made.fuse(np.ones(128, np.float32), merit)
-    made.best_merit = merit if templates else -1.0
+    made.best_quality = merit if templates else -1.0
     made.attempts = max(made.attempts, templates)
     made.tried_at = None if since_ms is None else MediaNs(NOW - round(since_ms * NS_PER_MS))
     return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -12,17 +11,18 @@ from msgspec import structs
 from device.wire.link import VisionAssignment
 from device.worker.lockdown import Camera
 from device.worker.main import _needs_of
+from tests.device_apis.fake_jetson_utils import Library
 
 ON_CPU = VisionAssignment(backend="onnxruntime", min_face_px=32.0, threshold=None, models_dir="/m")
 MODELS = Path("/m")
 V4L2 = "v4l2:///dev/video0"
 
 
-def test_a_csi_camera_needs_devices_and_its_daemon(jetson: Any) -> None:
+def test_a_csi_camera_needs_devices_and_its_daemon(jetson: Library) -> None:
     assert _needs_of("csi://0", ON_CPU) == Camera(reads=(MODELS,), devices=True, local_service=True)
 
 
-def test_a_v4l2_camera_needs_its_device_whoever_opens_it(jetson: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_v4l2_camera_needs_its_device_whoever_opens_it(jetson: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     needs = Camera(reads=(MODELS, Path("/dev/video0")), devices=True)
     assert _needs_of(V4L2, ON_CPU) == needs
     monkeypatch.setitem(sys.modules, "jetson_utils", None)
@@ -36,7 +36,7 @@ def test_a_network_camera_needs_its_port_and_a_recording_itself() -> None:
 
 @pytest.mark.parametrize("source", ["csi://0", "rtsp://10.0.0.9/1", "/clips/a.mp4"])
 def test_on_a_gpu_plans_are_read_after_the_lock_down_too(
-    source: str, jetson: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: str, jetson: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LFR_CACHE", str(tmp_path))
     on_gpu = structs.replace(ON_CPU, backend="tensorrt:fp16")

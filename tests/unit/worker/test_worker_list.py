@@ -72,7 +72,7 @@ def test_a_recogniser_of_ones_own_without_evidence_opens_no_camera_and_says_why(
     with WorkerProcess(tmp_path) as one:
         one.send(mine.task)
         loaded = one.until(WatchlistLoaded)
-        assert "no evidence ships for recogniser 'tiny'" in loaded.outside_evidence
+        assert "no evidence is shipped for recogniser 'tiny'" in loaded.outside_evidence
         assert "lfr calibrate operating-point --recogniser NAME" in loaded.outside_evidence
         assert loaded.threshold_source.startswith("provisional")
         (hello,) = one.of(Hello)

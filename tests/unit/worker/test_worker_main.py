@@ -58,13 +58,13 @@ def camera(task: Assignment, **changes: Any) -> Assignment:
 class Run:
     """A finished run."""
 
-    heard: list[FromWorker]
+    received: list[FromWorker]
     status: int
     stdout: bytes
     left: list[str]
 
     def of(self, kind: type[Message]) -> list[Message]:
-        return [message for message in self.heard if isinstance(message, kind)]
+        return [message for message in self.received if isinstance(message, kind)]
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,11 @@ def whole_run(deployment: Given, tmp_path_factory: pytest.TempPathFactory) -> Ru
         one.send(deployment.task)
         status = one.to_the_end()
         assert one.process.stdout is not None
-        return Run(one.heard, status, one.process.stdout.read(), [path.name for path in cwd.iterdir()])
+        return Run(one.received, status, one.process.stdout.read(), [path.name for path in cwd.iterdir()])
 
 
 def test_it_says_hello_first_then_the_list_and_finished_last(whole_run: Run) -> None:
-    kinds = [type(message) for message in whole_run.heard]
+    kinds = [type(message) for message in whole_run.received]
     assert kinds[:2] == [Hello, WatchlistLoaded]
     assert kinds[-1] is Finished
     assert kinds.count(Hello) == kinds.count(WatchlistLoaded) == kinds.count(Finished) == 1
@@ -187,7 +187,7 @@ def test_stop_in_mid_run_is_obeyed_at_once_and_the_counts_balance(worker: Worker
     worker.send(Stop(reason="the sign is dark"))
     finished = worker.until(Finished)
     assert time.monotonic() - since < STOPS_WITHIN_S
-    assert worker.hear() is None
+    assert worker.receive() is None
     assert worker.process.wait(STOPS_WITHIN_S) == 0
     assert finished.reason == "the sign is dark"
     assert finished.counters.faces_seen == finished.counters.discarded + finished.counters.alerted
@@ -241,7 +241,7 @@ def test_what_cannot_be_done_is_one_fault_and_no_hello(
         wrong = {"vision": vision}
     worker.send(structs.replace(deployment.task, **wrong))
     assert worker.to_the_end() == status
-    (fault,) = worker.heard
+    (fault,) = worker.received
     assert isinstance(fault, Fault)
     assert (fault.error, fault.exit_status) == (error, status)
     assert "AGE-SECRET-KEY" not in fault.text
@@ -250,7 +250,7 @@ def test_what_cannot_be_done_is_one_fault_and_no_hello(
 def test_a_missing_source_is_a_fault_after_the_list_was_opened(worker: WorkerProcess, deployment: Given) -> None:
     worker.send(camera(deployment.task, source=str(deployment.place / "no such clip.mp4")))
     assert worker.to_the_end() == 65
-    assert [type(message) for message in worker.heard] == [Hello, WatchlistLoaded, JournalLine, Fault]
+    assert [type(message) for message in worker.received] == [Hello, WatchlistLoaded, JournalLine, Fault]
     (fault,) = worker.of(Fault)
     assert (fault.error, fault.exit_status) == ("SourceUnreadable", 65)
     assert "no such clip.mp4" in fault.text

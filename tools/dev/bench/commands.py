@@ -1,6 +1,6 @@
 """`lfr bench`: the fixed clip, the product beside the naive loop, and the latency to the hub.
 
-`lfr bench engines`: what precisions and batches buy on this machine.
+`lfr bench engines`: the speed of precisions and batches on this machine.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from tools.dev.bench.camera_faults import command as camera_faults_command
 from tools.dev.bench.recall import command as recall_command
 
 
@@ -32,6 +33,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     engines.add_argument("--json", action="store_true", help="one JSON object on stdout")
     engines.set_defaults(run=run_engines)
     recall_command.register(parts)
+    camera_faults_command.register(parts)
 
 
 def run_bench(args: argparse.Namespace) -> int:
@@ -71,7 +73,7 @@ def run_bench(args: argparse.Namespace) -> int:
 
 
 def run_engines(args: argparse.Namespace) -> int:
-    """Measure every runtime that is here; exit 0 whatever the numbers are, 69 when nothing can be opened."""
+    """Measure every runtime that is installed; exit 0 whatever the numbers are, 69 when nothing can be opened."""
     from tqdm import tqdm
 
     from device.errors import UsageError

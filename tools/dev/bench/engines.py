@@ -1,10 +1,10 @@
-"""What a precision and a batch buy on this machine, as ratios: `lfr bench engines`.
+"""Speed of precisions and batches on this machine, as ratios: `lfr bench engines`.
 
-1. Precisions of every runtime that is here, one picture a call, in turns: how many times as fast as the same
+1. Precisions of every runtime that is installed, one picture a call, in turns: how many times as fast as the same
    runtime's fp32. The recogniser's batches, of each precision, in turns: how many times as fast as one face at a time.
-2. A ratio is the median over rounds of the two times of one round, with the middle half of them: on a machine that
-   others use, times mean little and ratios of neighbours mean something.
-3. Pictures are drawn faces. What cannot be opened here is left out with its reason.
+2. A ratio is the median over rounds of the two times of one round, with the middle half of them: on a shared machine
+   absolute times vary too much, ratios within a round do not.
+3. Pictures are synthetic faces. A model that cannot be opened here is left out with its reason.
 """
 
 from __future__ import annotations
@@ -73,16 +73,16 @@ def render(result: dict[str, Any]) -> str:
     ]
     for row in result["precisions"]:
         place = f"{row['model']:16}{row['engine']:24}"
-        lines.append(f"{place}{row['least_ms']:10.2f}{row['median_ms']:11.2f}   {_told(row['speed'])}")
+        lines.append(f"{place}{row['least_ms']:10.2f}{row['median_ms']:11.2f}   {_speed_text(row['speed'])}")
     head = f"{'model':16}{'runtime:precision':24}{'batch':>6}{'least ms a face':>17}"
     lines += ["", f"{head}   times as fast as one at a time"]
     for row in result["batches"]:
         place = f"{row['model']:16}{row['engine']:24}"
-        lines.append(f"{place}{row['batch']:6}{row['least_ms_a_picture']:17.2f}   {_told(row['speed'])}")
+        lines.append(f"{place}{row['batch']:6}{row['least_ms_a_picture']:17.2f}   {_speed_text(row['speed'])}")
     return "\n".join([*lines, *(f"left out: {name}: {why}" for name, why in result["left_out"].items())])
 
 
-def _told(speed: dict[str, float | None] | None) -> str:
+def _speed_text(speed: dict[str, float | None] | None) -> str:
     if speed is None:
         return "-"
     spread = "" if speed["low"] is None else f" ({speed['low']:.2f} to {speed['high']:.2f})"
@@ -152,7 +152,7 @@ def _speed(base: F64 | None, values: F64) -> dict[str, float | None] | None:
 
 
 def _pictures(one: ModelCard, count: int) -> U8:
-    """(count, H, W, 3) of drawn faces."""
+    """(count, H, W, 3) of synthetic faces."""
     if one.role == "detector":
         return np.concatenate([crowd(one.input_size or DETECTOR_SIZE, (0, 1, 2, 3))] * count)
     side = min(one.input_size or (112, 112))

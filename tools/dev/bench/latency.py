@@ -1,12 +1,12 @@
 """Latency from a frame to its alert at the hub: the whole product in real time, measured on the hub's side.
 
-The clip is played at its own pace through worker, supervisor and a real broker with mutual TLS, on the demo's stage.
+The clip is played at its own pace through worker, supervisor and a real broker with mutual TLS, in a demo workspace.
 The list is signed as any other and holds the ten people that a demonstration may, each with the photo that the clip
-shows; two passages would make no percentile, so in the bench's clip those ten come again and again: dozens of alerts in
-half a minute, more than any deployment would have. In somebody's own clip it is the first ten who pass.
+shows; two passages would make no percentile, so in the bench's clip those ten appear repeatedly: dozens of alerts in
+half a minute, more than any deployment would have. In another clip it is the first ten who pass.
 
 From: the decoder's delivery of the frame that decided, by the monotonic clock that worker and supervisor share, so that
-worker, link and supervisor all count. To: the arrival of the alert's first statement at a subscriber.
+worker, link and supervisor all count. To: the arrival of the alert's first revision at a subscriber.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tools.dev.demo.processes import Processes
 from tools.dev.demo.run import start_hub
 from tools.dev.demo.scratch import scratch_folder
 from tools.dev.demo.signed import publish_people
-from tools.dev.demo.stage import build_hub, write_device_config
+from tools.dev.demo.workspace import build_hub, write_device_config
 from tools.dev.samples.extract import sample_files
-from tools.hub.broker.listener import Heard, Listener
+from tools.hub.broker.listener import Listener, Received
 
 AFTER_S = 60.0
 """Start, self-test and ending of the device, beyond the clip's length."""
@@ -44,28 +44,28 @@ NS_PER_MS = 1e6
 def measure_latency(clip: Path, truth: ClipTruth) -> dict[str, Any]:
     """Play the clip once and time the alerts; raises Unavailable when the device does not run or raises no alert."""
     with scratch_folder() as folder, ExitStack() as stack:
-        stage = build_hub(folder, 0, 0)
-        processes = stack.enter_context(Processes(stage.logs))
-        hub = start_hub(processes, stage, operator=True)
-        shutil.copyfile(clip, stage.clip)
-        publish_people(stage, {f"e-{n:03d}": [photo] for n, photo in enumerate(photos_of(truth))})
-        listener = stack.enter_context(Listener(stage.hub, hub.broker_port))
-        write_device_config(stage, hub.broker_port, realtime=True, repository_port=hub.repository_port)
-        device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
+        workspace = build_hub(folder, 0, 0)
+        processes = stack.enter_context(Processes(workspace.logs))
+        hub = start_hub(processes, workspace, operator=True)
+        shutil.copyfile(clip, workspace.clip)
+        publish_people(workspace, {f"e-{n:03d}": [photo] for n, photo in enumerate(photos_of(truth))})
+        listener = stack.enter_context(Listener(workspace.hub, hub.broker_port))
+        write_device_config(workspace, hub.broker_port, realtime=True, repository_port=hub.repository_port)
+        device = processes.start("device", [lfr(), "run", "--config", str(workspace.config)])
         deadline = time.monotonic() + truth.frames / truth.fps + AFTER_S
         while device.exit_status is None and time.monotonic() < deadline:
             time.sleep(0.2)
-        listener.wait_for(lambda heard: heard.statuses[-1:] == ["stopped"], ARRIVE_S)
-        late = latencies_ms(listener.heard)
+        listener.wait_for(lambda received: received.statuses[-1:] == ["stopped"], ARRIVE_S)
+        late = latencies_ms(listener.received)
         if not late:
-            raise Unavailable(f"no alert reached the hub; the device said last:\n{device.last_lines()}")
+            raise Unavailable(f"no alert reached the hub; the last lines of its log:\n{device.last_lines()}")
         return summary(late)
 
 
-def latencies_ms(heard: Heard) -> list[float]:
-    """Of each alert's first statement: from the frame to its arrival here."""
+def latencies_ms(received: Received) -> list[float]:
+    """Of each alert's first revision: from the frame to its arrival here."""
     found = []
-    for arrival in heard.first_alert_arrivals().values():
+    for arrival in received.first_alert_arrivals().values():
         if isinstance(arrival.data, Alert):
             captured_ns = moment(arrival.data.captured_at).timestamp() * 1e9
             found.append((arrival.wall_ns - captured_ns) / NS_PER_MS)

@@ -1,4 +1,4 @@
-"""What a measurement was made on; every published number carries this."""
+"""The machine of a measurement; every published number carries it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tools.dev.bench.naive CLIP`: what every demo does, as well as OpenCV can do it, timed.
+"""`python -m tools.dev.bench.naive CLIP`: the usual demo loop, as fast as OpenCV can run it, timed.
 
 Detect at full size, align and embed every face of every frame with FaceDetectorYN and FaceRecognizerSF, compare with
 every listed template. Grouping into passages: a face belongs to the track whose last box, moved on at its last speed,
@@ -37,7 +37,7 @@ PICTURES = (".jpg", ".jpeg", ".png")
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """A passage as the naive loop sees it."""
+    """A passage of the naive loop."""
 
     box: F32
     last_frame: int

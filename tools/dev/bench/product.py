@@ -1,4 +1,4 @@
-"""The product as others measure it: `lfr replay` in a process of its own, its one JSON object read from stdout."""
+"""Runs the product for measuring: `lfr replay` in a process of its own, its one JSON object read from stdout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def replay(clip: Path, watchlist: Path, options: Sequence[str] = ()) -> dict[str
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode:
         said = "\n".join(done.stderr.strip().splitlines()[-5:])
-        raise ReplayFailed(f"{' '.join(command)}: exit status {done.returncode}; it said:\n{said}")
+        raise ReplayFailed(f"{' '.join(command)}: exit status {done.returncode}; its output:\n{said}")
     try:
         document: dict[str, Any] = json.loads(done.stdout)
     except ValueError as fault:

@@ -2,11 +2,11 @@
 
 1. Each side runs in processes of its own, one after the other, never at once; every round has both, so that a machine
    that becomes slower is slower for both.
-2. The product is timed as a whole over the whole clip. The naive loop would need a minute for that, so it sees
+2. The product is timed as a whole over the whole clip. The naive loop would need a minute for that, so it gets
    stretches of the clip around the listed passages; accuracy is compared over these stretches. `naive_frames` 0 gives
    it the whole clip.
 3. The list is filled to FILL with seeded synthetic templates on both sides: that costs what a long list costs, and
-   says nothing about accuracy.
+   does not affect accuracy.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def compare(plan: Plan) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="lfr-bench-") as scratch:
         watchlist = write_watchlist(Path(scratch) / "watchlist")
         for turn in range(plan.rounds):
-            _say(f"round {turn + 1} of {plan.rounds}: lfr replay")
+            _print_line(f"round {turn + 1} of {plan.rounds}: lfr replay")
             products.append(replay(plan.clip, watchlist, ("--fill", str(plan.fill), "--quiet", *plan.options)))
             if turn < len(shares) and shares[turn]:
-                _say(f"round {turn + 1} of {plan.rounds}: naive loop")
+                _print_line(f"round {turn + 1} of {plan.rounds}: naive loop")
                 naives.append(run_naive(plan, watchlist, shares[turn], products[-1]["threshold"]))
     product, naive = _product(plan, products), _naive_total(plan, naives)
     return {
@@ -158,5 +158,5 @@ def _same_frames(
     return result
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

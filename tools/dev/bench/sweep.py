@@ -95,7 +95,7 @@ def _numbers(result: Score, variant: Variant) -> dict[str, Any]:
 
 
 def _about(passage: PassageTruth, variant: Variant) -> str:
-    """A missed passage, and how alike the photos are: below the threshold, nothing could have found it."""
+    """A missed passage, and the cosine of its photos: below the threshold it could not have been found."""
     shown = next(p.photo for p in variant.spec.listed if (p.person, p.photo.name) == (passage.person, passage.photo))
     alike = max(Naive(1.0, 2).likeness(shown, photo) for photo in variant.enrol[passage.person])
     frames = f"frames {passage.first}-{passage.last}, sound {passage.sound_frames()}"

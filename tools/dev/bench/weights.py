@@ -1,4 +1,4 @@
-"""The packaged weights as OpenCV's own classes take them.
+"""The packaged weights in the form that OpenCV's own classes load.
 
 FaceDetectorYN reads the packaged YuNet as it is. FaceRecognizerSF of OpenCV 5.0.0 refuses the packaged SFace: the file
 lists its weights as graph inputs too (assertion "ninputs == 1"). The same weights without those, unpacked to float32

@@ -13,7 +13,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     verbs = commands.add_parser("clip", help="seeded crowd clips with ground truth").add_subparsers(
         metavar="VERB", required=True
     )
-    make = verbs.add_parser("make", help="make a clip, or say where the cache has it")
+    make = verbs.add_parser("make", help="make a clip, or print its path in the cache")
     make.add_argument("--seed", type=int, default=3)
     make.add_argument("--seconds", type=float, default=30.0)
     make.add_argument("--size", default="1280x720", metavar="WxH", help="even numbers; portrait where H is larger")
@@ -26,7 +26,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_make(args: argparse.Namespace) -> int:
-    """Make the clip and print where it and its ground truth lie."""
+    """Make the clip and print the paths of it and its ground truth."""
     from tools.dev.clip.make import make_clip, ready_clip, truth_file
     from tools.dev.clip.spec import default_spec, write_watchlist
 

@@ -1,4 +1,4 @@
-"""What the clip needs of OpenCV, and nothing else: pictures are (H, W, 3) uint8 BGR, masks (H, W) uint8.
+"""The clip's use of OpenCV: pictures are (H, W, 3) uint8 BGR, masks (H, W) uint8.
 
 Points and sizes are (x, y) and (width, height), pixels.
 """

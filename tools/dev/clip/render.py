@@ -1,4 +1,4 @@
-"""Draws the frames of a clip, far people first, and measures what is left to be seen of every face."""
+"""Draws the frames of a clip, far people first, and measures the visible share of every face."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Renderer:
         self._things(canvas, walk, pose)
 
     def _blend(self, canvas: U8, drawn: U8, at: tuple[int, int], gain: float, owner: int) -> None:
-        """Lay a premultiplied patch on the canvas and note whose pixels they are now."""
+        """Lay a premultiplied patch on the canvas and record the owner of its pixels."""
         rows, columns = slice(at[1], at[1] + drawn.shape[0]), slice(at[0], at[0] + drawn.shape[1])
         canvas[rows, columns] = raster.laid_over(canvas[rows, columns], drawn, gain)
         self._owner[rows, columns][drawn[:, :, 3] > 127] = owner

@@ -41,7 +41,7 @@ SHARES = (0.25, 0.25, 0.2, 0.15, 0.15)
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who plays: single people, and pairs for the acts of two."""
+    """The cast: single people, and pairs for the acts of two."""
 
     singles: tuple[Passer, ...]
     pairs: tuple[tuple[Passer, Passer], ...] = ()

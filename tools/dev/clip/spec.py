@@ -1,4 +1,4 @@
-"""What a clip is made from: everything that changes its pictures is in `ClipSpec`, and the seed decides the rest."""
+"""The specification of a clip: everything that changes its pictures is in `ClipSpec`, and the seed decides the rest."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class ClipSpec:
     def digest(self) -> str:
         """Name of the clip in the cache: the same for the same pictures."""
         plain = {key: str(float(value) if isinstance(value, int) else value) for key, value in asdict(self).items()}
-        for later in ("scripted", "cuts"):  # where they are empty, the pictures and the name are those of before
+        for later in ("scripted", "cuts"):  # where they are empty, pictures and name are as before
             if not getattr(self, later):
                 del plain[later]
         return hashlib.sha256(msgspec.json.encode([FORMAT, sorted(plain.items())])).hexdigest()[:12]
@@ -119,8 +119,8 @@ SHORTEST_S = 10.0
 def default_spec(seed: int = 3, seconds: float = 30.0) -> ClipSpec:
     """The demo's clip: a listed person walks by twice among about sixty others, the second time half hidden.
 
-    He is enrolled with one photo (`watchlist_photos`) and shown with two others. From SHORTEST_S on, his passages are
-    more than two seconds apart; nearer ones are one passage to the product, and rightly so.
+    The listed person is enrolled with one photo (`watchlist_photos`) and shown with two others. From SHORTEST_S on, the
+    two passages are more than two seconds apart; nearer ones are one passage to the product, as defined.
     """
     photos = {path.name: path for path in sample_files("public")}
     first, second = 0.05 * seconds, 0.62 * seconds
@@ -139,7 +139,7 @@ def bench_spec() -> ClipSpec:
 
 
 def latency_spec() -> ClipSpec:
-    """The clip of `lfr bench`'s latency: the same scene, and in it a demonstration's list of people again and again."""
+    """The clip of `lfr bench`'s latency: the same scene with a demonstration's list of people, repeatedly."""
     people = distinct_avatars()[:UNOFFICIAL_MOST]
     return replace(bench_spec(), listed=(), crowd=tuple(Passer(path.stem, path) for path in people))
 

@@ -1,10 +1,10 @@
-"""Turns a head that was photographed from the front: the photo is laid on a surface, which is turned and looked at.
+"""Turns a head that was photographed from the front: the photo is laid on a surface, which is turned and rendered.
 
 The surface is an upright cylinder, in each row as wide as the head is there, with a nose on it. So eyes, nose and mouth
 move and narrow as they do on a head, the near cheek widens and the far one goes out of sight, and the outline of the
 hair stays as it was. It is no model of a person: nothing appears that the photo does not show (the ear that turns into
-view is the photo's last column, stretched), light does not change, and beyond MOST_DEG the far eye is lost. It tells
-what turning does to detector, landmarks and scheduling; real turned faces score otherwise.
+view is the photo's last column, stretched), light does not change, and beyond MOST_DEG the far eye is lost. It shows
+the effect of turning on detector, landmarks and scheduling; real turned faces score differently.
 """
 
 from __future__ import annotations

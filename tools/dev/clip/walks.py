@@ -1,4 +1,4 @@
-"""Who walks where and when: straight lines on the ground in front of one fixed camera, drawn from the seed.
+"""Walks of people: straight lines on the ground in front of one fixed camera, drawn from the seed.
 
 Lengths are in face heights (0.23 m on average, forehead to chin), so a face z away is `focal / z` pixels high. People
 walk at 1.3 to 1.7 m/s, which is 5.5 to 7.5 face heights a second.
@@ -29,7 +29,7 @@ PAUSE_S = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a face is in one frame.
+    """Position and size of a face in one frame.
 
     centre     of the face box, pixels;  size_px  face height
     roll_deg   lean in the picture plane;  turn  width of the face over its frontal width (looking aside)
@@ -147,7 +147,7 @@ def focal_px(spec: ClipSpec) -> float:
 def schedule(spec: ClipSpec, largest_px: dict[Passer, float]) -> list[Walk | ScriptedWalk]:
     """All walks of a clip in order of their first frame.
 
-    The listed people start when they are told to. Whenever fewer people are in view than wanted, the next of the crowd
+    The listed people start at their given times. Whenever fewer people are in view than wanted, the next of the crowd
     appears; nobody of the crowd comes twice before all have come. `largest_px`: the largest sensible face per person.
     """
     rng = np.random.default_rng(spec.seed)

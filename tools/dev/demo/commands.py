@@ -1,4 +1,4 @@
-"""`lfr demo`: the whole product on this machine, from a made crowd to an erased deployment."""
+"""`lfr demo`: the whole product on this machine, from a synthetic crowd to an erased deployment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser("demo", help="the whole product on this machine: crowd, device, hub page, erasure")
     parser.add_argument("--headless", action="store_true", help="no page, full speed; exit 0 only if every check holds")
     parser.add_argument("--json", action="store_true", help="print the checks as one JSON object")
-    parser.add_argument("--keep", action="store_true", help="leave the private folder for a look (it holds pictures)")
+    parser.add_argument("--keep", action="store_true", help="keep the private folder (it holds pictures)")
     parser.add_argument("--page-port", type=int, default=8443, help="of the hub page (default 8443; 0: any free one)")
     parser.add_argument("--broker-port", type=int, default=0, help="of the broker (default 0: any free one)")
     parser.add_argument(

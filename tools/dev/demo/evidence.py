@@ -1,4 +1,4 @@
-"""What a demo must show, judged from the outside: evidence in, one named check a row out. No input or output here."""
+"""The demo's checks, on evidence from the outside: evidence in, one named check a row out. No input or output here."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class ProbeReceived:
 
 @dataclass(slots=True)
 class Evidence:
-    """All that was received over MQTT, and what was found on disk afterwards.
+    """Everything that was received over MQTT, and what was found on disk afterwards.
 
-    alerts      every statement of every alert, by alert id, in order of arrival
+    alerts      every revision of every alert, by alert id, in order of arrival
     statuses    exit status by process name
     leftovers   path and reason of each personal thing found where none may be
-    watchlists  what the device said of its list, in order
-    audit       whether the device's log is whole against the heads at the hub, in words too
-    named       topics of messages in which the listed person's name stood
-    keys_left   what the hub still has of the deployment's keys and list after its end; None: nobody looked
+    watchlists  the states of the device's list, in order
+    audit       whether the device's log is whole against the heads at the hub, with a text
+    named       topics of messages that contained the listed person's name
+    keys_left   what the hub still has of the deployment's keys and list after its end; None: not checked
     """
 
     listed_entry: str
@@ -67,7 +67,7 @@ class Check:
 
 def verdict(evidence: Evidence) -> list[Check]:
     """Every check in the order of the table; all of them, also after one that fails."""
-    return [Check(name, *judge(evidence)) for name, judge in CHECKS]
+    return [Check(name, *check(evidence)) for name, check in CHECKS]
 
 
 def listed_person_alerted(evidence: Evidence) -> tuple[bool, str]:
@@ -93,7 +93,7 @@ def nobody_else_alerted(evidence: Evidence) -> tuple[bool, str]:
 
 
 def alerts_keep_their_identity(evidence: Evidence) -> tuple[bool, str]:
-    """Statements of one alert have rising revisions, and none came twice."""
+    """Revisions of one alert rise, and none came twice."""
     revisions = {key: [a.revision for a in said] for key, said in evidence.alerts.items()}
     broken = [key for key, numbers in revisions.items() if numbers != sorted(set(numbers))]
     return not broken, f"{sum(len(r) for r in revisions.values())} statements of {len(revisions)} alerts"
@@ -123,25 +123,25 @@ def probes_for_hub_alone(evidence: Evidence) -> tuple[bool, str]:
 
 
 def no_name_travels(evidence: Evidence) -> tuple[bool, str]:
-    """The listed person's name stands in no message."""
+    """The listed person's name is in no message."""
     return not evidence.named, f"{len(evidence.named)} messages or logs with the name" + (
         f": {evidence.named[0]}" if evidence.named else ""
     )
 
 
 def device_ended(evidence: Evidence) -> tuple[bool, str]:
-    """The device went through recognising to ending, as it says itself."""
+    """The device went through recognising to ending, by its own states."""
     reached = [s for s in ("recognising", "ending") if s in evidence.states]
     return len(reached) == 2, " > ".join(evidence.states) or "no state was received"
 
 
 def erasure_receipts(evidence: Evidence) -> tuple[bool, str]:
-    """Receipts came, one for the watchlist among them, and the last that the device says of its list is its end."""
+    """Receipts came, one for the watchlist among them, and the last state of the device's list is its end."""
     kinds = sorted({f"{e.what} ({e.reason})" for e in evidence.erasures})
     watchlist = any(e.what == "watchlist" and e.reason == "end_of_deployment" for e in evidence.erasures)
     erased = bool(evidence.watchlists) and evidence.watchlists[-1].erased_at is not None
     found = ", ".join(kinds) or "no receipt was received"
-    return watchlist and erased, found if erased else f"{found}; the device does not say that its list is erased"
+    return watchlist and erased, found if erased else f"{found}; the device does not report that its list is erased"
 
 
 def keys_gone_at_the_hub(evidence: Evidence) -> tuple[bool, str]:
@@ -180,14 +180,14 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], tuple[bool, str]]], ...] = (
     ("device recognised and reached its ending", device_ended),
     ("erasure receipts received", erasure_receipts),
     ("keys gone at the hub too", keys_gone_at_the_hub),
-    ("audit chain whole, as the hub's signed heads say", audit_chain_whole),
+    ("audit chain verifies against the hub's signed heads", audit_chain_whole),
     ("all processes ended well", processes_ended_well),
     ("nothing personal left on disk", nothing_personal_left),
 )
 
 
 def first_statements(evidence: Evidence) -> list[Alert]:
-    """The first statement of each alert: when it was raised."""
+    """The first revision of each alert: when it was raised."""
     return [said[0] for said in evidence.alerts.values()]
 
 

@@ -1,7 +1,7 @@
-"""Search disks for what must not be there: pictures, templates, reference photos, the listed person's name.
+"""Searches disks for pictures, templates, reference photos and the listed person's name, which must not be there.
 
-A needle is bytes that would stand in a file if somebody had written the thing in the clear. Ciphertext holds none of
-them, short of chance: every needle has at least 8 bytes.
+A needle is bytes that would be in a file if something had been written in the clear. Ciphertext holds none of them,
+short of chance: every needle has at least 8 bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHUNK_BYTES = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """Bytes that give a personal thing away, and what that thing is."""
+    """Bytes that identify personal data, and its kind."""
 
     what: str
     bytes: bytes

@@ -1,4 +1,4 @@
-"""What a visitor reads in the terminal while the demo runs: a line for each change, none for a frame."""
+"""The demo's output while it runs: a line for each change, none for a frame."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 
 from device.hub_api.messages import Alert, CameraStatus, DeviceState, Erasure, Stats
-from tools.hub.broker.listener import Arrival, Heard
+from tools.hub.broker.listener import Arrival, Received
 
 COUNTS_EVERY_S = 5.0
 
 
 class LiveLines:
-    """Turns arrivals into lines on stderr; call `update` as often as you like."""
+    """Turns arrivals into lines on stderr; call `update` at any rate."""
 
     def __init__(self, say: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+        self._print_line = say or (lambda line: print(line, file=sys.stderr, flush=True))
         self._clock = clock
         self._begun = clock()
         self._next = 0
@@ -27,11 +27,11 @@ class LiveLines:
 
     def note(self, text: str) -> None:
         """One line with the time since the demo began."""
-        self._say(f"{self._clock() - self._begun:6.1f} s  {text}")
+        self._print_line(f"{self._clock() - self._begun:6.1f} s  {text}")
 
-    def update(self, heard: Heard) -> None:
-        """Say what has come since the last call."""
-        arrivals = heard.arrivals[self._next :]
+    def update(self, received: Received) -> None:
+        """Print what has arrived since the last call."""
+        arrivals = received.arrivals[self._next :]
         self._next += len(arrivals)
         for arrival in arrivals:
             line = self._line(arrival)

@@ -1,7 +1,7 @@
 """The demo's processes: started in order, each with a log of its own, stopped in reverse.
 
 1. Each runs in a session of its own, so Ctrl-C reaches the demo alone and the demo decides the order of stopping.
-2. Each is on a leash (tools.dev.demo.leash): if the demo is killed, they end too.
+2. Each is started by tools.dev.demo.end_with_parent, so that it ends when the demo is killed.
 3. Stopping is SIGTERM, a deadline, then SIGKILL; the deadlines add up to less than a minute.
 """
 
@@ -23,7 +23,7 @@ LAST_LINES = 15
 
 @dataclass(slots=True)
 class Running:
-    """One started program, named as a reader of the demo's messages knows it."""
+    """One started program, with its name in the demo's messages."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -37,12 +37,14 @@ class Running:
     def last_lines(self, count: int = LAST_LINES) -> str:
         """The end of its log, indented for a message."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
-        return "\n".join(f"  | {line}" for line in lines) or "  | (it said nothing)"
+        return "\n".join(f"  | {line}" for line in lines) or "  | (no output)"
 
     def check(self) -> None:
-        """Raise Unavailable with the last log lines when it has ended and was not meant to."""
+        """Raise Unavailable with the last log lines when it has ended unexpectedly."""
         if self.exit_status is not None:
-            raise Unavailable(f"{self.name} ended with status {self.exit_status}; it said last:\n{self.last_lines()}")
+            raise Unavailable(
+                f"{self.name} ended with status {self.exit_status}; the last lines of its log:\n{self.last_lines()}"
+            )
 
 
 class Processes:
@@ -62,10 +64,10 @@ class Processes:
     def start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> Running:
         """Start one program; it is stopped before those started earlier."""
         log = self._logs / f"{name}.log"
-        leashed = [sys.executable, "-m", "tools.dev.demo.leash", str(os.getpid()), *command]
+        child = [sys.executable, "-m", "tools.dev.demo.end_with_parent", str(os.getpid()), *command]
         with log.open("ab") as sink:
             process = subprocess.Popen(
-                leashed,
+                child,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
@@ -78,7 +80,7 @@ class Processes:
         return running
 
     def stop_all(self) -> None:
-        """Stop everything in reverse order; an impatient second Ctrl-C does not leave one behind (rule 3)."""
+        """Stop everything in reverse order, also after a second Ctrl-C (rule 3)."""
         while self._running:
             try:
                 self.stop(self._running[-1])

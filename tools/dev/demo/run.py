@@ -1,10 +1,10 @@
 """The demo from start to end, in the order of events.
 
-hub and broker up ─▶ crowd drawn ─▶ list enrolled and sealed ─▶ somebody at the page ─▶ device runs to its ending
-─▶ hub down ─▶ disks searched ─▶ private folder gone ─▶ verdict
+hub and broker up ─▶ crowd drawn ─▶ list enrolled and sealed ─▶ operator at the page ─▶ device runs to its ending
+─▶ hub down ─▶ disks searched ─▶ private folder deleted ─▶ verdict
 
-1. Everything is acquired in one exit stack; Ctrl-C at any moment unwinds it, and a second one does not cut that short.
-2. The verdict is made of what came over MQTT and of what lies on disk, never of what a process says of itself.
+1. Everything is acquired in one exit stack; Ctrl-C at any moment unwinds it, and a second one does not interrupt that.
+2. The verdict is made of what came over MQTT and of what lies on disk, never of a process's own status.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from tools.dev.demo.live import LiveLines
 from tools.dev.demo.processes import Processes, Running
 from tools.dev.demo.scratch import PREFIX, scratch_folder
 from tools.dev.demo.signed import end_deployment, publish_signed
-from tools.dev.demo.stage import DEVICE, Stage, build_hub, label_of, marked, true_passages, write_device_config
 from tools.dev.demo.witness import Witness
-from tools.hub.broker.listener import Heard, Listener
+from tools.dev.demo.workspace import DEVICE, Workspace, build_hub, label_of, marked, true_passages, write_device_config
+from tools.hub.broker.listener import Listener, Received
 from tools.hub.report.audit_heads import kept_heads
 from tools.hub.report.deployment_report import as_text, report_of
 from tools.hub.report.tallies import read_book
@@ -58,7 +58,7 @@ NOT_OURS = frozenset({".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cach
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `lfr demo` was told. `clip` None draws one of `clip_seconds`; ports 0 take any free one."""
+    """Options of `lfr demo`. `clip` None draws one of `clip_seconds`; ports 0 take any free one."""
 
     headless: bool
     json: bool
@@ -82,7 +82,7 @@ class Hub:
 
 
 def run_demo(options: Options) -> int:
-    """Play, judge, print. Raises LfrError when it cannot even be played; KeyboardInterrupt after a clean stop."""
+    """Run, check, print. Raises LfrError when it cannot be run; KeyboardInterrupt after a clean stop."""
     signal.signal(signal.SIGINT, interrupt_once)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, end_once)
@@ -109,47 +109,49 @@ def play(
 ) -> tuple[Evidence, str, Needle]:
     """From the first process to the last; returns the evidence, the deployment report and the template's needle."""
     with ExitStack() as stack:
-        stage = build_hub(folder, options.broker_port, options.page_port)
-        processes = stack.enter_context(Processes(stage.logs))
-        hub = start_hub(processes, stage, operator=options.headless)
+        workspace = build_hub(folder, options.broker_port, options.page_port)
+        processes = stack.enter_context(Processes(workspace.logs))
+        hub = start_hub(processes, workspace, operator=options.headless)
         live.note(f"hub and broker are up (MQTT 5, mutual TLS, port {hub.broker_port})")
         if not options.headless:
             live.note(f"the hub page is at  {hub.url}")
-            live.note("open it in a browser: without an operator at the page, the device recognises nobody")
-        truth = bring_clip(options, stage, live)
-        template = Needle("a template", publish_signed(stage, marked(photos, mark, folder), label_of(mark)))
+            live.note("open it in a browser: without an operator at the page, the device does not recognise")
+        truth = bring_clip(options, workspace, live)
+        template = Needle("a template", publish_signed(workspace, marked(photos, mark, folder), label_of(mark)))
         live.note(
             "one person enrolled, deployment signed by its officer, published; its list is ciphertext to all but the"
         )
         live.note("workers: the device makes a key in memory, and the hub addresses the list's key to that")
         if not options.headless:
-            hub = wait_for_operator(options, processes, stage, hub, live)
-        evidence = Evidence(stage.entry_ref, true_passages(truth))
-        write_device_config(stage, hub.broker_port, realtime=not options.headless, repository_port=hub.repository_port)
+            hub = wait_for_operator(options, processes, workspace, hub, live)
+        evidence = Evidence(workspace.entry_ref, true_passages(truth))
+        write_device_config(
+            workspace, hub.broker_port, realtime=not options.headless, repository_port=hub.repository_port
+        )
         with (
-            Listener(stage.hub, hub.broker_port) as listener,
-            Witness(stage.hub, hub.broker_port, [*needles, template]) as witness,
+            Listener(workspace.hub, hub.broker_port) as listener,
+            Witness(workspace.hub, hub.broker_port, [*needles, template]) as witness,
         ):
-            device = processes.start("device", [lfr(), "run", "--config", str(stage.config)])
+            device = processes.start("device", [lfr(), "run", "--config", str(workspace.config)])
             follow(device, hub, listener, live, START_S + SLOWEST * truth.frames / truth.fps)
             if not options.headless:
-                linger(live)
+                keep_page_open(live)
             gather(evidence, listener, witness)
-        evidence.leftovers += search(stage.device_folders, [*needles, template])
+        evidence.leftovers += search(workspace.device_folders, [*needles, template])
         processes.stop(device)
-        evidence.keys_left = end_deployment(stage)
+        evidence.keys_left = end_deployment(workspace)
         processes.stop(hub.process)
-        evidence.audit = audit_of(stage)
+        evidence.audit = audit_of(workspace)
         evidence.statuses = {"device": device.exit_status, "hub and broker": hub.process.exit_status}
-        evidence.named += [path.name for path, _ in search([stage.logs], needles)]
+        evidence.named += [path.name for path, _ in search([workspace.logs], needles)]
         if device.exit_status:
-            print(f"the device said last:\n{device.last_lines()}", file=sys.stderr)
-        return evidence, deployment_report(stage), template
+            print(f"the last lines of its log:\n{device.last_lines()}", file=sys.stderr)
+        return evidence, deployment_report(workspace), template
 
 
-def start_hub(processes: Processes, stage: Stage, *, operator: bool, own_broker: bool = True) -> Hub:
-    """`lfr hub serve`, until it says where it is. Raises Unavailable with its last words."""
-    command = [lfr(), "hub", "serve", str(stage.hub.root)]
+def start_hub(processes: Processes, workspace: Workspace, *, operator: bool, own_broker: bool = True) -> Hub:
+    """`lfr hub serve`, until it prints its address. Raises Unavailable with its last log lines."""
+    command = [lfr(), "hub", "serve", str(workspace.hub.root)]
     command += ["--operator-present"] if operator else []
     process = processes.start("hub", command + ([] if own_broker else ["--no-broker"]))
     deadline = time.monotonic() + HUB_READY_S
@@ -160,35 +162,37 @@ def start_hub(processes: Processes, stage: Stage, *, operator: bool, own_broker:
                 return Hub(process, said["url"], said["broker_port"], said["repository_port"])
         process.check()
         time.sleep(POLL_S)
-    raise Unavailable(f"the hub is not ready after {HUB_READY_S:g} s; it said last:\n{process.last_lines()}")
+    raise Unavailable(
+        f"the hub is not ready after {HUB_READY_S:g} s; the last lines of its log:\n{process.last_lines()}"
+    )
 
 
-def bring_clip(options: Options, stage: Stage, live: LiveLines) -> ClipTruth:
+def bring_clip(options: Options, workspace: Workspace, live: LiveLines) -> ClipTruth:
     """The recording and its ground truth: drawn now, or a copy of the one that was named."""
     if options.clip is not None:
         if not truth_file(options.clip).is_file():
             raise BadData(f"{options.clip} has no ground truth beside it ({truth_file(options.clip).name})")
         truth = read_truth(options.clip)
-        shutil.copy(options.clip, stage.clip)
+        shutil.copy(options.clip, workspace.clip)
     else:
         live.note("drawing the crowd from sample photos")
-        truth = make_clip(default_spec(seconds=options.clip_seconds), stage.clip)
+        truth = make_clip(default_spec(seconds=options.clip_seconds), workspace.clip)
     people = {p.person for p in truth.passages}
     live.note(f"{truth.frames / truth.fps:.0f} s of recording, {len(truth.passages)} passages of {len(people)} people")
     return truth
 
 
-def wait_for_operator(options: Options, processes: Processes, stage: Stage, hub: Hub, live: LiveLines) -> Hub:
+def wait_for_operator(options: Options, processes: Processes, workspace: Workspace, hub: Hub, live: LiveLines) -> Hub:
     """Until somebody opens the page; after `wait_s` a stand-in operator, so that a demo without a browser goes on."""
-    with Listener(stage.hub, hub.broker_port) as listener:
-        live.note("waiting for somebody to open the page")
-        if listener.wait_for(lambda heard: heard.operator_present, options.wait_s):
+    with Listener(workspace.hub, hub.broker_port) as listener:
+        live.note("waiting until the page is opened")
+        if listener.wait_for(lambda received: received.operator_present, options.wait_s):
             live.note("an operator is at the page")
             return hub
-    live.note(f"nobody opened the page within {options.wait_s:g} s: a stand-in operator takes over")
+    live.note(f"the page was not opened within {options.wait_s:g} s: a simulated operator takes over")
     processes.stop(hub.process)
     hub.process.log.unlink()
-    hub = start_hub(processes, stage, operator=True)
+    hub = start_hub(processes, workspace, operator=True)
     live.note(f"the hub page is now at  {hub.url}")
     return hub
 
@@ -196,47 +200,47 @@ def wait_for_operator(options: Options, processes: Processes, stage: Stage, hub:
 def follow(device: Running, hub: Hub, listener: Listener, live: LiveLines, limit_s: float) -> None:
     """Until the device has ended; what it sent last may arrive a little later."""
     deadline = time.monotonic() + limit_s
-    while device.exit_status is None and time.monotonic() < deadline and not given_up(listener.heard):
-        live.update(listener.heard)
-        remind(hub, listener.heard, live)
+    while device.exit_status is None and time.monotonic() < deadline and not given_up(listener.received):
+        live.update(listener.received)
+        remind(hub, listener.received, live)
         hub.process.check()
         time.sleep(POLL_S)
-    if given_up(listener.heard):
-        live.note(f"the device has given its camera up; it said last:\n{device.last_lines()}")
+    if given_up(listener.received):
+        live.note(f"the device has disabled its camera; the last lines of its log:\n{device.last_lines()}")
     elif device.exit_status is None:
         live.note(f"the device has not ended after {limit_s:.0f} s and is stopped")
-    listener.wait_for(lambda heard: heard.statuses[-1:] == ["stopped"], GONE_S)
-    live.update(listener.heard)
+    listener.wait_for(lambda received: received.statuses[-1:] == ["stopped"], GONE_S)
+    live.update(listener.received)
 
 
-def remind(hub: Hub, heard: Heard, live: LiveLines) -> None:
-    """Say where the page is when its operator has gone: without one the device stays inhibited."""
-    if heard.operator_present:
+def remind(hub: Hub, received: Received, live: LiveLines) -> None:
+    """Print the page's address when its operator has gone: without one the device stays inhibited."""
+    if received.operator_present:
         hub.missed = False
-    elif not hub.missed and heard.states[-1:] == ["inhibited"]:
+    elif not hub.missed and received.states[-1:] == ["inhibited"]:
         hub.missed = True
-        live.note(f"nobody is at the page any more; open it again:  {hub.url}")
+        live.note(f"the page is closed; open it again:  {hub.url}")
 
 
-def given_up(heard: Heard) -> bool:
+def given_up(received: Received) -> bool:
     """Whether the device switched its camera off after too many restarts: it would wait for a person for ever."""
-    return any(isinstance(a.data, CameraStatus) and a.data.status == "disabled" for a in heard.arrivals)
+    return any(isinstance(a.data, CameraStatus) and a.data.status == "disabled" for a in received.arrivals)
 
 
 def gather(evidence: Evidence, listener: Listener, witness: Witness) -> None:
-    """Move what was heard into the evidence."""
-    heard = listener.heard
-    evidence.alerts = heard.alerts
+    """Move what was received into the evidence."""
+    received = listener.received
+    evidence.alerts = received.alerts
     evidence.probes = list(witness.probes)
     evidence.named += [topic for topic, _ in witness.betrayals]
-    evidence.stats = heard.stats.get(DEVICE)
-    evidence.erasures = heard.erasures
-    evidence.states = heard.states
-    evidence.watchlists = [a.data for a in heard.arrivals if isinstance(a.data, WatchlistState)]
+    evidence.stats = received.stats.get(DEVICE)
+    evidence.erasures = received.erasures
+    evidence.states = received.states
+    evidence.watchlists = [a.data for a in received.arrivals if isinstance(a.data, WatchlistState)]
 
 
-def linger(live: LiveLines) -> None:
-    """Leave the page up for a moment; here Ctrl-C means "enough", not "broken off"."""
+def keep_page_open(live: LiveLines) -> None:
+    """Leave the page up for a moment; here Ctrl-C ends the wait, not the demo."""
     live.note(f"the page stays for {LINGER_S:g} s; Ctrl-C ends it now")
     try:
         time.sleep(LINGER_S)
@@ -244,31 +248,31 @@ def linger(live: LiveLines) -> None:
         live.note("ending")
 
 
-def audit_of(stage: Stage) -> tuple[bool, str]:
+def audit_of(workspace: Workspace) -> tuple[bool, str]:
     """Whether the device's audit log is whole, by the key and the heads that the hub has kept."""
-    heads = kept_heads(stage.hub.root, DEVICE)
+    heads = kept_heads(workspace.hub.root, DEVICE)
     if not heads:
-        return False, "no signed head has come to the hub"
-    found = verify(stage.state_dir / AUDIT, heads[0].key, heads)
+        return False, "the hub has received no signed head"
+    found = verify(workspace.state_dir / AUDIT, heads[0].key, heads)
     if found.broken is not None:
         return False, f"row {found.broken.row}: {found.broken.text}"
     text = f"{found.rows} rows, {len(heads)} signed heads at the hub, people balance in {found.counts} counts"
     return found.ok, text if found.ok else f"people do not balance in rows {found.unbalanced}"
 
 
-def deployment_report(stage: Stage) -> str:
+def deployment_report(workspace: Workspace) -> str:
     """The hub's report of the deployment as text; says so when the hub counted nothing."""
-    deployments = read_book(stage.hub.report_file).deployments.values()
+    deployments = read_book(workspace.hub.report_file).deployments.values()
     return "\n\n".join(as_text(report_of(tally)) for tally in deployments) or "nothing was reported to the hub"
 
 
 def leftovers_outside(
     before: dict[Path, tuple[int, int]], marks: list[Needle], folder: Path, keep: bool
 ) -> list[tuple[Path, str]]:
-    """Personal things in files that came or changed outside the private folder, and the folder itself.
+    """Personal data in files that are new or changed outside the private folder, and the folder itself.
 
-    Any picture counts below the working folder; elsewhere, where other programs (and other runs) write too, what bears
-    this run's mark does.
+    Any picture counts below the working folder; elsewhere, where other programs (and other runs) write too, only data
+    with this run's mark.
     """
     found = [(folder, "the private folder is still there")] if folder.exists() and not keep else []
     after = changed(before, listing(OUTSIDE, NOT_OURS))
@@ -293,7 +297,7 @@ def show(checks: list[Check], report: str, options: Options) -> None:
 
 
 def quieten_vendors() -> None:
-    """No chatter between the demo's own lines: the sessions that end when the hub does, OpenCV's hints."""
+    """Silence messages between the demo's own lines: sessions that end with the hub, OpenCV's hints."""
     logging.getLogger("device.edges.broker.paho").setLevel(logging.ERROR)
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
@@ -304,7 +308,7 @@ def lfr() -> str:
 
 
 def interrupt_once(_number: int, _frame: FrameType | None) -> None:
-    """Ctrl-C: unwind everything, and let no second one cut that short (rule 1)."""
+    """Ctrl-C: unwind everything; a second one does not interrupt that (rule 1)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("\nstopping and erasing", file=sys.stderr, flush=True)
     raise KeyboardInterrupt

@@ -1,8 +1,9 @@
-"""The demo's private folder: everything it makes that is personal lies here, in memory where possible, and goes.
+"""The demo's private folder: everything personal that it makes is in it, in memory where possible, and is deleted.
 
 1. Mode 0700, under /dev/shm when that is a writable memory file system with room, else under the temporary folder.
-2. Its owner holds a lock on it while it lives. A folder without an owner (the demo was killed) goes at the next start.
-3. A folder that cannot be removed is an error that names it, never a silent leftover.
+2. Its owner holds a lock on it while it runs. A folder without an owner (the demo was killed) is deleted at the next
+   start.
+3. A folder that cannot be removed is an error that names it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ROOM_BYTES = 300_000_000  # clip (about 30 MB), broker, logs and the sealed list
 
 @contextmanager
 def scratch_folder(parents: tuple[Path, ...] | None = None, keep: bool = False) -> Iterator[Path]:
-    """Yield the folder; remove it at the end in every case unless `keep` says to leave it for a look."""
+    """Yield the folder; remove it at the end in every case unless `keep` is set."""
     candidates = parents if parents is not None else (MEMORY, Path(tempfile.gettempdir()))
     parent = next((p for p in candidates if usable(p)), None)
     if parent is None:
@@ -47,7 +48,7 @@ def scratch_folder(parents: tuple[Path, ...] | None = None, keep: bool = False) 
 
 
 def usable(parent: Path) -> bool:
-    """Whether a folder can hold the demo: there, writable, with room."""
+    """Whether a folder can hold the demo: it exists, is writable, has room."""
     return parent.is_dir() and os.access(parent, os.W_OK | os.X_OK) and shutil.disk_usage(parent).free > ROOM_BYTES
 
 

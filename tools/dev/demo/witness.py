@@ -1,6 +1,6 @@
-"""A second pair of ears at the broker: looks at raw payloads, of which the listener keeps only what they mean.
+"""A second subscriber at the broker: checks raw payloads, of which the listener keeps only the decoded content.
 
-It judges at arrival and keeps the judgement; no payload is stored.
+It checks at arrival and keeps the result; no payload is stored.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Witness:
             return False
 
     def _for_others(self, payload: bytes) -> bool:
-        """Whether somebody without the hub's identity gets anything out of it."""
+        """Whether the payload can be read without the hub's identity."""
         import pyrage
 
         try:

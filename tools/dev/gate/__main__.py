@@ -1,8 +1,8 @@
 """The gate: `python -m tools.dev.gate check test -- [pytest arguments]`.
 
-1. Every stage runs, also after a failure, so that one look shows all there is to mend.
-2. Static stages run two at a time and show their output only when they fail; test stages run one by one, in the open,
-   the fast ones with their files side by side (ARGS='-n 0' for one process, as a debugger needs).
+1. Every stage runs, also after a failure, so that one run shows every failure.
+2. Static stages run two at a time and show their output only when they fail; test stages run one by one with their
+   output, the fast ones with their files side by side (ARGS='-n 0' for one process, as a debugger needs).
 3. A test that was skipped fails the gate outside tests/gpu, tests/system and tests/browser; with --complete (CI) it
    does so everywhere but in tests/gpu.
 4. The last line is `N passed, N failed`: tests, with each failed stage that is not a test counted as one failure.
@@ -70,7 +70,7 @@ def run_static(stages: list[Stage]) -> list[Outcome]:
 
 
 def run_one_static(stage: Stage) -> Outcome:
-    """Run a static stage; print one line, and on failure what it said."""
+    """Run a static stage; print one line, and its output on failure."""
     begun = time.monotonic()
     done = subprocess.run(
         stage.argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -90,7 +90,7 @@ def may_skip(stage: Stage, complete: bool) -> bool:
 
 
 def run_tests(stage: Stage, arguments: list[str], skips: bool) -> Outcome:
-    """Run a test stage in the open and read its counts from the report that pytest writes."""
+    """Run a test stage with its output and read its counts from the report that pytest writes."""
     folders = [a for a in stage.argv if a.startswith("tests/")]
     present = [f for f in folders if any((ROOT / f).rglob("test_*.py"))]
     if not present:

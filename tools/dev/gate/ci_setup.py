@@ -1,4 +1,4 @@
-"""CI only: what `make setup` does not bring and no test may miss there: systemd-python, built, and a browser."""
+"""CI only: dependencies beyond `make setup` that no test may miss there: systemd-python, built, and a browser."""
 
 from __future__ import annotations
 

@@ -69,15 +69,21 @@ BINDINGS = (
     ),
 )
 STUBS = (
-    *("createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL"),
-    *("createNvOnnxParserRefitter_INTERNAL", "createNvOnnxParser_INTERNAL", "getBuilderPluginRegistry"),
-    *("getPluginRegistry", "initLibNvInferPlugins", "getNvOnnxParserVersion"),
+    "createInferBuilder_INTERNAL",
+    "createInferRefitter_INTERNAL",
+    "createInferRuntime_INTERNAL",
+    "createNvOnnxParserRefitter_INTERNAL",
+    "createNvOnnxParser_INTERNAL",
+    "getBuilderPluginRegistry",
+    "getPluginRegistry",
+    "initLibNvInferPlugins",
+    "getNvOnnxParserVersion",
 )
 """All that the bindings import of TensorRT's libraries (nm of 10.3.0 and 11.4.0.106)."""
 
 
 def apis_dir() -> Path:
-    """Where all of it lies."""
+    """Folder of all of it."""
     return cache_dir() / "device-apis" / TAG
 
 
@@ -112,7 +118,7 @@ def _compilers() -> None:
 
 
 def _bindings(one: Bindings) -> None:
-    """Unpack, and stand stubs where the libraries would be."""
+    """Unpack, and put stubs in place of the libraries."""
     folder = bindings_dir(one.version)
     if (folder / "ready").exists():
         return
@@ -134,7 +140,7 @@ def _bindings(one: Bindings) -> None:
 
 
 def _pycuda() -> None:
-    """Build PyCUDA against CUDA's headers and an empty libcuda; the tests bring a libcuda that answers."""
+    """Build PyCUDA against CUDA's headers and an empty libcuda; the tests bring a libcuda with functions."""
     folder = pycuda_dir()
     if (folder / "ready").exists():
         return

@@ -1,4 +1,4 @@
-"""House rules that no linter knows; one line for each breach, exit 1 when there is any.
+"""House rules that no linter checks; one line for each breach, exit 1 when there is any.
 
 1. A Python file has at most 400 lines, a function at most 60.
 2. A vendor library is imported by one module of a part of a program, and late (inside a function). A plug-in that
@@ -6,6 +6,7 @@
 3. No name of a package registry's host or of a place outside the repository stands in a tracked text file.
 4. No test is skipped outside tests/gpu, tests/system and tests/browser.
 5. No inline exemption from a check, and no note of unfinished work.
+6. A display of values is written out, not packed into `*(…)`.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def breaches_in(files: dict[str, Path]) -> Iterator[str]:
             yield from sizes(name, text, tree)
             yield from exemptions(name, text)
             yield from skips(name, tree)
+            yield from packed(name, tree)
             for vendor, line, late in () if name in PLUG_INS else vendor_imports(tree):
                 modules[part(name), vendor].add(name)
                 if not late and not name.startswith("tests/"):
@@ -91,7 +93,7 @@ def part(name: str) -> str:
 
 
 def sizes(name: str, text: str, tree: ast.Module) -> Iterator[str]:
-    """Rule 1."""
+    """Lengths of file and functions (rule 1)."""
     lines = text.count("\n")
     if lines > FILE_LINES:
         yield f"{name}:1: {lines} lines; a file has at most {FILE_LINES}"
@@ -126,15 +128,22 @@ def imports(body: Iterable[ast.AST], *, late: bool) -> Iterator[tuple[ast.Import
 
 
 def foreign_names(name: str, text: str) -> Iterator[str]:
-    """Rule 3."""
+    """Hosts and places (rule 3)."""
     for number, line in enumerate(text.splitlines(), 1):
         found = FOREIGN.search(line)
         if found:
             yield f"{name}:{number}: {found.group()!r} names a host or a place of one machine"
 
 
+def packed(name: str, tree: ast.Module) -> Iterator[str]:
+    """A display of values that is unpacked where it stands (rule 6)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Starred) and isinstance(node.value, ast.Tuple | ast.List):
+            yield f"{name}:{node.lineno}: *({ast.unparse(node.value)[:30]} …) hides a list of values; write them out"
+
+
 def skips(name: str, tree: ast.Module) -> Iterator[str]:
-    """Rule 4."""
+    """Skipped tests (rule 4)."""
     if not name.startswith("tests/") or name.startswith(MAY_SKIP):
         return
     for node in ast.walk(tree):
@@ -143,10 +152,10 @@ def skips(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def exemptions(name: str, text: str) -> Iterator[str]:
-    """Rule 5, in comments only."""
+    """Exemptions and notes, in comments only (rule 5)."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and EXEMPTION.search(token.string):
-            yield f"{name}:{token.start[0]}: {token.string.strip()!r}; mend the cause, or write an issue"
+            yield f"{name}:{token.start[0]}: {token.string.strip()!r}; fix the cause, or file an issue"
 
 
 if __name__ == "__main__":

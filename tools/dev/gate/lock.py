@@ -60,7 +60,7 @@ EX_UNAVAILABLE = 69
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when all is well, 1 with a line for each breach, 69 when uv could not be had."""
+    """0 when the lock is valid, 1 with a line for each breach, 69 when uv could not be installed."""
     if arguments == ["check"]:
         found = list(breaches(LOCK.read_text(encoding="utf-8"), read_pyproject()))
         print("\n".join(found) or f"{LOCK.name} satisfies pyproject.toml")

@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def wait_for(lock: int) -> None:
-    """Take the lock; say so when another `make` holds it."""
+    """Take the lock; print a line when another `make` holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -147,7 +147,7 @@ def programs(cache: Path) -> None:
     try:
         provide(SYSTEMD_ANALYZE, cache)
     except SetupFailed as fault:
-        say(f"going on without systemd-analyze, which `make check` will ask for: {fault}")
+        say(f"continuing without systemd-analyze, which `make check` needs: {fault}")
 
 
 def models(cache: Path) -> None:
@@ -186,7 +186,7 @@ def made_once(
 
 
 def stamped(stamp: Path) -> dict[str, Any]:
-    """What a stamp says; a broken one (a cut while it was written) says nothing, and the step runs again."""
+    """A stamp's content; a broken one (interrupted while it was written) is empty, and the step runs again."""
     try:
         content = json.loads(read(stamp) or "{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What `make check`, `make test` and `make system` consist of: stages as data, in the order they run."""
+"""Stages of `make check`, `make test` and `make system`: as data, in the order they run."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def module(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
-    """The test runner with the slowest tests named, so that a slow one is seen when it comes."""
+    """The test runner with the slowest tests named, so that a slow new one is noticed."""
     return module("pytest", "--durations=5", "--durations-min=5", *arguments)
 
 
 FORMAT = Stage("format", tool("ruff", "format", "--check", "--diff", "."), "run `.venv/bin/ruff format .`")
-LINT = Stage("lint", tool("ruff", "check", "."), "run `.venv/bin/ruff check --fix .` and mend the rest by hand")
-TYPES = Stage("types", tool("mypy"), "mend the types; `.venv/bin/mypy FOLDER` is quicker for one folder")
+LINT = Stage("lint", tool("ruff", "check", "."), "run `.venv/bin/ruff check --fix .` and fix the rest by hand")
+TYPES = Stage("types", tool("mypy"), "fix the types; `.venv/bin/mypy FOLDER` is quicker for one folder")
 FLOORS = Stage("floors", tool("lint-imports"), "import downward only; the floors are drawn in pyproject.toml")
 HOUSE = Stage("house rules", module("tools.dev.gate.house"), "each line above names the place and the rule")
 LOCKED = Stage(
     "lock", module("tools.dev.gate.lock", "check"), "each line above names a requirement; `make lock` renews"
 )
-UNIT_FILES = Stage("unit files", module("tools.dev.gate.unit_files"), "mend the files in systemd/")
+UNIT_FILES = Stage("unit files", module("tools.dev.gate.unit_files"), "fix the files in systemd/")
 
 
 def several(*arguments: str) -> tuple[str, ...]:
-    """As `pytest`, a file at a time on up to four processors; for tests that no busy machine makes fail."""
+    """As `pytest`, a file at a time on up to four processors; for tests that tolerate a busy machine."""
     return pytest("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", *arguments)
 
 

@@ -27,7 +27,7 @@ NETWORK_HINT = "Is there a network and a package source? Run it again then"
 
 
 class SetupFailed(Exception):
-    """Setting up cannot go on; the text says what was tried and what to do."""
+    """Setup cannot continue; the text states what was tried and what to do."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ def provide(program: Program, cache: Path) -> Path:
         unpack(program, cache)
     there = find(program, cache)
     if there is None:
-        raise SetupFailed(f"package {program.package} is there but {program.command} is not; install it by hand")
+        raise SetupFailed(
+            f"package {program.package} is installed but {program.command} is missing; install it by hand"
+        )
     return there
 
 

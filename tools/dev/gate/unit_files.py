@@ -1,6 +1,6 @@
-"""Check the files of systemd/: `systemd-analyze verify` must be silent about every unit.
+"""Check the files of systemd/: `systemd-analyze verify` must print nothing about any unit.
 
-1. It exits 0 on an unknown key and only grumbles on stderr (seen with systemd 252), so any output fails.
+1. It exits 0 on an unknown key and only prints a line on stderr (seen with systemd 252), so any output fails.
 2. Without root and without a running systemd it checks as the user's manager does; both know the same keys.
 3. Programs that the units start are not installed here; copies are checked in which each names /bin/true instead.
 """
@@ -23,7 +23,7 @@ STARTED = re.compile(r"^(Exec\w+\s*=\s*[-@:+!|]*)/\S+", re.MULTILINE)
 
 
 def main(folder: Path = ROOT / "systemd") -> int:
-    """0 when all units are sound, 1 with what systemd said, 69 when there is no systemd-analyze to be had."""
+    """0 when all units are valid, 1 with systemd's output, 69 when there is no systemd-analyze."""
     units = sorted(p for p in folder.iterdir() if p.suffix in KINDS)
     if not units:
         print(f"no unit files in {folder.name}/ yet")
@@ -39,7 +39,7 @@ def main(folder: Path = ROOT / "systemd") -> int:
 
 
 def verify(program: Path, units: list[Path]) -> str:
-    """What systemd-analyze says about copies of some units (rule 3); empty when it has nothing to say."""
+    """systemd-analyze's output about copies of some units (rule 3); empty when there is none."""
     with tempfile.TemporaryDirectory(prefix="lfr-units-") as scratch:
         copies = []
         for unit in units:

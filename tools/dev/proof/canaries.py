@@ -1,11 +1,11 @@
-"""Two people who are on no list walk by, one after the other: the clip, and all that may be looked for of them.
+"""Two unlisted people walk by, one after the other: the clip, and the patterns to search for.
 
-    seconds    0       4       6         8.5                        13
-    first      ███████·  gone  ░░░░░░░░░░░░░ must be nowhere
-    second                  ███████████·  gone  ░░░░░░░░░░░░░░░░░░░░
+seconds    0       4       6         8.5                        13
+first      ███████·  gone  ░░░░░░░░░░░░░ must be nowhere
+second                  ███████████·  gone  ░░░░░░░░░░░░░░░░░░░░
 
-While the second is in view, the search must find the second (it can see) and not the first (who is forgotten). What is
-looked for is made here with the product's own steps from the same recording: every frame's planes, the detector's
+While the second is in view, the search must find the second (a positive control) and not the first (who was wiped). The
+patterns are made here with the product's own steps from the same recording: every frame's planes, the detector's
 picture, the second look's patch, the recogniser's crop, and templates.
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from device.domain.operating_point import MIN_FACE_PX
 from device.domain.sight import F32, Face, Frame, Planes
 from device.edges.camera.recording import RecordedSource
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.vision.align import align
 from device.vision.detector import DetectionSize
 from device.vision.picture import Scaler, warp
@@ -40,7 +40,7 @@ TEMPLATES, CROPS = 10, 4
 
 @dataclass(slots=True)
 class Wanted:
-    """What to look for, of both people."""
+    """Patterns to search for, of both people."""
 
     pieces: list[Piece] = field(default_factory=list)
     patterns: list[Pattern] = field(default_factory=list)
@@ -59,15 +59,15 @@ def canary_clip() -> tuple[Path, ClipTruth]:
 
 
 def wanted_of(clip: Path, truth: ClipTruth) -> Wanted:
-    """Everything that is looked for; in half precision only where the backend computes in it."""
-    room = EngineRoom("auto", threads=1)
+    """All patterns; in half precision only where the backend computes in it."""
+    room = ModelSessions("auto", threads=1)
     try:
         return _wanted_by(room, clip, truth)
     finally:
         room.close()
 
 
-def _wanted_by(room: EngineRoom, clip: Path, truth: ClipTruth) -> Wanted:
+def _wanted_by(room: ModelSessions, clip: Path, truth: ClipTruth) -> Wanted:
     kinds: tuple[Kind, ...] = ("f32", "bf16") if room.backend.endswith("bf16") else ("f32",)
     wanted = Wanted()
     faces: dict[int, list[tuple[str, FaceTruth]]] = {}
@@ -75,7 +75,7 @@ def _wanted_by(room: EngineRoom, clip: Path, truth: ClipTruth) -> Wanted:
         for face in passage.faces:
             if face.visible >= 0.9 and face.box[3] - face.box[1] >= SEES_PX:
                 faces.setdefault(face.frame, []).append((passage.person, face))
-    eyes = _Eyes(room, truth.width, truth.height)
+    front_end = _Eyes(room, truth.width, truth.height)
     crops: dict[str, list[NDArray[np.uint8]]] = {FIRST: [], SECOND: []}
     templates: dict[str, list[F32]] = {FIRST: [], SECOND: []}
     source = RecordedSource(clip, decode_threads=1)
@@ -83,7 +83,7 @@ def _wanted_by(room: EngineRoom, clip: Path, truth: ClipTruth) -> Wanted:
         for frame in source.frames():
             for whose, face in faces.get(frame.index, []):
                 wanted.pieces += _of_planes(whose, frame, face)
-                wanted.pieces += eyes.pieces(whose, frame, face, crops[whose], templates[whose])
+                wanted.pieces += front_end.pieces(whose, frame, face, crops[whose], templates[whose])
     finally:
         source.close()
     for whose in (name for name, found in templates.items() if found):
@@ -104,7 +104,7 @@ def _of_planes(whose: str, frame: Frame, face: FaceTruth) -> Iterator[Piece]:
 class _Eyes:
     """The product's own steps on one frame."""
 
-    def __init__(self, room: EngineRoom, width: int, height: int) -> None:
+    def __init__(self, room: ModelSessions, width: int, height: int) -> None:
         fit = DetectionSize.for_frame(width, height, min_face_px=MIN_FACE_PX)
         self._size = (width, height)
         self._share = fit.width / width

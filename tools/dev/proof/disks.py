@@ -1,9 +1,9 @@
-"""Files as regions, so that disks are searched as memory is: a folder, or all of a machine that may hold a trace.
+"""Files as regions, so that disks are searched like memory: a folder, or all of a machine that may hold a trace.
 
-1. `PLACES` are where any program of any user may leave something, with every file system that is mounted below them.
-2. Of these, what is new or was written to since a moment is read, whoever wrote it: the search knows whose face it is.
-3. What is there and cannot be read is named, never passed over. What went meanwhile is gone.
-4. A file is read in parts that overlap by more than the longest thing that is looked for.
+1. `PLACES` are folders where any program of any user may write, with every file system that is mounted below them.
+2. Of these, files that are new or changed since a moment are read, whoever wrote them.
+3. A file that exists and cannot be read is reported, never skipped. Files deleted meanwhile are ignored.
+4. A file is read in parts that overlap by more than the longest pattern.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ OVERLAP = 4096  # a template of 512 numbers is half of it
 
 
 class Disks:
-    """Some places as they were when this was made."""
+    """The state of some places when this was made."""
 
     def __init__(self, places: Iterable[Path] = PLACES, *, but: Iterable[Path] = ()) -> None:
-        """but: files that hold what is looked for by design, such as the recording itself."""
+        """but: files that hold a pattern by design, such as the recording itself."""
         self._places = tuple(places)
         self._but = frozenset(but)
         self._before = listing(with_mounts(self._places))
@@ -76,7 +76,7 @@ def with_mounts(places: Iterable[Path], mounts: Path = Path("/proc/self/mounts")
 
 
 def at_any_byte(regions: Iterable[Region], step: int = STEP) -> Iterator[Region]:
-    """The same, shifted so that what is looked for at every `step` bytes (search.py) is looked for at every byte."""
+    """The same, shifted so that patterns at multiples of `step` bytes (search.py) are searched for at every byte."""
     for region in regions:
         for shift in range(step):
             content = region.content[shift:]

@@ -1,10 +1,10 @@
-"""The memory of another process, as a debugger run by root sees it.
+"""The memory of another process, as a debugger run by root reads it.
 
 1. `mem`, `maps` and `pagemap` are opened before the process locks itself down (proc(5): access is checked when they are
-   opened); what cannot be opened is an error, never an empty memory.
-2. The process stands still while its memory is copied, and goes on at once; the copy is searched afterwards.
-3. Copied is every page that is there and can hold data: all but the unwritable pages of files (code and constants).
-4. What is the same as in an earlier copy, from before the first picture, needs no search: `changed_since`.
+   opened); a file that cannot be opened is an error, never an empty memory.
+2. The process is stopped while its memory is copied, and continues at once; the copy is searched afterwards.
+3. Every page that exists and can hold data is copied: all but the unwritable pages of files (code and constants).
+4. Pages that are the same as in an earlier copy, from before the first picture, are not searched: `changed_since`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOT_DATA = ("[vvar]", "[vsyscall]", "[vvar_vclock]")
 
 
 class NoView(Exception):
-    """The memory cannot be seen; a proof that cannot look has failed."""
+    """The memory cannot be read; the search has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Region:
     content: U8
 
 
-class Glass:
+class ProcessMemory:
     """One process's memory, opened once."""
 
     def __init__(self, pid: int) -> None:
@@ -59,7 +59,7 @@ class Glass:
             os.close(opened)
 
     def copy(self, least_bytes: int = LEAST_BYTES) -> list[Region]:
-        """All data of the process at one moment (rules 2 and 3). Raises NoView when less than that was to be seen."""
+        """All data of the process at one moment (rules 2 and 3). Raises NoView when less than that was readable."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             _until_stopped(self.pid)
@@ -124,7 +124,7 @@ def changed_since(before: list[Region], now: list[Region]) -> list[Region]:
 
 
 def _until_stopped(pid: int) -> None:
-    """Wait until every thread of it stands still."""
+    """Wait until every thread of it has stopped."""
     states: list[str] = []
     deadline = time.monotonic() + STILL_WITHIN_S
     while time.monotonic() < deadline:
@@ -134,4 +134,4 @@ def _until_stopped(pid: int) -> None:
         if states and all(state in "Tt" for state in states):
             return
         time.sleep(0.001)
-    raise NoView(f"process {pid} does not stand still: its threads are {''.join(states) or 'gone'}")
+    raise NoView(f"process {pid} does not stop: its threads are {''.join(states) or 'gone'}")

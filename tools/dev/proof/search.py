@@ -1,11 +1,11 @@
 """Searches memory for pieces of pictures by their bytes, and for pictures and templates by likeness.
 
 By bytes: any of very many short rows of pixels, at any address. A row is PIECE bytes; every eight-byte word of it that
-can lie on an aligned address stands in one table, and whatever the table knows is compared in full.
+can lie on an aligned address is in one table, and every hit in the table is compared in full.
 
 By likeness: a pattern of n numbers against every n numbers in a row that begin at an address divisible by STEP bytes
 (where allocators and rows of pictures begin), as bytes, float32 or bfloat16. Likeness is Pearson's correlation, so
-neither scale nor offset matters: a crop that was normalised, or a template that was not, is found all the same.
+neither scale nor offset matters: a crop that was normalised, or a template that was not, is found as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LARGEST = 1e3
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What was found: whose, which data, how like (1.0: equal bytes), and where."""
+    """A hit: whose, which data, how like (1.0: equal bytes), and where."""
 
     whose: str
     what: str
@@ -50,7 +50,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """PIECE bytes of somebody's picture."""
+    """PIECE bytes of one person's picture."""
 
     whose: str
     what: str
@@ -69,7 +69,7 @@ class Pattern:
 
 
 def pieces_of(whose: str, what: str, rows: Iterable[U8]) -> list[Piece]:
-    """One piece out of the middle of each row that says something."""
+    """One piece out of the middle of each row that has contrast."""
     found = []
     for row in rows:
         flat = np.ascontiguousarray(row).reshape(-1)
@@ -80,7 +80,7 @@ def pieces_of(whose: str, what: str, rows: Iterable[U8]) -> list[Piece]:
 
 
 class Pieces:
-    """Very many pieces, made ready to be found at once."""
+    """Very many pieces, indexed to be found at once."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._pieces = list(pieces)
@@ -98,7 +98,7 @@ class Pieces:
         return len(self._pieces)
 
     def find(self, regions: Iterable[Region]) -> list[Hit]:
-        """Every piece that is there."""
+        """Every piece that is found."""
         hits: list[Hit] = []
         for region in regions:
             memory = region.content[: region.content.size // WORD * WORD].view(np.uint64)
@@ -127,7 +127,7 @@ def _slots(words: U64) -> NDArray[np.intp]:
 
 
 def find_alike(regions: Iterable[Region], patterns: Sequence[Pattern]) -> list[Hit]:
-    """Every place that is as like a pattern as the pattern asks."""
+    """Every place that is as like a pattern as the pattern requires."""
     groups: dict[tuple[Kind, int], list[Pattern]] = {}
     for pattern in patterns:
         groups.setdefault((pattern.kind, pattern.values.size), []).append(pattern)

@@ -1,4 +1,4 @@
-"""A vision worker whose memory was opened before it could lock itself down."""
+"""A vision worker whose memory is opened before it locks itself down."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.dev.proof.process_memory import Glass
+from tools.dev.proof.process_memory import ProcessMemory
 from tools.dev.proof.worker import WorkerProcess
 
 GATED = (
@@ -23,12 +23,12 @@ class Watched(WorkerProcess):
 
     def __init__(self, place: Path, *, before: Sequence[str] = ()) -> None:
         super().__init__(place, (*before, sys.executable, "-c", GATED), stdin=subprocess.PIPE)
-        self.glass = None if before else Glass(self.process.pid)
+        self.process_memory = None if before else ProcessMemory(self.process.pid)
         assert self.process.stdin is not None
         self.process.stdin.write(b"\n")
         self.process.stdin.close()
 
     def close(self) -> None:
         super().close()
-        if self.glass is not None:
-            self.glass.close()
+        if self.process_memory is not None:
+            self.process_memory.close()

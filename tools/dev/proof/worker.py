@@ -1,4 +1,4 @@
-"""A vision worker as the supervisor starts it, with what it is given, and the supervisor's end of its link."""
+"""A vision worker as the supervisor starts it, with its assignment, and the supervisor's end of its link."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from device.edges.sandbox.hardening import worker_environment
 from device.enrolment.compose import compose
 from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.folder import enrol
-from device.enrolment.model_sessions import EngineRoom
+from device.enrolment.model_sessions import ModelSessions
 from device.watchlist.sealed import seal
 from device.wire.link import (
     HEADER,
@@ -38,7 +38,7 @@ from tools.dev.clip.spec import write_watchlist
 
 COMMAND = (sys.executable, "-m", "device.worker")
 WITHIN_S = 60.0
-PATIENCE_S = 200.0  # for a message to come while others do: emulated machines take their time
+PATIENCE_S = 200.0  # for one message while others come: emulated machines are slow
 WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 Message = TypeVar("Message")
 One = TypeVar("One", bound="WorkerProcess")
@@ -46,7 +46,7 @@ One = TypeVar("One", bound="WorkerProcess")
 
 @dataclass(frozen=True)
 class Given:
-    """What a worker is given: its task, whose files lie in `place`. hub: the age identity that opens its probes."""
+    """A worker's assignment and files, which lie in `place`. hub: the age identity that opens its probes."""
 
     task: Assignment
     hub: Any
@@ -56,10 +56,10 @@ class Given:
 def given(
     place: Path, source: str, *, pace: str = "realtime", backend: str = "auto", recogniser: str | None = None
 ) -> Given:
-    """A task over `source`, with a list of one person: him who passes in the demo's clip."""
+    """A task over `source`, with a list of one person: the listed one of the demo's clip."""
     import pyrage
 
-    room = EngineRoom(backend, threads=1, recogniser=recogniser)
+    room = ModelSessions(backend, threads=1, recogniser=recogniser)
     try:
         reader = EnginePhotoReader(room)
         enrolment = enrol(write_watchlist(place / "watchlist"), [reader], progress=False)
@@ -98,7 +98,7 @@ def given(
 class WorkerProcess:
     """One worker, started in `place`; a context manager. Every wait has a deadline.
 
-    inherits  open files that it gets too;  heard  every message so far
+    inherits  open files that it gets too;  received  every message so far
     link_number  the worker's end of the link, in the worker
     """
 
@@ -123,7 +123,7 @@ class WorkerProcess:
         )
         self.link_number = theirs.fileno()
         theirs.close()
-        self.heard: list[FromWorker] = []
+        self.received: list[FromWorker] = []
 
     def __enter__(self: One) -> One:
         return self
@@ -134,7 +134,7 @@ class WorkerProcess:
         self.close()
 
     def close(self) -> None:
-        """Hang up, and end it if it still runs."""
+        """Close the link, and end it if it still runs."""
         self.hang_up()
         if self.process.poll() is None:
             self.process.kill()
@@ -147,10 +147,10 @@ class WorkerProcess:
         self.raw(pack(message))
 
     def raw(self, data: bytes) -> None:
-        """Bytes that need be no message."""
+        """Send bytes that need not be a message."""
         self._link.sendall(data)
 
-    def hear(self) -> FromWorker | None:
+    def receive(self) -> FromWorker | None:
         """The next message; None at end-of-file, which is a reset when the worker left something of ours unread."""
         try:
             head = self._link.recv(HEADER.size, socket.MSG_WAITALL)
@@ -160,32 +160,33 @@ class WorkerProcess:
             return None
         (length,) = HEADER.unpack(head)
         message = unpack_from_worker(self._link.recv(length, socket.MSG_WAITALL))
-        self.heard.append(message)
+        self.received.append(message)
         return message
 
     def until(self, kind: type[Message], so: Callable[[Message], bool] = lambda _: True) -> Message:
-        """Hear until there is a message of that kind that is `so`. AssertionError when the worker ends or it takes
-        long."""
+        """Receive until there is a message of that kind that is `so`. AssertionError when the worker ends or at
+        the deadline.
+        """
         deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and (message := self.hear()) is not None:
+        while time.monotonic() < deadline and (message := self.receive()) is not None:
             if isinstance(message, kind) and so(message):
                 return message
-        raise AssertionError(f"no {kind.__name__} that was waited for; last was {self.heard[-1:]}")
+        raise AssertionError(f"no {kind.__name__} that was waited for; last was {self.received[-1:]}")
 
     def to_the_end(self) -> int:
         """Receive every message to the end; the exit status."""
-        while self.hear() is not None:
+        while self.receive() is not None:
             pass
         return self.process.wait(WITHIN_S)
 
     def stop(self) -> int:
-        """Ask it to end, hear the rest; its exit status."""
+        """Ask it to end, receive the rest; its exit status."""
         self.send(Stop(reason="over"))
         return self.to_the_end()
 
     def of(self, kind: type[Message]) -> list[Message]:
-        """What was heard of a kind."""
-        return [message for message in self.heard if isinstance(message, kind)]
+        """The received messages of a kind."""
+        return [message for message in self.received if isinstance(message, kind)]
 
     def hang_up(self) -> None:
         """End-of-file for the worker."""

@@ -1,4 +1,4 @@
-"""Which packages carry photos, and which of their files are wanted. To add a source, add a row."""
+"""Packages that carry photos, and the wanted files of each. To add a source, add a row."""
 
 from __future__ import annotations
 

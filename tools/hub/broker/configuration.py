@@ -1,8 +1,8 @@
-"""Who may say and hear what on the broker: mosquitto's configuration and access list, made from the site's names.
+"""Access control on the broker: mosquitto's configuration and access list, made from the site's names.
 
 1. A device writes the topics of the contract in its own branch, and no other; its certificate's common name is its
    user. A certificate that the list of devices does not name has no rights at all.
-2. A device hears the hub's state, judgements of its own alerts and commands to itself, and nothing of other devices.
+2. A device reads the hub's state, judgements of its own alerts and commands to itself, and nothing of other devices.
 3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe.
 4. Nothing is persisted: an alert must not reach a disk through the broker. Devices keep what was not delivered.
 """

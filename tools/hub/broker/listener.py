@@ -1,7 +1,7 @@
-"""A witness at the hub's side of the broker: counts what arrives over MQTT, with its own certificate.
+"""A listener on the hub's side of the broker: records what arrives over MQTT, with its own certificate.
 
-It keeps the messages and their times of arrival; of a probe it keeps whether it opens with the hub's identity, and no
-picture. The demonstration, the benchmark and end-to-end tests judge by this, never by what the device says inside.
+It keeps the messages and their times of arrival; of a probe only whether it opens with the hub's identity, no picture.
+The demonstration, the benchmark and end-to-end tests check what it received, not the device's own status.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class ProbeArrival:
 
 
 @dataclass(slots=True)
-class Heard:
-    """Everything that arrived so far, in order; duplicates (same source and id) are counted, not kept."""
+class Received:
+    """Everything that has arrived, in order; duplicates (same source and id) are counted, not kept."""
 
     arrivals: list[Arrival] = field(default_factory=list)
     probes: list[ProbeArrival] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Heard:
 
     @property
     def alerts(self) -> dict[str, list[Alert]]:
-        """Alert id to its statements, first to last."""
+        """Alert id to its revisions, first to last."""
         found: dict[str, list[Alert]] = {}
         for arrival in self.arrivals:
             if isinstance(arrival.data, Alert):
@@ -67,7 +67,7 @@ class Heard:
 
     @property
     def revisions(self) -> int:
-        """Statements about alerts beyond each one's first."""
+        """Revisions of alerts beyond each one's first."""
         return sum(len(statements) - 1 for statements in self.alerts.values())
 
     @property
@@ -82,7 +82,7 @@ class Heard:
 
     @property
     def stats(self) -> dict[str, Stats]:
-        """The latest counts of each device, by their own time: a kept message may arrive after a newer one."""
+        """The latest counts of each device, by their own time: a message kept in an outbox may be late."""
         found: dict[str, Stats] = {}
         for arrival in self.arrivals:
             data = arrival.data
@@ -96,12 +96,12 @@ class Heard:
 
     @property
     def operator_present(self) -> bool:
-        """Whether the hub said last that somebody judges, be it a simulated operator."""
+        """Whether the hub last reported an operator, simulated or not."""
         said = (a.data.operator != "absent" for a in reversed(self.arrivals) if isinstance(a.data, HubState))
         return next(said, False)
 
     def first_alert_arrivals(self) -> dict[str, Arrival]:
-        """Alert id to the arrival of its first statement, for latencies."""
+        """Alert id to the arrival of its first revision, for latencies."""
         found: dict[str, Arrival] = {}
         for arrival in self.arrivals:
             if isinstance(arrival.data, Alert):
@@ -120,7 +120,7 @@ class Listener:
         self._online = False
         self._reason = "no session yet"
         self._seen: set[tuple[str, str]] = set()
-        self.heard = Heard()
+        self.received = Received()
 
     def __enter__(self) -> Listener:
         return self.start()
@@ -139,13 +139,13 @@ class Listener:
                 raise BrokerUnavailable(f"the listener has no session after {SESSION_WITHIN_S:g} s: {reason}")
         return self
 
-    def wait_for(self, condition: Callable[[Heard], bool], within_s: float) -> bool:
-        """Block until the condition holds of what was heard; False when it does not in time."""
+    def wait_for(self, condition: Callable[[Received], bool], within_s: float) -> bool:
+        """Block until the condition holds of what was received; False at the deadline."""
         with self._changed:
-            return self._changed.wait_for(lambda: condition(self.heard), within_s)
+            return self._changed.wait_for(lambda: condition(self.received), within_s)
 
     def close(self) -> None:
-        """End the session. What was heard stays readable."""
+        """End the session. `received` stays readable."""
         self._broker.close()
 
     def _session(self, online: bool, reason: str) -> None:
@@ -158,9 +158,9 @@ class Listener:
         place = parse(topic)
         with self._changed:
             if place is None:
-                self.heard.unreadable.append(f"{topic}: not a topic of ours")
+                self.received.unreadable.append(f"{topic}: not a topic of ours")
             elif place.branch == "alert/probe":
-                self.heard.probes.append(
+                self.received.probes.append(
                     ProbeArrival(
                         place.subject or "", digest(payload), self._opens(payload), len(payload), wall_ns, monotonic
                     )
@@ -173,13 +173,13 @@ class Listener:
         try:
             event = decode(payload)
         except BadData as fault:
-            self.heard.unreadable.append(f"{topic}: {fault}")
+            self.received.unreadable.append(f"{topic}: {fault}")
             return
         if (event.source, event.id) in self._seen:
-            self.heard.duplicates += 1
+            self.received.duplicates += 1
             return
         self._seen.add((event.source, event.id))
-        self.heard.arrivals.append(Arrival(topic, device, event.data, event.id, wall_ns, monotonic))
+        self.received.arrivals.append(Arrival(topic, device, event.data, event.id, wall_ns, monotonic))
 
     def _opens(self, ciphertext: bytes) -> bool:
         try:

@@ -41,7 +41,7 @@ class Mosquitto:
 def find_mosquitto() -> Mosquitto:
     """Look on PATH, in the system's sbin folders, and among system packages unpacked without root.
 
-    Raises Unavailable, which says what to run, when there is none.
+    Raises Unavailable, with the command to install it, when there is none.
     """
     for place in (shutil.which("mosquitto"), "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"):
         if place is not None and os.access(place, os.X_OK):
@@ -106,7 +106,7 @@ class RunningBroker:
 def start_broker(hub: HubFolder, port: int = 0, *, without: frozenset[str] = frozenset()) -> RunningBroker:
     """Start mosquitto for this hub and wait until it is ready. Port 0 takes any free one. without: devices cut off.
 
-    Raises Unavailable: no mosquitto, port in use, or it ended by itself (with its own words).
+    Raises Unavailable: no mosquitto, port in use, or it ended by itself (with its last log lines).
     """
     found = find_mosquitto()
     settings = hub.settings()
@@ -183,7 +183,7 @@ def _wait_until_ready(broker: RunningBroker, hub: HubFolder, bind: str) -> None:
     while time.monotonic() < deadline:
         if not broker.running():
             broker.stop()
-            raise Unavailable("mosquitto ended at its start: " + (" / ".join(broker.log()[-4:]) or "without a word"))
+            raise Unavailable("mosquitto ended at its start: " + (" / ".join(broker.log()[-4:]) or "without a message"))
         try:
             with (
                 socket.create_connection((host, broker.port), 1.0) as raw,

@@ -1,4 +1,4 @@
-"""`lfr authority`: keys, roots of trust, officers and devices: what holders of offline keys do."""
+"""`lfr authority`: keys, roots of trust, officers and devices; the commands of the holders of offline keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def register(subparsers: Subparsers) -> None:
 
 def _with_ceremony(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--ceremony", type=Path, required=True, metavar="DIR", help="where the offline keys lie; never in the hub"
+        "--ceremony", type=Path, required=True, metavar="DIR", help="folder of the offline keys; never in the hub"
     )
     with_passphrase(parser)
 
@@ -52,7 +52,7 @@ def _init(parser: argparse.ArgumentParser) -> None:
 
 def _key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ref", metavar="REF", help="how the officer is called in deployments, such as AO-1")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where both halves go")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for both files")
     with_passphrase(parser)
     with_plan(parser)
     parser.set_defaults(run=_run_key)

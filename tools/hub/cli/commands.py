@@ -20,13 +20,14 @@ HOST = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(\.{LABEL})*")
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `hub init` and `hub serve`."""
+    """Add `hub init`, `hub serve` and `hub sign`."""
     hub = subparsers.add_parser("hub", help="set up and run the van's broker and console")
     verbs = hub.add_subparsers(metavar="VERB", required=True)
     _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, console.yaml"))
     _renew(verbs.add_parser("renew", help="renew certificates before they end, the site's authority included"))
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
     add_hold_commands(verbs)
+    _sign(verbs.add_parser("sign", help="sign the requests of boards that made their own keys"))
 
 
 def _init(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +54,14 @@ def _renew(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_renew)
 
 
+def _sign(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    parser.add_argument("stick", type=Path, metavar="STICK", help="the kit: certificates of all its requests go there")
+    parser.add_argument("--replace", action="store_true", help="take back the certificate that a name has, if any")
+    parser.add_argument("--dry-run", action="store_true", help="only say which requests there are")
+    parser.set_defaults(run=_run_sign)
+
+
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port (0 to 65535, 0 for any free one)")
@@ -67,7 +76,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
         "--repository-port", type=_port, default=None, help="of the devices' repository; 0 takes any free"
     )
     parser.add_argument("--no-broker", action="store_true", help="use the broker that runs at --broker-port")
-    parser.add_argument("--operator", default="operator-1", metavar="REF", help="who judges (default: %(default)s)")
+    parser.add_argument("--operator", default="operator-1", metavar="REF", help="the operator (default: %(default)s)")
     parser.add_argument(
         "--operator-present", action="store_true", help="simulate an operator while no page is open (recordings only)"
     )
@@ -119,6 +128,26 @@ def _run_renew(args: argparse.Namespace) -> int:
     for line in renew(hub, now(), hosts=_hosts(args.host), every=args.every):
         print(line, file=sys.stderr)
     print(args.folder)
+    return 0
+
+
+def _run_sign(args: argparse.Namespace) -> int:
+    from device.errors import Unavailable
+    from tools.hub.enrolment import sign_request
+    from tools.hub.storage.files import PUBLIC, write_file
+    from tools.hub.storage.folder import HubFolder
+
+    requests = sorted((args.stick / "requests").glob("*.csr"))
+    if not requests:
+        raise Unavailable(f"{args.stick / 'requests'} holds no request: `lfr flash request STICK` on the board first")
+    for file in requests:
+        if args.dry_run:
+            print(f"{file.name}: would be signed", file=sys.stderr)
+            continue
+        name, certificate = sign_request(HubFolder(args.folder), file, replace=args.replace)
+        place = args.stick / "certificates" / f"{name}.pem"
+        write_file(place, certificate, mode=PUBLIC)
+        print(place)
     return 0
 
 

@@ -32,8 +32,8 @@ def register(subparsers: Subparsers) -> None:
     add_new(verbs.add_parser("new", help="write a plan: everything an officer decides, before there is a list"))
     _sign(verbs.add_parser("sign", help="put officers' signatures on a plan and its list, or on a waiting change"))
     _publish(verbs.add_parser("publish", help="publish a signed change to the hub's repository, and to a USB stick"))
-    _discard(verbs.add_parser("discard", help="take back a change or a plan that was not published, with its keys"))
-    _end(verbs.add_parser("end", help="end a deployment: its keys, list and photos go"))
+    _discard(verbs.add_parser("discard", help="discard a change or a plan that was not published, with its keys"))
+    _end(verbs.add_parser("end", help="end a deployment: its keys, list and photos are erased"))
     _list(verbs.add_parser("list", help="deployments of this hub: running, ended, waiting for signatures, planned"))
 
 
@@ -148,7 +148,7 @@ def _described(change: Change) -> list[str]:
 
 
 def document_lines(plan: Any) -> list[str]:
-    """What an officer must have read before signing."""
+    """What an officer has to read before signing."""
     return [
         f"{plan.mode.value} deployment {plan.id}, authorised by {plan.authorising_officer}",
         f"purpose: {plan.purpose}",
@@ -205,7 +205,7 @@ def _run_discard(args: argparse.Namespace) -> int:
         change = pending_changes.pending(publisher, args.what)
         lines = [*_described(change), "it is deleted, with the signatures and everything sealed in it"]
     if args.what in publisher.keys.deployments():
-        lines.append("the hub's key of it is deleted first: a list that was built for it opens nowhere afterwards")
+        lines.append("the hub's key of it is deleted first: a list that was built for it cannot be opened afterwards")
     if not announce_plan(args, lines):
         return 0
     gone = pending_changes.discard(publisher, args.what)
@@ -225,13 +225,13 @@ def _run_end(args: argparse.Namespace) -> int:
             f"envelopes and index are withdrawn from {', '.join(record.devices)}, the payload is deleted",
             f"{len(record.refs)} reference photo(s) are deleted",
             "this cannot be undone; a new deployment needs a new list",
-            "the folder that the list was built in and copies of the change open nowhere afterwards; the photos it was"
-            " built from are not here: destroy them",
+            "the folder that the list was built in and copies of the change cannot be opened afterwards; the photos it"
+            " was built from are not here: delete them",
         ],
     ):
         return 0
     if not record.running:
-        print(f"{record.id} had ended at {record.ended_at}; made sure of it", file=sys.stderr)
+        print(f"{record.id} had ended at {record.ended_at}; checked again", file=sys.stderr)
     record = operations.end(publisher, args.id)
     if args.usb is not None:
         operations.copy_to_usb(publisher, args.usb)

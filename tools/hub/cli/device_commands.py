@@ -1,4 +1,4 @@
-"""`lfr device`: take a lost device out: no key, no index, no certificate."""
+"""`lfr device`: revoke a lost device: no key envelope, no index, no certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools.hub.cli.options import (
 
 def register(subparsers: Subparsers) -> None:
     """Add `device revoke`."""
-    noun = subparsers.add_parser("device", help="take a lost device out of a hub")
+    noun = subparsers.add_parser("device", help="revoke a lost device")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
     parser = verbs.add_parser("revoke", help="no envelope, index, certificate or topic for this device any more")
     parser.add_argument("name", metavar="NAME")

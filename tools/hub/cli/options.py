@@ -52,7 +52,7 @@ def with_passphrase(parser: argparse.ArgumentParser) -> None:
 
 
 def publisher_of(args: argparse.Namespace) -> Publisher:
-    """The publisher of --hub; what waited too long there goes first. Unavailable when that is no hub's folder."""
+    """The publisher of --hub; expired pending changes are discarded first. Unavailable when that is no hub's folder."""
     from device.errors import Unavailable
     from tools.hub.publishing.pending_changes import sweep
     from tools.hub.publishing.publisher import Publisher
@@ -62,7 +62,7 @@ def publisher_of(args: argparse.Namespace) -> Publisher:
     publisher = Publisher(args.hub, now)
     if not getattr(args, "dry_run", False):
         for line in sweep(publisher):
-            print(f"past its time, deleted: {line}", file=sys.stderr)
+            print(f"expired, deleted: {line}", file=sys.stderr)
     return publisher
 
 
@@ -78,7 +78,7 @@ def signers_of(args: argparse.Namespace) -> list[CryptoSigner]:
 
 
 def announce_plan(args: argparse.Namespace, lines: list[str]) -> bool:
-    """Print what is about to be done on stderr; True when it shall be done (no --dry-run)."""
+    """Print the plan on stderr; True when it is to be carried out (no --dry-run)."""
     print("would do:" if args.dry_run else "doing:", file=sys.stderr)
     for line in lines:
         print(f"  {line}", file=sys.stderr)

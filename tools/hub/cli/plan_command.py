@@ -1,4 +1,4 @@
-"""`lfr deployment new`: the plan as YAML, from options or from an earlier plan, with every mistake at once."""
+"""`lfr deployment new`: the plan as YAML, from options or from an earlier plan; all mistakes are shown together."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DEFAULT_HOURS = 8
 UNKNOWN = "age1" + "q" * 58  # stands for the hub's key while it is not made yet: a dry run makes none
 _CATEGORY = re.compile(r"([^=:]+)=([^:]+)(?::([0-9.]+))?")
 TEXTS = {
-    "controller": "who answers for the use",
-    "owner": "whose kit it is (default: the controller)",
+    "controller": "who is responsible for the use",
+    "owner": "owner of the equipment (default: the controller)",
     "authorising-officer": "whose key signs, such as AO-1",
     "purpose": "what it is for",
-    "legal-basis": "what it rests on, with the reference of the necessity and proportionality assessment",
+    "legal-basis": "legal basis, with the reference of the necessity and proportionality assessment",
     "place": "where",
 }
 
@@ -128,7 +128,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _base(file: Path) -> dict[str, Any]:
-    """An earlier plan without what belongs to that use alone: id, window, mode and key are never taken over."""
+    """An earlier plan without the fields of that use: id, window, mode and key are never taken over."""
     import yaml
 
     from device.config.document import read

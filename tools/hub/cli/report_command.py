@@ -95,7 +95,7 @@ def _chain(hub: HubFolder, report: Report, logs: dict[str, Path]) -> ChainCounts
 
 
 def _details(hub: HubFolder, report: Report) -> Details:
-    """What the signed deployment says, while this hub still has it."""
+    """The signed deployment's own fields, while this hub still has it."""
     from device.errors import LfrError
     from tools.hub.cli.options import now
     from tools.hub.publishing.publisher import Publisher

@@ -1,4 +1,4 @@
-"""`lfr watchlist`: build a list for one deployment, look at it, check it, take somebody off."""
+"""`lfr watchlist`: build a list for one deployment, inspect it, verify it, withdraw entries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from device.domain.recognisers import Recognisers
     from engines.cards.model_card import ModelCard
 
-LARGE = 24  # photos from which opening a second set of engines pays
+LARGE = 24  # from this number of photos a second set of engines is worth its start
 
 
 def register(subparsers: Subparsers) -> None:
@@ -35,7 +35,7 @@ def register(subparsers: Subparsers) -> None:
     _build(verbs.add_parser("build", help="from a folder or CSV of people to two sealed payloads"))
     _inspect(verbs.add_parser("inspect", help="what a built list holds; with --hub, entry by entry"))
     _verify(verbs.add_parser("verify", help="open a built list at its hub and check everything"))
-    _withdraw(verbs.add_parser("withdraw", help="take a found or mistaken person off every device"))
+    _withdraw(verbs.add_parser("withdraw", help="withdraw a found or mistaken entry from every device"))
 
 
 def _build(parser: argparse.ArgumentParser) -> None:
@@ -105,11 +105,11 @@ def _run_build(args: argparse.Namespace) -> int:
     written = files is not None and not args.dry_run
     if files is not None and written:
         write(args.out, files)
-    _say_report(args, report, written, recogniser)
+    _print_report(args, report, written, recogniser)
     return 65 if files is None else 0
 
 
-def _say_report(args: argparse.Namespace, report: Any, written: bool, recogniser: Recognisers) -> None:
+def _print_report(args: argparse.Namespace, report: Any, written: bool, recogniser: Recognisers) -> None:
     for problem in report.problems:
         print(f"problem: {problem}", file=sys.stderr)
     for kind, remarks in (("rejected", report.rejected), ("warning", report.warnings)):
@@ -152,7 +152,7 @@ def _models(args: argparse.Namespace) -> tuple[ModelCard, Recognisers]:
 
 
 def _remark(detector: ModelCard, recogniser: Recognisers) -> None:
-    """What a device will lack that runs models of one's own."""
+    """What a device lacks that runs custom models."""
     from engines.cards.model_card import FileSource
 
     for one in (detector, *recogniser.cards):
@@ -167,11 +167,11 @@ def _remark(detector: ModelCard, recogniser: Recognisers) -> None:
 def _readers(backend: str, photos: int, detector: str, recogniser: Recognisers) -> tuple[list[Any], list[Any]]:
     """Engines and readers: a second set for a long list, where there is a second core."""
     from device.enrolment.engine_photo_reader import EnginePhotoReader
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
 
-    def room(runtime: str | None) -> EngineRoom:
+    def room(runtime: str | None) -> ModelSessions:
         screen = None if recogniser.screen is None else recogniser.screen.name
-        return EngineRoom(runtime, threads=1, detector=detector, recogniser=recogniser.main.name, screen=screen)
+        return ModelSessions(runtime, threads=1, detector=detector, recogniser=recogniser.main.name, screen=screen)
 
     rooms = [room(None if backend == "auto" else backend)]
     if photos >= LARGE and (os.cpu_count() or 1) > 1 and not rooms[0].one_thread:
@@ -240,7 +240,7 @@ def _run_withdraw(args: argparse.Namespace) -> int:
     deployment = args.deployment or running[0].id
     lines = [f"{ref}: off the list of {deployment} at every device; the photo leaves this hub" for ref in args.entry]
     if set(publisher.records.get(deployment).refs) <= set(args.entry):
-        lines.append(f"nobody is left on that list then: {deployment} ends, and this hub's keys of it are deleted")
+        lines.append(f"that list is then empty: {deployment} ends, and this hub's keys of it are deleted")
     if not announce_plan(args, lines):
         return 0
     change = operations.propose_withdrawal(publisher, deployment, args.entry, now())

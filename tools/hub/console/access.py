@@ -1,4 +1,4 @@
-"""How somebody shows that he may use the console (its cookie, the token of a change), and its clock."""
+"""How somebody shows that he may use the console (its cookie, the token of a change), its headers and its clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from datetime import datetime, timezone
 from device.domain.time import WallTime, wall
 
 COOKIE = "lfr_console"
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 def csrf_token(key: str) -> str:

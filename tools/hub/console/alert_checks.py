@@ -1,4 +1,4 @@
-"""What an alert must be before it becomes a case: a certificate alone makes nobody believed.
+"""Checks of an alert before it becomes a case; a valid certificate alone is not enough.
 
 1. It comes live, on its own topic, in its device's own name and in this hub's mode.
 2. Its deployment was published by this hub to this device, has not ended, and has its list and, while known, its entry.
@@ -6,9 +6,9 @@
    and its category; its recogniser is one that the list was signed for. Its `delete_by` lies within the signed policy
    and the ceiling of 31 days.
 4. Its texts are of a size that a card can show.
-5. A device may send so many new alerts in a time; what it held back arrives later, from its outbox.
+5. A device may send a limited number of new alerts in a time; later ones arrive from its outbox.
 
-What does not fit is a fault on the page, and no case.
+An alert that fails a check is shown as a fault on the page, and is no case.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RATE_PER_S = 2.0
 
 
 class AlertChecks:
-    """Checks alerts of one hub; keeps only the time and number of each device's latest ones."""
+    """Checks alerts of one hub; keeps only times and numbers of each device's latest ones."""
 
     def __init__(self, mode: Mode, published: Published) -> None:
         self._mode = mode
@@ -40,7 +40,7 @@ class AlertChecks:
         self._tokens: dict[str, tuple[WallTime, float]] = {}
 
     def problem(self, place: Place, alert: Alert, now: WallTime, *, retained: bool, known: bool) -> str:
-        """Why it is no case; empty when it may be one. known: its id is on the desk already, or was."""
+        """Why it is no case; empty when it is accepted. known: its id is or was on the desk."""
         deployment = self._published().get(alert.deployment_id)
         return (
             self._of_its_way(place, alert, retained)
@@ -52,7 +52,7 @@ class AlertChecks:
         )
 
     def _of_its_way(self, place: Place, alert: Alert, retained: bool) -> str:
-        """Rule 1."""
+        """Topic, name and mode (rule 1)."""
         if retained:
             return "a retained alert"
         if place.subject != alert.alert_id:
@@ -76,7 +76,7 @@ class AlertChecks:
         return ""
 
     def _of_its_rate(self, device: str, now: WallTime) -> str:
-        """Rule 5: a bucket of BURST that fills by RATE_PER_S."""
+        """Rate limit (rule 5): a bucket of BURST that fills by RATE_PER_S."""
         at, tokens = self._tokens.get(device, (now, float(BURST)))
         tokens = min(BURST, tokens + max(0.0, (now - at).total_seconds()) * RATE_PER_S)
         self._tokens[device] = (now, max(0.0, tokens - 1.0))
@@ -84,7 +84,7 @@ class AlertChecks:
 
 
 def _of_its_deployment(place: Place, alert: Alert, known: PublishedDeployment | None) -> str:
-    """Rule 2."""
+    """Deployment, list and entry (rule 2)."""
     if known is None:
         return "an alert of a deployment that this hub has not published"
     if place.device not in known.devices:
@@ -101,7 +101,7 @@ def _of_its_deployment(place: Place, alert: Alert, known: PublishedDeployment | 
 
 
 def _of_its_values(alert: Alert, known: PublishedDeployment | None, now: WallTime) -> str:
-    """Rule 3."""
+    """Score and retention (rule 3)."""
     if alert.score < alert.threshold:
         return "an alert below its threshold"
     delete_by = moment(alert.retention.delete_by)
@@ -114,7 +114,7 @@ def _of_its_values(alert: Alert, known: PublishedDeployment | None, now: WallTim
 
 
 def _of_its_sizes(alert: Alert) -> str:
-    """Rule 4."""
+    """Sizes of texts (rule 4)."""
     texts = {
         "category": alert.candidate.category,
         "image source": alert.candidate.image_source,

@@ -1,4 +1,4 @@
-"""What the desk holds: a case, its picture, and the last of what each device reported of itself."""
+"""What the desk holds: a case, its picture, and the last message of each kind from each device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Case:
 
     @property
     def delete_by_as_sent(self) -> WallTime:
-        """What the device said, after the planned end."""
+        """The `delete_by` that the device sent, after the planned end."""
         return messages.moment(self.alert.retention.delete_by)
 
 
@@ -54,7 +54,7 @@ class CommandView:
 
 @dataclass(slots=True)
 class DeviceView:
-    """The last of everything that one device said of itself."""
+    """The last message of each kind from one device."""
 
     status: messages.Status | None = None
     birth: messages.Birth | None = None
@@ -70,7 +70,7 @@ class DeviceView:
     command: CommandView | None = None
 
     def unknown_because(self, now: WallTime, *, broker_online: bool) -> str:
-        """Why its state is not known at this moment; empty while it is."""
+        """Why its state is not known now; empty while it is known."""
         if not broker_online:
             return "the hub has no connection to its broker"
         if self.status is None or self.heard_at is None:

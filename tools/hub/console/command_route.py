@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from device.errors import Unavailable
@@ -12,22 +13,23 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from tools.hub.console.console import Console
-
 COMMANDS: dict[str, CommandName] = {"stop": "stop", "resume": "resume"}
 
 
-def command_route(console: Console) -> Route:
-    """The route; the console's guard has checked cookie, origin and token before."""
+def command_route(known: Callable[[str], bool], send: Callable[[str, CommandName], None]) -> Route:
+    """The route; the console's guard has checked cookie, origin and token before.
+
+    known: whether the site has that device. send: sends a command, or raises Unavailable with the reason.
+    """
     from starlette.responses import JSONResponse, PlainTextResponse
     from starlette.routing import Route
 
     async def give(request: Request) -> Response:
         device, name = request.path_params["device"], COMMANDS.get(request.path_params["command"])
-        if name is None or device not in console.desk.devices:
+        if name is None or not known(device):
             return PlainTextResponse("no such command or device", 404)
         try:
-            console.session.command(device, name, console.officer_ref)
+            send(device, name)
         except Unavailable as fault:
             return PlainTextResponse(str(fault), 503)
         return JSONResponse({"sent": True})

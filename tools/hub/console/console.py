@@ -1,11 +1,11 @@
 """The console: a page for the operator, on the loopback only, pictures from memory only.
 
-1. Every answer is checked for its Host (against DNS rebinding) and needs the session cookie, which only the address
-   printed at the start gives out; a change also needs the page's token and its own origin. Both stay the same through
-   restarts (`keys/console.txt`), so that an open page comes back by itself.
+1. Every request is checked for its Host (against DNS rebinding) and needs the session cookie, which only the address
+   printed at the start sets; a change also needs the page's token and its own origin. Both stay the same across
+   restarts (`keys/console.txt`), so that an open page reconnects by itself.
 2. Nothing is loaded from elsewhere, nothing may be cached, nothing may be framed (the headers below).
-3. An operator is present while a page is open: its event stream is the proof, and its end (after a grace for a
-   reload) is the operator's absence.
+3. An operator is present while a page is open, that is, while its event stream is; absent after the stream has ended
+   and the grace for a reload is over.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
-from tools.hub.console.access import COOKIE, csrf_token, same, wall_now
+from tools.hub.console.access import COOKIE, HEADERS, csrf_token, same, wall_now
 from tools.hub.console.command_route import command_route
 from tools.hub.console.desk import Desk
 from tools.hub.console.hold_routes import hold_routes
@@ -42,23 +42,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STATIC = Path(__file__).parent / "static"
-BEAT_S = 5.0  # an event stream that is silent for longer is dead, so it never is
+BEAT_S = 5.0  # an event stream sends at least this often, so that the browser does not close it
 AT_MOST_EVERY_S = 0.15
 GRACE_S = 3.0  # a reload of the page is not an absence
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
 _log = logging.getLogger(__name__)
 
 
@@ -92,17 +78,22 @@ class Console:
 
     @property
     def operator(self) -> Operator:
-        """Who is there: somebody at an open page (rule 3), or one whom a headless run vouches for."""
+        """The operator's presence: an open page (rule 3), or a simulated operator of a headless run."""
         return "present" if self._at_page else "simulated" if self.vouched else "absent"
 
     def changed(self) -> None:
-        """Something on the desk changed: wake the event streams (called on the loop)."""
+        """The desk changed: wake the event streams (called on the loop)."""
         self._version += 1
         if not self._commit_due:
             self._commit_due = True
             asyncio.get_running_loop().call_soon(self._commit)
         task = asyncio.ensure_future(self._wake())
         task.add_done_callback(lambda done: done.exception())
+
+    def commit_and_show(self) -> None:
+        """Something changed that must be on the disk before it is answered."""
+        self.desk.commit()
+        self.changed()
 
     def _commit(self) -> None:
         self._commit_due = False
@@ -112,10 +103,10 @@ class Console:
         async with self._news:
             self._news.notify_all()
 
-    async def tend(self) -> None:
-        """Once a second: presence, entries, wiping by time, repeating judgements, saving the counts."""
+    async def maintain(self) -> None:
+        """Once a second: presence, entries, expiry, repeated judgements, saved counts."""
         while True:
-            self.forget_references()
+            self.erase_references()
             self._read_entries_again()
             self._watch_presence(asyncio.get_running_loop().time())
             self._publish_operator()
@@ -126,23 +117,23 @@ class Console:
             self.tallies.save()
             await asyncio.sleep(1.0)
 
-    def forget_references(self) -> None:
-        """Delete the reference photos of a list that has ended; a disk that refuses is said, and tried again."""
+    def erase_references(self) -> None:
+        """Delete the reference photos of a list that has ended; a disk that refuses is logged and retried."""
         ended = self.desk.list_ended(wall_now())
         if ended is None:
             return
         device, at = ended
         try:
-            photos = self.hub.forget_entries(given_before=at)
+            photos = self.hub.erase_entries(given_before=at)
         except (OSError, ConfigError) as fault:
-            event(_log, "hub.references_not_forgotten", level=logging.ERROR, reason=str(fault))
+            event(_log, "hub.references_not_erased", level=logging.ERROR, reason=str(fault))
             return
-        self.desk.references_forgotten(device, photos)
-        event(_log, "hub.references_forgotten", photos=photos)
+        self.desk.references_erased(device, photos)
+        event(_log, "hub.references_erased", photos=photos)
         self.changed()
 
     def _read_entries_again(self) -> None:
-        """Take entries that were added or forgotten since; while the file has mistakes, what was read before stays."""
+        """Take entries that were added or removed since; while the file has mistakes, the last valid entries stay."""
         try:
             written = self.hub.entries_written()
             if written == self._entries_written:
@@ -209,7 +200,7 @@ class Console:
             self.page_closed()
 
     def decide(self, alert_id: str, kind: str, outcome: str) -> bool:
-        """A decision of the operator: on the desk at once, then to the devices. False when the case is gone."""
+        """An operator's decision: applied to the desk, then sent to the devices. False when the case is gone."""
         had = self.desk.cases.get(alert_id)
         if had is not None and had.outcome is None and had.alert.candidate.entry_ref not in self.settings.entries:
             raise RefusedByCondition("reference photo", "its list is deleted here: this alert can no longer be judged")
@@ -249,11 +240,11 @@ def application(console: Console, on_start: Callable[[], None]) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         on_start()
-        tending = asyncio.ensure_future(console.tend())
+        maintaining = asyncio.ensure_future(console.maintain())
         try:
             yield
         finally:
-            tending.cancel()
+            maintaining.cancel()
 
     return Starlette(
         routes=[
@@ -264,8 +255,11 @@ def application(console: Console, on_start: Callable[[], None]) -> Starlette:
             Route("/cases/{alert_id}/probe", pages.probe),
             Route("/cases/{alert_id}/reference", pages.reference),
             Route("/cases/{alert_id}/{kind}", pages.decide, methods=["POST"]),
-            command_route(console),
-            *hold_routes(console),
+            command_route(
+                lambda device: device in console.desk.devices,
+                lambda device, name: console.session.command(device, name, console.officer_ref),
+            ),
+            *hold_routes(console.holding, console.officer_ref, console.commit_and_show),
         ],
         middleware=[Middleware(_Guard, refuse=pages.refuse)],
         lifespan=lifespan,
@@ -304,7 +298,7 @@ class _Pages:
         self._page = (STATIC / "console.html").read_text(encoding="utf-8")
 
     def refuse(self, request: Request) -> Response | None:
-        """The refusal of a request that must not be answered (rule 1), or None."""
+        """The refusal of a request that fails a check (rule 1), or None."""
         from starlette.responses import PlainTextResponse
 
         console = self._console
@@ -365,7 +359,7 @@ class _Pages:
         return _jpeg(picture.jpeg if picture else None)
 
     async def reference(self, request: Request) -> Response:
-        """The reference photo of a case that is on the desk; no other can be asked for."""
+        """The reference photo of a case that is on the desk; no other is served."""
         case = self._console.desk.cases.get(request.path_params["alert_id"])
         return _jpeg(self._console.hub.reference(case.alert.candidate.entry_ref) if case else None)
 

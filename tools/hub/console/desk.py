@@ -1,15 +1,16 @@
 """The operator's desk: cases, pictures and devices, in memory and (cases and probes, sealed) in `desk.sqlite`.
 
-1. A false alert disappears at once, picture first; so does one whose engagement confirmed another person, and what a
-   device reports as erased. What was never judged is then counted `not_adjudicated`.
-2. What is past its `delete_by` disappears by itself, whether or not a device reports it. When a deployment ends early,
-   its alerts go as long after that end as they would have gone after the planned one.
+1. A false alert is erased at once, its picture first; so is one whose engagement confirmed another person, and every
+   case that a device reports as erased. A case without a judgement is then counted `not_adjudicated`.
+2. A case past its `delete_by` is erased, whether or not a device reports it. When a deployment ends early, its alerts
+   are kept as long after that end as they would have been after the planned one.
 3. An alert counts once by its id and each of its revisions once, whatever is repeated under whatever event id; a later
    revision replaces what is shown, an older one or the same changes nothing. The same picture again changes nothing.
-4. The desk is bounded: each device has an equal share of MAX_CASES. With its share on the desk, its oldest judged case
-   goes before a new one comes, or, when none is judged, its oldest; page and report show how many went unjudged.
-   No device pushes another's cases off the desk, and none changes, erases or gives a picture to another's.
-5. When a device's list has ended (its receipt, or its own word) and no other device holds one, the hub's references go.
+4. The desk is bounded: each device has an equal share of MAX_CASES. When its share is full, its oldest judged case is
+   erased for a new one or, when none is judged, its oldest; page and report show how many had no judgement. A device
+   cannot displace, change or erase another's cases, nor add a probe to them.
+5. When a device's list has ended (its receipt, or its own state) and no other device holds one, the hub's references
+   are deleted.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Desk:
         store: SealedDesk | None = None,
         published: Published = nothing_published,
     ) -> None:
-        """Take what the store holds."""
+        """Load the store's content."""
         self._settings = settings
         self._tallies = tallies
         self._store = store
@@ -72,7 +73,7 @@ class Desk:
             self._restore(store)
 
     def _restore(self, store: SealedDesk) -> None:
-        """What was on the desk when the hub was last alive; pictures come with `stored_probes`."""
+        """The cases that the hub held when it last ran; pictures come with `stored_probes`."""
         self._gone = dict.fromkeys(store.gone())
         self._seen_receipts = dict.fromkeys(store.seen())
         for kept in store.cases():
@@ -89,7 +90,7 @@ class Desk:
             event(_log, "hub.desk_restored", cases=len(self.cases))
 
     def restore_pictures(self, opened: Callable[[bytes], bytes], now: WallTime) -> None:
-        """Open the kept probes; one that does not open any more (its deployment has ended) is deleted."""
+        """Open the stored probes; one that does not open any more (its deployment has ended) is deleted."""
         for probe in self._store.probes() if self._store is not None else ():
             try:
                 self.pictures[probe.alert_id] = Picture(probe.device, opened(probe.ciphertext), 1, now)
@@ -98,7 +99,7 @@ class Desk:
                 self._drop_picture(probe.alert_id)
 
     def commit(self) -> None:
-        """Put what changed on the disk, with the counts; after a disk that refused, everything anew."""
+        """Write every change with the counts; after a disk that refused, everything anew."""
         if self._store is None:
             return
         behind = bool(self._store.problem)
@@ -113,7 +114,7 @@ class Desk:
 
     @property
     def store_problem(self) -> str:
-        """Why the desk is not kept on the disk; empty while it is."""
+        """Why the desk is not stored on the disk; empty while it is."""
         return "" if self._store is None else self._store.problem
 
     def _keep(self, case: Case) -> None:
@@ -132,7 +133,7 @@ class Desk:
         )
 
     def knows(self, alert_id: str) -> bool:
-        """Whether an alert is on the desk or was."""
+        """Whether an alert is or was on the desk."""
         return alert_id in self.cases or alert_id in self._gone
 
     def expect(self, device: str) -> None:
@@ -140,16 +141,17 @@ class Desk:
         self.devices.setdefault(device, DeviceView())
 
     def fault(self, device: str, problem: str) -> None:
-        """Something of a device was refused: shown until the hub is started anew, the latest FAULTS_SHOWN of each."""
+        """Record a refused message of a device: shown until the hub restarts, the latest FAULTS_SHOWN of each."""
         faults = self.devices.setdefault(device, DeviceView()).faults
         faults[problem] = faults.pop(problem, 0) + 1
         while len(faults) > FAULTS_SHOWN:
             del faults[next(iter(faults))]
 
     def take(self, place: Place, event: Event[Message], now: WallTime, *, retained: bool = False) -> None:
-        """Take in one message of a device; repetitions (same source and id) change nothing.
+        """Process one message of a device; repetitions (same source and id) change nothing.
 
-        retained: the broker had kept it from before: no sign of life. Raises BadData for what touches another's case.
+        retained: the broker had kept it from before, so it does not show that the device is alive. Raises BadData for
+        another's case.
         """
         if (event.source, event.id) in self._seen:
             return
@@ -181,7 +183,7 @@ class Desk:
     def take_probe(
         self, device: str, alert_id: str, jpeg: bytes, now: WallTime, ciphertext: bytes | None = None
     ) -> None:
-        """Take in an opened probe; one of an alert that is gone is dropped, the same one again changes nothing."""
+        """Process an opened probe; one of an alert that is gone is dropped, the same one again changes nothing."""
         self._require_own(device, alert_id)
         before = self.pictures.get(alert_id)
         if alert_id in self._gone or (before is not None and before.jpeg == jpeg):
@@ -203,20 +205,20 @@ class Desk:
             raise BadData(f"a message about an alert of {known.device}")
 
     def judge(self, alert_id: str, outcome: str) -> Case | None:
-        """A person judged: a false alert is wiped here and now (rule 1). None when the case is gone."""
+        """Apply a judgement: a false alert is erased at once (rule 1). None when the case is gone."""
         case = self.cases.get(alert_id)
         if case is None:
             return None
         self._tallies.judged(case.alert.deployment_id, outcome, case.outcome)
         case.outcome = outcome
         if outcome == "false_alert":
-            self.wipe(alert_id)
+            self.erase(alert_id)
         else:
             self._keep(case)
         return case
 
     def follow(self, alert_id: str, kind: str, outcome: str) -> Case | None:
-        """Note what came of it: kind is `engagement` or `disposition`. Confirmed another person is a false alert."""
+        """Record an outcome: kind is `engagement` or `disposition`. Confirmed another person is a false alert."""
         case = self.cases.get(alert_id)
         if case is None:
             return None
@@ -233,37 +235,37 @@ class Desk:
         self._keep(case)
         return case
 
-    def wipe(self, alert_id: str) -> bool:
-        """Forget a case and its picture; whether there was one."""
+    def erase(self, alert_id: str) -> bool:
+        """Erase a case and its picture; whether there was one."""
         self.pictures.pop(alert_id, None)
         if self._store is not None:
-            self._store.forget(alert_id)
+            self._store.erase(alert_id)
         self._gone[alert_id] = None
         if len(self._gone) > 10_000:
             del self._gone[next(iter(self._gone))]
         return self.cases.pop(alert_id, None) is not None
 
     def clear_memory(self) -> int:
-        """Forget every case and picture in memory: the program ends. What is sealed on the disk stays."""
+        """Drop every case and picture from memory: the program ends. What is sealed on the disk stays."""
         count = len(self.cases)
         self.cases.clear()
         self.pictures.clear()
         return count
 
     def _leave_unjudged(self, alert_id: str) -> None:
-        """Wipe a case that nobody judged, and count that."""
+        """Erase a case without a judgement, and count it."""
         case = self.cases.get(alert_id)
         if case is not None and case.outcome is None:
             self._tallies.judged(case.alert.deployment_id, "not_adjudicated", None)
-        self.wipe(alert_id)
+        self.erase(alert_id)
 
     def _drop_picture(self, alert_id: str) -> None:
         self.pictures.pop(alert_id, None)
         if self._store is not None:
-            self._store.forget_probe(alert_id)
+            self._store.erase_probe(alert_id)
 
     def deployment_ended(self, deployment_id: str, at: WallTime) -> bool:
-        """The hub ended a deployment: what nobody judged cannot be judged any more and goes; whether anything changed.
+        """The hub ended a deployment: its cases without a judgement are erased; whether anything changed.
 
         The judged ones stay as long after this end as the policy keeps them (rule 2).
         """
@@ -290,7 +292,7 @@ class Desk:
         return True
 
     def tick(self, now: WallTime) -> bool:
-        """Wipe what is past its time (rule 2) and what belongs to a deployment that the hub ended; whether any went."""
+        """Erase cases past their time (rule 2) and those of a deployment that the hub ended; whether there were any."""
         ended = [
             self.deployment_ended(known.id, known.ended_at)
             for known in self._published().values()
@@ -307,7 +309,7 @@ class Desk:
         return bool(overdue or orphans or any(ended))
 
     def _alert(self, device: str, alert: Alert, now: WallTime) -> None:
-        """Take in a statement about an alert (rule 3)."""
+        """Process a revision of an alert (rule 3)."""
         case = self.cases.get(alert.alert_id)
         if alert.alert_id in self._gone or (case is not None and alert.revision <= case.alert.revision):
             return
@@ -329,7 +331,7 @@ class Desk:
             self._tallies.of(alert.deployment_id).probes_received += 1
 
     def _make_room(self, device: str) -> None:
-        """Of this device's cases, the oldest judged one goes, else the oldest, and that is counted (rule 4)."""
+        """Erase this device's oldest judged case, else its oldest, and count it (rule 4)."""
         theirs = {a: c for a, c in self.cases.items() if c.device == device}
         judged = next((a for a, c in theirs.items() if c.outcome is not None), None)
         going = judged or next(iter(theirs))
@@ -340,22 +342,22 @@ class Desk:
         self._leave_unjudged(going)
 
     def list_ended(self, now: WallTime) -> tuple[str, WallTime] | None:
-        """Which device's list ended last, and when, once nobody holds a list any more (rule 5); None until then."""
+        """The device whose list ended last, and when, once no device holds a list (rule 5); None until then."""
         others = (view for name, view in self.devices.items() if name not in self._list_ends)
         holding = (view.holds_a_list(now) for view in others)
         if not self._list_ends or any(holding):
             return None
         return max(self._list_ends.items(), key=lambda end: end[1])
 
-    def references_forgotten(self, device: str, photos: int) -> None:
-        """The hub's reference photos of the ended lists are deleted: a receipt of the hub's own."""
+    def references_erased(self, device: str, photos: int) -> None:
+        """The hub's reference photos of the ended lists are deleted: record a receipt of the hub's own."""
         self._list_ends.clear()
         if photos:
             self._tallies.forgotten(device, photos)
             self._receipt("reference", "end_of_deployment", photos, None)
 
     def _erasure(self, device: str, receipt: messages.Erasure) -> None:
-        """Wipe what a device erased: one alert, one picture, or (its end) everything that it ever sent."""
+        """Erase what a device erased: one alert, one picture, or (its end) everything that it ever sent."""
         self._tallies.erased(device, receipt)
         if receipt.what == "watchlist" and receipt.reason == "end_of_deployment":
             self._list_end(device, messages.moment(receipt.at))

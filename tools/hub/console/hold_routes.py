@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from device.errors import BadData, LfrError, RefusedByCondition, Unavailable, UsageError
-from tools.hub.console.holding import HoldRequest
+from tools.hub.console.holding import Holding, HoldRequest
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
-
-    from tools.hub.console.console import Console
 
 STATUS: tuple[tuple[type[LfrError], int], ...] = (
     (RefusedByCondition, 409),
@@ -24,19 +23,19 @@ STATUS: tuple[tuple[type[LfrError], int], ...] = (
 )
 
 
-def hold_routes(console: Console) -> list[Route]:
-    """The routes; the console's guard has checked cookie, origin and token before."""
+def hold_routes(holding: Holding, officer_ref: str, changed: Callable[[], None]) -> list[Route]:
+    """The routes; the console's guard has checked cookie, origin and token before. changed: called after a change."""
     from starlette.responses import JSONResponse, PlainTextResponse
     from starlette.routing import Route
 
     async def listed(_: Request) -> Response:
-        return JSONResponse(console.holding.shown())
+        return JSONResponse(holding.shown())
 
     async def place(request: Request) -> Response:
         body, alert_id = await request.body(), request.path_params["alert_id"]
         try:
             asked = msgspec.json.decode(body, type=HoldRequest)
-            console.holding.hold(alert_id, asked, console.officer_ref)
+            holding.hold(alert_id, asked, officer_ref)
         except msgspec.DecodeError as fault:
             return PlainTextResponse(f"no hold: {fault}", 400)
         except LfrError as fault:
@@ -45,14 +44,14 @@ def hold_routes(console: Console) -> list[Route]:
 
     async def release(request: Request) -> Response:
         try:
-            console.holding.release(request.path_params["alert_id"], console.officer_ref)
+            holding.release(request.path_params["alert_id"], officer_ref)
         except LfrError as fault:
             return refused(fault)
         return done()
 
     async def complaint(request: Request) -> Response:
         try:
-            console.holding.complaint(request.path_params["reference"], console.officer_ref)
+            holding.complaint(request.path_params["reference"], officer_ref)
         except LfrError as fault:
             return refused(fault)
         return done()
@@ -61,8 +60,7 @@ def hold_routes(console: Console) -> list[Route]:
         return PlainTextResponse(str(fault), next((n for kind, n in STATUS if isinstance(fault, kind)), 500))
 
     def done() -> Response:
-        console.desk.commit()
-        console.changed()
+        changed()
         return JSONResponse({"done": True})
 
     return [

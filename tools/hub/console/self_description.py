@@ -15,7 +15,7 @@ def describe(view: DeviceView, tallies: Tallies, device: str, data: Message, at:
         view.status = data
     elif isinstance(data, messages.Birth):
         view.birth = data
-        tallies.born(device, data)
+        tallies.record_birth(device, data)
     elif isinstance(data, messages.DeviceState):
         view.state = data
         tallies.is_on(device, data.deployment_id, data.mode, at)

@@ -1,11 +1,11 @@
 """The hub's MQTT session: receives everything of the site, sends judgements and the hub's own state.
 
-1. A judgement is on the disk before it is sent, and stays until it is settled, through kills of the hub: a false alert
-   until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed so
-   for SETTLED_S. It keeps its event id, so a repetition changes nothing.
+1. A judgement is stored before it is sent, and stays until it is settled, also when the hub is killed: a false alert
+   until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed
+   online for SETTLED_S. It keeps its event id, so a repetition changes nothing.
    The hub does not subscribe to its own judgements, or `acknowledged` would mean nothing.
-2. The hub's state is retained, its will says offline: a device without an operator recognises nobody.
-3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that hears alerts.
+2. The hub's state is retained, its will publishes offline: a device without an operator does not recognise.
+3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that receives alerts.
 4. Commands are signed. A `stop` is kept and repeated like a judgement, until its device replied or a `resume` was
    given; the others are sent once: they expire.
 5. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
@@ -63,7 +63,7 @@ class _Judgement:
 
 
 class HubSession:
-    """Between the broker and the desk."""
+    """Passes messages between the broker and the desk."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class HubSession:
         checks: AlertChecks | None = None,
         signer: CommandSigner | None = None,
     ) -> None:
-        """identified: called with the recipient of the key envelope that a device asks for."""
+        """identified: called with the recipient for which a device requests its key envelope."""
         self._signer = signer
         self._store = store
         self._checks = checks
@@ -133,9 +133,9 @@ class HubSession:
         )
 
     def arrived(self, topic: str, payload: bytes, retained: bool = False) -> None:
-        """One message from the site; what cannot be read or does not fit is a fault on the page and in the log.
+        """One message from the site; one that cannot be read or is refused is a fault on the page and in the log.
 
-        retained: the broker had kept it from before, so it is no sign of life.
+        retained: the broker had kept it from before, so it does not show that the device is alive.
         """
         place = parse(topic)
         if place is None or place.device == HUB:
@@ -153,7 +153,7 @@ class HubSession:
         self._changed()
 
     def publish_state(self, operator: messages.Operator, session_id: str | None) -> None:
-        """Publish the hub's state if it changed or has not been taken yet (rule 2)."""
+        """Publish the hub's state if it changed or was not accepted yet (rule 2)."""
         if not self.online or self._published_state == (operator, session_id):
             return
         if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
@@ -234,7 +234,7 @@ class HubSession:
             view.command.result, view.command.reason = reply.result, reply.reason
 
     def repeat(self) -> None:
-        """Send again what is not settled (rule 1); called every second."""
+        """Resend what is not settled (rule 1); called every second."""
         now = self._now()
         for token, judgement in tuple(self._judgements.items()):
             if (now - judgement.made).total_seconds() > GIVE_UP_S or self._settled(judgement, now):
@@ -245,7 +245,7 @@ class HubSession:
                 self._send(judgement)
 
     def _settled(self, judgement: _Judgement, now: WallTime) -> bool:
-        """Delivered to a device that was online then and is still (rule 1)."""
+        """Whether it was delivered to a device that was online then and still is (rule 1)."""
         if judgement.heard_at is None or judgement.until_erased:
             return False
         if not self._online(judgement.device):

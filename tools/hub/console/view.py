@@ -1,4 +1,4 @@
-"""What the page is told: one JSON snapshot of the desk, complete every time, so that no update can be missed."""
+"""The page's data: one complete JSON snapshot of the desk at each change, so that no update can be missed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def snapshot(
     holds: Sequence[Mapping[str, Any]] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Everything that the page shows. The oldest case first, so that a new one moves none; open before judged ones."""
+    """Everything that the page shows. Oldest case first, so that a new one moves none; open before judged ones."""
     held = {str(each["alert_id"]): str(each["kind"]) for each in holds}
     cases = sorted(desk.cases.values(), key=lambda c: c.arrived)
     cases.sort(key=lambda c: c.outcome is not None)
@@ -50,7 +50,7 @@ def snapshot(
 
 
 def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
-    """One device; while its state is not known, nothing of it is shown as if it were."""
+    """One device; while its state is not known, none of it is shown as current."""
     if unknown:
         view = DeviceView(
             stats=view.stats,

@@ -1,8 +1,8 @@
-"""The hub's own certificate authority: P-256 keys, short lives, one certificate per device, the name in its CN.
+"""The hub's own certificate authority: P-256 keys, short lifetimes, one certificate per device, its name as the CN.
 
 1. The broker takes the common name as the MQTT user, so a name is issued once and never to two holders.
-2. Private keys are written 0600 before their first byte, and never leave the hub except a device's own, by hand.
-3. A revoked certificate stays on `crl.pem` for good; broker and repository server refuse whoever is on it.
+2. Private keys are written with mode 0600, and never leave the hub, except a device's own, which is copied by hand.
+3. A revoked certificate stays on `crl.pem` for good; broker and repository server refuse it.
 4. Client certificates may only be clients and the server certificate only a server (RFC 5280, extended key usage).
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 AUTHORITY_DAYS = 90
 LEAF_DAYS = 30
-BACKDATED = timedelta(minutes=5)  # a device whose clock is a little behind still accepts a fresh certificate
+BACKDATED = timedelta(minutes=5)  # a device whose clock is a little slow still accepts a fresh certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class Authority:
         """`<name>.pem` and `<name>.key` of one MQTT user."""
         self._issue(folder, name, (), server=False)
 
+    def certify_client(self, name: str, key: EllipticCurvePublicKey) -> Certificate:
+        """A certificate of one MQTT user for a key that was made elsewhere; the caller has seen proof of it."""
+        return self._certify(name, key, (), server=False)
+
     def renew(self, file: Path, hosts: tuple[str, ...], *, server: bool) -> None:
         """Replace a certificate by one of the same name and key with a new time."""
         from cryptography import x509
@@ -53,20 +57,18 @@ class Authority:
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise ValueError(f"{file} has no elliptic-curve key")
         name = str(old.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
-        certificate = self._certificate(key, name, hosts, server=server)
+        certificate = self._certify(name, key, hosts, server=server)
         write_file(file, certificate.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
 
     def _issue(self, folder: Path, name: str, hosts: tuple[str, ...], *, server: bool) -> None:
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._certificate(key.public_key(), name, hosts, server=server)
+        certificate = self._certify(name, key.public_key(), hosts, server=server)
         folder.mkdir(parents=True, exist_ok=True)
         _write_pair(folder, name, certificate, key)
 
-    def _certificate(
-        self, key: EllipticCurvePublicKey, name: str, hosts: tuple[str, ...], *, server: bool
-    ) -> Certificate:
+    def _certify(self, name: str, key: EllipticCurvePublicKey, hosts: tuple[str, ...], *, server: bool) -> Certificate:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
         from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -133,9 +135,9 @@ def _self_signed(key: EllipticCurvePrivateKey, name: x509.Name) -> Certificate:
 
 
 def revoke_certificate(folder: Path, site: str, revoked: Path | None) -> None:
-    """Write `crl.pem`: what was revoked before, and the certificate in `revoked`; made empty where there is none.
+    """Write `crl.pem`: earlier revocations and the certificate in `revoked`; made empty where there is none.
 
-    It is valid as long as the authority itself (RFC 5280, 5.1.2.5), so that no hub stops because nobody renewed it.
+    It is valid as long as the authority itself (RFC 5280, 5.1.2.5), so that no hub stops because it was not renewed.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

@@ -1,4 +1,4 @@
-"""What must hold before a change that officers made may be published: who signed, and what a new deployment says."""
+"""Checks before a signed change may be published: who signed, and the content of a new deployment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def require_signed(change: Change, targets: Targets, places: Places, *copies: Ch
 
 
 def require_officers(signers: Iterable[CryptoSigner], targets: Targets, places: Places) -> None:
-    """RefusedByCondition when a key is no officer's: its signature would count for nothing."""
+    """RefusedByCondition when a key is no officer's: its signature would not count."""
     keyids, names = role_of(targets, OFFICERS).keyids, places.names()
     strange = [signer.public_key.keyid for signer in signers if signer.public_key.keyid not in keyids]
     if strange:
@@ -44,7 +44,7 @@ def require_officers(signers: Iterable[CryptoSigner], targets: Targets, places: 
 
 
 def require_possible(plan: DeploymentPlan, targets: Targets, places: Places) -> None:
-    """RefusedByCondition for a plan that could never be published here: asked before anybody signs for nothing."""
+    """RefusedByCondition for a plan that could never be published here; checked before anybody signs it."""
     names, keyids = places.names(), role_of(targets, OFFICERS).keyids
     officers = sorted(names.get(keyid, keyid[:12]) for keyid in keyids)
     if plan.authorising_officer not in officers:
@@ -65,7 +65,7 @@ def admitted(
     records: Records,
     now: WallTime,
 ) -> Record:
-    """The record of a deployment that may be published now; RefusedByCondition and BadData say why one may not."""
+    """The record of a deployment that may be published now; otherwise RefusedByCondition or BadData with the reason."""
     stem = change.description().stem
     path = f"deployments/{stem}.yaml"
     if stem is None or path not in files:

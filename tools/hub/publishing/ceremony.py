@@ -1,14 +1,15 @@
-"""What holders of offline keys do: make a root of trust, change officers, devices and the root itself.
+"""Key ceremonies: make a root of trust; change officers, devices and the root itself, with offline keys.
 
 A ceremony folder lies on a medium of its own (a safe, a stick), never in the hub's folder:
-    root-<n>.key .pub      threshold of these signs the root; n counts on over rotations
-    targets.key .pub       signs delegations: who the officers are, which devices there are
-    officers/<ref>.key     only if the ceremony made them; officers may bring their own `.pub` instead
+root-<n>.key .pub      threshold of these signs the root; n counts on over rotations
+targets.key .pub       signs delegations: who the officers are, which devices there are
+officers/<ref>.key     only if the ceremony made them; officers may bring their own `.pub` instead
 
-1. Every change is a new version signed by whoever the version before names; devices walk through all root versions.
+1. Every change is a new version signed by the keys that the version before names; devices verify all root versions.
 2. A new root is signed by the old threshold and by the new one (TUF specification, 5.3).
-3. What cannot be carried through (a disk that is full) leaves keys and repository as they were before.
-4. New officers take effect together with what they vouch for: their role is signed anew in the same publication.
+3. A change that cannot be completed (a full disk) leaves keys and repository as they were.
+4. New officers take effect together with the deployments they sign for: their role is signed anew in the same
+   publication.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Ceremony:
         return tuple(self.new_key(f"root-{start + i}", made) for i in range(count))
 
     def new_key(self, name: str, made: ExitStack, within: str = "") -> Key:
-        """A new key in this folder or one in it, likewise."""
+        """A new key in this folder or a sub-folder, likewise."""
         key = make_key(self.folder / within, name, self.passphrase)
         made.callback(unmake_key, self.folder / within, name)
         return key
@@ -90,7 +91,7 @@ class Ceremony:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAuthority:
-    """How a root of trust is to be. `officers`: reference to public key; `make_officers`: keys to make here."""
+    """The wanted root of trust. `officers`: reference to public key; `make_officers`: keys to make here."""
 
     mode: Mode
     devices: tuple[str, ...]
@@ -152,7 +153,7 @@ def delegations(
     officers: Sequence[Key] | None = None,
     threshold: int | None = None,
 ) -> Metadata[Targets]:
-    """The next delegations, signed; what is not given stays as it is."""
+    """The next delegations, signed; arguments that are not given stay as they are."""
     from tuf.api.metadata import Metadata
 
     require_outside(publisher.places.hub, ceremony.folder)
@@ -215,7 +216,7 @@ def rotate_root(
     targets_key: bool = False,
     hub_key: bool = False,
 ) -> int:
-    """A new root: new root keys, and a new targets or hub key if asked for; returns its version. Rule 2.
+    """A new root: new root keys, and a new targets or hub key if asked for; returns its version (rule 2).
 
     Everything below a replaced key is signed anew in the same publication.
     """
@@ -249,7 +250,7 @@ def rotate_root(
 
 @contextmanager
 def _taken_back(published: Callable[[], bool]) -> Iterator[ExitStack]:
-    """What the block makes is taken back when it fails before anything of it was published (rule 3)."""
+    """Take back what the block makes when it fails before any of it was published (rule 3)."""
     with ExitStack() as made:
         try:
             yield made
@@ -271,11 +272,11 @@ def _replace(folder: Path, name: str, passphrase: bytes | None, made: ExitStack)
 
 
 def save_officers(publisher: Publisher, officers: dict[str, Key]) -> None:
-    """Which key is whose: for messages, and for the rule that the named officer signed."""
+    """Owners of keys: for messages, and for the rule that the named officer signed."""
     named = {key.keyid: name for name, key in officers.items()}
     if len(named) < len(officers):
         raise UsageError("one key stands for two officers; each needs a key of their own")
-    # Those of before stay named until the change is published, and in the records after it.
+    # Earlier owners stay named until the change is published, and in the records after it.
     everyone = {**publisher.places.names(), **named}
     write_file(publisher.places.officers, msgspec.json.format(msgspec.json.encode(everyone)))
 

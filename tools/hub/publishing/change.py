@@ -1,16 +1,16 @@
 """A change that officers sign: the next version of their role, with the files it names, in one folder.
 
-    change.json     what it is, for people and for `publish`
-    officers.json   the metadata that is signed; signatures gather in it
-    files/…         the targets it adds, by their target names
-    hub/…           what only the hub may open (age): photos and the list's content key
-    targets.json    new delegations that are published with it, when officers or devices change
+change.json     what it is, for people and for `publish`
+officers.json   the metadata that is signed; signatures are added to it
+files/…         the targets it adds, by their target names
+hub/…           what only the hub may open (age): photos and the list's content key
+targets.json    new delegations that are published with it, when officers or devices change
 
-1. The folder may travel: an officer signs a copy on another machine and brings it back; `merge` adds the signatures.
-2. Whoever signs signs what is shown: every file is compared with the digest in the metadata first.
+1. The folder may be copied: an officer signs a copy on another machine and returns it; `merge` adds the signatures.
+2. Before signing, every file that is shown is compared with the digest in the metadata.
 3. A change is made upon one published version; when another was published meanwhile, it must be made anew.
 4. Deployments that have ended are left out of the next version, whatever the change is for.
-5. A change waits until its time (`expires`), and is then neither published nor kept (waiting.py).
+5. A change waits until its time (`expires`), and is then neither published nor kept (pending_changes.py).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
     from tuf.api.metadata import Metadata, Targets
 
-GRACE = timedelta(days=1)  # the officers' word outlives the last window by this, so that an end can be read
+GRACE = timedelta(days=1)  # officers' signatures outlast the last window by this, so that an end can be read
 CHANGE, METADATA, DELEGATIONS, FILES, FOR_HUB = "change.json", "officers.json", "targets.json", "files", "hub"
 
 
@@ -142,7 +142,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What a change is to do: targets by name, what only the hub opens, a sentence for people."""
+    """A proposed change: targets by name, what only the hub opens, a sentence for people."""
 
     kind: Literal["deployment", "withdrawal", "renewal"]
     says: str
@@ -208,7 +208,7 @@ def require_current(change: Change, store: Store) -> None:
 
 
 def require_in_time(change: Change, now: WallTime) -> None:
-    """RefusedByCondition when a change waited too long (rule 5)."""
+    """RefusedByCondition when a change has expired (rule 5)."""
     expires = change.description().expires
     if expires is not None and wall(expires) <= now:
         raise RefusedByCondition(

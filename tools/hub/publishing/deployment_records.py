@@ -1,8 +1,8 @@
-"""What the hub remembers of the deployments it published: one small file each, no person in it.
+"""The hub's records of the deployments it published: one small file each, no personal data.
 
 1. A deployment id and a watchlist id are used once; the record outlives the deployment so that both stay used (R01).
-2. The content key that opens the list lies beside the hub's other keys (0600) until the deployment ends, then it goes
-   first.
+2. The content key that opens the list lies beside the hub's other keys (0600) until the deployment ends; then it is
+   erased first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from device.domain.time import WallTime, wall
 from device.errors import RefusedByCondition, Unavailable, UsageError
-from tools.hub.storage.files import forget_secret, write_file
+from tools.hub.storage.files import erase_secret, write_file
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class Records:
         return tuple(record for record in self.all() if record.running)
 
     def get(self, deployment_id: str) -> Record:
-        """UsageError names what there is instead."""
+        """The record of an id; UsageError names the known ones."""
         known = {record.id: record for record in self.all()}
         if deployment_id not in known:
             there = ", ".join(known) or "none"
@@ -106,7 +106,7 @@ class Records:
 
     def drop_content_key(self, deployment_id: str) -> bool:
         """Whether there was one to drop. Raises Unavailable when it cannot be deleted."""
-        return forget_secret(self._content(deployment_id))
+        return erase_secret(self._content(deployment_id))
 
     def _content(self, deployment_id: str) -> Path:
         return self._keys / f"content-{deployment_id}.txt"

@@ -1,14 +1,14 @@
-"""Between the broker and the repository: devices say to whom an envelope goes, get it, and are told to look.
+"""Issues key envelopes: devices publish a recipient, get an envelope in the repository, and are commanded to sync.
 
-1. Whatever was published, by this process or by a command beside it, is seen within LOOK_S, and every device of the
+1. Whatever was published, by this process or by another command, is noticed within LOOK_S, and every device of the
    site is told to sync.
-2. A device's identity is retained at the broker, so a hub that was restarted issues what is owed at once. An identity
-   of a deployment that is not published for that device waits; a revoked device's is dropped.
+2. A device's identity is retained at the broker, so a hub that was restarted issues outstanding envelopes at once. An
+   identity of a deployment that is not published for that device waits; a revoked device's is dropped.
 3. Signing and writing happen on a thread; the loop only decides. Signatures are renewed before they expire.
-4. A deployment whose window is over is ended here too: its keys and photos outlive no window by more than a minute;
-   neither does what was never published (tools/hub/publishing/pending_changes.py).
-5. A device that was revoked while the hub runs loses its connections: the broker starts anew with the new list. One
-   that was added is let in at once.
+4. A deployment whose window is over is ended here too: its keys and photos are erased within a minute of the end;
+   so is what was never published (tools/hub/publishing/pending_changes.py).
+5. A device that was revoked while the hub runs loses its connections: the broker is restarted with the new list.
+   A device that was added is let in at once.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ RENEW_EVERY_S = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Says(Protocol):
-    """What this needs of the hub's session."""
+class CommandSender(Protocol):
+    """The hub's session, as far as this module needs it."""
 
     def command(self, device: str, name: CommandName) -> None: ...
 
@@ -51,12 +51,12 @@ class Issuer:
         self,
         publisher: Publisher,
         devices: Callable[[], frozenset[str]],
-        says: Says,
+        sender: CommandSender,
         on_devices: DevicesChanged | None = None,
     ) -> None:
         self._publisher = publisher
         self._devices = devices
-        self._says = says
+        self._sender = sender
         self._on_devices = on_devices
         self._wanted: dict[str, tuple[str, str]] = {}
         self._seen_ns: int | None = None
@@ -72,13 +72,13 @@ class Issuer:
             self._wanted[device] = (identity.deployment_id, identity.recipient)
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Poll until cancelled."""
         while True:
             await self.look(asyncio.get_running_loop().time())
             await asyncio.sleep(LOOK_S)
 
     async def look(self, now_s: float) -> None:
-        """Once: rules 1 to 5. A hub without a repository has nothing to do."""
+        """One poll (rules 1 to 5). Without a repository it does nothing."""
         self._watch_devices()
         due = self._renewed_at is None or now_s - self._renewed_at >= RENEW_EVERY_S
         if due:
@@ -95,11 +95,11 @@ class Issuer:
         if written_ns != self._seen_ns:
             self._seen_ns = written_ns
             for device in sorted(self._devices()):
-                with contextlib.suppress(Unavailable):  # one that has not reported yet looks by itself
-                    self._says.command(device, "sync")
+                with contextlib.suppress(Unavailable):  # one that has not reported yet polls by itself
+                    self._sender.command(device, "sync")
 
     def _end_expired(self) -> bool:
-        """Rule 4, on the thread."""
+        """End deployments that are over (rule 4), on the thread."""
         over = self._publisher.expired()
         for record in over:
             operations.end(self._publisher, record.id)
@@ -107,7 +107,7 @@ class Issuer:
         return bool(over)
 
     def _sweep(self) -> bool:
-        """Rule 4 for what was not published, on the thread."""
+        """Discard what was not published (rule 4), on the thread."""
         gone = sweep(self._publisher)
         for line in gone:
             event(_log, "hub.past_its_time", what=line)
@@ -124,7 +124,7 @@ class Issuer:
                 event(_log, "hub.envelope_issued", device=device, deployment=deployment)
 
     async def _on_thread(self, what: str, work: Callable[[], bool]) -> bool | None:
-        """What the work gave; None when it could not be done now, which is said once."""
+        """The result of the work; None when it cannot be done now, which is logged once."""
         try:
             done = await asyncio.to_thread(work)
         except RefusedByCondition as fault:

@@ -1,4 +1,4 @@
-"""`lfr watchlist verify`: open both payloads of a built list where they can be opened, and compare all that is said."""
+"""`lfr watchlist verify`: open both payloads of a built list where their keys are, and compare their contents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.hub.watchlist.photos import open_at_hub
 
 
 def verify(folder: Path, hub_folder: Path, plan: DeploymentPlan | None, now: WallTime) -> list[str]:
-    """What was found to be so, a line each. BadData or RefusedByCondition for the first that is not."""
+    """The checks that passed, a line each. BadData or RefusedByCondition for the first that fails."""
     hub = HubFolder(hub_folder)
     built, payload = read_built(folder)
     listed = built.watchlist

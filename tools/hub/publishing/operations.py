@@ -1,9 +1,8 @@
-"""What the commands do, for them and for whoever runs a hub from a program: propose, publish, withdraw, end, copy.
+"""The operations behind the commands, also for programs: propose, publish, withdraw, end, copy.
 
-1. Photos and labels reach the hub's page with the publication and leave with the end or the withdrawal, at once.
-   A withdrawal that leaves nobody on the list ends the deployment.
-2. Whatever cannot be done is refused before anything is changed; each function changes in the order that is safe when
-   it is cut short.
+1. Photos and labels reach the hub's page with the publication and are erased with the end or the withdrawal, at once.
+   A withdrawal that leaves no entry on the list ends the deployment.
+2. Every refusal comes before any change; each function makes its changes in an order that is safe when interrupted.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ from tools.hub.watchlist.photos import HubPhotos, open_at_hub, read_photos
 RULE_OF_KEY = "hub's key of the deployment"
 KEY_GONE = (
     "this hub has no key for it: it has ended, was discarded or never published in its time, or was planned at another"
-    " hub. Nothing built for it opens any more; make a new plan (`lfr deployment new --from`) and a new list"
+    " hub. What was built for it cannot be opened; make a new plan (`lfr deployment new --from`) and a new list"
 )
 
 
 def read_plan(file: Path) -> DeploymentPlan:
-    """A plan; ConfigError with everything that a signed deployment must say and it does not."""
+    """A plan; ConfigError with every field that a signed deployment needs and it lacks."""
     plan = load(file, DeploymentPlan)
     problems = plan_problems(plan)
     if problems:
@@ -80,14 +79,14 @@ def propose_deployment(publisher: Publisher, plan: DeploymentPlan, built_folder:
 
 
 def deployment_of(change: Change) -> Deployment | None:
-    """The document that a change would publish; None when it is none of a deployment."""
+    """The document that a change would publish; None when it is not of a deployment."""
     path = f"deployments/{change.description().stem}.yaml"
     content = change.files().get(path)
     return None if content is None else parse_signed(content, path)
 
 
 def publish(publisher: Publisher, change: Change) -> Record | None:
-    """Publish a signed change; photos come to the hub's page, or leave it, with it (rule 1)."""
+    """Publish a signed change; its photos are added to the hub's page or erased from it (rule 1)."""
     described = change.description()
     if described.kind == "deployment":
         return _publish_deployment(publisher, change)
@@ -95,7 +94,7 @@ def publish(publisher: Publisher, change: Change) -> Record | None:
     withdrawn = parse_withdrawn(change.files()[path]).refs if described.kind == "withdrawal" else ()
     record = publisher.publish(change)
     if withdrawn and record is not None:
-        HubFolder(publisher.places.hub).forget_refs(withdrawn)
+        HubFolder(publisher.places.hub).erase_refs(withdrawn)
         record = msgspec.structs.replace(record, refs=tuple(ref for ref in record.refs if ref not in withdrawn))
         publisher.records.save(record)
         if not record.refs and record.running:
@@ -151,9 +150,9 @@ def propose_withdrawal(publisher: Publisher, deployment_id: str, refs: Sequence[
 
 
 def end(publisher: Publisher, deployment_id: str) -> Record:
-    """End a deployment; the photos of its people leave the hub."""
+    """End a deployment; the photos of its people are erased at the hub."""
     record = publisher.end(deployment_id)
-    HubFolder(publisher.places.hub).forget_refs(record.refs)
+    HubFolder(publisher.places.hub).erase_refs(record.refs)
     record = msgspec.structs.replace(record, refs=())
     publisher.records.save(record)
     return record
@@ -179,7 +178,7 @@ def copy_to_usb(publisher: Publisher, stick: Path) -> int:
 
 
 def key_of(keys: DeploymentKeys, deployment_id: str) -> str:
-    """The hub's identity of a deployment. RefusedByCondition when it is gone: what is encrypted to it stays closed."""
+    """The hub's identity of a deployment. RefusedByCondition when it is erased."""
     secret = keys.secret(deployment_id)
     if secret is None:
         raise RefusedByCondition(RULE_OF_KEY, f"{deployment_id}: {KEY_GONE}")
@@ -187,7 +186,7 @@ def key_of(keys: DeploymentKeys, deployment_id: str) -> str:
 
 
 def _require_key(keys: DeploymentKeys, plan: DeploymentPlan) -> None:
-    """The plan's list was encrypted to a key that this hub still has."""
+    """Raise unless the plan's list was encrypted to a key that this hub still has."""
     if keys.recipient(plan.id) != plan.hub_recipient:
         raise RefusedByCondition(RULE_OF_KEY, f"{plan.id}: {KEY_GONE}")
 

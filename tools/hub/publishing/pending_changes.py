@@ -1,13 +1,13 @@
-"""Changes that wait for signatures: what waits, until when, and how it goes when it is not published.
+"""Changes that wait for signatures: which, until when, and how they are discarded when they are not published.
 
 1. A change's name is one plain level of a path: nothing outside `authority/pending` is ever taken for one.
-2. A change of a deployment holds sealed photos and the list's key. It waits until no device would take its list any
+2. A change of a deployment holds sealed photos and the list's key. It waits until no device would accept its list any
    more (24 h after it was built), and no longer than its window. A withdrawal waits until its deployment is over; a
-   change of officers holds nobody, and waits as long as it is good.
-3. What goes unpublished takes the hub's key of its deployment with it, first: what was built for it, kept by whomever,
-   opens nowhere. A plan for which no list was signed loses its key at the end of its window, and so does what was
-   published, whether or not a hub ran to end it.
-4. `sweep` does that for what is past its time: each command does it first, and the hub every minute while it runs.
+   change of officers holds no personal data, and waits until its signatures expire.
+3. An unpublished change is discarded together with the hub's key of its deployment, the key first: copies of what was
+   built for it cannot be opened any more. A plan for which no list was signed loses its key at the end of its window,
+   and so does a published one, whether or not a hub ran to end it.
+4. `sweep` does that for everything past its time: each command does it first, and the hub every minute while it runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tools.hub.publishing.deployment_records import Record
 from tools.hub.publishing.publisher import Publisher
 from tools.hub.watchlist.build import BuiltList
 
-DAMAGED_KEPT = timedelta(hours=24)  # a folder that says nothing of itself may hold photos all the same
+DAMAGED_KEPT = timedelta(hours=24)  # a folder without a readable change.json may hold photos nevertheless
 
 
 def last_moment(plan: DeploymentPlan, built: BuiltList) -> WallTime:
@@ -34,7 +34,7 @@ def last_moment(plan: DeploymentPlan, built: BuiltList) -> WallTime:
 
 
 def changes(publisher: Publisher) -> list[Change]:
-    """What waits at this hub."""
+    """The changes that wait at this hub."""
     folder = publisher.places.pending
     return [Change(p) for p in sorted(folder.iterdir()) if p.is_dir() and p.name[0] != "."] if folder.is_dir() else []
 
@@ -49,7 +49,7 @@ def pending(publisher: Publisher, name: str) -> Change:
 
 
 def expiry(change: Change) -> WallTime | None:
-    """When it goes; None for never. A damaged one goes by its folder's age."""
+    """When it is discarded; None for never. A damaged one by its folder's age."""
     try:
         expires = change.description().expires
     except BadData:
@@ -65,7 +65,7 @@ def planned(publisher: Publisher) -> dict[str, WallTime | None]:
 
 
 def discard(publisher: Publisher, name: str) -> list[str]:
-    """Take back a change, or a plan without one (rule 3); what went, in words. UsageError when there is none."""
+    """Discard a change, or a plan without one (rule 3); what was discarded, as text. UsageError when there is none."""
     with publisher.store.locked():
         if name in planned(publisher):
             return _drop_key(publisher, name)
@@ -76,7 +76,7 @@ def discard(publisher: Publisher, name: str) -> list[str]:
 
 
 def sweep(publisher: Publisher) -> list[str]:
-    """Rule 4; what went, in words."""
+    """Discard everything past its time (rule 4); what was discarded, as text."""
     now, gone = publisher.now, []
     for change in changes(publisher):
         until = expiry(change)
@@ -86,16 +86,17 @@ def sweep(publisher: Publisher) -> list[str]:
         if until is not None and until <= now:
             gone += _drop_key(publisher, name)
     for record in publisher.records.all():
-        if not record.running or record.over <= now:  # its end is the hub's to carry out, or `lfr deployment end`
+        if not record.running or record.over <= now:  # ended by the hub, or by `lfr deployment end`
             gone += _drop_key(publisher, record.id)
     return gone
 
 
 def _of_deployment(publisher: Publisher, name: str) -> bool:
-    """Whether a change is of a deployment that does not run: a publication that was cut short counts as running."""
+    """Whether a change is of a deployment that does not run; an interrupted publication counts as running."""
     running: tuple[Record, ...] = publisher.records.running()
     return name in publisher.keys.deployments() and name not in {record.id for record in running}
 
 
 def _drop_key(publisher: Publisher, name: str) -> list[str]:
-    return [f"the hub's key of {name}: a list that was built for it opens nowhere"] if publisher.keys.drop(name) else []
+    text = f"the hub's key of {name}: a list that was built for it cannot be opened"
+    return [text] if publisher.keys.drop(name) else []

@@ -1,4 +1,4 @@
-"""Where a hub's folder keeps what belongs to authority.
+"""Paths of the publishing data in a hub's folder.
 
 repository/               what devices read           keys/hub.key             signs index, envelopes, snapshot, time
 trust/<mode>/root.json    what devices must trust     keys/content-*.txt       opens a list, until its end
@@ -19,7 +19,7 @@ from device.errors import Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a hub's folder keeps what belongs to authority."""
+    """Paths of the publishing data in one hub's folder."""
 
     hub: Path
 
@@ -42,7 +42,7 @@ class Places:
 
     @property
     def revoked(self) -> Path:
-        """JSON: devices that get nothing any more."""
+        """JSON: devices that get no envelope and no index any more."""
         return self.hub / "authority" / "revoked.json"
 
     def trust(self, mode: Mode) -> Path:

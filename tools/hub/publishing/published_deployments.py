@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class PublishedDeployments:
-    """Called on the console's loop; a look costs one `stat` a record."""
+    """Called on the console's loop; a check costs one `stat` a record."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -27,7 +27,7 @@ class PublishedDeployments:
         self._known: dict[str, PublishedDeployment] = {}
 
     def __call__(self) -> dict[str, PublishedDeployment]:
-        """By id; while a record is damaged, what was read before."""
+        """The deployment of this id; while a record is damaged, the last valid one."""
         try:
             written = tuple(
                 (file.name, stated.st_mtime_ns, stated.st_ino)

@@ -1,10 +1,10 @@
-"""What the hub does with its own key: publishes what officers signed, addresses envelopes, renews, ends.
+"""Publishes with the hub's own key: what officers signed, key envelopes, renewed signatures, ends.
 
 1. Nothing is published that the officers' threshold did not sign, nor a deployment that its own authorising officer
    did not sign (admission.py).
 2. A device takes part in one deployment at a time.
-3. An end needs no officer: stopping is always safe. The hub's own key of the deployment goes first, then the list's
-   content key, then the envelopes, then the index.
+3. An end needs no officer: stopping is always safe. The hub's own key of the deployment is erased first, then the
+   list's content key, then the envelopes, then the index.
 4. A revoked device gets no envelope and no index again; taking its delegation away needs the targets key.
 """
 
@@ -82,12 +82,12 @@ class Publisher:
             self.store.commit(roles, self._signer(), self._now())
             if described.kind == "withdrawal" and described.deployment_id is not None:
                 record = self._count_withdrawn(described.deployment_id, files)
-            with contextlib.suppress(Unavailable):  # it is published; what is left of the folder goes at its expiry
+            with contextlib.suppress(Unavailable):  # published; what is left of the folder is discarded when it expires
                 change.discard()
             return record
 
     def issue(self, device: str, deployment_id: str, recipient: str) -> bool:
-        """Address the list's key to what a device made; False when it has that envelope already.
+        """Encrypt the list's key to a device's recipient; False when it has that envelope already.
 
         Raises RefusedByCondition for a revoked device, one that the deployment does not name, and an ended deployment.
         """
@@ -141,7 +141,7 @@ class Publisher:
                 self.records.save(msgspec.structs.replace(record, envelopes=left))
 
     def change_delegations(self, delegations: Metadata[Targets]) -> None:
-        """Publish new delegations under which the officers' present word still counts: devices come or go."""
+        """Publish new delegations that keep the officers' signatures valid: devices are added or removed."""
         with self.store.locked():
             self._require_delegations(delegations)
             roles: dict[str, Metadata[Targets]] = {"targets": delegations}
@@ -152,7 +152,7 @@ class Publisher:
             self.store.commit(roles, self._signer(), self._now())
 
     def first_of(self, device: str, targets: Targets) -> Metadata[Targets]:
-        """A device's role before anything was published for it: an index of nothing."""
+        """A device's role before anything was published for it: an empty index."""
         return self._for_device(device, targets, None, {})
 
     def adopt_root(self, root: Metadata[Root], delegations: Metadata[Targets]) -> None:
@@ -168,7 +168,7 @@ class Publisher:
             self.store.commit(roles, self._signer(), self._now(), root=root, also=also)
 
     def renew(self, *, always: bool = False) -> bool:
-        """Sign anew what is past half of its time; whether anything was. `always`: even when it is not."""
+        """Sign anew what is past half of its lifetime; whether anything was. `always`: even when it is not."""
         if not self.store.exists:
             return False
         with self.store.locked():

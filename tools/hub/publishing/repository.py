@@ -1,11 +1,11 @@
-"""The TUF repository on disk: `metadata/` and `targets/`, consistent snapshots, written so that a cut leaves the old.
+"""The TUF repository on disk: `metadata/` and `targets/`, consistent snapshots; an interrupted write keeps the old one.
 
 1. What the snapshot names is what is published. A file of a higher version that no snapshot names was never seen by a
-   device and is written over.
+   device and is overwritten.
 2. Order of writing: targets, then roles, then the snapshot, then `timestamp.json`, each in a file of its own that is
    synced and renamed. Until the last rename a device gets the old set, from then on the new one.
 3. Old metadata of one version back stays for a device in the middle of reading; root versions stay for good, a device
-   that was away walks through all of them.
+   that was offline verifies all of them.
 4. A target that no role names is deleted in the same step.
 5. All of a publication is on the disk before the first file of it is renamed: a disk that is full changes nothing.
 6. A role that nothing delegates to any more stays in the snapshot: clients take a snapshot that lost one for an attack
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 SNAPSHOT_DAYS = 7
-TIMESTAMP_HOURS = 24  # a device that hears nothing new for a day refuses to start
+TIMESTAMP_HOURS = 24  # a device that gets no new timestamp for a day refuses to start
 HASH = "sha256"
 
 
 class Store:
-    """One repository folder. Whoever changes it holds `locked()`."""
+    """One repository folder. Writers hold `locked()`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -98,7 +98,7 @@ class Store:
         root: Metadata[Root] | None = None,
         also: Mapping[Path, bytes] | None = None,
     ) -> None:
-        """Publish new versions of some roles: rules 1 to 6. No roles at all: a refresh.
+        """Publish new versions of some roles (rules 1 to 6). No roles at all: a refresh.
 
         root  a new root version, under which the rest is signed; also: files beside the repository that belong to it
         """
@@ -138,7 +138,7 @@ class Store:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Rules 3 and 4."""
+        """Delete old metadata and unnamed targets (rules 3 and 4)."""
         current = self.snapshot().signed
         kept = {"snapshot": current.version, **{n.removesuffix(".json"): m.version for n, m in current.meta.items()}}
         for file in self.metadata.glob("*.*.json"):

@@ -1,10 +1,10 @@
-"""The repository over HTTPS: what devices fetch, read-only, with a certificate of this site on both sides.
+"""The repository over HTTPS: read-only for devices, with a certificate of this site on both sides.
 
-1. TLS of the version that the site requires; who has no certificate of the site's authority, or a revoked one, does not
-   get past the handshake.
-2. Each request is judged anew: only devices of this site, none that was revoked since, and of `devices/` only their
+1. TLS of the version that the site requires; a client without a certificate of the site's authority, or with a revoked
+   one, fails the handshake.
+2. Each request is checked anew: only devices of this site, none that was revoked since, and of `devices/` only their
    own.
-3. Files go as they are: no compression, no listing, no link, nothing outside `metadata/` and `targets/`.
+3. Files are sent as they are: no compression, no listing, no link, nothing outside `metadata/` and `targets/`.
 4. A slow or silent client costs one thread, for a bounded time, and keeps nobody else out (open_connections.py).
 """
 
@@ -41,7 +41,7 @@ class RepositoryServer:
     """One running server. Threads of its own; `stop` ends them."""
 
     def __init__(self, hub: HubFolder, devices: Callable[[], frozenset[str]], bind: str, port: int) -> None:
-        """`devices` tells who may read now. Raises Unavailable when the port is taken."""
+        """`devices` returns who may read now. Raises Unavailable when the port is taken."""
         self._hub = hub
         try:
             self._server = _Server(hub.root / "repository", devices, _context(hub), bind, port)
@@ -66,7 +66,7 @@ class RepositoryServer:
 
 
 def _context(hub: HubFolder) -> ssl.SSLContext:
-    """Rule 1. The revocation list is of the start; later revocations are rule 2's."""
+    """The TLS context (rule 1). Its revocation list is loaded at the start; later revocations are rule 2's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if hub.settings().tls == NEW_TLS else ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(hub.root / "server.pem", hub.root / "server.key")
@@ -139,16 +139,16 @@ class _Handler(BaseHTTPRequestHandler):
         device = self._device()
         if device is None or device not in self.server.devices():
             self.close_connection = True
-            self._say(HTTPStatus.FORBIDDEN)
+            self._send_status(HTTPStatus.FORBIDDEN)
             return
         match = _PATH.fullmatch(self.path)
-        # Another device's folder does not exist for this one (rule 2).
+        # Another device's folder is not found for this one (rule 2).
         if match is None or (match[2] is not None and match[2] != device):
-            self._say(HTTPStatus.NOT_FOUND)
+            self._send_status(HTTPStatus.NOT_FOUND)
             return
         file = self.server.root / match[1] / match[3]
         if file.is_symlink() or not file.is_file():
-            self._say(HTTPStatus.NOT_FOUND)
+            self._send_status(HTTPStatus.NOT_FOUND)
             return
         try:
             with file.open("rb") as opened:
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if body:
                     shutil.copyfileobj(opened, self.wfile, 256 * 1024)
         except FileNotFoundError:
-            self._say(HTTPStatus.NOT_FOUND)
+            self._send_status(HTTPStatus.NOT_FOUND)
 
     def _device(self) -> str | None:
         """The common name of the client's certificate."""
@@ -168,10 +168,10 @@ class _Handler(BaseHTTPRequestHandler):
         names = [value for row in (certificate or {}).get("subject", ()) for key, value in row if key == "commonName"]
         return names[0] if len(names) == 1 else None
 
-    def _say(self, status: HTTPStatus) -> None:
+    def _send_status(self, status: HTTPStatus) -> None:
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Requests are not logged: what a device reads when is nobody's business."""
+        """Requests are not logged: when a device reads is not recorded."""

@@ -1,4 +1,4 @@
-"""What a repository says about itself, for people and machines: keys, thresholds, expiries, deployments, changes."""
+"""The state of a repository, for people and machines: keys, thresholds, expiries, deployments, changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.hub.publishing.roles import OFFICERS, device_role, devices_in, keys_o
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The same twice: values for a machine, lines for a person."""
+    """The state in two forms: values for a machine, lines for a person."""
 
     values: dict[str, Any]
     lines: list[str]
@@ -75,12 +75,12 @@ def status_of(publisher: Publisher, now: WallTime) -> Status:
 
 
 def waiting_rows(publisher: Publisher) -> list[dict[str, Any]]:
-    """Every change that waits: what it says, who has signed, whether it still can be published, and until when."""
+    """Every change that waits: its content, who has signed, whether it still can be published, and until when."""
     return [_pending(change, publisher) for change in changes(publisher)]
 
 
 def waiting_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """The same for a person."""
+    """The state as lines for a person."""
     return [
         f"waiting: {row['name']}: {row['says']} (signed by {row['signed']} of {row['needed']}"
         + (", made upon an older publication: make it anew" if row["stale"] else "")

@@ -1,8 +1,8 @@
 """Signing keys as files: Ed25519, PKCS#8 in `NAME.key` (0600, with a passphrase if one is given), public in `NAME.pub`.
 
-1. Root, targets and officer keys lie where their holders put them, never in a hub's folder: `require_outside` is asked
-   by everything that makes or uses one.
-2. Only public halves travel: an officer makes a key at home and hands over the `.pub`.
+1. Root, targets and officer keys are kept by their holders, never in a hub's folder: everything that makes or uses one
+   calls `require_outside`.
+2. Only public halves are passed on: an officer makes a key and hands over the `.pub`.
 3. A private key or a passphrase that others of its machine can read is not used, as with ssh.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.errors import BadData, ConfigError, Unavailable, UsageError
 from tools.hub.storage import files
-from tools.hub.storage.files import Batch, forget_secret, writing
+from tools.hub.storage.files import Batch, erase_secret, writing
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, Key
@@ -47,9 +47,9 @@ def make_key(folder: Path, name: str, passphrase: bytes | None = None) -> Key:
 
 
 def unmake_key(folder: Path, name: str) -> None:
-    """Take back a pair that nothing was signed with: what it was made for could not be done."""
+    """Delete a pair that nothing was signed with: the operation it was made for has failed."""
     for suffix in (PRIVATE, PUBLIC):
-        forget_secret(folder / f"{name}{suffix}")
+        erase_secret(folder / f"{name}{suffix}")
 
 
 def open_key(file: Path, passphrase: bytes | None = None) -> CryptoSigner:
@@ -62,7 +62,7 @@ def open_key(file: Path, passphrase: bytes | None = None) -> CryptoSigner:
         _require_private(file)
         content = file.read_bytes()
     except OSError as fault:
-        raise Unavailable(f"key {file}: {fault.strerror}; the medium with the key must be at hand") from fault
+        raise Unavailable(f"key {file}: {fault.strerror}; insert the medium with the key") from fault
     try:
         private = serialization.load_pem_private_key(content, passphrase if b"ENCRYPTED" in content else None)
     except TypeError as fault:
@@ -108,7 +108,7 @@ def read_passphrase(file: Path | None) -> bytes | None:
 
 
 def _require_private(file: Path) -> None:
-    """Rule 3; OSError when it is not there."""
+    """Raise for a private file that others can read (rule 3); OSError when it is not there."""
     mode = stat.S_IMODE(file.stat().st_mode)
     if mode & OTHERS:
         raise ConfigError(

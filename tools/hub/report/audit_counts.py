@@ -1,4 +1,4 @@
-"""What a device's signed audit log says of one deployment, in numbers.
+"""Counts of one deployment from a device's signed audit log.
 
 1. Only a log that verifies against the heads that the hub kept is counted. BadData says where another one breaks.
 2. `counts` rows hold totals since the device's start; of each start the last row counts, less what was counted before
@@ -60,7 +60,7 @@ def count_chain(hub: Path, device: str, log: Path, deployment: str, into: ChainC
     """Add one device's log; rules 1 to 3. `log`: the folder of the log, or a copy of it."""
     heads = kept_heads(hub, device)
     if not heads:
-        raise BadData(f"the hub has kept no signed head of {device}: its log cannot be believed")
+        raise BadData(f"the hub has kept no signed head of {device}: its log cannot be verified")
     verdict = verify(log, heads[0].key, heads)
     if verdict.broken is not None:
         broken = verdict.broken
@@ -78,7 +78,7 @@ def _rows(log: Path) -> Iterator[Row]:
 
 @dataclass(slots=True)
 class _Reader:
-    """Goes through one log."""
+    """Reads one device's log row by row."""
 
     deployment: str
     into: ChainCounts
@@ -148,7 +148,7 @@ class _Reader:
             into.cameras.add(said.camera)
 
     def _recognising_until(self, at: str | None) -> None:
-        """at: None when the program ended without a word, so that the time since is not known and not counted."""
+        """at: None when the program ended without a last row, so that the time since is not known and not counted."""
         if self._recognising_since is not None and at is not None:
             self.into.recognising_s += _seconds(self._recognising_since, at)
         self._recognising_since = None

@@ -31,7 +31,7 @@ class Heads:
         self._last: dict[str, Head] = {}
 
     def take(self, device: str, said: AuditHead) -> str | None:
-        """Keep a head; what is wrong with it in words, empty when nothing is, None for one that is known already."""
+        """Keep a head; its problem as text, empty when there is none, None for one that is known already."""
         head = Head(**{name: getattr(said, name) for name in Head.__struct_fields__})
         last = self._last.get(device) or self._read(device)
         if head == last:
@@ -94,5 +94,5 @@ def _problem(head: Head, last: Head | None) -> str:
     if head.key != last.key:
         return f"the head of row {head.seq} is signed by another key than the one known since row {last.seq}"
     if head.seq <= last.seq:
-        return f"the log went back from row {last.seq} to row {head.seq}: rows were cut or written anew"
+        return f"the log went back from row {last.seq} to row {head.seq}: rows were removed or rewritten"
     return ""

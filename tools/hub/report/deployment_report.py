@@ -1,4 +1,4 @@
-"""The deployment report: what was done, in numbers, with what the numbers can and cannot prove.
+"""The deployment report: counts and rates, with what they can and cannot prove.
 
 False alert rate     false alerts / faces seen: what a passer-by risks.
 False share          false alerts / adjudicated alerts: how often an operator is shown the wrong person.
@@ -163,13 +163,13 @@ def as_builtins(report: Report) -> dict[str, Any]:
 
 
 def _within(bins: list[int]) -> dict[str, int]:
-    """Cumulative counts for a few edges that people ask about."""
+    """Cumulative counts below a few common bounds."""
     wanted = (300, 500, 1_000)
     return {str(edge): sum(bins[: LATENCY_EDGES_MS.index(edge) + 1]) for edge in wanted} if sum(bins) else {}
 
 
 def _remarks(tally: Deployment, unjudged: int) -> list[str]:
-    """What a reader must know to read the numbers rightly."""
+    """Notes for reading the numbers."""
     faces, discarded, alerts = tally.total("faces_seen"), tally.total("discarded"), tally.total("alerts")
     lost, still_open = tally.total("lost"), tally.total("open_passages")
     remarks = []
@@ -184,7 +184,7 @@ def _remarks(tally: Deployment, unjudged: int) -> list[str]:
         remarks.append(f"devices raised {alerts} alerts, the hub received {tally.alerts_received}")
     remarks += [f"audit log of {device}: {problem}" for device, problem in sorted(tally.audit_problems.items())]
     if tally.left_unjudged:
-        remarks.append(f"{tally.left_unjudged} alerts left the desk unjudged: it was full")
+        remarks.append(f"{tally.left_unjudged} alerts were erased without a judgement: the desk was full")
     if unjudged:
         remarks.append(f"{unjudged} alerts await a judgement; both rates may still change")
     if faces and not tally.outcomes.get("false_alert"):
@@ -209,7 +209,7 @@ def _balance(report: Report) -> str:
 
 
 def _sign(sign: dict[str, int]) -> str:
-    """How overt it was: dark while somebody could be recognised, and what the sign itself stopped."""
+    """The sign's figures: dark while somebody could be recognised, and what the sign itself stopped."""
     if not sign["pulses"]:
         return f"dark {sign['dark_ms'] / 1000:.1f} s in use, stopped recognition {sign['stops']} times, never pulsed"
     followed = sign["pulses"] - sign["pulses_failed"]
@@ -219,7 +219,7 @@ def _sign(sign: dict[str, int]) -> str:
 
 def _audit(audit: dict[str, int | bool]) -> str:
     if not audit["heads"]:
-        return "no signed head has come"
+        return "no signed head was received"
     return f"chain ok: {audit['heads']:,} signed heads" if audit["ok"] else "CHAIN NOT OK, see remarks"
 
 

@@ -22,7 +22,7 @@ CHAIN, HUB, PLAN = "audit chain", "hub", "signed deployment"
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One cell: what it is, as text or number (None: not known), and where it comes from."""
+    """One cell: its content as text or number (None: not known), and its source."""
 
     value: str | int | float | None
     source: str
@@ -33,7 +33,7 @@ Row = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What the signed deployment says of itself."""
+    """The signed deployment's own fields."""
 
     place: str | None = None
     purpose: str | None = None

@@ -1,4 +1,4 @@
-"""The hub's memory of a deployment after everything personal is gone: counts, outcomes, receipts, versions.
+"""The hub's counts of a deployment, kept after everything personal is erased: counts, outcomes, receipts, versions.
 
 1. Nothing here points to a person: no alert id, no entry reference, no picture, no time of a single alert.
 2. Counts are totals since a device's boot, so they are kept per device and boot and summed.
@@ -101,16 +101,16 @@ class Tallies:
         self._waiting_lists: dict[str, WatchlistState] = {}
 
     def of(self, deployment_id: str) -> Deployment:
-        """The tally of a deployment, begun if need be; the caller changes it, so it will be saved."""
+        """The tally of a deployment, created if need be; the caller changes it, so it will be saved."""
         self._dirty = self._unkept = True
         return self.book.deployments.setdefault(deployment_id, Deployment(deployment_id=deployment_id))
 
     def of_device(self, device: str) -> Deployment:
-        """The tally of the deployment that this device is on."""
+        """The tally of the deployment of this device."""
         return self.of(self._current.get(device, UNKNOWN))
 
     def is_on(self, device: str, deployment_id: str | None, mode: Mode | None, at: str) -> None:
-        """A device said which deployment it is on."""
+        """A device reported its deployment."""
         if deployment_id is None:
             return
         self._current[device] = deployment_id
@@ -121,12 +121,12 @@ class Tallies:
         if device not in tally.devices:
             tally.devices = sorted((*tally.devices, device))
         if device in self._waiting_births:
-            self.born(device, self._waiting_births.pop(device))
+            self.record_birth(device, self._waiting_births.pop(device))
         if device in self._waiting_lists:
             self.listed(device, self._waiting_lists.pop(device))
 
     def alerted(self, alert: Alert, first: bool) -> None:
-        """A statement about an alert arrived, the first of it or a revision."""
+        """A revision of an alert arrived, the first or a later one."""
         tally = self.of(alert.deployment_id)
         if not first:
             tally.revisions_received += 1
@@ -165,8 +165,8 @@ class Tallies:
             sign_pulses_failed=stats.sign_pulses_failed,
         )
 
-    def born(self, device: str, birth: Birth) -> None:
-        """A device said what it runs; kept until it says for which deployment."""
+    def record_birth(self, device: str, birth: Birth) -> None:
+        """A device reported its engine; kept until it reports its deployment."""
         if device not in self._current:
             self._waiting_births[device] = birth
             return
@@ -185,7 +185,7 @@ class Tallies:
         tally.threshold_source = birth.threshold_source or tally.threshold_source
 
     def listed(self, device: str, state: WatchlistState) -> None:
-        """A device said which watchlist is loaded; an erased one changes nothing here."""
+        """A device reported its loaded watchlist; an erased one changes nothing here."""
         if device not in self._current:
             self._waiting_lists[device] = state
         elif state.watchlist_id is not None and state.erased_at is None:
@@ -194,13 +194,13 @@ class Tallies:
             tally.watchlist_subjects, tally.watchlist_images = state.subjects, state.images
 
     def erased(self, device: str, receipt: Erasure) -> None:
-        """A receipt of a deletion arrived."""
+        """A receipt of an erasure arrived."""
         name = f"{receipt.what}.{receipt.reason}"
         erasures = self.of_device(device).erasures
         erasures[name] = erasures.get(name, 0) + receipt.count
 
     def headed(self, device: str, head: AuditHead) -> None:
-        """A signed head of a device's audit log arrived; a problem stays whatever comes after it."""
+        """A signed head of a device's audit log arrived; a problem stays recorded, whatever comes after it."""
         problem = self._heads.take(device, head)
         if problem is None:
             return
@@ -216,15 +216,15 @@ class Tallies:
         erasures[name] = erasures.get(name, 0) + photos
 
     def crowded_out(self, deployment_id: str) -> None:
-        """An alert left the desk unjudged, because the desk was full."""
+        """An alert was erased without a judgement, because the desk was full."""
         self.of(deployment_id).left_unjudged += 1
 
     def judged(self, deployment_id: str, outcome: str, before: str | None) -> None:
-        """A person judged an alert, perhaps anew."""
+        """A judgement of an alert arrived, perhaps a changed one."""
         _move(self.of(deployment_id).outcomes, outcome, before)
 
     def followed(self, deployment_id: str, kind: str, outcome: str, before: str | None) -> None:
-        """What came of an alert: kind is `engagements` or `dispositions`."""
+        """The outcome of an alert: kind is `engagements` or `dispositions`."""
         _move(getattr(self.of(deployment_id), kind), outcome, before)
 
     def held(self, deployment_id: str, what: str) -> None:
@@ -240,11 +240,11 @@ class Tallies:
         return msgspec.json.encode(self.book)
 
     def not_kept(self) -> None:
-        """The desk's file was not written."""
+        """The desk's file could not be written."""
         self._unkept = True
 
     def save(self) -> None:
-        """Write report.json if anything changed; a disk that refuses is said, and tried again next time."""
+        """Write report.json if anything changed; a disk that refuses is logged and retried next time."""
         if not self._dirty:
             return
         try:

@@ -1,12 +1,12 @@
-"""The hub's age identities, one a deployment: photos, the list's key and probes are encrypted to it and to no other.
+"""The hub's age identities, one a deployment: photos, the list's key and probes are encrypted to it alone.
 
-    keys/deployment-<id>.txt   0600, as `age-keygen` writes one: `# until: …`, `# public key: age1…`, the secret
+keys/deployment-<id>.txt   0600, as `age-keygen` writes one: `# until: …`, `# public key: age1…`, the secret
 
-1. It is made with the plan, before there is a list, and its public half stands in the plan (`hub_recipient`). Nobody
-   needs the secret but this hub, which may be down meanwhile: it is a file, read when something is to be opened.
-2. It goes first when its deployment ends, is discarded or was never published in its time: overwritten, then unlinked.
-   From then on whatever was encrypted to it, kept by whomever, opens nowhere. A file system that keeps old blocks
-   (flash, snapshots, backups) may keep this one too: the hub's folder belongs on an encrypted disk, and in no backup.
+1. It is made with the plan, before there is a list, and its public half is in the plan (`hub_recipient`). Only this
+   hub needs the secret, and it may be down meanwhile: it is a file, read when something is to be opened.
+2. It is erased first when its deployment ends, is discarded or was not published in time: overwritten, then unlinked.
+   From then on nothing that was encrypted to it can be opened, wherever copies are. A file system that keeps old blocks
+   (flash, snapshots, backups) may keep this file too: the hub's folder belongs on an encrypted disk, and in no backup.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from device.domain.time import WallTime, rfc3339, wall
 from device.errors import Unavailable
-from tools.hub.storage.files import forget_secret, write_file
+from tools.hub.storage.files import erase_secret, write_file
 
 _PREFIX, _SUFFIX = "deployment-", ".txt"
 _UNTIL, _PUBLIC = "# until: ", "# public key: "
@@ -31,7 +31,7 @@ class DeploymentKeys:
     def recipient_for(self, deployment_id: str, until: WallTime) -> str:
         """The recipient of a deployment; its identity is made unless there is one (rule 1).
 
-        until  when it goes by itself if the deployment is not published by then: the end of the plan's window
+        until  when it is erased if the deployment is not published by then: the end of the plan's window
         """
         import pyrage
 
@@ -47,7 +47,7 @@ class DeploymentKeys:
 
     def recipient(self, deployment_id: str) -> str | None:
         """The public half; None when the identity is gone or was never made here."""
-        return next((line for line in self._said(deployment_id, _PUBLIC)), None)
+        return next((line for line in self._comments(deployment_id, _PUBLIC)), None)
 
     def secret(self, deployment_id: str) -> str | None:
         """The identity itself; None when it is gone or was never made here."""
@@ -55,7 +55,7 @@ class DeploymentKeys:
         return next(lines, None)
 
     def secrets(self) -> tuple[str, ...]:
-        """Every identity that is alive: a probe does not say of which deployment it is."""
+        """Every identity that still exists: a probe does not name its deployment."""
         return tuple(secret for name in self.deployments() if (secret := self.secret(name)) is not None)
 
     def deployments(self) -> tuple[str, ...]:
@@ -64,8 +64,8 @@ class DeploymentKeys:
         return tuple(sorted(name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for name in names))
 
     def until(self, deployment_id: str) -> WallTime | None:
-        """When it goes if it was not published by then; None when it does not say."""
-        for text in self._said(deployment_id, _UNTIL):
+        """When it is erased if it was not published by then; None when it has no such time."""
+        for text in self._comments(deployment_id, _UNTIL):
             try:
                 return wall(datetime.fromisoformat(text.replace("Z", "+00:00")))
             except ValueError:
@@ -73,10 +73,10 @@ class DeploymentKeys:
         return None
 
     def drop(self, deployment_id: str) -> bool:
-        """Rule 2; whether there was one. Raises Unavailable when it is still there."""
-        return forget_secret(self._file(deployment_id))
+        """Erase it (rule 2); whether there was one. Raises Unavailable when it is still there."""
+        return erase_secret(self._file(deployment_id))
 
-    def _said(self, deployment_id: str, what: str) -> tuple[str, ...]:
+    def _comments(self, deployment_id: str, what: str) -> tuple[str, ...]:
         return tuple(line.removeprefix(what) for line in self._lines(deployment_id) if line.startswith(what))
 
     def _lines(self, deployment_id: str) -> list[str]:

@@ -1,10 +1,10 @@
-"""Files of the hub and of authority: whole or not at all, through power cuts and full disks, and for whom they are.
+"""Atomic writing of the hub's files, with their access modes.
 
-1. A file is written by `device.durable`: what was there stays until what replaces it is on the disk.
+1. A file is written by `device.durable`: the old content stays until the new one is on the disk.
 2. `Batch` writes several so and renames them in order once all of them are on the disk: a disk that fills up in the
    middle leaves every one of the old.
-3. PRIVATE is for the hub's own user and the default, ciphertext included; PUBLIC is what anybody may read.
-4. What cannot be written is Unavailable, with the path and what to do, and leaves nothing half-written behind.
+3. PRIVATE is for the hub's own user and the default, ciphertext included; PUBLIC is readable by everybody.
+4. A file that cannot be written is Unavailable, with the path and what to do, and leaves nothing half-written behind.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 def write_file(path: Path, content: bytes, *, mode: int = PRIVATE, synced: bool = True) -> None:
-    """Rules 1, 3 and 4. synced: wait for the disk; who writes thousands of files syncs once, after the last."""
+    """Write one file (rules 1, 3 and 4). synced: wait for the disk (for many files: sync once, after the last)."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content, mode=mode, synced=synced)
 
 
 class Batch:
-    """Rule 2; a context manager: the end of the block renames, an exception takes back what was written."""
+    """Several files together (rule 2); a context manager: the end of the block renames, an exception discards them."""
 
     def __init__(self) -> None:
         self._staged: list[tuple[Path, Path]] = []
@@ -67,7 +67,7 @@ def writing(place: Path) -> Iterator[None]:
 
 
 def cannot_write(place: Path, fault: OSError) -> Unavailable:
-    """What to say of a place that cannot be written."""
+    """The message for a path that cannot be written."""
     what = "look at the disk (dmesg), then run the command again"
     if fault.errno in FULL:
         what = f"make room there (df -h {place.parent}), then run the command again; what was there before is unchanged"
@@ -76,7 +76,7 @@ def cannot_write(place: Path, fault: OSError) -> Unavailable:
     return Unavailable(f"{place} cannot be written: {fault.strerror or fault}; {what}")
 
 
-def forget_secret(path: Path) -> bool:
+def erase_secret(path: Path) -> bool:
     """Overwrite a secret's file, then delete it; whether there was one. Unavailable when it is still there."""
     try:
         descriptor = os.open(path, os.O_WRONLY)

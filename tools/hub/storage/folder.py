@@ -1,4 +1,4 @@
-"""The hub's folder: what `lfr hub init` makes, and how the other commands find their way in it.
+"""The hub's folder: what `lfr hub init` makes, and the paths in it.
 
 ca.pem ca.key crl.pem · server.pem server.key · hub, listener, witness, auditor .pem .key · mosquitto.conf
 acl · console.yaml · entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json
@@ -44,7 +44,7 @@ NOTICE = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What only the hub knows of a watchlist entry: how the operator's card calls it."""
+    """What only the hub knows of a watchlist entry: its label on the operator's card."""
 
     label: str
     category: str | None = None
@@ -108,7 +108,7 @@ class HubFolder:
         )
 
     def console_key(self, given: Path | None = None) -> str:
-        """The key of the console's address, made at the first start; delete `keys/console.txt` to end every session.
+        """The key in the console's address, made at the first start; delete `keys/console.txt` to end every session.
 
         given  a file that holds another one. Unavailable when it cannot be read, ConfigError when it is too short.
         """
@@ -153,11 +153,11 @@ class HubFolder:
         return replace(read, entries={**read.entries, **self._entries()})
 
     def add_entry(self, entry_ref: str, entry: Entry, photo_jpeg: bytes) -> None:
-        """Give the console a reference photo and its label: hub only, never sent."""
+        """Add a reference photo and its label to the console: hub only, never sent."""
         self.add_entries({entry_ref: (entry, photo_jpeg)})
 
     def add_entries(self, added: Mapping[str, tuple[Entry, bytes]]) -> None:
-        """Give the console many at once: entries.json is rewritten once; a running console reads it again."""
+        """Add many to the console at once: entries.json is rewritten once; a running console reads it again."""
         for entry_ref in added:
             level(entry_ref, "entry")
         self.references.mkdir(mode=0o700, exist_ok=True)
@@ -166,8 +166,8 @@ class HubFolder:
         os.sync()
         self._write_entries({**self._entries(), **{ref: entry for ref, (entry, _) in added.items()}})
 
-    def forget_entries(self, given_before: WallTime | None = None) -> int:
-        """Delete reference photos and labels: the end of the deployment; returns how many photos went.
+    def erase_entries(self, given_before: WallTime | None = None) -> int:
+        """Erase reference photos and labels at the end of the deployment; returns the number of photos.
 
         given_before  what was given to the console later stays: it belongs to the next deployment
         Raises ConfigError when console.yaml cannot be read, so that labels are still in it; OSError as it comes.
@@ -181,8 +181,8 @@ class HubFolder:
         self._keep_labels(lambda ref: ref in kept)
         return len(photos)
 
-    def forget_refs(self, refs: Sequence[str]) -> int:
-        """Delete the photos and labels of these entries alone: they were withdrawn; returns how many photos went."""
+    def erase_refs(self, refs: Sequence[str]) -> int:
+        """Erase the photos and labels of these entries, which were withdrawn; returns the number of photos."""
         gone = 0
         for ref in refs:
             photo = self.references / f"{level(ref, 'entry')}.jpg"
@@ -192,12 +192,12 @@ class HubFolder:
         return gone
 
     def entries_written(self) -> tuple[int, ...]:
-        """Changes whenever labels may have."""
+        """A stamp that changes when labels may have changed."""
         files = (self.console_file, self.entries_file)
         return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
     def _keep_labels(self, keeps: Callable[[str], bool]) -> None:
-        """Drop the labels of all other entries, those that somebody wrote into console.yaml by hand included."""
+        """Drop the labels of all other entries, also those written into console.yaml by hand."""
         import yaml
 
         known = self._entries()
@@ -216,7 +216,7 @@ class HubFolder:
             write_file(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
 
     def _entries(self) -> dict[str, Entry]:
-        """Labels out of entries.json: a file of its own, because 20,000 of them take YAML half a minute."""
+        """Labels from entries.json: a file of its own, because YAML takes half a minute for 20,000 of them."""
         if not self.entries_file.exists():
             return {}
         try:
@@ -243,7 +243,7 @@ class SiteDevices:
         self._devices: frozenset[str] = frozenset()
 
     def __call__(self) -> frozenset[str]:
-        """While console.yaml has mistakes, what was read before stays; revocations always count."""
+        """While console.yaml has mistakes, the last valid content stays; revocations always count."""
         with self._lock:
             with contextlib.suppress(OSError, ConfigError, Unavailable):
                 stated = self._hub.console_file.stat()

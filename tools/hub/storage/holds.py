@@ -24,7 +24,7 @@ from device.domain.time import WallTime, rfc3339
 from device.errors import BadData, RefusedByCondition, Unavailable
 from device.hub_api.messages import Alert, moment
 from device.hub_api.topics import level
-from tools.hub.storage.files import forget_secret, write_file
+from tools.hub.storage.files import erase_secret, write_file
 
 Kind = TypeVar("Kind")
 
@@ -86,7 +86,7 @@ class Holds:
         held = HeldCase(alert=alert, probe_base64=None if probe is None else base64.b64encode(probe).decode("ascii"))
         sealed = pyrage.encrypt(msgspec.json.encode(held), [identity.to_public()])
         write_file(self._file(terms.alert_id, ".json"), msgspec.json.encode(terms))
-        forget_secret(self._key(terms.alert_id))
+        erase_secret(self._key(terms.alert_id))
         write_file(self._key(terms.alert_id), f"{identity}\n".encode())
         write_file(self._file(terms.alert_id, ".age"), sealed)
 
@@ -121,7 +121,7 @@ class Holds:
 
     def release(self, alert_id: str) -> bool:
         """Rule 3; whether it was held."""
-        gone = forget_secret(self._key(alert_id))
+        gone = erase_secret(self._key(alert_id))
         for suffix in (".age", ".json"):
             try:
                 self._file(alert_id, suffix).unlink()

@@ -12,13 +12,13 @@ JPEG_START = b"\xff\xd8\xff"
 
 
 class ProbeOpener:
-    """Opens with the identities that are alive at that moment: once a deployment has ended, its probes stay closed."""
+    """Opens probes with the identities that exist now: after its deployment has ended, a probe stays closed."""
 
     def __init__(self, keys: DeploymentKeys) -> None:
         self._keys = keys
 
     def open(self, ciphertext: bytes) -> bytes:
-        """The JPEG inside; BadData when it was not encrypted to a living key of this hub or is no JPEG."""
+        """The JPEG inside; BadData when it was not encrypted to an existing key of this hub or is no JPEG."""
         import pyrage
 
         if len(ciphertext) > MAX_BYTES:

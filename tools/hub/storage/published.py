@@ -1,4 +1,4 @@
-"""What the console must know of a published deployment, to check what devices send."""
+"""What the console needs of a published deployment, to check devices' messages."""
 
 from __future__ import annotations
 

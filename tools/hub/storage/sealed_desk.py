@@ -1,13 +1,13 @@
-"""The desk on disk: open cases, judgements on their way and the counts, whole or not at all through kill -9.
+"""The desk on disk: open cases, outgoing judgements and the counts, in one transaction, safe against kill -9.
 
 1. One SQLite file, `desk.sqlite`. Every case has a random key of its own; alert and probe are sealed with it
-   (AES-256-GCM). The end of a case deletes the key with its rows; secure_delete overwrites them, and the WAL is cut.
-2. A probe is kept as it was received, ciphertext to the hub's key of its deployment: without that key, which the end of
-   the deployment destroys, it opens nowhere.
-3. Changes are collected in one transaction until `commit`; the counts (`Tallies`) are part of it, so that what is
-   counted and what is on the desk cannot differ after a kill.
+   (AES-256-GCM). Erasing a case deletes the key with its rows; secure_delete overwrites them, and the WAL is truncated.
+2. A probe is kept as it was received, ciphertext to the hub's key of its deployment: without that key, which is erased
+   at the end of the deployment, it cannot be opened.
+3. Changes are collected in one transaction until `commit`; the counts (`Tallies`) are part of it, so that the counts
+   and the cases on the desk cannot differ after a kill.
 4. A file that is damaged or of another schema is deleted and made anew: it may hold personal data, and devices send
-   what nobody has judged again when the hub returns.
+   alerts without a judgement again when the hub returns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from device.domain.retention import CEILING_DAYS
 from device.errors import Unavailable
 from device.hub_api.messages import Alert
 from device.logs import event
-from device.outbox.sealing import new_key, open_sealed, seal
+from device.outbox.sealing import key_of, open_sealed, seal
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -101,7 +101,7 @@ class SealedDesk:
         """Keep a case, or its new state."""
         alert_id = case.alert.alert_id
         with self._change() as sql:
-            body = seal(_key_for(sql, alert_id), msgspec.json.encode(case), alert_id.encode())
+            body = seal(key_of(sql, alert_id), msgspec.json.encode(case), alert_id.encode())
             sql.execute(
                 "INSERT INTO cases (alert_id, body) VALUES (?, ?)"
                 " ON CONFLICT (alert_id) DO UPDATE SET body = excluded.body",
@@ -111,18 +111,18 @@ class SealedDesk:
     def put_probe(self, probe: StoredProbe) -> None:
         """Keep a probe's ciphertext (rule 2)."""
         with self._change() as sql:
-            body = seal(_key_for(sql, probe.alert_id), probe.ciphertext, probe.alert_id.encode())
+            body = seal(key_of(sql, probe.alert_id), probe.ciphertext, probe.alert_id.encode())
             sql.execute("INSERT OR REPLACE INTO probes VALUES (?, ?, ?)", (probe.alert_id, probe.device, body))
 
-    def forget(self, alert_id: str) -> None:
-        """Destroy a case's key, its rows and its probe (rule 1); its id is remembered, so that it does not return."""
+    def erase(self, alert_id: str) -> None:
+        """Erase a case: its key, its rows and its probe (rule 1); its id is kept, so that it does not return."""
         forget_s = round(time.time()) + CEILING_DAYS * 86_400
         with self._change(erasing=True) as sql:
             for table in ("keys", "cases", "probes"):
                 sql.execute(f"DELETE FROM {table} WHERE alert_id = ?", (alert_id,))
             sql.execute("INSERT OR REPLACE INTO gone VALUES (?, ?)", (alert_id, forget_s))
 
-    def forget_probe(self, alert_id: str) -> None:
+    def erase_probe(self, alert_id: str) -> None:
         """Delete a probe alone."""
         with self._change(erasing=True) as sql:
             sql.execute("DELETE FROM probes WHERE alert_id = ?", (alert_id,))
@@ -150,7 +150,7 @@ class SealedDesk:
             sql.execute("INSERT OR REPLACE INTO book VALUES (1, ?)", (content,))
 
     def commit(self) -> bool:
-        """Put every change since the last one on the disk; False, and `problem`, when it refuses."""
+        """Write every change since the last one to the disk; False, and `problem`, when it refuses."""
         if not self._open:
             return not self.problem
         try:
@@ -248,12 +248,3 @@ def _opened(path: Path) -> sqlite3.Connection:
     if not version:
         database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
     return database
-
-
-def _key_for(sql: sqlite3.Connection, alert_id: str) -> bytes:
-    row = sql.execute("SELECT key FROM keys WHERE alert_id = ?", (alert_id,)).fetchone()
-    if row is not None:
-        return bytes(row[0])
-    key = new_key()
-    sql.execute("INSERT INTO keys VALUES (?, ?)", (alert_id, key))
-    return key

@@ -174,7 +174,7 @@ def _csv_rows(file: Path, defaults: Defaults) -> Iterator[_Row]:
     if unknown or "photo" not in columns:
         raise WatchlistUnusable(
             f"{file}: columns are {', '.join(COLUMNS)}"
-            + (f"; unknown: {', '.join(unknown)} (no names belong into a list)" if unknown else "; photo is missing")
+            + (f"; unknown: {', '.join(unknown)} (a list must not contain names)" if unknown else "; photo is missing")
         )
     reader.fieldnames = columns
     for number, row in enumerate(reader, 2):

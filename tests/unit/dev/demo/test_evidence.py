@@ -233,4 +233,4 @@ def test_a_leftover_and_a_travelling_name_fail() -> None:
 def test_a_log_that_is_not_whole_is_named() -> None:
     evidence = good()
     evidence.audit = (False, "row 7: its content is not what its hash says")
-    assert failed(evidence) == ["audit chain whole, as the hub's signed heads say"]
+    assert failed(evidence) == ["audit chain verifies against the hub's signed heads"]

@@ -95,3 +95,9 @@ def test_an_exemption_or_a_note_of_unfinished_work_is_named(tmp_path: Path, comm
 
 def test_the_same_words_in_a_string_are_fine(tmp_path: Path) -> None:
     assert breaches(tmp_path, device__x="A = '# noqa'\n") == []
+
+
+@pytest.mark.parametrize("source", ["A = (*('a', 'b'), 'c')\n", "print(*['a', 'b'])\n"])
+def test_values_that_are_packed_only_to_be_unpacked_are_named(tmp_path: Path, source: str) -> None:
+    assert len(breaches(tmp_path, device__x=source)) == 1
+    assert breaches(tmp_path, device__x="A = (1, 2)\nB = (*A, *(n for n in A))\n") == []

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tools.dev.proof.process_memory import PAGE, Glass, NoView, Region, changed_since
+from tools.dev.proof.process_memory import PAGE, NoView, ProcessMemory, Region, changed_since
 from tools.dev.proof.search import PIECE, STEP, Hit, Pattern, Pieces, find_alike, pieces_of
 
 BYTES = 1 << 20
@@ -129,24 +129,24 @@ def holder() -> Iterator[subprocess.Popen[str]]:
 def test_what_a_process_holds_is_found_and_is_gone_when_it_was_overwritten(holder: subprocess.Popen[str]) -> None:
     assert holder.stdin is not None
     assert holder.stdout is not None
-    glass = Glass(holder.pid)
+    process_memory = ProcessMemory(holder.pid)
     pieces = Pieces(pieces_of("first", "luma", [row_of("first")]))
-    assert {hit.whose for hit in pieces.find(glass.copy())} == {"first"}
+    assert {hit.whose for hit in pieces.find(process_memory.copy())} == {"first"}
     holder.stdin.write("\n")
     holder.stdin.flush()
     assert holder.stdout.readline() == "wiped\n"
-    assert pieces.find(glass.copy()) == []
-    glass.close()
+    assert pieces.find(process_memory.copy()) == []
+    process_memory.close()
 
 
 def test_a_memory_that_cannot_be_seen_is_an_error_and_not_an_empty_one() -> None:
     with pytest.raises(NoView, match="cannot be opened"):
-        Glass(2**22 + 1)
+        ProcessMemory(2**22 + 1)
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    glass = Glass(ended.pid)
+    process_memory = ProcessMemory(ended.pid)
     ended.kill()
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(NoView):
-        glass.copy()
+        process_memory.copy()
     ended.communicate()
-    glass.close()
+    process_memory.close()

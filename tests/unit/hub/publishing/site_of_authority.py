@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pyrage
 import yaml
@@ -83,6 +84,12 @@ class Reader:
         assert content is not None, "no index is published for this device"
         return parse_index(content)
 
+    def active(self) -> Index:
+        """The index, of a device that has a deployment."""
+        found = self.index()
+        assert found is not None, "no deployment is published for this device"
+        return found
+
 
 @dataclass
 class Site:
@@ -117,7 +124,7 @@ class Site:
         root = self.publisher.places.trust(self.mode).read_bytes()
         return Reader(self.publisher.store.root, self.root / f"disk-{device}", device, root)
 
-    def document(self, **changes: object) -> dict[str, object]:
+    def document(self, **changes: object) -> dict[str, Any]:
         now = self.clock()
         stem = secrets.token_hex(16)
         return {

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyrage
 import pytest
 import yaml
 
+from tests.unit.hub.publishing.conftest import Desk
 
-def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: Any) -> None:
+
+def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: Desk) -> None:
     plan = desk.plan()
     listed = desk.built(plan)
     name = yaml.safe_load(plan.read_text())["id"]
@@ -43,7 +44,7 @@ def test_two_of_three_officers_one_of_them_elsewhere_publish_a_deployment(desk: 
     assert not list((desk.hub / "repository" / "targets").rglob("*.payload"))
 
 
-def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Any) -> None:
+def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Desk) -> None:
     plan = desk.plan()
     desk.lfr(
         "deployment",
@@ -69,7 +70,7 @@ def test_a_withdrawal_takes_the_photo_and_waits_for_nobody_once_signed(desk: Any
     assert "e-1" not in (desk.hub / "entries.json").read_text()
 
 
-def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Any) -> None:
+def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Desk) -> None:
     plan = desk.plan()
     listed = desk.built(plan)
     assert "entries" not in desk.lfr("watchlist", "inspect", listed, "--json")
@@ -83,7 +84,7 @@ def test_a_built_list_is_inspected_and_verified_where_it_can_be_opened(desk: Any
     desk.lfr("watchlist", "verify", listed, "--hub", desk.hub, expect=65)
 
 
-def test_a_plan_lists_everything_it_lacks_and_takes_over_an_earlier_one(desk: Any) -> None:
+def test_a_plan_lists_everything_it_lacks_and_takes_over_an_earlier_one(desk: Desk) -> None:
     desk.lfr("deployment", "new", desk.root / "bare.yaml", "--hub", desk.hub, expect=78)
     for missing in ("controller: missing", "purpose: missing", "categories: missing", "authorising_officer: missing"):
         assert missing in desk.said
@@ -100,7 +101,7 @@ def test_a_plan_lists_everything_it_lacks_and_takes_over_an_earlier_one(desk: An
     desk.lfr("deployment", "new", desk.root / "x.yaml", "--hub", desk.hub, "--category", "missing", expect=64)
 
 
-def test_a_plan_that_could_never_be_published_is_refused_before_anybody_signs_and_leaves_nothing(desk: Any) -> None:
+def test_a_plan_that_could_never_be_published_is_refused_before_anybody_signs_and_leaves_nothing(desk: Desk) -> None:
     new = ["deployment", "new", desk.root / "x.yaml", "--hub", desk.hub, "--from", desk.plan()]
     keys = sorted((desk.hub / "keys").iterdir())
     desk.lfr(*new, "--authorising-officer", "AO-9", expect=77)
@@ -115,7 +116,7 @@ def test_a_plan_that_could_never_be_published_is_refused_before_anybody_signs_an
     assert not (desk.root / "x.yaml").exists()
 
 
-def test_a_revoked_device_has_no_certificate_topic_name_or_delegation(desk: Any) -> None:
+def test_a_revoked_device_has_no_certificate_topic_name_or_delegation(desk: Desk) -> None:
     from cryptography import x509
 
     lost = x509.load_pem_x509_certificate((desk.hub / "devices" / "cam-2.pem").read_bytes()).serial_number
@@ -132,7 +133,7 @@ def test_a_revoked_device_has_no_certificate_topic_name_or_delegation(desk: Any)
     assert (status["devices"], status["revoked"]) == (["cam-1"], ["cam-2"])
 
 
-def test_a_new_device_is_delegated_to_and_an_officer_replaced_by_commands(desk: Any) -> None:
+def test_a_new_device_is_delegated_to_and_an_officer_replaced_by_commands(desk: Desk) -> None:
     desk.lfr("hub", "init", desk.hub, "--site", "north", "--device", "cam-3", "--mode", "test")
     desk.lfr("authority", "devices", "--hub", desk.hub, "--ceremony", desk.safe)
     desk.lfr("authority", "key", "AO-4", "--out", desk.root / "home")
@@ -149,7 +150,7 @@ def test_a_new_device_is_delegated_to_and_an_officer_replaced_by_commands(desk: 
     assert not any(role["expired"] for role in status["roles"].values())
 
 
-def test_offline_keys_are_refused_inside_the_hub(desk: Any) -> None:
+def test_offline_keys_are_refused_inside_the_hub(desk: Desk) -> None:
     desk.lfr("authority", "init", "--hub", desk.hub, "--ceremony", desk.hub / "safe", "--officer", "A", expect=64)
     inside = desk.hub / "AO-1.key"
     inside.write_bytes(desk.key("AO-1").read_bytes())
@@ -157,13 +158,13 @@ def test_offline_keys_are_refused_inside_the_hub(desk: Any) -> None:
     assert "must stay off the hub" in desk.said
 
 
-def test_the_content_key_of_a_list_opens_at_its_own_hub_alone(desk: Any, tmp_path: Path) -> None:
+def test_the_content_key_of_a_list_opens_at_its_own_hub_alone(desk: Desk, tmp_path: Path) -> None:
     listed = desk.built(desk.plan())
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt((listed / "content.age").read_bytes(), [pyrage.x25519.Identity.generate()])
 
 
-def test_a_key_that_is_no_officers_signs_nothing(desk: Any) -> None:
+def test_a_key_that_is_no_officers_signs_nothing(desk: Desk) -> None:
     plan = desk.plan()
     sign = ["deployment", "sign", plan, "--watchlist", desk.built(plan), "--hub", desk.hub, "--key"]
     desk.lfr(*sign, desk.safe / "targets.key", expect=77)
@@ -171,11 +172,11 @@ def test_a_key_that_is_no_officers_signs_nothing(desk: Any) -> None:
     assert desk.lfr(*sign, desk.key("AO-3"), "--json")["signed"] == 1
 
 
-def test_an_end_says_what_it_cannot_reach(desk: Any) -> None:
+def test_an_end_says_what_it_cannot_reach(desk: Desk) -> None:
     plan = desk.plan()
     keys = ["--key", desk.key("AO-1"), "--key", desk.key("AO-2")]
     desk.lfr("deployment", "sign", plan, "--watchlist", desk.built(plan), "--hub", desk.hub, *keys)
     name = yaml.safe_load(plan.read_text())["id"]
     desk.lfr("deployment", "publish", name, "--hub", desk.hub)
     desk.lfr("deployment", "end", name, "--hub", desk.hub)
-    assert "destroy them" in desk.said
+    assert "delete them" in desk.said

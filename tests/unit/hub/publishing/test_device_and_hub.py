@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from device.sync.refusal import Refused
 from device.sync.source import Source
 from device.sync.source_https import Certificates, HttpsSource
 from device.sync.source_usb import UsbSource
+from tests.unit.hub.publishing.site_of_authority import Site
 from tools.hub.publishing.change import Proposal, propose
 from tools.hub.publishing.operations import copy_to_usb
 from tools.hub.publishing.repository_server import RepositoryServer
@@ -32,7 +32,7 @@ class ThisClock(SystemClock):
 
 
 @pytest.fixture
-def served(site: Any) -> Iterator[RepositoryServer]:
+def served(site: Site) -> Iterator[RepositoryServer]:
     init_hub(site.hub, site="north", devices=site.devices, mode=site.mode)
     hub = HubFolder(site.hub)
     server = RepositoryServer(hub, SiteDevices(hub), "127.0.0.1", 0)
@@ -40,19 +40,21 @@ def served(site: Any) -> Iterator[RepositoryServer]:
     server.stop()
 
 
-def over_https(site: Any, port: int, device: str = "cam-1") -> HttpsSource:
+def over_https(site: Site, port: int, device: str = "cam-1") -> HttpsSource:
     address = HubFolder(site.hub).address(device, port)
     return HttpsSource(f"https://localhost:{port}", Certificates(address.ca, address.cert, address.key))
 
 
-def device_of(site: Any, tmp_path: Path, *sources: Source, device: str = "cam-1") -> Client:
+def device_of(site: Site, tmp_path: Path, *sources: Source, device: str = "cam-1") -> Client:
     roots = tmp_path / f"roots-{device}" / site.mode.value
     roots.mkdir(parents=True, exist_ok=True)
     (roots / "root.json").write_bytes(site.publisher.places.trust(site.mode).read_bytes())
-    return Client(tmp_path / f"state-{device}", roots.parent, device, sources, ThisClock())
+    return Client(
+        tmp_path / f"state-{device}", roots.parent, device, sources, ThisClock(), memory=tmp_path / f"run-{device}"
+    )
 
 
-def withdraw(site: Any, stem: str, *refs: str) -> None:
+def withdraw(site: Site, stem: str, *refs: str) -> None:
     change = propose(
         site.publisher.places.pending / "withdrawal",
         site.publisher.store,
@@ -70,7 +72,7 @@ def withdraw(site: Any, stem: str, *refs: str) -> None:
 
 
 def test_a_deployment_lives_from_publication_to_end_over_https(
-    site: Any, served: RepositoryServer, tmp_path: Path
+    site: Site, served: RepositoryServer, tmp_path: Path
 ) -> None:
     client = device_of(site, tmp_path, over_https(site, served.port))
     assert client.sync().offer is None
@@ -94,7 +96,7 @@ def test_a_deployment_lives_from_publication_to_end_over_https(
     assert client.sync().offer is None
 
 
-def test_the_same_from_a_stick(site: Any, tmp_path: Path) -> None:
+def test_the_same_from_a_stick(site: Site, tmp_path: Path) -> None:
     stick = tmp_path / "stick"
     client = device_of(site, tmp_path, UsbSource(stick))
     with pytest.raises(Unavailable):
@@ -113,7 +115,7 @@ def test_the_same_from_a_stick(site: Any, tmp_path: Path) -> None:
 
 
 def test_a_stick_that_is_older_than_what_the_hub_said_is_a_rollback(
-    site: Any, served: RepositoryServer, tmp_path: Path
+    site: Site, served: RepositoryServer, tmp_path: Path
 ) -> None:
     stick = tmp_path / "stick"
     copy_to_usb(site.publisher, stick)
@@ -124,7 +126,7 @@ def test_a_stick_that_is_older_than_what_the_hub_said_is_a_rollback(
 
 
 def test_a_revoked_device_is_turned_away_and_its_neighbour_is_not(
-    site: Any, served: RepositoryServer, tmp_path: Path
+    site: Site, served: RepositoryServer, tmp_path: Path
 ) -> None:
     site.deployed()
     lost = device_of(site, tmp_path, over_https(site, served.port, "cam-2"), device="cam-2")

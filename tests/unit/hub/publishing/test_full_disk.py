@@ -9,11 +9,11 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from device.errors import Unavailable
+from tests.unit.hub.publishing.site_of_authority import Site
 from tools.hub.publishing import operations
 from tools.hub.publishing.ceremony import Ceremony, NewAuthority, begin, delegations, rotate_root
 from tools.hub.publishing.publisher import Publisher
@@ -69,7 +69,7 @@ def at_every_write(disk: FullDisk, folders: tuple[Path, ...], work: Callable[[],
     raise AssertionError
 
 
-def test_devices_are_changed_whole_or_not_at_all(site: Any, disk: FullDisk) -> None:
+def test_devices_are_changed_whole_or_not_at_all(site: Site, disk: FullDisk) -> None:
     site.deployed()
 
     def more() -> None:
@@ -82,7 +82,7 @@ def test_devices_are_changed_whole_or_not_at_all(site: Any, disk: FullDisk) -> N
 
 
 def test_a_root_is_made_whole_or_not_at_all_and_no_key_is_left_of_one_that_was_not(
-    tmp_path: Path, site: Any, disk: FullDisk
+    tmp_path: Path, site: Site, disk: FullDisk
 ) -> None:
     publisher, safe = Publisher(tmp_path / "new", site.clock), Ceremony(tmp_path / "medium")
     safe.folder.mkdir()
@@ -91,11 +91,15 @@ def test_a_root_is_made_whole_or_not_at_all_and_no_key_is_left_of_one_that_was_n
     assert at_every_write(disk, ours, lambda: begin(publisher, safe, plan, site.clock())) >= 10
     assert publisher.store.root_role().signed.version == 1
     assert {p.name for p in safe.folder.rglob("*.key")} == {
-        *("root-1.key", "root-2.key", "targets.key", "AO-1.key", "AO-2.key")
+        "root-1.key",
+        "root-2.key",
+        "targets.key",
+        "AO-1.key",
+        "AO-2.key",
     }
 
 
-def test_a_rotation_that_finds_no_room_leaves_every_key_and_the_old_root(site: Any, disk: FullDisk) -> None:
+def test_a_rotation_that_finds_no_room_leaves_every_key_and_the_old_root(site: Site, disk: FullDisk) -> None:
     site.deployed()
     assert site.reader().index() is not None
 
@@ -109,7 +113,7 @@ def test_a_rotation_that_finds_no_room_leaves_every_key_and_the_old_root(site: A
     assert site.publisher.store.root_role().signed.version == 2
 
 
-def test_a_change_and_its_signature_are_whole_or_not_there(site: Any, disk: FullDisk) -> None:
+def test_a_change_and_its_signature_are_whole_or_not_there(site: Site, disk: FullDisk) -> None:
     pending = site.publisher.places.pending
     pending.mkdir(parents=True)
     assert at_every_write(disk, (pending,), site.proposed) >= 4
@@ -117,7 +121,7 @@ def test_a_change_and_its_signature_are_whole_or_not_there(site: Any, disk: Full
     assert at_every_write(disk, (pending,), lambda: change.sign([open_key(site.key("AO-1"))])) == 1
 
 
-def test_an_envelope_and_an_end_reach_a_device_after_the_disk_has_room_again(site: Any, disk: FullDisk) -> None:
+def test_an_envelope_and_an_end_reach_a_device_after_the_disk_has_room_again(site: Site, disk: FullDisk) -> None:
     import pyrage
 
     site.deployed()
@@ -138,7 +142,7 @@ def test_an_envelope_and_an_end_reach_a_device_after_the_disk_has_room_again(sit
     assert not list(metadata.glob(".*"))
 
 
-def test_sealed_files_and_keys_are_the_hubs_alone_and_metadata_is_for_everybody(site: Any, tmp_path: Path) -> None:
+def test_sealed_files_and_keys_are_the_hubs_alone_and_metadata_is_for_everybody(site: Site, tmp_path: Path) -> None:
     site.deployed()
     kinds = {
         0o600: [*site.publisher.store.targets.rglob("*.payload"), *(site.hub / "keys").glob("*[!b]")],

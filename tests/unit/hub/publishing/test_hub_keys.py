@@ -1,4 +1,4 @@
-"""The hub's key of a deployment dies with it: what was built for it opens nowhere afterwards, whoever kept it."""
+"""The hub's key of a deployment dies with it: what was built for it cannot be opened afterwards, whoever kept it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import yaml
 
 from device.domain.time import WallTime, wall
 from device.errors import BadData, RefusedByCondition, UsageError
+from tests.unit.hub.publishing.conftest import Desk
 from tools.hub.publishing import operations, pending_changes
 from tools.hub.publishing.publisher import Publisher
 from tools.hub.storage.folder import HubFolder
@@ -48,7 +49,7 @@ class Signed:
 
 
 @pytest.fixture
-def signed(desk: Any) -> Callable[..., Signed]:
+def signed(desk: Desk) -> Callable[..., Signed]:
     def make(name: str = "plan.yaml", *more: object) -> Signed:
         plan = desk.plan(name, *more)
         document = yaml.safe_load(plan.read_text())
@@ -140,7 +141,7 @@ def test_taking_everybody_off_the_list_ends_the_deployment(signed: Callable[...,
     one.lfr("deployment", "publish", one.id)
     keys = ["--key", one.desk.key("AO-2"), "--key", one.desk.key("AO-3")]
     one.lfr("watchlist", "withdraw", "e-1", *keys)
-    assert "nobody is left on that list then" in one.desk.said
+    assert "that list is then empty" in one.desk.said
     assert later(one.desk.hub).records.running() == ()
     assert one.opens() == []
 
@@ -162,7 +163,7 @@ def test_a_discarded_change_takes_photos_and_key_with_it(signed: Callable[..., S
     assert list(pending.parent.iterdir()) == []
 
 
-def test_a_plan_without_a_list_is_discarded_too_and_a_dry_run_makes_no_key(desk: Any) -> None:
+def test_a_plan_without_a_list_is_discarded_too_and_a_dry_run_makes_no_key(desk: Desk) -> None:
     plan = desk.plan("p.yaml", "--id", "d-7")
     desk.plan("q.yaml", "--id", "d-8", "--dry-run")
     assert list(desk.lfr("deployment", "list", "--hub", desk.hub, "--json")["planned"]) == ["d-7"]
@@ -196,7 +197,7 @@ def test_a_change_waits_no_longer_than_a_device_would_take_its_list(signed: Call
     assert one.opens() == []
 
 
-def test_a_plan_that_nobody_signed_for_loses_its_key_with_its_window(desk: Any) -> None:
+def test_a_plan_that_nobody_signed_for_loses_its_key_with_its_window(desk: Desk) -> None:
     desk.plan("p.yaml", "--id", "d-7")
     assert pending_changes.sweep(later(desk.hub, hours=7)) == []
     assert pending_changes.sweep(later(desk.hub, hours=9)) != []

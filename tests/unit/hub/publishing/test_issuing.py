@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pyrage
 import pytest
 
 from device.domain.finding import Mode
 from device.hub_api.messages.identity import Identity
+from tests.unit.hub.publishing.site_of_authority import Site
 from tools.hub.publishing.envelope_issuer import RENEW_EVERY_S, Issuer
 
 
@@ -26,7 +26,7 @@ class Said:
 
 
 class Bench:
-    def __init__(self, site: Any) -> None:
+    def __init__(self, site: Site) -> None:
         self.site, self.said = site, Said()
         self.devices = frozenset(site.devices)
         self.dropped = 0
@@ -59,7 +59,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(site: Any) -> Bench:
+def bench(site: Site) -> Bench:
     return Bench(site)
 
 
@@ -71,11 +71,11 @@ def test_a_device_that_says_its_identity_has_its_envelope_at_the_next_look(bench
     bench.look()
     recipient = bench.tells("cam-1")
     assert bench.look() == BOTH, "and is told to fetch it"
-    assert bench.site.reader("cam-1").index().recipient == recipient
+    assert bench.site.reader("cam-1").active().recipient == recipient
     assert bench.look() == [], "nothing changed, nothing is said"
     again = bench.tells("cam-1")
     bench.look()
-    assert bench.site.reader("cam-1").index().recipient == again, "a device that lost power gets another"
+    assert bench.site.reader("cam-1").active().recipient == again, "a device that lost power gets another"
 
 
 def test_an_identity_that_comes_before_the_publication_waits_for_it(bench: Bench) -> None:
@@ -84,7 +84,7 @@ def test_an_identity_that_comes_before_the_publication_waits_for_it(bench: Bench
     assert bench.site.reader("cam-1").index() is None
     bench.site.deployed()
     assert bench.look() == BOTH
-    assert bench.site.reader("cam-1").index().recipient == recipient
+    assert bench.site.reader("cam-1").active().recipient == recipient
 
 
 def test_a_publication_by_a_command_beside_the_hub_is_told_to_every_device(bench: Bench) -> None:
@@ -115,7 +115,7 @@ def test_an_identity_that_ended_is_forgotten_and_an_ended_deployment_gives_no_ke
     bench.tells("cam-1", None)
     bench.site.deployed()
     bench.look()
-    assert bench.site.reader("cam-1").index().envelope is None
+    assert bench.site.reader("cam-1").active().envelope is None
     bench.site.publisher.end("d-1")
     bench.tells("cam-1")
     bench.look()
@@ -146,7 +146,7 @@ def test_a_deployment_whose_window_is_over_is_ended_by_the_hub_itself(bench: Ben
     assert list(bench.site.publisher.store.targets.rglob("*.payload")) == []
 
 
-def test_a_hub_without_a_repository_has_nothing_to_do(make_site: Callable[..., Any]) -> None:
+def test_a_hub_without_a_repository_has_nothing_to_do(make_site: Callable[..., Site]) -> None:
     import shutil
 
     bench = Bench(make_site())

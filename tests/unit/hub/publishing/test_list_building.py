@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from device.domain.sight import F32, U8
 from device.enrolment.photo_reader import PhotoFace
 from device.errors import BadData, RefusedByCondition, Unavailable, WatchlistUnusable
 from device.watchlist.sealed import unseal
+from tests.unit.hub.publishing.site_of_authority import Site
 from tools.hub.watchlist.build import CONTENT, PHOTOS, BuiltList, build, read_built, require_fresh, write
 from tools.hub.watchlist.people import Defaults, People, read_people
 from tools.hub.watchlist.photos import open_at_hub, read_photos
@@ -65,7 +65,7 @@ def hub_identity() -> pyrage.x25519.Identity:
 
 
 @pytest.fixture
-def plan(site: Any, hub_identity: pyrage.x25519.Identity) -> DeploymentPlan:
+def plan(site: Site, hub_identity: pyrage.x25519.Identity) -> DeploymentPlan:
     document = site.document(hub_recipient=str(hub_identity.to_public()))
     del document["watchlist"]
     return DeploymentPlan.model_validate(document)
@@ -77,7 +77,7 @@ def read_csv(tmp_path: Path, text: str, plan: DeploymentPlan) -> People:
 
 
 def test_a_list_opens_for_a_device_and_its_photos_for_the_hub_alone(
-    tmp_path: Path, site: Any, plan: DeploymentPlan, hub_identity: pyrage.x25519.Identity
+    tmp_path: Path, site: Site, plan: DeploymentPlan, hub_identity: pyrage.x25519.Identity
 ) -> None:
     paint(tmp_path / "a.png", (1, 100))
     paint(tmp_path / "b.png", (1, 200), side=80)
@@ -147,13 +147,13 @@ def test_every_problem_of_a_csv_is_named_at_once_with_its_line(tmp_path: Path, p
 
 
 def test_a_column_of_names_is_refused(tmp_path: Path, plan: DeploymentPlan) -> None:
-    with pytest.raises(WatchlistUnusable, match=r"unknown: name \(no names belong into a list\)"):
+    with pytest.raises(WatchlistUnusable, match=r"unknown: name \(a list must not contain names\)"):
         read_csv(tmp_path, "name,photo,category\nx,a.png,missing\n", plan)
     with pytest.raises(WatchlistUnusable, match="nobody in it"):
         read_csv(tmp_path, "photo,category\n", plan)
 
 
-def test_several_faces_are_refused_until_one_is_chosen(tmp_path: Path, site: Any, plan: DeploymentPlan) -> None:
+def test_several_faces_are_refused_until_one_is_chosen(tmp_path: Path, site: Site, plan: DeploymentPlan) -> None:
     paint(tmp_path / "two.png", (1, 40), (2, 270))
     head = "entry_ref,photo,category,image_source,face\n"
     people = read_csv(tmp_path, f"{head}e-1,two.png,missing,records,\n", plan)
@@ -171,7 +171,7 @@ def test_several_faces_are_refused_until_one_is_chosen(tmp_path: Path, site: Any
 
 
 def test_a_turned_a_small_and_a_missing_photo_are_each_rejected_with_a_reason(
-    tmp_path: Path, site: Any, plan: DeploymentPlan
+    tmp_path: Path, site: Site, plan: DeploymentPlan
 ) -> None:
     paint(tmp_path / "turned.png", (1, 100), yaw=1.2)
     paint(tmp_path / "small.png", (1, 100), side=20)
@@ -188,7 +188,7 @@ def test_a_turned_a_small_and_a_missing_photo_are_each_rejected_with_a_reason(
 
 
 def test_two_entries_that_look_like_one_person_are_named_in_a_warning(
-    tmp_path: Path, site: Any, plan: DeploymentPlan
+    tmp_path: Path, site: Site, plan: DeploymentPlan
 ) -> None:
     paint(tmp_path / "a.png", (3, 100))
     paint(tmp_path / "b.png", (3, 200))
@@ -217,7 +217,7 @@ def test_a_folder_takes_defaults_and_what_each_entry_says(tmp_path: Path, plan: 
     assert {p.ref for p in hidden.people}.isdisjoint({"e-1", "e-2"})
 
 
-def test_more_people_than_were_authorised_are_no_list(tmp_path: Path, site: Any, plan: DeploymentPlan) -> None:
+def test_more_people_than_were_authorised_are_no_list(tmp_path: Path, site: Site, plan: DeploymentPlan) -> None:
     rows = ""
     for person in range(3):
         paint(tmp_path / f"{person}.png", (person, 100))
@@ -229,7 +229,7 @@ def test_more_people_than_were_authorised_are_no_list(tmp_path: Path, site: Any,
     assert report.problems == ["3 entries are over the 2 that the deployment authorises"]
 
 
-def test_a_list_cut_off_or_of_another_deployment_is_refused(tmp_path: Path, site: Any, plan: DeploymentPlan) -> None:
+def test_a_list_cut_off_or_of_another_deployment_is_refused(tmp_path: Path, site: Site, plan: DeploymentPlan) -> None:
     paint(tmp_path / "a.png", (1, 100))
     people = read_csv(tmp_path, "entry_ref,photo,category,image_source\ne-1,a.png,missing,records\n", plan)
     _, files = build(people, plan, [SquareReader()], RECOGNISER, site.clock(), progress=False)
@@ -248,7 +248,7 @@ def test_a_list_cut_off_or_of_another_deployment_is_refused(tmp_path: Path, site
         read_built(tmp_path / "list")
 
 
-def test_the_reference_holds_no_person(tmp_path: Path, site: Any, plan: DeploymentPlan) -> None:
+def test_the_reference_holds_no_person(tmp_path: Path, site: Site, plan: DeploymentPlan) -> None:
     paint(tmp_path / "a.png", (1, 100))
     people = read_csv(tmp_path, "entry_ref,photo,category,image_source\ne-1,a.png,missing,records\n", plan)
     _, files = build(people, plan, [SquareReader()], RECOGNISER, site.clock(), progress=False)

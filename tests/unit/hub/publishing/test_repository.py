@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pyrage
 import pytest
@@ -15,17 +14,18 @@ from device.config.deployment import parse_signed
 from device.config.publication import Withdrawn, parse_withdrawn, withdrawn_text
 from device.domain.time import wall
 from device.errors import BadData, RefusedByCondition, UsageError
+from tests.unit.hub.publishing.site_of_authority import Site
 from tools.hub.publishing.change import Proposal, propose
 from tools.hub.publishing.signing_keys import open_key
 
 PAYLOAD = b"age-encryption.org/v1 noise of a sealed list"  # as in site_of_authority.py
 
 
-def test_before_anything_is_published_a_device_has_an_index_of_nothing(site: Any) -> None:
+def test_before_anything_is_published_a_device_has_an_index_of_nothing(site: Site) -> None:
     assert site.reader().index() is None
 
 
-def test_what_officers_signed_reaches_a_device_whole(site: Any) -> None:
+def test_what_officers_signed_reaches_a_device_whole(site: Site) -> None:
     record = site.deployed()
     device = site.reader()
     index = device.index()
@@ -38,7 +38,7 @@ def test_what_officers_signed_reaches_a_device_whole(site: Any) -> None:
     assert parse_withdrawn(device.get(index.withdrawn) or b"") == Withdrawn(deployment_id="d-1")
 
 
-def test_an_envelope_opens_with_the_identity_of_the_device_alone(site: Any) -> None:
+def test_an_envelope_opens_with_the_identity_of_the_device_alone(site: Site) -> None:
     site.deployed()
     mine, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
     assert site.publisher.issue("cam-1", "d-1", str(mine.to_public()))
@@ -53,7 +53,7 @@ def test_an_envelope_opens_with_the_identity_of_the_device_alone(site: Any) -> N
         pyrage.decrypt(envelope, [other])
 
 
-def test_a_device_that_lost_power_gets_a_new_envelope_and_the_old_one_goes(site: Any) -> None:
+def test_a_device_that_lost_power_gets_a_new_envelope_and_the_old_one_goes(site: Site) -> None:
     site.deployed()
     first, second = (str(pyrage.x25519.Identity.generate().to_public()) for _ in range(2))
     assert site.publisher.issue("cam-1", "d-1", first)
@@ -67,7 +67,7 @@ def test_a_device_that_lost_power_gets_a_new_envelope_and_the_old_one_goes(site:
     assert len(list(site.publisher.store.targets.glob("devices/cam-1/*.envelope"))) == 1
 
 
-def test_an_end_takes_the_key_the_envelopes_the_payload_and_the_index(site: Any) -> None:
+def test_an_end_takes_the_key_the_envelopes_the_payload_and_the_index(site: Site) -> None:
     site.deployed()
     for name in site.devices:
         site.publisher.issue(name, "d-1", str(pyrage.x25519.Identity.generate().to_public()))
@@ -82,7 +82,7 @@ def test_an_end_takes_the_key_the_envelopes_the_payload_and_the_index(site: Any)
     assert site.publisher.end("d-1").ended_at is not None
 
 
-def test_what_has_ended_is_left_out_of_the_officers_next_word(site: Any) -> None:
+def test_what_has_ended_is_left_out_of_the_officers_next_word(site: Site) -> None:
     old = site.deployed()
     site.publisher.end("d-1")
     changes = {"id": "d-2", "watchlist": {**site.document()["watchlist"], "id": "wl-2"}}
@@ -91,7 +91,7 @@ def test_what_has_ended_is_left_out_of_the_officers_next_word(site: Any) -> None
     assert site.publisher.records.current("cam-1") is not None
 
 
-def test_too_few_officers_publish_nothing(make_site: Callable[..., Any]) -> None:
+def test_too_few_officers_publish_nothing(make_site: Callable[..., Site]) -> None:
     site = make_site(officers=("AO-1", "AO-2", "AO-3"), threshold=2)
     change = site.proposed()
     with pytest.raises(RefusedByCondition, match=r"signed by 1 of the 2 officers needed.*AO-2, AO-3"):
@@ -101,13 +101,13 @@ def test_too_few_officers_publish_nothing(make_site: Callable[..., Any]) -> None
     assert site.reader().index() is not None
 
 
-def test_the_officer_whom_the_document_names_must_have_signed(make_site: Callable[..., Any]) -> None:
+def test_the_officer_whom_the_document_names_must_have_signed(make_site: Callable[..., Site]) -> None:
     site = make_site(officers=("AO-1", "AO-2", "AO-3"), threshold=2)
     with pytest.raises(RefusedByCondition, match="'AO-1', who did not sign it"):
         site.publish(site.proposed(), "AO-2", "AO-3")
 
 
-def test_a_stranger_s_signature_does_not_count(site: Any, tmp_path: Path) -> None:
+def test_a_stranger_s_signature_does_not_count(site: Site, tmp_path: Path) -> None:
     from tools.hub.publishing.signing_keys import make_key
 
     make_key(tmp_path / "stranger", "AO-1")
@@ -117,7 +117,7 @@ def test_a_stranger_s_signature_does_not_count(site: Any, tmp_path: Path) -> Non
         site.publisher.publish(change, str(site.content))
 
 
-def test_a_copy_signed_elsewhere_brings_its_signature_home(make_site: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_copy_signed_elsewhere_brings_its_signature_home(make_site: Callable[..., Site], tmp_path: Path) -> None:
     import shutil
 
     from tools.hub.publishing.change import Change
@@ -130,7 +130,7 @@ def test_a_copy_signed_elsewhere_brings_its_signature_home(make_site: Callable[.
     assert site.publish(change, "AO-1") is not None
 
 
-def test_a_file_swapped_after_it_was_proposed_is_neither_signed_nor_published(site: Any) -> None:
+def test_a_file_swapped_after_it_was_proposed_is_neither_signed_nor_published(site: Site) -> None:
     change = site.proposed()
     payload = next(change.folder.rglob("*.payload"))
     payload.write_bytes(b"another list")
@@ -138,14 +138,14 @@ def test_a_file_swapped_after_it_was_proposed_is_neither_signed_nor_published(si
         change.sign([open_key(site.key("AO-1"))])
 
 
-def test_a_change_made_before_another_was_published_is_made_anew(site: Any) -> None:
+def test_a_change_made_before_another_was_published_is_made_anew(site: Site) -> None:
     late = site.proposed(id="d-2", devices=["cam-2"], watchlist={**site.document()["watchlist"], "id": "wl-2"})
     site.publish(site.proposed(devices=["cam-1"]), "AO-1")
     with pytest.raises(RefusedByCondition, match="make it anew"):
         site.publish(late, "AO-1")
 
 
-def test_an_id_a_list_and_a_busy_device_are_each_refused(site: Any) -> None:
+def test_an_id_a_list_and_a_busy_device_are_each_refused(site: Site) -> None:
     site.deployed(devices=["cam-1"])
     with pytest.raises(RefusedByCondition, match="published before"):
         site.deployed(devices=["cam-2"])
@@ -156,14 +156,14 @@ def test_an_id_a_list_and_a_busy_device_are_each_refused(site: Any) -> None:
         site.deployed(id="d-2", watchlist=listed)
 
 
-def test_a_deployment_of_another_mode_or_for_an_unknown_device_is_refused(site: Any) -> None:
+def test_a_deployment_of_another_mode_or_for_an_unknown_device_is_refused(site: Site) -> None:
     with pytest.raises(RefusedByCondition, match=r"operational.*test"):
         site.deployed(mode="operational")
     with pytest.raises(RefusedByCondition, match="cam-9"):
         site.deployed(devices=["cam-9"])
 
 
-def test_withdrawn_entries_reach_a_device_that_has_the_list(site: Any) -> None:
+def test_withdrawn_entries_reach_a_device_that_has_the_list(site: Site) -> None:
     record = site.deployed()
     device = site.reader()
     index = device.index()
@@ -188,7 +188,7 @@ def test_withdrawn_entries_reach_a_device_that_has_the_list(site: Any) -> None:
     assert device.get(index.payload) == PAYLOAD
 
 
-def test_the_hub_renews_what_is_past_half_of_its_time_and_nothing_else(site: Any) -> None:
+def test_the_hub_renews_what_is_past_half_of_its_time_and_nothing_else(site: Site) -> None:
     store = site.publisher.store
     before = store.timestamp().signed.version
     assert not site.publisher.renew()
@@ -204,7 +204,7 @@ def test_the_hub_renews_what_is_past_half_of_its_time_and_nothing_else(site: Any
     assert site.reader().index() is None
 
 
-def test_a_hub_that_was_off_for_a_day_has_nothing_that_a_device_takes(make_site: Callable[..., Any]) -> None:
+def test_a_hub_that_was_off_for_a_day_has_nothing_that_a_device_takes(make_site: Callable[..., Site]) -> None:
     site = make_site()
     site.clock.ahead = timedelta(hours=-25)
     site.publisher.renew(always=True)
@@ -212,7 +212,7 @@ def test_a_hub_that_was_off_for_a_day_has_nothing_that_a_device_takes(make_site:
         site.reader().index()
 
 
-def test_no_offline_key_lies_in_the_hub_and_none_may(site: Any, tmp_path: Path) -> None:
+def test_no_offline_key_lies_in_the_hub_and_none_may(site: Site, tmp_path: Path) -> None:
     from tools.hub.publishing.ceremony import Ceremony, NewAuthority, begin
     from tools.hub.publishing.publisher import Publisher
 
@@ -229,7 +229,7 @@ def test_no_offline_key_lies_in_the_hub_and_none_may(site: Any, tmp_path: Path) 
         )
 
 
-def test_old_metadata_does_not_pile_up_but_roots_stay(site: Any) -> None:
+def test_old_metadata_does_not_pile_up_but_roots_stay(site: Site) -> None:
     site.deployed()
     for _ in range(5):
         site.publisher.issue("cam-1", "d-1", str(pyrage.x25519.Identity.generate().to_public()))

@@ -11,6 +11,7 @@ import pytest
 from tuf.api.exceptions import RepositoryError
 
 from device.errors import ConfigError, RefusedByCondition, Unavailable, UsageError
+from tests.unit.hub.publishing.site_of_authority import Site
 from tools.hub.publishing.ceremony import Ceremony, change_officers, delegations, officer_key, rotate_root
 from tools.hub.publishing.signing_keys import make_key, open_key, read_passphrase
 
@@ -20,11 +21,11 @@ def new_officer(folder: Path, name: str) -> dict[str, Any]:
     return dict([officer_key(folder / f"{name}.pub")])
 
 
-def test_a_lost_officer_key_is_replaced_while_a_deployment_runs(make_site: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_lost_officer_key_is_replaced_while_a_deployment_runs(make_site: Callable[..., Site], tmp_path: Path) -> None:
     site = make_site(officers=("AO-1", "AO-2", "AO-3"), threshold=2)
     site.deployed()
     device = site.reader()
-    before = device.index()
+    before = device.active()
     add = new_officer(tmp_path / "home", "AO-3")
     change = change_officers(site.publisher, site.ceremony, site.clock(), add=add, remove=["AO-3"])
     with pytest.raises(RefusedByCondition, match="0 of the 2"):
@@ -39,7 +40,7 @@ def test_a_lost_officer_key_is_replaced_while_a_deployment_runs(make_site: Calla
     assert late.signed_by(site.publisher.targets())[0] == (), "the lost key counts no more"
 
 
-def test_one_person_cannot_hold_two_of_the_officers_keys(site: Any, tmp_path: Path) -> None:
+def test_one_person_cannot_hold_two_of_the_officers_keys(site: Site, tmp_path: Path) -> None:
     add = new_officer(tmp_path / "home", "AO-1")
     with pytest.raises(UsageError, match="one person counts twice"):
         change_officers(site.publisher, site.ceremony, site.clock(), add=add, remove=[])
@@ -49,7 +50,7 @@ def test_one_person_cannot_hold_two_of_the_officers_keys(site: Any, tmp_path: Pa
         change_officers(site.publisher, site.ceremony, site.clock(), add={}, remove=["AO-1"])
 
 
-def test_a_threshold_is_raised_by_those_who_then_must_sign(site: Any, tmp_path: Path) -> None:
+def test_a_threshold_is_raised_by_those_who_then_must_sign(site: Site, tmp_path: Path) -> None:
     add = new_officer(tmp_path / "home", "AO-2")
     change = change_officers(site.publisher, site.ceremony, site.clock(), add=add, remove=[], threshold=2)
     change.sign([open_key(site.key("AO-1")), open_key(tmp_path / "home" / "AO-2.key")])
@@ -59,7 +60,7 @@ def test_a_threshold_is_raised_by_those_who_then_must_sign(site: Any, tmp_path: 
 
 
 def test_the_root_is_rotated_and_a_device_that_was_away_follows_through_every_version(
-    make_site: Callable[..., Any],
+    make_site: Callable[..., Site],
 ) -> None:
     site = make_site(root_keys=3, root_threshold=2)
     away = site.reader()
@@ -69,15 +70,15 @@ def test_the_root_is_rotated_and_a_device_that_was_away_follows_through_every_ve
         rotate_root(site.publisher, site.ceremony, site.clock(), new_keys=3, threshold=2)
     rotate_root(site.publisher, site.ceremony, site.clock(), new_keys=1, threshold=1, targets_key=True, hub_key=True)
     assert site.publisher.store.root_role().signed.version == 4
-    index = away.index()
+    index = away.active()
     assert index is not None
     assert away.get(index.deployment) is not None
     assert site.publisher.issue("cam-1", "d-1", str(pyrage.x25519.Identity.generate().to_public()))
-    assert away.index().envelope is not None
+    assert away.active().envelope is not None
     assert site.reader("cam-2").index() is not None, "a new device starts from the new root"
 
 
-def test_a_root_without_its_old_threshold_is_not_made(make_site: Callable[..., Any]) -> None:
+def test_a_root_without_its_old_threshold_is_not_made(make_site: Callable[..., Site]) -> None:
     site = make_site(root_keys=3, root_threshold=2)
     for name in ("root-1.key", "root-2.key"):
         (site.ceremony.folder / name).unlink()
@@ -86,7 +87,7 @@ def test_a_root_without_its_old_threshold_is_not_made(make_site: Callable[..., A
     assert site.publisher.store.root_role().signed.version == 1
 
 
-def test_a_device_of_another_root_takes_nothing(make_site: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_device_of_another_root_takes_nothing(make_site: Callable[..., Site], tmp_path: Path) -> None:
     site = make_site()
     other = type(site)(tmp_path / "elsewhere")
     site.deployed()
@@ -96,7 +97,7 @@ def test_a_device_of_another_root_takes_nothing(make_site: Callable[..., Any], t
         stranger.index()
 
 
-def test_a_lost_device_gets_no_key_again_and_the_others_go_on(site: Any) -> None:
+def test_a_lost_device_gets_no_key_again_and_the_others_go_on(site: Site) -> None:
     site.deployed()
     mine = str(pyrage.x25519.Identity.generate().to_public())
     for name in site.devices:
@@ -106,14 +107,14 @@ def test_a_lost_device_gets_no_key_again_and_the_others_go_on(site: Any) -> None
     assert list(site.publisher.store.targets.glob("devices/cam-2/*.envelope")) == []
     with pytest.raises(RefusedByCondition, match="cam-2 was revoked"):
         site.publisher.issue("cam-2", "d-1", mine)
-    assert site.reader("cam-1").index().envelope is not None
+    assert site.reader("cam-1").active().envelope is not None
     left = delegations(site.publisher, site.ceremony, site.clock(), devices=["cam-1"])
     site.publisher.change_delegations(left)
     assert site.reader("cam-2").get("devices/cam-2/index.json") is None
-    assert site.reader("cam-1").index().envelope is not None
+    assert site.reader("cam-1").active().envelope is not None
 
 
-def test_a_device_is_added_by_whoever_holds_the_targets_key(site: Any) -> None:
+def test_a_device_is_added_by_whoever_holds_the_targets_key(site: Site) -> None:
     more = delegations(site.publisher, site.ceremony, site.clock(), devices=["cam-1", "cam-2", "cam-3"])
     site.publisher.change_delegations(more)
     assert site.reader("cam-3").index() is None
@@ -122,7 +123,7 @@ def test_a_device_is_added_by_whoever_holds_the_targets_key(site: Any) -> None:
     assert site.reader("cam-1").index() is None
 
 
-def test_delegations_that_a_stranger_signed_are_not_published(site: Any, tmp_path: Path) -> None:
+def test_delegations_that_a_stranger_signed_are_not_published(site: Site, tmp_path: Path) -> None:
     make_key(tmp_path / "stranger", "targets")
     forged = delegations(site.publisher, Ceremony(tmp_path / "stranger"), site.clock(), devices=["cam-9"])
     with pytest.raises(RefusedByCondition, match="not signed by the root's targets key"):
@@ -151,7 +152,7 @@ def test_key_files_are_private_protected_and_never_overwritten(tmp_path: Path) -
         open_key(tmp_path / "AO-1.key", b"wrong")
     with pytest.raises(UsageError, match="never overwritten"):
         make_key(tmp_path, "AO-1")
-    with pytest.raises(Unavailable, match="must be at hand"):
+    with pytest.raises(Unavailable, match="insert the medium"):
         open_key(tmp_path / "nobody.key")
     (tmp_path / "phrase").write_text("\n")
     (tmp_path / "phrase").chmod(0o600)

@@ -186,4 +186,4 @@ def test_a_head_that_does_not_go_on_stays_in_the_report(tmp_path: Path, case: st
 
 
 def test_a_hub_without_any_head_does_not_say_ok() -> None:
-    assert "no signed head has come" in as_text(report_of(tally()))
+    assert "no signed head was received" in as_text(report_of(tally()))

@@ -5,6 +5,7 @@
    have one each, so that there the same photo is enrolled and shown: such a run tells what the loop misses, and nothing
    of the recogniser.
 3. Pairs whose photos are alike by PAIR_COSINE play the scenes for two; one of each pair is listed.
+4. A shape is a scene of tools/dev/clip/scenes.py or, of WALKS, people who walk by as in the clips of `lfr bench`.
 """
 
 from __future__ import annotations
@@ -18,20 +19,27 @@ import numpy as np
 
 from device.domain.sight import F32
 from device.errors import BadData, UsageError
+from tools.dev.bench import variants
 from tools.dev.bench.naive import Naive
 from tools.dev.bench.recall.labels import Label, by_eye, drawn, listed_by_eye
 from tools.dev.bench.variants import PICTURES, central
 from tools.dev.clip.cutout import FaceFinder
 from tools.dev.clip.make import read_truth, ready_clip, truth_file
 from tools.dev.clip.scenes import Cast, scene_of
-from tools.dev.clip.spec import Passer, default_spec
+from tools.dev.clip.spec import ClipSpec, Passer, default_spec
 from tools.dev.samples.extract import distinct_avatars
 
 People = dict[str, list[Path]]
 
 SHAPES: dict[str, tuple[int, int]] = {"720p": (1280, 720), "1080p": (1920, 1080), "portrait": (720, 1280)}
+WALKS = {"walk-720p": "hd", "walk-1080p": "fullhd", "walk-portrait": "portrait"}
+"""Crowds that walk by (rule 4), by the shapes of tools/dev/bench/variants.py."""
+
 PER_CLIP = 34
 """People who are kept ready for a drawn clip of 15 s; a scene takes about 26."""
+
+PER_WALK = 60
+"""The same for a crowd that walks by."""
 
 PAIRS_PER_CLIP = 7
 PAIR_COSINE = (0.2, 0.4)
@@ -57,7 +65,7 @@ class Cases:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Which clips to draw. `people`: a folder with one folder of photos a person; None: the packaged portraits."""
+    """The clips to draw. `people`: a folder with one folder of photos a person; None: the packaged portraits."""
 
     shapes: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -119,10 +127,16 @@ def _there(folder: Path, name: str) -> Path:
 
 def add_drawn(cases: Cases, drawing: Drawing) -> set[str]:
     """Draw the clips, or take them from the cache. Returns who appears in them."""
-    unknown = [shape for shape in drawing.shapes if shape not in SHAPES]
+    known = [*SHAPES, *WALKS]
+    unknown = [shape for shape in drawing.shapes if shape not in known]
     if unknown:
-        raise UsageError(f"unknown shape {unknown[0]!r}; choose from: {', '.join(SHAPES)}")
-    specs = [(shape, seed) for seed in drawing.seeds for shape in drawing.shapes]
+        raise UsageError(f"unknown shape {unknown[0]!r}; choose from: {', '.join(known)}")
+    shown = _add_scenes(cases, drawing, [shape for shape in drawing.shapes if shape in SHAPES])
+    return shown | _add_walks(cases, drawing, [shape for shape in drawing.shapes if shape in WALKS], shown)
+
+
+def _add_scenes(cases: Cases, drawing: Drawing, shapes: Sequence[str]) -> set[str]:
+    specs = [(shape, seed) for seed in drawing.seeds for shape in shapes]
     pool = _pool(drawing, round(PER_CLIP * drawing.seconds / 15) * len(specs))
     pairs, singles = _paired(pool, PAIRS_PER_CLIP * len(specs))
     shown: set[str] = set()
@@ -130,11 +144,30 @@ def add_drawn(cases: Cases, drawing: Drawing) -> set[str]:
         width, height = SHAPES[shape]
         base = replace(default_spec(seed, drawing.seconds), width=width, height=height)
         cast = Cast(tuple(singles[number :: len(specs)]), tuple(pairs[number :: len(specs)]))
-        clip, truth = ready_clip(scene_of(base, cast))
-        cases.cases.append(Case(f"{shape}-{seed}", clip, tuple(drawn(truth))))
-        shown |= {passage.person for passage in truth.passages}
+        shown |= _add_clip(cases, f"{shape}-{seed}", scene_of(base, cast))
     cases.enrol.update(_enrolled(drawing, [p for p in (*singles, *itertools.chain(*pairs)) if p.listed]))
     return shown
+
+
+def _add_walks(cases: Cases, drawing: Drawing, shapes: Sequence[str], taken: set[str]) -> set[str]:
+    """Rule 4; nobody of `taken` appears."""
+    specs = [(shape, seed) for seed in drawing.seeds for shape in shapes]
+    each = round(PER_WALK * drawing.seconds / 15)
+    pool = [p for p in _pool(drawing, each * len(specs) + len(taken)) if p.person not in taken]
+    shown: set[str] = set()
+    for number, (shape, seed) in enumerate(specs):
+        crowd = tuple(pool[number * each : (number + 1) * each])
+        base = replace(default_spec(seed, drawing.seconds), listed=(), crowd=crowd)
+        shown |= _add_clip(cases, f"{shape}-{seed}", variants.SHAPES[WALKS[shape]](base))
+    cases.enrol.update(_enrolled(drawing, [p for p in pool[: each * len(specs)] if p.listed]))
+    return shown
+
+
+def _add_clip(cases: Cases, name: str, spec: ClipSpec) -> set[str]:
+    """Who appears in it."""
+    clip, truth = ready_clip(spec)
+    cases.cases.append(Case(name, clip, tuple(drawn(truth))))
+    return {passage.person for passage in truth.passages}
 
 
 def fill(cases: Cases, wanted: int, sources: Sequence[People], shown: set[str]) -> None:

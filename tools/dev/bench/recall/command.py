@@ -20,7 +20,11 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--list-from", type=Path, action="append", default=[], metavar="DIR", help="more people to list"
     )
     recall.add_argument("--listed", type=int, default=0, metavar="N", help="entries on the list, filled up with others")
-    recall.add_argument("--shapes", default="720p,1080p,portrait", help="of the drawn clips")
+    recall.add_argument(
+        "--shapes",
+        default="720p,1080p,portrait",
+        help="of the drawn clips; walk-720p, walk-1080p and walk-portrait, too",
+    )
     recall.add_argument("--seeds", default="1,2", help="numbers, comma-separated; each gives one clip of each shape")
     recall.add_argument("--seconds", type=float, default=15.0, help="length of a drawn clip (15)")
     recall.add_argument("--threshold", type=float, help="instead of the device's own for this list")
@@ -34,6 +38,7 @@ def register(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     recall.add_argument("--backend", help="as lfr replay")
     recall.add_argument("--recogniser", metavar="NAME", help="as lfr replay")
+    recall.add_argument("--screen", metavar="NAME", help="as lfr replay: both sides decide with the pair")
     recall.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
     recall.add_argument("--rotate", action="store_true", help="list half of those shown, then the other half")
     recall.set_defaults(run=run)
@@ -73,13 +78,14 @@ def run(args: argparse.Namespace) -> int:
     terms = Terms(
         backend=args.backend,
         recogniser=args.recogniser,
+        screen=args.screen,
         threshold=args.threshold,
         evidence=args.evidence,
         evidence_keys=args.evidence_keys,
         every=args.naive_every,
         share=args.share,
     )
-    cache = cache_at(cache_file(), args.backend, recogniser=args.recogniser)
+    cache = cache_at(cache_file(), args.backend, recogniser=args.recogniser, screen=args.screen)
     try:
         result = measure(rotated(cases) if args.rotate else [cases], terms, cache)
     finally:

@@ -51,7 +51,7 @@ class Facts:
         self.joins.append((frame, earlier, later))
 
     def ended(self, passage: int) -> None:
-        """Nothing to keep."""
+        """Not kept."""
 
 
 def _box(face: Face) -> Box:

@@ -1,15 +1,17 @@
-"""What the naive loop sees: every face of every frame at full size, each compared alone.
+"""The naive loop's scores: every face of every frame at full size, each compared alone.
 
 1. Detection, boxes and tracks are those of tools/dev/bench/naive.py. Alignment, recogniser and score are the product's,
-   on the product's own list, so that only the loops differ: one that looks at everything, one that chooses.
+   on the product's own list, so that only the loops differ: all faces of all frames, or a selection.
 2. It takes a hundred milliseconds a frame, so its results are kept below `.cache`: frames, boxes, landmarks, numbers
-   of entries and scores. No picture and no template is kept; whose number it is only the list knows.
+   of entries and scores. No picture and no template is kept; only the list resolves an entry's number.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +25,7 @@ from device.edges.camera.recording import RecordedSource
 from device.vision import align, embedder, picture
 from device.vision.align import DegenerateGeometry
 from device.vision.decision import Gallery
-from device.vision.face_front_end import Eyes
+from device.vision.face_front_end import FaceFrontEnd
 from device.vision.picture import warp
 from device.vision.quality import pose
 from engines.places import cache_dir, placing
@@ -80,10 +82,10 @@ class NaiveRun(msgspec.Struct, frozen=True):
 class Looker:
     """The naive loop over one list; `identity` names list, recogniser and backend for the cache."""
 
-    def __init__(self, eyes: Eyes, gallery: Gallery, identity: str) -> None:
-        self._eyes, self._gallery, self._identity = eyes, gallery, identity
+    def __init__(self, front_end: FaceFrontEnd, gallery: Gallery, identity: str) -> None:
+        self._front_end, self._gallery, self._identity = front_end, gallery, identity
         self._naive = Naive(1.0, threads=1)
-        self._template: F32 = np.zeros(eyes.template_dim, np.float32)
+        self._template: F32 = np.zeros(front_end.template_dim, np.float32)
 
     def run(self, clip: Path, every: int, tick: Callable[[], object]) -> NaiveRun:
         """The faces of every `every`-th frame with their scores, from the cache where it has them."""
@@ -139,7 +141,7 @@ class Looker:
     def _compared(self, frame: Frame, found: FoundFace) -> NaiveFace | None:
         face = found.face()
         try:
-            self._eyes.embed(frame, face, self._template)
+            self._front_end.embed(frame, face, self._template)
         except DegenerateGeometry:
             return None
         best = self._gallery.nearest(self._template)
@@ -172,8 +174,16 @@ def _digest(file: Path) -> str:
 
 
 def _code(*parts: ModuleType | type | Callable[..., object]) -> str:
-    """Changes whenever the source of one of them does."""
-    return hashlib.sha256("".join(inspect.getsource(part) for part in parts).encode()).hexdigest()[:16]
+    """Changes whenever the code of one of them does, and not with comments and docstrings."""
+    return hashlib.sha256("".join(map(_statements, parts)).encode()).hexdigest()[:16]
+
+
+def _statements(part: ModuleType | type | Callable[..., object]) -> str:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def _bgr(frame: Frame) -> U8:

@@ -1,10 +1,10 @@
-"""Runs both sides over all clips and judges every labelled passage.
+"""Runs both sides over all clips and scores every labelled passage.
 
 1. Both have the same list, recogniser, alignment and score (naive_scores.py); the product runs as `lfr replay` does, in
    this process, with an observer.
 2. First both at the product's threshold; then each at its own, at which both make as many false claims (tally.py). The
    product is run again there, because its scheduling depends on the threshold.
-3. Labels of which the labeller was not sure take part in matching, but are not counted.
+3. Labels that are marked unsure take part in matching, but are not counted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tools.dev.bench.recall.facts import Facts
 from tools.dev.bench.recall.labels import Label, Pose, owner
 from tools.dev.bench.recall.naive_scores import Looker, NaiveRun
 from tools.dev.bench.recall.reasons import Explained, Missed
-from tools.dev.bench.recall.tally import Claim, Judged, judge, owners_of, risen, threshold_for
+from tools.dev.bench.recall.tally import Assessed, Claim, assess, increasing, owners_of, threshold_for
 from tools.dev.progress import bar
 
 NEAREST = 5
@@ -51,6 +51,7 @@ class Terms:
 
     backend: str | None = None
     recogniser: str | None = None
+    screen: str | None = None
     threshold: float | None = None
     evidence: Path | None = None
     evidence_keys: Path | None = None
@@ -58,13 +59,14 @@ class Terms:
     share: float = 0.01
 
     def request(self, clip: Path, watchlist: Path) -> Request:
-        """What `lfr replay` would be asked."""
+        """The request of an equivalent `lfr replay`."""
         return Request(
             str(clip),
             watchlist,
             self.backend,
             self.threshold,
             recogniser=self.recogniser,
+            screen=self.screen,
             evidence=self.evidence,
             evidence_keys=self.evidence_keys,
         )
@@ -74,8 +76,8 @@ class Terms:
 class Run:
     """The product on one clip: its alerts, what it would have claimed at any threshold, its report and its steps."""
 
-    alerts: Judged
-    claims: Judged
+    alerts: Assessed
+    claims: Assessed
     report: dict[str, Any]
     explained: Explained
 
@@ -96,7 +98,7 @@ class Taken:
     refs: tuple[str, ...]
     watchlist: Path
     faces: NaiveRun
-    naive: Judged
+    naive: Assessed
     product: Run
     again: Run | None = None
 
@@ -147,7 +149,7 @@ def _taken(cases: Cases, watchlist: Path, terms: Terms, cache: TemplateCache | N
         claims = (
             Claim(f.track, refs[f.entry], f.frame, f.score, owners_of(case.labels, f.frame, f.box)) for f in run.faces
         )
-        naive = judge(case.labels, claims, run.rate_hz)
+        naive = assess(case.labels, claims, run.rate_hz)
         product = _product(case, run.rate_hz, watchlist, terms, cache)
         taken.append(Taken(case, refs, watchlist, run, naive, product))
     return taken
@@ -161,8 +163,8 @@ def _naive(
     try:
         listed = enrol(watchlist, [EnginePhotoReader(room)], cache=cache, progress=True)
         entries = [(entry.ref, entry.templates) for entry in listed.entries]
-        identity = f"{room.backend} {room.recognisers.main.source_sha256} {_digest(entries)}"
-        looker = Looker(room.eyes(MIN_FACE_PX), Listed(gallery_of(entries)), identity)
+        identity = f"{room.backend} {room.recognisers.source_sha256} {_digest(entries)}"
+        looker = Looker(room.front_end(MIN_FACE_PX), Listed(gallery_of(entries)), identity)
         runs = []
         for case in cases:
             with tqdm(desc=f"naive loop, {case.name}", unit="frame", **bar()) as progress:
@@ -201,7 +203,7 @@ def _product(case: Case, rate_hz: float, watchlist: Path, terms: Terms, cache: T
     steps = Explained(case.labels, facts)
     alerts = [Claim(a["track"], a["entry"], a["frame"], a["score"], steps.owners(a["track"])) for a in report["alerts"]]
     weighed = [Claim(d.passage, d.entry, d.frame, d.score, steps.owners(d.passage)) for d in facts.decisions]
-    return Run(judge(case.labels, alerts, rate_hz), judge(case.labels, risen(weighed), rate_hz), report, steps)
+    return Run(assess(case.labels, alerts, rate_hz), assess(case.labels, increasing(weighed), rate_hz), report, steps)
 
 
 def _described(case: Case, run: NaiveRun) -> Case:
@@ -223,12 +225,12 @@ def _described(case: Case, run: NaiveRun) -> Case:
     return Case(case.name, case.clip, tuple(labels))
 
 
-def _ranked(sides: Sequence[tuple[Case, Judged]]) -> list[dict[str, Any]]:
+def _ranked(sides: Sequence[tuple[Case, Assessed]]) -> list[dict[str, Any]]:
     """The best false claim of each track or passage, highest first."""
     rows = [
         {"clip": case.name, "entry": c.entry, "frame": c.frame, "score": round(c.score, 4), "of": _people(case, c)}
-        for case, judged in sides
-        for c in judged.false.values()
+        for case, assessed in sides
+        for c in assessed.false.values()
     ]
     return sorted(rows, key=lambda row: float(row["score"]), reverse=True)
 
@@ -237,7 +239,7 @@ def _people(case: Case, claim: Claim) -> list[str]:
     return sorted({label.person for label in case.labels if label.id in claim.owners})
 
 
-def _side(runs: Sequence[tuple[Run, Judged]], ours: float, theirs: float) -> dict[str, Any]:
+def _side(runs: Sequence[tuple[Run, Assessed]], ours: float, theirs: float) -> dict[str, Any]:
     """One comparison: thresholds and false alerts; whatever the product alerted counts."""
     return {
         "product_threshold": round(ours, 4),

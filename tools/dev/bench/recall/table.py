@@ -23,8 +23,8 @@ COMPARISONS = {"same_threshold": "at the same threshold", "equal_rate": "at equa
 def bands(rows: Sequence[dict[str, Any]], comparison: str) -> list[dict[str, Any]]:
     """Passages and found by each, per height band, per pose, and in all; `fair` False: below the naive loop.
 
-    Faces under SCOPE_PX are out of the product's scope (`vision.min_face_px`): their band is printed and judged by
-    nobody, and they are not in the poses.
+    Faces under SCOPE_PX are out of the product's scope (`vision.min_face_px`): their band is printed without a verdict,
+    and they are not in the poses.
     """
     within = [r for r in rows if (r["height_px"] or 0) >= SCOPE_PX]
     groups = [(name, [r for r in rows if low <= (r["height_px"] or 0) < high]) for name, low, high in BANDS]

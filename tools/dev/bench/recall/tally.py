@@ -2,7 +2,8 @@
 
 1. A claim (an alert of the product, a face of the naive loop that reaches the threshold) is right when the entry's
    person has a label then, up to GRACE_S after it, and the face is not somebody else's by its place.
-2. A label is found when a right claim was made for it.
+2. A label is found when a right claim was made for it, or for an earlier label of the same person in the same passage,
+   which goes on: a passage alerts once.
 3. Every other claim is false; a track or a passage counts once.
 4. At equal false alert rate: each side gets the lowest threshold at which no more of its tracks or passages make a
    false claim than `share` of the labelled passages of people who are not listed.
@@ -36,7 +37,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Assessed:
     """Claims of one clip against its labels: the best score of each found label, and each unit's best false claim."""
 
     found: dict[int, float]
@@ -51,7 +52,7 @@ class Judged:
         return sum(claim.score >= threshold for claim in self.false.values())
 
 
-def judge(labels: Sequence[Label], claims: Iterable[Claim], rate_hz: float) -> Judged:
+def assess(labels: Sequence[Label], claims: Iterable[Claim], rate_hz: float) -> Assessed:
     """Rules 1 to 3."""
     by_person: dict[str, list[Label]] = defaultdict(list)
     for label in labels:
@@ -64,17 +65,21 @@ def judge(labels: Sequence[Label], claims: Iterable[Claim], rate_hz: float) -> J
         right = [label for label in now if label.id in claim.owners or not claim.owners]
         best = max(right, key=lambda label: (label.id in claim.owners, label.first), default=None)
         if best is not None:
-            found[best.id] = max(found.get(best.id, -1.0), claim.score)
+            later = [
+                label for label in by_person[claim.entry] if label.id in claim.owners and label.first > claim.frame
+            ]
+            for label in (best, *later):
+                found[label.id] = max(found.get(label.id, -1.0), claim.score)
         elif claim.unit not in false or claim.score > false[claim.unit].score:
             false[claim.unit] = claim
-    return Judged(found, false)
+    return Assessed(found, false)
 
 
-def risen(claims: Iterable[Claim]) -> Iterator[Claim]:
+def increasing(claims: Iterable[Claim]) -> Iterator[Claim]:
     """Those claims of a passage that are higher than all before for the same entry, in order of their frames.
 
     A passage alerts at the first of its claims that reaches the threshold; a score that is repeated, perhaps
-    when the person is long gone and somebody else goes on in the passage, is no new claim.
+    when the person has left and another one continues the passage, is no new claim.
     """
     highest: dict[tuple[int, str], float] = {}
     for claim in claims:
@@ -84,7 +89,7 @@ def risen(claims: Iterable[Claim]) -> Iterator[Claim]:
 
 
 def owners_of(labels: Sequence[Label], frame: int, box: tuple[float, float, float, float]) -> frozenset[int]:
-    """The label that a face belongs to, as `Claim` wants it; empty when nobody knows."""
+    """The label that a face belongs to, for `Claim`; empty when it is unknown."""
     label = owner(labels, frame, box)
     return frozenset() if label is None else frozenset({label.id})
 

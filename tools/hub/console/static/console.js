@@ -3,7 +3,7 @@
 
 const byId = (id) => document.getElementById(id);
 const token = document.querySelector("meta[name=csrf]").content;
-const REST_MS = 500;  // a hand that was on its way to another case must not hit this one
+const REST_MS = 500;  // buttons rest after a change, so that a click meant for another case has no effect
 const ASK_MS = 300, ASKED_MS = 5000;  // the second press that deletes comes this long after the first, at most and at least
 const STALE_MS = 15000;
 let shown = null;     // the card on the page: {id, element, version, restUntil, askedAt}
@@ -17,14 +17,14 @@ let first = true;
 const STATES = {
   safe: "Safe", ready: "Ready", armed: "Armed", recognising: "Recognising", inhibited: "Inhibited", ending: "Erasing",
 };
-const MARKS = { holds: "✓", fails: "✕", pending: "…", not_yet_required: "–" };
-const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet", not_yet_required: "not yet required" };
+const MARKS = { holds: "✓", fails: "✕", pending: "…" };
+const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet" };
 const MODES = { demo: "demonstration only", test: "test, consenting subjects only", operational: "" };
 const OPERATORS = { present: "operator present", simulated: "operator simulated, recordings only", absent: "no operator" };
 const LANGUAGES = { en: "English", cy: "Cymraeg" };
 const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert", reference: "reference photos" };
 const WHY = {
-  false_alert: "false alert", expiry: "nobody judged it in time", end_of_deployment: "end of deployment", retention: "its time was over",
+  false_alert: "false alert", expiry: "not judged in time", end_of_deployment: "end of deployment", retention: "end of retention",
   no_match: "no match", end_of_hold: "end of hold", room: "room was needed",
 };
 
@@ -106,17 +106,17 @@ function make(tag, content, kind) {
 
 // ---- devices ----
 
-function heard(device) {
+function reporting(device) {
   return !device.unknown && device.status === "online" && device.state !== null;
 }
 
 function stateWord(device) {
   if (device.unknown) return "Unknown";
-  return device.status === "stopped" ? "Stopped" : heard(device) ? STATES[device.state] : "Unknown";
+  return device.status === "stopped" ? "Stopped" : reporting(device) ? STATES[device.state] : "Unknown";
 }
 
 function stateKind(device) {
-  return device.status === "stopped" ? "" : heard(device) ? device.state : "lost";
+  return device.status === "stopped" ? "" : reporting(device) ? device.state : "lost";
 }
 
 function drawDevice(panel, device, mode) {
@@ -125,20 +125,20 @@ function drawDevice(panel, device, mode) {
   const state = panel.querySelector(".state");
   state.className = `state ${stateKind(device)}`;
   text(state.querySelector(".state-word"), stateWord(device));
-  const reasons = heard(device) ? device.inhibit_reasons : [];
+  const reasons = reporting(device) ? device.inhibit_reasons : [];
   text(panel.querySelector(".state-why"), reasons.length ? "" : why(device));
   panel.querySelector(".state-why").hidden = reasons.length > 0;
   items(panel.querySelector(".reasons"), reasons.map((words) => [reason(words), ""]));
-  drawStreet(panel, device, !heard(device));
+  drawStreet(panel, device, !reporting(device));
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
   items(panel.querySelector(".faults"), device.faults.map((fault) => [[`Refused: ${fault.problem} (${number(fault.count)})`], ""]));
 }
 
 function why(device) {
-  if (device.unknown) return `${capital(device.unknown)}. ${device.heard_at ? `Last heard ${clockTime(device.heard_at)}` : "Never heard"}; it may be recognising or not.`;
+  if (device.unknown) return `${capital(device.unknown)}. ${device.heard_at ? `Last report ${clockTime(device.heard_at)}` : "No report yet"}; it may be recognising or not.`;
   if (device.status === "stopped") return "Ended cleanly.";
-  if (!heard(device)) return "No device has reported to this hub yet, or its connection was lost.";
+  if (!reporting(device)) return "No device has reported to this hub yet, or its connection was lost.";
   return capital(Object.entries(device.cameras).map(([name, status]) => `camera ${name} ${status}`).join(", "));
 }
 
@@ -184,17 +184,16 @@ function drawConditions(box, conditions) {
   box.hidden = conditions.length === 0;
   if (box.hidden) return;
   const count = (result) => conditions.filter((row) => row.result === result).length;
-  const [failing, pending, later] = [count("fails"), count("pending"), count("not_yet_required")];
+  const [failing, pending] = [count("fails"), count("pending")];
   const words = [
     failing && `${failing} not met`, pending && `${pending} not known yet`,
     failing || pending ? `${count("holds")} met` : `All ${several(count("holds"), "condition")} met`,
-    later && `${later} not yet required`,
   ].filter(Boolean);
   text(box.querySelector("summary"), (failing || pending ? "Conditions: " : "") + words.join(", "));
-  const order = { fails: 0, pending: 1, holds: 2, not_yet_required: 3 };
+  const order = { fails: 0, pending: 1, holds: 2 };
   const rows = [...conditions].sort((a, b) => order[a.result] - order[b.result]);
   items(box.querySelector("ul"), rows.map((row) => {
-    const late = row.result === "pending" || row.result === "not_yet_required" ? ` (${MARK_WORDS[row.result]})` : "";
+    const late = row.result === "pending" ? ` (${MARK_WORDS[row.result]})` : "";
     const mark = make("span", MARKS[row.result]);
     mark.setAttribute("aria-hidden", "true");
     return [[mark, make("span", capital(row.text) + late), make("span", late ? "" : ` (${MARK_WORDS[row.result]})`, "visually-hidden")], row.result];
@@ -309,10 +308,10 @@ function drawErase(card) {
   text(card.querySelector(".case-decide"), card.classList.contains("judged") ? "judged by a person"
     : act > 0 ? `the decision is yours, ${span(act)} left to act` : "the decision is yours; too late to act, for information only");
   const left = (new Date(card.dataset.deleteBy).getTime() - now) / 1000;
-  text(card.querySelector(".erase"), card.dataset.hold ? `Held: ${card.dataset.hold}` : `Erased by itself in ${span(left)}; a false alert at once.`);
+  text(card.querySelector(".erase"), card.dataset.hold ? `Held: ${card.dataset.hold}` : `Erased automatically in ${span(left)}; a false alert at once.`);
 }
 
-// ---- the operator's hand ----
+// ---- decisions of the operator ----
 
 function resting() {
   return shown !== null && Date.now() < shown.restUntil;
@@ -329,7 +328,7 @@ function rest() {
 function ask(card, asking) {
   const button = card.querySelector(".judge .false");
   button.classList.toggle("armed", asking);
-  text(button.querySelector(".word"), asking ? "Press again to delete" : "False alert");
+  text(button.querySelector(".word"), asking ? "Press again to erase" : "False alert");
 }
 
 function press(id, outcome) {
@@ -361,7 +360,7 @@ async function decide(card, id, kind, outcome) {
     });
     if (!answer.ok && answer.status !== 404) throw new Error(await answer.text());
   } catch (fault) {
-    banner(`The decision was not taken: ${fault.message}`);
+    banner(`The decision was not accepted: ${fault.message}`);
   } finally {
     for (const control of controls) control.disabled = false;
   }
@@ -465,7 +464,7 @@ function drawCases(entries, leftUnjudged) {
   if (arrived) text(byId("announce"), `${arrived} new possible match${arrived > 1 ? "es" : ""}. The decision is yours.`);
   byId("empty").hidden = entries.length > 0;
   const open = entries.filter((entry) => entry.outcome === null).length;
-  const left = leftUnjudged ? ` · ${number(leftUnjudged)} left unjudged: the desk was full` : "";
+  const left = leftUnjudged ? ` · ${number(leftUnjudged)} erased without a judgement: the desk was full` : "";
   text(byId("cases-count"), (entries.length ? (open ? `${open} to judge` : "all judged") : "") + left);
   document.title = `${open ? `(${open}) ` : ""}Van hub ${byId("mode").textContent}`;
 }
@@ -478,7 +477,7 @@ function banner(words) {
 }
 
 function lost(stale) {
-  return { ...stale, broker: { online: false, text: "the hub does not answer" }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has lost its hub", state: null, lamps: null, conditions: [] })) };
+  return { ...stale, broker: { online: false, text: "the hub does not answer" }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has no connection to its hub", state: null, lamps: null, conditions: [] })) };
 }
 
 function draw(snapshot) {
@@ -505,9 +504,9 @@ function draw(snapshot) {
   if (byId("states").textContent !== marks.map((mark) => mark.textContent).join("")) byId("states").replaceChildren(...marks);
   drawCases(view.cases, view.left_unjudged);
   const discarded = view.devices.reduce((sum, device) => sum + (device.stats ? device.stats.discarded : 0), 0);
-  text(byId("empty-text"), discarded ? `${number(discarded)} people passed, were compared and forgotten at once.` : "Faces that match nobody on the list are forgotten at once.");
+  text(byId("empty-text"), discarded ? `${number(discarded)} people passed, were compared and discarded at once.` : "Faces that match nobody on the list are discarded at once.");
   const receipts = view.receipts.map((r) => [[`${number(r.count)} ${WHAT[r.what]}${r.alert ? " …" + r.alert : ""}: ${WHY[r.reason]}`], ""]);
-  items(byId("receipts"), receipts.length ? receipts : [[["Nothing has been deleted yet."], ""]]);
+  items(byId("receipts"), receipts.length ? receipts : [[["Nothing has been erased yet."], ""]]);
 }
 
 function drawNotice() {
@@ -524,7 +523,7 @@ byId("cases-title").tabIndex = -1;
 drawNotice();
 draw(JSON.parse(byId("first").textContent));
 first = false;
-const LOST = "This page has lost its hub. Nothing on it is current; the device stops recognising without you. It comes back by itself.";
+const LOST = "This page has no connection to its hub. Nothing on it is current; the device stops recognising without you. It comes back by itself.";
 function listen() {
   const stream = new EventSource("/events");
   stream.onmessage = (message) => {

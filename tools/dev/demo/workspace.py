@@ -1,7 +1,7 @@
-"""The demo's stage: hub, clip and device configuration, all made on the spot in one folder.
+"""The demo's workspace: hub, clip and device configuration, all made at the start in one folder.
 
 1. The listed person is enrolled under a random reference; the name is known to the hub's folder alone.
-2. The deployment is signed and published (signed.py); what is made here has no key of it.
+2. The deployment is signed and published (signed.py); the workspace has no key of it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ WINDOW_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """Places of one demo, all below `root`."""
+class Workspace:
+    """Paths of one demo, all below `root`."""
 
     root: Path
     entry_ref: str
@@ -45,7 +45,7 @@ class Stage:
 
     @property
     def roots(self) -> Path:
-        """What the device trusts: brought by hand."""
+        """The device's root of trust: copied by hand."""
         return self.root / "roots"
 
     @property
@@ -70,22 +70,24 @@ class Stage:
 
     @property
     def device_folders(self) -> tuple[Path, ...]:
-        """What stands for the device's disk: no picture, template or name may ever be here in the clear."""
+        """The stand-in for the device's disk: no picture, template or name may ever be here in the clear."""
         return (self.state_dir, self.run_dir)
 
 
-def build_hub(root: Path, broker_port: int, page_port: int) -> Stage:
+def build_hub(root: Path, broker_port: int, page_port: int) -> Workspace:
     """Make the hub's folder with its certificates and ports (0 takes any free one)."""
     import yaml
 
-    stage = Stage(root, f"e-{secrets.token_hex(6)}")
-    init_hub(stage.hub.root, site=SITE, devices=(DEVICE,), mode=Mode.DEMO)
-    console = yaml.safe_load(stage.hub.console_file.read_text(encoding="utf-8"))
+    workspace = Workspace(root, f"e-{secrets.token_hex(6)}")
+    init_hub(workspace.hub.root, site=SITE, devices=(DEVICE,), mode=Mode.DEMO)
+    console = yaml.safe_load(workspace.hub.console_file.read_text(encoding="utf-8"))
     console |= {"broker_port": broker_port, "console_port": page_port, "repository_port": 0}
-    stage.hub.console_file.write_text(yaml.safe_dump(console, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    for folder in (*stage.device_folders, stage.logs):
+    workspace.hub.console_file.write_text(
+        yaml.safe_dump(console, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+    for folder in (*workspace.device_folders, workspace.logs):
         folder.mkdir(mode=0o700)
-    return stage
+    return workspace
 
 
 def true_passages(truth: ClipTruth) -> tuple[TruePassage, ...]:
@@ -95,7 +97,7 @@ def true_passages(truth: ClipTruth) -> tuple[TruePassage, ...]:
 
 
 def label_of(mark: str) -> str:
-    """What the hub calls the listed person in the run that bears `mark`."""
+    """The hub's label of the listed person in the run with the mark `mark`."""
     return f"Listed person, public-domain portrait ({mark[:12]})"
 
 
@@ -111,9 +113,9 @@ def marked(photos: list[Path], mark: str, folder: Path) -> list[Path]:
     return copies
 
 
-def plan_document(stage: Stage, deployment_id: str, now: datetime) -> dict[str, object]:
+def plan_document(workspace: Workspace, deployment_id: str, now: datetime) -> dict[str, object]:
     """A deployment's plan: a demonstration, for this device, for the next hour."""
-    settings = stage.hub.settings()
+    settings = workspace.hub.settings()
     return {
         "id": deployment_id,
         "mode": Mode.DEMO.value,
@@ -129,23 +131,23 @@ def plan_document(stage: Stage, deployment_id: str, now: datetime) -> dict[str, 
         "categories": {CATEGORY: {"response_code": RESPONSE}},
         "max_watchlist_size": UNOFFICIAL_MOST,
         "retention": {"alert_hours": 0, "ceiling_days": 1},
-        "hub_recipient": stage.hub.keys.recipient_for(deployment_id, wall(now + WINDOW_AFTER)),
+        "hub_recipient": workspace.hub.keys.recipient_for(deployment_id, wall(now + WINDOW_AFTER)),
         "notice": settings.notice,
     }
 
 
-def write_device_config(stage: Stage, broker_port: int, *, realtime: bool, repository_port: int) -> None:
+def write_device_config(workspace: Workspace, broker_port: int, *, realtime: bool, repository_port: int) -> None:
     """The device's configuration file: simulated lines, which only a recording allows."""
-    hub = stage.hub.root
+    hub = workspace.hub.root
     write_yaml(
-        stage.config,
+        workspace.config,
         {
             "site": SITE,
             "device": DEVICE,
             "cameras": [
                 {
                     "id": CAMERA,
-                    "source": str(stage.clip),
+                    "source": str(workspace.clip),
                     "pace": "realtime" if realtime else "full",
                     "zone": {"name": ZONE, "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]},
                 }
@@ -159,9 +161,9 @@ def write_device_config(stage: Stage, broker_port: int, *, realtime: bool, repos
                 "key": str(hub / "devices" / f"{DEVICE}.key"),
             },
             "lines": {"driver": "simulated"},
-            "trust": {"roots": str(stage.roots), "url": f"https://localhost:{repository_port}"},
-            "state_dir": str(stage.state_dir),
-            "run_dir": str(stage.run_dir),
+            "trust": {"roots": str(workspace.roots), "url": f"https://localhost:{repository_port}"},
+            "state_dir": str(workspace.state_dir),
+            "run_dir": str(workspace.run_dir),
         },
     )
 

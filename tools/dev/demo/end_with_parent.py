@@ -1,4 +1,4 @@
-"""Start a program that ends when the process that started it ends: `python -m tools.dev.demo.leash PROGRAM ARGUMENT…`.
+"""Run a program that ends with its parent: `python -m tools.dev.demo.end_with_parent PARENT_PID PROGRAM ARGUMENT…`.
 
 The kernel sends SIGTERM on the parent's death (prctl(2), PR_SET_PDEATHSIG), which survives exec. A parent that died
 before the call is noticed by its number.
@@ -14,7 +14,7 @@ from device.edges.sandbox.prctl import end_with_parent
 
 
 def main(parent: int, command: list[str]) -> NoReturn:
-    """Put on the leash and become the program."""
+    """Ask the kernel for SIGTERM when the parent ends, then exec the program."""
     end_with_parent()
     if os.getppid() != parent:
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""The device of the rehearsal: the supervisor as `lfr run` puts it together, on lines whose lamp can be broken.
+"""The device of the rehearsal: the supervisor as `lfr run` builds it, on simulated GPIO lines that can fail.
 
 Workers, broker, hub, repository and sync are the real ones. Only the lines are simulated, which the configuration
 allows for recordings alone.
@@ -19,7 +19,7 @@ from device.supervisor.main import acquire
 from device.sync.client import Client
 from device.sync.source_usb import UsbSource
 from engines.places import models_dir
-from tools.dev.demo.stage import Stage
+from tools.dev.demo.workspace import Workspace
 
 BOOT = "rehearsal"
 
@@ -39,7 +39,7 @@ class Log:
         print(self.lines[-1], flush=True)
 
     def watch(self, device: DeviceLifecycle) -> None:
-        """Note what has changed of the device's state and of its two tables of conditions."""
+        """Print what has changed of the device's state and of its two tables of conditions."""
         supervisor = device.supervisor
         if supervisor.state.value != self._state:
             self._state = supervisor.state.value
@@ -52,18 +52,22 @@ class Log:
                 self.say(f"  {condition.table.value:4} {evaluation.result.value:8} {condition.name}: {evaluation.text}")
 
 
-async def assembled(stage: Stage, lines: SimulatedGpio, stack: AsyncExitStack, **changes: Any) -> DeviceLifecycle:
-    """The device of the stage's configuration on these lines; the stack releases what it holds, in reverse.
+async def assembled(
+    workspace: Workspace, lines: SimulatedGpio, stack: AsyncExitStack, **changes: Any
+) -> DeviceLifecycle:
+    """The device of the workspace's configuration on these GPIO lines; the stack releases everything, in reverse.
 
-    changes  fields of `Edges` to put in place of what was opened
+    changes  fields of `Edges` to replace
     """
-    config = load_config(stage.config)
+    config = load_config(workspace.config)
     edges = await acquire(stack, config, models_dir(), BOOT, memory_locked=False, lines=lines)
     return DeviceLifecycle(config, replace(edges, **changes), BOOT)
 
 
-def stick_client(stage: Stage) -> Client:
+def stick_client(workspace: Workspace) -> Client:
     """The device's sync from the stick alone, into a state folder of its own."""
-    config = load_config(stage.config)
-    stick = UsbSource(stage.root / "stick")
-    return Client(stage.root / "state-usb", config.trust.roots, config.device, [stick], SystemClock())
+    config = load_config(workspace.config)
+    stick = UsbSource(workspace.root / "stick")
+    return Client(
+        workspace.root / "state-usb", config.trust.roots, config.device, [stick], SystemClock(), memory=workspace.root
+    )

@@ -1,0 +1,141 @@
+"""Whether a picture moves at all: the run of looks in which nothing changed but what encoders and sensors change.
+
+Each look is compared with the first of its run, so that slow movement adds up.
+
+1. Still: the median cell has moved by SHIFT_MOST at most, and no cell by more than SETTLING plus NOISE_SIGMAS times the
+   noise; one in STRAYS_OF may by STRAY times as much (an encoder that redraws one edge). The noise of a cell is
+   estimated from all cells (median absolute deviation), and is NOISE_MOST at most. An encoder that is fed one and the
+   same picture goes on changing it by less than a level a cell, and draws it anew at every key frame.
+2. A single look may differ by up to SLIGHT times as much: a key frame that is drawn worse than those before it, and
+   refined by the next. What moves differs in the next look, too.
+3. Cells of the first and last EDGE_ROWS rows of cells may change: a clock in the picture runs on when the camera does
+   not. A head that shows nothing but itself there, in a picture in which all else is still, is not noticed.
+4. A run is exact when in half of its looks EXACT_SHARE of the samples at most differ from the look before. Encoders
+   keep a picture that does not change; sensors do not.
+
+Figures: README of this folder (`lfr bench camera-faults`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+
+from device.domain.sight import F32, U8
+from device.domain.time import NS_PER_S
+from device.edges.camera.picture_samples import Samples
+
+SETTLING = 1.0
+SHIFT_MOST = 0.35
+NOISE_SIGMAS = 4.5
+STRAY, STRAYS_OF = 3.0, 100
+SLIGHT = 6.0
+NOISE_MOST = 1.0
+"""Grey levels of a cell; a sensor's noise of 4 levels a pixel."""
+EDGE_ROWS = 2
+EXACT_SHARE = 0.01
+GAP_NS = round(1.2 * NS_PER_S)
+"""Looks further apart than this say nothing about what was between them."""
+_SIGMA_OF_MAD = 1 / 0.6745
+"""Of a normal distribution."""
+
+
+class _Change(Enum):
+    """How a look differs from the first of its run (rules 1 and 2)."""
+
+    NONE = 0
+    SLIGHT = 1
+    MOVED = 2
+
+
+class StillPicture:
+    """Judges looks in order. still_ns: how long the run has lasted;  exact: rule 4. `blank` is for any thread."""
+
+    def __init__(self) -> None:
+        self.still_ns = 0
+        self._first: F32 | None = None
+        self._since_ns = 0
+        self._slight: tuple[int, F32] | None = None
+        self._before: U8 | None = None
+        self._last_ns = 0
+        self._looks = 0
+        self._exact_looks = 0
+
+    def see(self, at_ns: int, samples: Samples) -> None:
+        """Take one look; nothing of `samples` is kept but copies."""
+        cells = samples.cells
+        change = _change(self._first, cells) if 0 <= at_ns - self._last_ns <= GAP_NS else _Change.MOVED
+        begins = change is _Change.MOVED or (change is _Change.SLIGHT and self._slight is not None)
+        if begins:
+            self._begin(at_ns, cells)
+        else:
+            self._slight = (at_ns, cells.copy()) if change is _Change.SLIGHT else None
+        if begins or self._before is not None:
+            self._count(samples.grid)
+        self._last_ns = at_ns
+        self.still_ns = at_ns - self._since_ns
+
+    @property
+    def exact(self) -> bool:
+        """Whether the run is one of an encoder that is fed one picture (rule 4)."""
+        return self._looks > 0 and 2 * self._exact_looks >= self._looks
+
+    def blank(self) -> None:
+        """Forget single pixels; the run stays as exact as it was."""
+        before, self._before = self._before, None
+        if before is not None:
+            before.fill(0)
+
+    def wipe(self) -> None:
+        """Forget the pictures."""
+        self.blank()
+        for kept in (self._first, None if self._slight is None else self._slight[1]):
+            if kept is not None:
+                kept.fill(0)
+        self._first, self._slight, self.still_ns = None, None, 0
+
+    def _begin(self, at_ns: int, cells: F32) -> None:
+        """A new run: from the look before, if that differed slightly from the old run, and this one not from it."""
+        slight, self._slight = self._slight, None
+        if slight is not None and _change(slight[1], cells) is _Change.NONE:
+            self._since_ns, self._first = slight
+        else:
+            self._since_ns, self._first = at_ns, cells.copy()
+        self._looks = self._exact_looks = 0
+        self._before = None
+
+    def _count(self, grid: U8) -> None:
+        """Rule 4."""
+        before, self._before = self._before, grid.copy()
+        if before is not None:
+            self._looks += 1
+            self._exact_looks += _share_changed(before, grid) <= EXACT_SHARE
+
+
+def _change(first: F32 | None, cells: F32) -> _Change:
+    """Rules 1 to 3."""
+    if first is None or first.shape != cells.shape:
+        return _Change.MOVED
+    moved = cells - first
+    shift = _median(moved)
+    noise = _median(np.abs(moved - shift)) * _SIGMA_OF_MAD
+    inner = np.abs(moved[EDGE_ROWS : moved.shape[0] - EDGE_ROWS])
+    if abs(shift) > SHIFT_MOST or noise > NOISE_MOST or inner.size < 2:
+        return _Change.MOVED
+    most = SETTLING + NOISE_SIGMAS * noise
+    strays = max(1, inner.size // STRAYS_OF)
+    ordered = np.partition(inner, (inner.size - 1 - strays, inner.size - 1), axis=None)
+    largest = float(ordered[-1])
+    if float(ordered[inner.size - 1 - strays]) <= most and largest <= STRAY * most:
+        return _Change.NONE
+    return _Change.SLIGHT if largest <= SLIGHT * most else _Change.MOVED
+
+
+def _share_changed(before: U8, grid: U8) -> float:
+    return float(np.count_nonzero(before != grid)) / grid.size
+
+
+def _median(values: F32) -> float:
+    middle = values.size // 2
+    return float(np.partition(values, middle, axis=None)[middle])

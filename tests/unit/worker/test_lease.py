@@ -1,0 +1,126 @@
+"""A worker whose supervisor hangs wipes and ends within its lease, whatever its own threads are doing."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from device.wire.link import HEADER, Lease, Stop, pack
+from device.worker import lease
+from tests.unit.worker.leaseholder import LEASE_S
+from tools.dev.proof.worker import Given
+
+WITHIN_S = 20.0
+LATE_S = 2.0  # on two cores that others use, too
+
+
+@dataclass
+class Holder:
+    process: subprocess.Popen[bytes]
+    link: socket.socket
+    told: int
+
+    def heard(self) -> bytes:
+        """What it wrote of itself since the last call."""
+        return os.read(self.told, 100) if select.select([self.told], [], [], WITHIN_S)[0] else b""
+
+    def ends(self) -> tuple[int, float]:
+        """Its exit status, and how long that took."""
+        begun = time.monotonic()
+        return self.process.wait(WITHIN_S), time.monotonic() - begun
+
+
+@contextmanager
+def holder(manner: str) -> Iterator[Holder]:
+    ours, theirs = socket.socketpair()
+    told, tells = os.pipe()
+    command = [sys.executable, "-m", "tests.unit.worker.leaseholder", manner, str(theirs.fileno()), str(tells)]
+    process = subprocess.Popen(command, pass_fds=(theirs.fileno(), tells))
+    theirs.close()
+    os.close(tells)
+    try:
+        one = Holder(process, ours, told)
+        assert one.heard() == b"ready "
+        yield one
+    finally:
+        process.kill()
+        process.wait(WITHIN_S)
+        ours.close()
+        os.close(told)
+
+
+def test_messages_renew_the_lease_and_silence_ends_it_in_order() -> None:
+    with holder("waiting") as one:
+        for _ in range(8):
+            one.link.sendall(pack(Lease()))
+            time.sleep(LEASE_S / 3)
+        assert one.process.poll() is None
+        status, took_s = one.ends()
+        assert one.heard() == b"stopped", "the main thread stopped by itself and nothing had to be wiped for it"
+    assert status == 70
+    assert took_s < LEASE_S + LATE_S
+
+
+def test_any_message_counts() -> None:
+    with holder("waiting") as one:
+        for _ in range(4):
+            one.link.sendall(pack(Stop(reason="x")))
+            time.sleep(LEASE_S / 2)
+        assert one.process.poll() is None
+
+
+def test_a_busy_main_thread_is_not_waited_for_and_the_list_is_wiped_first() -> None:
+    with holder("busy") as one:
+        status, took_s = one.ends()
+        assert one.heard() == b"wiped"
+    assert status == 70
+    assert took_s < LEASE_S + lease.ORDERLY_S + LATE_S
+
+
+def test_a_call_that_holds_the_interpreter_is_ended_by_the_kernel() -> None:
+    with holder("holding the interpreter") as one:
+        status, took_s = one.ends()
+    assert status == -signal.SIGALRM
+    assert took_s < LEASE_S + lease.KERNEL_S + LATE_S
+
+
+@pytest.mark.slow
+def test_a_stopped_supervisor_loses_its_worker(deployment: Given, tmp_path: Path) -> None:
+    """A real worker over the clip, in real time; its supervisor is stopped with SIGSTOP."""
+    camera = structs.replace(deployment.task.camera, pace="realtime")
+    task = tmp_path / "task"
+    task.write_bytes(pack(structs.replace(deployment.task, camera=camera, lease_s=1.0))[HEADER.size :])
+    command = [sys.executable, "-m", "tests.unit.worker.hung_supervisor", str(task)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+        try:
+            assert supervisor.stdout is not None
+            worker = int(supervisor.stdout.readline())
+            assert runs(worker), "two seconds of beats, and it still runs"
+            supervisor.send_signal(signal.SIGSTOP)
+            begun = time.monotonic()
+            while runs(worker) and time.monotonic() - begun < WITHIN_S:
+                time.sleep(0.01)
+            took_s = time.monotonic() - begun
+        finally:
+            supervisor.kill()
+    assert took_s < 1.0 + lease.ORDERLY_S + LATE_S
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs: one whose parent does not collect it has ended all the same."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
