@@ -43,7 +43,7 @@ def test_a_key_that_is_given_is_the_pages_and_is_not_printed(tmp_path: Path) -> 
     root, key = tmp_path / "van", tmp_path / "console.key"
     init_hub(root, site="demo", devices=(), mode=Mode.DEMO)
     key.write_text("0123456789abcdef" * 3 + "\n")
-    command = [sys.executable, "-m", "device.cli.main", "hub", "serve", root, "--console-key", key]
+    command = [sys.executable, "-m", "device.cli.main", "hub", "serve", str(root), "--console-key", str(key)]
     serve = subprocess.Popen(
         [*command, "--port", "0", "--broker-port", "0", "--repository-port", "0"],
         stdout=subprocess.PIPE,
