@@ -23,13 +23,14 @@ from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.message import ErasedAlert
+from device.supervisor.alerts.holds import apply_hold
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.commands import Commands
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
-from device.supervisor.deployment.teardown import Outcome, end_deployment
+from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
@@ -305,7 +306,8 @@ class DeviceLifecycle:
                 if self.supervisor.requests.tampered:
                     self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
-                held = len(await self._alive_while(self._edges.disk(self._edges.outbox.alerts_held)))
+                work = self._edges.disk(lambda: waiting_for_their_time(self._edges.outbox))
+                held = len(await self._alive_while(work))
             event(_log, "ending.held", alerts=held)
         return replace(outcome, summary={**outcome.summary, "alerts_held": held})
 
@@ -351,6 +353,9 @@ class DeviceLifecycle:
 
     def _followed(self, data: FollowUp) -> None:
         """What came of an alert; a later one corrects an earlier one."""
+        if isinstance(data, messages.Hold):
+            apply_hold(data, self._audit, self._publisher, self._edges.clock.wall())
+            return
         kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
         event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
         self._audit.note(

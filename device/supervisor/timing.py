@@ -67,10 +67,12 @@ NOTICE_POLL_S = 0.02
 ALERT_STALE_S = 30.0  # an alert delivered later than this is shown as late and must not lead to a stop
 ALERT_EXPIRES_S = 900.0  # an undelivered alert: after a quarter of an hour nobody can act on it
 
+HOLD_MOST = timedelta(days=366)  # a hold is renewed, or ends: a review date beyond this is an error
+
 # ── what the device publishes of itself (status/) ────────────────────────────────────────────────────────────────────
 REPORT_S = 0.1
 STATE_DETAILS_S = 0.5  # while the state's name stays: a changing reason, a changing lamp
-HEALTH_S = 10.0
+HEALTH_S = 5.0  # liveness, sign and recognition: the hub shows what is older than 15 s as unknown
 STATS_S = 60.0  # kept in the outbox until delivered
 LIVE_STATS_S = 1.0  # for the hub's page: not kept, and only when a count has changed
 STATS_KEPT = timedelta(days=1)

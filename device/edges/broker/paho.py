@@ -1,13 +1,12 @@
 """Broker by paho-mqtt: MQTT 5, mutual TLS, one persistent session, a will.
 
 1. Only `on_publish` with a reason code that is no failure counts. paho's `is_published()` is True for a message that
-   the access list denied, and raises for one that was delivered later (measured: 2026-11-22, paho 2.2.0, mosquitto
-   2.0.11).
+   the access list denied, and raises for one that was delivered later (2026-11-22, paho 2.2.0, mosquitto 2.0.11).
 2. paho's own queue is never a store: `publish` takes a message only while a session exists and at most IN_FLIGHT are
    unanswered. Every connection has a fresh client, so a message of the last one is never sent without its owner: its
    alert may have been erased meanwhile. What was unanswered at the loss is reported as not accepted.
-3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives.
-   Nevertheless every connection subscribes anew: a broker without persistence loses sessions when it restarts.
+3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives. Every
+   connection subscribes anew: a broker without persistence loses sessions when it restarts.
 4. `on_session(True, …)` comes after the broker confirmed the subscriptions. Callbacks run on paho's thread or on the
    connecting thread, must not block, and must not raise (paho logs what they raise and goes on).
 """
@@ -85,8 +84,7 @@ class PahoBroker:
     ) -> None:
         """Read the certificates; BrokerUnavailable when one is missing or does not belong to its key.
 
-        retain_as_published  receivers of what was kept also get what is being retained now (MQTT 5, 3.8.3.1)
-        """
+        retain_as_published: who gets what was kept also gets what is retained now (MQTT 5, 3.8.3.1)."""
         self._retain_as_published = retain_as_published
         self._address = address
         self._client_id = client_id
@@ -104,8 +102,7 @@ class PahoBroker:
         self._early: dict[int, ReasonCode] = {}
         self._in_flight_limit = IN_FLIGHT
         self._loss = "not connected yet"
-        self._refused = ""
-        """Why the broker rejected this device; empty once it accepts. TLS 1.3 may lose the reason."""
+        self._refused = ""  # why the broker rejected this device, until it accepts; TLS 1.3 may lose the reason
         self._ended = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -147,10 +144,7 @@ class PahoBroker:
         return True
 
     def reload(self) -> None:
-        """Read the certificates again: the present session goes on, the next one is made with them.
-
-        Raises BrokerUnavailable when they cannot be used; the old ones then stay in use.
-        """
+        """Read the certificates again for the next session; BrokerUnavailable when they cannot be used."""
         self._tls = _tls_context(self._address)
 
     def close(self) -> None:
@@ -196,7 +190,7 @@ class PahoBroker:
             return False
         client.loop_start()
         if not self._answered(established):
-            self._loss = f"{self._loss}" if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
+            self._loss = self._loss if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
             client.disconnect()
             self._lost(self._loss)
             return False
@@ -206,6 +200,14 @@ class PahoBroker:
                 break
         self._lost(self._loss)
         return True
+
+    def _tls_now(self) -> ssl.SSLContext:
+        """Certificates as they are now: renewed ones count from the next connection on."""
+        try:
+            self._tls = _tls_context(self._address)
+        except BrokerUnavailable as fault:
+            event(_log, "mqtt.certificates_not_read", level=logging.WARNING, reason=str(fault))
+        return self._tls
 
     def _options(self) -> Any:
         from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -232,7 +234,7 @@ class PahoBroker:
         client.connect_timeout = CONNECT_WITHIN_S
         client.suppress_exceptions = True
         client.max_inflight_messages_set(IN_FLIGHT)
-        client.tls_set_context(self._tls)
+        client.tls_set_context(self._tls_now())
         if self._will is not None:
             properties = _publish_properties(self._will, will=True)
             properties.WillDelayInterval = self._will_delay_s
@@ -394,6 +396,4 @@ def _error_text(fault: Exception, address: BrokerAddress) -> str:
         return f"{place} {found}: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
         return _certificate_refused(str(fault.reason)) or f"{place} ended the TLS handshake: {fault.reason}"
-    if isinstance(fault, ConnectionRefusedError):
-        return f"nothing listens at {place}"
-    return f"{place}: {fault}"
+    return f"nothing listens at {place}" if isinstance(fault, ConnectionRefusedError) else f"{place}: {fault}"

@@ -42,6 +42,7 @@ class RepositoryServer:
 
     def __init__(self, hub: HubFolder, devices: Callable[[], frozenset[str]], bind: str, port: int) -> None:
         """`devices` returns who may read now. Raises Unavailable when the port is taken."""
+        self._hub = hub
         try:
             self._server = _Server(hub.root / "repository", devices, _context(hub), bind, port)
         except OSError as fault:
@@ -52,6 +53,10 @@ class RepositoryServer:
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="repository", daemon=True)
         self._thread.start()
+
+    def read_certificates_again(self) -> None:
+        """New connections are shown the certificates that are in the folder now."""
+        self._server.context = _context(self._hub)
 
     def stop(self) -> None:
         """Stop listening; requests that run end by themselves or with the process."""
