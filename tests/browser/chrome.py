@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any
 
 WITHIN_S = 60.0
+BETWEEN = ("default execution context", "Inspected target navigated")
+"""Answers while one document is replaced by the next."""
 
 
 class Chrome:
@@ -64,7 +66,7 @@ class Chrome:
         while True:
             answer = self._next(deadline)
             if answer.get("id") == self._number:
-                if "default execution context" in str(answer.get("error")):
+                if any(text in str(answer.get("error")) for text in BETWEEN):
                     return {"result": {"value": None}}  # between two documents
                 assert "error" not in answer, answer
                 result: dict[str, Any] = answer["result"]

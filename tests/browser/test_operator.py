@@ -16,6 +16,29 @@ from tools.hub.storage.folder import Entry
 
 pytestmark = pytest.mark.browser
 CARD = "document.querySelector('.case')"
+TOO_FAINT = """(() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (c) => (c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => [r, g, b].map((c) => linear(c / 255))
+    .reduce((sum, c, n) => sum + c * [.2126, .7152, .0722][n], 0);
+  const ground = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = parts(getComputedStyle(at).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const worded = (node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.nodeValue.trim());
+  const shown = (node) => node.checkVisibility() && !node.closest('script, .visually-hidden, .skip');
+  return [...document.querySelectorAll('body *')].filter((node) => shown(node) && worded(node)).map((node) => {
+    const style = getComputedStyle(node);
+    const [a, b] = [light(parts(style.color)), light(ground(node))];
+    const size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    return [node.textContent.trim().slice(0, 40), (Math.max(a, b) + .05) / (Math.min(a, b) + .05), large ? 3 : 4.5];
+  }).filter(([, ratio, least]) => ratio < least);
+})()"""
+"""Texts whose contrast is below WCAG 2.2, 1.4.3: 4.5, of large text 3 (relative luminance as WCAG defines it)."""
 
 
 @pytest.fixture
@@ -114,11 +137,15 @@ def test_the_queue_is_walked_and_the_keys_are_listed_by_keyboard_alone(
     assert van.snapshot()["cases"][0]["outcome"] is None, "while the keys are listed no key judges"
 
 
+@pytest.mark.parametrize("language", ["en", "cy"])
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (390, 844)])
 def test_pictures_score_and_buttons_are_in_view_without_scrolling(
-    chrome: Chrome, van: Van, device: Device, speak: Words, width: int, height: int
+    chrome: Chrome, van: Van, device: Device, speak: Words, width: int, height: int, language: str
 ) -> None:
     chrome.size(width, height)
+    if language == "cy":
+        chrome.click("#language")
+        chrome.until("document.documentElement?.lang === 'cy' && document.readyState === 'complete'")
     alert = device.alert()
     pictured(van, speak, alert)
     case_on_page(chrome)
@@ -131,6 +158,58 @@ def test_pictures_score_and_buttons_are_in_view_without_scrolling(
         assert box[1] <= height, (part, box)
         assert box[2] >= 0, (part, box)
         assert box[3] <= width, (part, box)
+
+
+def test_thirty_open_cases_stay_usable(chrome: Chrome, van: Van, device: Device, speak: Words) -> None:
+    alerts = [device.alert() for _ in range(30)]
+    chrome.until("document.querySelectorAll('#queue li').length === 30")
+    assert "30 to judge" in chrome.ask("document.querySelector('#cases-count').innerText")
+    for width, height in ((1024, 768), (390, 844)):
+        chrome.size(width, height)
+        assert chrome.ask("document.documentElement.scrollWidth") <= width
+        assert chrome.ask("document.documentElement.scrollHeight") < 4000
+        bottom = chrome.ask("document.querySelector('.judge .true').getBoundingClientRect().bottom")
+        assert bottom <= height, (width, bottom)
+    for _ in range(29):
+        chrome.key("j")
+    assert case_on_page(chrome) == alerts[-1].alert_id
+    rested(chrome)
+    chrome.key("t")
+    speak.until(lambda: van.snapshot()["cases"][-1]["outcome"] == "true_alert", "the judgement of the last")
+
+
+def test_every_text_has_enough_contrast_in_light_and_dark(
+    chrome: Chrome, van: Van, device: Device, speak: Words
+) -> None:
+    pictured(van, speak, device.alert())
+    case_on_page(chrome)
+    rested(chrome)
+    for scheme in ("light", "dark"):
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        chrome.call("Emulation.setEmulatedMedia", features=media)
+        time.sleep(0.2)
+        assert chrome.ask(TOO_FAINT) == [], scheme
+    chrome.ask("document.querySelector('.score').style.color = '#c9c9c9'")
+    chrome.ask("document.querySelector('.case').style.background = '#fff'")
+    assert [words for words, *_ in chrome.ask(TOO_FAINT)] != [], "the measure itself"
+
+
+def test_a_page_that_was_open_for_a_day_holds_no_more_than_at_its_start(
+    chrome: Chrome, van: Van, device: Device, speak: Words
+) -> None:
+    """A day is 17,280 snapshots; what grows with each would show after 2,000."""
+    pictured(van, speak, device.alert())
+    case_on_page(chrome)
+    draw = (
+        "for (let n = 0; n < 2000; n++) draw(JSON.parse(JSON.stringify(view))); document.querySelectorAll('*').length"
+    )
+    before = chrome.ask("document.querySelectorAll('*').length")
+    assert chrome.ask(draw) == before
+    chrome.call("HeapProfiler.collectGarbage")
+    first = chrome.call("Runtime.getHeapUsage")["usedSize"]
+    chrome.ask(draw)
+    chrome.call("HeapProfiler.collectGarbage")
+    assert chrome.call("Runtime.getHeapUsage")["usedSize"] < first + 500_000
 
 
 def test_a_case_whose_reference_photo_is_deleted_has_no_buttons(

@@ -13,7 +13,7 @@ from device.errors import RefusedByCondition, UsageError
 from tools.hub.console import login
 from tools.hub.console.login import NOBODY, Sessions
 from tools.hub.site import init_hub
-from tools.hub.storage.users import Users
+from tools.hub.storage.users import Role, Users
 
 WORD = "correct horse battery"
 
@@ -91,7 +91,7 @@ def test_wrong_passwords_are_refused_and_then_have_to_wait(desk: Desk) -> None:
         ("engineer", {"stop"}),
     ],
 )
-def test_each_role_may_do_its_own(desk: Desk, role: login.Role, allowed: set[str]) -> None:
+def test_each_role_may_do_its_own(desk: Desk, role: Role, allowed: set[str]) -> None:
     asked = {
         "case": ("GET", "/cases/a/probe"),
         "stop": ("POST", "/devices/cam-1/stop"),
