@@ -50,7 +50,7 @@ def read_heads(file: Path) -> list[HeadsOfLog]:
         for line in file.read_bytes().splitlines():
             if not line.strip():
                 continue
-            row = _line(line)
+            row = read_line(line)
             if isinstance(row, Replaced):
                 found[-1].replaced = row
                 found.append(HeadsOfLog())
@@ -61,7 +61,8 @@ def read_heads(file: Path) -> list[HeadsOfLog]:
     return found
 
 
-def _line(line: bytes) -> Head | Replaced:
+def read_line(line: bytes) -> Head | Replaced:
+    """One line of such a file. Raises msgspec.DecodeError."""
     try:
         return msgspec.json.decode(line, type=Replaced)
     except msgspec.ValidationError:

@@ -38,7 +38,7 @@ from device.supervisor.status import view
 from device.supervisor.status.hub import FollowUp, Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, HOLD_MOST, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, HOLD_MOST, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -168,6 +168,7 @@ class DeviceLifecycle:
             supervisor.load(),
             self._reporter.run(),
             self._store_verified_time(),
+            self._renew_certificates(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
@@ -218,6 +219,13 @@ class DeviceLifecycle:
             await asyncio.sleep(VERIFIED_TIME_S)
             with suppress(Unavailable):
                 await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
+
+    async def _renew_certificates(self) -> None:
+        """Ask the hub for renewed certificates; they are used from the next connection on."""
+        await asyncio.sleep(RENEWAL_FIRST_S)
+        while True:
+            await self._edges.sync(self._edges.renew)
+            await asyncio.sleep(RENEWAL_S)
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or a signal asks the program to end."""

@@ -61,13 +61,14 @@ OnMessage = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """The broker's address and this client's certificate; its common name is the MQTT user."""
+    """The broker's address and this client's certificate, or what chooses the newest `ca` and `cert` of them."""
 
     host: str
     port: int
     ca: Path
     cert: Path
     key: Path
+    newest: Callable[[], tuple[Path, Path]] | None = None
 
 
 class PahoBroker:
@@ -119,8 +120,7 @@ class PahoBroker:
     def subscribe(self, pattern: str, on_message: OnMessage, on_retained: OnMessage | None = None) -> None:
         """Receive what matches at QoS 1, from now on and after every reconnection."""
         self._patterns[pattern] = (on_message, on_retained or on_message)
-        with self._lock:
-            client = self._client
+        client = self._client
         if client is not None:
             client.subscribe([(pattern, self._options())])
 
@@ -362,9 +362,10 @@ def _publish_properties(message: Outgoing, will: bool = False) -> Properties:
 
 def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(address.ca))
+        ca, cert = (address.ca, address.cert) if address.newest is None else address.newest()
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(str(address.cert), str(address.key))
+        context.load_cert_chain(str(cert), str(address.key))
     except (OSError, ValueError) as fault:
         files = f"ca {address.ca}, cert {address.cert}, key {address.key}"
         raise BrokerUnavailable(f"certificates for {address.host}: {fault} ({files})") from fault

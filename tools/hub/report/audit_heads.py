@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
 
 import msgspec
 
-from device.audit.head_file import Replaced
+from device.audit.head_file import Replaced, read_line
 from device.audit.rows import Head, genuine
 from device.domain.time import WallTime, rfc3339
 from device.hub_api.messages import AuditHead
@@ -98,12 +99,8 @@ def _rows(file: Path) -> list[Head | Replaced]:
         return []
     rows: list[Head | Replaced] = []
     for line in lines:
-        for kind in (Head, Replaced):
-            try:
-                rows.append(msgspec.json.decode(line, type=kind))
-                break
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            rows.append(read_line(line))
     return rows
 
 
