@@ -56,7 +56,7 @@ def read_heads(file: Path) -> list[HeadsOfLog]:
                 found.append(HeadsOfLog())
             else:
                 found[-1].heads.append(row)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise BadData(f"{file} holds no signed heads: {fault}") from fault
     return found
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S, rfc3339, wall
-from device.errors import GpioUnavailable, Unavailable
+from device.errors import GpioUnavailable, LfrError, Unavailable
 from device.hub_api import messages
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
@@ -56,14 +56,14 @@ class DeviceLifecycle:
     def __init__(self, config: DeviceConfig, edges: Edges, boot_id: str, budget: Budget | None = None) -> None:
         topics = DeviceTopics(config.site, config.device)
         cameras = tuple(camera.id for camera in config.cameras)
+        self._config = config
         self._edges = edges
+        self._reloading: asyncio.Task[None] | None = None
         self._live = config.live
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(
-            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
-        )
+        self._publisher = self._outbox_publisher(edges)
         self._hub = Hub(
             config.site,
             config.device,
@@ -123,6 +123,11 @@ class DeviceLifecycle:
             self._audit,
             act=self.supervisor.command,
             reply=self._notices.command_reply,
+        )
+
+    def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
+        return OutboxPublisher(
+            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
@@ -192,6 +197,29 @@ class DeviceLifecycle:
         if (fault := self._pool.unrecoverable) is not None:
             raise fault
         return outcome
+
+    def reload(self) -> None:
+        """SIGHUP: read again what can be read again while the device runs. One reload at a time."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        """Certificates and the repository; a changed configuration needs a restart, and is only checked.
+
+        What cannot be used is logged, and the device goes on with what it has.
+        """
+        changed: list[str] = []
+        try:
+            if self._edges.reread is not None:
+                fresh, config = await self._edges.disk(self._edges.reread), self._config
+                changed = [key for key in type(fresh).model_fields if getattr(fresh, key) != getattr(config, key)]
+            await self._edges.disk(self._edges.broker.reload)
+        except LfrError as fault:
+            problem = str(fault).replace("\n", ";")
+            event(_log, "reload.refused", level=logging.WARNING, problem=problem)
+            return
+        event(_log, "reload.done", changed_and_needs_a_restart=", ".join(changed) or "nothing")
+        self.supervisor.deployment_sync.hurry()
 
     async def _catch_up(self) -> None:
         """Erase what became due while no supervisor ran. A failure is logged; the timer tries again."""

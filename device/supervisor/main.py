@@ -19,7 +19,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from device.audit.key import DeviceKey, device_key
@@ -55,26 +57,32 @@ OUTBOX = "outbox.sqlite"
 EXIT_INTERRUPTED = 130
 
 
-def supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
-    """Run the device until it is over. Raises an LfrError when it cannot start or cannot go on."""
+def supervise(config: DeviceConfig, models_dir: Path, reread: Callable[[], DeviceConfig] | None = None) -> Outcome:
+    """Run the device until it is over. Raises an LfrError when it cannot start or cannot go on.
+
+    reread  reads and checks the configuration file again (SIGHUP)
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop handles it: its default would end the device
     granted = forbid_dumps()
     locked = lock_memory()
     event(_log, "process", memory_locked=locked, **granted)
     try:
-        return asyncio.run(_supervise(config, models_dir, locked))
+        return asyncio.run(_supervise(config, models_dir, locked, reread))
     except LfrError:
         raise
     except Exception as fault:
         raise InternalError(f"the supervisor ended by {type(fault).__name__}: {fault}") from fault
 
 
-async def _supervise(config: DeviceConfig, models_dir: Path, memory_locked: bool) -> Outcome:
+async def _supervise(
+    config: DeviceConfig, models_dir: Path, memory_locked: bool, reread: Callable[[], DeviceConfig] | None
+) -> Outcome:
     """Acquire everything, run, release everything in reverse order."""
     async with AsyncExitStack() as stack:
         boot_id = new_boot_id()
         stack.enter_context(InstanceLock(config.run_dir))
         edges = await acquire(stack, config, models_dir, boot_id, memory_locked=memory_locked)
-        device = DeviceLifecycle(config, edges, boot_id)
+        device = DeviceLifecycle(config, replace(edges, reread=reread), boot_id)
         _handle_signals(device)
         outcome = await device.run()
     if outcome.leave_nothing:
@@ -169,7 +177,8 @@ def _broker(config: DeviceConfig, boot_id: str, clock: Clock, renewed: RenewedCe
 
 
 def _handle_signals(device: DeviceLifecycle) -> None:
-    """SIGTERM stops the service, SIGINT comes from a person; a second one of either shortens every wait."""
+    """SIGTERM stops the service, SIGINT comes from a person; a second one shortens every wait. SIGHUP reloads."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, device.supervisor.leave, 0)
     loop.add_signal_handler(signal.SIGINT, device.supervisor.leave, EXIT_INTERRUPTED)
+    loop.add_signal_handler(signal.SIGHUP, device.reload)

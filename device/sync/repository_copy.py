@@ -64,7 +64,7 @@ class Store:
         try:
             found = json.loads((current / FACTS).read_bytes())
             return Facts(wall(datetime.fromisoformat(found["verified_at"].replace("Z", "+00:00"))), found["source"])
-        except (OSError, ValueError, KeyError) as fault:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
             raise Unavailable(
                 f"{current / FACTS} cannot be read ({fault}); delete {self._folder} and sync again"
             ) from fault

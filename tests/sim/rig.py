@@ -161,12 +161,13 @@ class Rig:
         self.service = ServiceThatRemembers()
         self.hub = FakeHub(self.exchange, self.clock, folder / "hub")
         self.config = config(folder, **changes)
+        self.reread: Callable[[], DeviceConfig] = lambda: self.config
         self.place = folder / "deployment"
         if not changes.get("again", False):  # the folder of an earlier rig, as a restart finds it
             write_deployment(self.place, **changes)
         self.repository = FakeRepository(self.place, self.clock, self.hub.recipient)
         self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall(), log_first=True)
-        broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
+        broker = self.broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
         edges = Edges(
             clock=self.clock,
             lines=self.lines,
@@ -185,6 +186,7 @@ class Rig:
             root=self.root,
             disk_free=lambda folder: self.free_bytes,
             refusal=lambda folder, write: self.refusal,
+            reread=lambda: self.reread(),
         )
         self.device = DeviceLifecycle(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None

@@ -145,6 +145,13 @@ class PahoBroker:
             self._on_delivery(_delivery(message.token, early))
         return True
 
+    def reload(self) -> None:
+        """Read the certificates again: the present session goes on, the next one is made with them.
+
+        Raises BrokerUnavailable when they cannot be used; the old ones then stay in use.
+        """
+        self._tls = _tls_context(self._address)
+
     def close(self) -> None:
         """Disconnect cleanly (no will) within CLOSE_WITHIN_S; unanswered messages are reported as not accepted."""
         self._closing.set()

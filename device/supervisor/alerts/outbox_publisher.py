@@ -20,6 +20,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
+from device.domain.steady_clock import SteadyClock
 from device.domain.time import WallTime
 from device.errors import Unavailable
 from device.hub_api import events
@@ -75,6 +76,7 @@ class OutboxPublisher:
     ) -> None:
         """alert_log: logs alerts, for an outbox that wants that first, and returns whether they are on the disk."""
         self._alert_log = alert_log
+        self._steady = SteadyClock()
         self._logged: set[str] = set()
         self._unlogged = True
         self.connected = False
@@ -337,7 +339,9 @@ class OutboxPublisher:
         if requests.alert_id is not None:
             return [self._outbox.erase_alert(requests.alert_id, requests.reason)]
         if requests.reason == EXPIRY:
-            return self._outbox.erase_expired(self._clock.wall(), clock_trusted=self._clock.synchronised())
+            now, synchronised = self._clock.wall(), self._clock.synchronised()
+            steady = self._steady.observe(now, self._clock.monotonic(), synchronised=synchronised)
+            return self._outbox.erase_expired(now, clock_trusted=steady)
         return self._outbox.erase_all(requests.reason)
 
     async def _send_due(self) -> bool:

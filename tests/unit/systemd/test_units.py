@@ -82,6 +82,10 @@ def test_a_hung_loop_is_killed_within_two_seconds_and_started_again_at_once(sett
     )
 
 
+def test_a_reload_is_the_signal_that_the_supervisor_takes_for_one(settings: dict[str, list[str]]) -> None:
+    assert settings["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+
+
 def test_nothing_is_dumped_or_swapped(settings: dict[str, list[str]]) -> None:
     assert settings["LimitCORE"] == ["0"]
     assert settings["MemorySwapMax"] == ["0"]
