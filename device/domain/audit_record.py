@@ -50,6 +50,8 @@ What = Literal[
     "torn",  # half a row at the end was cut off: a power cut
     "lost",  # rows that the disk refused for so long that memory ran out
     "fault",
+    "request",  # at the hub: a person asked what is kept about them
+    "session",  # at the hub: somebody logged in or out, or was refused
 ]
 State = Literal["safe", "ready", "armed", "recognising", "inhibited", "ending"]
 Result = Literal["holds", "fails", "pending"]

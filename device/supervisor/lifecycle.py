@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
-from device.domain.time import NS_PER_S, rfc3339, wall
+from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable, LfrError, Unavailable
 from device.hub_api import messages
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.message import ErasedAlert
+from device.supervisor.alerts.holds import apply_hold
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
@@ -38,7 +38,7 @@ from device.supervisor.status import view
 from device.supervisor.status.hub import FollowUp, Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, HOLD_MOST, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -127,7 +127,12 @@ class DeviceLifecycle:
 
     def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
         return OutboxPublisher(
-            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
+            edges.broker,
+            edges.outbox,
+            edges.disk,
+            edges.clock,
+            lambda gone: self._receipts.alerts_erased(gone),
+            alert_log=self._log_alerts,
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
@@ -361,31 +366,13 @@ class DeviceLifecycle:
     def _followed(self, data: FollowUp) -> None:
         """What came of an alert; a later one corrects an earlier one."""
         if isinstance(data, messages.Hold):
-            self._held(data)
+            apply_hold(data, self._audit, self._publisher, self._edges.clock.wall())
             return
         kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
         event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
         self._audit.note(
             kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
         )
-
-    def _held(self, data: messages.Hold) -> None:
-        """Keep an alert for its hold, at most HOLD_MOST at a time, or release it."""
-        held = data.state == "held"
-        latest = wall(self._edges.clock.wall() + HOLD_MOST)
-        until = min(messages.moment(data.review_by), latest)
-        event(_log, "alert.hold", alert=data.alert_id, state=data.state, kind=data.kind)
-        self._audit.note(
-            "hold" if held else "released",
-            "R10",
-            alert=data.alert_id,
-            hold=data.kind,
-            reason=data.reason,
-            owner=data.owner,
-            officer=data.officer_ref,
-            until=rfc3339(until) if held else None,
-        )
-        self._publisher.hold(data.alert_id, data.kind, until if held else None)
 
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
@@ -411,9 +398,6 @@ class DeviceLifecycle:
         if present:
             self._reporter.session_began()
         self.supervisor.woken.set()
-
-    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
-        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
         """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""

@@ -1,13 +1,12 @@
 """Broker by paho-mqtt: MQTT 5, mutual TLS, one persistent session, a will.
 
 1. Only `on_publish` with a reason code that is no failure counts. paho's `is_published()` is True for a message that
-   the access list denied, and raises for one that was delivered later (measured: 2026-11-22, paho 2.2.0, mosquitto
-   2.0.11).
+   the access list denied, and raises for one that was delivered later (2026-11-22, paho 2.2.0, mosquitto 2.0.11).
 2. paho's own queue is never a store: `publish` takes a message only while a session exists and at most IN_FLIGHT are
    unanswered. Every connection has a fresh client, so a message of the last one is never sent without its owner: its
    alert may have been erased meanwhile. What was unanswered at the loss is reported as not accepted.
-3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives.
-   Nevertheless every connection subscribes anew: a broker without persistence loses sessions when it restarts.
+3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives. Every
+   connection subscribes anew: a broker without persistence loses sessions when it restarts.
 4. `on_session(True, …)` comes after the broker confirmed the subscriptions. Callbacks run on paho's thread or on the
    connecting thread, must not block, and must not raise (paho logs what they raise and goes on).
 """
@@ -104,8 +103,7 @@ class PahoBroker:
         self._early: dict[int, ReasonCode] = {}
         self._in_flight_limit = IN_FLIGHT
         self._loss = "not connected yet"
-        self._refused = ""
-        """Why the broker rejected this device; empty once it accepts. TLS 1.3 may lose the reason."""
+        self._refused = ""  # why the broker rejected this device, until it accepts; TLS 1.3 may lose the reason
         self._ended = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -146,10 +144,7 @@ class PahoBroker:
         return True
 
     def reload(self) -> None:
-        """Read the certificates again: the present session goes on, the next one is made with them.
-
-        Raises BrokerUnavailable when they cannot be used; the old ones then stay in use.
-        """
+        """Read the certificates again for the next session; BrokerUnavailable when they cannot be used."""
         self._tls = _tls_context(self._address)
 
     def close(self) -> None:
@@ -402,6 +397,4 @@ def _error_text(fault: Exception, address: BrokerAddress) -> str:
         return f"{place} {found}: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
         return _certificate_refused(str(fault.reason)) or f"{place} ended the TLS handshake: {fault.reason}"
-    if isinstance(fault, ConnectionRefusedError):
-        return f"nothing listens at {place}"
-    return f"{place}: {fault}"
+    return f"nothing listens at {place}" if isinstance(fault, ConnectionRefusedError) else f"{place}: {fault}"
