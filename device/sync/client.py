@@ -166,7 +166,8 @@ class Client:
         elif last is not None and now < last:
             text = (
                 f"the clock shows {rfc3339(now)}, before the last verified timestamp ({rfc3339(last)});"
-                " set it: with a wrong clock, expired and valid signatures cannot be told apart"
+                " set it: with a wrong clock, expired and valid signatures cannot be told apart."
+                " If it is right now and was ahead before: stop the service, `lfr clock recover`"
             )
             raise Refused(CLOCK, "clock set back", text)
 
