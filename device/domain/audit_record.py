@@ -71,6 +71,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     officer                  reference of who judged or commanded, as the hub states it; `hub` for the hub itself
     what_gone, count, method  of an erasure
     faces_seen … settled     of `counts`; see `balanced`
+    sign_dark_ms             of `counts`: while somebody could be recognised, since the start
     upto                     row number: everything before it (room), or up to it (shortened)
     """
 
@@ -115,6 +116,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     alerted_by_worker: Count | None = None
     open: Count | None = None
     settled: bool | None = None
+    sign_dark_ms: Count | None = None
     upto: Count | None = None
     left_out: tuple[Term, ...] = ()
 

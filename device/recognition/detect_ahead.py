@@ -1,5 +1,8 @@
 """Detect-ahead: one thread decodes, one detects, and the caller recognises; frames stay in order.
 
+A frame that `look` passes over (it gives None) goes no further. What the caller made of a frame comes to `look` a fixed
+number of frames later (`lag`), however the threads run: a recording is looked at alike each time.
+
 Measured 2026-11-23 on two x86-64 cores: three stages with one-thread runtimes beat one stage with a two-thread runtime
 (a recogniser on two threads is 1.4 times faster, not twice). Each runner keeps to one thread. On a GPU all of it runs
 in one thread (`DetectAhead.frames` with `ahead` off), because one thread owns the device.
@@ -12,12 +15,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 from device.domain.sight import Face, Frame
 from device.domain.time import NS_PER_MS
 from device.edges.camera.capture_buffer import END, CaptureBuffer, End
 
-AHEAD = 2  # frames that are detected, or waiting for recognition, at once
+AHEAD = 3  # frames that are looked at, or were, while one is processed
 _WAIT_S = 0.1  # without a frame; a camera that freezes or stalls is reported after it
 
 Seen = tuple[Frame, list[Face]]
@@ -28,14 +32,38 @@ def frames_held(*, ahead: bool) -> int:
     return AHEAD + 1 if ahead else 1
 
 
-class DetectAhead:
-    """Takes frames from a capture buffer and detects faces, AHEAD frames before the consumer. `look` detects."""
+def lag(*, ahead: bool) -> int:
+    """Of how many frames before a look the caller is surely done when it begins: those in hand, and one that waits."""
+    return frames_held(ahead=ahead)
 
-    def __init__(self, feed: CaptureBuffer, look: Callable[[Frame], list[Face]], *, ahead: bool) -> None:
+
+def unpressed() -> bool:
+    """A caller that never presses."""
+    return False
+
+
+class DetectAhead:
+    """Takes frames from a feed and looks at them, AHEAD frames before whoever asks."""
+
+    def __init__(
+        self,
+        feed: CaptureBuffer,
+        look: Callable[[Frame, bool], list[Face] | None],
+        *,
+        ahead: bool,
+        pressed: Callable[[], bool] = unpressed,
+    ) -> None:
+        """look     gives a frame's faces, or None to pass it over; in its own thread where `ahead`
+        pressed  asked in the caller's thread when it is done with a frame; `look` gets the answer `lag` frames later
+        """
         self._feed = feed
         self._look = look
+        self._pressed = pressed
         self._ahead = AHEAD if ahead else 0
         self._stop = threading.Event()
+        self._answers: SimpleQueue[bool] = SimpleQueue()
+        for _ in range(lag(ahead=ahead)):
+            self._answers.put(False)
 
     def frames(self, idle: Callable[[], None]) -> Iterator[Seen]:
         """Frames with their faces until the source ends or `close`; `idle` is called while none comes.
@@ -43,7 +71,7 @@ class DetectAhead:
         Raises what the source raised.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="looking") as pool:
-            coming: deque[Future[Seen | End | None]] = deque()
+            coming: deque[Future[tuple[Frame, list[Face] | None] | End | None]] = deque()
             while not self._stop.is_set():
                 while self._ahead and len(coming) < self._ahead:
                     coming.append(pool.submit(self._next))
@@ -55,15 +83,18 @@ class DetectAhead:
                 elif isinstance(seen, End):
                     return
                 else:
-                    yield seen
+                    frame, faces = seen
+                    if faces is not None:
+                        yield frame, faces
+                    self._answers.put(self._pressed())
 
     def close(self) -> None:
         """Stop: the iteration ends within the feed's next frame or a tenth of a second."""
         self._stop.set()
 
-    def _next(self) -> Seen | End | None:
+    def _next(self) -> tuple[Frame, list[Face] | None] | End | None:
         taken = END if self._stop.is_set() else self._feed.take(_WAIT_S)
-        return (taken, self._look(taken)) if isinstance(taken, Frame) else taken
+        return (taken, self._look(taken, self._answers.get_nowait())) if isinstance(taken, Frame) else taken
 
 
 class Stopwatch:

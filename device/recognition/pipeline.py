@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from device.recognition.detect_ahead import Stopwatch
 from device.recognition.observation import Observation
 from device.recognition.rivals import RaisedPassages
 from device.vision.align import DegenerateGeometry
+from device.vision.cadence import DetectionCadence
 from device.vision.cuts import CutDetector
 from device.vision.decision import Best, Decision, Gallery
 from device.vision.face_front_end import FaceFrontEnd
@@ -27,7 +29,7 @@ from device.vision.observer import LookOutcome, Observer
 from device.vision.passages import TELLING, TELLING_BY_GEOMETRY, Passage, Passages
 from device.vision.probe import take_shot
 from device.vision.quality import geometric, pose, template_quality
-from device.vision.scheduling import choose
+from device.vision.scheduling import choose, pressing
 from device.vision.stillness import Stillness
 from device.vision.tracker import Sighting, Tracker
 from device.vision.zone import Zone
@@ -75,7 +77,10 @@ class Pipeline:
         self._tracker = Tracker()
         self._cuts = CutDetector()
         self._stillness = Stillness()
+        self._cadence = DetectionCadence()
         self._anybody = False
+        self._cut_at: deque[int] = deque()  # frames that begin another scene, from `look` to `process`
+        self._pressed = False
         telling = TELLING_BY_GEOMETRY if sight.front_end.lengths is None else TELLING
         self._passages = Passages(sight.front_end.template_dim, telling=telling)
         self._decision = Decision(sight.gallery, sight.threshold, [e.threshold_offset for e in sight.entries])
@@ -109,15 +114,28 @@ class Pipeline:
         """Whether the last frame that was searched had a face in it; for any thread."""
         return self._anybody
 
+    def pressed(self) -> bool:
+        """Whether somebody in view may be found by a further look so soon that every frame counts."""
+        return self._pressed
+
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def look(self, frame: Frame) -> list[Face]:
-        """All faces of a frame, in frame pixels; empty without detection where nobody was and nothing has moved."""
+    def look(self, frame: Frame, pressed: bool = True) -> list[Face] | None:
+        """All faces of a frame, in frame pixels; where nobody was and nothing has moved, there is nobody.
+
+        None where it is passed over (device/vision/cadence.py), never when `pressed`.
+        """
         since = time.perf_counter_ns()
-        if self._stillness.still(frame) and not self._anybody:
-            return []
-        faces = self._sight.front_end.look(frame)
+        if self._cuts.cut(frame):
+            self._cut_at.append(frame.index)
+            self._cadence.restart()
+        if not self._cadence.due(frame.at, pressed=pressed):
+            return None
+        still = self._stillness.still(frame) and not self._anybody
+        faces = [] if still else self._sight.front_end.look(frame)
+        self._cadence.seen(frame.at, faces)
         self._anybody = bool(faces)
-        self.times.lap("detect", since)
+        if not still:
+            self.times.lap("detect", since)
         return faces
 
     def process(self, frame: Frame, faces: list[Face]) -> list[Candidate]:
@@ -128,7 +146,10 @@ class Pipeline:
         # ── tracks ───────────────────────────────────────────────────────────────────────────────────────────────
         everybody, faces = faces, self._sight.zone.inside(faces, frame.width, frame.height)
         counters.detections += len(faces)
-        cut = self._cuts.cut(frame) or self._size not in ((0, 0), (frame.width, frame.height))
+        cut = self._size not in ((0, 0), (frame.width, frame.height))
+        while self._cut_at and self._cut_at[0] <= frame.index:
+            self._cut_at.popleft()
+            cut = True
         lost = self._tracker.restart() if cut else []
         self._size = (frame.width, frame.height)
         sightings, missing = self._tracker.update(at, faces)
@@ -160,6 +181,7 @@ class Pipeline:
             self._close(passage)
         if not self._clean and self._looked_at not in {p.id for p in self._passages.open}:
             self._wipe_runtimes()
+        self._pressed = any(pressing(p, self._sight.threshold) for p, _ in wanted)
         counters.open_passages = sum(p.counted and p.alerted_entry is None for p in self._passages.open)
         return [candidate for candidate in stated if candidate is not None]
 
@@ -182,18 +204,21 @@ class Pipeline:
         for passage in self._passages.open:
             self._close(passage)
         self.counters.open_passages = 0
-        self._sight.front_end.wipe_view()
-        self._cuts.wipe()
-        self._stillness.wipe()
+        self._wipe_view()
         if not self._clean:
             self._wipe_runtimes()
 
     def wipe(self) -> None:
         """Overwrite every buffer that held a picture or a template, the runtimes' included."""
+        self._wipe_view()
+        self._wipe_runtimes()
+
+    def _wipe_view(self) -> None:
+        """Overwrite what `look` kept of the last frame."""
         self._sight.front_end.wipe_view()
         self._cuts.wipe()
         self._stillness.wipe()
-        self._wipe_runtimes()
+        self._cadence.restart()
 
     def _wipe_runtimes(self) -> None:
         """Nobody is left in view: run a blank picture through the runtimes, so that none keeps a face (rule 2)."""

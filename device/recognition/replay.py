@@ -100,8 +100,9 @@ def replay(
     at_first = source.info
     ahead = not room.one_thread
     feed = CaptureBuffer(source, pace="full", frames_held=frames_held(ahead=ahead), wanted=pipeline.due)
-    looking = DetectAhead(feed, pipeline.look, ahead=ahead)
-    frames, seconds, stated = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
+    looking = DetectAhead(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
+    ran = _run(pipeline, feed, looking, lambda: progress(feed.decoded, at_first.frames), checkpoint)
+    frames, seconds = feed.decoded, ran.seconds
     gallery.wipe()
     room.close()
     return {
@@ -119,12 +120,13 @@ def replay(
             "rejected": list(listed.rejected),
             "warnings": list(listed.warnings),
         },
-        "alerts": _rows(stated),
+        "alerts": _rows(ran.stated),
         "stages_ms": _stages({**pipeline.times.ms, "decode": feed.decode_ms}),
         "backend": room.backend,
         "peak_rss_mb": peak_resident_mb(),
         "operating_point": {"predicted": point.predicted, "bound": point.bound, "outside_evidence": point.problem},
         **_beside_the_contract(pipeline.counters, at_first, source.info),
+        "processor_s": round(ran.processor_s, 4),
     }
 
 
@@ -209,16 +211,25 @@ def _is_large(folder: Path) -> bool:
     return next(itertools.islice(folder.glob("*/*"), LARGE_LIST, None), None) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """seconds from the first decode to the last decision, and processor time of all threads in them."""
+
+    seconds: float
+    processor_s: float
+    stated: list[Candidate]
+
+
 def _run(
     pipeline: Pipeline,
     feed: CaptureBuffer,
     looking: DetectAhead,
     tick: Callable[[], None],
     checkpoint: Callable[[], None],
-) -> tuple[int, float, list[Candidate]]:
-    """Frames decoded, seconds from the first decode to the last decision, and the candidates."""
+) -> _Ran:
+    """The loop, timed."""
     stated: list[Candidate] = []
-    since = time.perf_counter()
+    since, used = time.perf_counter(), time.process_time()
     try:
         drive(
             pipeline,
@@ -228,13 +239,13 @@ def _run(
             after_frame=tick,
             idle=checkpoint,
         )
-        seconds = time.perf_counter() - since
+        seconds, used = time.perf_counter() - since, time.process_time() - used
     finally:
         looking.close()
         feed.close()
         pipeline.finish()
     tick()
-    return feed.decoded, seconds, stated
+    return _Ran(seconds, used, stated)
 
 
 def _rows(stated: list[Candidate]) -> list[dict[str, Any]]:

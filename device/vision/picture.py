@@ -50,7 +50,12 @@ class Scaler:
 
     def __init__(self, width: int, height: int) -> None:
         """`width` and `height` in pixels, both even."""
+        import cv2
+
         self.width, self.height = width, height
+        # One thread a camera's stage: OpenCV's own pool would take the core that another stage runs on.
+        cv2.setNumThreads(1)
+        self._reduced = np.zeros((0, 0), np.uint8)
         self._planes = np.zeros((height * 3 // 2, width), np.uint8)
         quarter = (height // 2) * (width // 2)
         self._y = self._planes[:height]
@@ -67,20 +72,36 @@ class Scaler:
         import cv2
 
         shown = frame.picture
-        shrinking = frame.width > self.width
-        how = cv2.INTER_AREA if shrinking and frame.width % self.width == 0 else cv2.INTER_LINEAR
         if isinstance(shown, Packed):
-            cv2.resize(shown.rgb, (self.width, self.height), dst=out, interpolation=how)
+            self._squeeze(shown.rgb, out)
             return
-        cv2.resize(shown.y, (self.width, self.height), dst=self._y, interpolation=how)
+        self._squeeze(shown.y, self._y)
         size = (self.width // 2, self.height // 2)
         cv2.resize(shown.u, size, dst=self._u, interpolation=cv2.INTER_LINEAR)
         cv2.resize(shown.v, size, dst=self._v, interpolation=cv2.INTER_LINEAR)
         cv2.cvtColor(self._planes, cv2.COLOR_YUV2RGB_I420, dst=out)
 
+    def _squeeze(self, whole: U8, out: U8) -> None:
+        """Reduce by a whole number with area averaging, then to the size.
+
+        In one step OpenCV averages over parts of pixels, which takes 1.1 ms instead of .16 for the luma of 1280x720 to
+        640x352 (2026-11-30, AMD EPYC, one thread).
+        """
+        import cv2
+
+        size, steps = (self.width, self.height), min(whole.shape[1] // self.width, whole.shape[0] // self.height)
+        if steps > 1:
+            reduced = (whole.shape[1] // steps, whole.shape[0] // steps)
+            if self._reduced.shape[:2] != reduced[::-1] or self._reduced.ndim != whole.ndim:
+                self._reduced = np.zeros((*reduced[::-1], *whole.shape[2:]), np.uint8)
+            even = whole[: reduced[1] * steps, : reduced[0] * steps]
+            whole = cv2.resize(even, reduced, dst=self._reduced, interpolation=cv2.INTER_AREA)
+        cv2.resize(whole, size, dst=out, interpolation=cv2.INTER_LINEAR)
+
     def wipe(self) -> None:
         """Overwrite the buffers with zeros."""
         self._planes[:] = 0
+        self._reduced[:] = 0
 
 
 def warp(frame: Frame, to_crop: F32, size: tuple[int, int]) -> U8:
@@ -161,15 +182,16 @@ def _preshrink(plane: U8, matrix: F64, size: tuple[int, int]) -> tuple[U8, F64]:
 def luma_samples(frame: Frame, out: F32) -> None:
     """Write the luma of a frame, reduced to the shape of `out` (float32, 0..255); of packed RGB it is the green.
 
-    Every so many rows and columns only: what is compared is the scene, and a whole frame would cost a millisecond.
+    Eight pixels of eight rows of each cell only: what is compared is the scene, and all of a frame would cost a
+    millisecond.
     """
     import cv2
 
     shown = frame.picture
     whole = shown.rgb[:, :, 1] if isinstance(shown, Packed) else shown.y
-    step = max(1, min(whole.shape) // (8 * out.shape[0]))
-    sparse = np.array(whole[step // 2 :: step, step // 2 :: step], order="C")
-    out[:] = cv2.resize(sparse, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_AREA)
+    size = (out.shape[1], out.shape[0])
+    sparse = cv2.resize(whole, (8 * size[0], 8 * size[1]), interpolation=cv2.INTER_NEAREST)
+    out[:] = cv2.resize(sparse, size, interpolation=cv2.INTER_AREA)
     sparse[:] = 0
 
 

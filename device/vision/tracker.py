@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import hypot, log
 
 import numpy as np
 
@@ -93,13 +94,14 @@ class Tracker:
 
     def _assign(self, at: MediaNs, faces: Sequence[Face]) -> tuple[list[tuple[Track, int]], list[int]]:
         options: list[tuple[float, int, int]] = []
+        places = [(*_centre(face).tolist(), face.height_px) for face in faces]  # plain numbers: arrays of two are slow
         for t, track in enumerate(self._tracks):
-            expected, gate = track.predicted(at), _gate(track, at)
-            for i, face in enumerate(faces):
-                size = (track.size + face.height_px) / 2
-                away = float(np.hypot(*(_centre(face) - expected))) / size
-                growth = abs(float(np.log(max(face.height_px, 1.0) / track.size)))
-                if away < gate and growth < np.log(SIZE_RATIO_MAX):
+            (expected_x, expected_y), gate = track.predicted(at).tolist(), _gate(track, at)
+            for i, (x, y, height) in enumerate(places):
+                size = (track.size + height) / 2
+                away = hypot(x - expected_x, y - expected_y) / size
+                growth = abs(log(max(height, 1.0) / track.size))
+                if away < gate and growth < log(SIZE_RATIO_MAX):
                     options.append((away + 0.5 * growth, t, i))
         options.sort()
         taken_tracks: set[int] = set()
@@ -117,12 +119,13 @@ class Tracker:
 
     def _continue(self, track: Track, face: Face, at: MediaNs) -> Sighting:
         growth = face.height_px / track.size
-        leap = float(np.hypot(*(_centre(face) - track.predicted(at)))) / track.size
+        centre = _centre(face)
+        leap = hypot(*(centre - track.predicted(at)).tolist()) / track.size
         elapsed = max((at - track.last_seen) / NS_PER_S, 1e-3)
         gain = 0.7 if track.hits < 3 else 0.4
-        measured = (_centre(face) - track.centre) / elapsed
+        measured = (centre - track.centre) / elapsed
         track.velocity = np.asarray(track.velocity + gain * (measured - track.velocity), np.float32)
-        track.centre = _centre(face)
+        track.centre = centre
         if elapsed > DOUBT_GAP_S or leap > LEAP or not 1 / SUDDEN_GROWTH < growth < SUDDEN_GROWTH:
             track.doubtful = True
         track.size += 0.6 * (face.height_px - track.size)
@@ -139,11 +142,11 @@ class Tracker:
     def _mark_crossings(sightings: Sequence[Sighting]) -> None:
         """Rule 4: two faces closer than two thirds of a face may have changed places."""
         near: set[int] = set()
-        for n, a in enumerate(sightings):
-            for b in sightings[n + 1 :]:
-                reach = (a.track.size + b.track.size) / 3
-                if float(np.hypot(*(a.track.centre - b.track.centre))) < reach:
-                    near |= {a.track.id, b.track.id}
+        places = [(sighting.track, *sighting.track.centre.tolist()) for sighting in sightings]
+        for n, (a, a_x, a_y) in enumerate(places):
+            for b, b_x, b_y in places[n + 1 :]:
+                if hypot(a_x - b_x, a_y - b_y) < (a.size + b.size) / 3:
+                    near |= {a.id, b.id}
         for sighting in sightings:
             track = sighting.track
             track.doubtful |= track.near and track.id not in near

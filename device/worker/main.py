@@ -159,7 +159,7 @@ class VisionWorker:
             health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
             held = frames_held(ahead=ahead)
             feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
-            looking = DetectAhead(feed, pipeline.look, ahead=ahead)
+            looking = DetectAhead(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
             with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
                 for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
                     ending.callback(step)

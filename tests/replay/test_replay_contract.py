@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ CONTRACT: dict[str, Any] = {
     "backend": str,
     "peak_rss_mb": int,
 }
-BESIDE_THE_CONTRACT = {"counters", "source", "operating_point"}
+BESIDE_THE_CONTRACT = {"counters", "source", "operating_point", "processor_s"}
 """For whoever tunes the product; nobody may rely on them."""
 
 
@@ -80,6 +81,7 @@ def test_the_figures_of_a_report_agree_with_one_another(first: Ended) -> None:
     assert report["frames"] == report["stages_ms"]["decode"]["n"] == 80
     assert report["fps"] == pytest.approx(report["frames"] / report["seconds"], rel=0.01)
     assert report["templates"] == report["stages_ms"]["embed"]["n"]
+    assert 0 < report["processor_s"] <= report["seconds"] * (os.cpu_count() or 1)
     assert 50 < report["peak_rss_mb"] < 400
     assert report["counters"]["discarded"] + report["counters"]["alerted"] == report["faces_seen"]
     assert len(report["alerts"]) == report["counters"]["alerted"]

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tools.flash.journal import Journal
 from tools.flash.manifest import Manifest
+from tools.flash.pinmux import FILE as OVERLAY
+from tools.flash.pinmux import NAME as PINS
 from tools.flash.root import Refusal, Root
 from tools.flash.steps import STATE, Accounts, Block, ClockFloor, Environment, File, Folder, Link, Step, written
 from tools.flash.targets import same, target_of
@@ -67,7 +69,7 @@ def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime) -> Pla
     device = _device(manifest, serial)
     _refuse_early(manifest, root, serial, now)
     packages = installed_packages(root)
-    notes = _extras(manifest, packages)
+    notes = (*_extras(manifest, packages), *_pins(manifest, serial))
     bundle = f"devices/{serial}"
     facts = json.loads(manifest.path(f"{bundle}/bundle.json").read_text(encoding="utf-8"))
     if facts.get("serial") != serial or facts.get("name") != device:
@@ -83,6 +85,7 @@ def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime) -> Pla
         *_configuration(manifest, bundle),
         *_names(facts),
         *_time(facts, manifest, root, packages),
+        *_header(manifest, bundle),
         written("/etc/lfr/flash.json", _flash_facts(manifest, serial, facts), mode=0o640, group="lfr"),
         *(
             Link(f"/etc/systemd/system/{wanted}.wants/{unit}", f"/etc/systemd/system/{unit}")
@@ -216,6 +219,18 @@ def _time(facts: dict[str, str], manifest: Manifest, root: Root, packages: froze
     if root.exists(TIMESYNCD):
         return floor, written("/etc/systemd/timesyncd.conf.d/lfr.conf", f"[Time]\nNTP={host}\n")
     raise Refusal("time", "the root has neither chrony nor systemd-timesyncd, and the kit brings none: --packages")
+
+
+def _pins(manifest: Manifest, serial: str) -> tuple[str, ...]:
+    if f"devices/{serial}/{OVERLAY}" in manifest.files:
+        return (f"header: select {PINS!r} in jetson-io on the board, once, or no pin is driven",)
+    return ()
+
+
+def _header(manifest: Manifest, bundle: str) -> tuple[Step, ...]:
+    """The overlay of the header's pins, where the kit has one; the board's jetson-io selects it (README, step 5)."""
+    name = f"{bundle}/{OVERLAY}"
+    return (_file(manifest, name, f"/boot/{OVERLAY}"),) if name in manifest.files else ()
 
 
 def _flash_facts(manifest: Manifest, serial: str, facts: dict[str, str]) -> str:

@@ -36,12 +36,13 @@ from device.ports.source import FrameSource, Slot
 Pace = Literal["full", "realtime", "live"]
 STALLED_AFTER_NS = 1200 * NS_PER_MS
 """No frame from the source for this long is a stall, reported within 2 s; its own read deadline calls it lost."""
+SILENT_AFTER_NS = 2 * NS_PER_S
+"""As vision.passages.GONE_S: a shorter stall leaves people in view the same passages."""
 CLOSE_WITHIN_S = 6.0
 """Above the read deadline of a live source, so that its thread has ended."""
 KEPT_SAMPLES = 65_536
 _CONSUMER_CHECK_S = 1.0
 _NOT_DELIVERED = (CameraFault.FROZEN, CameraFault.SIZE_CHANGED)
-_NOTHING_COMES = {CameraFault.STALLED.value, *(fault.value for fault in _NOT_DELIVERED)}
 RECENT_PICTURES = 250
 """Some ten seconds: what `damaged_share` is about."""
 
@@ -162,8 +163,13 @@ class CaptureBuffer:
 
     @property
     def stalled(self) -> bool:
-        """Whether a camera, or a recording at its pace, gives nothing that is delivered (rule 6)."""
-        return self._pace != "full" and self.state() in _NOTHING_COMES
+        """Whether nothing was delivered for as long as a passage lasts unseen: no frame comes, or none is delivered.
+
+        False at full pace.
+        """
+        asked_ns = self._asked_ns
+        silent = asked_ns is not None and self._tempo.now() - asked_ns > SILENT_AFTER_NS
+        return self._pace != "full" and (silent or self._health.fault in _NOT_DELIVERED)
 
     def blank(self) -> None:
         """Zero all memory except that of a frame that waits to be taken; for a camera that is `stalled`."""

@@ -13,17 +13,21 @@ Each look is compared with the first of its run, so that slow movement adds up.
 4. A run is exact when in half of its looks EXACT_SHARE of the samples at most differ from the look before. Encoders
    keep a picture that does not change; sensors do not.
 
+5. A run that ends begins anew with the earliest of the looks in it that the present one does not differ from; one in
+   FIRST_EVERY_NS is kept for that. The first may have been taken while the camera still worked.
+
 Figures: README of this folder (`lfr bench camera-faults`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
 
 import numpy as np
 
 from device.domain.sight import F32, U8
-from device.domain.time import NS_PER_S
+from device.domain.time import NS_PER_MS, NS_PER_S
 from device.edges.camera.picture_samples import Samples
 
 SETTLING = 1.0
@@ -37,6 +41,8 @@ EDGE_ROWS = 2
 EXACT_SHARE = 0.01
 GAP_NS = round(1.2 * NS_PER_S)
 """Looks further apart than this say nothing about what was between them."""
+FIRST_EVERY_NS, KEPT_FIRSTS = 300 * NS_PER_MS, 8
+KEPT_LOOKS = 64
 _SIGMA_OF_MAD = 1 / 0.6745
 """Of a normal distribution."""
 
@@ -54,32 +60,34 @@ class StillPicture:
 
     def __init__(self) -> None:
         self.still_ns = 0
-        self._first: F32 | None = None
-        self._since_ns = 0
+        self._firsts: list[tuple[int, F32]] = []
+        """Cells of the first look of the run, and of later ones that a shorter run may begin with (rule 5)."""
         self._slight: tuple[int, F32] | None = None
         self._before: U8 | None = None
         self._last_ns = 0
-        self._looks = 0
-        self._exact_looks = 0
+        self._exact: deque[tuple[int, bool]] = deque(maxlen=KEPT_LOOKS)
 
     def see(self, at_ns: int, samples: Samples) -> None:
         """Take one look; nothing of `samples` is kept but copies."""
-        cells = samples.cells
-        change = _change(self._first, cells) if 0 <= at_ns - self._last_ns <= GAP_NS else _Change.MOVED
+        now = (at_ns, samples.cells.copy())
+        change = _change(self._firsts, now[1]) if 0 <= at_ns - self._last_ns <= GAP_NS else _Change.MOVED
         begins = change is _Change.MOVED or (change is _Change.SLIGHT and self._slight is not None)
         if begins:
-            self._begin(at_ns, cells)
+            self._shorten(now, after_gap=at_ns - self._last_ns > GAP_NS)
         else:
-            self._slight = (at_ns, cells.copy()) if change is _Change.SLIGHT else None
+            self._slight = now if change is _Change.SLIGHT else None
+            if len(self._firsts) < KEPT_FIRSTS and at_ns - self._firsts[-1][0] >= FIRST_EVERY_NS and not self._slight:
+                self._firsts.append(now)
         if begins or self._before is not None:
-            self._count(samples.grid)
+            self._count(at_ns, samples.grid)
         self._last_ns = at_ns
-        self.still_ns = at_ns - self._since_ns
+        self.still_ns = at_ns - self._firsts[0][0]
 
     @property
     def exact(self) -> bool:
         """Whether the run is one of an encoder that is fed one picture (rule 4)."""
-        return self._looks > 0 and 2 * self._exact_looks >= self._looks
+        looks = [exact for at_ns, exact in self._exact if at_ns > self._firsts[0][0]] if self._firsts else []
+        return bool(looks) and 2 * sum(looks) >= len(looks)
 
     def blank(self) -> None:
         """Forget single pixels; the run stays as exact as it was."""
@@ -90,34 +98,31 @@ class StillPicture:
     def wipe(self) -> None:
         """Forget the pictures."""
         self.blank()
-        for kept in (self._first, None if self._slight is None else self._slight[1]):
-            if kept is not None:
-                kept.fill(0)
-        self._first, self._slight, self.still_ns = None, None, 0
+        for _, cells in (*self._firsts, *([] if self._slight is None else [self._slight])):
+            cells.fill(0)
+        self._firsts, self._slight, self.still_ns = [], None, 0
+        self._exact.clear()
 
-    def _begin(self, at_ns: int, cells: F32) -> None:
-        """A new run: from the look before, if that differed slightly from the old run, and this one not from it."""
+    def _shorten(self, now: tuple[int, F32], *, after_gap: bool) -> None:
+        """Begin with the earliest look that this one does not differ from (rule 5), or with this one."""
         slight, self._slight = self._slight, None
-        if slight is not None and _change(slight[1], cells) is _Change.NONE:
-            self._since_ns, self._first = slight
-        else:
-            self._since_ns, self._first = at_ns, cells.copy()
-        self._looks = self._exact_looks = 0
-        self._before = None
+        later = [] if after_gap else [*self._firsts[1:], *([] if slight is None else [slight])]
+        while later and _change(later, now[1]) is not _Change.NONE:
+            later.pop(0)
+        self._firsts = later or [now]
 
-    def _count(self, grid: U8) -> None:
+    def _count(self, at_ns: int, grid: U8) -> None:
         """Rule 4."""
         before, self._before = self._before, grid.copy()
-        if before is not None:
-            self._looks += 1
-            self._exact_looks += _share_changed(before, grid) <= EXACT_SHARE
+        if before is not None and before.shape == grid.shape:
+            self._exact.append((at_ns, bool(np.count_nonzero(before != grid) <= EXACT_SHARE * grid.size)))
 
 
-def _change(first: F32 | None, cells: F32) -> _Change:
-    """Rules 1 to 3."""
-    if first is None or first.shape != cells.shape:
+def _change(firsts: list[tuple[int, F32]], cells: F32) -> _Change:
+    """How this look differs from the first of `firsts` (rules 1 to 3)."""
+    if not firsts or firsts[0][1].shape != cells.shape:
         return _Change.MOVED
-    moved = cells - first
+    moved = cells - firsts[0][1]
     shift = _median(moved)
     noise = _median(np.abs(moved - shift)) * _SIGMA_OF_MAD
     inner = np.abs(moved[EDGE_ROWS : moved.shape[0] - EDGE_ROWS])
@@ -130,10 +135,6 @@ def _change(first: F32 | None, cells: F32) -> _Change:
     if float(ordered[inner.size - 1 - strays]) <= most and largest <= STRAY * most:
         return _Change.NONE
     return _Change.SLIGHT if largest <= SLIGHT * most else _Change.MOVED
-
-
-def _share_changed(before: U8, grid: U8) -> float:
-    return float(np.count_nonzero(before != grid)) / grid.size
 
 
 def _median(values: F32) -> float:

@@ -222,15 +222,15 @@ def state_after(script: list[Show], *, packed: bool = False, pace: Pace = "realt
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["planes", "rgb"])
-def test_the_same_picture_for_one_and_a_half_seconds_is_frozen(packed: bool) -> None:
-    assert state_after([Show(scene=1)] * 35, packed=packed) == "online"
+def test_the_same_picture_for_more_than_a_second_is_frozen(packed: bool) -> None:
+    assert state_after([Show(scene=1)] * 30, packed=packed) == "online"
     assert state_after([Show(scene=1)] * 41, packed=packed) == "frozen"
     assert state_after([*[Show(scene=1)] * 41, *[Show(scene=2)] * 4], packed=packed) == "online"
 
 
 @pytest.mark.parametrize(("packed", "black"), [(False, 16), (True, 0)], ids=["planes", "rgb"])
-def test_no_light_for_one_and_a_half_seconds_is_dark(packed: bool, black: int) -> None:
-    assert state_after([Show(black + n % 3) for n in range(35)], packed=packed) == "online"
+def test_no_light_for_more_than_a_second_is_dark(packed: bool, black: int) -> None:
+    assert state_after([Show(black + n % 3) for n in range(30)], packed=packed) == "online"
     assert state_after([Show(black + n % 3) for n in range(41)], packed=packed) == "dark"
     assert state_after([Show(black + 5 + n % 3) for n in range(41)], packed=packed) == "dark"
     assert state_after([Show(scene=n) for n in range(41)], packed=packed) == "online"
@@ -249,8 +249,9 @@ def test_a_camera_that_gives_nothing_for_1_2_seconds_is_stalled() -> None:
         tempo.pass_ms(1200)
         assert feed.state() == "online"
         tempo.pass_ms(1)
-        assert feed.state() == "stalled"
-        assert feed.stalled
+        assert (feed.state(), feed.stalled) == ("stalled", False)  # as yet nobody's passage has ended
+        tempo.pass_ms(800)
+        assert (feed.state(), feed.stalled) == ("stalled", True)
 
 
 def test_a_frozen_picture_and_one_of_another_size_are_not_handed_on() -> None:

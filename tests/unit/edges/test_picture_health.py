@@ -94,7 +94,7 @@ def test_each_fault_is_reported_within_two_seconds_and_no_other_one(fault: Camer
     assert set(found[: 6 * RATE]) == {(None, None)}
     expected = (fault, None) if FAULTS[fault].stops else (None, fault)
     reported = next(number for number, one in enumerate(found) if one == expected)
-    assert 1.3 <= reported / RATE - 6.0 <= 1.65, "with a beat and a round of the supervisor, 2 s"
+    assert 1.1 <= reported / RATE - 6.0 <= 1.5, "with a beat and a round of the supervisor, 2 s"
     assert set(found) == {(None, None), expected}
 
 
@@ -112,11 +112,12 @@ def test_half_a_second_of_a_fault_is_not_reported() -> None:
     assert CameraFault.DARK not in {fault for fault, _ in judged(blinks)}
 
 
-def test_a_still_room_with_noise_is_a_warning_until_somebody_is_seen_in_it_or_ten_seconds_have_passed() -> None:
+def test_a_still_room_with_noise_is_a_warning_for_three_seconds_with_somebody_in_view_and_for_ten_without() -> None:
     pictures = [noisy(room(), number, 2.0) for number in range(9 * RATE)]
     assert set(judged(pictures)[2 * RATE :]) == {(None, CameraFault.STILL)}
     seen = judged(pictures, PictureHealth(anybody_in_view=lambda: True))
-    assert set(seen[2 * RATE :]) == {(CameraFault.FROZEN, None)}
+    assert set(seen[2 * RATE : 3 * RATE]) == {(None, CameraFault.STILL)}
+    assert set(seen[round(3.2 * RATE) :]) == {(CameraFault.FROZEN, None)}
     longer = judged(noisy(room(), number, 2.0) for number in range(11 * RATE))
     assert longer[-1] == (CameraFault.FROZEN, None)
 
@@ -198,7 +199,7 @@ def test_nothing_of_a_picture_is_left_after_wiping() -> None:
     health = PictureHealth()
     judged([walked(room(), number) for number in range(30)], health)
     arrays = [value for part in (health._still, health._view) for value in vars(part).values()]
-    kept = [array for array in arrays if isinstance(array, np.ndarray)]
+    kept = [array for array in arrays if isinstance(array, np.ndarray)] + [cells for _, cells in health._still._firsts]
     assert len(kept) >= 3
     health.wipe()
     assert not any(array.any() for array in kept)

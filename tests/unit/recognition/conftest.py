@@ -191,7 +191,9 @@ class World:
     ) -> list[Candidate]:
         """One frame, `ms` after the last: look and judge."""
         frame = self.frame(people, size)
-        stated = self.pipeline.process(frame, self.pipeline.look(frame))
+        faces = self.pipeline.look(frame)
+        assert faces is not None, "a pressed look is never passed over"
+        stated = self.pipeline.process(frame, faces)
         self.frames += 1
         self.now_ms += ms
         self.stated += stated

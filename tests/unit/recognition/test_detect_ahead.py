@@ -1,7 +1,8 @@
-"""Looking ahead: order, exceptions, ends; and durations."""
+"""DetectAhead ahead: order, exceptions, ends; and durations."""
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -12,7 +13,7 @@ from device.domain.sight import Face, Frame
 from device.edges.camera.capture_buffer import CaptureBuffer
 from device.edges.camera.fake import Fail, FakeSource, Show, Stall, Step
 from device.errors import SourceLost
-from device.recognition.detect_ahead import AHEAD, DetectAhead, Stopwatch, frames_held
+from device.recognition.detect_ahead import AHEAD, DetectAhead, Stopwatch, frames_held, lag
 from tests.pictures import planes
 
 WITHIN_S = 30.0
@@ -32,7 +33,7 @@ class Eyes:
         self.threads: set[int] = set()
         self.busy = False
 
-    def __call__(self, frame: Frame) -> list[Face]:
+    def __call__(self, frame: Frame, pressed: bool = False) -> list[Face]:
         self.busy = True
         self.threads.add(threading.get_ident())
         self.looked.append(frame.index)
@@ -141,6 +142,45 @@ def test_an_iteration_that_is_given_up_leaves_no_look_running(ahead: bool) -> No
     looked = len(front_end.looked)
     feed.close()
     assert len(front_end.looked) == looked
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_frame_that_is_passed_over_does_not_reach_the_caller(ahead: bool) -> None:
+    feed, _ = feed_of([Show(n) for n in range(30)])
+    eyes = Eyes()
+
+    def look(frame: Frame, pressed: bool) -> list[Face] | None:
+        return eyes(frame) if frame.index % 3 == 0 else None
+
+    seen = [(frame.index, faces[0].score) for frame, faces in DetectAhead(feed, look, ahead=ahead).frames(ignore)]
+    assert seen == [(n, float(n)) for n in range(0, 30, 3)]
+    feed.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("ahead", [True, False])
+def test_what_the_caller_made_of_a_frame_is_known_so_many_frames_later_however_the_threads_run(
+    ahead: bool, seed: int
+) -> None:
+    feed, _ = feed_of([Show(n) for n in range(60)])
+    chance = random.Random(seed)
+    pauses_s = iter([[chance.choice((0, 0, 0.004)) for _ in range(60)] for _ in range(2)])
+    looking_s, judging_s = next(pauses_s), next(pauses_s)
+    told: list[bool] = []
+    judged: list[int] = []
+
+    def look(frame: Frame, pressed: bool) -> list[Face] | None:
+        time.sleep(looking_s[frame.index])
+        told.append(pressed)
+        return [] if frame.index % 4 else None
+
+    looking = DetectAhead(feed, look, ahead=ahead, pressed=lambda: len(judged) % 3 == 1)
+    for frame, _faces in looking.frames(ignore):
+        time.sleep(judging_s[frame.index])
+        judged.append(frame.index)
+    wanted = [False] * lag(ahead=ahead) + [sum(n % 4 != 0 for n in range(upto + 1)) % 3 == 1 for upto in range(60)]
+    assert told == wanted[:60]
+    feed.close()
 
 
 def test_a_stopwatch_keeps_the_last_laps_by_stage() -> None:

@@ -57,9 +57,9 @@ def test_a_camera_that_freezes_behind_its_encoder_is_reported_and_nobody_stays_i
     worker.send(over(task, clip))
     assert worker.until(Beat, lambda beat: beat.counters.frames > 0).size == (640, 360)
     reported_s = pictures_until(worker, "frozen") / RATE - BREAKS_S
-    assert 1.3 < reported_s <= WITHIN_S + BUSY_S
+    assert 1.1 < reported_s <= WITHIN_S + BUSY_S
     assert worker.until(Beat, lambda beat: beat.camera == "frozen").counters.open_passages == 0
-    assert worker.until(JournalLine, lambda line: "fault" in line.text).text == "camera fault: frozen"
+    assert "camera fault: frozen" in {line.text for line in worker.of(JournalLine)}
 
 
 def test_a_resolution_that_changes_is_reported_and_the_new_pictures_are_not_searched(

@@ -63,6 +63,7 @@ def compare(plan: Plan) -> dict[str, Any]:
         "product": product,
         "naive": naive,
         "ratio": round(product["fps"] / naive["fps"], 2) if naive["fps"] else None,
+        "processor_ratio": _quotient(naive["processor_ms"], product["processor_ms"]),
         "same_frames": _same_frames(plan, windows, products[-1]["alerts"], [a for n in naives for a in n["alerts"]]),
     }
 
@@ -112,6 +113,7 @@ def _product(plan: Plan, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "fps": round(sum(r["frames"] for r in runs) / sum(r["seconds"] for r in runs), 1),
         "fps_rounds": [r["fps"] for r in runs],
+        "processor_ms": _quotient(1e3 * sum(r["processor_s"] for r in runs), sum(r["frames"] for r in runs)),
         "frames": last["frames"],
         "faces_seen": last["faces_seen"],
         "templates": last["templates"],
@@ -133,6 +135,7 @@ def _naive_total(plan: Plan, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "fps": round(frames / seconds, 2) if seconds else 0.0,
         "fps_rounds": [round(r["fps"], 2) for r in runs],
+        "processor_ms": _quotient(1e3 * sum(r["processor_s"] for r in runs), frames),
         "frames": frames,
         "faces_per_frame": round(sum(r["templates"] for r in runs) / max(1, frames), 2),
         "templates": sum(r["templates"] for r in runs),
@@ -140,6 +143,10 @@ def _naive_total(plan: Plan, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "threads": plan.threads,
         "peak_rss_mb": max((r["peak_rss_mb"] for r in runs), default=0),
     }
+
+
+def _quotient(value: float | None, by: float | None) -> float | None:
+    return round(value / by, 2) if value is not None and by else None
 
 
 def _same_frames(

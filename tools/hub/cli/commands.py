@@ -18,6 +18,7 @@ def register(subparsers: Subparsers) -> None:
     _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, console.yaml"))
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
     _sign(verbs.add_parser("sign", help="sign the requests of boards that made their own keys"))
+    _welsh(verbs.add_parser("welsh", help="print all texts with their Welsh, or record a translator's approval"))
 
 
 def _init(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,33 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--open-browser", choices=("yes", "no"), default="no")
     parser.set_defaults(run=_run_serve)
+
+
+def _welsh(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    parser.add_argument(
+        "--approved-by", metavar="NAME", help="the translator who approved the Welsh texts as they are now"
+    )
+    parser.set_defaults(run=_run_welsh)
+
+
+def _run_welsh(args: argparse.Namespace) -> int:
+    from datetime import datetime, timezone
+
+    from device.errors import Unavailable
+    from tools.hub.language import words
+
+    if not (args.folder / "console.yaml").exists():
+        raise Unavailable(f"{args.folder} is no hub folder; make one with `lfr hub init {args.folder}`")
+    if args.approved_by is not None:
+        words.approve(args.folder, args.approved_by, datetime.now(timezone.utc).date().isoformat())
+    else:
+        for english, translated in words.welsh().items():
+            print(f"{english}\n    {translated}")
+    found = words.approval(args.folder)
+    state = "a draft, approved by nobody" if found is None else f"approved by {found.translator} on {found.on}"
+    print(f"the Welsh texts are {state}", file=sys.stderr)
+    return 0
 
 
 def _run_init(args: argparse.Namespace) -> int:

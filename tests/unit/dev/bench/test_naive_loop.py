@@ -41,11 +41,19 @@ def test_naive_loop_finds_the_listed_person_once_and_nobody_else(
     tally = naive.run(clip, [(passage.first, passage.first + 25)])
     assert tally.frames == 25
     assert tally.faces > 25
+    assert tally.processor_s > 0
     assert [alert["entry"] for alert in tally.alerts] == ["obama"]
 
 
 def test_table_states_what_was_held() -> None:
-    side = {"fps": 90.0, "templates_per_person": 4.0, "peak_rss_mb": 380, "found": 2, "false_alerts": 0}
+    side = {
+        "fps": 90.0,
+        "processor_ms": 8.0,
+        "templates_per_person": 4.0,
+        "peak_rss_mb": 380,
+        "found": 2,
+        "false_alerts": 0,
+    }
     result = {
         "machine": {
             "date": "d",
@@ -69,6 +77,7 @@ def test_table_states_what_was_held() -> None:
         },
         "naive": {**side, "fps": 10.0, "templates": 500, "tracks": 20, "frames": 150, "threads": 2},
         "ratio": 9.0,
+        "processor_ratio": 20.0,
         "same_frames": {
             "faces_in_view": 5.0,
             "product": {"found": 2, "false_alerts": 0, "duplicates": 0},
@@ -76,6 +85,7 @@ def test_table_states_what_was_held() -> None:
         },
         "latency": {"p50_ms": 40.0, "p99_ms": 250.0, "max_ms": 250.0, "alerts": 40},
     }
-    verdict = render(result).splitlines()[-4:]
-    assert [line[:3] for line in verdict] == ["NO ", "yes", "yes", "yes"]
+    verdict = render(result).splitlines()[-5:]
+    assert [line[:3] for line in verdict] == ["NO ", "yes", "yes", "yes", "yes"]
     assert "9.0 times" in verdict[0]
+    assert "20.0 times less processor time" in verdict[1]
