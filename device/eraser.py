@@ -29,7 +29,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from device.durable import replace_file
+from device.durable import flush_folder, make_folder, replace_file
 from device.errors import Unavailable, UsageError, reason_of
 from device.logs import configure, event
 
@@ -69,6 +69,7 @@ def erase(state_dir: Path, wall_ms: int | None) -> int:
         receipt = {key: order[key] for key in ("deployment", "mode", "subjects", "reason")}
         _replace(file.with_name(order["deployment"] + RECEIPT), receipt | {"at_ms": max(verified, _since(order))})
         file.unlink()
+        flush_folder(file.parent)
     return done
 
 
@@ -83,6 +84,7 @@ def _delete(order: dict[str, Any], left: list[str]) -> int:
                 path.unlink()
             else:
                 continue
+            flush_folder(path.parent)
             gone += 1
             event(_log, "eraser.deleted", deployment=order["deployment"], file=path.name)
         except OSError as fault:
@@ -122,7 +124,7 @@ def place(state_dir: Path, deployment: str, files: Sequence[Path], end_ms: int, 
     """Write or replace an order (rule 1). options: mode, subjects, reason (`expiry`), all_alerts (as rule 3)."""
     order = {"deployment": deployment, "files": [str(file.absolute()) for file in files], "end_ms": end_ms}
     order |= {"mode": None, "subjects": 0, "reason": "expiry", "all_alerts": False} | options
-    (state_dir / ORDERS).mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(state_dir / ORDERS)
     _replace(state_dir / ORDERS / f"{deployment}.json", order | _stamp(now_ms))
 
 

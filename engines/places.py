@@ -10,16 +10,23 @@ from pathlib import Path
 from engines.errors import CacheUnwritable
 
 CACHE_VARIABLE = "LFR_CACHE"
+INSTALLED = Path("/var/cache/lfr")
+"""The service's own cache, on a device that was installed as systemd/README.md says."""
 
 
 def cache_dir() -> Path:
-    """Root of everything fetched or made: $LFR_CACHE, else `.cache` of the checkout, else `~/.cache/lfr`."""
+    """Root of everything fetched or made.
+
+    $LFR_CACHE, else `.cache` of the checkout, else the installed device's, else `~/.cache/lfr`.
+    """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
     root = Path(__file__).resolve().parent.parent
     if (root / "pyproject.toml").is_file():
         return root / ".cache"
+    if INSTALLED.is_dir():
+        return INSTALLED
     return Path.home() / ".cache" / "lfr"
 
 

@@ -1,9 +1,9 @@
 """The device's own signing key (Ed25519, RFC 8032): made on first start, readable by its owner alone, never sent.
 
-1. `device.key` (PKCS #8, PEM) is written with mode 0600, flushed, and put in place by link(2), so that two first
-   starts agree on one key and a power cut leaves a whole key or none.
-2. `device.pub` (the public half, 64 hexadecimal digits) lies beside it for verification; the birth certificate
-   sends it to the hub.
+1. `device.key` (PKCS #8, PEM) is written with mode 0600 from its first byte, flushed, and put in place by link(2), so
+   that two first starts agree on one key and a power cut leaves a whole key or none.
+2. `device.pub` (the public half, 64 hexadecimal digits) lies beside it for verification, flushed with its folder like
+   the key; the birth certificate sends it to the hub.
 3. A key that cannot be read is never replaced silently: a new one would make old heads look forged.
 
 What it proves: that a row was signed on this device. A person with root on the device can sign anything from then on;
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.durable import create_file
+from device.durable import create_file, make_folder, replace_file
 from device.errors import BadData, Unavailable
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _make(file: Path) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     content = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(file.parent)
     create_file(file, content)  # two processes that start together: the first key stays
 
 
@@ -104,6 +104,6 @@ def _publish(file: Path, public: str) -> None:
     """Write the public half where it is missing or wrong; without it everything works but `lfr audit verify`."""
     try:
         if not file.exists() or file.read_text(encoding="ascii").strip() != public:
-            file.write_text(f"{public}\n", encoding="ascii")
-    except OSError:
+            replace_file(file, f"{public}\n".encode("ascii"), mode=0o644)
+    except (OSError, UnicodeDecodeError):
         return

@@ -4,11 +4,13 @@ Why lines and not SQLite: nothing in an append-only file is ever written twice, 
 a power cut can only tear the last line, which shows; anybody can read and check it with the tools of any system; and a
 copy of the file is the evidence. Rows are never looked up, so there is no index.
 
-1. `append` returns after fsync. A row that was only partly written is removed before anything else is written.
+1. `append` returns after fsync. A row that was only partly written is removed before anything else is written. The
+   first rows of a part are put in place as a whole, so that a new log has a signed head or no row.
 2. `audit.jsonl` is the newest part. At PART_BYTES, after a head, it becomes `audit-<first row>.jsonl` and a new part
    goes on with the chain. PARTS are kept; the oldest goes, and a row `room` records it: the log has a bound.
 3. `head.json` holds the newest signed head, replaced whole after the log's own fsync. A log that is shorter than its
-   head was cut.
+   head was cut. A power cut can leave the first head without its file (`Found.headless`, put right at the next
+   opening), and never a file that cannot be read.
 4. At opening, half a line at the end (a power cut) is cut off and reported; a last row that is damaged is evidence: the
    log is set aside as `audit.jsonl.broken-N`, and a new chain begins.
 
@@ -19,14 +21,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from device.audit.rows import GENESIS, BadRow, Head, read
-from device.durable import flush_folder, replace_file
-from device.errors import Unavailable, reason_of
+from device.audit.rows import GENESIS, BadRow, Head, Row, read
+from device.durable import flush_folder, make_folder, replace_file
+from device.errors import BadData, Unavailable, reason_of
 
 FOLDER = "audit"
 FILE = "audit.jsonl"
@@ -38,13 +40,19 @@ TAIL_BYTES = 65_536  # a row is under 1 kB
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The log at its opening. seq, prev: where it continues; torn: bytes cut off; head: of rule 3."""
+    """The log at its opening. seq, prev: where it continues; torn: bytes cut off; head: of rule 3.
+
+    headless    the log's only head, whose file is missing
+    head_lost   a head file that cannot be read, or is missing though there was more than one head
+    """
 
     seq: int = 0
     prev: str = GENESIS
     torn: int = 0
     set_aside: bool = False
     head: Head | None = None
+    headless: Row | None = None
+    head_lost: bool = False
 
     @property
     def shortened(self) -> bool:
@@ -62,7 +70,7 @@ class Log:
         self._file = -1
         self._size = 0
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             self.found = self._open()
         except OSError as fault:
             raise self._cannot(fault) from fault
@@ -70,6 +78,9 @@ class Log:
     def append(self, lines: bytes) -> None:
         """Write whole lines and flush them to the medium (rule 1)."""
         try:
+            if self._size == 0:
+                self._begin(lines)
+                return
             os.ftruncate(self._file, self._size)
             done = 0
             while done < len(lines):
@@ -78,6 +89,14 @@ class Log:
         except OSError as fault:
             raise self._cannot(fault) from fault
         self._size += len(lines)
+
+    def _begin(self, lines: bytes) -> None:
+        """The first rows of a part, whole or not at all (rule 1)."""
+        file = self._folder / FILE
+        replace_file(file, lines)
+        self.close()
+        self._file = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        self._size = len(lines)
 
     def keep_head(self, head: Head) -> int | None:
         """Replace the head file (rule 3), and begin a new part when the old one is full (rule 2).
@@ -98,6 +117,7 @@ class Log:
     def _open(self) -> Found:
         file = self._folder / FILE
         self._file = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flush_folder(self._folder)
         size = os.fstat(self._file).st_size
         tail = os.pread(self._file, TAIL_BYTES, max(0, size - TAIL_BYTES))
         whole = tail.rfind(b"\n") + 1
@@ -106,15 +126,40 @@ class Log:
         if torn:
             os.ftruncate(self._file, self._size)
             os.fsync(self._file)
-        head = read_head(self._folder)
-        if not whole:
+        try:
+            head, lost = read_head(self._folder), False
+        except BadData:
+            head, lost = None, True
+        found = self._end_of(tail[:whole], torn, head)
+        if head is None and found.seq and not found.set_aside:
+            first, more = self._heads()
+            return replace(found, headless=None if lost or more else first, head_lost=lost or more)
+        return replace(found, head_lost=lost)
+
+    def _end_of(self, tail: bytes, torn: int, head: Head | None) -> Found:
+        """Where the log goes on, after the rows in `tail`."""
+        if not tail:
             return self._after_a_part(torn, head)
         try:
-            last = read(tail[:whole].rstrip(b"\n").rsplit(b"\n", 1)[-1])
+            last = read(tail.rstrip(b"\n").rsplit(b"\n", 1)[-1])
         except BadRow:
             self._set_aside()
             return Found(torn=torn, set_aside=True)
         return Found(last.seq + 1, last.hash, torn, head=head)
+
+    def _heads(self) -> tuple[Row | None, bool]:
+        """The first head in the log, and whether there are more than this one. For a log without its head file."""
+        if older_parts(self._folder):
+            return None, True
+        rows: list[Row] = []
+        for line in lines_of(self._folder / FILE):
+            try:
+                row = read(line.rstrip(b"\n"))
+            except BadRow:
+                continue
+            if row.sig is not None:
+                rows.append(row)
+        return (rows[0] if rows else None), len(rows) > 1
 
     def _after_a_part(self, torn: int, head: Head | None) -> Found:
         """Continue an empty newest part where the part before it ended."""
@@ -134,6 +179,7 @@ class Log:
         for part in older_parts(self._folder):
             part.rename(part.with_name(f"{part.name}.broken-{number}"))
         (self._folder / HEAD_FILE).unlink(missing_ok=True)
+        flush_folder(self._folder)
         self._file = os.open(self._folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = 0
 
@@ -172,9 +218,13 @@ def first_row(part: Path) -> int:
 
 
 def read_head(place: Path) -> Head | None:
-    """The signed head in a folder or a file; None when there is none that can be read."""
+    """The signed head in a folder or a file; None when there is none. Raises BadData when it cannot be read."""
     file = place / HEAD_FILE if place.is_dir() else place
     try:
         return msgspec.json.decode(file.read_bytes(), type=Head)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except FileNotFoundError:
         return None
+    except OSError as fault:
+        raise BadData(f"{file.name} cannot be read: {reason_of(fault)}") from fault
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise BadData(f"{file.name} holds no signed head: {fault}") from fault

@@ -87,12 +87,17 @@ class Links:
         return body[:-1] + b',"hash":"' + self.prev.encode() + b'"}\n'
 
 
+def head_of(row: Row, key: str) -> Head:
+    """What is kept beside the log and published of a signed row. key: the public half that signed it."""
+    return Head(seq=row.seq, hash=row.hash, at=row.at, key=key, boot=row.boot, prev=row.prev, sig=row.sig or "")
+
+
 def read(line: bytes) -> Row:
     """The row in a line (without its line feed) whose hash is right. Raises BadRow with the reason."""
     body = line[:-_HASH_BYTES] + b"}"
     try:
         row = _ROW.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise BadRow(f"it is no row of this log: {fault}") from fault
     if not line.endswith(f',"hash":"{row.hash}"}}'.encode()) or hashlib.sha256(body).hexdigest() != row.hash:
         raise BadRow("its content does not match its hash")

@@ -6,7 +6,8 @@ dropped, reordered, duplicated  row numbers and `prev`
 rewritten with hashes to fit    the next head's signature
 cut at its end                  a signed head of a later row: `head.json` beside the log, or one from the hub
 cut at its beginning            row 0, or the row `room` that states which rows were dropped
-emptied, or without signatures  a log without a signed head, or without its `head.json`, does not verify
+emptied, or without signatures  a log without a signed head, or without its `head.json`, does not verify,
+                                nor does one whose `head.json` cannot be read
 
 What cannot be found: rows after the newest head that the verifier has (of ten seconds; `unsigned_tail` counts them)
 dropped from the end, or changed together with their hashes. With write access to the disk the log can also be cut at an
@@ -22,7 +23,10 @@ from pathlib import Path
 
 from device.audit.log import FILE, lines_of, older_parts, read_head
 from device.audit.rows import GENESIS, BadRow, Head, Row, genuine, read, vouched
+from device.errors import BadData
 
+HEAD_LOST = "head file lost"
+"""The condition in a row `fault` that the log's own opening writes (device/supervisor/audit/writer.py)."""
 Line = tuple[str, int, bytes]
 """File name, line number from 1, the line with its line feed."""
 
@@ -66,12 +70,15 @@ def verify(place: Path, key: str, heads: Iterable[Head] = ()) -> Verdict:
     lines = [(f.name, n, line) for f in files if f.exists() for n, line in enumerate(lines_of(f), 1)]
     check = _Check(key, lines, partial=not folder)
     check.run()
-    own = read_head(place) if folder else None
-    elsewhere = list(heads)
+    elsewhere, own, unreadable = list(heads), None, ""
+    try:
+        own = read_head(place) if folder else None
+    except BadData as fault:
+        unreadable = str(fault)
     for head in (*elsewhere, *([own] if own is not None else [])):
         check.against(head)
     if folder:
-        check.vouched_for(own is not None or bool(elsewhere))
+        check.vouched_for(own is not None or bool(elsewhere), unreadable)
     return check.verdict
 
 
@@ -113,8 +120,11 @@ class _Check:
         elif self.hashes.get(head.seq, head.hash) != head.hash:
             self._break("rewritten", head.seq, self._places.get(head.seq), f"row {head.seq} is not the one signed then")
 
-    def vouched_for(self, head: bool) -> None:
-        """Fail for a log without a signed head. head: one lies beside it, or came from elsewhere."""
+    def vouched_for(self, head: bool, unreadable: str) -> None:
+        """Fail for a log without a signed head. head: one lies beside it, or came from elsewhere.
+
+        unreadable  why the one beside it cannot be read
+        """
         verdict = self.verdict
         if verdict.broken is not None:
             return
@@ -123,9 +133,10 @@ class _Check:
         elif verdict.heads == 0:
             text = "no row is signed, and the first rows are written with a head: these may be anybody's"
             self._break("unsigned", verdict.first or 0, self.lines[0], text)
-        elif not head and verdict.heads > 1:
+        elif not head and (unreadable or verdict.heads > 1):
             upto = verdict.signed_upto or 0
-            text = f"no signed head lies beside the log or can be read: it may have been cut after row {upto}"
+            found = unreadable or "no signed head lies beside the log"
+            text = f"{found}: the log may have been cut after row {upto}"
             self._break("head", upto, self._places.get(upto), text)
 
     def _follow(self, line: Line) -> None:
@@ -168,6 +179,9 @@ class _Check:
         elif record.what == "shortened":
             text = f"when row {row.seq} was written, rows up to {record.upto} had been signed and were missing"
             self._break("truncated", row.seq, line, text)
+        elif record.what == "fault" and record.condition == HEAD_LOST:
+            text = f"when row {row.seq} was written, the head file was lost or could not be read: rows may be missing"
+            self._break("head", row.seq, line, text)
         elif record.what == "began" and record.reason is not None:
             self._break(
                 "damaged", row.seq, line, f"a new chain begins here: {record.reason}; the old one was set aside"

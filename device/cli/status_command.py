@@ -55,6 +55,8 @@ def run_status(args: argparse.Namespace) -> int:
     for name, camera in status["cameras"].items():
         fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"
         print(f"camera      {name}: {camera['status']}{fps}{'  ' + camera['problem'] if camera['problem'] else ''}")
+    for text in status["warnings"]:
+        print(f"warning     {text}")
     if memory := _memory(status["cameras"]):
         print(f"memory      {memory}")
     lost = f" + {status['lost']} lost with a worker" if status["lost"] else ""
@@ -90,7 +92,7 @@ def run_why(args: argparse.Namespace) -> int:
     open_rows = [row for row in status["conditions"] if row["result"] != "holds"]
     verdict = REFUSED if open_rows else 0
     if args.json:
-        fields = ("state", "since", "written_at", "age_s", "conditions")
+        fields = ("state", "since", "written_at", "age_s", "conditions", "warnings")
         print(json.dumps({field: status[field] for field in fields}, ensure_ascii=False))
         return verdict
     print(f"{status['state']} since {status['since']}, read {status['age_s']:.1f} s ago")
@@ -101,6 +103,10 @@ def run_why(args: argparse.Namespace) -> int:
             print("to arm:" if table == "arm" else "to run:")
         late = LATE.get(row["result"], "")
         print(f"  {MARKS[row['result']]} {row['name']:32}{row['text']}{late} [{row['rule']}]")
+    if status["warnings"]:
+        print("warnings:")
+    for text in status["warnings"]:
+        print(f"  !    {text}")
     return verdict
 
 

@@ -1,7 +1,7 @@
 """The fields of an audit row: a closed set, none of which can hold personal data.
 
 1. No free text, no names, no entry references, no pictures: fields are numbers, words of fixed vocabularies, times,
-   hashes, and identifiers that this program or the deployment made.
+   hashes, and identifiers that this program, the deployment or (`officer`) the force made.
 2. A `Term` is a short lower-case phrase of the program's own (a condition's name, a refusal's name), never input.
 3. An unknown field is a defect of the caller and a TypeError. A value that does not fit its field (an identifier out
    of a malformed file) is left out, and the field's name is listed in `left_out`: noting never fails on data.
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from device.domain.finding import Mode
-from device.domain.judgement import AdjudicationOutcome
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 
 What = Literal[
     "began",  # the first row of a chain
@@ -31,9 +31,12 @@ What = Literal[
     "sign",  # a fault of the sign
     "stop",
     "resume",
+    "sync",  # the hub asked for a look at the repository
     "tamper",
     "alert",
     "judged",
+    "engagement",  # what came of speaking to the person; a later row of the same alert corrects it
+    "disposition",  # how it ended; likewise
     "erased",
     "counts",
     "worker",  # a vision worker started, stopped or died
@@ -51,6 +54,7 @@ Result = Literal["holds", "fails", "pending"]
 Term = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9 ,_-]{0,47}\Z")]
 Rule = Annotated[str, msgspec.Meta(pattern=r"\A(R[0-9]{2}(, ?R[0-9]{2})*|[a-z][a-z0-9 ,_-]{0,47})\Z")]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")]
+Officer = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Moment = Annotated[str, msgspec.Meta(pattern=r"\A\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z\Z")]
 Version = Annotated[str, msgspec.Meta(pattern=r"\A[0-9][0-9A-Za-z.+-]{0,31}\Z")]
@@ -64,6 +68,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     rule, condition, reason  which rule of the field requirements or condition decided, and why, as a fixed term
     was, now, event          a change of state;  result: the evaluation of a condition
     deployment, watchlist, camera, alert, receipt   identifiers
+    officer                  reference of who judged or commanded, as the hub states it; `hub` for the hub itself
     what_gone, count, method  of an erasure
     faces_seen … settled     of `counts`; see `balanced`
     upto                     row number: everything before it (room), or up to it (shortened)
@@ -83,7 +88,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     camera: Identifier | None = None
     alert: Identifier | None = None
     receipt: Identifier | None = None
+    officer: Officer | None = None
     outcome: AdjudicationOutcome | None = None
+    engagement: EngagementOutcome | None = None
+    disposition: DispositionOutcome | None = None
     operator: Literal["present", "simulated", "absent"] | None = None
     online: bool | None = None
     what_gone: Literal["alert", "probe", "watchlist", "template", "outbox", "identity", "envelope"] | None = None

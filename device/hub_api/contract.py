@@ -33,10 +33,14 @@ class Channel:
     retain: bool
     from_device: bool
     text: str
+    reply: str | None = None
+    """Name of the channel that answers (MQTT 5 response topic, correlation data: the command's id)."""
 
 
 DEVICE = "lfr/v1/{site}/{device}"
 HUB = "lfr/v1/{site}/hub"
+OF_ALERT = f"{HUB}/{{device}}/alert/{{alert}}"
+PARAMETERS = ("site", "device", "camera", "alert", "command")
 CHANNELS = (
     Channel("status", f"{DEVICE}/status", messages.Status, 1, True, True, "also the will (offline)"),
     Channel("birth", f"{DEVICE}/birth", messages.Birth, 1, True, True, "sent on every connect"),
@@ -55,11 +59,20 @@ CHANNELS = (
     ),
     Channel("audit", f"{DEVICE}/audit", messages.AuditHead, 1, True, True, "newest signed head of the audit log"),
     Channel("hubState", f"{HUB}/state", messages.HubState, 1, True, False, "also the will (offline)"),
+    Channel("adjudication", f"{OF_ALERT}/adjudication", messages.Adjudication, 1, False, False, "a judgement"),
+    Channel("engagement", f"{OF_ALERT}/engagement", messages.Engagement, 1, False, False, "what came of it"),
+    Channel("disposition", f"{OF_ALERT}/disposition", messages.Disposition, 1, False, False, "how it ended"),
     Channel(
-        "adjudication", f"{HUB}/alert/{{alert}}/adjudication", messages.Adjudication, 1, False, False, "a judgement"
+        "command",
+        f"{DEVICE}/cmd/{{command}}",
+        messages.Command,
+        1,
+        False,
+        False,
+        "stop, resume or sync, signed; expires after 30 s, a stop after a day; a retained one counts for nothing",
+        reply="commandReply",
     ),
-    Channel("engagement", f"{HUB}/alert/{{alert}}/engagement", messages.Engagement, 1, False, False, "what came of it"),
-    Channel("disposition", f"{HUB}/alert/{{alert}}/disposition", messages.Disposition, 1, False, False, "how it ended"),
+    Channel("commandReply", f"{DEVICE}/cmd/{{command}}/reply", messages.CommandReply, 1, False, True, "what it did"),
 )
 
 
@@ -105,15 +118,14 @@ def asyncapi() -> dict[str, Any]:
         channels[channel.name] = {
             "address": channel.address,
             "description": channel.text,
-            "parameters": {
-                name: {} for name in ("site", "device", "camera", "alert") if f"{{{name}}}" in channel.address
-            },
+            "parameters": {name: {} for name in PARAMETERS if f"{{{name}}}" in channel.address},
             "messages": {channel.name: _message(channel)},
         }
         operations[("send" if channel.from_device else "receive") + channel.name[0].upper() + channel.name[1:]] = {
             "action": "send" if channel.from_device else "receive",
             "channel": {"$ref": f"#/channels/{channel.name}"},
             "bindings": {"mqtt": {"qos": channel.qos, "retain": channel.retain, "bindingVersion": "0.2.0"}},
+            **({"reply": {"channel": {"$ref": f"#/channels/{channel.reply}"}}} if channel.reply else {}),
         }
     return {
         "asyncapi": "3.0.0",

@@ -2,7 +2,8 @@
 
 1. The device id is a whole level, so that a broker can confine each certificate to its own branch.
 2. `hub` is a reserved device id: a device of that name could publish as the hub.
-3. A level holds letters, digits, `-`, `_` and `.` only, so no id can smuggle in a wildcard or another level.
+3. What the hub says of an alert lies under its device's name, so that the broker lets no other device read it.
+4. A level holds letters, digits, `-`, `_` and `.` only, so no id can smuggle in a wildcard or another level.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from device.errors import UsageError
 
 ROOT = "lfr/v1"
 HUB = "hub"
-RESERVED = frozenset({HUB, "auditor", "listener", "server", "ca"})
+RESERVED = frozenset({HUB, "auditor", "listener", "witness", "monitor", "server", "ca", "crl"})
 DEVICE_BRANCHES = (
     "status",
     "birth",
@@ -28,19 +29,20 @@ DEVICE_BRANCHES = (
     "erasure",
     "audit",
     "identity",
+    "cmd/+/reply",
 )
 LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def level(text: str, what: str = "id") -> str:
-    """`text` if it may be one level of a topic (rule 3); UsageError names what may not."""
+    """`text` if it may be one level of a topic (rule 4); UsageError names what may not."""
     if not LEVEL.fullmatch(text):
         raise UsageError(f"{what} {text!r}: 1 to 64 letters, digits, '-', '_' or '.', starting with a letter or digit")
     return text
 
 
 def device_id(text: str) -> str:
-    """`text` if it may name a device (rules 2 and 3)."""
+    """`text` if it may name a device (rules 2 and 4)."""
     if text in RESERVED:
         raise UsageError(f"device {text!r}: this name is reserved; reserved are {', '.join(sorted(RESERVED))}")
     return level(text, "device")
@@ -98,6 +100,12 @@ class DeviceTopics:
         """Pattern of everything that is commanded of this device."""
         return f"{self.base}/cmd/+"
 
+    def command(self, name: str) -> str:
+        return f"{self.base}/cmd/{level(name, 'command')}"
+
+    def command_reply(self, name: str) -> str:
+        return f"{self.command(name)}/reply"
+
     def camera_status(self, camera: str) -> str:
         return f"{self.base}/camera/{level(camera, 'camera')}/status"
 
@@ -128,44 +136,62 @@ class HubTopics:
         return f"{ROOT}/{level(self.site, 'site')}/#"
 
     @property
+    def of_devices(self) -> str:
+        """Pattern of every branch of the site, whatever lies in it."""
+        return f"{ROOT}/{level(self.site, 'site')}/+/#"
+
+    @property
     def from_devices(self) -> tuple[str, ...]:
         """Patterns of device topics. None matches a judgement: the hub would count its own as acknowledged."""
         return tuple(f"{ROOT}/{level(self.site, 'site')}/+/{branch}" for branch in DEVICE_BRANCHES)
 
-    @property
-    def adjudications(self) -> str:
-        """Pattern of what devices must act on: judgements of any alert."""
-        return f"{self.base}/alert/+/adjudication"
+    def adjudications(self, device: str) -> str:
+        """Pattern of what a device must obey: judgements of its own alerts."""
+        return f"{self._of(device)}/+/adjudication"
 
-    def adjudication(self, alert_id: str) -> str:
-        return f"{self.base}/alert/{level(alert_id, 'alert')}/adjudication"
+    def follow_ups(self, device: str) -> tuple[str, str]:
+        """Patterns of what came of a device's alerts: engagements and dispositions."""
+        return f"{self._of(device)}/+/engagement", f"{self._of(device)}/+/disposition"
 
-    def engagement(self, alert_id: str) -> str:
-        return f"{self.base}/alert/{level(alert_id, 'alert')}/engagement"
+    def adjudication(self, device: str, alert_id: str) -> str:
+        return f"{self._of(device)}/{level(alert_id, 'alert')}/adjudication"
 
-    def disposition(self, alert_id: str) -> str:
-        return f"{self.base}/alert/{level(alert_id, 'alert')}/disposition"
+    def engagement(self, device: str, alert_id: str) -> str:
+        return f"{self._of(device)}/{level(alert_id, 'alert')}/engagement"
+
+    def disposition(self, device: str, alert_id: str) -> str:
+        return f"{self._of(device)}/{level(alert_id, 'alert')}/disposition"
+
+    def _of(self, device: str) -> str:
+        return f"{self.base}/{level(device, 'device')}/alert"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A received topic, parsed: which device (or the hub), which branch, which alert or camera."""
+    """A received topic, parsed: which device (or the hub), which branch, which alert, camera or command.
+
+    about  the device that a message of the hub is about
+    """
 
     site: str
     device: str
     branch: str
     subject: str | None
+    about: str | None = None
 
 
 def parse(topic: str) -> Place | None:
     """A topic's place in the tree; None for any other topic.
 
-    branch is the topic below the device with its id taken out: `alert`, `alert/probe`, `camera/status`, `state`, …
+    branch is the topic below the device with its id taken out: `alert`, `alert/probe`, `camera/status`, `state`,
+    `cmd/reply`, …; of the hub `alert/adjudication`, …
     """
     levels = topic.split("/")
     if len(levels) < 5 or "/".join(levels[:2]) != ROOT:
         return None
     site, device, rest = levels[2], levels[3], levels[4:]
-    if rest[0] in ("alert", "camera") and len(rest) >= 2:
+    if device == HUB and len(rest) == 4 and rest[1] == "alert":
+        return Place(site, device, f"alert/{rest[3]}", rest[2], rest[0])
+    if rest[0] in ("alert", "camera", "cmd") and len(rest) >= 2:
         return Place(site, device, "/".join((rest[0], *rest[2:])), rest[1])
     return Place(site, device, "/".join(rest), None)

@@ -16,6 +16,7 @@ import sqlite3
 from pathlib import Path
 
 from device.domain.time import WallTime
+from device.durable import flush_folder, make_folder
 from device.eraser import OWED
 from device.errors import Unavailable, reason_of
 from device.logs import event
@@ -57,7 +58,7 @@ def open_database(path: Path, now: WallTime) -> sqlite3.Connection:
     Raises Unavailable when the place cannot be written, the disk is full or the file is locked by another process.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         delete_set_aside(path, now)
         return _open(path)
     except _Broken as fault:
@@ -101,6 +102,7 @@ class _Broken(Exception):
 def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)
+    flush_folder(path.parent)
     database = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
         _prepare(database)
@@ -127,10 +129,11 @@ def _prepare(database: sqlite3.Connection) -> None:
         raise _Broken(f"schema version {version}, this program knows {SCHEMA_VERSION}")
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
-    database.execute(OWED)
-    database.execute(unlogged.TABLE)
-    if not version:
-        database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+    later = f"{OWED}; {unlogged.TABLE};"  # tables that files of this version may lack
+    if version:
+        database.executescript(f"BEGIN; {later} COMMIT;")
+    else:
+        database.executescript(f"BEGIN; {SCHEMA} {later} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
 
 
 def _set_aside(path: Path, reason: str) -> None:
@@ -140,6 +143,7 @@ def _set_aside(path: Path, reason: str) -> None:
             file.rename(file.with_name(file.name.replace(path.name, f"{path.name}.broken-{number}", 1)))
     for file in set_aside_files(path):
         file.chmod(0o600)
+    flush_folder(path.parent)
     event(_log, "outbox.set_aside", level=logging.ERROR, file=path.name, reason=reason, keep_s=SET_ASIDE_KEEP_S)
 
 

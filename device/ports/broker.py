@@ -9,7 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One message. `token` comes back in the delivery report; expiry in whole seconds, None for none."""
+    """One message. `token` comes back in the delivery report; expiry in whole seconds, None for none.
+
+    response_topic  where the answer is expected; `correlation` is in it again (MQTT 5, 4.10)
+    """
 
     token: str
     topic: str
@@ -18,6 +21,8 @@ class Outgoing:
     retain: bool
     expiry_s: int | None
     content_type: str
+    response_topic: str | None = None
+    correlation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from device.domain.sight import Face, Frame
 from device.domain.time import NS_PER_MS
 from device.edges.camera.capture_buffer import END, CaptureBuffer, End
 
-AHEAD = 3  # frames that are looked at, or were, while one is judged
-_WAIT_S = 0.25
+AHEAD = 3  # frames that are detected, or waiting for recognition, at once
+_WAIT_S = 0.1  # without a frame; a camera that freezes or stalls is reported after it
 
 Seen = tuple[Frame, list[Face]]
 
@@ -89,7 +89,7 @@ class DetectAhead:
                     self._answers.put(self._pressed())
 
     def close(self) -> None:
-        """Stop: the iteration ends within the feed's next frame or a quarter of a second."""
+        """Stop: the iteration ends within the feed's next frame or a tenth of a second."""
         self._stop.set()
 
     def _next(self) -> tuple[Frame, list[Face] | None] | End | None:

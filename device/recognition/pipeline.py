@@ -113,6 +113,11 @@ class Pipeline:
         """Whether somebody in view may be found by a further look so soon that every frame counts."""
         return self._pressed
 
+    @property
+    def anybody_in_view(self) -> bool:
+        """Whether the last frame that was searched had a face in it; for any thread."""
+        return self._anybody
+
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
     def look(self, frame: Frame, pressed: bool = True) -> list[Face] | None:
         """All faces of a frame, in frame pixels; where nobody was and nothing has moved, there is nobody.
@@ -238,7 +243,7 @@ class Pipeline:
         passage.tried_geometry = max(passage.tried_geometry, geometry)
         since = time.perf_counter_ns()
         self._clean, self._looked_at = False, passage.id
-        face = self._sight.front_end.refine(frame, sighting.face)
+        face = self._sight.front_end.refine(frame, sighting.face, looks=passage.attempts - 1)
         since = self.times.lap("align", since)
         if face is None:
             self._fruitless(LookOutcome.NO_LANDMARKS, passage, sighting)

@@ -26,6 +26,7 @@ class Edges:
     repository  the hub's repository, verified;  sync: the thread that its calls run on
     open_audit  opens the device's key and its audit log, on the disk thread
     memory_locked  whether nothing of this process can reach swap
+    authority  reads the site's authorities (PEM), for the hub's commands
     disk_free  bytes that may still be written where a folder lies
     refusal    why a folder takes no writes (device.edges.host.state_folder)
     """
@@ -38,6 +39,7 @@ class Edges:
     disk: Disk
     outbox: Outbox
     open_audit: OpenLog
+    authority: Callable[[], bytes]
     models_dir: Path
     simulated: bool
     sync: Disk

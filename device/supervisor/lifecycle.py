@@ -19,12 +19,14 @@ from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable, Unavailable
 from device.hub_api import messages
+from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.outbox.message import ErasedAlert
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.commands import Commands
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment
@@ -33,7 +35,7 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
-from device.supervisor.status.hub import Hub
+from device.supervisor.status.hub import FollowUp, Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
@@ -68,7 +70,8 @@ class DeviceLifecycle:
             edges.clock,
             publisher=self._publisher,
             on_judgement=self._judged,
-            on_command=lambda name: self.supervisor.command(name),
+            on_follow_up=self._followed,
+            on_command=lambda name, payload, kept: self._commands.arrived(name, payload, retained=kept),
         )
         self._sign = SignMonitor(
             edges.lines,
@@ -98,6 +101,7 @@ class DeviceLifecycle:
         )
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
+        self._commands = self._command_handler(config, boot_id)
         self._reporter = Reporter(
             config,
             edges,
@@ -108,6 +112,17 @@ class DeviceLifecycle:
             publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
+        )
+
+    def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
+        """Carries out the hub's signed commands."""
+        return Commands(
+            CommandCheck(config.site, config.device, self._edges.authority),
+            boot_id,
+            self._edges.clock,
+            self._audit,
+            act=self.supervisor.command,
+            reply=self._notices.command_reply,
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
@@ -302,8 +317,17 @@ class DeviceLifecycle:
 
     def _judged(self, judgement: messages.Adjudication) -> None:
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        self._audit.note("judged", "R13", alert=judgement.alert_id, outcome=judgement.outcome)
+        said = {"alert": judgement.alert_id, "outcome": judgement.outcome, "officer": judgement.officer_ref}
+        self._audit.note("judged", "R13", **said)
         self._alerts.judged(judgement)
+
+    def _followed(self, data: FollowUp) -> None:
+        """What came of an alert; a later one corrects an earlier one."""
+        kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
+        event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
+        self._audit.note(
+            kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
+        )
 
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""

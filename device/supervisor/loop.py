@@ -20,6 +20,7 @@ from device.config.model import DeviceConfig
 from device.domain.finding import Mode
 from device.domain.time import NS_PER_S, wall
 from device.errors import GpioUnavailable, Unavailable
+from device.hub_api.messages import Command
 from device.logs import event
 from device.ports.audit import Audit
 from device.ports.gpio import Lamp
@@ -172,10 +173,10 @@ class SupervisorLoop:
         self.active = None
         self._move(Event.ERASED)
 
-    def press_stop(self, who: str) -> None:
+    def press_stop(self, who: str, officer: str | None = None) -> None:
         """STOP, by button or hub: stays pressed until `resume` or a restart."""
         event(_log, "stop.pressed", who=who)
-        self._audit.note("stop", "R13", reason=who.lower())
+        self._audit.note("stop", "R13", reason=who.lower(), officer=officer)
         self.requests.stop = who
         self.woken.set()
 
@@ -199,20 +200,19 @@ class SupervisorLoop:
         self.requests.tampered = self.requests.end = self.requests.hurry = True
         self.woken.set()
 
-    def command(self, name: str) -> None:
-        """Carry out a command of the hub; the allow-list is this function."""
-        if name == "stop":
-            self.press_stop("the hub sent stop")
-        elif name == "resume":
+    def command(self, command: Command) -> None:
+        """Carry out a command of the hub that is to be obeyed (supervisor/commands.py)."""
+        if command.name == "stop":
+            self.press_stop("the hub sent stop", command.given_by)
+        elif command.name == "resume":
             event(_log, "stop.released")
-            self._audit.note("resume", "R13")
+            self._audit.note("resume", "R13", officer=command.given_by)
             self.requests.stop = None
             self.watch_stop()
             self.woken.set()
-        elif name == "sync":
-            self.deployment_sync.hurry()
         else:
-            event(_log, "command.unknown", level=logging.WARNING, name=name)
+            self._audit.note("sync", officer=command.given_by)
+            self.deployment_sync.hurry()
 
     def leave(self, exit_status: int) -> None:
         """End on a signal; a second one shortens every wait. A recorded test or demonstration ends its deployment."""
@@ -265,6 +265,7 @@ class SupervisorLoop:
             references=reports.disagreements(),
             cameras=self._pool.views(),
             camera_problems=self._pool.problems(),
+            camera_faults=self._pool.faults(),
             sign=self.sign.view(),
             hub_absent_s=self._hub.absent_s(),
             link=self._hub.link,
@@ -290,7 +291,7 @@ class SupervisorLoop:
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self.indicators.light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
         self.indicators.light(Lamp.ALERT, alert)
-        self.indicators.light(Lamp.FAULT, self.state is State.INHIBITED or bool(self.snapshot.unkept))
+        self.indicators.light(Lamp.FAULT, policy.fault_lamp_wanted(self.state, self.snapshot))
 
     def _drive_sign(self, lit: bool) -> None:
         before = self.sign.driven

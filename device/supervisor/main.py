@@ -115,6 +115,7 @@ async def acquire(
         disk=disk,
         outbox=outbox,
         open_audit=lambda: _open_audit(config.state_dir),
+        authority=config.mqtt.ca.read_bytes,
         models_dir=models_dir,
         simulated=isinstance(opened, SimulatedGpio),
         sync=sync,

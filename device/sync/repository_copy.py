@@ -161,6 +161,8 @@ class Store:
                 gone.append(file.name)
             except OSError as fault:
                 left.append(f"{file.name} ({reason_of(fault)})")
+        if gone:
+            flush_folder(self._folder / PAYLOADS)
         if left:
             raise Unavailable(f"still in {self._folder / PAYLOADS}: {', '.join(left)}; delete by hand")
         return gone

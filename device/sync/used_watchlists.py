@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from device.durable import replace_file
+from device.durable import make_folder, replace_file
 from device.errors import Unavailable, reason_of
 from device.sync.refusal import LOADED, SEALED, Refused
 
@@ -76,7 +76,7 @@ class Used:
         uses.pop(use.deployment, None)
         kept = [*uses.values(), use][-MOST:]
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             replace_file(self._file, msgspec.json.encode(kept))
         except OSError as fault:
             raise Unavailable(f"{self._file}: {reason_of(fault)}; repair the disk of the state folder") from fault

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from device.vision.detector import DetectionSize, Detector
 from device.vision.embedder import Embedder
 from device.vision.pair import LookMaker, ScreenList
 from device.vision.picture import Scaler, warp
-from device.vision.refine import Refiner
+from device.vision.refine import Refiner, face_px_of
 from engines.cards.model_card import Lengths, ModelCard
 
 
@@ -41,8 +42,11 @@ class FaceFrontEnd(Protocol):
         """All faces of a frame, in frame pixels, best first."""
         ...
 
-    def refine(self, frame: Frame, face: Face) -> Face | None:
-        """The second look: the same face with better landmarks; None when it is not where it should be."""
+    def refine(self, frame: Frame, face: Face, *, looks: int = 0) -> Face | None:
+        """The second look: the same face with better landmarks; None when it is not where it should be.
+
+        looks  taken of this person before: the scale changes from look to look (refine.py)
+        """
         ...
 
     def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
@@ -110,9 +114,10 @@ class HostFrontEnd:
             self._scaler.scale(frame, self._picture)
             return self._detector.detect(self._picture, frame_size=size)
 
-    def refine(self, frame: Frame, face: Face) -> Face | None:
+    def refine(self, frame: Frame, face: Face, *, looks: int = 0) -> Face | None:
         """See FaceFrontEnd.refine."""
-        return self._refiner.refine(lambda to_patch, size: warp(frame, to_patch, size), face)
+        cut = partial(warp, frame)
+        return self._refiner.refine(cut, face, face_px=face_px_of(looks))
 
     def embed(self, frame: Frame, face: Face, out: F32, *, gated: bool = False) -> float | None:
         """See FaceFrontEnd.embed."""

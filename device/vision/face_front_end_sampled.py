@@ -21,7 +21,7 @@ from device.vision.align import Alignment, to_template
 from device.vision.detector import DetectionSize, faces_of
 from device.vision.embedder import normalised
 from device.vision.pair import LookMaker, ScreenList
-from device.vision.refine import PATCH_PX, Patch
+from device.vision.refine import PATCH_PX, Patch, face_px_of
 from engines.cards.model_card import Lengths, ModelCard
 from engines.graph.sampling import whole_frame
 from engines.runners.runner import DevicePicture, SampledRunner
@@ -91,9 +91,9 @@ class SampledFrontEnd:
         outputs = runners.detector.run(self._shown(frame), to_picture)
         return faces_of(outputs, runners.fit, runners.score_min, frame_size=(frame.width, frame.height))
 
-    def refine(self, frame: Frame, face: Face) -> Face | None:
+    def refine(self, frame: Frame, face: Face, *, looks: int = 0) -> Face | None:
         """See FaceFrontEnd.refine."""
-        runners, patch = self._for(frame), Patch.around(face)
+        runners, patch = self._for(frame), Patch.around(face, face_px_of(looks))
         outputs = runners.second_look.run(self._shown(frame), patch.to_patch[None])
         shown, covers = DetectionSize(PATCH_PX, PATCH_PX), (patch.side, patch.side)
         return patch.same(faces_of(outputs, shown, runners.patch_score_min, frame_size=covers, origin=patch.origin))

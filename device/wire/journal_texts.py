@@ -26,6 +26,8 @@ TEXTS = {
     "corrected": "corrected on the way in: NOTES",
     "still": "the camera delivers no new picture: pictures left in memory are zeroed",
     "moving": "the camera delivers new pictures again",
+    "fault": "camera fault: WORD",
+    "faultless": "the camera has no fault any more",
     "slow": "too slow: N of N frames dropped in N s; the slowest stage is WORD, p95 N ms",
     "kept_up": "fast enough again",
     "damaged": "N of N pictures arrived damaged in N s: data is lost between camera and decoder",

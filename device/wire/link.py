@@ -30,12 +30,16 @@ HEADER = struct.Struct(">I")
 
 
 class CameraAssignment(msgspec.Struct, frozen=True, kw_only=True):
-    """The camera of one worker. `zone` is a polygon in 0..1 of the frame; `pace` only matters for a recording."""
+    """The camera of one worker. `zone` is a polygon in 0..1 of the frame; `pace` only matters for a recording.
+
+    size  width and height that its pictures had in an earlier run; None: those of the first picture are right
+    """
 
     camera_id: str
     source: str
     pace: str
     zone: tuple[tuple[float, float], ...]
+    size: tuple[int, int] | None = None
 
 
 class VisionAssignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +144,9 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True, tag="withdrawn"):
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     """Worker to supervisor, four times a second: it is alive, and the state of its camera.
 
-    camera   online | frozen | dark | offline | ended
+    camera   online | offline | ended, or the value of a domain.camera_fault.CameraFault that stops it
+    warning  the value of a CameraFault that does not stop it; empty when there is none
+    size     width and height that its pictures should have; None before the first
     damaged_share  of the camera's last pictures, 0..1, that lost data or were predicted from one that had
     fps      frames decoded a second since the last beat;  stage_p95_ms  of the last looks, by stage name
     rss_bytes       resident memory of the worker's process, as the kernel counts it; 0 without /proc
@@ -156,6 +162,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     rss_bytes: int
     gpu_free_bytes: int | None = None
     damaged_share: float = 0.0
+    warning: str = ""
+    size: tuple[int, int] | None = None
 
 
 class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"):

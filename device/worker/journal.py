@@ -1,7 +1,7 @@
 """Sends the worker's lines for the supervisor's journal: changes only, in the texts of device/wire/journal_texts.py.
 
-1. A line is sent when something changes: a source is opened, a source reports a correction, a camera stalls or resumes,
-   frames are dropped, damaged pictures arrive. No line describes a picture or an entry of the list.
+1. A line is sent when something changes: a source is opened, a source reports a correction, a camera stalls, resumes or
+   has a fault, frames are dropped, damaged pictures arrive. No line describes a picture or an entry of the list.
 2. `slow` means: of the frames of SLOW_S, more than SLOW_SHARE were dropped because the one before was still processed.
    Recordings at full pace drop none.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from device.domain.camera_fault import CameraFault, fault_of
 from device.domain.finding import Counters
 from device.domain.time import NS_PER_S
 from device.ports.source import FrameSource, SourceInfo
@@ -32,6 +33,7 @@ class JournalSender:
         self._source: FrameSource | None = None
         self._notes: tuple[str, ...] = ()
         self._still = False
+        self._fault = ""
         self._slow = False
         self._damaged = False
         self._since: tuple[int, Counters] | None = None
@@ -66,6 +68,7 @@ class JournalSender:
         if still is not self._still:
             self._still = still
             self._line(Level.WARNING if still else Level.INFO, "still" if still else "moving")
+        self._camera(fault_of(beat.camera) or fault_of(beat.warning))
         now = msgspec.structs.replace(beat.counters)
         if self._since is None or still:
             self._since = (now_ns, now)
@@ -75,6 +78,17 @@ class JournalSender:
             self._speed(beat, seconds, frames, now.dropped_frames - then.dropped_frames)
             self._damage(seconds, frames, now.damaged_frames - then.damaged_frames)
             self._since = (now_ns, now)
+
+    def _camera(self, fault: CameraFault | None) -> None:
+        """Report which fault the camera has, when that changes; not that nothing moves: an empty room does not."""
+        name = "" if fault is None or fault is CameraFault.STILL else fault.value
+        if name == self._fault:
+            return
+        self._fault = name
+        if name:
+            self._line(Level.WARNING, "fault", name)
+        else:
+            self._line(Level.INFO, "faultless")
 
     def _speed(self, beat: Beat, seconds: float, frames: int, dropped: int) -> None:
         """Report when frames begin or cease to be dropped (rule 2)."""

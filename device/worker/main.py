@@ -26,6 +26,7 @@ from device.domain.finding import Candidate, Counters
 from device.domain.time import NS_PER_S
 from device.edges.camera.capture_buffer import CaptureBuffer, Pace
 from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
+from device.edges.camera.picture_health import PictureHealth
 from device.edges.camera.pyav import preload
 from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import resident_bytes
@@ -108,6 +109,7 @@ class VisionWorker:
         self._beats = 0
         self._last_beat_ns = 0
         self._frames_then = 0
+        self._seen = ("", "")
 
     def run(self) -> None:
         """Rule 1, top to bottom."""
@@ -154,7 +156,9 @@ class VisionWorker:
             source = self._opened(address)
             ahead = not room.one_thread
             pace = _pace(source, task.camera.pace)
-            feed = CaptureBuffer(source, pace=pace, frames_held=frames_held(ahead=ahead), wanted=pipeline.due)
+            health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
+            held = frames_held(ahead=ahead)
+            feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
             looking = DetectAhead(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
             with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
                 for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
@@ -245,7 +249,7 @@ class VisionWorker:
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
 
     def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
-        """Between two frames: handle the supervisor's messages, wipe after a stall, send a beat when it is due."""
+        """Between two frames: handle messages, wipe after a stall, send a beat when it is due or the camera changed."""
         while self._handle_message(0.0):
             pass
         if self._stop is not None or self._link.gone.is_set():
@@ -253,21 +257,24 @@ class VisionWorker:
         if feed.stalled:
             pipeline.stalled()
             feed.blank()
-        now = time.monotonic_ns()
-        if now - self._last_beat_ns < BEAT_EVERY_NS:
+        now, seen = time.monotonic_ns(), (feed.state(), feed.warning)
+        if now - self._last_beat_ns < BEAT_EVERY_NS and seen == self._seen:
             return
+        self._seen = seen
         elapsed = (now - self._last_beat_ns) / NS_PER_S
         _count_frames(pipeline.counters, feed)
         stages = {**pipeline.times.ms, "decode": feed.decode_ms}
         beat = Beat(
             seq=self._beats,
-            camera=feed.state(),
+            camera=seen[0],
             fps=(feed.decoded - self._frames_then) / elapsed if self._beats else 0.0,
             counters=pipeline.counters,
             stage_p95_ms={name: _recent_p95(ms) for name, ms in stages.items() if ms},
             rss_bytes=resident_bytes() or 0,
             gpu_free_bytes=None if self._room is None else self._room.gpu_free_bytes,
             damaged_share=feed.damaged_share,
+            warning=seen[1],
+            size=feed.size,
         )
         self._link.send(beat)
         self._journal.beat(beat, still=feed.stalled, now_ns=now)

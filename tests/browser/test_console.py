@@ -71,7 +71,7 @@ def test_the_page_shows_device_sign_counters_and_a_case_with_both_pictures(
         "response R3",
         "False alert",
         "True alert",
-        "Erased by",
+        "Erased automatically in",
     ):
         assert words in card, words
     assert f'src="/cases/{alert.alert_id}/probe?v=1"' in document

@@ -126,19 +126,19 @@ def test_the_will_is_sent_when_a_session_dies_and_not_when_it_is_closed(van: Van
 
 
 def test_a_judgement_sent_during_a_gap_arrives_after_it(van: Van) -> None:
-    first = van.session("cam-1").subscribe(f"{BASE}/hub/alert/+/adjudication").connect().online()
+    first = van.session("cam-1").subscribe(f"{BASE}/hub/cam-1/alert/+/adjudication").connect().online()
     hub = van.session("hub").connect().online()
     van.kill(first, "cam-1")
     first.until(lambda: not first.sessions[-1][0])
-    hub.broker.publish(message("t-1", f"{BASE}/hub/alert/a-1/adjudication", b"false_alert"))
+    hub.broker.publish(message("t-1", f"{BASE}/hub/cam-1/alert/a-1/adjudication", b"false_alert"))
     hub.until(lambda: [d.accepted for d in hub.deliveries] == [True])
     if isinstance(van, FakeVan):
         session: Any = first.broker
         session.found()
         returned = first
     else:
-        returned = van.session("cam-1").subscribe(f"{BASE}/hub/alert/+/adjudication").connect().online()
-    returned.until(lambda: returned.messages == [(f"{BASE}/hub/alert/a-1/adjudication", b"false_alert")])
+        returned = van.session("cam-1").subscribe(f"{BASE}/hub/cam-1/alert/+/adjudication").connect().online()
+    returned.until(lambda: returned.messages == [(f"{BASE}/hub/cam-1/alert/a-1/adjudication", b"false_alert")])
 
 
 def test_close_is_prompt_and_may_be_repeated(van: Van) -> None:

@@ -22,7 +22,7 @@ from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
 
 WITHIN_S = 15.0
-REVOKED = "the broker refused our certificate: it was revoked; this device is let in again only under another name"
+REVOKED = "the broker refused our certificate: it was revoked; this device needs another name and a new certificate"
 
 
 def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tmp_path: Path) -> None:

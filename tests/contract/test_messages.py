@@ -95,6 +95,10 @@ def examples() -> list[tuple[str, messages.Message]]:
             messages.Identity(mode=demo, boot_id="b-1", deployment_id="d-1", recipient="age1" + "q" * 58, at=AT),
         ),
         (DEVICE.audit, audit_head()),
+        (
+            DEVICE.command_reply("resume"),
+            messages.CommandReply(mode=demo, command_id="c-1", name="resume", result="refused", reason="late", at=AT),
+        ),
         *from_the_hub(),
     ]
 
@@ -118,15 +122,39 @@ def from_the_hub() -> list[tuple[str, messages.Message]]:
                 mode=demo, state="online", operator="present", operator_present=True, session_id="s", at=AT
             ),
         ),
-        (HUB.adjudication(ALERT_ID), messages.Adjudication(outcome="false_alert", reasons=[reason], **judgement)),
-        (HUB.engagement(ALERT_ID), messages.Engagement(outcome="declined", **judgement)),
-        (HUB.disposition(ALERT_ID), messages.Disposition(outcome="no_action", **judgement)),
+        (DEVICE.command("stop"), a_command()),
+        (
+            HUB.adjudication("cam-1", ALERT_ID),
+            messages.Adjudication(outcome="false_alert", reasons=[reason], **judgement),
+        ),
+        (HUB.engagement("cam-1", ALERT_ID), messages.Engagement(outcome="declined", **judgement)),
+        (HUB.disposition("cam-1", ALERT_ID), messages.Disposition(outcome="no_action", **judgement)),
     ]
 
 
+def a_command() -> messages.Command:
+    """A stop, as the hub signs it."""
+    return messages.Command(
+        mode=Mode.DEMO,
+        command_id="c-1",
+        device_id="cam-1",
+        name="stop",
+        boot_id=None,
+        given_by="op-1",
+        at=AT,
+        expires_at=AT,
+        certificate="MIIB",
+        sig="MEUC",
+    )
+
+
 def payload(topic: str, data: messages.Message) -> bytes:
-    source = HUB.base if topic.startswith(HUB.base) else DEVICE.base
+    source = HUB.base if from_hub(topic) else DEVICE.base
     return encode(data, event_id=uuid7(NOW), source=source, subject=ALERT_ID, at=NOW)
+
+
+def from_hub(topic: str) -> bool:
+    return topic.startswith(HUB.base) or topic == DEVICE.command("stop")
 
 
 def validator(name: str) -> Any:
@@ -251,13 +279,13 @@ def test_messages_really_sent_validate_against_the_published_schemas(kind: str, 
         sessions.brokers["listener"].subscribe("lfr/v1/demo/#", note)
         sessions.connect()
         for n, (topic, data) in enumerate(examples()):
-            sender = sessions.brokers["hub" if topic.startswith(HUB.base) else "cam-1"]
+            sender = sessions.brokers["hub" if from_hub(topic) else "cam-1"]
             assert sender.publish(Outgoing(f"t-{n}", topic, payload(topic, data), 1, False, 60, CONTENT_TYPE))
         assert complete.wait(15.0), sorted(received)
     for topic, content in received.items():
         event = json.loads(content)
         validator(event["type"]).validate(event)
-        assert event["source"] == (HUB.base if topic.startswith(HUB.base) else DEVICE.base)
+        assert event["source"] == (HUB.base if from_hub(topic) else DEVICE.base)
 
 
 def _note_online(up: threading.Event, online: bool, _: str) -> None:

@@ -37,9 +37,10 @@ from tests.machine_time import MachineTime
 from tools.dev.clip.spec import watchlist_photos
 from tools.dev.demo.signed import publish_people, publisher_of
 from tools.dev.demo.workspace import DEVICE, SITE, Workspace, build_hub, write_device_config
-from tools.dev.rehearsal.device import assembled
+from tools.dev.rehearsal.device import BOOT, assembled
 from tools.hub.broker.mosquitto import RunningBroker, free_port, start_broker
-from tools.hub.console.session import state_message
+from tools.hub.console.hub_state import state_message
+from tools.hub.pki.command_signer import CommandSigner
 from tools.hub.publishing.envelope_issuer import Issuer
 from tools.hub.publishing.repository_server import RepositoryServer
 from tools.hub.storage.folder import SiteDevices
@@ -77,6 +78,7 @@ class Bench:
         self.root = self.workspace.root / "machine"
         self.warm(50.0)
         self.hub = PahoBroker(self.workspace.hub.address("hub", self.running.port), "hub")
+        self.signer = CommandSigner(self.workspace.hub.root, SITE, Mode.DEMO)
         self.issuer = Issuer(publisher_of(self.workspace), SiteDevices(self.workspace.hub), self)
 
     def warm(self, celsius: float) -> None:
@@ -89,9 +91,12 @@ class Bench:
         operator: Literal["present", "absent"] = "present" if who == "present" else "absent"
         self.hub.publish(state_message(HubTopics(SITE), Mode.DEMO, SystemClock().wall(), operator, "s-1"))
 
-    def command(self, device: str, name: str) -> None:
-        topic = f"{DeviceTopics(SITE, device).base}/cmd/{name}"
-        self.hub.publish(Outgoing(f"{name}-{time.monotonic_ns()}", topic, b"{}", 1, False, None, "application/json"))
+    def command(self, device: str, name: messages.CommandName) -> None:
+        now, topics = SystemClock().wall(), DeviceTopics(SITE, device)
+        signed = self.signer.command(device, name, boot_id=BOOT, given_by="op-1", at=now)
+        payload = events.encode(signed, event_id=signed.command_id, source=HubTopics(SITE).base, subject=device, at=now)
+        message = Outgoing(signed.command_id, topics.command(name), payload, 1, False, None, events.CONTENT_TYPE)
+        self.hub.publish(message)
 
     async def issue(self) -> None:
         """Issue envelopes to whom the device says, for ever, as the hub does."""

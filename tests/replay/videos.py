@@ -201,14 +201,14 @@ def hevc(path: Path) -> Path:
     return _write(path, codec="libx265", options={"x265-params": "log-level=none"})
 
 
-def size_change(path: Path) -> Path:
-    """MPEG-TS whose H.264 stream goes from 320x240 (15 pictures) to 480x360 (10 pictures), index running on."""
+def size_change(path: Path, *, after: int = 10) -> Path:
+    """MPEG-TS whose H.264 stream goes from 320x240 (15 pictures) to 480x360 (`after` pictures), index running on."""
     path = path.with_suffix(".ts")
     with av.open(str(path), "w", format="mpegts") as out:
         stream = out.add_stream("libx264", rate=25, options={"bf": "0"})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         out.start_encoding()
-        for size, numbers in (((320, 240), range(15)), ((480, 360), range(15, 25))):
+        for size, numbers in (((320, 240), range(15)), ((480, 360), range(15, 15 + after))):
             for packet in _annex_b(size, numbers):
                 packet.stream = stream
                 out.mux(packet)

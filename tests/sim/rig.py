@@ -28,6 +28,7 @@ from device.supervisor.runtime.executor import DiskInline
 from device.supervisor.state_machine import State
 from device.supervisor.status.retained import will
 from device.supervisor.timing import Budget
+from tests.commands import SITE_AUTHORITY, a_command, authority, pem
 from tests.sim.published import FakeRepository
 from tests.sim.virtual_loop import VirtualLoop
 from tests.sim.workers import LIST, FakeLauncher
@@ -44,7 +45,8 @@ def operator(who: str) -> dict[str, Any]:
 class FakeHub:
     """The hub's own session: says whether an operator is there, judges, and keeps what it receives."""
 
-    def __init__(self, exchange: FakeExchange, clock: FakeClock) -> None:
+    def __init__(self, exchange: FakeExchange, clock: FakeClock, folder: Path) -> None:
+        self.folder = folder
         self.received: list[tuple[str, bytes]] = []
         self._clock = clock
         self._topics = HubTopics("demo")
@@ -64,12 +66,26 @@ class FakeHub:
         judgement = messages.Adjudication(
             mode=None, alert_id=alert_id, outcome=outcome, officer_ref="o", at=self._now()
         )
-        self.broker.publish(self._message(self._topics.adjudication(alert_id), judgement))
+        self.broker.publish(self._message(self._topics.adjudication("cam-1", alert_id), judgement))
 
-    def command(self, name: str) -> None:
-        """Send a command to the device."""
-        topic = f"{DeviceTopics('demo', 'cam-1').base}/cmd/{name}"
-        self.broker.publish(Outgoing(f"cmd-{name}-{self._now()}", topic, b"{}", 1, False, None, "application/json"))
+    def follow(self, alert_id: str, data: messages.Engagement | messages.Disposition) -> None:
+        """A person notes what came of an alert."""
+        engaged = isinstance(data, messages.Engagement)
+        topic = self._topics.engagement if engaged else self._topics.disposition
+        self.broker.publish(self._message(topic("cam-1", alert_id), data))
+
+    def command(self, name: Any, **changes: Any) -> None:
+        """Give the device a command, signed by the site's hub."""
+        self.send(a_command(self.folder, name, self._clock.wall(), **changes))
+
+    def send(self, command: messages.Command, *, retain: bool = False) -> None:
+        """Send a command as it is."""
+        topic = DeviceTopics("demo", "cam-1").command(command.name)
+        self.broker.publish(self._message(topic, command, retain=retain))
+
+    def replies(self) -> list[tuple[str, str]]:
+        """Name and result of every reply to a command."""
+        return [(data.name, data.result) for data in self.all(messages.CommandReply)]
 
     def alerts(self) -> list[messages.Alert]:
         """Every statement of every alert received, in order."""
@@ -100,7 +116,7 @@ class FakeHub:
         return [(topic, payload) for topic, payload in self.received if topic.endswith("/probe")]
 
     def _all(self) -> list[messages.Message]:
-        texts = [payload for topic, payload in self.received if not topic.endswith("/probe") and "/cmd/" not in topic]
+        texts = [payload for topic, payload in self.received if not topic.endswith("/probe")]
         return [events.decode(payload).data for payload in texts]
 
     def _now(self) -> str:
@@ -143,7 +159,7 @@ class Rig:
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
         self.service = ServiceThatRemembers()
-        self.hub = FakeHub(self.exchange, self.clock)
+        self.hub = FakeHub(self.exchange, self.clock, folder / "hub")
         self.config = config(folder, **changes)
         self.place = folder / "deployment"
         if not changes.get("again", False):  # the folder of an earlier rig, as a restart finds it
@@ -160,6 +176,7 @@ class Rig:
             disk=DiskInline(),
             outbox=self.outbox,
             open_audit=self._open_audit,
+            authority=lambda: pem(authority(SITE_AUTHORITY)),
             models_dir=folder / "models",
             simulated=True,
             sync=DiskInline(),

@@ -159,8 +159,10 @@ def test_stop_and_its_end_are_in_the_log(rig: MakeRig) -> None:
 
     r = rig(live=True)
     r.play(scene)
-    kinds = [row.what for row in rows(r)]
+    said = rows(r)
+    kinds = [row.what for row in said]
     assert kinds.index("stop") < kinds.index("resume")
+    assert next(row for row in said if row.what == "resume").officer == "op-1"
 
 
 @pytest.mark.parametrize("seconds", [5, 200])

@@ -130,6 +130,7 @@ def test_after_a_new_session_the_device_is_born_again_and_repeats_what_is_retain
             "/birth",
             "/state",
             "/health",
+            "/audit",
             "/identity",
             "/camera/front/status",
             "/watchlist/state",

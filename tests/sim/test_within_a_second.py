@@ -64,6 +64,10 @@ def _disk_fills(r: Rig) -> None:
     r.free_bytes = 1_000
 
 
+def _disk_turns_read_only(r: Rig) -> None:
+    r.refusal = "it is mounted read-only"
+
+
 def _window_ends(r: Rig) -> None:
     r.clock.set_wall(r.clock.wall() + timedelta(days=1))
 
@@ -88,6 +92,7 @@ CASES: dict[str, tuple[str, Callable[[Any], None], float]] = {
     "the machine is hot": ("temperature", _heat, 0.0),
     "no temperature comes in": ("temperature", _no_sensor, 0.0),
     "the disk fills up": ("disk", _disk_fills, 0.0),
+    "the state disk turns read-only": ("state folder takes writes", _disk_turns_read_only, 0.0),
     "the window ends": ("deployment still in its window", _window_ends, 0.0),
     "STOP by the button": ("no STOP", _button, 0.0),
     "STOP by the hub": ("no STOP", _command, 0.0),

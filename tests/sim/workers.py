@@ -41,6 +41,8 @@ class FakeWorker:
         self.assignment: Assignment | None = None
         self.counters = Counters()
         self.view = "online"
+        self.warning = ""
+        self.size: tuple[int, int] | None = (1280, 720)
         self.withdrawn: set[str] = set()
         self.stopped: Stop | None = None
         self.silent = False
@@ -167,6 +169,8 @@ class FakeWorker:
                     counters=counters,
                     stage_p95_ms={"detect": 5.0},
                     rss_bytes=1,
+                    warning=self.warning,
+                    size=self.size,
                 )
             )
             sequence += 1

@@ -59,7 +59,7 @@ class Board:
         program = "/opt/lfr/.venv/bin/python /opt/lfr/source/tests/system/publish.py"
         given = f"/etc/lfr {ENTRY} /srv/host/listed.jpg {ends_in.total_seconds():.0f} {alert_hours}"
         share = "chgrp -R lfr /etc/lfr/roots && chmod -R g+rX /etc/lfr/roots"
-        self.guest.run("sh", "-ec", f"LFR_CACHE=/var/lib/lfr/cache {program} {given}; {share}", within_s=120)
+        self.guest.run("sh", "-ec", f"LFR_CACHE=/var/cache/lfr {program} {given}; {share}", within_s=120)
 
     def lists(self) -> list[str]:
         """Sealed lists that lie on the device."""
@@ -152,8 +152,8 @@ def install(guest: Guest) -> None:
         "-ec",
         "cd /srv/host; install -g lfr -m 640 device.yaml /etc/lfr/; install -d -g lfr -m 750 /etc/lfr/hub;"
         "cp -r stage/hub/. /etc/lfr/hub/; chgrp -R lfr /etc/lfr/hub; chmod -R g+rX /etc/lfr/hub;"
-        "install -d -o lfr -g lfr /var/lib/lfr/cache; cp -r models /var/lib/lfr/cache/; cp clip.mp4 /var/lib/lfr/;"
-        "chown -R lfr:lfr /var/lib/lfr; echo 127.0.0.1 localhost >/etc/hosts",
+        "install -d -o lfr -g lfr /var/cache/lfr; cp -r models /var/cache/lfr/; cp clip.mp4 /var/lib/lfr/;"
+        "chown -R lfr:lfr /var/lib/lfr /var/cache/lfr; echo 127.0.0.1 localhost >/etc/hosts",
     )
     hub = ("hub", "serve", "/etc/lfr/hub", "--operator-present", "--repository-port", str(REPOSITORY_PORT))
     guest.run("systemd-run", "--unit=hub", "--quiet", "/opt/lfr/.venv/bin/lfr", *hub)

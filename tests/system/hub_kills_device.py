@@ -80,7 +80,8 @@ class ScriptedDevice:
             self._clock,
             publisher=self._publisher,
             on_judgement=self._judged,
-            on_command=lambda _: None,
+            on_follow_up=lambda _: None,
+            on_command=lambda *_: None,
         )
         self._notices = Notices(
             self._topics,

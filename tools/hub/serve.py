@@ -16,7 +16,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,14 @@ from device.edges.sandbox.prctl import forbid_dumping
 from device.errors import Unavailable
 from device.hub_api.topics import level
 from device.logs import event
-from tools.hub.broker.mosquitto import start_broker
+from tools.hub.broker.own_broker import OwnBroker
+from tools.hub.broker.retained_quota import RetainedMonitor
 from tools.hub.console.alert_checks import AlertChecks
 from tools.hub.console.console import Console, application, wall_now
 from tools.hub.console.desk import Desk
-from tools.hub.console.session import HubSession, offline_message
+from tools.hub.console.hub_state import offline_message
+from tools.hub.console.session import HubSession
+from tools.hub.pki.command_signer import CommandSigner
 from tools.hub.publishing.envelope_issuer import Issuer
 from tools.hub.publishing.published_deployments import PublishedDeployments
 from tools.hub.publishing.publisher import Publisher
@@ -99,42 +102,13 @@ def serve(options: ServeOptions) -> int:
 
 
 def _certificates_are_there(hub: HubFolder) -> None:
-    needed = [f"{name}.{half}" for name in ("server", "hub") for half in ("pem", "key")]
+    needed = [f"{name}.{half}" for name in ("server", "hub", "monitor") for half in ("pem", "key")]
     missing = [name for name in needed if not (hub.root / name).exists()]
     if missing:
         raise Unavailable(
             f"{hub.root} lacks {', '.join(missing)}; put it back, or remove what is left of that pair and let "
             f"`lfr hub init {hub.root}` with the same --site make it anew"
         )
-
-
-class OwnBroker:
-    """The broker of this process; started anew, on its port, when a certificate was revoked."""
-
-    def __init__(self, hub: HubFolder, port: int) -> None:
-        self._hub = hub
-        self._running = start_broker(hub, port)
-        self.port = self._running.port
-
-    @property
-    def pid(self) -> int:
-        return self._running.pid
-
-    def running(self) -> bool:
-        """Whether the process is alive."""
-        return self._running.running()
-
-    def start_anew(self) -> None:
-        """Every connection ends; clients with a valid certificate reconnect by themselves. On the main thread."""
-        self._running.stop()
-        self._running = start_broker(self._hub, self.port)
-
-    def log(self) -> list[str]:
-        """Its last log lines."""
-        return self._running.log()
-
-    def stop(self) -> None:
-        self._running.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +137,13 @@ def _server(page: Starlette) -> uvicorn.Server:
     )
 
 
+def _own_client(hub: HubFolder, served: Served) -> PahoBroker:
+    """The hub's own connection to the broker, with its will."""
+    settings = hub.settings()
+    will = offline_message(settings.site, settings.mode, wall_now())
+    return PahoBroker(hub.address("hub", served.broker_port), "hub", will, session_expiry_s=0)
+
+
 async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     settings, listening = hub.settings(), served.listening
     store = SealedDesk(hub.desk_file)
@@ -171,14 +152,8 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     published = PublishedDeployments(publisher)
     desk = Desk(settings, tallies, store, published)
     desk.restore_pictures(opener.open, wall_now())
-    broker = PahoBroker(
-        hub.address("hub", served.broker_port),
-        "hub",
-        offline_message(settings.site, settings.mode, wall_now()),
-        session_expiry_s=0,
-    )
     session = HubSession(
-        broker,
+        _own_client(hub, served),
         settings.site,
         settings.mode,
         desk,
@@ -188,15 +163,21 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         lambda device, identity: issuer.identified(device, identity),
         store,
         AlertChecks(settings.mode, published),
+        CommandSigner(hub.root, settings.site, settings.mode),
     )
-    anew = served.broker.start_anew if served.broker is not None else lambda: None
-    issuer = Issuer(publisher, served.devices, session, anew)
+    issuer = Issuer(publisher, served.devices, session, _DeviceList(served.broker, desk))
     hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
     console = Console(
         hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, frozenset(hosts)
     )
     loop = asyncio.get_running_loop()
-    server = _server(application(console, lambda: session.start(loop)))
+    monitor = _monitor(hub, settings.site, served, desk, loop)
+
+    def start_sessions() -> None:
+        session.start(loop)
+        monitor.start()
+
+    server = _server(application(console, start_sessions))
     stopped_by = _signals(loop, server)
     ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/?key={console.key}", served))
     issuing = asyncio.ensure_future(issuer.run())
@@ -211,6 +192,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         if watching is not None:
             watching.cancel()
         await asyncio.to_thread(session.close)
+        await asyncio.to_thread(monitor.close)
         console.erase_references()
         desk.commit()
         store.close()
@@ -219,6 +201,41 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     if no_broker:
         raise no_broker[0]
     return 130 if stopped_by == [signal.SIGINT] else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _DeviceList:
+    """What follows when devices come to the site or are revoked while the hub runs."""
+
+    broker: OwnBroker | None
+    desk: Desk
+
+    def changed(self, added: frozenset[str], removed: frozenset[str]) -> None:
+        for device in sorted(added):
+            self.desk.expect(device)
+        if self.broker is not None and removed:
+            self.broker.start_anew()
+        elif self.broker is not None:
+            self.broker.devices_added()
+
+
+def _monitor(hub: HubFolder, site: str, served: Served, desk: Desk, loop: asyncio.AbstractEventLoop) -> RetainedMonitor:
+    """Cuts a device off that has the broker keep too much; with a foreign broker it is shown only."""
+
+    def over(device: str) -> None:
+        desk.fault(device, "it had the broker keep too much: cut off until the hub is started anew")
+        if served.broker is not None:
+            served.broker.cut_off(device)
+
+    broker = PahoBroker(
+        hub.address("monitor", served.broker_port), "monitor", session_expiry_s=0, retain_as_published=True
+    )
+    return RetainedMonitor(broker, site, lambda device: _soon(loop, over, device))
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[str], None], device: str) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call, device)
 
 
 def _signals(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> list[signal.Signals]:

@@ -15,7 +15,7 @@ from device.hub_api.topics import device_id, level
 from tools.hub.broker.configuration import write_broker_files
 from tools.hub.pki.certificate_authority import open_authority, revoke_certificate
 from tools.hub.storage.files import write_file
-from tools.hub.storage.folder import BROKER_PORT, CONSOLE_PORT, NOTICE, PEOPLE, REPOSITORY_PORT, HubFolder
+from tools.hub.storage.folder import BROKER_PORT, CONSOLE_PORT, NEW_TLS, NOTICE, PEOPLE, REPOSITORY_PORT, HubFolder
 
 
 def init_hub(
@@ -53,6 +53,7 @@ def init_hub(
             "broker_port": BROKER_PORT,
             "console_port": CONSOLE_PORT,
             "repository_port": REPOSITORY_PORT,
+            "tls": NEW_TLS,
         }
         raw = yaml.safe_load(hub.console_file.read_text(encoding="utf-8")) if known else {**content, "notice": NOTICE}
         raw = {"entries": {}, **raw, "devices": list(everyone)}

@@ -81,8 +81,13 @@ class PahoBroker:
         *,
         session_expiry_s: int = 3600,
         will_delay_s: int = 1,
+        retain_as_published: bool = False,
     ) -> None:
-        """Read the certificates; BrokerUnavailable when one is missing or does not belong to its key."""
+        """Read the certificates; BrokerUnavailable when one is missing or does not belong to its key.
+
+        retain_as_published  receivers of what was kept also get what is being retained now (MQTT 5, 3.8.3.1)
+        """
+        self._retain_as_published = retain_as_published
         self._address = address
         self._client_id = client_id
         self._will = will
@@ -118,7 +123,7 @@ class PahoBroker:
         with self._lock:
             client = self._client
         if client is not None:
-            client.subscribe(pattern, qos=1)
+            client.subscribe([(pattern, self._options())])
 
     def publish(self, message: Outgoing) -> bool:
         """Hand one message to the broker; False without a session or with IN_FLIGHT unanswered (rule 2)."""
@@ -195,6 +200,11 @@ class PahoBroker:
         self._lost(self._loss)
         return True
 
+    def _options(self) -> Any:
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        return SubscribeOptions(qos=1, retainAsPublished=self._retain_as_published)
+
     def _answered(self, established: threading.Event) -> bool:
         waited_s = 0.0
         while waited_s < CONNECT_WITHIN_S and not established.is_set() and not self._ended.is_set():
@@ -244,7 +254,7 @@ class PahoBroker:
             self._in_flight_limit = min(IN_FLIGHT, getattr(granted, "ReceiveMaximum", IN_FLIGHT))
             client.user_data_set("resumed" if flags.session_present else "new session")
             if self._patterns:
-                c.subscribe([(pattern, _qos1()) for pattern in self._patterns])
+                c.subscribe([(pattern, self._options()) for pattern in self._patterns])
             else:
                 begin(client.user_data_get())
 
@@ -316,12 +326,6 @@ def _delivery(token: str, code: ReasonCode) -> Delivery:
     )
 
 
-def _qos1() -> Any:
-    from paho.mqtt.subscribeoptions import SubscribeOptions
-
-    return SubscribeOptions(qos=1)
-
-
 def _properties(packet: str) -> Properties:
     """Empty properties of a packet type: CONNECT, PUBLISH or WILLMESSAGE."""
     from paho.mqtt.packettypes import PacketTypes
@@ -342,6 +346,10 @@ def _publish_properties(message: Outgoing, will: bool = False) -> Properties:
     properties.ContentType = message.content_type
     if message.expiry_s is not None:
         properties.MessageExpiryInterval = message.expiry_s
+    if message.response_topic is not None:
+        properties.ResponseTopic = message.response_topic
+    if message.correlation is not None:
+        properties.CorrelationData = message.correlation
     return properties
 
 

@@ -12,9 +12,9 @@ live      a camera     newest wins, the rest are dropped and counted
 3. What the source raises, `take` raises, after the frames that came before it.
 4. The source belongs to the thread: it opens the iteration, it closes the source.
 5. `close` ends the thread and zeroes all memory of the feed.
-6. A frozen picture is not delivered, unless every frame is wanted (pace full): the passage of a person in it would
-   never end. `blank` zeroes what earlier frames left in memory. Memory is used in turn, so that none keeps an old
-   picture.
+6. A frozen picture is not delivered: the passage of a person in it would never end. Neither is one of another size,
+   which the zone was not drawn for. `blank` zeroes what earlier frames left in memory. Memory is used in turn, so that
+   none keeps an old picture. At pace full every frame is wanted, and no picture's health is judged.
 7. A frame that is not `wanted` is decoded and counted, but not copied or delivered.
 """
 
@@ -27,18 +27,22 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Literal, Protocol
 
+from device.domain.camera_fault import CameraFault
 from device.domain.sight import Damage, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S, MonotonicNs
-from device.edges.camera.picture_health import Watch
+from device.edges.camera.picture_health import PictureHealth
 from device.ports.source import FrameSource, Slot
 
 Pace = Literal["full", "realtime", "live"]
-STALLED_AFTER_NS = 2 * NS_PER_S
-"""No frame from the source for this long counts as frozen, before its own read deadline calls it lost."""
+STALLED_AFTER_NS = 1200 * NS_PER_MS
+"""No frame from the source for this long is a stall, reported within 2 s; its own read deadline calls it lost."""
+SILENT_AFTER_NS = 2 * NS_PER_S
+"""As vision.passages.GONE_S: a shorter stall leaves people in view the same passages."""
 CLOSE_WITHIN_S = 6.0
 """Above the read deadline of a live source, so that its thread has ended."""
 KEPT_SAMPLES = 65_536
 _CONSUMER_CHECK_S = 1.0
+_NOT_DELIVERED = (CameraFault.FROZEN, CameraFault.SIZE_CHANGED)
 RECENT_PICTURES = 250
 """Some ten seconds: what `damaged_share` is about."""
 
@@ -86,6 +90,7 @@ class CaptureBuffer:
         frames_held: int = 1,
         wanted: Callable[[Frame], bool] | None = None,
         tempo: Tempo | None = None,
+        health: PictureHealth | None = None,
     ) -> None:
         if (pace == "live") is not source.info.live:
             raise ValueError(f"pace {pace!r} does not fit {source.info.name}: live={source.info.live}")
@@ -94,7 +99,7 @@ class CaptureBuffer:
         self._source = source
         self._pace = pace
         self._tempo = tempo or HostTempo()
-        self._watch = Watch()
+        self._health = health or PictureHealth()
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self._wanted = wanted
@@ -129,16 +134,26 @@ class CaptureBuffer:
             return END if self._ended or self._closed.is_set() else None
 
     def state(self) -> str:
-        """online | frozen | dark | offline | ended, as in the beat."""
+        """online | offline | ended, or the value of a CameraFault that stops this camera, as the beat tells it."""
         with self._changed:
             if self._fault is not None:
                 return "offline"
             if self._ended or self._closed.is_set():
                 return "ended"
             asked_ns = self._asked_ns
-        if self._watch.frozen or (asked_ns is not None and self._tempo.now() - asked_ns > STALLED_AFTER_NS):
-            return "frozen"
-        return "dark" if self._watch.dark else "online"
+        if asked_ns is not None and self._tempo.now() - asked_ns > STALLED_AFTER_NS:
+            return CameraFault.STALLED.value
+        return "online" if self._health.fault is None else self._health.fault.value
+
+    @property
+    def warning(self) -> str:
+        """The value of a CameraFault that does not stop this camera; empty when there is none."""
+        return "" if self._health.warning is None else self._health.warning.value
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height that this camera's pictures should have; None before the first."""
+        return self._health.size
 
     @property
     def damaged_share(self) -> float:
@@ -148,8 +163,13 @@ class CaptureBuffer:
 
     @property
     def stalled(self) -> bool:
-        """Whether a camera, or a recording at its pace, delivers nothing or always the same picture."""
-        return self._pace != "full" and self.state() == "frozen"
+        """Whether nothing was delivered for as long as a passage lasts unseen: no frame comes, or none is delivered.
+
+        False at full pace.
+        """
+        asked_ns = self._asked_ns
+        silent = asked_ns is not None and self._tempo.now() - asked_ns > SILENT_AFTER_NS
+        return self._pace != "full" and (silent or self._health.fault in _NOT_DELIVERED)
 
     def blank(self) -> None:
         """Zero all memory except that of a frame that waits to be taken; for a camera that is `stalled`."""
@@ -158,6 +178,7 @@ class CaptureBuffer:
             for slot in (*self._free, *self._held):
                 if id(slot) not in waiting:
                     slot.wipe()
+        self._health.blank()
 
     def close(self) -> None:
         """Stop the thread and zero the memory; a frame that the consumer still holds is black from now on."""
@@ -172,7 +193,7 @@ class CaptureBuffer:
             self._waiting.clear()
             for slot in self._all:
                 slot.wipe()
-        self._watch.wipe()
+        self._health.wipe()
 
     def _start(self) -> None:
         if self._thread is None and not self._closed.is_set():
@@ -208,12 +229,12 @@ class CaptureBuffer:
             self.decode_ms.append((delivered_ns - asked_ns) / NS_PER_MS)
             self.damaged += frame.damage is Damage.PICTURE
             self._recent.append(frame.damage is not Damage.NONE)
-            self._watch.see(frame)
+            if self._pace != "full":
+                self._health.see(frame)
             if self._pace == "realtime":
                 started_ns = delivered_ns if started_ns is None else started_ns
                 delivered_ns = self._until(MonotonicNs(started_ns + frame.at))
-            seen = self._pace == "full" or not self._watch.frozen
-            if seen and (self._wanted is None or self._wanted(frame)):
+            if self._health.fault not in _NOT_DELIVERED and (self._wanted is None or self._wanted(frame)):
                 self._put(frame, delivered_ns)
 
     def _until(self, due_ns: MonotonicNs) -> MonotonicNs:

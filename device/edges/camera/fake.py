@@ -14,15 +14,20 @@ from device.edges.camera.frame_pool import HostSlot
 from device.ports.source import Slot, SourceInfo
 
 STALL_GIVES_UP_S = 30.0
+SQUARE_PX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """One frame of even luma; `at_s` None is one step after the last."""
+    """One frame of even luma; `at_s` None is one step after the last.
+
+    scene  seed of squares of random luma in place of an even picture: something to see; None: even
+    """
 
     luma: int = 128
     at_s: float | None = None
     size: tuple[int, int] | None = None
+    scene: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,8 @@ class FakeSource:
         if step.size is not None and step.size != self._size:
             self._size, self._picture = step.size, self._allocate(step.size)
         self._fill(step.luma, 128)
+        if step.scene is not None:
+            self._draw(step.scene)
         return Frame(index, MediaNs(at_ns), MonotonicNs(at_ns), self._picture)
 
     def _fill(self, luma: int, chroma: int) -> None:
@@ -124,6 +131,13 @@ class FakeSource:
         self._picture.y.fill(luma)
         for plane in (self._picture.u, self._picture.v):
             plane.fill(chroma)
+
+    def _draw(self, seed: int) -> None:
+        """Squares of SQUARE_PX."""
+        whole = self._picture.rgb[:, :, 1] if isinstance(self._picture, Packed) else self._picture.y
+        height, width = whole.shape
+        squares = np.random.default_rng(seed).integers(30, 226, (height // SQUARE_PX + 1, width // SQUARE_PX + 1))
+        whole[:] = np.kron(squares, np.ones((SQUARE_PX, SQUARE_PX)))[:height, :width]
 
     def _allocate(self, size: tuple[int, int]) -> Picture:
         width, height = size

@@ -1,71 +1,96 @@
-"""Health of a camera's picture: the same picture for too long is frozen, no light is dark.
+"""Whether a camera still sees, and which fault it has: judged by a few samples of a picture, some ten times a second.
 
-Both are measured on every SAMPLE_STEP-th pixel of every SAMPLE_STEP-th row (luma; RGB where that is all there is), by
-presentation time, so that a recording read at full speed gives the same result as at its pace.
+1. A look is taken every LOOK_EVERY_NS of presentation time, so that a recording is judged as if it were watched.
+2. A fault counts when every look of HOLD_NS has shown it, and is over with the first that does not. With the beat
+   (0.25 s) and a round of the supervisor (0.1 s) it is reported within 2 s.
+3. A picture that is still is frozen when it is exactly so, when there is a face in it (people move), or when it has
+   been still for STILL_AT_MOST_NS; until then it is a warning, because an empty room may be as still.
+4. The size is that of the first picture, or the one that the owner expects. Another one is a fault at once.
+5. What is kept of pictures (grids of single pixels, means of cells) is overwritten by `wipe`.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
-from device.domain.sight import F32, U8, Frame, Packed, Picture
-from device.domain.time import NS_PER_S
+from device.domain.camera_fault import FAULTS, CameraFault
+from device.domain.sight import Frame
+from device.domain.time import NS_PER_MS, NS_PER_S, MediaNs
+from device.edges.camera.picture_samples import Samples, samples_of
+from device.edges.camera.scene import Focus, View, light_fault
+from device.edges.camera.still_picture import StillPicture
 
-FROZEN_AFTER_NS = 2 * NS_PER_S
-DARK_AFTER_NS = 2 * NS_PER_S
-DARK_BELOW = 10.0
-"""Mean luma, 0..255 full range: a covered lens; a lit street at night stays above 20."""
-SAMPLE_STEP = 16
-_DARK_EVERY_NS = NS_PER_S
-_BLACK, _SPAN = 16.0, 219.0
-"""Limited range luma, ITU-R BT.709-6 table 3."""
-_LUMA_OF_RGB: F32 = np.array([0.299, 0.587, 0.114], np.float32)
-"""ITU-R BT.601."""
+LOOK_EVERY_NS = 100 * NS_PER_MS
+HOLD_NS = 1200 * NS_PER_MS
+FOCUS_EVERY = 2
+"""Looks; sharpness takes as long as all the rest of a look."""
+STILL_AT_MOST_NS = 10 * NS_PER_S
+Size = tuple[int, int]
 
 
-class Watch:
-    """Assesses frames in order; `frozen` and `dark` are of the last one."""
+class PictureHealth:
+    """Judges frames in order. `fault` stops this camera, `warning` does not; both are of the last frame.
 
-    def __init__(self) -> None:
-        self._sample: U8 | None = None
-        self._still_since_ns = 0
-        self._dark_since_ns: int | None = None
-        self._next_light_ns = 0
-        self.frozen = False
-        self.dark = False
+    size             width and height that are expected; None: those of the first picture
+    anybody_in_view  whether the last picture that was searched had a face in it
+    """
+
+    def __init__(self, *, size: Size | None = None, anybody_in_view: Callable[[], bool] = lambda: False) -> None:
+        self.size = size
+        self.fault: CameraFault | None = None
+        self.warning: CameraFault | None = None
+        self._anybody_in_view = anybody_in_view
+        self._next_ns: int | None = None
+        self._still = StillPicture()
+        self._focus, self._view = Focus(), View()
+        self._looks = 0
+        self._soft = False
+        self._since: dict[CameraFault, int] = {}
 
     def see(self, frame: Frame) -> None:
-        sample = _sample(frame.picture)
-        if self._sample is None or not np.array_equal(self._sample, sample):
-            self._sample = sample.copy()
-            self._still_since_ns = frame.at
-        self.frozen = frame.at - self._still_since_ns > FROZEN_AFTER_NS
-        if frame.at >= self._next_light_ns:
-            self._next_light_ns = frame.at + _DARK_EVERY_NS
-            self._assess_light(frame.at, _light(frame.picture, sample))
+        """Judge one frame; most of them are passed over (rule 1)."""
+        self.size = self.size or (frame.width, frame.height)
+        if (frame.width, frame.height) != self.size:
+            self.fault, self.warning = CameraFault.SIZE_CHANGED, None
+            self._next_ns = None
+            return
+        if self._next_ns is not None and 0 < self._next_ns - frame.at <= LOOK_EVERY_NS:
+            return
+        self._next_ns = frame.at + LOOK_EVERY_NS
+        samples = samples_of(frame)
+        self._judge(frame.at, samples)
+        samples.wipe()
+
+    def blank(self) -> None:
+        """Forget single pixels at once, and keep the means of cells: a frozen picture is to be recognised as such."""
+        self._still.blank()
 
     def wipe(self) -> None:
-        """Drop the sample of the last picture."""
-        if self._sample is not None:
-            self._sample.fill(0)
-            self._sample = None
+        """Forget what was kept of pictures (rule 5)."""
+        self._still.wipe()
+        self._view.wipe()
 
-    def _assess_light(self, at: int, light: float) -> None:
-        if light >= DARK_BELOW:
-            self._dark_since_ns = None
-        elif self._dark_since_ns is None:
-            self._dark_since_ns = at
-        self.dark = self._dark_since_ns is not None and at - self._dark_since_ns >= DARK_AFTER_NS
+    def _judge(self, at: MediaNs, samples: Samples) -> None:
+        self._still.see(at, samples)
+        light = light_fault(samples)
+        shown = {light} if light is not None else set()
+        if light is None and self._view.other(at, samples):
+            shown.add(CameraFault.TURNED)
+        if light is None and not self._view.unlike and self._out_of_focus(at, samples):
+            shown.add(CameraFault.DEFOCUSED)
+        self._since = {fault: min(at, self._since.get(fault, at)) for fault in shown}
+        held = {fault for fault, since in self._since.items() if at - since >= HOLD_NS}
+        if light is None and self._still.still_ns >= HOLD_NS:
+            held.add(CameraFault.FROZEN if self._frozen() else CameraFault.STILL)
+        self.fault = next((f for f in CameraFault if f in held and FAULTS[f].stops), None)
+        self.warning = next((f for f in CameraFault if f in held and not FAULTS[f].stops), None)
 
+    def _out_of_focus(self, at: MediaNs, samples: Samples) -> bool:
+        if self._looks % FOCUS_EVERY == 0:
+            self._soft = self._focus.soft(at, samples)
+        self._looks += 1
+        return self._soft
 
-def _sample(picture: Picture) -> U8:
-    whole = picture.rgb if isinstance(picture, Packed) else picture.y
-    return whole[::SAMPLE_STEP, ::SAMPLE_STEP]
-
-
-def _light(picture: Picture, sample: U8) -> float:
-    """Mean luma, 0..255 full range."""
-    if isinstance(picture, Packed):
-        return float(sample.reshape(-1, 3).mean(0) @ _LUMA_OF_RGB)
-    luma = float(sample.mean())
-    return luma if picture.full_range else (luma - _BLACK) * 255.0 / _SPAN
+    def _frozen(self) -> bool:
+        """Rule 3."""
+        return self._still.exact or self._still.still_ns >= STILL_AT_MOST_NS or self._anybody_in_view()

@@ -21,6 +21,7 @@ from device.hub_api.messages.alert import (
 )
 from device.hub_api.messages.audit_head import AuditHead
 from device.hub_api.messages.base import Cosine, Count, Message, Sha256, Timestamp, Unit, moment
+from device.hub_api.messages.command import Command, CommandName, CommandReply, signed_text
 from device.hub_api.messages.device_state import Birth, CameraStatus, DeviceState, Health, Stats, Status, WatchlistState
 from device.hub_api.messages.erasure import Erasure, ErasureReason
 from device.hub_api.messages.hub_state import HubState, Operator
@@ -45,6 +46,9 @@ __all__ = [
     "CameraStatus",
     "CandidateReference",
     "ClockReading",
+    "Command",
+    "CommandName",
+    "CommandReply",
     "ConditionReading",
     "Contradiction",
     "Cosine",
@@ -76,6 +80,7 @@ __all__ = [
     "Unit",
     "WatchlistState",
     "moment",
+    "signed_text",
 ]
 
 MESSAGES: tuple[type[Message], ...] = (
@@ -94,4 +99,6 @@ MESSAGES: tuple[type[Message], ...] = (
     Stats,
     Identity,
     AuditHead,
+    Command,
+    CommandReply,
 )

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from device.domain.camera_fault import CameraFault
 from device.hub_api.messages.base import Count, Message, Sha256, Timestamp
 from device.hub_api.messages.readings import ClockReading, ConditionReading, Engine, LampReading, SignHealth
 
@@ -74,6 +75,8 @@ class CameraStatus(Message, frozen=True, kw_only=True):
     """Retained, one per camera. `ended` only for a recording.
 
     damaged  some of the last 250 pictures had lost data, or were predicted from one that had
+    fault    what its worker finds wrong; a camera that is `online` has one that does not stop it
+    text     what is wrong and what to do
     """
 
     TYPE: ClassVar[str] = "uk.lfr.camera-status.v1"
@@ -81,6 +84,8 @@ class CameraStatus(Message, frozen=True, kw_only=True):
     status: Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
     since: Timestamp
     damaged: bool = False
+    fault: CameraFault | None = None
+    text: str = ""
 
 
 class WatchlistState(Message, frozen=True, kw_only=True):

@@ -107,10 +107,19 @@ class OutboxPublisher:
             lambda delivery: _on(loop, lambda: self._answered(delivery)),
         )
 
-    def subscribe(self, pattern: str, on_message: Callable[[str, bytes], None]) -> None:
-        """Subscribe; `handler` is called on the loop."""
-        loop = asyncio.get_running_loop()
-        self._broker.subscribe(pattern, lambda topic, payload: _on(loop, lambda: on_message(topic, payload)))
+    def subscribe(
+        self,
+        pattern: str,
+        on_message: Callable[[str, bytes], None],
+        on_retained: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        """Receive what matches, on the loop. on_retained: takes what the broker had kept instead of on_message."""
+        loop, kept = asyncio.get_running_loop(), on_retained or on_message
+        self._broker.subscribe(
+            pattern,
+            lambda topic, payload: _on(loop, lambda: on_message(topic, payload)),
+            lambda topic, payload: _on(loop, lambda: kept(topic, payload)),
+        )
 
     def set_hub_online(self, *, online: bool) -> None:
         """Set whether the hub is online (rule 2). When it returns, everything that waits is retried, and what it

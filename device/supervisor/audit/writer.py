@@ -19,7 +19,8 @@ from collections.abc import Callable
 
 from device.audit.key import DeviceKey
 from device.audit.log import Log
-from device.audit.rows import Head, Links
+from device.audit.rows import Head, Links, head_of
+from device.audit.verify import HEAD_LOST
 from device.domain.audit_record import Record, record
 from device.domain.time import NS_PER_S, WallTime
 from device.errors import Unavailable
@@ -96,11 +97,19 @@ class AuditWriter:
 
     async def _open(self) -> None:
         try:
-            self._key, log = await self._disk(self._open_log)
+            key, log = await self._disk(self._open_log)
         except (Unavailable, OSError) as fault:
             self._refused(fault)
             return
-        self._log = log
+        only = log.found.headless
+        try:
+            if only is not None:  # a power cut came between the first head and its file
+                await self._disk(lambda: log.keep_head(head_of(only, key.public)))
+        except (Unavailable, OSError) as fault:
+            await self._disk(log.close)
+            self._refused(fault)
+            return
+        self._log, self._key = log, key
         self._links = Links(self._boot_id, log.found.seq, log.found.prev)
         early, self._early, self._held_bytes = self._early, [], 0
         self._note_findings(log)
@@ -196,6 +205,9 @@ class AuditWriter:
         if found.torn:
             event(_log, "audit.torn", level=logging.WARNING, bytes=found.torn)
             self._chain(record("torn", count=found.torn), now)
+        if found.head_lost:
+            event(_log, "audit.head_lost", level=logging.ERROR, rows=found.seq)
+            self._chain(record("fault", condition=HEAD_LOST), now)
         if found.shortened and found.head is not None:
             event(_log, "audit.shortened", level=logging.ERROR, rows=found.seq, signed_upto=found.head.seq)
             self._chain(record("shortened", upto=found.head.seq), now)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from device.domain.camera_fault import CameraFault
 from device.supervisor.conditions import evaluation
 from device.supervisor.conditions.condition import Evaluation
+from device.supervisor.conditions.snapshot import CameraView, Snapshot
 from device.supervisor.state_machine import Event, State
 from device.supervisor.timing import CLEAR_S
 
@@ -39,6 +41,19 @@ def workers_wanted(state: State, evaluations: tuple[Evaluation, ...], clear_s: f
     if state in (State.ARMED, State.RECOGNISING):
         return evaluation.may_watch(evaluations)
     return state is State.INHIBITED and evaluation.may_watch(evaluations) and (were_wanted or clear_s >= CLEAR_S)
+
+
+def fault_lamp_wanted(state: State, snapshot: Snapshot) -> bool:
+    """Whether the fault lamp is lit: inhibited, nothing can be kept, or a camera is lost or sees badly.
+
+    That nothing moves is shown in the status only: an empty room is as still.
+    """
+    if state is State.INHIBITED or snapshot.unkept:
+        return True
+    if state is not State.RECOGNISING:
+        return False
+    away = any(view not in (CameraView.ONLINE, CameraView.ENDED) for view in snapshot.cameras.values())
+    return away or any(fault is not CameraFault.STILL for fault in snapshot.camera_faults.values())
 
 
 def sign_wanted(state: State, evaluations: tuple[Evaluation, ...], any_worker: bool) -> bool:

@@ -9,6 +9,7 @@ tests/unit/supervisor/test_conditions.py.
 
 from __future__ import annotations
 
+from device.domain.camera_fault import FAULTS
 from device.domain.finding import Mode
 from device.domain.operating_point import per_thousand
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
@@ -118,8 +119,23 @@ def camera_live(s: Snapshot) -> bool | None:
 
 def camera_findings(s: Snapshot) -> str:
     """Each camera that is not online, with its problem."""
-    seen = (f"{camera} {view.value}" for camera, view in sorted(s.cameras.items()) if view is not CameraView.ONLINE)
-    return ", ".join((*seen, *(f"{camera}: {text}" for camera, text in sorted(s.camera_problems.items()) if text)))
+    return ", ".join(cameras_away(s))
+
+
+def cameras_away(s: Snapshot) -> list[str]:
+    """Each camera that is not online, with its problem; one whose recording has ended is not away."""
+    away = [(camera, view) for camera, view in sorted(s.cameras.items()) if view is not CameraView.ONLINE]
+    return [
+        f"{camera} {view.value.replace('_', ' ')}{f': {text}' if (text := s.camera_problems.get(camera)) else ''}"
+        for camera, view in away
+        if view is not CameraView.ENDED or s.camera_problems.get(camera)
+    ]
+
+
+def camera_warnings(s: Snapshot) -> list[str]:
+    """Each camera that recognises and has a fault that does not stop it, with what to do."""
+    warned = ((camera, fault) for camera, fault in sorted(s.camera_faults.items()) if not FAULTS[fault].stops)
+    return [f"camera {camera}: {FAULTS[fault].advice}" for camera, fault in warned]
 
 
 def clock_synchronised(s: Snapshot) -> bool | None:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from device.domain.camera_fault import CameraFault
 from device.domain.conditions import ConditionName
 from device.domain.finding import Mode
 from device.hub_api.messages import Operator
 
 
 class CameraView(str, Enum):
-    """One camera's state as its worker reports it, or as it follows from having no worker."""
+    """One camera's state as its worker reports it, or as it follows from having no worker.
+
+    Each CameraFault (device/domain/camera_fault.py) that stops a camera is one of them, by its value.
+    """
 
     STOPPED = "stopped"
     STARTING = "starting"
     ONLINE = "online"
     FROZEN = "frozen"
     DARK = "dark"
+    STALLED = "stalled"
+    OVEREXPOSED = "overexposed"
+    COVERED = "covered"
+    SIZE_CHANGED = "size_changed"
     OFFLINE = "offline"
     RESTARTING = "restarting"
     DISABLED = "disabled"
@@ -107,6 +115,7 @@ class Snapshot:
     operator    the operator's session as the hub states it; `simulated` counts for recordings only
     clock_set_back  how the wall clock was set back while this program ran; empty when it was not
     disk_free_bytes  None when the disk does not answer
+    camera_problems, camera_faults  by camera; a fault that does not stop its camera is there, too
     unkept      what the state folder, the audit log or the outbox does not keep, and why; empty when all is kept
     stop        by what STOP was pressed; None while it is not
     """
@@ -123,6 +132,7 @@ class Snapshot:
     references: tuple[str, ...] = ()
     cameras: dict[str, CameraView] = field(default_factory=dict)
     camera_problems: dict[str, str] = field(default_factory=dict)
+    camera_faults: dict[str, CameraFault] = field(default_factory=dict)
     sign: SignView = SignView()
     hub_absent_s: float | None = None
     link: str = ""

@@ -38,8 +38,13 @@ class ActiveDeployment:
         """The deployment as the conditions need it."""
         return view_of(self.deployment, device, now, sealed=True)
 
-    def assignment(self, camera: Camera, config: DeviceConfig, models_dir: Path) -> Assignment:
-        """The first message to a camera's worker. Raises ConfigError when its credential file cannot be read."""
+    def assignment(
+        self, camera: Camera, config: DeviceConfig, models_dir: Path, *, size: tuple[int, int] | None = None
+    ) -> Assignment:
+        """The first message to a camera's worker; size: of its pictures in an earlier run.
+
+        Raises ConfigError when its credential file cannot be read.
+        """
         vision = config.vision
         return Assignment(
             protocol=PROTOCOL,
@@ -50,6 +55,7 @@ class ActiveDeployment:
                 source=_with_credential(camera),
                 pace=camera.pace.value,
                 zone=camera.zone.polygon,
+                size=size,
             ),
             vision=VisionAssignment(
                 backend=vision.backend,

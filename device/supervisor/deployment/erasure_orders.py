@@ -18,6 +18,7 @@ from typing import Any
 
 from device import eraser
 from device.domain.time import WallTime, wall
+from device.durable import flush_folder
 from device.errors import Unavailable, reason_of
 from device.ports.clock import Clock
 from device.supervisor.deployment.active import ActiveDeployment
@@ -75,6 +76,7 @@ class ErasureOrders:
         """Delete the order: nothing of the deployment is left (rule 2)."""
         try:
             (self._folder / f"{active.deployment.id}.json").unlink(missing_ok=True)
+            flush_folder(self._folder)
         except OSError as fault:
             raise self._cannot(fault) from fault
 

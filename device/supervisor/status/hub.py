@@ -2,8 +2,8 @@
 
 1. A gap in the connection is bridged for a few seconds (the condition says how long); an operator who signs out counts
    at once.
-2. Commands are an allow-list; an unknown one is logged and ignored. They are not signed yet, so they can only stop and
-   undo a stop.
+2. Commands go to supervisor/commands.py, which decides whether they are obeyed.
+3. A judgement that the broker retained counts for nothing: the hub retains none.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 
 _log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", bound=messages.Message)
+FOLLOWED_MOST = 1000
+FollowUp = messages.Engagement | messages.Disposition
 
 
 class Hub:
@@ -34,8 +36,10 @@ class Hub:
         *,
         publisher: OutboxPublisher,
         on_judgement: Callable[[messages.Adjudication], None],
-        on_command: Callable[[str], None],
+        on_follow_up: Callable[[FollowUp], None],
+        on_command: Callable[[str, bytes, bool], None],
     ) -> None:
+        """on_command: name, payload, whether the broker had retained it."""
         self.operator: messages.Operator = "absent"
         self.session_id: str | None = None
         self.link = ""
@@ -44,15 +48,24 @@ class Hub:
         self._clock = clock
         self._publisher = publisher
         self._on_judgement = on_judgement
+        self._on_follow_up = on_follow_up
         self._on_command = on_command
         self._online = False
         self._last_ns: int | None = None
+        self._followed: dict[tuple[str, str], FollowUp] = {}
 
     def subscribe(self) -> None:
         """Subscribe to every topic that a device must act on."""
         self._publisher.subscribe(self._topics.state, self._on_state)
-        self._publisher.subscribe(self._topics.adjudications, self._on_adjudication)
-        self._publisher.subscribe(self._device.commands, self._on_cmd)
+        name = self._device.device
+        self._publisher.subscribe(self._topics.adjudications(name), self._on_adjudication, _ignore)
+        for pattern in self._topics.follow_ups(name):
+            self._publisher.subscribe(pattern, self._on_follow, _ignore)
+        self._publisher.subscribe(
+            self._device.commands,
+            lambda topic, payload: self._on_cmd(topic, payload, retained=False),
+            lambda topic, payload: self._on_cmd(topic, payload, retained=True),
+        )
 
     def connection(self, present: bool, reason: str) -> None:
         """The device's own session opened or was lost, and why; the hub's retained state follows a new one."""
@@ -85,14 +98,36 @@ class Hub:
 
     def _on_adjudication(self, topic: str, payload: bytes) -> None:
         judgement = _data(payload, messages.Adjudication)
-        place = topics.parse(topic)
-        if judgement is None or place is None or place.subject != judgement.alert_id:
+        if judgement is None or not self._is_of(topic, judgement.alert_id):
             event(_log, "hub.judgement_refused", level=logging.WARNING, topic=topic)
             return
         self._on_judgement(judgement)
 
-    def _on_cmd(self, topic: str, _: bytes) -> None:
-        self._on_command(topic.rsplit("/", 1)[-1])
+    def _on_follow(self, topic: str, payload: bytes) -> None:
+        data = _data(payload, messages.Engagement) or _data(payload, messages.Disposition)
+        if data is None or not self._is_of(topic, data.alert_id):
+            event(_log, "hub.judgement_refused", level=logging.WARNING, topic=topic)
+            return
+        last = (data.alert_id, type(data).__name__)
+        if self._followed.get(last) == data:
+            return  # the hub repeats it until it knows that it was delivered
+        self._followed[last] = data
+        if len(self._followed) > FOLLOWED_MOST:
+            del self._followed[next(iter(self._followed))]
+        self._on_follow_up(data)
+
+    def _is_of(self, topic: str, alert_id: str) -> bool:
+        """Whether a topic is this device's and the alert's of the message."""
+        place = topics.parse(topic)
+        return place is not None and place.subject == alert_id and place.about == self._device.device
+
+    def _on_cmd(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        self._on_command(topic.rsplit("/", 1)[-1], payload, retained)
+
+
+def _ignore(topic: str, _: bytes) -> None:
+    """Rule 3."""
+    event(_log, "hub.retained_judgement_ignored", level=logging.WARNING, topic=topic)
 
 
 def _data(payload: bytes, kind: type[Kind]) -> Kind | None:

@@ -7,6 +7,7 @@ HEALTH_S, kept stats every STATS_S and at the end, live stats in between so that
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
@@ -154,6 +155,12 @@ class Notices:
     def receipt(self, erasure: messages.Erasure) -> None:
         """A receipt of an erasure; kept until the hub has acknowledged it."""
         self._keep(self._topics.erasure, erasure, erasure.alert_id or erasure.what, MessageClass.RECEIPT)
+
+    def command_reply(self, reply: messages.CommandReply) -> None:
+        """The answer to a command: not kept, not retained; the hub repeats what must be answered."""
+        topic = self._topics.command_reply(reply.name)
+        notice = _notice(self._topics, topic, reply, reply.command_id, self._clock, qos=1, retain=False)
+        self._publisher.post(replace(notice, correlation=reply.command_id.encode()))
 
     def audit(self, head: messages.AuditHead) -> None:
         """The newest signed head of the audit log: retained, so that a later subscriber has it too."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
 from device.audit.rows import Head
 from device.config.deployment import Window
+from device.domain.camera_fault import FAULTS
 from device.domain.finding import Counters, Mode
 from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
 from device.hub_api import messages
@@ -16,12 +17,24 @@ from device.hub_api.alert_builder import stats_from
 from device.ports.gpio import Lamp
 from device.supervisor.conditions.condition import Evaluation
 from device.supervisor.conditions.evaluation import failing
+from device.supervisor.conditions.predicates import camera_warnings, cameras_away
 from device.supervisor.conditions.snapshot import CameraView, OperatingView, Snapshot
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
 
 CameraWord = Literal["online", "frozen", "dark", "offline", "disabled", "ended"]
+CAMERA_WORDS: dict[CameraView, CameraWord] = {
+    CameraView.ONLINE: "online",
+    CameraView.FROZEN: "frozen",
+    CameraView.STALLED: "frozen",
+    CameraView.DARK: "dark",
+    CameraView.COVERED: "dark",
+    CameraView.OVEREXPOSED: "dark",
+    CameraView.DISABLED: "disabled",
+    CameraView.ENDED: "ended",
+}
+"""The contract's words; a camera that is none of these is `offline`. Which fault it has is a field of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +75,16 @@ def one_line(view_now: StatusView) -> str:
     """The state and the first thing that is wrong, for the service manager."""
     wrong = failing(view_now.evaluations)
     more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
-    return f"{view_now.state.value}: {wrong[0].text}{more}" if wrong else view_now.state.value
+    if wrong:
+        return f"{view_now.state.value}: {wrong[0].text}{more}"
+    return "; ".join([view_now.state.value, *warnings(view_now)])
+
+
+def warnings(view_now: StatusView) -> list[str]:
+    """What an operator should see to although the device recognises: cameras that are away, or see badly."""
+    snapshot = view_now.snapshot
+    away = cameras_away(snapshot) if view_now.state is State.RECOGNISING else []
+    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot)]
 
 
 def reasons(view_now: StatusView) -> list[str]:
@@ -85,17 +107,18 @@ def state_message(view_now: StatusView) -> messages.DeviceState:
 
 def camera_messages(view_now: StatusView) -> list[messages.CameraStatus]:
     """One retained notice per camera; a camera without a worker is `offline`."""
-    words = {view: view.value for view in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.ENDED)}
-    words[CameraView.DISABLED] = "disabled"
+    snapshot = view_now.snapshot
     return [
         messages.CameraStatus(
             mode=view_now.mode,
             camera_id=camera,
-            status=cast(CameraWord, words.get(view, "offline")),
+            status=CAMERA_WORDS.get(view, "offline"),
             since=rfc3339(view_now.camera_since[camera]),
             damaged=camera in view_now.beats and view_now.beats[camera].damaged_share > 0,
+            fault=snapshot.camera_faults.get(camera),
+            text=_camera_text(snapshot, camera),
         )
-        for camera, view in view_now.snapshot.cameras.items()
+        for camera, view in snapshot.cameras.items()
     ]
 
 
@@ -202,6 +225,7 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "sign": {"simulated": view_now.simulated, **_sign(view_now)},
         "lamps": {lamp.value: lit for lamp, lit in view_now.lamps.items()},
         "cameras": {camera: _camera(view_now, camera) for camera in view_now.snapshot.cameras},
+        "warnings": warnings(view_now),
         "temperature": _temperature(view_now),
         "broker": view_now.broker,
         "outbox_waiting": view_now.waiting,
@@ -228,11 +252,18 @@ def _temperature(view_now: StatusView) -> dict[str, Any]:
     return {"in_range": thermal.in_range, "finding": thermal.finding, "throttled": thermal.throttled}
 
 
+def _camera_text(snapshot: Snapshot, camera: str) -> str:
+    """What is wrong with a camera and what to do; empty when nothing is."""
+    fault = snapshot.camera_faults.get(camera)
+    return snapshot.camera_problems.get(camera, "") or ("" if fault is None else FAULTS[fault].advice)
+
+
 def _camera(view_now: StatusView, camera: str) -> dict[str, Any]:
     beat = view_now.beats.get(camera)
     return {
         "status": view_now.snapshot.cameras[camera].value,
-        "problem": view_now.snapshot.camera_problems.get(camera, ""),
+        "problem": _camera_text(view_now.snapshot, camera),
+        "fault": None if (fault := view_now.snapshot.camera_faults.get(camera)) is None else fault.value,
         "fps": None if beat is None else round(beat.fps, 1),
         "rss_bytes": None if beat is None else beat.rss_bytes,
         "gpu_free_bytes": None if beat is None else beat.gpu_free_bytes,

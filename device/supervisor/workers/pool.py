@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from device.config.model import Camera, DeviceConfig
+from device.domain.camera_fault import CameraFault
 from device.errors import ConfigError, InternalError, LfrError, SourceUnreadable, Unavailable
 from device.ports.audit import Audit
 from device.supervisor.alerts.service import AlertService, Origin
@@ -137,6 +138,10 @@ class WorkerPool:
         """The problem of each camera's worker; cameras without a problem are left out."""
         return {camera: worker.problem for camera, worker in self._workers.items() if worker.problem}
 
+    def faults(self) -> dict[str, CameraFault]:
+        """The fault of each camera whose worker reports one, those included that do not stop it."""
+        return {camera: worker.fault for camera, worker in self._workers.items() if worker.fault is not None}
+
     @property
     def _all_ended(self) -> bool:
         return bool(self._workers) and all(worker.ended and not worker.alive for worker in self._workers.values())
@@ -144,7 +149,9 @@ class WorkerPool:
     def _supervised(self, camera: Camera, active: ActiveDeployment) -> WorkerSupervisor:
         return WorkerSupervisor(
             camera.id,
-            assignment=lambda: active.assignment(camera, self._config, self._edges.models_dir),
+            assignment=lambda: active.assignment(
+                camera, self._config, self._edges.models_dir, size=self._workers[camera.id].size
+            ),
             launcher=self._edges.launcher,
             clock=self._edges.clock,
             on_message=lambda run, message: self._on_message(camera, run, message),

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from device.domain.camera_fault import FAULTS, CameraFault, fault_of
 from device.domain.time import NS_PER_S
 from device.errors import InternalError, LfrError, SourceLost
 from device.logs import event
@@ -97,6 +98,10 @@ class WorkerSupervisor:
         self.camera_id = camera_id
         self.view = CameraView.STOPPED
         self.problem = ""
+        self.fault: CameraFault | None = None
+        """What its running worker finds wrong with the camera, also when that does not stop it."""
+        self.size: tuple[int, int] | None = None
+        """Width and height of the first pictures of this deployment; a later run is told what they were."""
         self.exit_status = 0
         self.watchlist_opened = False
         """Whether any worker of this camera opened its watchlist, so that people may have been compared."""
@@ -174,6 +179,7 @@ class WorkerSupervisor:
                 await self._run_once(run)
             finally:
                 self.alive = False
+            self.fault = None
             self._on_end(run)
             await self._after_run(run)
 
@@ -314,12 +320,29 @@ class WorkerSupervisor:
                 self.view, self.problem = CameraView.ONLINE, ""
         elif isinstance(message, Beat):
             run.beat = message
-            if message.camera in (CameraView.ONLINE, CameraView.FROZEN, CameraView.DARK, CameraView.OFFLINE):
-                self.view, self.problem = CameraView(message.camera), ""
+            self._record_beat(message)
         elif isinstance(message, Finished):
             run.finished = message
             if not run.stopped and not self._recorded:
                 run.problem, run.lost = f"the source ended: {message.reason}", True
+                self._record_loss(run)
         elif isinstance(message, Fault):
             run.problem = f"{message.error}: {message.text}"
             run.fault, run.lost = message, message.error == SourceLost.__name__
+            if run.lost:
+                self._record_loss(run)
+
+    def _record_loss(self, run: WorkerRun) -> None:
+        """The camera is lost from now on, not only when its worker's process is gone."""
+        self.view, self.problem, self.fault = CameraView.OFFLINE, run.problem, None
+
+    def _record_beat(self, beat: Beat) -> None:
+        """Keep the camera's view, fault and size; a beat of a recording that has ended changes no view."""
+        if not self._recorded:
+            self.size = self.size or beat.size
+        stops = fault_of(beat.camera)
+        self.fault = stops or fault_of(beat.warning)
+        if stops is not None:
+            self.view, self.problem = CameraView(stops.value), FAULTS[stops].advice
+        elif beat.camera in (CameraView.ONLINE, CameraView.OFFLINE):
+            self.view, self.problem = CameraView(beat.camera), ""

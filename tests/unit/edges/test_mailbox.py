@@ -14,6 +14,7 @@ from device.domain.sight import Frame
 from device.domain.time import MonotonicNs
 from device.edges.camera.capture_buffer import END, CaptureBuffer, Pace
 from device.edges.camera.fake import Fail, FakeSource, Show, Stall
+from device.edges.camera.picture_health import PictureHealth
 from device.errors import SourceLost, SourceUnreadable
 from tests.pictures import planes
 
@@ -212,35 +213,65 @@ def test_a_pace_that_does_not_fit_the_source_is_a_defect(pace: Pace, live: bool)
         CaptureBuffer(FakeSource([], live=live), pace=pace)
 
 
-def state_after(script: list[Show], *, packed: bool = False) -> str:
+def state_after(script: list[Show], *, packed: bool = False, pace: Pace = "realtime") -> str:
     source = FakeSource([*script, Stall()], packed=packed)
-    with feed_of(source) as feed:
-        for _ in script:
-            assert isinstance(feed.take(SOON_S), Frame)
+    with feed_of(source, pace, depth=len(script), tempo=VirtualTempo()) as feed:
+        feed.take(SOON_S)
+        source.stalled.wait(SOON_S)
         return feed.state()
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["planes", "rgb"])
-def test_the_same_picture_for_more_than_two_seconds_is_frozen(packed: bool) -> None:
-    assert state_after([Show(50)] * 51, packed=packed) == "online"
-    assert state_after([Show(50)] * 52, packed=packed) == "frozen"
-    assert state_after([*[Show(50)] * 52, Show(51)], packed=packed) == "online"
+def test_the_same_picture_for_more_than_a_second_is_frozen(packed: bool) -> None:
+    assert state_after([Show(scene=1)] * 30, packed=packed) == "online"
+    assert state_after([Show(scene=1)] * 41, packed=packed) == "frozen"
+    assert state_after([*[Show(scene=1)] * 41, *[Show(scene=2)] * 4], packed=packed) == "online"
 
 
 @pytest.mark.parametrize(("packed", "black"), [(False, 16), (True, 0)], ids=["planes", "rgb"])
-def test_no_light_for_two_seconds_is_dark(packed: bool, black: int) -> None:
-    assert state_after([Show(black + n % 3) for n in range(50)], packed=packed) == "online"
-    assert state_after([Show(black + n % 3) for n in range(52)], packed=packed) == "dark"
-    assert state_after([Show(black + 5 + n % 3) for n in range(52)], packed=packed) == "dark"
-    assert state_after([Show(60 + n % 3) for n in range(52)], packed=packed) == "online"
+def test_no_light_for_more_than_a_second_is_dark(packed: bool, black: int) -> None:
+    assert state_after([Show(black + n % 3) for n in range(30)], packed=packed) == "online"
+    assert state_after([Show(black + n % 3) for n in range(41)], packed=packed) == "dark"
+    assert state_after([Show(black + 5 + n % 3) for n in range(41)], packed=packed) == "dark"
+    assert state_after([Show(scene=n) for n in range(41)], packed=packed) == "online"
 
 
-def test_a_camera_that_gives_nothing_for_two_seconds_is_frozen() -> None:
+def test_at_full_pace_no_picture_is_judged() -> None:
+    assert state_after([Show(16)] * 60, pace="full") == "online"
+
+
+def test_a_camera_that_gives_nothing_for_1_2_seconds_is_stalled() -> None:
     tempo = VirtualTempo()
     source = FakeSource([Show(), Stall()], live=True)
     with feed_of(source, "live", tempo=tempo) as feed:
         feed.take(SOON_S)
         source.stalled.wait(SOON_S)
+        tempo.pass_ms(1200)
         assert feed.state() == "online"
-        tempo.pass_ms(2001)
-        assert feed.state() == "frozen"
+        tempo.pass_ms(1)
+        assert (feed.state(), feed.stalled) == ("stalled", False)  # as yet nobody's passage has ended
+        tempo.pass_ms(800)
+        assert (feed.state(), feed.stalled) == ("stalled", True)
+
+
+def test_a_frozen_picture_and_one_of_another_size_are_not_handed_on() -> None:
+    for last in (Show(scene=1), Show(scene=1, size=(32, 24))):
+        source = FakeSource([*[Show(scene=1)] * 60, Stall(), *[last] * 2, Stall()], live=True)
+        with feed_of(source, "live", tempo=VirtualTempo()) as feed:
+            assert isinstance(feed.take(SOON_S), Frame)
+            source.stalled.wait(SOON_S)
+            while isinstance(feed.take(0.0), Frame):
+                pass
+            source.resume()
+            source.stalled.wait(SOON_S)
+            assert feed.take(0.0) is None
+            assert (feed.decoded, feed.stalled) == (62, True)
+
+
+def test_a_size_that_was_expected_and_does_not_come_is_a_fault_from_the_first_picture() -> None:
+    source = FakeSource([Show(scene=1), Stall()], live=True)
+    with feed_of(source, "live", health=PictureHealth(size=(128, 96))) as feed:
+        assert feed.take(0.2) is None
+        source.stalled.wait(SOON_S)
+        assert feed.state() == "size_changed"
+        assert feed.size == (128, 96)

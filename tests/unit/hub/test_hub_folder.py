@@ -35,7 +35,7 @@ def certificate(file: Path) -> x509.Certificate:
 def test_secrets_are_for_their_owner_only(folder: Path) -> None:
     HubFolder(folder).keys.recipient_for("d-1", wall(datetime.now(timezone.utc)))
     secrets = [*folder.rglob("*.key"), *(folder / "keys").iterdir(), folder / "console.yaml"]
-    assert len(secrets) == 9
+    assert len(secrets) == 10
     assert {stat.S_IMODE(file.stat().st_mode) for file in secrets} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -161,7 +161,7 @@ def test_labels_that_cannot_be_forgotten_because_console_yaml_is_broken_are_a_fa
 def test_no_user_but_the_hub_and_its_listeners_may_read_alerts() -> None:
     sections = access_list("demo", ("cam-1",)).split("\nuser ")[1:]
     readers = {s.split("\n")[0] for s in sections if "topic read lfr/v1/demo/#" in s or "read lfr/v1/demo/+/alert" in s}
-    assert readers == {"hub", "listener", "witness"}
+    assert readers == {"hub", "listener", "witness", "monitor"}
 
 
 def test_a_broker_unpacked_without_root_is_found_with_its_libraries(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,3 +171,46 @@ def test_a_revoked_certificate_does_not_pass_the_handshake_of_the_next_start(hub
 def test_a_port_in_use_is_said_with_what_to_do(hub: HubFolder, server: RepositoryServer) -> None:
     with pytest.raises(Unavailable, match="--repository-port"):
         RepositoryServer(hub, SiteDevices(hub), "127.0.0.1", server.port)
+
+
+def idle(hub: HubFolder, port: int, who: str | None) -> socket.socket:
+    """A connection that sends nothing: before its handshake, or after it with a certificate."""
+    raw = socket.create_connection(("localhost", port), 5)
+    if who is None:
+        return raw
+    context = ssl.create_default_context(cafile=str(hub.root / "ca.pem"))
+    address = hub.address(who, 0)
+    context.load_cert_chain(str(address.cert), str(address.key))
+    return context.wrap_socket(raw, server_hostname="localhost")
+
+
+@pytest.mark.parametrize("who", [None, "cam-2"])
+def test_a_hundred_connections_that_do_nothing_keep_no_device_out(
+    hub: HubFolder, server: RepositoryServer, who: str | None
+) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(idle(hub, server.port, who))
+        begun = time.monotonic()
+        assert ask(hub, server.port, "cam-1", "/metadata/timestamp.json") == (200, b"{}")
+        assert time.monotonic() - begun < 4.0, "a client of the real world waits less than that"
+
+
+def test_a_site_of_before_may_speak_an_older_tls_and_a_new_one_may_not(hub: HubFolder) -> None:
+    assert hub.settings().tls == "1.3"
+    file = hub.root / "console.yaml"
+    for version, works in (("1.3", False), ("1.2", True)):
+        file.write_text(file.read_text().replace("tls: '1.3'", f"tls: '{version}'"))
+        old = RepositoryServer(hub, SiteDevices(hub), "127.0.0.1", 0)
+        made = connection(hub, old.port, "cam-1")
+        context: ssl.SSLContext = getattr(made, "_context")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            made.request("GET", "/metadata/timestamp.json")
+            assert works
+            assert made.getresponse().status == 200
+        except ssl.SSLError:
+            assert not works
+        finally:
+            made.close()
+            old.stop()

@@ -6,21 +6,24 @@ import asyncio
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Literal, cast
 
 import pyrage
 import pytest
 
 from device.domain.finding import Mode
-from device.domain.time import wall
+from device.domain.time import rfc3339, wall
 from device.edges.broker.fake import FakeBroker, FakeExchange
+from device.errors import Unavailable
 from device.hub_api import alert_builder, messages
 from device.hub_api.events import CONTENT_TYPE, decode, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Outgoing
+from tests.commands import signer
 from tools.hub.console.desk import Desk
-from tools.hub.console.session import GIVE_UP_S, REPEAT_S, SETTLED_S, HubSession, offline_message
+from tools.hub.console.hub_state import offline_message
+from tools.hub.console.session import GIVE_UP_S, REPEAT_S, SETTLED_S, HubSession
 from tools.hub.storage.deployment_keys import DeploymentKeys
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk
@@ -34,19 +37,31 @@ RECEIPT = alert_builder.erasure_of("alert", count=1, alert_id="a-1", reason="fal
 class Bench:
     """A hub session and one device on a fake exchange, with a clock that is told."""
 
-    def __init__(self, desk: Desk, opener: ProbeOpener, store: SealedDesk | None = None) -> None:
+    def __init__(
+        self, desk: Desk, opener: ProbeOpener, store: SealedDesk | None = None, folder: Path | None = None
+    ) -> None:
         self.store = store
         self.now = NOON
         self.exchange = FakeExchange()
         will = offline_message("demo", Mode.DEMO, NOON)
         broker = FakeBroker(self.exchange, "hub", will)
-        self.session = HubSession(broker, "demo", Mode.DEMO, desk, opener, lambda: self.now, lambda: None, store=store)
+        self.session = HubSession(
+            broker,
+            "demo",
+            Mode.DEMO,
+            desk,
+            opener,
+            lambda: self.now,
+            lambda: None,
+            store=store,
+            signer=signer(folder) if folder is not None else None,
+        )
         loop = SimpleNamespace(is_closed=lambda: False, call_soon_threadsafe=lambda call, *a: call(*a))
         self.session.start(cast(asyncio.AbstractEventLoop, loop))
         self.device = FakeBroker(self.exchange, "cam-1")
 
     def device_appears(self) -> None:
-        self.device.subscribe(HubTopics("demo").adjudications, lambda _, __: None)
+        self.device.subscribe(HubTopics("demo").adjudications("cam-1"), lambda _, __: None)
         self.device.connect(lambda _, __: None, lambda _: None)
 
     def device_says(self, topic: str, data: messages.Message) -> None:
@@ -98,7 +113,7 @@ def test_a_judgement_that_is_not_settled_outlives_the_hub(desk: Desk, opener: Pr
 
 def test_a_false_alert_is_said_until_its_erasure_is_reported(bench: Bench) -> None:
     bench.device_appears()
-    bench.session.judge("a-1", "false_alert", "op-1")
+    bench.session.judge("a-1", "false_alert", "op-1", "cam-1")
     bench.after(REPEAT_S)
     assert (bench.judgements(), bench.session.waiting()) == (2, 1)
     bench.device_says(TOPICS.erasure, RECEIPT)
@@ -107,7 +122,7 @@ def test_a_false_alert_is_said_until_its_erasure_is_reported(bench: Bench) -> No
 
 
 def test_repetitions_of_a_judgement_keep_their_event_id(bench: Bench) -> None:
-    bench.session.judge("a-1", "false_alert", "op-1")
+    bench.session.judge("a-1", "false_alert", "op-1", "cam-1")
     bench.after(REPEAT_S)
     said = [decode(m.payload).id for m in bench.exchange.log if m.topic.endswith("/adjudication")]
     assert len(said) == 2
@@ -115,13 +130,13 @@ def test_repetitions_of_a_judgement_keep_their_event_id(bench: Bench) -> None:
 
 
 def test_a_judgement_is_given_up_after_a_day(bench: Bench) -> None:
-    bench.session.judge("a-1", "false_alert", "op-1")
+    bench.session.judge("a-1", "false_alert", "op-1", "cam-1")
     bench.after(GIVE_UP_S + 1)
     assert bench.session.waiting() == 0
 
 
 def test_a_restart_of_the_broker_brings_state_and_judgements_again(bench: Bench) -> None:
-    bench.session.judge("a-1", "false_alert", "op-1")
+    bench.session.judge("a-1", "false_alert", "op-1", "cam-1")
     bench.session.publish_state("present", "s-1")
     bench.session.publish_state("present", "s-1")
     states = [m for m in bench.exchange.log if m.topic.endswith("hub/state")]
@@ -180,3 +195,78 @@ def test_a_probe_for_another_hub_or_without_a_picture_is_refused(bench: Bench, d
     bench.raw(TOPICS.probe("a-5"), pyrage.encrypt(JPEG, [own]))
     assert bench.session.refused == 3, "its deployment has ended: nothing of it is held in memory either"
     assert "a-5" not in desk.pictures
+
+
+def commands(bench: Bench) -> list[messages.Command]:
+    return [
+        data
+        for m in bench.exchange.log
+        if "/cmd/" in m.topic and isinstance(data := decode(m.payload).data, messages.Command)
+    ]
+
+
+def online(bench: Bench) -> None:
+    bench.device_appears()
+    bench.device_says(TOPICS.status, messages.Status(mode=None, status="online", boot_id="b", bd_seq=1))
+
+
+def reply(command: messages.Command, result: Literal["done", "refused"] = "done") -> messages.CommandReply:
+    return messages.CommandReply(
+        mode=None, command_id=command.command_id, name=command.name, result=result, at=rfc3339(NOON)
+    )
+
+
+def test_a_stop_is_repeated_through_a_restart_of_the_hub_until_its_device_answers(
+    desk: Desk, opener: ProbeOpener, tmp_path: Path
+) -> None:
+    store = SealedDesk(tmp_path / "desk.sqlite")
+    first = Bench(desk, opener, store, tmp_path / "hub")
+    first.session.command("cam-1", "stop", "op-1")
+    second = Bench(desk, opener, store, tmp_path / "hub")
+    online(second)
+    second.after(REPEAT_S)
+    second.after(REPEAT_S + SETTLED_S)
+    sent = commands(second)
+    assert (len(sent) >= 2, len({c.command_id for c in sent})) == (True, 1)
+    assert sent[0].given_by == "op-1"
+    message = next(m for m in second.exchange.log if "/cmd/" in m.topic)
+    assert (message.response_topic, message.correlation) == (
+        TOPICS.command_reply("stop"),
+        sent[0].command_id.encode(),
+    )
+    second.device_says(TOPICS.command_reply("stop"), reply(sent[0]))
+    assert (second.session.waiting(), store.judgements()) == (0, [])
+
+
+def test_another_device_cannot_answer_for_the_one_that_is_meant(
+    desk: Desk, opener: ProbeOpener, tmp_path: Path
+) -> None:
+    bench = Bench(desk, opener, folder=tmp_path / "hub")
+    bench.session.command("cam-1", "stop", "op-1")
+    said = encode(reply(commands(bench)[0]), event_id="e", source="lfr/v1/demo/cam-2", subject="x", at=NOON)
+    bench.device.connect(lambda _, __: None, lambda _: None)
+    bench.raw("lfr/v1/demo/cam-2/cmd/stop/reply", said)
+    assert bench.session.waiting() == 1
+
+
+def test_a_resume_takes_back_a_stop_that_waits_and_is_itself_sent_once(
+    desk: Desk, opener: ProbeOpener, tmp_path: Path
+) -> None:
+    bench = Bench(desk, opener, folder=tmp_path / "hub")
+    bench.session.command("cam-1", "stop", "op-1")
+    online(bench)
+    bench.session.command("cam-1", "resume", "op-2")
+    bench.after(3 * REPEAT_S)
+    assert [c.name for c in commands(bench)].count("resume") == 1
+    assert bench.session.waiting() == 0
+    assert commands(bench)[-1].boot_id == "b"
+    bench.device_says(TOPICS.command_reply("resume"), reply(commands(bench)[-1], "refused"))
+    view = desk.devices["cam-1"].command
+    assert view is not None
+    assert (view.name, view.given_by, view.result) == ("resume", "op-2", "refused")
+
+
+def test_a_device_that_has_not_reported_can_only_be_stopped(desk: Desk, opener: ProbeOpener, tmp_path: Path) -> None:
+    bench = Bench(desk, opener, folder=tmp_path / "hub")
+    with pytest.raises(Unavailable, match="only a stop"):
+        bench.session.command("cam-1", "resume", "op-1")

@@ -65,7 +65,7 @@ def test_every_topic_parses_to_its_branch_and_subject() -> None:
         ("camera/status", "c"),
         ("state", None),
     ]
-    assert parse(hub.adjudication("a")) == Place("s", "hub", "alert/adjudication", "a")
+    assert parse(hub.adjudication("d", "a")) == Place("s", "hub", "alert/adjudication", "a", "d")
     assert parse("somebody/else") is None
 
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.domain.finding import Counters
-from device.domain.sight import Face
+from device.domain.sight import U8, Face
 from device.recognition.pipeline import LOOK_EVERY_NS, LOOKS_PER_FRAME, Pipeline
 from device.vision.passages import Slot
+from device.vision.refine import FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX, PATCH_PX, face_px_of
 from engines.cards.model_card import Lengths
 from tests.unit.recognition.conftest import World
 
@@ -329,3 +330,22 @@ def test_when_nobody_is_left_in_view_a_blank_goes_through_the_runtimes_once(
     assert blanks == []
     world.empty(4.0)
     assert blanks == ["recogniser"]
+
+
+def test_each_look_at_a_person_finds_the_landmarks_at_another_scale_than_the_last(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the detector gets wrong at one scale is then not in every template that the mean is made of."""
+    shown: list[float] = []
+    detect: Callable[..., list[Face]] = world.second_look.detect
+
+    def noted(picture: U8, *, frame_size: tuple[float, float], origin: tuple[float, float] = (0.0, 0.0)) -> list[Face]:
+        shown.append(PATCH_PX * world.face_px / frame_size[0])
+        found: list[Face] = detect(picture, frame_size=frame_size, origin=origin)
+        return found
+
+    monkeypatch.setattr(world.second_look, "detect", noted)
+    world.walk(1, steps=30)
+    assert len(shown) >= 3
+    nearest = [min((FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX), key=lambda px: abs(px - one)) for one in shown]
+    assert nearest == [face_px_of(looks) for looks in range(len(shown))]

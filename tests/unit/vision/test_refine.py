@@ -9,7 +9,7 @@ import pytest
 
 from device.domain.sight import F32, U8, Face
 from device.vision.detector import Detector
-from device.vision.refine import FACE_IN_PATCH_PX, PATCH_PX, Refiner
+from device.vision.refine import FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX, PATCH_PX, Refiner, face_px_of
 
 MakeFace = Callable[..., Face]
 
@@ -50,6 +50,14 @@ def test_the_patch_shows_the_face_in_its_middle_at_the_detectors_best_size(heigh
     corners = cut.to_patch[:, :2] @ face.box.reshape(2, 2).T + cut.to_patch[:, 2:]
     assert corners[1, 1] - corners[1, 0] == pytest.approx(FACE_IN_PATCH_PX, rel=1e-4)
     assert corners.mean(1).tolist() == pytest.approx([PATCH_PX / 2, PATCH_PX / 2], abs=0.05)
+
+
+def test_looks_at_one_person_are_taken_at_two_scales_in_turns(face_at: MakeFace) -> None:
+    cut, face, shown = Cutter(), face_at(500, 300, 50), []
+    for looks in range(4):
+        Refiner(FakeDetector()).refine(cut, face, face_px=face_px_of(looks))
+        shown.append(float(cut.to_patch[1, 1]) * 50)
+    assert shown == pytest.approx([FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX] * 2)
 
 
 def test_the_detector_is_told_where_in_the_frame_the_patch_lies(face_at: MakeFace) -> None:

@@ -26,6 +26,7 @@ FILLED: dict[str, tuple[str | float, ...]] = {
     "corrected": ("interlaced: bwdif; sample aspect 16:11: scaled to square pixels; 3 damaged packet(s) skipped",),
     "slow": (120, 250, 10, "embed", 81.234),
     "damaged": (20, 250, 10),
+    "fault": ("size_changed",),
 }
 
 
@@ -60,10 +61,27 @@ class Told:
     def texts(self) -> list[str]:
         return [message.text for message in self.said]
 
-    def beat(self, frames: int = 0, dropped: int = 0, *, damaged: int = 0, still: bool = False) -> None:
+    def beat(
+        self,
+        frames: int = 0,
+        dropped: int = 0,
+        *,
+        damaged: int = 0,
+        still: bool = False,
+        camera: str = "online",
+        warning: str = "",
+    ) -> None:
         counters = Counters(frames=frames, dropped_frames=dropped, damaged_frames=damaged)
         stages = {"detect": 5.0, "embed": 61.27}
-        beat = Beat(seq=self.seconds, camera="online", fps=25.0, counters=counters, stage_p95_ms=stages, rss_bytes=1)
+        beat = Beat(
+            seq=self.seconds,
+            camera=camera,
+            fps=25.0,
+            counters=counters,
+            stage_p95_ms=stages,
+            rss_bytes=1,
+            warning=warning,
+        )
         self.voice.beat(beat, still=still, now_ns=self.seconds * NS_PER_S)
         self.seconds += 1
 
@@ -154,6 +172,24 @@ def test_a_camera_that_shows_nothing_new_is_told_once_and_its_standstill_is_not_
         told.beat(frames=25, dropped=20, still=True)
     told.beat(frames=50, dropped=20)
     assert told.texts == [journal_text("still"), journal_text("moving")]
+
+
+def test_a_fault_of_the_camera_is_told_when_it_changes_and_an_empty_room_is_none() -> None:
+    told = Told()
+    for camera, warning in (
+        ("online", "still"),
+        ("online", "defocused"),
+        ("online", "defocused"),
+        ("covered", ""),
+        ("online", ""),
+        ("offline", ""),
+    ):
+        told.beat(camera=camera, warning=warning)
+    assert told.texts == [
+        journal_text("fault", "defocused"),
+        journal_text("fault", "covered"),
+        journal_text("faultless"),
+    ]
 
 
 def test_more_notes_than_a_line_holds_are_cut_and_still_known() -> None:

@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from tools.dev.bench.camera_faults import command as camera_faults_command
 from tools.dev.bench.recall import command as recall_command
 
 
@@ -32,6 +33,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     engines.add_argument("--json", action="store_true", help="one JSON object on stdout")
     engines.set_defaults(run=run_engines)
     recall_command.register(parts)
+    camera_faults_command.register(parts)
 
 
 def run_bench(args: argparse.Namespace) -> int:

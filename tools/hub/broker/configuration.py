@@ -1,7 +1,8 @@
 """Access control on the broker: mosquitto's configuration and access list, made from the site's names.
 
-1. A certificate writes its own branch only (`pattern write lfr/v1/<site>/%u/#`); its common name is the user.
-2. A device reads the hub's state, judgements and commands to itself, and nothing of other devices.
+1. A device writes the topics of the contract in its own branch, and no other; its certificate's common name is its
+   user. A certificate that the list of devices does not name has no rights at all.
+2. A device reads the hub's state, judgements of its own alerts and commands to itself, and nothing of other devices.
 3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe.
 4. Nothing is persisted: an alert must not reach a disk through the broker. Devices keep what was not delivered.
 """
@@ -11,8 +12,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from device.hub_api.topics import ROOT
-from tools.hub.storage.folder import ConsoleSettings, HubFolder
+from device.hub_api.topics import DEVICE_BRANCHES, ROOT
+from tools.hub.storage.files import write_file
+from tools.hub.storage.folder import NEW_TLS, ConsoleSettings, HubFolder
 
 AUDITOR_READS = (
     "+/status",
@@ -26,7 +28,6 @@ AUDITOR_READS = (
     "+/audit",
     "hub/state",
 )
-DEVICE_READS = ("hub/state", "hub/alert/+/adjudication", "hub/alert/+/engagement", "hub/alert/+/disposition")
 MESSAGE_LIMIT_BYTES = 1_000_000  # a probe is some 20 kB; device.wire limits a link message to the same
 
 
@@ -40,19 +41,20 @@ def access_list(site: str, devices: tuple[str, ...]) -> str:
         "# Read what the hub reads and write nothing: test rigs, and the demonstration's witness. A certificate is one",
     ]
     lines += ["# session (use_username_as_clientid), so two programs need two."]
-    for reader in ("listener", "witness"):
+    for reader in ("listener", "witness", "monitor"):
         lines += [f"user {reader}", f"topic deny {base}/{reader}/#", f"topic read {base}/#"]
     lines += ["", "# Press and inspectors: states, counts and receipts; no alert, no probe."]
     lines += ["user auditor", f"topic deny {base}/auditor/#"]
     lines += [f"topic read {base}/{branch}" for branch in AUDITOR_READS]
     for device in devices:
-        lines += ["", f"user {device}"]
-        lines += [f"topic read {base}/{branch}" for branch in (*DEVICE_READS, f"{device}/cmd/+")]
-    lines += ["", "# Every certificate writes its own branch and no other.", f"pattern write {base}/%u/#", ""]
+        lines += ["", f"user {device}", f"topic read {base}/hub/state", f"topic read {base}/{device}/cmd/+"]
+        lines += [f"topic read {base}/hub/{device}/alert/+/+"]
+        lines += [f"topic write {base}/{device}/{branch}" for branch in DEVICE_BRANCHES]
+    lines.append("")
     return "\n".join(lines)
 
 
-def configuration(folder: Path, *, bind: str, port: int, root: bool) -> str:
+def configuration(folder: Path, *, bind: str, port: int, root: bool, tls: str = NEW_TLS) -> str:
     """The text of mosquitto.conf: TLS both ways, MQTT 5, nothing on disk, no payload in a log.
 
     `root`: whether root starts it. It then stays root: it would become `mosquitto`, which may not read this folder.
@@ -66,7 +68,7 @@ def configuration(folder: Path, *, bind: str, port: int, root: bool) -> str:
             f"certfile {folder / 'server.pem'}",
             f"keyfile {folder / 'server.key'}",
             *([f"crlfile {folder / 'crl.pem'}"] if (folder / "crl.pem").exists() else []),
-            "tls_version tlsv1.2",  # this or later
+            f"tls_version tlsv{tls}",  # this or later
             "require_certificate true",
             "use_identity_as_username true",
             "use_username_as_clientid true",  # nobody takes another certificate's session over
@@ -89,10 +91,13 @@ def configuration(folder: Path, *, bind: str, port: int, root: bool) -> str:
     )
 
 
-def write_broker_files(hub: HubFolder, settings: ConsoleSettings, port: int) -> Path:
-    """Write `acl` and `mosquitto.conf` for this port; returns the latter."""
-    (hub.root / "acl").write_text(access_list(settings.site, settings.devices))
-    (hub.root / "acl").chmod(0o600)
+def write_broker_files(
+    hub: HubFolder, settings: ConsoleSettings, port: int, *, without: frozenset[str] = frozenset()
+) -> Path:
+    """Write `acl` and `mosquitto.conf` for this port; returns the latter. without: devices that get no rights now."""
+    devices = tuple(device for device in settings.devices if device not in without)
+    write_file(hub.root / "acl", access_list(settings.site, devices).encode(), synced=False)
+    text = configuration(hub.root.absolute(), bind=settings.bind, port=port, root=os.geteuid() == 0, tls=settings.tls)
     file = hub.root / "mosquitto.conf"
-    file.write_text(configuration(hub.root.absolute(), bind=settings.bind, port=port, root=os.geteuid() == 0))
+    file.write_text(text)
     return file

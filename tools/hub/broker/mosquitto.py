@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -78,6 +79,11 @@ class RunningBroker:
         """Its last log lines."""
         return list(self._lines)
 
+    def read_access_list_again(self) -> None:
+        """mosquitto(8): SIGHUP reads the acl file again; connections stay."""
+        if self.running():
+            self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """End it and wait; sessions and retained messages are gone with it. Safe to call twice."""
         if self.running():
@@ -97,8 +103,8 @@ class RunningBroker:
                     self._lines.append(line.decode(errors="replace").rstrip())
 
 
-def start_broker(hub: HubFolder, port: int = 0) -> RunningBroker:
-    """Start mosquitto for this hub and wait until it is ready. Port 0 takes any free one.
+def start_broker(hub: HubFolder, port: int = 0, *, without: frozenset[str] = frozenset()) -> RunningBroker:
+    """Start mosquitto for this hub and wait until it is ready. Port 0 takes any free one. without: devices cut off.
 
     Raises Unavailable: no mosquitto, port in use, or it ended by itself (with its last log lines).
     """
@@ -111,7 +117,7 @@ def start_broker(hub: HubFolder, port: int = 0) -> RunningBroker:
                 f"port {port} is in use, so the broker cannot listen there: stop what uses it, or choose another"
                 " with --broker-port (0 takes any free one)"
             )
-        broker = _launch(found, write_broker_files(hub, settings, wanted), wanted)
+        broker = _launch(found, write_broker_files(hub, settings, wanted, without=without), wanted)
         try:
             _wait_until_ready(broker, hub, settings.bind)
             return broker

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `hub init` and `hub serve`."""
+    """Add `hub init`, `hub serve` and `hub sign`."""
     hub = subparsers.add_parser("hub", help="set up and run the van's broker and console")
     verbs = hub.add_subparsers(metavar="VERB", required=True)
     _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, console.yaml"))
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
+    _sign(verbs.add_parser("sign", help="sign the requests of boards that made their own keys"))
 
 
 def _init(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,14 @@ def _init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("operational", "test", "demo"), help="of a new folder (default: demo)")
     parser.add_argument("--bind", default="127.0.0.1", help="address the broker listens on (default: %(default)s)")
     parser.set_defaults(run=_run_init)
+
+
+def _sign(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    parser.add_argument("stick", type=Path, metavar="STICK", help="the kit: certificates of all its requests go there")
+    parser.add_argument("--replace", action="store_true", help="take back the certificate that a name has, if any")
+    parser.add_argument("--dry-run", action="store_true", help="only say which requests there are")
+    parser.set_defaults(run=_run_sign)
 
 
 def _port(text: str) -> int:
@@ -59,6 +68,26 @@ def _run_init(args: argparse.Namespace) -> int:
     for line in made:
         print(line, file=sys.stderr)
     print(args.folder)
+    return 0
+
+
+def _run_sign(args: argparse.Namespace) -> int:
+    from device.errors import Unavailable
+    from tools.hub.enrolment import sign_request
+    from tools.hub.storage.files import PUBLIC, write_file
+    from tools.hub.storage.folder import HubFolder
+
+    requests = sorted((args.stick / "requests").glob("*.csr"))
+    if not requests:
+        raise Unavailable(f"{args.stick / 'requests'} holds no request: `lfr flash request STICK` on the board first")
+    for file in requests:
+        if args.dry_run:
+            print(f"{file.name}: would be signed", file=sys.stderr)
+            continue
+        name, certificate = sign_request(HubFolder(args.folder), file, replace=args.replace)
+        place = args.stick / "certificates" / f"{name}.pem"
+        write_file(place, certificate, mode=PUBLIC)
+        print(place)
     return 0
 
 

@@ -2,7 +2,9 @@
 
 1. It comes live, on its own topic, in its device's own name and in this hub's mode.
 2. Its deployment was published by this hub to this device, has not ended, and has its list and, while known, its entry.
-3. Its score reaches its threshold, and its `delete_by` lies within the signed policy and the ceiling of 31 days.
+3. Its score reaches its threshold, which is not below the signed operating point for the list (threshold_check.py)
+   and its category; its recogniser is one that the list was signed for. Its `delete_by` lies within the signed policy
+   and the ceiling of 31 days.
 4. Its texts are of a size that a card can show.
 5. A device may send a limited number of new alerts in a time; later ones arrive from its outbox.
 
@@ -18,6 +20,7 @@ from device.domain.retention import CEILING_DAYS
 from device.domain.time import WallTime
 from device.hub_api.messages import Alert, moment
 from device.hub_api.topics import Place
+from tools.hub.console.threshold_check import SignedOperatingPoints
 from tools.hub.storage.published import Published, PublishedDeployment
 
 TEXT_MOST = 100
@@ -33,6 +36,7 @@ class AlertChecks:
     def __init__(self, mode: Mode, published: Published) -> None:
         self._mode = mode
         self._published = published
+        self._points = SignedOperatingPoints()
         self._tokens: dict[str, tuple[WallTime, float]] = {}
 
     def problem(self, place: Place, alert: Alert, now: WallTime, *, retained: bool, known: bool) -> str:
@@ -42,6 +46,7 @@ class AlertChecks:
             self._of_its_way(place, alert, retained)
             or _of_its_deployment(place, alert, deployment)
             or _of_its_values(alert, deployment, now)
+            or self._of_its_threshold(alert, deployment)
             or _of_its_sizes(alert)
             or ("" if known else self._of_its_rate(place.device, now))
         )
@@ -56,6 +61,18 @@ class AlertChecks:
             return f"an alert in the name of {alert.device_id[:TEXT_MOST]}"
         if alert.mode is not self._mode:
             return f"an alert of mode {alert.mode.value} at a hub of mode {self._mode.value}"
+        return ""
+
+    def _of_its_threshold(self, alert: Alert, known: PublishedDeployment | None) -> str:
+        """Rule 3."""
+        if known is None or not known.subjects:
+            return ""
+        if known.recognisers and alert.engine.recogniser_sha256 not in known.recognisers:
+            return "an alert of a recogniser that its list was not signed for"
+        lowest = self._points.lowest(alert.engine, known.subjects)
+        offset = known.offsets.get(alert.candidate.category or "", 0.0)
+        if lowest is not None and alert.threshold < lowest + offset:
+            return f"an alert at threshold {alert.threshold:.3f}, below the signed operating point"
         return ""
 
     def _of_its_rate(self, device: str, now: WallTime) -> str:

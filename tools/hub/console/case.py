@@ -41,6 +41,18 @@ class Picture:
 
 
 @dataclass(slots=True)
+class CommandView:
+    """The last `stop` or `resume` to a device; result: as its reply says, None until then."""
+
+    name: str
+    command_id: str
+    given_by: str
+    at: WallTime
+    result: str | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
 class DeviceView:
     """The last message of each kind from one device."""
 
@@ -55,6 +67,7 @@ class DeviceView:
     """When it last sent something; what the broker had kept from before does not count."""
     faults: dict[str, int] = field(default_factory=dict)
     """What was refused of it, and how often."""
+    command: CommandView | None = None
 
     def unknown_because(self, now: WallTime, *, broker_online: bool) -> str:
         """Why its state is not known now; empty while it is known."""

@@ -28,6 +28,7 @@ from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
+from tools.hub.console.command_route import command_route
 from tools.hub.console.desk import Desk
 from tools.hub.console.session import HubSession
 from tools.hub.console.view import snapshot
@@ -218,7 +219,7 @@ class Console:
         )
         if case is None:
             return False
-        device = None if had is None else had.device
+        device = case.device
         if kind != "adjudication":
             self.session.follow(alert_id, kind, outcome, self.officer_ref, device)
         if kind == "adjudication" or outcome == "confirmed_false":
@@ -262,6 +263,10 @@ def application(console: Console, on_start: Callable[[], None]) -> Starlette:
             Route("/cases/{alert_id}/probe", pages.probe),
             Route("/cases/{alert_id}/reference", pages.reference),
             Route("/cases/{alert_id}/{kind}", pages.decide, methods=["POST"]),
+            command_route(
+                lambda device: device in console.desk.devices,
+                lambda device, name: console.session.command(device, name, console.officer_ref),
+            ),
         ],
         middleware=[Middleware(_Guard, refuse=pages.refuse)],
         lifespan=lifespan,

@@ -8,7 +8,7 @@
    revision replaces what is shown, an older one or the same changes nothing. The same picture again changes nothing.
 4. The desk is bounded: each device has an equal share of MAX_CASES. When its share is full, its oldest judged case is
    erased for a new one or, when none is judged, its oldest; page and report show how many had no judgement. A device
-   cannot displace another's cases.
+   cannot displace, change or erase another's cases, nor add a probe to them.
 5. When a device's list has ended (its receipt, or its own state) and no other device holds one, the hub's references
    are deleted.
 """
@@ -28,6 +28,7 @@ from device.hub_api.messages import Alert, Message
 from device.hub_api.topics import Place
 from device.logs import event
 from tools.hub.console.case import Case, DeviceView, Picture
+from tools.hub.console.self_description import describe
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import ConsoleSettings
 from tools.hub.storage.published import Published, nothing_published
@@ -135,6 +136,10 @@ class Desk:
         """Whether an alert is or was on the desk."""
         return alert_id in self.cases or alert_id in self._gone
 
+    def expect(self, device: str) -> None:
+        """A device that was added to the site: on the page before it reports."""
+        self.devices.setdefault(device, DeviceView())
+
     def fault(self, device: str, problem: str) -> None:
         """Record a refused message of a device: shown until the hub restarts, the latest FAULTS_SHOWN of each."""
         faults = self.devices.setdefault(device, DeviceView()).faults
@@ -145,7 +150,8 @@ class Desk:
     def take(self, place: Place, event: Event[Message], now: WallTime, *, retained: bool = False) -> None:
         """Process one message of a device; repetitions (same source and id) change nothing.
 
-        retained: the broker had kept it from before, so it does not show that the device is alive.
+        retained: the broker had kept it from before, so it does not show that the device is alive. Raises BadData for
+        another's case.
         """
         if (event.source, event.id) in self._seen:
             return
@@ -154,6 +160,8 @@ class Desk:
             del self._seen[next(iter(self._seen))]
         view = self.devices.setdefault(place.device, DeviceView())
         data = event.data
+        if isinstance(data, Alert | messages.Erasure):
+            self._require_own(place.device, data.alert_id)
         if not retained:
             view.heard_at = now
         if isinstance(data, Alert):
@@ -163,15 +171,20 @@ class Desk:
                 self._erasure(place.device, data)
                 if self._store is not None:
                     self._store.put_seen(f"{event.source} {event.id}")
+        elif isinstance(data, messages.CommandReply):
+            pass  # the session's
         elif isinstance(data, messages.CameraStatus):
             view.cameras[data.camera_id] = data
         else:
-            self._self_description(place.device, view, data, event.time)
+            ended = describe(view, self._tallies, place.device, data, event.time)
+            if ended is not None:
+                self._list_end(place.device, ended)
 
     def take_probe(
         self, device: str, alert_id: str, jpeg: bytes, now: WallTime, ciphertext: bytes | None = None
     ) -> None:
         """Process an opened probe; one of an alert that is gone is dropped, the same one again changes nothing."""
+        self._require_own(device, alert_id)
         before = self.pictures.get(alert_id)
         if alert_id in self._gone or (before is not None and before.jpeg == jpeg):
             return
@@ -184,6 +197,12 @@ class Desk:
         case = self.cases.get(alert_id)
         if case is not None:
             self._tallies.of(case.alert.deployment_id).probes_received += 1
+
+    def _require_own(self, device: str, alert_id: str | None) -> None:
+        """Raise BadData when the alert is known to be of another device (rule 4)."""
+        known = None if alert_id is None else (self.cases.get(alert_id) or self.pictures.get(alert_id))
+        if known is not None and known.device != device:
+            raise BadData(f"a message about an alert of {known.device}")
 
     def judge(self, alert_id: str, outcome: str) -> Case | None:
         """Apply a judgement: a false alert is erased at once (rule 1). None when the case is gone."""
@@ -363,28 +382,3 @@ class Desk:
     def _receipt(self, what: str, reason: str, count: int, alert_id: str | None) -> None:
         self.receipts.append({"what": what, "reason": reason, "count": count, "alert": (alert_id or "")[-6:]})
         del self.receipts[:-RECEIPTS_SHOWN]
-
-    def _self_description(self, device: str, view: DeviceView, data: Message, at: str) -> None:
-        if isinstance(data, messages.Status):
-            view.status = data
-        elif isinstance(data, messages.Birth):
-            view.birth = data
-            self._tallies.record_birth(device, data)
-        elif isinstance(data, messages.DeviceState):
-            view.state = data
-            self._tallies.is_on(device, data.deployment_id, data.mode, at)
-        elif isinstance(data, messages.Health):
-            view.health = data
-        elif isinstance(data, messages.WatchlistState):
-            view.watchlist = data
-            if data.erased_at is not None:
-                self._list_end(device, messages.moment(data.erased_at))
-            self._tallies.listed(device, data)
-        elif isinstance(data, messages.AuditHead):
-            self._tallies.headed(device, data)
-        elif isinstance(data, messages.Stats):
-            if view.stats is not None and view.stats.boot_id == data.boot_id and view.stats.at > data.at:
-                return
-            view.stats = data
-            self._tallies.is_on(device, data.deployment_id, data.mode, data.at)
-            self._tallies.counted(device, data)

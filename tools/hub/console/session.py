@@ -6,7 +6,9 @@
    The hub does not subscribe to its own judgements, or `acknowledged` would mean nothing.
 2. The hub's state is retained, its will publishes offline: a device without an operator does not recognise.
 3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that receives alerts.
-4. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
+4. Commands are signed. A `stop` is kept and repeated like a judgement, until its device replied or a `resume` was
+   given; the others are sent once: they expire.
+5. Callbacks come from the broker's thread and are moved to the console's loop; all else happens there.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from device.domain.finding import Mode
 from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 from device.domain.time import WallTime, rfc3339
-from device.errors import BadData
+from device.errors import BadData, Unavailable
 from device.hub_api import messages
 from device.hub_api.events import CONTENT_TYPE, decode, encode
 from device.hub_api.identifiers import uuid7
@@ -29,7 +31,10 @@ from device.hub_api.topics import HUB, DeviceTopics, HubTopics, Place, parse
 from device.logs import event
 from device.ports.broker import Broker, Delivery, Outgoing
 from tools.hub.console.alert_checks import AlertChecks
+from tools.hub.console.case import CommandView
 from tools.hub.console.desk import Desk
+from tools.hub.console.hub_state import offline_message, state_message
+from tools.hub.pki.command_signer import GOOD_FOR_S, CommandSigner
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk, StoredJudgement
 
@@ -37,7 +42,6 @@ REPEAT_S = 5.0
 SETTLED_S = 5.0
 MESSAGE_MOST_BYTES = 65_536  # a state with all its conditions is some 6 kB
 GIVE_UP_S = 24 * 3600.0
-COMMAND_S = 10  # an older sync command is of no use
 
 _log = logging.getLogger(__name__)
 Now = Callable[[], WallTime]
@@ -49,7 +53,7 @@ class _Judgement:
 
     outgoing: Outgoing
     alert_id: str
-    until_erased: bool
+    until_erased: bool  # or, a `stop`, until it is answered
     made: WallTime
     device: str | None = None
     heard_at: WallTime | None = None
@@ -71,8 +75,10 @@ class HubSession:
         identified: Callable[[str, messages.Identity], None] = lambda *_: None,
         store: SealedDesk | None = None,
         checks: AlertChecks | None = None,
+        signer: CommandSigner | None = None,
     ) -> None:
         """identified: called with the recipient for which a device requests its key envelope."""
+        self._signer = signer
         self._store = store
         self._checks = checks
         self._identified = identified
@@ -89,7 +95,19 @@ class HubSession:
         self.text = "not connected yet"
         self.refused = 0
         for kept in store.judgements() if store is not None else ():
-            outgoing = Outgoing(kept.token, kept.topic, kept.payload, 1, False, round(GIVE_UP_S), CONTENT_TYPE)
+            answered = f"{kept.topic}/reply" if "/cmd/" in kept.topic else None
+            correlation = kept.alert_id.encode() if answered else None
+            outgoing = Outgoing(
+                kept.token,
+                kept.topic,
+                kept.payload,
+                1,
+                False,
+                round(GIVE_UP_S),
+                CONTENT_TYPE,
+                answered,
+                correlation,
+            )
             self._judgements[kept.token] = _Judgement(
                 outgoing, kept.alert_id, kept.until_erased, messages.moment(kept.made), kept.device
             )
@@ -139,7 +157,7 @@ class HubSession:
         if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
             self._published_state = (operator, session_id)
 
-    def judge(self, alert_id: str, outcome: str, officer_ref: str, device: str | None = None) -> None:
+    def judge(self, alert_id: str, outcome: str, officer_ref: str, device: str) -> None:
         """Send an adjudication; a false alert is repeated until its erasure is reported (rule 1)."""
         data = messages.Adjudication(
             mode=self._mode,
@@ -148,16 +166,15 @@ class HubSession:
             officer_ref=officer_ref,
             at=rfc3339(self._now()),
         )
-        self._keep_and_send(
-            self._topics.adjudication(alert_id), data, alert_id, device, until_erased=outcome == "false_alert"
-        )
+        topic = self._topics.adjudication(device, alert_id)
+        self._keep_and_send(topic, data, alert_id, device, until_erased=outcome == "false_alert")
 
-    def follow(self, alert_id: str, kind: str, outcome: str, officer_ref: str, device: str | None = None) -> None:
+    def follow(self, alert_id: str, kind: str, outcome: str, officer_ref: str, device: str) -> None:
         """Send an engagement or a disposition."""
         at = rfc3339(self._now())
         data: Message
         if kind == "engagement":
-            topic = self._topics.engagement(alert_id)
+            topic = self._topics.engagement(device, alert_id)
             data = messages.Engagement(
                 mode=self._mode,
                 alert_id=alert_id,
@@ -166,7 +183,7 @@ class HubSession:
                 at=at,
             )
         else:
-            topic = self._topics.disposition(alert_id)
+            topic = self._topics.disposition(device, alert_id)
             data = messages.Disposition(
                 mode=self._mode,
                 alert_id=alert_id,
@@ -176,10 +193,37 @@ class HubSession:
             )
         self._keep_and_send(topic, data, alert_id, device, until_erased=False)
 
-    def command(self, device: str, name: str) -> None:
-        """Send `cmd/<name>` to a device; not repeated: a device that was offline polls by itself."""
-        topic = f"{DeviceTopics(self._topics.site, device).base}/cmd/{name}"
-        self._broker.publish(Outgoing(uuid7(self._now()), topic, b"{}", 1, False, COMMAND_S, CONTENT_TYPE))
+    def command(self, device: str, name: messages.CommandName, given_by: str = HUB) -> None:
+        """Sign and send a command (rule 4). Raises Unavailable when the hub's key cannot be read."""
+        if self._signer is None:
+            raise Unavailable("this hub has no key to sign commands with")
+        view, now = self._desk.devices.get(device), self._now()
+        boot_id = None if view is None or view.status is None else view.status.boot_id
+        if boot_id is None and name != "stop":
+            raise Unavailable(f"{device} has not reported to this hub yet, so only a stop can be sent to it")
+        command = self._signer.command(device, name, boot_id=boot_id, given_by=given_by, at=now)
+        topic = DeviceTopics(self._topics.site, device).command(name)
+        if name == "stop":
+            self._keep_and_send(topic, command, command.command_id, device, until_erased=True)
+        else:
+            self._broker.publish(self._outgoing(command.command_id, topic, command, command.command_id, GOOD_FOR_S))
+        if name == "resume":
+            self._drop_stops(device)
+        if view is not None and name != "sync":
+            view.command = CommandView(name, command.command_id, given_by, now)
+        self._changed()
+
+    def _drop_stops(self, device: str) -> None:
+        stops = DeviceTopics(self._topics.site, device).command("stop")
+        for token in [t for t, j in self._judgements.items() if j.outgoing.topic == stops]:
+            self._drop(token)
+
+    def _replied(self, device: str, reply: messages.CommandReply) -> None:
+        for token in [t for t, j in self._judgements.items() if j.alert_id == reply.command_id and j.device == device]:
+            self._drop(token)
+        view = self._desk.devices.get(device)
+        if view is not None and view.command is not None and view.command.command_id == reply.command_id:
+            view.command.result, view.command.reason = reply.result, reply.reason
 
     def repeat(self) -> None:
         """Resend what is not settled (rule 1); called every second."""
@@ -235,8 +279,11 @@ class HubSession:
             if problem:
                 raise BadData(problem)
         self._desk.take(place, received, self._now(), retained=retained)
-        if isinstance(data, messages.Erasure) and data.alert_id is not None:
-            for token in [t for t, j in self._judgements.items() if j.alert_id == data.alert_id]:
+        if isinstance(data, messages.CommandReply):
+            self._replied(place.device, data)
+        elif isinstance(data, messages.Erasure) and data.alert_id is not None:
+            theirs = (t for t, j in self._judgements.items() if j.alert_id == data.alert_id)
+            for token in [t for t in theirs if self._judgements[t].device == place.device]:
                 self._drop(token)
         elif isinstance(data, messages.Status) and data.status == "online":
             self._send_again()
@@ -245,26 +292,18 @@ class HubSession:
         for judgement in self._judgements.values():
             judgement.last_sent = judgement.heard_at = None
 
-    def _keep_and_send(
-        self, topic: str, data: Message, alert_id: str, device: str | None, *, until_erased: bool
-    ) -> None:
+    def _keep_and_send(self, topic: str, data: Message, alert_id: str, device: str, *, until_erased: bool) -> None:
         now = self._now()
         token = uuid7(now)
-        payload = encode(data, event_id=token, source=self._topics.base, subject=alert_id, at=now)
-        judgement = _Judgement(
-            Outgoing(token, topic, payload, 1, False, round(GIVE_UP_S), CONTENT_TYPE),
-            alert_id,
-            until_erased,
-            now,
-            device,
-        )
+        outgoing = self._outgoing(token, topic, data, alert_id, round(GIVE_UP_S))
+        judgement = _Judgement(outgoing, alert_id, until_erased, now, device)
         self._judgements[token] = judgement
         if self._store is not None:
             kept = StoredJudgement(
                 token=token,
                 alert_id=alert_id,
                 topic=topic,
-                payload=payload,
+                payload=outgoing.payload,
                 device=device,
                 until_erased=until_erased,
                 made=rfc3339(now),
@@ -273,6 +312,12 @@ class HubSession:
             self._desk.commit()
             self._store.commit()
         self._send(judgement)
+
+    def _outgoing(self, token: str, topic: str, data: Message, subject: str, expiry_s: int) -> Outgoing:
+        payload = encode(data, event_id=token, source=self._topics.base, subject=subject, at=self._now())
+        answered = f"{topic}/reply" if isinstance(data, messages.Command) else None
+        correlation = subject.encode() if answered else None
+        return Outgoing(token, topic, payload, 1, False, expiry_s, CONTENT_TYPE, answered, correlation)
 
     def _send(self, judgement: _Judgement) -> None:
         if self._broker.publish(judgement.outgoing):
@@ -292,37 +337,6 @@ class HubSession:
         self._published_state = None
         self._send_again()
         self._changed()
-
-
-def state_message(
-    topics: HubTopics, mode: Mode, now: WallTime, operator: messages.Operator, session_id: str | None
-) -> Outgoing:
-    """The hub's retained state."""
-    return _retained(topics, _state(mode, now, "online", operator, session_id), now)
-
-
-def offline_message(site: str, mode: Mode, now: WallTime) -> Outgoing:
-    """The hub's will, also published at a clean end."""
-    return _retained(HubTopics(site), _state(mode, now, "offline", "absent", None), now)
-
-
-def _state(
-    mode: Mode, now: WallTime, state: Literal["online", "offline"], operator: messages.Operator, session_id: str | None
-) -> messages.HubState:
-    return messages.HubState(
-        mode=mode,
-        state=state,
-        operator=operator,
-        operator_present=operator == "present",
-        session_id=session_id,
-        at=rfc3339(now),
-    )
-
-
-def _retained(topics: HubTopics, data: messages.HubState, now: WallTime) -> Outgoing:
-    token = uuid7(now)
-    payload = encode(data, event_id=token, source=topics.base, subject=HUB, at=now)
-    return Outgoing(token, topics.state, payload, 1, True, None, CONTENT_TYPE)
 
 
 def _one_of(text: str, known: tuple[str, ...]) -> Any:

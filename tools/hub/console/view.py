@@ -8,7 +8,7 @@ import msgspec
 
 from device.domain.time import WallTime, rfc3339
 from device.hub_api import messages
-from tools.hub.console.case import Case, DeviceView
+from tools.hub.console.case import Case, CommandView, DeviceView
 from tools.hub.console.desk import Desk
 from tools.hub.storage.folder import ConsoleSettings
 
@@ -46,12 +46,19 @@ def snapshot(
 def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
     """One device; while its state is not known, none of it is shown as current."""
     if unknown:
-        view = DeviceView(stats=view.stats, watchlist=view.watchlist, heard_at=view.heard_at, faults=view.faults)
+        view = DeviceView(
+            stats=view.stats,
+            watchlist=view.watchlist,
+            heard_at=view.heard_at,
+            faults=view.faults,
+            command=view.command,
+        )
     stats, health = view.stats, view.health
     return {
         "id": name,
         "unknown": unknown or None,
         "heard_at": None if view.heard_at is None else rfc3339(view.heard_at),
+        "command": None if view.command is None else _command(view.command),
         "faults": [{"problem": problem, "count": n} for problem, n in view.faults.items()],
         "status": view.status.status if view.status else "unknown",
         "state": view.state.state if view.state else None,
@@ -68,6 +75,16 @@ def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
         "stats": msgspec.to_builtins(stats) if stats else None,
         "fps": (health.fps if health and health.fps is not None else stats.fps if stats else None),
         "outbox_waiting": health.outbox_waiting if health else None,
+    }
+
+
+def _command(command: CommandView) -> dict[str, Any]:
+    return {
+        "name": command.name,
+        "given_by": command.given_by,
+        "at": rfc3339(command.at),
+        "result": command.result,
+        "reason": command.reason,
     }
 
 

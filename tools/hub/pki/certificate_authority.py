@@ -18,7 +18,7 @@ from tools.hub.storage.files import PUBLIC, write_file
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
     from cryptography.x509 import Certificate
 
 AUTHORITY_DAYS = 90
@@ -41,30 +41,38 @@ class Authority:
         """`<name>.pem` and `<name>.key` of one MQTT user."""
         self._issue(folder, name, (), server=False)
 
+    def certify_client(self, name: str, key: EllipticCurvePublicKey) -> Certificate:
+        """A certificate of one MQTT user for a key that was made elsewhere; the caller has seen proof of it."""
+        return self._certify(name, key, (), server=False)
+
     def _issue(self, folder: Path, name: str, hosts: tuple[str, ...], *, server: bool) -> None:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import ExtendedKeyUsageOID
 
         key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._certify(name, key.public_key(), hosts, server=server)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_pair(folder, name, certificate, key)
+
+    def _certify(self, name: str, key: EllipticCurvePublicKey, hosts: tuple[str, ...], *, server: bool) -> Certificate:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.x509.oid import ExtendedKeyUsageOID
+
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             _dated(LEAF_DAYS)
             .subject_name(_name(name))
             .issuer_name(self.certificate.subject)
-            .public_key(key.public_key())
+            .public_key(key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
         if hosts:
             builder = builder.add_extension(x509.SubjectAlternativeName([_host(h) for h in hosts]), critical=False)
-        certificate = builder.sign(self.key, hashes.SHA256())
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_pair(folder, name, certificate, key)
+        return builder.sign(self.key, hashes.SHA256())
 
 
 def open_authority(folder: Path, site: str) -> Authority:

@@ -8,17 +8,19 @@
 4. A deployment whose window is over is ended here too: its keys and photos are erased within a minute of the end;
    so is what was never published (tools/hub/publishing/pending_changes.py).
 5. A device that was revoked while the hub runs loses its connections: the broker is restarted with the new list.
+   A device that was added is let in at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from device.errors import LfrError, RefusedByCondition
-from device.hub_api.messages.identity import Identity
+from device.errors import LfrError, RefusedByCondition, Unavailable
+from device.hub_api.messages import CommandName, Identity
 from device.logs import event
 from tools.hub.publishing import operations
 from tools.hub.publishing.pending_changes import sweep
@@ -33,7 +35,13 @@ _log = logging.getLogger(__name__)
 class CommandSender(Protocol):
     """The hub's session, as far as this module needs it."""
 
-    def command(self, device: str, name: str) -> None: ...
+    def command(self, device: str, name: CommandName) -> None: ...
+
+
+class DevicesChanged(Protocol):
+    """Told when devices were added to the site or revoked."""
+
+    def changed(self, added: frozenset[str], removed: frozenset[str]) -> None: ...
 
 
 class Issuer:
@@ -44,12 +52,12 @@ class Issuer:
         publisher: Publisher,
         devices: Callable[[], frozenset[str]],
         sender: CommandSender,
-        revoked: Callable[[], None] = lambda: None,
+        on_devices: DevicesChanged | None = None,
     ) -> None:
         self._publisher = publisher
         self._devices = devices
         self._sender = sender
-        self._on_revoked = revoked
+        self._on_devices = on_devices
         self._wanted: dict[str, tuple[str, str]] = {}
         self._seen_ns: int | None = None
         self._known = devices()
@@ -71,7 +79,7 @@ class Issuer:
 
     async def look(self, now_s: float) -> None:
         """One poll (rules 1 to 5). Without a repository it does nothing."""
-        self._watch_revocations()
+        self._watch_devices()
         due = self._renewed_at is None or now_s - self._renewed_at >= RENEW_EVERY_S
         if due:
             self._renewed_at = now_s
@@ -87,7 +95,8 @@ class Issuer:
         if written_ns != self._seen_ns:
             self._seen_ns = written_ns
             for device in sorted(self._devices()):
-                self._sender.command(device, "sync")
+                with contextlib.suppress(Unavailable):  # one that has not reported yet polls by itself
+                    self._sender.command(device, "sync")
 
     def _end_expired(self) -> bool:
         """End deployments that are over (rule 4), on the thread."""
@@ -132,12 +141,15 @@ class Issuer:
             self.refused[what] = problem
             event(_log, "hub.not_issued", level=logging.WARNING, what=what, problem=problem)
 
-    def _watch_revocations(self) -> None:
+    def _watch_devices(self) -> None:
+        """Rule 5."""
         devices = self._devices()
-        if self._known - devices:
-            event(_log, "hub.devices_revoked", devices=" ".join(sorted(self._known - devices)))
-            self._on_revoked()
+        added, removed = devices - self._known, self._known - devices
         self._known = devices
+        if added or removed:
+            event(_log, "hub.devices", added=" ".join(sorted(added)), revoked=" ".join(sorted(removed)))
+            if self._on_devices is not None:
+                self._on_devices.changed(added, removed)
 
     def _written_ns(self) -> int | None:
         try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
+from device.config.deployment import Deployment
 from device.domain.time import wall
 from device.errors import LfrError
 from device.logs import event
@@ -40,18 +42,31 @@ class PublishedDeployments:
         return self._known
 
     def _of(self, record: Record) -> PublishedDeployment:
-        until = None
-        try:
-            until = wall(record.ends + timedelta(hours=self._publisher.deployment(record).retention.alert_hours))
-        except (LfrError, OSError):
-            until = self._known[record.id].alerts_until if record.id in self._known else None
+        signed = self._signed(record)
+        before = self._known.get(record.id)
+        refs = frozenset(record.refs) or None
+        if signed is None and before is not None:
+            return replace(before, ended_at=None if record.ended_at is None else wall(record.ended_at), refs=refs)
+        subjects = 0 if signed is None else signed.watchlist.subjects
         return PublishedDeployment(
             id=record.id,
             mode=record.mode,
             devices=frozenset(record.devices),
             planned_end=record.over,
-            alerts_until=until,
+            alerts_until=(
+                None if signed is None else wall(record.ends + timedelta(hours=signed.retention.alert_hours))
+            ),
             ended_at=None if record.ended_at is None else wall(record.ended_at),
-            refs=frozenset(record.refs) or None,
+            refs=refs,
             watchlist_id=record.watchlist_id,
+            subjects=subjects if refs is None else min(subjects, len(refs)),
+            recognisers=frozenset() if signed is None else frozenset(signed.watchlist.recognisers),
+            offsets={} if signed is None else {name: c.threshold_offset for name, c in signed.categories.items()},
         )
+
+    def _signed(self, record: Record) -> Deployment | None:
+        """What the officers signed; None once it is deleted: what was read before stays."""
+        try:
+            return self._publisher.deployment(record)
+        except (LfrError, OSError):
+            return None

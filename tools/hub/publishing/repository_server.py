@@ -1,10 +1,11 @@
 """The repository over HTTPS: read-only for devices, with a certificate of this site on both sides.
 
-1. TLS 1.2 or later; a client without a certificate of the site's authority, or with a revoked one, fails the handshake.
+1. TLS of the version that the site requires; a client without a certificate of the site's authority, or with a revoked
+   one, fails the handshake.
 2. Each request is checked anew: only devices of this site, none that was revoked since, and of `devices/` only their
    own.
 3. Files are sent as they are: no compression, no listing, no link, nothing outside `metadata/` and `targets/`.
-4. A slow client costs one thread, for a bounded time; at most CLIENTS at once.
+4. A slow or silent client costs one thread, for a bounded time, and keeps nobody else out (open_connections.py).
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from pathlib import Path
 
 from device.errors import Unavailable
 from device.logs import event
-from tools.hub.storage.folder import HubFolder
+from tools.hub.publishing.open_connections import OpenConnections
+from tools.hub.storage.folder import NEW_TLS, HubFolder
 
-WAIT_S = 20.0  # for a handshake, a request, and each piece that a client takes
-CLIENTS = 32
+WAIT_S = 20.0  # for a request, and each piece that a client takes
+HANDSHAKE_S = 5.0
+BACKLOG = 128
 _PATH = re.compile(
     r"/(metadata|targets(?:/deployments|/devices/([A-Za-z0-9_-]{1,63})))/([A-Za-z0-9][A-Za-z0-9._-]{0,200})"
 )
@@ -60,7 +63,7 @@ class RepositoryServer:
 def _context(hub: HubFolder) -> ssl.SSLContext:
     """The TLS context (rule 1). Its revocation list is loaded at the start; later revocations are rule 2's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if hub.settings().tls == NEW_TLS else ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(hub.root / "server.pem", hub.root / "server.key")
     context.load_verify_locations(hub.root / "ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
@@ -73,7 +76,7 @@ def _context(hub: HubFolder) -> ssl.SSLContext:
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     allow_reuse_address = True
-    request_queue_size = CLIENTS
+    request_queue_size = BACKLOG
     block_on_close = False
 
     def __init__(
@@ -82,24 +85,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.root = root
         self.devices = devices
         self.context = context
-        self.room = threading.Semaphore(CLIENTS)
+        self.connections = OpenConnections()
         self.address_family = socket.AF_INET6 if ":" in bind else socket.AF_INET
         super().__init__((bind, port), _Handler)
-
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Serve a client in a thread, if there is room (rule 4)."""
-        if not self.room.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(
-        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
-    ) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.room.release()
 
     def handle_error(self, *_: object) -> None:
         """A client that went away or failed its handshake: a line, not a traceback."""
@@ -114,13 +102,24 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """The handshake happens in the client's own thread, with a deadline."""
         assert isinstance(self.server, _Server)
-        self.request.settimeout(WAIT_S)
-        self.request = self.server.context.wrap_socket(self.request, server_side=True)
-        super().setup()
+        self.request.settimeout(HANDSHAKE_S)
+        self.request = self.server.context.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
+        self.server.connections.arrived(self.request)
+        try:
+            self.request.do_handshake()
+            self.server.connections.is_of(self.request, self._device() or "")
+            self.request.settimeout(WAIT_S)
+            super().setup()
+        except BaseException:
+            self.server.connections.gone(self.request)
+            self.request.close()
+            raise
 
     def finish(self) -> None:
+        assert isinstance(self.server, _Server)
         with contextlib.suppress(OSError):
             super().finish()
+        self.server.connections.gone(self.request)
         with contextlib.suppress(OSError):
             self.request.close()
 

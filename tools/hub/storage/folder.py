@@ -30,7 +30,8 @@ from tools.hub.storage.files import write_file
 BROKER_PORT = 8883
 CONSOLE_PORT = 8443
 REPOSITORY_PORT = 8444
-PEOPLE = ("hub", "listener", "witness", "auditor")
+NEW_TLS, OLD_TLS = "1.3", "1.2"
+PEOPLE = ("hub", "listener", "witness", "monitor", "auditor")
 NOTICE = {
     "en": "Live facial recognition is in use here. Faces are compared with one watchlist made for this operation. "
     "If you are not on it, your biometric data is deleted at once. Every possible match is judged by an officer.",
@@ -62,6 +63,8 @@ class ConsoleSettings:
     broker_port: int
     console_port: int
     repository_port: int = REPOSITORY_PORT
+    tls: str = OLD_TLS
+    """Lowest version of TLS: sites that were made before 1.3 was required say nothing, and keep theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +245,18 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
     problems: list[str] = []
     if not isinstance(raw, dict):
         raise ConfigError(str(file), ("the file must be a mapping",))
-    known = {"site", "mode", "devices", "notice", "entries", "bind", "broker_port", "console_port", "repository_port"}
+    known = {
+        "site",
+        "mode",
+        "devices",
+        "notice",
+        "entries",
+        "bind",
+        "broker_port",
+        "console_port",
+        "repository_port",
+        "tls",
+    }
     problems += [f"{key}: unknown; known are {', '.join(sorted(known))}" for key in raw if key not in known]
     ports: dict[str, int] = {}
     for key, default in (
@@ -257,6 +271,8 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
         ports[key] = port
     if raw.get("mode") not in [m.value for m in Mode]:
         problems.append(f"mode: {raw.get('mode')!r} is none of {', '.join(m.value for m in Mode)}")
+    if raw.get("tls", OLD_TLS) not in (NEW_TLS, OLD_TLS):
+        problems.append(f"tls: {raw.get('tls')!r} is neither '{NEW_TLS}' nor '{OLD_TLS}' (in quotation marks)")
     if not isinstance(raw.get("site"), str):
         problems.append("site: missing")
     entries = raw.get("entries") or {}
@@ -276,4 +292,5 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
         broker_port=ports["broker_port"],
         console_port=ports["console_port"],
         repository_port=ports["repository_port"],
+        tls=raw.get("tls", OLD_TLS),
     )

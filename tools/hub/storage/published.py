@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from device.domain.time import WallTime
 
@@ -14,6 +14,8 @@ class PublishedDeployment:
 
     planned_end  end of its window;  alerts_until: the latest `delete_by` that its signed policy allows
     refs         entries on its list; None when the hub does not know them (no more)
+    subjects, recognisers   as its signed list says: how many people, SHA-256 of the recognisers; empty when not known
+    offsets      what each category adds to the threshold
     """
 
     id: str
@@ -24,6 +26,9 @@ class PublishedDeployment:
     ended_at: WallTime | None
     refs: frozenset[str] | None
     watchlist_id: str
+    subjects: int = 0
+    recognisers: frozenset[str] = frozenset()
+    offsets: Mapping[str, float] = field(default_factory=dict)
 
 
 Published = Callable[[], dict[str, PublishedDeployment]]

@@ -30,11 +30,11 @@ class Bench:
         self.site, self.said = site, Said()
         self.devices = frozenset(site.devices)
         self.dropped = 0
-        self.issuer = Issuer(site.publisher, lambda: self.devices, self.said, self._drop)
+        self.issuer = Issuer(site.publisher, lambda: self.devices, self.said, self)
         self.now_s = 0.0
 
-    def _drop(self) -> None:
-        self.dropped += 1
+    def changed(self, added: frozenset[str], removed: frozenset[str]) -> None:
+        self.dropped += bool(removed)
 
     def look(self) -> list[tuple[str, str]]:
         """One look; the commands it said."""

@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -172,8 +174,16 @@ def _digest(file: Path) -> str:
 
 
 def _code(*parts: ModuleType | type | Callable[..., object]) -> str:
-    """Changes whenever the source of one of them does."""
-    return hashlib.sha256("".join(inspect.getsource(part) for part in parts).encode()).hexdigest()[:16]
+    """Changes whenever the code of one of them does, and not with comments and docstrings."""
+    return hashlib.sha256("".join(map(_statements, parts)).encode()).hexdigest()[:16]
+
+
+def _statements(part: ModuleType | type | Callable[..., object]) -> str:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def _bgr(frame: Frame) -> U8:

@@ -161,3 +161,24 @@ def test_both_sides_run_with_the_recognisers_that_are_named(tmp_path: Path) -> N
     assert (request.recogniser, request.screen) == ("one", "other")
     with pytest.raises(UsageError, match="the screen and the recogniser are both sface-2021dec"):
         Terms(screen="sface-2021dec").request(tmp_path / "clip.mp4", tmp_path).room()
+
+
+class Documented:
+    def one(self, x: int) -> int:
+        """A docstring."""
+        return x + 1
+
+
+class Plain:
+    def one(self, x: int) -> int:
+        return x + 1  # a comment
+
+
+class Other:
+    def one(self, x: int) -> int:
+        return x + 2
+
+
+def test_the_kept_faces_of_the_naive_loop_depend_on_its_code_and_not_on_docstrings() -> None:
+    assert naive_scores._code(Documented.one) == naive_scores._code(Plain.one)
+    assert naive_scores._code(Documented.one) != naive_scores._code(Other.one)

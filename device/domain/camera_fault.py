@@ -1,0 +1,80 @@
+"""What can be wrong with a camera that delivers, or has ceased to: one table with text, remedy and consequence.
+
+The vision worker finds a fault (device/edges/camera/picture_health.py), the beat carries its value, and condition,
+status, `lfr why` and the hub's notice print from here.
+
+1. A fault that `stops` fails the run condition *camera live* for that camera: nobody in its pictures could be
+   recognised, or they are not the pictures of now. Decision 0510 gives the reason for each.
+2. Any other one is a warning: recognition goes on, and the operator decides.
+
+How do I add one? A member, a row in FAULTS, its test in device/edges/camera, and a case in tests/unit/edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class CameraFault(str, Enum):
+    """Faults, those that stop first; of several at once the first is reported."""
+
+    STALLED = "stalled"
+    SIZE_CHANGED = "size_changed"
+    DARK = "dark"
+    OVEREXPOSED = "overexposed"
+    COVERED = "covered"
+    FROZEN = "frozen"
+    TURNED = "turned_away"
+    DEFOCUSED = "defocused"
+    STILL = "still"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultText:
+    """text: what was found;  remedy: what to do;  stops: rule 1"""
+
+    text: str
+    remedy: str
+    stops: bool
+
+    @property
+    def advice(self) -> str:
+        """Text and remedy as an operator reads them."""
+        return f"{self.text}; {self.remedy}"
+
+
+FAULTS: dict[CameraFault, FaultText] = {
+    CameraFault.STALLED: FaultText(
+        "no picture arrives", "check the camera's power, its cable and the network to it", stops=True
+    ),
+    CameraFault.SIZE_CHANGED: FaultText(
+        "the pictures have another size than before",
+        "set the camera back to its resolution and main stream, or load the deployment again to accept the new size",
+        stops=True,
+    ),
+    CameraFault.DARK: FaultText(
+        "the picture is dark", "take off the lens cap, light the scene, or open the iris", stops=True
+    ),
+    CameraFault.OVEREXPOSED: FaultText(
+        "most of the picture is white", "shade the lens from sun or lamp, and check exposure and iris", stops=True
+    ),
+    CameraFault.COVERED: FaultText("the lens is covered", "uncover and clean the lens", stops=True),
+    CameraFault.FROZEN: FaultText(
+        "the picture is frozen: the same one is sent again and again", "restart the camera", stops=True
+    ),
+    CameraFault.TURNED: FaultText(
+        "the camera shows another scene than when it was started",
+        "turn it back to its zone; if the view is right, load the deployment again",
+        stops=False,
+    ),
+    CameraFault.DEFOCUSED: FaultText("the picture is out of focus", "focus or clean the lens", stops=False),
+    CameraFault.STILL: FaultText(
+        "nothing moves but noise: frozen, or nobody is there", "walk through the picture to see which", stops=False
+    ),
+}
+
+
+def fault_of(value: str) -> CameraFault | None:
+    """The fault with this value; None for any other text."""
+    return next((fault for fault in CameraFault if fault.value == value), None)

@@ -1,0 +1,155 @@
+"""Bare root file systems, and a flashed one booted as a board would be: its own disk, no network, a stick.
+
+1. A bare root is made once by mmdebstrap of this machine's own release, with nothing that a device needs but Python and
+   systemd, and kept under the cache. Another one, of Ubuntu for instance, is tested with LFR_FLASH_ROOT=DIR.
+2. The distribution's packages that a kit brings are chosen by apt against the root's own dpkg status.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engines.places import cache_dir
+from tests.system.guest import CLEAN, NO_TEXTS
+from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, download, provide, say
+
+PACKAGES = "systemd,systemd-sysv,dbus,udev,python3"
+NEEDED = ("python3-systemd", "chrony")
+GIVEN = "LFR_FLASH_ROOT"
+UP = ("starting", "running", "degraded")
+
+
+def bare_root(architecture: str = "amd64") -> Path:
+    """A bare root file system (rule 1)."""
+    given = os.environ.get(GIVEN)
+    if given and architecture == "amd64":
+        return Path(given)
+    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    digest = hashlib.sha256(f"{release} {PACKAGES} {architecture}".encode()).hexdigest()[:12]
+    place = cache_dir() / "system-test" / f"bare-{release}-{architecture}-{digest}"
+    if (place / "etc" / "os-release").exists():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    half = place.with_name(f"{place.name}.new")
+    shutil.rmtree(half, ignore_errors=True)
+    say(f"making a bare root file system of {release}'s packages for {architecture} (once)")
+    command = [str(provide(MMDEBSTRAP, cache_dir())), "--quiet", "--variant=minbase", *NO_TEXTS]
+    command += [f"--architectures={architecture}", f"--include={PACKAGES}", release, str(half)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"mmdebstrap could not make a root file system: {done.stderr[-1500:]}")
+    half.rename(place)
+    return place
+
+
+def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
+    """What NEEDED still needs in a root, as .deb files in `folder` (rule 2)."""
+    folder.mkdir()
+    status = root / "var" / "lib" / "dpkg" / "status"
+    command = ["apt-get", "-s", "--no-install-recommends", "-o", f"Dir::State::status={status}"]
+    command += ["-o", f"APT::Architecture={architecture}", "install", *NEEDED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
+    download(names, folder)
+    return folder
+
+
+class Booted:
+    """A flashed root file system, booted with no network of any kind but its loopback."""
+
+    def __init__(self, root: Path, kit: Path, scratch: Path) -> None:
+        self._console = scratch / f"console-{time.monotonic_ns()}.log"
+        command = (
+            str(provide(SYSTEMD_NSPAWN, cache_dir())),
+            "--quiet",
+            "--boot",
+            f"--directory={root}",
+            f"--machine=lfr-flash-{os.getpid()}",
+            "--register=no",
+            "--keep-unit",
+            "--console=pipe",
+            "--private-network",
+            f"--bind={kit}:/media/kit",
+        )
+        with self._console.open("w") as console:
+            self._nspawn = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, env={**os.environ, **CLEAN}
+            )
+        try:
+            self.until(lambda: self._leader() != "", 20.0, self._said)
+            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 90.0, self._said)
+        except BaseException:
+            self.close()
+            raise
+
+    def _leader(self) -> str:
+        """Its first process, as this side counts; nspawn's own first child, which comes before it, ends at once."""
+        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
+        return ["", *children.read_text().split()][-1]
+
+    def _said(self) -> str:
+        return self._console.read_text(errors="replace")[-1500:]
+
+    def run(self, *command: str, check: bool = False, within_s: float = 60.0) -> str:
+        """A command's output, as root in there; with `check` RuntimeError when it fails."""
+        leader = self._leader()
+        inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
+        path = {**CLEAN, "PATH": f"/usr/local/bin:{CLEAN['PATH']}"}
+        done = subprocess.run(
+            [*inside, *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within_s,
+            env=path,
+            cwd="/",
+        )
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.returncode}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+        return done.stdout.strip()
+
+    def until(self, what: Callable[[], bool], within_s: float, why: Callable[[], str] = str) -> None:
+        """Wait for something to be so. TimeoutError says why not."""
+        begun = time.monotonic()
+        while not what():
+            if self._nspawn.poll() is not None:
+                raise RuntimeError(f"the machine is gone: {self._said()}")
+            if time.monotonic() - begun > within_s:
+                raise TimeoutError(f"not within {within_s:.0f} s: {why()}")
+            time.sleep(0.2)
+
+    def until_active(self, unit: str, within_s: float) -> None:
+        """Wait for a unit."""
+        self.until(
+            lambda: self.run("systemctl", "is-active", unit) == "active",
+            within_s,
+            lambda: self.run("systemctl", "status", "--no-pager", "--lines=30", unit),
+        )
+
+    def show(self, unit: str, name: str) -> str:
+        return self.run("systemctl", "show", "--value", f"--property={name}", unit)
+
+    def close(self) -> None:
+        """Switch it off."""
+        try:
+            if self._nspawn.poll() is None:
+                self.run("systemctl", "poweroff", within_s=10)
+            self._nspawn.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._nspawn.kill()
+            self._nspawn.wait()
+
+
+def command(*words: str | Path) -> Sequence[str]:
+    """`lfr` of this checkout, for subprocess."""
+    import sys
+
+    return [sys.executable, "-m", "device.cli.main", *(str(word) for word in words)]

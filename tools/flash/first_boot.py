@@ -1,0 +1,148 @@
+"""What only the board itself can do, at each boot until it is done: `python -m tools.flash.first_boot`, as root.
+
+1. The board is the one that the card was made for: its serial number, where it states one, is that of flash.json.
+2. Packages that the kit brought are installed by dpkg, without a network.
+3. The private key is made here and never leaves; the certificate request carries the device's name.
+4. The environment is byte-compiled, since nothing else may write to it later.
+
+Each step looks first, so a power cut at any point is made good at the next boot. It needs no clock and no network.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from device import logs
+from device.durable import replace_file
+from device.errors import ConfigError, LfrError, Unavailable
+from device.logs import event
+from tools.flash.root import Refusal, Root
+
+_log = logging.getLogger(__name__)
+FACTS = "/etc/lfr/flash.json"
+KEY, REQUEST, CERTIFICATE = "/etc/lfr/pki/device.key", "/etc/lfr/pki/device.csr", "/etc/lfr/pki/device.pem"
+SERIAL = "/proc/device-tree/serial-number"
+PACKAGES = "/var/lib/lfr-flash/packages"
+ENVIRONMENT = "/opt/lfr/.venv"
+COMPILED = f"{ENVIRONMENT}/lfr-flash.compiled"
+WITHIN_S = 600
+
+
+def main(root: Root | None = None) -> int:
+    """Every step, in order; 0, or the exit status of the first that failed."""
+    logs.configure(verbose=False)
+    here = Root(Path("/")) if root is None else root
+    try:
+        facts = flash_facts(here)
+        same_board(here, facts["serial"])
+        install_packages(here)
+        make_identity(here, facts["device"])
+        compile_environment(here)
+    except LfrError as fault:
+        _log.error("first-boot failed: %s", fault)
+        return fault.exit_status
+    return 0
+
+
+def flash_facts(root: Root) -> dict[str, str]:
+    """What `lfr flash apply` wrote. Raises ConfigError."""
+    try:
+        facts = json.loads(root.read(FACTS))
+        return {name: str(facts[name]) for name in ("serial", "device", "board", "site", "version", "kit", "made")}
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ConfigError(FACTS, (f"cannot be read ({fault}); flash this card again",)) from fault
+
+
+def same_board(root: Root, serial: str) -> None:
+    """Rule 1. Refusal when this is another board; a machine without a device tree states nothing."""
+    try:
+        stated = root.read(SERIAL).rstrip(b"\0").decode("ascii", "replace").strip()
+    except OSError:
+        event(_log, "board", serial="not stated by this machine", flashed_for=serial)
+        return
+    if stated != serial:
+        raise Refusal("serial", f"this board is {stated}, the card was flashed for {serial}: put it into that board")
+    event(_log, "board", serial=stated)
+
+
+def install_packages(root: Root) -> None:
+    """Rule 2: all in one call, so that dpkg orders them."""
+    folder = root.resolve(PACKAGES)
+    files = sorted(folder.glob("*.deb")) if folder.is_dir() else []
+    missing = [file for file in files if not _installed(file)]
+    if not missing:
+        return
+    command = ["dpkg", "--install", "--force-confold", *(str(file) for file in files)]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Unavailable(f"dpkg could not install the kit's packages: {done.stderr.strip()[-800:]}")
+    event(_log, "packages", installed=len(missing))
+
+
+def _installed(file: Path) -> bool:
+    """Whether exactly this version of a package is installed."""
+    asked = _output("dpkg-deb", "--field", str(file), "Package", "Version", "Architecture")
+    fields = dict(line.split(": ", 1) for line in asked.splitlines() if ": " in line)
+    name = fields.get("Package", "")
+    stated = _output("dpkg-query", "--show", "--showformat=${Status}|${Version}\n", name)
+    return any(row == f"install ok installed|{fields.get('Version')}" for row in stated.splitlines())
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
+
+
+def make_identity(root: Root, device: str) -> None:
+    """Rule 3: a P-256 key (root:lfr, 0640) and its request (PKCS #10, RFC 2986). What is there is kept."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    if root.exists(KEY):
+        loaded = serialization.load_pem_private_key(root.read(KEY), password=None)
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+            raise ConfigError(KEY, ("is no elliptic-curve key; delete it and start lfr-first-boot again",))
+        key = loaded
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
+        text = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        root.write(KEY, text, mode=0o640, group="lfr")
+        event(_log, "identity", made="key")
+    if not root.exists(REQUEST):
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
+        request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+        root.write(REQUEST, request.public_bytes(serialization.Encoding.PEM), mode=0o644)
+        event(_log, "identity", made="request", file=REQUEST, next="lfr flash request STICK, then lfr hub sign")
+
+
+def compile_environment(root: Root) -> None:
+    """Rule 4."""
+    if root.exists(COMPILED):
+        return
+    place = root.resolve(ENVIRONMENT)
+    command = [sys.executable, "-I", "-m", "compileall", "-q", "-j", "0", str(place)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=WITHIN_S, check=False)
+    with root.writing(place):
+        # A package may carry a file for another Python, which does not compile; nothing imports it.
+        replace_file(root.resolve(COMPILED), f"{done.returncode}\n".encode(), mode=0o644)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
