@@ -97,6 +97,17 @@ def test_a_read_only_card(bench: Any, snapshot: Snapshot, monkeypatch: pytest.Mo
     assert "read-only: mount it with rw" in str(refused(bench, snapshot, bench.root()))
 
 
+def test_a_flashed_card_is_verified_while_it_is_read_only_and_full(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, root = bench.plan(bench.root())
+    apply(plan, root, lambda word, line: None)
+    monkeypatch.setattr(
+        "tools.flash.plan.os.statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY, f_bavail=0, f_frsize=1)
+    )
+    assert make_plan(bench.manifest(), root, SERIAL, NOW, writes=False).digest == plan.digest
+    with pytest.raises(Refusal):
+        make_plan(bench.manifest(), root, SERIAL, NOW)
+
+
 def test_a_workstation_whose_clock_is_in_1970(bench: Any, snapshot: Snapshot) -> None:
     fault = refused(bench, snapshot, bench.root(), now=datetime(1970, 1, 1, 0, 5, tzinfo=timezone.utc))
     assert fault.rule == "clock"
