@@ -85,7 +85,7 @@ def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime, *, wri
         _environment(manifest),
         Link("/usr/local/bin/lfr", f"{ENVIRONMENT}/bin/lfr"),
         *(_file(manifest, name, f"{CACHE}/{name}") for name in manifest.below("models")),
-        *(_file(manifest, name, f"{STATE}/{name}") for name in manifest.below("packages")),
+        *(_file(manifest, name, f"{STATE}/{name}") for name in _packages(manifest, packages)),
         *(_file(manifest, f"systemd/{name}", place) for name, place in UNITS.items()),
         *_configuration(manifest, bundle),
         *_names(facts),
@@ -170,6 +170,16 @@ def _extras(manifest: Manifest, packages: frozenset[str]) -> tuple[str, ...]:
     return ()
 
 
+def _packages(manifest: Manifest, packages: frozenset[str]) -> list[str]:
+    """What dpkg installs at first boot. chrony and systemd-timesyncd exclude each other: the root keeps its own."""
+    stays = "systemd-timesyncd" in packages
+    return [name for name in manifest.below("packages") if not (stays and _is_chrony(name))]
+
+
+def _is_chrony(name: str) -> bool:
+    return name.startswith(f"packages/{CHRONY}_")
+
+
 def _accounts(manifest: Manifest) -> tuple[Step, ...]:
     names = ("lfr",), ("gpio", "lfr", "video", "render")
     return _file(manifest, "systemd/lfr.sysusers.conf", SYSUSERS), Accounts(SYSUSERS, *names)
@@ -220,7 +230,7 @@ def _time(facts: dict[str, str], manifest: Manifest, root: Root, packages: froze
     """The hub's clock, by the service that the board has; and no date before the kit was made."""
     floor = ClockFloor(int(manifest.made.timestamp()))
     host = facts["hub_host"]
-    if CHRONY in packages or _brought(manifest, CHRONY, CHRONY):
+    if CHRONY in packages or any(_is_chrony(name) for name in _packages(manifest, packages)):
         text = "# Time of the van's hub; a step is allowed in the first three updates, for a board without a battery.\n"
         text += f"server {host} iburst prefer\nmakestep 1 3\n"
         return floor, written("/etc/chrony/conf.d/lfr.conf", text)

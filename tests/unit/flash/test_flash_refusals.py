@@ -133,6 +133,20 @@ def test_a_missing_pycuda_stops_nothing_and_is_said(bench: Any) -> None:
     assert any("device-cuda" in note and "on its CPU" in note for note in bench.plan(bench.root())[0].notes)
 
 
+def test_a_root_with_timesyncd_keeps_it_and_gets_no_chrony(bench: Any) -> None:
+    (bench.kit / "packages" / "chrony_4.2_amd64.deb").write_bytes(b"content")
+    bench.sign()
+    root = bench.root()
+    with_chrony = [step.line for step in bench.plan(root)[0].steps]
+    assert any("chrony_4.2" in line for line in with_chrony)
+    rows = "".join(f"Package: {n}\nStatus: install ok installed\n" for n in ("python3-systemd", "systemd-timesyncd"))
+    (root / "var/lib/dpkg/status").write_text(rows)
+    (root / "lib/systemd/systemd-timesyncd").write_text("")
+    lines = [step.line for step in bench.plan(root)[0].steps]
+    assert not any("chrony" in line for line in lines)
+    assert any("timesyncd.conf.d/lfr.conf" in line for line in lines)
+
+
 def test_a_root_without_any_time_service(bench: Any, snapshot: Snapshot) -> None:
     root = bench.root()
     (root / "var/lib/dpkg/status").write_text("Package: python3-systemd\nStatus: install ok installed\n")
