@@ -22,7 +22,7 @@ from device.hub_api import messages
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.supervisor.alerts.holds import apply_hold
+from device.supervisor.alerts.follow_ups import follow_up
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
@@ -364,15 +364,7 @@ class DeviceLifecycle:
         self._alerts.judged(judgement)
 
     def _followed(self, data: FollowUp) -> None:
-        """What came of an alert; a later one corrects an earlier one."""
-        if isinstance(data, messages.Hold):
-            apply_hold(data, self._audit, self._publisher, self._edges.clock.wall())
-            return
-        kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
-        event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
-        self._audit.note(
-            kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
-        )
+        follow_up(data, self._audit, self._publisher, self._edges.clock.wall())
 
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""

@@ -1,4 +1,4 @@
-"""Holds: the hub keeps one alert past its time, or releases it; noted, and the outbox keeps it."""
+"""What the hub reports after a judgement: engagements and dispositions are logged; a hold keeps one alert longer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,21 @@ from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.timing import HOLD_MOST
 
 _log = logging.getLogger(__name__)
+
+
+def follow_up(
+    data: messages.Engagement | messages.Disposition | messages.Hold,
+    audit: Audit,
+    publisher: OutboxPublisher,
+    now: WallTime,
+) -> None:
+    """Log an engagement or disposition (a later one corrects an earlier one), or apply a hold."""
+    if isinstance(data, messages.Hold):
+        apply_hold(data, audit, publisher, now)
+        return
+    kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
+    event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
+    audit.note(kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome})
 
 
 def apply_hold(data: messages.Hold, audit: Audit, publisher: OutboxPublisher, now: WallTime) -> None:
