@@ -33,9 +33,11 @@ devices:
 
 
 SELF_TEST = (
-    *("/opt/lfr/.venv/bin/python", "-I", "-c"),
-    "import sys; from device.enrolment.model_sessions import EngineRoom\n"
-    "print(EngineRoom(sys.argv[1], threads=1).self_test() or 'agrees')",
+    "/opt/lfr/.venv/bin/python",
+    "-I",
+    "-c",
+    "import sys; from device.enrolment.model_sessions import ModelSessions\n"
+    "print(ModelSessions(sys.argv[1], threads=1).self_test() or 'agrees')",
 )
 """A worker's own self-test: every network's answers against the golden tensors."""
 
