@@ -130,7 +130,9 @@ def open_runner(
     if backend == "openvino":
         from engines.runners.openvino import OpenVinoRunner
 
-        return OpenVinoRunner(card, path, threads=threads, shape=shape, precision=precision, at_once=at_once)
+        return OpenVinoRunner(
+            card, path, threads=threads, shape=shape, precision=precision, at_once=at_once, bf16=_has_bf16()
+        )
     from engines.runners.onnxruntime import OnnxRuntimeRunner
 
     return OnnxRuntimeRunner(card, path, threads=threads, shape=shape, at_once=at_once)

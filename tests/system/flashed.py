@@ -55,14 +55,17 @@ def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
     lists = folder.parent / "apt"
     for name in ("state/lists/partial", "cache/archives/partial"):
         (lists / name).mkdir(parents=True)
-    options = [
-        *("-qq", "-o", f"Dir::State={lists / 'state'}", "-o", f"Dir::Cache={lists / 'cache'}"),
-        *("-o", f"Dir::State::status={root / 'var/lib/dpkg/status'}", "-o", "APT::Sandbox::User=root"),
-        *("-o", f"APT::Architecture={architecture}", "-o", f"APT::Architectures={architecture}"),
-    ]
-    subprocess.run(
-        ["apt-get", *options, "update"], capture_output=True, check=False
-    )  # a source may lack this processor
+    settings = (
+        f"Dir::State={lists / 'state'}",
+        f"Dir::Cache={lists / 'cache'}",
+        f"Dir::State::status={root / 'var/lib/dpkg/status'}",
+        "APT::Sandbox::User=root",
+        f"APT::Architecture={architecture}",
+        f"APT::Architectures={architecture}",
+    )
+    options = ["-qq", *(f"--option={setting}" for setting in settings)]
+    # Not checked: a source of this machine may lack the processor; the download says so.
+    subprocess.run(["apt-get", *options, "update"], capture_output=True, check=False)
     command = ["apt-get", *options, "-s", "--no-install-recommends", "install", *NEEDED]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]

@@ -68,7 +68,7 @@ def _parts(config: DeviceConfig) -> Parts:
     from device.edges.clock.system import SystemClock
     from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
     from device.edges.host.board_release import compatible_of
-    from device.enrolment.model_sessions import EngineRoom
+    from device.enrolment.model_sessions import ModelSessions
     from tools.flash.acceptance import Parts
 
     def doctor() -> list[str]:
@@ -77,7 +77,7 @@ def _parts(config: DeviceConfig) -> Parts:
         return [f"{finding.name}: {finding.text}" for finding in board.board() if finding.level == "fail"]
 
     def self_test() -> str:
-        return EngineRoom(config.vision.backend, threads=2, models=config.vision.models_dir).self_test()
+        return ModelSessions(config.vision.backend, threads=2, models=config.vision.models_dir).self_test()
 
     return Parts(lambda: GpiozeroGpio(config.lines), _opened, SystemClock(), self_test, doctor)
 
