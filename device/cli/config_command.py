@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from device.cli.main import Subparsers
     from device.config.model import DeviceConfig, Trust
+    from device.edges.gpio.jetson_header import Board
+
+BOARD_NAMES = ("orin-nano-nx", "agx-orin")
 
 
 def register(commands: Subparsers) -> None:
@@ -19,11 +23,16 @@ def register(commands: Subparsers) -> None:
     check = verbs.add_parser("check", help="read the file and its root of trust; exit 78 with every error at once")
     check.add_argument("file", type=Path, metavar="FILE")
     check.add_argument("--json", action="store_true", help="the result as one JSON object")
+    check.add_argument(
+        "--offline", action="store_true", help="the file and its pins alone: no certificates, no files, no network"
+    )
+    check.add_argument("--board", choices=BOARD_NAMES, help="check the pins against this board (this machine's own)")
     check.set_defaults(run=run_check)
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Check structure, files and the root of trust; print errors on stderr or the summary."""
+    """Check structure, pins, files, certificates, names and the root of trust; print errors or the summary."""
+    from device.cli import config_checks
     from device.config.loader import check_files, load_config
     from device.errors import ConfigError
 
@@ -32,13 +41,31 @@ def run_check(args: argparse.Namespace) -> int:
     try:
         config = load_config(args.file)
         summary |= _summary(config)
+        problems += config_checks.pins(config.lines, _board(args.board))
+        if args.offline:
+            return _finish(args, summary, problems)
         check_files(config, str(args.file))
     except ConfigError as fault:
         problems += fault.problems
         if "site" not in summary:
             return _finish(args, summary, problems)
-    problems += _trust(config.trust, summary)
+    found, warnings = config_checks.certificates(config, datetime.now(timezone.utc))
+    problems += [*found, *config_checks.names(config), *_trust(config.trust, summary)]
+    if warnings:
+        summary["warnings"] = warnings
     return _finish(args, summary, problems)
+
+
+def _board(name: str | None) -> Board | None:
+    """The board with this name; None asks for that of this machine."""
+    from device.edges.gpio.jetson_header import AGX_ORIN, ORIN_NANO_NX, this_board
+
+    if name is not None:
+        return AGX_ORIN if name == "agx-orin" else ORIN_NANO_NX
+    try:
+        return this_board()
+    except OSError:
+        return None
 
 
 def _trust(trust: Trust, summary: dict[str, object]) -> list[str]:

@@ -23,13 +23,17 @@ def run_device(args: argparse.Namespace) -> int:
     """Run until the deployment is over or a signal comes; the one line on stdout is its summary, if one has ended."""
     from device import logs
     from device.config.loader import check_files, load_config
+    from device.config.model import DeviceConfig
     from device.supervisor.main import supervise
     from engines.places import cache_dir
 
+    def read() -> DeviceConfig:
+        config = load_config(args.config)
+        check_files(config, str(args.config))
+        return config
+
     logs.configure(verbose=args.verbose)
-    config = load_config(args.config)
-    check_files(config, str(args.config))
-    outcome = supervise(config, cache_dir() / "models")
+    outcome = supervise(read(), cache_dir() / "models", read)
     if outcome.summary:
         print(json.dumps(outcome.summary, ensure_ascii=False))
     return outcome.exit_status

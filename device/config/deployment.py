@@ -9,10 +9,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from device.config.document import parse
 from device.config.model import Name, Number, Recipient, Section, WholeNumber, matching
@@ -27,6 +27,16 @@ LARGEST_OFFSET = 0.3  # of a category's threshold; with more than this nobody's 
 PUBLIC_LANGUAGES = ("en", "cy")  # R41: Welsh and English public text
 UNOFFICIAL_MOST = 10  # subjects on a list of a demonstration or a test (DESIGN, section 4)
 
+YEARS = range(2000, 2200)  # a time near the ends of the calendar cannot be turned into UTC, or have hours added
+
+
+def _in_years(moment: datetime) -> datetime:
+    if moment.year not in YEARS:
+        raise ValueError(f"must be a time in the years {YEARS[0]} to {YEARS[-1]}")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_years)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Language = Annotated[str, matching(r"[a-z]{2}", "a two-letter language code")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "a SHA-256 in 64 lower-case hexadecimal digits")]
@@ -35,8 +45,8 @@ Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "a SHA-256 in 64 lower-case he
 class Window(Section):
     """When recognition is authorised; both ends with their time zone."""
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Moment
+    end: Moment
 
     @model_validator(mode="after")
     def _in_order(self) -> Window:
@@ -71,8 +81,8 @@ class WatchlistReference(Section):
     subjects: Annotated[WholeNumber, Field(ge=0, le=LARGEST_WATCHLIST)]
     images: Annotated[WholeNumber, Field(ge=0)]
     payload: PayloadTarget | None = None
-    created_at: AwareDatetime | None = None
-    expires: AwareDatetime | None = None
+    created_at: Moment | None = None
+    expires: Moment | None = None
     recognisers: tuple[Sha256, ...] = ()
 
     @model_validator(mode="after")

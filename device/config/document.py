@@ -4,7 +4,10 @@
 2. An unknown key names the nearest valid one; one of an earlier version (`RETIRED` of its section) what to write now.
 3. A key given twice is a problem: YAML itself would silently take the last.
 4. The user and password of a URL are never repeated in a message.
-5. Aliases and endless nesting are problems: a few bytes of either unfold into more than any memory holds.
+5. Aliases and endless nesting are problems: a few bytes of either unfold into more than any memory holds. So are tags
+   (`!!timestamp`): what a value is follows from its text, and PyYAML's constructors fail in their own ways on others.
+6. Whatever the text, the outcome is the struct or ConfigError: a deployment comes from the network, and what a hub can
+   publish must not end a device.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from device.errors import ConfigError, reason_of
 Model = TypeVar("Model", bound=BaseModel)
 Place = tuple[str | int, ...]
 SHOWN_CHARS = 80  # of an offending value; longer ones are cut
+NO_VALUE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""What PyYAML's constructors raise for a value that looks like a number or a time and is none (2026-02-30)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +41,17 @@ class Document:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Values as they are written, without aliases (rule 5)."""
+    """Values as they are written, without aliases and tags (rule 5)."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        mark = None if parent is None else parent.start_mark
         if self.check_event(yaml.AliasEvent):
-            mark = None if parent is None else parent.start_mark
             raise yaml.composer.ComposerError(None, None, "an alias (*name) in here; write the value out", mark)
+        peek: Any = self.peek_event
+        tag = getattr(peek(), "tag", None)
+        if tag is not None:
+            text = f"a tag ({tag[:SHOWN_CHARS]}) in here; write the value without it"
+            raise yaml.composer.ComposerError(None, None, text, mark)
         return super().compose_node(parent, index)
 
 
@@ -84,8 +94,9 @@ def parse(text: str, model: type[Model], place: str) -> Model:
 
 def _decode(text: str, place: str) -> Document:
     """YAML to plain values; a syntax error ends here, because nothing after it can be trusted."""
-    loader = _PlainLoader(text)
+    loader: _PlainLoader | None = None
     try:
+        loader = _PlainLoader(text)
         root = loader.get_single_node()
         if root is None:
             raise ConfigError(place, ("is empty: a mapping of keys is needed",))
@@ -95,12 +106,15 @@ def _decode(text: str, place: str) -> Document:
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         begun = f" ({fault.context}, begun in line {begin.line + 1})" if begin else ""
         raise ConfigError(place, (f"{where}not YAML: {fault.problem}{begun}",)) from fault
-    except (yaml.YAMLError, ValueError) as fault:
-        raise ConfigError(place, (f"not YAML: {fault}",)) from fault
     except RecursionError as fault:
         raise ConfigError(place, ("is nested far too deeply",)) from fault
+    except yaml.YAMLError as fault:
+        raise ConfigError(place, (f"not YAML: {fault}".replace("\n", " "),)) from fault
+    except NO_VALUE as fault:
+        raise ConfigError(place, (f"a value in here is none that YAML knows ({fault})",)) from fault
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     if not isinstance(values, dict):
         raise ConfigError(place, (f"must be a mapping of keys, not {type(values).__name__}",))
     lines: dict[Place, int] = {}
@@ -128,9 +142,10 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[st
 
 def _describe(model: type[BaseModel], document: Document, error: Any) -> str:
     """One line for one pydantic error (rules 1 and 2)."""
-    place: Place = tuple(part for part in error["loc"] if not _is_internal(part))
+    kind, loc = error["type"], error["loc"]
+    own = len(loc) - 1 if kind == "extra_forbidden" else len(loc)  # from here on it is the file's word, not pydantic's
+    place: Place = tuple(part for at, part in enumerate(loc) if at >= own or not _is_internal(part))
     where = _path(place) + _line(document, place)
-    kind = error["type"]
     if kind == "extra_forbidden":
         section = _section_at(model, place[:-1])
         retired = getattr(section, "RETIRED", {}).get(place[-1])
@@ -181,7 +196,10 @@ def _shown(value: Any) -> str:
     """A found value for a message (rule 4)."""
     if isinstance(value, dict):
         return f"a mapping with {', '.join(map(str, value)) or 'no keys'}"
-    text = re.sub(r"://[^/@\s]*@", "://…@", repr(value))
+    try:
+        text = re.sub(r"://[^/@\s]*@", "://…@", repr(value))
+    except ValueError:  # an integer of more digits than Python prints (sys.set_int_max_str_digits)
+        return "a number of thousands of digits"
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 

@@ -70,7 +70,7 @@ FAULTS: dict[CameraFault, FaultText] = {
     ),
     CameraFault.DEFOCUSED: FaultText("the picture is out of focus", "focus or clean the lens", stops=False),
     CameraFault.STILL: FaultText(
-        "nothing moves but noise: frozen, or nobody is there", "walk through the picture to see which", stops=False
+        "nothing moves but noise: the picture is frozen, or nobody moves", "walk through it to see which", stops=False
     ),
 }
 

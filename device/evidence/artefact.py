@@ -204,7 +204,7 @@ def read(path: Path, keys: Mapping[str, Ed25519PublicKey]) -> Artefact:
         document = json.loads(path.read_bytes())
     except OSError as fault:
         raise EvidenceUnusable(f"{path}: {error_text(fault)}; name an evidence artefact") from fault
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise EvidenceUnusable(
             f"{path}: not JSON, or cut off ({error_text(fault)}); copy the artefact again"
         ) from fault

@@ -18,6 +18,7 @@ from device.hub_api.messages import Message
 
 CONTENT_TYPE = "application/cloudevents+json"
 PROBE_CONTENT_TYPE = "application/age-encryption"
+SHOWN_CHARS = 80  # of an unknown type's name, in an error
 SCHEMA_BASE = "urn:lfr:schema:"
 
 Data = TypeVar("Data", bound=Message)
@@ -78,8 +79,9 @@ def decode(payload: bytes) -> Event[Message]:
         name = _outline.decode(payload).type
         return _decoders[name].decode(payload)
     except KeyError as fault:
-        raise BadData(f"message of unknown type {fault.args[0]!r}; known: {', '.join(sorted(_decoders))}") from fault
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        name = str(fault.args[0])[:SHOWN_CHARS]
+        raise BadData(f"message of unknown type {name!r}; known: {', '.join(sorted(_decoders))}") from fault
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise BadData(f"not a valid message: {fault}") from fault
 
 

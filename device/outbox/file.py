@@ -13,11 +13,12 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from device.domain.time import WallTime
 from device.durable import flush_folder, make_folder
-from device.eraser import OWED
+from device.eraser import HOLDS, OWED
 from device.errors import Unavailable, reason_of
 from device.logs import event
 from device.outbox import unlogged
@@ -95,6 +96,26 @@ def files_of(path: Path) -> list[Path]:
     return [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
 
 
+def kept_clock_ms(path: Path) -> int:
+    """The latest trusted time that an outbox keeps; 0 without an outbox. Raises Unavailable."""
+    return _on_clock(path, "SELECT latest_ms FROM clock")
+
+
+def set_clock_ms(path: Path, now_ms: int) -> None:
+    """Replace that time by an earlier one (`lfr clock recover`). Raises Unavailable."""
+    _on_clock(path, f"UPDATE clock SET latest_ms = {now_ms:d} RETURNING latest_ms")
+
+
+def _on_clock(path: Path, statement: str) -> int:
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)) as database:
+            return int(database.execute(statement).fetchone()[0])
+    except sqlite3.Error as fault:
+        raise _cannot(path, fault) from fault
+
+
 class _Broken(Exception):
     """The file exists and is not an outbox of this schema."""
 
@@ -129,7 +150,7 @@ def _prepare(database: sqlite3.Connection) -> None:
         raise _Broken(f"schema version {version}, this program knows {SCHEMA_VERSION}")
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
-    later = f"{OWED}; {unlogged.TABLE};"  # tables that files of this version may lack
+    later = f"{OWED}; {HOLDS}; {unlogged.TABLE};"  # tables that files of this version may lack
     if version:
         database.executescript(f"BEGIN; {later} COMMIT;")
     else:

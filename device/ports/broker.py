@@ -41,7 +41,8 @@ class Broker(Protocol):
 
     `on_retained` receives messages that the broker had kept before the subscription, not `on_message`: they do not show
     that their sender is alive. `publish` returns False when the message was not accepted (no session); the caller
-    keeps it and retries.
+    keeps it and retries. `reload` reads the certificates again, for the next session; BrokerUnavailable when they
+    cannot be used.
     """
 
     def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None: ...
@@ -54,5 +55,7 @@ class Broker(Protocol):
     ) -> None: ...
 
     def publish(self, message: Outgoing) -> bool: ...
+
+    def reload(self) -> None: ...
 
     def close(self) -> None: ...

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.config.model import DeviceConfig
 from device.edges.host import state_folder, sysfs
 from device.outbox.store import Outbox
 from device.ports.broker import Broker
@@ -27,7 +28,9 @@ class Edges:
     open_audit  opens the device's key and its audit log, on the disk thread
     memory_locked  whether nothing of this process can reach swap
     authority  reads the site's authorities (PEM), for the hub's commands
+    renew      asks the hub for renewed certificates, on the sync thread; whether there were any
     disk_free  bytes that may still be written where a folder lies
+    reread     reads and checks the configuration file again; None when the device was not started from one
     refusal    why a folder takes no writes (device.edges.host.state_folder)
     """
 
@@ -40,6 +43,7 @@ class Edges:
     outbox: Outbox
     open_audit: OpenLog
     authority: Callable[[], bytes]
+    renew: Callable[[], bool] = lambda: False
     models_dir: Path
     simulated: bool
     sync: Disk
@@ -48,3 +52,4 @@ class Edges:
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes
     refusal: Callable[..., str] = state_folder.refusal
+    reread: Callable[[], DeviceConfig] | None = None

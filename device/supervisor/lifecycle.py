@@ -17,19 +17,19 @@ from typing import Any, TypeVar
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import GpioUnavailable, Unavailable
+from device.errors import GpioUnavailable, LfrError, Unavailable
 from device.hub_api import messages
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.message import ErasedAlert
+from device.supervisor.alerts.follow_ups import follow_up
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.commands import Commands
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
-from device.supervisor.deployment.teardown import Outcome, end_deployment
+from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
@@ -38,7 +38,7 @@ from device.supervisor.status import view
 from device.supervisor.status.hub import FollowUp, Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -56,14 +56,14 @@ class DeviceLifecycle:
     def __init__(self, config: DeviceConfig, edges: Edges, boot_id: str, budget: Budget | None = None) -> None:
         topics = DeviceTopics(config.site, config.device)
         cameras = tuple(camera.id for camera in config.cameras)
+        self._config = config
         self._edges = edges
+        self._reloading: asyncio.Task[None] | None = None
         self._live = config.live
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
-        self._publisher = OutboxPublisher(
-            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
-        )
+        self._publisher = self._outbox_publisher(edges)
         self._hub = Hub(
             config.site,
             config.device,
@@ -125,6 +125,16 @@ class DeviceLifecycle:
             reply=self._notices.command_reply,
         )
 
+    def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
+        return OutboxPublisher(
+            edges.broker,
+            edges.outbox,
+            edges.disk,
+            edges.clock,
+            lambda gone: self._receipts.alerts_erased(gone),
+            alert_log=self._log_alerts,
+        )
+
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
         """The loop over the parts."""
         return SupervisorLoop(
@@ -168,6 +178,7 @@ class DeviceLifecycle:
             supervisor.load(),
             self._reporter.run(),
             self._store_verified_time(),
+            self._renew_certificates(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
@@ -191,6 +202,29 @@ class DeviceLifecycle:
         if (fault := self._pool.unrecoverable) is not None:
             raise fault
         return outcome
+
+    def reload(self) -> None:
+        """SIGHUP: read again what can be read again while the device runs. One reload at a time."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        """Certificates and the repository; a changed configuration needs a restart, and is only checked.
+
+        What cannot be used is logged, and the device goes on with what it has.
+        """
+        changed: list[str] = []
+        try:
+            if self._edges.reread is not None:
+                fresh, config = await self._edges.disk(self._edges.reread), self._config
+                changed = [key for key in type(fresh).model_fields if getattr(fresh, key) != getattr(config, key)]
+            await self._edges.disk(self._edges.broker.reload)
+        except LfrError as fault:
+            problem = str(fault).replace("\n", ";")
+            event(_log, "reload.refused", level=logging.WARNING, problem=problem)
+            return
+        event(_log, "reload.done", changed_and_needs_a_restart=", ".join(changed) or "nothing")
+        self.supervisor.deployment_sync.hurry()
 
     async def _catch_up(self) -> None:
         """Erase what became due while no supervisor ran. A failure is logged; the timer tries again."""
@@ -218,6 +252,13 @@ class DeviceLifecycle:
             await asyncio.sleep(VERIFIED_TIME_S)
             with suppress(Unavailable):
                 await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
+
+    async def _renew_certificates(self) -> None:
+        """Ask the hub for renewed certificates; they are used from the next connection on."""
+        await asyncio.sleep(RENEWAL_FIRST_S)
+        while True:
+            await self._edges.sync(self._edges.renew)
+            await asyncio.sleep(RENEWAL_S)
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or a signal asks the program to end."""
@@ -277,7 +318,8 @@ class DeviceLifecycle:
                 if self.supervisor.requests.tampered:
                     self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
-                held = len(await self._alive_while(self._edges.disk(self._edges.outbox.alerts_held)))
+                work = self._edges.disk(lambda: waiting_for_their_time(self._edges.outbox))
+                held = len(await self._alive_while(work))
             event(_log, "ending.held", alerts=held)
         return replace(outcome, summary={**outcome.summary, "alerts_held": held})
 
@@ -322,12 +364,7 @@ class DeviceLifecycle:
         self._alerts.judged(judgement)
 
     def _followed(self, data: FollowUp) -> None:
-        """What came of an alert; a later one corrects an earlier one."""
-        kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
-        event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
-        self._audit.note(
-            kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
-        )
+        follow_up(data, self._audit, self._publisher, self._edges.clock.wall())
 
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
@@ -353,9 +390,6 @@ class DeviceLifecycle:
         if present:
             self._reporter.session_began()
         self.supervisor.woken.set()
-
-    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
-        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
         """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""

@@ -19,7 +19,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from device.audit.key import DeviceKey, device_key
@@ -45,6 +47,7 @@ from device.supervisor.status.file import InstanceLock
 from device.supervisor.status.retained import will
 from device.supervisor.workers.process import ProcessLauncher
 from device.sync.client import Client
+from device.sync.renewal import RenewedCertificates, looked
 from device.sync.source import Source
 from device.sync.source_https import Certificates, HttpsSource
 from device.sync.source_usb import UsbSource
@@ -54,26 +57,32 @@ OUTBOX = "outbox.sqlite"
 EXIT_INTERRUPTED = 130
 
 
-def supervise(config: DeviceConfig, models_dir: Path) -> Outcome:
-    """Run the device until it is over. Raises an LfrError when it cannot start or cannot go on."""
+def supervise(config: DeviceConfig, models_dir: Path, reread: Callable[[], DeviceConfig] | None = None) -> Outcome:
+    """Run the device until it is over. Raises an LfrError when it cannot start or cannot go on.
+
+    reread  reads and checks the configuration file again (SIGHUP)
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop handles it: its default would end the device
     granted = forbid_dumps()
     locked = lock_memory()
     event(_log, "process", memory_locked=locked, **granted)
     try:
-        return asyncio.run(_supervise(config, models_dir, locked))
+        return asyncio.run(_supervise(config, models_dir, locked, reread))
     except LfrError:
         raise
     except Exception as fault:
         raise InternalError(f"the supervisor ended by {type(fault).__name__}: {fault}") from fault
 
 
-async def _supervise(config: DeviceConfig, models_dir: Path, memory_locked: bool) -> Outcome:
+async def _supervise(
+    config: DeviceConfig, models_dir: Path, memory_locked: bool, reread: Callable[[], DeviceConfig] | None
+) -> Outcome:
     """Acquire everything, run, release everything in reverse order."""
     async with AsyncExitStack() as stack:
         boot_id = new_boot_id()
         stack.enter_context(InstanceLock(config.run_dir))
         edges = await acquire(stack, config, models_dir, boot_id, memory_locked=memory_locked)
-        device = DeviceLifecycle(config, edges, boot_id)
+        device = DeviceLifecycle(config, replace(edges, reread=reread), boot_id)
         _handle_signals(device)
         outcome = await device.run()
     if outcome.leave_nothing:
@@ -102,9 +111,10 @@ async def acquire(
     stack.callback(opened.close)
     sync = DiskThread("sync")
     stack.callback(sync.close)
-    repository = _repository(config, clock)
+    renewed = _renewed(config)
+    repository = _repository(config, clock, renewed)
     stack.callback(repository.close)
-    broker = _broker(config, boot_id, clock)
+    broker = _broker(config, boot_id, clock, renewed)
     stack.callback(broker.close)
     return Edges(
         clock=clock,
@@ -115,7 +125,8 @@ async def acquire(
         disk=disk,
         outbox=outbox,
         open_audit=lambda: _open_audit(config.state_dir),
-        authority=config.mqtt.ca.read_bytes,
+        authority=lambda: renewed.files().ca.read_bytes(),
+        renew=lambda: looked(renewed, clock.wall()),
         models_dir=models_dir,
         simulated=isinstance(opened, SimulatedGpio),
         sync=sync,
@@ -134,25 +145,40 @@ def _lines(config: DeviceConfig) -> Gpio:
     return SimulatedGpio() if config.lines.driver == "simulated" else GpiozeroGpio(config.lines)
 
 
-def _repository(config: DeviceConfig, clock: Clock) -> Client:
+def _renewed(config: DeviceConfig) -> RenewedCertificates:
+    """The configured certificates, or later ones that the hub has renewed; it is asked over a connection of its own."""
+    configured = Certificates(ca=config.mqtt.ca, cert=config.mqtt.cert, key=config.mqtt.key)
+    if config.trust.url is None:
+        return RenewedCertificates(config.state_dir, configured, None)
+    source = HttpsSource(config.trust.url, lambda: renewed.files())
+    renewed = RenewedCertificates(config.state_dir, configured, source.read)
+    return renewed
+
+
+def _repository(config: DeviceConfig, clock: Clock, renewed: RenewedCertificates) -> Client:
     """The hub's repository, over TLS with the broker's certificates and from a stick."""
     sources: list[Source] = []
     if config.trust.url is not None:
-        files = Certificates(ca=config.mqtt.ca, cert=config.mqtt.cert, key=config.mqtt.key)
-        sources.append(HttpsSource(config.trust.url, files))
+        sources.append(HttpsSource(config.trust.url, renewed.files))
     if config.trust.usb is not None:
         sources.append(UsbSource(config.trust.usb))
     return Client(config.state_dir, config.trust.roots, config.device, sources, clock, memory=config.run_dir)
 
 
-def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:
+def _broker(config: DeviceConfig, boot_id: str, clock: Clock, renewed: RenewedCertificates) -> PahoBroker:
     mqtt = config.mqtt
-    address = BrokerAddress(host=mqtt.host, port=mqtt.port, ca=mqtt.ca, cert=mqtt.cert, key=mqtt.key)
+
+    def newest() -> tuple[Path, Path]:
+        files = renewed.files()
+        return files.ca, files.cert
+
+    address = BrokerAddress(host=mqtt.host, port=mqtt.port, ca=mqtt.ca, cert=mqtt.cert, key=mqtt.key, newest=newest)
     return PahoBroker(address, config.device, will(config.site, config.device, boot_id, clock))
 
 
 def _handle_signals(device: DeviceLifecycle) -> None:
-    """SIGTERM stops the service, SIGINT comes from a person; a second one of either shortens every wait."""
+    """SIGTERM stops the service, SIGINT comes from a person; a second one shortens every wait. SIGHUP reloads."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, device.supervisor.leave, 0)
     loop.add_signal_handler(signal.SIGINT, device.supervisor.leave, EXIT_INTERRUPTED)
+    loop.add_signal_handler(signal.SIGHUP, device.reload)

@@ -6,12 +6,15 @@
    expiry and freeze protection depend on the clock.
 4. An unchanged timestamp means an unchanged repository: a poll costs one small file and no write.
 5. Conditions and workers are the supervisor's; nothing is decided here. Called by one thread.
+   A clock that jumped forward while this program ran, and is back where a steady reading puts it, is not refused
+   (device/domain/steady_clock.py); after a longer jump see `lfr clock recover`.
 6. What verifies is assessed before the disk is asked to keep it: an end or a withdrawal counts on a full or read-only
    disk, too. `Published.unkept` then states what the disk refused, and every poll tries again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -30,8 +33,10 @@ from device.config.publication import (
     index_target,
 )
 from device.domain.finding import Mode
+from device.domain.steady_clock import SteadyClock
 from device.domain.time import WallTime, rfc3339, wall
 from device.errors import Unavailable, reason_of
+from device.logs import event
 from device.ports.clock import Clock
 from device.sync.offer import (
     CLOCKS_APART,
@@ -47,9 +52,10 @@ from device.sync.refusal import AUTHORISED, CLOCK, IN_WINDOW, SIGNED, Refused
 from device.sync.repository_copy import Facts, Store
 from device.sync.root import trusted_root
 from device.sync.source import Source
-from device.sync.trusted import TIMESTAMP, TIMESTAMP_MAX_BYTES, Found, Trusted
+from device.sync.trusted import TIMESTAMP, TIMESTAMP_MAX_BYTES, Found, Trusted, timestamp_expiry
 from device.sync.used_watchlists import Used
 
+_log = logging.getLogger(__name__)
 FOLDER, USED = "trust", "used.json"
 TIMESTAMP_LIFE = timedelta(hours=24)
 """A hub's timestamp expires within this (tools/hub/publishing/README.md); one that lives longer is from the future."""
@@ -91,6 +97,7 @@ class Client:
         self._lock = Lock()
         self._last: _Last | None = None
         self._last_at: WallTime | None = None
+        self._steady = SteadyClock()
         self.running: str | None = None
         """The deployment that recognises now; its list may grow older than 24 h."""
 
@@ -104,6 +111,7 @@ class Client:
     def _sync(self) -> Published:
         mode, root = trusted_root(self._roots)
         store, now, problems = self._store(mode.value), self._clock.wall(), []
+        self._steady.observe(now, self._clock.monotonic(), synchronised=self._clock.synchronised())
         self._require_later(store, now)
         for source in self._sources:
             try:
@@ -152,10 +160,14 @@ class Client:
         """RefusedByCondition when the clock is earlier than the last verified timestamp (rule 3)."""
         facts = store.facts()
         last = max(filter(None, (self._last_at, facts.verified_at if facts else None)), default=None)
-        if last is not None and now < last:
+        if last is not None and now < last and self._steady.returned(now, self._clock.monotonic()):
+            event(_log, "clock.jump_is_over", was=rfc3339(last), now=rfc3339(now))
+            self._last = self._last_at = None  # the next full look stores the right time again
+        elif last is not None and now < last:
             text = (
                 f"the clock shows {rfc3339(now)}, before the last verified timestamp ({rfc3339(last)});"
-                " set it: with a wrong clock, expired and valid signatures cannot be told apart"
+                " set it: with a wrong clock, expired and valid signatures cannot be told apart."
+                " If it is right now and was ahead before: stop the service, `lfr clock recover`"
             )
             raise Refused(CLOCK, "clock set back", text)
 
@@ -284,6 +296,12 @@ class Client:
             raise Refused(IN_WINDOW, "expired", text)
         require_usable(deployment, now, running=running)
         self._used.require_unused(deployment.id, listed.id, listed.sha256)
+
+
+def signed_after(current: Path) -> WallTime | None:
+    """The hub's clock was not earlier than this when it signed a set's timestamp; None when that cannot be read."""
+    expires = timestamp_expiry(current / "metadata")
+    return None if expires is None else wall(expires - TIMESTAMP_LIFE - CLOCKS_APART)
 
 
 def _officers(trusted: Trusted, name: str, most_bytes: int) -> Found:

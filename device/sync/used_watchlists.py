@@ -64,7 +64,7 @@ class Used:
                 found = msgspec.json.decode(self._file.read_bytes(), type=list[Use])
             except FileNotFoundError:
                 found = []
-            except (OSError, msgspec.DecodeError) as fault:
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
                 raise Unavailable(
                     f"{self._file} cannot be read ({fault}): no list can be shown to be unused"
                 ) from fault

@@ -100,7 +100,7 @@ def unseal(data: bytes, identity: str) -> SealedWatchlist:
     _require_known_format(plain)
     try:
         watchlist = msgspec.msgpack.decode(plain, type=SealedWatchlist)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise WatchlistUnusable(f"the sealed watchlist is not of format {FORMAT}: {fault}") from fault
     _require_sound(watchlist)
     return watchlist
@@ -135,7 +135,7 @@ class _Versioned(msgspec.Struct):
 def _require_known_format(plain: Any) -> None:
     try:
         stated = msgspec.msgpack.decode(plain, type=_Versioned).format
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise WatchlistUnusable("the age file does not hold a watchlist") from fault
     if stated != FORMAT:
         raise WatchlistUnusable(f"watchlist format {stated} is not known here (this version reads {FORMAT})")

@@ -225,7 +225,7 @@ def unpack_to_worker(body: bytes) -> ToWorker:
     """Decode one body at the worker's end; LinkBroken for any type but ToWorker."""
     try:
         return _to_worker.decode(body)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise LinkBroken(f"the supervisor sent a message that protocol {PROTOCOL} does not know: {fault}") from fault
 
 
@@ -233,5 +233,5 @@ def unpack_from_worker(body: bytes) -> FromWorker:
     """Decode one body at the supervisor's end; LinkBroken for any type but FromWorker."""
     try:
         return _from_worker.decode(body)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise LinkBroken(f"the worker sent a message that protocol {PROTOCOL} does not know: {fault}") from fault

@@ -22,14 +22,18 @@ class LinkEnd:
         self._link = link
         self._inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self.gone = threading.Event()
+        self._broken_off = False
         self.fault: LinkBroken | None = None
         self.on_message: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._read, name="link", daemon=True)
         self._thread.start()
 
     def send(self, message: FromWorker) -> None:
-        """Send one message whole; a supervisor that is gone sets `gone` and nothing is raised."""
-        if self.gone.is_set():
+        """Send one message whole; a supervisor that is gone sets `gone` and nothing is raised.
+
+        Nothing is sent after `break_off`: a hung supervisor empties no buffer, and this must not wait for it.
+        """
+        if self._broken_off:
             return
         try:
             self._link.sendall(pack(message))
@@ -47,6 +51,7 @@ class LinkEnd:
     def break_off(self, fault: LinkBroken) -> None:
         """Count the supervisor as gone, because of `fault`; from any thread."""
         self.fault = fault
+        self._broken_off = True
         self.gone.set()
         self._inbox.put(None)
 

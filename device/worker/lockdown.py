@@ -28,11 +28,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.edges.host.board_nodes import OF_THE_WORKER
 from device.edges.sandbox import landlock, prctl, seccomp
 from device.edges.sandbox.hardening import environment_scrubbed, forbid_dumps, lock_memory, overwrite_freed_memory
 
-DEVICES = ("video*", "nvidia*", "nvmap", "nvhost*", "nvgpu/*/*", "nvsciipc", "dri/*", "null")
-"""Below /dev: cameras and GPUs. Names on a Jetson are to be confirmed on a board."""
+DEVICES = (*OF_THE_WORKER, "null")
+"""Below /dev: cameras and GPUs."""
 CODE = ("/usr/lib", "/lib", "/usr/local/lib", "/usr/local/cuda", "/opt/nvidia")
 SYSTEM = (
     "/proc/self",

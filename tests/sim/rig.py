@@ -68,10 +68,10 @@ class FakeHub:
         )
         self.broker.publish(self._message(self._topics.adjudication("cam-1", alert_id), judgement))
 
-    def follow(self, alert_id: str, data: messages.Engagement | messages.Disposition) -> None:
-        """A person notes what came of an alert."""
-        engaged = isinstance(data, messages.Engagement)
-        topic = self._topics.engagement if engaged else self._topics.disposition
+    def follow(self, alert_id: str, data: messages.Engagement | messages.Disposition | messages.Hold) -> None:
+        """A person notes what came of an alert, or holds it."""
+        kinds = {messages.Engagement: self._topics.engagement, messages.Disposition: self._topics.disposition}
+        topic = kinds.get(type(data), self._topics.hold)
         self.broker.publish(self._message(topic("cam-1", alert_id), data))
 
     def command(self, name: Any, **changes: Any) -> None:
@@ -161,12 +161,13 @@ class Rig:
         self.service = ServiceThatRemembers()
         self.hub = FakeHub(self.exchange, self.clock, folder / "hub")
         self.config = config(folder, **changes)
+        self.reread: Callable[[], DeviceConfig] = lambda: self.config
         self.place = folder / "deployment"
         if not changes.get("again", False):  # the folder of an earlier rig, as a restart finds it
             write_deployment(self.place, **changes)
         self.repository = FakeRepository(self.place, self.clock, self.hub.recipient)
         self.outbox = Outbox(folder / "state" / "outbox.sqlite", self.clock.wall(), log_first=True)
-        broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
+        broker = self.broker = FakeBroker(self.exchange, "cam-1", will("demo", "cam-1", "boot", self.clock))
         edges = Edges(
             clock=self.clock,
             lines=self.lines,
@@ -185,6 +186,7 @@ class Rig:
             root=self.root,
             disk_free=lambda folder: self.free_bytes,
             refusal=lambda folder, write: self.refusal,
+            reread=lambda: self.reread(),
         )
         self.device = DeviceLifecycle(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None

@@ -56,6 +56,7 @@ def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: MakeRig) -> No
     assert kinds[-2:] == ["stopped", "head"]
     for kind in ("loaded", "watchlist", "engine", "hub", "alert", "judged", "erased", "counts", "worker", "ended"):
         assert kind in kinds, kind
+    assert all(row.sign_dark_ms is not None for row in said if row.what == "counts")
     gone = {(row.what_gone, row.reason, row.count) for row in said if row.what == "erased"}
     assert {("alert", "false_alert", 1), ("template", "no_match", 60), ("watchlist", "end_of_deployment", 3)} <= gone
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engines.places import cache_dir
 from tests.system.guest import CLEAN, NO_TEXTS
-from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, download, provide, say
+from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
 
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3"
 NEEDED = ("python3-systemd", "chrony")
@@ -52,12 +52,24 @@ def bare_root(architecture: str = "amd64") -> Path:
 def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
     """What NEEDED still needs in a root, as .deb files in `folder` (rule 2)."""
     folder.mkdir()
-    status = root / "var" / "lib" / "dpkg" / "status"
-    command = ["apt-get", "-s", "--no-install-recommends", "-o", f"Dir::State::status={status}"]
-    command += ["-o", f"APT::Architecture={architecture}", "install", *NEEDED]
+    lists = folder.parent / "apt"
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (lists / name).mkdir(parents=True)
+    settings = (
+        f"Dir::State={lists / 'state'}",
+        f"Dir::Cache={lists / 'cache'}",
+        f"Dir::State::status={root / 'var/lib/dpkg/status'}",
+        "APT::Sandbox::User=root",
+        f"APT::Architecture={architecture}",
+        f"APT::Architectures={architecture}",
+    )
+    options = ["-qq", *(f"--option={setting}" for setting in settings)]
+    # Not checked: a source of this machine may lack the processor; the download says so.
+    subprocess.run(["apt-get", *options, "update"], capture_output=True, check=False)
+    command = ["apt-get", *options, "-s", "--no-install-recommends", "install", *NEEDED]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
-    download(names, folder)
+    subprocess.run(["apt-get", *options, "download", *names], cwd=folder, capture_output=True, check=True)
     return folder
 
 

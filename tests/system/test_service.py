@@ -38,7 +38,7 @@ def test_the_service_says_ready_and_keeps_its_status_line(running: Board) -> Non
     assert told["ActiveState"] == "active"
     assert told["StatusText"].startswith("recognising")
     assert (told["Type"], told["NRestarts"]) == ("notify", "0")
-    assert told["WatchdogUSec"] == "10s"
+    assert told["WatchdogUSec"] == "2s"
 
 
 def test_the_hardening_holds_in_the_running_process(running: Board) -> None:

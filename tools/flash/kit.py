@@ -19,11 +19,13 @@ from importlib import metadata
 from pathlib import Path
 
 from device.domain.finding import Mode
+from device.edges.gpio.jetson_header import ORIN_NANO_NX
 from device.errors import BadData, ConfigError, UsageError
 from engines.places import cache_dir, models_dir
 from tools.dev.gate.locked import ROOT
-from tools.flash.fleet import AUTHORITY, CERTIFICATE, KEY, Fleet, FleetDevice, check, rendered
+from tools.flash.fleet import AUTHORITY, BOARDS, CERTIFICATE, KEY, Fleet, FleetDevice, check, rendered
 from tools.flash.manifest import EXCHANGE, authority_code, sha256_of, write_manifest
+from tools.flash.pinmux import compiled, overlay
 from tools.flash.targets import Target, release_named
 from tools.flash.wheelhouse import build_own, download, requirements, selected, unpacked_bytes
 from tools.hub.pki.certificate_authority import open_authority
@@ -154,9 +156,11 @@ def _bundle(given: Given, device: FleetDevice, out: Path) -> None:
     trial = place / "files" / "device.yaml"
     trial.write_bytes(content)
     try:
-        check(trial, device)
+        config = check(trial, device)
     finally:
         trial.unlink()
+    if BOARDS[device.board] is ORIN_NANO_NX and config.lines.driver == "gpiozero":
+        compiled(overlay(config.lines), place)
     facts = {
         "serial": device.serial,
         "name": device.name,

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tools.flash.journal import Journal
 from tools.flash.manifest import Manifest
+from tools.flash.pinmux import FILE as OVERLAY
+from tools.flash.pinmux import NAME as PINS
 from tools.flash.root import Refusal, Root
 from tools.flash.steps import STATE, Accounts, Block, ClockFloor, Environment, File, Folder, Link, Step, written
 from tools.flash.targets import same, target_of
@@ -62,12 +64,17 @@ class Plan:
         ).hexdigest()
 
 
-def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime) -> Plan:
-    """The steps for the board with this serial number. Raises Refusal (rule 1)."""
+def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime, *, writes: bool = True) -> Plan:
+    """The steps for the board with this serial number. Raises Refusal (rule 1).
+
+    writes  False: the plan is only compared with the root, which may be read-only and full
+    """
     device = _device(manifest, serial)
-    _refuse_early(manifest, root, serial, now)
+    _refuse_early(manifest, root, serial)
+    if writes:
+        _refuse_to_write(manifest, root, now)
     packages = installed_packages(root)
-    notes = _extras(manifest, packages)
+    notes = (*_extras(manifest, packages), *_pins(manifest, serial))
     bundle = f"devices/{serial}"
     facts = json.loads(manifest.path(f"{bundle}/bundle.json").read_text(encoding="utf-8"))
     if facts.get("serial") != serial or facts.get("name") != device:
@@ -78,11 +85,12 @@ def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime) -> Pla
         _environment(manifest),
         Link("/usr/local/bin/lfr", f"{ENVIRONMENT}/bin/lfr"),
         *(_file(manifest, name, f"{CACHE}/{name}") for name in manifest.below("models")),
-        *(_file(manifest, name, f"{STATE}/{name}") for name in manifest.below("packages")),
+        *(_file(manifest, name, f"{STATE}/{name}") for name in _packages(manifest, packages)),
         *(_file(manifest, f"systemd/{name}", place) for name, place in UNITS.items()),
         *_configuration(manifest, bundle),
         *_names(facts),
         *_time(facts, manifest, root, packages),
+        *_header(manifest, bundle),
         written("/etc/lfr/flash.json", _flash_facts(manifest, serial, facts), mode=0o640, group="lfr"),
         *(
             Link(f"/etc/systemd/system/{wanted}.wants/{unit}", f"/etc/systemd/system/{unit}")
@@ -100,10 +108,7 @@ def _device(manifest: Manifest, serial: str) -> str:
     return device
 
 
-def _refuse_early(manifest: Manifest, root: Root, serial: str, now: datetime) -> None:
-    if now < manifest.made:
-        text = f"this machine's clock says {now:%Y-%m-%d %H:%M}, the kit was made {manifest.made:%Y-%m-%d %H:%M} UTC"
-        raise Refusal("clock", f"{text}: set the clock first (date -s), or files and certificates get wrong dates")
+def _refuse_early(manifest: Manifest, root: Root, serial: str) -> None:
     if root.path == Path("/") and board_serial(root) != serial:
         raise Refusal("root", "/ is this machine itself, and it is not the board with that serial number")
     same(manifest.target, target_of(root), root.path)
@@ -111,11 +116,17 @@ def _refuse_early(manifest: Manifest, root: Root, serial: str, now: datetime) ->
     if begun is not None and begun["serial"] != serial:
         text = f"{root.path} was flashed for the serial number {begun['serial']} ({begun['device']})"
         raise Refusal("serial", f"{text}; undo it first: lfr flash undo, or take a fresh root file system")
+
+
+def _refuse_to_write(manifest: Manifest, root: Root, now: datetime) -> None:
+    if now < manifest.made:
+        text = f"this machine's clock says {now:%Y-%m-%d %H:%M}, the kit was made {manifest.made:%Y-%m-%d %H:%M} UTC"
+        raise Refusal("clock", f"{text}: set the clock first (date -s), or files and certificates get wrong dates")
     room = os.statvfs(root.path)
     if room.f_flag & os.ST_RDONLY or not os.access(root.path, os.W_OK):
         raise Refusal("card", f"{root.path} is read-only: mount it with rw, as root; a worn card stays read-only")
     free = room.f_bavail * room.f_frsize
-    needed = 0 if begun is not None else manifest.needs_bytes
+    needed = 0 if Journal(root).header() is not None else manifest.needs_bytes
     if free < needed:
         raise Refusal("card", f"{root.path} has {free // 10**6} MB free; a device needs {needed // 10**6} MB")
 
@@ -157,6 +168,16 @@ def _extras(manifest: Manifest, packages: frozenset[str]) -> tuple[str, ...]:
     if GPU[0] not in packages and not _brought(manifest, *GPU):
         return ("device-cuda: neither python3-pycuda nor a wheel of pycuda: this board recognises on its CPU",)
     return ()
+
+
+def _packages(manifest: Manifest, packages: frozenset[str]) -> list[str]:
+    """What dpkg installs at first boot. chrony and systemd-timesyncd exclude each other: the root keeps its own."""
+    stays = "systemd-timesyncd" in packages
+    return [name for name in manifest.below("packages") if not (stays and _is_chrony(name))]
+
+
+def _is_chrony(name: str) -> bool:
+    return name.startswith(f"packages/{CHRONY}_")
 
 
 def _accounts(manifest: Manifest) -> tuple[Step, ...]:
@@ -209,13 +230,25 @@ def _time(facts: dict[str, str], manifest: Manifest, root: Root, packages: froze
     """The hub's clock, by the service that the board has; and no date before the kit was made."""
     floor = ClockFloor(int(manifest.made.timestamp()))
     host = facts["hub_host"]
-    if CHRONY in packages or _brought(manifest, CHRONY, CHRONY):
+    if CHRONY in packages or any(_is_chrony(name) for name in _packages(manifest, packages)):
         text = "# Time of the van's hub; a step is allowed in the first three updates, for a board without a battery.\n"
         text += f"server {host} iburst prefer\nmakestep 1 3\n"
         return floor, written("/etc/chrony/conf.d/lfr.conf", text)
     if root.exists(TIMESYNCD):
         return floor, written("/etc/systemd/timesyncd.conf.d/lfr.conf", f"[Time]\nNTP={host}\n")
     raise Refusal("time", "the root has neither chrony nor systemd-timesyncd, and the kit brings none: --packages")
+
+
+def _pins(manifest: Manifest, serial: str) -> tuple[str, ...]:
+    if f"devices/{serial}/{OVERLAY}" in manifest.files:
+        return (f"header: select {PINS!r} in jetson-io on the board, once, or no pin is driven",)
+    return ()
+
+
+def _header(manifest: Manifest, bundle: str) -> tuple[Step, ...]:
+    """The overlay of the header's pins, where the kit has one; the board's jetson-io selects it (README, step 5)."""
+    name = f"{bundle}/{OVERLAY}"
+    return (_file(manifest, name, f"/boot/{OVERLAY}"),) if name in manifest.files else ()
 
 
 def _flash_facts(manifest: Manifest, serial: str, facts: dict[str, str]) -> str:

@@ -9,15 +9,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.cli.doctor import certificates as expiry
 from device.cli.doctor import evidence, gpu, keys
 from device.cli.doctor.finding import Finding, Level
 
 if TYPE_CHECKING:
-    from device.config.model import GpioConfig
+    from device.config.model import DeviceConfig, GpioConfig
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
@@ -246,6 +248,24 @@ def header_pins(lines: GpioConfig) -> Iterator[Finding]:
             yield Finding("header pins", "fail", problem, "connect it to another pin and name that one")
 
 
+def certificates(config: DeviceConfig) -> Iterator[Finding]:
+    """Whether the certificates of `mqtt` fit together and this device, and how long they are valid."""
+    from device.cli import config_checks
+
+    problems, warnings = config_checks.certificates(config, datetime.now(timezone.utc))
+    for text in problems:
+        yield Finding("certificates", "fail", *_with_remedy(text))
+    for text in warnings:
+        yield Finding("certificates", "warn", *_with_remedy(text))
+    if not problems and not warnings:
+        yield Finding("certificates", "ok", f"of {config.device}, and the key is theirs")
+
+
+def _with_remedy(text: str) -> tuple[str, str]:
+    found, _, remedy = text.partition("; ")
+    return found, remedy
+
+
 def configuration(file: Path) -> Iterator[Finding]:
     """The file itself, then its root of trust and the broker that it names."""
     from device.config.loader import check_files, load_config
@@ -260,9 +280,11 @@ def configuration(file: Path) -> Iterator[Finding]:
         return
     yield Finding("configuration", "ok", str(file))
     yield from header_pins(config.lines)
+    yield from certificates(config)
     yield root_of_trust(config.trust.roots)
     yield from evidence.of_vision(config.vision)
     yield from keys.of_device(config)
+    yield from expiry.of_device(config)
     where = f"{config.mqtt.host}:{config.mqtt.port}"
     try:
         socket.create_connection((config.mqtt.host, config.mqtt.port), timeout=CONNECT_S).close()

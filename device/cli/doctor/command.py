@@ -17,16 +17,19 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 def register(commands: Subparsers) -> None:
     parser = commands.add_parser("doctor", help="check this machine, line by line")
     parser.add_argument("--config", type=Path, metavar="FILE", help="also check this configuration and its broker")
+    parser.add_argument(
+        "--board", action="store_true", help="only the board: nodes, unit, release, JetPack's libraries"
+    )
     parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
     parser.set_defaults(run=run_doctor)
 
 
 def run_doctor(args: argparse.Namespace) -> int:
     """Run every check, print its line as soon as it is known."""
-    from device.cli.doctor import checks
+    from device.cli.doctor import board, checks
 
     findings: list[Finding] = []
-    for finding in checks.all_checks(args.config):
+    for finding in board.board() if args.board else checks.all_checks(args.config):
         findings.append(finding)
         if not args.json:
             remedy = f"  -> {finding.remedy}" if finding.remedy and finding.level != "ok" else ""

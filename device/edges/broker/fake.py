@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from device.errors import BrokerUnavailable
 from device.ports.broker import Delivery, Outgoing
 
 OnMessage = Callable[[str, bytes], None]
@@ -99,6 +100,9 @@ class FakeBroker:
         self._patterns: dict[str, OnMessage] = {}
         self._retained: dict[str, OnMessage] = {}
         self._connected = False
+        self.reloads = 0
+        self.bad_certificates = ""
+        """Why the certificates cannot be used; empty while they can."""
 
     def connect(self, on_session: Callable[[bool, str], None], on_delivery: Callable[[Delivery], None]) -> None:
         self._on_session = on_session
@@ -117,6 +121,11 @@ class FakeBroker:
             return False
         self._exchange.take(self, message)
         return True
+
+    def reload(self) -> None:
+        if self.bad_certificates:
+            raise BrokerUnavailable(self.bad_certificates)
+        self.reloads += 1
 
     def close(self) -> None:
         if self._exchange.sessions.pop(self.client_id, None) is not None and self._connected:

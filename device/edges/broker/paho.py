@@ -1,13 +1,12 @@
 """Broker by paho-mqtt: MQTT 5, mutual TLS, one persistent session, a will.
 
 1. Only `on_publish` with a reason code that is no failure counts. paho's `is_published()` is True for a message that
-   the access list denied, and raises for one that was delivered later (measured: 2026-11-22, paho 2.2.0, mosquitto
-   2.0.11).
+   the access list denied, and raises for one that was delivered later (2026-11-22, paho 2.2.0, mosquitto 2.0.11).
 2. paho's own queue is never a store: `publish` takes a message only while a session exists and at most IN_FLIGHT are
    unanswered. Every connection has a fresh client, so a message of the last one is never sent without its owner: its
    alert may have been erased meanwhile. What was unanswered at the loss is reported as not accepted.
-3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives.
-   Nevertheless every connection subscribes anew: a broker without persistence loses sessions when it restarts.
+3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives. Every
+   connection subscribes anew: a broker without persistence loses sessions when it restarts.
 4. `on_session(True, …)` comes after the broker confirmed the subscriptions. Callbacks run on paho's thread or on the
    connecting thread, must not block, and must not raise (paho logs what they raise and goes on).
 """
@@ -61,13 +60,14 @@ OnMessage = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """The broker's address and this client's certificate; its common name is the MQTT user."""
+    """The broker's address and this client's certificate, or what chooses the newest `ca` and `cert` of them."""
 
     host: str
     port: int
     ca: Path
     cert: Path
     key: Path
+    newest: Callable[[], tuple[Path, Path]] | None = None
 
 
 class PahoBroker:
@@ -85,8 +85,7 @@ class PahoBroker:
     ) -> None:
         """Read the certificates; BrokerUnavailable when one is missing or does not belong to its key.
 
-        retain_as_published  receivers of what was kept also get what is being retained now (MQTT 5, 3.8.3.1)
-        """
+        retain_as_published: who gets what was kept also gets what is retained now (MQTT 5, 3.8.3.1)."""
         self._retain_as_published = retain_as_published
         self._address = address
         self._client_id = client_id
@@ -104,8 +103,7 @@ class PahoBroker:
         self._early: dict[int, ReasonCode] = {}
         self._in_flight_limit = IN_FLIGHT
         self._loss = "not connected yet"
-        self._refused = ""
-        """Why the broker rejected this device; empty once it accepts. TLS 1.3 may lose the reason."""
+        self._refused = ""  # why the broker rejected this device, until it accepts; TLS 1.3 may lose the reason
         self._ended = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -120,8 +118,7 @@ class PahoBroker:
     def subscribe(self, pattern: str, on_message: OnMessage, on_retained: OnMessage | None = None) -> None:
         """Receive what matches at QoS 1, from now on and after every reconnection."""
         self._patterns[pattern] = (on_message, on_retained or on_message)
-        with self._lock:
-            client = self._client
+        client = self._client
         if client is not None:
             client.subscribe([(pattern, self._options())])
 
@@ -145,6 +142,10 @@ class PahoBroker:
         if early is not None:
             self._on_delivery(_delivery(message.token, early))
         return True
+
+    def reload(self) -> None:
+        """Read the certificates again for the next session; BrokerUnavailable when they cannot be used."""
+        self._tls = _tls_context(self._address)
 
     def close(self) -> None:
         """Disconnect cleanly (no will) within CLOSE_WITHIN_S; unanswered messages are reported as not accepted."""
@@ -189,7 +190,7 @@ class PahoBroker:
             return False
         client.loop_start()
         if not self._answered(established):
-            self._loss = f"{self._loss}" if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
+            self._loss = self._loss if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
             client.disconnect()
             self._lost(self._loss)
             return False
@@ -199,6 +200,14 @@ class PahoBroker:
                 break
         self._lost(self._loss)
         return True
+
+    def _tls_now(self) -> ssl.SSLContext:
+        """Certificates as they are now: renewed ones count from the next connection on."""
+        try:
+            self._tls = _tls_context(self._address)
+        except BrokerUnavailable as fault:
+            event(_log, "mqtt.certificates_not_read", level=logging.WARNING, reason=str(fault))
+        return self._tls
 
     def _options(self) -> Any:
         from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -225,7 +234,7 @@ class PahoBroker:
         client.connect_timeout = CONNECT_WITHIN_S
         client.suppress_exceptions = True
         client.max_inflight_messages_set(IN_FLIGHT)
-        client.tls_set_context(self._tls)
+        client.tls_set_context(self._tls_now())
         if self._will is not None:
             properties = _publish_properties(self._will, will=True)
             properties.WillDelayInterval = self._will_delay_s
@@ -355,9 +364,10 @@ def _publish_properties(message: Outgoing, will: bool = False) -> Properties:
 
 def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(address.ca))
+        ca, cert = (address.ca, address.cert) if address.newest is None else address.newest()
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(str(address.cert), str(address.key))
+        context.load_cert_chain(str(cert), str(address.key))
     except (OSError, ValueError) as fault:
         files = f"ca {address.ca}, cert {address.cert}, key {address.key}"
         raise BrokerUnavailable(f"certificates for {address.host}: {fault} ({files})") from fault
@@ -387,6 +397,4 @@ def _error_text(fault: Exception, address: BrokerAddress) -> str:
         return f"{place} {found}: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
         return _certificate_refused(str(fault.reason)) or f"{place} ended the TLS handshake: {fault.reason}"
-    if isinstance(fault, ConnectionRefusedError):
-        return f"nothing listens at {place}"
-    return f"{place}: {fault}"
+    return f"nothing listens at {place}" if isinstance(fault, ConnectionRefusedError) else f"{place}: {fault}"

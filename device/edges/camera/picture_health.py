@@ -3,8 +3,9 @@
 1. A look is taken every LOOK_EVERY_NS of presentation time, so that a recording is judged as if it were watched.
 2. A fault counts when every look of HOLD_NS has shown it, and is over with the first that does not. With the beat
    (0.25 s) and a round of the supervisor (0.1 s) it is reported within 2 s.
-3. A picture that is still is frozen when it is exactly so, when there is a face in it (people move), or when it has
-   been still for STILL_AT_MOST_NS; until then it is a warning, because an empty room may be as still.
+3. A picture that is still is frozen when it is exactly so, when it has been still for FACE_STILL_AT_MOST_NS with a
+   face in view (people move), or for STILL_AT_MOST_NS without; until then it is a warning, because somebody who waits
+   and an empty room may be as still.
 4. The size is that of the first picture, or the one that the owner expects. Another one is a fault at once.
 5. What is kept of pictures (grids of single pixels, means of cells) is overwritten by `wipe`.
 """
@@ -24,7 +25,10 @@ LOOK_EVERY_NS = 100 * NS_PER_MS
 HOLD_NS = 1200 * NS_PER_MS
 FOCUS_EVERY = 2
 """Looks; sharpness takes as long as all the rest of a look."""
+FACE_STILL_AT_MOST_NS = 3 * NS_PER_S
+"""Measured 2026-11-30: of five clips of people who sit before a camera the longest still run had 1.7 s."""
 STILL_AT_MOST_NS = 10 * NS_PER_S
+"""Measured 2026-11-30: the longest still run of a mostly empty room had 4.9 s (139 s)."""
 Size = tuple[int, int]
 
 
@@ -92,5 +96,8 @@ class PictureHealth:
         return self._soft
 
     def _frozen(self) -> bool:
-        """Rule 3."""
-        return self._still.exact or self._still.still_ns >= STILL_AT_MOST_NS or self._anybody_in_view()
+        """Rule 3; a picture that was frozen stays so until something moves."""
+        still = self._still
+        if self.fault is CameraFault.FROZEN or still.exact or still.still_ns >= STILL_AT_MOST_NS:
+            return True
+        return still.still_ns >= FACE_STILL_AT_MOST_NS and self._anybody_in_view()

@@ -15,6 +15,14 @@ DEVICE_TREE = Path("/proc/device-tree/compatible")
 TEGRA = ("nvidia,tegra234", "nvidia,tegra264")
 MAIN = "tegra234-gpio"
 ALWAYS_ON = "tegra234-gpio-aon"
+HEADER_PINS = 40
+POWER: Mapping[int, str] = {
+    **dict.fromkeys((1, 17), "3.3 V"),
+    **dict.fromkeys((2, 4), "5 V"),
+    **dict.fromkeys((6, 9, 14, 20, 25, 30, 34, 39), "ground"),
+}
+"""Pins that carry no signal: the same on every 40-pin header of this kind (NVIDIA, Jetson Orin Nano and AGX Orin
+Developer Kit Carrier Board Specifications, table of the 40-pin header)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,15 @@ class Board:
     def pin(self, name: str) -> HeaderPin | None:
         """The pin that a configuration calls `name`: by header number (BOARD31) or line name (PQ.06)."""
         return next((pin for pin in self.pins if name in (f"BOARD{pin.header}", pin.line)), None)
+
+    def missing(self, named: Mapping[str, str | None]) -> tuple[str, ...]:
+        """One line for each pin that is no GPIO of this header. named: pin name by its use."""
+        there = ", ".join(f"BOARD{pin.header}" for pin in self.pins)
+        return tuple(
+            f"{use}: {name} is no GPIO of the {self.name}'s header; it has {there}"
+            for use, name in named.items()
+            if name is not None and self.pin(name) is None
+        )
 
     def input_problems(self, inputs: Mapping[str, str | None]) -> tuple[str, ...]:
         """One line for each input that is wired to a pin which can only be an output. inputs: pin name by its use."""
@@ -114,6 +131,20 @@ AGX_ORIN = Board(
 )
 
 BOARDS = (ORIN_NANO_NX, AGX_ORIN)
+
+
+def power_problems(named: Mapping[str, str | None]) -> tuple[str, ...]:
+    """One line for each pin that can be a GPIO of no board: power, ground, or beyond the header."""
+    found = []
+    for use, name in named.items():
+        if name is None or not name.startswith("BOARD"):
+            continue
+        pin = int(name.removeprefix("BOARD"))
+        if pin > HEADER_PINS:
+            found.append(f"{use}: {name} is beyond the header, which has {HEADER_PINS} pins")
+        elif pin in POWER:
+            found.append(f"{use}: {name} is {POWER[pin]} and no GPIO; connect it to another pin and name that one")
+    return tuple(found)
 
 
 def board_of(compatible: str) -> Board | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from device.domain.time import NS_PER_S, MonotonicNs
+from device.domain.time import NS_PER_MS, NS_PER_S, MonotonicNs
 from device.ports.audit import Audit
 from device.supervisor.conditions.condition import Result
 from device.supervisor.runtime.rate_limit import RateLimiter
@@ -31,6 +31,7 @@ class AuditEvents:
     _hub: tuple[bool, str] | None = None
     _facts: dict[str, object] = field(default_factory=dict)
     _counted_ns: int | None = None
+    _sign_dark_ms: int = 0
 
     def observe(self, seen: StatusView, pool: WorkerPool, now: MonotonicNs) -> None:
         """Note what has changed since the last view."""
@@ -40,10 +41,11 @@ class AuditEvents:
             self._hub = hub
             self.audit.note("hub", "R13", online=hub[0], operator=hub[1])
         self._opened(pool)
+        self._sign_dark_ms = seen.sign_counts.dark_ns // NS_PER_MS
         self._count_when_due(pool.counts.running(), now, due=seen.deployment_id is not None)
 
     def counts(self, counts: RunningCounts, *, settled: bool) -> None:
-        """Note the passage counts."""
+        """Note the passage counts, and how long the sign was dark as of the last view."""
         self.audit.note(
             "counts",
             "R04",
@@ -54,6 +56,7 @@ class AuditEvents:
             alerted_by_worker=counts.alerted_by_worker,
             open=counts.open,
             settled=settled,
+            sign_dark_ms=self._sign_dark_ms,
         )
 
     def _conditions(self, seen: StatusView, now: MonotonicNs) -> None:

@@ -4,7 +4,8 @@
 2. An ending first makes its order due, then erases by itself; the timer erases what is left if it fails. The order
    goes when nothing of the deployment is left.
 3. An erasure in its absence is chained and published at the next start; its receipt is deleted only then.
-4. The verified time only moves while the clock is synchronised. A window that it has passed is over, whatever the clock
+4. The verified time only moves while the clock is synchronised and steady (device/domain/steady_clock.py): a jump of
+   some seconds leaves nothing behind. A window that it has passed is over, whatever the clock
    shows. An unsynchronised clock is not used: the deployment then lasts, from now on, as long as its window is.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from device import eraser
+from device.domain.steady_clock import SteadyClock
 from device.domain.time import WallTime, wall
 from device.durable import flush_folder
 from device.errors import Unavailable, reason_of
@@ -43,6 +45,7 @@ class ErasureOrders:
         self._clock = clock
         self._live = live
         self._verified_ms = 0
+        self._steady = SteadyClock()
 
     def catch_up(self) -> int:
         """Erase everything past its time, as the timer does; the number of lists and alerts erased."""
@@ -50,8 +53,10 @@ class ErasureOrders:
         return eraser.erase(self._state_dir, self._wall_ms() if self._clock_usable else None)
 
     def advance_verified_time(self) -> None:
-        """Store the time while the clock is synchronised (rule 4)."""
-        verified = self._wall_ms() if self._clock.synchronised() else 0
+        """Store the time while the clock is synchronised and steady (rule 4)."""
+        now, monotonic = self._clock.wall(), self._clock.monotonic()
+        steady = self._steady.observe(now, monotonic, synchronised=self._clock.synchronised())
+        verified = _ms(now) if steady else 0
         try:
             self._verified_ms = eraser.advance(self._state_dir, verified)
         except OSError as fault:
@@ -88,7 +93,7 @@ class ErasureOrders:
                 said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
                 at = wall(datetime.fromtimestamp(said["at_ms"] / 1000, timezone.utc))
                 found.append(MissedErasure(file, said["deployment"], said["subjects"], said["reason"], at))
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, LookupError, TypeError, RecursionError):
                 continue
         return found
 

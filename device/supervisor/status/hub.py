@@ -22,7 +22,7 @@ from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 _log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", bound=messages.Message)
 FOLLOWED_MOST = 1000
-FollowUp = messages.Engagement | messages.Disposition
+FollowUp = messages.Engagement | messages.Disposition | messages.Hold
 
 
 class Hub:
@@ -104,7 +104,9 @@ class Hub:
         self._on_judgement(judgement)
 
     def _on_follow(self, topic: str, payload: bytes) -> None:
-        data = _data(payload, messages.Engagement) or _data(payload, messages.Disposition)
+        data = _data(payload, messages.Message)
+        if not isinstance(data, messages.Engagement | messages.Disposition | messages.Hold):
+            data = None
         if data is None or not self._is_of(topic, data.alert_id):
             event(_log, "hub.judgement_refused", level=logging.WARNING, topic=topic)
             return

@@ -112,11 +112,12 @@ def test_half_a_second_of_a_fault_is_not_reported() -> None:
     assert CameraFault.DARK not in {fault for fault, _ in judged(blinks)}
 
 
-def test_a_still_room_with_noise_is_a_warning_until_somebody_is_seen_in_it_or_ten_seconds_have_passed() -> None:
+def test_a_still_room_with_noise_is_a_warning_for_three_seconds_with_somebody_in_view_and_for_ten_without() -> None:
     pictures = [noisy(room(), number, 2.0) for number in range(9 * RATE)]
     assert set(judged(pictures)[2 * RATE :]) == {(None, CameraFault.STILL)}
     seen = judged(pictures, PictureHealth(anybody_in_view=lambda: True))
-    assert set(seen[2 * RATE :]) == {(CameraFault.FROZEN, None)}
+    assert set(seen[2 * RATE : 3 * RATE]) == {(None, CameraFault.STILL)}
+    assert set(seen[round(3.2 * RATE) :]) == {(CameraFault.FROZEN, None)}
     longer = judged(noisy(room(), number, 2.0) for number in range(11 * RATE))
     assert longer[-1] == (CameraFault.FROZEN, None)
 

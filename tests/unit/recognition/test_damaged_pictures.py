@@ -19,7 +19,7 @@ def damaged(frame: Frame, damage: Damage = Damage.PICTURE) -> Frame:
 
 def show(world: World, damage: Damage, people: dict[int, tuple[float, float]] | None = None) -> None:
     frame = damaged(world.frame(WHERE if people is None else people), damage)
-    world.stated += world.pipeline.process(frame, world.pipeline.look(frame))
+    world.stated += world.pipeline.process(frame, world.pipeline.look(frame) or [])
     world.frames += 1
     world.now_ms += 80
 

@@ -68,7 +68,7 @@ class ScriptedPipeline:
         self.overlapped = False
         self.judged: list[int] = []
 
-    def look(self, frame: Frame) -> list[Face]:
+    def look(self, frame: Frame, pressed: bool) -> list[Face]:
         if self._fail_at is not None and frame.index == self._fail_at + 1:
             self._looking_ahead.set()
             self.overlapped |= self._finishing.wait(0.6)
@@ -122,11 +122,11 @@ def test_a_checkpoint_breaks_off_between_two_frames_and_the_engines_are_wiped() 
 
 def test_every_frame_is_judged_in_order_and_the_last_words_are_heard() -> None:
     pipeline = ScriptedPipeline(stated={4: [candidate(1, 0)], -1: [candidate(2, 0)]})
-    frames, seconds, stated = run(pipeline)
+    ran = run(pipeline)
     assert pipeline.judged == list(range(12))
-    assert frames == 12
-    assert seconds > 0
-    assert [c.passage for c in stated] == [1, 2]
+    assert ran.seconds > 0
+    assert ran.processor_s > 0
+    assert [c.passage for c in ran.stated] == [1, 2]
 
 
 def test_a_row_is_an_alert_first_raised_then_with_what_was_last_said_of_it() -> None:

@@ -320,3 +320,21 @@ def test_nothing_of_a_refused_publication_is_left_where_a_worker_looks(desk: Des
     refused(desk.client())
     payloads = desk.state / "trust" / "demo" / "payloads"
     assert not payloads.exists() or not list(payloads.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text", [b"\0", b"id: !!timestamp foo", b"[" * 5_000, b"a: " * 5_000, b"\xff", b'"\\ud800"', b"id: 2026-02-30", b""]
+)
+def test_a_signed_text_that_no_parser_likes_is_a_refusal_and_ends_nothing(desk: Desk, text: bytes) -> None:
+    desk.hub.text = text
+    desk.hub.publish()
+    found = desk.client().sync()
+    assert found.refused is not None
+    assert found.refused.reason == "malformed"
+
+
+@pytest.mark.parametrize("field", ["index", "withdrawn"])
+def test_a_deeply_nested_list_is_a_refusal(desk: Desk, field: str) -> None:
+    setattr(desk.hub, field, b"[" * 15_000)
+    desk.hub.publish()
+    assert desk.client().sync().refused is not None

@@ -43,11 +43,10 @@ def test_every_example_that_the_readme_names_is_there_and_no_other() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_config_check_accepts_the_example(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, config = installed(name, tmp_path)
-    assert main(["config", "check", str(file), "--json"]) == 0
+    assert main(["config", "check", str(file), "--json", "--offline"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["ok"]
     assert len(said["cameras"]) == len(config.cameras)
-    assert said["trust"].startswith("test, from ")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -91,6 +91,10 @@ def test_whoever_may_still_be_found_is_looked_at_however_often_they_were(wanted:
     assert wanted(passage(templates=40, since_ms=300, score=THRESHOLD - NEAR / 2, attempts=40)) is not None
 
 
+def test_near_the_threshold_each_detection_pass_is_a_look_for_as_long_as_somebody_usually_stays(wanted: Wanted) -> None:
+    assert wanted(passage(templates=30, since_ms=60, score=THRESHOLD - NEAR / 2, attempts=30)) is not None
+
+
 def test_order_is_first_look_doubt_nearest_to_the_threshold_alerted(wanted: Wanted) -> None:
     best_first = [
         wanted(passage(), 0.2),

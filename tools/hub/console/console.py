@@ -11,29 +11,29 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
-from device.domain.time import WallTime, wall
 from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
+from tools.hub.console.access import COOKIE, HEADERS, csrf_token, same, wall_now
 from tools.hub.console.command_route import command_route
 from tools.hub.console.desk import Desk
+from tools.hub.console.hold_routes import hold_routes
+from tools.hub.console.holding import Holding
 from tools.hub.console.session import HubSession
 from tools.hub.console.view import snapshot
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import ConsoleSettings, HubFolder
+from tools.hub.storage.holds import Holds
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -42,30 +42,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STATIC = Path(__file__).parent / "static"
-COOKIE = "lfr_console"
 BEAT_S = 5.0  # an event stream sends at least this often, so that the browser does not close it
 AT_MOST_EVERY_S = 0.15
 GRACE_S = 3.0  # a reload of the page is not an absence
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
 _log = logging.getLogger(__name__)
-
-
-def wall_now() -> WallTime:
-    """The hub's wall time."""
-    return wall(datetime.now(timezone.utc))
 
 
 @dataclass
@@ -80,10 +60,13 @@ class Console:
     officer_ref: str
     vouched: bool
     hosts: frozenset[str]
+    key: str = ""
+    certificate_warnings: Callable[[], list[str]] = list
 
     def __post_init__(self) -> None:
-        self.key = self.hub.console_key()
-        self.token = hashlib.sha256(b"csrf " + self.key.encode()).hexdigest()
+        self.key = self.key or self.hub.console_key()
+        self.token = csrf_token(self.key)
+        self.holding = Holding(Holds(self.hub.root), self.desk, self.session, self.tallies, wall_now)
         self.session_id = uuid7(wall_now())
         self.pages = 0
         self._absent_since: float | None = None
@@ -106,6 +89,11 @@ class Console:
             asyncio.get_running_loop().call_soon(self._commit)
         task = asyncio.ensure_future(self._wake())
         task.add_done_callback(lambda done: done.exception())
+
+    def commit_and_show(self) -> None:
+        """Something changed that must be on the disk before it is answered."""
+        self.desk.commit()
+        self.changed()
 
     def _commit(self) -> None:
         self._commit_due = False
@@ -190,6 +178,8 @@ class Console:
             operator=self.operator,
             broker_online=self.session.online,
             broker_text=self.session.text,
+            holds=self.holding.shown(),
+            warnings=self.certificate_warnings(),
         )
 
     async def stream(self) -> AsyncIterator[bytes]:
@@ -224,6 +214,8 @@ class Console:
             self.session.follow(alert_id, kind, outcome, self.officer_ref, device)
         if kind == "adjudication" or outcome == "confirmed_false":
             judged = outcome if kind == "adjudication" else "false_alert"
+            if judged == "false_alert":
+                self.holding.judged_false(alert_id, self.officer_ref)
             self.session.judge(alert_id, judged, self.officer_ref, device)
         self.desk.commit()
         self.changed()
@@ -267,6 +259,7 @@ def application(console: Console, on_start: Callable[[], None]) -> Starlette:
                 lambda device: device in console.desk.devices,
                 lambda device, name: console.session.command(device, name, console.officer_ref),
             ),
+            *hold_routes(console.holding, console.officer_ref, console.commit_and_show),
         ],
         middleware=[Middleware(_Guard, refuse=pages.refuse)],
         lifespan=lifespan,
@@ -313,12 +306,12 @@ class _Pages:
             return PlainTextResponse("This console answers on its loopback address only.", 421)
         if request.url.path.startswith("/static/"):
             return None
-        entering = request.url.path == "/" and _same(request.query_params.get("key", ""), console.key)
-        if not entering and not _same(request.cookies.get(COOKIE, ""), console.key):
+        entering = request.url.path == "/" and same(request.query_params.get("key", ""), console.key)
+        if not entering and not same(request.cookies.get(COOKIE, ""), console.key):
             return PlainTextResponse("Open the console with the address that `lfr hub serve` printed.", 403)
         if request.method == "POST":
             own = {f"http://{host}" for host in console.hosts}
-            if request.headers.get("origin") not in own or not _same(
+            if request.headers.get("origin") not in own or not same(
                 request.headers.get("x-csrf-token", ""), console.token
             ):
                 return PlainTextResponse("This request does not come from the console's own page.", 403)
@@ -393,7 +386,3 @@ def _jpeg(content: bytes | None) -> Response:
     from starlette.responses import PlainTextResponse, Response
 
     return Response(content, media_type="image/jpeg") if content else PlainTextResponse("none", 404)
-
-
-def _same(given: str, wanted: str) -> bool:
-    return secrets.compare_digest(given.encode(), wanted.encode())

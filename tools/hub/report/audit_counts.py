@@ -1,41 +1,51 @@
-"""Counts of one deployment from a device's signed audit log.
+"""Counts of one deployment from devices' signed audit logs.
 
 1. Only a log that verifies against the heads that the hub kept is counted. BadData says where another one breaks.
 2. `counts` rows hold totals since the device's start; of each start the last row counts, less what was counted before
    the deployment was loaded.
-3. An alert's last judgement counts, however often it was received.
+3. An alert's last judgement counts, and its last engagement and disposition, however often they were received. An
+   arrest after *confirmed: another person* is unrelated to the match.
+4. What a log of an older program does not hold (engagements, the sign's dark time) is None, not 0.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from device.audit.log import FILE, lines_of, older_parts
-from device.audit.rows import Row, read
+from device.audit.rows import Head, Row, read
 from device.audit.verify import verify
 from device.errors import BadData
 from tools.hub.report.audit_heads import kept_heads
 
-_TOTALS = ("faces_seen", "discarded", "lost", "alerted", "open")
+_TOTALS = ("faces_seen", "discarded", "lost", "alerted", "open", "sign_dark_ms")
+UNRELATED = "arrest_unrelated"
 
 
 @dataclass(slots=True)
 class ChainCounts:
-    """One deployment in one or more devices' logs. erasures: `what.reason` to count."""
+    """One deployment in one or more devices' logs.
+
+    ended     devices whose log has its end
+    erasures  `what.reason` to count;  heads: by device, the newest
+    """
 
     faces_seen: int = 0
     discarded: int = 0
     lost: int = 0
     alerted: int = 0
     open: int = 0
+    sign_dark_ms: int = 0
+    sign_dark_known: bool = True
     recognising_s: float = 0.0
     refusals: int = 0
     first_at: str = ""
     last_at: str = ""
+    mode: str | None = None
     subjects: int | None = None
     images: int | None = None
     threshold: float | None = None
@@ -43,21 +53,48 @@ class ChainCounts:
     recogniser_sha256: str = ""
     cameras: set[str] = field(default_factory=set)
     devices: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    heads: dict[str, Head] = field(default_factory=dict)
     alerts: set[str] = field(default_factory=set)
     judged: dict[str, str] = field(default_factory=dict)
+    engaged: dict[str, str] = field(default_factory=dict)
+    disposed: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
     erasures: Counter[str] = field(default_factory=Counter)
 
     @property
     def outcomes(self) -> dict[str, int]:
         """Alerts by their last judgement; those without one are `not_adjudicated` once they are erased."""
         found = Counter(self.judged.values())
-        for reason in ("expiry", "retention", "end_of_deployment"):
-            found["not_adjudicated"] += self.erasures.get(f"unjudged alert.{reason}", 0)
+        found["not_adjudicated"] += sum(n for name, n in self.erasures.items() if name.startswith("unjudged alert."))
         return {name: n for name, n in sorted(found.items()) if n}
 
+    @property
+    def engagements(self) -> Counter[str]:
+        """Alerts by their last engagement."""
+        return Counter(self.engaged.values())
 
-def count_chain(hub: Path, device: str, log: Path, deployment: str, into: ChainCounts) -> None:
-    """Add one device's log; rules 1 to 3. `log`: the folder of the log, or a copy of it."""
+    @property
+    def dispositions(self) -> Counter[str]:
+        """Alerts by their last disposition; an arrest of another person is `arrest_unrelated` (rule 3)."""
+        found: Counter[str] = Counter()
+        for alert, outcome in self.disposed.items():
+            other = outcome == "arrest" and self.engaged.get(alert) == "confirmed_false"
+            found[UNRELATED if other else outcome] += 1
+        return found
+
+    @property
+    def balanced(self) -> bool:
+        return self.faces_seen == self.discarded + self.lost + self.alerted + self.open
+
+    @property
+    def erased(self) -> int:
+        """Everything erased, of every kind."""
+        return sum(n for name, n in self.erasures.items() if not name.startswith("unjudged "))
+
+
+def verified_head(hub: Path, device: str, log: Path) -> Head:
+    """The newest head of a device's log, once all of it verifies (rule 1). `log`: its folder, or a copy of it."""
     heads = kept_heads(hub, device)
     if not heads:
         raise BadData(f"the hub has kept no signed head of {device}: its log cannot be verified")
@@ -65,11 +102,47 @@ def count_chain(hub: Path, device: str, log: Path, deployment: str, into: ChainC
     if verdict.broken is not None:
         broken = verdict.broken
         raise BadData(f"audit log of {device} is not whole: {broken.file} line {broken.line}: {broken.text}")
+    return max(heads, key=lambda head: head.seq)
+
+
+def count_chain(hub: Path, device: str, log: Path, deployment: str, into: ChainCounts) -> None:
+    """Add one deployment of one device's log; rules 1 to 3. `log`: the folder of the log, or a copy of it."""
+    into.heads[device] = verified_head(hub, device, log)
     into.devices.append(device)
-    _Reader(deployment, into).read(_rows(log))
+    reader = _Reader(deployment, into)
+    for row in rows_of(log):
+        reader.take(row)
+    reader.finish()
 
 
-def _rows(log: Path) -> Iterator[Row]:
+def count_chains(hub: Path, logs: Mapping[str, Path]) -> dict[str, ChainCounts]:
+    """Every deployment in the given logs, oldest first; rules 1 to 3. Each log is read once."""
+    found: dict[str, ChainCounts] = {}
+    for device, log in logs.items():
+        head = verified_head(hub, device, log)
+        readers: dict[str, _Reader] = {}
+        idle = _Reader("", ChainCounts())
+        for row in rows_of(log):
+            loaded = row.record.deployment if row.record.what == "loaded" else None
+            if loaded is not None and loaded not in readers:
+                counts = found.setdefault(loaded, ChainCounts())
+                counts.heads[device] = head
+                counts.devices.append(device)
+                readers[loaded] = _Reader(loaded, counts, _boot=idle._boot, _before=idle._before)
+            for reader in (idle, *readers.values()):
+                reader.take(row)
+        for reader in readers.values():
+            reader.finish()
+    return dict(sorted(found.items(), key=lambda item: item[1].first_at))
+
+
+def first_moment(log: Path) -> str:
+    """The time of a log's first row: what was before is not in it."""
+    return next((row.at for row in rows_of(log)), "")
+
+
+def rows_of(log: Path) -> Iterator[Row]:
+    """Every row of a log's folder, oldest first."""
     for file in (*older_parts(log), log / FILE):
         if file.exists():
             for line in lines_of(file):
@@ -88,64 +161,74 @@ class _Reader:
     _last: dict[str, int] = field(default_factory=dict)
     _recognising_since: str | None = None
 
-    def read(self, rows: Iterator[Row]) -> None:
-        for row in rows:
-            if row.boot != self._boot:
-                self._add_counts()
-                self._recognising_until(None)
-                self._boot, self._before, self._last = row.boot, {}, {}
-            self._take(row)
-        self._add_counts()
-
-    def _take(self, row: Row) -> None:
-        said, into = row.record, self.into
-        if said.what == "loaded":
+    def take(self, row: Row) -> None:
+        """The next row."""
+        if row.boot != self._boot:
             self._add_counts()
-            self._inside = said.deployment == self.deployment
+            self._recognising_until(None)
+            self._boot, self._before, self._last = row.boot, {}, {}
+        record, into = row.record, self.into
+        if record.what == "loaded":
+            self._add_counts()
+            self._inside = record.deployment == self.deployment
             if self._inside:
                 into.first_at = min(filter(None, (into.first_at, row.at)))
-        elif said.what == "counts":
-            self._last = {name: int(getattr(said, name) or 0) for name in _TOTALS}
+                into.mode = record.mode.value if record.mode is not None else into.mode
+        elif record.what == "counts":
+            self._last = {name: int(getattr(record, name) or 0) for name in _TOTALS}
             if not self._inside:
                 self._before = self._last
-        elif said.what == "ended" and self._inside:
+            elif record.sign_dark_ms is None:
+                into.sign_dark_known = False
+        elif record.what == "ended" and self._inside:
             into.last_at = max(into.last_at, row.at)
             self._recognising_until(row.at)
             self._add_counts()
             self._inside = False
-        elif said.what in ("judged", "erased") and said.alert is not None and said.alert in into.alerts:
+            into.ended.add(into.devices[-1])
+        elif record.alert is not None and record.alert in into.alerts and record.what != "alert":
             self._of_an_alert(row)
         elif self._inside:
             self._inside_one(row)
 
+    def finish(self) -> None:
+        """No row is left."""
+        self._add_counts()
+
     def _of_an_alert(self, row: Row) -> None:
-        said = row.record
-        alert = said.alert or ""
-        if said.what == "judged":
-            self.into.judged[alert] = said.outcome or "unknown"
-        elif said.count:
-            self.into.erasures[f"{said.what_gone}.{said.reason}"] += said.count
+        record = row.record
+        alert = record.alert or ""
+        if record.what == "judged":
+            self.into.judged[alert] = record.outcome or "unknown"
+        elif record.what == "engagement" and record.engagement is not None:
+            self.into.engaged[alert] = record.engagement
+        elif record.what == "disposition" and record.disposition is not None:
+            self.into.disposed[alert] = record.disposition
+        elif record.what == "hold":
+            self.into.held.add(alert)
+        elif record.what == "erased" and record.count:
+            self.into.erasures[f"{record.what_gone}.{record.reason}"] += record.count
             if alert not in self.into.judged:
-                self.into.erasures[f"unjudged {said.what_gone}.{said.reason}"] += said.count
+                self.into.erasures[f"unjudged {record.what_gone}.{record.reason}"] += record.count
 
     def _inside_one(self, row: Row) -> None:
-        said, into = row.record, self.into
+        record, into = row.record, self.into
         into.last_at = max(into.last_at, row.at)
-        if said.what == "alert" and said.alert is not None:
-            into.alerts.add(said.alert)
-        elif said.what == "erased":
-            into.erasures[f"{said.what_gone}.{said.reason}"] += said.count or 0
-        elif said.what == "refused":
+        if record.what == "alert" and record.alert is not None:
+            into.alerts.add(record.alert)
+        elif record.what == "erased":
+            into.erasures[f"{record.what_gone}.{record.reason}"] += record.count or 0
+        elif record.what == "refused":
             into.refusals += 1
-        elif said.what == "watchlist":
-            into.subjects, into.images, into.threshold = said.subjects, said.images, said.threshold
-        elif said.what == "engine":
-            into.detector_sha256, into.recogniser_sha256 = said.detector_sha256 or "", said.recogniser_sha256 or ""
-        elif said.what == "state":
+        elif record.what == "watchlist":
+            into.subjects, into.images, into.threshold = record.subjects, record.images, record.threshold
+        elif record.what == "engine":
+            into.detector_sha256, into.recogniser_sha256 = record.detector_sha256 or "", record.recogniser_sha256 or ""
+        elif record.what == "state":
             self._recognising_until(row.at)
-            self._recognising_since = row.at if said.now == "recognising" else None
-        if said.camera is not None:
-            into.cameras.add(said.camera)
+            self._recognising_since = row.at if record.now == "recognising" else None
+        if record.camera is not None:
+            into.cameras.add(record.camera)
 
     def _recognising_until(self, at: str | None) -> None:
         """at: None when the program ended without a last row, so that the time since is not known and not counted."""

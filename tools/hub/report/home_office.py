@@ -1,7 +1,8 @@
 """The deployment report with the columns that the Home Office publishes, as HTML, CSV and JSON.
 
-1. A number that a signed audit chain holds comes from there when the chain is given; otherwise, and for what no chain
-   holds (interventions, arrests), from the hub's own counts. Every value carries its source.
+1. When the devices' audit logs are given, every number comes from them, once they verify; else from the hub's own
+   counts. Place, purpose, controller and owner come from the deployment that officers signed. Every value carries
+   its source.
 2. A share has its 95 % interval. What is not known is empty, never 0.
 3. Nothing points to a person: no alert id, no entry, no label.
 """
@@ -13,10 +14,12 @@ import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from tools.hub.report.audit_counts import ChainCounts
+from tools.hub.report.audit_counts import UNRELATED, ChainCounts
 from tools.hub.report.deployment_report import Rate, Report, rate
 
+Cell: TypeAlias = str | int | float | None
 CHAIN, HUB, PLAN = "audit chain", "hub", "signed deployment"
 
 
@@ -24,7 +27,7 @@ CHAIN, HUB, PLAN = "audit chain", "hub", "signed deployment"
 class Value:
     """One cell: its content as text or number (None: not known), and its source."""
 
-    value: str | int | float | None
+    value: Cell
     source: str
 
 
@@ -80,94 +83,90 @@ COLUMNS: Mapping[str, str] = {
 
 
 def row_of(report: Report, details: Details, chain: ChainCounts | None) -> Row:
-    """One deployment's row; keys as in COLUMNS."""
-    faces = report.faces_seen if chain is None else chain.faces_seen
-    outcomes = report.outcomes if chain is None else chain.outcomes
-    false = outcomes.get("false_alert", 0)
-    shown = rate(false, faces)
+    """One deployment's row; keys as in COLUMNS. With a chain nothing is taken from the hub's counts (rule 1)."""
+    return _hub_row(report, details) if chain is None else chain_row(report.deployment_id, details, chain)
+
+
+def chain_row(deployment_id: str, details: Details, chain: ChainCounts) -> Row:
+    """One deployment's row from its devices' verified logs alone, and the signed deployment's own fields."""
+    outcomes, engaged, ended = chain.outcomes, chain.engagements, chain.dispositions
+    values: dict[str, Cell] = {
+        "deployment": deployment_id,
+        "date": chain.first_at[:10] or None,
+        "type": chain.mode,
+        "duration_min": round(chain.recognising_s / 60, 1),
+        "cameras": len(chain.cameras) or None,
+        "watchlist_subjects": chain.subjects,
+        "watchlist_images": chain.images,
+        "threshold": chain.threshold,
+        "faces_seen": chain.faces_seen,
+        "alerts": chain.alerted,
+        **_judged(outcomes, engaged, ended),
+        **_share(rate(outcomes.get("false_alert", 0), chain.faces_seen)),
+        "sign_dark_s": chain.sign_dark_ms / 1000 if chain.sign_dark_known else None,
+        "refusals": chain.refusals,
+        "erasures": chain.erased,
+        "holds": len(chain.held),
+        "detector_sha256": chain.detector_sha256 or None,
+        "recogniser_sha256": chain.recogniser_sha256 or None,
+        "balanced": "yes" if chain.balanced else "no",
+        "audit_chain": f"verified against the hub's signed heads: {', '.join(chain.devices)}",
+    }
+    return _row(values, details, CHAIN)
+
+
+def _hub_row(report: Report, details: Details) -> Row:
+    heads = "signed heads received" if report.audit["ok"] else "not verified"
+    values: dict[str, Cell] = {
+        "deployment": report.deployment_id,
+        "date": (report.first_at or "")[:10] or None,
+        "type": report.mode,
+        "duration_min": None,
+        "cameras": len(report.devices),
+        "watchlist_subjects": report.watchlist["subjects"],
+        "watchlist_images": report.watchlist["images"],
+        "threshold": report.threshold,
+        "faces_seen": report.faces_seen,
+        "alerts": report.alerts,
+        **_judged(report.outcomes, report.engagements, report.dispositions),
+        **_share(rate(report.outcomes.get("false_alert", 0), report.faces_seen)),
+        "sign_dark_s": report.sign["dark_ms"] / 1000,
+        "refusals": None,
+        "erasures": sum(report.erasures.values()),
+        "holds": None,
+        "detector_sha256": report.versions.get("detector_sha256"),
+        "recogniser_sha256": report.versions.get("recogniser_sha256"),
+        "balanced": "yes" if report.balanced else "no",
+        "audit_chain": f"{heads}; the log itself was not given",
+    }
+    return _row(values, details, HUB)
+
+
+def _row(values: Mapping[str, Cell], details: Details, source: str) -> Row:
+    plan = {name: Value(getattr(details, name), PLAN) for name in ("purpose", "place", "controller", "owner")}
+    row = {**{name: Value(value, source) for name, value in values.items()}, **plan}
+    return {name: row[name] for name in COLUMNS}
+
+
+def _judged(outcomes: Mapping[str, int], engaged: Mapping[str, int], ended: Mapping[str, int]) -> dict[str, Cell]:
+    others = sum(n for name, n in ended.items() if name not in ("arrest", UNRELATED, "no_action"))
     return {
-        **_what_it_was(report, details, chain),
-        **_alerts(report, chain, outcomes, faces),
-        **_share(shown, HUB if chain is None else CHAIN),
-        **_proof(report, chain),
+        "alerts_positive": outcomes.get("true_alert", 0),
+        "alerts_incorrect": outcomes.get("false_alert", 0),
+        "alerts_not_adjudicated": outcomes.get("not_adjudicated", 0),
+        "interventions_positive": engaged.get("confirmed_true", 0),
+        "interventions_incorrect": engaged.get("confirmed_false", 0),
+        "arrests": ended.get("arrest", 0),
+        "arrests_unrelated": ended.get(UNRELATED, 0),
+        "other_disposals": others,
     }
 
 
-def _what_it_was(report: Report, details: Details, chain: ChainCounts | None) -> dict[str, Value]:
-    source = HUB if chain is None else CHAIN
-    began = (chain.first_at if chain is not None else report.first_at) or ""
-    cameras = len(chain.cameras) if chain is not None and chain.cameras else None
-    subjects, images = report.watchlist["subjects"], report.watchlist["images"]
-    threshold = report.threshold
-    if chain is not None and chain.subjects is not None:
-        subjects, images, threshold = chain.subjects, chain.images or 0, chain.threshold
+def _share(shown: Rate) -> dict[str, Cell]:
     return {
-        "deployment": Value(report.deployment_id, source),
-        "date": Value(began[:10] or None, source),
-        "type": Value(report.mode, PLAN),
-        "purpose": Value(details.purpose, PLAN),
-        "place": Value(details.place, PLAN),
-        "controller": Value(details.controller, PLAN),
-        "owner": Value(details.owner, PLAN),
-        "duration_min": Value(None if chain is None else round(chain.recognising_s / 60, 1), CHAIN),
-        "cameras": Value(len(report.devices) if cameras is None else cameras, HUB if cameras is None else CHAIN),
-        "watchlist_subjects": Value(subjects, source),
-        "watchlist_images": Value(images, source),
-        "threshold": Value(threshold, source),
-    }
-
-
-def _alerts(report: Report, chain: ChainCounts | None, outcomes: Mapping[str, int], faces: int) -> dict[str, Value]:
-    source = HUB if chain is None else CHAIN
-    raised = report.alerts if chain is None else chain.alerted
-    engaged, ended = report.engagements, report.dispositions
-    others = sum(n for name, n in ended.items() if name not in ("arrest", "arrest_unrelated", "no_action"))
-    return {
-        "faces_seen": Value(faces, source),
-        "alerts": Value(raised, source),
-        "alerts_positive": Value(outcomes.get("true_alert", 0), source),
-        "alerts_incorrect": Value(outcomes.get("false_alert", 0), source),
-        "alerts_not_adjudicated": Value(outcomes.get("not_adjudicated", 0), source),
-        "interventions_positive": Value(engaged.get("confirmed_true", 0), HUB),
-        "interventions_incorrect": Value(engaged.get("confirmed_false", 0), HUB),
-        "arrests": Value(ended.get("arrest", 0), HUB),
-        "arrests_unrelated": Value(ended.get("arrest_unrelated", 0), HUB),
-        "other_disposals": Value(others, HUB),
-    }
-
-
-def _share(shown: Rate, source: str) -> dict[str, Value]:
-    return {
-        "incorrect_alert_rate": Value(shown.value, source),
-        "incorrect_alert_rate_low": Value(shown.low, source),
-        "incorrect_alert_rate_high": Value(shown.high, source),
-    }
-
-
-def _proof(report: Report, chain: ChainCounts | None) -> dict[str, Value]:
-    if chain is None:
-        said = "signed heads received" if report.audit["ok"] else "not verified"
-        return {
-            "sign_dark_s": Value(report.sign["dark_ms"] / 1000, HUB),
-            "refusals": Value(None, CHAIN),
-            "erasures": Value(sum(report.erasures.values()), HUB),
-            "holds": Value(0, HUB),
-            "detector_sha256": Value(report.versions.get("detector_sha256"), HUB),
-            "recogniser_sha256": Value(report.versions.get("recogniser_sha256"), HUB),
-            "balanced": Value("yes" if report.balanced else "no", HUB),
-            "audit_chain": Value(f"{said}; the log itself was not given", HUB),
-        }
-    balanced = chain.faces_seen == chain.discarded + chain.lost + chain.alerted + chain.open
-    erased = sum(n for name, n in chain.erasures.items() if not name.startswith("unjudged "))
-    return {
-        "sign_dark_s": Value(report.sign["dark_ms"] / 1000, HUB),
-        "refusals": Value(chain.refusals, CHAIN),
-        "erasures": Value(erased, CHAIN),
-        "holds": Value(0, HUB),
-        "detector_sha256": Value(chain.detector_sha256 or None, CHAIN),
-        "recogniser_sha256": Value(chain.recogniser_sha256 or None, CHAIN),
-        "balanced": Value("yes" if balanced else "no", CHAIN),
-        "audit_chain": Value(f"verified against the hub's signed heads: {', '.join(chain.devices)}", CHAIN),
+        "incorrect_alert_rate": shown.value,
+        "incorrect_alert_rate_low": shown.low,
+        "incorrect_alert_rate_high": shown.high,
     }
 
 
@@ -181,7 +180,18 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def as_json(row: Row) -> dict[str, dict[str, str | int | float | None]]:
+def table_csv(rows: Sequence[Mapping[str, Cell]]) -> str:
+    """Rows with different columns as one table, the columns in order of first use."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(name)) for name in columns])
+    return text.getvalue()
+
+
+def as_json(row: Row) -> dict[str, dict[str, Cell]]:
     """The row for JSON, each value with its source."""
     return {name: {"value": row[name].value, "source": row[name].source} for name in COLUMNS}
 
@@ -204,7 +214,7 @@ def as_html(rows: Sequence[Row], remarks: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(parts)
 
 
-def _cell(value: str | int | float | None, *, quoted: bool = True) -> str:
+def _cell(value: Cell, *, quoted: bool = True) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

@@ -43,9 +43,15 @@ DAY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("judged", {"alert": "a-1", "outcome": "true_alert"}),
     ("judged", {"alert": "a-2", "outcome": "true_alert"}),
     ("judged", {"alert": "a-2", "outcome": "false_alert"}),
+    ("engagement", {"alert": "a-1", "engagement": "confirmed_true"}),
+    ("engagement", {"alert": "a-2", "engagement": "confirmed_true"}),
+    ("engagement", {"alert": "a-2", "engagement": "confirmed_false"}),
+    ("disposition", {"alert": "a-1", "disposition": "safeguarding"}),
+    ("disposition", {"alert": "a-1", "disposition": "arrest"}),
+    ("disposition", {"alert": "a-2", "disposition": "arrest"}),
     ("erased", {"what_gone": "alert", "count": 1, "reason": "false_alert", "alert": "a-2"}),
     ("refused", {"reason": "ended"}),
-    ("counts", {"faces_seen": 1134, "discarded": 1129, "lost": 2, "alerted": 3, "open": 0}),
+    ("counts", {"faces_seen": 1134, "discarded": 1129, "lost": 2, "alerted": 3, "open": 0, "sign_dark_ms": 1500}),
     ("ended", {"deployment": "d-1"}),
     ("erased", {"what_gone": "alert", "count": 1, "reason": "retention", "alert": "a-3"}),
 )
@@ -95,7 +101,7 @@ def test_a_chain_is_counted_for_its_deployment_alone_and_each_alert_by_its_last_
     assert (counts.faces_seen, counts.discarded, counts.lost, counts.alerted) == (1034, 1029, 2, 3)
     assert counts.outcomes == {"false_alert": 1, "not_adjudicated": 1, "true_alert": 1}
     assert counts.cameras == {"front", "rear"}
-    assert counts.recognising_s == 11 * 60
+    assert counts.recognising_s == 17 * 60
     assert counts.refusals == 1
 
 
@@ -124,13 +130,14 @@ def test_every_column_is_there_with_its_source(tmp_path: Path) -> None:
         "alerts_positive": (1, CHAIN),
         "alerts_incorrect": (1, CHAIN),
         "alerts_not_adjudicated": (1, CHAIN),
-        "interventions_positive": (1, HUB),
-        "interventions_incorrect": (1, HUB),
-        "arrests": (1, HUB),
-        "arrests_unrelated": (1, HUB),
-        "other_disposals": (1, HUB),
+        "interventions_positive": (1, CHAIN),
+        "interventions_incorrect": (1, CHAIN),
+        "arrests": (1, CHAIN),
+        "arrests_unrelated": (1, CHAIN),
+        "other_disposals": (0, CHAIN),
         "watchlist_subjects": (3, CHAIN),
-        "duration_min": (11.0, CHAIN),
+        "duration_min": (17.0, CHAIN),
+        "sign_dark_s": (1.5, CHAIN),
         "date": ("2026-11-24", CHAIN),
         "balanced": ("yes", CHAIN),
     }
@@ -171,4 +178,6 @@ def test_the_command_counts_from_the_given_log(tmp_path: Path, capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert "1034" in printed
     if form == "--json":
-        assert json.loads(printed)["reports"][0]["home_office"]["faces_seen"] == {"value": 1034, "source": CHAIN}
+        reports = {each["deployment_id"]: each["home_office"] for each in json.loads(printed)["reports"]}
+        assert reports["d-1"]["faces_seen"] == {"value": 1034, "source": CHAIN}
+        assert reports["d-0"]["faces_seen"] == {"value": 100, "source": CHAIN}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -27,12 +27,13 @@ SearchFaces = Callable[[Frame], bool]
 class Found:
     """reported_s: from the break until the fault was reported, or None;  warned_s: until `still` was, when it is frozen
 
-    false_alarms  reports that were not expected, by fault: each begins one
+    false_alarms  reports that were not expected, by fault: each begins one;  alarm_s: how long they lasted in all
     """
 
     reported_s: float | None = None
     warned_s: float | None = None
     false_alarms: Counter[CameraFault] = field(default_factory=Counter)
+    alarm_s: float = 0.0
     seconds: float = 0.0
     frames: int = 0
     judged_s: float = 0.0
@@ -48,7 +49,25 @@ def measure(
     anybody: SearchFaces = lambda _: False,
 ) -> Found:
     """One run; times are of the stream, so that it does not matter how fast this machine is."""
-    found = Found(seconds=seconds)
+    pictures = broken_clip(clip, fault, breaks_s=breaks_s, seconds=seconds)
+    frames = played(pictures, clip.rate, encoder, fault, breaks_s)
+    return judge(frames, fault.expected, breaks_s=breaks_s, anybody=anybody)
+
+
+def plain(path: Path, *, anybody: SearchFaces = lambda _: False) -> Found:
+    """A clip as it is, in which nothing is wrong. Raises SourceUnreadable."""
+    source = RecordedSource(path, decode_threads=1)
+    try:
+        return judge(source.frames(), None, breaks_s=0.0, anybody=anybody)
+    finally:
+        source.close()
+
+
+def judge(
+    frames: Iterable[Frame], expected: CameraFault | None, *, breaks_s: float, anybody: SearchFaces = lambda _: False
+) -> Found:
+    """What is reported of these frames, of a camera that breaks at `breaks_s`."""
+    found = Found()
     shown: list[Frame] = []
 
     def search() -> bool:
@@ -59,16 +78,17 @@ def measure(
 
     health = PictureHealth(anybody_in_view=search)
     reported: set[CameraFault] = set()
-    for frame in played(
-        broken_clip(clip, fault, breaks_s=breaks_s, seconds=seconds), clip.rate, encoder, fault, breaks_s
-    ):
+    for frame in frames:
         shown[:] = [frame]
         since = time.thread_time()
         health.see(frame)
         found.judged_s += time.thread_time() - since
         found.frames += 1
+        at_s = frame.at / NS_PER_S
+        found.alarm_s += (at_s - found.seconds) * bool(found.false_alarms and reported)
+        found.seconds = at_s
         now = {one for one in (health.fault, health.warning) if one is not None}
-        _note(found, now, reported, fault.expected, frame.at / NS_PER_S - breaks_s)
+        _note(found, now, reported, expected, at_s - breaks_s)
         reported = now
     return found
 

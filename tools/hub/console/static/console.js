@@ -531,7 +531,8 @@ function listen() {
     viewAt = Date.now();
     draw(snapshot);
     banner(!snapshot.broker.online ? "No broker: the state of every device is unknown, and no alert arrives."
-      : snapshot.desk_problem ? `The hub's disk refuses (${snapshot.desk_problem}): open cases would not outlive a restart.` : "");
+      : snapshot.desk_problem ? `The hub's disk refuses (${snapshot.desk_problem}): open cases would not outlive a restart.`
+      : snapshot.warnings.map((warning) => `${capital(warning)}.`).join(" "));
   };
   stream.onerror = () => {
     banner(LOST);
