@@ -130,9 +130,31 @@ function drawDevice(panel, device, mode) {
   panel.querySelector(".state-why").hidden = reasons.length > 0;
   items(panel.querySelector(".reasons"), reasons.map((words) => [reason(words), ""]));
   drawStreet(panel, device, !reporting(device));
+  drawCommands(panel.querySelector(".commands"), device);
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
   items(panel.querySelector(".faults"), device.faults.map((fault) => [[`Refused: ${fault.problem} (${number(fault.count)})`], ""]));
+}
+
+function drawCommands(line, device) {
+  const [stop, resume] = line.querySelectorAll("button");
+  stop.setAttribute("aria-label", `STOP device ${device.id}`);
+  resume.setAttribute("aria-label", `Resume device ${device.id}`);
+  stop.onclick = () => command(device.id, "stop");
+  resume.onclick = () => command(device.id, "resume");
+  resume.disabled = !reporting(device);
+  const given = device.command;
+  const result = given === null ? "" : given.result === null ? "no answer yet" : given.result === "refused" ? `refused, ${given.reason}` : "done";
+  text(line.querySelector(".command-state"), given === null ? "" : `${given.name === "stop" ? "STOP" : "Resume"} by ${given.given_by}: ${result}`);
+}
+
+async function command(device, name) {
+  try {
+    const answer = await fetch(`/devices/${device}/${name}`, { method: "POST", headers: { "X-CSRF-Token": token } });
+    if (!answer.ok) throw new Error(await answer.text());
+  } catch (fault) {
+    banner(`The command was not sent: ${fault.message}`);
+  }
 }
 
 function why(device) {
