@@ -152,6 +152,17 @@ def advance(state_dir: Path, verified_ms: int) -> int:
     return known
 
 
+def verified(state_dir: Path) -> int:
+    """The verified time that is stored, with the time since in this boot; 0 without one."""
+    return _since(_read(state_dir / ORDERS / CLOCK))
+
+
+def set_verified(state_dir: Path, now_ms: int) -> None:
+    """Replace the stored time by an earlier one (`lfr clock recover`), after `erase` with the later one."""
+    if (state_dir / ORDERS / CLOCK).exists():
+        _replace(state_dir / ORDERS / CLOCK, _stamp(now_ms))
+
+
 def _replace(file: Path, content: dict[str, Any]) -> None:
     """Write an order, a receipt or the clock so that a power cut leaves the old file or the new one."""
     replace_file(file, json.dumps(content).encode())

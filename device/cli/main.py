@@ -33,6 +33,7 @@ CORE = {
     "why": ("device.cli.status_command", "which conditions hold and which do not"),
     "doctor": ("device.cli.doctor.command", "check this machine, line by line"),
     "audit": ("device.cli.audit_command", "check the audit log"),
+    "clock": ("device.cli.clock_command", "mend what a wrong clock left behind"),
     "config": ("device.cli.config_command", "check a configuration file"),
 }
 """Nouns of this floor: the module that registers each, and its line in the help."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from device.domain.time import WallTime
@@ -93,6 +94,26 @@ def truncate_wal(database: sqlite3.Connection) -> None:
 def files_of(path: Path) -> list[Path]:
     """Every file that this outbox may consist of."""
     return [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
+
+
+def kept_clock_ms(path: Path) -> int:
+    """The latest trusted time that an outbox keeps; 0 without an outbox. Raises Unavailable."""
+    return _on_clock(path, "SELECT latest_ms FROM clock")
+
+
+def set_clock_ms(path: Path, now_ms: int) -> None:
+    """Replace that time by an earlier one (`lfr clock recover`). Raises Unavailable."""
+    _on_clock(path, f"UPDATE clock SET latest_ms = {now_ms:d} RETURNING latest_ms")
+
+
+def _on_clock(path: Path, statement: str) -> int:
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)) as database:
+            return int(database.execute(statement).fetchone()[0])
+    except sqlite3.Error as fault:
+        raise _cannot(path, fault) from fault
 
 
 class _Broken(Exception):

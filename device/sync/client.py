@@ -52,7 +52,7 @@ from device.sync.refusal import AUTHORISED, CLOCK, IN_WINDOW, SIGNED, Refused
 from device.sync.repository_copy import Facts, Store
 from device.sync.root import trusted_root
 from device.sync.source import Source
-from device.sync.trusted import TIMESTAMP, TIMESTAMP_MAX_BYTES, Found, Trusted
+from device.sync.trusted import TIMESTAMP, TIMESTAMP_MAX_BYTES, Found, Trusted, timestamp_expiry
 from device.sync.used_watchlists import Used
 
 _log = logging.getLogger(__name__)
@@ -166,7 +166,8 @@ class Client:
         elif last is not None and now < last:
             text = (
                 f"the clock shows {rfc3339(now)}, before the last verified timestamp ({rfc3339(last)});"
-                " set it: with a wrong clock, expired and valid signatures cannot be told apart"
+                " set it: with a wrong clock, expired and valid signatures cannot be told apart."
+                " If it is right now and was ahead before: stop the service, `lfr clock recover`"
             )
             raise Refused(CLOCK, "clock set back", text)
 
@@ -295,6 +296,12 @@ class Client:
             raise Refused(IN_WINDOW, "expired", text)
         require_usable(deployment, now, running=running)
         self._used.require_unused(deployment.id, listed.id, listed.sha256)
+
+
+def signed_after(current: Path) -> WallTime | None:
+    """The hub's clock was not earlier than this when it signed a set's timestamp; None when that cannot be read."""
+    expires = timestamp_expiry(current / "metadata")
+    return None if expires is None else wall(expires - TIMESTAMP_LIFE - CLOCKS_APART)
 
 
 def _officers(trusted: Trusted, name: str, most_bytes: int) -> Found:

@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 
 from device.domain.time import WallTime, rfc3339, wall
-from device.durable import flush, flush_folder, make_folder
+from device.durable import flush, flush_folder, make_folder, replace_file
 from device.errors import Unavailable, reason_of
 
 CURRENT, SETS, PAYLOADS, STAGING, FACTS = "current", "sets", "payloads", "staging", "facts.json"
@@ -69,6 +69,21 @@ class Store:
                 f"{current / FACTS} cannot be read ({fault}); delete {self._folder} and sync again"
             ) from fault
 
+    @property
+    def folder(self) -> Path:
+        """The mode's folder."""
+        return self._folder
+
+    def set_verified_at(self, now: WallTime) -> None:
+        """Replace the time of the last verification (`lfr clock recover`); nothing without a set."""
+        current, facts = self.current, self.facts()
+        if current is None or facts is None:
+            return
+        try:
+            replace_file(current / FACTS, _facts_text(Facts(now, facts.source)))
+        except OSError as fault:
+            raise Unavailable(f"{current}: {reason_of(fault)}; mend the disk of the state folder") from fault
+
     def stage(self) -> Path:
         """A staging folder in memory, empty but for what was verified before in `metadata` (rules 1 and 4)."""
         staging, unkept = self._memory / STAGING, self._memory / UNKEPT
@@ -111,7 +126,6 @@ class Store:
 
         Raises Unavailable when the disk refuses; the staged set is then still there.
         """
-        text = {"verified_at": rfc3339(facts.verified_at), "source": facts.source}
         before = self.current
         number = 1 + (int(before.name) if before is not None else 0)
         fresh, link = self._folder / SETS / str(number), self._folder / f"{CURRENT}.new"
@@ -120,7 +134,7 @@ class Store:
             shutil.rmtree(on_disk, ignore_errors=True)
             make_folder(self._folder)
             shutil.copytree(staging, on_disk, symlinks=True)
-            (on_disk / FACTS).write_text(json.dumps(text))
+            (on_disk / FACTS).write_bytes(_facts_text(facts))
             for path in sorted(on_disk.rglob("*"), reverse=True):
                 if not path.is_symlink():
                     flush_folder(path) if path.is_dir() else flush(path)
@@ -178,3 +192,7 @@ class Store:
                 if payload.name != keep:
                     with suppress(FileNotFoundError):
                         payload.unlink()
+
+
+def _facts_text(facts: Facts) -> bytes:
+    return json.dumps({"verified_at": rfc3339(facts.verified_at), "source": facts.source}).encode()

@@ -19,7 +19,7 @@ from device.sync.refusal import SIGNED, Refused
 from device.sync.source import Missing, Source
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Metadata, TargetFile, Targets
+    from tuf.api.metadata import Metadata, TargetFile, Targets, Timestamp
     from tuf.ngclient import FetcherInterface, Updater
 
 ROOT_MAX_BYTES = 131_072
@@ -199,6 +199,18 @@ def _expired(found: str) -> Refused:
         text = "the newest timestamp has expired: the hub no longer refreshes it, or new metadata is being withheld"
         return Refused(SIGNED, "frozen", text)
     return Refused(SIGNED, "expired", f"{found}: it must be signed again")
+
+
+def timestamp_expiry(metadata: Path) -> WallTime | None:
+    """When a verified timestamp expires; None when it cannot be read."""
+    from tuf.api.exceptions import RepositoryError
+    from tuf.api.metadata import Metadata
+
+    try:
+        signed: Metadata[Timestamp] = Metadata.from_bytes((metadata / "timestamp.json").read_bytes())
+        return wall(signed.signed.expires)
+    except (OSError, ValueError, RepositoryError):
+        return None
 
 
 def _expiry(file: Path) -> datetime:

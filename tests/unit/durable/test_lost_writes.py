@@ -17,6 +17,8 @@ from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.runtime.executor import DiskInline
 from tests.lost_writes.disk import Disk, recorded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory: pytest.TempPathFactory) -> Disk:

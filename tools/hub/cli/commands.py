@@ -28,9 +28,9 @@ def register(subparsers: Subparsers) -> None:
     _renew(verbs.add_parser("renew", help="renew certificates before they end, the site's authority included"))
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
     add_user_commands(verbs.add_parser("user", help="who may use the page, and as what"))
-    _welsh(verbs.add_parser("welsh", help="print all texts with their Welsh, or record a translator's approval"))
     add_hold_commands(verbs)
     _sign(verbs.add_parser("sign", help="sign the requests of boards that made their own keys"))
+    _welsh(verbs.add_parser("welsh", help="print all texts with their Welsh, or record a translator's approval"))
 
 
 def _init(parser: argparse.ArgumentParser) -> None:

@@ -37,7 +37,7 @@ def hold_routes(holding: Holding, officer_ref: Callable[[], str], changed: Calla
         try:
             asked = msgspec.json.decode(body, type=HoldRequest)
             holding.hold(alert_id, asked, officer_ref())
-        except msgspec.DecodeError as fault:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             return PlainTextResponse(f"no hold: {fault}", 400)
         except LfrError as fault:
             return refused(fault)
