@@ -106,7 +106,7 @@ def test_each_role_sees_and_does_its_own(manned: Van, its_device: Device, speak:
 
 
 def logged_in(page: Chrome, ref: str) -> None:
-    page.until("document.querySelector('#ref') !== null")
+    page.until("document.querySelector('#ref') !== null && document.readyState === 'complete'")
     page.ask(f"document.querySelector('#ref').value = '{ref}'")
     page.ask(f"document.querySelector('#password').value = '{WORD}'")
     page.click("#login button")
