@@ -12,6 +12,7 @@ import pytest
 
 from device.audit.log import lines_of
 from device.audit.rows import read
+from device.cli.main import main
 from device.domain.finding import Mode
 from tests.browser.chrome import Chrome
 from tests.browser.conftest import Device, Van, Words
@@ -103,6 +104,17 @@ def test_each_role_sees_and_does_its_own(manned: Van, its_device: Device, speak:
     log = HubLog(manned.hub.root, wall_now()).folder / "audit.jsonl"
     rows = [read(line[:-1]).record for line in lines_of(log)]
     assert ("login", "operator-1") in {(row.event, row.officer) for row in rows if row.what == "session"}
+
+
+def test_the_hold_commands_log_in(manned: Van, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    word = tmp_path / "word"
+    word.write_text(WORD)
+    word.chmod(0o600)
+    command = ["hub", "complaint", str(manned.hub.root), "C-1", "--port", manned.host.partition(":")[2]]
+    assert main(command) == 64
+    assert main([*command, "--by", "operator-1", "--password-file", str(word)]) == 65, "not for an operator"
+    assert main([*command, "--by", "supervisor-1", "--password-file", str(word)]) == 0
+    assert "not for the role operator" in capsys.readouterr().err
 
 
 def logged_in(page: Chrome, ref: str) -> None:

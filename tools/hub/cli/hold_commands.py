@@ -47,6 +47,8 @@ def add_hold_commands(verbs: Subparsers) -> None:
 def _with_hub(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the hub that runs")
     parser.add_argument("--console-key", type=Path, metavar="FILE", help="as `lfr hub serve` was given it")
+    parser.add_argument("--by", metavar="REF", help="where the hub has users: a supervisor's reference")
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="its first line (default: asked for)")
     parser.add_argument("--port", type=int, help="of its console, when it was started with another than console.yaml's")
 
 
@@ -70,6 +72,7 @@ def _ask(args: argparse.Namespace, method: str, path: str, body: dict[str, Any] 
     from device.hub_api.topics import level
     from tools.hub.console.access import COOKIE, csrf_token
     from tools.hub.storage.folder import HubFolder
+    from tools.hub.storage.users import Users
 
     for part in path.split("/")[2:]:
         level(part, "reference")
@@ -78,6 +81,8 @@ def _ask(args: argparse.Namespace, method: str, path: str, body: dict[str, Any] 
     headers = {"Cookie": f"{COOKIE}={key}", "Origin": f"http://127.0.0.1:{port}", "X-CSRF-Token": csrf_token(key)}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
     try:
+        if Users(hub.root).all():
+            headers["Cookie"] += f"; {_logged_in(args, connection, headers)}"
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         text = answer.read().decode("utf-8", "replace")
@@ -93,3 +98,24 @@ def _ask(args: argparse.Namespace, method: str, path: str, body: dict[str, Any] 
         raise BadData(text)
     sys.stdout.write(text + "\n")
     return 0
+
+
+def _logged_in(args: argparse.Namespace, connection: http.client.HTTPConnection, headers: dict[str, str]) -> str:
+    """The cookie of a session of --by; it is locked when idle, as any."""
+    import getpass
+
+    from device.errors import RefusedByCondition, UsageError
+    from tools.hub.publishing.signing_keys import read_passphrase
+
+    if args.by is None:
+        raise UsageError("this hub has users: give --by REF, a supervisor's reference")
+    if args.password_file is not None:
+        password = (read_passphrase(args.password_file) or b"").decode()
+    else:
+        password = getpass.getpass(f"password of {args.by}: ")
+    connection.request("POST", "/login", json.dumps({"ref": args.by, "password": password}), headers)
+    answer = connection.getresponse()
+    text = answer.read().decode("utf-8", "replace")
+    if answer.status != http.client.OK:
+        raise RefusedByCondition("login", text)
+    return str(answer.getheader("Set-Cookie")).split(";", 1)[0]
