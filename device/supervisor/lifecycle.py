@@ -18,11 +18,10 @@ from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable, LfrError, Unavailable
-from device.hub_api import messages
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.supervisor.alerts.follow_ups import follow_up
+from device.supervisor.alerts.judgements import Judgements
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
@@ -35,7 +34,7 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
-from device.supervisor.status.hub import FollowUp, Hub
+from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
@@ -59,7 +58,6 @@ class DeviceLifecycle:
         self._config = config
         self._edges = edges
         self._reloading: asyncio.Task[None] | None = None
-        self._live = config.live
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
@@ -69,8 +67,8 @@ class DeviceLifecycle:
             config.device,
             edges.clock,
             publisher=self._publisher,
-            on_judgement=self._judged,
-            on_follow_up=self._followed,
+            on_judgement=lambda judgement: self._judgements.judged(judgement),
+            on_follow_up=lambda data: self._judgements.followed(data),
             on_command=lambda name, payload, kept: self._commands.arrived(name, payload, retained=kept),
         )
         self._sign = SignMonitor(
@@ -87,6 +85,7 @@ class DeviceLifecycle:
             store=self._publisher.keep,
             erase=self._publisher.erase,
         )
+        self._judgements = Judgements(self._audit, self._alerts, self._publisher, edges.clock)
         self._pool = WorkerPool(
             config, edges, alerts=self._alerts, audit=self._audit, budget=budget or Budget(), on_change=woken.set
         )
@@ -306,7 +305,7 @@ class DeviceLifecycle:
         """Whether alerts of the ended deployment may have to be kept for hours, and then erased, by this program."""
         active = self.supervisor.active
         retained = active is not None and active.deployment.retention.alert_hours > 0
-        return self.supervisor.ending and self._live and retained
+        return self.supervisor.ending and self._config.live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
         """Stay in `safe`, sign off, while alerts are kept: the publisher erases each at its time; until a signal."""
@@ -356,15 +355,6 @@ class DeviceLifecycle:
         for alert in alerts:
             self._audit.note("alert", "R13", alert=alert, camera=self._alerts.camera_of(alert))
         return await self._audit.write()
-
-    def _judged(self, judgement: messages.Adjudication) -> None:
-        event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        said = {"alert": judgement.alert_id, "outcome": judgement.outcome, "officer": judgement.officer_ref}
-        self._audit.note("judged", "R13", **said)
-        self._alerts.judged(judgement)
-
-    def _followed(self, data: FollowUp) -> None:
-        follow_up(data, self._audit, self._publisher, self._edges.clock.wall())
 
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""

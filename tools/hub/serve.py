@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from device.domain.finding import Mode
 from device.edges.broker.paho import PahoBroker
 from device.edges.sandbox.prctl import forbid_dumping
 from device.edges.service.systemd import service_manager
-from device.errors import Unavailable
+from device.errors import ConfigError, Unavailable
 from device.hub_api.topics import level
 from device.logs import event
 from tools.hub.broker.own_broker import OwnBroker
@@ -33,9 +34,10 @@ from tools.hub.broker.retained_quota import RetainedMonitor
 from tools.hub.certificate_watch import CertificateWatch
 from tools.hub.console.access import wall_now
 from tools.hub.console.alert_checks import AlertChecks
-from tools.hub.console.console import Console, application
+from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message
+from tools.hub.console.pages import application
 from tools.hub.console.session import HubSession
 from tools.hub.notify import notify, status_line
 from tools.hub.pki.command_signer import CommandSigner
@@ -47,6 +49,7 @@ from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import HubFolder, SiteDevices
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk
+from tools.hub.storage.users import Users
 
 if TYPE_CHECKING:
     import uvicorn
@@ -90,6 +93,8 @@ def serve(options: ServeOptions) -> int:
     settings = hub.settings()
     _certificates_are_there(hub)
     level(options.officer_ref, "officer reference")
+    if settings.mode is Mode.OPERATIONAL and not Users(hub.root).all():
+        raise ConfigError(str(hub.root), ("an operational hub needs users; add one with `lfr hub user add`",))
     with ExitStack() as stack:
         listening = stack.enter_context(
             _listen(settings.console_port if options.console_port is None else options.console_port)

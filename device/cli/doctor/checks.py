@@ -14,7 +14,6 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.cli.doctor import certificates as expiry
 from device.cli.doctor import evidence, gpu, keys
 from device.cli.doctor.finding import Finding, Level
 
@@ -284,7 +283,6 @@ def configuration(file: Path) -> Iterator[Finding]:
     yield root_of_trust(config.trust.roots)
     yield from evidence.of_vision(config.vision)
     yield from keys.of_device(config)
-    yield from expiry.of_device(config)
     where = f"{config.mqtt.host}:{config.mqtt.port}"
     try:
         socket.create_connection((config.mqtt.host, config.mqtt.port), timeout=CONNECT_S).close()

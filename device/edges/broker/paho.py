@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from device.edges.broker.faults import certificate_refused, error_text, refusal
 from device.errors import BrokerUnavailable
 from device.logs import event
 from device.ports.broker import Delivery, Outgoing
@@ -38,21 +39,6 @@ CLOSE_WITHIN_S = 2.0
 BACK_OFF_FIRST_S = 0.25
 BACK_OFF_MOST_S = 2.0  # a van has few devices; undelivered alerts are on the page within 5 s of a hub's return
 NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, table 3-4
-NOT_AUTHORISED = 0x87  # MQTT 5, tables 3-1 and 3-8
-_ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and restart the hub"
-_COPY = "copy ca.pem and devices/NAME.pem and .key from the hub's folder to where the configuration has them"
-_CERTIFICATE_ALERTS = {
-    "ALERT_CERTIFICATE_REVOKED": (
-        "it was revoked",
-        "this device needs another name and a new certificate: `lfr hub init DIR --device NAME`",
-    ),
-    "ALERT_CERTIFICATE_EXPIRED": (
-        "it has expired, or a clock is wrong",
-        f"check both clocks, have it renewed, {_COPY}",
-    ),
-    "ALERT_UNKNOWN_CA": ("another authority than the hub's signed it", _COPY),
-    "ALERT_BAD_CERTIFICATE": ("it is damaged or not the hub's", _COPY),
-}
 
 _log = logging.getLogger(__name__)
 OnMessage = Callable[[str, bytes], None]
@@ -186,7 +172,7 @@ class PahoBroker:
             )
         except (OSError, ValueError) as fault:
             self._refused = ""
-            self._lost(_error_text(fault, self._address))
+            self._lost(error_text(fault, f"{self._address.host}:{self._address.port}"))
             return False
         client.loop_start()
         if not self._answered(established):
@@ -258,7 +244,7 @@ class PahoBroker:
 
         def on_connect(c: Client, _: Any, flags: ConnectFlags, code: ReasonCode, granted: Properties | None) -> None:
             if code.is_failure:
-                self._refused = f"the broker refused the connection: {_refusal(code)}"
+                self._refused = f"the broker refused the connection: {refusal(code)}"
                 return
             self._in_flight_limit = min(IN_FLIGHT, getattr(granted, "ReceiveMaximum", IN_FLIGHT))
             client.user_data_set("resumed" if flags.session_present else "new session")
@@ -268,7 +254,7 @@ class PahoBroker:
                 begin(client.user_data_get())
 
         def on_subscribe(_: Client, text: Any, __: int, codes: list[ReasonCode], ___: Properties | None) -> None:
-            refused = [_refusal(code) for code in codes if code.is_failure]
+            refused = [refusal(code) for code in codes if code.is_failure]
             if refused:
                 self._refused = f"the broker refused a subscription: {', '.join(refused)}"
                 client.disconnect()
@@ -302,7 +288,7 @@ class PahoBroker:
     def _on_log(self, client: Client, _: Any, level: int, text: str) -> None:
         """paho's log: why the broker ended the TLS session, and exceptions of our own callbacks."""
         if self._newest is client:
-            self._refused = _certificate_refused(text) or self._refused
+            self._refused = certificate_refused(text) or self._refused
         if level >= logging.ERROR or text.startswith("Caught exception"):
             event(_log, "mqtt.callback_failed", level=logging.ERROR, text=text)
 
@@ -372,29 +358,3 @@ def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
         files = f"ca {address.ca}, cert {address.cert}, key {address.key}"
         raise BrokerUnavailable(f"certificates for {address.host}: {fault} ({files})") from fault
     return context
-
-
-def _refusal(code: ReasonCode) -> str:
-    return f"{code}; {_ASK}" if code.value == NOT_AUTHORISED else str(code)
-
-
-def _certificate_refused(text: str) -> str:
-    """The meaning of a TLS alert about our certificate (RFC 8446, 6.2), from OpenSSL's name; empty for other texts.
-
-    With TLS 1.3 the broker checks it after the client's handshake is complete, so it comes with the first read, in
-    paho's log alone.
-    """
-    for alert, (found, remedy) in _CERTIFICATE_ALERTS.items():
-        if alert in text:
-            return f"the broker refused our certificate: {found}; {remedy}"
-    return ""
-
-
-def _error_text(fault: Exception, address: BrokerAddress) -> str:
-    place = f"{address.host}:{address.port}"
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        found = "presented a certificate that our CA did not sign or that names another host"
-        return f"{place} {found}: {fault.verify_message}"
-    if isinstance(fault, ssl.SSLError):
-        return _certificate_refused(str(fault.reason)) or f"{place} ended the TLS handshake: {fault.reason}"
-    return f"nothing listens at {place}" if isinstance(fault, ConnectionRefusedError) else f"{place}: {fault}"

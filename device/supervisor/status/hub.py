@@ -17,12 +17,12 @@ from device.errors import BadData
 from device.hub_api import events, messages, topics
 from device.logs import event
 from device.ports.clock import Clock
+from device.supervisor.alerts.judgements import FollowUp
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 
 _log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", bound=messages.Message)
 FOLLOWED_MOST = 1000
-FollowUp = messages.Engagement | messages.Disposition | messages.Hold
 
 
 class Hub:

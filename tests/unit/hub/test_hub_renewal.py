@@ -6,13 +6,11 @@ import ssl
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from cryptography import x509
 
-from device.cli.doctor.certificates import of_device
 from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
 from device.edges.broker.paho import PahoBroker
@@ -148,12 +146,3 @@ def test_a_damaged_renewed_certificate_keeps_the_session_on_the_one_before(hub: 
     (hub.root / "devices" / "cam-1.pem").write_text("half a cert")
     assert broker._tls_now() is before
     assert isinstance(before, ssl.SSLContext)
-
-
-@pytest.mark.parametrize(("days", "level"), [(0, "ok"), (17, "warn"), (31, "fail")])
-def test_doctor_says_when_a_devices_certificate_ends(hub: HubFolder, days: int, level: str) -> None:
-    address = hub.address("cam-1", 0)
-    config = cast(Any, SimpleNamespace(mqtt=SimpleNamespace(cert=address.cert, ca=address.ca)))
-    certificate, authority = of_device(config, now(days=days))
-    assert (certificate.level, authority.level) == (level, "ok")
-    assert ("lfr hub renew" in certificate.remedy) is (level != "ok")

@@ -23,8 +23,9 @@ STATUS: tuple[tuple[type[LfrError], int], ...] = (
 )
 
 
-def hold_routes(holding: Holding, officer_ref: str, changed: Callable[[], None]) -> list[Route]:
-    """The routes; the console's guard has checked cookie, origin and token before. changed: called after a change."""
+def hold_routes(holding: Holding, officer_ref: Callable[[], str], changed: Callable[[], None]) -> list[Route]:
+    """The routes; the console's guard has checked cookie, origin and token before. changed: called after a
+    change. officer_ref: of who asks."""
     from starlette.responses import JSONResponse, PlainTextResponse
     from starlette.routing import Route
 
@@ -35,7 +36,7 @@ def hold_routes(holding: Holding, officer_ref: str, changed: Callable[[], None])
         body, alert_id = await request.body(), request.path_params["alert_id"]
         try:
             asked = msgspec.json.decode(body, type=HoldRequest)
-            holding.hold(alert_id, asked, officer_ref)
+            holding.hold(alert_id, asked, officer_ref())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             return PlainTextResponse(f"no hold: {fault}", 400)
         except LfrError as fault:
@@ -44,14 +45,14 @@ def hold_routes(holding: Holding, officer_ref: str, changed: Callable[[], None])
 
     async def release(request: Request) -> Response:
         try:
-            holding.release(request.path_params["alert_id"], officer_ref)
+            holding.release(request.path_params["alert_id"], officer_ref())
         except LfrError as fault:
             return refused(fault)
         return done()
 
     async def complaint(request: Request) -> Response:
         try:
-            holding.complaint(request.path_params["reference"], officer_ref)
+            holding.complaint(request.path_params["reference"], officer_ref())
         except LfrError as fault:
             return refused(fault)
         return done()
