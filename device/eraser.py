@@ -9,6 +9,7 @@ while the supervisor runs, after it died, and after it was removed.
    order is deleted: a power cut between any two of these is repaired by the next run.
 3. An alert is erased at its own `delete_by`, or with the list when the order says so: key, rows and old pages, in one
    transaction that waits for a running supervisor's lock. Its receipt is recorded as `owed` in the same transaction.
+   What is held is erased at its hold's end, unless the order is the tamper line's.
 4. A clock that is set back postpones nothing. The time is the latest of: the last verified time
    (`erase/clock.stamp.json`) plus the time since in this boot; the order's own time plus the same; and, while no
    supervisor runs, the wall clock. Only verified time is stored, so a clock set far ahead has no lasting effect.
@@ -38,6 +39,11 @@ ORDERS, CLOCK, RECEIPT = "erase", "clock.stamp.json", ".receipt.json"
 OUTBOX, LOCK_WAIT_S, DAY_MS = "outbox.sqlite", 10.0, 86_400_000
 FIELDS = {"deployment", "files", "end_ms", "mode", "subjects", "reason", "all_alerts"}
 OWED = "CREATE TABLE IF NOT EXISTS owed (alert_id TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID"
+HOLDS = (
+    "CREATE TABLE IF NOT EXISTS holds (alert_id TEXT PRIMARY KEY, kind TEXT NOT NULL, until_ms INTEGER NOT NULL,"
+    " was_ms INTEGER NOT NULL) WITHOUT ROWID"
+)
+"""Alerts under an evidence or complaint hold (device/outbox/holds.py); their `delete_by_ms` is the hold's end."""
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +65,8 @@ def erase(state_dir: Path, wall_ms: int | None) -> int:
             done += _delete(order, left)
     everything = any(order["all_alerts"] for order in due.values())
     try:
-        done += _erase_alerts(state_dir / OUTBOX, max(verified, wall_ms or 0), everything)
+        tampered = any(order["all_alerts"] and order["reason"] == "tamper" for order in due.values())
+        done += _erase_alerts(state_dir / OUTBOX, max(verified, wall_ms or 0), everything, held_too=tampered)
     except (sqlite3.Error, OSError) as fault:
         left.append(f"alerts ({fault})")
     advance(state_dir, verified)
@@ -92,7 +99,7 @@ def _delete(order: dict[str, Any], left: list[str]) -> int:
     return gone
 
 
-def _erase_alerts(outbox: Path, now_ms: int, everything: bool) -> int:
+def _erase_alerts(outbox: Path, now_ms: int, everything: bool, *, held_too: bool) -> int:
     """Erase alerts past their time (rule 3), and set-aside outboxes after a day: their times cannot be read."""
     for broken in outbox.parent.glob(f"{outbox.name}.broken-*"):
         if now_ms - broken.stat().st_mtime * 1000 > DAY_MS:
@@ -103,8 +110,11 @@ def _erase_alerts(outbox: Path, now_ms: int, everything: bool) -> int:
         sql.execute("PRAGMA secure_delete=ON")
         sql.execute("BEGIN IMMEDIATE")
         now_ms = max(now_ms, sql.execute("SELECT latest_ms FROM clock").fetchone()[0])
+        sql.execute(HOLDS)
         due = "SELECT alert_id FROM keys" if everything else "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS"
         due += "" if everything else f" NOT NULL AND delete_by_ms <= {now_ms:d}"
+        if everything and not held_too:
+            due += f" WHERE alert_id NOT IN (SELECT alert_id FROM holds WHERE until_ms > {now_ms:d})"
         alerts = sql.execute(due).fetchall()
         if alerts:
             sql.execute(OWED)
@@ -113,6 +123,7 @@ def _erase_alerts(outbox: Path, now_ms: int, everything: bool) -> int:
             sql.executemany(f"INSERT OR IGNORE INTO erased VALUES (?, {now_ms + 31 * DAY_MS:d})", alerts)
             sql.executemany("DELETE FROM keys WHERE alert_id = ?", alerts)
             sql.executemany("DELETE FROM messages WHERE alert_id = ?", alerts)
+            sql.executemany("DELETE FROM holds WHERE alert_id = ?", alerts)
         sql.execute("COMMIT")
         if alerts:
             sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -55,11 +55,10 @@ def run_verify(args: argparse.Namespace) -> int:
         from device.errors import BadData
 
         raise BadData(f"there is no audit log at {log}")
-    key, source = _key(args, log)
-    heads = [head for file in args.head for head in _heads(file)]
+    key, notes = _key(args, log)
+    heads = [head for file in args.head for head in _heads(file, key)]
     verdict = verify(log, key, heads)
-    if source:
-        verdict.notes.append(source)
+    verdict.notes += notes
     print(json.dumps(as_builtins(verdict)) if args.json else as_text(verdict))
     return 0 if verdict.ok else BROKEN
 
@@ -107,48 +106,51 @@ def _log(args: argparse.Namespace) -> Path:
     return load_config(args.config).state_dir / FOLDER
 
 
-def _key(args: argparse.Namespace, log: Path) -> tuple[str, str]:
-    """The key to check with, and a note about where it comes from."""
+def _key(args: argparse.Namespace, log: Path) -> tuple[str, list[str]]:
+    """The key to check with, and notes about where it comes from and about other logs of this device."""
     from device.audit.key import PUBLIC_FILE, read_public
     from device.errors import UsageError
 
     if args.key is not None:
         file = Path(args.key)
         if not file.exists():
-            return read_public(args.key), ""
+            return read_public(args.key), []
         text = file.read_text(encoding="utf-8", errors="replace")
-        return (_key_of_heads(file), "") if text.lstrip().startswith("{") else (read_public(text), "")
+        return _key_of_heads(file, log) if text.lstrip().startswith("{") else (read_public(text), [])
     folder = log if log.is_dir() else log.parent
     beside = [place / PUBLIC_FILE for place in (folder, folder.parent) if (place / PUBLIC_FILE).exists()]
     if not beside:
         raise UsageError(f"there is no {PUBLIC_FILE} beside {log}; give --key: {HUB_HEADS}")
     note = f"the key was taken from beside the log; to know that it is this device's, give --key: {HUB_HEADS}"
-    return read_public(beside[0].read_text(encoding="ascii")), note
+    return read_public(beside[0].read_text(encoding="ascii")), [note]
 
 
-def _key_of_heads(file: Path) -> str:
-    """The key of a device's heads as a hub keeps them: that of the first head whose own key signed it. Raises BadData.
+def _key_of_heads(file: Path, log: Path) -> tuple[str, list[str]]:
+    """The key of a device's heads as a hub keeps them. Raises BadData.
 
-    The hub pins the same one. `--head` reports a later head by another key.
+    The hub pins the same one; `--head` reports a later head by another key. Where it is recorded that the device's
+    state folder was replaced there are several logs: the key is that of the one that this log is, or of the last.
     """
-    from device.audit.rows import genuine
+    from device.audit.head_file import read_heads
+    from device.audit.verify import verify
     from device.errors import BadData
 
-    for head in _heads(file):
-        if genuine(head, head.key):
-            return head.key
-    raise BadData(f"no head in {file} is signed by the key that it names; give the device's key itself")
+    logs = [each for each in read_heads(file) if each.key is not None]
+    if not logs:
+        raise BadData(f"no head in {file} is signed by the key that it names; give the device's key itself")
+    mine = next((each for each in logs if verify(log, each.key or "", each.heads).ok), logs[-1])
+    notes = [
+        f"the state folder was replaced at {each.replaced.replaced}, as {each.replaced.officer} recorded:"
+        f" the log before is another one, and had been signed up to row {each.last}"
+        for each in logs
+        if each.replaced is not None
+    ]
+    return mine.key or "", notes
 
 
-def _heads(file: Path) -> list[Head]:
-    """Signed heads in a file: one JSON object a line. Raises BadData."""
-    import msgspec
+def _heads(file: Path, key: str) -> list[Head]:
+    """Signed heads in a file: one JSON object a line; of several logs, those of the log of this key. Raises BadData."""
+    from device.audit.head_file import read_heads
 
-    from device.audit.rows import Head
-    from device.errors import BadData
-
-    try:
-        lines = [line for line in file.read_bytes().splitlines() if line.strip()]
-        return [msgspec.json.decode(line, type=Head) for line in lines]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise BadData(f"{file} holds no signed heads: {fault}") from fault
+    logs = read_heads(file)
+    return next((each.heads for each in logs if each.key == key), [head for each in logs for head in each.heads])

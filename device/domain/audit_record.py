@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from device.domain.finding import Mode
-from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome, HoldKind
 
 What = Literal[
     "began",  # the first row of a chain
@@ -37,6 +37,8 @@ What = Literal[
     "judged",
     "engagement",  # what came of speaking to the person; a later row of the same alert corrects it
     "disposition",  # how it ended; likewise
+    "hold",  # a case is kept longer than its time; `until` when, unless renewed
+    "released",
     "erased",
     "counts",
     "worker",  # a vision worker started, stopped or died
@@ -48,6 +50,8 @@ What = Literal[
     "torn",  # half a row at the end was cut off: a power cut
     "lost",  # rows that the disk refused for so long that memory ran out
     "fault",
+    "request",  # at the hub: a person asked what is kept about them
+    "session",  # at the hub: somebody logged in or out, or was refused
 ]
 State = Literal["safe", "ready", "armed", "recognising", "inhibited", "ending"]
 Result = Literal["holds", "fails", "pending"]
@@ -68,6 +72,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     rule, condition, reason  which rule of the field requirements or condition decided, and why, as a fixed term
     was, now, event          a change of state;  result: the evaluation of a condition
     deployment, watchlist, camera, alert, receipt   identifiers
+    hold, owner, until       of a hold: its kind, reference of who answers for it, its end on this device
     officer                  reference of who judged or commanded, as the hub states it; `hub` for the hub itself
     what_gone, count, method  of an erasure
     faces_seen … settled     of `counts`; see `balanced`
@@ -93,6 +98,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     outcome: AdjudicationOutcome | None = None
     engagement: EngagementOutcome | None = None
     disposition: DispositionOutcome | None = None
+    hold: HoldKind | None = None
+    owner: Officer | None = None
+    until: Moment | None = None
     operator: Literal["present", "simulated", "absent"] | None = None
     online: bool | None = None
     what_gone: Literal["alert", "probe", "watchlist", "template", "outbox", "identity", "envelope"] | None = None

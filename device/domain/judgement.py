@@ -12,3 +12,8 @@ EngagementOutcome = Literal["confirmed_true", "confirmed_false", "not_located", 
 
 DispositionOutcome = Literal["arrest", "other_disposal", "no_action", "safeguarding"]
 """How the encounter ended."""
+
+HoldKind = Literal["evidence", "complaint"]
+"""Why a case is kept longer. A false alert can be held for a complaint only, one that was recorded before."""
+
+HoldReason = Literal["investigation", "prosecution", "complaint", "claim", "subject request"]

@@ -45,7 +45,7 @@ CHANNELS = (
     Channel("status", f"{DEVICE}/status", messages.Status, 1, True, True, "also the will (offline)"),
     Channel("birth", f"{DEVICE}/birth", messages.Birth, 1, True, True, "sent on every connect"),
     Channel("state", f"{DEVICE}/state", messages.DeviceState, 1, True, True, "the one state and its conditions"),
-    Channel("health", f"{DEVICE}/health", messages.Health, 0, True, True, "every 10 s"),
+    Channel("health", f"{DEVICE}/health", messages.Health, 0, True, True, "every 5 s"),
     Channel("cameraStatus", f"{DEVICE}/camera/{{camera}}/status", messages.CameraStatus, 1, True, True, "per camera"),
     Channel("watchlistState", f"{DEVICE}/watchlist/state", messages.WatchlistState, 1, True, True, "which list"),
     Channel("stats", f"{DEVICE}/stats", messages.Stats, 1, False, True, "counts, no faces; also at QoS 0 as they move"),
@@ -62,6 +62,7 @@ CHANNELS = (
     Channel("adjudication", f"{OF_ALERT}/adjudication", messages.Adjudication, 1, False, False, "a judgement"),
     Channel("engagement", f"{OF_ALERT}/engagement", messages.Engagement, 1, False, False, "what came of it"),
     Channel("disposition", f"{OF_ALERT}/disposition", messages.Disposition, 1, False, False, "how it ended"),
+    Channel("hold", f"{OF_ALERT}/hold", messages.Hold, 1, False, False, "keep a case longer, or no longer"),
     Channel(
         "command",
         f"{DEVICE}/cmd/{{command}}",

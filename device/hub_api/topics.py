@@ -149,9 +149,9 @@ class HubTopics:
         """Pattern of what a device must obey: judgements of its own alerts."""
         return f"{self._of(device)}/+/adjudication"
 
-    def follow_ups(self, device: str) -> tuple[str, str]:
-        """Patterns of what came of a device's alerts: engagements and dispositions."""
-        return f"{self._of(device)}/+/engagement", f"{self._of(device)}/+/disposition"
+    def follow_ups(self, device: str) -> tuple[str, ...]:
+        """Patterns of what came of a device's alerts: engagements, dispositions and holds."""
+        return tuple(f"{self._of(device)}/+/{kind}" for kind in ("engagement", "disposition", "hold"))
 
     def adjudication(self, device: str, alert_id: str) -> str:
         return f"{self._of(device)}/{level(alert_id, 'alert')}/adjudication"
@@ -161,6 +161,9 @@ class HubTopics:
 
     def disposition(self, device: str, alert_id: str) -> str:
         return f"{self._of(device)}/{level(alert_id, 'alert')}/disposition"
+
+    def hold(self, device: str, alert_id: str) -> str:
+        return f"{self._of(device)}/{level(alert_id, 'alert')}/hold"
 
     def _of(self, device: str) -> str:
         return f"{self.base}/{level(device, 'device')}/alert"

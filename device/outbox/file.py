@@ -18,7 +18,7 @@ from pathlib import Path
 
 from device.domain.time import WallTime
 from device.durable import flush_folder, make_folder
-from device.eraser import OWED
+from device.eraser import HOLDS, OWED
 from device.errors import Unavailable, reason_of
 from device.logs import event
 from device.outbox import unlogged
@@ -150,7 +150,7 @@ def _prepare(database: sqlite3.Connection) -> None:
         raise _Broken(f"schema version {version}, this program knows {SCHEMA_VERSION}")
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
-    later = f"{OWED}; {unlogged.TABLE};"  # tables that files of this version may lack
+    later = f"{OWED}; {HOLDS}; {unlogged.TABLE};"  # tables that files of this version may lack
     if version:
         database.executescript(f"BEGIN; {later} COMMIT;")
     else:

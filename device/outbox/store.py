@@ -8,6 +8,7 @@
 5. An erased alert stays erased: a revision or probe that arrives later is refused.
 6. A clock that moves back never postpones an erasure: the latest trusted time counts.
 7. With `log_first` an alert is due only when it is logged (unlogged.py), or released because the log refuses it.
+8. What is held (holds.py) stays until its hold ends, at the end of the deployment, too.
 
 One thread at a time, all calls short. Raises Unavailable on a disk error; the caller logs it and goes on.
 """
@@ -25,12 +26,14 @@ from device.domain.retention import CEILING_DAYS
 from device.domain.time import NS_PER_S, MonotonicNs, WallTime
 from device.errors import Unavailable, reason_of
 from device.outbox import file as outbox_file
+from device.outbox import holds as outbox_holds
 from device.outbox import room, sealing, unlogged
 from device.outbox.message import Due, ErasedAlert, OutboxMessage
 from device.outbox.retry import CONFIRM_WITHIN_S, POLICIES, MessageClass
 
 MAX_ROWS = 5_000
 MAX_BYTES = 256_000_000
+FALSE_ALERT, TAMPER = "false_alert", "tamper"
 CLOCK_STEP_MS = 60_000
 """The latest trusted time is written at most this often, to spare the flash."""
 
@@ -165,27 +168,47 @@ class Outbox:
             self._tries.clear()
             return sql.execute(
                 "UPDATE messages SET state = 'waiting', expires_ms = delete_by_ms WHERE state = 'delivered'"
+                " AND alert_id NOT IN (SELECT alert_id FROM holds)"
             ).rowcount
 
     def end_at(self, delete_by: WallTime) -> int:
         """The deployment ended: no alert is kept longer than this; the number of messages changed."""
         with self._change() as sql:
+            outbox_holds.end_at(sql, _ms(delete_by))
             return sql.execute(
                 "UPDATE messages SET delete_by_ms = ?, expires_ms = min(coalesce(expires_ms, ?), ?)"
-                " WHERE alert_id IS NOT NULL AND delete_by_ms > ?",
+                " WHERE alert_id IS NOT NULL AND alert_id NOT IN (SELECT alert_id FROM holds) AND delete_by_ms > ?",
                 (_ms(delete_by),) * 4,
             ).rowcount
 
     def erase_alert(self, alert_id: str, reason: str) -> ErasedAlert:
-        """Erase one alert, its probe and its key, whatever their state; also when nothing of it is here (yet)."""
+        """Erase one alert, its probe and its key, whatever their state; also when nothing of it is here (yet).
+
+        A false alert that is held for a complaint stays.
+        """
         with self._change(erasing=True) as sql:
+            if reason == FALSE_ALERT and outbox_holds.kind_of(sql, alert_id) == "complaint":
+                return ErasedAlert(alert_id, reason, 0, existed=False)
             return self._erase(sql, alert_id, reason)
 
     def erase_all(self, reason: str) -> list[ErasedAlert]:
-        """Erase every alert: end of deployment."""
+        """Erase every alert that is not held: end of deployment. The tamper line erases held ones, too."""
         with self._change(erasing=True) as sql:
+            kept = set() if reason == TAMPER else set(outbox_holds.held(sql))
             alerts = sql.execute("SELECT alert_id FROM keys").fetchall()
-            return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts]
+            return [self._erase(sql, alert_id, reason) for (alert_id,) in alerts if alert_id not in kept]
+
+    def hold(self, alert_id: str, kind: outbox_holds.Kind, until: WallTime) -> bool:
+        """Keep an alert until then; False when it is not here."""
+        with self._change() as sql:
+            return outbox_holds.hold(sql, alert_id, kind, _ms(until))
+
+    def release(self, alert_id: str, now: WallTime, *, clock_trusted: bool) -> list[ErasedAlert]:
+        """End a hold: the alert goes at its ordinary time, now if that is over."""
+        with self._change(erasing=True) as sql:
+            if not outbox_holds.release(sql, alert_id, _latest(sql, _ms(now), clock_trusted)):
+                return []
+            return [self._erase(sql, alert_id, outbox_holds.END_OF_HOLD)]
 
     def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[ErasedAlert]:
         """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
@@ -204,10 +227,11 @@ class Outbox:
         """
         with self._change() as sql:
             now_ms = _latest(sql, _ms(now), clock_trusted)
+            gone = [self._erase(sql, held, outbox_holds.END_OF_HOLD) for held in outbox_holds.over(sql, now_ms)]
             overdue = sql.execute(
                 "SELECT DISTINCT alert_id FROM messages WHERE alert_id IS NOT NULL AND delete_by_ms <= ?", (now_ms,)
             ).fetchall()
-            gone = [self._erase(sql, alert_id, "retention") for (alert_id,) in overdue]
+            gone += [self._erase(sql, alert_id, "retention") for (alert_id,) in overdue]
             expired = sql.execute(
                 "SELECT id, kind, alert_id FROM messages"
                 " WHERE state = 'waiting' AND (expires_ms <= ? OR delete_by_ms <= ?)",
@@ -256,6 +280,11 @@ class Outbox:
         """Ids of the alerts whose key is here."""
         with self._reading() as sql:
             return [row[0] for row in sql.execute("SELECT alert_id FROM keys ORDER BY alert_id")]
+
+    def under_hold(self) -> list[str]:
+        """Ids of those that an evidence or complaint hold keeps."""
+        with self._reading() as sql:
+            return outbox_holds.held(sql)
 
     def close(self) -> None:
         self._database.close()
@@ -306,6 +335,7 @@ class Outbox:
 
     def _erase(self, sql: sqlite3.Connection, alert_id: str, reason: str) -> ErasedAlert:
         ids = [row[0] for row in sql.execute("SELECT id FROM messages WHERE alert_id = ?", (alert_id,))]
+        outbox_holds.forget(sql, alert_id)
         existed = sql.execute("DELETE FROM keys WHERE alert_id = ?", (alert_id,)).rowcount > 0
         sql.execute("DELETE FROM messages WHERE alert_id = ?", (alert_id,))
         latest = sql.execute("SELECT latest_ms FROM clock").fetchone()[0]

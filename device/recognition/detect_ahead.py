@@ -21,7 +21,7 @@ from device.domain.sight import Face, Frame
 from device.domain.time import NS_PER_MS
 from device.edges.camera.capture_buffer import END, CaptureBuffer, End
 
-AHEAD = 3  # frames that are looked at, or were, while one is processed
+AHEAD = 3  # frames that are detected, or waiting for recognition, at once
 _WAIT_S = 0.1  # without a frame; a camera that freezes or stalls is reported after it
 
 Seen = tuple[Frame, list[Face]]

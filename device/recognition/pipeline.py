@@ -109,14 +109,14 @@ class Pipeline:
         self._last_due = frame.at
         return True
 
+    def pressed(self) -> bool:
+        """Whether somebody in view may be found by a further look so soon that every frame counts."""
+        return self._pressed
+
     @property
     def anybody_in_view(self) -> bool:
         """Whether the last frame that was searched had a face in it; for any thread."""
         return self._anybody
-
-    def pressed(self) -> bool:
-        """Whether somebody in view may be found by a further look so soon that every frame counts."""
-        return self._pressed
 
     # ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────
     def look(self, frame: Frame, pressed: bool = True) -> list[Face] | None:

@@ -28,6 +28,7 @@ class Edges:
     open_audit  opens the device's key and its audit log, on the disk thread
     memory_locked  whether nothing of this process can reach swap
     authority  reads the site's authorities (PEM), for the hub's commands
+    renew      asks the hub for renewed certificates, on the sync thread; whether there were any
     disk_free  bytes that may still be written where a folder lies
     reread     reads and checks the configuration file again; None when the device was not started from one
     refusal    why a folder takes no writes (device.edges.host.state_folder)
@@ -42,6 +43,7 @@ class Edges:
     outbox: Outbox
     open_audit: OpenLog
     authority: Callable[[], bytes]
+    renew: Callable[[], bool] = lambda: False
     models_dir: Path
     simulated: bool
     sync: Disk

@@ -18,27 +18,26 @@ from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable, LfrError, Unavailable
-from device.hub_api import messages
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.message import ErasedAlert
+from device.supervisor.alerts.judgements import Judgements
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.commands import Commands
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
-from device.supervisor.deployment.teardown import Outcome, end_deployment
+from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
-from device.supervisor.status.hub import FollowUp, Hub
+from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -59,7 +58,6 @@ class DeviceLifecycle:
         self._config = config
         self._edges = edges
         self._reloading: asyncio.Task[None] | None = None
-        self._live = config.live
         self._beaten_ns = 0
         woken = asyncio.Event()
         self._audit = AuditWriter(edges.open_audit, edges.disk, edges.clock, boot_id, on_head=self._publish_audit_head)
@@ -69,8 +67,8 @@ class DeviceLifecycle:
             config.device,
             edges.clock,
             publisher=self._publisher,
-            on_judgement=self._judged,
-            on_follow_up=self._followed,
+            on_judgement=lambda judgement: self._judgements.judged(judgement),
+            on_follow_up=lambda data: self._judgements.followed(data),
             on_command=lambda name, payload, kept: self._commands.arrived(name, payload, retained=kept),
         )
         self._sign = SignMonitor(
@@ -87,6 +85,7 @@ class DeviceLifecycle:
             store=self._publisher.keep,
             erase=self._publisher.erase,
         )
+        self._judgements = Judgements(self._audit, self._alerts, self._publisher, edges.clock)
         self._pool = WorkerPool(
             config, edges, alerts=self._alerts, audit=self._audit, budget=budget or Budget(), on_change=woken.set
         )
@@ -127,7 +126,12 @@ class DeviceLifecycle:
 
     def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
         return OutboxPublisher(
-            edges.broker, edges.outbox, edges.disk, edges.clock, self._alerts_erased, alert_log=self._log_alerts
+            edges.broker,
+            edges.outbox,
+            edges.disk,
+            edges.clock,
+            lambda gone: self._receipts.alerts_erased(gone),
+            alert_log=self._log_alerts,
         )
 
     def _loop(self, config: DeviceConfig, woken: asyncio.Event) -> SupervisorLoop:
@@ -173,6 +177,7 @@ class DeviceLifecycle:
             supervisor.load(),
             self._reporter.run(),
             self._store_verified_time(),
+            self._renew_certificates(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
@@ -247,6 +252,13 @@ class DeviceLifecycle:
             with suppress(Unavailable):
                 await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
 
+    async def _renew_certificates(self) -> None:
+        """Ask the hub for renewed certificates; they are used from the next connection on."""
+        await asyncio.sleep(RENEWAL_FIRST_S)
+        while True:
+            await self._edges.sync(self._edges.renew)
+            await asyncio.sleep(RENEWAL_S)
+
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or a signal asks the program to end."""
         supervisor = self.supervisor
@@ -293,7 +305,7 @@ class DeviceLifecycle:
         """Whether alerts of the ended deployment may have to be kept for hours, and then erased, by this program."""
         active = self.supervisor.active
         retained = active is not None and active.deployment.retention.alert_hours > 0
-        return self.supervisor.ending and self._live and retained
+        return self.supervisor.ending and self._config.live and retained
 
     async def _hold(self, background: tuple[asyncio.Task[None], ...], outcome: Outcome) -> Outcome:
         """Stay in `safe`, sign off, while alerts are kept: the publisher erases each at its time; until a signal."""
@@ -305,7 +317,8 @@ class DeviceLifecycle:
                 if self.supervisor.requests.tampered:
                     self._publisher.erase(None, "tamper")
                 await asyncio.sleep(ALIVE_S)
-                held = len(await self._alive_while(self._edges.disk(self._edges.outbox.alerts_held)))
+                work = self._edges.disk(lambda: waiting_for_their_time(self._edges.outbox))
+                held = len(await self._alive_while(work))
             event(_log, "ending.held", alerts=held)
         return replace(outcome, summary={**outcome.summary, "alerts_held": held})
 
@@ -343,20 +356,6 @@ class DeviceLifecycle:
             self._audit.note("alert", "R13", alert=alert, camera=self._alerts.camera_of(alert))
         return await self._audit.write()
 
-    def _judged(self, judgement: messages.Adjudication) -> None:
-        event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        said = {"alert": judgement.alert_id, "outcome": judgement.outcome, "officer": judgement.officer_ref}
-        self._audit.note("judged", "R13", **said)
-        self._alerts.judged(judgement)
-
-    def _followed(self, data: FollowUp) -> None:
-        """What came of an alert; a later one corrects an earlier one."""
-        kind = "engagement" if isinstance(data, messages.Engagement) else "disposition"
-        event(_log, f"alert.{kind}", alert=data.alert_id, outcome=data.outcome)
-        self._audit.note(
-            kind, "R13", alert=data.alert_id, officer=data.officer_ref, since=data.at, **{kind: data.outcome}
-        )
-
     def _watch_tamper_line(self) -> None:
         """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
         loop = asyncio.get_running_loop()
@@ -381,9 +380,6 @@ class DeviceLifecycle:
         if present:
             self._reporter.session_began()
         self.supervisor.woken.set()
-
-    def _alerts_erased(self, gone: list[ErasedAlert]) -> None:
-        self._receipts.alerts_erased(gone)
 
     async def _publish_stopped(self) -> None:
         """Publish `stopped`, which differs from the will's `offline`; without a session there is no wait."""

@@ -47,6 +47,7 @@ from device.supervisor.status.file import InstanceLock
 from device.supervisor.status.retained import will
 from device.supervisor.workers.process import ProcessLauncher
 from device.sync.client import Client
+from device.sync.renewal import RenewedCertificates, looked
 from device.sync.source import Source
 from device.sync.source_https import Certificates, HttpsSource
 from device.sync.source_usb import UsbSource
@@ -110,9 +111,10 @@ async def acquire(
     stack.callback(opened.close)
     sync = DiskThread("sync")
     stack.callback(sync.close)
-    repository = _repository(config, clock)
+    renewed = _renewed(config)
+    repository = _repository(config, clock, renewed)
     stack.callback(repository.close)
-    broker = _broker(config, boot_id, clock)
+    broker = _broker(config, boot_id, clock, renewed)
     stack.callback(broker.close)
     return Edges(
         clock=clock,
@@ -123,7 +125,8 @@ async def acquire(
         disk=disk,
         outbox=outbox,
         open_audit=lambda: _open_audit(config.state_dir),
-        authority=config.mqtt.ca.read_bytes,
+        authority=lambda: renewed.files().ca.read_bytes(),
+        renew=lambda: looked(renewed, clock.wall()),
         models_dir=models_dir,
         simulated=isinstance(opened, SimulatedGpio),
         sync=sync,
@@ -142,20 +145,34 @@ def _lines(config: DeviceConfig) -> Gpio:
     return SimulatedGpio() if config.lines.driver == "simulated" else GpiozeroGpio(config.lines)
 
 
-def _repository(config: DeviceConfig, clock: Clock) -> Client:
+def _renewed(config: DeviceConfig) -> RenewedCertificates:
+    """The configured certificates, or later ones that the hub has renewed; it is asked over a connection of its own."""
+    configured = Certificates(ca=config.mqtt.ca, cert=config.mqtt.cert, key=config.mqtt.key)
+    if config.trust.url is None:
+        return RenewedCertificates(config.state_dir, configured, None)
+    source = HttpsSource(config.trust.url, lambda: renewed.files())
+    renewed = RenewedCertificates(config.state_dir, configured, source.read)
+    return renewed
+
+
+def _repository(config: DeviceConfig, clock: Clock, renewed: RenewedCertificates) -> Client:
     """The hub's repository, over TLS with the broker's certificates and from a stick."""
     sources: list[Source] = []
     if config.trust.url is not None:
-        files = Certificates(ca=config.mqtt.ca, cert=config.mqtt.cert, key=config.mqtt.key)
-        sources.append(HttpsSource(config.trust.url, files))
+        sources.append(HttpsSource(config.trust.url, renewed.files))
     if config.trust.usb is not None:
         sources.append(UsbSource(config.trust.usb))
     return Client(config.state_dir, config.trust.roots, config.device, sources, clock, memory=config.run_dir)
 
 
-def _broker(config: DeviceConfig, boot_id: str, clock: Clock) -> PahoBroker:
+def _broker(config: DeviceConfig, boot_id: str, clock: Clock, renewed: RenewedCertificates) -> PahoBroker:
     mqtt = config.mqtt
-    address = BrokerAddress(host=mqtt.host, port=mqtt.port, ca=mqtt.ca, cert=mqtt.cert, key=mqtt.key)
+
+    def newest() -> tuple[Path, Path]:
+        files = renewed.files()
+        return files.ca, files.cert
+
+    address = BrokerAddress(host=mqtt.host, port=mqtt.port, ca=mqtt.ca, cert=mqtt.cert, key=mqtt.key, newest=newest)
     return PahoBroker(address, config.device, will(config.site, config.device, boot_id, clock))
 
 

@@ -67,10 +67,12 @@ NOTICE_POLL_S = 0.02
 ALERT_STALE_S = 30.0  # an alert delivered later than this is shown as late and must not lead to a stop
 ALERT_EXPIRES_S = 900.0  # an undelivered alert: after a quarter of an hour nobody can act on it
 
+HOLD_MOST = timedelta(days=366)  # a hold is renewed, or ends: a review date beyond this is an error
+
 # ── what the device publishes of itself (status/) ────────────────────────────────────────────────────────────────────
 REPORT_S = 0.1
 STATE_DETAILS_S = 0.5  # while the state's name stays: a changing reason, a changing lamp
-HEALTH_S = 10.0
+HEALTH_S = 5.0  # liveness, sign and recognition: the hub shows what is older than 15 s as unknown
 STATS_S = 60.0  # kept in the outbox until delivered
 LIVE_STATS_S = 1.0  # for the hub's page: not kept, and only when a count has changed
 STATS_KEPT = timedelta(days=1)
@@ -80,6 +82,8 @@ VERIFIED_TIME_S = 60.0  # how often the verified time is stored, to spare the fl
 
 # ── deployment (deployment/) ─────────────────────────────────────────────────────────────────────────────────────────
 SYNC_POLL_S = 2.0  # a withdrawn entry is gone within 5 s even when the hub's `sync` command is lost
+RENEWAL_FIRST_S = 60.0  # the hub is asked for renewed certificates
+RENEWAL_S = 3600.0  # and again; they are renewed 14 days before they end
 CLOCK_STEP_ALLOWED = timedelta(seconds=60)  # a time service that steps the clock back corrects seconds
 DELIVER_S = 10.0  # at the end: a broker that restarts is back within this
 RECEIPTS_S = 5.0  # at the end: receipts and counts

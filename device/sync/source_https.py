@@ -40,7 +40,13 @@ class Certificates:
 class HttpsSource:
     """Source at `url`, with one connection that is kept between files; used by one thread, closed by any."""
 
-    def __init__(self, url: str, certificates: Certificates, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        url: str,
+        certificates: Certificates | Callable[[], Certificates],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """certificates: the files, or what chooses them for each connection."""
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 443
         self._base = parts.path.rstrip("/")
@@ -106,7 +112,7 @@ class HttpsSource:
     def _open(self) -> http.client.HTTPSConnection:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host's name
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        files = self._certificates
+        files = self._certificates if isinstance(self._certificates, Certificates) else self._certificates()
         context.load_verify_locations(files.ca)
         context.load_cert_chain(files.cert, files.key)
         return http.client.HTTPSConnection(self._host, self._port, timeout=WAIT_S, context=context)

@@ -45,7 +45,11 @@ TELLING_BY_GEOMETRY = 0.70
 ASKED_MAX = 3  # inconclusive looks after which a doubt is dropped
 CARRIED_ON = 0.35  # likeness from which two passages that match one entry are one person (rule 5)
 WINDOW = 3  # templates in the mean of the last ones
-SAME_LOOK = 0.6  # correlation of two appearance signatures a tenth of a second apart; the same face stays above .8
+# Correlation of an appearance signature with the last ones' mean (the newest counts half). Measured 2026-11-30 on
+# the bench's clip (a crowd in which people walk in front of others), 1,164 sightings 80 to 160 ms apart: below it lie
+# 10 % of the same person's signatures and 82 % of another's; of whole boxes, compared with the last signature alone and
+# with .6, 15 % and 83 %. Each doubt is a look: half of all looks were doubts.
+SAME_LOOK = 0.45
 PROBE_PX = 160  # side of the best shot that is kept for an alert
 SLOTS = 96  # people in view or just gone; beyond it the least promising passage is ended
 
@@ -213,7 +217,8 @@ class Passages:
             before = passage.slot.appearance
             if before.any() and float(before @ self._appearance) < SAME_LOOK:
                 sighting.track.doubtful = True
-            before[:] = self._appearance
+            before += self._appearance  # the sum's length is near 2: the next signature counts half of it
+            before /= max(float(np.linalg.norm(before)), 1e-6)
         self._appearance[:] = 0
 
     def settle(self, at: MediaNs, track: Track, template: F32, quality: float) -> Passage | None:

@@ -195,12 +195,20 @@ def luma_samples(frame: Frame, out: F32) -> None:
     sparse[:] = 0
 
 
+MIDDLE = 0.7
+"""Of a face's box, each way: what the appearance signature covers."""
+
+
 def appearance_signature(frame: Frame, box: F32, out: F32) -> None:
-    """Write a face's appearance signature into `out` (64,) float32: 8 x 8 luma of its box, zero mean, length 1."""
+    """Write a face's appearance signature into `out` (64,) float32: 8 x 8 luma of its middle, zero mean, length 1.
+
+    The middle of its box, because what moves behind somebody is not his appearance.
+    """
     import cv2
 
-    left, top = np.maximum(box[:2].astype(int), 0)
-    right, bottom = box[2:].astype(int)
+    margin = (box[2:] - box[:2]) * ((1 - MIDDLE) / 2)
+    left, top = np.maximum((box[:2] + margin).astype(int), 0).tolist()
+    right, bottom = (box[2:] - margin).astype(int).tolist()
     shown = frame.picture
     whole = shown.rgb if isinstance(shown, Packed) else shown.y
     region = whole[top : max(bottom, top + 1), left : max(right, left + 1)]

@@ -24,6 +24,10 @@ from engines.runners.signal_stack import kept_signal_stack
 BACKEND = "openvino"
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f32", "int8": "f32"}
 """What the plugin computes where the file leaves it free; quantised layers of an int8 file run in int8 all the same."""
+INT8_BESIDE_BF16 = "bf16"
+"""The same for an int8 file on a CPU that computes bf16: SFace 5.7 ms instead of 7.3, in bf16 alone 7.1; least of 40,
+2026-11-30, AMD EPYC (AVX-512 bf16, VNNI), one thread. Templates of 220 press photos: cosine of the two .9974 at least,
+mates' mean .6363 and .6369, one pair of strangers in 1,000 above .3720 and .3727."""
 
 
 class OpenVinoRunner:
@@ -40,6 +44,7 @@ class OpenVinoRunner:
         shape: tuple[int, int] | None,
         precision: str,
         at_once: int = 1,
+        bf16: bool = False,
     ) -> None:
         """Load and compile `model`, the prepared file. Raises EngineMissing, EngineFailed, BadInput (shape)."""
         self._card = card
@@ -51,7 +56,7 @@ class OpenVinoRunner:
         except ImportError as fault:
             raise EngineMissing(BACKEND, "openvino") from fault
         wanted = {
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "INFERENCE_PRECISION_HINT": INT8_BESIDE_BF16 if bf16 and precision == "int8" else HINTS[precision],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",

@@ -47,8 +47,9 @@ def precisions(backend: str) -> tuple[str, ...]:
     fp16, int8 and bf16-emulated are files of their own: their accuracy is nearly the same on all backends, their speed
     is not (engines/README.md). bf16 is OpenVINO's, on a CPU with instructions for it. int8 is offered on OpenVINO where
     the CPU has VNNI: SFace's templates of synthetic faces keep a cosine of .994 to fp32 there, as on ONNX Runtime, and
-    a call takes 8.0 ms instead of bf16's 11.4 on the same loaded machine (2026-11-30, AMD EPYC with avx512_vnni, one
-    thread, least of 40). With AVX2 alone OpenVINO's int8 keeps .91 (2026-11-24) and is not offered. bf16-emulated is
+    a call takes 7.3 ms, 5.7 where the CPU computes the rest in bf16, and 7.1 in bf16 alone, 12.6 in fp32 (2026-11-30,
+    AMD EPYC with avx512_vnni and avx512_bf16, one thread, least of 40). With AVX2 alone
+    OpenVINO's int8 keeps .91 (2026-11-24) and is not offered. bf16-emulated is
     for evidence on a CPU without, not for a device.
     """
     if backend not in BACKENDS:
@@ -65,7 +66,9 @@ def default_precision(backend: str) -> str:
     """The precision of `auto`: the fastest that was measured to cost no accuracy.
 
     bf16: 1.5 to 1.8 times as fast; a face's template keeps a cosine of .9997 to the exact one, and as many mated pairs
-    pass at every false match rate tried (engines/README.md).
+    pass at every false match rate tried (engines/README.md). int8 must be named: a list may be made on another machine
+    and in another precision, and from fp32 its templates are further away (cosine .923 at least, .996 in the mean of
+    220 press photos, 2026-11-30).
     """
     if backend == GPU_BACKEND:
         return "fp16"
@@ -130,7 +133,9 @@ def open_runner(
     if backend == "openvino":
         from engines.runners.openvino import OpenVinoRunner
 
-        return OpenVinoRunner(card, path, threads=threads, shape=shape, precision=precision, at_once=at_once)
+        return OpenVinoRunner(
+            card, path, threads=threads, shape=shape, precision=precision, at_once=at_once, bf16=_has_bf16()
+        )
     from engines.runners.onnxruntime import OnnxRuntimeRunner
 
     return OnnxRuntimeRunner(card, path, threads=threads, shape=shape, at_once=at_once)

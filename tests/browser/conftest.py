@@ -27,7 +27,7 @@ from device.domain.finding import Counters, Mode
 from device.domain.time import WallTime, rfc3339, wall
 from device.edges.broker.paho import PahoBroker
 from device.hub_api import alert_builder, messages
-from device.hub_api.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, encode
+from device.hub_api.events import CONTENT_TYPE, PROBE_CONTENT_TYPE, decode, encode
 from device.hub_api.identifiers import uuid7
 from device.hub_api.topics import DeviceTopics, HubTopics
 from device.ports.broker import Delivery, Outgoing
@@ -69,6 +69,8 @@ class Device:
         self._up = False
         self._broker = PahoBroker(hub.address("cam-1", port), "cam-1")
         self._broker.subscribe(HubTopics("demo").base + "/#", self._hear)
+        self.commands: list[messages.Command] = []
+        self._broker.subscribe(self.topics.commands, lambda _, payload: self._command(payload))
         self._beating = threading.Event()
         self._broker.connect(lambda up, _: setattr(self, "_up", up), lambda d: self.answered.__setitem__(d.token, d))
         until(lambda: self._up, "a session of the device")
@@ -77,6 +79,11 @@ class Device:
         token = uuid7(now())
         payload = encode(data, event_id=token, source=self.topics.base, subject="test", at=now())
         return self._send(Outgoing(token, topic, payload, 1, retain, 60, CONTENT_TYPE))
+
+    def _command(self, payload: bytes) -> None:
+        data = decode(payload).data
+        assert isinstance(data, messages.Command)
+        self.commands.append(data)
 
     def probe(self, alert_id: str, jpeg: bytes) -> str:
         ciphertext = pyrage.encrypt(jpeg, [self._recipient])
@@ -117,8 +124,6 @@ class Device:
         return self.answered[message.token]
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        from device.hub_api.events import decode
-
         data = decode(payload).data
         if isinstance(data, messages.Adjudication):
             self.judgements.append(data)

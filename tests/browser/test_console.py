@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Device, Van, Words
+from device.domain.time import rfc3339
+from device.hub_api import messages
+from device.hub_api.command_check import CommandCheck
+from tests.browser.conftest import Device, Van, Words, now
 from tools.hub.broker.listener import Listener
 from tools.hub.storage.folder import Entry
 
@@ -116,6 +119,29 @@ def test_a_false_alert_disappears_everywhere_and_the_device_is_told(van: Van, de
     speak.until(told, "the judgement at the device")
     assert told()[0] == "false_alert"
     assert van.decide(alert.alert_id, "adjudication", "true_alert") == 404
+
+
+def test_a_stop_from_the_page_reaches_the_device_signed_and_its_reply_is_shown(
+    van: Van, device: Device, speak: Words
+) -> None:
+    headers = {"Origin": f"http://{van.host}", "X-CSRF-Token": van.token()}
+    assert van.ask("POST", "/devices/cam-1/stop", headers={"Origin": f"http://{van.host}"})[0].status == 403
+    assert van.ask("POST", "/devices/cam-1/stop", headers=headers)[0].status == 200
+    speak.until(lambda: device.commands, "the command")
+    command = device.commands[-1]
+    CommandCheck("demo", "cam-1", (van.hub.root / "ca.pem").read_bytes).require_signed(command, now())
+    reply = messages.CommandReply(
+        mode=None, command_id=command.command_id, name="stop", result="done", at=rfc3339(now())
+    )
+    device.say(device.topics.command_reply("stop"), reply)
+
+    def answered() -> bool:
+        shown = json.loads(van.ask("GET", "/snapshot")[1])["devices"][0]["command"]
+        return shown is not None and (shown["name"], shown["result"]) == ("stop", "done")
+
+    speak.until(answered, "the reply in the device's panel")
+    assert van.ask("POST", "/devices/cam-1/format", headers=headers)[0].status == 404
+    assert van.ask("POST", "/devices/nobody/stop", headers=headers)[0].status == 404
 
 
 class Session:

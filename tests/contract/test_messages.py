@@ -128,6 +128,12 @@ def from_the_hub() -> list[tuple[str, messages.Message]]:
             messages.Adjudication(outcome="false_alert", reasons=[reason], **judgement),
         ),
         (HUB.engagement("cam-1", ALERT_ID), messages.Engagement(outcome="declined", **judgement)),
+        (
+            HUB.hold("cam-1", ALERT_ID),
+            messages.Hold(
+                state="held", kind="evidence", reason="prosecution", owner="CID-4", review_by=AT, **judgement
+            ),
+        ),
         (HUB.disposition("cam-1", ALERT_ID), messages.Disposition(outcome="no_action", **judgement)),
     ]
 

@@ -68,10 +68,10 @@ class FakeHub:
         )
         self.broker.publish(self._message(self._topics.adjudication("cam-1", alert_id), judgement))
 
-    def follow(self, alert_id: str, data: messages.Engagement | messages.Disposition) -> None:
-        """A person notes what came of an alert."""
-        engaged = isinstance(data, messages.Engagement)
-        topic = self._topics.engagement if engaged else self._topics.disposition
+    def follow(self, alert_id: str, data: messages.Engagement | messages.Disposition | messages.Hold) -> None:
+        """A person notes what came of an alert, or holds it."""
+        kinds = {messages.Engagement: self._topics.engagement, messages.Disposition: self._topics.disposition}
+        topic = kinds.get(type(data), self._topics.hold)
         self.broker.publish(self._message(topic("cam-1", alert_id), data))
 
     def command(self, name: Any, **changes: Any) -> None:

@@ -42,6 +42,13 @@ SELF_TEST = (
 """A worker's own self-test: every network's answers against the golden tensors."""
 
 
+CAMERA_DAEMON = (
+    "import pathlib, socket; socket.socket(socket.AF_UNIX).bind('/tmp/argus_socket'); "
+    "pathlib.Path('/tmp/of-others').touch()"
+)
+"""What nvargus-daemon leaves in /tmp, beside another program's file."""
+
+
 @dataclass
 class Van:
     """A hub and the kit that it signed."""
@@ -116,8 +123,11 @@ def test_a_bare_root_becomes_a_device_that_systemctl_shows_as_ready_without_a_ne
         assert board.run("systemctl", "is-active", "lfr.service") == "inactive"
         board.run("lfr", "flash", "request", "/media/kit", check=True)
         lfr("hub", "sign", van.hub, van.kit)
+        board.run("/usr/bin/python3", "-c", CAMERA_DAEMON, check=True)
         board.run("lfr", "flash", "certify", "/media/kit", check=True)
         board.until_active("lfr.service", 60.0)
+        private = f"/proc/{board.show('lfr.service', 'MainPID')}/root/tmp"
+        assert board.run("ls", private) == "argus_socket"  # of /tmp the camera daemon's socket, and nothing else
         assert board.show("lfr.service", "StatusText").startswith("ready")
         assert board.show("lfr-erase.timer", "ActiveState") == "active"
         assert json.loads(board.run("lfr", "status", "--json"))["state"] == "ready"
@@ -145,6 +155,26 @@ def _doctor(board: Booted) -> list[dict[str, str]]:
     said = board.run("su", "-s", "/bin/sh", "nobody", "-c", "lfr doctor --json", within_s=120)
     rows: list[dict[str, str]] = json.loads(said)["findings"]
     return rows
+
+
+def test_an_image_that_is_mounted_by_loop_is_flashed_as_a_folder_is(van: Van) -> None:
+    image, card = van.scratch / "card.img", _made(van.scratch / "mounted")
+    subprocess.run(["truncate", "-s", "3G", str(image)], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-d", str(bare_root()), str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop,rw", str(image), str(card)], check=True)
+    try:
+        lfr("flash", "apply", *van.options(card))
+    finally:
+        subprocess.run(["umount", str(card)], check=True)
+    subprocess.run(["mount", "-o", "loop,ro", str(image), str(card)], check=True)
+    try:
+        assert (card / "etc/hostname").read_text() == "nano-1\n"
+        table = json.loads(lfr("flash", "verify", *van.options(card), "--json"))
+        assert table["ok"]
+        assert "read-only" in lfr("flash", "apply", *van.options(card), status=77)
+    finally:
+        subprocess.run(["umount", str(card)], check=True)
+        image.unlink()
 
 
 def test_killed_again_and_again_it_goes_on_and_the_result_verifies(van: Van, root: Path) -> None:

@@ -71,8 +71,8 @@ def _run_kit(args: argparse.Namespace) -> int:
     return 0
 
 
-def _planned(args: argparse.Namespace, *, ask: bool) -> tuple[Plan, Root]:
-    """Read the kit, ask for what was not given, and plan."""
+def _planned(args: argparse.Namespace, *, writes: bool = True) -> tuple[Plan, Root]:
+    """Read the kit, ask for what was not given, and plan; `writes` as in `make_plan`."""
     from device.errors import UsageError
     from tools.flash.manifest import now, read_kit
     from tools.flash.plan import make_plan
@@ -80,24 +80,24 @@ def _planned(args: argparse.Namespace, *, ask: bool) -> tuple[Plan, Root]:
 
     if not args.root.is_dir():
         raise UsageError(f"{args.root} is no folder: mount the card, or name the root file system's folder")
-    code = args.authority if args.authority is not None else _asked("authority code on paper", ask)
+    code = args.authority if args.authority is not None else _asked("authority code on paper")
     manifest = read_kit(args.kit, code)
-    serial = args.serial if args.serial is not None else _asked("serial number on the board's label", ask)
+    serial = args.serial if args.serial is not None else _asked("serial number on the board's label")
     root = Root(args.root)
-    return make_plan(manifest, root, serial, now()), root
+    return make_plan(manifest, root, serial, now(), writes=writes), root
 
 
-def _asked(what: str, ask: bool) -> str:
+def _asked(what: str) -> str:
     from device.errors import UsageError
 
-    if not ask or not sys.stdin.isatty():
+    if not sys.stdin.isatty():
         raise UsageError(f"give the {what}: --authority CODE --serial NUMBER")
     print(f"{what}: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()
 
 
 def _run_plan(args: argparse.Namespace) -> int:
-    plan, root = _planned(args, ask=True)
+    plan, root = _planned(args)
     steps = [{"step": step.name, "there": step.check(root), "line": step.line} for step in plan.steps]
     if args.json:
         print(json.dumps({"device": plan.device, "serial": plan.serial, "notes": plan.notes, "steps": steps}))
@@ -111,7 +111,7 @@ def _run_plan(args: argparse.Namespace) -> int:
 def _run_apply(args: argparse.Namespace) -> int:
     from tools.flash.apply import apply
 
-    plan, root = _planned(args, ask=True)
+    plan, root = _planned(args)
     print(f"{root.path}: {plan.manifest.target} becomes {plan.device}, serial number {plan.serial}", file=sys.stderr)
     _say_notes(plan)
     changed = apply(plan, root, lambda word, line: print(f"{word:5}  {line}", file=sys.stderr))
@@ -123,7 +123,7 @@ def _run_apply(args: argparse.Namespace) -> int:
 def _run_undo(args: argparse.Namespace) -> int:
     from tools.flash.apply import undo
 
-    plan, root = _planned(args, ask=True)
+    plan, root = _planned(args)
     taken = undo(plan, root, lambda word, line: print(f"{word}  {line}", file=sys.stderr))
     print(json.dumps({"undone": taken}) if args.json else f"{taken} steps undone")
     return 0
@@ -132,7 +132,7 @@ def _run_undo(args: argparse.Namespace) -> int:
 def _run_verify(args: argparse.Namespace) -> int:
     from tools.flash.verify import rows
 
-    plan, root = _planned(args, ask=True)
+    plan, root = _planned(args, writes=False)
     found = list(rows(plan, root))
     failed = any(row.level == "fail" for row in found)
     if args.json:

@@ -31,6 +31,8 @@ PACKAGES = "/var/lib/lfr-flash/packages"
 ENVIRONMENT = "/opt/lfr/.venv"
 COMPILED = f"{ENVIRONMENT}/lfr-flash.compiled"
 WITHIN_S = 600
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""Of dpkg and what packages' scripts call; a unit's is shorter on some releases."""
 
 
 def main(root: Root | None = None) -> int:
@@ -71,14 +73,14 @@ def same_board(root: Root, serial: str) -> None:
 
 
 def install_packages(root: Root) -> None:
-    """Rule 2: all in one call, so that dpkg orders them."""
+    """Rule 2: all in one call, so that dpkg orders them; one that the system has as new or newer is left alone."""
     folder = root.resolve(PACKAGES)
     files = sorted(folder.glob("*.deb")) if folder.is_dir() else []
     missing = [file for file in files if not _installed(file)]
     if not missing:
         return
-    command = ["dpkg", "--install", "--force-confold", *(str(file) for file in files)]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    command = ["dpkg", "--install", "--force-confold", *(str(file) for file in missing)]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": PATH}
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -94,12 +96,18 @@ def install_packages(root: Root) -> None:
 
 
 def _installed(file: Path) -> bool:
-    """Whether exactly this version of a package is installed."""
+    """Whether this version of a package, or a newer one, is installed."""
     asked = _output("dpkg-deb", "--field", str(file), "Package", "Version", "Architecture")
     fields = dict(line.split(": ", 1) for line in asked.splitlines() if ": " in line)
     name = fields.get("Package", "")
     stated = _output("dpkg-query", "--show", "--showformat=${Status}|${Version}\n", name)
-    return any(row == f"install ok installed|{fields.get('Version')}" for row in stated.splitlines())
+    there = [row.partition("|")[2] for row in stated.splitlines() if row.startswith("install ok installed|")]
+    return any(_not_older(version, fields.get("Version", "")) for version in there)
+
+
+def _not_older(there: str, brought: str) -> bool:
+    command = ["dpkg", "--compare-versions", there, "ge", brought]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _output(*command: str) -> str:

@@ -64,10 +64,15 @@ class Plan:
         ).hexdigest()
 
 
-def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime) -> Plan:
-    """The steps for the board with this serial number. Raises Refusal (rule 1)."""
+def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime, *, writes: bool = True) -> Plan:
+    """The steps for the board with this serial number. Raises Refusal (rule 1).
+
+    writes  False: the plan is only compared with the root, which may be read-only and full
+    """
     device = _device(manifest, serial)
-    _refuse_early(manifest, root, serial, now)
+    _refuse_early(manifest, root, serial)
+    if writes:
+        _refuse_to_write(manifest, root, now)
     packages = installed_packages(root)
     notes = (*_extras(manifest, packages), *_pins(manifest, serial))
     bundle = f"devices/{serial}"
@@ -80,7 +85,7 @@ def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime) -> Pla
         _environment(manifest),
         Link("/usr/local/bin/lfr", f"{ENVIRONMENT}/bin/lfr"),
         *(_file(manifest, name, f"{CACHE}/{name}") for name in manifest.below("models")),
-        *(_file(manifest, name, f"{STATE}/{name}") for name in manifest.below("packages")),
+        *(_file(manifest, name, f"{STATE}/{name}") for name in _packages(manifest, packages)),
         *(_file(manifest, f"systemd/{name}", place) for name, place in UNITS.items()),
         *_configuration(manifest, bundle),
         *_names(facts),
@@ -103,10 +108,7 @@ def _device(manifest: Manifest, serial: str) -> str:
     return device
 
 
-def _refuse_early(manifest: Manifest, root: Root, serial: str, now: datetime) -> None:
-    if now < manifest.made:
-        text = f"this machine's clock says {now:%Y-%m-%d %H:%M}, the kit was made {manifest.made:%Y-%m-%d %H:%M} UTC"
-        raise Refusal("clock", f"{text}: set the clock first (date -s), or files and certificates get wrong dates")
+def _refuse_early(manifest: Manifest, root: Root, serial: str) -> None:
     if root.path == Path("/") and board_serial(root) != serial:
         raise Refusal("root", "/ is this machine itself, and it is not the board with that serial number")
     same(manifest.target, target_of(root), root.path)
@@ -114,11 +116,17 @@ def _refuse_early(manifest: Manifest, root: Root, serial: str, now: datetime) ->
     if begun is not None and begun["serial"] != serial:
         text = f"{root.path} was flashed for the serial number {begun['serial']} ({begun['device']})"
         raise Refusal("serial", f"{text}; undo it first: lfr flash undo, or take a fresh root file system")
+
+
+def _refuse_to_write(manifest: Manifest, root: Root, now: datetime) -> None:
+    if now < manifest.made:
+        text = f"this machine's clock says {now:%Y-%m-%d %H:%M}, the kit was made {manifest.made:%Y-%m-%d %H:%M} UTC"
+        raise Refusal("clock", f"{text}: set the clock first (date -s), or files and certificates get wrong dates")
     room = os.statvfs(root.path)
     if room.f_flag & os.ST_RDONLY or not os.access(root.path, os.W_OK):
         raise Refusal("card", f"{root.path} is read-only: mount it with rw, as root; a worn card stays read-only")
     free = room.f_bavail * room.f_frsize
-    needed = 0 if begun is not None else manifest.needs_bytes
+    needed = 0 if Journal(root).header() is not None else manifest.needs_bytes
     if free < needed:
         raise Refusal("card", f"{root.path} has {free // 10**6} MB free; a device needs {needed // 10**6} MB")
 
@@ -160,6 +168,16 @@ def _extras(manifest: Manifest, packages: frozenset[str]) -> tuple[str, ...]:
     if GPU[0] not in packages and not _brought(manifest, *GPU):
         return ("device-cuda: neither python3-pycuda nor a wheel of pycuda: this board recognises on its CPU",)
     return ()
+
+
+def _packages(manifest: Manifest, packages: frozenset[str]) -> list[str]:
+    """What dpkg installs at first boot. chrony and systemd-timesyncd exclude each other: the root keeps its own."""
+    stays = "systemd-timesyncd" in packages
+    return [name for name in manifest.below("packages") if not (stays and _is_chrony(name))]
+
+
+def _is_chrony(name: str) -> bool:
+    return name.startswith(f"packages/{CHRONY}_")
 
 
 def _accounts(manifest: Manifest) -> tuple[Step, ...]:
@@ -212,7 +230,7 @@ def _time(facts: dict[str, str], manifest: Manifest, root: Root, packages: froze
     """The hub's clock, by the service that the board has; and no date before the kit was made."""
     floor = ClockFloor(int(manifest.made.timestamp()))
     host = facts["hub_host"]
-    if CHRONY in packages or _brought(manifest, CHRONY, CHRONY):
+    if CHRONY in packages or any(_is_chrony(name) for name in _packages(manifest, packages)):
         text = "# Time of the van's hub; a step is allowed in the first three updates, for a board without a battery.\n"
         text += f"server {host} iburst prefer\nmakestep 1 3\n"
         return floor, written("/etc/chrony/conf.d/lfr.conf", text)

@@ -16,24 +16,30 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from device.domain.finding import Mode
 from device.edges.broker.paho import PahoBroker
 from device.edges.sandbox.prctl import forbid_dumping
-from device.errors import Unavailable
+from device.edges.service.systemd import service_manager
+from device.errors import ConfigError, Unavailable
 from device.hub_api.topics import level
 from device.logs import event
 from tools.hub.broker.own_broker import OwnBroker
 from tools.hub.broker.retained_quota import RetainedMonitor
+from tools.hub.certificate_watch import CertificateWatch
+from tools.hub.console.access import wall_now
 from tools.hub.console.alert_checks import AlertChecks
-from tools.hub.console.console import Console, application, wall_now
+from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message
+from tools.hub.console.pages import application
 from tools.hub.console.session import HubSession
+from tools.hub.notify import notify, status_line
 from tools.hub.pki.command_signer import CommandSigner
 from tools.hub.publishing.envelope_issuer import Issuer
 from tools.hub.publishing.published_deployments import PublishedDeployments
@@ -43,6 +49,7 @@ from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import HubFolder, SiteDevices
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk
+from tools.hub.storage.users import Users
 
 if TYPE_CHECKING:
     import uvicorn
@@ -60,6 +67,7 @@ class ServeOptions:
     """Options of `lfr hub serve`. Ports: None takes console.yaml's, 0 any free one; a command line's override it.
 
     own_broker        start mosquitto too; False uses the one at broker_port
+    console_key       file with the key of the page's address (a credential of the unit); it is not printed then
     operator_present  simulate an operator while no page is open: headless demonstrations and tests.
                       Devices with a live camera or in operational mode do not accept it
     """
@@ -72,6 +80,7 @@ class ServeOptions:
     operator_present: bool = False
     officer_ref: str = "operator-1"
     open_browser: bool = False
+    console_key: Path | None = None
 
 
 def serve(options: ServeOptions) -> int:
@@ -84,6 +93,8 @@ def serve(options: ServeOptions) -> int:
     settings = hub.settings()
     _certificates_are_there(hub)
     level(options.officer_ref, "officer reference")
+    if settings.mode is Mode.OPERATIONAL and not Users(hub.root).all():
+        raise ConfigError(str(hub.root), ("an operational hub needs users; add one with `lfr hub user add`",))
     with ExitStack() as stack:
         listening = stack.enter_context(
             _listen(settings.console_port if options.console_port is None else options.console_port)
@@ -97,7 +108,7 @@ def serve(options: ServeOptions) -> int:
         wanted = settings.repository_port if options.repository_port is None else options.repository_port
         repository = RepositoryServer(hub, devices, settings.bind, wanted)
         stack.callback(repository.stop)
-        served = Served(listening, broker_port, repository.port, devices, broker)
+        served = Served(listening, broker_port, repository.port, devices, broker, repository)
         return asyncio.run(_run(options, hub, served))
 
 
@@ -120,6 +131,13 @@ class Served:
     repository_port: int
     devices: SiteDevices
     broker: OwnBroker | None
+    repository: RepositoryServer
+
+    def read_certificates_again(self) -> None:
+        """The broker starts anew and every session comes back by itself; all read what is in the folder now."""
+        self.repository.read_certificates_again()
+        if self.broker is not None:
+            self.broker.start_anew()
 
 
 def _server(page: Starlette) -> uvicorn.Server:
@@ -167,9 +185,8 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     )
     issuer = Issuer(publisher, served.devices, session, _DeviceList(served.broker, desk))
     hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
-    console = Console(
-        hub, settings, desk, tallies, session, options.officer_ref, options.operator_present, frozenset(hosts)
-    )
+    console = _console(hub, options, session, desk=desk, tallies=tallies, hosts=hosts, warned=lambda: watch.warnings)
+    watch = CertificateWatch(hub, wall_now, served.read_certificates_again)
     loop = asyncio.get_running_loop()
     monitor = _monitor(hub, settings.site, served, desk, loop)
 
@@ -179,28 +196,62 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
 
     server = _server(application(console, start_sessions))
     stopped_by = _signals(loop, server)
-    ready = asyncio.ensure_future(_announce(server, options, f"http://{hosts[0]}/?key={console.key}", served))
-    issuing = asyncio.ensure_future(issuer.run())
+    entry = f"?key={console.key}" if options.console_key is None else ""
     no_broker: list[Unavailable] = []
-    watching = None if served.broker is None else asyncio.ensure_future(_watch_broker(served.broker, server, no_broker))
+    work: list[Coroutine[Any, Any, None]] = [
+        _announce(server, options, f"http://{hosts[0]}/{entry}", served),
+        notify(service_manager(), server, lambda: status_line(console)),
+        watch.run(),
+        issuer.run(),
+    ]
+    if served.broker is not None:
+        work.append(_watch_broker(served.broker, server, no_broker))
+    background = [asyncio.ensure_future(each) for each in work]
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await server.serve(sockets=[listening])
     finally:
-        ready.cancel()
-        issuing.cancel()
-        if watching is not None:
-            watching.cancel()
+        for task in background:
+            task.cancel()
         await asyncio.to_thread(session.close)
         await asyncio.to_thread(monitor.close)
-        console.erase_references()
-        desk.commit()
-        store.close()
-        desk.clear_memory()
-        tallies.save()
+        _put_away(console, store)
     if no_broker:
         raise no_broker[0]
     return 130 if stopped_by == [signal.SIGINT] else 0
+
+
+def _console(
+    hub: HubFolder,
+    options: ServeOptions,
+    session: HubSession,
+    *,
+    desk: Desk,
+    tallies: Tallies,
+    hosts: tuple[str, ...],
+    warned: Callable[[], list[str]],
+) -> Console:
+    return Console(
+        hub,
+        hub.settings(),
+        desk,
+        tallies,
+        session,
+        options.officer_ref,
+        options.operator_present,
+        frozenset(hosts),
+        hub.console_key(options.console_key),
+        warned,
+    )
+
+
+def _put_away(console: Console, store: SealedDesk) -> None:
+    """What must be on the disk is, and nothing personal stays in memory."""
+    console.erase_references()
+    console.desk.commit()
+    store.close()
+    console.desk.clear_memory()
+    console.tallies.save()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,36 @@ from device.errors import ConfigError, Unavailable, UsageError
 from device.hub_api.topics import device_id, level
 from tools.hub.broker.configuration import write_broker_files
 from tools.hub.pki.certificate_authority import open_authority, revoke_certificate
+from tools.hub.pki.renewal import server_hosts
 from tools.hub.storage.files import write_file
-from tools.hub.storage.folder import BROKER_PORT, CONSOLE_PORT, NEW_TLS, NOTICE, PEOPLE, REPOSITORY_PORT, HubFolder
+from tools.hub.storage.folder import (
+    BROKER_PORT,
+    CONSOLE_PORT,
+    NEW_TLS,
+    NOTICE,
+    PEOPLE,
+    REPOSITORY_PORT,
+    ConsoleSettings,
+    HubFolder,
+)
+
+LOOPBACK = "127.0.0.1"
 
 
 def init_hub(
-    root: Path, *, site: str, devices: tuple[str, ...], mode: Mode | None, bind: str = "127.0.0.1"
+    root: Path,
+    *,
+    site: str,
+    devices: tuple[str, ...],
+    mode: Mode | None,
+    bind: str | None = None,
+    hosts: tuple[str, ...] = (),
 ) -> list[str]:
     """Make a hub folder, or add devices to one; returns what was made, one line each. Nothing existing is replaced.
 
+    bind   where broker and repository listen (default: the loopback)
+    hosts  names and addresses that devices dial, for the server's certificate; this host's name and `bind` are added
+    What was asked for and cannot be changed in a folder that exists is a line that says so, with what changes it.
     Without `mode` a new folder is a demonstration's and a known one stays what it is; another mode is refused.
     """
     import yaml
@@ -44,12 +65,13 @@ def init_hub(
             )
             raise ConfigError(str(hub.console_file), (problem,))
         everyone = tuple(dict.fromkeys((*(known.devices if known else ()), *devices)))
-        _issue_certificates(root, site, everyone, bind, made)
+        made += _unchanged(hub, known, bind, hosts)
+        _issue_certificates(root, site, everyone, (*hosts, bind or LOOPBACK), made)
         hub.references.mkdir(mode=0o700, exist_ok=True)
         content = {
             "site": site,
             "mode": (mode or Mode.DEMO).value,
-            "bind": bind,
+            "bind": bind or LOOPBACK,
             "broker_port": BROKER_PORT,
             "console_port": CONSOLE_PORT,
             "repository_port": REPOSITORY_PORT,
@@ -68,14 +90,32 @@ def init_hub(
     return [*made, f"console.yaml, acl, mosquitto.conf: site {site}, devices {', '.join(everyone) or 'none yet'}"]
 
 
-def _issue_certificates(root: Path, site: str, devices: tuple[str, ...], bind: str, made: list[str]) -> None:
+def _unchanged(hub: HubFolder, known: ConsoleSettings | None, bind: str | None, hosts: tuple[str, ...]) -> list[str]:
+    """What a folder that exists keeps although something else was asked for."""
+    said = []
+    if known is not None and bind not in (None, known.bind):
+        said.append(f"bind stays {known.bind}: edit `bind` in {hub.console_file} and start the hub anew")
+    named = server_hosts(hub)
+    lacking = [host for host in hosts if named and host not in named]
+    if lacking:
+        options = " ".join(f"--host {host}" for host in lacking)
+        said.append(f"server.pem stays for {', '.join(named)}: `lfr hub renew {hub.root} {options}`")
+    return said
+
+
+def _issue_certificates(
+    root: Path, site: str, devices: tuple[str, ...], hosts: tuple[str, ...], made: list[str]
+) -> None:
     authority = open_authority(root, site)
     if not (root / "crl.pem").exists():
         revoke_certificate(root, site, None)
     if not (root / "server.pem").exists():
-        hosts = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), bind)))
-        authority.issue_server(root, "server", tuple(h for h in hosts if h not in ("0.0.0.0", "::")))
-        made.append(f"ca.pem, server.pem: for {', '.join(hosts)}")
+        everyone = dict.fromkeys(("localhost", LOOPBACK, "::1", socket.gethostname(), *hosts))
+        named = tuple(host for host in everyone if host not in ("0.0.0.0", "::"))
+        authority.issue_server(root, "server", named)
+        made.append(f"ca.pem, server.pem: for {', '.join(named)}")
+        if "0.0.0.0" in hosts or "::" in hosts:
+            made.append("server.pem: devices must dial one of these names; another one needs --host NAME")
     for folder, name in (*((root, p) for p in PEOPLE), *((root / "devices", d) for d in devices)):
         if not (folder / f"{name}.pem").exists():
             authority.issue_client(folder, name)

@@ -1,13 +1,12 @@
 """Broker by paho-mqtt: MQTT 5, mutual TLS, one persistent session, a will.
 
 1. Only `on_publish` with a reason code that is no failure counts. paho's `is_published()` is True for a message that
-   the access list denied, and raises for one that was delivered later (measured: 2026-11-22, paho 2.2.0, mosquitto
-   2.0.11).
+   the access list denied, and raises for one that was delivered later (2026-11-22, paho 2.2.0, mosquitto 2.0.11).
 2. paho's own queue is never a store: `publish` takes a message only while a session exists and at most IN_FLIGHT are
    unanswered. Every connection has a fresh client, so a message of the last one is never sent without its owner: its
    alert may have been erased meanwhile. What was unanswered at the loss is reported as not accepted.
-3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives.
-   Nevertheless every connection subscribes anew: a broker without persistence loses sessions when it restarts.
+3. The broker keeps the subscriptions for `session_expiry_s`, so that a judgement made during a gap still arrives. Every
+   connection subscribes anew: a broker without persistence loses sessions when it restarts.
 4. `on_session(True, …)` comes after the broker confirmed the subscriptions. Callbacks run on paho's thread or on the
    connecting thread, must not block, and must not raise (paho logs what they raise and goes on).
 """
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from device.edges.broker.faults import certificate_refused, error_text, refusal
 from device.errors import BrokerUnavailable
 from device.logs import event
 from device.ports.broker import Delivery, Outgoing
@@ -39,21 +39,6 @@ CLOSE_WITHIN_S = 2.0
 BACK_OFF_FIRST_S = 0.25
 BACK_OFF_MOST_S = 2.0  # a van has few devices; undelivered alerts are on the page within 5 s of a hub's return
 NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, table 3-4
-NOT_AUTHORISED = 0x87  # MQTT 5, tables 3-1 and 3-8
-_ASK = "the hub's access list must know this name: `lfr hub init DIR --device NAME` there, and restart the hub"
-_COPY = "copy ca.pem and devices/NAME.pem and .key from the hub's folder to where the configuration has them"
-_CERTIFICATE_ALERTS = {
-    "ALERT_CERTIFICATE_REVOKED": (
-        "it was revoked",
-        "this device needs another name and a new certificate: `lfr hub init DIR --device NAME`",
-    ),
-    "ALERT_CERTIFICATE_EXPIRED": (
-        "it has expired, or a clock is wrong",
-        f"check both clocks, have it renewed, {_COPY}",
-    ),
-    "ALERT_UNKNOWN_CA": ("another authority than the hub's signed it", _COPY),
-    "ALERT_BAD_CERTIFICATE": ("it is damaged or not the hub's", _COPY),
-}
 
 _log = logging.getLogger(__name__)
 OnMessage = Callable[[str, bytes], None]
@@ -61,13 +46,14 @@ OnMessage = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """The broker's address and this client's certificate; its common name is the MQTT user."""
+    """The broker's address and this client's certificate, or what chooses the newest `ca` and `cert` of them."""
 
     host: str
     port: int
     ca: Path
     cert: Path
     key: Path
+    newest: Callable[[], tuple[Path, Path]] | None = None
 
 
 class PahoBroker:
@@ -85,8 +71,7 @@ class PahoBroker:
     ) -> None:
         """Read the certificates; BrokerUnavailable when one is missing or does not belong to its key.
 
-        retain_as_published  receivers of what was kept also get what is being retained now (MQTT 5, 3.8.3.1)
-        """
+        retain_as_published: who gets what was kept also gets what is retained now (MQTT 5, 3.8.3.1)."""
         self._retain_as_published = retain_as_published
         self._address = address
         self._client_id = client_id
@@ -104,8 +89,7 @@ class PahoBroker:
         self._early: dict[int, ReasonCode] = {}
         self._in_flight_limit = IN_FLIGHT
         self._loss = "not connected yet"
-        self._refused = ""
-        """Why the broker rejected this device; empty once it accepts. TLS 1.3 may lose the reason."""
+        self._refused = ""  # why the broker rejected this device, until it accepts; TLS 1.3 may lose the reason
         self._ended = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -120,8 +104,7 @@ class PahoBroker:
     def subscribe(self, pattern: str, on_message: OnMessage, on_retained: OnMessage | None = None) -> None:
         """Receive what matches at QoS 1, from now on and after every reconnection."""
         self._patterns[pattern] = (on_message, on_retained or on_message)
-        with self._lock:
-            client = self._client
+        client = self._client
         if client is not None:
             client.subscribe([(pattern, self._options())])
 
@@ -147,10 +130,7 @@ class PahoBroker:
         return True
 
     def reload(self) -> None:
-        """Read the certificates again: the present session goes on, the next one is made with them.
-
-        Raises BrokerUnavailable when they cannot be used; the old ones then stay in use.
-        """
+        """Read the certificates again for the next session; BrokerUnavailable when they cannot be used."""
         self._tls = _tls_context(self._address)
 
     def close(self) -> None:
@@ -192,11 +172,11 @@ class PahoBroker:
             )
         except (OSError, ValueError) as fault:
             self._refused = ""
-            self._lost(_error_text(fault, self._address))
+            self._lost(error_text(fault, f"{self._address.host}:{self._address.port}"))
             return False
         client.loop_start()
         if not self._answered(established):
-            self._loss = f"{self._loss}" if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
+            self._loss = self._loss if self._ended.is_set() else f"no answer within {CONNECT_WITHIN_S:g} s"
             client.disconnect()
             self._lost(self._loss)
             return False
@@ -206,6 +186,14 @@ class PahoBroker:
                 break
         self._lost(self._loss)
         return True
+
+    def _tls_now(self) -> ssl.SSLContext:
+        """Certificates as they are now: renewed ones count from the next connection on."""
+        try:
+            self._tls = _tls_context(self._address)
+        except BrokerUnavailable as fault:
+            event(_log, "mqtt.certificates_not_read", level=logging.WARNING, reason=str(fault))
+        return self._tls
 
     def _options(self) -> Any:
         from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -232,7 +220,7 @@ class PahoBroker:
         client.connect_timeout = CONNECT_WITHIN_S
         client.suppress_exceptions = True
         client.max_inflight_messages_set(IN_FLIGHT)
-        client.tls_set_context(self._tls)
+        client.tls_set_context(self._tls_now())
         if self._will is not None:
             properties = _publish_properties(self._will, will=True)
             properties.WillDelayInterval = self._will_delay_s
@@ -256,7 +244,7 @@ class PahoBroker:
 
         def on_connect(c: Client, _: Any, flags: ConnectFlags, code: ReasonCode, granted: Properties | None) -> None:
             if code.is_failure:
-                self._refused = f"the broker refused the connection: {_refusal(code)}"
+                self._refused = f"the broker refused the connection: {refusal(code)}"
                 return
             self._in_flight_limit = min(IN_FLIGHT, getattr(granted, "ReceiveMaximum", IN_FLIGHT))
             client.user_data_set("resumed" if flags.session_present else "new session")
@@ -266,7 +254,7 @@ class PahoBroker:
                 begin(client.user_data_get())
 
         def on_subscribe(_: Client, text: Any, __: int, codes: list[ReasonCode], ___: Properties | None) -> None:
-            refused = [_refusal(code) for code in codes if code.is_failure]
+            refused = [refusal(code) for code in codes if code.is_failure]
             if refused:
                 self._refused = f"the broker refused a subscription: {', '.join(refused)}"
                 client.disconnect()
@@ -300,7 +288,7 @@ class PahoBroker:
     def _on_log(self, client: Client, _: Any, level: int, text: str) -> None:
         """paho's log: why the broker ended the TLS session, and exceptions of our own callbacks."""
         if self._newest is client:
-            self._refused = _certificate_refused(text) or self._refused
+            self._refused = certificate_refused(text) or self._refused
         if level >= logging.ERROR or text.startswith("Caught exception"):
             event(_log, "mqtt.callback_failed", level=logging.ERROR, text=text)
 
@@ -362,38 +350,11 @@ def _publish_properties(message: Outgoing, will: bool = False) -> Properties:
 
 def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(address.ca))
+        ca, cert = (address.ca, address.cert) if address.newest is None else address.newest()
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(str(address.cert), str(address.key))
+        context.load_cert_chain(str(cert), str(address.key))
     except (OSError, ValueError) as fault:
         files = f"ca {address.ca}, cert {address.cert}, key {address.key}"
         raise BrokerUnavailable(f"certificates for {address.host}: {fault} ({files})") from fault
     return context
-
-
-def _refusal(code: ReasonCode) -> str:
-    return f"{code}; {_ASK}" if code.value == NOT_AUTHORISED else str(code)
-
-
-def _certificate_refused(text: str) -> str:
-    """The meaning of a TLS alert about our certificate (RFC 8446, 6.2), from OpenSSL's name; empty for other texts.
-
-    With TLS 1.3 the broker checks it after the client's handshake is complete, so it comes with the first read, in
-    paho's log alone.
-    """
-    for alert, (found, remedy) in _CERTIFICATE_ALERTS.items():
-        if alert in text:
-            return f"the broker refused our certificate: {found}; {remedy}"
-    return ""
-
-
-def _error_text(fault: Exception, address: BrokerAddress) -> str:
-    place = f"{address.host}:{address.port}"
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        found = "presented a certificate that our CA did not sign or that names another host"
-        return f"{place} {found}: {fault.verify_message}"
-    if isinstance(fault, ssl.SSLError):
-        return _certificate_refused(str(fault.reason)) or f"{place} ended the TLS handshake: {fault.reason}"
-    if isinstance(fault, ConnectionRefusedError):
-        return f"nothing listens at {place}"
-    return f"{place}: {fault}"

@@ -10,8 +10,8 @@ Each look is compared with the first of its run, so that slow movement adds up.
    refined by the next. What moves differs in the next look, too.
 3. Cells of the first and last EDGE_ROWS rows of cells may change: a clock in the picture runs on when the camera does
    not. A head that shows nothing but itself there, in a picture in which all else is still, is not noticed.
-4. A run is exact when in half of its looks EXACT_SHARE of the samples at most differ from the look before. Encoders
-   keep a picture that does not change; sensors do not.
+4. A run is exact when in EXACT_LOOKS of its last KEPT_LOOKS at most EXACT_SHARE of the samples differed from the look
+   before. Encoders keep a picture that does not change; sensors do not.
 
 5. A run that ends begins anew with the earliest of the looks in it that the present one does not differ from; one in
    FIRST_EVERY_NS is kept for that. The first may have been taken while the camera still worked.
@@ -42,7 +42,7 @@ EXACT_SHARE = 0.01
 GAP_NS = round(1.2 * NS_PER_S)
 """Looks further apart than this say nothing about what was between them."""
 FIRST_EVERY_NS, KEPT_FIRSTS = 300 * NS_PER_MS, 8
-KEPT_LOOKS = 64
+EXACT_LOOKS, KEPT_LOOKS = 5, 6
 _SIGMA_OF_MAD = 1 / 0.6745
 """Of a normal distribution."""
 
@@ -86,8 +86,8 @@ class StillPicture:
     @property
     def exact(self) -> bool:
         """Whether the run is one of an encoder that is fed one picture (rule 4)."""
-        looks = [exact for at_ns, exact in self._exact if at_ns > self._firsts[0][0]] if self._firsts else []
-        return bool(looks) and 2 * sum(looks) >= len(looks)
+        began_ns = self._firsts[0][0] if self._firsts else 0
+        return sum(exact for at_ns, exact in self._exact if at_ns > began_ns) >= EXACT_LOOKS
 
     def blank(self) -> None:
         """Forget single pixels; the run stays as exact as it was."""

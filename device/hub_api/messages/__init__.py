@@ -26,7 +26,7 @@ from device.hub_api.messages.device_state import Birth, CameraStatus, DeviceStat
 from device.hub_api.messages.erasure import Erasure, ErasureReason
 from device.hub_api.messages.hub_state import HubState, Operator
 from device.hub_api.messages.identity import Identity
-from device.hub_api.messages.judgement import Adjudication, Disposition, Engagement, Reason
+from device.hub_api.messages.judgement import Adjudication, Disposition, Engagement, Hold, Reason
 from device.hub_api.messages.readings import (
     ClockReading,
     ConditionReading,
@@ -60,6 +60,7 @@ __all__ = [
     "Erasure",
     "ErasureReason",
     "Health",
+    "Hold",
     "HubState",
     "Identity",
     "LampReading",
@@ -88,6 +89,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Adjudication,
     Engagement,
     Disposition,
+    Hold,
     HubState,
     Erasure,
     Status,

@@ -51,13 +51,14 @@ class DeviceState(Message, frozen=True, kw_only=True):
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """Retained, every 10 s; None where this machine has no such sensor. throttled: it has reduced its clock.
+    """Retained, every 5 s; None where this machine has no such sensor. throttled: it has reduced its clock.
 
     rss_bytes: of all processes here, without what a GPU's driver counts;  gpu_free_bytes: left for all programs
     """
 
     TYPE: ClassVar[str] = "uk.lfr.health.v1"
     at: Timestamp
+    state: Literal["safe", "ready", "armed", "recognising", "inhibited", "ending"] | None = None
     fps: float | None = None
     temperature_c: dict[str, float] = msgspec.field(default_factory=dict)
     power_w: float | None = None

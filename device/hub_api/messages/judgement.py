@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome, HoldKind, HoldReason
 from device.hub_api.messages.base import Message, Timestamp
 
 
@@ -44,5 +44,23 @@ class Disposition(Message, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "uk.lfr.disposition.v1"
     alert_id: str
     outcome: DispositionOutcome
+    officer_ref: str
+    at: Timestamp
+
+
+class Hold(Message, frozen=True, kw_only=True):
+    """An evidence or complaint hold of one alert, or its release; the last message of an alert counts.
+
+    owner      reference of who answers for it;  review_by: when it ends on a device unless it was renewed
+    reason     of a fixed vocabulary: what was written about it stays at the hub
+    """
+
+    TYPE: ClassVar[str] = "uk.lfr.hold.v1"
+    alert_id: str
+    state: Literal["held", "released"]
+    kind: HoldKind
+    reason: HoldReason
+    owner: str
+    review_by: Timestamp
     officer_ref: str
     at: Timestamp

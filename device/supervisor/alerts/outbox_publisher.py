@@ -21,9 +21,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from device.domain.steady_clock import SteadyClock
+from device.domain.time import WallTime
 from device.errors import Unavailable
 from device.hub_api import events
 from device.logs import event
+from device.outbox.holds import Kind
 from device.outbox.message import Due, ErasedAlert, OutboxMessage
 from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
@@ -47,6 +49,16 @@ class _Erase:
     alert_id: str | None
     reason: str
     concerns: Callable[[bytes], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """Keep one alert until then, or (None) no longer than its time."""
+
+    alert_id: str
+    kind: Kind
+    until: WallTime | None
+    reason: str = "hold"
 
 
 class OutboxPublisher:
@@ -78,8 +90,8 @@ class OutboxPublisher:
         self._notices: dict[str, Outgoing] = {}
         self._unsent: dict[str, None] = {}
         self._hub_online = False
-        self._work: list[OutboxMessage | _Erase | Delivery] = []
-        self._refused: dict[_Erase, None] = {}
+        self._work: list[OutboxMessage | _Erase | _Hold | Delivery] = []
+        self._refused: dict[_Erase | _Hold, None] = {}
         self._woken = asyncio.Event()
         self._busy = False
         self._try_all = False
@@ -140,6 +152,10 @@ class OutboxPublisher:
         """Erase an alert (None: every alert) from the outbox; receipts follow through `on_erased`."""
         self._queue(_Erase(alert_id, reason))
 
+    def hold(self, alert_id: str, kind: Kind, until: WallTime | None) -> None:
+        """Keep an alert until then, or (None) no longer than its time; a disk that refuses is tried again (rule 5)."""
+        self._queue(_Hold(alert_id, kind, until))
+
     def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> None:
         """Erase every alert with an undelivered message for which `concerns` is true; receipts as for `erase`."""
         self._queue(_Erase(None, reason, concerns))
@@ -187,7 +203,7 @@ class OutboxPublisher:
             await asyncio.sleep(0.02)
             self._send_notices()
 
-    def _queue(self, item: OutboxMessage | _Erase | Delivery) -> None:
+    def _queue(self, item: OutboxMessage | _Erase | _Hold | Delivery) -> None:
         self._work.append(item)
         self._woken.set()
 
@@ -244,7 +260,7 @@ class OutboxPublisher:
             event(_log, "outbox.unavailable", level=logging.ERROR, problem=str(fault))
         self.problem = str(fault)
 
-    async def _handle(self, item: OutboxMessage | _Erase | Delivery) -> None:
+    async def _handle(self, item: OutboxMessage | _Erase | _Hold | Delivery) -> None:
         if isinstance(item, OutboxMessage):
             await self._store(item)
         elif isinstance(item, Delivery):
@@ -267,7 +283,7 @@ class OutboxPublisher:
             self._unlogged = False
             self._logged -= set(alerts)
 
-    async def _carry_out_erasure(self, requests: _Erase) -> None:
+    async def _carry_out_erasure(self, requests: _Erase | _Hold) -> None:
         """Erase; an erasure that the disk refused is retried (rule 5). The expiry check has a timer."""
         try:
             gone = await self._disk(lambda: self._erase_now(requests))
@@ -311,7 +327,13 @@ class OutboxPublisher:
             monotonic=self._clock.monotonic(),
         )
 
-    def _erase_now(self, requests: _Erase) -> list[ErasedAlert]:
+    def _erase_now(self, requests: _Erase | _Hold) -> list[ErasedAlert]:
+        if isinstance(requests, _Hold):
+            if requests.until is None:
+                trusted = self._clock.synchronised()
+                return self._outbox.release(requests.alert_id, self._clock.wall(), clock_trusted=trusted)
+            self._outbox.hold(requests.alert_id, requests.kind, requests.until)
+            return []
         if requests.concerns is not None:
             return self._outbox.erase_undelivered(requests.concerns, requests.reason)
         if requests.alert_id is not None:

@@ -5,7 +5,8 @@
 2. The identity is dropped next, before anything that may fail or wait: the list that it opened is unreadable from then
    on, even where blocks of it remain on the disk.
 3. Erasure waits for the broker only up to a deadline: an unreachable hub does not prolong the retention of data.
-4. Alerts that may be kept are kept for the policy's hours after this end, however early it comes.
+4. Alerts that may be kept are kept for the policy's hours after this end, however early it comes; those under an
+   evidence or complaint hold until that ends.
 5. A step that fails stops no other one. Data that could not be erased is a fault in the summary; the exit status is 69.
 """
 
@@ -21,6 +22,7 @@ from device.domain.time import wall
 from device.errors import RefusedByCondition, Unavailable
 from device.logs import event
 from device.outbox.retry import MessageClass
+from device.outbox.store import Outbox
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.deployment.receipts import ErasureReceipts, Reason
@@ -100,7 +102,7 @@ async def end_deployment(
     pool.clear()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
-    held = await steps.attempt("outbox", edges.disk(edges.outbox.alerts_held), None)
+    held, kept = await steps.attempt("outbox", edges.disk(lambda: _left(edges.outbox)), (None, []))
     if at_once and held:
         steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
     summary: dict[str, Any] = {
@@ -109,6 +111,7 @@ async def end_deployment(
         "receipts_delivered": delivered,
         "alerts_undelivered": undelivered,
         "alerts_held": None if held is None else len(held),
+        "alerts_under_hold": len(kept),
         **_counts(balance),
         "reason": reason,
         "tally": await steps.attempt("tally", edges.disk(edges.outbox.tally), {}),
@@ -122,7 +125,19 @@ async def end_deployment(
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
     supervisor.erased()
     status = Unavailable.exit_status if steps.problems else _exit_status(supervisor, pool)
-    return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and (at_once or held == []))
+    nothing_kept = not kept and (at_once or held == [])
+    return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and nothing_kept)
+
+
+def waiting_for_their_time(outbox: Outbox) -> list[str]:
+    """Alerts that the policy keeps for some hours; those under a hold of their own are the timer's."""
+    kept = set(outbox.under_hold())
+    return [alert for alert in outbox.alerts_held() if alert not in kept]
+
+
+def _left(outbox: Outbox) -> tuple[list[str] | None, list[str]]:
+    """Alerts that wait for their time, and those under a hold."""
+    return waiting_for_their_time(outbox), outbox.under_hold()
 
 
 async def _deliver(supervisor: SupervisorLoop, publisher: OutboxPublisher) -> int:

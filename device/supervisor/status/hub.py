@@ -17,12 +17,12 @@ from device.errors import BadData
 from device.hub_api import events, messages, topics
 from device.logs import event
 from device.ports.clock import Clock
+from device.supervisor.alerts.judgements import FollowUp
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 
 _log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", bound=messages.Message)
 FOLLOWED_MOST = 1000
-FollowUp = messages.Engagement | messages.Disposition
 
 
 class Hub:
@@ -104,7 +104,9 @@ class Hub:
         self._on_judgement(judgement)
 
     def _on_follow(self, topic: str, payload: bytes) -> None:
-        data = _data(payload, messages.Engagement) or _data(payload, messages.Disposition)
+        data = _data(payload, messages.Message)
+        if not isinstance(data, messages.Engagement | messages.Disposition | messages.Hold):
+            data = None
         if data is None or not self._is_of(topic, data.alert_id):
             event(_log, "hub.judgement_refused", level=logging.WARNING, topic=topic)
             return

@@ -154,6 +154,7 @@ class Reporter:
         return messages.Health(
             mode=seen.mode,
             at=rfc3339(seen.at),
+            state=seen.state.value,
             fps=round(seen.fps, 2),
             temperature_c=self._supervisor.host.temperatures_c,
             disk_free_bytes=seen.snapshot.disk_free_bytes,

@@ -15,6 +15,8 @@ from device.audit.rows import Head, Links
 from device.cli.main import main
 from device.domain.audit_record import record
 from device.domain.time import wall
+from device.hub_api.messages import AuditHead
+from tools.hub.report.audit_heads import Heads
 
 NOW = wall(datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc))
 
@@ -91,3 +93,74 @@ def test_without_any_key_the_remedy_is_named(log: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().err
     assert "--key" in said
     assert "audit/<device>.heads.jsonl" in said
+
+
+def write_log(folder: Path, rows: int, boot: str) -> tuple[Path, list[Head]]:
+    """A device's state folder with a log of so many rows and two heads."""
+    key, written, links, heads = device_key(folder), Log(folder / "audit"), Links(boot), []
+    for n in range(rows):
+        written.append(links.add(record("began" if n == 0 else "started"), NOW))
+        if n in (rows // 2, rows - 1):
+            line, head = links.head(NOW, key)
+            written.append(line)
+            written.keep_head(head)
+            heads.append(head)
+    return folder / "audit", heads
+
+
+@pytest.fixture
+def replaced(tmp_path: Path) -> tuple[Path, Path, list[Head], list[Head]]:
+    """Logs before and after a device's state folder was replaced, with their heads."""
+    before, old = write_log(tmp_path / "before", 9, "boot-1")
+    after, new = write_log(tmp_path / "after", 5, "boot-2")
+    return before, after, old, new
+
+
+def as_device(said: Head) -> AuditHead:
+    return AuditHead(mode=None, **msgspec.structs.asdict(said))
+
+
+def test_a_replaced_state_folder_is_understood_once_somebody_at_the_hub_recorded_it(
+    replaced: tuple[Path, Path, list[Head], list[Head]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after, old, new = replaced
+    kept, file = Heads(tmp_path / "audit"), tmp_path / "audit" / "cam-1.heads.jsonl"
+    assert [kept.take("cam-1", as_device(head)) for head in old] == ["", ""]
+    assert kept.replaced("cam-1", NOW, "insp.7")
+    assert [kept.take("cam-1", as_device(head)) for head in new] == ["", ""], "a hub that runs reads it again"
+    for log in (before, after):
+        assert main(["audit", "verify", str(log), "--key", str(file), "--head", str(file)]) == 0
+        said = capsys.readouterr().out
+        assert "was replaced at 2026-11-24T12:00:00.000Z, as insp.7 recorded" in said
+        assert "had been signed up to row 10" in said
+
+
+def test_a_new_key_that_nobody_recorded_stays_a_finding_for_the_hub_and_the_verifier(
+    replaced: tuple[Path, Path, list[Head], list[Head]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, after, old, new = replaced
+    kept, file = Heads(tmp_path / "audit"), tmp_path / "audit" / "cam-1.heads.jsonl"
+    problems = [kept.take("cam-1", as_device(head)) for head in (*old, *new)]
+    assert all("signed by another key" in str(problem) for problem in problems[2:])
+    assert main(["audit", "verify", str(after), "--key", str(file), "--head", str(file)]) == 65
+    assert "forged" in capsys.readouterr().out
+
+
+def test_the_log_after_a_replacement_that_was_cut_is_found_all_the_same(
+    replaced: tuple[Path, Path, list[Head], list[Head]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, after, old, new = replaced
+    kept, file = Heads(tmp_path / "audit"), tmp_path / "audit" / "cam-1.heads.jsonl"
+    for head in old:
+        kept.take("cam-1", as_device(head))
+    kept.replaced("cam-1", NOW, "insp.7")
+    for head in new:
+        kept.take("cam-1", as_device(head))
+    rows = (after / "audit.jsonl").read_bytes().splitlines(keepends=True)
+    (after / "audit.jsonl").write_bytes(b"".join(rows[:4]))
+    assert main(["audit", "verify", str(after), "--key", str(file), "--head", str(file)]) == 65
+    assert "truncated" in capsys.readouterr().out
+
+
+def test_a_device_without_heads_cannot_be_said_to_be_replaced(tmp_path: Path) -> None:
+    assert not Heads(tmp_path / "audit").replaced("cam-1", NOW, "insp.7")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from device.cli.main import main
+from device.domain.camera_fault import FAULTS, CameraFault
 from device.domain.finding import Counters
 from device.domain.time import WallTime, wall
 from device.ports.gpio import Lamp
@@ -26,13 +27,24 @@ from device.wire.link import Beat
 GONE_PID = 2**22 + 1  # above the largest pid that Linux gives
 
 
-def write(run_dir: Path, at: datetime, pid: int, lost: int = 0, beat: Beat | None = None) -> None:
+STOPPED = Snapshot(cameras={"front": CameraView.STOPPED}, stop="the STOP button was pressed")
+
+
+def write(
+    run_dir: Path,
+    at: datetime,
+    pid: int,
+    lost: int = 0,
+    beat: Beat | None = None,
+    *,
+    snapshot: Snapshot = STOPPED,
+    state: State = State.READY,
+) -> None:
     """A status file as the supervisor writes it."""
-    snapshot = Snapshot(cameras={"front": CameraView.STOPPED}, stop="the STOP button was pressed")
     now = WallTime(wall(at))
     seen = view.StatusView(
         at=now,
-        state=State.READY,
+        state=state,
         since=now,
         mode=None,
         snapshot=snapshot,
@@ -44,7 +56,7 @@ def write(run_dir: Path, at: datetime, pid: int, lost: int = 0, beat: Beat | Non
         lost=lost,
         probes_dropped=0,
         beats={} if beat is None else {"front": beat},
-        camera_since={"front": now},
+        camera_since=dict.fromkeys(snapshot.cameras, now),
         broker="connected",
         waiting=0,
         sign_counts=SignCounts(),
@@ -64,6 +76,24 @@ def test_status_says_state_people_and_age(tmp_path: Path, capsys: pytest.Capture
     assert "s ago" in said
     assert "3 seen = 2 discarded + 0 alerted + 1 still in view" in said
     assert "dark, simulated" in said
+
+
+@pytest.mark.parametrize("command", ["status", "why"])
+def test_status_and_why_name_a_lost_camera_and_one_that_sees_badly(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = Snapshot(
+        cameras={"front": CameraView.ONLINE, "rear": CameraView.OFFLINE},
+        camera_problems={"rear": "SourceLost: rtsp://rear: lost"},
+        camera_faults={"front": CameraFault.DEFOCUSED},
+    )
+    write(tmp_path, now(), os.getpid(), snapshot=snapshot, state=State.RECOGNISING)
+    main([command, "--run-dir", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert "camera rear offline: SourceLost: rtsp://rear: lost" in said
+    assert f"camera front: {FAULTS[CameraFault.DEFOCUSED].advice}" in said
+    main([command, "--run-dir", str(tmp_path), "--json"])
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 2
 
 
 def test_status_names_people_lost_with_a_worker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

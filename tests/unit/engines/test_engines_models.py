@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from engines import places
 from engines.cards.catalogue import card, cards
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, PackageSource, Tolerance
 from engines.errors import BadModel, CacheUnwritable, ModelMismatch, ModelMissing, UnknownName
@@ -52,6 +53,17 @@ def test_the_cache_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch, t
     assert models_dir() == tmp_path / "models"
     monkeypatch.delenv("LFR_CACHE")
     assert cache_dir().name == ".cache"
+
+
+def test_an_installed_program_finds_the_services_own_cache_for_any_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LFR_CACHE", raising=False)
+    monkeypatch.setattr(places, "__file__", str(tmp_path / "site-packages" / "engines" / "places.py"))
+    monkeypatch.setattr(places, "INSTALLED", tmp_path / "cache")
+    assert cache_dir() == Path.home() / ".cache" / "lfr"
+    (tmp_path / "cache").mkdir()
+    assert cache_dir() == tmp_path / "cache"
 
 
 def test_a_cache_that_is_a_file_is_reported_with_the_variable_to_set(tmp_path: Path) -> None:

@@ -97,6 +97,17 @@ def test_a_read_only_card(bench: Any, snapshot: Snapshot, monkeypatch: pytest.Mo
     assert "read-only: mount it with rw" in str(refused(bench, snapshot, bench.root()))
 
 
+def test_a_flashed_card_is_verified_while_it_is_read_only_and_full(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, root = bench.plan(bench.root())
+    apply(plan, root, lambda word, line: None)
+    monkeypatch.setattr(
+        "tools.flash.plan.os.statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY, f_bavail=0, f_frsize=1)
+    )
+    assert make_plan(bench.manifest(), root, SERIAL, NOW, writes=False).digest == plan.digest
+    with pytest.raises(Refusal):
+        make_plan(bench.manifest(), root, SERIAL, NOW)
+
+
 def test_a_workstation_whose_clock_is_in_1970(bench: Any, snapshot: Snapshot) -> None:
     fault = refused(bench, snapshot, bench.root(), now=datetime(1970, 1, 1, 0, 5, tzinfo=timezone.utc))
     assert fault.rule == "clock"
@@ -120,6 +131,20 @@ def test_either_kind_of_systemd_python_in_the_kit_is_enough(bench: Any, name: st
 
 def test_a_missing_pycuda_stops_nothing_and_is_said(bench: Any) -> None:
     assert any("device-cuda" in note and "on its CPU" in note for note in bench.plan(bench.root())[0].notes)
+
+
+def test_a_root_with_timesyncd_keeps_it_and_gets_no_chrony(bench: Any) -> None:
+    (bench.kit / "packages" / "chrony_4.2_amd64.deb").write_bytes(b"content")
+    bench.sign()
+    root = bench.root()
+    with_chrony = [step.line for step in bench.plan(root)[0].steps]
+    assert any("chrony_4.2" in line for line in with_chrony)
+    rows = "".join(f"Package: {n}\nStatus: install ok installed\n" for n in ("python3-systemd", "systemd-timesyncd"))
+    (root / "var/lib/dpkg/status").write_text(rows)
+    (root / "lib/systemd/systemd-timesyncd").write_text("")
+    lines = [step.line for step in bench.plan(root)[0].steps]
+    assert not any("chrony" in line for line in lines)
+    assert any("timesyncd.conf.d/lfr.conf" in line for line in lines)
 
 
 def test_a_root_without_any_time_service(bench: Any, snapshot: Snapshot) -> None:

@@ -188,3 +188,26 @@ def test_a_revoked_name_and_a_broken_request_are_refused(
     monkeypatch.setattr(HubFolder, "revoked", lambda self: frozenset({"nano-1"}))
     with pytest.raises(UsageError, match="was revoked"):
         sign_request(hub, request)
+
+
+DPKG = """#!/bin/sh
+case "$(basename "$0") $1" in
+  "dpkg-deb --field") echo "Package: one"; echo "Version: $(cat "$2")"; echo "Architecture: all" ;;
+  "dpkg-query --show") printf 'install ok installed|2.0\\n' ;;
+  "dpkg --compare-versions") [ "$(printf '%s\\n' "$2" "$4" | sort -V | tail -1)" = "$2" ] ;;
+  "dpkg --install") shift 2; echo "$@" >>"$0.log" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("brought", "installs"), [("1.9", False), ("2.0", False), ("2.1", True)])
+def test_first_boot_installs_what_is_newer_and_never_downgrades(
+    board: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brought: str, installs: bool
+) -> None:
+    for name in ("dpkg", "dpkg-deb", "dpkg-query"):
+        (tmp_path / "bin" / name).write_text(DPKG)
+        (tmp_path / "bin" / name).chmod(0o755)
+    board.write("/var/lib/lfr-flash/packages/one_all.deb", brought.encode(), mode=0o644)
+    monkeypatch.setattr(first_boot, "PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    first_boot.install_packages(board)
+    assert (tmp_path / "bin" / "dpkg.log").exists() is installs

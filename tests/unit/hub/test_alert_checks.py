@@ -181,7 +181,7 @@ def test_a_device_that_is_silent_is_unknown_and_nothing_of_it_looks_alive(
     alive = shown(desk, settings, wall(NOON + timedelta(seconds=UNKNOWN_AFTER_S)))
     assert (alive["unknown"], alive["state"]) == (None, "recognising")
     silent = shown(desk, settings, wall(NOON + timedelta(seconds=UNKNOWN_AFTER_S + 1)))
-    assert silent["unknown"] == "it has sent nothing for 21 s"
+    assert silent["unknown"] == "it has sent nothing for 16 s"
     assert (silent["status"], silent["state"], silent["lamps"], silent["conditions"]) == ("unknown", None, None, [])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -15,6 +16,8 @@ from device.supervisor import timing
 from device.worker import lease
 from engines.places import cache_dir
 from tools.dev.gate.system_packages import SYSTEMD_ANALYZE, provide
+from tools.hub.cli.commands import register
+from tools.hub.notify import ALIVE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT = ROOT / "systemd" / "lfr.service"
@@ -31,7 +34,7 @@ def settings() -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["lfr.service", "lfr-erase.service"])
+@pytest.mark.parametrize("name", ["lfr.service", "lfr-erase.service", "lfr-hub.service"])
 def test_exposure_stays_under_three(tmp_path: Path, name: str) -> None:
     copy = tmp_path / name
     copy.write_text(re.sub("/opt/lfr/.venv/bin/[a-z]+", "/bin/true", (UNIT.parent / name).read_text()))
@@ -96,3 +99,18 @@ def test_the_clock_can_be_read(settings: dict[str, list[str]]) -> None:
 
 def test_hopeless_endings_are_not_restarted(settings: dict[str, list[str]]) -> None:
     assert {int(status) for status in settings["RestartPreventExitStatus"][0].split()} == {64, 65, 77, 78}
+
+
+def test_the_hubs_unit_starts_it_as_the_command_line_knows_it_and_feeds_its_watchdog() -> None:
+    text = (UNIT.parent / "lfr-hub.service").read_text()
+    keys = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    arguments = keys["ExecStart"].split()[1:]
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+    parsed = parser.parse_args(arguments)
+    assert (parsed.folder, parsed.console_key) == (Path("/var/lib/lfr-hub"), Path("%d/console-key"))
+    assert keys["LoadCredential"].startswith("console-key:")
+    assert keys["Type"] == "notify"
+    assert float(keys["WatchdogSec"]) >= 5 * ALIVE_S
+    assert {"64", "65", "77", "78"} == set(keys["RestartPreventExitStatus"].split())
+    assert "69" not in keys["RestartPreventExitStatus"], "a port in use and a broker that died are tried again"

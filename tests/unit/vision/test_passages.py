@@ -365,3 +365,18 @@ def test_somebody_else_in_the_same_place_is_doubted_and_the_same_face_is_not(
     for look, doubtful in ((ann, False), (noisy, False), (ben, True)):
         scene.passages.note_appearance(frame_of(look), [sighting])
         assert sighting.track.doubtful is doubtful
+
+
+def test_what_is_behind_somebody_is_not_his_appearance(
+    scene: Scene, face_at: Callable[..., Face], frame_of: Callable[..., Frame]
+) -> None:
+    """The middle of the box alone is compared: a doubt costs a look."""
+    rng = np.random.default_rng(2)
+    ann, ben = (rng.integers(40, 200, (200, 200), np.uint8) for _ in range(2))
+    edged = ben.copy()
+    edged[58:142, 68:132] = ann[58:142, 68:132]  # the middle is hers, what surrounds it is not
+    sighting = Sighting(scene.track(1), face_at(100, 100, 120), False)
+    scene.see(0.0, 1)
+    for look, doubtful in ((ann, False), (edged, False), (ann, False), (ben, True)):
+        scene.passages.note_appearance(frame_of(look), [sighting])
+        assert sighting.track.doubtful is doubtful

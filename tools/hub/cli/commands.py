@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.hub.cli.hold_commands import add_hold_commands
+from tools.hub.cli.user_commands import add_user_commands
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(\.{LABEL})*")
 
 
 def register(subparsers: Subparsers) -> None:
@@ -16,7 +25,10 @@ def register(subparsers: Subparsers) -> None:
     hub = subparsers.add_parser("hub", help="set up and run the van's broker and console")
     verbs = hub.add_subparsers(metavar="VERB", required=True)
     _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, console.yaml"))
+    _renew(verbs.add_parser("renew", help="renew certificates before they end, the site's authority included"))
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
+    add_user_commands(verbs.add_parser("user", help="who may use the page, and as what"))
+    add_hold_commands(verbs)
     _sign(verbs.add_parser("sign", help="sign the requests of boards that made their own keys"))
     _welsh(verbs.add_parser("welsh", help="print all texts with their Welsh, or record a translator's approval"))
 
@@ -26,8 +38,23 @@ def _init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", default="demo", help="name of the van or site (default: %(default)s)")
     parser.add_argument("--device", action="append", default=[], metavar="NAME", help="a device; repeat for more")
     parser.add_argument("--mode", choices=("operational", "test", "demo"), help="of a new folder (default: demo)")
-    parser.add_argument("--bind", default="127.0.0.1", help="address the broker listens on (default: %(default)s)")
+    parser.add_argument("--bind", metavar="ADDRESS", help="broker and repository listen there (default: the loopback)")
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME|ADDRESS",
+        help="what devices dial: goes into the server's certificate; repeat for more",
+    )
     parser.set_defaults(run=_run_init)
+
+
+def _renew(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    parser.add_argument("--host", action="append", default=[], metavar="NAME|ADDRESS", help="add to the server's names")
+    parser.add_argument("--every", action="store_true", help="all of them, also those that end in more than 14 days")
+    parser.add_argument("--dry-run", action="store_true", help="say when each one ends, and do nothing")
+    parser.set_defaults(run=_run_renew)
 
 
 def _sign(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +82,9 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--operator", default="operator-1", metavar="REF", help="the operator (default: %(default)s)")
     parser.add_argument(
         "--operator-present", action="store_true", help="simulate an operator while no page is open (recordings only)"
+    )
+    parser.add_argument(
+        "--console-key", type=Path, metavar="FILE", help="key of the page's address instead of the folder's own"
     )
     parser.add_argument("--open-browser", choices=("yes", "no"), default="no")
     parser.set_defaults(run=_run_serve)
@@ -92,8 +122,40 @@ def _run_init(args: argparse.Namespace) -> int:
     from tools.hub.site import init_hub
 
     mode = Mode(args.mode) if args.mode else None
-    made = init_hub(args.folder, site=args.site, devices=tuple(args.device), mode=mode, bind=args.bind)
+    made = init_hub(
+        args.folder, site=args.site, devices=tuple(args.device), mode=mode, bind=args.bind, hosts=_hosts(args.host)
+    )
     for line in made:
+        print(line, file=sys.stderr)
+    print(args.folder)
+    return 0
+
+
+def _hosts(given: list[str]) -> tuple[str, ...]:
+    """Names and addresses as a certificate takes them; UsageError for what is neither."""
+    from device.errors import UsageError
+
+    for host in given:
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            if not HOST.fullmatch(host):
+                raise UsageError(f"--host {host!r} is neither a host name nor an address") from None
+    return tuple(given)
+
+
+def _run_renew(args: argparse.Namespace) -> int:
+    from tools.hub.cli.options import now
+    from tools.hub.pki.renewal import endings, renew
+    from tools.hub.storage.folder import HubFolder
+
+    hub = HubFolder(args.folder)
+    hub.settings()
+    if args.dry_run:
+        for ending in endings(hub):
+            print(f"{ending.name}: ends {ending.ends:%Y-%m-%d %H:%M}Z", file=sys.stderr)
+        return 0
+    for line in renew(hub, now(), hosts=_hosts(args.host), every=args.every):
         print(line, file=sys.stderr)
     print(args.folder)
     return 0
@@ -134,5 +196,6 @@ def _run_serve(args: argparse.Namespace) -> int:
             operator_present=args.operator_present,
             officer_ref=args.operator,
             open_browser=args.open_browser == "yes",
+            console_key=args.console_key,
         )
     )

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `deployment new|sign|publish|discard|end|list`."""
+    """Add `deployment new|notice|sign|publish|discard|end|list`."""
     noun = subparsers.add_parser("deployment", help="plan, sign, publish and end deployments")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
+    from tools.hub.cli.notice_command import add_notice
     from tools.hub.cli.plan_command import add_new
 
     add_new(verbs.add_parser("new", help="write a plan: everything an officer decides, before there is a list"))
+    add_notice(verbs.add_parser("notice", help="the page before an event, and a leaflet with its QR code"))
     _sign(verbs.add_parser("sign", help="put officers' signatures on a plan and its list, or on a waiting change"))
     _publish(verbs.add_parser("publish", help="publish a signed change to the hub's repository, and to a USB stick"))
     _discard(verbs.add_parser("discard", help="discard a change or a plan that was not published, with its keys"))

@@ -31,6 +31,23 @@ def register(subparsers: Subparsers) -> None:
     with_passphrase(parser)
     with_plan(parser)
     parser.set_defaults(run=_run)
+    parser = verbs.add_parser("replaced", help="record that a device's state folder, and so its key, was replaced")
+    parser.add_argument("name", metavar="NAME")
+    with_hub(parser)
+    parser.add_argument("--officer", required=True, metavar="REF", help="reference of who records it")
+    parser.set_defaults(run=_run_replaced)
+
+
+def _run_replaced(args: argparse.Namespace) -> int:
+    from device.errors import UsageError
+    from device.hub_api.topics import level
+    from tools.hub.report.audit_heads import FOLDER, Heads
+
+    publisher_of(args)
+    if not Heads(args.hub / FOLDER).replaced(level(args.name, "device"), now(), level(args.officer, "officer")):
+        raise UsageError(f"this hub has no audit head of {args.name}; there is nothing to replace")
+    print(f"{args.name}: its next audit head begins another log, under another key", file=sys.stderr)
+    return 0
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -14,7 +14,10 @@ VERIFY = "verify"
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `report` and `report verify`."""
+    """Add `report`, `report verify` and `subject-request`."""
+    from tools.hub.cli import subject_command
+
+    subject_command.register(subparsers)
     parser = subparsers.add_parser(
         "report",
         help="the deployment report, from a hub's counts or signed audit logs; `report verify FILE` checks one",

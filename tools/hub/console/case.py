@@ -8,8 +8,8 @@ from device.domain.time import WallTime
 from device.hub_api import messages
 from device.hub_api.messages import Alert
 
-UNKNOWN_AFTER_S = 20.0
-"""Two of the intervals (10 s) in which a device reports its health; at least 15 s."""
+UNKNOWN_AFTER_S = 15.0
+"""Three of the intervals (5 s) in which a device reports its health, with its sign and whether it recognises."""
 
 
 @dataclass(slots=True)

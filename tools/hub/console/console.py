@@ -1,71 +1,39 @@
-"""The console: a page for the operator, on the loopback only, pictures from memory only.
+"""The console: a page for the operator, on the loopback only, pictures from memory only. Its requests: `pages.py`.
 
-1. Every request is checked for its Host (against DNS rebinding) and needs the session cookie, which only the address
-   printed at the start sets; a change also needs the page's token and its own origin. Both stay the same across
-   restarts (`keys/console.txt`), so that an open page reconnects by itself.
-2. Nothing is loaded from elsewhere, nothing may be cached, nothing may be framed (the headers below).
-3. An operator is present while a page is open, that is, while its event stream is; absent after the stream has ended
-   and the grace for a reload is over.
+An operator is present while the page of somebody who may judge is open, that is, while its event stream is; absent
+after the stream has ended, with its session at the latest, and the grace for a reload is over.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
-import secrets
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any
 
-from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
-from device.domain.time import WallTime, wall
-from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
+from device.errors import ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
-from tools.hub.console.command_route import command_route
+from tools.hub.console.access import csrf_token, wall_now
 from tools.hub.console.desk import Desk
+from tools.hub.console.holding import Holding
+from tools.hub.console.login import JUDGES, NOBODY, Event, Session, Sessions, acting
 from tools.hub.console.session import HubSession
 from tools.hub.console.view import snapshot
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.folder import ConsoleSettings, HubFolder
+from tools.hub.storage.holds import Holds
+from tools.hub.storage.hub_log import HubLog
+from tools.hub.storage.users import Users
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-STATIC = Path(__file__).parent / "static"
-COOKIE = "lfr_console"
 BEAT_S = 5.0  # an event stream sends at least this often, so that the browser does not close it
 AT_MOST_EVERY_S = 0.15
 GRACE_S = 3.0  # a reload of the page is not an absence
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
 _log = logging.getLogger(__name__)
-
-
-def wall_now() -> WallTime:
-    """The hub's wall time."""
-    return wall(datetime.now(timezone.utc))
 
 
 @dataclass
@@ -77,13 +45,18 @@ class Console:
     desk: Desk
     tallies: Tallies
     session: HubSession
-    officer_ref: str
+    unnamed_ref: str
     vouched: bool
     hosts: frozenset[str]
+    key: str = ""
+    certificate_warnings: Callable[[], list[str]] = list
 
     def __post_init__(self) -> None:
-        self.key = self.hub.console_key()
-        self.token = hashlib.sha256(b"csrf " + self.key.encode()).hexdigest()
+        self.key = self.key or self.hub.console_key()
+        self.token = csrf_token(self.key)
+        self.holding = Holding(Holds(self.hub.root), self.desk, self.session, self.tallies, wall_now)
+        self.log = HubLog(self.hub.root, wall_now())
+        self.sessions = Sessions(Users(self.hub.root), time.monotonic, self._note_session)
         self.session_id = uuid7(wall_now())
         self.pages = 0
         self._absent_since: float | None = None
@@ -92,6 +65,18 @@ class Console:
         self._commit_due = False
         self._entries_written: tuple[int, ...] = ()
         self._news = asyncio.Condition()
+
+    @property
+    def officer_ref(self) -> str:
+        """The reference of who asks now; without users the one that the hub was started with."""
+        return acting.get().ref or self.unnamed_ref
+
+    def _note_session(self, how: Event, ref: str) -> None:
+        """A row of the hub's log; a disk that refuses is logged, and locks nobody out of a running deployment."""
+        try:
+            self.log.note("session", wall_now(), event=how, officer=ref)
+        except Unavailable as fault:
+            event(_log, "hub.session_not_logged", level=logging.ERROR, how=how, reason=str(fault))
 
     @property
     def operator(self) -> Operator:
@@ -106,6 +91,11 @@ class Console:
             asyncio.get_running_loop().call_soon(self._commit)
         task = asyncio.ensure_future(self._wake())
         task.add_done_callback(lambda done: done.exception())
+
+    def commit_and_show(self) -> None:
+        """Something changed that must be on the disk before it is answered."""
+        self.desk.commit()
+        self.changed()
 
     def _commit(self) -> None:
         self._commit_due = False
@@ -181,24 +171,33 @@ class Console:
             self._at_page = False
             self.changed()
 
-    def view(self) -> dict[str, Any]:
-        """The page's snapshot."""
-        return snapshot(
+    def view(self, session: Session) -> dict[str, Any]:
+        """The page's snapshot; cases only for those who may judge them."""
+        shown = snapshot(
             self.desk,
             self.settings,
             now=wall_now(),
             operator=self.operator,
             broker_online=self.session.online,
             broker_text=self.session.text,
+            holds=self.holding.shown(),
+            warnings=self.certificate_warnings(),
         )
+        named = session is not NOBODY
+        shown["user"] = {"ref": session.ref, "role": session.role} if named else None
+        shown["lock_in_s"] = self.sessions.left_s(session)
+        return shown if session.role in JUDGES else {**shown, "cases": [], "receipts": [], "holds": []}
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Server-sent events: a whole snapshot at each change, at least every BEAT_S."""
-        self.page_opened()
+    async def stream(self, cookie: str) -> AsyncIterator[bytes]:
+        """Server-sent events: a whole snapshot at each change, at least every BEAT_S, until the session ends."""
+        session = self.sessions.of(cookie)
+        judges = session is not None and session.role in JUDGES
+        if judges:
+            self.page_opened()
         try:
-            while True:
+            while (session := self.sessions.of(cookie)) is not None:
                 version = self._version
-                yield b"data: " + json.dumps(self.view(), ensure_ascii=False).encode() + b"\n\n"
+                yield b"data: " + json.dumps(self.view(session), ensure_ascii=False).encode() + b"\n\n"
                 await asyncio.sleep(AT_MOST_EVERY_S)
                 if version == self._version:
                     async with self._news:
@@ -207,7 +206,8 @@ class Console:
                         except asyncio.TimeoutError:
                             continue
         finally:
-            self.page_closed()
+            if judges:
+                self.page_closed()
 
     def decide(self, alert_id: str, kind: str, outcome: str) -> bool:
         """An operator's decision: applied to the desk, then sent to the devices. False when the case is gone."""
@@ -224,176 +224,9 @@ class Console:
             self.session.follow(alert_id, kind, outcome, self.officer_ref, device)
         if kind == "adjudication" or outcome == "confirmed_false":
             judged = outcome if kind == "adjudication" else "false_alert"
+            if judged == "false_alert":
+                self.holding.judged_false(alert_id, self.officer_ref)
             self.session.judge(alert_id, judged, self.officer_ref, device)
         self.desk.commit()
         self.changed()
         return True
-
-
-DECISIONS: dict[str, frozenset[str]] = {
-    "adjudication": frozenset(get_args(AdjudicationOutcome)),
-    "engagement": frozenset(get_args(EngagementOutcome)),
-    "disposition": frozenset(get_args(DispositionOutcome)),
-}
-
-
-def application(console: Console, on_start: Callable[[], None]) -> Starlette:
-    """The web application of one console; `on_start` runs on its loop before the first request."""
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.routing import Route
-
-    pages = _Pages(console)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        on_start()
-        maintaining = asyncio.ensure_future(console.maintain())
-        try:
-            yield
-        finally:
-            maintaining.cancel()
-
-    return Starlette(
-        routes=[
-            Route("/", pages.index),
-            Route("/static/{name}", pages.static),
-            Route("/events", pages.events),
-            Route("/snapshot", pages.snapshot),
-            Route("/cases/{alert_id}/probe", pages.probe),
-            Route("/cases/{alert_id}/reference", pages.reference),
-            Route("/cases/{alert_id}/{kind}", pages.decide, methods=["POST"]),
-            command_route(
-                lambda device: device in console.desk.devices,
-                lambda device, name: console.session.command(device, name, console.officer_ref),
-            ),
-        ],
-        middleware=[Middleware(_Guard, refuse=pages.refuse)],
-        lifespan=lifespan,
-    )
-
-
-class _Guard:
-    """ASGI middleware around every request: refuses first, and puts HEADERS on every answer."""
-
-    def __init__(self, app: ASGIApp, refuse: Callable[[Request], Response | None]) -> None:
-        self._app = app
-        self._refuse = refuse
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        from starlette.datastructures import MutableHeaders
-        from starlette.requests import Request
-
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        refusal = self._refuse(Request(scope))
-        await (self._app if refusal is None else refusal)(scope, receive, send_guarded)
-
-
-class _Pages:
-    """The handlers. Each answers with plain text when it refuses."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._page = (STATIC / "console.html").read_text(encoding="utf-8")
-
-    def refuse(self, request: Request) -> Response | None:
-        """The refusal of a request that fails a check (rule 1), or None."""
-        from starlette.responses import PlainTextResponse
-
-        console = self._console
-        if request.headers.get("host", "") not in console.hosts:
-            return PlainTextResponse("This console answers on its loopback address only.", 421)
-        if request.url.path.startswith("/static/"):
-            return None
-        entering = request.url.path == "/" and _same(request.query_params.get("key", ""), console.key)
-        if not entering and not _same(request.cookies.get(COOKIE, ""), console.key):
-            return PlainTextResponse("Open the console with the address that `lfr hub serve` printed.", 403)
-        if request.method == "POST":
-            own = {f"http://{host}" for host in console.hosts}
-            if request.headers.get("origin") not in own or not _same(
-                request.headers.get("x-csrf-token", ""), console.token
-            ):
-                return PlainTextResponse("This request does not come from the console's own page.", 403)
-        return None
-
-    async def index(self, request: Request) -> Response:
-        """The page with its first snapshot inside; with the key in the address: the cookie, then the page."""
-        from starlette.responses import HTMLResponse, RedirectResponse
-
-        if "key" in request.query_params:
-            entered = RedirectResponse("/", 303)
-            entered.set_cookie(COOKIE, self._console.key, httponly=True, samesite="strict", path="/")
-            return entered
-        first = json.dumps(self._console.view(), ensure_ascii=False).replace("<", "\\u003c")
-        notice = json.dumps(self._console.settings.notice, ensure_ascii=False).replace("<", "\\u003c")
-        page = self._page.replace("{{token}}", self._console.token)
-        return HTMLResponse(page.replace("{{notice}}", notice).replace("{{snapshot}}", first))
-
-    async def static(self, request: Request) -> Response:
-        """The style and the script."""
-        from starlette.responses import PlainTextResponse, Response
-
-        kinds = {"console.css": "text/css", "console.js": "text/javascript"}
-        name = request.path_params["name"]
-        if name not in kinds:
-            return PlainTextResponse("not found", 404)
-        return Response((STATIC / name).read_bytes(), media_type=kinds[name])
-
-    async def events(self, _: Request) -> Response:
-        """The event stream."""
-        from starlette.responses import StreamingResponse
-
-        return StreamingResponse(self._console.stream(), media_type="text/event-stream")
-
-    async def snapshot(self, _: Request) -> Response:
-        """The current snapshot once, for tests and tools."""
-        from starlette.responses import JSONResponse
-
-        return JSONResponse(self._console.view())
-
-    async def probe(self, request: Request) -> Response:
-        """The opened probe of a case that is on the desk."""
-        alert_id = request.path_params["alert_id"]
-        picture = self._console.desk.pictures.get(alert_id) if alert_id in self._console.desk.cases else None
-        return _jpeg(picture.jpeg if picture else None)
-
-    async def reference(self, request: Request) -> Response:
-        """The reference photo of a case that is on the desk; no other is served."""
-        case = self._console.desk.cases.get(request.path_params["alert_id"])
-        return _jpeg(self._console.hub.reference(case.alert.candidate.entry_ref) if case else None)
-
-    async def decide(self, request: Request) -> Response:
-        """An operator's decision: a JSON body with its outcome."""
-        from starlette.responses import JSONResponse, PlainTextResponse
-
-        kind = request.path_params["kind"]
-        try:
-            outcome = (await request.json())["outcome"]
-            if outcome not in DECISIONS[kind]:
-                raise BadData(f"outcome {outcome!r}")
-        except (ValueError, KeyError, TypeError, BadData):
-            return PlainTextResponse("no such decision", 400)
-        try:
-            if not self._console.decide(request.path_params["alert_id"], kind, outcome):
-                return PlainTextResponse("this case is no longer on the desk", 404)
-        except RefusedByCondition as fault:
-            return PlainTextResponse(str(fault), 409)
-        return JSONResponse({"done": True})
-
-
-def _jpeg(content: bytes | None) -> Response:
-    from starlette.responses import PlainTextResponse, Response
-
-    return Response(content, media_type="image/jpeg") if content else PlainTextResponse("none", 404)
-
-
-def _same(given: str, wanted: str) -> bool:
-    return secrets.compare_digest(given.encode(), wanted.encode())

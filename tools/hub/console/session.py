@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import msgspec
+
 from device.domain.finding import Mode
 from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
 from device.domain.time import WallTime, rfc3339
@@ -192,6 +194,12 @@ class HubSession:
                 at=at,
             )
         self._keep_and_send(topic, data, alert_id, device, until_erased=False)
+
+    def hold(self, device: str, data: messages.Hold) -> None:
+        """Tell a device to keep a case longer, or no longer."""
+        stated = msgspec.structs.replace(data, mode=self._mode)
+        topic = self._topics.hold(device, data.alert_id)
+        self._keep_and_send(topic, stated, data.alert_id, device, until_erased=False)
 
     def command(self, device: str, name: messages.CommandName, given_by: str = HUB) -> None:
         """Sign and send a command (rule 4). Raises Unavailable when the hub's key cannot be read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,8 +22,11 @@ def snapshot(
     operator: messages.Operator,
     broker_online: bool,
     broker_text: str,
+    holds: Sequence[Mapping[str, Any]] = (),
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything that the page shows. Oldest case first, so that a new one moves none; open before judged ones."""
+    held = {str(each["alert_id"]): str(each["kind"]) for each in holds}
     cases = sorted(desk.cases.values(), key=lambda c: c.arrived)
     cases.sort(key=lambda c: c.outcome is not None)
     return {
@@ -36,7 +40,9 @@ def snapshot(
             _device(name, view, view.unknown_because(now, broker_online=broker_online))
             for name, view in sorted(desk.devices.items())
         ],
-        "cases": [_case(case, desk, settings) for case in cases],
+        "cases": [{**_case(case, desk, settings), "hold": held.get(case.alert.alert_id)} for case in cases],
+        "holds": list(holds),
+        "warnings": [*warnings, *(_overdue(each) for each in holds if each["overdue"])],
         "left_unjudged": desk.left_unjudged,
         "desk_problem": desk.store_problem,
         "receipts": list(reversed(desk.receipts)),
@@ -76,6 +82,13 @@ def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
         "fps": (health.fps if health and health.fps is not None else stats.fps if stats else None),
         "outbox_waiting": health.outbox_waiting if health else None,
     }
+
+
+def _overdue(held: Mapping[str, Any]) -> str:
+    return (
+        f"the {held['kind']} hold of case {str(held['alert_id'])[-6:]} was to be reviewed by {held['review_by'][:10]}: "
+        f"its owner is {held['owner']}"
+    )
 
 
 def _command(command: CommandView) -> dict[str, Any]:
@@ -135,7 +148,6 @@ def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
         "delete_by": rfc3339(case.delete_by),
         "picture_damaged": alert.picture_damaged,
         "contradicted_by": [_rival(each.alert_id, desk) for each in alert.contradicted_by],
-        "hold": alert.retention.hold,
         "outcome": case.outcome,
         "engagement": case.engagement,
         "disposition": case.disposition,

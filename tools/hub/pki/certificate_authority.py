@@ -45,6 +45,21 @@ class Authority:
         """A certificate of one MQTT user for a key that was made elsewhere; the caller has seen proof of it."""
         return self._certify(name, key, (), server=False)
 
+    def renew(self, file: Path, hosts: tuple[str, ...], *, server: bool) -> None:
+        """Replace a certificate by one of the same name and key with a new time."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.x509.oid import NameOID
+
+        old = x509.load_pem_x509_certificate(file.read_bytes())
+        key = old.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise ValueError(f"{file} has no elliptic-curve key")
+        name = str(old.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+        certificate = self._certify(name, key, hosts, server=server)
+        write_file(file, certificate.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
+
     def _issue(self, folder: Path, name: str, hosts: tuple[str, ...], *, server: bool) -> None:
         from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -78,7 +93,7 @@ class Authority:
 def open_authority(folder: Path, site: str) -> Authority:
     """The CA in `folder` (`ca.pem`, `ca.key`), made on first use."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     if (folder / "ca.key").exists():
@@ -88,8 +103,26 @@ def open_authority(folder: Path, site: str) -> Authority:
             raise ValueError(f"{folder / 'ca.key'} is no elliptic-curve key")
         return Authority(certificate, key)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(f"LFR hub {site}")
-    certificate = (
+    certificate = _self_signed(key, _name(f"LFR hub {site}"))
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_pair(folder, "ca", certificate, key)
+    return Authority(certificate, key)
+
+
+def renew_authority(folder: Path) -> None:
+    """Replace `ca.pem` by one of the same name and key with a new time."""
+    from cryptography.hazmat.primitives import serialization
+
+    old = open_authority(folder, "")
+    renewed = _self_signed(old.key, old.certificate.subject)
+    write_file(folder / "ca.pem", renewed.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
+
+
+def _self_signed(key: EllipticCurvePrivateKey, name: x509.Name) -> Certificate:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    return (
         _dated(AUTHORITY_DAYS)
         .subject_name(name)
         .issuer_name(name)
@@ -99,9 +132,6 @@ def open_authority(folder: Path, site: str) -> Authority:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_pair(folder, "ca", certificate, key)
-    return Authority(certificate, key)
 
 
 def revoke_certificate(folder: Path, site: str, revoked: Path | None) -> None:

@@ -111,7 +111,7 @@ def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
     if record is not None:
         record = msgspec.structs.replace(record, refs=tuple(entry.ref for entry in photos.entries))
         publisher.records.save(record)
-    hub.add_entries({e.ref: (Entry(e.ref, e.category, e.response_code), e.photo) for e in photos.entries})
+    hub.add_entries({e.ref: (Entry(e.label or e.ref, e.category, e.response_code), e.photo) for e in photos.entries})
     return record
 
 

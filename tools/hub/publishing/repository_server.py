@@ -31,6 +31,7 @@ from tools.hub.storage.folder import NEW_TLS, HubFolder
 WAIT_S = 20.0  # for a request, and each piece that a client takes
 HANDSHAKE_S = 5.0
 BACKLOG = 128
+RENEWED_OWN, RENEWED_CA = "/certificates/own.pem", "/certificates/ca.pem"
 _PATH = re.compile(
     r"/(metadata|targets(?:/deployments|/devices/([A-Za-z0-9_-]{1,63})))/([A-Za-z0-9][A-Za-z0-9._-]{0,200})"
 )
@@ -42,6 +43,7 @@ class RepositoryServer:
 
     def __init__(self, hub: HubFolder, devices: Callable[[], frozenset[str]], bind: str, port: int) -> None:
         """`devices` returns who may read now. Raises Unavailable when the port is taken."""
+        self._hub = hub
         try:
             self._server = _Server(hub.root / "repository", devices, _context(hub), bind, port)
         except OSError as fault:
@@ -52,6 +54,10 @@ class RepositoryServer:
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="repository", daemon=True)
         self._thread.start()
+
+    def read_certificates_again(self) -> None:
+        """New connections are shown the certificates that are in the folder now."""
+        self._server.context = _context(self._hub)
 
     def stop(self) -> None:
         """Stop listening; requests that run end by themselves or with the process."""
@@ -136,6 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send_status(HTTPStatus.FORBIDDEN)
             return
+        if self.path in (RENEWED_OWN, RENEWED_CA):
+            self._answer_certificate(device, body=body)
+            return
         match = _PATH.fullmatch(self.path)
         # Another device's folder is not found for this one (rule 2).
         if match is None or (match[2] is not None and match[2] != device):
@@ -156,6 +165,24 @@ class _Handler(BaseHTTPRequestHandler):
                     shutil.copyfileobj(opened, self.wfile, 256 * 1024)
         except FileNotFoundError:
             self._send_status(HTTPStatus.NOT_FOUND)
+
+    def _answer_certificate(self, device: str, *, body: bool) -> None:
+        """The authority's newest certificate, or the asking device's own: public both."""
+        assert isinstance(self.server, _Server)
+        hub = self.server.root.parent
+        file = hub / "ca.pem" if self.path == RENEWED_CA else hub / "devices" / f"{device}.pem"
+        try:
+            content = file.read_bytes()
+        except OSError:
+            self._send_status(HTTPStatus.NOT_FOUND)
+            return
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/x-pem-file")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
 
     def _device(self) -> str | None:
         """The common name of the client's certificate."""

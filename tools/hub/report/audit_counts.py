@@ -59,6 +59,7 @@ class ChainCounts:
     judged: dict[str, str] = field(default_factory=dict)
     engaged: dict[str, str] = field(default_factory=dict)
     disposed: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
     erasures: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -203,6 +204,8 @@ class _Reader:
             self.into.engaged[alert] = record.engagement
         elif record.what == "disposition" and record.disposition is not None:
             self.into.disposed[alert] = record.disposition
+        elif record.what == "hold":
+            self.into.held.add(alert)
         elif record.what == "erased" and record.count:
             self.into.erasures[f"{record.what_gone}.{record.reason}"] += record.count
             if alert not in self.into.judged:

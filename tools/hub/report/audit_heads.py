@@ -3,19 +3,22 @@
 1. A head counts when the device's key signed it, and it goes on from the last one: the same key, a later row. Anything
    else is a problem that stays in the report; the head is kept all the same, as evidence.
 2. Heads are appended to `audit/<device>.heads.jsonl`, one a line, which is what `lfr audit verify --head` reads. The
-   first one pins the key.
+   first one pins the key, until somebody records that the device's state folder was replaced (`lfr device replaced`).
 3. What the heads cannot show is whether the rows between them are whole: that takes the log itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
 
 import msgspec
 
+from device.audit.head_file import Replaced, read_line
 from device.audit.rows import Head, genuine
+from device.domain.time import WallTime, rfc3339
 from device.hub_api.messages import AuditHead
 from device.logs import event
 
@@ -37,6 +40,9 @@ class Heads:
         if head == last:
             return None
         problem = _problem(head, last)
+        if problem and last is not None and head.key != last.key:
+            last = self._read(device)  # a replacement may have been recorded since
+            problem = _problem(head, last)
         if problem:
             event(_log, "hub.audit_head_refused", level=logging.ERROR, device=device, row=head.seq, problem=problem)
         self._append(device, head)
@@ -47,13 +53,23 @@ class Heads:
     def _read(self, device: str) -> Head | None:
         """The last good head of an earlier run."""
         last: Head | None = None
-        for head in _in(self._folder / f"{device}{SUFFIX}"):
-            last = last if _problem(head, last) else head
+        for head in _rows(self._folder / f"{device}{SUFFIX}"):
+            if isinstance(head, Replaced):
+                last = None
+            elif not _problem(head, last):
+                last = head
         if last is not None:
             self._last[device] = last
         return last
 
-    def _append(self, device: str, head: Head) -> None:
+    def replaced(self, device: str, at: WallTime, officer: str) -> bool:
+        """Record that a device's state folder was replaced; False when there is no head of it to end."""
+        if not _in(self._folder / f"{device}{SUFFIX}"):
+            return False
+        self._append(device, Replaced(replaced=rfc3339(at), officer=officer))
+        return True
+
+    def _append(self, device: str, head: Head | Replaced) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(self._folder / f"{device}{SUFFIX}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -72,17 +88,20 @@ def kept_heads(hub: Path, device: str) -> list[Head]:
 
 
 def _in(file: Path) -> list[Head]:
+    return [row for row in _rows(file) if isinstance(row, Head)]
+
+
+def _rows(file: Path) -> list[Head | Replaced]:
+    """What is in a file, without lines that cannot be read."""
     try:
         lines = file.read_bytes().splitlines()
     except OSError:
         return []
-    heads = []
+    rows: list[Head | Replaced] = []
     for line in lines:
-        try:
-            heads.append(msgspec.json.decode(line, type=Head))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-    return heads
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            rows.append(read_line(line))
+    return rows
 
 
 def _problem(head: Head, last: Head | None) -> str:

@@ -53,6 +53,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: dict[str, int]
     engagements: dict[str, int]
     dispositions: dict[str, int]
+    holds: dict[str, int]
     erasures: dict[str, int]
     false_alert_rate: Rate
     false_share_of_adjudicated: Rate
@@ -107,6 +108,7 @@ def report_of(tally: Deployment) -> Report:
         outcomes={**outcomes, **({"awaiting_judgement": unjudged} if unjudged else {})},
         engagements={k: v for k, v in sorted(tally.engagements.items()) if v},
         dispositions={k: v for k, v in sorted(tally.dispositions.items()) if v},
+        holds=dict(sorted(tally.holds.items())),
         erasures=dict(sorted(tally.erasures.items())),
         false_alert_rate=rate(false, faces),
         false_share_of_adjudicated=rate(false, judged),
@@ -137,6 +139,7 @@ def as_text(report: Report) -> str:
         ("outcomes", _counts(report.outcomes)),
         ("engagements", _counts(report.engagements)),
         ("dispositions", _counts(report.dispositions)),
+        ("holds", _counts(report.holds)),
         ("false alert rate", _rate(report.false_alert_rate, "faces seen")),
         ("false share of alerts", _rate(report.false_share_of_adjudicated, "adjudicated alerts")),
         ("alerts within", _counts({f"{k} ms": v for k, v in report.alerts_within_ms.items()})),

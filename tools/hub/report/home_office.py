@@ -106,7 +106,7 @@ def chain_row(deployment_id: str, details: Details, chain: ChainCounts) -> Row:
         "sign_dark_s": chain.sign_dark_ms / 1000 if chain.sign_dark_known else None,
         "refusals": chain.refusals,
         "erasures": chain.erased,
-        "holds": None,
+        "holds": len(chain.held),
         "detector_sha256": chain.detector_sha256 or None,
         "recogniser_sha256": chain.recogniser_sha256 or None,
         "balanced": "yes" if chain.balanced else "no",

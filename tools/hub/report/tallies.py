@@ -60,6 +60,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     outcomes: dict[str, int] = {}
     engagements: dict[str, int] = {}
     dispositions: dict[str, int] = {}
+    holds: dict[str, int] = {}
     erasures: dict[str, int] = {}
     latency_bins: list[int] = msgspec.field(default_factory=lambda: [0] * (len(LATENCY_EDGES_MS) + 1))
     watchlist_id: str | None = None
@@ -225,6 +226,11 @@ class Tallies:
     def followed(self, deployment_id: str, kind: str, outcome: str, before: str | None) -> None:
         """The outcome of an alert: kind is `engagements` or `dispositions`."""
         _move(getattr(self.of(deployment_id), kind), outcome, before)
+
+    def held(self, deployment_id: str, what: str) -> None:
+        """A case was held (`evidence`, `complaint`) or `released`."""
+        holds = self.of(deployment_id).holds
+        holds[what] = holds.get(what, 0) + 1
 
     def unkept(self) -> bytes | None:
         """The book for the desk's own file, None when nothing changed since the last time."""

@@ -30,6 +30,7 @@ from tools.hub.storage.files import write_file
 BROKER_PORT = 8883
 CONSOLE_PORT = 8443
 REPOSITORY_PORT = 8444
+CONSOLE_KEY_LEAST = 32
 NEW_TLS, OLD_TLS = "1.3", "1.2"
 PEOPLE = ("hub", "listener", "witness", "monitor", "auditor")
 NOTICE = {
@@ -106,8 +107,19 @@ class HubFolder:
             host=host, port=port, ca=self.root / "ca.pem", cert=folder / f"{person}.pem", key=folder / f"{person}.key"
         )
 
-    def console_key(self) -> str:
-        """The key in the console's address, made at the first start; delete `keys/console.txt` to end every session."""
+    def console_key(self, given: Path | None = None) -> str:
+        """The key in the console's address, made at the first start; delete `keys/console.txt` to end every session.
+
+        given  a file that holds another one. Unavailable when it cannot be read, ConfigError when it is too short.
+        """
+        if given is not None:
+            try:
+                key = given.read_text(encoding="ascii").strip()
+            except (OSError, UnicodeDecodeError) as fault:
+                raise Unavailable(f"the console's key {given} cannot be read: {fault}") from fault
+            if len(key) < CONSOLE_KEY_LEAST or not key.isalnum():
+                raise ConfigError(str(given), (f"needs {CONSOLE_KEY_LEAST} letters and digits (openssl rand -hex 24)",))
+            return key
         file = self.root / "keys" / "console.txt"
         if not file.exists():
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

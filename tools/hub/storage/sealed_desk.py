@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -230,6 +231,24 @@ class SealedDesk:
         if str(fault) != self.problem:
             event(_log, "hub.desk_not_kept", level=logging.ERROR, reason=str(fault))
         self.problem = str(fault)
+
+
+def read_cases(path: Path) -> list[StoredCase]:
+    """Every case in a hub's desk, without changing the file; the hub may run. Raises Unavailable."""
+    if not path.exists():
+        return []
+    try:
+        database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=5.0, uri=True)
+    except sqlite3.Error as fault:
+        raise Unavailable(f"{path}: {fault}") from fault
+    try:
+        rows = database.execute("SELECT alert_id, body, key FROM cases JOIN keys USING (alert_id) ORDER BY place")
+        opened = [open_sealed(key, body, alert_id.encode()) for alert_id, body, key in rows.fetchall()]
+        return [msgspec.json.decode(text, type=StoredCase) for text in opened if text is not None]
+    except (sqlite3.Error, msgspec.DecodeError) as fault:
+        raise Unavailable(f"{path} cannot be read: {fault}") from fault
+    finally:
+        database.close()
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -251,4 +251,5 @@ def _for_hub(entry: _Enrolled, plan: DeploymentPlan) -> hub_photos.HubEntry:
         under_18=entry.person.under_18,
         rationale=entry.person.rationale,
         photo=picture,
+        label=entry.person.label,
     )

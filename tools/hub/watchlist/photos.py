@@ -25,6 +25,8 @@ class HubEntry(msgspec.Struct, frozen=True, kw_only=True):
     under_18: bool
     rationale: str
     photo: bytes
+    label: str = ""
+    """How the operator's card calls it; empty: by its reference."""
 
 
 class HubPhotos(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pyrage
 import pytest
@@ -84,10 +85,10 @@ def test_a_list_opens_for_a_device_and_its_photos_for_the_hub_alone(
     paint(tmp_path / "c.png", (2, 100))
     people = read_csv(
         tmp_path,
-        "entry_ref,photo,category,image_source,image_date,under_18,rationale\n"
-        "e-1,a.png,missing,records,2026-01-02,yes,at risk\n"
-        "e-1,b.png,missing,custody,2025-01-02,yes,at risk\n"
-        ",c.png,missing,records,2024-05-06,no,\n",
+        "entry_ref,photo,category,image_source,image_date,under_18,rationale,label\n"
+        "e-1,a.png,missing,records,2026-01-02,yes,at risk,red case 12\n"
+        "e-1,b.png,missing,custody,2025-01-02,yes,at risk,red case 12\n"
+        ",c.png,missing,records,2024-05-06,no,,\n",
         plan,
     )
     assert people.problems == []
@@ -107,11 +108,13 @@ def test_a_list_opens_for_a_device_and_its_photos_for_the_hub_alone(
     assert {e.ref for e in photos.entries} == {e.ref for e in opened.entries}
     assert next(e for e in photos.entries if e.ref == "e-1").rationale == "at risk"
     assert all(e.photo.startswith(b"\xff\xd8") for e in photos.entries)
+    assert {e.label for e in photos.entries} == {"red case 12", ""}
+    assert b"red case" not in msgspec.json.encode(opened), "a device does not get it"
     random_one = next(ref for ref in report.entries if ref != "e-1")
     assert random_one.startswith("e-")
     assert report.entries[random_one] == ["c.png"]
     clear = b"".join(files.values())
-    for secret in (b"e-1", b"at risk", b"custody", random_one.encode(), b"AGE-SECRET"):
+    for secret in (b"e-1", b"at risk", b"red case", b"custody", random_one.encode(), b"AGE-SECRET"):
         assert secret not in clear
     with pytest.raises(BadData, match="built for another hub"):
         open_at_hub(files[PHOTOS], str(pyrage.x25519.Identity.generate()), "photos")
@@ -144,6 +147,14 @@ def test_every_problem_of_a_csv_is_named_at_once_with_its_line(tmp_path: Path, p
         "line 9: category differs from line 8",
     ):
         assert line in told
+
+
+@pytest.mark.parametrize("label", ["x" * 61, "tab\there"])
+def test_a_label_is_one_short_line(tmp_path: Path, plan: DeploymentPlan, label: str) -> None:
+    people = read_csv(
+        tmp_path, f"entry_ref,photo,category,image_source,label\ne-1,a.png,missing,records,{label}\n", plan
+    )
+    assert any("label must be one line" in problem for problem in people.problems)
 
 
 def test_a_column_of_names_is_refused(tmp_path: Path, plan: DeploymentPlan) -> None:

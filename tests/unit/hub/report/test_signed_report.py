@@ -32,6 +32,7 @@ TRUTH = {
     "other_disposals": 1,
     "sign_dark_s": 7.5,
     "refusals": 1,
+    "holds": 1,
     "cameras": 3,
     "balanced": "yes",
     "type": "operational",
@@ -72,6 +73,8 @@ def a_day(root: Path) -> tuple[Path, Device, Device]:
     one.note("engagement", alert="a-6", engagement="confirmed_false")
     for number, outcome in ((0, "arrest"), (1, "arrest"), (2, "safeguarding"), (3, "no_action"), (6, "arrest")):
         one.note("disposition", alert=f"a-{number}", disposition=outcome)
+    for hold in ("evidence", "evidence"):
+        one.note("hold", alert="a-0", hold=hold, owner="SIO-1", reason="exhibit", officer="op-1")
     for device in (one, two):
         device.note("ended", deployment="d-1")
         device.head()

@@ -1,8 +1,6 @@
 // The page of the van hub: draws whole snapshots, sends decisions. Text is only ever set as text.
 "use strict";
 
-const byId = (id) => document.getElementById(id);
-const token = document.querySelector("meta[name=csrf]").content;
 const REST_MS = 500;  // buttons rest after a change, so that a click meant for another case has no effect
 const ASK_MS = 300, ASKED_MS = 5000;  // the second press that deletes comes this long after the first, at most and at least
 const STALE_MS = 15000;
@@ -51,13 +49,13 @@ function span(seconds) {
 }
 
 function several(count, word) {
-  return `${number(count)} ${word}${count === 1 ? "" : "s"}`;
+  return `${number(count)} ${t(count === 1 ? word : `${word}s`)}`;
 }
 
 function photoAge(days) {
-  if (days < 60) return `${several(days, "day")} old`;
-  if (days < 730) return `${several(Math.floor(days / 30.44), "month")} old`;
-  return `${several(Math.floor(days / 365.25), "year")} old`;
+  if (days < 60) return t("{n} old", { n: several(days, "day") });
+  if (days < 730) return t("{n} old", { n: several(Math.floor(days / 30.44), "month") });
+  return t("{n} old", { n: several(Math.floor(days / 365.25), "year") });
 }
 
 function capital(words) {
@@ -111,8 +109,8 @@ function reporting(device) {
 }
 
 function stateWord(device) {
-  if (device.unknown) return "Unknown";
-  return device.status === "stopped" ? "Stopped" : reporting(device) ? STATES[device.state] : "Unknown";
+  if (device.unknown) return t("Unknown");
+  return t(device.status === "stopped" ? "Stopped" : reporting(device) ? STATES[device.state] : "Unknown");
 }
 
 function stateKind(device) {
@@ -120,8 +118,8 @@ function stateKind(device) {
 }
 
 function drawDevice(panel, device, mode) {
-  const other = device.mode !== null && device.mode !== mode ? ` – runs as ${device.mode.toUpperCase()}` : "";
-  text(panel.querySelector(".device-id"), `Device ${device.id}${other}`);
+  const other = device.mode !== null && device.mode !== mode ? ` – ${t("runs as {mode}", { mode: t(device.mode).toUpperCase() })}` : "";
+  text(panel.querySelector(".device-id"), `${t("Device")} ${device.id}${other}`);
   const state = panel.querySelector(".state");
   state.className = `state ${stateKind(device)}`;
   text(state.querySelector(".state-word"), stateWord(device));
@@ -130,16 +128,17 @@ function drawDevice(panel, device, mode) {
   panel.querySelector(".state-why").hidden = reasons.length > 0;
   items(panel.querySelector(".reasons"), reasons.map((words) => [reason(words), ""]));
   drawStreet(panel, device, !reporting(device));
+  drawCommand(panel, device);
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
-  items(panel.querySelector(".faults"), device.faults.map((fault) => [[`Refused: ${fault.problem} (${number(fault.count)})`], ""]));
+  items(panel.querySelector(".faults"), device.faults.map((fault) => [[`${t("Refused")}: ${fault.problem} (${number(fault.count)})`], ""]));
 }
 
 function why(device) {
-  if (device.unknown) return `${capital(device.unknown)}. ${device.heard_at ? `Last report ${clockTime(device.heard_at)}` : "No report yet"}; it may be recognising or not.`;
-  if (device.status === "stopped") return "Ended cleanly.";
-  if (!reporting(device)) return "No device has reported to this hub yet, or its connection was lost.";
-  return capital(Object.entries(device.cameras).map(([name, status]) => `camera ${name} ${status}`).join(", "));
+  if (device.unknown) return `${capital(t(device.unknown))}. ${device.heard_at ? `${t("Last report")} ${clockTime(device.heard_at)}` : t("No report yet")}; ${t("it may be recognising or not.")}`;
+  if (device.status === "stopped") return t("Ended cleanly.");
+  if (!reporting(device)) return t("No device has reported to this hub yet, or its connection was lost.");
+  return capital(Object.entries(device.cameras).map(([name, status]) => `${t("camera")} ${name} ${t(status)}`).join(", "));
 }
 
 function drawStreet(panel, device, dark) {
@@ -149,15 +148,15 @@ function drawStreet(panel, device, dark) {
   sign.classList.toggle("lit", lit);
   sign.classList.toggle("unknown", dark && device.status !== "stopped");
   const unknown = dark && device.status !== "stopped";
-  sign.setAttribute("aria-label", unknown ? "Whether the sign is lit is unknown" : lit ? "The sign is lit" : "The sign is dark");
+  sign.setAttribute("aria-label", t(unknown ? "Whether the sign is lit is unknown" : lit ? "The sign is lit" : "The sign is dark"));
   let said = unknown ? "Sign unknown" : lit ? "Sign lit, as sensed" : "Sign dark";
   if (!dark && lamps.sign_driven !== undefined && lamps.sign_driven !== lamps.sign_sensed) {
     said = lamps.sign_driven ? "Sign driven but not sensed lit" : "Sign sensed lit while switched off";
   }
-  text(panel.querySelector(".sign-text"), said + (lamps.simulated ? " (simulated)" : ""));
+  text(panel.querySelector(".sign-text"), t(said) + (lamps.simulated ? ` (${t("simulated")})` : ""));
   items(panel.querySelector(".lamps"), ["power", "recognising", "alert", "fault"].map((name) => {
     const on = !dark && lamps[name] === true;
-    return [[make("span", "", "lamp"), make("span", name), make("span", on ? " on" : " off", "visually-hidden")], on ? `on ${name}` : name];
+    return [[make("span", "", "lamp"), make("span", t(name)), make("span", ` ${t(on ? "on" : "off")}`, "visually-hidden")], on ? `on ${name}` : name];
   }));
 }
 
@@ -165,19 +164,19 @@ function drawCounters(panel, device) {
   const stats = device.stats || {};
   const list = device.watchlist;
   definition(panel.querySelector(".counters"), [
-    ["faces seen", number(stats.faces_seen)],
-    ["possible matches", number(stats.alerts)],
-    ["discarded at once", number(stats.discarded)],
-    ["templates made", number(stats.templates)],
-    ["frames a second", device.fps === null || device.fps === undefined ? "–" : device.fps.toFixed(1)],
-    ["people listed", list ? (list.erased ? "erased" : number(list.subjects)) : "–"],
+    [t("faces seen"), number(stats.faces_seen)],
+    [t("possible matches"), number(stats.alerts)],
+    [t("discarded at once"), number(stats.discarded)],
+    [t("templates made"), number(stats.templates)],
+    [t("frames a second"), device.fps === null || device.fps === undefined ? "–" : device.fps.toFixed(1)],
+    [t("people listed"), list ? (list.erased ? t("erased") : number(list.subjects)) : "–"],
   ]);
   const balance = panel.querySelector(".balance");
   const lost = stats.lost || 0;
   const open = stats.faces_seen - stats.discarded - lost - stats.alerts;
   balance.classList.toggle("odd", open < 0);
-  const rest = (lost ? ` + ${number(lost)} lost with a worker` : "") + (open > 0 ? ` + ${number(open)} still in view` : "");
-  text(balance, stats.faces_seen === undefined ? "" : `${number(stats.faces_seen)} seen = ${number(stats.discarded)} discarded + ${number(stats.alerts)} alerted${rest}`);
+  const rest = (lost ? ` + ${number(lost)} ${t("lost with a worker")}` : "") + (open > 0 ? ` + ${number(open)} ${t("still in view")}` : "");
+  text(balance, stats.faces_seen === undefined ? "" : `${number(stats.faces_seen)} ${t("seen")} = ${number(stats.discarded)} ${t("discarded")} + ${number(stats.alerts)} ${t("alerted")}${rest}`);
 }
 
 function drawConditions(box, conditions) {
@@ -186,17 +185,17 @@ function drawConditions(box, conditions) {
   const count = (result) => conditions.filter((row) => row.result === result).length;
   const [failing, pending] = [count("fails"), count("pending")];
   const words = [
-    failing && `${failing} not met`, pending && `${pending} not known yet`,
-    failing || pending ? `${count("holds")} met` : `All ${several(count("holds"), "condition")} met`,
+    failing && `${failing} ${t("not met")}`, pending && `${pending} ${t("not known yet")}`,
+    failing || pending ? `${count("holds")} ${t("met")}` : t("All {n} met", { n: several(count("holds"), "condition") }),
   ].filter(Boolean);
-  text(box.querySelector("summary"), (failing || pending ? "Conditions: " : "") + words.join(", "));
+  text(box.querySelector("summary"), (failing || pending ? `${t("Conditions")}: ` : "") + words.join(", "));
   const order = { fails: 0, pending: 1, holds: 2 };
   const rows = [...conditions].sort((a, b) => order[a.result] - order[b.result]);
   items(box.querySelector("ul"), rows.map((row) => {
-    const late = row.result === "pending" ? ` (${MARK_WORDS[row.result]})` : "";
+    const late = row.result === "pending" ? ` (${t(MARK_WORDS[row.result])})` : "";
     const mark = make("span", MARKS[row.result]);
     mark.setAttribute("aria-hidden", "true");
-    return [[mark, make("span", capital(row.text) + late), make("span", late ? "" : ` (${MARK_WORDS[row.result]})`, "visually-hidden")], row.result];
+    return [[mark, make("span", capital(row.text) + late), make("span", late ? "" : ` (${t(MARK_WORDS[row.result])})`, "visually-hidden")], row.result];
   }));
 }
 
@@ -204,7 +203,7 @@ function drawConditions(box, conditions) {
 
 function newCard(id) {
   const card = byId("case-template").content.firstElementChild.cloneNode(true);
-  card.setAttribute("aria-label", "Possible match");
+  card.setAttribute("aria-label", t("Possible match"));
   for (const button of card.querySelectorAll("button[data-outcome]")) {
     button.addEventListener("click", () => press(id, button.dataset.outcome));
   }
@@ -230,13 +229,13 @@ function picture(box, source, words) {
 }
 
 function badges(entry) {
-  const list = [[entry.mode.toUpperCase(), entry.mode === "operational" ? "" : "warn"]];
-  if (entry.blue_list) list.push(["consenting test subject", "warn"]);
+  const list = [[t(entry.mode).toUpperCase(), entry.mode === "operational" ? "" : "warn"]];
+  if (entry.blue_list) list.push([t("consenting test subject"), "warn"]);
   if (entry.category) list.push([entry.category, ""]);
-  if (entry.response_code) list.push([`response ${entry.response_code}`, ""]);
-  if (entry.contradicted_by.length) list.push(["at most one can be right", "warn"]);
-  if (entry.picture_damaged) list.push(["picture damaged", "warn"]);
-  if (entry.historical) list.push(["late: for information only", "warn"]);
+  if (entry.response_code) list.push([`${t("response")} ${entry.response_code}`, ""]);
+  if (entry.contradicted_by.length) list.push([t("at most one can be right"), "warn"]);
+  if (entry.picture_damaged) list.push([t("picture damaged"), "warn"]);
+  if (entry.historical) list.push([t("late: for information only"), "warn"]);
   return list;
 }
 
@@ -249,26 +248,27 @@ function drawCard(card, entry) {
     row.dataset.shown = JSON.stringify(wanted);
     row.replaceChildren(...wanted.map(([content, kind]) => make("span", content, kind)));
   }
-  picture(card.querySelector(".seen"), entry.probe && `/cases/${entry.id}/probe?v=${entry.probe}`, "Face seen by the camera");
-  picture(card.querySelector(".listed"), entry.reference && `/cases/${entry.id}/reference`, "Reference photo of the listed person");
+  picture(card.querySelector(".seen"), entry.probe && `/cases/${entry.id}/probe?v=${entry.probe}`, t("Face seen by the camera"));
+  picture(card.querySelector(".listed"), entry.reference && `/cases/${entry.id}/reference`, t("Reference photo of the listed person"));
   card.dataset.seenAt = entry.captured_at;
   card.dataset.actBy = entry.historical ? "" : entry.expires_at;
-  text(card.querySelector(".seen-caption"), entry.zone);
-  text(card.querySelector(".listed-name"), entry.label);
-  const photo = [entry.image_source ? `${entry.image_source} photo` : "photo", entry.image_age_days === null ? "age not known" : photoAge(entry.image_age_days)];
+  text(card.querySelector(".seen-caption"), `${entry.device} · ${entry.camera} · ${entry.zone}`);
+  card.querySelector(".seen-caption").title = [`${t("Device")} ${entry.device}`, `${t("camera")} ${entry.camera}`, `${t("zone")} ${entry.zone}`].join(", ");
+  text(card.querySelector(".listed-name"), entry.label === "Listed person" ? t(entry.label) : entry.label);
+  const photo = [entry.image_source ? t("{source} photo", { source: entry.image_source }) : t("photo"), entry.image_age_days === null ? t("age not known") : photoAge(entry.image_age_days)];
   text(card.querySelector(".listed-caption"), photo.join(", "));
   text(card.querySelector(".score"), entry.score.toFixed(3));
-  text(card.querySelector(".above"), `+${entry.margin.toFixed(3)} over the threshold, ${entry.threshold.toFixed(3)}`);
+  text(card.querySelector(".above"), `+${entry.margin.toFixed(3)} ${t("over the threshold")}, ${entry.threshold.toFixed(3)}`);
   drawScale(card.querySelector(".scale"), entry);
   definition(card.querySelector(".facts"), [
-    ["quality", `${Math.round(entry.quality * 100)} %`],
-    ["gap to next", entry.second_best_gap === null ? "–" : entry.second_best_gap.toFixed(3)],
-    ["eyes apart", `${Math.round(entry.inter_eye_px)} px`],
-    ["shots used", String(entry.faces_used)],
-    ["delay", entry.latency_ms < 10000 ? `${Math.round(entry.latency_ms)} ms` : span(entry.latency_ms / 1000)],
+    [t("quality"), `${Math.round(entry.quality * 100)} %`],
+    [t("gap to next"), entry.second_best_gap === null ? "–" : entry.second_best_gap.toFixed(3)],
+    [t("eyes apart"), `${Math.round(entry.inter_eye_px)} px`],
+    [t("shots used"), String(entry.faces_used)],
+    [t("delay"), entry.latency_ms < 10000 ? `${Math.round(entry.latency_ms)} ms` : span(entry.latency_ms / 1000)],
   ]);
-  const rate = entry.predicted_far ? `, predicted false alerts 1 in ${number(Math.round(1 / entry.predicted_far))} faces` : "";
-  text(card.querySelector(".against"), `Compared with ${entry.list_size === 1 ? "1 person" : `${number(entry.list_size)} people`} listed${rate}; sign ${entry.sign}.`);
+  const rate = entry.predicted_far ? `, ${t("predicted false alerts 1 in {n} faces", { n: number(Math.round(1 / entry.predicted_far)) })}` : "";
+  text(card.querySelector(".against"), `${t("Compared with {n}", { n: several(entry.list_size, "listed person") })}${rate}; ${t("sign")} ${t(entry.sign)}.`);
   const doubts = card.querySelector(".doubts");
   text(doubts, doubtsOf(entry).join(" "));
   doubts.hidden = !doubts.textContent;
@@ -287,10 +287,10 @@ function drawCard(card, entry) {
 function doubtsOf(entry) {
   const list = [];
   if (entry.contradicted_by.length) {
-    const others = entry.contradicted_by.map((other) => (other.captured_at ? `of ${clockTime(other.captured_at)}` : other.id)).join(", ");
-    list.push(`The alert ${others} names the same listed person, and both people were in view at the same time: at most one of these alerts can be right.`);
+    const others = entry.contradicted_by.map((other) => (other.captured_at ? `${t("of")} ${clockTime(other.captured_at)}` : other.id)).join(", ");
+    list.push(t("The alert {others} names the same listed person, and both people were in view at the same time: at most one of these alerts can be right.", { others }));
   }
-  if (entry.picture_damaged) list.push("Data was lost between camera and device: parts of the face may be falsified.");
+  if (entry.picture_damaged) list.push(t("Data was lost between camera and device: parts of the face may be falsified."));
   return list;
 }
 
@@ -298,17 +298,17 @@ function drawScale(scale, entry) {
   const clamp = (value) => Math.min(1, Math.max(0, value));
   scale.querySelector(".scale-fill").style.width = `${clamp(entry.score) * 100}%`;
   scale.querySelector(".scale-threshold").style.left = `${clamp(entry.threshold) * 100}%`;
-  scale.setAttribute("aria-label", `Score ${entry.score.toFixed(3)} on a scale up to 1, threshold ${entry.threshold.toFixed(3)}`);
+  scale.setAttribute("aria-label", t("Score {score} on a scale up to 1, threshold {threshold}", { score: entry.score.toFixed(3), threshold: entry.threshold.toFixed(3) }));
 }
 
 function drawErase(card) {
   const ago = (now - new Date(card.dataset.seenAt).getTime()) / 1000;
   const act = card.dataset.actBy ? (new Date(card.dataset.actBy).getTime() - now) / 1000 : -1;
-  text(card.querySelector(".seen-name"), `${clockTime(card.dataset.seenAt)}, ${span(ago)} ago`);
-  text(card.querySelector(".case-decide"), card.classList.contains("judged") ? "judged by a person"
-    : act > 0 ? `the decision is yours, ${span(act)} left to act` : "the decision is yours; too late to act, for information only");
+  text(card.querySelector(".seen-name"), `${clockTime(card.dataset.seenAt)}, ${t("{n} ago", { n: span(ago) })}`);
+  text(card.querySelector(".case-decide"), card.classList.contains("judged") ? t("judged by a person")
+    : act > 0 ? t("the decision is yours, {n} left to act", { n: span(act) }) : t("the decision is yours; too late to act, for information only"));
   const left = (new Date(card.dataset.deleteBy).getTime() - now) / 1000;
-  text(card.querySelector(".erase"), card.dataset.hold ? `Held: ${card.dataset.hold}` : `Erased automatically in ${span(left)}; a false alert at once.`);
+  text(card.querySelector(".erase"), card.dataset.hold ? `${t("Held")}: ${t(card.dataset.hold)}` : t("Erased automatically in {n}; a false alert at once.", { n: span(left) }));
 }
 
 // ---- decisions of the operator ----
@@ -328,7 +328,7 @@ function rest() {
 function ask(card, asking) {
   const button = card.querySelector(".judge .false");
   button.classList.toggle("armed", asking);
-  text(button.querySelector(".word"), asking ? "Press again to erase" : "False alert");
+  text(button.querySelector(".word"), t(asking ? "Press again to erase" : "False alert"));
 }
 
 function press(id, outcome) {
@@ -353,14 +353,10 @@ async function decide(card, id, kind, outcome) {
   const controls = card.querySelectorAll("button, select");
   for (const control of controls) control.disabled = true;
   try {
-    const answer = await fetch(`/cases/${id}/${kind}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": token },
-      body: JSON.stringify({ outcome }),
-    });
+    const answer = await post(`/cases/${id}/${kind}`, { outcome });
     if (!answer.ok && answer.status !== 404) throw new Error(await answer.text());
   } catch (fault) {
-    banner(`The decision was not accepted: ${fault.message}`);
+    banner(`${t("The decision was not accepted")}: ${fault.message}`);
   } finally {
     for (const control of controls) control.disabled = false;
   }
@@ -381,12 +377,13 @@ function keys() {
 
 document.addEventListener("keydown", (pressed) => {
   if (pressed.ctrlKey || pressed.metaKey || pressed.altKey || pressed.repeat) return;
-  if (pressed.target instanceof HTMLSelectElement) return;
+  if (pressed.target instanceof HTMLSelectElement || pressed.target instanceof HTMLInputElement) return;
   const key = pressed.key.toLowerCase();
   if (key === "?") keys();
   else if (byId("keys").open) return;
   else if (key === "j") step(1);
   else if (key === "k") step(-1);
+  else if (key === "m") mute();
   else if (shown !== null && key === "f") press(shown.id, "false_alert");
   else if (shown !== null && key === "t") press(shown.id, "true_alert");
   else return;
@@ -447,7 +444,7 @@ function drawQueue(entries) {
     rows.delete(entry.id);
     row.className = entry.outcome ? "judged" : "";
     const [name, score, when] = row.firstChild.children;
-    text(name, `${entry.outcome ? "Judged true: " : ""}${entry.label}`);
+    text(name, `${entry.outcome ? `${t("Judged true")}: ` : ""}${entry.label}`);
     text(score, entry.score.toFixed(3));
     text(when, clockTime(entry.captured_at));
     row.firstChild.setAttribute("aria-current", String(shown !== null && shown.id === entry.id));
@@ -461,12 +458,13 @@ function drawCases(entries, leftUnjudged) {
   drawQueue(entries);
   const arrived = first ? 0 : entries.filter((entry) => !known.has(entry.id)).length;
   known = new Set(entries.map((entry) => entry.id));
-  if (arrived) text(byId("announce"), `${arrived} new possible match${arrived > 1 ? "es" : ""}. The decision is yours.`);
+  if (arrived) sound();
+  if (arrived) text(byId("announce"), `${arrived} ${t(arrived > 1 ? "new possible matches" : "new possible match")}. ${t("The decision is yours.")}`);
   byId("empty").hidden = entries.length > 0;
   const open = entries.filter((entry) => entry.outcome === null).length;
-  const left = leftUnjudged ? ` · ${number(leftUnjudged)} erased without a judgement: the desk was full` : "";
-  text(byId("cases-count"), (entries.length ? (open ? `${open} to judge` : "all judged") : "") + left);
-  document.title = `${open ? `(${open}) ` : ""}Van hub ${byId("mode").textContent}`;
+  const left = leftUnjudged ? ` · ${number(leftUnjudged)} ${t("erased without a judgement: the desk was full")}` : "";
+  text(byId("cases-count"), (entries.length ? (open ? `${open} ${t("to judge")}` : t("all judged")) : "") + left);
+  document.title = `${open ? `(${open}) ` : ""}${t("Van hub")} ${byId("mode").textContent}`;
 }
 
 // ---- the whole page ----
@@ -477,7 +475,7 @@ function banner(words) {
 }
 
 function lost(stale) {
-  return { ...stale, broker: { online: false, text: "the hub does not answer" }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has no connection to its hub", state: null, lamps: null, conditions: [] })) };
+  return { ...stale, broker: { online: false, text: t("the hub does not answer") }, devices: stale.devices.map((device) => ({ ...device, unknown: "this page has no connection to its hub", state: null, lamps: null, conditions: [] })) };
 }
 
 function draw(snapshot) {
@@ -487,12 +485,12 @@ function draw(snapshot) {
   text(byId("site"), view.site);
   const mode = byId("mode");
   mode.className = `mode ${view.mode}`;
-  text(mode, view.mode.toUpperCase());
-  text(byId("mode-words"), MODES[view.mode]);
+  text(mode, t(view.mode).toUpperCase());
+  text(byId("mode-words"), MODES[view.mode] ? t(MODES[view.mode]) : "");
   const link = byId("link");
   link.className = view.broker.online ? "link" : "link lost";
-  const operator = OPERATORS[view.operator];
-  text(link, view.broker.online ? `Broker connected · ${operator}` : `No connection: ${view.broker.text}`);
+  const operator = t(OPERATORS[view.operator]);
+  text(link, view.broker.online ? `${t("Broker connected")} · ${operator}` : `${t("No connection")}: ${view.broker.text}`);
   const holder = byId("devices");
   while (holder.children.length > view.devices.length) holder.lastChild.remove();
   view.devices.forEach((device, n) => {
@@ -504,9 +502,87 @@ function draw(snapshot) {
   if (byId("states").textContent !== marks.map((mark) => mark.textContent).join("")) byId("states").replaceChildren(...marks);
   drawCases(view.cases, view.left_unjudged);
   const discarded = view.devices.reduce((sum, device) => sum + (device.stats ? device.stats.discarded : 0), 0);
-  text(byId("empty-text"), discarded ? `${number(discarded)} people passed, were compared and discarded at once.` : "Faces that match nobody on the list are discarded at once.");
-  const receipts = view.receipts.map((r) => [[`${number(r.count)} ${WHAT[r.what]}${r.alert ? " …" + r.alert : ""}: ${WHY[r.reason]}`], ""]);
-  items(byId("receipts"), receipts.length ? receipts : [[["Nothing has been erased yet."], ""]]);
+  text(byId("empty-text"), discarded ? t("{n} people passed, were compared and discarded at once.", { n: number(discarded) }) : t("Faces that match nobody on the list are discarded at once."));
+  drawUser();
+  const receipts = view.receipts.map((r) => [[`${number(r.count)} ${t(WHAT[r.what])}${r.alert ? " …" + r.alert : ""}: ${t(WHY[r.reason])}`], ""]);
+  items(byId("receipts"), receipts.length ? receipts : [[[t("Nothing has been erased yet.")], ""]]);
+}
+
+// ---- who is here, STOP and resume, sound ----
+
+const TOUCH_MS = 30000, WARN_S = 60;
+let touchedAt = 0;
+let warned = false;
+let audio = null;
+let soundOn = localStorage.getItem("sound") !== "off";
+
+function drawUser() {
+  byId("user").hidden = byId("logout").hidden = view.user === null;
+  if (view.user !== null) text(byId("user"), `${view.user.ref}, ${t(view.user.role)}`);
+  const locks = view.lock_in_s !== null && view.lock_in_s < WARN_S;
+  if (locks && !warned) sound();
+  warned = locks;
+  byId("lock").hidden = !locks;
+  text(byId("lock"), t("This page locks in less than a minute: press a key. Without you devices do not recognise."));
+}
+
+function touched() {
+  if (!view || view.user === null || Date.now() - touchedAt < TOUCH_MS) return;
+  touchedAt = Date.now();
+  post("/active", {}).catch(() => {});
+}
+for (const kind of ["keydown", "pointerdown", "touchstart"]) document.addEventListener(kind, touched, { passive: true });
+byId("logout").addEventListener("click", () => post("/logout", {}).finally(() => location.reload()));
+
+function sound() {
+  if (!soundOn) return;
+  try {
+    audio = audio || new AudioContext();
+    const [tone, level] = [audio.createOscillator(), audio.createGain()];
+    tone.frequency.value = 880;
+    level.gain.setValueAtTime(0.2, audio.currentTime);
+    level.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.4);
+    tone.connect(level).connect(audio.destination);
+    tone.start();
+    tone.stop(audio.currentTime + 0.4);
+  } catch { /* no sound device: the alert is on the page all the same */ }
+}
+
+function drawSound() {
+  text(byId("sound"), t(soundOn ? "Sound on" : "Sound off"));
+  byId("sound").setAttribute("aria-pressed", String(soundOn));
+}
+
+function mute() {
+  soundOn = !soundOn;
+  localStorage.setItem("sound", soundOn ? "on" : "off");
+  drawSound();
+  sound();
+}
+byId("sound").addEventListener("click", mute);
+drawSound();
+
+async function command(device, name) {
+  try {
+    const answer = await post(`/devices/${device}/${name}`, {});
+    if (!answer.ok) throw new Error(await answer.text());
+  } catch (fault) {
+    banner(`${t("The command was not sent")}: ${fault.message}`);
+  }
+}
+
+function drawCommand(panel, device) {
+  for (const button of panel.querySelectorAll("[data-command]")) {
+    if (button.dataset.device === device.id) continue;
+    button.dataset.device = device.id;
+    button.setAttribute("aria-label", `${button.textContent} ${device.id}`);
+    button.onclick = () => command(device.id, button.dataset.command);
+  }
+  const may = view.user === null || view.user.role === "supervisor";
+  panel.querySelector("[data-command=resume]").hidden = !may;
+  panel.querySelector("[data-command=stop]").hidden = !may && view.user.role === "auditor";
+  const given = device.command;
+  text(panel.querySelector(".command"), given ? `${t(given.name === "stop" ? "STOP" : "Resume")}: ${given.given_by}, ${clockTime(given.at)}, ${given.result ? t(given.result) : t("no reply yet")}${given.reason ? ` (${given.reason})` : ""}` : "");
 }
 
 function drawNotice() {
@@ -523,21 +599,27 @@ byId("cases-title").tabIndex = -1;
 drawNotice();
 draw(JSON.parse(byId("first").textContent));
 first = false;
-const LOST = "This page has no connection to its hub. Nothing on it is current; the device stops recognising without you. It comes back by itself.";
+const LOST = t("This page has no connection to its hub. Nothing on it is current; the device stops recognising without you. It comes back by itself.");
 function listen() {
   const stream = new EventSource("/events");
   stream.onmessage = (message) => {
     const snapshot = JSON.parse(message.data);
     viewAt = Date.now();
     draw(snapshot);
-    banner(!snapshot.broker.online ? "No broker: the state of every device is unknown, and no alert arrives."
-      : snapshot.desk_problem ? `The hub's disk refuses (${snapshot.desk_problem}): open cases would not outlive a restart.` : "");
+    banner(!snapshot.broker.online ? t("No broker: the state of every device is unknown, and no alert arrives.")
+      : snapshot.desk_problem ? `${t("The hub's disk refuses: open cases would not outlive a restart.")} (${snapshot.desk_problem})`
+      : snapshot.warnings.map((warning) => `${capital(warning)}.`).join(" "));
   };
   stream.onerror = () => {
     banner(LOST);
     draw(lost(view));
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(again, 2000);
   };
+}
+async function again() {
+  const answer = await fetch("/snapshot").catch(() => null);
+  if (answer !== null && answer.status === 401) location.reload();
+  else listen();
 }
 listen();
 setInterval(() => {

@@ -1,0 +1,128 @@
+"""Sessions at the page: who may ask for what, the idle lock, the end of a shift, wrong passwords, and the log."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from device.cli.main import main
+from device.domain.finding import Mode
+from device.errors import RefusedByCondition, UsageError
+from tools.hub.console import login
+from tools.hub.console.login import NOBODY, Sessions
+from tools.hub.site import init_hub
+from tools.hub.storage.users import Role, Users
+
+WORD = "correct horse battery"
+
+
+class Desk:
+    def __init__(self, hub: Path) -> None:
+        self.now_s, self.rows = 0.0, list[tuple[str, str]]()
+        self.users = Users(hub)
+        self.sessions = Sessions(self.users, lambda: self.now_s, lambda how, ref: self.rows.append((how, ref)))
+
+    def login(self, ref: str, password: str = WORD) -> str:
+        return asyncio.run(self.sessions.login(ref, password))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    made = Desk(tmp_path)
+    made.users.put("op-7", "operator", WORD)
+    return made
+
+
+def test_without_users_the_address_alone_admits(tmp_path: Path) -> None:
+    assert Desk(tmp_path).sessions.of("") is NOBODY
+
+
+def test_a_session_is_locked_when_idle_and_ends_after_a_shift(desk: Desk) -> None:
+    key = desk.login("op-7")
+    session = desk.sessions.of(key)
+    assert session is not None
+    desk.now_s = login.IDLE_S - 1
+    desk.sessions.touch(session)
+    desk.now_s += login.IDLE_S
+    assert desk.sessions.of(key) is session
+    desk.now_s += 1.1
+    assert desk.sessions.of(key) is None
+    key = desk.login("op-7")
+    began = desk.now_s
+    while desk.now_s - began <= login.LONGEST_S:
+        session = desk.sessions.of(key)
+        assert session is not None
+        desk.sessions.touch(session)
+        desk.now_s += login.IDLE_S / 2
+    assert desk.sessions.of(key) is None
+    assert [how for how, _ in desk.rows] == ["login", "locked", "login", "ended"]
+
+
+def test_a_removed_user_s_session_ends_and_a_guess_opens_none(desk: Desk) -> None:
+    desk.users.put("op-8", "operator", WORD)
+    key = desk.login("op-7")
+    assert desk.sessions.of("guess") is None
+    desk.users.remove("op-7")
+    assert desk.sessions.of(key) is None
+    assert desk.rows[-1] == ("ended", "op-7")
+
+
+def test_wrong_passwords_are_refused_and_then_have_to_wait(desk: Desk) -> None:
+    for _ in range(login.TRIES):
+        with pytest.raises(RefusedByCondition, match="do not fit"):
+            desk.login("op-7", "wrong")
+    with pytest.raises(RefusedByCondition, match="wait"):
+        desk.login("op-7")
+    desk.now_s += login.WAIT_S
+    assert desk.sessions.of(desk.login("op-7")) is not None
+    with pytest.raises(RefusedByCondition, match="do not fit"):
+        desk.login(WORD)
+    assert desk.rows[-1] == ("refused", "unknown"), "what was typed may be a password"
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed"),
+    [
+        ("operator", {"case", "stop", "read holds"}),
+        ("supervisor", {"case", "stop", "resume", "hold", "read holds"}),
+        ("auditor", {"read holds"}),
+        ("engineer", {"stop"}),
+    ],
+)
+def test_each_role_may_do_its_own(desk: Desk, role: Role, allowed: set[str]) -> None:
+    asked = {
+        "case": ("GET", "/cases/a/probe"),
+        "stop": ("POST", "/devices/cam-1/stop"),
+        "resume": ("POST", "/devices/cam-1/resume"),
+        "hold": ("POST", "/holds/a"),
+        "read holds": ("GET", "/holds"),
+    }
+    session = login.Session("x-1", role, 0.0, 0.0)
+    assert {name for name, (method, path) in asked.items() if session.may(method, path)} == allowed
+
+
+def test_a_name_or_a_short_password_is_refused(desk: Desk) -> None:
+    with pytest.raises(UsageError, match="may be a name"):
+        desk.users.put("jones", "operator", WORD)
+    with pytest.raises(UsageError, match="at least"):
+        desk.users.put("op-9", "operator", "short")
+    content = (desk.users._file).read_text()
+    assert WORD not in content
+    assert desk.users._file.stat().st_mode & 0o077 == 0
+
+
+def test_the_commands_and_an_operational_hub_without_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub = str(tmp_path / "hub")
+    init_hub(tmp_path / "hub", site="north", devices=(), mode=Mode.OPERATIONAL)
+    assert main(["hub", "serve", hub, "--port", "0", "--broker-port", "0", "--repository-port", "0"]) == 78
+    assert "lfr hub user add" in capsys.readouterr().err
+    word = tmp_path / "word"
+    word.write_text(WORD)
+    word.chmod(0o600)
+    assert main(["hub", "user", "add", hub, "op-7", "--role", "operator", "--password-file", str(word)]) == 0
+    assert main(["hub", "user", "list", hub]) == 0
+    assert "op-7: operator" in capsys.readouterr().out
+    assert main(["hub", "user", "remove", hub, "op-7"]) == 0
+    assert Users(tmp_path / "hub").all() == {}
