@@ -1,28 +1,55 @@
-"""What OpenVINO computes in where a file leaves it free."""
+"""What OpenVINO is asked to compute in where a file leaves it free."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT
-from engines.runners import select
+from engines.errors import EngineFailed
 from engines.runners.openvino import OpenVinoRunner
-from engines.runners.select import open_runner
-
-pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("bf16", "rest"), [(True, "bfloat16"), (False, "float32")])
-def test_an_int8_file_computes_the_rest_in_bf16_where_the_cpu_does(
-    bf16: bool, rest: str, models_ready: Path, monkeypatch: pytest.MonkeyPatch
+class Asked:
+    """Stands for openvino.Core: keeps what it is asked for and compiles nothing."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Any] = {}
+
+    def read_model(self, path: str) -> Asked:
+        return self
+
+    def reshape(self, shapes: dict[str, list[int]]) -> None:
+        """Any shape will do."""
+
+    def compile_model(self, network: Asked, device: str, wanted: dict[str, Any]) -> None:
+        self.wanted = wanted
+        raise RuntimeError("compiles nothing")
+
+
+@pytest.mark.parametrize(
+    ("precision", "bf16", "hint"),
+    [
+        ("int8", True, "bf16"),
+        ("int8", False, "f32"),
+        ("fp32", True, "f32"),
+        ("fp16", True, "f32"),
+        ("bf16", True, "bf16"),
+    ],
+)
+def test_only_an_int8_file_takes_bf16_for_the_rest_and_only_where_the_cpu_computes_it(
+    precision: str, bf16: bool, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(select, "_has_vnni", lambda: True)
-    monkeypatch.setattr(select, "_has_bf16", lambda: bf16)
-    runner = open_runner(card(RECOGNISER_DEFAULT), backend="openvino", threads=1, precision="int8", models=models_ready)
-    assert isinstance(runner, OpenVinoRunner)
-    hint = runner._request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
-    assert rest in str(hint)
-    runner.close()
+    asked, runtime = Asked(), ModuleType("openvino")
+    monkeypatch.setattr(runtime, "Core", lambda: asked, raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", runtime)
+    with pytest.raises(EngineFailed, match="compiles nothing"):
+        OpenVinoRunner(
+            card(RECOGNISER_DEFAULT), Path("none.onnx"), threads=1, shape=None, precision=precision, bf16=bf16
+        )
+    assert asked.wanted["INFERENCE_PRECISION_HINT"] == hint

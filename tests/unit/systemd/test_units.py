@@ -114,3 +114,10 @@ def test_the_hubs_unit_starts_it_as_the_command_line_knows_it_and_feeds_its_watc
     assert float(keys["WatchdogSec"]) >= 5 * ALIVE_S
     assert {"64", "65", "77", "78"} == set(keys["RestartPreventExitStatus"].split())
     assert "69" not in keys["RestartPreventExitStatus"], "a port in use and a broker that died are tried again"
+
+
+def test_no_account_has_a_colon_in_its_name_for_people_which_sysusers_refuses() -> None:
+    lines = (UNIT.parent / "lfr.sysusers.conf").read_text().splitlines()
+    described = [match[1] for line in lines if (match := re.match(r'u \S+ \S+ "(.*)"', line))]
+    assert described
+    assert not any(":" in text for text in described)

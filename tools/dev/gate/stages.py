@@ -80,7 +80,9 @@ def elsewhere(name: str, *arguments: str, installable: bool = True) -> Stage:
     return Stage(name, pytest(*arguments), READ_TESTS, tests=True, hardware=True, installable=installable)
 
 
-SYSTEM = elsewhere("system", "tests/system", "--ignore=tests/system/chip")
+ARM64_TESTS = "tests/system/test_flash_arm64.py"
+SYSTEM = elsewhere("system", "tests/system", "--ignore=tests/system/chip", f"--ignore={ARM64_TESTS}")
+ARM64 = elsewhere("arm64, emulated", ARM64_TESTS)
 CHIP = elsewhere("GPIO chip", "tests/system/chip")
 BROWSER = elsewhere("browser", "tests/browser")
 GPU = elsewhere("gpu", "-s", "tests/gpu", installable=False)
@@ -93,6 +95,7 @@ COMMANDS: dict[str, tuple[Stage, ...]] = {
     "device_apis": (APIS, DEVICE_APIS),
     "services": (SYSTEM, BROWSER, GPU),
     "chip": (CHIP,),
+    "arm64": (ARM64,),
 }
 
 
