@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from device.audit.log import FILE, lines_of, older_parts
+from device.audit.head_file import read_heads
+from device.audit.log import FILE, lines_of, older_parts, read_head
 from device.audit.rows import Head, Row, read
 from device.audit.verify import verify
 from device.errors import BadData
-from tools.hub.report.audit_heads import kept_heads
+from tools.hub.report.audit_heads import FOLDER, SUFFIX
 
 _TOTALS = ("faces_seen", "discarded", "lost", "alerted", "open", "sign_dark_ms")
 UNRELATED = "arrest_unrelated"
@@ -94,8 +95,14 @@ class ChainCounts:
 
 
 def verified_head(hub: Path, device: str, log: Path) -> Head:
-    """The newest head of a device's log, once all of it verifies (rule 1). `log`: its folder, or a copy of it."""
-    heads = kept_heads(hub, device)
+    """The newest head of a device's log, once all of it verifies (rule 1). `log`: its folder, or a copy of it.
+
+    A device whose state folder was replaced has several logs: the heads are those of the log's own key.
+    """
+    own, place = read_head(log), hub / FOLDER / f"{device}{SUFFIX}"
+    logs = [each for each in read_heads(place) if each.heads] if place.exists() else []
+    mine = [each for each in logs if own is not None and each.key == own.key]
+    heads = (mine or logs)[-1].heads if logs else []
     if not heads:
         raise BadData(f"the hub has kept no signed head of {device}: its log cannot be verified")
     verdict = verify(log, heads[0].key, heads)

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from device.audit.head_file import read_heads
 from device.audit.rows import Head, genuine
 from device.audit.verify import verify
 from device.domain.time import WallTime, rfc3339
 from device.errors import BadData, Unavailable
-from tools.hub.report.audit_heads import kept_heads
+from tools.hub.report.audit_heads import FOLDER
+from tools.hub.report.audit_heads import SUFFIX as HEADS
 from tools.hub.storage.files import PUBLIC, Batch
 
 if TYPE_CHECKING:
@@ -202,8 +204,10 @@ def _require_authority(signature: Signature, trusted: Path) -> None:
 
 
 def _require_kept(hub: Path, device: str, head: Head) -> None:
-    kept = kept_heads(hub, device)
-    if not kept or kept[0].key != head.key:
+    place = hub / FOLDER / f"{device}{HEADS}"
+    logs = read_heads(place) if place.exists() else []
+    kept = [each for log in logs if log.key == head.key for each in log.heads]
+    if not kept:
         raise BadData(f"the audit head of {device} is signed by another key than the one that this hub knows")
     if head not in kept:
         raise BadData(f"the hub has kept no audit head of {device} of row {head.seq} like the report's")

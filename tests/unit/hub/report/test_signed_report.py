@@ -15,6 +15,7 @@ from device.cli.main import main
 from device.domain.finding import Mode
 from device.domain.time import wall
 from tests.unit.hub.report.chains import Device
+from tools.hub.report.audit_heads import FOLDER, Heads
 from tools.hub.report.home_office import COLUMNS
 from tools.hub.site import init_hub
 
@@ -218,3 +219,16 @@ def test_years_are_counted_by_the_first_day_and_totalled(tmp_path: Path, capsys:
     assert years[0]["totals"]["incorrect_alert_rate"]["value"] == pytest.approx(4 / 35_000)
     assert "begins at 2026-05-21" in " ".join(years[0]["remarks"])
     assert years[1]["remarks"] == []
+
+
+def test_a_device_whose_state_folder_was_replaced_is_counted_from_its_new_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub, *_ = a_day(tmp_path)
+    assert Heads(hub / FOLDER).replaced("cam-1", START, "insp-7")
+    new = Device(tmp_path / "again", hub, "cam-1", START)
+    new.deployment("d-9", START, outcomes=["true_alert"], faces=70)
+    lfr("report", hub, *logs(new), "--out", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())["reports"]
+    assert [row["home_office"]["faces_seen"]["value"] for row in report] == [70]
+    lfr("report", "verify", tmp_path / "out" / "report.csv", "--hub", hub, *logs(new))
