@@ -21,7 +21,7 @@ HOST = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(\.{LABEL})*")
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `hub init`, `hub serve` and `hub sign`."""
+    """Add `lfr hub` with its verbs."""
     hub = subparsers.add_parser("hub", help="set up and run the van's broker and console")
     verbs = hub.add_subparsers(metavar="VERB", required=True)
     _init(verbs.add_parser("init", help="make a hub folder: certificates, access list, console.yaml"))

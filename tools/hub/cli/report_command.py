@@ -14,10 +14,7 @@ VERIFY = "verify"
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `report`, `report verify` and `subject-request`."""
-    from tools.hub.cli import subject_command
-
-    subject_command.register(subparsers)
+    """Add `report` and `report verify`."""
     parser = subparsers.add_parser(
         "report",
         help="the deployment report, from a hub's counts or signed audit logs; `report verify FILE` checks one",
