@@ -23,6 +23,8 @@ from tools.hub.pki.certificate_authority import LEAF_DAYS
 from tools.hub.site import init_hub, revoke_device
 from tools.hub.storage.folder import HubFolder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def hub(bench: Any) -> HubFolder:
