@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from device.domain.finding import Mode
 from device.errors import ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
@@ -56,7 +57,8 @@ class Console:
         self.token = csrf_token(self.key)
         self.holding = Holding(Holds(self.hub.root), self.desk, self.session, self.tallies, wall_now)
         self.log = HubLog(self.hub.root, wall_now())
-        self.sessions = Sessions(Users(self.hub.root), time.monotonic, self._note_session)
+        operational = self.settings.mode is Mode.OPERATIONAL
+        self.sessions = Sessions(Users(self.hub.root), time.monotonic, self._note_session, operational=operational)
         self.session_id = uuid7(wall_now())
         self.pages = 0
         self._absent_since: float | None = None
