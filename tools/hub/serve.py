@@ -26,7 +26,7 @@ from device.domain.finding import Mode
 from device.edges.broker.paho import PahoBroker
 from device.edges.sandbox.prctl import forbid_dumping
 from device.edges.service.systemd import service_manager
-from device.errors import ConfigError, Unavailable
+from device.errors import ConfigError, InternalError, LfrError, Unavailable
 from device.hub_api.topics import level
 from device.logs import event
 from tools.hub.broker.own_broker import OwnBroker
@@ -194,10 +194,10 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         session.start(loop)
         monitor.start()
 
-    server = _server(application(console, start_sessions))
+    ended: list[LfrError] = []
+    server = _server(application(console, start_sessions, lambda reason: _not_maintained(server, ended, reason)))
     stopped_by = _signals(loop, server)
     entry = f"?key={console.key}" if options.console_key is None else ""
-    no_broker: list[Unavailable] = []
     work: list[Coroutine[Any, Any, None]] = [
         _announce(server, options, f"http://{hosts[0]}/{entry}", served),
         notify(service_manager(), server, lambda: status_line(console)),
@@ -205,7 +205,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         issuer.run(),
     ]
     if served.broker is not None:
-        work.append(_watch_broker(served.broker, server, no_broker))
+        work.append(_watch_broker(served.broker, server, ended))
     background = [asyncio.ensure_future(each) for each in work]
     try:
         with contextlib.suppress(asyncio.CancelledError):
@@ -216,8 +216,8 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         await asyncio.to_thread(session.close)
         await asyncio.to_thread(monitor.close)
         _put_away(console, store)
-    if no_broker:
-        raise no_broker[0]
+    if ended:
+        raise ended[0]
     return 130 if stopped_by == [signal.SIGINT] else 0
 
 
@@ -306,7 +306,14 @@ def _signals(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> list[si
     return came
 
 
-async def _watch_broker(broker: OwnBroker, server: uvicorn.Server, ended: list[Unavailable]) -> None:
+def _not_maintained(server: uvicorn.Server, ended: list[LfrError], reason: str) -> None:
+    """The console would go on with an operator who is present for ever: end the hub with 70."""
+    event(_log, "hub.not_maintained", level=logging.CRITICAL, reason=reason)
+    ended.append(InternalError(f"the console's maintenance ended: {reason}"))
+    server.should_exit = True
+
+
+async def _watch_broker(broker: OwnBroker, server: uvicorn.Server, ended: list[LfrError]) -> None:
     """Restart a broker that died; one that does not come up ends the hub with 69 (rule 3)."""
     while True:
         await asyncio.sleep(BROKER_LOOK_S)

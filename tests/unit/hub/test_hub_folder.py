@@ -229,3 +229,25 @@ def test_what_is_no_port_is_a_usage_error(folder: Path, option: str, port: str) 
     with pytest.raises(SystemExit) as ended:
         main(["hub", "serve", str(folder), f"{option}={port}"])
     assert ended.value.code == 64
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"site: \xff\xfe", b"- a", b"devices: 5\n", b"notice: [a]\n", b"site: 2026-99-99\n", b"entries: [a]\n"],
+)
+def test_a_console_yaml_of_any_content_is_a_config_error(folder: Path, content: bytes) -> None:
+    hub = HubFolder(folder)
+    mapping = content.startswith((b"devices", b"notice"))
+    hub.console_file.write_bytes(content + (b"site: demo\nmode: demo\n" if mapping else b""))
+    with pytest.raises(ConfigError):
+        hub.settings()
+    if not mapping:
+        with pytest.raises(ConfigError):
+            hub.erase_entries()
+
+
+def test_labels_that_are_no_text_are_a_config_error(folder: Path) -> None:
+    hub = HubFolder(folder)
+    hub.entries_file.write_bytes(b'{"e": {"label": "\xff"}}')
+    with pytest.raises(ConfigError):
+        hub.settings()

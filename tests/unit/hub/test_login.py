@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from device.cli.main import main
 from device.domain.finding import Mode
-from device.errors import RefusedByCondition, UsageError
+from device.errors import BadData, RefusedByCondition, UsageError
+from tests.unit.hub.test_hub_references import Van
 from tools.hub.console import login
 from tools.hub.console.login import NOBODY, Sessions
 from tools.hub.site import init_hub
@@ -37,6 +39,33 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_without_users_the_address_alone_admits(tmp_path: Path) -> None:
     assert Desk(tmp_path).sessions.of("") is NOBODY
+
+
+def test_a_hub_that_had_users_or_is_operational_lets_nobody_in_without_them(desk: Desk, tmp_path: Path) -> None:
+    key = desk.login("op-7")
+    assert desk.sessions.of(key) is not None
+    desk.users.remove("op-7")
+    assert (desk.sessions.of(key), desk.sessions.of("")) == (None, None)
+    desk.users._file.unlink()
+    assert desk.sessions.of("") is None
+    never = Sessions(Users(tmp_path / "other"), lambda: 0.0, lambda *_: None, operational=True)
+    assert never.of("") is None
+
+
+def test_the_console_of_an_operational_hub_needs_a_session(tmp_path: Path) -> None:
+    async def on_loop() -> None:
+        console = Van(tmp_path / "hub").console
+        assert console.sessions.of("") is NOBODY
+        operational = replace(console, settings=replace(console.settings, mode=Mode.OPERATIONAL))
+        assert operational.sessions.of("") is None
+
+    asyncio.run(on_loop())
+
+
+def test_a_damaged_file_of_users_is_not_to_be_removed_while_the_hub_runs(desk: Desk) -> None:
+    desk.users._file.write_bytes(b"{")
+    with pytest.raises(BadData, match="stop the hub"):
+        desk.sessions.of("")
 
 
 def test_a_session_is_locked_when_idle_and_ends_after_a_shift(desk: Desk) -> None:
@@ -124,5 +153,8 @@ def test_the_commands_and_an_operational_hub_without_users(tmp_path: Path, capsy
     assert main(["hub", "user", "add", hub, "op-7", "--role", "operator", "--password-file", str(word)]) == 0
     assert main(["hub", "user", "list", hub]) == 0
     assert "op-7: operator" in capsys.readouterr().out
+    assert main(["hub", "user", "remove", hub, "op-7"]) == 77
+    assert "op-7 is the only one" in capsys.readouterr().err
+    Users(tmp_path / "hub").put("op-8", "supervisor", WORD)
     assert main(["hub", "user", "remove", hub, "op-7"]) == 0
-    assert Users(tmp_path / "hub").all() == {}
+    assert list(Users(tmp_path / "hub").all()) == ["op-8"]

@@ -48,8 +48,12 @@ def _run_add(args: argparse.Namespace) -> int:
 
 
 def _run_remove(args: argparse.Namespace) -> int:
+    from device.domain.finding import Mode
+    from tools.hub.storage.folder import HubFolder
+
     _require_hub(args)
-    _users(args).remove(args.ref)
+    operational = HubFolder(args.folder).settings().mode is Mode.OPERATIONAL
+    _users(args).remove(args.ref, not_the_last=operational)
     print(f"removed {args.ref}")
     return 0
 

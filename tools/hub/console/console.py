@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from device.domain.finding import Mode
 from device.errors import ConfigError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
@@ -56,7 +57,8 @@ class Console:
         self.token = csrf_token(self.key)
         self.holding = Holding(Holds(self.hub.root), self.desk, self.session, self.tallies, wall_now)
         self.log = HubLog(self.hub.root, wall_now())
-        self.sessions = Sessions(Users(self.hub.root), time.monotonic, self._note_session)
+        operational = self.settings.mode is Mode.OPERATIONAL
+        self.sessions = Sessions(Users(self.hub.root), time.monotonic, self._note_session, operational=operational)
         self.session_id = uuid7(wall_now())
         self.pages = 0
         self._absent_since: float | None = None
@@ -64,6 +66,7 @@ class Console:
         self._version = 0
         self._commit_due = False
         self._entries_written: tuple[int, ...] = ()
+        self._failing: dict[str, str] = {}
         self._news = asyncio.Condition()
 
     @property
@@ -106,18 +109,47 @@ class Console:
             self._news.notify_all()
 
     async def maintain(self) -> None:
-        """Once a second: presence, entries, expiry, repeated judgements, saved counts."""
+        """Once a second: presence, erasure, entries, expiry, repeated judgements, saved counts.
+
+        Presence comes first: a device must not run without an operator. A step that fails is logged, is a warning on
+        the page, and is tried again a second later; the others go on.
+        """
         while True:
-            self.erase_references()
-            self._read_entries_again()
-            self._watch_presence(asyncio.get_running_loop().time())
-            self._publish_operator()
-            self.session.repeat()
-            if self.desk.tick(wall_now()):
-                self.changed()
-            self.desk.commit()
-            self.tallies.save()
+            for name, step in self._steps:
+                await self._try(name, step)
             await asyncio.sleep(1.0)
+
+    @property
+    def _steps(self) -> tuple[tuple[str, Callable[[], None]], ...]:
+        return (
+            ("presence", self._watch_presence),
+            ("the hub's state", self._publish_operator),
+            ("erasure", self.erase_references),
+            ("entries", self._read_entries_again),
+            ("judgements", self.session.repeat),
+            ("expiry", self._expire),
+            ("the desk on the disk", self.desk.commit),
+            ("saved counts", self.tallies.save),
+        )
+
+    async def _try(self, name: str, step: Callable[[], None]) -> None:
+        """Run one step; its fault, whatever it is, is logged when it is new."""
+
+        async def once() -> None:
+            step()
+
+        (fault,) = await asyncio.gather(once(), return_exceptions=True)
+        if fault is None:
+            self._failing.pop(name, None)
+            return
+        reason = f"{type(fault).__name__}: {fault}"
+        if self._failing.get(name) != reason:
+            self._failing[name] = reason
+            event(_log, "hub.step_failed", level=logging.ERROR, step=name, reason=reason)
+
+    def _expire(self) -> None:
+        if self.desk.tick(wall_now()):
+            self.changed()
 
     def erase_references(self) -> None:
         """Delete the reference photos of a list that has ended; a disk that refuses is logged and retried."""
@@ -127,7 +159,7 @@ class Console:
         device, at = ended
         try:
             photos = self.hub.erase_entries(given_before=at)
-        except (OSError, ConfigError) as fault:
+        except (OSError, ConfigError, Unavailable) as fault:
             event(_log, "hub.references_not_erased", level=logging.ERROR, reason=str(fault))
             return
         self.desk.references_erased(device, photos)
@@ -165,7 +197,8 @@ class Console:
         if self.pages == 0:
             self._absent_since = asyncio.get_running_loop().time()
 
-    def _watch_presence(self, now_s: float) -> None:
+    def _watch_presence(self) -> None:
+        now_s = asyncio.get_running_loop().time()
         gone = self._absent_since is not None and now_s - self._absent_since > GRACE_S
         if gone and self._at_page:
             self._at_page = False
@@ -181,12 +214,16 @@ class Console:
             broker_online=self.session.online,
             broker_text=self.session.text,
             holds=self.holding.shown(),
-            warnings=self.certificate_warnings(),
+            warnings=self._warnings(),
         )
         named = session is not NOBODY
         shown["user"] = {"ref": session.ref, "role": session.role} if named else None
         shown["lock_in_s"] = self.sessions.left_s(session)
         return shown if session.role in JUDGES else {**shown, "cases": [], "receipts": [], "holds": []}
+
+    def _warnings(self) -> list[str]:
+        failing = (f"{name}: this fails at the hub ({reason})" for name, reason in self._failing.items())
+        return [*self.certificate_warnings(), *failing]
 
     async def stream(self, cookie: str) -> AsyncIterator[bytes]:
         """Server-sent events: a whole snapshot at each change, at least every BEAT_S, until the session ends."""

@@ -1,6 +1,7 @@
 """Sessions of people at the page: roles, idle lock, an end after a shift.
 
-1. Where the hub has users, somebody must log in; the session's reference is in every judgement and command.
+1. Where the hub has users, somebody must log in; the session's reference is in every judgement and command. A hub that
+   is operational, or had users since its start, lets nobody in when their file is empty or missing.
 2. A session is locked after IDLE_S without a key, a click or a touch, and ends LONGEST_S after its login, with the
    removal of its user, and with the program. A locked or ended session gets nothing: its page shows the login.
 3. After TRIES wrong passwords a reference waits WAIT_S for each further try.
@@ -57,17 +58,19 @@ acting: ContextVar[Session] = ContextVar("acting", default=NOBODY)
 class Sessions:
     """Everybody who is logged in; on the console's loop. now_s: a monotonic clock."""
 
-    def __init__(self, users: Users, now_s: Callable[[], float], note: Note) -> None:
+    def __init__(self, users: Users, now_s: Callable[[], float], note: Note, *, operational: bool = False) -> None:
         self._users = users
         self._now_s = now_s
         self._note = note
+        self._required = operational
         self._open: dict[str, Session] = {}
         self._wrong: dict[str, tuple[int, float]] = {}
 
     @property
     def required(self) -> bool:
-        """Whether somebody must log in."""
-        return bool(self._users.all())
+        """Whether somebody must log in; once so, it stays so (rule 1)."""
+        self._required = bool(self._users.all()) or self._required
+        return self._required
 
     async def login(self, ref: str, password: str) -> str:
         """The new session's cookie. RefusedByCondition: wrong, or too many tries (rule 3)."""

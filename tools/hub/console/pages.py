@@ -48,8 +48,11 @@ DECISIONS: dict[str, frozenset[str]] = {
 }
 
 
-def application(console: Console, on_start: Callable[[], None]) -> Starlette:
-    """The web application of one console; `on_start` runs on its loop before the first request."""
+def application(console: Console, on_start: Callable[[], None], on_fault: Callable[[str], None]) -> Starlette:
+    """The web application of one console; `on_start` runs on its loop before the first request.
+
+    on_fault  called with the reason when the console's maintenance ended by itself: the program has to end too
+    """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.routing import Route
@@ -60,6 +63,7 @@ def application(console: Console, on_start: Callable[[], None]) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         on_start()
         maintaining = asyncio.ensure_future(console.maintain())
+        maintaining.add_done_callback(lambda ended: None if ended.cancelled() else on_fault(repr(ended.exception())))
         try:
             yield
         finally:

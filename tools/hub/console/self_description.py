@@ -10,7 +10,10 @@ from tools.hub.report.tallies import Tallies
 
 
 def describe(view: DeviceView, tallies: Tallies, device: str, data: Message, at: str) -> WallTime | None:
-    """Take one message in; when its list ended, if the message says so. Older counts of the same boot are left out."""
+    """Take one message in; when its list ended, if the message says so. BadData for a date that does not exist.
+
+    Older counts of the same boot are left out.
+    """
     if isinstance(data, messages.Status):
         view.status = data
     elif isinstance(data, messages.Birth):
@@ -22,9 +25,12 @@ def describe(view: DeviceView, tallies: Tallies, device: str, data: Message, at:
     elif isinstance(data, messages.Health):
         view.health = data
     elif isinstance(data, messages.WatchlistState):
+        erased_at = None if data.erased_at is None else messages.moment(data.erased_at)
+        if data.valid_to is not None:
+            messages.moment(data.valid_to)  # read every second later: a date that does not exist is refused here
         view.watchlist = data
         tallies.listed(device, data)
-        return None if data.erased_at is None else messages.moment(data.erased_at)
+        return erased_at
     elif isinstance(data, messages.AuditHead):
         tallies.headed(device, data)
     elif isinstance(data, messages.Stats):

@@ -72,9 +72,14 @@ class Issuer:
             self._wanted[device] = (identity.deployment_id, identity.recipient)
 
     async def run(self) -> None:
-        """Poll until cancelled."""
+        """Poll until cancelled; a poll that raises is logged, and the next one follows."""
         while True:
-            await self.look(asyncio.get_running_loop().time())
+            look = self.look(asyncio.get_running_loop().time())
+            (fault,) = await asyncio.gather(look, return_exceptions=True)
+            if fault is None:
+                self.refused.pop("poll", None)
+            else:
+                self._note("poll", f"{type(fault).__name__}: {fault}")
             await asyncio.sleep(LOOK_S)
 
     async def look(self, now_s: float) -> None:

@@ -135,10 +135,8 @@ class HubFolder:
 
     def settings(self) -> ConsoleSettings:
         """Read console.yaml; ConfigError with every problem."""
-        import yaml
-
         try:
-            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+            raw = self._console_yaml()
         except (FileNotFoundError, NotADirectoryError) as fault:
             raise Unavailable(
                 f"{self.root} is no hub folder: it has no {self.console_file.name};"
@@ -147,8 +145,6 @@ class HubFolder:
         except OSError as fault:
             text = f"{self.console_file} cannot be read: {fault.strerror}; make it a file that this user may read"
             raise Unavailable(text) from fault
-        except yaml.YAMLError as fault:
-            raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
         read = _settings(self.console_file, raw)
         return replace(read, entries={**read.entries, **self._entries()})
 
@@ -206,14 +202,25 @@ class HubFolder:
             self._write_entries(left)
         if not self.console_file.exists():
             return
-        try:
-            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
-        except yaml.YAMLError as fault:
-            raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
+        raw = self._console_yaml()
         by_hand = {ref: entry for ref, entry in (raw.get("entries") or {}).items() if keeps(str(ref))}
         if by_hand != (raw.get("entries") or {}):
             raw["entries"] = by_hand
             write_file(self.console_file, yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+
+    def _console_yaml(self) -> dict[str, Any]:
+        """console.yaml as it is written. ConfigError: no YAML, no text, or no mapping."""
+        import yaml
+
+        try:
+            raw = yaml.safe_load(self.console_file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as fault:
+            raise ConfigError(str(self.console_file), (str(fault).replace("\n", " "),)) from fault
+        if not isinstance(raw, dict):
+            raise ConfigError(str(self.console_file), ("the file must be a mapping",))
+        if not isinstance(raw.get("entries") or {}, dict):
+            raise ConfigError(str(self.console_file), ("entries: every entry needs a label",))
+        return raw
 
     def _entries(self) -> dict[str, Entry]:
         """Labels from entries.json: a file of its own, because YAML takes half a minute for 20,000 of them."""
@@ -221,7 +228,7 @@ class HubFolder:
             return {}
         try:
             return msgspec.json.decode(self.entries_file.read_bytes(), type=dict[str, Entry])
-        except msgspec.DecodeError as fault:
+        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
             raise ConfigError(str(self.entries_file), (str(fault),)) from fault
 
     def _write_entries(self, entries: dict[str, Entry]) -> None:
@@ -253,10 +260,8 @@ class SiteDevices:
             return self._devices - self._hub.revoked()
 
 
-def _settings(file: Path, raw: Any) -> ConsoleSettings:
+def _settings(file: Path, raw: dict[str, Any]) -> ConsoleSettings:
     problems: list[str] = []
-    if not isinstance(raw, dict):
-        raise ConfigError(str(file), ("the file must be a mapping",))
     known = {
         "site",
         "mode",
@@ -287,8 +292,12 @@ def _settings(file: Path, raw: Any) -> ConsoleSettings:
         problems.append(f"tls: {raw.get('tls')!r} is neither '{NEW_TLS}' nor '{OLD_TLS}' (in quotation marks)")
     if not isinstance(raw.get("site"), str):
         problems.append("site: missing")
+    if not isinstance(raw.get("devices") or [], list):
+        problems.append("devices: must be a list of names")
+    if not isinstance(raw.get("notice") or {}, dict):
+        problems.append("notice: must be a text for each language")
     entries = raw.get("entries") or {}
-    if not isinstance(entries, dict) or any(not isinstance(e, dict) or "label" not in e for e in entries.values()):
+    if any(not isinstance(e, dict) or "label" not in e for e in entries.values()):
         problems.append("entries: every entry needs a label")
     if problems:
         raise ConfigError(str(file), tuple(problems))

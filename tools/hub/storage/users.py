@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from device.errors import BadData, Unavailable, UsageError
+from device.errors import BadData, RefusedByCondition, Unavailable, UsageError
 from device.hub_api.topics import level
 from tools.hub.storage.files import write_file
 
@@ -55,7 +55,10 @@ class Users:
         except OSError as fault:
             raise Unavailable(f"{self._file}: {fault.strerror}") from fault
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-            raise BadData(f"{self._file} is damaged ({fault}); remove it and add the users again") from fault
+            raise BadData(
+                f"{self._file} is damaged ({fault}), so nobody is let in; restore it from a backup, or stop the hub,"
+                " move the file away, and add every user again before the next start"
+            ) from fault
         return dict(self._users)
 
     def put(self, ref: str, role: Role, password: str) -> None:
@@ -69,11 +72,16 @@ class Users:
         user = User(role=role, salt=salt.hex(), hash=_hashed(password, salt).hex())
         self._write({**self.all(), ref: user})
 
-    def remove(self, ref: str) -> None:
-        """Remove a user; sessions end with it. UsageError for an unknown one."""
+    def remove(self, ref: str, *, not_the_last: bool = False) -> None:
+        """Remove a user; sessions end with it. UsageError for an unknown one.
+
+        not_the_last  RefusedByCondition for the only user that is left: an operational hub needs one
+        """
         users = self.all()
         if ref not in users:
             raise UsageError(f"no user {ref!r}; known: {', '.join(users) or 'none'}")
+        if not_the_last and len(users) == 1:
+            raise RefusedByCondition("last user", f"{ref} is the only one, and an operational hub needs users")
         self._write({name: user for name, user in users.items() if name != ref})
 
     def role(self, ref: str) -> Role | None:

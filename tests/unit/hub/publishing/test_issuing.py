@@ -12,6 +12,7 @@ import pytest
 from device.domain.finding import Mode
 from device.hub_api.messages.identity import Identity
 from tests.unit.hub.publishing.site_of_authority import Site
+from tools.hub.publishing import envelope_issuer
 from tools.hub.publishing.envelope_issuer import RENEW_EVERY_S, Issuer
 
 
@@ -153,3 +154,23 @@ def test_a_hub_without_a_repository_has_nothing_to_do(make_site: Callable[..., S
     shutil.rmtree(bench.site.publisher.store.root)
     bench.tells("cam-1")
     assert bench.look() == []
+
+
+def test_a_poll_that_raises_is_logged_and_the_next_one_follows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+
+    async def look(now_s: float) -> None:
+        looks.append(now_s)
+        raise ValueError("revoked.json is damaged")
+
+    async def on_loop() -> None:
+        task = asyncio.ensure_future(bench.issuer.run())
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        task.cancel()
+
+    monkeypatch.setattr(envelope_issuer, "LOOK_S", 0.001)
+    monkeypatch.setattr(bench.issuer, "look", look)
+    asyncio.run(on_loop())
+    assert len(looks) > 1
+    assert bench.issuer.refused == {"poll": "ValueError: revoked.json is damaged"}
