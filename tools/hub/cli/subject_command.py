@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.hub.cli.options import Subparsers, now, print_result, publisher_of, signers_of, with_keys
 
 if TYPE_CHECKING:
+    from device.hub_api.messages import Alert
     from tools.hub.publishing.publisher import Publisher
     from tools.hub.report.subject_request import KnownDeployment
 
@@ -53,6 +55,7 @@ def _run(args: argparse.Namespace) -> int:
     args.dry_run = True  # a question changes no pending change
     publisher, hub, at = publisher_of(args), HubFolder(args.hub), now()
     log = HubLog(args.hub, at)
+    unnamed: tuple[str, ...] = ()
     ground = None if args.withhold is None else args.withhold.replace("-", " ")
     if ground is not None:
         officer = _authorised(args, publisher)
@@ -63,7 +66,7 @@ def _run(args: argparse.Namespace) -> int:
             raise UsageError("--key and --state-ground go with --withhold")
         entries = hub.settings().entries
         refs = frozenset({args.entry}) if args.entry else requests.refs_of(args.label, entries)
-        known = _deployments(publisher, args.deployment)
+        known, held = _deployments(publisher, args.deployment), _held(args)
         answer = requests.answer_to(
             args.case,
             rfc3339(at),
@@ -71,9 +74,17 @@ def _run(args: argparse.Namespace) -> int:
             deployments=known,
             entries=entries,
             cases=read_cases(hub.desk_file),
+            held=held,
         )
+        unnamed = () if args.entry else tuple(a.alert_id for a in held if a.candidate.entry_ref not in entries)
         log.note("request", at, receipt=args.case, event=answer.answer, officer=args.by)
-    text = requests.as_text(answer, ground if args.state_ground else None)
+    text = requests.as_text(answer, ground if args.state_ground else None, complete=not unnamed)
+    if unnamed:
+        print(
+            f"note: the label of these held alerts is erased: {', '.join(unnamed)};"
+            " if one may be of this person, ask with --entry",
+            file=sys.stderr,
+        )
     print_result(args, msgspec.to_builtins(answer), text)
     return 0
 
@@ -89,6 +100,15 @@ def _authorised(args: argparse.Namespace, publisher: Publisher) -> str:
         if signer.public_key.keyid in officers:
             return officers[signer.public_key.keyid]
     raise RefusedByCondition("officer authorised", "the key is of no authorising officer of this hub")
+
+
+def _held(args: argparse.Namespace) -> list[Alert]:
+    """Every alert under a hold; BadData when one cannot be opened whose key is here. A hold without a key is none."""
+    from tools.hub.storage.holds import Holds
+
+    holds = Holds(args.hub)
+    wanted = [terms for terms in holds.all() if args.deployment in (None, terms.deployment_id)]
+    return [holds.open(terms.alert_id).alert for terms in wanted if holds.has_key(terms.alert_id)]
 
 
 def _deployments(publisher: Publisher, only: str | None) -> list[KnownDeployment]:

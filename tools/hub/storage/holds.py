@@ -111,6 +111,10 @@ class Holds:
                 found.append(_read(file, HoldTerms))
         return sorted(found, key=lambda terms: terms.review_by)
 
+    def has_key(self, alert_id: str) -> bool:
+        """Whether the key of a hold is here."""
+        return self._key(alert_id).exists()
+
     def opens(self, alert_id: str) -> bool:
         """Whether a case is held and can be opened."""
         try:

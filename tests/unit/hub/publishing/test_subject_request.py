@@ -17,6 +17,7 @@ from tests.sample_alerts import a_candidate, a_context, an_alert
 from tests.unit.hub.publishing.conftest import Desk
 from tools.hub.cli.options import now
 from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.storage.holds import Holds, HoldTerms
 from tools.hub.storage.hub_log import HubLog
 from tools.hub.storage.sealed_desk import SealedDesk, StoredCase
 
@@ -58,7 +59,7 @@ def test_what_exists_is_answered_without_biometrics_and_logged(desk: Desk, runni
         assert banned not in text
     answer = desk.lfr("subject-request", desk.hub, "--case", "SR-2", "--by", "op-7", "--entry", "e-1", "--json")
     assert answer["answer"] == "kept"
-    assert set(answer["alerts"][0]) == {"deployment", "seen_at", "outcome", "erased_by"}
+    assert set(answer["alerts"][0]) == {"deployment", "seen_at", "outcome", "erased_by", "held"}
     logged = [(row.receipt, row.event, row.officer) for row in rows(desk.hub) if row.what == "request"]
     assert logged == [("SR-1", "kept", "op-7"), ("SR-2", "kept", "op-7")]
     content = (HubLog(desk.hub, now()).folder / "audit.jsonl").read_text()
@@ -83,6 +84,54 @@ def test_after_the_end_everybody_gets_the_same_answer(desk: Desk, running: str) 
     assert "erased. It ended at" in listed
     assert listed.splitlines()[1:] == other.splitlines()[1:]
     assert {row.event for row in rows(desk.hub) if row.what == "request"} == {"nothing"}
+
+
+def hold(desk: Desk, deployment: str, entry: str) -> None:
+    at = now()
+    made = an_alert(f"0192-{entry}", a_candidate(entry_ref=entry), a_context(at, deployment_id=deployment), at)
+    terms = HoldTerms(
+        alert_id=made.alert_id,
+        device="cam-1",
+        deployment_id=deployment,
+        kind="evidence",
+        reason="prosecution",
+        owner="CID-4",
+        review_by=rfc3339(at),
+        complaint=None,
+        held_by="op-1",
+        held_at=rfc3339(at),
+    )
+    Holds(desk.hub).place(terms, made, b"jpeg")
+
+
+def test_a_case_under_a_hold_is_answered_once_while_on_the_desk_and_after_it_left(desk: Desk, running: str) -> None:
+    hold(desk, running, "e-1")
+    answer = desk.lfr("subject-request", desk.hub, "--case", "SR-1", "--by", "op-7", "--entry", "e-1", "--json")
+    assert [(each["held"], each["erased_by"]) for each in answer["alerts"]] == [(True, None)]
+    store = SealedDesk(HubFolder(desk.hub).desk_file)
+    store.erase("0192-e-1")
+    store.close()
+    desk.lfr("deployment", "end", running, "--hub", desk.hub)
+    text = ask(desk, "--entry", "e-1")
+    assert "kept under a hold until reviewed" in text
+    assert "No alert about you" not in text
+    assert "No alert about you exists" in ask(desk, "--entry", "e-2")
+    assert [row.event for row in rows(desk.hub) if row.what == "request"] == ["kept", "kept", "nothing"]
+
+
+def test_a_hold_whose_label_is_erased_is_not_denied(desk: Desk, running: str) -> None:
+    hold(desk, running, "e-9")
+    assert "No alert about you exists" not in ask(desk, "--label", "Somebody Else")
+    assert "0192-e-9" in desk.said
+
+
+def test_a_hold_that_cannot_be_opened_is_an_error_and_one_without_a_key_is_none(desk: Desk, running: str) -> None:
+    hold(desk, running, "e-2")
+    (desk.hub / "holds" / "0192-e-2.age").write_bytes(b"damaged")
+    ask(desk, "--entry", "e-2", expect=65)
+    assert not (desk.hub / "audit" / "hub").exists()
+    (desk.hub / "keys" / "hold-0192-e-2.txt").unlink()
+    assert "No alert about you exists" in ask(desk, "--entry", "e-2")
 
 
 def test_only_an_officer_withholds_and_the_answer_shows_nothing(desk: Desk, running: str) -> None:
