@@ -26,7 +26,11 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--by", required=True, metavar="REF", help="the reference of who answers, no name")
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--entry", metavar="REF", help="the person's entry reference")
-    who.add_argument("--label", metavar="TEXT", help="the person's label on the hub, such as a name")
+    who.add_argument(
+        "--label",
+        action="store_true",
+        help="ask for the person's label on the hub, such as a name, or read it from stdin",
+    )
     parser.add_argument("--deployment", metavar="ID", help="only this deployment")
     parser.add_argument(
         "--withhold",
@@ -65,7 +69,7 @@ def _run(args: argparse.Namespace) -> int:
         if args.key or args.state_ground:
             raise UsageError("--key and --state-ground go with --withhold")
         entries = hub.settings().entries
-        refs = frozenset({args.entry}) if args.entry else requests.refs_of(args.label, entries)
+        refs = frozenset({args.entry}) if args.entry else requests.refs_of(_label(), entries)
         known, held = _deployments(publisher, args.deployment), _held(args)
         answer = requests.answer_to(
             args.case,
@@ -87,6 +91,18 @@ def _run(args: argparse.Namespace) -> int:
         )
     print_result(args, msgspec.to_builtins(answer), text)
     return 0
+
+
+def _label() -> str:
+    """One line from the terminal or stdin: an argument would be in the process list and in the shell's history."""
+    from device.errors import UsageError
+
+    if sys.stdin.isatty():
+        print("label: ", end="", file=sys.stderr, flush=True)
+    label = sys.stdin.readline().strip()
+    if not label:
+        raise UsageError("--label: no label was given; type it, or give it as the first line of stdin")
+    return label
 
 
 def _authorised(args: argparse.Namespace, publisher: Publisher) -> str:
