@@ -21,13 +21,18 @@ from device.hub_api.events import decode
 from device.hub_api.topics import HubTopics
 from tests.sample_alerts import NOON, an_alert
 from tests.unit.hub.test_own_cases import say
+from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
 from tools.hub.console.holding import Holding, HoldRequest
 from tools.hub.console.hub_state import offline_message
+from tools.hub.console.login import Session
 from tools.hub.console.session import HubSession
 from tools.hub.report.tallies import Tallies
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
 from tools.hub.storage.holds import Holds
 from tools.hub.storage.probes import ProbeOpener
+from tools.hub.storage.users import Role
 
 JPEG = b"\xff\xd8\xff\xe0 a picture that must not be found"
 
@@ -146,6 +151,22 @@ def test_a_review_that_is_due_is_shown_and_a_hold_can_be_renewed_when_its_case_h
     bench.holding.hold("a-1", asked(review_by=rfc3339(wall(NOON + timedelta(days=120)))), "op-2")
     assert bench.holding.shown()[0]["overdue"] is False
     assert bench.holds.open("a-1").probe == JPEG
+
+
+@pytest.mark.parametrize(
+    ("role", "warned"), [("operator", True), ("supervisor", True), ("auditor", True), ("engineer", False)]
+)
+def test_an_overdue_hold_is_shown_to_those_who_may_read_holds(
+    bench: Bench, tmp_path: Path, role: Role, warned: bool
+) -> None:
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    hub = HubFolder(tmp_path / "hub")
+    console = Console(hub, hub.settings(), bench.desk, bench.tallies, bench.session, "op-1", False, frozenset())
+    console.holding = bench.holding
+    bench.holding.hold("a-1", asked(), "op-1")
+    bench.now = wall(NOON + timedelta(days=61))
+    shown = console.view(Session("x-1", role, 0.0, 0.0))["warnings"]
+    assert any("CID-4" in line for line in shown) is warned
 
 
 @pytest.mark.parametrize(

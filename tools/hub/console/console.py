@@ -172,7 +172,7 @@ class Console:
             self.changed()
 
     def view(self, session: Session) -> dict[str, Any]:
-        """The page's snapshot; cases only for those who may judge them."""
+        """The page's snapshot; cases only for those who may judge them, overdue holds for those who may read holds."""
         shown = snapshot(
             self.desk,
             self.settings,
@@ -180,7 +180,7 @@ class Console:
             operator=self.operator,
             broker_online=self.session.online,
             broker_text=self.session.text,
-            holds=self.holding.shown(),
+            holds=self.holding.shown() if session.may("GET", "/holds") else (),
             warnings=self.certificate_warnings(),
         )
         named = session is not NOBODY
