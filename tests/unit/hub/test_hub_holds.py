@@ -22,15 +22,23 @@ from device.hub_api.events import decode
 from device.hub_api.topics import HubTopics
 from tests.sample_alerts import NOON, an_alert
 from tests.unit.hub.test_own_cases import say
+from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
 from tools.hub.console.holding import Holding, HoldRequest
 from tools.hub.console.hub_state import offline_message
+from tools.hub.console.login import Session
 from tools.hub.console.session import HubSession
 from tools.hub.report.tallies import Tallies
+<<<<<<< HEAD
 from tools.hub.storage import holds
 from tools.hub.storage.files import write_file
+=======
+from tools.hub.site import init_hub
+from tools.hub.storage.folder import HubFolder
+>>>>>>> h/fixC
 from tools.hub.storage.holds import Holds
 from tools.hub.storage.probes import ProbeOpener
+from tools.hub.storage.users import Role
 
 JPEG = b"\xff\xd8\xff\xe0 a picture that must not be found"
 
@@ -192,6 +200,22 @@ def test_a_hold_that_was_cut_short_is_placed_again_without_a_picture_too(bench: 
     bench.desk.pictures.clear()
     bench.holding.hold("a-1", asked(), "op-1")
     assert bench.holds.open("a-1").alert == an_alert("a-1")
+
+
+@pytest.mark.parametrize(
+    ("role", "warned"), [("operator", True), ("supervisor", True), ("auditor", True), ("engineer", False)]
+)
+def test_an_overdue_hold_is_shown_to_those_who_may_read_holds(
+    bench: Bench, tmp_path: Path, role: Role, warned: bool
+) -> None:
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    hub = HubFolder(tmp_path / "hub")
+    console = Console(hub, hub.settings(), bench.desk, bench.tallies, bench.session, "op-1", False, frozenset())
+    console.holding = bench.holding
+    bench.holding.hold("a-1", asked(), "op-1")
+    bench.now = wall(NOON + timedelta(days=61))
+    shown = console.view(Session("x-1", role, 0.0, 0.0))["warnings"]
+    assert any("CID-4" in line for line in shown) is warned
 
 
 @pytest.mark.parametrize(

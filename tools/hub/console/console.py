@@ -205,7 +205,7 @@ class Console:
             self.changed()
 
     def view(self, session: Session) -> dict[str, Any]:
-        """The page's snapshot; cases only for those who may judge them."""
+        """The page's snapshot; cases only for those who may judge them, overdue holds for those who may read holds."""
         shown = snapshot(
             self.desk,
             self.settings,
@@ -213,8 +213,13 @@ class Console:
             operator=self.operator,
             broker_online=self.session.online,
             broker_text=self.session.text,
+<<<<<<< HEAD
             holds=self.holding.shown(),
             warnings=self._warnings(),
+=======
+            holds=self.holding.shown() if session.may("GET", "/holds") else (),
+            warnings=self.certificate_warnings(),
+>>>>>>> h/fixC
         )
         named = session is not NOBODY
         shown["user"] = {"ref": session.ref, "role": session.role} if named else None
