@@ -29,13 +29,10 @@ from tools.hub.console.hub_state import offline_message
 from tools.hub.console.login import Session
 from tools.hub.console.session import HubSession
 from tools.hub.report.tallies import Tallies
-<<<<<<< HEAD
+from tools.hub.site import init_hub
 from tools.hub.storage import holds
 from tools.hub.storage.files import write_file
-=======
-from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
->>>>>>> h/fixC
 from tools.hub.storage.holds import Holds
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.users import Role

@@ -213,13 +213,8 @@ class Console:
             operator=self.operator,
             broker_online=self.session.online,
             broker_text=self.session.text,
-<<<<<<< HEAD
-            holds=self.holding.shown(),
-            warnings=self._warnings(),
-=======
             holds=self.holding.shown() if session.may("GET", "/holds") else (),
-            warnings=self.certificate_warnings(),
->>>>>>> h/fixC
+            warnings=self._warnings(),
         )
         named = session is not NOBODY
         shown["user"] = {"ref": session.ref, "role": session.role} if named else None
