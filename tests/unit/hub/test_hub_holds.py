@@ -16,7 +16,7 @@ import pytest
 from device.domain.finding import Mode
 from device.domain.time import rfc3339, wall
 from device.edges.broker.fake import FakeBroker, FakeExchange
-from device.errors import BadData, RefusedByCondition
+from device.errors import BadData, RefusedByCondition, Unavailable
 from device.hub_api import messages
 from device.hub_api.events import decode
 from device.hub_api.topics import HubTopics
@@ -144,6 +144,21 @@ def test_a_complaint_must_be_recorded_before_a_case_is_held_for_it_and_then_a_fa
     bench.holding.judged_false("a-1", "op-1")
     assert [terms.complaint for terms in bench.holds.all()] == ["C-17"]
     assert bench.holds.open("a-1").probe == JPEG
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"alert_id": "\xff"}', b""])
+def test_a_hold_that_cannot_be_read_is_reported_and_hides_no_other(bench: Bench, content: bytes) -> None:
+    bench.holding.hold("a-1", asked(), "op-1")
+    (bench.folder / "holds" / "a-0.json").write_bytes(content)
+    terms = json.loads((bench.folder / "holds" / "a-1.json").read_bytes())
+    impossible = json.dumps({**terms, "review_by": "2026-99-99T00:00:00.000Z"})
+    (bench.folder / "holds" / "a-2.json").write_text(impossible)
+    assert [each["alert_id"] for each in bench.holding.shown()] == ["a-1"]
+    first, second = bench.holds.unreadable
+    assert "a-0.json" in first
+    assert "2026-99-99" in second
+    with pytest.raises(Unavailable, match=r"a-0\.json"):
+        bench.holding.judged_false("a-0", "op-1")
 
 
 def test_a_review_that_is_due_is_shown_and_a_hold_can_be_renewed_when_its_case_has_left_the_desk(bench: Bench) -> None:

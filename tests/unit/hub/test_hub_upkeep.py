@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from device.errors import BadData
+from tests.sample_alerts import an_alert
 from tests.unit.hub.test_hub_references import Van, watchlist
+from tests.unit.hub.test_own_cases import say
 from tools.hub.console import console as module
 from tools.hub.console.login import NOBODY
 from tools.hub.console.pages import application
+from tools.hub.storage.folder import Entry
 
 IMPOSSIBLE = "2026-99-99T00:00:00.000Z"
 
@@ -83,3 +86,22 @@ def test_a_list_that_ends_on_an_impossible_date_is_refused_and_not_kept(tmp_path
         assert van.desk.devices["cam-1"].watchlist is None
 
     run(tmp_path, prepare)
+
+
+def test_a_false_alert_is_sent_when_its_hold_cannot_be_read_and_the_page_warns(tmp_path: Path) -> None:
+    """The page is shown, too, and the warning of the judgement goes once the hold is readable."""
+    file = tmp_path / "hub" / "holds" / "a-1.json"
+
+    def prepare(van: Van) -> None:
+        van.hub.add_entry("e-042", Entry("Person"), b"\xff\xd8\xff")
+        van.console.settings = van.hub.settings()
+        say(van.desk, "cam-1", an_alert("a-1"))
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"{")
+        assert van.console.decide("a-1", "adjudication", "false_alert")
+        assert van.console.session.waiting() == 1
+        warnings = van.console.view(NOBODY)["warnings"]
+        assert [text.partition(":")[0] for text in warnings] == ["a hold cannot be read", "holds of false alerts"]
+        file.unlink()
+
+    assert run(tmp_path, prepare).console.view(NOBODY)["warnings"] == []

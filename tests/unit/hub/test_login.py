@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,45 @@ def test_wrong_passwords_are_refused_and_then_have_to_wait(desk: Desk) -> None:
     with pytest.raises(RefusedByCondition, match="do not fit"):
         desk.login(WORD)
     assert desk.rows[-1] == ("refused", "unknown"), "what was typed may be a password"
+
+
+class Checks:
+    """Stands in for `Users.check`: every password is wrong; counts what is looked at, and how many at once."""
+
+    def __init__(self) -> None:
+        self.looked_at = self.now = self.most = 0
+
+    def __call__(self, ref: str, password: str) -> None:
+        self.looked_at += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        time.sleep(0.002)
+        self.now -= 1
+
+
+def test_parallel_tries_count_before_their_passwords_are_looked_at_one_by_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = Checks()
+    monkeypatch.setattr(desk.users, "check", checks)
+
+    async def attack() -> list[object]:
+        tries = (desk.sessions.login("op-7", f"wrong {n}") for n in range(200))
+        return list(await asyncio.gather(*tries, return_exceptions=True))
+
+    assert all(isinstance(end, RefusedByCondition) for end in asyncio.run(attack()))
+    assert (checks.looked_at, checks.most) == (login.TRIES, 1)
+
+
+def test_unknown_references_count_as_one_and_lift_nobody_s_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = Checks()
+    monkeypatch.setattr(desk.users, "check", checks)
+    for ref in ["op-7"] * login.TRIES + [f"guess-{n}" for n in range(1100)]:
+        with pytest.raises(RefusedByCondition):
+            desk.login(ref, "wrong")
+    assert checks.looked_at == 2 * login.TRIES
+    with pytest.raises(RefusedByCondition, match="wait"):
+        desk.login("op-7")
 
 
 @pytest.mark.parametrize(

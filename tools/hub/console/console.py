@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from device.domain.finding import Mode
-from device.errors import ConfigError, RefusedByCondition, Unavailable
+from device.errors import ConfigError, LfrError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
@@ -33,6 +33,7 @@ from tools.hub.storage.users import Users
 
 BEAT_S = 5.0  # an event stream sends at least this often, so that the browser does not close it
 AT_MOST_EVERY_S = 0.15
+HOLDS_OF_FALSE = "holds of false alerts"
 GRACE_S = 3.0  # a reload of the page is not an absence
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ class Console:
     def __post_init__(self) -> None:
         self.key = self.key or self.hub.console_key()
         self.token = csrf_token(self.key)
-        self.holding = Holding(Holds(self.hub.root), self.desk, self.session, self.tallies, wall_now)
+        self.holds = Holds(self.hub.root)
+        self.holding = Holding(self.holds, self.desk, self.session, self.tallies, wall_now)
         self.log = HubLog(self.hub.root, wall_now())
         operational = self.settings.mode is Mode.OPERATIONAL
         self.sessions = Sessions(Users(self.hub.root), time.monotonic, self._note_session, operational=operational)
@@ -67,6 +69,7 @@ class Console:
         self._commit_due = False
         self._entries_written: tuple[int, ...] = ()
         self._failing: dict[str, str] = {}
+        self._judged_false: dict[str, str] = {}
         self._news = asyncio.Condition()
 
     @property
@@ -128,6 +131,7 @@ class Console:
             ("entries", self._read_entries_again),
             ("judgements", self.session.repeat),
             ("expiry", self._expire),
+            (HOLDS_OF_FALSE, self._release_false),
             ("the desk on the disk", self.desk.commit),
             ("saved counts", self.tallies.save),
         )
@@ -141,11 +145,26 @@ class Console:
         (fault,) = await asyncio.gather(once(), return_exceptions=True)
         if fault is None:
             self._failing.pop(name, None)
-            return
+        else:
+            self._failed(name, fault)
+
+    def _failed(self, name: str, fault: BaseException) -> None:
         reason = f"{type(fault).__name__}: {fault}"
         if self._failing.get(name) != reason:
             self._failing[name] = reason
             event(_log, "hub.step_failed", level=logging.ERROR, step=name, reason=reason)
+
+    def _release_false(self) -> None:
+        """Release the evidence holds of alerts that were judged false. Unavailable: some are still there."""
+        faults = []
+        for alert_id, officer_ref in tuple(self._judged_false.items()):
+            try:
+                self.holding.judged_false(alert_id, officer_ref)
+                del self._judged_false[alert_id]
+            except LfrError as fault:
+                faults.append(f"case {alert_id[-6:]}: {fault}")
+        if faults:
+            raise Unavailable("; ".join(faults))
 
     def _expire(self) -> None:
         if self.desk.tick(wall_now()):
@@ -206,6 +225,7 @@ class Console:
 
     def view(self, session: Session) -> dict[str, Any]:
         """The page's snapshot; cases only for those who may judge them, overdue holds for those who may read holds."""
+        holds = self.holding.shown() if session.may("GET", "/holds") else ()
         shown = snapshot(
             self.desk,
             self.settings,
@@ -213,7 +233,7 @@ class Console:
             operator=self.operator,
             broker_online=self.session.online,
             broker_text=self.session.text,
-            holds=self.holding.shown() if session.may("GET", "/holds") else (),
+            holds=holds,
             warnings=self._warnings(),
         )
         named = session is not NOBODY
@@ -223,7 +243,7 @@ class Console:
 
     def _warnings(self) -> list[str]:
         failing = (f"{name}: this fails at the hub ({reason})" for name, reason in self._failing.items())
-        return [*self.certificate_warnings(), *failing]
+        return [*self.certificate_warnings(), *self.holds.unreadable, *failing]
 
     async def stream(self, cookie: str) -> AsyncIterator[bytes]:
         """Server-sent events: a whole snapshot at each change, at least every BEAT_S, until the session ends."""
@@ -261,9 +281,13 @@ class Console:
             self.session.follow(alert_id, kind, outcome, self.officer_ref, device)
         if kind == "adjudication" or outcome == "confirmed_false":
             judged = outcome if kind == "adjudication" else "false_alert"
-            if judged == "false_alert":
-                self.holding.judged_false(alert_id, self.officer_ref)
             self.session.judge(alert_id, judged, self.officer_ref, device)
+            if judged == "false_alert":
+                self._judged_false[alert_id] = self.officer_ref
+                try:
+                    self._release_false()
+                except Unavailable as fault:  # the judgement stands; `maintain` tries again
+                    self._failed(HOLDS_OF_FALSE, fault)
         self.desk.commit()
         self.changed()
         return True

@@ -4,7 +4,8 @@
    is operational, or had users since its start, lets nobody in when their file is empty or missing.
 2. A session is locked after IDLE_S without a key, a click or a touch, and ends LONGEST_S after its login, with the
    removal of its user, and with the program. A locked or ended session gets nothing: its page shows the login.
-3. After TRIES wrong passwords a reference waits WAIT_S for each further try.
+3. After TRIES wrong passwords a reference waits WAIT_S for each further try. Unknown references count as one, so the
+   table is no longer than the list of users; a try counts before its password is looked at, one at a time.
 4. Logins, refusals, locks and ends are rows of the hub's own log.
 """
 
@@ -24,6 +25,7 @@ IDLE_S = 900.0
 LONGEST_S = 12 * 3600.0
 TRIES = 5
 WAIT_S = 60.0
+UNKNOWN = "unknown"  # no user's reference: it has no digit
 COOKIE = "lfr_session"
 JUDGES: frozenset[Role] = frozenset({"operator", "supervisor"})
 Event = Literal["login", "logout", "refused", "locked", "ended"]
@@ -65,6 +67,7 @@ class Sessions:
         self._required = operational
         self._open: dict[str, Session] = {}
         self._wrong: dict[str, tuple[int, float]] = {}
+        self._checking = asyncio.Lock()
 
     @property
     def required(self) -> bool:
@@ -74,18 +77,18 @@ class Sessions:
 
     async def login(self, ref: str, password: str) -> str:
         """The new session's cookie. RefusedByCondition: wrong, or too many tries (rule 3)."""
-        tries, last_s = self._wrong.get(ref, (0, 0.0))
+        named = self._named(ref)
+        tries, last_s = self._wrong.get(named, (0, 0.0))
         if tries >= TRIES and self._now_s() - last_s < WAIT_S:
-            self._note("refused", self._named(ref))
+            self._note("refused", named)
             raise RefusedByCondition("login", "too many wrong passwords; wait a minute")
-        role = await asyncio.to_thread(self._users.check, ref, password)
+        self._wrong[named] = (tries + 1, self._now_s())
+        async with self._checking:
+            role = await asyncio.to_thread(self._users.check, ref, password)
         if role is None:
-            if len(self._wrong) > 1000:
-                self._wrong.clear()
-            self._wrong[ref] = (tries + 1, self._now_s())
-            self._note("refused", self._named(ref))
+            self._note("refused", named)
             raise RefusedByCondition("login", "this reference and password do not fit")
-        self._wrong.pop(ref, None)
+        self._wrong.pop(named, None)
         key, now_s = secrets.token_urlsafe(24), self._now_s()
         self._open[key] = Session(ref, role, now_s, now_s)
         self._note("login", ref)
@@ -120,7 +123,7 @@ class Sessions:
 
     def _named(self, ref: str) -> str:
         """The reference for the log; what was typed is nobody's, and may be a password."""
-        return ref if self._users.role(ref) is not None else "unknown"
+        return ref if self._users.role(ref) is not None else UNKNOWN
 
     def _end(self, cookie: str, how: Event) -> None:
         self._note(how, self._open.pop(cookie).ref)

@@ -74,6 +74,8 @@ class Holds:
     def __init__(self, hub: Path) -> None:
         self._folder = hub / "holds"
         self._keys = hub / "keys"
+        self.unreadable: list[str] = []
+        """What the last `all` had to leave out, and why."""
 
     def place(self, terms: HoldTerms, alert: Alert, probe: bytes | None) -> None:
         """Hold a case (rules 1, 2 and 4), or renew its terms."""
@@ -100,15 +102,23 @@ class Holds:
         write_file(self._file(terms.alert_id, ".json"), msgspec.json.encode(terms))
 
     def get(self, alert_id: str) -> HoldTerms | None:
-        """The terms of a hold; None when the case is not held."""
-        return next((terms for terms in self.all() if terms.alert_id == alert_id), None)
+        """The terms of a hold; None when the case is not held. Unavailable when its file cannot be read."""
+        file = self._file(alert_id, ".json")
+        return _read(file, HoldTerms) if file.exists() else None
 
     def all(self) -> list[HoldTerms]:
-        """Every hold, the one that is reviewed first at the head."""
-        found = []
-        for file in self._folder.glob("*.json"):
-            if file.name != "complaints.json":
-                found.append(_read(file, HoldTerms))
+        """Every hold that can be read, the one that is reviewed first at the head; `unreadable` holds the others."""
+        found, self.unreadable = [], []
+        for file in sorted(self._folder.glob("*.json")):
+            if file.name == "complaints.json":
+                continue
+            try:
+                terms = _read(file, HoldTerms)
+                moment(terms.review_by)
+            except (Unavailable, BadData) as fault:
+                self.unreadable.append(f"a hold cannot be read: {fault}")
+            else:
+                found.append(terms)
         return sorted(found, key=lambda terms: terms.review_by)
 
     def has_key(self, alert_id: str) -> bool:
@@ -180,5 +190,5 @@ class Holds:
 def _read(file: Path, kind: type[Kind]) -> Kind:
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as fault:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise Unavailable(f"{file} cannot be read ({fault}); restore the hub's folder") from fault
