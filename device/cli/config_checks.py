@@ -86,12 +86,16 @@ def _certificate(key: str, path: Path, problems: list[str]) -> Certificate | Non
     from cryptography import x509
 
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        found = x509.load_pem_x509_certificates(path.read_bytes())
     except OSError:
         return None
     except ValueError:
         problems.append(f"{key}: {path} holds no certificate (PEM); {ISSUE_AGAIN}")
         return None
+    if len(found) != 1:
+        problems.append(f"{key}: {path} holds {len(found)} certificates where one belongs; {ISSUE_AGAIN}")
+        return None
+    return found[0]
 
 
 def _dates(key: str, one: Certificate, now: datetime, problems: list[str], warnings: list[str]) -> None:

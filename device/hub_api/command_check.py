@@ -25,7 +25,7 @@ STOP = "stop"
 class CommandCheck:
     """Checks commands to one device.
 
-    authority  the site's authorities, PEM: read for every command, so that a renewed one counts at once
+    authority  the site's authority, one certificate in PEM; read for every command: a renewed one counts at once
     """
 
     site: str
@@ -50,7 +50,9 @@ class CommandCheck:
             authorities = x509.load_pem_x509_certificates(self.authority())
         except (ValueError, OSError) as fault:
             raise BadData(f"its certificate or the site's authority cannot be read: {fault}") from fault
-        if not any(_issued(certificate, authority) for authority in authorities):
+        if len(authorities) != 1:
+            raise BadData(f"the site's authority is {len(authorities)} certificates where one belongs")
+        if not _issued(certificate, authorities[0]):
             raise BadData("another authority issued its certificate")
         if not _is_hub(certificate):
             raise BadData("its certificate is not the hub's")

@@ -1,6 +1,7 @@
 """Alerts under an evidence or complaint hold: kept past their time, until the hold's end; SQL on the outbox's file.
 
-1. A held alert keeps its own key; its rows go at the hold's `until`, and nothing else moves that but the hub.
+1. A held alert keeps its own key; its rows, those of later revisions too, go at the hold's `until`, and nothing else
+   moves that but the hub.
 2. A release, or `until`, puts it back to its ordinary time; if that has passed, it is erased: `end_of_hold`.
 3. A false alert erases what is held as evidence, and leaves what is held for a complaint.
 4. The tamper line erases held alerts, too.
@@ -48,6 +49,12 @@ def kind_of(sql: sqlite3.Connection, alert_id: str) -> Kind | None:
     """How an alert is held; None when it is not."""
     row = sql.execute("SELECT kind FROM holds WHERE alert_id = ?", (alert_id,)).fetchone()
     return None if row is None else row[0]
+
+
+def until_ms(sql: sqlite3.Connection, alert_id: str) -> int | None:
+    """When an alert's hold ends; None when it is not held."""
+    row = sql.execute("SELECT until_ms FROM holds WHERE alert_id = ?", (alert_id,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def held(sql: sqlite3.Connection) -> list[str]:

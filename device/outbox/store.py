@@ -79,6 +79,7 @@ class Outbox:
             if policy.sealed and message.alert_id is not None:
                 body = sealing.seal(sealing.key_of(sql, message.alert_id), body, message.id.encode())
             self._make_room(sql, len(body))
+            held_until = None if message.alert_id is None else outbox_holds.until_ms(sql, message.alert_id)
             sql.execute(
                 "INSERT INTO messages (id, kind, topic, content_type, qos, alert_id, revision, body, state, expires_ms,"
                 " delete_by_ms) VALUES (?,?,?,?,?,?,?,?,'waiting',?,?)",
@@ -92,7 +93,7 @@ class Outbox:
                     message.revision,
                     body,
                     None if message.expires_at is None else _ms(message.expires_at),
-                    _ms(message.delete_by),
+                    _ms(message.delete_by) if held_until is None else held_until,
                 ),
             )
             _count(sql, f"put.{message.kind.value}")
@@ -234,7 +235,8 @@ class Outbox:
             gone += [self._erase(sql, alert_id, "retention") for (alert_id,) in overdue]
             expired = sql.execute(
                 "SELECT id, kind, alert_id FROM messages"
-                " WHERE state = 'waiting' AND (expires_ms <= ? OR delete_by_ms <= ?)",
+                " WHERE state = 'waiting' AND (expires_ms <= ? OR delete_by_ms <= ?)"
+                " AND (alert_id IS NULL OR alert_id NOT IN (SELECT alert_id FROM holds))",
                 (now_ms, now_ms),
             ).fetchall()
             for row_id, kind, _ in expired:

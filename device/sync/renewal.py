@@ -1,7 +1,8 @@
 """This device's certificate, and the site's authority, as the hub renewed them: fetched over the old connection.
 
 1. A renewed certificate has this device's key and name, is issued by the renewed authority, and ends later than the one
-   before. A renewed authority has the key and the name of the one before. Anything else is refused and changes nothing.
+   before. A renewed authority has the key and the name of the one before. Each comes alone in its PEM. Anything else is
+   refused and changes nothing, and what is kept is the certificate that was checked, encoded here.
 2. It is kept in the state folder: the configuration's folder is not this program's to write. Of both, the one that ends
    last counts; one that somebody puts into the configuration's place with another key counts at once.
 3. No secret is sent: the private key stays where it is.
@@ -50,9 +51,8 @@ class RenewedCertificates:
         if self._read is None:
             return False
         now_used = self.files()
-        ca_pem, own_pem = self._fetch(CA), self._fetch(OWN)
+        ca, own = _loaded(self._fetch(CA)), _loaded(self._fetch(OWN))
         old_ca, old_own = _loaded(now_used.ca.read_bytes()), _loaded(now_used.cert.read_bytes())
-        ca, own = _loaded(ca_pem), _loaded(own_pem)
         if ca == old_ca and own == old_own:
             return False
         _require_successor(ca, old_ca, ca, "authority")
@@ -60,8 +60,8 @@ class RenewedCertificates:
         if not own.not_valid_before_utc <= now < own.not_valid_after_utc:
             raise BadData("the renewed certificate has ended or is not valid yet, or the clock here is wrong")
         make_folder(self._folder)
-        replace_file(self._folder / CA, ca_pem)
-        replace_file(self._folder / OWN, own_pem)
+        replace_file(self._folder / CA, _encoded(ca))
+        replace_file(self._folder / OWN, _encoded(own))
         event(_log, "certificates.renewed", until=own.not_valid_after_utc.isoformat(timespec="seconds"))
         return True
 
@@ -100,12 +100,22 @@ def _later(configured: Path, renewed: Path) -> Path:
 
 
 def _loaded(pem: bytes) -> Certificate:
+    """The one certificate of a PEM: a second one would be trusted by whoever reads the file, and nobody checked it."""
     from cryptography import x509
 
     try:
-        return x509.load_pem_x509_certificate(pem)
+        found = x509.load_pem_x509_certificates(pem)
     except ValueError as fault:
         raise BadData(f"no certificate: {fault}") from fault
+    if len(found) != 1:
+        raise BadData(f"{len(found)} certificates where one belongs")
+    return found[0]
+
+
+def _encoded(certificate: Certificate) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.public_bytes(Encoding.PEM)
 
 
 def looked(renewed: RenewedCertificates, now: WallTime) -> bool:

@@ -26,7 +26,7 @@ class CertificateWatch:
         self._now = now
         self._renewed = renewed
         self._seen = self._written()
-        self._ca = self._content()
+        self._used = self._content()
         self.warnings: list[str] = warnings(hub, now())
 
     async def run(self) -> None:
@@ -36,16 +36,20 @@ class CertificateWatch:
             self.look()
 
     def look(self) -> bool:
-        """Once; whether anything was renewed. A revocation alone is the device list's (envelope_issuer.py, rule 5)."""
+        """Once; whether anything was renewed or revoked.
+
+        A name that goes on with another key (`lfr hub sign --replace`) stays on the device list: only the revocation
+        list shows that its old certificate is taken back.
+        """
         self.warnings = warnings(self._hub, self._now())
         written = self._written()
         if written == self._seen:
             return False
         self._seen = written
         content = self._content()
-        if content == self._ca:
+        if content == self._used:
             return False
-        self._ca = content
+        self._used = content
         event(_log, "hub.certificates_renewed")
         try:
             self._renewed()
@@ -58,5 +62,5 @@ class CertificateWatch:
         return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
     def _content(self) -> tuple[bytes, ...]:
-        files = (self._hub.root / f"{name}.pem" for name in SERVED if name != "crl")
+        files = (self._hub.root / f"{name}.pem" for name in SERVED)
         return tuple(file.read_bytes() if file.exists() else b"" for file in files)

@@ -3,7 +3,7 @@
 1. The request proves possession of its key (PKCS #10, RFC 2986) and names the device; nothing else of it is taken.
 2. A certificate that is good for more than half its life is given out again as it is.
 3. A name has one holder. A name whose key the hub made, or that another key holds, is signed for a new key only with
-   `replace`: the old certificate goes on the revocation list first.
+   `replace`: every certificate that the name got before goes on the revocation list first.
 4. The device joins the site: broker access list, page, publishing.
 """
 
@@ -16,7 +16,6 @@ from device.errors import BadData, RefusedByCondition, UsageError
 from device.hub_api.topics import device_id
 from tools.hub.pki.certificate_authority import LEAF_DAYS, open_authority, revoke_certificate
 from tools.hub.site import init_hub
-from tools.hub.storage.files import PUBLIC, write_file
 from tools.hub.storage.folder import HubFolder
 
 MOST_BYTES = 20_000
@@ -52,8 +51,7 @@ def sign_request(hub: HubFolder, file: Path, *, replace: bool = False) -> tuple[
             _take_back(hub, settings.site, held, replace=replace)
         elif now.not_valid_after_utc - datetime.now(timezone.utc) > timedelta(days=LEAF_DAYS / 2):
             return name, held.read_bytes()
-    pem = open_authority(hub.root, settings.site).certify_client(name, key).public_bytes(serialization.Encoding.PEM)
-    write_file(held, pem, mode=PUBLIC)
+    pem = open_authority(hub.root, settings.site).certify_client(held.parent, name, key)
     init_hub(hub.root, site=settings.site, devices=(name,), mode=None, bind=settings.bind)
     return name, pem
 

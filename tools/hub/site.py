@@ -123,12 +123,11 @@ def _issue_certificates(
 
 
 def revoke_device(hub: HubFolder, device: str) -> None:
-    """Put a device's certificate on the revocation list and take it off the site; its name is not issued again."""
+    """Put a device's certificates on the revocation list and take it off the site; its name is not issued again."""
     import yaml
 
-    certificate = hub.root / "devices" / f"{device}.pem"
     settings = hub.settings()
-    revoke_certificate(hub.root, settings.site, certificate if certificate.exists() else None)
+    revoke_certificate(hub.root, settings.site, hub.root / "devices" / f"{device}.pem")
     for suffix in (".pem", ".key"):
         (hub.root / "devices" / f"{device}{suffix}").unlink(missing_ok=True)
     raw = yaml.safe_load(hub.console_file.read_text(encoding="utf-8"))

@@ -114,6 +114,7 @@ def test_too_little_is_said_with_what_would_be_enough(count: int, photos: int, s
         measured(people(count, photos, dimensions=32), "fp32", "synthetic", rule=WEIGHTED_MEAN)
 
 
+@pytest.mark.slow
 def test_each_decision_rule_shifts_scores_as_much_as_it_looks_for_the_best() -> None:
     """A mean moves strangers' scores least, the highest score after any look moves them more."""
     faces = people(300, 3, noise=0.4, seed=2, dimensions=64, subspace=12)

@@ -72,6 +72,15 @@ def test_a_site_that_fits_together_is_accepted(site: Path, capsys: pytest.Captur
     assert problems(site, capsys, "--board", "orin-nano-nx") == []
 
 
+def test_an_authority_with_a_second_one_behind_it_is_refused(
+    site: Path, authorities: tuple[Authority, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (site.parent / "ca.pem").open("ab") as file:
+        file.write((authorities[2] / "ca.pem").read_bytes())
+    (problem,) = problems(site, capsys)
+    assert "holds 2 certificates" in problem
+
+
 @pytest.mark.parametrize(
     ("pin", "board", "says"),
     [

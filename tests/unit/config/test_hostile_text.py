@@ -26,8 +26,10 @@ from device.supervisor.deployment.deadlines import Deadline
 from device.sync.offer import over, require_usable
 from device.wire.link import HEADER, Lease, Stop, Withdraw, pack, unpack_from_worker, unpack_to_worker
 
+pytestmark = pytest.mark.slow
+
 NOON = wall(datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc))
-LAW = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DEEP = 100_000
 
 SIGNED = (

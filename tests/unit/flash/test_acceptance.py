@@ -18,6 +18,8 @@ from device.errors import BadData, GpioUnavailable, SourceLost
 from tests.unit.flash.conftest import CONFIG
 from tools.flash.acceptance import FRAMES, Parts, Row, check_sheet, printed, rows, sheet
 
+pytestmark = pytest.mark.slow
+
 FACTS = {name: f"the {name}" for name in ("serial", "device", "board", "site", "version", "kit", "made")}
 
 

@@ -15,6 +15,8 @@ from tools.flash.journal import Journal
 from tools.flash.root import Root
 from tools.flash.verify import rows
 
+pytestmark = pytest.mark.slow
+
 Snapshot = Callable[[Path], dict[str, str]]
 
 

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from device.domain.finding import Mode
+from device.domain.time import wall
 from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable, UsageError
 from tests.unit.flash.conftest import NOW, OTHER, SERIAL, Owners
 from tools.flash import first_boot
@@ -20,8 +21,11 @@ from tools.flash.exchange import put_request, take_certificate
 from tools.flash.root import Refusal, Root
 from tools.hub.enrolment import sign_request
 from tools.hub.pki.certificate_authority import LEAF_DAYS
+from tools.hub.pki.renewal import renew
 from tools.hub.site import init_hub, revoke_device
 from tools.hub.storage.folder import HubFolder
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -164,6 +168,26 @@ def test_the_hub_signs_a_name_for_one_key_only(board: Root, bench: Any, hub: Hub
     assert public_of(second) != public_of(first)
     revoked = x509.load_pem_x509_crl((hub.root / "crl.pem").read_bytes())
     assert revoked.get_revoked_certificate_by_serial_number(x509.load_pem_x509_certificate(first).serial_number)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_replacing_takes_back_what_was_renewed_before_too(
+    board: Root, bench: Any, hub: HubFolder, recorded: bool
+) -> None:
+    init_hub(hub.root, site="north", devices=("nano-1",), mode=None)
+    held = hub.root / "devices" / "nano-1.pem"
+    if not recorded:  # a hub's folder from before there was a record
+        held.with_suffix(".serials").unlink()
+    issued = [held.read_bytes()]
+    for _ in range(2):
+        renew(hub, wall(NOW), every=True)
+        issued.append(held.read_bytes())
+    new = sign_request(hub, put_request(board, bench.kit), replace=True)[1]
+    revoked = {row.serial_number for row in x509.load_pem_x509_crl((hub.root / "crl.pem").read_bytes())}
+    assert revoked == {x509.load_pem_x509_certificate(pem).serial_number for pem in issued}
+    revoke_device(hub, "nano-1")
+    revoked = {row.serial_number for row in x509.load_pem_x509_crl((hub.root / "crl.pem").read_bytes())}
+    assert x509.load_pem_x509_certificate(new).serial_number in revoked
 
 
 def test_a_name_whose_key_the_hub_made_is_replaced_on_demand(board: Root, bench: Any, hub: HubFolder) -> None:

@@ -219,6 +219,18 @@ def test_the_desk_is_bounded(desk: Desk, say: Say) -> None:
     assert f"a-{MAX_CASES + 4}" in desk.cases
 
 
+def test_a_device_cannot_push_another_ones_pictures_off_the_desk(desk: Desk, say: Say) -> None:
+    desk.expect("cam-2")
+    say(make_alert("a-1"))
+    desk.take_probe("cam-1", "a-1", JPEG, NOON)
+    for i in range(2 * MAX_PROBES):
+        desk.take_probe("cam-2", f"invented-{i}", JPEG, NOON)
+    assert desk.pictures["a-1"].jpeg == JPEG
+    theirs = [a for a, p in desk.pictures.items() if p.device == "cam-2"]
+    assert len(theirs) == MAX_PROBES // len(desk.devices)
+    assert theirs[-1] == f"invented-{2 * MAX_PROBES - 1}", "its own oldest ones went"
+
+
 def test_what_leaves_a_full_desk_unjudged_is_counted_on_the_page_and_in_the_report(
     desk: Desk, say: Say, settings: ConsoleSettings, tallies: Tallies
 ) -> None:

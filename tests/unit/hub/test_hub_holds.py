@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -21,13 +22,20 @@ from device.hub_api.events import decode
 from device.hub_api.topics import HubTopics
 from tests.sample_alerts import NOON, an_alert
 from tests.unit.hub.test_own_cases import say
+from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
 from tools.hub.console.holding import Holding, HoldRequest
 from tools.hub.console.hub_state import offline_message
+from tools.hub.console.login import Session
 from tools.hub.console.session import HubSession
 from tools.hub.report.tallies import Tallies
+from tools.hub.site import init_hub
+from tools.hub.storage import holds
+from tools.hub.storage.files import write_file
+from tools.hub.storage.folder import HubFolder
 from tools.hub.storage.holds import Holds
 from tools.hub.storage.probes import ProbeOpener
+from tools.hub.storage.users import Role
 
 JPEG = b"\xff\xd8\xff\xe0 a picture that must not be found"
 
@@ -161,6 +169,65 @@ def test_a_review_that_is_due_is_shown_and_a_hold_can_be_renewed_when_its_case_h
     bench.holding.hold("a-1", asked(review_by=rfc3339(wall(NOON + timedelta(days=120)))), "op-2")
     assert bench.holding.shown()[0]["overdue"] is False
     assert bench.holds.open("a-1").probe == JPEG
+
+
+def test_a_renewal_without_the_picture_on_the_desk_keeps_the_one_that_is_held(bench: Bench) -> None:
+    bench.holding.hold("a-1", asked(), "op-1")
+    bench.desk.pictures.clear()  # the hub started again after the deployment's key was gone
+    bench.holding.hold("a-1", asked(owner="CID-5"), "op-2")
+    assert bench.holds.open("a-1").probe == JPEG
+    assert [terms.owner for terms in bench.holds.all()] == ["CID-5"]
+
+
+def test_a_picture_that_came_after_the_hold_is_in_its_renewal(bench: Bench) -> None:
+    say(bench.desk, "cam-1", an_alert("a-2"))
+    bench.holding.hold("a-2", asked(), "op-1")
+    assert bench.holds.open("a-2").probe is None
+    bench.desk.take_probe("cam-1", "a-2", JPEG, NOON)
+    bench.holding.hold("a-2", asked(), "op-1")
+    assert bench.holds.open("a-2").probe == JPEG
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_a_renewal_that_is_cut_short_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    bench.holding.hold("a-1", asked(), "op-1")
+    left = [writes]
+
+    def write(path: Path, content: bytes) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        write_file(path, content)
+
+    monkeypatch.setattr(holds, "write_file", write)
+    with contextlib.suppress(KeyboardInterrupt):
+        bench.holding.hold("a-1", asked(), "op-1")
+    assert bench.holds.open("a-1").probe == JPEG
+
+
+@pytest.mark.parametrize("gone", ["holds/a-1.age", "keys/hold-a-1.txt"])
+def test_a_hold_that_was_cut_short_is_placed_again_without_a_picture_too(bench: Bench, gone: str) -> None:
+    bench.holding.hold("a-1", asked(), "op-1")
+    (bench.folder / gone).unlink()
+    bench.desk.pictures.clear()
+    bench.holding.hold("a-1", asked(), "op-1")
+    assert bench.holds.open("a-1").alert == an_alert("a-1")
+
+
+@pytest.mark.parametrize(
+    ("role", "warned"), [("operator", True), ("supervisor", True), ("auditor", True), ("engineer", False)]
+)
+def test_an_overdue_hold_is_shown_to_those_who_may_read_holds(
+    bench: Bench, tmp_path: Path, role: Role, warned: bool
+) -> None:
+    init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
+    hub = HubFolder(tmp_path / "hub")
+    console = Console(hub, hub.settings(), bench.desk, bench.tallies, bench.session, "op-1", False, frozenset())
+    console.holding = bench.holding
+    bench.holding.hold("a-1", asked(), "op-1")
+    bench.now = wall(NOON + timedelta(days=61))
+    shown = console.view(Session("x-1", role, 0.0, 0.0))["warnings"]
+    assert any("CID-4" in line for line in shown) is warned
 
 
 @pytest.mark.parametrize(

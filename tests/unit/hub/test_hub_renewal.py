@@ -14,14 +14,16 @@ from cryptography import x509
 from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
 from device.edges.broker.paho import PahoBroker
-from device.errors import UsageError
+from device.errors import Unavailable, UsageError
 from tests.broker_vans import Watched
 from tools.hub.broker.own_broker import OwnBroker
 from tools.hub.certificate_watch import CertificateWatch
 from tools.hub.cli.commands import _hosts
 from tools.hub.pki import certificate_authority
+from tools.hub.pki.certificate_authority import open_authority, revoke_certificate
 from tools.hub.pki.renewal import endings, hosts_of, renew, warnings
 from tools.hub.site import init_hub, revoke_device
+from tools.hub.storage.files import write_file
 from tools.hub.storage.folder import HubFolder
 
 
@@ -138,6 +140,42 @@ def test_a_device_comes_back_over_a_broker_with_renewed_certificates_with_its_ol
     finally:
         device.broker.close()
         own.stop()
+
+
+def test_a_revocation_alone_has_the_running_hub_read_its_list_again(hub: HubFolder) -> None:
+    asked: list[str] = []
+    watch = CertificateWatch(hub, lambda: now(), lambda: asked.append("again"))
+    time.sleep(0.01)
+    revoke_certificate(hub.root, "demo", hub.root / "devices" / "cam-1.pem")
+    assert watch.look()
+    assert asked == ["again"]
+    assert not watch.look()
+
+
+def test_a_serial_number_is_on_record_before_its_certificate_is_delivered(
+    hub: HubFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = hub.root / "devices" / "cam-1.pem"
+    before, write = held.read_bytes(), write_file
+
+    def no_certificate(path: Path, content: bytes, **how: Any) -> None:
+        if path.suffix == ".pem":
+            raise Unavailable("the power failed")
+        write(path, content, **how)
+
+    monkeypatch.setattr(certificate_authority, "write_file", no_certificate)
+    with pytest.raises(Unavailable):
+        open_authority(hub.root, "demo").renew(held, (), server=False)
+    assert held.read_bytes() == before
+    assert len(held.with_suffix(".serials").read_text().split()) == 2
+
+
+def test_a_damaged_record_of_serial_numbers_is_an_error_and_revokes_nothing(hub: HubFolder) -> None:
+    held = hub.root / "devices" / "cam-1.pem"
+    held.with_suffix(".serials").write_text("half a number\n")
+    with pytest.raises(Unavailable, match=r"cam-1\.serials"):
+        revoke_device(hub, "cam-1")
+    assert held.exists()
 
 
 def test_a_damaged_renewed_certificate_keeps_the_session_on_the_one_before(hub: HubFolder, tmp_path: Path) -> None:

@@ -157,6 +157,20 @@ def test_a_revoked_device_is_out_on_the_connection_it_has(hub: HubFolder, server
     assert ask(hub, server.port, "cam-1", "/metadata/timestamp.json")[0] == 200
 
 
+def test_a_certificate_that_is_taken_back_is_out_on_the_connection_it_has(
+    hub: HubFolder, server: RepositoryServer
+) -> None:
+    kept = connection(hub, server.port, "cam-2")
+    kept.request("GET", "/metadata/timestamp.json")
+    assert kept.getresponse().read() == b"{}"
+    revoke_certificate(hub.root, "north", hub.root / "devices" / "cam-2.pem")
+    server.read_certificates_again()
+    kept.request("GET", "/metadata/timestamp.json")
+    assert kept.getresponse().status == 403
+    kept.close()
+    assert ask(hub, server.port, "cam-1", "/metadata/timestamp.json")[0] == 200
+
+
 def test_a_revoked_certificate_does_not_pass_the_handshake_of_the_next_start(hub: HubFolder) -> None:
     revoke_certificate(hub.root, "north", hub.root / "devices" / "cam-2.pem")
     server = RepositoryServer(hub, SiteDevices(hub), "127.0.0.1", 0)

@@ -64,6 +64,44 @@ def test_a_hold_is_renewed_and_survives_a_restart(outbox: Outbox, tmp_path: Path
     again.close()
 
 
+def updated(outbox: Outbox) -> None:
+    """Store a later revision of a-1, with its ordinary times."""
+    assert outbox.put(
+        OutboxMessage(
+            id="m-a-1-updated",
+            kind=MessageClass.ALERT,
+            topic="t",
+            payload=b"alert",
+            content_type="c",
+            expires_at=later(hours=1),
+            delete_by=later(hours=24),
+            alert_id="a-1",
+            revision=1,
+        )
+    )
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_later_revision_does_not_end_the_hold(outbox: Outbox, tmp_path: Path, delivered: bool) -> None:
+    outbox.hold("a-1", "evidence", later(days=90))
+    updated(outbox)
+    if delivered:
+        outbox.report("m-a-1-updated", accepted=True, acknowledged=True, monotonic=MonotonicNs(1))
+    assert purged(outbox, later(hours=2)) == []
+    assert eraser.erase(tmp_path, round(later(hours=25).timestamp() * 1000)) == 1, "a-2 alone"
+    assert purged(outbox, later(hours=25)) == [("a-2", "retention")]
+    assert (outbox.alerts_held(), outbox.under_hold()) == (["a-1"], ["a-1"])
+    assert purged(outbox, later(days=90)) == [("a-1", "end_of_hold")]
+
+
+def test_a_release_gives_a_later_revision_its_ordinary_time_back(outbox: Outbox) -> None:
+    outbox.hold("a-1", "evidence", later(days=90))
+    updated(outbox)
+    outbox.report("m-a-1-updated", accepted=True, acknowledged=True, monotonic=MonotonicNs(1))
+    assert outbox.release("a-1", later(hours=1), clock_trusted=False) == []
+    assert ("a-1", "retention") in purged(outbox, later(hours=25))
+
+
 def test_a_release_after_its_ordinary_time_erases_at_once_and_before_it_gives_the_time_back(outbox: Outbox) -> None:
     for alert_id in ("a-1", "a-2"):
         outbox.hold(alert_id, "evidence", later(days=90))

@@ -12,9 +12,11 @@ from device.domain.finding import Mode
 from device.domain.time import WallTime, wall
 from device.edges.broker.paho import BrokerAddress, PahoBroker
 from device.errors import BadData, Unavailable
+from device.hub_api.command_check import CommandCheck
 from device.sync.renewal import RenewedCertificates, looked
 from device.sync.source_https import Certificates, HttpsSource
 from tests.broker_vans import Watched
+from tests.commands import SITE_AUTHORITY, a_command, authority, issued, pem
 from tools.hub.broker.mosquitto import start_broker
 from tools.hub.pki import certificate_authority
 from tools.hub.pki.renewal import renew
@@ -98,7 +100,18 @@ def of(files: dict[str, bytes]) -> Callable[[str], Iterator[bytes]]:
     return lambda path: iter([files[path.rsplit("/", 1)[-1]]])
 
 
-@pytest.mark.parametrize("forged", ["another device", "another authority", "another site", "rubbish", "huge"])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "another device",
+        "another authority",
+        "another site",
+        "a foreign authority behind the renewed one",
+        "a foreign certificate behind the renewed one",
+        "rubbish",
+        "huge",
+    ],
+)
 def test_what_is_not_this_devices_successor_is_refused_and_changes_nothing(
     hub: HubFolder, configured: Certificates, tmp_path: Path, forged: str
 ) -> None:
@@ -110,6 +123,11 @@ def test_what_is_not_this_devices_successor_is_refused_and_changes_nothing(
         "another device": {**good, "own.pem": x509_of(hub, "cam-2")},
         "another authority": {**good, "ca.pem": (other.root / "ca.pem").read_bytes()},
         "another site": {"ca.pem": (other.root / "ca.pem").read_bytes(), "own.pem": x509_of(other, "cam-1")},
+        "a foreign authority behind the renewed one": {
+            **good,
+            "ca.pem": good["ca.pem"] + (other.root / "ca.pem").read_bytes(),
+        },
+        "a foreign certificate behind the renewed one": {**good, "own.pem": good["own.pem"] + x509_of(other, "cam-1")},
         "rubbish": {**good, "own.pem": b"-----BEGIN CERTIFICATE-----"},
         "huge": {**good, "own.pem": b"x" * 100_000},
     }
@@ -118,6 +136,37 @@ def test_what_is_not_this_devices_successor_is_refused_and_changes_nothing(
         renewed.look(now())
     assert not looked(renewed, now())
     assert renewed.files() == configured
+
+
+def test_only_the_certificate_that_was_checked_is_kept(
+    hub: HubFolder, configured: Certificates, tmp_path: Path
+) -> None:
+    renew(hub, now(), every=True)
+    ca, own = (hub.root / "ca.pem").read_bytes(), x509_of(hub, "cam-1")
+    other = b"-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n"
+    renewed = RenewedCertificates(tmp_path / "state", configured, of({"ca.pem": ca + other, "own.pem": other + own}))
+    assert renewed.look(now())
+    assert renewed.files().ca.read_bytes() == ca
+    assert renewed.files().cert.read_bytes() == own
+
+
+def test_an_authority_kept_together_with_a_foreign_one_does_not_count(
+    hub: HubFolder, configured: Certificates, renewed: RenewedCertificates, tmp_path: Path
+) -> None:
+    renew(hub, now(), every=True)
+    assert renewed.look(now())
+    kept = renewed.files().ca
+    kept.write_bytes(kept.read_bytes() + pem(authority("evil")))
+    assert renewed.files().ca == configured.ca
+
+
+def test_a_command_is_refused_while_the_authority_holds_a_foreign_one_too(tmp_path: Path) -> None:
+    ours, evil = pem(authority(SITE_AUTHORITY)), pem(authority("evil"))
+    resume = a_command(tmp_path, "resume", now(), issued(by="evil"))
+    with pytest.raises(BadData, match="2 certificates"):
+        CommandCheck("demo", resume.device_id, lambda: ours + evil).require_signed(resume, now())
+    good = a_command(tmp_path, "resume", now())
+    CommandCheck("demo", good.device_id, lambda: ours).require_signed(good, now())
 
 
 def test_an_older_certificate_is_not_taken_and_a_wrong_clock_takes_none(

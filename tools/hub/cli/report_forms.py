@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from device.audit.rows import Head
-from device.errors import BadData, LfrError
+from device.errors import BadData, LfrError, UsageError
 from tools.hub.cli.options import now
 from tools.hub.language.words import draft_mark
+from tools.hub.publishing.deployment_records import Records
 from tools.hub.publishing.publisher import Publisher
 from tools.hub.report import home_office, public_report
 from tools.hub.report.audit_counts import count_chains, first_moment
@@ -97,8 +98,18 @@ class Made:
 
 
 def make(hub: HubFolder, args: argparse.Namespace, logs: Mapping[str, Path]) -> Made:
-    """From the given audit logs alone. BadData when the log of a device of a deployment is missing."""
+    """From the given audit logs alone.
+
+    BadData when the log of a device of a deployment is missing, RefusedByCondition for what may not be published.
+    """
+    if args.foi and args.deployment is not None:
+        raise UsageError("--foi is about whole years: leave --deployment out")
     counted = count_chains(hub.root, logs)
+    begins = {device: first_moment(log) for device, log in logs.items()}
+    if args.public:
+        for year in args.foi:
+            public_report.require_year_over(year, now())
+            public_report.require_whole_year(year, Records(hub.root).all(), counted, begins)
     if args.deployment is not None:
         _require(args.deployment, counted, "the given logs")
         counted = {args.deployment: counted[args.deployment]}
@@ -114,10 +125,7 @@ def make(hub: HubFolder, args: argparse.Namespace, logs: Mapping[str, Path]) -> 
             raise BadData(f"{name}: give the audit log of {', '.join(missing)}, too (--audit DEVICE=LOG)")
         rows.append(home_office.chain_row(name, details, chain))
     if args.public:
-        for year in args.foi:
-            public_report.require_year_over(year, now())
         public_report.require_final(counted, now())
-    begins = {device: first_moment(log) for device, log in logs.items()}
     return Made(
         rows=rows,
         years=[year_of(year, rows, begins) for year in args.foi],

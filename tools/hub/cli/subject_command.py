@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.hub.cli.options import Subparsers, now, print_result, publisher_of, signers_of, with_keys
 
 if TYPE_CHECKING:
+    from device.hub_api.messages import Alert
     from tools.hub.publishing.publisher import Publisher
     from tools.hub.report.subject_request import KnownDeployment
 
@@ -24,7 +26,11 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--by", required=True, metavar="REF", help="the reference of who answers, no name")
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--entry", metavar="REF", help="the person's entry reference")
-    who.add_argument("--label", metavar="TEXT", help="the person's label on the hub, such as a name")
+    who.add_argument(
+        "--label",
+        action="store_true",
+        help="ask for the person's label on the hub, such as a name, or read it from stdin",
+    )
     parser.add_argument("--deployment", metavar="ID", help="only this deployment")
     parser.add_argument(
         "--withhold",
@@ -53,6 +59,7 @@ def _run(args: argparse.Namespace) -> int:
     args.dry_run = True  # a question changes no pending change
     publisher, hub, at = publisher_of(args), HubFolder(args.hub), now()
     log = HubLog(args.hub, at)
+    unnamed: tuple[str, ...] = ()
     ground = None if args.withhold is None else args.withhold.replace("-", " ")
     if ground is not None:
         officer = _authorised(args, publisher)
@@ -62,8 +69,8 @@ def _run(args: argparse.Namespace) -> int:
         if args.key or args.state_ground:
             raise UsageError("--key and --state-ground go with --withhold")
         entries = hub.settings().entries
-        refs = frozenset({args.entry}) if args.entry else requests.refs_of(args.label, entries)
-        known = _deployments(publisher, args.deployment)
+        refs = frozenset({args.entry}) if args.entry else requests.refs_of(_label(), entries)
+        known, held = _deployments(publisher, args.deployment), _held(args)
         answer = requests.answer_to(
             args.case,
             rfc3339(at),
@@ -71,11 +78,31 @@ def _run(args: argparse.Namespace) -> int:
             deployments=known,
             entries=entries,
             cases=read_cases(hub.desk_file),
+            held=held,
         )
+        unnamed = () if args.entry else tuple(a.alert_id for a in held if a.candidate.entry_ref not in entries)
         log.note("request", at, receipt=args.case, event=answer.answer, officer=args.by)
-    text = requests.as_text(answer, ground if args.state_ground else None)
+    text = requests.as_text(answer, ground if args.state_ground else None, complete=not unnamed)
+    if unnamed:
+        print(
+            f"note: the label of these held alerts is erased: {', '.join(unnamed)};"
+            " if one may be of this person, ask with --entry",
+            file=sys.stderr,
+        )
     print_result(args, msgspec.to_builtins(answer), text)
     return 0
+
+
+def _label() -> str:
+    """One line from the terminal or stdin: an argument would be in the process list and in the shell's history."""
+    from device.errors import UsageError
+
+    if sys.stdin.isatty():
+        print("label: ", end="", file=sys.stderr, flush=True)
+    label = sys.stdin.readline().strip()
+    if not label:
+        raise UsageError("--label: no label was given; type it, or give it as the first line of stdin")
+    return label
 
 
 def _authorised(args: argparse.Namespace, publisher: Publisher) -> str:
@@ -89,6 +116,15 @@ def _authorised(args: argparse.Namespace, publisher: Publisher) -> str:
         if signer.public_key.keyid in officers:
             return officers[signer.public_key.keyid]
     raise RefusedByCondition("officer authorised", "the key is of no authorising officer of this hub")
+
+
+def _held(args: argparse.Namespace) -> list[Alert]:
+    """Every alert under a hold; BadData when one cannot be opened whose key is here. A hold without a key is none."""
+    from tools.hub.storage.holds import Holds
+
+    holds = Holds(args.hub)
+    wanted = [terms for terms in holds.all() if args.deployment in (None, terms.deployment_id)]
+    return [holds.open(terms.alert_id).alert for terms in wanted if holds.has_key(terms.alert_id)]
 
 
 def _deployments(publisher: Publisher, only: str | None) -> list[KnownDeployment]:

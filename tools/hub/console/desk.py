@@ -8,7 +8,8 @@
    revision replaces what is shown, an older one or the same changes nothing. The same picture again changes nothing.
 4. The desk is bounded: each device has an equal share of MAX_CASES. When its share is full, its oldest judged case is
    erased for a new one or, when none is judged, its oldest; page and report show how many had no judgement. A device
-   cannot displace, change or erase another's cases, nor add a probe to them.
+   cannot displace, change or erase another's cases, nor add a probe to them. So with pictures and MAX_PROBES: a full
+   share loses its oldest one.
 5. When a device's list has ended (its receipt, or its own state) and no other device holds one, the hub's references
    are deleted.
 """
@@ -189,8 +190,9 @@ class Desk:
         if alert_id in self._gone or (before is not None and before.jpeg == jpeg):
             return
         self.pictures.pop(alert_id, None)
-        while len(self.pictures) >= MAX_PROBES:
-            self._drop_picture(next(iter(self.pictures)))
+        theirs = [a for a, p in self.pictures.items() if p.device == device]
+        for oldest in theirs[: max(0, len(theirs) + 1 - self._share(MAX_PROBES))]:
+            self._drop_picture(oldest)
         self.pictures[alert_id] = Picture(device, jpeg, before.version + 1 if before else 1, now)
         if self._store is not None and ciphertext is not None:
             self._store.put_probe(StoredProbe(alert_id, device, ciphertext))
@@ -320,7 +322,7 @@ class Desk:
             self._keep(case)
             return
         theirs = sum(1 for case in self.cases.values() if case.device == device)
-        if theirs >= max(1, MAX_CASES // max(1, len(self.devices))):
+        if theirs >= self._share(MAX_CASES):
             self._make_room(device)
         case = self.cases[alert.alert_id] = Case(alert, device, now, messages.moment(alert.retention.delete_by))
         self._keep(case)
@@ -329,6 +331,10 @@ class Desk:
             self._shorten(case, end)
         if alert.alert_id in self.pictures:
             self._tallies.of(alert.deployment_id).probes_received += 1
+
+    def _share(self, most: int) -> int:
+        """Of what the desk holds at most, a device's part (rule 4)."""
+        return max(1, most // max(1, len(self.devices)))
 
     def _make_room(self, device: str) -> None:
         """Erase this device's oldest judged case, else its oldest, and count it (rule 4)."""

@@ -74,8 +74,8 @@ class Holding:
             held_at=rfc3339(now),
             **msgspec.structs.asdict(asked),
         )
-        if case is not None:
-            picture = self._desk.pictures.get(alert_id)
+        picture = self._desk.pictures.get(alert_id)
+        if case is not None and (known is None or picture is not None or not self._holds.opens(alert_id)):
             self._holds.place(terms, case.alert, None if picture is None else picture.jpeg)
         else:
             self._holds.renew(terms)

@@ -3,7 +3,9 @@
 1. The broker takes the common name as the MQTT user, so a name is issued once and never to two holders.
 2. Private keys are written with mode 0600, and never leave the hub, except a device's own, which is copied by hand.
 3. A revoked certificate stays on `crl.pem` for good; broker and repository server refuse it.
-4. Client certificates may only be clients and the server certificate only a server (RFC 5280, extended key usage).
+4. `<name>.serials` beside a certificate holds the serial number of every certificate that the name got, and is on the
+   disk before the certificate: a revocation covers them all, because a renewed one leaves the one before it valid.
+5. Client certificates may only be clients and the server certificate only a server (RFC 5280, extended key usage).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.errors import Unavailable
 from tools.hub.storage.files import PUBLIC, write_file
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 AUTHORITY_DAYS = 90
 LEAF_DAYS = 30
+SERIALS = ".serials"
 BACKDATED = timedelta(minutes=5)  # a device whose clock is a little slow still accepts a fresh certificate
 
 
@@ -41,14 +45,13 @@ class Authority:
         """`<name>.pem` and `<name>.key` of one MQTT user."""
         self._issue(folder, name, (), server=False)
 
-    def certify_client(self, name: str, key: EllipticCurvePublicKey) -> Certificate:
-        """A certificate of one MQTT user for a key that was made elsewhere; the caller has seen proof of it."""
-        return self._certify(name, key, (), server=False)
+    def certify_client(self, folder: Path, name: str, key: EllipticCurvePublicKey) -> bytes:
+        """`<name>.pem` of one MQTT user for a key that was made elsewhere; the caller has seen proof of it."""
+        return _deliver(folder / f"{name}.pem", self._certify(name, key, (), server=False))
 
     def renew(self, file: Path, hosts: tuple[str, ...], *, server: bool) -> None:
         """Replace a certificate by one of the same name and key with a new time."""
         from cryptography import x509
-        from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import NameOID
 
@@ -57,16 +60,15 @@ class Authority:
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise ValueError(f"{file} has no elliptic-curve key")
         name = str(old.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
-        certificate = self._certify(name, key, hosts, server=server)
-        write_file(file, certificate.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
+        _deliver(file, self._certify(name, key, hosts, server=server))
 
     def _issue(self, folder: Path, name: str, hosts: tuple[str, ...], *, server: bool) -> None:
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._certify(name, key.public_key(), hosts, server=server)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_pair(folder, name, certificate, key)
+        _write_key(folder / f"{name}.key", key)
+        _deliver(folder / f"{name}.pem", certificate)
 
     def _certify(self, name: str, key: EllipticCurvePublicKey, hosts: tuple[str, ...], *, server: bool) -> Certificate:
         from cryptography import x509
@@ -104,8 +106,8 @@ def open_authority(folder: Path, site: str) -> Authority:
         return Authority(certificate, key)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _self_signed(key, _name(f"LFR hub {site}"))
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_pair(folder, "ca", certificate, key)
+    _write_key(folder / "ca.key", key)
+    write_file(folder / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
     return Authority(certificate, key)
 
 
@@ -135,7 +137,10 @@ def _self_signed(key: EllipticCurvePrivateKey, name: x509.Name) -> Certificate:
 
 
 def revoke_certificate(folder: Path, site: str, revoked: Path | None) -> None:
-    """Write `crl.pem`: earlier revocations and the certificate in `revoked`; made empty where there is none.
+    """Write `crl.pem`: earlier revocations and every certificate of the name whose file is `revoked` (rule 4).
+
+    Of a name without a record, in a folder that is older than the records: the certificate in the file.
+    Without `revoked` the list is signed again, or made empty where there is none. Raises Unavailable.
 
     It is valid as long as the authority itself (RFC 5280, 5.1.2.5), so that no hub stops because it was not renewed.
     """
@@ -154,22 +159,44 @@ def revoke_certificate(folder: Path, site: str, revoked: Path | None) -> None:
     serials = {row.serial_number for row in known}
     for row in known:
         builder = builder.add_revoked_certificate(row)
-    if revoked is not None:
-        serial = x509.load_pem_x509_certificate(revoked.read_bytes()).serial_number
+    for serial in () if revoked is None else _issued_to(revoked):
         if serial not in serials:
             row = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - BACKDATED).build()
             builder = builder.add_revoked_certificate(row)
     write_file(file, builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
 
-def _write_pair(folder: Path, name: str, certificate: Certificate, key: EllipticCurvePrivateKey) -> None:
+def _deliver(file: Path, certificate: Certificate) -> bytes:
+    """Write a certificate in its place, its serial number first (rule 4); its PEM."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    serials = (*_issued_to(file), certificate.serial_number)
+    write_file(file.with_suffix(SERIALS), "".join(f"{serial:x}\n" for serial in serials).encode())
+    pem = certificate.public_bytes(Encoding.PEM)
+    write_file(file, pem, mode=PUBLIC)
+    return pem
+
+
+def _issued_to(file: Path) -> tuple[int, ...]:
+    """Serial numbers of the certificates that the name of this file got, as far as they are known, oldest first."""
+    from cryptography import x509
+
+    record = file.with_suffix(SERIALS)
+    try:
+        known = [int(line, 16) for line in record.read_text(encoding="ascii").splitlines()] if record.exists() else []
+        held = [x509.load_pem_x509_certificate(file.read_bytes()).serial_number] if file.exists() else []
+    except (OSError, ValueError) as fault:
+        raise Unavailable(f"{record} or {file} cannot be read: {fault}") from fault
+    return tuple(dict.fromkeys((*known, *held)))
+
+
+def _write_key(file: Path, key: EllipticCurvePrivateKey) -> None:
     from cryptography.hazmat.primitives import serialization
 
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_file(folder / f"{name}.key", text)
-    write_file(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM), mode=PUBLIC)
+    write_file(file, text)
 
 
 def _dated(days: int) -> x509.CertificateBuilder:

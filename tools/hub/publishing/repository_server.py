@@ -2,8 +2,8 @@
 
 1. TLS of the version that the site requires; a client without a certificate of the site's authority, or with a revoked
    one, fails the handshake.
-2. Each request is checked anew: only devices of this site, none that was revoked since, and of `devices/` only their
-   own.
+2. Each request is checked anew: only devices of this site, none that was revoked since, no certificate that was taken
+   back since, and of `devices/` only their own.
 3. Files are sent as they are: no compression, no listing, no link, nothing outside `metadata/` and `targets/`.
 4. A slow or silent client costs one thread, for a bounded time, and keeps nobody else out (open_connections.py).
 """
@@ -56,8 +56,9 @@ class RepositoryServer:
         self._thread.start()
 
     def read_certificates_again(self) -> None:
-        """New connections are shown the certificates that are in the folder now."""
+        """New connections are shown the certificates that are in the folder now; a revoked one is out at once."""
         self._server.context = _context(self._hub)
+        self._server.taken_back = _taken_back(self._hub)
 
     def stop(self) -> None:
         """Stop listening; requests that run end by themselves or with the process."""
@@ -67,7 +68,7 @@ class RepositoryServer:
 
 
 def _context(hub: HubFolder) -> ssl.SSLContext:
-    """The TLS context (rule 1). Its revocation list is loaded at the start; later revocations are rule 2's."""
+    """The TLS context (rule 1). Open connections are checked by rule 2 and `taken_back`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if hub.settings().tls == NEW_TLS else ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(hub.root / "server.pem", hub.root / "server.key")
@@ -77,6 +78,15 @@ def _context(hub: HubFolder) -> ssl.SSLContext:
         context.load_verify_locations(hub.root / "crl.pem")
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return context
+
+
+def _taken_back(hub: HubFolder) -> frozenset[int]:
+    """Serial numbers on the revocation list, for connections that were open before it was written."""
+    from cryptography import x509
+
+    file = hub.root / "crl.pem"
+    rows = x509.load_pem_x509_crl(file.read_bytes()) if file.exists() else ()
+    return frozenset(row.serial_number for row in rows)
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -91,6 +101,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.root = root
         self.devices = devices
         self.context = context
+        self.taken_back: frozenset[int] = frozenset()
         self.connections = OpenConnections()
         self.address_family = socket.AF_INET6 if ":" in bind else socket.AF_INET
         super().__init__((bind, port), _Handler)
@@ -185,9 +196,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def _device(self) -> str | None:
-        """The common name of the client's certificate."""
-        certificate = self.request.getpeercert()
-        names = [value for row in (certificate or {}).get("subject", ()) for key, value in row if key == "commonName"]
+        """The common name of the client's certificate; None for one that was revoked since the handshake."""
+        assert isinstance(self.server, _Server)
+        certificate = self.request.getpeercert() or {}
+        if int(certificate.get("serialNumber", "0"), 16) in self.server.taken_back:
+            return None
+        names = [value for row in certificate.get("subject", ()) for key, value in row if key == "commonName"]
         return names[0] if len(names) == 1 else None
 
     def _send_status(self, status: HTTPStatus) -> None:

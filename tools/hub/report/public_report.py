@@ -4,18 +4,21 @@
    deployment, and for a whole year what came of the alerts. Not shown: devices, cameras, refusals, hashes, receipts.
 2. Counts of people pass through `suppression.py`.
 3. Published is what cannot change any more, because a later report could be compared with an earlier one: a deployment
-   after its end, a year FINAL_DAYS after its end, when the last alert of it is erased or judged.
+   after its end, a year FINAL_DAYS after its end, when the last alert of it is erased or judged. A year is published
+   whole: a part of it could be subtracted from it.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
+from typing import Protocol
 
 from device.domain.retention import CEILING_DAYS
 from device.domain.time import WallTime
 from device.errors import RefusedByCondition
+from device.hub_api.messages import moment
 from tools.hub.language.words import LANGUAGES, Words
 from tools.hub.report.audit_counts import ChainCounts
 from tools.hub.report.deployment_report import rate
@@ -71,6 +74,19 @@ TITLE = "Live facial recognition: report for the public"
 Public = Mapping[str, Cell]
 
 
+class Published(Protocol):
+    """What is asked of the hub's record of a deployment (publishing/deployment_records.py). over: its window's end."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def devices(self) -> Sequence[str]: ...
+    @property
+    def published_at(self) -> datetime: ...
+    @property
+    def over(self) -> WallTime: ...
+
+
 def require_final(counts: Mapping[str, ChainCounts], now: WallTime) -> None:
     """RefusedByCondition for a deployment that has not ended (rule 3)."""
     latest = now - timedelta(days=FINAL_DAYS)
@@ -88,6 +104,30 @@ def require_year_over(year: int, now: WallTime) -> None:
     first = date(year + 1, 1, 1) + timedelta(days=FINAL_DAYS)
     if now.date() < first:
         raise RefusedByCondition("report public", f"the figures of {year} are final from {first} on")
+
+
+def require_whole_year(
+    year: int, records: Sequence[Published], counts: Mapping[str, ChainCounts], first_moments: Mapping[str, str]
+) -> None:
+    """RefusedByCondition for a year of which the given logs lack a deployment that this hub published (rule 3).
+
+    counts: every deployment of the given logs; first_moments: by device, when its given log begins. A deployment whose
+    devices' logs all begin before its publication and do not have it was never loaded: it has no figures.
+    """
+    lacking = []
+    for record in records:
+        if not record.published_at.astimezone(timezone.utc).year <= year <= record.over.year:
+            continue
+        begins = [first_moments.get(device) for device in record.devices]
+        whole = all(at and (record.id in counts or moment(at) <= record.published_at) for at in begins)
+        if not whole:
+            lacking.append(f"{record.id} ({', '.join(record.devices)})")
+    if lacking:
+        raise RefusedByCondition(
+            "report public",
+            f"the given logs lack of {year}: {'; '.join(lacking)}; a year is published whole: give --audit DEVICE=LOG"
+            " for every device that is named, from before the publication on",
+        )
 
 
 def public_row(row: Row, minimum: int = MINIMUM) -> Public:

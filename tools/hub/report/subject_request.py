@@ -1,8 +1,9 @@
 """A person's request: "was I on this list, was I alerted", answered from what still lawfully exists.
 
 1. Looked up are the lists that run now, by entry reference or by the label that only the hub has, and the alerts of
-   that entry that are still on the desk. Whether the person asking is the person of the entry is for an officer to
-   establish.
+   that entry that are still on the desk or under a hold. A label is erased with its deployment: what is held of it
+   after that is found by the entry reference alone. Whether the person asking is the person of the entry is for an
+   officer to establish.
 2. What has ended was erased: about it nothing is known any more, and the answer says so, for everybody alike.
 3. The answer has no picture, no score, no threshold, and nothing of anybody else.
 4. An authorised officer may withhold it on a ground of the Data Protection Act 2018, section 45(4). A withheld answer
@@ -16,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from device.hub_api.messages import Alert
 from tools.hub.storage.folder import Entry
 from tools.hub.storage.sealed_desk import StoredCase
 
@@ -44,12 +46,17 @@ class ListAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert that still exists. outcome: None when nobody has judged it."""
+    """One alert that still exists.
+
+    outcome    None when nobody has judged it, or when it is under a hold and no longer on the desk: not known
+    erased_by  None under a hold: it is kept until that is reviewed
+    """
 
     deployment: str
     seen_at: str
     outcome: str | None
-    erased_by: str
+    erased_by: str | None
+    held: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +92,9 @@ def answer_to(
     deployments: Sequence[KnownDeployment],
     entries: Mapping[str, Entry],
     cases: Sequence[StoredCase],
+    held: Sequence[Alert] = (),
 ) -> Answer:
-    """Rules 1 to 3. refs: the entries that are this person's; cases: everything on the desk."""
+    """Rules 1 to 3. refs: the entries that are this person's; cases: everything on the desk; held: under a hold."""
     lists = []
     for known in deployments:
         mine = sorted(refs & known.refs)
@@ -101,7 +109,20 @@ def answer_to(
             )
         )
     wanted = {known.id for known in deployments}
-    alerts = tuple(
+    outcomes = {kept.alert.alert_id: kept.outcome for kept in cases}
+    under_hold = [
+        AlertAnswer(
+            deployment=alert.deployment_id,
+            seen_at=alert.captured_at,
+            outcome=outcomes.get(alert.alert_id),
+            erased_by=None,
+            held=True,
+        )
+        for alert in held
+        if alert.candidate.entry_ref in refs
+    ]
+    shown = {alert.alert_id for alert in held}
+    on_desk = [
         AlertAnswer(
             deployment=kept.alert.deployment_id,
             seen_at=kept.alert.captured_at,
@@ -109,8 +130,11 @@ def answer_to(
             erased_by=kept.delete_by,
         )
         for kept in cases
-        if kept.alert.candidate.entry_ref in refs and kept.alert.deployment_id in wanted
-    )
+        if kept.alert.candidate.entry_ref in refs
+        and kept.alert.deployment_id in wanted
+        and kept.alert.alert_id not in shown
+    ]
+    alerts = (*on_desk, *under_hold)
     found = bool(alerts) or any(each.on_list for each in lists)
     return Answer(case=case, at=at, answer="kept" if found else "nothing", lists=tuple(lists), alerts=alerts)
 
@@ -120,8 +144,12 @@ def withheld(case: str, at: str) -> Answer:
     return Answer(case=case, at=at, answer="withheld")
 
 
-def as_text(answer: Answer, ground: str | None = None) -> str:
-    """The answer as a letter's text. ground: of a withheld answer, as the officer decided to state it; may be None."""
+def as_text(answer: Answer, ground: str | None = None, *, complete: bool = True) -> str:
+    """The answer as a letter's text.
+
+    ground    of a withheld answer, as the officer decided to state it; may be None
+    complete  False when something is held that no label finds any more (rule 1)
+    """
     lines = [f"Request {answer.case}, answered {answer.at}", ""]
     if answer.answer == "withheld":
         why = f", {GROUNDS[ground]}" if ground is not None else ""
@@ -130,9 +158,10 @@ def as_text(answer: Answer, ground: str | None = None) -> str:
     lines.append("Were you on a list?")
     lines += [f"- {_of_list(each)}" for each in answer.lists] or ["- This hub has had no list."]
     lines += ["", "Were you alerted?"]
-    lines += [f"- {_of_alert(each)}" for each in answer.alerts] or [
-        "- No alert about you exists. If there was one it is erased, and nothing shows whether there was."
-    ]
+    none = "- No alert about you exists. If there was one it is erased, and nothing shows whether there was."
+    if not complete:
+        none = "- No alert about you was found by the label that you gave."
+    lines += [f"- {_of_alert(each)}" for each in answer.alerts] or [none]
     lines += [
         "",
         "Faces that matched nobody were erased at once. No picture, template or score of you is part of this answer.",
@@ -154,4 +183,7 @@ def _of_list(each: ListAnswer) -> str:
 def _of_alert(each: AlertAnswer) -> str:
     outcomes = {None: "not judged yet", "true_alert": "judged a true alert", "false_alert": "judged a false alert"}
     judged = outcomes.get(each.outcome, "not adjudicated")
+    if each.held:
+        judged = "" if each.outcome is None else f"{judged}; it is "
+        return f"{each.deployment}, seen at {each.seen_at}: {judged}kept under a hold until reviewed."
     return f"{each.deployment}, seen at {each.seen_at}: {judged}; it is erased by {each.erased_by}."

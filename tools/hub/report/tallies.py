@@ -99,6 +99,7 @@ class Tallies:
         self._current: dict[str, str] = {}
         self._waiting_births: dict[str, Birth] = {}
         self._waiting_lists: dict[str, WatchlistState] = {}
+        self._waiting_heads: dict[str, int] = {}
 
     def of(self, deployment_id: str) -> Deployment:
         """The tally of a deployment, created if need be; the caller changes it, so it will be saved."""
@@ -124,6 +125,9 @@ class Tallies:
             self.record_birth(device, self._waiting_births.pop(device))
         if device in self._waiting_lists:
             self.listed(device, self._waiting_lists.pop(device))
+        if device in self._waiting_heads:
+            waited = self._waiting_heads.pop(device)
+            tally.audit_heads[device] = tally.audit_heads.get(device, 0) + waited
 
     def alerted(self, alert: Alert, first: bool) -> None:
         """A revision of an alert arrived, the first or a later one."""
@@ -200,9 +204,15 @@ class Tallies:
         erasures[name] = erasures.get(name, 0) + receipt.count
 
     def headed(self, device: str, head: AuditHead) -> None:
-        """A signed head of a device's audit log arrived; a problem stays recorded, whatever comes after it."""
+        """A signed head of a device's audit log arrived; a problem stays recorded, whatever comes after it.
+
+        A device signs the first one before it has a deployment; it is counted with the deployment that follows.
+        """
         problem = self._heads.take(device, head)
         if problem is None:
+            return
+        if not problem and device not in self._current:
+            self._waiting_heads[device] = self._waiting_heads.get(device, 0) + 1
             return
         tally = self.of_device(device)
         tally.audit_heads[device] = tally.audit_heads.get(device, 0) + 1

@@ -1,7 +1,7 @@
 """The hub's folder: what `lfr hub init` makes, and the paths in it.
 
 ca.pem ca.key crl.pem · server.pem server.key · hub, listener, witness, auditor .pem .key · mosquitto.conf
-acl · console.yaml · entries.json · devices/<device>.pem .key · references/<entry_ref>.jpg · report.json
+acl · console.yaml · entries.json · devices/<device>.pem .key .serials · references/<entry_ref>.jpg · report.json
 keys/ (deployment_keys.py, and tools/hub/publishing/places.py)
 """
 

@@ -6,7 +6,8 @@
     holds/complaints.json   complaints that were recorded, by reference
 
 1. The probe is encrypted anew: the deployment's key dies at its end all the same, and opens nothing of a hold.
-2. Terms are on the disk first, so that what a kill cut short is listed, cannot be opened, and can be placed again.
+2. Terms are on the disk first, so that what a kill cut short is listed, cannot be opened, and can be placed again. A
+   case that is placed again is sealed to the key it has: until the new `.age` is on the disk the old one opens.
 3. A release overwrites the key first, then deletes the files. Nothing of a released case opens anywhere.
 4. A complaint's reference is recorded before a case can be held for it. A false alert is held for a complaint alone.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -84,12 +85,14 @@ class Holds:
             raise RefusedByCondition(
                 "complaint", f"{terms.complaint!r} is not recorded; record it first: `lfr hub complaint DIR REFERENCE`"
             )
-        identity = pyrage.x25519.Identity.generate()
+        identity = self._identity(terms.alert_id)
+        fresh = identity is None
+        identity = identity or pyrage.x25519.Identity.generate()
         held = HeldCase(alert=alert, probe_base64=None if probe is None else base64.b64encode(probe).decode("ascii"))
         sealed = pyrage.encrypt(msgspec.json.encode(held), [identity.to_public()])
         write_file(self._file(terms.alert_id, ".json"), msgspec.json.encode(terms))
-        erase_secret(self._key(terms.alert_id))
-        write_file(self._key(terms.alert_id), f"{identity}\n".encode())
+        if fresh:
+            write_file(self._key(terms.alert_id), f"{identity}\n".encode())
         write_file(self._file(terms.alert_id, ".age"), sealed)
 
     def renew(self, terms: HoldTerms) -> None:
@@ -117,6 +120,18 @@ class Holds:
             else:
                 found.append(terms)
         return sorted(found, key=lambda terms: terms.review_by)
+
+    def has_key(self, alert_id: str) -> bool:
+        """Whether the key of a hold is here."""
+        return self._key(alert_id).exists()
+
+    def opens(self, alert_id: str) -> bool:
+        """Whether a case is held and can be opened."""
+        try:
+            self.open(alert_id)
+        except BadData:
+            return False
+        return True
 
     def open(self, alert_id: str) -> HeldCase:
         """A held case. BadData when it is not held, or its key is gone."""
@@ -153,6 +168,17 @@ class Holds:
         """Complaints that were recorded."""
         file = self._folder / "complaints.json"
         return _read(file, list[Complaint]) if file.exists() else []
+
+    def _identity(self, alert_id: str) -> Any:
+        """The key of a hold; None when there is none, or none that is one (such a file opens nothing)."""
+        import pyrage
+
+        try:
+            return pyrage.x25519.Identity.from_str(self._key(alert_id).read_text(encoding="ascii").strip())
+        except (FileNotFoundError, ValueError, pyrage.IdentityError):
+            return None
+        except OSError as fault:
+            raise Unavailable(f"{self._key(alert_id)} cannot be read: {fault.strerror}") from fault
 
     def _file(self, alert_id: str, suffix: str) -> Path:
         return self._folder / f"{level(alert_id, 'alert')}{suffix}"

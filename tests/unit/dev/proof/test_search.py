@@ -139,6 +139,7 @@ def test_what_a_process_holds_is_found_and_is_gone_when_it_was_overwritten(holde
     process_memory.close()
 
 
+@pytest.mark.slow
 def test_a_memory_that_cannot_be_seen_is_an_error_and_not_an_empty_one() -> None:
     with pytest.raises(NoView, match="cannot be opened"):
         ProcessMemory(2**22 + 1)

@@ -171,6 +171,16 @@ def test_signed_heads_that_go_on_make_an_ok_chain(tmp_path: Path) -> None:
     assert [json.loads(line)["seq"] for line in lines] == [3, 9, 20]
 
 
+def test_a_head_signed_before_the_deployment_counts_with_it_and_makes_none_of_its_own(tmp_path: Path) -> None:
+    tallies = Tallies(tmp_path / "report.json")
+    for head in heads(tmp_path, [0, 4]):
+        tallies.headed("cam-1", head)
+    assert tallies.book.deployments == {}
+    tallies.is_on("cam-1", "d-1", Mode.DEMO, "2026-11-24T00:00:00.000Z")
+    assert list(tallies.book.deployments) == ["d-1"]
+    assert tallies.of("d-1").audit_heads == {"cam-1": 2}
+
+
 @pytest.mark.parametrize("case", ["forged", "another key", "went back"])
 def test_a_head_that_does_not_go_on_stays_in_the_report(tmp_path: Path, case: str) -> None:
     said = heads(tmp_path, [3, 9, 20])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from device.domain.time import wall
 from tests.unit.hub.report.chains import Device
 from tools.hub.language import words
 from tools.hub.language.words import Words, welsh
+from tools.hub.publishing.deployment_records import Record, Records
 from tools.hub.report import public_report
 from tools.hub.site import init_hub
 
@@ -99,6 +100,44 @@ def test_what_may_still_change_is_not_published(tmp_path: Path, capsys: pytest.C
     assert "has not ended" in capsys.readouterr().err
     assert main([*command, "--foi", str(now.year)]) == 77
     assert "are final from" in capsys.readouterr().err
+
+
+def published(hub: Path, name: str, *devices: str, day: datetime) -> None:
+    """This hub's record of a deployment of that day."""
+    end = day + timedelta(hours=6)
+    Records(hub).save(
+        Record(
+            id=name,
+            stem=name,
+            mode="operational",
+            watchlist_id=f"wl-{name}",
+            devices=devices,
+            ends=end,
+            published_at=day,
+            ended_at=end,
+        )
+    )
+
+
+def test_a_part_of_a_year_is_not_published_as_the_year(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub, command = a_year(tmp_path, (2, [TRUE] * 9, 9_000), (4, [TRUE] * 8, 6_000))
+    assert main([*map(str, command), "--foi", "2025", "--deployment", "d-2"]) == 64
+    published(hub, "d-2", "cam-1", day=datetime(2025, 2, 3, 8, tzinfo=timezone.utc))
+    published(hub, "d-other-year", "cam-2", day=datetime(2024, 5, 3, 8, tzinfo=timezone.utc))
+    assert json.loads(printed(capsys, command, "--foi", "2025", "--json"))["years"]["2025"]["deployments"] == 2
+    published(hub, "d-5", "cam-2", day=datetime(2025, 5, 3, 8, tzinfo=timezone.utc))
+    assert main([*map(str, command), "--foi", "2025"]) == 77
+    assert "d-5 (cam-2)" in capsys.readouterr().err
+    assert main([*map(str, command), "--deployment", "d-2"]) == 0
+
+
+@pytest.mark.parametrize(("month", "status"), [(1, 77), (5, 0)])
+def test_a_deployment_that_was_never_loaded_does_not_hold_up_its_year_where_the_logs_show_that(
+    tmp_path: Path, month: int, status: int
+) -> None:
+    hub, command = a_year(tmp_path, (2, [TRUE] * 9, 9_000))
+    published(hub, "d-never", "cam-1", day=datetime(2025, month, 3, 8, tzinfo=timezone.utc))
+    assert main([*map(str, command), "--foi", "2025"]) == status
 
 
 def test_a_signed_public_report_has_no_heads_but_their_digest(

@@ -60,6 +60,7 @@ def result(samples: Samples, small: Path, tmp_path_factory: pytest.TempPathFacto
     return first
 
 
+@pytest.mark.slow
 def test_listed_passages_are_judged_and_strangers_counted(result: dict[str, Any]) -> None:
     assert [(row["person"], row["kind"], row["pose"]) for row in result["passages"]] == [
         ("001f", "stand", "frontal"),
