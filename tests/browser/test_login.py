@@ -163,6 +163,7 @@ def test_the_page_is_welsh_at_a_click_and_marked_a_draft(page: Chrome, speak: Wo
 
 
 def test_the_sound_is_muted_and_stays_so(page: Chrome) -> None:
+    page.until("document.querySelector('.state-word') !== null")  # drawn by the script, which takes keys from then on
     assert page.ask("document.querySelector('#sound').innerText") == "Sound on"
     page.key("m")
     assert page.ask("document.querySelector('#sound').innerText") == "Sound off"

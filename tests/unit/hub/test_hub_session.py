@@ -266,6 +266,21 @@ def test_a_resume_takes_back_a_stop_that_waits_and_is_itself_sent_once(
     assert (view.name, view.given_by, view.result) == ("resume", "op-2", "refused")
 
 
+def test_a_resume_that_was_not_sent_is_reported_and_leaves_the_stop(
+    desk: Desk, opener: ProbeOpener, tmp_path: Path
+) -> None:
+    bench = Bench(desk, opener, folder=tmp_path / "hub")
+    online(bench)
+    bench.session.command("cam-1", "stop", "op-1")
+    bench.exchange.go_down()
+    with pytest.raises(Unavailable, match="resume was not sent"):
+        bench.session.command("cam-1", "resume", "op-2")
+    assert bench.session.waiting() == 1
+    view = desk.devices["cam-1"].command
+    assert view is not None
+    assert view.name == "stop"
+
+
 def test_a_device_that_has_not_reported_can_only_be_stopped(desk: Desk, opener: ProbeOpener, tmp_path: Path) -> None:
     bench = Bench(desk, opener, folder=tmp_path / "hub")
     with pytest.raises(Unavailable, match="only a stop"):

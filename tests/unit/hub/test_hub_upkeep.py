@@ -13,7 +13,7 @@ from tests.sample_alerts import an_alert
 from tests.unit.hub.test_hub_references import Van, watchlist
 from tests.unit.hub.test_own_cases import say
 from tools.hub.console import console as module
-from tools.hub.console.login import NOBODY
+from tools.hub.console.login import NOBODY, Session
 from tools.hub.console.pages import application
 from tools.hub.storage.folder import Entry
 
@@ -102,6 +102,8 @@ def test_a_false_alert_is_sent_when_its_hold_cannot_be_read_and_the_page_warns(t
         assert van.console.session.waiting() == 1
         warnings = van.console.view(NOBODY)["warnings"]
         assert [text.partition(":")[0] for text in warnings] == ["a hold cannot be read", "holds of false alerts"]
+        engineer = van.console.view(Session("en-1", "engineer", 0.0, 0.0))["warnings"]
+        assert engineer == ["holds of false alerts: this fails at the hub"]
         file.unlink()
 
     assert run(tmp_path, prepare).console.view(NOBODY)["warnings"] == []

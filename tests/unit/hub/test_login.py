@@ -99,6 +99,13 @@ def test_a_removed_user_s_session_ends_and_a_guess_opens_none(desk: Desk) -> Non
     assert desk.rows[-1] == ("ended", "op-7")
 
 
+def test_a_new_password_ends_the_sessions_of_the_old_one(desk: Desk) -> None:
+    key = desk.login("op-7")
+    desk.users.put("op-7", "operator", "another horse battery")
+    assert desk.sessions.of(key) is None
+    assert desk.sessions.of(desk.login("op-7", "another horse battery")) is not None
+
+
 def test_wrong_passwords_are_refused_and_then_have_to_wait(desk: Desk) -> None:
     for _ in range(login.TRIES):
         with pytest.raises(RefusedByCondition, match="do not fit"):

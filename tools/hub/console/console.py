@@ -225,7 +225,8 @@ class Console:
 
     def view(self, session: Session) -> dict[str, Any]:
         """The page's snapshot; cases only for those who may judge them, overdue holds for those who may read holds."""
-        holds = self.holding.shown() if session.may("GET", "/holds") else ()
+        reads_holds = session.may("GET", "/holds")
+        holds = self.holding.shown() if reads_holds else []
         shown = snapshot(
             self.desk,
             self.settings,
@@ -234,16 +235,18 @@ class Console:
             broker_online=self.session.online,
             broker_text=self.session.text,
             holds=holds,
-            warnings=self._warnings(),
+            warnings=self._warnings(reads_holds),
         )
         named = session is not NOBODY
         shown["user"] = {"ref": session.ref, "role": session.role} if named else None
         shown["lock_in_s"] = self.sessions.left_s(session)
         return shown if session.role in JUDGES else {**shown, "cases": [], "receipts": [], "holds": []}
 
-    def _warnings(self) -> list[str]:
-        failing = (f"{name}: this fails at the hub ({reason})" for name, reason in self._failing.items())
-        return [*self.certificate_warnings(), *self.holds.unreadable, *failing]
+    def _warnings(self, reads_holds: bool) -> list[str]:
+        """Reasons may name a case: they are for those who may read holds."""
+        shown = {name: f" ({reason})" if reads_holds else "" for name, reason in self._failing.items()}
+        failing = (f"{name}: this fails at the hub{reason}" for name, reason in shown.items())
+        return [*self.certificate_warnings(), *(self.holds.unreadable if reads_holds else ()), *failing]
 
     async def stream(self, cookie: str) -> AsyncIterator[bytes]:
         """Server-sent events: a whole snapshot at each change, at least every BEAT_S, until the session ends."""

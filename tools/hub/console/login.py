@@ -3,7 +3,8 @@
 1. Where the hub has users, somebody must log in; the session's reference is in every judgement and command. A hub that
    is operational, or had users since its start, lets nobody in when their file is empty or missing.
 2. A session is locked after IDLE_S without a key, a click or a touch, and ends LONGEST_S after its login, with the
-   removal of its user, and with the program. A locked or ended session gets nothing: its page shows the login.
+   removal of its user or a new password or role, and with the program. A locked or ended session gets nothing: its
+   page shows the login.
 3. After TRIES wrong passwords a reference waits WAIT_S for each further try. Unknown references count as one, so the
    table is no longer than the list of users; a try counts before its password is looked at, one at a time.
 4. Logins, refusals, locks and ends are rows of the hub's own log.
@@ -34,12 +35,13 @@ Note = Callable[[Event, str], None]
 
 @dataclass(slots=True)
 class Session:
-    """One person at the page. began_s, active_s: monotonic."""
+    """One person at the page. began_s, active_s: monotonic; hash: of the password that opened it."""
 
     ref: str
     role: Role
     began_s: float
     active_s: float
+    hash: str = ""
 
     def may(self, method: str, path: str) -> bool:
         """Whether this role may ask for this: cases are for those who judge, commands and holds for fewer."""
@@ -84,13 +86,13 @@ class Sessions:
             raise RefusedByCondition("login", "too many wrong passwords; wait a minute")
         self._wrong[named] = (tries + 1, self._now_s())
         async with self._checking:
-            role = await asyncio.to_thread(self._users.check, ref, password)
-        if role is None:
+            user = await asyncio.to_thread(self._users.check, ref, password)
+        if user is None:
             self._note("refused", named)
             raise RefusedByCondition("login", "this reference and password do not fit")
         self._wrong.pop(named, None)
         key, now_s = secrets.token_urlsafe(24), self._now_s()
-        self._open[key] = Session(ref, role, now_s, now_s)
+        self._open[key] = Session(ref, user.role, now_s, now_s, user.hash)
         self._note("login", ref)
         return key
 
@@ -104,9 +106,14 @@ class Sessions:
         now_s = self._now_s()
         if now_s - session.active_s > IDLE_S:
             self._end(cookie, "locked")
-        elif now_s - session.began_s > LONGEST_S or self._users.role(session.ref) != session.role:
+        elif now_s - session.began_s > LONGEST_S or not self._still(session):
             self._end(cookie, "ended")
         return session if cookie in self._open else None
+
+    def _still(self, session: Session) -> bool:
+        """Whether its user is there, in the same role and with the same password (rule 2)."""
+        user = self._users.all().get(session.ref)
+        return user is not None and (user.role, user.hash) == (session.role, session.hash)
 
     def touch(self, session: Session) -> None:
         """A key, a click or a touch."""

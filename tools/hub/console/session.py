@@ -202,7 +202,10 @@ class HubSession:
         self._keep_and_send(topic, stated, data.alert_id, device, until_erased=False)
 
     def command(self, device: str, name: messages.CommandName, given_by: str = HUB) -> None:
-        """Sign and send a command (rule 4). Raises Unavailable when the hub's key cannot be read."""
+        """Sign and send a command (rule 4).
+
+        Raises Unavailable when the hub's key cannot be read, or when a command that is not kept was not sent.
+        """
         if self._signer is None:
             raise Unavailable("this hub has no key to sign commands with")
         view, now = self._desk.devices.get(device), self._now()
@@ -213,8 +216,10 @@ class HubSession:
         topic = DeviceTopics(self._topics.site, device).command(name)
         if name == "stop":
             self._keep_and_send(topic, command, command.command_id, device, until_erased=True)
-        else:
-            self._broker.publish(self._outgoing(command.command_id, topic, command, command.command_id, GOOD_FOR_S))
+        elif not self._broker.publish(
+            self._outgoing(command.command_id, topic, command, command.command_id, GOOD_FOR_S)
+        ):
+            raise Unavailable(f"the hub has no connection to its broker, so {name} was not sent: {self.text}")
         if name == "resume":
             self._drop_stops(device)
         if view is not None and name != "sync":

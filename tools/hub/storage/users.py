@@ -89,13 +89,13 @@ class Users:
         user = self.all().get(ref)
         return None if user is None else user.role
 
-    def check(self, ref: str, password: str) -> Role | None:
-        """The role of a user whose password this is; takes a quarter of a second, call it on a thread (rule 3)."""
+    def check(self, ref: str, password: str) -> User | None:
+        """The user whose password this is; takes a quarter of a second, call it on a thread (rule 3)."""
         user = self.all().get(ref)
         salt = bytes(16) if user is None else bytes.fromhex(user.salt)
         wanted = bytes(32) if user is None else bytes.fromhex(user.hash)
         right = hmac.compare_digest(_hashed(password, salt), wanted)
-        return user.role if right and user is not None else None
+        return user if right else None
 
     def _write(self, users: dict[str, User]) -> None:
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
