@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from device.edges.sandbox.prctl import end_with_parent
 from device.errors import Unavailable
 from tools.dev.gate.locked import BASE, LOCK, ROOT, Locked, locked
 from tools.flash.root import Refusal
@@ -114,8 +115,21 @@ def make_environment(target: Target, wheels: Sequence[Path], folder: Path, place
     command = [sys.executable, "-m", "pip", "install", "-q", *PIP, "--no-index", "--no-compile", "--no-warn-conflicts"]
     command += ["--root-user-action=ignore", *_tags(target), "--target", str(site), *(str(wheel) for wheel in wheels)]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder)}
+    parent = os.getpid()
+
+    def end_with_this() -> None:
+        end_with_parent()
+        if os.getppid() != parent:
+            os._exit(1)
+
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        preexec_fn=end_with_this,  # a pip that outlives a killed apply would write into the folder of the next one
     )
     if done.returncode != 0:
         shutil.rmtree(folder, ignore_errors=True)
