@@ -207,6 +207,7 @@ async def ended(bench: Bench, device: DeviceLifecycle, task: asyncio.Task[object
     return measured
 
 
+@pytest.mark.long
 def test_every_fault_ends_recognition_and_the_worker_within_a_second(bench: Bench) -> None:
     async def scene() -> dict[str, Measured]:
         measured = {}

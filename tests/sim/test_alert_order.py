@@ -19,6 +19,8 @@ from device.errors import Unavailable
 from device.outbox.store import Outbox
 from tests.sim.rig import MakeRig, Rig
 
+pytestmark = pytest.mark.slow
+
 WRITES: tuple[tuple[type, str], ...] = (
     (Outbox, "put"),
     (Outbox, "logged"),

@@ -14,6 +14,8 @@ from device.domain.time import wall
 from device.supervisor.state_machine import State
 from tests.sim.rig import MakeRig, Rig
 
+pytestmark = pytest.mark.slow
+
 EPOCH = datetime(1970, 1, 1, 0, 0, 12, tzinfo=timezone.utc)
 each_kernel = pytest.mark.parametrize(
     "synchronised", [False, True], ids=["unsynchronised", "still called synchronised"]

@@ -9,7 +9,7 @@ from tools.dev.bench.camera_faults.encoders import ENCODERS
 from tools.dev.bench.camera_faults.faulty import FAULTS, Clip, drawn_room
 from tools.dev.bench.camera_faults.measure import Found, measure
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 BREAKS_S, SECONDS = 6.0, 8.2
 ALL_BUT_MJPEG = [name for name in ENCODERS if name != "MJPEG"]

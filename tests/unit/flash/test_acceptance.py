@@ -18,7 +18,7 @@ from device.errors import BadData, GpioUnavailable, SourceLost
 from tests.unit.flash.conftest import CONFIG
 from tools.flash.acceptance import FRAMES, Parts, Row, check_sheet, printed, rows, sheet
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 FACTS = {name: f"the {name}" for name in ("serial", "device", "board", "site", "version", "kit", "made")}
 

@@ -15,7 +15,7 @@ from tools.flash.journal import Journal
 from tools.flash.root import Root
 from tools.flash.verify import rows
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 Snapshot = Callable[[Path], dict[str, str]]
 

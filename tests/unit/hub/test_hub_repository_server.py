@@ -19,6 +19,8 @@ from tools.hub.publishing.repository_server import RepositoryServer
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder, SiteDevices
 
+pytestmark = pytest.mark.slow
+
 PAYLOAD = b"\x00ciphertext" * 50_000
 
 

@@ -17,6 +17,8 @@ from device.sync.refusal import Refused
 from device.sync.source_usb import UsbSource
 from tests.offers import offer_of
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.unit.sync.conftest import Desk, Hub
 

@@ -22,6 +22,8 @@ from device.worker import lease
 from tests.unit.worker.leaseholder import LEASE_S
 from tools.dev.proof.worker import Given
 
+pytestmark = pytest.mark.slow
+
 WITHIN_S = 20.0
 LATE_S = 2.0  # on two cores that others use, too
 

@@ -62,12 +62,15 @@ def several(*arguments: str) -> tuple[str, ...]:
 
 READ_TESTS = "read the first failure above; `make test ARGS='-k NAME'` runs one test"
 FOLDERS = ("tests/unit", "tests/contract", "tests/sim")
-FAST = Stage("unit, contract, sim", several("-m", "not slow", *FOLDERS), READ_TESTS, tests=True)
-SLOW = Stage("the slow of unit, contract, sim", several("-m", "slow", *FOLDERS), READ_TESTS, tests=True)
+FAST = Stage("unit, contract, sim", several("-m", "not slow and not long", *FOLDERS), READ_TESTS, tests=True)
+SLOW = Stage("the slow of unit, contract, sim", several("-m", "slow and not long", *FOLDERS), READ_TESTS, tests=True)
 REPLAY = Stage("replay", several("-m", "not long", "tests/replay"), READ_TESTS, tests=True)
 E2E = Stage("end to end", pytest("-m", "not long", "tests/e2e"), READ_TESTS, tests=True)
 LONG = Stage(
-    "the long of replay and end to end", pytest("-m", "long", "tests/replay", "tests/e2e"), READ_TESTS, tests=True
+    "the long of unit, replay and end to end",
+    pytest("-m", "long", "tests/unit", "tests/replay", "tests/e2e"),
+    READ_TESTS,
+    tests=True,
 )
 APIS = Stage(
     "device's interfaces", module("tools.dev.gate.device_apis"), "NVIDIA's bindings or PyCUDA could not be had (above)"

@@ -10,6 +10,8 @@ import pytest
 import tools.dev.gate.__main__ as gate
 from tools.dev.gate.stages import COMMANDS, ROOT, Stage, planned
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

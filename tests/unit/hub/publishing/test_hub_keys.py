@@ -24,6 +24,8 @@ from tools.hub.publishing.publisher import Publisher
 from tools.hub.storage.folder import HubFolder
 from tools.hub.storage.probes import JPEG_START, ProbeOpener
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Signed:
