@@ -25,7 +25,7 @@ from tools.hub.pki.renewal import renew
 from tools.hub.site import init_hub, revoke_device
 from tools.hub.storage.folder import HubFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

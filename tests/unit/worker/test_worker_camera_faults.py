@@ -19,7 +19,7 @@ from tools.dev.bench.camera_faults.encoders import ENCODERS, encode
 from tools.dev.bench.camera_faults.faulty import FAULTS, broken_clip, drawn_room
 from tools.dev.proof.worker import Given, WorkerProcess, given
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 RATE = 25
 BREAKS_S = 2.0
