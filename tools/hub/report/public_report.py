@@ -20,6 +20,7 @@ from device.domain.time import WallTime
 from device.errors import RefusedByCondition
 from device.hub_api.messages import moment
 from tools.hub.language.words import LANGUAGES, Words
+from tools.hub.report import home_office
 from tools.hub.report.audit_counts import ChainCounts
 from tools.hub.report.deployment_report import rate
 from tools.hub.report.home_office import Cell, Row
@@ -27,38 +28,47 @@ from tools.hub.report.suppression import MINIMUM, cell, column_total, total_and_
 from tools.hub.report.years import Year
 
 FINAL_DAYS = CEILING_DAYS
-COLUMNS: Mapping[str, str] = {
-    "date": "Date",
-    "place": "Place",
-    "type": "Type",
-    "purpose": "Purpose",
-    "controller": "Controller",
-    "duration_min": "Duration, minutes of recognition",
-    "watchlist_subjects": "Watchlist, subjects",
-    "watchlist_images": "Watchlist, images",
-    "threshold": "Threshold",
-    "faces_seen": "Faces seen",
-    "alerts": "Alerts",
-    "sign_dark_s": "Sign dark while recognising, seconds",
-    "balanced": "Faces seen balance",
-}
+
+
+def _labels(*names: str) -> dict[str, str]:
+    """The Home Office table's own labels for some of its columns."""
+    return {name: home_office.COLUMNS[name] for name in names}
+
+
+COLUMNS: Mapping[str, str] = _labels(
+    "date",
+    "place",
+    "type",
+    "purpose",
+    "controller",
+    "duration_min",
+    "watchlist_subjects",
+    "watchlist_images",
+    "threshold",
+    "faces_seen",
+    "alerts",
+    "sign_dark_s",
+    "balanced",
+)
 PEOPLE = ("watchlist_subjects", "watchlist_images", "faces_seen", "alerts")
 TOTALS: Mapping[str, str] = {
     "deployments": "Deployments",
-    "faces_seen": "Faces seen",
-    "alerts": "Alerts",
-    "alerts_positive": "Positive alerts",
-    "alerts_incorrect": "Incorrect alerts",
-    "alerts_not_adjudicated": "Alerts not adjudicated",
-    "interventions_positive": "Positive interventions",
-    "interventions_incorrect": "Incorrect interventions",
-    "arrests": "Arrests",
-    "arrests_unrelated": "Arrests unrelated to the match",
-    "other_disposals": "Other disposals",
-    "incorrect_alert_rate": "Incorrect alert rate (of faces seen)",
-    "incorrect_alert_rate_low": "95 % interval, low",
-    "incorrect_alert_rate_high": "95 % interval, high",
-    "sign_dark_s": "Sign dark while recognising, seconds",
+    **_labels(
+        "faces_seen",
+        "alerts",
+        "alerts_positive",
+        "alerts_incorrect",
+        "alerts_not_adjudicated",
+        "interventions_positive",
+        "interventions_incorrect",
+        "arrests",
+        "arrests_unrelated",
+        "other_disposals",
+        "incorrect_alert_rate",
+        "incorrect_alert_rate_low",
+        "incorrect_alert_rate_high",
+        "sign_dark_s",
+    ),
 }
 _ALONE = ("interventions_positive", "interventions_incorrect", "arrests", "arrests_unrelated", "other_disposals")
 WITHHELD = "withheld: fewer than {minimum}, or it would show such a number"
