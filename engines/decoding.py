@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.cards.model_card import STRIDES
-from engines.runners.runner import F32
+from engines.runner import F32
 
 _NOTHING = np.zeros(0, np.float32), np.zeros((0, 14), np.float32)
 OVERLAP_LIMIT = 0.4  # two boxes that share more are one face; half-hidden neighbours share less

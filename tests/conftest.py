@@ -54,7 +54,7 @@ def models_ready() -> Path:
     """Folder of the prepared models, each checked against its manifest."""
     from engines.cards.catalogue import cards
     from engines.errors import EnginesError
-    from engines.prepare.manifest import verified
+    from engines.manifest import verified
 
     for card in (one for one in cards() if not one.optional):
         try:

@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from device.enrolment.model_sessions import ModelSessions
     from engines.cards.catalogue import card
     from engines.cards.model_card import RECOGNISER_DEFAULT
+    from engines.graph.calibration_table import file_name
     from engines.places import models_dir, writing
-    from engines.prepare.calibration_table import file_name
     from engines.prepare.fetch import weights_of
 
     one = card(args.model or RECOGNISER_DEFAULT)

@@ -34,10 +34,10 @@ from device.enrolment.model_sessions import ModelSessions
 from device.errors import BadData
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT, ModelCard
-from engines.prepare.calibration_table import Cost, Table
+from engines.graph.calibration_table import Cost, Table
 from engines.prepare.prepare import recipe_of
-from engines.runners.runner import Runner
-from engines.runners.select import open_runner
+from engines.runner import Runner
+from engines.select import open_runner
 
 FOR_RANGES, FOR_CHOICE, FOR_LAYERS = 128, 64, 32
 """Photos, each of another person."""

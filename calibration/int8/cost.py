@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from calibration.evidence.precision_change import change
 from device.domain.sight import F32
-from engines.prepare.calibration_table import Cost
+from engines.graph.calibration_table import Cost
 
 
 def cost(people: Sequence[str], exact: F32, other: F32) -> Cost:

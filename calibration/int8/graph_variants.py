@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from engines.cards.model_card import ModelCard
+from engines.graph.calibration_table import Table
 from engines.graph.onnx_graph import Graph, Value, save
 from engines.graph.quantise import quantised_layers, to_int8
-from engines.prepare.calibration_table import Table
 from engines.prepare.prepare import rewritten
+from engines.runner import Runner
 from engines.runners.onnxruntime import OnnxRuntimeRunner
-from engines.runners.runner import Runner
 
 THREADS = 2
 

@@ -18,8 +18,8 @@ from calibration.data.crops import batch_of
 from calibration.int8.graph_variants import Variants
 from device.domain.sight import Face
 from device.vision.detector import Detector
-from engines.prepare.calibration_table import Table
-from engines.runners.runner import F32, U8, Runner
+from engines.graph.calibration_table import Table
+from engines.runner import F32, U8, Runner
 
 GOOD: Mapping[str, float] = MappingProxyType({"recogniser": 2e-3, "detector": 1e-2})
 """By role. Templates: what fp16 and bf16 do to them is 1e-5 and 1e-4; at 4e-3 a pair's score moves by about .01."""

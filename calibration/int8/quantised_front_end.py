@@ -8,12 +8,12 @@ from calibration.int8.graph_variants import THREADS
 from device.enrolment.model_sessions import ModelSessions
 from engines.cards.catalogue import card
 from engines.cards.model_card import ModelCard
+from engines.graph.calibration_table import Table
 from engines.graph.onnx_graph import save
 from engines.graph.quantise import to_int8
-from engines.prepare.calibration_table import Table
 from engines.prepare.prepare import rewritten
+from engines.runner import Runner
 from engines.runners.onnxruntime import OnnxRuntimeRunner
-from engines.runners.runner import Runner
 
 
 class QuantisedFrontEnd(ModelSessions):

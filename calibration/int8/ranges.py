@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from calibration.int8.graph_variants import Variants
 from engines.graph.equalise import channel_weights, equalisable, equalise
 from engines.graph.quantise import STEPS, quantised_layers
-from engines.runners.runner import U8
+from engines.runner import U8
 
 F64 = NDArray[np.float64]
 ALPHA = 0.7

@@ -1,6 +1,6 @@
 """The engines of one process: opened once, each detector size when it is first needed, closed together.
 
-1. A runner belongs to one thread (engines.runners.runner); a second thread needs a runner of its own. On a GPU all of
+1. A runner belongs to one thread (engines.runner); a second thread needs a runner of its own. On a GPU all of
    them belong to one thread (`one_thread`).
 2. At most KEPT_SIZES detectors stay open: a source that keeps changing its size does not fill the memory.
 3. On a GPU this object holds the device's context, and the memory that its engines share in turn, from its first
@@ -31,8 +31,8 @@ from engines.errors import EnginesError, UnknownName
 from engines.graph.sampling import Pasted
 from engines.places import models_dir
 from engines.prepare.prepare import recipe_of
-from engines.runners.runner import Runner, SampledRunner
-from engines.runners.select import (
+from engines.runner import Runner, SampledRunner
+from engines.select import (
     GPU_BACKEND,
     default_backend,
     default_precision,

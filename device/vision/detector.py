@@ -18,7 +18,7 @@ LONGEST_SIDE = 1280
 
 
 class Runner(Protocol):
-    """What this module needs of `engines.runners.runner.Runner`."""
+    """What this module needs of `engines.runner.Runner`."""
 
     def run(self, batch: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]: ...
 

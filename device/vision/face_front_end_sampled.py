@@ -24,7 +24,7 @@ from device.vision.pair import LookMaker, ScreenList
 from device.vision.refine import PATCH_PX, Patch, face_px_of
 from engines.cards.model_card import Lengths, ModelCard
 from engines.graph.sampling import whole_frame
-from engines.runners.runner import DevicePicture, SampledRunner
+from engines.runner import DevicePicture, SampledRunner
 
 UPRIGHT: F32 = np.array([[[1, 0, 0], [0, 1, 0]]], np.float32)
 """The map of a picture that is the frame's top left corner."""

@@ -62,7 +62,7 @@ from device.worker.link_end import LinkEnd
 from device.worker.lockdown import Camera, begin, close_network, lock_down
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
 from engines.places import plans_dir
-from engines.runners.select import CPU_BACKENDS
+from engines.select import CPU_BACKENDS
 
 ASSIGNMENT_WITHIN_S = 30.0
 BEAT_EVERY_NS = NS_PER_S // 4

@@ -53,7 +53,7 @@ def _seconds(text: str) -> float:
 def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard], detection: DetectionSize | None = None) -> int:
     """Build what is missing or does not fit; one line a plan. An error ends the command; plans built before it stay."""
     from engines.places import models_dir, plans_dir
-    from engines.tensorrt.build import TIME_LIMIT_S, Order, build
+    from engines.plan_build import TIME_LIMIT_S, Order, build
 
     wanted = [(one, profile) for one in chosen for profile in _profiles(one, args, detection)]
     made: list[tuple[Plan, bool]] = []
@@ -71,7 +71,7 @@ def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard], detection: 
 
 def _profiles(one: ModelCard, args: argparse.Namespace, detection: DetectionSize | None) -> list[Profile]:
     """The plans of a model. Raises BadOption before the first build, which takes minutes."""
-    from engines.runners.select import BATCHES
+    from engines.select import BATCHES
 
     batch = BATCHES[one.role]
     if args.batch and not 1 == args.batch[0] <= args.batch[1] <= args.batch[2]:

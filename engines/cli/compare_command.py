@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engines.cards.catalogue import cards
 from engines.cards.model_card import ModelCard
 from engines.errors import BadInput, BadOption, UnknownName
-from engines.runners.select import BACKENDS
+from engines.select import BACKENDS
 
 if TYPE_CHECKING:
-    from engines.runners.runner import U8
+    from engines.runner import U8
     from engines.verify.compare import Comparison
 
 EX_OK, EX_INTERNAL = 0, 70
@@ -125,7 +125,7 @@ def seed(text: str) -> int:
 
 def require_size(one: ModelCard, size: tuple[int, int]) -> None:
     """BadOption for a height and width of `--size` that a model cannot take."""
-    from engines.runners.runner import check_shape
+    from engines.runner import check_shape
 
     try:
         check_shape(one, size)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from engines import manifest
 from engines.cards.catalogue import readable_cards
 from engines.cards.model_card import FILE_PRECISIONS, FileSource, ModelCard, PackageSource, PublishedSource
 from engines.errors import BadTable, ModelMismatch, ModelMissing
+from engines.graph import calibration_table as tables
 from engines.places import models_dir, plans_dir
-from engines.prepare import calibration_table as tables
-from engines.prepare import manifest
-from engines.runners.select import BACKENDS, default_backend, installed, precisions
+from engines.select import BACKENDS, default_backend, installed, precisions
 from engines.tensorrt.plans import plans
 from engines.verify.agreement import LEAST_COSINE
 

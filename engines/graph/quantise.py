@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from engines.errors import BadModel
+from engines.graph.calibration_table import Table
 from engines.graph.equalise import equalise
 from engines.graph.onnx_graph import Array, Graph, Node
-from engines.prepare.calibration_table import Table
 
 LINEAR = ("Conv", "Gemm")
 STEPS = 127

@@ -27,7 +27,7 @@ from engines.cards.model_card import ModelCard, Tolerance
 from engines.errors import BadInput, BadModel
 from engines.graph.float16 import FLOAT
 from engines.graph.onnx_graph import Array, Graph, Node, Value, as_bytes, load, outputs_of
-from engines.runners.runner import F32, U8, SampledRunner, check_shape
+from engines.runner import F32, U8, SampledRunner, check_shape
 
 FRAME, MAPS = "frame", "maps"
 VERSION = 2
@@ -120,7 +120,7 @@ def sampled(
 ) -> bytes:
     """The ONNX file of a model that takes frames of (height, width) and maps; nothing is written anywhere.
 
-    prepared  the card's file in any precision (engines.prepare.manifest.verified)
+    prepared  the card's file in any precision (engines.manifest.verified)
     size      (height, width) of a detector's pictures; a recogniser has its own
     taps      rule 2; `taps_of` the two sizes when None
     Raises BadModel when the file does not begin as this project's preparation makes it, BadInput for a bad size.

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from engines import manifest
 from engines.cards.catalogue import cards_dir
 from engines.cards.custom_card import read
 from engines.cards.model_card import YUNET_OUTPUTS, FileSource, Lengths, ModelCard
@@ -29,10 +30,9 @@ from engines.error_text import error_text
 from engines.errors import BadCard, BadModel, CacheUnwritable, EnginesError
 from engines.graph.onnx_graph import read_model
 from engines.places import placing, writing
-from engines.prepare import manifest
 from engines.prepare.prepare import prepare, recipe_of
-from engines.runners.runner import F32, Runner
-from engines.runners.select import open_runner
+from engines.runner import F32, Runner
+from engines.select import open_runner
 from engines.verify import golden
 from engines.verify.compare import DETECTOR_SIZE, difference
 from engines.verify.synthetic_faces import crowd, draw, finished, texture

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from engines.cards.model_card import ModelCard, PackageSource, PublishedSource
 from engines.errors import FetchFailed, HashMismatch, ModelMismatch, ModelMissing
+from engines.manifest import sha256_of
 from engines.places import packages_dir, placing, writing
 from engines.prepare import published
-from engines.prepare.manifest import sha256_of
 
 Kind = Literal["wheel", "sdist"]
 POLL_S = 0.2

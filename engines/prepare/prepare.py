@@ -22,8 +22,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from engines import manifest
 from engines.cards.model_card import FILE_PRECISIONS, STRIDES, ModelCard
 from engines.errors import BadModel, BadTable, UnknownName
+from engines.graph import calibration_table as tables
 from engines.graph.custom_graph import own_graph
 from engines.graph.float16 import FLOAT, emulate_bf16, to_fp16
 from engines.graph.folding import fold_batch_norms, fold_input_scale
@@ -31,8 +33,7 @@ from engines.graph.onnx_graph import Graph, Node, Value, drop_dropout, fold_cons
 from engines.graph.quantise import to_int8
 from engines.graph.rewrites import merge_sibling_convs, split_prelus
 from engines.places import placing, writing
-from engines.prepare import calibration_table as tables
-from engines.prepare import manifest, openvino_recipe
+from engines.prepare import openvino_recipe
 from engines.prepare.published import weights_sha256
 
 HEADS = MappingProxyType({"cls": 1, "obj": 1, "bbox": 4, "kps": 10})

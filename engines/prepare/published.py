@@ -19,8 +19,8 @@ from typing import IO
 from engines.cards.model_card import ModelCard, PublishedFile, PublishedSource
 from engines.error_text import error_text
 from engines.errors import BadOption, FetchFailed, PublishedMismatch, WeightsMissing
+from engines.manifest import sha256_of
 from engines.places import placing, published_dir, writing
-from engines.prepare.manifest import sha256_of
 
 TIMEOUT_S = 60.0
 Download = Callable[[str, int], bytes]

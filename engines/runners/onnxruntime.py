@@ -15,8 +15,7 @@ from typing import Any
 from engines.cards.model_card import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
 from engines.graph.sampling import FRAME, MAPS, to_frame
-from engines.runners.quiet import keep_quiet
-from engines.runners.runner import (
+from engines.runner import (
     F32,
     U8,
     DevicePicture,
@@ -26,6 +25,7 @@ from engines.runners.runner import (
     check_shape,
     in_parts,
 )
+from engines.runners.quiet import keep_quiet
 
 BACKEND = "onnxruntime"
 QUIET = 3

@@ -17,8 +17,8 @@ from typing import Any
 
 from engines.cards.model_card import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
+from engines.runner import F32, U8, check_batch, check_outputs, check_shape, in_parts
 from engines.runners.quiet import keep_quiet
-from engines.runners.runner import F32, U8, check_batch, check_outputs, check_shape, in_parts
 from engines.runners.signal_stack import kept_signal_stack
 
 BACKEND = "openvino"

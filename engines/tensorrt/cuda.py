@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runners.runner import U8
+from engines.runner import U8
 
 Memory = Literal["pinned", "mapped"]
 REMEDY = "install the board's JetPack and `pip install '.[device-cuda]'` in the checkout"

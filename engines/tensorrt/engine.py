@@ -19,7 +19,7 @@ import numpy as np
 from engines.cards.model_card import ModelCard
 from engines.errors import BadInput, EngineFailed, EnginesError
 from engines.graph.onnx_graph import Array
-from engines.runners.runner import F32
+from engines.runner import F32
 from engines.tensorrt.api import bindings, logger, version
 from engines.tensorrt.cuda import Buffer, Gpu, Memory, Scratch
 from engines.tensorrt.plans import Profile

@@ -21,8 +21,8 @@ import numpy as np
 from engines.cards.model_card import ModelCard
 from engines.errors import PlanRefused
 from engines.graph.sampling import FRAME, MAPS, VERSION
+from engines.manifest import sha256_of
 from engines.places import placing, writing
-from engines.prepare.manifest import sha256_of
 from engines.tensorrt.cuda import GpuFacts
 
 FORMAT = 1

@@ -3,7 +3,7 @@
 1. Inputs are overwritten after every call, so that the last face of a full batch does not stay behind smaller ones.
 2. More pictures than the plan takes are run in parts, and their outputs are copied together.
 3. A frame on the GPU (jetson_utils) is read at its address: no copy to the host and none on the device. It is
-   finished when it comes (engines.runners.runner.DevicePicture), so that no stream has to wait for another.
+   finished when it comes (engines.runner.DevicePicture), so that no stream has to wait for another.
 4. Recorded launches (CUDA graphs) are for pictures from the host alone. A recording holds addresses, and frames come
    in turn from the slots of a feed: one recording for each slot, batch and network would have to be kept. What would
    change it: a measurement on a board that shows the launches to matter.
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from engines.cards.model_card import ModelCard
 from engines.graph.sampling import FRAME, MAPS, to_frame
-from engines.runners.runner import F32, U8, DevicePicture, check_batch, check_frame, check_outputs
+from engines.runner import F32, U8, DevicePicture, check_batch, check_frame, check_outputs
 from engines.tensorrt.cuda import Gpu, Memory, Scratch
 from engines.tensorrt.cuda_graph import CudaGraph
 from engines.tensorrt.engine import LoadedPlan

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.decoding import decoded, overlap
-from engines.runners.runner import F32, U8, Runner
+from engines.runner import F32, U8, Runner
 from engines.verify.synthetic_faces import crop, crowd, draw, finished, texture
 
 SURE = 0.45  # weaker detections never start a track (device.enrolment.model_sessions)

@@ -19,8 +19,8 @@ from engines.cards.model_card import FILE_PRECISIONS, ModelCard
 from engines.error_text import error_text
 from engines.errors import BadPictures
 from engines.graph.sampling import whole_frame
-from engines.runners.runner import F32, U8, Runner, check_shape
-from engines.runners.select import open_runner
+from engines.runner import F32, U8, Runner, check_shape
+from engines.select import open_runner
 from engines.verify.agreement import LEAST_COSINE, Alike, Boxes, boxes, drawn_faces, planted, templates
 from engines.verify.synthetic_faces import crop, crowd
 from engines.verify.timing import interleaved

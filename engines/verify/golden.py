@@ -22,7 +22,7 @@ import numpy as np
 
 from engines.cards.model_card import ModelCard
 from engines.errors import BadGolden, BadModel, EnginesError
-from engines.runners.runner import F32, U8, Runner, check_outputs
+from engines.runner import F32, U8, Runner, check_outputs
 from engines.verify.agreement import LEAST_COSINE
 from engines.verify.compare import difference
 from engines.verify.synthetic_faces import crop, crowd

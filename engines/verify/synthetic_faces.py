@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.runners.runner import U8
+from engines.runner import U8
 
 F64 = NDArray[np.float64]
 Colour = tuple[int, int, int]

@@ -21,8 +21,8 @@ from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, Packa
 from engines.errors import BadInput, BadOutput, EngineMissing, ModelMissing
 from engines.places import packages_dir
 from engines.prepare.prepare import preparable, prepare
-from engines.runners.runner import U8, Runner, check_outputs
-from engines.runners.select import CPU_BACKENDS, open_runner, precisions
+from engines.runner import U8, Runner, check_outputs
+from engines.select import CPU_BACKENDS, open_runner, precisions
 from engines.verify.agreement import boxes, drawn_faces, planted
 from engines.verify.compare import difference, synthetic
 
@@ -212,7 +212,7 @@ SIGNAL_AFTER_CLOSE = """
 import os, signal, sys
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT
-from engines.runners.select import open_runner
+from engines.select import open_runner
 
 signal.signal(signal.SIGUSR1, lambda *_: None)
 runners = [open_runner(card(RECOGNISER_DEFAULT), backend=sys.argv[1], threads=1) for _ in range(2)]

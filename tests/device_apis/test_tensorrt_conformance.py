@@ -25,7 +25,7 @@ from tests.device_apis.emulated_tensorrt import Behaviour, make
 from tools.dev.gate.device_apis import BINDINGS, bindings_dir
 
 ENGINES = Path(__file__).resolve().parents[2] / "engines"
-USERS = ("tensorrt/build.py", "tensorrt/engine.py", "tensorrt/api.py", "tensorrt/runner.py")
+USERS = ("plan_build.py", "tensorrt/engine.py", "tensorrt/api.py", "tensorrt/runner.py")
 ASK = """
 import json, sys, warnings
 warnings.simplefilter("ignore")

@@ -24,10 +24,10 @@ from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, EngineMissing, PlanRefused
 from engines.places import plans_dir
-from engines.runners.runner import Runner
-from engines.runners.select import BATCHES, default_backend, open_runner
+from engines.plan_build import Order, build
+from engines.runner import Runner
+from engines.select import BATCHES, default_backend, open_runner
 from engines.tensorrt import plans
-from engines.tensorrt.build import Order, build
 from engines.tensorrt.cuda import MEMORIES, Gpu, Memory
 from engines.tensorrt.plans import Profile
 from engines.tensorrt.runner import TensorRtRunner
@@ -238,7 +238,7 @@ def test_a_build_that_takes_too_long_is_ended(
     trt: emulated_tensorrt.Behaviour, models_ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("engines.tensorrt.build.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("engines.plan_build.time.monotonic", lambda: now[0])
     trt.steps = 1000
 
     def slowly() -> None:
@@ -255,7 +255,7 @@ def test_a_build_that_takes_too_long_is_ended(
 def test_a_file_that_tensorrt_cannot_read_is_named(
     trt: emulated_tensorrt.Behaviour, models_ready: Path, tmp_path: Path
 ) -> None:
-    from engines.prepare import manifest
+    from engines import manifest
 
     broken = tmp_path / "models"
     broken.mkdir()

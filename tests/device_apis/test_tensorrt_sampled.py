@@ -23,10 +23,10 @@ from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, Model
 from engines.errors import BadInput, BadOutput, BuildFailed, EngineFailed, PlanRefused
 from engines.graph.sampling import VERSION
 from engines.places import plans_dir
-from engines.runners.runner import F32, U8, DevicePicture, SampledRunner
-from engines.runners.select import BATCHES, open_sampled
+from engines.plan_build import Order, build
+from engines.runner import F32, U8, DevicePicture, SampledRunner
+from engines.select import BATCHES, open_sampled
 from engines.tensorrt import plans
-from engines.tensorrt.build import Order, build
 from engines.tensorrt.cuda import Gpu, Scratch
 from engines.tensorrt.plans import Profile
 from engines.tensorrt.runner import TensorRtSampled

@@ -13,11 +13,11 @@ import pytest
 
 from engines.cards.model_card import ModelCard
 from engines.errors import EnginesError
+from engines.plan_build import Order, build
 from engines.prepare.prepare import preparable
-from engines.runners.select import BATCHES
+from engines.select import BATCHES
 from engines.tensorrt import plans
 from engines.tensorrt.api import bindings, version
-from engines.tensorrt.build import Order, build
 from engines.tensorrt.cuda import Gpu, GpuFacts
 from engines.tensorrt.plans import Profile
 from engines.tensorrt.runner import TensorRtRunner, TensorRtSampled

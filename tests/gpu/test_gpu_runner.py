@@ -10,8 +10,8 @@ import pytest
 
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
-from engines.runners.runner import U8
-from engines.runners.select import open_runner
+from engines.runner import U8
+from engines.select import open_runner
 from engines.tensorrt.cuda import MEMORIES, Gpu, Memory
 from engines.tensorrt.runner import TensorRtRunner
 from engines.verify.compare import difference, synthetic

@@ -18,8 +18,8 @@ from device.vision.picture import warp_rgb
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from engines.graph.sampling import tolerance
-from engines.runners.runner import F32, U8, DevicePicture
-from engines.runners.select import open_sampled
+from engines.runner import F32, U8, DevicePicture
+from engines.select import open_sampled
 from engines.tensorrt.cuda import Gpu
 from engines.verify.compare import cuts, difference
 from tests.gpu.conftest import Made
@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 from engines.cards.catalogue import card
 from engines.tensorrt.cuda import Gpu, Scratch
-from engines.runners.select import open_sampled
+from engines.select import open_sampled
 
 def told(name):
     status = Path("/proc/self/status").read_text()

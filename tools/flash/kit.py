@@ -127,7 +127,7 @@ def _packages(given: Given, target: Target, out: Path) -> None:
 def _models(out: Path) -> None:
     """Every prepared model of the cache, its hash checked."""
     from engines.cards.catalogue import cards
-    from engines.prepare.manifest import MANIFEST, read, verified
+    from engines.manifest import MANIFEST, read, verified
 
     for card in (one for one in cards() if not one.optional):
         verified(card, models_dir())

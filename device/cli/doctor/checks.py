@@ -102,7 +102,7 @@ def runtimes() -> Iterator[Finding]:
 
 def _default_backend() -> Iterator[Finding]:
     from engines.errors import EnginesError
-    from engines.runners.select import default_backend
+    from engines.select import default_backend
 
     try:
         yield Finding("default backend", "ok", default_backend())
@@ -113,8 +113,8 @@ def _default_backend() -> Iterator[Finding]:
 def models() -> Iterator[Finding]:
     from engines.cards.catalogue import readable_cards
     from engines.errors import EnginesError, ModelMissing
+    from engines.manifest import verified
     from engines.places import models_dir
-    from engines.prepare.manifest import verified
 
     found, damaged = readable_cards()
     for fault in damaged:

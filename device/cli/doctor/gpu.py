@@ -79,8 +79,8 @@ def plans(here: Here | None, absent: Level) -> Iterator[Finding]:
     """One line a plan: whether it would be loaded here, and otherwise why not. Broken descriptions are named too."""
     from engines.cards.catalogue import card
     from engines.errors import EnginesError
+    from engines.manifest import read, sha256_of
     from engines.places import models_dir, plans_dir
-    from engines.prepare.manifest import read, sha256_of
     from engines.tensorrt.plans import command_for, described, plan_file
 
     files = sorted(plans_dir().glob("*.json"))

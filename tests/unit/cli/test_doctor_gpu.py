@@ -10,10 +10,10 @@ import pytest
 
 from device.cli.doctor import gpu as gpu_checks
 from device.cli.doctor.gpu import Here, gpu, plans
+from engines import manifest
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT
 from engines.places import models_dir, plans_dir
-from engines.prepare import manifest
 from engines.tensorrt.plans import Plan, PlanKey, Profile, description_file, plan_file
 
 ORIN = Here("Orin", "8.7", 8_000_000_000, "10.3.0")

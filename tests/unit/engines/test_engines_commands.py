@@ -18,7 +18,7 @@ from engines.cli.commands import register
 from engines.cli.compare_command import NOT_MEASURED, Change, Changes, FacesMeasure, Shown, _changed
 from engines.errors import BadOption, BadPictures, EnginesError, UnknownName
 from engines.places import plans_dir
-from engines.runners.runner import F32, U8
+from engines.runner import F32, U8
 from engines.tensorrt.plans import Plan, PlanKey, Profile, plan_file, store
 from engines.verify import compare as comparing
 

@@ -12,10 +12,10 @@ import pytest
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard, PackageSource
 from engines.errors import BadOutput
-from engines.prepare.manifest import verified
+from engines.manifest import verified
 from engines.prepare.prepare import recipe_of
-from engines.runners.runner import F32, U8
-from engines.runners.select import open_runner
+from engines.runner import F32, U8
+from engines.select import open_runner
 from engines.verify import golden
 from engines.verify.synthetic_faces import crowd
 

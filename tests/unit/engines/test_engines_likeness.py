@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines.decoding import decoded, overlap
-from engines.runners.runner import F32, U8
+from engines.runner import F32, U8
 from engines.verify.agreement import LEAST_COSINE, boxes, drawn_faces, matched, planted, templates, tiled
 
 PICTURE: U8 = np.zeros((1, 64, 64, 3), np.uint8)

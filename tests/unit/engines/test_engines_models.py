@@ -9,14 +9,13 @@ import numpy as np
 import onnx
 import pytest
 
-from engines import places
+from engines import manifest, places
 from engines.cards.catalogue import card, cards
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, PackageSource, Tolerance
 from engines.errors import BadModel, CacheUnwritable, ModelMismatch, ModelMissing, UnknownName
 from engines.places import cache_dir, models_dir, writing
-from engines.prepare import manifest
 from engines.prepare.prepare import RECIPES, prepare
-from engines.runners.select import BACKENDS, default_backend, default_precision, installed, open_runner, precisions
+from engines.select import BACKENDS, default_backend, default_precision, installed, open_runner, precisions
 
 
 def test_every_card_says_where_it_comes_from_and_under_which_licence() -> None:
@@ -184,7 +183,7 @@ def test_bf16_is_offered_only_by_openvino_and_only_where_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     info = tmp_path / "cpuinfo"
-    monkeypatch.setattr("engines.runners.select.CPU_INFO", info)
+    monkeypatch.setattr("engines.select.CPU_INFO", info)
     assert precisions("openvino") == ("fp32", "fp16")
     info.write_text("processor: 0\nflags : fpu avx2 avx512f\n")
     assert default_precision("openvino") == "fp32"
@@ -200,5 +199,5 @@ def test_the_default_backend_is_openvino_only_where_it_is_fastest(monkeypatch: p
     assert default_backend() == "onnxruntime"
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert default_backend() == ("openvino" if installed("openvino") else "onnxruntime")
-    monkeypatch.setattr("engines.runners.select.find_spec", lambda name: None)
+    monkeypatch.setattr("engines.select.find_spec", lambda name: None)
     assert default_backend() == "onnxruntime"

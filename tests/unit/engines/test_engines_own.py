@@ -14,6 +14,7 @@ import pytest
 import yaml
 from onnx.reference import ReferenceEvaluator
 
+from engines import manifest
 from engines.cards.catalogue import card, cards
 from engines.cards.custom_card import read
 from engines.cards.model_card import (
@@ -29,11 +30,10 @@ from engines.cli.listing import describe, lines
 from engines.errors import BadCard, BadModel, ModelMismatch, UnknownName
 from engines.graph.custom_graph import own_graph
 from engines.graph.onnx_graph import Graph, Node, Value, load, save
-from engines.prepare import manifest
 from engines.prepare.custom_models import add
 from engines.prepare.fetch import weights_of
 from engines.prepare.prepare import prepare, recipe_of
-from engines.runners.select import open_runner
+from engines.select import open_runner
 from engines.verify import golden
 from engines.verify.compare import difference
 from engines.verify.synthetic_faces import crop

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.errors import BadModel, BadTable
+from engines.graph.calibration_table import Cost, Table, find, read
 from engines.graph.float16 import emulate_bf16, to_bfloat16, to_fp16
 from engines.graph.onnx_graph import Graph, Node, Value, save
 from engines.graph.quantise import quantise_channels, quantised_layers, to_int8
-from engines.prepare.calibration_table import Cost, Table, find, read
 
 
 def small(seed: int = 1) -> Graph:

@@ -14,11 +14,11 @@ from types import ModuleType
 import pytest
 
 from device.cli.main import main
+from engines import manifest
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT, PackageSource
 from engines.errors import CacheUnwritable, UnknownName
 from engines.places import packages_dir, placing
-from engines.prepare import manifest
 from engines.prepare.custom_models import add
 from engines.prepare.fetch import fetch_member, weights_of
 from engines.prepare.prepare import prepare

@@ -15,12 +15,12 @@ from device.errors import EngineUnavailable
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import PrecisionRefused
-from engines.prepare import calibration_table as tables
-from engines.prepare.calibration_table import Table
+from engines.graph import calibration_table as tables
+from engines.graph.calibration_table import Table
+from engines.plan_build import Order, build
 from engines.prepare.fetch import weights_of
 from engines.prepare.prepare import prepare
-from engines.runners.select import BACKENDS, open_runner, precisions
-from engines.tensorrt.build import Order, build
+from engines.select import BACKENDS, open_runner, precisions
 from engines.tensorrt.plans import Profile
 
 SFACE = card(RECOGNISER_DEFAULT)

@@ -15,7 +15,7 @@ from engines.graph import openvino_ir
 from engines.prepare import published
 from engines.prepare.fetch import weights_of
 from engines.prepare.prepare import prepare, recipe_of
-from engines.runners.select import open_runner
+from engines.select import open_runner
 from engines.verify.golden import read as golden_tensors
 from tests.unit.engines.ir_models import DIM, SIDE, card_of, written
 

@@ -15,7 +15,7 @@ from engines.cards.model_card import DETECTOR_DEFAULT
 from engines.errors import BadCard
 from engines.prepare.custom_models import add
 from engines.prepare.prepare import prepare
-from engines.runners.select import CPU_BACKENDS
+from engines.select import CPU_BACKENDS
 from engines.verify.synthetic_faces import crowd
 
 

@@ -21,11 +21,11 @@ from engines.decoding import decoded, overlap
 from engines.errors import BadInput, BadModel, UnknownName
 from engines.graph.onnx_graph import Node, Value, load, save
 from engines.graph.sampling import Pasted, sampled, taps_of, to_frame, whole_frame
+from engines.manifest import verified
 from engines.prepare.custom_models import add
-from engines.prepare.manifest import verified
 from engines.prepare.prepare import prepare, recipe_of
-from engines.runners.runner import DevicePicture, SampledRunner
-from engines.runners.select import open_runner, open_sampled
+from engines.runner import DevicePicture, SampledRunner
+from engines.select import open_runner, open_sampled
 from engines.verify.compare import difference
 from engines.verify.golden import disagreement
 from engines.verify.synthetic_faces import crop, crowd

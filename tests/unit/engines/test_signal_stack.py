@@ -11,7 +11,7 @@ CODE = """
 import os, signal, time
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT
-from engines.runners.select import open_runner
+from engines.select import open_runner
 
 signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
 runners = [open_runner(card(RECOGNISER_DEFAULT), backend="openvino", threads=1) for _ in range(3)]

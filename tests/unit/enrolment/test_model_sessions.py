@@ -18,7 +18,7 @@ from engines.cards.model_card import DETECTOR_DEFAULT
 from engines.errors import EngineMissing
 from engines.prepare.custom_models import add
 from engines.prepare.prepare import prepare
-from engines.runners.select import BACKENDS, default_backend, default_precision, precisions
+from engines.select import BACKENDS, default_backend, default_precision, precisions
 from engines.verify.synthetic_faces import crop
 
 

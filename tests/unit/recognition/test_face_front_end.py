@@ -29,8 +29,8 @@ from device.vision.face_front_end_sampled import SampledFrontEnd
 from device.vision.zone import Zone
 from engines.cards.catalogue import card
 from engines.cards.model_card import RECOGNISER_DEFAULT
-from engines.runners.runner import DevicePicture
-from engines.runners.select import open_sampled
+from engines.runner import DevicePicture
+from engines.select import open_sampled
 from tests.pictures import packed as packed_picture
 
 pytestmark = pytest.mark.slow

@@ -19,8 +19,8 @@ import numpy as np
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import EnginesError
-from engines.runners.runner import U8, Runner
-from engines.runners.select import BACKENDS, installed, open_runner, precisions
+from engines.runner import U8, Runner
+from engines.select import BACKENDS, installed, open_runner, precisions
 from engines.verify.compare import DETECTOR_SIZE
 from engines.verify.synthetic_faces import crop, crowd
 from engines.verify.timing import F64, interleaved, ratio

@@ -13,7 +13,7 @@ import pytest
 from device.errors import UsageError
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import EngineFailed, PlanRefused
-from engines.runners.runner import F32, U8
+from engines.runner import F32, U8
 from tools.dev.bench import engines as bench
 from tools.dev.bench.commands import register, run_bench, run_engines
 from tools.dev.bench.engines import BATCHES, groups, measure, render

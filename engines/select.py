@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines import manifest
 from engines.cards.model_card import ModelCard
 from engines.errors import EnginesError, UnknownName
+from engines.graph import calibration_table as tables
 from engines.places import models_dir, plans_dir
-from engines.prepare import calibration_table as tables
-from engines.prepare import manifest
-from engines.runners.runner import Runner, SampledRunner, check_shape
+from engines.runner import Runner, SampledRunner, check_shape
 
 if TYPE_CHECKING:
     from engines.tensorrt.cuda import Gpu, Scratch

@@ -1,6 +1,6 @@
 """Calibration tables: the ranges that int8 files are made with. Data only; no face is in them.
 
-A table is made from real faces by `lfr calibrate int8` and is shipped as JSON in `engines/prepare/tables`; a custom
+A table is made from real faces by `lfr calibrate int8` and is shipped as JSON in `engines/graph/tables`; a custom
 model has its table beside its card. It belongs to one file of weights and one recipe: another preparation needs another
 table.
 """

@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
+from engines import manifest
 from engines.cards.model_card import ModelCard
 from engines.errors import BuildFailed, PlanRefused
+from engines.graph import calibration_table as tables
 from engines.graph.sampling import Pasted, sampled, tolerance
 from engines.places import placing, writing
-from engines.prepare import calibration_table as tables
-from engines.prepare import manifest
-from engines.runners.runner import U8, Runner
-from engines.runners.select import open_runner, open_sampled
+from engines.runner import U8, Runner
+from engines.select import open_runner, open_sampled
 from engines.tensorrt import plans
 from engines.tensorrt.api import bindings, logger, monitor, version
 from engines.tensorrt.cuda import Gpu
