@@ -23,13 +23,12 @@ ISSUE_AGAIN = "issue it again at the hub, and put certificate and key on this de
 
 def pins(lines: GpioConfig, board: Board | None) -> list[str]:
     """Pins that no board has, or that `board` does not have, and inputs that it cannot read."""
-    from device.edges.gpio.gpiozero_gpio import INPUTS
+    from device.config.model import INPUTS
     from device.edges.gpio.jetson_header import power_problems
 
     if lines.driver != "gpiozero":
         return []
-    lamps = {f"lines.lamps.{name}": pin for name, pin in lines.lamps.model_dump().items()}
-    named = {**{f"lines.{name}": getattr(lines, name) for name in ("sign", *INPUTS)}, **lamps}
+    named: dict[str, str | None] = {f"lines.{name}": pin for name, pin in lines.pins.items()}
     found = list(power_problems(named))
     if board is not None:
         refused = {line.split(":")[0] for line in found}

@@ -51,6 +51,7 @@ def run_status(args: argparse.Namespace) -> int:
     slowed = ", slowed down" if status["temperature"]["throttled"] else ""
     print(f"temperature {status['temperature']['finding']}{slowed}")
     print(f"lamps       {', '.join(lamp for lamp, on in status['lamps'].items() if on) or 'all off'}")
+    print(f"tower lamp  {status['tower']['code']}: {status['tower']['meaning']}")
     print(f"broker      {status['broker']}, {status['outbox_waiting']} waiting")
     for name, camera in status["cameras"].items():
         fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"

@@ -32,6 +32,7 @@ class Edges:
     disk_free  bytes that may still be written where a folder lies
     reread     reads and checks the configuration file again; None when the device was not started from one
     refusal    why a folder takes no writes (device.edges.host.state_folder)
+    on_blue_list_press  called on the loop at each press of the blue-list button (`lines.blue_list_button`)
     """
 
     clock: Clock
@@ -53,3 +54,4 @@ class Edges:
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes
     refusal: Callable[..., str] = state_folder.refusal
     reread: Callable[[], DeviceConfig] | None = None
+    on_blue_list_press: Callable[[], None] = lambda: None

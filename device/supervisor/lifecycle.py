@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import GpioUnavailable, LfrError, Unavailable
+from device.errors import LfrError, Unavailable
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
@@ -30,6 +30,7 @@ from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
+from device.supervisor.inputs import watch_blue_list_button, watch_tamper_line
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
@@ -327,13 +328,15 @@ class DeviceLifecycle:
         task = asyncio.create_task(work)
         while not task.done():
             self._edges.service.alive()
+            self.supervisor.indicators.blink()
             await asyncio.wait((task,), timeout=ALIVE_S)
         return task.result()
 
     def _connect_inputs(self) -> None:
-        """Connect the inputs: STOP contact, tamper line, hub, broker session."""
+        """Connect the inputs: STOP contact, tamper line, blue-list button, hub, broker session."""
         self.supervisor.watch_stop()
-        self._watch_tamper_line()
+        watch_tamper_line(self._edges, self._audit, self._tampered)
+        watch_blue_list_button(self._edges)
         self._hub.subscribe()
         self._publisher.connect(self._session)
 
@@ -355,19 +358,6 @@ class DeviceLifecycle:
         for alert in alerts:
             self._audit.note("alert", "R13", alert=alert, camera=self._alerts.camera_of(alert))
         return await self._audit.write()
-
-    def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
-        loop = asyncio.get_running_loop()
-
-        def opened() -> None:
-            loop.call_soon_threadsafe(self._tampered)
-
-        try:
-            self._edges.lines.on_tamper(opened)
-        except GpioUnavailable as fault:
-            event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
-            self._audit.note("fault", "R04", condition="tamper line")
 
     def _tampered(self) -> None:
         """The housing was opened: the deployment ends at once; alerts kept from an earlier one go too."""

@@ -17,6 +17,9 @@ CLEAR_S = 1.0  # after a failure every condition must hold this long before reco
 ORDER_RETRY_S = 2.0  # an erasure order that the disk refused
 ALIVE_S = 0.5  # watchdog notification; the unit's WatchdogSec is four times this
 ALERT_LAMP_S = 5.0  # the alert lamp after an alert was raised
+BLINK_S = 0.3  # tower lamp: on, and off; three rounds of the loop, 1.7 blinks a second (IEC 60073: 1.4 to 2.8)
+BLINK_PAUSE_S = 1.8  # behind the last blink of a count
+BLINK_EVEN_S = 1.0  # on and off while the deployment is erased; whoever waits then looks every ALIVE_S
 HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can review is useless; a reconnection takes 1 to 3 s
 
 # ── workers (workers/supervisor.py) ──────────────────────────────────────────────────────────────────────────────────

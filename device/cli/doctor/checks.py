@@ -234,17 +234,16 @@ def root_of_trust(roots: Path) -> Finding:
 
 
 def header_pins(lines: GpioConfig) -> Iterator[Finding]:
-    """Inputs of the configuration that this board's header cannot read; nothing off a Jetson."""
-    from device.edges.gpio.gpiozero_gpio import INPUTS
+    """Pins of the configuration that no header has, or that this board's header cannot read or does not have."""
+    from device.cli import config_checks
     from device.edges.gpio.jetson_header import this_board
 
     try:
         board = this_board()
     except OSError:
-        return
-    if board is not None and lines.driver == "gpiozero":
-        for problem in board.input_problems({f"lines.{name}": getattr(lines, name) for name in INPUTS}):
-            yield Finding("header pins", "fail", problem, "connect it to another pin and name that one")
+        board = None
+    for problem in config_checks.pins(lines, board):
+        yield Finding("header pins", "fail", problem, "connect it to another pin and name that one")
 
 
 def certificates(config: DeviceConfig) -> Iterator[Finding]:

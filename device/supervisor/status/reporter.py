@@ -102,6 +102,7 @@ class Reporter:
             snapshot=supervisor.snapshot,
             evaluations=supervisor.evaluations,
             lamps=dict(supervisor.indicators.lit),
+            tower=supervisor.indicators.code,
             simulated=self._edges.simulated,
             totals=self._pool.counts.totals(),
             alerts=self._alerts.raised,

@@ -14,11 +14,12 @@ from device.domain.finding import Counters, Mode
 from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
 from device.hub_api import messages
 from device.hub_api.alert_builder import stats_from
-from device.ports.gpio import Lamp
+from device.ports.gpio import TOWER, Lamp
 from device.supervisor.conditions.condition import Evaluation
 from device.supervisor.conditions.evaluation import failing
 from device.supervisor.conditions.predicates import camera_warnings, cameras_away
 from device.supervisor.conditions.snapshot import CameraView, OperatingView, Snapshot
+from device.supervisor.sign.blink_codes import BlinkCode
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
@@ -51,6 +52,7 @@ class StatusView:
     snapshot: Snapshot
     evaluations: tuple[Evaluation, ...]
     lamps: dict[Lamp, bool]
+    tower: BlinkCode
     simulated: bool
     totals: Counters
     alerts: int
@@ -223,7 +225,8 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
             for evaluation in view_now.evaluations
         ],
         "sign": {"simulated": view_now.simulated, **_sign(view_now)},
-        "lamps": {lamp.value: lit for lamp, lit in view_now.lamps.items()},
+        "lamps": {lamp.value: lit for lamp, lit in view_now.lamps.items() if lamp not in TOWER},
+        "tower": {"code": view_now.tower.text, "meaning": view_now.tower.meaning},
         "cameras": {camera: _camera(view_now, camera) for camera in view_now.snapshot.cameras},
         "warnings": warnings(view_now),
         "temperature": _temperature(view_now),
@@ -291,4 +294,6 @@ def _lamps(view_now: StatusView) -> messages.LampReading:
         alert=lamps[Lamp.ALERT],
         fault=lamps[Lamp.FAULT],
         simulated=view_now.simulated,
+        hub=lamps[Lamp.HUB],
+        tower=view_now.tower.text,
     )
