@@ -54,6 +54,19 @@ class Signals(Protocol):
     def on_blue_list_button(self, callback: Callable[[], None]) -> None: ...
 
 
+class LineLevels(Protocol):
+    """Each line of the configuration by its key and its electrical level. Raises GpioUnavailable.
+
+    names: `sign`, `stop`, `lamps.fault` …; outputs start low. `close` drives them low and releases all lines.
+    """
+
+    def drive(self, name: str, high: bool) -> None: ...
+
+    def high(self, name: str) -> bool: ...
+
+    def close(self) -> None: ...
+
+
 class Gpio(SignGpio, Signals, Protocol):
     """Both, claimed and released together: `close` switches everything off first."""
 

@@ -187,6 +187,17 @@ class GpiozeroGpio:
             event(_log, "lines.not_released", level=logging.ERROR, lines=",".join(kept))
 
 
+class GpiozeroLevels(GpiozeroGpio):
+    """The same lines, claimed with the same pulls, by key and level: for a loop-back (`lfr doctor gpio`)."""
+
+    def drive(self, name: str, high: bool) -> None:
+        self._use(name, lambda line: line.on() if high else line.off())
+
+    def high(self, name: str) -> bool:
+        """The level at the pin, whatever it means for the line."""
+        return bool(self._use(name, lambda line: line.pin.state))
+
+
 def _done(what: Callable[[], object] | None) -> bool:
     """Call one clean-up step if there is one; False when it failed. A failure does not stop the steps after it."""
     if what is not None:
