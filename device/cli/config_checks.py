@@ -68,17 +68,19 @@ def names(config: DeviceConfig) -> list[str]:
         parts = urlsplit(camera.source)
         if parts.scheme in ("rtsp", "rtsps") and parts.hostname:
             hosts[f"cameras[{index}].source"] = parts.hostname
-    found = []
-    for key, host in hosts.items():
-        try:
-            socket.getaddrinfo(host, None)
-        except (OSError, UnicodeError) as fault:
-            how = "install avahi-daemon and libnss-mdns, or " if host.endswith(".local") else ""
-            found.append(
-                f"{key}: no address is known for {host} ({getattr(fault, 'strerror', None) or fault}); {how}write it "
-                "to /etc/hosts, or give the address in its place (--offline leaves this check out)"
-            )
-    return found
+    found = (name_problem(key, host) for key, host in hosts.items())
+    return [f"{problem} (--offline leaves this check out)" for problem in found if problem]
+
+
+def name_problem(key: str, host: str) -> str:
+    """Why this machine finds no address for a host, with the remedy; empty when it finds one."""
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as fault:
+        how = "install avahi-daemon and libnss-mdns, or " if host.endswith(".local") else ""
+        why = getattr(fault, "strerror", None) or fault
+        return f"{key}: no address is known for {host} ({why}); {how}write it to /etc/hosts, or give its address"
+    return ""
 
 
 def _certificate(key: str, path: Path, problems: list[str]) -> Certificate | None:

@@ -18,7 +18,7 @@ from device.cli.doctor import evidence, gpu, keys
 from device.cli.doctor.finding import Finding, Level
 
 if TYPE_CHECKING:
-    from device.config.model import DeviceConfig, GpioConfig
+    from device.config.model import DeviceConfig, GpioConfig, Mqtt
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
@@ -282,12 +282,21 @@ def configuration(file: Path) -> Iterator[Finding]:
     yield root_of_trust(config.trust.roots)
     yield from evidence.of_vision(config.vision)
     yield from keys.of_device(config)
-    where = f"{config.mqtt.host}:{config.mqtt.port}"
+    yield broker(config.mqtt)
+
+
+def broker(mqtt: Mqtt) -> Finding:
+    """Whether the broker's name is known and it accepts connections; a name that is not known has its own remedy."""
+    from device.cli import config_checks
+
+    where = f"{mqtt.host}:{mqtt.port}"
+    if problem := config_checks.name_problem("mqtt.host", mqtt.host):
+        return Finding("broker", "fail", *_with_remedy(problem))
     try:
-        socket.create_connection((config.mqtt.host, config.mqtt.port), timeout=CONNECT_S).close()
-        yield Finding("broker", "ok", f"{where} accepts connections")
+        socket.create_connection((mqtt.host, mqtt.port), timeout=CONNECT_S).close()
     except OSError as fault:
-        yield Finding("broker", "fail", f"{where}: {fault.strerror or fault}", "start the hub: lfr hub serve")
+        return Finding("broker", "fail", f"{where}: {fault.strerror or fault}", "start the hub: lfr hub serve")
+    return Finding("broker", "ok", f"{where} accepts connections")
 
 
 CHECKS: tuple[Check, ...] = (
