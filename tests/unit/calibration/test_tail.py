@@ -112,7 +112,7 @@ def test_the_artefact_of_synthetic_people_covers_lists_by_its_own_rules(monkeypa
         (620, 2, "0 people have 3 usable photos, and 50 are needed"),
     ],
 )
-def test_too_little_is_said_with_what_would_be_enough(count: int, photos: int, says: str) -> None:
+def test_too_little_data_is_refused_with_what_would_be_enough(count: int, photos: int, says: str) -> None:
     with pytest.raises(EvidenceUnusable, match=says):
         measured(people(count, photos, dimensions=32), "fp32", "synthetic", rule=WEIGHTED_MEAN)
 
