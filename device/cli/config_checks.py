@@ -74,12 +74,14 @@ def names(config: DeviceConfig) -> list[str]:
 
 def name_problem(key: str, host: str) -> str:
     """Why this machine finds no address for a host, with the remedy; empty when it finds one."""
+    from device.supervisor.conditions.symptoms import HEALTH, Health
+
     try:
         socket.getaddrinfo(host, None)
     except (OSError, UnicodeError) as fault:
         how = "install avahi-daemon and libnss-mdns, or " if host.endswith(".local") else ""
         why = getattr(fault, "strerror", None) or fault
-        return f"{key}: no address is known for {host} ({why}); {how}write it to /etc/hosts, or give its address"
+        return f"{key}: no address is known for {host} ({why}); {how}{HEALTH[Health.BROKER_NAME].remedy}"
     return ""
 
 

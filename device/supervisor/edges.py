@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from device.config.model import DeviceConfig
 from device.edges.host import state_folder, sysfs
+from device.edges.host.sysfs_board import SysfsBoard
 from device.outbox.store import Outbox
 from device.ports.broker import Broker
 from device.ports.clock import Clock
 from device.ports.gpio import Gpio
+from device.ports.health import BoardHealth
 from device.ports.service import ServiceManager
 from device.supervisor.audit.writer import OpenLog
 from device.supervisor.deployment.sync import Repository
@@ -23,7 +25,7 @@ from device.supervisor.workers.process import Launcher
 class Edges:
     """models_dir: where workers find prepared models. simulated: the GPIO lines are not hardware; the status states it.
 
-    root       where sysfs is found
+    root       where sysfs is found;  board  GPU load, power mode, over-current, memory
     repository  the hub's repository, verified;  sync: the thread that its calls run on
     open_audit  opens the device's key and its audit log, on the disk thread
     memory_locked  whether nothing of this process can reach swap
@@ -52,6 +54,7 @@ class Edges:
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes
+    board: BoardHealth = field(default_factory=SysfsBoard)
     refusal: Callable[..., str] = state_folder.refusal
     reread: Callable[[], DeviceConfig] | None = None
     on_blue_list_press: Callable[[], None] = lambda: None

@@ -104,6 +104,11 @@ CONDITION_LOG_QUIET_S = 1.0
 # ── host and threads (runtime/) ──────────────────────────────────────────────────────────────────────────────────────
 HOST_MEASURE_S = 0.25
 STATE_FOLDER_WRITE_S = 2.0  # a small unflushed file is tried this often; whether it is read-only, at every measurement
+BOARD_MEASURE_S = 1.0  # GPU load, power mode, over-current, memory
+OVER_CURRENT_RECENT_S = 30.0  # six reports of health: a limit that comes and goes is seen in one of them
+DRIFT_WARM_UP_S = 10.0  # the first looks of a worker compile and allocate
+DRIFT_START_S = 60.0  # the value at the start is the median over this
+DRIFT_S = 30.0  # a stage is slower once it has been for this long; a crowd passes sooner
 HOST_STALE_S = 10.0  # a worn card may keep a write for seconds
 EXECUTOR_CLOSE_S = 2.0  # for the calls that a thread has accepted; a disk that hangs does not keep the process
 TASKS_END_S = 2.0  # for background tasks to end after their cancellation

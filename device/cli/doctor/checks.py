@@ -14,8 +14,10 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.cli.doctor import evidence, gpu, keys
+from device.cli.doctor import evidence, gpu, health, keys
 from device.cli.doctor.finding import Finding, Level
+from device.domain.conditions import ConditionName
+from device.supervisor.conditions.symptoms import CONDITIONS, HEALTH, Health
 
 if TYPE_CHECKING:
     from device.config.model import DeviceConfig, GpioConfig, Mqtt
@@ -136,11 +138,9 @@ def gpio() -> Iterator[Finding]:
     chips = sorted(Path("/dev").glob("gpiochip*"))
     unreadable = [str(chip) for chip in chips if not os.access(chip, os.R_OK | os.W_OK)]
     if not chips:
-        yield Finding("gpio", "warn", "no GPIO chip", "use lines.driver: simulated with recorded sources")
+        yield Finding("gpio", "warn", "no GPIO chip", HEALTH[Health.GPIO_ABSENT].remedy)
     elif unreadable:
-        yield Finding(
-            "gpio", "fail", f"no access to {', '.join(unreadable)}", "join the group gpio (systemd/README.md)"
-        )
+        yield Finding("gpio", "fail", f"no access to {', '.join(unreadable)}", HEALTH[Health.GPIO_ACCESS].remedy)
     else:
         yield Finding("gpio", "ok", ", ".join(chip.name for chip in chips))
 
@@ -150,13 +150,13 @@ def clock() -> Iterator[Finding]:
 
     good = SystemClock().synchronised()
     text = "synchronised" if good else "not synchronised: live cameras will not run"
-    yield Finding("clock", "ok" if good else "warn", text, "start chrony or systemd-timesyncd")
+    yield Finding("clock", "ok" if good else "warn", text, CONDITIONS[ConditionName.CLOCK_SYNCHRONISED].remedy)
 
 
 def memory() -> Iterator[Finding]:
     swaps = Path("/proc/swaps")
     used = [line.split()[0] for line in swaps.read_text().splitlines()[1:]] if swaps.exists() else []
-    yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", "swapoff -a, and take it out of fstab")
+    yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", HEALTH[Health.SWAP].remedy)
     pattern = Path("/proc/sys/kernel/core_pattern")
     where = pattern.read_text().strip() if pattern.exists() else "unknown"
     yield Finding("core dumps", "ok", f"pattern {where!r}; every process of the device sets its limit to 0")
@@ -211,7 +211,7 @@ def temperature() -> Iterator[Finding]:
     text = f"{len(found.zones)} sensors, nearest to its limit: {nearest.name} {nearest.temperature_c:.0f} of "
     text += f"{nearest.most_c:.0f} °C" + ("; the machine has reduced its clock" if found.slowed else "")
     cool = nearest.margin_c > 0 and not found.slowed
-    yield Finding("temperature", "ok" if cool else "warn", text, "check fan, filter, sun and power mode")
+    yield Finding("temperature", "ok" if cool else "warn", text, CONDITIONS[ConditionName.TEMPERATURE].remedy)
 
 
 def service() -> Iterator[Finding]:
@@ -282,6 +282,7 @@ def configuration(file: Path) -> Iterator[Finding]:
     yield root_of_trust(config.trust.roots)
     yield from evidence.of_vision(config.vision)
     yield from keys.of_device(config)
+    yield from health.of_engine(config)
     yield broker(config.mqtt)
 
 
@@ -295,7 +296,7 @@ def broker(mqtt: Mqtt) -> Finding:
     try:
         socket.create_connection((mqtt.host, mqtt.port), timeout=CONNECT_S).close()
     except OSError as fault:
-        return Finding("broker", "fail", f"{where}: {fault.strerror or fault}", "start the hub: lfr hub serve")
+        return Finding("broker", "fail", f"{where}: {fault.strerror or fault}", HEALTH[Health.BROKER_SILENT].remedy)
     return Finding("broker", "ok", f"{where} accepts connections")
 
 
@@ -313,6 +314,7 @@ CHECKS: tuple[Check, ...] = (
     keys.key_store,
     lockdown,
     temperature,
+    health.of_board,
     disk,
     keys.eraser,
 )
