@@ -103,9 +103,9 @@ class Bench:
         loop = asyncio.get_running_loop()
 
         def received(_: str, payload: bytes) -> None:
-            said = events.decode(payload).data
-            assert isinstance(said, messages.Identity)
-            loop.call_soon_threadsafe(self.issuer.identified, DEVICE, said)
+            output = events.decode(payload).data
+            assert isinstance(output, messages.Identity)
+            loop.call_soon_threadsafe(self.issuer.identified, DEVICE, output)
 
         self.hub.subscribe(TOPICS.identity, received)
         self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)

@@ -39,7 +39,7 @@ mount -t configfs configfs /whole/sys/kernel/config
 mount -t tmpfs tmpfs /whole/tmp && mount -t tmpfs tmpfs /whole/run
 {shares}
 ifconfig lo 127.0.0.1 up
-chroot /whole /bin/sh {scratch}/inside.sh >/whole{scratch}/said 2>&1
+chroot /whole /bin/sh {scratch}/inside.sh >/whole{scratch}/output 2>&1
 echo $? >/whole{scratch}/status
 """
 SHARE = "mkdir -p /whole{place} && mount -t 9p -o {options} {tag} /whole{place} || exit"
@@ -74,14 +74,14 @@ class Emulated:
         status = self.scratch / "status"
         if not status.exists():
             raise RuntimeError(
-                f"the emulated machine: {console.decode(errors='replace')[-1500:]}\n{self.said()[-3000:]}"
+                f"the emulated machine: {console.decode(errors='replace')[-1500:]}\n{self.output()[-3000:]}"
             )
         return int(status.read_text())
 
-    def said(self) -> str:
+    def output(self) -> str:
         """What the command has said."""
-        said = self.scratch / "said"
-        return said.read_text(errors="replace") if said.exists() else ""
+        output = self.scratch / "output"
+        return output.read_text(errors="replace") if output.exists() else ""
 
     def _places(self) -> list[Path]:
         """Folders that are shared in at their own path (rule 1), none of them inside another one; scratch is last."""

@@ -95,8 +95,8 @@ class Booted:
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, env={**os.environ, **CLEAN}
             )
         try:
-            self.until(lambda: self._leader() != "", 20.0, self._said)
-            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 90.0, self._said)
+            self.until(lambda: self._leader() != "", 20.0, self._output)
+            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 90.0, self._output)
         except BaseException:
             self.close()
             raise
@@ -106,7 +106,7 @@ class Booted:
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
         return ["", *children.read_text().split()][-1]
 
-    def _said(self) -> str:
+    def _output(self) -> str:
         return self._console.read_text(errors="replace")[-1500:]
 
     def run(self, *command: str, check: bool = False, within_s: float = 60.0) -> str:
@@ -133,7 +133,7 @@ class Booted:
         begun = time.monotonic()
         while not what():
             if self._nspawn.poll() is not None:
-                raise RuntimeError(f"the machine is gone: {self._said()}")
+                raise RuntimeError(f"the machine is gone: {self._output()}")
             if time.monotonic() - begun > within_s:
                 raise TimeoutError(f"not within {within_s:.0f} s: {why()}")
             time.sleep(0.2)

@@ -197,13 +197,13 @@ class Drill:
             return set(json.loads(self._device.stdout.readline()))
 
         wait(lambda: held() == self.open | self.true, "the device to hold exactly what was not judged false")
-        told = {json.loads(x)["judged"] for x in self._log.read_text().splitlines() if x.startswith('{"judged"')}
-        wait(lambda: self.true <= told or self._read_told(told), "every true judgement at the device")
+        reported = {json.loads(x)["judged"] for x in self._log.read_text().splitlines() if x.startswith('{"judged"')}
+        wait(lambda: self.true <= reported or self._read_reported(reported), "every true judgement at the device")
 
-    def _read_told(self, told: set[str]) -> bool:
+    def _read_reported(self, reported: set[str]) -> bool:
         lines = self._log.read_text().splitlines()
-        told |= {json.loads(line)["judged"] for line in lines if line.startswith('{"judged"')}
-        return self.true <= told
+        reported |= {json.loads(line)["judged"] for line in lines if line.startswith('{"judged"')}
+        return self.true <= reported
 
     def page(self) -> dict[str, str | None]:
         """Alert id to its outcome, as the page has it."""

@@ -94,9 +94,9 @@ def test_a_model_that_finds_no_room_is_not_added(
     models = tmp_path / "cache" / "models"
     fill_up(models / target)
     assert main(["engines", "add", str(written), str(file)]) == 69
-    said = capsys.readouterr()
-    assert "No space left on device); make room, or set LFR_CACHE" in said.err
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert "No space left on device); make room, or set LFR_CACHE" in output.err
+    assert output.out == ""
     assert everything(models) == {}
     with pytest.raises(UnknownName):
         card("tiny")
