@@ -26,7 +26,7 @@ def message(token: str, topic: str, text: bytes = b"{}", **changes: object) -> O
 
 @dataclass
 class Watched:
-    """One session and everything that its callbacks said."""
+    """One session and everything that its callbacks received."""
 
     broker: Broker
     sessions: list[tuple[bool, str]] = field(default_factory=list)

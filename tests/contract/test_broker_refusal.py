@@ -1,4 +1,4 @@
-"""A real mosquitto that lets somebody in no more: the edge says why, and what to do."""
+"""A real mosquitto that refuses a client that it accepted before: the edge gives the reason and the remedy."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _noted(sessions: queue.Queue[tuple[bool, str]], up: bool, text: str) -> None
 
 @pytest.mark.parametrize(("code", "remedy"), [("Not authorized", True), ("Server busy", False)])
 def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, code: str, remedy: bool) -> None:
-    """The disconnection that follows is said by paho without one."""
+    """paho reports the disconnection that follows without a reason."""
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
     device = PahoBroker(HubFolder(tmp_path / "hub").address("cam-1", 1), "cam-1")
     device._newest = client = device._new_client()

@@ -236,7 +236,7 @@ def test_of_a_false_alert_only_its_id_stays_in_memory(rig: MakeRig) -> None:
 
 
 def erased(r: Rig) -> list[tuple[str | None, str]]:
-    """What the hub heard of erased alerts: which, and why."""
+    """What the hub received about erased alerts: which, and why."""
     return [(e.alert_id, e.reason) for e in r.hub.receipts() if e.what == "alert"]
 
 

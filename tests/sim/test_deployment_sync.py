@@ -167,7 +167,7 @@ def test_a_clock_set_back_prolongs_no_signature(rig: MakeRig) -> None:
 def test_a_clock_set_back_while_recognising_stops_at_once_until_it_is_right(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
-        r.repository.fault = Unavailable("https: the hub does not answer")  # nobody but the device itself can tell
+        r.repository.fault = Unavailable("https: the hub does not answer")  # only the device itself can notice
         r.clock.set_wall(r.clock.wall() - timedelta(seconds=59))
         await asyncio.sleep(3)
         assert r.state is State.RECOGNISING, "a time service may correct seconds"

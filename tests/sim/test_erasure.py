@@ -1,4 +1,4 @@
-"""Erasure that outlives its supervisor: orders, what the timer did told later, tampering, clocks that are set back."""
+"""Erasure that outlives its supervisor: orders, the timer's receipts, tampering, clocks that are set back."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def killed_while_recognising(rig: MakeRig, **changes: Any) -> Any:
         r.device.supervisor.leave(0)
 
     r = rig(live=True, **changes)
-    r.play(scene)  # a live device that leaves erases nothing, as one that dies
+    r.play(scene)  # a live device that stops erases nothing, like one that is killed
     return r
 
 

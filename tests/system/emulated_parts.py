@@ -131,7 +131,7 @@ def _take_sources(deb: Path, folder: Path) -> None:
 
 
 def _with_what_it_needs(name: str, found: dict[str, Path]) -> Iterator[Path]:
-    """A module after those it depends on, as its own `depends=` says; one that is not there is built in."""
+    """A module after those of its `depends=`; one that has no file is built in."""
     path = found.get(name) or found.get(name.replace("_", "-")) or found.get(name.replace("-", "_"))
     if path is None:
         return

@@ -50,7 +50,7 @@ def bare_root(architecture: str = "amd64") -> Path:
 
 
 def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
-    """What NEEDED still needs in a root, as .deb files in `folder` (rule 2)."""
+    """The packages of NEEDED and their dependencies that a root lacks, as .deb files in `folder` (rule 2)."""
     folder.mkdir()
     lists = folder.parent / "apt"
     for name in ("state/lists/partial", "cache/archives/partial"):
@@ -64,7 +64,7 @@ def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
         f"APT::Architectures={architecture}",
     )
     options = ["-qq", *(f"--option={setting}" for setting in settings)]
-    # Not checked: a source of this machine may lack the processor; the download says so.
+    # Not checked: a source of this machine may lack the processor; then the download fails.
     subprocess.run(["apt-get", *options, "update"], capture_output=True, check=False)
     command = ["apt-get", *options, "-s", "--no-install-recommends", "install", *NEEDED]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -102,7 +102,7 @@ class Booted:
             raise
 
     def _leader(self) -> str:
-        """Its first process, as this side counts; nspawn's own first child, which comes before it, ends at once."""
+        """Its first process, by the host's process ids; nspawn's own first child, which precedes it, ends at once."""
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
         return ["", *children.read_text().split()][-1]
 
@@ -129,7 +129,7 @@ class Booted:
         return done.stdout.strip()
 
     def until(self, what: Callable[[], bool], within_s: float, why: Callable[[], str] = str) -> None:
-        """Wait for something to be so. TimeoutError says why not."""
+        """Wait for a condition. TimeoutError gives the reason."""
         begun = time.monotonic()
         while not what():
             if self._nspawn.poll() is not None:

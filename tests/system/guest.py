@@ -1,4 +1,4 @@
-"""A Debian machine with systemd as its first process, in systemd-nspawn: booted in a second, forgotten afterwards.
+"""A Debian machine with systemd as its first process, in systemd-nspawn: booted in a second, discarded afterwards.
 
 1. The root file system is made once by mmdebstrap from the distribution's packages and kept under the cache; a boot
    sees it through an overlay in memory, so that nothing a test does is kept.
@@ -95,7 +95,7 @@ class Guest:
             raise
 
     def run(self, *command: str, check: bool = True, within_s: float = COMMAND_S) -> str:
-        """A command's output; RuntimeError with what it said when it fails and `check` is asked for."""
+        """A command's output; RuntimeError with it when the command fails and `check` is set."""
         leader = str(self._leader)
         inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
         done = subprocess.run(
@@ -119,7 +119,7 @@ class Guest:
 
     @property
     def root(self) -> Path:
-        """Its files, as this side sees them."""
+        """Its file system, at a path of the host."""
         return Path(f"/proc/{self._leader}/root")
 
     def show(self, unit: str, *names: str) -> dict[str, str]:
@@ -128,11 +128,11 @@ class Guest:
         return {line.partition("=")[0]: line.partition("=")[2] for line in said.splitlines() if "=" in line}
 
     def journal(self, unit: str) -> list[str]:
-        """What a unit has said, in order."""
+        """What a unit has logged, in order."""
         return self.run("journalctl", f"--unit={unit}", "--output=cat", "--no-pager").splitlines()
 
     def until(self, what: Callable[[], bool], within_s: float = BOOT_S, why: Callable[[], str] = str) -> float:
-        """Wait for something to be so; how long it took. TimeoutError says why not."""
+        """Wait for a condition; seconds that it took. TimeoutError gives the reason."""
         begun = time.monotonic()
         while not what():
             if self._nspawn.poll() is not None:
@@ -153,7 +153,7 @@ class Guest:
             self._nspawn.wait()
 
     def _first_process(self) -> int:
-        """The guest's first process, as the host counts."""
+        """The guest's first process, by the host's process ids."""
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
         self.until(lambda: bool(children.read_text().split()), 10.0, self._output)
         return int(children.read_text().split()[0])

@@ -1,4 +1,4 @@
-"""`lfr flash`, as the field engineer's page says: a bare root file system becomes a ready device without a network."""
+"""`lfr flash`, by the field engineer's page: a bare root file system becomes a ready device without a network."""
 
 from __future__ import annotations
 

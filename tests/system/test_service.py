@@ -1,4 +1,4 @@
-"""The units on a booted systemd: started, watched, confined, stopped in order, and erased with nobody left to do it."""
+"""The units on a booted systemd: started, watched, confined, stopped in order, and erasing without the supervisor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def place_of(words: str, lines: list[str]) -> int:
     for number, line in enumerate(lines):
         if all(word in line for word in words.split()):
             return number
-    raise AssertionError(f"nobody said {words!r} in:\n" + "\n".join(lines))
+    raise AssertionError(f"no line has {words!r} in:\n" + "\n".join(lines))
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_the_timer_erases_what_a_killed_supervisor_left_though_the_service_stays
 
 
 def output(guest: Any) -> str:
-    """What the eraser has said."""
+    """What the eraser has logged."""
     return "\n".join(guest.journal("lfr-erase")[-20:])
 
 

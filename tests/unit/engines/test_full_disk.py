@@ -1,6 +1,6 @@
-"""A disk that is full while a model is prepared or added: told with what to do, and nothing half-written stays.
+"""A disk that is full while a model is prepared or added: an error with its remedy, and nothing half-written stays.
 
-What is to be written leads to /dev/full, so that the kernel itself says that there is no space.
+What is to be written leads to /dev/full, so that the kernel itself reports that there is no space.
 """
 
 from __future__ import annotations

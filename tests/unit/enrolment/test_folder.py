@@ -1,4 +1,4 @@
-"""Enrolment of a folder: who is listed, what is refused, and what the enroller is told."""
+"""Enrolment of a folder: who is listed, what is refused, and what is reported to the enroller."""
 
 from __future__ import annotations
 

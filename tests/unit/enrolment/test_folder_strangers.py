@@ -1,4 +1,4 @@
-"""Photos of different people in one person's folder: a false alert in the making, so it is said."""
+"""Photos of different people in one person's folder: a likely false alert, so it is reported."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def now(**delta: float) -> WallTime:
 
 
 class Van:
-    """A console over a real folder with two entries; devices speak to its desk directly."""
+    """A console over a real folder with two entries; devices deliver to its desk directly."""
 
     def __init__(self, root: Path) -> None:
         init_hub(root, site="demo", devices=("cam-1", "cam-2"), mode=Mode.DEMO)

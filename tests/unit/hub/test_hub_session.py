@@ -1,4 +1,4 @@
-"""The hub's session on a fake exchange: what is said until it is heard, what is refused."""
+"""The hub's session on a fake exchange: what is sent until it is acknowledged, what is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RECEIPT = alert_builder.erasure_of("alert", count=1, alert_id="a-1", reason="fal
 
 
 class Bench:
-    """A hub session and one device on a fake exchange, with a clock that is told."""
+    """A hub session and one device on a fake exchange, with a clock that is set."""
 
     def __init__(
         self, desk: Desk, opener: ProbeOpener, store: SealedDesk | None = None, folder: Path | None = None

@@ -25,7 +25,7 @@ def feed_of(script: Sequence[Step]) -> tuple[CaptureBuffer, FakeSource]:
 
 
 class Eyes:
-    """`look`: one face whose score tells the frame's luma; can be told to fail or to wait at a frame."""
+    """`look`: one face whose score is the frame's luma; can be made to fail or to wait at a frame."""
 
     def __init__(self, *, fail_at: int | None = None) -> None:
         self.looked: list[int] = []

@@ -1,4 +1,4 @@
-"""The three counts balance, or are said not to."""
+"""The three counts balance, or the difference is reported."""
 
 from __future__ import annotations
 

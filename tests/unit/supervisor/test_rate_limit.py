@@ -1,4 +1,4 @@
-"""What flickers: told at once, then once in a while, and counted."""
+"""Rate limiter: the first event is reported at once, the next at most every quiet time with the count since."""
 
 from __future__ import annotations
 

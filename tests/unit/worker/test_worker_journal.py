@@ -48,7 +48,7 @@ class Camera:
 
 @dataclass
 class Told:
-    """A worker's voice and who hears it; `beat` is one a second."""
+    """A worker's journal sender and what it sent; `beat` is one a second."""
 
     output: list[JournalLine] = field(default_factory=list)
     camera: Camera = field(default_factory=Camera)

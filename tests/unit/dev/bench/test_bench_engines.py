@@ -1,4 +1,4 @@
-"""`lfr bench engines` over runners that are told what they can do: what is measured, left out and said."""
+"""`lfr bench engines` over runners of given abilities: what is measured, left out and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lfr replay` as the bench runs it: its object, or an error with what it said."""
+"""`lfr replay` as the bench runs it: its object, or an error with its stderr."""
 
 from __future__ import annotations
 

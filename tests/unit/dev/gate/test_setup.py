@@ -1,4 +1,4 @@
-"""Setting up does what is missing, once, and says what to do when it cannot."""
+"""Setting up does what is missing, once, and names the remedy when it cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that fills up at any write: told with path and remedy, what was there stays, the next run works."""
+"""A disk that fills up at any write: an error with path and remedy, what was there stays, the next run works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub's key of a deployment dies with it: what was built for it cannot be opened afterwards, whoever kept it."""
+"""The hub's key of a deployment dies with it: what was built for it cannot be opened afterwards from any copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub answers a device's identity with an envelope, tells devices to look, and never a revoked one."""
+"""The hub answers a device's identity with an envelope, asks devices to synchronise, and never a revoked one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.hub.publishing.envelope_issuer import RENEW_EVERY_S, Issuer
 
 
 class Sent:
-    """What the hub's session would have said."""
+    """What the hub's session would have sent."""
 
     def __init__(self) -> None:
         self.commands: list[tuple[str, str]] = []
@@ -38,7 +38,7 @@ class Bench:
         self.dropped += bool(removed)
 
     def look(self) -> list[tuple[str, str]]:
-        """One look; the commands it said."""
+        """One round; the commands it sent."""
         self.output.commands.clear()
         self.now_s += 0.25
         asyncio.run(self.issuer.look(self.now_s))

@@ -28,7 +28,7 @@ TODAY = date(2026, 11, 24)
 
 
 class SquareReader:
-    """A face is a red square; its green tells the person, its blue the yaw in tenths."""
+    """A face is a red square; its green encodes the person, its blue the yaw in tenths."""
 
     blurred_below = 0.5
 
