@@ -74,7 +74,7 @@ def wait_for_frame(workspace: Workspace, device: Running, frame: int) -> None:
 
 
 def controls(piece: Piece) -> Iterator[Path]:
-    """Write the face into a file of each searched place; if the search misses it there, a clean result is no evidence."""
+    """Write the face into a file of each searched place, where the search must find it."""
     files = [place / f"lfr-proof-control-{os.getpid()}" for place in PLACES if os.access(place, os.W_OK)]
     try:
         for file in files:
