@@ -18,6 +18,7 @@ from pathlib import Path
 
 from engines.places import cache_dir
 from tests.system.guest import CLEAN, NO_TEXTS
+from tests.system.nsenter import run_inside
 from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
 
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3"
@@ -111,21 +112,8 @@ class Booted:
 
     def run(self, *command: str, check: bool = False, within_s: float = 60.0) -> str:
         """A command's output, as root in there; with `check` RuntimeError when it fails."""
-        leader = self._leader()
-        inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
         path = {**CLEAN, "PATH": f"/usr/local/bin:{CLEAN['PATH']}"}
-        done = subprocess.run(
-            [*inside, *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=within_s,
-            env=path,
-            cwd="/",
-        )
-        if check and done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)}: {done.returncode}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+        done = run_inside(self._leader(), command, path, check=check, within_s=within_s)
         return done.stdout.strip()
 
     def until(self, what: Callable[[], bool], within_s: float, why: Callable[[], str] = str) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engines.places import cache_dir
+from tests.system.nsenter import run_inside
 from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,21 +97,7 @@ class Guest:
 
     def run(self, *command: str, check: bool = True, within_s: float = COMMAND_S) -> str:
         """A command's output; RuntimeError with it when the command fails and `check` is set."""
-        leader = str(self._leader)
-        inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
-        done = subprocess.run(
-            [*inside, *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=within_s,
-            env=CLEAN,
-            cwd="/",
-        )
-        if check and done.returncode != 0:
-            said = f"{done.stdout[-1500:]}{done.stderr[-1500:]}"
-            raise RuntimeError(f"{' '.join(command)}: status {done.returncode}: {said}")
+        done = run_inside(str(self._leader), command, CLEAN, check=check, within_s=within_s)
         return done.stdout if check else done.stdout + done.stderr
 
     def status_of(self, *command: str) -> int:
