@@ -14,6 +14,7 @@ from tools.hub.cli.options import (
     print_result,
     publisher_of,
     with_hub,
+    with_json,
     with_passphrase,
     with_plan,
 )
@@ -88,7 +89,7 @@ def _root(parser: argparse.ArgumentParser) -> None:
 
 def _status(parser: argparse.ArgumentParser) -> None:
     with_hub(parser)
-    parser.add_argument("--json", action="store_true")
+    with_json(parser)
     parser.set_defaults(run=_run_status)
 
 
