@@ -47,15 +47,15 @@ def register(commands: Subparsers) -> None:
 
 def run_status(args: argparse.Namespace) -> int:
     """Slots, trial and failed releases; anybody may ask."""
-    from device.update.record import read
+    from device.update.record import read, trial
     from device.update.slots import COMMITTED, CURRENT, Slots
 
-    slots, record = Slots(TOP), read(UPDATES)
+    slots, record, on_trial = Slots(TOP), read(UPDATES), trial(UPDATES)
     found: dict[str, Any] = {
         "current": slots.named(CURRENT),
         "committed": slots.named(COMMITTED),
         "slots": slots.versions(),
-        "trial": None if record.trial is None else record.trial.version,
+        "trial": None if on_trial is None else on_trial.version,
         "refused": record.refused,
         "last": record.last,
     }

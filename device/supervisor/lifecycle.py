@@ -27,6 +27,7 @@ from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState,
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.commands import Commands
 from device.supervisor.deployment.receipts import ErasureReceipts
+from device.supervisor.deployment.release_watch import ReleaseWatch
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
@@ -101,6 +102,7 @@ class DeviceLifecycle:
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
         self._commands = self._command_handler(config, boot_id)
+        self._releases = self._release_watch(edges)
         self._reporter = Reporter(
             config,
             edges,
@@ -111,7 +113,17 @@ class DeviceLifecycle:
             publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
+            software=lambda: "" if self._releases is None else self._releases.news,
         )
+
+    def _release_watch(self, edges: Edges) -> ReleaseWatch | None:
+        """Fetches releases while no deployment is offered or loaded."""
+        if edges.releases is None or edges.release_thread is None:
+            return None
+        return ReleaseWatch(edges.releases, edges.release_thread, idle=self._idle)
+
+    def _idle(self) -> bool:
+        return self.supervisor.active is None and self.supervisor.snapshot.deployment is None
 
     def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
         """Carries out the hub's signed commands."""
@@ -178,6 +190,7 @@ class DeviceLifecycle:
             self._reporter.run(),
             self._store_verified_time(),
             self._renew_certificates(),
+            *(() if self._releases is None else (self._releases.run(),)),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()

@@ -21,6 +21,8 @@ from pathlib import Path, PurePosixPath
 from device.config.release import MANIFEST, MANIFEST_MAX_BYTES, ReleaseManifest, parse_manifest
 from device.errors import BadData
 
+COMPILED = "compiled"
+"""A mark in the slot."""
 ENTRIES_MOST = 200_000
 COMPILE_WITHIN_S = 900
 _PYTHON = re.compile(r"bin/python[0-9.]*")
@@ -56,6 +58,7 @@ def compile_slot(folder: Path) -> None:
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMPILE_WITHIN_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as fault:
         raise BadData(f"the slot's Python could not compile it: {fault}") from fault
+    (folder / COMPILED).touch()
 
 
 @contextmanager

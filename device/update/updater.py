@@ -95,7 +95,7 @@ class Updater:
 
     def resume(self) -> str:
         """Finish what was interrupted (rule 2); the version on trial that was committed, or an empty text."""
-        trial = records.read(self.folder).trial
+        trial = records.trial(self.folder)
         if trial is None:
             return ""
         if not trial.verdict and self.slots.named(CURRENT) != trial.version:
@@ -225,7 +225,7 @@ class Updater:
 
     def _judge(self) -> str:
         """Watch the release on trial, unless its verdict is known; then carry it out (rules 2 and 4)."""
-        trial = records.read(self.folder).trial
+        trial = records.trial(self.folder)
         assert trial is not None
         if not trial.verdict:
             trial = msgspec.structs.replace(trial, boots=trial.boots + 1)
@@ -248,17 +248,19 @@ class Updater:
         self.slots.point(CURRENT, trial.previous)
         self.service.restart()
         self._refuse(trial.version, trial.reason)
-        self._settle(last=f"{trial.version} was rolled back to {trial.previous}: {trial.reason}")
+        text = f"{trial.version} was rolled back to {trial.previous}: {trial.reason}"
+        self._settle(last=text, failed=text)
 
     def _refuse(self, version: str, reason: str) -> None:
         record = records.read(self.folder)
         records.write(self.folder, msgspec.structs.replace(record, refused={**record.refused, version: reason}))
 
-    def _settle(self, *, last: str) -> None:
-        records.write(self.folder, msgspec.structs.replace(records.read(self.folder), trial=None, last=last))
+    def _settle(self, *, last: str, failed: str = "") -> None:
+        records.write(self.folder, msgspec.structs.replace(records.read(self.folder), last=last, failed=failed))
+        records.end_trial(self.folder)
 
     def _keep(self, *, trial: Trial) -> None:
-        records.write(self.folder, msgspec.structs.replace(records.read(self.folder), trial=trial))
+        records.write_trial(self.folder, trial)
 
 
 def attempt(updater: Updater, inbox: Path) -> str:

@@ -28,7 +28,7 @@ def unchanged(board: Any) -> bool:
         and board.slots.versions() == ["0.2.0"]
         and not list(board.slots.folder.glob(".*"))
         and board.service.starts == ["0.2.0"]
-        and record.read(board.updates).trial is None
+        and record.trial(board.updates) is None
     )
 
 
