@@ -102,8 +102,12 @@ class DeviceLifecycle:
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
         self._commands = self._command_handler(config, boot_id)
-        self._releases = self._release_watch(edges)
-        self._reporter = Reporter(
+        self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=self._idle)
+        self._reporter = self._status_reporter(config, edges, boot_id)
+
+    def _status_reporter(self, config: DeviceConfig, edges: Edges, boot_id: str) -> Reporter:
+        """Reads the other parts; the last one to be made."""
+        return Reporter(
             config,
             edges,
             audit=self._audit,
@@ -113,14 +117,8 @@ class DeviceLifecycle:
             publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
-            software=lambda: "" if self._releases is None else self._releases.news,
+            software=lambda: self._releases.news,
         )
-
-    def _release_watch(self, edges: Edges) -> ReleaseWatch | None:
-        """Fetches releases while no deployment is offered or loaded."""
-        if edges.releases is None or edges.release_thread is None:
-            return None
-        return ReleaseWatch(edges.releases, edges.release_thread, idle=self._idle)
 
     def _idle(self) -> bool:
         return self.supervisor.active is None and self.supervisor.snapshot.deployment is None
@@ -190,7 +188,7 @@ class DeviceLifecycle:
             self._reporter.run(),
             self._store_verified_time(),
             self._renew_certificates(),
-            *(() if self._releases is None else (self._releases.run(),)),
+            self._releases.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()

@@ -34,7 +34,8 @@ class Releases(Protocol):
 class ReleaseWatch:
     """Polls for a release (rules 1 and 2). `news` is shown in the status."""
 
-    def __init__(self, releases: Releases, thread: Disk, *, idle: Callable[[], bool]) -> None:
+    def __init__(self, releases: Releases | None, thread: Disk | None, *, idle: Callable[[], bool]) -> None:
+        """Without releases, or a thread for them, nothing is polled: this machine is updated by hand."""
         self._releases = releases
         self._thread = thread
         self._idle = idle
@@ -43,20 +44,22 @@ class ReleaseWatch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._read_news()
+        if self._releases is None or self._thread is None:
+            return
+        await self._read_news(self._releases, self._thread)
         await asyncio.sleep(RELEASE_FIRST_S)
         while True:
             if self._idle():
-                await self._fetch()
-            await self._read_news()
+                await self._fetch(self._releases, self._thread)
+            await self._read_news(self._releases, self._thread)
             await asyncio.sleep(RELEASE_POLL_S)
 
-    async def _fetch(self) -> None:
-        task = asyncio.ensure_future(self._thread(self._releases.fetch))
+    async def _fetch(self, releases: Releases, thread: Disk) -> None:
+        task = asyncio.ensure_future(thread(releases.fetch))
         while not task.done():
             await asyncio.wait((task,), timeout=RELEASE_IDLE_POLL_S)
             if not task.done() and not self._idle():
-                self._releases.interrupt()
+                releases.interrupt()
         try:
             task.result()
             self._problem = ""
@@ -66,8 +69,8 @@ class ReleaseWatch:
                 event(_log, "release.none", level=logging.WARNING, problem=problem)
             self._problem = problem
 
-    async def _read_news(self) -> None:
+    async def _read_news(self, releases: Releases, thread: Disk) -> None:
         try:
-            self.news = await self._thread(self._releases.news)
+            self.news = await thread(releases.news)
         except LfrError as fault:
             self.news = str(fault)
