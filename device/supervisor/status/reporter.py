@@ -83,7 +83,9 @@ class Reporter:
         self._audit_events.observe(seen, self._pool, self._edges.clock.monotonic())
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
-        line = f"{view.one_line(seen)} (release {version()})"
+        line = view.one_line(seen)
+        if seen.snapshot.deployment is None:  # when releases change
+            line += f" (release {version()})"
         if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
             self._last_line, self._line_ns = line, now
             self._edges.service.status(line)
