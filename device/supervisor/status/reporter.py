@@ -85,7 +85,7 @@ class Reporter:
         news = seen.state.value != self._last_state
         line = view.one_line(seen)
         if seen.snapshot.deployment is None:  # when releases change
-            line += f" (release {version()})"
+            line += f" (release {'; '.join(filter(None, (version(), seen.software)))})"
         if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
             self._last_line, self._line_ns = line, now
             self._edges.service.status(line)

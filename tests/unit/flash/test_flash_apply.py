@@ -13,6 +13,7 @@ from device.config.release import parse_manifest
 from device.errors import Unavailable
 from tools.flash.apply import apply, undo
 from tools.flash.journal import Journal
+from tools.flash.plan import ENABLED
 from tools.flash.root import Root
 from tools.flash.verify import rows
 
@@ -137,8 +138,8 @@ def test_a_card_that_fills_up_at_any_write_is_named_and_the_next_run_goes_on(ben
 def test_units_are_enabled_last(bench: Any) -> None:
     plan, _ = bench.plan(bench.root())
     names = [step.name for step in plan.steps]
-    assert all(".wants/" in name for name in names[-4:])
-    assert not any(".wants/" in name for name in names[:-4])
+    assert all(".wants/" in name for name in names[-len(ENABLED) :])
+    assert not any(".wants/" in name for name in names[: -len(ENABLED)])
 
 
 def test_undo_gives_back_the_root_that_was_there(bench: Any, snapshot: Snapshot) -> None:
