@@ -315,6 +315,7 @@ CHECKS: tuple[Check, ...] = (
     lockdown,
     temperature,
     health.of_board,
+    health.hardware_watchdog,
     disk,
     keys.eraser,
 )

@@ -46,6 +46,21 @@ def of_board(board: BoardHealth | None = None, *, on_board: bool | None = None) 
     yield _line(Health.MEMORY_LOW, "warn", text, low)
 
 
+def hardware_watchdog(root: Path = Path("/"), *, on_board: bool | None = None) -> Iterator[Finding]:
+    """Whether somebody (systemd, by RuntimeWatchdogSec=) feeds a hardware watchdog."""
+    from device.edges.host.sysfs_board import watchdogs
+
+    wanted: Level = "warn" if (BOARD.exists() if on_board is None else on_board) else "ok"
+    found = watchdogs(root)
+    text = ", ".join(
+        f"{one.identity or one.name}: {f'resets after {one.timeout_s} s' if one.active else 'not in use'}"
+        for one in found
+    )
+    fed = any(one.active for one in found)
+    remedy = HEALTH[Health.WATCHDOG_IDLE].remedy
+    yield Finding(Health.WATCHDOG_IDLE.value, "ok" if fed else wanted, text or "none", remedy)
+
+
 def of_engine(config: DeviceConfig) -> Iterator[Finding]:
     """p95 of each stage beside its value at the start, from the status of the running device; unknown without one."""
     try:

@@ -17,6 +17,7 @@ memory         MemAvailable and MemTotal of /proc/meminfo, in KiB (proc(5))
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from device.ports.health import Memory, PowerMode
@@ -60,6 +61,25 @@ class SysfsBoard:
         if "MemAvailable:" not in kib or not kib.get("MemTotal:"):
             return None
         return Memory(kib["MemAvailable:"] * 1024, kib["MemTotal:"] * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Watchdog:
+    """A hardware watchdog: what resets the machine when nobody feeds it. active: somebody has opened it."""
+
+    name: str
+    identity: str
+    active: bool
+    timeout_s: int | None
+
+
+def watchdogs(root: Path = Path("/")) -> tuple[Watchdog, ...]:
+    """Watchdogs that the kernel shows (Documentation/ABI/testing/sysfs-class-watchdog), in order."""
+    folders = sorted((root / "sys/class/watchdog").glob("watchdog*"))
+    return tuple(
+        Watchdog(one.name, _text(one / "identity"), _text(one / "state") == "active", _number(one / "timeout"))
+        for one in folders
+    )
 
 
 def _number(file: Path) -> int | None:

@@ -47,6 +47,7 @@ class Health(str, Enum):
     BROKER_SILENT = "broker"
     BROKER_NAME = "broker's name"
     ERASER_OFF = "eraser"
+    WATCHDOG_IDLE = "hardware watchdog"
 
 
 DEPLOYMENT: Mapping[ConditionName, Row] = {
@@ -233,6 +234,11 @@ HEALTH: Mapping[Health, Row] = {
         "no address is known for the broker's name",
         "no name server of the van knows it, or multicast DNS is missing",
         "write it to /etc/hosts, or give its address",
+    ),
+    Health.WATCHDOG_IDLE: Row(
+        "no hardware watchdog is fed: a kernel that hangs stays so until somebody comes",
+        "systemd does not use it unless it is told to",
+        "set RuntimeWatchdogSec=30 in /etc/systemd/system.conf.d/watchdog.conf (systemd-system.conf(5)) and restart",
     ),
     Health.ERASER_OFF: Row(
         "the timer that erases without the supervisor does not run",

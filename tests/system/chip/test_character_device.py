@@ -19,7 +19,7 @@ from tests.system.conftest import EmulatedMachines
 
 pytestmark = pytest.mark.system
 INSIDE = Path(__file__).parents[1] / "inside"
-FILES = ("lines.py", "sign.py", "loop_back.py", "camera.py")
+FILES = ("lines.py", "sign.py", "loop_back.py", "camera.py", "watchdog.py")
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",

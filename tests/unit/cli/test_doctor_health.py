@@ -52,6 +52,21 @@ def test_a_busy_gpu_a_weak_supply_and_little_memory_are_warnings() -> None:
     assert [found[name][0] for name in ("gpu load", "supply", "memory")] == ["warn"] * 3
 
 
+def test_a_watchdog_that_nobody_feeds_is_a_warning_on_a_board(tmp_path: Path) -> None:
+    (none,) = health.hardware_watchdog(tmp_path, on_board=False)
+    assert (none.level, none.text) == ("ok", "none")
+    place = tmp_path / "sys/class/watchdog/watchdog0"
+    place.mkdir(parents=True)
+    for name, text in {"identity": "Tegra WDT", "state": "inactive", "timeout": "120"}.items():
+        (place / name).write_text(f"{text}\n")
+    (idle,) = health.hardware_watchdog(tmp_path, on_board=True)
+    assert (idle.level, idle.text) == ("warn", "Tegra WDT: not in use")
+    assert "RuntimeWatchdogSec" in idle.remedy
+    (place / "state").write_text("active\n")
+    (fed,) = health.hardware_watchdog(tmp_path, on_board=True)
+    assert (fed.level, fed.text) == ("ok", "Tegra WDT: resets after 120 s")
+
+
 def test_the_engines_latency_comes_from_the_running_device_and_is_unknown_without(tmp_path: Path) -> None:
     text = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
     (tmp_path / "device.yaml").write_text(yaml.safe_dump({**text, "run_dir": str(tmp_path)}))
