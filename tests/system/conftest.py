@@ -143,7 +143,7 @@ def install(guest: Guest) -> None:
     units = "install -m 644 lfr.service lfr-erase.service lfr-erase.timer /etc/systemd/system/"
     accounts = "install -m 644 lfr.sysusers.conf /usr/lib/sysusers.d/lfr.conf && systemd-sysusers"
     folders = "install -m 644 lfr.tmpfiles.conf /usr/lib/tmpfiles.d/lfr.conf && systemd-tmpfiles --create lfr.conf"
-    guest.run("sh", "-ec", "cp -a /srv/host/venv /opt/lfr/.venv; chmod 755 /opt/lfr")
+    guest.run("sh", "-ec", "cp -a /srv/host/venv /opt/lfr/.venv; ln -s .venv /opt/lfr/current; chmod 755 /opt/lfr")
     libraries = "[ ! -d /opt/python ] || { echo /opt/python/lib >/etc/ld.so.conf.d/python.conf; ldconfig; }"
     guest.run("sh", "-ec", libraries)  # a Python that was built with a shared library looks for it where it was built
     guest.run("sh", "-ec", f"cd /opt/lfr/source/systemd; {units}; {accounts}; {folders}; systemctl daemon-reload")

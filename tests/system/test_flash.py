@@ -33,7 +33,7 @@ devices:
 
 
 SELF_TEST = (
-    "/opt/lfr/.venv/bin/python",
+    "/opt/lfr/current/bin/python",
     "-I",
     "-c",
     "import sys; from device.enrolment.model_sessions import ModelSessions\n"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tools.hub.cli.hold_commands import add_hold_commands
 from tools.hub.cli.options import with_folder
+from tools.hub.cli.software_commands import add_software_commands
 from tools.hub.cli.user_commands import add_user_commands
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def register(subparsers: Subparsers) -> None:
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
     add_user_commands(verbs.add_parser("user", help="who may use the page, and as what"))
     add_hold_commands(verbs)
+    add_software_commands(verbs)
     _sign(verbs.add_parser("sign", help="sign the requests of boards that made their own keys"))
     _welsh(verbs.add_parser("welsh", help="print all texts with their Welsh, or record a translator's approval"))
 
