@@ -1,4 +1,4 @@
-"""The courier when the disk refuses: an alert that cannot be stored is still sent."""
+"""The publisher when the disk refuses: an alert that cannot be stored is still sent."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def message(clock: FakeClock, name: str = "a-1") -> OutboxMessage:
 
 
 def play(outbox: Outbox, clock: FakeClock, scene: Callable[[OutboxPublisher, FakeExchange], None]) -> FakeExchange:
-    """Run a courier on a fake exchange with a listening hub until it has nothing to do."""
+    """Run a publisher on a fake exchange with a listening hub until it has nothing to do."""
     exchange = FakeExchange()
 
     async def run() -> None:

@@ -47,11 +47,11 @@ class Holder:
 @contextmanager
 def holder(manner: str) -> Iterator[Holder]:
     ours, theirs = socket.socketpair()
-    reported, tells = os.pipe()
-    command = [sys.executable, "-m", "tests.unit.worker.leaseholder", manner, str(theirs.fileno()), str(tells)]
-    process = subprocess.Popen(command, pass_fds=(theirs.fileno(), tells))
+    reported, reports = os.pipe()
+    command = [sys.executable, "-m", "tests.unit.worker.leaseholder", manner, str(theirs.fileno()), str(reports)]
+    process = subprocess.Popen(command, pass_fds=(theirs.fileno(), reports))
     theirs.close()
-    os.close(tells)
+    os.close(reports)
     try:
         one = Holder(process, ours, reported)
         assert one.received() == b"ready "
