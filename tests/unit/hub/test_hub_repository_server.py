@@ -214,7 +214,7 @@ def test_a_hundred_connections_that_do_nothing_keep_no_device_out(
         assert machine.seconds < 4.0, "real clients have shorter deadlines"
 
 
-def test_a_site_of_before_may_speak_an_older_tls_and_a_new_one_may_not(hub: HubFolder) -> None:
+def test_an_existing_site_may_use_an_older_tls_and_a_new_one_may_not(hub: HubFolder) -> None:
     assert hub.settings().tls == "1.3"
     file = hub.root / "console.yaml"
     for version, works in (("1.3", False), ("1.2", True)):

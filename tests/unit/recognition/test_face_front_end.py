@@ -235,7 +235,7 @@ def test_the_size_that_frames_are_searched_at_follows_from_the_smallest_face(sma
     assert asked == [(360, 640), DetectionSize.for_frame(640, 360, min_face_px=smallest)]
 
 
-def test_eyes_that_sample_take_no_planes(counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]) -> None:
+def test_a_sampled_front_end_takes_no_planes(counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]) -> None:
     grey = np.zeros((360, 640), np.uint8)
     planes = Frame(0, MediaNs(0), MonotonicNs(0), Planes(grey, grey[::2, ::2], grey[::2, ::2]))
     with pytest.raises(InternalError, match="not in its memory"):
@@ -332,12 +332,12 @@ def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
     assert opened == []  # all three are closed again
 
 
-def test_frames_too_small_for_the_second_look_are_refused_in_words(sessions_of: MakeSessions) -> None:
+def test_frames_too_small_for_the_second_look_are_refused_with_a_message(sessions_of: MakeSessions) -> None:
     with pytest.raises(EngineUnavailable, match=r"128x128 does not fit into a frame of .64, 96."):
         sessions_of().sampled_front_end(MIN_FACE_PX).look(blank_frame(size=(64, 96)))
 
 
-def test_planes_or_a_desk_get_pictures_made_by_the_processor(sessions_of: MakeSessions) -> None:
+def test_planes_or_a_cpu_use_the_host_front_end(sessions_of: MakeSessions) -> None:
     sessions = sessions_of()
     assert isinstance(sessions.front_end(MIN_FACE_PX, packed=True), HostFrontEnd)
     assert not sessions.one_thread

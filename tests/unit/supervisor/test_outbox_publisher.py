@@ -268,7 +268,7 @@ def test_what_is_past_its_time_goes_however_busy_the_courier_is(tmp_path: Path) 
     asyncio.run(run())
 
 
-def test_a_dead_outbox_is_not_drained_and_does_not_stop_the_courier(tmp_path: Path) -> None:
+def test_a_dead_outbox_is_not_drained_and_does_not_stop_the_publisher(tmp_path: Path) -> None:
     async def run() -> None:
         clock = FakeClock()
         outbox = Outbox(tmp_path / "outbox", clock.wall())

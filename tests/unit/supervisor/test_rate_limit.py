@@ -31,7 +31,7 @@ def test_the_first_event_is_reported_at_once_and_the_next_after_the_quiet_time_w
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 3)), max_size=40))
-def test_nothing_is_lost_and_no_two_tellings_are_near(steps: list[tuple[float, int]]) -> None:
+def test_no_count_is_lost_and_no_two_reports_are_closer_than_the_quiet_time(steps: list[tuple[float, int]]) -> None:
     limiter, now, reported, count, moments = RateLimiter(QUIET_S), 0.0, 0, 0, []
     for step, times in steps:
         now += step

@@ -69,7 +69,7 @@ def test_a_wait_ends_at_its_limit_and_returns_false() -> None:
     asyncio.run(run())
 
 
-def test_settling_asks_again_a_task_that_lost_its_first_cancellation() -> None:
+def test_settling_cancels_a_task_again_that_lost_its_first_cancellation() -> None:
     async def run() -> None:
         async def deaf_once() -> None:
             try:
@@ -85,7 +85,7 @@ def test_settling_asks_again_a_task_that_lost_its_first_cancellation() -> None:
     asyncio.run(run())
 
 
-def test_settling_gives_up_on_a_task_that_never_listens(caplog: pytest.LogCaptureFixture) -> None:
+def test_settling_gives_up_on_a_task_that_ignores_cancellation(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
         release = asyncio.Event()
 

@@ -87,7 +87,7 @@ class Told:
 
 
 @pytest.mark.parametrize("name", list(TEXTS))
-def test_every_wording_is_known_again_when_its_slots_are_filled(name: str) -> None:
+def test_every_journal_text_is_recognised_when_its_slots_are_filled(name: str) -> None:
     text = journal_text(name, *FILLED.get(name, ()))
     assert name_of(text) == name
     assert len(text) <= JOURNAL_CHARS

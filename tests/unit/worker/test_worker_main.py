@@ -77,7 +77,7 @@ def whole_run(deployment: Given, tmp_path_factory: pytest.TempPathFactory) -> Ru
         return Run(one.received, status, one.process.stdout.read(), [path.name for path in cwd.iterdir()])
 
 
-def test_it_says_hello_first_then_the_list_and_finished_last(whole_run: Run) -> None:
+def test_it_sends_hello_first_then_the_list_and_finished_last(whole_run: Run) -> None:
     kinds = [type(message) for message in whole_run.received]
     assert kinds[:2] == [Hello, WatchlistLoaded]
     assert kinds[-1] is Finished
@@ -99,7 +99,7 @@ def test_hello_names_models_backend_and_protections(whole_run: Run) -> None:
     assert hello.protections["not_dumpable"]
 
 
-def test_it_says_what_it_opened_in_words_that_the_supervisor_knows(whole_run: Run, clip: Path) -> None:
+def test_it_logs_what_it_opened_in_texts_that_the_supervisor_knows(whole_run: Run, clip: Path) -> None:
     said = whole_run.of(JournalLine)
     assert [name_of(message.text) for message in said][:2] == ["engines", "opened"]
     assert None not in [name_of(message.text) for message in said]
