@@ -100,7 +100,7 @@ def test_a_chain_is_counted_for_its_deployment_alone_and_each_alert_by_its_last_
     counts = counted(tmp_path)
     assert (counts.faces_seen, counts.discarded, counts.lost, counts.alerted) == (1034, 1029, 2, 3)
     assert counts.outcomes == {"false_alert": 1, "not_adjudicated": 1, "true_alert": 1}
-    assert counts.cameras == {"front", "rear"}
+    assert counts.cameras == {"cam-1/front", "cam-1/rear"}
     assert counts.recognising_s == 17 * 60
     assert counts.refusals == 1
 
