@@ -301,10 +301,10 @@ class Running:
             wait(lambda name=name: self.state(name) == "recognising", f"{name} to recognise")  # type: ignore[misc]
 
     def order(self, name: str, **order: Any) -> None:
-        """One order to a device's worker; returns once its messages are on the link."""
+        """One order to a device's worker, once one runs; returns once its messages are on the link."""
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(10.0)
-            link.connect(str(orders_socket(self.van.run_dir(name))))
+            wait(lambda: not link.connect_ex(str(orders_socket(self.van.run_dir(name)))), f"a worker of {name}")
             link.sendall(json.dumps(order).encode() + b"\n")
             assert link.recv(16) == b"done\n", f"the worker of {name} is gone"
 

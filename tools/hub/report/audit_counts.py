@@ -244,8 +244,9 @@ class _Reader:
         elif record.what == "erased":
             into.erasures[f"{record.what_gone}.{record.reason}"] += record.count or 0
         elif record.what == "refused":
-            into.refusals += 1
-        elif record.what == "watchlist":
+            ended = record.reason == "ended" and record.deployment == self.deployment  # as it should be
+            into.refusals += int(not ended)
+        elif record.what == "watchlist" and record.subjects is not None:
             into.subjects, into.images, into.threshold = record.subjects, record.images, record.threshold
         elif record.what == "engine":
             into.detector_sha256, into.recogniser_sha256 = record.detector_sha256 or "", record.recogniser_sha256 or ""
