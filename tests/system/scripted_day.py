@@ -28,7 +28,7 @@ from pathlib import Path
 from device.domain.proportion import wilson
 from tests.system.emulated_worker import DETECTOR_SHA256, RECOGNISER_SHA256, THRESHOLD
 from tests.system.left_behind import Trace, Wanted, picture, search, template, text
-from tests.system.van import PASSWORD, ROOT, SUPERVISOR, Listed, Running, Van, drawn, listed_people, now, wait
+from tests.system.van import PASSWORD, ROOT, SUPERVISOR, Running, Van, drawn, listed_people, now, wait
 from tools.hub.report.audit_counts import count_chains
 from tools.hub.report.home_office import COLUMNS
 from tools.hub.watchlist.photos import reference_photo
@@ -172,7 +172,7 @@ class Day:
         wait(lambda: not list(self.van.hub.references.iterdir()), "no reference photo at the hub")
 
     def _the_hold_is_released(self, held: str) -> None:
-        """What is held outlives the deployment alone; released, it goes at the hub, and on its device at its next start."""
+        """Only what is held outlives the deployment; released, it goes at the hub, and on its device at the next start."""
         self.left_with_the_hold = self.search()
         self._lfr("hub", "release", str(self.van.hub.root), held, *self._supervisor())
         self.running.start_device("cam-2")
@@ -332,7 +332,11 @@ class Day:
 def differences(report: Mapping[str, str], truth: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Columns that differ: (report, truth). The measured duration may differ by a tenth of a minute."""
     found = {name: (report[name], truth[name]) for name in truth if report[name] != truth[name]}
-    if report["duration_min"] and "duration_min" in found and abs(float(report["duration_min"]) - float(truth["duration_min"])) < 0.11:
+    if (
+        report["duration_min"]
+        and "duration_min" in found
+        and abs(float(report["duration_min"]) - float(truth["duration_min"])) < 0.11
+    ):
         del found["duration_min"]
     return found
 
@@ -351,7 +355,7 @@ def main() -> None:
             day.running.stop()
         report, truth = day.report(*DEVICES), day.expected()
         for name, label in COLUMNS.items():
-            print(f"{label:<40} {report[name]:<60} {truth[name]}")
+            sys.stdout.write(f"{label:<40} {report[name]:<60} {truth[name]}\n")
         left = [f"{trace.what} of {trace.whose} in {trace.place}" for trace in day.search()]
         summary = {
             "seconds": round(time.monotonic() - began, 1),
@@ -363,8 +367,7 @@ def main() -> None:
             "left": left,
             "back_s": day.truth.back_s,
         }
-        print(json.dumps(summary, indent=1))
-        print(day.signed_report())
+        sys.stdout.write(json.dumps(summary, indent=1) + "\n" + day.signed_report())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`lfr run` with an emulated worker, simulated lines, a synchronised clock and a cool host; everything else is the device.
+"""`lfr run` with an emulated worker, simulated lines, a synchronised clock and a cool host; the rest is the device.
 
     python -m tests.system.scripted_device CONFIG HOST     HOST: a folder that stands for /, with a temperature sensor
 
@@ -65,7 +65,7 @@ def main(config: str, host: str) -> int:
     SystemClock.synchronised = lambda self: True  # type: ignore[method-assign]
     outcome = asyncio.run(_run(Path(config), Path(host)))
     if outcome.summary:
-        print(json.dumps(outcome.summary), flush=True)
+        sys.stdout.write(json.dumps(outcome.summary) + "\n")
     return outcome.exit_status
 
 
