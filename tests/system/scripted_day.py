@@ -172,7 +172,7 @@ class Day:
         wait(lambda: not list(self.van.hub.references.iterdir()), "no reference photo at the hub")
 
     def _the_hold_is_released(self, held: str) -> None:
-        """Only what is held outlives the deployment; released, it goes at the hub, and on its device at the next start."""
+        """Only what is held outlives the end; released, it goes at the hub, and on its device at its next start."""
         self.left_with_the_hold = self.search()
         self._lfr("hub", "release", str(self.van.hub.root), held, *self._supervisor())
         self.running.start_device("cam-2")

@@ -15,6 +15,7 @@ import platform
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -43,7 +43,6 @@ VICTIMS = ("hub", "broker", "supervisor", "worker", "hub and supervisor", "broke
 VAN_KILLS, HUB_KILLS = 20, 40
 PATIENCE_S = 300.0  # a loaded machine
 WORKER_KILLS_MOST, WORKER_KILLS_WITHIN_S = 4, 75.0  # the supervisor's own budget is 5 in 60 s
-Value = TypeVar("Value")
 Play = Callable[[Path, int, int], Episode]
 
 
@@ -210,8 +209,6 @@ class VanEpisode:
 
     def _stored(self, name: str) -> set[str]:
         """Alerts in a device's outbox."""
-        import sqlite3
-
         file = self.van.state_dir(name) / "outbox.sqlite"
         if not file.exists():
             return set()
@@ -309,9 +306,15 @@ def soak(
         count = sum(episode.kills.values())
         done += max(1, count)
         found = f"lost {episode.lost}, ghosts {episode.ghosts}, undeleted {episode.undeleted}"
-        said = f"{episode.id}: {count} kills, {episode.alerts} alerts, {found}, {episode.problems or 'clean'}"
-        say(said)
+        line = f"{episode.id}: {count} kills, {episode.alerts} alerts, {found}, {episode.problems or 'clean'}"
+        say(line)
     return clean
+
+
+def say(line: str) -> None:
+    """One line on stdout, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
