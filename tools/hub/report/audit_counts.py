@@ -270,4 +270,3 @@ class _Reader:
                 total = self._last[name] - (before if before <= self._last[name] else 0)
                 setattr(self.into, name, getattr(self.into, name) + max(0, total))
         self._before, self._last = self._last or self._before, {}
-
