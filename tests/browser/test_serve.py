@@ -59,7 +59,9 @@ def broker_pid(van: Van) -> int | None:
     return next((pid for pid, name in names.items() if name == "mosquitto"), None)
 
 
-def test_a_broker_that_dies_is_started_again_and_its_devices_are_heard_again(tmp_path: Path, speak: Words) -> None:
+def test_a_broker_that_dies_is_started_again_and_receives_its_devices_messages_again(
+    tmp_path: Path, speak: Words
+) -> None:
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
     van = speak.Van(tmp_path / "hub")
     device = speak.Device(van.hub, van.broker_port)
@@ -80,9 +82,9 @@ def test_a_broker_that_cannot_be_started_again_ends_the_hub_with_69(tmp_path: Pa
     broker = broker_pid(van)
     assert broker is not None
     os.kill(broker, signal.SIGKILL)
-    said = van.process.communicate(timeout=30)[1]
+    output = van.process.communicate(timeout=30)[1]
     assert van.process.returncode == 69
-    assert "mosquitto ended at its start" in said
+    assert "mosquitto ended at its start" in output
 
 
 def test_a_port_in_use_ends_with_69_and_says_what_to_do(tmp_path: Path) -> None:

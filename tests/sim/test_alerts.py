@@ -94,8 +94,8 @@ def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry
         await r.recognising()
         r.worker.raise_candidate(1)
         await asyncio.sleep(0.5)
-        said = r.hub.alerts()[-1].candidate
-        assert (said.category, said.image_source, said.image_age_days, said.response_code) == (
+        output = r.hub.alerts()[-1].candidate
+        assert (output.category, output.image_source, output.image_age_days, output.response_code) == (
             "missing",
             "custody",
             10,
@@ -144,7 +144,7 @@ def test_an_alert_raised_while_the_broker_is_away_arrives_when_it_returns(rig: M
     rig().play(scene)
 
 
-def test_an_alert_that_nobody_hears_is_sent_again(rig: MakeRig) -> None:
+def test_an_unacknowledged_alert_is_sent_again(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         r.exchange.deny("cam-1", "lfr/v1/demo/cam-1/alert/+")
@@ -157,7 +157,7 @@ def test_an_alert_that_nobody_hears_is_sent_again(rig: MakeRig) -> None:
     rig().play(scene)
 
 
-def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: MakeRig) -> None:
+def test_an_alert_that_only_others_received_is_kept_until_the_hub_is_there(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         received: list[str] = []
@@ -180,15 +180,17 @@ def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Mak
     rig().play(scene)
 
 
-@pytest.mark.slow
-def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: MakeRig) -> None:
+@pytest.mark.long
+def test_an_alert_that_no_hub_acknowledged_expires_with_a_receipt(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         r.listener(lambda topic, payload: None)
         r.exchange.kill("hub")
         r.worker.raise_candidate(1)
         await r.until(lambda: bool(r.outbox.alerts_held()))
-        await r.until(lambda: not r.outbox.alerts_held(), 1000.0)
+        await asyncio.sleep(890)
+        assert r.outbox.alerts_held()
+        await r.until(lambda: not r.outbox.alerts_held(), 20.0)
         assert r.outbox.tally()["erased.expiry"] == 1
 
     rig().play(scene)
@@ -234,7 +236,7 @@ def test_of_a_false_alert_only_its_id_stays_in_memory(rig: MakeRig) -> None:
 
 
 def erased(r: Rig) -> list[tuple[str | None, str]]:
-    """What the hub heard of erased alerts: which, and why."""
+    """What the hub received about erased alerts: which, and why."""
     return [(e.alert_id, e.reason) for e in r.hub.receipts() if e.what == "alert"]
 
 
@@ -262,7 +264,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
     assert rig(live=True).play(scene).summary["balanced"], "it was an alert all the same"
 
 
-def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(rig: MakeRig) -> None:
+def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_sent(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()
         r.repository.withdrawn = frozenset({"e-1"})
@@ -293,13 +295,15 @@ def test_an_alert_from_before_a_restart_is_dropped_when_its_entry_was_withdrawn_
         r.hub.operator(True)
         await r.until(lambda: len(erased(r)) == 1)
         await asyncio.sleep(3)
-        assert set(erased(r)) == {(said.alert_id, "withdrawn")}, "the hub takes it off its desk, if it was said at all"
+        assert set(erased(r)) == {(output.alert_id, "withdrawn")}, (
+            "the hub takes it off its desk, if it was said at all"
+        )
         assert r.outbox.alerts_held() == ["other"], "the same reference on another deployment's list is another entry"
 
-    said = rig(live=True, folder=tmp_path / "first").play(first)
+    output = rig(live=True, folder=tmp_path / "first").play(first)
     r = rig(live=True, folder=tmp_path / "again", operator=False)
     r.repository.withdrawn = frozenset({"e-1"})
-    for alert in (said, msgspec.structs.replace(said, alert_id="other", deployment_id="d-0")):
+    for alert in (output, msgspec.structs.replace(output, alert_id="other", deployment_id="d-0")):
         later = wall(r.clock.wall() + timedelta(minutes=10))
         payload = events.encode(alert, event_id=alert.alert_id, source="lfr/v1/demo/cam-1", subject="x", at=later)
         topic = f"lfr/v1/demo/cam-1/alert/{alert.alert_id}"

@@ -51,8 +51,8 @@ class Place:
     def receipts(self) -> list[dict[str, Any]]:
         return [json.loads(f.read_text()) for f in sorted((self.state / "erase").glob(f"*{eraser.RECEIPT}"))]
 
-    def order(self, **said: Any) -> None:
-        eraser.place(self.state, "d-1", self.secrets, ms(END), ms(NOW), subjects=3, mode="test", **said)
+    def order(self, **given: Any) -> None:
+        eraser.place(self.state, "d-1", self.secrets, ms(END), ms(NOW), subjects=3, mode="test", **given)
 
     def keep_alert(self, alert_id: str = "a-1", delete_by: datetime = END + timedelta(hours=1)) -> None:
         outbox = Outbox(self.outbox, wall(NOW))
@@ -120,8 +120,8 @@ def test_an_alert_goes_at_its_own_time_with_its_key_and_is_owed_a_receipt(place:
     assert place.alerts() == ["a-2"]
     assert b"who it was" not in place.outbox.read_bytes()
     outbox = Outbox(place.outbox, wall(END))
-    told = outbox.erase_expired(wall(END + timedelta(hours=1)), clock_trusted=True)
-    assert [(d.alert_id, d.reason) for d in told] == [("a-1", "retention")]
+    reported = outbox.erase_expired(wall(END + timedelta(hours=1)), clock_trusted=True)
+    assert [(d.alert_id, d.reason) for d in reported] == [("a-1", "retention")]
     assert outbox.erase_expired(wall(END + timedelta(hours=1)), clock_trusted=True) == []
     assert outbox.tally()["erased.retention"] == 1
     outbox.close()
@@ -236,7 +236,7 @@ def test_the_verified_time_outlives_a_reboot_and_never_goes_back(place: Place) -
     assert eraser.erase(place.state, None) == 2
 
 
-def test_a_clock_set_far_ahead_is_believed_now_and_not_for_ever(place: Place) -> None:
+def test_a_clock_set_far_ahead_counts_now_and_not_for_ever(place: Place) -> None:
     eraser.advance(place.state, ms(NOW))
     eraser.erase(place.state, ms(NOW + timedelta(days=4000)))
     assert place.gone(), "early is on the safe side"
@@ -270,7 +270,7 @@ def test_one_file_that_cannot_be_deleted_keeps_no_other_and_is_tried_again(
     assert len(place.receipts) == 1
 
 
-def test_an_order_that_cannot_be_read_is_said_and_stops_no_other(place: Place) -> None:
+def test_an_order_that_cannot_be_read_is_logged_and_stops_no_other(place: Place) -> None:
     (place.state / "erase" / "a.json").write_text("{")
     with pytest.raises(Unavailable, match=r"a\.json"):
         eraser.erase(place.state, ms(END))

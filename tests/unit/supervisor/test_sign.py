@@ -1,4 +1,4 @@
-"""The sign is believed only as sensed, only after it was dark, and only while it follows its pulse. Virtual time."""
+"""The sign counts as lit only if sensed, after it was dark, and while it follows its pulse. Virtual time."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_every_fault_is_found_within_its_time(play: Play, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_fault_that_is_there_from_the_start_lets_the_sign_be_believed(play: Play, fault: str) -> None:
+def test_with_any_fault_from_the_start_the_sign_never_counts_as_lit(play: Play, fault: str) -> None:
     changes = FAULTS[fault][0]
 
     async def acts(b: Bench) -> None:

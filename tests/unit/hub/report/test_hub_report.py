@@ -80,14 +80,14 @@ def test_the_two_rates_have_different_denominators() -> None:
     assert (report.false_alert_rate.of, report.false_share_of_adjudicated.of) == (62, 2)
 
 
-def test_counts_that_do_not_balance_are_said_loudly() -> None:
+def test_counts_that_do_not_balance_are_marked_clearly() -> None:
     counts = BootCounts(faces_seen=62, discarded=50, alerts=2)
     report = report_of(tally(boots={"cam-1/b": counts}))
     assert not report.balanced
     assert "DOES NOT BALANCE" in as_text(report)
 
 
-def test_people_lost_with_a_worker_are_in_the_balance_and_said() -> None:
+def test_people_lost_with_a_worker_are_in_the_balance_and_remarked_on() -> None:
     counts = BootCounts(faces_seen=62, discarded=57, lost=3, alerts=2)
     report = report_of(tally(boots={"cam-1/b": counts}))
     assert report.balanced
@@ -95,11 +95,11 @@ def test_people_lost_with_a_worker_are_in_the_balance_and_said() -> None:
     assert any("3 lost: their worker died" in remark for remark in report.remarks)
 
 
-def test_alerts_that_did_not_reach_the_hub_are_said() -> None:
+def test_alerts_that_did_not_reach_the_hub_are_remarked_on() -> None:
     assert any("hub received 1" in remark for remark in report_of(tally(alerts_received=1)).remarks)
 
 
-def test_unjudged_alerts_are_said() -> None:
+def test_unjudged_alerts_are_remarked_on() -> None:
     report = report_of(tally(outcomes={"true_alert": 1}))
     assert report.outcomes == {"true_alert": 1, "awaiting_judgement": 1}
 
@@ -132,10 +132,10 @@ def test_a_damaged_report_file_is_named_and_left_alone(folder: Path, capsys: pyt
     for content in (b"{broken", b'{"deployments": 3}', b'{"deployments": "\xff"}'):
         file.write_bytes(content)
         assert main(["report", str(folder)]) == 65
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert f"{file} is damaged" in said.err
-        assert "put a copy of it back" in said.err
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert f"{file} is damaged" in output.err
+        assert "put a copy of it back" in output.err
         assert file.read_bytes() == content
     assert sorted(folder.iterdir()) == before
 
@@ -149,22 +149,22 @@ def heads(tmp_path: Path, rows: list[int], place: str = "state") -> list[AuditHe
     return [AuditHead(mode=None, **msgspec.structs.asdict(head)) for head in signed]
 
 
-def kept(tmp_path: Path, said: list[AuditHead]) -> Deployment:
+def kept(tmp_path: Path, signed: list[AuditHead]) -> Deployment:
     """The tally after these heads, through a restart of the hub before the last one."""
     first = Tallies(tmp_path / "report.json")
     first.is_on("cam-1", "d-1", Mode.DEMO, "2026-11-24T00:00:00.000Z")
-    for head in said[:-1]:
+    for head in signed[:-1]:
         first.headed("cam-1", head)
     first.save()
     second = Tallies(tmp_path / "report.json")
     second.is_on("cam-1", "d-1", Mode.DEMO, "2026-11-24T00:00:00.000Z")
-    second.headed("cam-1", said[-1])
+    second.headed("cam-1", signed[-1])
     return second.of("d-1")
 
 
 def test_signed_heads_that_go_on_make_an_ok_chain(tmp_path: Path) -> None:
-    said = heads(tmp_path, [3, 9, 20])
-    found = report_of(kept(tmp_path, [*said[:2], said[1], said[2]]))
+    signed = heads(tmp_path, [3, 9, 20])
+    found = report_of(kept(tmp_path, [*signed[:2], signed[1], signed[2]]))
     assert found.audit == {"heads": 3, "ok": True}
     assert "chain ok: 3 signed heads" in as_text(found)
     lines = (tmp_path / "audit" / "cam-1.heads.jsonl").read_bytes().splitlines()
@@ -183,13 +183,13 @@ def test_a_head_signed_before_the_deployment_counts_with_it_and_makes_none_of_it
 
 @pytest.mark.parametrize("case", ["forged", "another key", "went back"])
 def test_a_head_that_does_not_go_on_stays_in_the_report(tmp_path: Path, case: str) -> None:
-    said = heads(tmp_path, [3, 9, 20])
+    signed = heads(tmp_path, [3, 9, 20])
     bad = {
-        "forged": msgspec.structs.replace(said[2], seq=21),
+        "forged": msgspec.structs.replace(signed[2], seq=21),
         "another key": heads(tmp_path, [20], "other")[0],
         "went back": heads(tmp_path, [5])[0],
     }[case]
-    found = report_of(kept(tmp_path, [said[0], said[1], bad, said[2]]))
+    found = report_of(kept(tmp_path, [signed[0], signed[1], bad, signed[2]]))
     assert found.audit == {"heads": 4, "ok": False}
     assert "CHAIN NOT OK" in as_text(found)
     assert any(remark.startswith("audit log of cam-1: ") for remark in found.remarks)
