@@ -275,10 +275,8 @@ class Console:
         if had is not None and had.outcome is None and had.alert.candidate.entry_ref not in self.settings.entries:
             raise RefusedByCondition("reference photo", "its list is deleted here: this alert can no longer be judged")
         if problem := self.desk.try_room():
-            text = (
-                f"the hub's disk keeps nothing ({problem}), so this was not recorded; the alert stays: make room first"
-            )
-            raise RefusedByCondition("disk", text)
+            kept = f"the hub's disk keeps nothing ({problem}): this was not recorded, and the alert stays"
+            raise RefusedByCondition("disk", f"{kept}; make room, then judge again")
         case = (
             self.desk.judge(alert_id, outcome) if kind == "adjudication" else self.desk.follow(alert_id, kind, outcome)
         )
