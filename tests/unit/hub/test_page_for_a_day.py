@@ -18,8 +18,6 @@ from tests.unit.hub.test_own_cases import say
 from tools.hub.console import login
 from tools.hub.storage.users import Users
 
-pytestmark = pytest.mark.slow
-
 HOUR_S = 3600.0
 WORD = "correct horse battery"
 GROWTH_BYTES = 200_000  # of a snapshot an hour kept by mistake there would be twice as much
@@ -42,6 +40,7 @@ async def until(loop: VirtualLoop, stream: AsyncIterator[bytes], at_s: float) ->
     return count
 
 
+@pytest.mark.long
 def test_a_page_is_served_for_a_day_and_the_hub_keeps_nothing_for_it(tmp_path: Path) -> None:
     async def scene(loop: VirtualLoop) -> None:
         van = Van(tmp_path / "hub")
