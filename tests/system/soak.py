@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import platform
 import random
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -311,6 +312,19 @@ def soak(
     return clean
 
 
+@contextlib.contextmanager
+def alone(book: Path) -> Iterator[None]:
+    """Two soaks would play the same seeds into one book: the second is refused."""
+    with book.with_suffix(".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(
+                f"soak: another one writes into {book}; wait for its end, or name another --book"
+            ) from None
+        yield
+
+
 def say(line: str) -> None:
     """One line on stdout, at once."""
     sys.stdout.write(line + "\n")
@@ -331,7 +345,8 @@ def main() -> int:
         until_s = time.monotonic() + (args.hours * 3600 if args.hours else 1e9)
         keep = args.book.parent
         keep.mkdir(parents=True, exist_ok=True)
-        soak(book, kills=kills, until_s=until_s, keep=keep)
+        with alone(args.book):
+            soak(book, kills=kills, until_s=until_s, keep=keep)
     sums = book.sums()
     say(msgspec.json.format(msgspec.json.encode(sums), indent=1).decode())
     return 0 if sums.clean else 1
