@@ -33,7 +33,8 @@ from device.errors import LfrError
 from tests.system import hub_kills
 from tests.system.left_behind import Wanted, picture, search, template, text
 from tests.system.soak_book import Episode, SoakBook
-from tests.system.van import ROOT, Running, Van, child_of, drawn, listed_people, now, wait
+from tests.system.van import Van, drawn, listed_people, now
+from tests.system.van_running import ROOT, Running, child_of, wait
 from tools.hub.report.audit_counts import count_chains
 from tools.hub.report.deployment_report import report_of
 from tools.hub.report.tallies import read_book
@@ -177,8 +178,7 @@ class VanEpisode:
 
     def _end(self) -> None:
         """`lfr deployment end`, once everybody recognises."""
-        for name in DEVICES:
-            wait(lambda name=name: self._running.state(name) == "recognising", name, PATIENCE_S)  # type: ignore[misc]
+        self._running.until_recognising(within_s=PATIENCE_S)
         words = ("deployment", "end", DEPLOYMENT, "--hub", str(self.van.hub.root))
         subprocess.run([sys.executable, "-m", "device.cli.main", *words], check=True, cwd=ROOT, capture_output=True)
         for name in DEVICES:
