@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from device.domain.time import wall
+from device.domain.time import WallTime, wall
 from device.errors import RefusedByCondition, Unavailable
 from device.logs import event
 from device.outbox.retry import MessageClass
@@ -95,13 +95,14 @@ async def end_deployment(
     undelivered = 0 if tampered else await _deliver(supervisor, publisher)
     keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
     if at_once:
-        publisher.erase(None, reason)  # but for what is held, which goes with its release
-    await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
+        publisher.erase(None, reason)
+    else:
+        await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
     _prove(receipts, balance, deployment.watchlist.subjects if dropped else 0, reason)
     pool.clear()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
-    held, kept = await steps.attempt("outbox", edges.disk(lambda: _left(edges.outbox)), (None, []))
+    held, kept = await steps.attempt("outbox", edges.disk(lambda: _left(edges.outbox, keep_until)), (None, []))
     if at_once and held:
         steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
     summary: dict[str, Any] = {
@@ -143,8 +144,9 @@ def waiting_for_their_time(outbox: Outbox) -> list[str]:
     return [alert for alert in outbox.alerts_held() if alert not in kept]
 
 
-def _left(outbox: Outbox) -> tuple[list[str] | None, list[str]]:
-    """Alerts that wait for their time, and those under a hold."""
+def _left(outbox: Outbox, keep_until: WallTime) -> tuple[list[str] | None, list[str]]:
+    """Alerts that wait for their time, and those under a hold, which go with its release once that time is past."""
+    outbox.end_at(keep_until)
     return waiting_for_their_time(outbox), outbox.under_hold()
 
 
