@@ -21,7 +21,6 @@ from device.errors import LfrError, Unavailable
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.retry import MessageClass
 from device.supervisor.alerts.judgements import Judgements
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
@@ -301,8 +300,7 @@ class DeviceLifecycle:
         await self._reporter.report()
         if not supervisor.ending:
             if supervisor.active is not None:
-                leave_deployment(self._pool, self._reporter, self._receipts)
-                await self._publisher.drain(STOPPED_S, (MessageClass.RECEIPT, MessageClass.COUNT))
+                await leave_deployment(self._pool, self._reporter, self._receipts, self._publisher)
             return Outcome(exit_status=supervisor.requests.leave or 0)
         outcome = await end_deployment(
             self._edges,
