@@ -86,6 +86,9 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--console-key", type=Path, metavar="FILE", help="key of the page's address instead of the folder's own"
     )
+    parser.add_argument(
+        "--metrics", metavar="ADDRESS:PORT", help="counts and states for Prometheus, on the loopback (default: none)"
+    )
     parser.add_argument("--open-browser", choices=("yes", "no"), default="no")
     parser.set_defaults(run=_run_serve)
 
@@ -197,5 +200,6 @@ def _run_serve(args: argparse.Namespace) -> int:
             officer_ref=args.operator,
             open_browser=args.open_browser == "yes",
             console_key=args.console_key,
+            metrics=args.metrics,
         )
     )
