@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -19,10 +20,12 @@ from device.errors import Unavailable, UsageError
 from device.hub_api import alert_builder, messages
 from tests.sample_alerts import a_candidate, a_context, an_alert
 from tests.unit.hub.test_hub_references import DEPLOYMENT, Van, now
+from tools.dev.gate.stages import ROOT
 from tools.hub.console.case import UNKNOWN_AFTER_S
 from tools.hub.monitoring.endpoint import listen, place, show
 from tools.hub.monitoring.exporter import CONDITIONS, LABELS, MOST_NAMED, RECENT, HubCollector
 
+MONITORING = ROOT / "tools" / "hub" / "monitoring"
 CONDITION = "sign follows its pulse"
 SECRETS = ("a-secret-alert", "e-secret", "OP-7", "Person", "front-of-alert", "zone-secret", "gate")
 
@@ -67,10 +70,9 @@ def alert(alert_id: str) -> messages.Alert:
     return an_alert(alert_id, a_candidate(entry_ref="e-secret"), context, now())
 
 
-@pytest.fixture
-def van(tmp_path: Path) -> Van:
+def busy_van(root: Path) -> Van:
     """cam-1 recognises, has seen 2,000 faces and sent three alerts, one false; cam-2 has not reported yet."""
-    found = Van(tmp_path / "hub")
+    found = Van(root)
     found.console.session.online = True
     found.hears("cam-1", messages.Status(mode=None, status="online", boot_id="b-1", bd_seq=1))
     found.hears("cam-1", state())
@@ -89,6 +91,11 @@ def van(tmp_path: Path) -> Van:
     found.desk.judge("a-2", "false_alert")
     found.desk.judge("a-3", "true_alert")
     return found
+
+
+@pytest.fixture
+def van(tmp_path: Path) -> Van:
+    return busy_van(tmp_path / "hub")
 
 
 def test_devices_conditions_queue_alerts_rate_temperature_broker_and_outbox_are_there(van: Van) -> None:
@@ -193,3 +200,26 @@ def test_it_answers_over_http_to_its_own_names_only(van: Van) -> None:
     (status, shown), (refused, _) = asyncio.run(scene())
     assert (status, refused) == (200, 400)
     assert re.search(r"^lfr_hub_open_cases 1\.0$", shown, re.M)
+
+
+def exported(van: Van) -> set[str]:
+    return {line.split()[2] for line in text(van).splitlines() if line.startswith("# TYPE ")}
+
+
+def named_in(file: Path) -> set[str]:
+    return set(re.findall(r"\blfr_[a-z_]+", file.read_text()))
+
+
+@pytest.mark.parametrize("file", ["grafana/lfr-hub.json", "prometheus/lfr-hub.rules.yaml"])
+def test_every_metric_that_dashboard_and_rules_name_is_exported_even_by_an_empty_hub(tmp_path: Path, file: str) -> None:
+    named = named_in(MONITORING / file)
+    assert len(named) > 10
+    assert named - exported(Van(tmp_path / "hub")) == set()
+
+
+def test_the_dashboard_has_a_panel_for_each_thing_and_no_panel_twice() -> None:
+    panels = json.loads((MONITORING / "grafana/lfr-hub.json").read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) == len({panel["title"] for panel in panels})
+    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(places) == len(panels)
+    assert all(target["expr"] for panel in panels for target in panel["targets"])
