@@ -157,7 +157,8 @@ def test_a_van_in_order_raises_nothing_and_each_fault_its_own_alert_and_no_other
 ) -> None:
     assert {rule["alert"] for rule in rules()} == set(FAULTS)
     cases = []
-    for fault, changes in ({"in order": {}} | FAULTS).items():
+    orderly: dict[str, dict[str, str]] = {"in order": {}}
+    for fault, changes in (orderly | FAULTS).items():
         tests = []
         for rule in rules():
             raised = [expected(rule)] if rule["alert"] == fault else []
