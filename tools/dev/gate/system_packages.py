@@ -47,6 +47,8 @@ SYSTEMD_ANALYZE = Program("systemd-analyze", "systemd", library_dirs=("lib/syste
 QEMU = Program("qemu-system-x86_64", "qemu-system-x86")
 CHROMIUM = Program("chromium", "chromium")
 STRACE = Program("strace", "strace")
+NODE = Program("node", "nodejs")
+NPM = Program("npm", "npm")
 PROMTOOL = Program("promtool", "prometheus")  # never installed: its package has a service
 
 
