@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,6 +153,11 @@ class Console:
         if self._failing.get(name) != reason:
             self._failing[name] = reason
             event(_log, "hub.step_failed", level=logging.ERROR, step=name, reason=reason)
+
+    @property
+    def failing(self) -> Iterable[str]:
+        """Names of the steps that failed when they last ran."""
+        return self._failing
 
     def _release_false(self) -> None:
         """Release the evidence holds of alerts that were judged false. Unavailable: some are still there."""

@@ -32,7 +32,7 @@ CONSOLE_PORT = 8443
 REPOSITORY_PORT = 8444
 CONSOLE_KEY_LEAST = 32
 NEW_TLS, OLD_TLS = "1.3", "1.2"
-PEOPLE = ("hub", "listener", "witness", "monitor", "auditor")
+PEOPLE = ("hub", "listener", "witness", "monitor", "auditor", "bridge")
 NOTICE = {
     "en": "Live facial recognition is in use here. Faces are compared with one watchlist made for this operation. "
     "If you are not on it, your biometric data is deleted at once. Every possible match is judged by an officer.",
