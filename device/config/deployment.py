@@ -4,7 +4,9 @@
    of a `Deployment` (tools/hub/publishing/README.md), and a device that received one reads it with `parse_signed`.
 2. What a signed document must contain beyond its shape (zones, the list's payload, times and recognisers, the public
    notice in both languages) may be missing in a draft; `unsignable` names what is missing, and a device rejects it.
-3. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
+3. `seriousness`, `authorising_rank`, `regulator_reference` and `alternative_route` may be missing: deployments that
+   were signed before these fields existed still load. An older device refuses one that has them: an unknown key.
+4. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ def _in_years(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_years)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Label = Annotated[str, Field(min_length=1, max_length=200)]
 Language = Annotated[str, matching(r"[a-z]{2}", "a two-letter language code")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "a SHA-256 in 64 lower-case hexadecimal digits")]
 
@@ -61,7 +64,7 @@ class Window(Section):
 class Category(Section):
     """Why people of this category are sought decides how officers respond (R18, R19).
 
-    threshold_offset  added to the operating point's threshold for entries of this category (rule 3)
+    threshold_offset  added to the operating point's threshold for entries of this category (rule 4)
     """
 
     response_code: Annotated[str, matching(r"[A-Za-z0-9-]{1,16}", "1 to 16 letters, digits or hyphens")]
@@ -110,16 +113,26 @@ class Retention(Section):
 
 
 class DeploymentPlan(Section):
-    """One authorised use at one place and time. The equipment's owner may differ from the controller (R27)."""
+    """One authorised use at one place and time. The equipment's owner may differ from the controller (R27).
+
+    seriousness          the least harm or offence that the use is for, such as a maximum sentence of three years
+    authorising_rank     rank or grade of the authorising officer
+    regulator_reference  of a regulator's authorisation, where the law asks for one
+    alternative_route    by language: how people pass without being recognised
+    """
 
     id: Name
     mode: Mode
     controller: Text
     owner: Text
     authorising_officer: Text
+    authorising_rank: Label | None = None
+    regulator_reference: Label | None = None
+    seriousness: Text | None = None
     purpose: Text
     legal_basis: Text
     place: Text
+    alternative_route: Annotated[dict[Language, Text], Field(min_length=1)] | None = None
     zones: tuple[Name, ...] = ()
     window: Window
     devices: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -157,6 +170,8 @@ def plan_problems(plan: DeploymentPlan) -> tuple[str, ...]:
         for code in PUBLIC_LANGUAGES
         if code not in plan.notice
     ]
+    if plan.alternative_route is not None and "en" not in plan.alternative_route:
+        problems.append("alternative_route.en: missing; every other language falls back to it")
     if plan.mode is not Mode.OPERATIONAL and plan.max_watchlist_size > UNOFFICIAL_MOST:
         problems.append(
             f"max_watchlist_size: {plan.max_watchlist_size}; a {plan.mode.value} list holds at most {UNOFFICIAL_MOST}"

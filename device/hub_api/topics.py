@@ -15,7 +15,7 @@ from device.errors import UsageError
 
 ROOT = "lfr/v1"
 HUB = "hub"
-RESERVED = frozenset({HUB, "auditor", "listener", "witness", "monitor", "server", "ca", "crl"})
+RESERVED = frozenset({HUB, "auditor", "regulator", "listener", "witness", "monitor", "server", "ca", "crl"})
 DEVICE_BRANCHES = (
     "status",
     "birth",

@@ -174,4 +174,14 @@ class Deployments:
             signed = self._publisher.deployment(self._publisher.records.get(name))
         except (LfrError, OSError):
             return Details()
-        return Details(signed.place, signed.purpose, signed.controller, signed.owner, signed.devices)
+        return Details(
+            place=signed.place,
+            purpose=signed.purpose,
+            controller=signed.controller,
+            owner=signed.owner,
+            seriousness=signed.seriousness,
+            authorising_rank=signed.authorising_rank,
+            regulator_reference=signed.regulator_reference,
+            alternative_route=(signed.alternative_route or {}).get("en"),
+            devices=signed.devices,
+        )

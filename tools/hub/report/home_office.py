@@ -42,9 +42,19 @@ class Details:
     purpose: str | None = None
     controller: str | None = None
     owner: str | None = None
+    seriousness: str | None = None
+    authorising_rank: str | None = None
+    regulator_reference: str | None = None
+    alternative_route: str | None = None
     devices: tuple[str, ...] = field(default_factory=tuple)
 
 
+SIGNED: Mapping[str, str] = {
+    "seriousness": "Seriousness",
+    "authorising_rank": "Rank of the authorising officer",
+    "regulator_reference": "Regulator's authorisation",
+    "alternative_route": "Alternative route",
+}
 COLUMNS: Mapping[str, str] = {
     "deployment": "Deployment",
     "date": "Date",
@@ -53,6 +63,7 @@ COLUMNS: Mapping[str, str] = {
     "place": "Place",
     "controller": "Controller",
     "owner": "Owner of the kit",
+    **SIGNED,
     "duration_min": "Duration, minutes of recognition",
     "cameras": "Cameras",
     "watchlist_subjects": "Watchlist, subjects",
@@ -80,6 +91,9 @@ COLUMNS: Mapping[str, str] = {
     "balanced": "Faces seen balance",
     "audit_chain": "Audit chain",
 }
+
+
+PLANNED = ("purpose", "place", "controller", "owner", *SIGNED)
 
 
 def row_of(report: Report, details: Details, chain: ChainCounts | None) -> Row:
@@ -143,7 +157,7 @@ def _hub_row(report: Report, details: Details) -> Row:
 
 
 def _row(values: Mapping[str, Cell], details: Details, source: str) -> Row:
-    plan = {name: Value(getattr(details, name), PLAN) for name in ("purpose", "place", "controller", "owner")}
+    plan = {name: Value(getattr(details, name), PLAN) for name in PLANNED}
     row = {**{name: Value(value, source) for name, value in values.items()}, **plan}
     return {name: row[name] for name in COLUMNS}
 
