@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -266,9 +266,8 @@ def test_the_commands_speak_to_a_hub_that_runs(tmp_path: Path) -> None:
 
         assert run("complaint", "C-17")[0] == 0
         assert run("holds") == (0, "[]\n")
-        code, text = run(
-            "hold", "a-9", "--kind", "evidence", "--reason", "claim", "--owner", "X", "--review", "2027-01-01"
-        )
+        review = (date.today() + timedelta(days=30)).isoformat()
+        code, text = run("hold", "a-9", "--kind", "evidence", "--reason", "claim", "--owner", "X", "--review", review)
         assert (code, "no longer here" in text) == (77, True)
         assert run("release", "a-9")[0] == 77
     finally:
