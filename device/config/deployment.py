@@ -6,7 +6,8 @@
    notice in both languages) may be missing in a draft; `unsignable` names what is missing, and a device rejects it.
 3. `seriousness`, `authorising_rank`, `regulator_reference` and `alternative_route` may be missing: deployments that
    were signed before these fields existed still load. An older device refuses one that has them: an unknown key.
-4. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
+4. The blue list (consenting volunteers) is no part of the watchlist: it counts in no size and moves no threshold.
+5. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from device.config.document import parse
 from device.config.model import Name, Number, Recipient, Section, WholeNumber, matching
-from device.config.publication import PayloadTarget
+from device.config.publication import (
+    VOLUNTEER_MAX_BYTES,
+    VOLUNTEERS_MOST,
+    PayloadTarget,
+    VolunteerRef,
+    VolunteerTarget,
+    stem,
+)
 from device.domain.finding import Mode
 from device.domain.retention import CEILING_DAYS
 from device.domain.time import WallTime, wall
@@ -64,7 +72,7 @@ class Window(Section):
 class Category(Section):
     """Why people of this category are sought decides how officers respond (R18, R19).
 
-    threshold_offset  added to the operating point's threshold for entries of this category (rule 4)
+    threshold_offset  added to the operating point's threshold for entries of this category (rule 5)
     """
 
     response_code: Annotated[str, matching(r"[A-Za-z0-9-]{1,16}", "1 to 16 letters, digits or hyphens")]
@@ -92,6 +100,31 @@ class WatchlistReference(Section):
     def _in_order(self) -> WatchlistReference:
         if self.created_at is not None and self.expires is not None and self.expires <= self.created_at:
             raise ValueError("expires must be later than created_at")
+        return self
+
+
+class Volunteer(Section):
+    """One consenting volunteer: an opaque reference, the end of the consent, and the target with the templates."""
+
+    ref: VolunteerRef
+    consent_until: Moment
+    target: VolunteerTarget
+    sha256: Sha256
+    bytes: Annotated[WholeNumber, Field(ge=1, le=VOLUNTEER_MAX_BYTES)]
+
+
+class BlueListReference(Section):
+    """The blue list of this deployment, to measure recognition in the field (rule 4). Each volunteer is a target."""
+
+    id: Name
+    recogniser: Sha256
+    volunteers: Annotated[tuple[Volunteer, ...], Field(min_length=1, max_length=VOLUNTEERS_MOST)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> BlueListReference:
+        refs = [volunteer.ref for volunteer in self.volunteers]
+        if len(set(refs)) != len(refs):
+            raise ValueError("a volunteer is named twice")
         return self
 
 
@@ -147,6 +180,7 @@ class Deployment(DeploymentPlan):
     """A plan with its watchlist: what officers sign."""
 
     watchlist: WatchlistReference
+    blue_list: BlueListReference | None = None
 
     def unsignable(self) -> tuple[str, ...]:
         """What this deployment lacks before it may be signed; empty when it may be signed (rule 2)."""
@@ -159,6 +193,9 @@ class Deployment(DeploymentPlan):
             problems.append(
                 f"watchlist.subjects: {listed.subjects} is over max_watchlist_size {self.max_watchlist_size}"
             )
+        volunteers = () if self.blue_list is None else self.blue_list.volunteers
+        if any(stem(volunteer.target) != stem(listed.payload or "") for volunteer in volunteers):
+            problems.append("blue_list.volunteers: their targets and the watchlist's must have the same digits")
         return tuple(problems)
 
 

@@ -44,6 +44,7 @@ def _sign(parser: argparse.ArgumentParser) -> None:
         "what", metavar="PLAN|CHANGE", help="a plan (YAML), the name of a waiting change, or a copy of its folder"
     )
     parser.add_argument("--watchlist", type=Path, metavar="DIR", help="with a plan: the list that was built for it")
+    parser.add_argument("--blue-list", type=Path, metavar="DIR", help="volunteers, made by `lfr bluelist build`")
     parser.add_argument("--hub", type=Path, metavar="DIR", help="the hub's folder; not needed for a copy of a change")
     with_keys(parser, required=True)
     with_plan(parser)
@@ -122,7 +123,8 @@ def _change_to_sign(args: argparse.Namespace, plan_file: Path) -> Change:
         return pending(publisher_of(args), args.what)
     if args.watchlist is None:
         raise UsageError("a plan is signed together with its list: --watchlist DIR, made by `lfr watchlist build`")
-    return propose_deployment(publisher_of(args), read_plan(plan_file), args.watchlist, now())
+    plan = read_plan(plan_file)
+    return propose_deployment(publisher_of(args), plan, args.watchlist, now(), blue_folder=args.blue_list)
 
 
 def _what_is_signed(args: argparse.Namespace, plan_file: Path) -> list[str]:
@@ -146,6 +148,8 @@ def _described(change: Change) -> list[str]:
     if deployment is not None:
         lines += document_lines(deployment)
         lines.append(f"list {deployment.watchlist.id}, sha256 {deployment.watchlist.sha256}")
+        if deployment.blue_list is not None:
+            lines.append(f"blue list {deployment.blue_list.id}: {len(deployment.blue_list.volunteers)} volunteers")
     return lines
 
 

@@ -23,8 +23,8 @@ from device.hub_api.messages import moment
 from tools.hub.language.words import LANGUAGES, Words
 from tools.hub.report import home_office
 from tools.hub.report.audit_counts import ChainCounts
-from tools.hub.report.deployment_report import rate
 from tools.hub.report.home_office import Cell, Row
+from tools.hub.report.shares import rate
 from tools.hub.report.suppression import MINIMUM, cell, column_total, total_and_parts
 from tools.hub.report.years import Year
 
