@@ -19,6 +19,7 @@ from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339
 from device.errors import BadData, RefusedByCondition
 from device.hub_api.messages import VolunteerPass, VolunteerSeen, moment
+from tools.hub.report.blue_tally import BlueTally
 from tools.hub.report.evidence_band import evidence_band
 from tools.hub.report.tallies import Tallies
 from tools.hub.report.true_recognition import MINIMUM_CELL, WINDOW_S, figures, forget, logged, recognised, settle
@@ -116,12 +117,13 @@ class BlueBoard:
             return None
         deployment = running[-1]
         band = band_of(deployment)
-        found = figures(self._tallies.of(deployment.id).blue_list, band)
-        waiting = self._tallies.of(deployment.id).blue_list.waiting_passes
+        known = self._tallies.book.deployments.get(deployment.id)
+        tally = BlueTally() if known is None else known.blue_list
+        found = figures(tally, band)
         return {
             "volunteers": sorted(ref for ref, until in deployment.volunteers.items() if until > now) if cards else [],
             "figures": msgspec.to_builtins(found),
-            "waiting": len(waiting),
+            "waiting": len(tally.waiting_passes),
             "minimum_cell": MINIMUM_CELL,
             "window_s": WINDOW_S,
             "cards": [
