@@ -66,6 +66,11 @@ def chrome(chromium: str, van: Van, device: Device, tmp_path: Path) -> Iterator[
         yield page
 
 
+SHAPE = """(e => [e.tagName, getComputedStyle(e).borderTopStyle,
+  parseInt(getComputedStyle(e).borderTopLeftRadius) > 100,
+  e.querySelectorAll('button, img').length > 0])"""
+
+
 def test_a_volunteer_is_a_card_unlike_a_possible_match_and_is_counted_as_no_alert(
     chrome: Chrome, van: Van, device: Device, speak: Words
 ) -> None:
@@ -73,18 +78,16 @@ def test_a_volunteer_is_a_card_unlike_a_possible_match_and_is_counted_as_no_aler
     chrome.click("#blue-pass")
     speak.until(lambda: van.snapshot()["blue_list"]["waiting"] == 1, "the logged pass")
     device.say(device.topics.volunteer_seen, seen())
-    assert "VOLUNTEER: nothing to do" in chrome.until(f"{CARD} && {CARD}.textContent")
-    assert "V-1 · cam-1, front" in chrome.ask(f"{CARD}.textContent")
+    text, shape = chrome.until(f"{CARD} && [{CARD}.textContent, {SHAPE}({CARD})]")
+    assert "VOLUNTEER: nothing to do" in text
+    assert "V-1 · cam-1, front" in text
+    assert shape == ["LI", "dashed", True, False]
     alert = device.alert()
     speak.until(lambda: [c["id"] for c in van.snapshot()["cases"]] == [alert.alert_id], "the case")
-    chrome.until("document.querySelector('.case')")
-    style = "getComputedStyle(e)"
-    shape = f"(e => [e.tagName, {style}.borderTopStyle, parseInt({style}.borderTopLeftRadius) > 100])"
-    blue, case = chrome.ask(f"{shape}({CARD})"), chrome.ask(f"{shape}(document.querySelector('.case'))")
-    assert blue == ["LI", "dashed", True]
-    assert all(one != other for one, other in zip(blue, case, strict=True)), "text, edge and outline, not colour alone"
-    assert chrome.ask(f"{CARD}.querySelectorAll('button, img, .score').length") == 0
+    case = chrome.until(f"document.querySelector('.case') && {SHAPE}(document.querySelector('.case'))")
+    assert all(one != other for one, other in zip(shape, case, strict=True)), "text, edge and outline, not colour alone"
     assert van.snapshot()["devices"][0]["faults"] == []
+    assert len(van.snapshot()["cases"]) == 1
     van.decide(alert.alert_id, "adjudication", "false_alert")
 
 
