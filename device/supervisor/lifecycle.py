@@ -28,6 +28,7 @@ from device.supervisor.blue_list.service import BlueList
 from device.supervisor.commands import Commands
 from device.supervisor.deployment.missed_erasures import MissedErasures
 from device.supervisor.deployment.receipts import ErasureReceipts
+from device.supervisor.deployment.release_watch import ReleaseWatch
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
@@ -101,7 +102,12 @@ class DeviceLifecycle:
         self.blue_list = self._blue_list(topics)
         self.supervisor = self._loop(config, woken)
         self._commands = self._command_handler(config, boot_id)
-        self._reporter = Reporter(
+        self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=self._idle)
+        self._reporter = self._status_reporter(config, edges, boot_id)
+
+    def _status_reporter(self, config: DeviceConfig, edges: Edges, boot_id: str) -> Reporter:
+        """Reads the other parts; the last one to be made."""
+        return Reporter(
             config,
             edges,
             audit=self._audit,
@@ -111,8 +117,10 @@ class DeviceLifecycle:
             publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
+            software=lambda: self._releases.news,
         )
 
+<<<<<<< HEAD
     def _worker_pool(self, config: DeviceConfig, budget: Budget, woken: asyncio.Event) -> WorkerPool:
         return WorkerPool(
             config,
@@ -134,6 +142,10 @@ class DeviceLifecycle:
             withdraw=self._pool.withdraw_volunteers,
             erased=lambda count: self._receipts.erased("template", count, "withdrawn"),
         )
+=======
+    def _idle(self) -> bool:
+        return self.supervisor.active is None and self.supervisor.snapshot.deployment is None
+>>>>>>> main
 
     def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
         """Carries out the hub's signed commands."""
@@ -204,6 +216,7 @@ class DeviceLifecycle:
             self.blue_list.run(),
             self._store_verified_time(),
             self._renew_certificates(),
+            self._releases.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()

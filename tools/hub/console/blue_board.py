@@ -28,7 +28,7 @@ from tools.hub.storage.published import Published, PublishedDeployment
 SHOWN_S = 20.0
 LATE = timedelta(hours=24)
 AHEAD = timedelta(minutes=5)
-CARDS_MOST = 12
+CARDS_MOST = 2  # STOP stays in view below them; more are counted all the same
 SEEN_MOST = 2_000
 WAITING_MOST = 500  # passes and recognitions of the last half minute
 
