@@ -9,14 +9,13 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import GpioUnavailable, LfrError, Unavailable
+from device.errors import GpioUnavailable, LfrError
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
@@ -39,7 +38,7 @@ from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -120,7 +119,6 @@ class DeviceLifecycle:
             software=lambda: self._releases.news,
         )
 
-<<<<<<< HEAD
     def _worker_pool(self, config: DeviceConfig, budget: Budget, woken: asyncio.Event) -> WorkerPool:
         return WorkerPool(
             config,
@@ -142,10 +140,9 @@ class DeviceLifecycle:
             withdraw=self._pool.withdraw_volunteers,
             erased=lambda count: self._receipts.erased("template", count, "withdrawn"),
         )
-=======
+
     def _idle(self) -> bool:
         return self.supervisor.active is None and self.supervisor.snapshot.deployment is None
->>>>>>> main
 
     def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
         """Carries out the hub's signed commands."""
@@ -214,7 +211,7 @@ class DeviceLifecycle:
             supervisor.load(),
             self._reporter.run(),
             self.blue_list.run(),
-            self._store_verified_time(),
+            missed.store_verified_time(),
             self._renew_certificates(),
             self._releases.run(),
         )
@@ -263,13 +260,6 @@ class DeviceLifecycle:
             return
         event(_log, "reload.done", changed_and_needs_a_restart=", ".join(changed) or "nothing")
         self.supervisor.deployment_sync.hurry()
-
-    async def _store_verified_time(self) -> None:
-        """Store the verified time for the eraser every VERIFIED_TIME_S; others report a disk that refuses."""
-        while True:
-            await asyncio.sleep(VERIFIED_TIME_S)
-            with suppress(Unavailable):
-                await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
 
     async def _renew_certificates(self) -> None:
         """Ask the hub for renewed certificates; they are used from the next connection on."""

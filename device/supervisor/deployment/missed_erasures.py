@@ -1,8 +1,10 @@
-"""Erasures that became due, or were carried out by the eraser, while no supervisor ran."""
+"""The supervisor's side of the eraser: what it missed while no supervisor ran, and the verified time for it."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import suppress
 from functools import partial
 
 from device.errors import Unavailable
@@ -12,13 +14,13 @@ from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.deployment.erasure_orders import ErasureOrders
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.runtime.executor import Disk
-from device.supervisor.timing import STOPPED_S
+from device.supervisor.timing import STOPPED_S, VERIFIED_TIME_S
 
 _log = logging.getLogger(__name__)
 
 
 class MissedErasures:
-    """Run once, at the start."""
+    """`catch_up` and `report` run once, at the start."""
 
     def __init__(
         self,
@@ -54,3 +56,10 @@ class MissedErasures:
         if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
             for missed in await self._disk(self._orders.missed):
                 await self._disk(partial(self._orders.reported, missed))
+
+    async def store_verified_time(self) -> None:
+        """Store the verified time for the eraser every VERIFIED_TIME_S; others report a disk that refuses."""
+        while True:
+            await asyncio.sleep(VERIFIED_TIME_S)
+            with suppress(Unavailable):
+                await self._disk(self._orders.advance_verified_time)
