@@ -94,7 +94,8 @@ def ask_console(args: argparse.Namespace, method: str, path: str, body: dict[str
     finally:
         connection.close()
     if answer.status == REFUSED:
-        raise RefusedByCondition("hold", text)
+        condition, _, reason = text.partition(": ")
+        raise RefusedByCondition(*((condition, reason) if path.startswith("/bluelist/") else ("hold", text)))
     if answer.status >= http.client.INTERNAL_SERVER_ERROR:
         raise Unavailable(text)
     if answer.status != http.client.OK:

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from device.domain.time import WallTime, wall
+from device.evidence.artefact import read, shipped, trusted_keys
 from tools.hub.report.blue_tally import BlueTally
+from tools.hub.report.evidence_band import evidence_band
 from tools.hub.report.true_recognition import SETTLED_S, figures, forget, logged, recognised, settle
 
 START = datetime(2026, 11, 30, 10, 0, tzinfo=timezone.utc)
@@ -101,3 +103,12 @@ def test_groups_under_ten_passes_are_withheld_and_so_is_what_would_show_them() -
     assert exact["hat"] is None
     assert exact["glasses"] is None, "the total without it would show the smaller one"
     assert exact["scarf"] is not None
+
+
+def test_the_band_is_that_of_the_shipped_evidence_for_the_list_s_recogniser_and_length() -> None:
+    sha = read(shipped("sface-2021dec"), trusted_keys()).recogniser_sha256
+    short, long = evidence_band(frozenset({sha}), 100), evidence_band(frozenset({sha}), 1_822)
+    assert short is not None
+    assert long is not None
+    assert 0.5 < long[0] < short[0] < short[1] <= 1.0, "fewer people are found with a longer list"
+    assert evidence_band(frozenset({"0" * 64}), 100) is None
