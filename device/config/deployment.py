@@ -194,6 +194,10 @@ class Deployment(DeploymentPlan):
                 f"watchlist.subjects: {listed.subjects} is over max_watchlist_size {self.max_watchlist_size}"
             )
         volunteers = () if self.blue_list is None else self.blue_list.volunteers
+        if self.mode is not Mode.OPERATIONAL and len(volunteers) > UNOFFICIAL_MOST:
+            problems.append(
+                f"blue_list: {len(volunteers)} volunteers; a {self.mode.value} list holds {UNOFFICIAL_MOST}"
+            )
         if any(stem(volunteer.target) != stem(listed.payload or "") for volunteer in volunteers):
             problems.append("blue_list.volunteers: their targets and the watchlist's must have the same digits")
         return tuple(problems)

@@ -15,6 +15,7 @@ from device.domain.time import rfc3339, wall
 from device.hub_api import messages
 from tests.browser.chrome import Chrome
 from tests.browser.conftest import Device, Van, Words, now, portrait
+from tests.browser.test_operator import TOO_FAINT
 from tools.hub.publishing.deployment_records import Record, Records
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import Entry, HubFolder
@@ -82,6 +83,7 @@ def test_a_volunteer_is_a_card_unlike_a_possible_match_and_is_counted_as_no_aler
     assert "VOLUNTEER: nothing to do" in text
     assert "V-1 · cam-1, front" in text
     assert shape == ["LI", "dashed", True, False]
+    assert chrome.ask(TOO_FAINT) == []
     alert = device.alert()
     speak.until(lambda: [c["id"] for c in van.snapshot()["cases"]] == [alert.alert_id], "the case")
     case = chrome.until(f"document.querySelector('.case') && {SHAPE}(document.querySelector('.case'))")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,6 +16,8 @@ from device.errors import BadData, RefusedByCondition
 from device.hub_api.messages import VolunteerPass, VolunteerSeen
 from tools.hub.console.blue_board import SHOWN_S, BlueBoard
 from tools.hub.console.login import Session
+from tools.hub.console.pages import STATIC
+from tools.hub.language.words import welsh
 from tools.hub.report.tallies import Tallies
 from tools.hub.storage.published import PublishedDeployment
 from tools.hub.storage.users import ROLES
@@ -140,6 +143,13 @@ def test_only_who_judges_logs_passes_and_sees_volunteers(desk: Desk) -> None:
     others = desk.board.shown(at(1), cards=False)
     assert others is not None
     assert (others["cards"], others["volunteers"]) == ([], [])
+
+
+def test_every_text_of_the_page_s_script_has_its_welsh() -> None:
+    script = (STATIC / "bluelist.js").read_text(encoding="utf-8")
+    texts = re.findall(r'\bt\("([^"]+)"', script) + re.findall(r'shareText\([^"]*"([^"]+)"', script)
+    assert len(texts) >= 8
+    assert [text for text in texts if text not in welsh()] == []
 
 
 def test_below_the_evidence_s_band_there_is_a_warning(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,13 +132,18 @@ def _change_to_sign(args: argparse.Namespace, plan_file: Path) -> Change:
 def _what_is_signed(args: argparse.Namespace, plan_file: Path) -> list[str]:
     """The same without writing anything."""
     from tools.hub.publishing.operations import read_plan
+    from tools.hub.watchlist.blue_list import read_blue_list
     from tools.hub.watchlist.build import read_built, require_fresh
 
     if plan_file.is_file() and args.watchlist is not None:
         plan = read_plan(plan_file)
         built, _ = read_built(args.watchlist)
         require_fresh(built, plan, now())
-        return [*document_lines(plan), f"list {built.watchlist.id}: {built.watchlist.subjects} people"]
+        lines = [*document_lines(plan), f"list {built.watchlist.id}: {built.watchlist.subjects} people"]
+        if args.blue_list is not None:
+            blue, _ = read_blue_list(args.blue_list, plan, built.watchlist.id)
+            lines.append(f"blue list {blue.id}: {len(blue.volunteers)} volunteers")
+        return lines
     return _described(_change_to_sign(args, plan_file))
 
 
@@ -157,9 +162,11 @@ def _described(change: Change) -> list[str]:
 
 def document_lines(plan: Any) -> list[str]:
     """What an officer has to read before signing."""
+    authorised = {name: getattr(plan, name) for name in ("seriousness", "authorising_rank", "regulator_reference")}
     return [
         f"{plan.mode.value} deployment {plan.id}, authorised by {plan.authorising_officer}",
         f"purpose: {plan.purpose}",
+        *(f"{name.replace('_', ' ')}: {value}" for name, value in authorised.items() if value is not None),
         f"legal basis: {plan.legal_basis}",
         f"controller {plan.controller}, owner {plan.owner}",
         f"place: {plan.place}; zones {', '.join(plan.zones)}",

@@ -58,6 +58,8 @@ class VolunteerRegister:
         if unusable or not pictures:
             raise UsageError(f"volunteer {consent.ref}: no photo can be read from {', '.join(unusable) or 'nothing'}")
         self.remove(consent.ref)
+        for folder in (self._folder, self._folder / consent.ref):
+            folder.mkdir(mode=0o700, exist_ok=True)
         for number, (_, picture) in enumerate(pictures, 1):
             write_file(self._folder / consent.ref / f"photo-{number}.jpg", picture or b"")
         write_file(self._folder / consent.ref / CONSENT, msgspec.json.encode(consent))
