@@ -201,8 +201,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     console = _console(
         hub, options, session, desk=desk, tallies=tallies, hosts=hosts, warned=lambda: watch.warnings, blue=blue
     )
-    watch = CertificateWatch(hub, wall_now, served.read_certificates_again)
-    loop = asyncio.get_running_loop()
+    watch, loop = CertificateWatch(hub, wall_now, served.read_certificates_again), asyncio.get_running_loop()
     monitor = _monitor(hub, settings.site, served, desk, loop)
 
     def start_sessions() -> None:
