@@ -98,6 +98,16 @@ CHANNELS = (
         "identity", f"{DEVICE}/identity", messages.Identity, 1, True, True, "to whom the key envelope is addressed"
     ),
     Channel("audit", f"{DEVICE}/audit", messages.AuditHead, 1, True, True, "newest signed head of the audit log"),
+    Channel(
+        "volunteerSeen",
+        f"{DEVICE}/bluelist/seen",
+        messages.VolunteerSeen,
+        1,
+        False,
+        True,
+        "a consenting volunteer was recognised: no alert, no picture",
+    ),
+    Channel("volunteerPass", f"{DEVICE}/bluelist/pass", messages.VolunteerPass, 1, False, True, "a logged pass"),
     Channel("hubState", f"{HUB}/state", messages.HubState, 1, True, False, "also the will (offline)"),
     Channel(
         "adjudication", f"{OF_ALERT}/adjudication", messages.Adjudication, 1, False, False, "a judgement", expiry=DAY

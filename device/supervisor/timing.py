@@ -85,6 +85,7 @@ VERIFIED_TIME_S = 60.0  # how often the verified time is stored, to spare the fl
 
 # ── deployment (deployment/) ─────────────────────────────────────────────────────────────────────────────────────────
 SYNC_POLL_S = 2.0  # a withdrawn entry is gone within 5 s even when the hub's `sync` command is lost
+CONSENT_CHECK_S = 1.0  # volunteers of the blue list whose consent has ended
 RENEWAL_FIRST_S = 60.0  # the hub is asked for renewed certificates
 RENEWAL_S = 3600.0  # and again; they are renewed 14 days before they end
 CLOCK_STEP_ALLOWED = timedelta(seconds=60)  # a time service that steps the clock back corrects seconds

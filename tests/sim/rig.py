@@ -330,6 +330,7 @@ def write_deployment(folder: Path, **changes: Any) -> None:
         hub_recipient: {RECIPIENT}
         notice: {{en: text}}
     """
+    text += changes.get("more", "")
     (folder / "deployment.yaml").write_text(text)
     (folder / "watchlist.age").write_bytes(b"sealed")
 

@@ -34,6 +34,7 @@ from tools.hub.broker.retained_quota import RetainedMonitor
 from tools.hub.certificate_watch import CertificateWatch
 from tools.hub.console.access import wall_now
 from tools.hub.console.alert_checks import AlertChecks
+from tools.hub.console.blue_board import BlueBoard
 from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message
@@ -51,6 +52,7 @@ from tools.hub.storage.folder import HubFolder, SiteDevices
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk
 from tools.hub.storage.users import Users
+from tools.hub.watchlist.volunteers import VolunteerRegister
 
 if TYPE_CHECKING:
     import uvicorn
@@ -187,10 +189,13 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         store,
         AlertChecks(settings.mode, published),
         CommandSigner(hub.root, settings.site, settings.mode),
+        blue := BlueBoard(settings.mode, published, tallies, VolunteerRegister(hub.root).group),
     )
     issuer = Issuer(publisher, served.devices, session, _DeviceList(served.broker, desk))
     hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
-    console = _console(hub, options, session, desk=desk, tallies=tallies, hosts=hosts, warned=lambda: watch.warnings)
+    console = _console(
+        hub, options, session, desk=desk, tallies=tallies, hosts=hosts, warned=lambda: watch.warnings, blue=blue
+    )
     watch = CertificateWatch(hub, wall_now, served.read_certificates_again)
     loop = asyncio.get_running_loop()
     monitor = _monitor(hub, settings.site, served, desk, loop)
@@ -236,6 +241,7 @@ def _console(
     tallies: Tallies,
     hosts: tuple[str, ...],
     warned: Callable[[], list[str]],
+    blue: BlueBoard,
 ) -> Console:
     return Console(
         hub,
@@ -248,6 +254,7 @@ def _console(
         frozenset(hosts),
         hub.console_key(options.console_key),
         warned,
+        blue,
     )
 
 

@@ -5,6 +5,8 @@
 2. A device reads the hub's state, judgements of its own alerts and commands to itself, and nothing of other devices.
 3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe;
    a bridge reads no receipts either, since they name alerts.
+3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe.
+   The regulator reads counts and heads of the audit logs, and nothing else.
 4. Nothing is persisted: an alert must not reach a disk through the broker. Devices keep what was not delivered.
 """
 
@@ -31,6 +33,7 @@ AUDITOR_READS = (
 )
 BRIDGED = ("+/status", "+/state", "+/health", "+/camera/+/status", "+/watchlist/state", "+/stats", "+/audit")
 """What may leave the van: states (the hub's, too), counts, audit heads."""
+REGULATOR_READS = ("+/stats", "+/audit")
 MESSAGE_LIMIT_BYTES = 1_000_000  # a probe is some 20 kB; device.wire limits a link message to the same
 
 
@@ -51,6 +54,13 @@ def access_list(site: str, devices: tuple[str, ...]) -> str:
     lines += [f"topic read {base}/{branch}" for branch in AUDITOR_READS]
     lines += ["", "# What `lfr hub bridge` carries to a cluster.", "user bridge", f"topic deny {base}/bridge/#"]
     lines += [f"topic read {base}/{branch}" for branch in BRIDGED]
+    lines += [
+        "",
+        "# A regulator: counts and heads of the audit logs.",
+        "user regulator",
+        f"topic deny {base}/regulator/#",
+    ]
+    lines += [f"topic read {base}/{branch}" for branch in REGULATOR_READS]
     for device in devices:
         lines += ["", f"user {device}", f"topic read {base}/hub/state", f"topic read {base}/{device}/cmd/+"]
         lines += [f"topic read {base}/hub/{device}/alert/+/+"]
