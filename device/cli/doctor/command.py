@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from device.config.installed import CONFIG
 
 if TYPE_CHECKING:
     from device.cli.doctor.finding import Finding
     from device.cli.main import Subparsers
 
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+LEVELS = {"ok": logging.INFO, "warn": logging.WARNING, "fail": logging.ERROR}
 
 
 def register(commands: Subparsers) -> None:
@@ -20,22 +26,41 @@ def register(commands: Subparsers) -> None:
     parser.add_argument(
         "--board", action="store_true", help="only the board: nodes, unit, release, JetPack's libraries"
     )
+    parser.add_argument(
+        "--self-test", action="store_true", help="as lfr-selftest.service: no network, and every engine is run"
+    )
     parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
     parser.set_defaults(run=run_doctor)
 
 
 def run_doctor(args: argparse.Namespace) -> int:
-    """Run every check, print its line as soon as it is known."""
-    from device.cli.doctor import board, checks
+    """Run every check, print its line as soon as it is known; in the journal with its priority."""
+    from device import logs
 
+    in_journal = logs.is_journal(sys.stdout)
     findings: list[Finding] = []
-    for finding in board.board() if args.board else checks.all_checks(args.config):
+    for finding in _chosen(args):
         findings.append(finding)
         if not args.json:
             remedy = f"  -> {finding.remedy}" if finding.remedy and finding.level != "ok" else ""
-            print(f"{MARKS[finding.level]} {finding.name:23} {finding.text}{remedy}", flush=True)
+            line = f"{MARKS[finding.level]} {finding.name:23} {finding.text}{remedy}"
+            print(logs.journal_line(line, LEVELS[finding.level]) if in_journal else line, flush=True)
     worst = any(finding.level == "fail" for finding in findings)
     if args.json:
         rows = [{"name": f.name, "level": f.level, "text": f.text, "remedy": f.remedy} for f in findings]
         print(json.dumps({"ok": not worst, "findings": rows}, ensure_ascii=False))
+    if args.self_test:
+        from device.cli.doctor.self_test import summary
+        from device.edges.service.systemd import service_manager
+
+        service_manager().status(summary(findings))
     return 69 if worst else 0
+
+
+def _chosen(args: argparse.Namespace) -> Iterator[Finding]:
+    """The findings that the options ask for."""
+    from device.cli.doctor import board, checks, self_test
+
+    if args.self_test:
+        return self_test.self_test(args.config or CONFIG)
+    return board.board() if args.board else checks.all_checks(args.config)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from device.domain.time import wall
 from device.errors import RefusedByCondition, Unavailable
-from device.logs import event
+from device.logs import NOTICE, event
 from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.audit import Audit
@@ -120,7 +120,9 @@ async def end_deployment(
         await steps.attempt("order", edges.disk(lambda: supervisor.erasure_orders.done(active)), None)
     summary["faults"] = {**pool.problems(), **steps.problems}
     audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
-    event(_log, "deployment.ended", id=deployment.id, balanced=balance.holds, alerts=balance.alerted)
+    event(
+        _log, "deployment.ended", level=NOTICE, deployment=deployment.id, balanced=balance.holds, alerts=balance.alerted
+    )
     if not balance.holds:
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
     supervisor.erased()

@@ -1,0 +1,86 @@
+"""lfr.target and its members on a booted systemd: plans, self-test, device; ended for good, and said so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.conftest import Board
+
+pytestmark = pytest.mark.system
+MEMBERS = ("lfr.service", "lfr-engines.service", "lfr-selftest.service", "lfr-erase.timer")
+CRASH = "[Service]\\nExecStart=\\nExecStart=/bin/sh -c 'exit 1'\\nType=exec\\n"
+DROP_IN = "/run/systemd/system/lfr.service.d"
+
+
+@pytest.fixture
+def enabled(board: Board) -> Iterator[Board]:
+    """The units enabled as the README says, and all of them stopped; taken back afterwards."""
+    board.publish()
+    board.guest.run("systemctl", "enable", "--quiet", *MEMBERS)
+    yield board
+    board.guest.run("systemctl", "stop", "lfr.target", within_s=60)
+    board.guest.run("systemctl", "disable", "--quiet", *MEMBERS, "lfr.target")
+
+
+def test_the_target_starts_plans_device_and_self_test_and_stops_them_again(enabled: Board) -> None:
+    guest = enabled.guest
+    assert guest.run("systemctl", "is-enabled", "lfr.target").strip() == "enabled"
+    guest.run("systemctl", "start", "lfr.target", within_s=180)
+    engines = guest.show("lfr-engines", "ActiveState", "SubState", "StatusText")
+    assert engines.pop("StatusText").startswith("no plans are needed: the backend is o")
+    assert engines == {"ActiveState": "active", "SubState": "exited"}
+    test = guest.show("lfr-selftest", "ActiveState", "StatusText")
+    assert " ok, " in test["StatusText"]
+    assert test["ActiveState"] == "active", "\n".join(guest.journal("lfr-selftest"))
+    guest.until(lambda: enabled.state() == "recognising", 90.0, enabled.why)
+    shown = guest.run("systemctl", "list-dependencies", "--plain", "lfr.target")
+    assert all(member in shown for member in MEMBERS)
+    guest.run("systemctl", "stop", "lfr.service", within_s=60)
+    guest.run("systemctl", "start", "lfr.target", within_s=60)
+    assert guest.show("lfr", "ActiveState")["ActiveState"] == "active", "a member that was stopped starts again"
+    guest.run("systemctl", "stop", "lfr.target", within_s=60)
+    stopped = {unit: guest.show(unit, "ActiveState")["ActiveState"] for unit in MEMBERS}
+    assert stopped == dict.fromkeys(MEMBERS, "inactive") | {"lfr-erase.timer": "active"}
+
+
+def test_the_self_test_says_what_fails_in_its_status_line_and_by_priority(enabled: Board) -> None:
+    guest = enabled.guest
+    guest.run("mv", "/var/cache/lfr/models/manifest.json", "/var/cache/lfr/models/away")
+    try:
+        guest.run("systemctl", "start", "lfr-selftest", check=False, within_s=120)
+        shown = guest.show("lfr-selftest", "ActiveState", "ExecMainStatus", "StatusText")
+    finally:
+        guest.run("mv", "/var/cache/lfr/models/away", "/var/cache/lfr/models/manifest.json")
+    assert (shown["ActiveState"], shown["ExecMainStatus"]) == ("failed", "69")
+    assert "failed; first: model " in shown["StatusText"]
+    assert "lfr engines prepare" in shown["StatusText"]
+    errors = guest.run("journalctl", "--unit=lfr-selftest", "--priority=3", "--output=cat", "--no-pager")
+    assert errors.startswith("FAIL model ")
+    assert "ok  " not in errors
+
+
+def test_a_device_that_ends_for_good_is_said_to_with_the_commands_that_help(board: Board) -> None:
+    guest = board.guest
+    fast = CRASH + "[Unit]\\nStartLimitBurst=4\\n"
+    guest.run("sh", "-ec", f'mkdir -p {DROP_IN}; printf "{fast}" >{DROP_IN}/crash.conf; systemctl daemon-reload')
+    try:
+        begun = time.monotonic()
+        guest.run("systemctl", "start", "lfr", check=False)
+        guest.until(lambda: guest.show("lfr-failed", "ActiveState")["ActiveState"] == "active", 30.0, board.why)
+        assert time.monotonic() - begun < 20.0
+        told = guest.show("lfr", "ActiveState", "Result", "NRestarts")
+        text = guest.show("lfr-failed", "StatusText")["StatusText"]
+        errors = guest.run("journalctl", "--unit=lfr-failed", "--priority=2", "--output=cat", "--no-pager")
+    finally:
+        guest.run("sh", "-ec", f"rm -r {DROP_IN}; systemctl daemon-reload")
+    assert told == {"ActiveState": "failed", "Result": "start-limit-hit", "NRestarts": "4"}
+    assert text.startswith("lfr.service is down (start-limit-hit, exit status 1). Look: journalctl")
+    assert text.endswith("Then: systemctl reset-failed lfr; systemctl start lfr")
+    assert text in errors
+    guest.run("systemctl", "reset-failed", "lfr")
+    guest.run("systemctl", "start", "lfr")
+    assert guest.show("lfr-failed", "ActiveState")["ActiveState"] == "inactive", "it is over with the next start"
+    guest.run("systemctl", "stop", "lfr", within_s=60)
