@@ -41,7 +41,7 @@ MOST_EXPOSED = {
     "lfr.service": 18,
     "lfr-selftest.service": 18,
     "lfr-engines.service": 7,
-    "lfr-failed.service": 13,
+    "lfr-failed.service": 18,
     "lfr-erase.service": 10,
     "lfr-hub.service": 30,
 }
@@ -108,7 +108,7 @@ def test_the_start_limit_is_reached_by_every_loop_whose_lives_are_shorter_than_t
     keys = dict(line.split("=", 1) for line in section("lfr.service", "Unit"))
     interval_s, burst = float(keys["StartLimitIntervalSec"]), int(keys["StartLimitBurst"])
     assert interval_s / burst == 10.0
-    assert burst * 0.5 >= 30.0, "what passes within half a minute does not end the device"
+    assert burst * 0.3 >= 15.0, "what passes within a quarter of a minute does not end the device"
     assert keys["OnFailure"] == "lfr-failed.service"
 
 
@@ -139,12 +139,14 @@ def test_stop_timeout_is_longer_than_the_supervisors_own_deadlines(settings: dic
     assert own_s < float(settings["TimeoutStopSec"][0])
 
 
-def test_a_hung_loop_is_killed_within_two_seconds_and_started_again_at_once(settings: dict[str, list[str]]) -> None:
+def test_a_hung_loop_is_killed_within_a_second_and_a_half_and_started_again_at_once(
+    settings: dict[str, list[str]],
+) -> None:
     """Four notifications may be missed; SIGKILL, because a stopped process takes no other signal."""
     watchdog_s = float(settings["WatchdogSec"][0])
-    assert 4 * timing.ALIVE_S <= watchdog_s <= 2.0
+    assert 4 * timing.ALIVE_S <= watchdog_s <= 1.5
     assert settings["WatchdogSignal"] == ["SIGKILL"]
-    assert settings["RestartSec"] == ["200ms"]
+    assert settings["RestartSec"] == ["50ms"]
     assert timing.Budget().lease_s + lease.ORDERLY_S < watchdog_s, (
         "the worker has ended before its supervisor is killed"
     )
