@@ -120,8 +120,7 @@ async def end_deployment(
         await steps.attempt("order", edges.disk(lambda: supervisor.erasure_orders.done(active)), None)
     summary["faults"] = {**pool.problems(), **steps.problems}
     audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
-    ended = {"deployment": deployment.id, "balanced": balance.holds, "alerts": balance.alerted}
-    event(_log, "deployment.ended", level=NOTICE, **ended)
+    event(_log, "deployment.ended", level=NOTICE, deployment=deployment.id, balanced=balance.holds)
     if not balance.holds:
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
     supervisor.erased()
