@@ -48,8 +48,33 @@ def test_the_target_starts_plans_device_and_self_test_and_stops_them_again(enabl
     guest.run("systemctl", "start", "lfr.target", within_s=60)
     assert guest.show("lfr", "ActiveState")["ActiveState"] == "active", "a member that was stopped starts again"
     guest.run("systemctl", "stop", "lfr.target", within_s=60)
-    stopped = {unit: guest.show(unit, "ActiveState")["ActiveState"] for unit in MEMBERS}
-    assert stopped == dict.fromkeys(MEMBERS, "inactive") | {"lfr-erase.timer": "active"}
+    stopped = dict.fromkeys(MEMBERS, "inactive") | {"lfr-erase.timer": "active"}
+    guest.until(lambda: {unit: guest.show(unit, "ActiveState")["ActiveState"] for unit in MEMBERS} == stopped, 30.0)
+
+
+BUILD = """
+import time
+from calibration.cli.engines_command import _OfDevice
+for step in range(6):
+    _OfDevice().report(f"plan 1 of 1: step {step}", 5.0)
+    time.sleep(1)
+time.sleep(60)
+"""
+
+
+def test_a_build_of_plans_shows_its_steps_is_not_cut_short_and_is_ended_when_it_makes_none(board: Board) -> None:
+    guest, place = board.guest, "/run/systemd/system/lfr-engines.service.d"
+    (board.scratch / "build.py").write_text(BUILD)
+    started = "ExecStart=\\nExecStart=/opt/lfr/.venv/bin/python /srv/host/build.py\\nTimeoutStartSec=3\\n"
+    guest.run("sh", "-ec", f"mkdir -p {place}; printf '[Service]\\n{started}' >{place}/b.conf; systemctl daemon-reload")
+    try:
+        guest.run("systemctl", "start", "--no-block", "lfr-engines")
+        guest.until(lambda: "step 5" in guest.show("lfr-engines", "StatusText")["StatusText"], 30.0)
+        assert guest.show("lfr-engines", "ActiveState")["ActiveState"] == "activating"
+        guest.until(lambda: guest.show("lfr-engines", "ActiveState")["ActiveState"] == "failed", 20.0)
+        assert guest.show("lfr-engines", "Result")["Result"] == "timeout"
+    finally:
+        guest.run("sh", "-ec", f"rm -r {place}; systemctl daemon-reload; systemctl reset-failed lfr-engines")
 
 
 def test_the_self_test_says_what_fails_in_its_status_line_and_by_priority(enabled: Board) -> None:
