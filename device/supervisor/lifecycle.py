@@ -27,6 +27,7 @@ from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState,
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.commands import Commands
 from device.supervisor.deployment.receipts import ErasureReceipts
+from device.supervisor.deployment.release_watch import ReleaseWatch
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
@@ -101,7 +102,12 @@ class DeviceLifecycle:
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
         self._commands = self._command_handler(config, boot_id)
-        self._reporter = Reporter(
+        self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=self._idle)
+        self._reporter = self._status_reporter(config, edges, boot_id)
+
+    def _status_reporter(self, config: DeviceConfig, edges: Edges, boot_id: str) -> Reporter:
+        """Reads the other parts; the last one to be made."""
+        return Reporter(
             config,
             edges,
             audit=self._audit,
@@ -111,7 +117,11 @@ class DeviceLifecycle:
             publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
+            software=lambda: self._releases.news,
         )
+
+    def _idle(self) -> bool:
+        return self.supervisor.active is None and self.supervisor.snapshot.deployment is None
 
     def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
         """Carries out the hub's signed commands."""
@@ -178,6 +188,7 @@ class DeviceLifecycle:
             self._reporter.run(),
             self._store_verified_time(),
             self._renew_certificates(),
+            self._releases.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()

@@ -270,7 +270,7 @@ class Console:
                 self.page_closed()
 
     def decide(self, alert_id: str, kind: str, outcome: str) -> bool:
-        """An operator's decision: applied to the desk, then sent to the devices. False when the case is gone."""
+        """An operator's judgement: applied to the desk, then sent to the devices. False when the case is gone."""
         had = self.desk.cases.get(alert_id)
         if had is not None and had.outcome is None and had.alert.candidate.entry_ref not in self.settings.entries:
             raise RefusedByCondition("reference photo", "its list is deleted here: this alert can no longer be judged")
