@@ -65,7 +65,7 @@ def test_a_bare_root_becomes_a_device_and_verify_says_so(bench: Any) -> None:
     wants = root.path / "etc/systemd/system/lfr.target.wants/lfr.service"
     assert str(wants.readlink()) == "/etc/systemd/system/lfr.service"
     drop_in = root.path / "etc/systemd/system/lfr-selftest.service.d/10-identity.conf"
-    assert "ConditionPathExists=/etc/lfr/pki/device.pem" in drop_in.read_text()
+    assert str(drop_in.readlink()) == "/opt/lfr/current/systemd/lfr-identity.conf"
     assert (root.path / "etc/hosts").read_text().startswith("127.0.0.1 localhost\n")
     assert "10.0.0.1 hub.van" in (root.path / "etc/hosts").read_text()
     slot = root.path / "opt/lfr/slots/0.2.0"

@@ -62,4 +62,4 @@ def test_a_pair_needs_both_recognisers_and_a_greater_least_face_a_smaller_detect
         "face-reidentification-retail-0095",
     }
     far = needed_plans(config("rtsp://10.0.0.20/1", backend="tensorrt:fp16", min_face_px=64))
-    assert ("detector", 288, 480, None) in sizes(far)
+    assert ("detector", 256, 480, None) in sizes(far)
