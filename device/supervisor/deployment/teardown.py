@@ -102,6 +102,8 @@ async def end_deployment(
     pool.clear()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
+    if at_once:  # what is held goes with its release, however early this end came
+        await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(edges.clock.wall())), 0)
     held, kept = await steps.attempt("outbox", edges.disk(lambda: _left(edges.outbox)), (None, []))
     if at_once and held:
         steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
@@ -132,6 +134,12 @@ def _log_end(deployment: str, balance: Balance) -> None:
     event(_log, "deployment.ended", level=NOTICE, deployment=deployment, balanced=balance.holds, alerts=balance.alerted)
     if not balance.holds:
         event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
+
+
+def leave_deployment(pool: WorkerPool, reporter: Reporter, receipts: ErasureReceipts) -> None:
+    """The program ends and its deployment goes on: the counts of this start, and receipts for its templates."""
+    reporter.final_stats()
+    _prove(receipts, pool.counts.balance(), 0, "end_of_deployment")
 
 
 def waiting_for_their_time(outbox: Outbox) -> list[str]:

@@ -76,6 +76,9 @@ def test_an_alert_of_a_published_deployment_may_be_a_case() -> None:
         (changed(device_id="cam-2"), "in the name of cam-2"),
         (changed(deployment_id="d-9"), "not published"),
         (changed(score=0.3), "below its threshold"),
+        (changed(decided_at=rfc3339(wall(NOON + timedelta(minutes=6)))), "from the future"),
+        (changed(decided_at="1970-01-01T00:00:00.000Z"), "from long ago"),
+        (changed(captured_at=rfc3339(wall(NOON + timedelta(minutes=6)))), "before its picture was taken"),
         (kept_until(wall(NOON + timedelta(days=32))), "longer than the signed policy"),
         (kept_until(wall(NOON + timedelta(hours=27))), "longer than the signed policy"),
         (candidate(entry_ref="e-1"), "not on the list"),
@@ -172,7 +175,7 @@ def online() -> messages.Status:
     return messages.Status(mode=None, status="online", boot_id="b", bd_seq=1)
 
 
-def test_a_device_that_is_silent_is_unknown_and_nothing_of_it_looks_alive(
+def test_a_device_without_messages_is_shown_as_unknown(
     site: SimpleNamespace, desk: Desk, settings: ConsoleSettings
 ) -> None:
     site.start()

@@ -105,14 +105,24 @@ class Repository:
             root.add_key(self.keys[key].public_key, role)
         return self._signed(root, "root")
 
-    def offer(self, bundle: bytes, *, version: str = "0.3.0", target: str = HERE, signer: str = "releases") -> Path:
+    def offer(
+        self,
+        bundle: bytes,
+        *,
+        version: str = "0.3.0",
+        target: str = HERE,
+        signer: str = "releases",
+        unpacked_bytes: int = 100_000,
+    ) -> Path:
         """Publish a release; the folder."""
         self.version += 1
         key = self.keys["releases"].public_key
         role = DelegatedRole("releases", [key.keyid], 1, terminating=True, paths=["releases/*"])
         top = Targets(version=1, expires=NOW + timedelta(days=90))
         top.delegations = Delegations({key.keyid: key}, {"releases": role})
-        index = text_of(ReleaseIndex(version=version, bundle=bundle_target(target, version)))
+        index = text_of(
+            ReleaseIndex(version=version, bundle=bundle_target(target, version), unpacked_bytes=unpacked_bytes)
+        )
         signed = Targets(version=self.version, expires=NOW + timedelta(days=90))
         for path, content in ((index_target(target), index), (bundle_target(target, version), bundle)):
             signed.targets[path] = TargetFile.from_data(path, content, ["sha256"])
@@ -206,27 +216,28 @@ class Board:
         return self.problem
 
 
-@pytest.fixture
-def make_board(tmp_path: Path) -> Callable[..., Board]:
-    """`make_board(name)`: a device whose release 0.2.0 runs and is healthy."""
-
-    def make(name: str = "board") -> Board:
-        folder = tmp_path / name
+def board_at(folder: Path) -> Board:
+    """A device whose release 0.2.0 runs and is healthy; made anew in `folder` unless there is one."""
+    slots, clock = Slots(folder / "opt"), FakeClock()
+    if not folder.exists():
         (folder / "usr/bin").mkdir(parents=True)
         (folder / "usr/bin/python3.11").touch()
-        slots, clock = Slots(folder / "opt"), FakeClock()
         fresh = slots.begin("0.2.0")
         (fresh / "behaviour").write_text("good")
         (fresh / "release.json").write_bytes(text_of(manifest("0.2.0")))
         slots.complete("0.2.0", fresh)
         for link in (COMMITTED, CURRENT):
             slots.point(link, "0.2.0")
-        service = FakeService(slots, clock)
-        service.boot()
-        clock.sleep(10)
-        return Board(folder, Repository(folder / "stick"), slots, service, clock)
+    service = FakeService(slots, clock)
+    service.boot()
+    clock.sleep(10)
+    return Board(folder, Repository(folder / "stick"), slots, service, clock)
 
-    return make
+
+@pytest.fixture
+def make_board(tmp_path: Path) -> Callable[..., Board]:
+    """`make_board(name)`: a device whose release 0.2.0 runs and is healthy."""
+    return lambda name="board": board_at(tmp_path / name)
 
 
 @pytest.fixture
