@@ -9,29 +9,29 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import GpioUnavailable, LfrError, Unavailable
+from device.errors import LfrError
 from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.retry import MessageClass
 from device.supervisor.alerts.judgements import Judgements
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.blue_list.service import BlueList
 from device.supervisor.commands import Commands
+from device.supervisor.deployment.missed_erasures import MissedErasures
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.release_watch import ReleaseWatch
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, leave_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
+from device.supervisor.inputs import watch_blue_list_button, watch_tamper_line
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
@@ -39,7 +39,7 @@ from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -88,9 +88,7 @@ class DeviceLifecycle:
             erase=self._publisher.erase,
         )
         self._judgements = Judgements(self._audit, self._alerts, self._publisher, edges.clock)
-        self._pool = WorkerPool(
-            config, edges, alerts=self._alerts, audit=self._audit, budget=budget or Budget(), on_change=woken.set
-        )
+        self._pool = self._worker_pool(config, budget or Budget(), woken)
         self._notices = Notices(
             topics,
             boot_id,
@@ -101,6 +99,7 @@ class DeviceLifecycle:
             audit_key=lambda: self._audit.key,
         )
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
+        self.blue_list = self._blue_list(topics)
         self.supervisor = self._loop(config, woken)
         self._commands = self._command_handler(config, boot_id)
         self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=self._idle)
@@ -119,6 +118,28 @@ class DeviceLifecycle:
             notices=self._notices,
             boot_id=boot_id,
             software=lambda: self._releases.news,
+        )
+
+    def _worker_pool(self, config: DeviceConfig, budget: Budget, woken: asyncio.Event) -> WorkerPool:
+        return WorkerPool(
+            config,
+            self._edges,
+            alerts=self._alerts,
+            audit=self._audit,
+            budget=budget,
+            on_change=woken.set,
+            on_volunteer=lambda camera, finding: self.blue_list.seen(camera, finding),
+        )
+
+    def _blue_list(self, topics: DeviceTopics) -> BlueList:
+        return BlueList(
+            topics,
+            self._edges.clock,
+            self._edges.disk,
+            active=lambda: self.supervisor.active,
+            store=self._publisher.keep,
+            withdraw=self._pool.withdraw_volunteers,
+            erased=lambda count: self._receipts.erased("template", count, "withdrawn"),
         )
 
     def _idle(self) -> bool:
@@ -163,6 +184,7 @@ class DeviceLifecycle:
                 memory_locked=self._edges.memory_locked,
                 on_recipient=self._notices.recipient,
                 on_withdrawn=self._withdrawn,
+                on_volunteers_gone=lambda refs: self.blue_list.take_off(refs),
             ),
             sign=self._sign,
             woken=woken,
@@ -178,7 +200,9 @@ class DeviceLifecycle:
         supervisor.self_test()
         self._connect_inputs()
         await supervisor.host.measure()
-        await self._catch_up()
+        orders = supervisor.erasure_orders
+        missed = MissedErasures(self._edges.disk, self._audit, self._receipts, publisher=publisher, orders=orders)
+        await missed.catch_up()
         observing = (supervisor.sign.run(), supervisor.host.run())
         work = (
             *observing,
@@ -187,13 +211,14 @@ class DeviceLifecycle:
             supervisor.deployment_sync.run(),
             supervisor.load(),
             self._reporter.run(),
-            self._store_verified_time(),
+            self.blue_list.run(),
+            missed.store_verified_time(),
             self._renew_certificates(),
             self._releases.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
-        await self._alive_while(self._report_missed_erasures())
+        await self._alive_while(missed.report())
         try:
             await self._until_over(background)
             stays = self._stays
@@ -237,33 +262,6 @@ class DeviceLifecycle:
         event(_log, "reload.done", changed_and_needs_a_restart=", ".join(changed) or "nothing")
         self.supervisor.deployment_sync.hurry()
 
-    async def _catch_up(self) -> None:
-        """Erase what became due while no supervisor ran. A failure is logged; the timer tries again."""
-        try:
-            gone = await self._edges.disk(self.supervisor.erasure_orders.catch_up)
-        except Unavailable as fault:
-            event(_log, "eraser.failed", level=logging.ERROR, problem=str(fault))
-            self._audit.note("fault", "R06", condition="erasure")
-            return
-        if gone:
-            event(_log, "eraser.caught_up", alerts_erased=gone)
-
-    async def _report_missed_erasures(self) -> None:
-        """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
-        for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
-            event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
-            self._receipts.erased_before(missed)
-        if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
-            for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
-                await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
-
-    async def _store_verified_time(self) -> None:
-        """Store the verified time for the eraser every VERIFIED_TIME_S; others report a disk that refuses."""
-        while True:
-            await asyncio.sleep(VERIFIED_TIME_S)
-            with suppress(Unavailable):
-                await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
-
     async def _renew_certificates(self) -> None:
         """Ask the hub for renewed certificates; they are used from the next connection on."""
         await asyncio.sleep(RENEWAL_FIRST_S)
@@ -300,8 +298,7 @@ class DeviceLifecycle:
         await self._reporter.report()
         if not supervisor.ending:
             if supervisor.active is not None:
-                leave_deployment(self._pool, self._reporter, self._receipts)
-                await self._publisher.drain(STOPPED_S, (MessageClass.RECEIPT, MessageClass.COUNT))
+                await leave_deployment(self._pool, self._reporter, self._receipts, self._publisher)
             return Outcome(exit_status=supervisor.requests.leave or 0)
         outcome = await end_deployment(
             self._edges,
@@ -342,13 +339,15 @@ class DeviceLifecycle:
         task = asyncio.create_task(work)
         while not task.done():
             self._edges.service.alive()
+            self.supervisor.indicators.blink()
             await asyncio.wait((task,), timeout=ALIVE_S)
         return task.result()
 
     def _connect_inputs(self) -> None:
-        """Connect the inputs: STOP contact, tamper line, hub, broker session."""
+        """Connect the inputs: STOP contact, tamper line, blue-list button, hub, broker session."""
         self.supervisor.watch_stop()
-        self._watch_tamper_line()
+        watch_tamper_line(self._edges, self._audit, self._tampered)
+        watch_blue_list_button(self._edges)
         self._hub.subscribe()
         self._publisher.connect(self._session)
 
@@ -370,19 +369,6 @@ class DeviceLifecycle:
         for alert in alerts:
             self._audit.note("alert", "R13", alert=alert, camera=self._alerts.camera_of(alert))
         return await self._audit.write()
-
-    def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
-        loop = asyncio.get_running_loop()
-
-        def opened() -> None:
-            loop.call_soon_threadsafe(self._tampered)
-
-        try:
-            self._edges.lines.on_tamper(opened)
-        except GpioUnavailable as fault:
-            event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
-            self._audit.note("fault", "R04", condition="tamper line")
 
     def _tampered(self) -> None:
         """The housing was opened: the deployment ends at once; alerts kept from an earlier one go too."""

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import msgspec
 
-from device.domain.finding import Candidate, Counters, Mode
+from device.domain.finding import Candidate, Counters, Mode, VolunteerFinding
 from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
@@ -63,6 +63,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     watchlist      path of the sealed watchlist (age, to `identity`)
     categories     threshold offset (never negative) by category of the deployment; empty: any category, no offset
     withdrawn      entries that were withdrawn since the list was sealed
+    volunteers     paths of the blue list's sealed volunteers (age, to `identity`), one a file
     hub_recipient  age public key that probes are encrypted to
     lease_s        how long the supervisor may be silent once the camera is open; None: until end-of-file (a worker
                    that a test or a tool drives by hand)
@@ -78,6 +79,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     hub_recipient: str
     categories: dict[str, float] = msgspec.field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
+    volunteers: tuple[str, ...] = ()
     lease_s: float | None = None
 
 
@@ -87,6 +89,12 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, tag="lease"):
 
 class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
     """Supervisor to worker: zero the templates of these entries at once."""
+
+    refs: tuple[str, ...]
+
+
+class WithdrawVolunteers(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw_volunteers"):
+    """Supervisor to worker: zero the templates of these volunteers of the blue list at once."""
 
     refs: tuple[str, ...]
 
@@ -176,6 +184,12 @@ class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"
     probe: bytes | None = None
 
 
+class VolunteerRecognised(msgspec.Struct, frozen=True, kw_only=True, tag="volunteer"):
+    """Worker to supervisor: a volunteer of the blue list passed. No picture; never an alert."""
+
+    finding: VolunteerFinding
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """Worker to supervisor, last: the source ended or the worker obeyed Stop; every buffer is wiped."""
 
@@ -205,8 +219,10 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, tag="journal"):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=JOURNAL_CHARS)]
 
 
-ToWorker = Assignment | Lease | Withdraw | Stop
-FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | JournalLine | Finished | Fault
+ToWorker = Assignment | Lease | Withdraw | WithdrawVolunteers | Stop
+FromWorker = (
+    Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | VolunteerRecognised | JournalLine | Finished | Fault
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -52,14 +52,17 @@ from device.wire.link import (
     Hello,
     Stop,
     VisionAssignment,
+    VolunteerRecognised,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
+    WithdrawVolunteers,
 )
 from device.worker.journal import JournalSender
 from device.worker.lease import LeaseWatch
 from device.worker.link_end import LinkEnd
 from device.worker.lockdown import Camera, begin, close_network, lock_down
+from device.worker.open_volunteers import open_volunteers
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
 from engines.places import plans_dir
 from engines.select import CPU_BACKENDS
@@ -105,6 +108,7 @@ class VisionWorker:
         self._journal = JournalSender(link.send)
         self._room: ModelSessions | None = None
         self._gallery: Gallery | None = None
+        self._volunteers: Gallery | None = None
         self._stop: str | None = None
         self._beats = 0
         self._last_beat_ns = 0
@@ -124,6 +128,7 @@ class VisionWorker:
         )
         self._room = room
         listed, digest = _open_list(Path(task.watchlist), task.identity, room)
+        self._volunteers = open_volunteers(task.volunteers, task.identity, room, self._journal)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
         self._gallery = gallery = listed.gallery(screen_dim=room.recognisers.screen_dim)
@@ -138,6 +143,7 @@ class VisionWorker:
             packed=on_board(address),
             people=_people(listed, task.categories),
             zone=task.camera.zone,
+            volunteers=self._volunteers,
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
         _load_lazy_libraries()
@@ -149,10 +155,10 @@ class VisionWorker:
             self._journal.outside_evidence()
             self._wait_for_stop()
             room.close()
-            gallery.wipe()
+            self._wipe_lists()
             self._link.send(Finished(reason=self._stop or "outside the evidence", counters=pipeline.counters))
             return
-        with LeaseWatch(self._link, task.lease_s, gallery.wipe):
+        with LeaseWatch(self._link, task.lease_s, self._wipe_lists):
             source = self._opened(address)
             ahead = not room.one_thread
             pace = _pace(source, task.camera.pace)
@@ -161,7 +167,7 @@ class VisionWorker:
             feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
             looking = DetectAhead(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
             with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
-                for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
+                for step in (room.close, self._wipe_lists, pipeline.finish, feed.close, looking.close):
                     ending.callback(step)
                 self._watch(pipeline, feed, looking)
         if self._link.fault is not None:
@@ -222,6 +228,12 @@ class VisionWorker:
         self._journal.opened(source)
         return source
 
+    def _wipe_lists(self) -> None:
+        """Zero every template of watchlist and blue list."""
+        for listed in (self._gallery, self._volunteers):
+            if listed is not None:
+                listed.wipe()
+
     def _wait_for_stop(self) -> None:
         """No camera is opened: wait until the supervisor stops this worker."""
         while self._stop is None and not self._link.gone.is_set():
@@ -247,6 +259,8 @@ class VisionWorker:
             shot = pipeline.shot(candidate.passage)
             probe = None if shot is None else self._sealer.seal(shot)
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
+        for finding in pipeline.volunteers_seen():
+            self._link.send(VolunteerRecognised(finding=finding))
 
     def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
         """Between two frames: handle messages, wipe after a stall, send a beat when it is due or the camera changed."""
@@ -285,6 +299,8 @@ class VisionWorker:
         message = self._link.receive(timeout_s)
         if isinstance(message, Withdraw) and self._gallery is not None:
             self._link.send(Withdrawn(entries=self._gallery.withdraw(message.refs)))
+        elif isinstance(message, WithdrawVolunteers) and self._volunteers is not None:
+            self._volunteers.withdraw(message.refs)
         elif isinstance(message, Stop):
             self._stop = message.reason
         return message is not None

@@ -15,6 +15,7 @@ from device.domain.time import rfc3339
 from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
 from device.edges.gpio.simulated import SimulatedGpio
+from device.edges.host.emulated_board import EmulatedBoard
 from device.edges.service.systemd import NoServiceManager
 from device.hub_api import events, messages
 from device.hub_api.topics import DeviceTopics, HubTopics
@@ -57,8 +58,8 @@ class FakeHub:
 
     def operator(self, present: bool, simulated: bool = False) -> None:
         """An operator signs in or out, or the hub reports a simulated one."""
-        said = operator("simulated" if simulated else "present" if present else "absent")
-        state = messages.HubState(mode=None, state="online", **said, session_id="s", at=self._now())
+        fields = operator("simulated" if simulated else "present" if present else "absent")
+        state = messages.HubState(mode=None, state="online", **fields, session_id="s", at=self._now())
         self.broker.publish(self._message(self._topics.state, state, retain=True))
 
     def judge(self, alert_id: str, outcome: Any) -> None:
@@ -109,8 +110,8 @@ class FakeHub:
 
     def recipient(self) -> str | None:
         """The age recipient for its key envelope that the device published; None before that."""
-        said = self.all(messages.Identity)
-        return said[-1].recipient if said else None
+        identities = self.all(messages.Identity)
+        return identities[-1].recipient if identities else None
 
     def probes(self) -> list[tuple[str, bytes]]:
         return [(topic, payload) for topic, payload in self.received if topic.endswith("/probe")]
@@ -160,6 +161,8 @@ class Rig:
         self.root = folder / "root"
         self.free_bytes = 10**10
         self.refusal = ""
+        self.board = EmulatedBoard()
+        self.blue_list_presses: list[asyncio.AbstractEventLoop] = []
         self.warm(50.0)
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
@@ -189,9 +192,11 @@ class Rig:
             repository=self.repository,
             memory_locked=changes.get("memory_locked", True),
             root=self.root,
+            board=self.board,
             disk_free=lambda folder: self.free_bytes,
             refusal=lambda folder, write: self.refusal,
             reread=lambda: self.reread(),
+            on_blue_list_press=lambda: self.blue_list_presses.append(asyncio.get_running_loop()),
         )
         self.device = DeviceLifecycle(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None
@@ -330,6 +335,7 @@ def write_deployment(folder: Path, **changes: Any) -> None:
         hub_recipient: {RECIPIENT}
         notice: {{en: text}}
     """
+    text += changes.get("more", "")
     (folder / "deployment.yaml").write_text(text)
     (folder / "watchlist.age").write_bytes(b"sealed")
 

@@ -21,7 +21,10 @@ LEVELS = {"ok": logging.INFO, "warn": logging.WARNING, "fail": logging.ERROR}
 
 
 def register(commands: Subparsers) -> None:
+    from device.cli.doctor.gpio_command import add_arguments
+
     parser = commands.add_parser("doctor", help="check this machine, line by line")
+    parser.add_argument("part", nargs="?", choices=("gpio",), help="gpio: a loop-back of the header's lines")
     parser.add_argument("--config", type=Path, metavar="FILE", help="also check this configuration and its broker")
     parser.add_argument(
         "--board", action="store_true", help="only the board: nodes, unit, release, JetPack's libraries"
@@ -30,16 +33,21 @@ def register(commands: Subparsers) -> None:
         "--self-test", action="store_true", help="as lfr-selftest.service: no network, and every engine is run"
     )
     parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
+    add_arguments(parser)
     parser.set_defaults(run=run_doctor)
 
 
 def run_doctor(args: argparse.Namespace) -> int:
     """Run every check, print its line as soon as it is known; in the journal with its priority."""
     from device import logs
+    from device.cli.doctor.gpio_command import print_codes
 
+    _refuse_mixed(args)
+    if args.codes:
+        return print_codes()
     in_journal = logs.is_journal(sys.stdout)
     findings: list[Finding] = []
-    for finding in _chosen(args):
+    for finding in _findings(args):
         findings.append(finding)
         if not args.json:
             remedy = f"  -> {finding.remedy}" if finding.remedy and finding.level != "ok" else ""
@@ -57,10 +65,23 @@ def run_doctor(args: argparse.Namespace) -> int:
     return 69 if worst else 0
 
 
-def _chosen(args: argparse.Namespace) -> Iterator[Finding]:
-    """The findings that the options ask for."""
+def _refuse_mixed(args: argparse.Namespace) -> None:
+    from device.errors import UsageError
+
+    if args.part is None and (args.codes or args.bridge):
+        raise UsageError("--codes and --bridge belong to `lfr doctor gpio`")
+    if args.part is not None and args.self_test:
+        raise UsageError("--self-test claims no line; `lfr doctor gpio` drives them: one at a time")
+    if args.part is not None and args.board:
+        raise UsageError("--board checks the board; `lfr doctor gpio` bridges its lines: one at a time")
+
+
+def _findings(args: argparse.Namespace) -> Iterator[Finding]:
     from device.cli.doctor import board, checks, self_test
+    from device.cli.doctor.gpio_command import loop_back
 
     if args.self_test:
         return self_test.self_test(args.config or CONFIG)
+    if args.part == "gpio":
+        return loop_back(args.config or CONFIG, args.bridge)
     return board.board() if args.board else checks.all_checks(args.config)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from device.config.model import Camera, DeviceConfig
 from device.domain.camera_fault import CameraFault
+from device.domain.finding import VolunteerFinding
 from device.errors import ConfigError, InternalError, LfrError, SourceUnreadable, Unavailable
 from device.ports.audit import Audit
 from device.supervisor.alerts.service import AlertService, Origin
@@ -28,9 +29,11 @@ from device.wire.link import (
     FromWorker,
     Hello,
     JournalLine,
+    VolunteerRecognised,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
+    WithdrawVolunteers,
 )
 
 UNREADABLE = (65, 78)  # exit statuses for input that is broken in itself: nobody was compared in it
@@ -48,7 +51,9 @@ class WorkerPool:
         audit: Audit,
         budget: Budget,
         on_change: Callable[[], None],
+        on_volunteer: Callable[[str, VolunteerFinding], None] = lambda *_: None,
     ) -> None:
+        """on_volunteer: called with the camera and a volunteer of the blue list who was recognised there."""
         self.counts = PassageCounts()
         self.reports = WorkerReports()
         self.wanted = False
@@ -58,6 +63,7 @@ class WorkerPool:
         self._audit = audit
         self._budget = budget
         self._on_change = on_change
+        self._on_volunteer = on_volunteer
         self._journal = WorkerJournal(edges.clock)
         self._workers: dict[str, WorkerSupervisor] = {}
         self._active: ActiveDeployment | None = None
@@ -83,6 +89,11 @@ class WorkerPool:
         """Zero these entries in every running worker; later ones get them with their assignment."""
         for worker in self._workers.values():
             worker.send(Withdraw(refs=tuple(sorted(refs))))
+
+    def withdraw_volunteers(self, refs: frozenset[str]) -> None:
+        """Zero these volunteers of the blue list in every running worker; later ones do not get them."""
+        for worker in self._workers.values():
+            worker.send(WithdrawVolunteers(refs=tuple(sorted(refs))))
 
     def check(self) -> None:
         """Raise the defect that ended a worker's supervisor, if any did."""
@@ -172,6 +183,9 @@ class WorkerPool:
         if isinstance(message, Beat):
             self.reports.beat(camera.id, message)
             self.counts.update(camera.id, run.number, message.counters)
+            return
+        if isinstance(message, VolunteerRecognised):
+            self._on_volunteer(camera.id, message.finding)
             return
         if isinstance(message, JournalLine):
             self._journal.log(camera.id, message)

@@ -52,7 +52,7 @@ class Session:
             return self.role == "supervisor" or (stops and self.role in ("operator", "engineer"))
         if path.startswith(("/holds", "/complaints")):
             return self.role == "supervisor" or (method == "GET" and self.role != "engineer")
-        return self.role in JUDGES if path.startswith("/cases/") else True
+        return self.role in JUDGES if path.startswith(("/cases/", "/bluelist/")) else True
 
 
 NOBODY = Session("", "supervisor", 0.0, 0.0)

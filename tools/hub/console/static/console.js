@@ -504,6 +504,7 @@ function draw(snapshot) {
   const discarded = view.devices.reduce((sum, device) => sum + (device.stats ? device.stats.discarded : 0), 0);
   text(byId("empty-text"), discarded ? t("{n} people passed, were compared and discarded at once.", { n: number(discarded) }) : t("Faces that match nobody on the list are discarded at once."));
   drawUser();
+  drawBlueList(view.blue_list);
   const receipts = view.receipts.map((r) => [[`${number(r.count)} ${t(WHAT[r.what])}${r.alert ? " …" + r.alert : ""}: ${t(WHY[r.reason])}`], ""]);
   items(byId("receipts"), receipts.length ? receipts : [[[t("Nothing has been erased yet.")], ""]]);
 }
