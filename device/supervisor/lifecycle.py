@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -18,18 +17,17 @@ from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable, LfrError, Unavailable
-from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.supervisor.alerts.judgements import Judgements
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
-from device.supervisor.commands import Commands
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
+from device.supervisor.hub_requests import HubRequests
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
@@ -42,11 +40,6 @@ from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-
-def new_boot_id() -> str:
-    """An identifier of one run of this program; with `seq` a receiver detects gaps."""
-    return secrets.token_hex(8)
 
 
 class DeviceLifecycle:
@@ -69,7 +62,7 @@ class DeviceLifecycle:
             publisher=self._publisher,
             on_judgement=lambda judgement: self._judgements.judged(judgement),
             on_follow_up=lambda data: self._judgements.followed(data),
-            on_command=lambda name, payload, kept: self._commands.arrived(name, payload, retained=kept),
+            on_command=lambda name, payload, kept: self._requests.commands.arrived(name, payload, retained=kept),
         )
         self._sign = SignMonitor(
             edges.lines,
@@ -86,9 +79,7 @@ class DeviceLifecycle:
             erase=self._publisher.erase,
         )
         self._judgements = Judgements(self._audit, self._alerts, self._publisher, edges.clock)
-        self._pool = WorkerPool(
-            config, edges, alerts=self._alerts, audit=self._audit, budget=budget or Budget(), on_change=woken.set
-        )
+        self._pool = self._worker_pool(config, budget or Budget(), woken)
         self._notices = Notices(
             topics,
             boot_id,
@@ -98,9 +89,9 @@ class DeviceLifecycle:
             mode=lambda: self.supervisor.mode,
             audit_key=lambda: self._audit.key,
         )
+        self._requests = self._hub_requests(config, boot_id, budget or Budget())
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
-        self._commands = self._command_handler(config, boot_id)
         self._reporter = Reporter(
             config,
             edges,
@@ -111,17 +102,32 @@ class DeviceLifecycle:
             publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
+            live_view=self._requests.view,
         )
 
-    def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
-        """Carries out the hub's signed commands."""
-        return Commands(
-            CommandCheck(config.site, config.device, self._edges.authority),
+    def _worker_pool(self, config: DeviceConfig, budget: Budget, woken: asyncio.Event) -> WorkerPool:
+        return WorkerPool(
+            config,
+            self._edges,
+            alerts=self._alerts,
+            audit=self._audit,
+            budget=budget,
+            on_change=woken.set,
+            on_view=lambda camera, sealed: self._requests.view.picture(camera, sealed),
+            applied=lambda camera: self._requests.zones.applied(camera),
+        )
+
+    def _hub_requests(self, config: DeviceConfig, boot_id: str, budget: Budget) -> HubRequests:
+        return HubRequests(
+            config,
+            self._edges,
             boot_id,
-            self._edges.clock,
-            self._audit,
-            act=self.supervisor.command,
-            reply=self._notices.command_reply,
+            audit=self._audit,
+            pool=self._pool,
+            notices=self._notices,
+            budget=budget,
+            act=lambda command: self.supervisor.command(command),
+            loaded=lambda: self.supervisor.mode is not None,
         )
 
     def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
@@ -155,6 +161,8 @@ class DeviceLifecycle:
             ),
             sign=self._sign,
             woken=woken,
+            commissioning=self._requests.commissioning,
+            view_asked=lambda: self._requests.view.asked,
             kept_by=lambda: {"audit log": self._audit.problem, "outbox": self._publisher.problem},
         )
 
@@ -167,6 +175,7 @@ class DeviceLifecycle:
         supervisor.self_test()
         self._connect_inputs()
         await supervisor.host.measure()
+        await self._requests.zones.read()
         await self._catch_up()
         observing = (supervisor.sign.run(), supervisor.host.run())
         work = (
@@ -176,6 +185,7 @@ class DeviceLifecycle:
             supervisor.deployment_sync.run(),
             supervisor.load(),
             self._reporter.run(),
+            self._requests.run(),
             self._store_verified_time(),
             self._renew_certificates(),
         )

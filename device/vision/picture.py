@@ -261,3 +261,14 @@ def encode_jpeg(picture: U8, quality: int) -> bytes:
     jpeg = bytes(encoded.tobytes())
     encoded[:] = 0
     return jpeg
+
+
+def cell_means(frame: Frame, columns: int, rows: int) -> U8:
+    """Mean colour of each cell of a grid over the whole frame, (rows, columns, 3) uint8 RGB: nothing finer is made."""
+    import cv2
+
+    shown, size = frame.picture, (columns, rows)
+    if isinstance(shown, Packed):
+        return np.asarray(cv2.resize(shown.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    planes = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (shown.y, shown.u, shown.v)]
+    return np.asarray(cv2.transform(cv2.merge(planes), yuv_to_rgb(shown.matrix, shown.full_range)), np.uint8)

@@ -21,7 +21,7 @@ from device.hub_api.messages.alert import (
 )
 from device.hub_api.messages.audit_head import AuditHead
 from device.hub_api.messages.base import Cosine, Count, Message, Sha256, Timestamp, Unit, moment
-from device.hub_api.messages.command import Command, CommandName, CommandReply, signed_text
+from device.hub_api.messages.command import Command, CommandName, CommandReply, CommandZone, signed_text
 from device.hub_api.messages.device_state import Birth, CameraStatus, DeviceState, Health, Stats, Status, WatchlistState
 from device.hub_api.messages.erasure import Erasure, ErasureReason
 from device.hub_api.messages.hub_state import HubState, Operator
@@ -32,6 +32,7 @@ from device.hub_api.messages.readings import (
     ConditionReading,
     Engine,
     LampReading,
+    LiveViewReading,
     SignHealth,
     SignReading,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Command",
     "CommandName",
     "CommandReply",
+    "CommandZone",
     "ConditionReading",
     "Contradiction",
     "Cosine",
@@ -64,6 +66,7 @@ __all__ = [
     "HubState",
     "Identity",
     "LampReading",
+    "LiveViewReading",
     "Message",
     "Operator",
     "Pose",

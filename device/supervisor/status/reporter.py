@@ -18,6 +18,7 @@ from device.supervisor.alerts.service import AlertService
 from device.supervisor.audit.events import AuditEvents
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.edges import Edges
+from device.supervisor.live_view import LiveView
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
@@ -44,7 +45,9 @@ class Reporter:
         publisher: OutboxPublisher,
         notices: Notices,
         boot_id: str,
+        live_view: LiveView,
     ) -> None:
+        self._live_view = live_view
         self._config = config
         self._edges = edges
         self._audit = audit
@@ -112,6 +115,7 @@ class Reporter:
             broker="connected" if self._publisher.connected else self._publisher.reason,
             waiting=sum(self._publisher.waiting.values()),
             sign_counts=supervisor.sign.counts,
+            live_view=self._live_view.reading(),
         )
 
     def final_stats(self) -> None:

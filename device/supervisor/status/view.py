@@ -61,6 +61,7 @@ class StatusView:
     broker: str
     waiting: int
     sign_counts: SignCounts
+    live_view: messages.LiveViewReading
 
     @property
     def deployment_id(self) -> str | None:
@@ -102,6 +103,7 @@ def state_message(view_now: StatusView) -> messages.DeviceState:
         conditions=[_condition(evaluation) for evaluation in view_now.evaluations],
         lamps=_lamps(view_now),
         deployment_id=view_now.deployment_id,
+        live_view=view_now.live_view,
     )
 
 
@@ -226,6 +228,7 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "lamps": {lamp.value: lit for lamp, lit in view_now.lamps.items()},
         "cameras": {camera: _camera(view_now, camera) for camera in view_now.snapshot.cameras},
         "warnings": warnings(view_now),
+        "live_view": msgspec.to_builtins(view_now.live_view),
         "temperature": _temperature(view_now),
         "broker": view_now.broker,
         "outbox_waiting": view_now.waiting,

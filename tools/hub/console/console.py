@@ -167,7 +167,7 @@ class Console:
             raise Unavailable("; ".join(faults))
 
     def _expire(self) -> None:
-        if self.desk.tick(wall_now()):
+        if self.desk.tick(wall_now()) | self.session.views.tick(wall_now()):
             self.changed()
 
     def erase_references(self) -> None:
@@ -236,10 +236,13 @@ class Console:
             broker_text=self.session.text,
             holds=holds,
             warnings=self._warnings(reads_holds),
+            shown_views=self.session.views.shown,
         )
         named = session is not NOBODY
         shown["user"] = {"ref": session.ref, "role": session.role} if named else None
         shown["lock_in_s"] = self.sessions.left_s(session)
+        if session.role == "auditor":
+            shown["devices"] = [{**each, "view": None} for each in shown["devices"]]
         return shown if session.role in JUDGES else {**shown, "cases": [], "receipts": [], "holds": []}
 
     def _warnings(self, reads_holds: bool) -> list[str]:

@@ -38,6 +38,7 @@ KINDS = {
     "console.js": "text/javascript",
     "login.js": "text/javascript",
     "language.js": "text/javascript",
+    "live_view.js": "text/javascript",
 }
 
 
@@ -78,9 +79,10 @@ def application(console: Console, on_start: Callable[[], None], on_fault: Callab
             Route("/cases/{alert_id}/probe", pages.probe),
             Route("/cases/{alert_id}/reference", pages.reference),
             Route("/cases/{alert_id}/{kind}", pages.decide, methods=["POST"]),
+            Route("/devices/{device}/cameras/{camera}/view", pages.live_view),
             command_route(
                 lambda device: device in console.desk.devices,
-                lambda device, name: console.session.command(device, name, console.officer_ref),
+                lambda device, name, zone: console.session.command(device, name, console.officer_ref, zone=zone),
             ),
             *hold_routes(console.holding, lambda: console.officer_ref, console.commit_and_show),
             Route("/login", pages.login, methods=["POST"]),
@@ -241,6 +243,10 @@ class _Pages:
         """The reference photo of a case that is on the desk; no other is served."""
         case = self._console.desk.cases.get(request.path_params["alert_id"])
         return _jpeg(self._console.hub.reference(case.alert.candidate.entry_ref) if case else None)
+
+    async def live_view(self, request: Request) -> Response:
+        """The last picture of a camera's live view."""
+        return _jpeg(self._console.session.views.picture(request.path_params["device"], request.path_params["camera"]))
 
     async def decide(self, request: Request) -> Response:
         """An operator's decision: a JSON body with its outcome."""

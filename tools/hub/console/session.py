@@ -36,6 +36,7 @@ from tools.hub.console.alert_checks import AlertChecks
 from tools.hub.console.case import CommandView
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message, state_message
+from tools.hub.console.live_views import SHOWN_S, LiveViews
 from tools.hub.pki.command_signer import GOOD_FOR_S, CommandSigner
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk, StoredJudgement
@@ -81,6 +82,7 @@ class HubSession:
     ) -> None:
         """identified: called with the recipient for which a device requests its key envelope."""
         self._signer = signer
+        self.views = LiveViews()
         self._store = store
         self._checks = checks
         self._identified = identified
@@ -144,6 +146,9 @@ class HubSession:
             if place.branch == "alert/probe":
                 jpeg = self._opener.open(payload)
                 self._desk.take_probe(place.device, place.subject or "", jpeg, self._now(), payload)
+            elif place.branch == "camera/view":
+                if not retained:
+                    self.views.take(place.device, place.subject or "", payload, self._now())
             else:
                 self._take(place, payload, retained)
         except BadData as fault:
@@ -201,7 +206,14 @@ class HubSession:
         topic = self._topics.hold(device, data.alert_id)
         self._keep_and_send(topic, stated, data.alert_id, device, until_erased=False)
 
-    def command(self, device: str, name: messages.CommandName, given_by: str = HUB) -> None:
+    def command(
+        self,
+        device: str,
+        name: messages.CommandName,
+        given_by: str = HUB,
+        *,
+        zone: messages.CommandZone | None = None,
+    ) -> None:
         """Sign and send a command (rule 4).
 
         Raises Unavailable when the hub's key cannot be read, or when a command that is not kept was not sent.
@@ -212,7 +224,12 @@ class HubSession:
         boot_id = None if view is None or view.status is None else view.status.boot_id
         if boot_id is None and name != "stop":
             raise Unavailable(f"{device} has not reported to this hub yet, so only a stop can be sent to it")
-        command = self._signer.command(device, name, boot_id=boot_id, given_by=given_by, at=now)
+        terms: dict[str, Any] = {"boot_id": boot_id, "given_by": given_by, "at": now, "zone": zone}
+        if name == "view":
+            terms |= {"recipient": self.views.begin(device, now), "good_for_s": SHOWN_S}
+        elif name == "end-view":
+            self.views.end(device)
+        command = self._signer.command(device, name, **terms)
         topic = DeviceTopics(self._topics.site, device).command(name)
         if name == "stop":
             self._keep_and_send(topic, command, command.command_id, device, until_erased=True)

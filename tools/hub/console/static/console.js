@@ -19,6 +19,7 @@ const MARKS = { holds: "✓", fails: "✕", pending: "…" };
 const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet" };
 const MODES = { demo: "demonstration only", test: "test, consenting subjects only", operational: "" };
 const OPERATORS = { present: "operator present", simulated: "operator simulated, recordings only", absent: "no operator" };
+const COMMANDS = { stop: "STOP", resume: "Resume", view: "Live view", "end-view": "End of the live view", zone: "Zone" };
 const LANGUAGES = { en: "English", cy: "Cymraeg" };
 const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert", reference: "reference photos" };
 const WHY = {
@@ -129,6 +130,7 @@ function drawDevice(panel, device, mode) {
   items(panel.querySelector(".reasons"), reasons.map((words) => [reason(words), ""]));
   drawStreet(panel, device, !reporting(device));
   drawCommand(panel, device);
+  drawView(panel, device);
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
   items(panel.querySelector(".faults"), device.faults.map((fault) => [[`${t("Refused")}: ${fault.problem} (${number(fault.count)})`], ""]));
@@ -582,7 +584,7 @@ function drawCommand(panel, device) {
   panel.querySelector("[data-command=resume]").hidden = !may;
   panel.querySelector("[data-command=stop]").hidden = !may && view.user.role === "auditor";
   const given = device.command;
-  text(panel.querySelector(".command"), given ? `${t(given.name === "stop" ? "STOP" : "Resume")}: ${given.given_by}, ${clockTime(given.at)}, ${given.result ? t(given.result) : t("no reply yet")}${given.reason ? ` (${given.reason})` : ""}` : "");
+  text(panel.querySelector(".command"), given ? `${t(COMMANDS[given.name])}: ${given.given_by}, ${clockTime(given.at)}, ${given.result ? t(given.result) : t("no reply yet")}${given.reason ? ` (${given.reason})` : ""}` : "");
 }
 
 function drawNotice() {
