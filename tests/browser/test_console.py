@@ -104,7 +104,7 @@ def test_hostile_words_from_a_device_stay_words(
     van.decide(alert.alert_id, "adjudication", "false_alert")
 
 
-def test_a_false_alert_disappears_everywhere_and_the_device_is_told(van: Van, device: Device, speak: Words) -> None:
+def test_a_false_alert_is_removed_everywhere_and_reported_to_the_device(van: Van, device: Device, speak: Words) -> None:
     alert = device.alert()
     path = f"/cases/{alert.alert_id}/probe"
     speak.until(lambda: van.ask("GET", path)[0].status == 200, "the picture")
@@ -343,7 +343,7 @@ def test_the_console_listens_on_the_loopback_only_and_has_no_probe_on_disk(
     van.decide(alert.alert_id, "adjudication", "false_alert")
 
 
-def test_the_listener_hears_what_the_hub_hears(van: Van, device: Device, speak: Words) -> None:
+def test_the_listener_receives_what_the_hub_receives(van: Van, device: Device, speak: Words) -> None:
     with Listener(van.hub, van.broker_port) as listener:
         alert = device.alert()
         device.say(device.topics.stats, speak.stats(faces_seen=63))

@@ -59,7 +59,9 @@ def broker_pid(van: Van) -> int | None:
     return next((pid for pid, name in names.items() if name == "mosquitto"), None)
 
 
-def test_a_broker_that_dies_is_started_again_and_its_devices_are_heard_again(tmp_path: Path, speak: Words) -> None:
+def test_a_broker_that_dies_is_started_again_and_receives_its_devices_messages_again(
+    tmp_path: Path, speak: Words
+) -> None:
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)
     van = speak.Van(tmp_path / "hub")
     device = speak.Device(van.hub, van.broker_port)

@@ -43,7 +43,7 @@ def real(hub: HubFolder) -> Iterator[MosquittoVan]:
     made.close()
 
 
-def test_a_message_that_is_heard_is_accepted_and_arrives_unchanged(van: Van) -> None:
+def test_a_message_with_a_subscriber_is_acknowledged_and_arrives_unchanged(van: Van) -> None:
     listener = van.session("hub").subscribe(f"{BASE}/#").connect().online()
     device = van.session("cam-1").connect().online()
     assert device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1", b"\x00\xffbytes"))
@@ -52,7 +52,7 @@ def test_a_message_that_is_heard_is_accepted_and_arrives_unchanged(van: Van) -> 
     listener.until(lambda: listener.messages == [(f"{BASE}/cam-1/alert/a-1", b"\x00\xffbytes")])
 
 
-def test_a_message_without_a_subscriber_is_accepted_and_not_heard(van: Van) -> None:
+def test_a_message_without_a_subscriber_is_accepted_as_not_delivered(van: Van) -> None:
     device = van.session("cam-1").connect().online()
     device.broker.publish(message("t-1", f"{BASE}/cam-1/alert/a-1"))
     device.until(lambda: bool(device.deliveries))
@@ -172,7 +172,7 @@ def test_a_broker_of_another_authority_is_refused_and_the_reason_says_so(real: M
     assert not any(up for up, _ in device.sessions)
 
 
-def test_nothing_listening_is_said_in_words(hub: HubFolder) -> None:
+def test_a_port_without_a_listener_is_named_in_the_reason(hub: HubFolder) -> None:
     device = Watched(PahoBroker(hub.address("cam-1", free_port()), "cam-1")).connect()
     device.until(lambda: bool(device.sessions))
     device.broker.close()
@@ -227,7 +227,7 @@ def test_the_auditor_receives_counts_and_no_alert_and_no_probe(real: MosquittoVa
     assert [topic for topic, _ in auditor.messages] == [f"{BASE}/cam-1/erasure", f"{BASE}/cam-1/stats"]
 
 
-def test_this_broker_counts_a_subscriber_that_may_not_read_as_having_heard(real: MosquittoVan) -> None:
+def test_this_broker_counts_a_subscriber_without_read_permission_as_a_receiver(real: MosquittoVan) -> None:
     """A fact to build on, not a wish: `acknowledged` needs the hub's state beside it (tools/hub/README.md)."""
     auditor = real.session("auditor").subscribe("lfr/v1/#").connect().online()
     device = real.session("cam-1").connect().online()
@@ -246,7 +246,7 @@ def test_auditor_and_listener_can_say_nothing(real: MosquittoVan) -> None:
     assert hub.messages == []
 
 
-def test_a_device_does_not_hear_another_device(real: MosquittoVan) -> None:
+def test_a_device_does_not_receive_another_devices_messages(real: MosquittoVan) -> None:
     other = real.session("cam-2").subscribe("lfr/v1/#").connect().online()
     device = real.session("cam-1").connect().online()
     hub = real.session("hub").connect().online()

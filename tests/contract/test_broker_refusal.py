@@ -25,7 +25,7 @@ WITHIN_S = 15.0
 REVOKED = "the broker refused our certificate: it was revoked; this device needs another name and a new certificate"
 
 
-def test_a_revoked_certificate_is_said_with_what_to_do_and_goes_on_being_said(tmp_path: Path) -> None:
+def test_a_revoked_certificate_is_reported_with_its_remedy_at_every_attempt(tmp_path: Path) -> None:
     """With TLS 1.3 some attempts end without a message: the reason that came before stays until there is a session."""
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
     hub = HubFolder(tmp_path / "hub")
@@ -87,7 +87,7 @@ def test_nobody_takes_over_the_session_of_another_certificate(tmp_path: Path) ->
         running.stop()
 
 
-def test_what_was_kept_before_a_subscription_is_told_from_what_arrives(tmp_path: Path) -> None:
+def test_messages_retained_before_a_subscription_are_distinguished_from_new_ones(tmp_path: Path) -> None:
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
     folder = HubFolder(tmp_path / "hub")
     running = start_broker(folder)

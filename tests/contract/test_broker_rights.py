@@ -32,7 +32,7 @@ def van(hub: HubFolder) -> Iterator[MosquittoVan]:
     made.close()
 
 
-def test_a_device_hears_judgements_of_its_own_alerts_and_no_others(van: MosquittoVan) -> None:
+def test_a_device_receives_judgements_of_its_own_alerts_and_no_others(van: MosquittoVan) -> None:
     hostile = van.session("cam-2").subscribe("#").subscribe(f"{BASE}/hub/cam-1/alert/+/+").connect().online()
     device = van.session("cam-1").subscribe(f"{BASE}/hub/cam-1/alert/+/+").connect().online()
     hub = van.session("hub").connect().online()

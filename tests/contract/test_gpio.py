@@ -299,7 +299,7 @@ def test_headers_name_each_pin_and_line_once(board: jetson_header.Board) -> None
     assert not power_and_ground & {pin.header for pin in board.pins}
 
 
-def test_boards_are_told_by_their_device_tree() -> None:
+def test_boards_are_identified_by_their_device_tree() -> None:
     assert board_of("nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234") is ORIN_NANO_NX
     assert board_of("nvidia,p3737-0000+p3701-0000\0nvidia,tegra234") is AGX_ORIN
     assert board_of("raspberrypi,5-model-b") is None

@@ -271,7 +271,7 @@ def test_a_message_that_is_cut_short_breaks_the_link(kept: int, reader: tuple[Re
 
 
 # ── the worker's end alone ────────────────────────────────────────────────────────────────────────────────────────────
-def test_whoever_waits_for_a_message_is_told_at_once_that_the_other_end_is_gone() -> None:
+def test_a_reader_that_waits_gets_an_error_at_once_when_the_other_end_is_gone() -> None:
     """A supervisor that dies before its first message must not leave a worker waiting for half a minute."""
     ours, theirs = socket.socketpair()
     end = LinkEnd(theirs)

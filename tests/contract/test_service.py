@@ -63,14 +63,14 @@ def service(
     return SystemdService() if request.param == "systemd" else NoServiceManager()
 
 
-def test_the_whole_life_can_be_told(service: ServiceManager) -> None:
+def test_every_state_of_a_service_can_be_reported(service: ServiceManager) -> None:
     service.ready()
     service.status("recognising")
     service.alive()
     service.stopping()
 
 
-def test_systemd_hears_each_word(manager_socket: Callable[[], list[str]], fake_libsystemd: None) -> None:
+def test_systemd_receives_each_notification(manager_socket: Callable[[], list[str]], fake_libsystemd: None) -> None:
     service = service_manager()
     service.ready()
     service.status("inhibited: STOP\nsecond line")
@@ -79,7 +79,7 @@ def test_systemd_hears_each_word(manager_socket: Callable[[], list[str]], fake_l
     assert manager_socket() == ["READY=1", "STATUS=inhibited: STOP second line", "WATCHDOG=1", "STOPPING=1"]
 
 
-def test_without_a_manager_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_manager_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert isinstance(service_manager(), NoServiceManager)
 

@@ -87,7 +87,7 @@ def test_too_much_memory_is_refused_with_figures(driver: ctypes.CDLL, monkeypatc
     gpu.close()
 
 
-def test_another_thread_is_told_whose_it_is(driver: ctypes.CDLL) -> None:
+def test_another_thread_is_refused(driver: ctypes.CDLL) -> None:
     gpu, said = Gpu(), []
 
     def elsewhere() -> None:
@@ -110,7 +110,9 @@ def test_a_closed_gpu_is_not_used(driver: ctypes.CDLL) -> None:
 
 
 @pytest.mark.parametrize("devices", ["0", "-1"], ids=["none", "the driver refuses"])
-def test_no_device_is_said_and_not_a_crash(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, devices: str) -> None:
+def test_no_device_is_an_error_message_and_not_a_crash(
+    driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, devices: str
+) -> None:
     monkeypatch.setenv("LFR_FAKE_CUDA_DEVICES", devices)
     with pytest.raises(EngineFailed, match="name a CPU backend"):
         Gpu()

@@ -308,7 +308,7 @@ def test_the_check_looks_at_a_full_batch_too(trt: emulated_tensorrt.Behaviour, m
         ("not_a_number", True, BadOutput, "NaN or infinity"),
     ],
 )
-def test_what_goes_wrong_in_a_call_is_said(
+def test_an_error_in_a_call_is_reported(
     trt: emulated_tensorrt.Behaviour, models_ready: Path, field: str, value: bool, error: type[Exception], said: str
 ) -> None:
     runner = direct(SFACE, models_ready)

@@ -54,6 +54,7 @@ def wait_for_status(workspace: Workspace, device: Running, wanted: Callable[[dic
             os.sched_yield()
 
 
+@pytest.mark.long
 def test_alerts_reach_the_hub_once_although_the_broker_was_killed(
     workspace: Workspace, broker: list[RunningBroker]
 ) -> None:
@@ -72,4 +73,5 @@ def test_alerts_reach_the_hub_once_although_the_broker_was_killed(
     (counted,) = read_book(workspace.hub.report_file).deployments.values()
     assert counted.alerts_received == counted.total("alerts") > 0, device.last_lines(40)
     assert counted.probes_received >= counted.alerts_received
-    assert counted.total("faces_seen") == counted.total("discarded") + counted.total("alerts")
+    accounted = ("discarded", "lost", "alerts")  # lost: of a worker that a busy machine did not run for its beats
+    assert counted.total("faces_seen") == sum(counted.total(name) for name in accounted)

@@ -42,6 +42,7 @@ def every_promise_is_kept(demo: Start, clip: Path) -> None:
     assert running.leftovers() == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["private folder", "hub and broker are up", "device is recognising"])
 def test_ctrl_c_stops_cleanly_at_any_moment_and_leaves_nothing(demo: Start, clip: Path, moment: str) -> None:
     running = demo("--headless", "--clip", str(clip))
@@ -52,7 +53,9 @@ def test_ctrl_c_stops_cleanly_at_any_moment_and_leaves_nothing(demo: Start, clip
     assert running.out == ""
 
 
-def test_a_second_ctrl_c_does_not_cut_the_cleaning_short(demo: Start, clip: Path) -> None:
+def test_ctrl_c_while_recognising_leaves_nothing_and_a_second_one_does_not_cut_the_cleaning_short(
+    demo: Start, clip: Path
+) -> None:
     running = demo("--headless", "--clip", str(clip))
     running.wait_for("device is recognising")
     running.interrupt()
@@ -60,8 +63,10 @@ def test_a_second_ctrl_c_does_not_cut_the_cleaning_short(demo: Start, clip: Path
     running.interrupt()
     assert running.end() == 130, running.text
     assert running.leftovers() == []
+    assert running.out == ""
 
 
+@pytest.mark.long
 def test_a_closed_terminal_leaves_nothing_either(demo: Start, clip: Path) -> None:
     running = demo("--headless", "--clip", str(clip))
     running.wait_for("device is recognising")
@@ -70,6 +75,7 @@ def test_a_closed_terminal_leaves_nothing_either(demo: Start, clip: Path) -> Non
     assert running.leftovers() == []
 
 
+@pytest.mark.long
 def test_a_broker_port_in_use_is_named_with_what_to_do(demo: Start, clip: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

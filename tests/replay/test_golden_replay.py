@@ -102,7 +102,7 @@ def test_every_decision_is_as_in_the_golden_log(recorded: tuple[str, Log], updat
     assert list(differences(wanted, found)) == []
 
 
-def test_the_golden_log_tells_something() -> None:
+def test_the_golden_log_is_not_empty() -> None:
     about, wanted = golden()
     assert about["reason"].strip()
     assert {row["entry"] for row in wanted["alerts"]} == {LISTED}

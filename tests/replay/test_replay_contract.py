@@ -104,7 +104,7 @@ def test_the_listed_person_is_found_once_when_he_is_there(first: Ended, walk: Pa
     assert alert["score"] >= first.report["threshold"]
 
 
-def test_progress_is_told_on_stderr_and_the_end_only_once(first: Ended) -> None:
+def test_progress_is_reported_on_stderr_and_the_end_only_once(first: Ended) -> None:
     assert first.err.count("frame 80 of 80") == 1
 
 

@@ -44,7 +44,7 @@ def test_a_broken_picture_among_pictures_is_bad_data_and_named(
     assert "frame_6.jpg" in ended.err
 
 
-def test_a_bad_source_is_told_by_the_real_command_too(desk: Desk, short_list: Path) -> None:
+def test_a_bad_source_is_reported_by_the_real_command_too(desk: Desk, short_list: Path) -> None:
     ended = desk.run("no such clip.mp4", "--watchlist", short_list, "--json")
     assert (ended.status, ended.out) == (65, "")
     assert ended.err.startswith("lfr: no such clip.mp4: no such file")

@@ -23,9 +23,7 @@ def numbers(videos: ModuleType, path: Path) -> list[int]:
 @pytest.mark.parametrize(
     "builder", ["recording", "portrait", "ten_bit", "full_chroma", "half_chroma", "grey", "rgb", "motion_jpeg", "hevc"]
 )
-def test_every_picture_of_a_good_recording_can_be_told_by_its_number(
-    videos: ModuleType, tmp_path: Path, builder: str
-) -> None:
+def test_every_picture_of_a_good_recording_shows_its_number(videos: ModuleType, tmp_path: Path, builder: str) -> None:
     path = getattr(videos, builder)(tmp_path / "clip.mp4")
     assert numbers(videos, path) == list(range(25))
 

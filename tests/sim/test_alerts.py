@@ -144,7 +144,7 @@ def test_an_alert_raised_while_the_broker_is_away_arrives_when_it_returns(rig: M
     rig().play(scene)
 
 
-def test_an_alert_that_nobody_hears_is_sent_again(rig: MakeRig) -> None:
+def test_an_unacknowledged_alert_is_sent_again(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         r.exchange.deny("cam-1", "lfr/v1/demo/cam-1/alert/+")
@@ -157,7 +157,7 @@ def test_an_alert_that_nobody_hears_is_sent_again(rig: MakeRig) -> None:
     rig().play(scene)
 
 
-def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: MakeRig) -> None:
+def test_an_alert_that_only_others_received_is_kept_until_the_hub_is_there(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         received: list[str] = []
@@ -180,15 +180,17 @@ def test_an_alert_that_only_others_heard_is_kept_until_the_hub_is_there(rig: Mak
     rig().play(scene)
 
 
-@pytest.mark.slow
-def test_an_alert_that_no_hub_ever_heard_expires_with_a_receipt(rig: MakeRig) -> None:
+@pytest.mark.long
+def test_an_alert_that_no_hub_acknowledged_expires_with_a_receipt(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         r.listener(lambda topic, payload: None)
         r.exchange.kill("hub")
         r.worker.raise_candidate(1)
         await r.until(lambda: bool(r.outbox.alerts_held()))
-        await r.until(lambda: not r.outbox.alerts_held(), 1000.0)
+        await asyncio.sleep(890)
+        assert r.outbox.alerts_held()
+        await r.until(lambda: not r.outbox.alerts_held(), 20.0)
         assert r.outbox.tally()["erased.expiry"] == 1
 
     rig().play(scene)
@@ -262,7 +264,7 @@ def test_what_waits_of_somebody_taken_off_the_list_is_never_delivered_and_leaves
     assert rig(live=True).play(scene).summary["balanced"], "it was an alert all the same"
 
 
-def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_said(rig: MakeRig) -> None:
+def test_a_candidate_that_crosses_with_the_withdrawal_is_counted_and_not_sent(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()
         r.repository.withdrawn = frozenset({"e-1"})

@@ -116,7 +116,7 @@ def test_a_lost_camera_is_offline_as_soon_as_its_worker_says_so_not_when_its_pro
     rig(live=True).play(scene)
 
 
-def test_the_next_worker_of_a_camera_is_told_the_size_of_the_first_pictures(rig: MakeRig) -> None:
+def test_the_next_worker_of_a_camera_is_given_the_size_of_the_first_pictures(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         assert r.worker.assignment.camera.size is None

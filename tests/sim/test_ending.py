@@ -202,7 +202,7 @@ def test_a_list_that_cannot_be_deleted_stops_no_other_erasure_and_ends_visibly(
 
 
 @pytest.mark.parametrize(("refusals", "status"), [(3, 0), (10_000, 69)])
-def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_then_said(
+def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_then_reported(
     rig: MakeRig, monkeypatch: pytest.MonkeyPatch, refusals: int, status: int
 ) -> None:
     erase_all, left = Outbox.erase_all, [refusals]

@@ -82,7 +82,7 @@ def test_an_ordinary_end_leaves_no_order_behind(rig: MakeRig) -> None:
     assert erasure_orders(r) == []
 
 
-def test_after_a_kill_the_timer_erases_and_the_next_start_tells(rig: MakeRig) -> None:
+def test_after_a_kill_the_timer_erases_and_the_next_start_reports_it(rig: MakeRig) -> None:
     r = killed_while_recognising(rig, alert_hours=1)
     assert listed(r)
     eraser.erase(r.folder / STATE, wall_ms(r, hours=1))

@@ -67,7 +67,7 @@ def test_a_flickering_device_does_not_flood_the_hub_or_the_service_manager(rig: 
     rig().play(scene)
 
 
-def test_a_new_state_is_said_at_once(rig: MakeRig) -> None:
+def test_a_new_state_is_published_at_once(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         await asyncio.sleep(0.15)
@@ -101,7 +101,7 @@ def test_counts_move_at_the_hub_while_people_pass_and_are_silent_while_nobody_do
     rig().play(scene)
 
 
-def test_every_camera_state_is_said_on_its_own_topic(rig: MakeRig) -> None:
+def test_every_camera_state_is_published_on_its_own_topic(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         await asyncio.sleep(1)

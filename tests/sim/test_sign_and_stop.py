@@ -283,7 +283,7 @@ def test_every_refusal_and_every_move_is_an_event_with_its_rule(rig: MakeRig, ca
     assert "rule=R13" in moves[0]
 
 
-def test_a_flapping_row_is_told_of_once_a_second_and_its_last_word_too(
+def test_a_flapping_row_is_reported_once_a_second_and_so_is_its_last_state(
     rig: MakeRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -172,7 +172,7 @@ def test_a_crash_over_a_recording_ends_the_run_with_70_and_counts_nobody_twice(r
     assert not r.lines.sign_driven
 
 
-def test_a_crash_over_one_recording_lets_the_other_finish_and_is_still_said_at_the_end(rig: MakeRig) -> None:
+def test_a_crash_over_one_recording_lets_the_other_finish_and_is_reported_at_the_end(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()
         await r.until(lambda: len(r.launcher.workers) == 2)

@@ -105,7 +105,7 @@ def test_photos_that_give_no_template_are_left_out_with_their_reason() -> None:
     assert [rows.tolist() for rows in faces.rows()] == [[0], [1]]
 
 
-def test_one_person_is_not_enough_and_the_first_reason_is_told() -> None:
+def test_one_person_is_not_enough_and_the_first_reason_is_given() -> None:
     photos = [listed(name) for name in ("Ann/1", "Bob/1")]
     with pytest.raises(EvidenceUnusable, match=r"1 usable person\(s\).*Bob/1: empty file"):
         gathered(photos, {"Ann/1": face(1), "Bob/1": Outcome(None, "empty file (0 bytes)")})

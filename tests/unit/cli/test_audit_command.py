@@ -162,5 +162,5 @@ def test_the_log_after_a_replacement_that_was_cut_is_found_all_the_same(
     assert "truncated" in capsys.readouterr().out
 
 
-def test_a_device_without_heads_cannot_be_said_to_be_replaced(tmp_path: Path) -> None:
+def test_a_device_without_heads_cannot_be_named_as_replaced(tmp_path: Path) -> None:
     assert not Heads(tmp_path / "audit").replaced("cam-1", NOW, "insp.7")

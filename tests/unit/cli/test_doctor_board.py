@@ -123,7 +123,7 @@ def test_a_node_that_the_gpu_needs_and_that_is_not_there(orin: FakeBoard, name: 
     assert next(iter(found.values())).level == "fail"
 
 
-def test_a_node_that_is_refused_or_does_not_open_is_told_apart(orin: FakeBoard) -> None:
+def test_a_node_without_permission_and_one_that_does_not_open_are_different_findings(orin: FakeBoard) -> None:
     orin.faults = {
         "nvmap": PermissionError(errno.EACCES, "Permission denied"),
         "video0": OSError(errno.ENODEV, "No such device"),

@@ -204,7 +204,7 @@ def test_a_broken_status_file_is_69(tmp_path: Path, content: str, capsys: pytest
     assert "is no status of a supervisor" in capsys.readouterr().err
 
 
-def test_a_status_that_may_not_be_read_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_status_that_may_not_be_read_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "status.json").mkdir()
     assert main(["status", "--run-dir", str(tmp_path)]) == 69
     assert "cannot be read: Is a directory; " in capsys.readouterr().err

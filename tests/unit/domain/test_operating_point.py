@@ -122,11 +122,11 @@ def test_a_list_shorter_than_the_evidence_has_the_threshold_of_its_shortest() ->
         (0.46, 3000, "up to 139 false alerts in 1,000 faces are predicted, the limit is 1.0"),
     ],
 )
-def test_what_lies_outside_the_evidence_is_said_in_words(threshold: float, people: int, says: str) -> None:
+def test_what_lies_outside_the_evidence_is_described(threshold: float, people: int, says: str) -> None:
     assert says in evidence(EXPONENTIAL).objection(threshold, (people,))
 
 
-def test_entries_are_counted_by_their_photos_and_those_with_too_many_are_told() -> None:
+def test_entries_are_counted_by_their_photos_and_those_with_too_many_are_named() -> None:
     assert counted([1, 1, 3, 2, 7, 4], 3) == ((2.0, 1.0, 3.0), 2)
 
 

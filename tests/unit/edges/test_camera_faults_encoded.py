@@ -36,7 +36,7 @@ def run(room: Clip, fault: str, encoder: str, *, anybody: bool = True, breaks_s:
 
 @pytest.mark.parametrize("encoder", ["H.264 GOP 50", "H.265 GOP 10", "MJPEG"])
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in (*FROZEN, "quiet", "quiet, noise")])
-def test_a_fault_is_told_apart_in_time(room: Clip, fault: str, encoder: str) -> None:
+def test_a_fault_is_identified_in_time(room: Clip, fault: str, encoder: str) -> None:
     found = run(room, fault, encoder)
     assert found.reported_s is not None
     assert found.reported_s <= SEEN_AT_MOST_S

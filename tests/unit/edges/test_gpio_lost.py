@@ -87,7 +87,7 @@ def test_the_next_use_claims_all_lines_again_the_sign_dark_and_the_lamps_as_they
     lines.close()
 
 
-def test_stop_and_tamper_are_heard_again_and_a_contact_found_open_is_one(pins: Failing) -> None:
+def test_stop_and_tamper_are_watched_again_and_a_contact_found_open_is_one(pins: Failing) -> None:
     lines, received = GpiozeroGpio(GpioConfig.model_validate(PINS)), []
     pins.close_contacts()
     lines.on_stop(lambda: received.append("stop"))

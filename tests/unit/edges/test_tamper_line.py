@@ -55,7 +55,7 @@ def test_a_housing_without_the_line_never_calls(pins: Any) -> None:
     lines.close()
 
 
-def test_simulated_lines_call_when_they_are_told() -> None:
+def test_simulated_lines_call_back_when_a_contact_changes() -> None:
     lines, calls = SimulatedGpio(), []
     lines.on_tamper(lambda: calls.append("opened"))
     lines.tamper()

@@ -54,7 +54,7 @@ def test_weak_boxes_are_left_out_and_the_best_comes_first() -> None:
     assert rows[:, :4].tolist() == [list(RIGHT), list(LEFT)]
 
 
-def test_faces_of_one_side_only_are_counted_and_the_others_overlaps_told() -> None:
+def test_faces_of_one_side_only_are_counted_and_the_others_overlaps_reported() -> None:
     found = boxes(detector(LEFT, RIGHT), detector(SHIFTED), [PICTURE, PICTURE], "drawn")
     assert (found.pictures, found.both, found.only_first, found.only_second) == (2, 2, 2, 0)
     assert [found.least_iou, found.mean_iou] == pytest.approx([0.8, 0.8])

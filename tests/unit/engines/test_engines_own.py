@@ -158,7 +158,7 @@ def test_a_quality_that_makes_no_scale_is_refused(
         read(own_models.write_card(tmp_path, file, quality=quality), file)
 
 
-def test_everything_that_is_wrong_with_a_card_is_told_at_once(own_models: ModuleType, tmp_path: Path) -> None:
+def test_all_errors_of_a_card_are_reported_together(own_models: ModuleType, tmp_path: Path) -> None:
     _, file = own_models.recogniser(tmp_path)
     changes: dict[str, Any] = {
         "licence": None,
@@ -261,7 +261,7 @@ def test_a_name_that_is_no_name_reaches_no_file(added: tuple[ModelCard, Path]) -
             card(name, added[1])
 
 
-def test_of_many_names_the_nearest_is_told(own_models: ModuleType, models_ready: Path, tmp_path: Path) -> None:
+def test_of_many_names_the_nearest_is_suggested(own_models: ModuleType, models_ready: Path, tmp_path: Path) -> None:
     written, file = own_models.detector(tmp_path, models_ready / "yunet-2023mar.onnx")
     text = yaml.safe_load(written.read_text())
     text["outputs"] = {name: name for name in YUNET_OUTPUTS}

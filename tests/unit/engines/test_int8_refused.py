@@ -70,7 +70,7 @@ def with_table(folder: Path, change: Callable[[Table], Table]) -> Path:
 
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if "int8" in precisions(name)])
 @pytest.mark.parametrize(("change", "says"), REFUSED)
-def test_no_runtime_opens_it_and_the_reason_is_told(
+def test_no_runtime_opens_it_and_the_reason_is_given(
     int8_models: Path, change: Callable[[Table], Table], says: str, backend: str
 ) -> None:
     folder = with_table(int8_models, change)

@@ -236,7 +236,7 @@ def test_the_verified_time_outlives_a_reboot_and_never_goes_back(place: Place) -
     assert eraser.erase(place.state, None) == 2
 
 
-def test_a_clock_set_far_ahead_is_believed_now_and_not_for_ever(place: Place) -> None:
+def test_a_clock_set_far_ahead_counts_now_and_not_for_ever(place: Place) -> None:
     eraser.advance(place.state, ms(NOW))
     eraser.erase(place.state, ms(NOW + timedelta(days=4000)))
     assert place.gone(), "early is on the safe side"
@@ -270,7 +270,7 @@ def test_one_file_that_cannot_be_deleted_keeps_no_other_and_is_tried_again(
     assert len(place.receipts) == 1
 
 
-def test_an_order_that_cannot_be_read_is_said_and_stops_no_other(place: Place) -> None:
+def test_an_order_that_cannot_be_read_is_logged_and_stops_no_other(place: Place) -> None:
     (place.state / "erase" / "a.json").write_text("{")
     with pytest.raises(Unavailable, match=r"a\.json"):
         eraser.erase(place.state, ms(END))

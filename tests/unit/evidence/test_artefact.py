@@ -180,7 +180,7 @@ def test_another_decision_rule_has_no_evidence() -> None:
         ARTEFACT.evidence(replace(ENGINE, rule="a rule/2"))
 
 
-def test_a_force_may_add_the_key_of_whoever_measured_for_it(tmp_path: Path) -> None:
+def test_a_force_may_add_the_key_of_its_own_evaluator(tmp_path: Path) -> None:
     folder = tmp_path / "keys"
     folder.mkdir()
     pem = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -245,7 +245,7 @@ def _strings(value: Any) -> list[str]:
     return [s for part in parts for s in _strings(part)]
 
 
-def test_a_recogniser_without_an_artefact_is_told_how_to_get_one() -> None:
+def test_a_recogniser_without_an_artefact_is_refused_with_how_to_make_one() -> None:
     for name in ("my-own", "../trusted"):
         with pytest.raises(EvidenceUnusable, match="lfr calibrate operating-point"):
             shipped(name)

@@ -129,7 +129,7 @@ def test_either_kind_of_systemd_python_in_the_kit_is_enough(bench: Any, name: st
     assert bench.plan(root)[0].device == "nano-1"
 
 
-def test_a_missing_pycuda_stops_nothing_and_is_said(bench: Any) -> None:
+def test_a_missing_pycuda_stops_nothing_and_is_reported(bench: Any) -> None:
     assert any("device-cuda" in note and "on its CPU" in note for note in bench.plan(bench.root())[0].notes)
 
 

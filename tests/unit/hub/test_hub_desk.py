@@ -283,7 +283,7 @@ def test_a_broken_report_file_is_set_aside(tmp_path: Path) -> None:
     assert (tmp_path / "report.broken.json").exists()
 
 
-def test_what_a_device_said_before_its_deployment_is_known_counts_for_it(say: Say, tallies: Tallies) -> None:
+def test_what_a_device_sent_before_its_deployment_is_known_counts_for_it(say: Say, tallies: Tallies) -> None:
     engine = make_alert().engine
     birth = messages.Birth(
         mode=None,

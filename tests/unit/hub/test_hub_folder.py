@@ -100,7 +100,9 @@ def test_the_command_makes_a_folder_and_a_bad_name_is_a_usage_error(tmp_path: Pa
 
 
 @pytest.mark.parametrize("place", ["file/hub", "file"])
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
     (tmp_path / "file").write_text("in the way")
     assert main(["hub", "init", str(tmp_path / place)]) == 69
     said = capsys.readouterr().err
@@ -122,7 +124,7 @@ def test_serving_a_folder_that_is_no_hub_says_what_to_run(tmp_path: Path, capsys
         HubFolder(tmp_path).settings()
 
 
-def test_every_mistake_in_console_yaml_is_said_at_once(folder: Path) -> None:
+def test_all_mistakes_in_console_yaml_are_reported_together(folder: Path) -> None:
     (folder / "console.yaml").write_text("site: 3\nmode: covert\nbroker_port: 99999\nentries: {e: {}}\ncolour: red\n")
     with pytest.raises(ConfigError) as caught:
         HubFolder(folder).settings()

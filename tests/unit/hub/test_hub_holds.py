@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def bench(tmp_path: Path, desk: Desk, tallies: Tallies, opener: ProbeOpener) -> 
     return Bench(tmp_path, desk, tallies, opener)
 
 
-def test_a_held_case_is_sealed_to_a_key_of_its_own_and_told_to_its_device(bench: Bench) -> None:
+def test_a_held_case_is_sealed_to_a_key_of_its_own_and_reported_to_its_device(bench: Bench) -> None:
     bench.holding.hold("a-1", asked(), "op-1")
     held = bench.holds.open("a-1")
     assert (held.alert, held.probe) == (an_alert("a-1"), JPEG)
@@ -112,7 +112,7 @@ def test_a_hold_outlives_the_desk_and_opens_without_the_deployments_key(bench: B
     assert Holds(bench.folder).open("a-1").probe == JPEG
 
 
-def test_a_release_destroys_the_key_and_the_case_and_tells_the_device(bench: Bench) -> None:
+def test_a_release_destroys_the_key_and_the_case_and_notifies_the_device(bench: Bench) -> None:
     bench.holding.hold("a-1", asked(), "op-1")
     sealed = (bench.folder / "holds" / "a-1.age").read_bytes()
     bench.holding.release("a-1", "op-2")
@@ -266,9 +266,8 @@ def test_the_commands_speak_to_a_hub_that_runs(tmp_path: Path) -> None:
 
         assert run("complaint", "C-17")[0] == 0
         assert run("holds") == (0, "[]\n")
-        code, text = run(
-            "hold", "a-9", "--kind", "evidence", "--reason", "claim", "--owner", "X", "--review", "2027-01-01"
-        )
+        review = (date.today() + timedelta(days=30)).isoformat()
+        code, text = run("hold", "a-9", "--kind", "evidence", "--reason", "claim", "--owner", "X", "--review", review)
         assert (code, "no longer here" in text) == (77, True)
         assert run("release", "a-9")[0] == 77
     finally:

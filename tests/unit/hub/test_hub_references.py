@@ -145,7 +145,7 @@ def test_a_device_that_never_reported_its_end_holds_the_list_no_longer_than_its_
     scene(play)
 
 
-def test_an_old_end_that_is_heard_again_leaves_the_next_deployments_photos(scene: Callable[..., None]) -> None:
+def test_an_old_end_that_arrives_again_leaves_the_next_deployments_photos(scene: Callable[..., None]) -> None:
     def play(van: Van) -> None:
         van.hears("cam-1", watchlist(None, erased_at=rfc3339(now(hours=-1))))
         assert van.left == BOTH

@@ -58,7 +58,7 @@ def test_what_init_cannot_change_it_says_with_what_changes_it(hub: HubFolder) ->
     assert "van-8.local" not in hosts_of(read(hub.root / "server.pem"))
 
 
-def test_an_address_that_stands_for_all_of_them_is_said_to_be_no_name(tmp_path: Path) -> None:
+def test_a_wildcard_address_is_reported_to_need_a_host_name(tmp_path: Path) -> None:
     said = init_hub(tmp_path / "h", site="demo", devices=(), mode=None, bind="0.0.0.0")
     assert any("another one needs --host NAME" in line for line in said)
 

@@ -184,7 +184,7 @@ def test_a_revoked_certificate_does_not_pass_the_handshake_of_the_next_start(hub
         server.stop()
 
 
-def test_a_port_in_use_is_said_with_what_to_do(hub: HubFolder, server: RepositoryServer) -> None:
+def test_a_port_in_use_is_reported_with_its_remedy(hub: HubFolder, server: RepositoryServer) -> None:
     with pytest.raises(Unavailable, match="--repository-port"):
         RepositoryServer(hub, SiteDevices(hub), "127.0.0.1", server.port)
 

@@ -111,7 +111,7 @@ def test_a_judgement_that_is_not_settled_outlives_the_hub(desk: Desk, opener: Pr
     assert SealedDesk(tmp_path / "desk.sqlite").judgements() == []
 
 
-def test_a_false_alert_is_said_until_its_erasure_is_reported(bench: Bench) -> None:
+def test_a_false_alert_is_sent_until_its_erasure_is_reported(bench: Bench) -> None:
     bench.device_appears()
     bench.session.judge("a-1", "false_alert", "op-1", "cam-1")
     bench.after(REPEAT_S)

@@ -100,7 +100,7 @@ def test_an_alerts_latency_counts_from_the_decoder_and_not_from_the_decision(
 
 
 @pytest.mark.parametrize("decoded_ns", [0, 9_000_000_000])
-def test_a_moment_of_delivery_that_is_unknown_or_yet_to_come_is_not_believed(
+def test_a_time_of_delivery_that_is_unknown_or_in_the_future_is_not_used(
     candidate: Build, context: AlertContext, noon: WallTime, decoded_ns: int
 ) -> None:
     seen = candidate(decoded_ns=decoded_ns)
@@ -169,7 +169,7 @@ def test_an_alert_that_waited_is_history_when_it_is_sent(
 
 
 @pytest.mark.parametrize("said", [("present", False), ("simulated", True), ("absent", True)])
-def test_a_hub_that_contradicts_itself_about_its_operator_is_not_believed(said: tuple[str, bool]) -> None:
+def test_a_hub_state_that_contradicts_itself_about_its_operator_is_refused(said: tuple[str, bool]) -> None:
     data = {"mode": "demo", "state": "online", "operator": said[0], "operator_present": said[1], "session_id": None}
     with pytest.raises(msgspec.ValidationError, match="contradicts"):
         msgspec.convert({**data, "at": "2026-11-23T12:00:00.000Z"}, messages.HubState)

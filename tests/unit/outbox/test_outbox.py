@@ -84,7 +84,7 @@ def test_what_is_put_is_due_with_its_payload_and_rest_of_life(outbox: Outbox, me
     assert (sent.payload, sent.expiry_s, sent.retain, sent.qos) == (SECRET, 100, False, 1)
 
 
-def test_an_alert_nobody_heard_stays_due_and_one_that_was_heard_does_not(
+def test_an_unacknowledged_alert_stays_due_and_an_acknowledged_one_does_not(
     outbox: Outbox, message: Build, noon: WallTime
 ) -> None:
     outbox.put(message())
@@ -230,7 +230,7 @@ def test_an_early_end_brings_the_deletion_forward_and_a_late_one_does_not_postpo
     assert (gone.alert_id, gone.reason) == ("a-1", "retention")
 
 
-def test_an_alert_that_nobody_heard_goes_when_it_expires(outbox: Outbox, message: Build, noon: WallTime) -> None:
+def test_an_unacknowledged_alert_is_erased_when_it_expires(outbox: Outbox, message: Build, noon: WallTime) -> None:
     outbox.put(message())
     assert ids(outbox, later(noon, minutes=2)) == []
     (gone,) = outbox.erase_expired(later(noon, minutes=2), clock_trusted=True)

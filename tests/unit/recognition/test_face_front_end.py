@@ -101,6 +101,7 @@ def watched(clip: Path, front_end: FaceFrontEnd, listed: F32) -> tuple[Pipeline,
     return pipeline, stated
 
 
+@pytest.mark.long
 def test_both_raise_the_same_possible_matches_on_a_clip(
     clip: Path, room_of: MakeRoom, samples: Callable[[str], list[Path]]
 ) -> None:

@@ -106,7 +106,7 @@ def test_a_crop_that_is_noise_counts_nobody(world: World) -> None:
 
 
 @pytest.mark.parametrize("length", [1.0, 0.001, 400.0])
-def test_with_a_recogniser_whose_length_says_nothing_whoever_is_listed_is_found_at_any_length(
+def test_with_a_recogniser_whose_length_is_no_quality_a_listed_person_is_found_at_any_length(
     length: float, world: World
 ) -> None:
     world.embedder.lengths = None

@@ -120,7 +120,7 @@ def test_a_checkpoint_breaks_off_between_two_frames_and_the_engines_are_wiped() 
     assert pipeline._finishing.is_set()
 
 
-def test_every_frame_is_judged_in_order_and_the_last_words_are_heard() -> None:
+def test_every_frame_is_assessed_in_order_and_the_last_revisions_are_kept() -> None:
     pipeline = ScriptedPipeline(stated={4: [candidate(1, 0)], -1: [candidate(2, 0)]})
     ran = run(pipeline)
     assert pipeline.judged == list(range(12))
@@ -129,7 +129,7 @@ def test_every_frame_is_judged_in_order_and_the_last_words_are_heard() -> None:
     assert [c.passage for c in ran.stated] == [1, 2]
 
 
-def test_a_row_is_an_alert_first_raised_then_with_what_was_last_said_of_it() -> None:
+def test_a_row_is_an_alert_as_first_raised_with_its_last_revision() -> None:
     rows = replaying._rows(
         [
             candidate(3, 0, score=0.51, frame=7),

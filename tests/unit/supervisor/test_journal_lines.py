@@ -28,7 +28,7 @@ def test_each_wording_is_a_line_with_its_cameras_name_and_its_level(
     assert caplog.messages[1].startswith("worker.journal camera=rear")
 
 
-def test_what_is_no_wording_is_said_to_have_come_and_is_not_printed(
+def test_an_unknown_text_is_logged_as_unknown_and_not_printed(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     WorkerJournal(clock).log("front", JournalLine(level=Level.INFO, text="QUdFLVNFQ1JFVC1LRVktMQ=="))

@@ -226,7 +226,9 @@ def test_an_erasure_that_the_disk_refuses_is_tried_until_it_is_done(tmp_path: Pa
     assert [deletion.alert_id for deletion in asyncio.run(run())] == ["x"]
 
 
-def test_an_erasure_that_is_owed_is_not_drained_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_erasure_that_keeps_failing_is_not_drained_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def run() -> None:
         clock = FakeClock()
         outbox = StubbornOutbox(tmp_path / "outbox", clock.wall())

@@ -17,7 +17,7 @@ def at(seconds: float) -> MonotonicNs:
     return MonotonicNs(round(seconds * NS_PER_S))
 
 
-def test_the_first_is_told_at_once_and_the_next_when_it_was_quiet_with_what_came_between() -> None:
+def test_the_first_event_is_reported_at_once_and_the_next_after_the_quiet_time_with_the_count_between() -> None:
     damper = RateLimiter(QUIET_S)
     assert damper.take("row", at(0)) == 0
     damper.record("row")

@@ -115,7 +115,7 @@ def test_every_fault_is_found_within_its_time(play: Play, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_fault_that_is_there_from_the_start_lets_the_sign_be_believed(play: Play, fault: str) -> None:
+def test_with_any_fault_from_the_start_the_sign_never_counts_as_lit(play: Play, fault: str) -> None:
     changes = FAULTS[fault][0]
 
     async def acts(b: Bench) -> None:

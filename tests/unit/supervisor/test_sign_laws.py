@@ -67,7 +67,7 @@ async def run_schedule(b: Bench, faults: list[tuple[str, float, float]], law: Ca
 
 @settings(max_examples=25, deadline=None)
 @given(SCHEDULE, st.integers(0, 10_000))
-def test_no_sign_is_believed_that_has_been_dark_for_a_second(
+def test_a_sign_that_has_been_dark_for_a_second_does_not_count_as_lit(
     play: Play, faults: list[tuple[str, float, float]], seed: int
 ) -> None:
     def law(dark_s: float, believed_s: float) -> None:

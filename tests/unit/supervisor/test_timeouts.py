@@ -61,7 +61,7 @@ def test_no_cancellation_is_lost_however_close_the_event_is(turns: int) -> None:
     asyncio.run(run())
 
 
-def test_a_wait_ends_at_its_limit_and_says_that_nothing_came() -> None:
+def test_a_wait_ends_at_its_limit_and_returns_false() -> None:
     async def run() -> None:
         assert not await set_within(asyncio.Event(), 0.01)
         assert len(asyncio.all_tasks()) <= 2

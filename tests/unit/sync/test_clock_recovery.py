@@ -105,7 +105,7 @@ def test_a_dry_run_changes_nothing_and_a_second_run_has_nothing_to_do(
     assert "nothing to recover" in capsys.readouterr().err
 
 
-def test_it_is_refused_while_the_clock_cannot_be_believed(desk: Desk, configured: DeviceConfig) -> None:
+def test_it_is_refused_while_the_clock_is_not_trusted(desk: Desk, configured: DeviceConfig) -> None:
     desk.clock.is_synchronised = False
     with pytest.raises(RefusedByCondition, match="not synchronised"):
         recover(configured, desk.clock, dry_run=False)

@@ -139,14 +139,14 @@ def test_a_device_of_another_authority_is_not_served(desk: Desk, server: Server,
         client.sync()
 
 
-def test_a_hub_of_another_authority_is_not_believed(desk: Desk, server: Server, pki: Path) -> None:
+def test_a_hub_of_another_authority_is_refused(desk: Desk, server: Server, pki: Path) -> None:
     strange = pki.parent / "strange"
     files = Certificates(strange / "ca.pem", pki / "cam-1.pem", pki / "cam-1.key")
     with pytest.raises(Unavailable, match="its certificate is not accepted"):
         desk.client(HttpsSource(f"https://localhost:{server.server_address[1]}", files)).sync()
 
 
-def test_a_hub_of_another_name_is_not_believed(desk: Desk, server: Server, pki: Path) -> None:
+def test_a_hub_of_another_name_is_refused(desk: Desk, server: Server, pki: Path) -> None:
     with pytest.raises(Unavailable, match="its certificate is not accepted"):
         desk.client(source(server, pki, host="127.0.0.1")).sync()
 

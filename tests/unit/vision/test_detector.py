@@ -115,7 +115,7 @@ def test_neighbours_who_overlap_a_little_are_two_and_the_better_comes_first(runn
     assert [round(f.score**2, 3) for f in faces] == [0.9, 0.6]
 
 
-def test_suppression_is_by_the_best_only_and_not_by_whoever_was_suppressed(runner: TensorRunner, picture: U8) -> None:
+def test_suppression_is_by_the_best_only_and_not_by_a_suppressed_face(runner: TensorRunner, picture: U8) -> None:
     """A beats B, B would beat C, C is far enough from A: A and C stay."""
     runner.put(8, 6, 6, cls=0.9, size=(4.0, 4.0))
     runner.put(8, 7, 6, cls=0.8, size=(4.0, 4.0))

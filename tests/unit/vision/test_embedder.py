@@ -29,7 +29,7 @@ CROP = np.full((112, 112, 3), 140, np.uint8)
 
 
 @pytest.mark.parametrize("length", [0.5, 6.9, 8.5, 13.0])
-def test_the_template_has_length_1_and_the_raw_length_is_told(length: float) -> None:
+def test_the_template_has_length_1_and_the_raw_length_is_returned(length: float) -> None:
     raw = np.random.default_rng(1).normal(size=TEMPLATE_DIM).astype(np.float32)
     raw *= length / np.linalg.norm(raw)
     out = np.zeros(TEMPLATE_DIM, np.float32)

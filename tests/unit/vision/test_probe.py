@@ -62,7 +62,7 @@ def test_a_neighbour_is_a_few_flat_squares(
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) <= BLUR_GRID**2
 
 
-def test_a_neighbour_of_equal_pixels_cannot_be_told_from_another(face_at: MakeFace, frame_of: MakeFrame) -> None:
+def test_neighbours_of_equal_pixels_cannot_be_distinguished(face_at: MakeFace, frame_of: MakeFrame) -> None:
     """Two different textures of equal means leave the same squares."""
     face, other = face_at(300, 240, 100), face_at(390, 240, 100)
     shots = []

@@ -60,7 +60,7 @@ def test_looks_at_one_person_are_taken_at_two_scales_in_turns(face_at: MakeFace)
     assert shown == pytest.approx([FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX] * 2)
 
 
-def test_the_detector_is_told_where_in_the_frame_the_patch_lies(face_at: MakeFace) -> None:
+def test_the_detector_gets_the_place_of_the_patch_in_the_frame(face_at: MakeFace) -> None:
     detector, cut = FakeDetector(), Cutter()
     Refiner(detector).refine(cut, face_at(500, 300, 36))
     assert detector.frame_size == (64.0, 64.0)

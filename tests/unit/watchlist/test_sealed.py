@@ -129,7 +129,7 @@ def test_a_changed_byte_anywhere_does_not_open(position: float, change: int) -> 
         unseal(bytes(data), keys.identity)
 
 
-def test_what_is_no_age_file_and_what_is_no_identity_are_told_apart(keys: Keys) -> None:
+def test_a_bad_age_file_and_a_bad_identity_are_different_errors(keys: Keys) -> None:
     with pytest.raises(WatchlistUnusable, match="no age file"):
         unseal(b"hello", keys.identity)
     with pytest.raises(WatchlistUnusable, match="not an age secret key") as refused:

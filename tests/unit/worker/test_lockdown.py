@@ -160,7 +160,7 @@ def test_a_cameras_daemon_may_be_reached_and_no_network(tmp_path: Path, locked: 
     assert refused["a second line here"] is not None
 
 
-def test_what_was_granted_is_said_by_name(locked: dict[str, Any]) -> None:
+def test_granted_protections_are_reported_by_name(locked: dict[str, Any]) -> None:
     granted = dict(locked["granted"])
     by_kernel = {name: granted.pop(name) for name in ("landlock_writes", "landlock_reads", "memory_locked")}
     assert by_kernel["landlock_writes"] is by_kernel["landlock_reads"] is (landlock.abi() > 0)
@@ -192,7 +192,7 @@ def test_a_process_that_may_not_lock_memory_says_so_and_goes_on(tmp_path: Path) 
     assert json.loads(done.stdout)["seccomp"] is True
 
 
-def test_a_file_that_was_left_open_for_writing_is_told() -> None:
+def test_a_file_that_was_left_open_for_writing_is_reported() -> None:
     program = (
         "import tempfile\nfrom device.worker.lockdown import writable_files\nassert not writable_files()\n"
         "left = tempfile.NamedTemporaryFile()\nassert writable_files() == [left.name]\n"

@@ -22,7 +22,7 @@ def test_a_csi_camera_needs_devices_and_its_daemon(jetson: Library) -> None:
     assert needs_of("csi://0", ON_CPU) == Camera(reads=(MODELS,), devices=True, local_service=True)
 
 
-def test_a_v4l2_camera_needs_its_device_whoever_opens_it(jetson: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_v4l2_camera_needs_its_device_with_every_reader(jetson: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     needs = Camera(reads=(MODELS, Path("/dev/video0")), devices=True)
     assert needs_of(V4L2, ON_CPU) == needs
     monkeypatch.setitem(sys.modules, "jetson_utils", None)

@@ -113,7 +113,7 @@ def test_a_line_in_a_line_a_path_or_more_than_fits_is_no_wording(text: str) -> N
     assert name_of(text) is None
 
 
-def test_the_source_is_told_with_size_rate_and_what_it_corrects_and_again_when_more_is_met() -> None:
+def test_the_source_is_logged_with_size_rate_and_corrections_and_again_when_more_are_needed() -> None:
     told = Told(camera=Camera(replace(INFO, notes=("interlaced: bwdif",))))
     told.voice.opening()
     told.voice.opened(told.camera)
@@ -132,7 +132,7 @@ def test_the_source_is_told_with_size_rate_and_what_it_corrects_and_again_when_m
     assert [message.text for message in unrated] == ["recording opened: 1920 x 1080 pixels, rate not stated"]
 
 
-def test_frames_that_are_dropped_are_told_with_the_slowest_stage_and_then_that_it_keeps_up() -> None:
+def test_dropped_frames_are_logged_with_the_slowest_stage_and_so_is_the_recovery() -> None:
     told = Told()
     for second in range(2 * SLOW_S + 1):
         told.beat(frames=25 * second, dropped=10 * second)
@@ -165,7 +165,7 @@ def test_a_note_whose_count_grows_is_reported_once() -> None:
     assert len(told.texts) == before + 1
 
 
-def test_a_camera_that_shows_nothing_new_is_told_once_and_its_standstill_is_not_called_slow() -> None:
+def test_a_camera_that_shows_nothing_new_is_logged_once_and_not_as_slow() -> None:
     told = Told()
     told.beat(frames=25, dropped=0)
     for _ in range(3 * SLOW_S):
@@ -174,7 +174,7 @@ def test_a_camera_that_shows_nothing_new_is_told_once_and_its_standstill_is_not_
     assert told.texts == [journal_text("still"), journal_text("moving")]
 
 
-def test_a_fault_of_the_camera_is_told_when_it_changes_and_an_empty_room_is_none() -> None:
+def test_a_fault_of_the_camera_is_logged_when_it_changes_and_an_empty_room_is_none() -> None:
     told = Told()
     for camera, warning in (
         ("online", "still"),

@@ -58,7 +58,7 @@ def test_a_category_may_ask_for_more_than_the_threshold(worker: WorkerProcess, d
         assert candidate.score >= candidate.threshold
 
 
-def test_an_entry_of_no_category_of_the_deployment_is_told(worker: WorkerProcess, deployment: Given) -> None:
+def test_an_entry_of_no_category_of_the_deployment_is_reported(worker: WorkerProcess, deployment: Given) -> None:
     worker.send(structs.replace(deployment.task, categories={"wanted": 0.0}))
     assert worker.until(WatchlistLoaded).incomplete == 1
     worker.send(Stop(reason="over"))

@@ -111,7 +111,7 @@ def test_it_says_what_it_opened_in_words_that_the_supervisor_knows(whole_run: Ru
     assert said[1].text == "recording opened: 1280 x 720 pixels, 25 Hz"
 
 
-def test_the_list_is_told_with_the_digest_of_the_sealed_file(whole_run: Run, deployment: Given) -> None:
+def test_the_list_is_reported_with_the_digest_of_the_sealed_file(whole_run: Run, deployment: Given) -> None:
     (loaded,) = whole_run.of(WatchlistLoaded)
     assert loaded.sha256 == hashlib.sha256(Path(deployment.task.watchlist).read_bytes()).hexdigest()
     assert (loaded.watchlist_id, loaded.subjects, loaded.images) == ("wl-1", 1, 1)
@@ -254,7 +254,7 @@ def test_end_of_file_before_the_assignment_ends_the_process(worker: WorkerProces
     assert worker.process.wait(STARTS_WITHIN_S / 3) == 70
 
 
-def test_a_ctrl_c_in_the_terminal_is_the_supervisors_to_hear(worker: WorkerProcess, deployment: Given) -> None:
+def test_a_ctrl_c_in_the_terminal_is_left_to_the_supervisor(worker: WorkerProcess, deployment: Given) -> None:
     worker.send(camera(deployment.task, pace="realtime"))
     worker.until(Beat)
     os.kill(worker.process.pid, signal.SIGINT)

@@ -7,6 +7,7 @@
 4. No test is skipped outside tests/gpu, tests/system and tests/browser.
 5. No inline exemption from a check, and no note of unfinished work.
 6. A display of values is written out, not packed into `*(…)`.
+7. A folder of sources with three modules or more has a README.md. (tests/README.md describes the folders of tests.)
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import re
 import subprocess
 import sys
 import tokenize
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[3]
 FILE_LINES = 400
 FUNCTION_LINES = 60
+MODULES_WITHOUT_README = 2
 VISION_VENDORS = frozenset(("av", "cv2", "jetson_utils", "onnxruntime", "openvino", "pycuda", "tensorrt"))
 VENDORS = VISION_VENDORS | frozenset(("gpiozero", "lgpio", "paho", "systemd"))
 PLUG_INS = frozenset(
@@ -82,6 +84,7 @@ def breaches_in(files: dict[str, Path]) -> Iterator[str]:
     for (owner, vendor), importers in modules.items():
         if len(importers) > 1 and not owner.startswith("tests"):
             yield f"{owner}: {vendor} is imported by {', '.join(sorted(importers))}; one module of a part may"
+    yield from without_readme(files)
 
 
 def part(name: str) -> str:
@@ -90,6 +93,16 @@ def part(name: str) -> str:
     if parts[0] not in {"device", "tools", "tests"}:
         return parts[0]
     return "/".join(parts[: 3 if parts[:2] == ("tools", "dev") else 2])
+
+
+def without_readme(names: Iterable[str]) -> Iterator[str]:
+    """Folders of sources that no README describes (rule 7)."""
+    paths = [PurePosixPath(name) for name in names]
+    modules = Counter(path.parent for path in paths if path.suffix == ".py" and path.name != "__init__.py")
+    described = {path.parent for path in paths if path.name == "README.md"}
+    for folder, count in modules.items():
+        if count > MODULES_WITHOUT_README and folder not in described and folder.parts[:1] != ("tests",):
+            yield f"{folder}: {count} modules and no README.md; say what is here and how to add one"
 
 
 def sizes(name: str, text: str, tree: ast.Module) -> Iterator[str]:

@@ -67,8 +67,8 @@ SLOW = Stage("the slow of unit, contract, sim", several("-m", "slow and not long
 REPLAY = Stage("replay", several("-m", "not long", "tests/replay"), READ_TESTS, tests=True)
 E2E = Stage("end to end", pytest("-m", "not long", "tests/e2e"), READ_TESTS, tests=True)
 LONG = Stage(
-    "the long of unit, replay and end to end",
-    pytest("-m", "long", "tests/unit", "tests/replay", "tests/e2e"),
+    "the long of all folders",
+    pytest("-m", "long", *FOLDERS, "tests/replay", "tests/e2e"),
     READ_TESTS,
     tests=True,
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
 from device.errors import UsageError
+from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
 from engines.errors import EngineFailed, PlanRefused
 from engines.runner import F32, U8
@@ -20,6 +22,7 @@ from tools.dev.bench.engines import BATCHES, groups, measure, render
 
 pytestmark = pytest.mark.slow
 
+DRAWN = bench._pictures
 MACHINE: dict[str, Any] = {"date": "2026-11-24", "cpu": "a CPU", "load_1min": 0.5}
 
 
@@ -58,10 +61,17 @@ class OpenedRunner:
         self._all.now -= 1
 
 
+@cache
+def pictures(name: str, count: int) -> U8:
+    """The bench's pictures for a model, drawn once for all tests."""
+    return DRAWN(card(name), count)
+
+
 @pytest.fixture(autouse=True)
 def two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     """One CPU runtime with three precisions, one GPU with two and no exact one."""
     offers = {"onnxruntime": ("fp32", "int8", "bf16-emulated"), "tensorrt": ("fp16",)}
+    monkeypatch.setattr(bench, "_pictures", lambda one, count: pictures(one.name, count))
     monkeypatch.setattr(bench, "installed", lambda name: name in offers)
     monkeypatch.setattr(bench, "precisions", lambda name: offers[name])
 
@@ -141,6 +151,7 @@ def test_the_whole_bench_needs_no_part() -> None:
 
 
 def test_nothing_to_open_is_an_error_and_so_are_impossible_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "_pictures", lambda one, count: pictures(one.name, count))
     monkeypatch.setattr(bench, "installed", lambda name: False)
     with pytest.raises(EngineFailed, match="none is installed"):
         lfr("engines")

@@ -41,7 +41,7 @@ def test_decision_up_to_two_seconds_after_the_passage_still_counts() -> None:
 
 
 @pytest.mark.parametrize("alert", [Alert("bob", 70, 0.6), Alert("ann", 20, 0.6), Alert("cat", 60, 0.6)])
-def test_alert_for_whoever_is_not_listed_or_not_there_is_false(alert: Alert) -> None:
+def test_an_alert_for_somebody_who_is_not_listed_or_not_there_is_false(alert: Alert) -> None:
     assert score(TWICE, [alert]).false_alerts == (alert,)
 
 

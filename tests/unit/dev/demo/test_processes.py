@@ -64,7 +64,7 @@ def test_one_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatch: pyt
     assert stubborn.exit_status == -signal.SIGKILL
 
 
-def test_an_early_end_is_reported_with_the_last_words(tmp_path: Path) -> None:
+def test_an_early_end_is_reported_with_the_last_lines_of_output(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         failed = processes.start("hub", python("print('the port is taken'); raise SystemExit(69)"))
         failed.process.wait(10)

@@ -92,7 +92,7 @@ def test_a_complete_run_skips_only_what_no_machine_can_install(
     assert gate.main(["check"]) == 0
 
 
-def test_a_folder_without_tests_is_said_and_not_an_error(
+def test_a_folder_without_tests_is_reported_and_not_an_error(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run((unit_tests(),), monkeypatch) == 0

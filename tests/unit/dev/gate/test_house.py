@@ -101,3 +101,16 @@ def test_the_same_words_in_a_string_are_fine(tmp_path: Path) -> None:
 def test_values_that_are_packed_only_to_be_unpacked_are_named(tmp_path: Path, source: str) -> None:
     assert len(breaches(tmp_path, device__x=source)) == 1
     assert breaches(tmp_path, device__x="A = (1, 2)\nB = (*A, *(n for n in A))\n") == []
+
+
+def test_a_folder_of_three_modules_without_a_readme_is_named(tmp_path: Path) -> None:
+    three = {f"device__part__{name}": "A = 1\n" for name in ("a", "b", "c")}
+    assert breaches(tmp_path, **three) == [
+        "device/part: 3 modules and no README.md; say what is here and how to add one"
+    ]
+    assert breaches(tmp_path, device__part__a="A = 1\n", device__part__b="A = 1\n") == []
+    readme = tmp_path / "device/part/README.md"
+    readme.write_text("# part\n")
+    files = {f"device/part/{name}.py": tmp_path / f"device/part/{name}.py" for name in ("a", "b", "c")}
+    assert list(breaches_in({**files, "device/part/README.md": readme})) == []
+    assert breaches(tmp_path, tests__unit__a="A = 1\n", tests__unit__b="A = 1\n", tests__unit__c="A = 1\n") == []

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tools.dev.proof import process_memory as reading
 from tools.dev.proof.process_memory import PAGE, NoView, ProcessMemory, Region, changed_since
 from tools.dev.proof.search import PIECE, STEP, Hit, Pattern, Pieces, find_alike, pieces_of
 
@@ -139,8 +140,8 @@ def test_what_a_process_holds_is_found_and_is_gone_when_it_was_overwritten(holde
     process_memory.close()
 
 
-@pytest.mark.slow
-def test_a_memory_that_cannot_be_seen_is_an_error_and_not_an_empty_one() -> None:
+def test_a_memory_that_cannot_be_seen_is_an_error_and_not_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "STILL_WITHIN_S", 0.5)
     with pytest.raises(NoView, match="cannot be opened"):
         ProcessMemory(2**22 + 1)
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

@@ -88,7 +88,7 @@ def test_an_identity_that_comes_before_the_publication_waits_for_it(bench: Bench
     assert bench.site.reader("cam-1").active().recipient == recipient
 
 
-def test_a_publication_by_a_command_beside_the_hub_is_told_to_every_device(bench: Bench) -> None:
+def test_a_publication_by_a_command_beside_the_hub_is_announced_to_every_device(bench: Bench) -> None:
     assert bench.look() == BOTH
     assert bench.look() == []
     bench.site.deployed()

@@ -113,7 +113,7 @@ def test_a_chain_that_was_changed_is_not_counted(tmp_path: Path) -> None:
         count_chain(tmp_path / "hub", "cam-1", log, "d-1", ChainCounts())
 
 
-def test_a_chain_without_a_head_at_the_hub_is_not_believed(tmp_path: Path) -> None:
+def test_a_chain_without_a_head_at_the_hub_is_not_accepted(tmp_path: Path) -> None:
     log = write_log(tmp_path / "state", tmp_path / "hub")
     (tmp_path / "hub" / FOLDER / f"cam-1{SUFFIX}").unlink()
     with pytest.raises(BadData, match="no signed head"):

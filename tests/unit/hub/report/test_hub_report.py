@@ -80,14 +80,14 @@ def test_the_two_rates_have_different_denominators() -> None:
     assert (report.false_alert_rate.of, report.false_share_of_adjudicated.of) == (62, 2)
 
 
-def test_counts_that_do_not_balance_are_said_loudly() -> None:
+def test_counts_that_do_not_balance_are_marked_clearly() -> None:
     counts = BootCounts(faces_seen=62, discarded=50, alerts=2)
     report = report_of(tally(boots={"cam-1/b": counts}))
     assert not report.balanced
     assert "DOES NOT BALANCE" in as_text(report)
 
 
-def test_people_lost_with_a_worker_are_in_the_balance_and_said() -> None:
+def test_people_lost_with_a_worker_are_in_the_balance_and_remarked_on() -> None:
     counts = BootCounts(faces_seen=62, discarded=57, lost=3, alerts=2)
     report = report_of(tally(boots={"cam-1/b": counts}))
     assert report.balanced
@@ -95,11 +95,11 @@ def test_people_lost_with_a_worker_are_in_the_balance_and_said() -> None:
     assert any("3 lost: their worker died" in remark for remark in report.remarks)
 
 
-def test_alerts_that_did_not_reach_the_hub_are_said() -> None:
+def test_alerts_that_did_not_reach_the_hub_are_remarked_on() -> None:
     assert any("hub received 1" in remark for remark in report_of(tally(alerts_received=1)).remarks)
 
 
-def test_unjudged_alerts_are_said() -> None:
+def test_unjudged_alerts_are_remarked_on() -> None:
     report = report_of(tally(outcomes={"true_alert": 1}))
     assert report.outcomes == {"true_alert": 1, "awaiting_judgement": 1}
 

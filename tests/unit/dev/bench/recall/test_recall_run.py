@@ -60,7 +60,7 @@ def result(samples: Samples, small: Path, tmp_path_factory: pytest.TempPathFacto
     return first
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_listed_passages_are_judged_and_strangers_counted(result: dict[str, Any]) -> None:
     assert [(row["person"], row["kind"], row["pose"]) for row in result["passages"]] == [
         ("001f", "stand", "frontal"),
@@ -72,18 +72,21 @@ def test_listed_passages_are_judged_and_strangers_counted(result: dict[str, Any]
     assert result["same_threshold"]["naive_threshold"] == result["same_threshold"]["product_threshold"] == 0.6
 
 
+@pytest.mark.long
 def test_each_miss_of_the_product_has_a_reason(result: dict[str, Any]) -> None:
     for row in result["passages"]:
         for side in (row["same_threshold"], row["equal_rate"]):
             assert (side["missed"] is None) == side["product"]
 
 
+@pytest.mark.long
 def test_at_the_equal_rate_no_side_has_a_false_claim(result: dict[str, Any]) -> None:
     """One stranger: a hundredth of him is none."""
     assert result["equal_rate"]["naive_false"] == 0
     assert result["equal_rate"]["naive_threshold"] < 0.6
 
 
+@pytest.mark.long
 def test_the_table_fits_a_terminal(result: dict[str, Any]) -> None:
     table = render({**result, **summary(result)})
     assert "at equal false alert rate" in table
