@@ -115,6 +115,17 @@ class Chrome:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
+    def tap(self, selector: str) -> None:
+        """Touch the middle of an element with a finger; it is scrolled into view first."""
+        self.ask(f"{at(selector)}.scrollIntoView({{block: 'center'}})")
+        x, y = self.ask(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({at(selector)}.getBoundingClientRect())")
+        self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def touch_only(self) -> None:
+        """A phone or tablet: fingers, no mouse."""
+        self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
+
     def size(self, width: int, height: int) -> None:
         """Give the page another size."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome, Factor
 from device.errors import BadData, RefusedByCondition
 from tools.hub.console.access import COOKIE, HEADERS, same
 from tools.hub.console.command_route import command_route
@@ -39,9 +39,11 @@ KINDS = {
     "login.js": "text/javascript",
     "language.js": "text/javascript",
     "live_view.js": "text/javascript",
+    "case_tools.js": "text/javascript",
 }
 
 
+FACTORS = frozenset(get_args(Factor))
 DECISIONS: dict[str, frozenset[str]] = {
     "adjudication": frozenset(get_args(AdjudicationOutcome)),
     "engagement": frozenset(get_args(EngagementOutcome)),
@@ -249,19 +251,22 @@ class _Pages:
         return _jpeg(self._console.session.views.picture(request.path_params["device"], request.path_params["camera"]))
 
     async def decide(self, request: Request) -> Response:
-        """An operator's decision: a JSON body with its outcome."""
+        """An operator's decision: a JSON body with its outcome, and of an adjudication its reasons."""
         from starlette.responses import JSONResponse, PlainTextResponse
 
         kind = request.path_params["kind"]
         try:
-            outcome = (await request.json())["outcome"]
+            asked = await request.json()
+            outcome, reasons = asked["outcome"], asked.get("reasons", [])
             if outcome not in DECISIONS[kind]:
                 raise BadData(f"outcome {outcome!r}")
-        except (ValueError, KeyError, TypeError, BadData):
+            if not isinstance(reasons, list) or any(reason not in FACTORS for reason in reasons):
+                raise BadData("reasons")
+        except (ValueError, KeyError, TypeError, AttributeError, BadData):
             return PlainTextResponse("no such decision", 400)
         self._console.sessions.touch(acting.get())
         try:
-            if not self._console.decide(request.path_params["alert_id"], kind, outcome):
+            if not self._console.decide(request.path_params["alert_id"], kind, outcome, sorted(set(reasons))):
                 return PlainTextResponse("this case is no longer on the desk", 404)
         except RefusedByCondition as fault:
             return PlainTextResponse(str(fault), 409)

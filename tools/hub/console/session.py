@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
 import msgspec
 
 from device.domain.finding import Mode
-from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome, Factor
 from device.domain.time import WallTime, rfc3339
 from device.errors import BadData, Unavailable
 from device.hub_api import messages
@@ -164,14 +164,17 @@ class HubSession:
         if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
             self._published_state = (operator, session_id)
 
-    def judge(self, alert_id: str, outcome: str, officer_ref: str, device: str) -> None:
-        """Send an adjudication; a false alert is repeated until its erasure is reported (rule 1)."""
+    def judge(
+        self, alert_id: str, outcome: str, officer_ref: str, device: str, *, reasons: Sequence[Factor] = ()
+    ) -> None:
+        """Send an adjudication with its reasons; a false alert is repeated until its erasure is reported (rule 1)."""
         data = messages.Adjudication(
             mode=self._mode,
             alert_id=alert_id,
             outcome=_one_of(outcome, get_args(AdjudicationOutcome)),
             officer_ref=officer_ref,
             at=rfc3339(self._now()),
+            reasons=[messages.Reason(factor=factor, text="") for factor in reasons],
         )
         topic = self._topics.adjudication(device, alert_id)
         self._keep_and_send(topic, data, alert_id, device, until_erased=outcome == "false_alert")

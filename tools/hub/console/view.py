@@ -146,6 +146,7 @@ def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
         "inter_eye_px": alert.track.inter_eye_px,
         "list_size": alert.list_size,
         "predicted_far": alert.predicted_far,
+        "look_alike": entry.look_alike if entry else None,
         "image_source": alert.candidate.image_source,
         "image_age_days": alert.candidate.image_age_days,
         "sign": alert.sign.state,

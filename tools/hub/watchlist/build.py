@@ -252,4 +252,5 @@ def _for_hub(entry: _Enrolled, plan: DeploymentPlan) -> hub_photos.HubEntry:
         rationale=entry.person.rationale,
         photo=picture,
         label=entry.person.label,
+        look_alike=entry.person.look_alike,
     )

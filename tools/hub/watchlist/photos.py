@@ -27,6 +27,8 @@ class HubEntry(msgspec.Struct, frozen=True, kw_only=True):
     photo: bytes
     label: str = ""
     """How the operator's card calls it; empty: by its reference."""
+    look_alike: str = ""
+    """Who resembles the person, as the list says; empty: nobody known."""
 
 
 class HubPhotos(msgspec.Struct, frozen=True, kw_only=True):
