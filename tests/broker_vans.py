@@ -26,7 +26,7 @@ def message(token: str, topic: str, text: bytes = b"{}", **changes: object) -> O
 
 @dataclass
 class Watched:
-    """One session and everything that its callbacks said."""
+    """One session and everything that its callbacks received."""
 
     broker: Broker
     sessions: list[tuple[bool, str]] = field(default_factory=list)
@@ -55,9 +55,9 @@ class Watched:
                 raise AssertionError(f"not within {WITHIN_S} s; {self.sessions=} {self.deliveries=} {self.messages=}")
         return self
 
-    def _note(self, notes: list[Any], said: object) -> None:
+    def _note(self, notes: list[Any], note: object) -> None:
         with self.changed:
-            notes.append(said)
+            notes.append(note)
             self.changed.notify_all()
 
 

@@ -43,7 +43,7 @@ def a_candidate(**changes: Any) -> Candidate:
 
 
 def a_context(at: WallTime = NOON, **changes: Any) -> alert_builder.AlertContext:
-    """What cam-1 says besides, at that moment."""
+    """What cam-1 sends besides, at that moment."""
     fields: dict[str, Any] = {
         "site": "demo",
         "device_id": "cam-1",

@@ -34,6 +34,7 @@ CORE = {
     "doctor": ("device.cli.doctor.command", "check this machine, line by line"),
     "audit": ("device.cli.audit_command", "check the audit log"),
     "clock": ("device.cli.clock_command", "mend what a wrong clock left behind"),
+    "update": ("device.cli.update_command", "releases on this device: install, commit, go back"),
     "config": ("device.cli.config_command", "check a configuration file"),
 }
 """Nouns of this floor: the module that registers each, and its line in the help."""

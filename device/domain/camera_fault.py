@@ -4,7 +4,7 @@ The vision worker finds a fault (device/edges/camera/picture_health.py), the bea
 status, `lfr why` and the hub's notice print from here.
 
 1. A fault that `stops` fails the run condition *camera live* for that camera: nobody in its pictures could be
-   recognised, or they are not the pictures of now. Decision 0510 gives the reason for each.
+   recognised, or they are not the pictures of now. Decision record 0510 gives the reason for each.
 2. Any other one is a warning: recognition goes on, and the operator decides.
 
 How do I add one? A member, a row in FAULTS, its test in device/edges/camera, and a case in tests/unit/edges.

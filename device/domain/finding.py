@@ -31,7 +31,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     picture_damaged    a picture that was compared, or the best shot's, had lost data on its way from the camera
     frame, media_ns    0-based frame index and presentation time at which this was decided
     decoded_ns         when the decoder delivered that frame, CLOCK_MONOTONIC of this host
-    capture_to_decision_ms  from then to the decision
+    capture_to_decision_ms  from then to the match decision
     """
 
     passage: int

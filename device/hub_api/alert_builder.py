@@ -36,7 +36,7 @@ class ListFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertContext:
-    """Everything about an alert that is not in its candidate, at the moment of the decision.
+    """Everything about an alert that is not in its candidate, at the moment of the match decision.
 
     expires_s  how long the alert may lead to a stop; later it is historical
     delete_by  end of retention, see `delete_by`
@@ -70,7 +70,7 @@ def delete_by(deployment_end: WallTime, alert_hours: float, decided_at: WallTime
 def age_of_frame_ms(candidate: Candidate, monotonic: MonotonicNs | None) -> float:
     """The age of the frame that decided, since the decoder delivered it; worker and link included.
 
-    Without a delivery time before `monotonic`, the worker's own measurement: up to its decision only.
+    Without a delivery time before `monotonic`, the worker's own measurement: up to its match decision only.
     """
     if monotonic is not None and 0 < candidate.decoded_ns <= monotonic:
         return (monotonic - candidate.decoded_ns) / NS_PER_MS

@@ -19,7 +19,7 @@ WHOLE_FRAME = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
 
 class Listed:
-    """The watchlist as the decision needs it: one template in, the nearest entry out."""
+    """The watchlist as the match decision needs it: one template in, the nearest entry out."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery

@@ -35,7 +35,7 @@ from device.vision.tracker import Sighting, Tracker
 from device.vision.zone import Zone
 
 LOOKS_PER_FRAME = 2  # recogniser runs per detection pass: bounds a frame's cost in a crowd
-LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see decision 0004
+LOOK_EVERY_NS = 60 * NS_PER_MS  # people move half a face at most in that time; see decision record 0004
 PATIENT_NS = 90 * NS_PER_MS  # frames this close: a first look may wait for the next one
 DAMAGED_AFTER_NS = 200 * NS_PER_MS  # a damaged picture is searched when no whole one has come for so long
 

@@ -14,6 +14,7 @@ from device.ports.clock import Clock
 from device.ports.gpio import Gpio
 from device.ports.service import ServiceManager
 from device.supervisor.audit.writer import OpenLog
+from device.supervisor.deployment.release_watch import Releases
 from device.supervisor.deployment.sync import Repository
 from device.supervisor.runtime.executor import Disk
 from device.supervisor.workers.process import Launcher
@@ -26,6 +27,7 @@ class Edges:
     root       where sysfs is found
     repository  the hub's repository, verified;  sync: the thread that its calls run on
     open_audit  opens the device's key and its audit log, on the disk thread
+    releases   where releases of the software come from, and the thread that its calls run on; None: updated by hand
     memory_locked  whether nothing of this process can reach swap
     authority  reads the site's authorities (PEM), for the hub's commands
     renew      asks the hub for renewed certificates, on the sync thread; whether there were any
@@ -48,6 +50,8 @@ class Edges:
     simulated: bool
     sync: Disk
     repository: Repository
+    releases: Releases | None = None
+    release_thread: Disk | None = None
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes

@@ -24,18 +24,20 @@ from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.deployment.receipts import ErasureReceipts
+from device.supervisor.deployment.release_watch import ReleaseWatch
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
 from device.supervisor.hub_requests import HubRequests
 from device.supervisor.loop import SupervisorLoop
+from device.supervisor.renewal import renew_certificates
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -92,7 +94,12 @@ class DeviceLifecycle:
         self._requests = self._hub_requests(config, boot_id, budget or Budget())
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.supervisor = self._loop(config, woken)
-        self._reporter = Reporter(
+        self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=lambda: self.supervisor.idle)
+        self._reporter = self._status_reporter(config, edges, boot_id)
+
+    def _status_reporter(self, config: DeviceConfig, edges: Edges, boot_id: str) -> Reporter:
+        """Reads the other parts; the last one to be made."""
+        return Reporter(
             config,
             edges,
             audit=self._audit,
@@ -103,6 +110,7 @@ class DeviceLifecycle:
             notices=self._notices,
             boot_id=boot_id,
             live_view=self._requests.view,
+            software=lambda: self._releases.news,
         )
 
     def _worker_pool(self, config: DeviceConfig, budget: Budget, woken: asyncio.Event) -> WorkerPool:
@@ -127,7 +135,7 @@ class DeviceLifecycle:
             notices=self._notices,
             budget=budget,
             act=lambda command: self.supervisor.command(command),
-            loaded=lambda: self.supervisor.mode is not None,
+            loaded=lambda: not self.supervisor.idle,
         )
 
     def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
@@ -187,7 +195,8 @@ class DeviceLifecycle:
             self._reporter.run(),
             self._requests.run(),
             self._store_verified_time(),
-            self._renew_certificates(),
+            renew_certificates(self._edges),
+            self._releases.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
@@ -261,13 +270,6 @@ class DeviceLifecycle:
             await asyncio.sleep(VERIFIED_TIME_S)
             with suppress(Unavailable):
                 await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
-
-    async def _renew_certificates(self) -> None:
-        """Ask the hub for renewed certificates; they are used from the next connection on."""
-        await asyncio.sleep(RENEWAL_FIRST_S)
-        while True:
-            await self._edges.sync(self._edges.renew)
-            await asyncio.sleep(RENEWAL_S)
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or a signal asks the program to end."""

@@ -1,7 +1,7 @@
 """The supervisor's loop: snapshot, evaluate, change state, act. Ten times a second and at every event.
 
 1. Every tick takes a snapshot (sign and host are measured by tasks of their own), evaluates the condition tables and
-   applies the decisions of `conditions/policy.py`. The actions follow from the present state alone, so a missed or
+   applies `conditions/policy.py`. The actions follow from the present state alone, so a missed or
    repeated event is harmless. Each condition that begins or ceases to fail is logged with its rule, and so is each
    change of state.
 2. No recognition without a lit sign: workers run only while `policy.workers_wanted` allows it, and the sign is
@@ -233,6 +233,11 @@ class SupervisorLoop:
     def mode(self) -> Mode | None:
         """The deployment that is loaded or offered; None without one."""
         return None if self.snapshot.deployment is None else self.snapshot.deployment.mode
+
+    @property
+    def idle(self) -> bool:
+        """Whether no deployment is loaded or offered."""
+        return self.active is None and self.snapshot.deployment is None
 
     @property
     def ending(self) -> bool:

@@ -27,6 +27,7 @@ from pathlib import Path
 from device.audit.key import DeviceKey, device_key
 from device.audit.log import FOLDER as AUDIT
 from device.audit.log import Log
+from device.config.installed import TOP, UPDATES
 from device.config.model import DeviceConfig
 from device.edges.broker.paho import BrokerAddress, PahoBroker
 from device.edges.clock.system import SystemClock
@@ -48,10 +49,14 @@ from device.supervisor.status.file import InstanceLock
 from device.supervisor.status.retained import will
 from device.supervisor.workers.process import ProcessLauncher
 from device.sync.client import Client
+from device.sync.release_client import Installed, ReleaseClient
 from device.sync.renewal import RenewedCertificates, looked
 from device.sync.source import Source
 from device.sync.source_https import Certificates, HttpsSource
 from device.sync.source_usb import UsbSource
+from device.update import record
+from device.update.machine import this_machine
+from device.update.slots import CURRENT, Slots
 
 _log = logging.getLogger(__name__)
 OUTBOX = "outbox.sqlite"
@@ -115,6 +120,11 @@ async def acquire(
     renewed = _renewed(config)
     repository = _repository(config, clock, renewed)
     stack.callback(repository.close)
+    release_thread = DiskThread("release")
+    stack.callback(release_thread.close)
+    releases = _releases(config, renewed)
+    if releases is not None:
+        stack.callback(releases.close)
     broker = _broker(config, boot_id, clock, renewed)
     stack.callback(broker.close)
     return Edges(
@@ -132,6 +142,8 @@ async def acquire(
         simulated=isinstance(opened, SimulatedGpio),
         sync=sync,
         repository=repository,
+        releases=releases,
+        release_thread=release_thread,
         memory_locked=memory_locked,
     )
 
@@ -157,13 +169,34 @@ def _renewed(config: DeviceConfig) -> RenewedCertificates:
 
 
 def _repository(config: DeviceConfig, clock: Clock, renewed: RenewedCertificates) -> Client:
-    """The hub's repository, over TLS with the broker's certificates and from a stick."""
+    """The hub's repository."""
+    sources = _sources(config, renewed)
+    return Client(config.state_dir, config.trust.roots, config.device, sources, clock, memory=config.run_dir)
+
+
+def _sources(config: DeviceConfig, renewed: RenewedCertificates) -> list[Source]:
+    """The hub's repository over TLS with the broker's certificates, and from a stick; with a connection of its own."""
     sources: list[Source] = []
     if config.trust.url is not None:
         sources.append(HttpsSource(config.trust.url, renewed.files))
     if config.trust.usb is not None:
         sources.append(UsbSource(config.trust.usb))
-    return Client(config.state_dir, config.trust.roots, config.device, sources, clock, memory=config.run_dir)
+    return sources
+
+
+def _releases(config: DeviceConfig, renewed: RenewedCertificates) -> ReleaseClient | None:
+    """Releases of the software, on a device that was made by `lfr flash`; None elsewhere."""
+    running = Slots(TOP).named(CURRENT)
+    if running is None:
+        return None
+    installed = Installed(
+        running,
+        this_machine().target,
+        refused=lambda: frozenset(record.read(UPDATES).refused),
+        news=lambda: record.read(UPDATES).failed,
+    )
+    sources = _sources(config, renewed)
+    return ReleaseClient(config.state_dir, config.trust.roots, sources, installed, memory=config.run_dir)
 
 
 def _broker(config: DeviceConfig, boot_id: str, clock: Clock, renewed: RenewedCertificates) -> PahoBroker:

@@ -104,6 +104,11 @@ AUDIT_COUNTS_S = 60.0
 AUDIT_COUNTS_SETTLE_S = 2.0  # a worker beats four times a second
 CONDITION_LOG_QUIET_S = 1.0
 
+# ── releases of the software (deployment/release_watch.py) ───────────────────────────────────────────────────────────
+RELEASE_FIRST_S = 30.0  # the deployment's own client goes first
+RELEASE_POLL_S = 60.0  # an unchanged repository costs a few kilobytes
+RELEASE_IDLE_POLL_S = 0.5  # a download ends when a deployment is offered
+
 # ── host and threads (runtime/) ──────────────────────────────────────────────────────────────────────────────────────
 HOST_MEASURE_S = 0.25
 STATE_FOLDER_WRITE_S = 2.0  # a small unflushed file is tried this often; whether it is read-only, at every measurement

@@ -1,4 +1,4 @@
-"""The decision: when the evidence of a passage is a possible match, and when a revision is worth sending.
+"""The match decision: when the evidence of a passage is a possible match, and when a revision is worth sending.
 
 1. The score of a passage is the higher of two, each against the whole list, searched exactly: that of the mean of all
    its templates, and that of the mean of its last WINDOW templates (quality.weight_of). It is taken after every look,
@@ -31,7 +31,7 @@ class Best:
 
 
 class Gallery(Protocol):
-    """What the decision needs of the watchlist."""
+    """What the match decision needs of the watchlist."""
 
     def nearest(self, template: F32) -> Best: ...
 

@@ -1,4 +1,4 @@
-"""A van on this machine: a hub folder, `lfr hub serve` as a process, one device that speaks through the real broker."""
+"""A van on this machine: a hub folder, `lfr hub serve` as a process, one device at the real broker."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WITHIN_S = 15.0
 
 
 def portrait(shade: int, smile: int) -> bytes:
-    """A drawn face as JPEG: enough to see which picture is where, and nobody's."""
+    """A synthetic face as JPEG, to check which picture is shown where."""
     picture = np.full((250, 200, 3), (shade, 200 - shade // 2, 170), np.uint8)
     cv2.ellipse(picture, (100, 130), (62, 84), 0, 0, 360, (150, 180, 220), -1)
     for x in (76, 124):
@@ -56,7 +56,7 @@ Result = Literal["holds", "fails", "pending"]
 
 
 class Device:
-    """cam-1 of the test: says what a device says."""
+    """cam-1 of the test: sends what a device sends."""
 
     def __init__(self, hub: HubFolder, port: int) -> None:
         self.topics = DeviceTopics("demo", "cam-1")
@@ -99,7 +99,7 @@ class Device:
         return sending
 
     def beat(self) -> None:
-        """Report its health every 5 s from now on, as a device that is alive does."""
+        """Report its health every 5 s from now on, as a running device does."""
 
         def beating() -> None:
             while not self._beating.wait(5.0):
@@ -132,7 +132,7 @@ class Device:
 
 
 class Van:
-    """The running hub and how to ask it."""
+    """The running hub and requests to it."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.hub = HubFolder(folder)

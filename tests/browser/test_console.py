@@ -113,11 +113,11 @@ def test_a_false_alert_is_removed_everywhere_and_reported_to_the_device(van: Van
     assert van.ask("GET", path)[0].status == 404
     assert van.ask("GET", f"/cases/{alert.alert_id}/reference")[0].status == 404
 
-    def told() -> list[str]:
+    def reported() -> list[str]:
         return [j.outcome for j in device.judgements if j.alert_id == alert.alert_id]
 
-    speak.until(told, "the judgement at the device")
-    assert told()[0] == "false_alert"
+    speak.until(reported, "the judgement at the device")
+    assert reported()[0] == "false_alert"
     assert van.decide(alert.alert_id, "adjudication", "true_alert") == 404
 
 

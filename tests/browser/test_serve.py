@@ -82,9 +82,9 @@ def test_a_broker_that_cannot_be_started_again_ends_the_hub_with_69(tmp_path: Pa
     broker = broker_pid(van)
     assert broker is not None
     os.kill(broker, signal.SIGKILL)
-    said = van.process.communicate(timeout=30)[1]
+    output = van.process.communicate(timeout=30)[1]
     assert van.process.returncode == 69
-    assert "mosquitto ended at its start" in said
+    assert "mosquitto ended at its start" in output
 
 
 def test_a_port_in_use_ends_with_69_and_says_what_to_do(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A real mosquitto that lets somebody in no more: the edge says why, and what to do."""
+"""A real mosquitto that refuses a client that it accepted before: the edge gives the reason and the remedy."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def test_a_revoked_certificate_is_reported_with_its_remedy_at_every_attempt(tmp_
     hub = HubFolder(tmp_path / "hub")
     revoke_certificate(hub.root, "demo", hub.root / "devices" / "cam-1.pem")
     running = start_broker(hub)
-    said: queue.Queue[tuple[bool, str]] = queue.Queue()
+    sessions: queue.Queue[tuple[bool, str]] = queue.Queue()
     device = PahoBroker(hub.address("cam-1", running.port), "cam-1")
-    device.connect(lambda up, text: said.put((up, text)), lambda delivery: None)
+    device.connect(lambda up, text: sessions.put((up, text)), lambda delivery: None)
     try:
         deadline = time.monotonic() + WITHIN_S
-        received = [said.get(timeout=WITHIN_S)]
+        received = [sessions.get(timeout=WITHIN_S)]
         while REVOKED not in received[-1][1]:
             assert time.monotonic() < deadline, received
-            received.append(said.get(timeout=WITHIN_S))
-        received.append(said.get(timeout=WITHIN_S))
+            received.append(sessions.get(timeout=WITHIN_S))
+        received.append(sessions.get(timeout=WITHIN_S))
     finally:
         device.close()
         running.stop()
@@ -48,13 +48,13 @@ def test_a_revoked_certificate_is_reported_with_its_remedy_at_every_attempt(tmp_
     assert not any(up for up, _ in received)
 
 
-def _noted(said: queue.Queue[tuple[bool, str]], up: bool, text: str) -> None:
-    said.put((up, text))
+def _noted(sessions: queue.Queue[tuple[bool, str]], up: bool, text: str) -> None:
+    sessions.put((up, text))
 
 
 @pytest.mark.parametrize(("code", "remedy"), [("Not authorized", True), ("Server busy", False)])
 def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, code: str, remedy: bool) -> None:
-    """The disconnection that follows is said by paho without one."""
+    """paho reports the disconnection that follows without a reason."""
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
     device = PahoBroker(HubFolder(tmp_path / "hub").address("cam-1", 1), "cam-1")
     device._newest = client = device._new_client()
@@ -72,15 +72,15 @@ def test_nobody_takes_over_the_session_of_another_certificate(tmp_path: Path) ->
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)
     folder = HubFolder(tmp_path / "hub")
     running = start_broker(folder)
-    said: dict[str, queue.Queue[tuple[bool, str]]] = {"hub": queue.Queue(), "thief": queue.Queue()}
+    sessions: dict[str, queue.Queue[tuple[bool, str]]] = {"hub": queue.Queue(), "thief": queue.Queue()}
     hub = PahoBroker(folder.address("hub", running.port), "hub")
     thief = PahoBroker(folder.address("cam-1", running.port), "hub", will_delay_s=0)
     try:
         for name, session in (("hub", hub), ("thief", thief)):
-            session.connect(partial(_noted, said[name]), lambda delivery: None)
-            assert said[name].get(timeout=WITHIN_S)[0]
+            session.connect(partial(_noted, sessions[name]), lambda delivery: None)
+            assert sessions[name].get(timeout=WITHIN_S)[0]
         with pytest.raises(queue.Empty):
-            said["hub"].get(timeout=1.0)
+            sessions["hub"].get(timeout=1.0)
     finally:
         thief.close()
         hub.close()

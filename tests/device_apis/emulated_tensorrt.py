@@ -26,9 +26,9 @@ MAGIC = b"emulated plan\n"
 
 @dataclass
 class Behaviour:
-    """How it is told to misbehave.
+    """How it misbehaves.
 
-    steps: of a build; drift: added to every output, or to a batch's last row; refuses: what a build says
+    steps: of a build; drift: added to every output, or to a batch's last row; refuses: the error of a build
     """
 
     version: str = "10.3.0"

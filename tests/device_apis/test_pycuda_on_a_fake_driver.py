@@ -88,17 +88,17 @@ def test_too_much_memory_is_refused_with_figures(driver: ctypes.CDLL, monkeypatc
 
 
 def test_another_thread_is_refused(driver: ctypes.CDLL) -> None:
-    gpu, said = Gpu(), []
+    gpu, output = Gpu(), []
 
     def elsewhere() -> None:
         with pytest.raises(BadInput, match="belongs to another thread") as refused, gpu.current("a test"):
             pass
-        said.append(str(refused.value))
+        output.append(str(refused.value))
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join(10)
-    assert said
+    assert output
     gpu.close()
 
 

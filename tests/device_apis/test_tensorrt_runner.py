@@ -63,10 +63,10 @@ def direct(one: ModelCard, models: Path, **options: Any) -> TensorRtRunner:
 def test_a_plan_is_built_checked_kept_and_opened(
     trt: emulated_tensorrt.Behaviour, models_ready: Path, one: ModelCard
 ) -> None:
-    told: list[tuple[str, int, int]] = []
-    plan, fresh = build(order(one, models_ready), lambda phase, done, of: told.append((phase, done, of)))
+    reported: list[tuple[str, int, int]] = []
+    plan, fresh = build(order(one, models_ready), lambda phase, done, of: reported.append((phase, done, of)))
     assert fresh
-    assert told == [("Building engine", step, 3) for step in (1, 2, 3)]
+    assert reported == [("Building engine", step, 3) for step in (1, 2, 3)]
     assert (plan.key.tensorrt, plan.key.gpu, plan.key.capability) == ("10.3.0", "Fake Orin", "8.7")
     assert plan.device_bytes == 1 << 20
     assert plan.max_abs <= one.tolerances["fp32"].max_abs
@@ -140,11 +140,11 @@ def test_a_worker_that_lacks_a_camera_s_size_names_the_command_that_builds_it(
     for options, open_one in asked.items():
         with pytest.raises(EngineUnavailable, match="no TensorRT plan") as refused:
             open_one()
-        said = re.search("run `lfr (.*)`$", str(refused.value))
-        assert said is not None
-        assert said[1] == f"engines build {options}"
+        message = re.search("run `lfr (.*)`$", str(refused.value))
+        assert message is not None
+        assert message[1] == f"engines build {options}"
         before = len(list(plans_dir().glob("*.plan")))
-        assert main(said[1].split()) == 0
+        assert main(message[1].split()) == 0
         assert len(list(plans_dir().glob("*.plan"))) == before + 1
         open_one()
     assert "built in" in capsys.readouterr().out
@@ -179,7 +179,7 @@ def another_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "said"),
+    ("break_it", "message"),
     [
         (changed("tensorrt", "10.2.0"), "tensorrt 10.2.0, not 10.3.0"),
         (changed("model_sha256", "0" * 64), "model sha256 0000"),
@@ -192,11 +192,11 @@ def another_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_foreign_stale_or_damaged_plan_is_never_loaded_and_built_anew(
-    trt: emulated_tensorrt.Behaviour, models_ready: Path, monkeypatch: pytest.MonkeyPatch, break_it: Any, said: str
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, monkeypatch: pytest.MonkeyPatch, break_it: Any, message: str
 ) -> None:
     build(order(YUNET, models_ready), quiet)
     break_it(plans_dir(), monkeypatch)
-    with pytest.raises(PlanRefused, match=said):
+    with pytest.raises(PlanRefused, match=message):
         opened(YUNET, models_ready)
     _, fresh = build(order(YUNET, models_ready), quiet)
     assert fresh
@@ -302,18 +302,18 @@ def test_the_check_looks_at_a_full_batch_too(trt: emulated_tensorrt.Behaviour, m
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "error", "said"),
+    ("field", "value", "error", "message"),
     [
         ("execution_fails", True, EngineFailed, "start the worker again"),
         ("not_a_number", True, BadOutput, "NaN or infinity"),
     ],
 )
 def test_an_error_in_a_call_is_reported(
-    trt: emulated_tensorrt.Behaviour, models_ready: Path, field: str, value: bool, error: type[Exception], said: str
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, field: str, value: bool, error: type[Exception], message: str
 ) -> None:
     runner = direct(SFACE, models_ready)
     setattr(trt, field, value)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         runner.run(np.zeros((1, 112, 112, 3), np.uint8))
     setattr(trt, field, False)
     assert runner.run(np.zeros((1, 112, 112, 3), np.uint8))["template"].shape == (1, 128)
@@ -337,17 +337,17 @@ def test_a_gpu_that_is_too_small_gives_everything_back(
 
 
 def test_another_thread_may_not_run_it(trt: emulated_tensorrt.Behaviour, models_ready: Path) -> None:
-    runner, said = direct(SFACE, models_ready), []
+    runner, message = direct(SFACE, models_ready), []
 
     def elsewhere() -> None:
         with pytest.raises(BadInput, match="belongs to another thread") as refused:
             runner.run(np.zeros((1, 112, 112, 3), np.uint8))
-        said.append(refused.value)
+        message.append(refused.value)
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join(30)
-    assert said
+    assert message
     runner.close()
 
 

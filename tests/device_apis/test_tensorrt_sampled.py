@@ -213,17 +213,17 @@ def test_what_is_no_frame_or_no_map_never_reaches_the_gpu(
 
 
 def test_another_thread_may_not_run_it_and_a_closed_one_runs_nothing(sface: SampledRunner, picture: U8) -> None:
-    said: list[str] = []
+    message: list[str] = []
 
     def elsewhere() -> None:
         with pytest.raises(BadInput, match="belongs to another thread") as refused:
             sface.run(picture, MIDDLE)
-        said.append(str(refused.value))
+        message.append(str(refused.value))
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join(30)
-    assert said
+    assert message
     sface.close()
     sface.close()
     with pytest.raises(BadInput, match="is closed"):
@@ -248,14 +248,14 @@ def of_another_camera(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (older, f"sampling 0, not {VERSION}"),
         (of_another_camera, "frames of 1080x1920, not 1 to 1 pictures of 128x128 of frames"),
     ],
 )
 def test_a_plan_of_other_frames_or_of_an_older_sampling_is_not_loaded(
-    trt: emulated_tensorrt.Behaviour, models_ready: Path, change: Callable[[dict[str, Any]], None], said: str
+    trt: emulated_tensorrt.Behaviour, models_ready: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     plan, _ = build(order(YUNET, (128, 128), models_ready), lambda *_: None)
     file = plans.description_file(plans_dir(), plan.key)
@@ -263,7 +263,7 @@ def test_a_plan_of_other_frames_or_of_an_older_sampling_is_not_loaded(
     document = json.loads(file.read_text())
     change(document)
     file.write_text(json.dumps(document))
-    with pytest.raises(PlanRefused, match=said):
+    with pytest.raises(PlanRefused, match=message):
         opened("tensorrt", YUNET, (128, 128), models_ready)
     assert build(order(YUNET, (128, 128), models_ready), lambda *_: None)[1]
     opened("tensorrt", YUNET, (128, 128), models_ready).close()
@@ -302,10 +302,10 @@ def test_a_worker_that_lacks_a_camera_s_plan_names_the_command_that_builds_it(
     (plans_dir().parent / "models").symlink_to(models_ready)
     with pytest.raises(PlanRefused, match="no TensorRT plan") as refused:
         opened("tensorrt", one, size, models_ready)
-    said = re.search("run `lfr (.*)`$", str(refused.value))
-    assert said is not None
-    assert said[1].endswith("--frame 120x200")
-    assert main(said[1].split()) == 0
+    message = re.search("run `lfr (.*)`$", str(refused.value))
+    assert message is not None
+    assert message[1].endswith("--frame 120x200")
+    assert main(message[1].split()) == 0
     assert len(list(plans_dir().glob("*.plan"))) == 1
     opened("tensorrt", one, size, models_ready).close()
     assert "of frames 120x200" in capsys.readouterr().out

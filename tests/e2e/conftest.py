@@ -33,7 +33,7 @@ class Demo:
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        self.said: list[str] = []
+        self.output: list[str] = []
         self.folder: Path | None = None
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._out: list[str] = []
@@ -75,7 +75,7 @@ class Demo:
 
     @property
     def text(self) -> str:
-        return "".join(self.said)
+        return "".join(self.output)
 
     @property
     def out(self) -> str:
@@ -88,7 +88,7 @@ class Demo:
         return left + [text for text in command_lines() if str(self.folder) in text]
 
     def _keep(self, line: str) -> None:
-        self.said.append(line)
+        self.output.append(line)
         if "private folder" in line and self.folder is None:
             self.folder = Path(line.rsplit(": ", 1)[1].strip())
 

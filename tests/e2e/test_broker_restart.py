@@ -42,7 +42,7 @@ def broker(workspace: Workspace) -> Iterator[list[RunningBroker]]:
 
 
 def wait_for_status(workspace: Workspace, device: Running, wanted: Callable[[dict[str, Any]], object]) -> None:
-    """Until the device's status file says so; the device writes it whole, in one step."""
+    """Wait until the device's status file is as wanted; the device replaces it in one step."""
     deadline = time.monotonic() + LIMIT_S
     while True:
         device.check()

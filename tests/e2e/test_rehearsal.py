@@ -36,9 +36,9 @@ def test_a_deployment_is_rehearsed_from_two_signatures_to_the_erased_list(clip: 
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["ok"]
-    said = iter(report["log"])
+    output = iter(report["log"])
     for step in ORDER:
-        assert any(step in line for line in said), f"{step!r} does not come, or not in its place:\n{done.stdout}"
+        assert any(step in line for line in output), f"{step!r} does not come, or not in its place:\n{done.stdout}"
     conditions = [line for line in report["log"] if " arm " in line or " run " in line]
     for row in ("deployment signed", "watchlist sealed to this device", "sign sensed lit", "operating point"):
         assert any(" holds " in line and row in line for line in conditions), row

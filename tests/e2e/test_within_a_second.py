@@ -99,13 +99,13 @@ class Bench:
         self.hub.publish(message)
 
     async def issue(self) -> None:
-        """Issue envelopes to whom the device says, for ever, as the hub does."""
+        """Issue envelopes for the identities that devices send, for ever, as the hub does."""
         loop = asyncio.get_running_loop()
 
         def received(_: str, payload: bytes) -> None:
-            said = events.decode(payload).data
-            assert isinstance(said, messages.Identity)
-            loop.call_soon_threadsafe(self.issuer.identified, DEVICE, said)
+            output = events.decode(payload).data
+            assert isinstance(output, messages.Identity)
+            loop.call_soon_threadsafe(self.issuer.identified, DEVICE, output)
 
         self.hub.subscribe(TOPICS.identity, received)
         self.hub.connect(lambda online, _: self.operator("present") if online else None, lambda _: None)
@@ -160,7 +160,7 @@ FAULTS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], None]]] = {
 
 
 SIGN_STAYS_DRIVEN = {"the lamp dies", "the sensor's wire is cut"}
-"""Nothing but the sign fails: it stays switched on and is believed again as soon as it is seen."""
+"""Only the sign's reading fails: it stays switched on and counts as lit again as soon as it is sensed."""
 
 
 def _set(b: Bench, name: str, value: bool) -> None:
@@ -168,7 +168,7 @@ def _set(b: Bench, name: str, value: bool) -> None:
 
 
 async def until(what: Callable[[], bool], task: asyncio.Task[object], within_s: float) -> None:
-    """Wait for something to be so, for at most so many real seconds."""
+    """Wait for a condition, for at most `within_s` real seconds."""
     begun = time.monotonic()
     while not what():
         if task.done():

@@ -107,8 +107,8 @@ def built(added: str, short_list: Path, place: Path) -> tuple[Path, str]:
     }
     (place / "plan.yaml").write_text(yaml.safe_dump(plan))
     folders = [str(place / "people"), "--deployment", str(place / "plan.yaml"), "--out", str(place / "list")]
-    said = ["--category", "missing", "--image-source", "custody", "--backend", "onnxruntime", "--recogniser", NAME]
-    assert main(["watchlist", "build", *folders, *said]) == 0
+    output = ["--category", "missing", "--image-source", "custody", "--backend", "onnxruntime", "--recogniser", NAME]
+    assert main(["watchlist", "build", *folders, *output]) == 0
     return place / "list", open_at_hub((place / "list" / CONTENT).read_bytes(), str(hub), "key").decode()
 
 
@@ -117,12 +117,14 @@ def test_the_list_states_it_and_no_device_with_another_takes_the_list(
 ) -> None:
     folder, identity = built
     again = ["watchlist", "build", str(folder.parent / "people"), "--deployment", str(folder.parent / "plan.yaml")]
-    said = ["--category", "missing", "--image-source", "custody", "--backend", "onnxruntime", "--dry-run", "--json"]
-    assert main([*again, "--out", str(folder.parent / "none"), *said, "--recogniser", added]) == 0
-    told = capsys.readouterr()
-    assert json.loads(told.out)["recogniser"] == {"name": NAME, "sha256": added}
-    assert "devices arm with this list only where vision.recogniser names it and vision.evidence covers it" in told.err
-    assert main([*again, "--out", str(folder.parent / "none"), *said, "--recogniser", "d" * 64]) == 64
+    output = ["--category", "missing", "--image-source", "custody", "--backend", "onnxruntime", "--dry-run", "--json"]
+    assert main([*again, "--out", str(folder.parent / "none"), *output, "--recogniser", added]) == 0
+    reported = capsys.readouterr()
+    assert json.loads(reported.out)["recogniser"] == {"name": NAME, "sha256": added}
+    assert (
+        "devices arm with this list only where vision.recogniser names it and vision.evidence covers it" in reported.err
+    )
+    assert main([*again, "--out", str(folder.parent / "none"), *output, "--recogniser", "d" * 64]) == 64
     assert f"no model of this machine, which has {RECOGNISER_DEFAULT} (" in capsys.readouterr().err
     assert main(["watchlist", "inspect", str(folder)]) == 0
     assert f"templates of recogniser {added}" in capsys.readouterr().out

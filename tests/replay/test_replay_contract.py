@@ -48,7 +48,7 @@ CONTRACT: dict[str, Any] = {
     "peak_rss_mb": int,
 }
 BESIDE_THE_CONTRACT = {"counters", "source", "operating_point", "processor_s"}
-"""For whoever tunes the product; nobody may rely on them."""
+"""Diagnostic fields, which may change without notice."""
 
 
 def misfits(found: Any, wanted: Any, path: str) -> Iterator[str]:

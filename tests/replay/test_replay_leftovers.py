@@ -77,15 +77,15 @@ def test_ctrl_c_ends_it_quickly_with_130_and_leaves_nothing(
     desk = desk_at(tmp_path / "desk")
     with desk.start(clip, "--watchlist", short_list, "--json") as process:
         assert process.stderr is not None
-        said = ""
-        while moment not in said:
-            said += process.stderr.read(1)
+        output = ""
+        while moment not in output:
+            output += process.stderr.read(1)
         since = time.monotonic()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=WITHIN_S)
         took = time.monotonic() - since
-    assert process.returncode == 130, said + err
+    assert process.returncode == 130, output + err
     assert took < STOPS_WITHIN_S
     assert out == ""
-    assert "Traceback" not in said + err
+    assert "Traceback" not in output + err
     assert set(desk.files()) <= {"xdg/lfr/templates.sqlite", "xdg/lfr/templates.sqlite.salt"}

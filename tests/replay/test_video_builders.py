@@ -28,12 +28,12 @@ def test_every_picture_of_a_good_recording_shows_its_number(videos: ModuleType, 
     assert numbers(videos, path) == list(range(25))
 
 
-@pytest.mark.parametrize(("degrees", "told"), [(90, -90), (180, 180), (270, 90)])
+@pytest.mark.parametrize(("degrees", "reported"), [(90, -90), (180, 180), (270, 90)])
 def test_rotation_stands_in_the_container_and_pictures_lie(
-    videos: ModuleType, tmp_path: Path, degrees: int, told: int
+    videos: ModuleType, tmp_path: Path, degrees: int, reported: int
 ) -> None:
     frame = decoded(videos.rotated_by_flag(tmp_path / "clip.mp4", degrees))[0]
-    assert (frame.rotation - told) % 360 == 0
+    assert (frame.rotation - reported) % 360 == 0
     assert not videos.upright(frame.reformat(format="gray").to_ndarray())
 
 

@@ -1,4 +1,4 @@
-"""A whole device on fakes: virtual time, an exchange for a broker, scripted workers, simulated lines."""
+"""A whole device on fakes: virtual time, a fake broker, scripted workers, simulated GPIO lines."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ RECIPIENT = "age1" + "q" * 58
 
 
 def operator(who: str) -> dict[str, Any]:
-    """The fields of the hub's state that say who judges."""
+    """The fields of the hub's state about its operator."""
     return {"operator": who, "operator_present": who == "present"}
 
 
 class FakeHub:
-    """The hub's own session: says whether an operator is there, judges, and keeps what it receives."""
+    """The hub's session: publishes the operator's presence, sends judgements, and keeps what it receives."""
 
     def __init__(self, exchange: FakeExchange, clock: FakeClock, folder: Path) -> None:
         self.folder = folder
@@ -56,20 +56,20 @@ class FakeHub:
         self.broker.connect(lambda present, reason: None, lambda delivery: None)
 
     def operator(self, present: bool, simulated: bool = False) -> None:
-        """An operator signs in or out, or the hub vouches for one that is not there."""
+        """An operator signs in or out, or the hub reports a simulated one."""
         said = operator("simulated" if simulated else "present" if present else "absent")
         state = messages.HubState(mode=None, state="online", **said, session_id="s", at=self._now())
         self.broker.publish(self._message(self._topics.state, state, retain=True))
 
     def judge(self, alert_id: str, outcome: Any) -> None:
-        """A person judges an alert."""
+        """Send an operator's judgement of an alert."""
         judgement = messages.Adjudication(
             mode=None, alert_id=alert_id, outcome=outcome, officer_ref="o", at=self._now()
         )
         self.broker.publish(self._message(self._topics.adjudication("cam-1", alert_id), judgement))
 
     def follow(self, alert_id: str, data: messages.Engagement | messages.Disposition | messages.Hold) -> None:
-        """A person notes what came of an alert, or holds it."""
+        """Record the engagement, the disposition or a hold of an alert."""
         kinds = {messages.Engagement: self._topics.engagement, messages.Disposition: self._topics.disposition}
         topic = kinds.get(type(data), self._topics.hold)
         self.broker.publish(self._message(topic("cam-1", alert_id), data))
@@ -79,7 +79,7 @@ class FakeHub:
         self.send(a_command(self.folder, name, self._clock.wall(), **changes))
 
     def send(self, command: messages.Command, *, retain: bool = False) -> None:
-        """Send a command as it is."""
+        """Send a command unchanged."""
         topic = DeviceTopics("demo", "cam-1").command(command.name)
         self.broker.publish(self._message(topic, command, retain=retain))
 
@@ -88,7 +88,7 @@ class FakeHub:
         return [(data.name, data.result) for data in self.all(messages.CommandReply)]
 
     def alerts(self) -> list[messages.Alert]:
-        """Every statement of every alert received, in order."""
+        """Every revision of every alert received, in order."""
         return [data for data in self._all() if isinstance(data, messages.Alert)]
 
     def receipts(self) -> list[messages.Erasure]:
@@ -108,7 +108,7 @@ class FakeHub:
         return [data for data in self._all() if isinstance(data, kind)][-1]
 
     def recipient(self) -> str | None:
-        """To whom the device says that its key envelope shall go."""
+        """The age recipient for its key envelope that the device published; None before that."""
         said = self.all(messages.Identity)
         return said[-1].recipient if said else None
 
@@ -211,7 +211,7 @@ class Rig:
         return self.launcher.workers[-1]
 
     def warm(self, celsius: float) -> None:
-        """The machine's one temperature sensor, at whose 105 °C the kernel shuts it down."""
+        """Set the only temperature sensor, whose critical trip point is 105 °C."""
         zone = self.root / "sys/class/thermal/thermal_zone0"
         zone.mkdir(parents=True, exist_ok=True)
         facts = {"type": "tj-thermal", "trip_point_0_type": "critical", "trip_point_0_temp": "105000"}
@@ -220,7 +220,7 @@ class Rig:
 
     @property
     def reasons(self) -> str:
-        """Everything that the device gives as a reason, as one text."""
+        """All reasons of the present state, as one text."""
         from device.supervisor.conditions.evaluation import failing
 
         return "\n".join(evaluation.text for evaluation in failing(self.device.supervisor.evaluations))
@@ -245,7 +245,7 @@ class Rig:
             await asyncio.gather(self.task, return_exceptions=True)
 
     async def until(self, what: Callable[[], bool], within_s: float = 60.0) -> float:
-        """Wait for something to be so; how long it took, in virtual seconds."""
+        """Wait for a condition; virtual seconds that it took."""
         begin = self.loop.time()
         while not what():
             assert self.loop.time() - begin < within_s, f"not within {within_s} s; {self.state}; {self.reasons}"
@@ -255,7 +255,7 @@ class Rig:
         return self.loop.time() - begin
 
     def listener(self, on_message: Callable[[str, bytes], None]) -> FakeBroker:
-        """Somebody else who may hear everything: not the hub."""
+        """Another client with the right to subscribe to every topic; not the hub."""
         session = FakeBroker(self.exchange, "listener")
         session.subscribe(HubTopics("demo").everything, on_message)
         session.connect(lambda present, reason: None, lambda delivery: None)
@@ -270,7 +270,7 @@ class Rig:
         await self.until(lambda: self.state is State.RECOGNISING)
 
     async def outcome(self) -> Outcome:
-        """Wait for the device's own end."""
+        """Wait until the device has ended."""
         assert self.task is not None
         return await asyncio.wait_for(self.task, 120.0)
 

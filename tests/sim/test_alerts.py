@@ -94,8 +94,8 @@ def test_an_alert_carries_what_the_watchlist_and_the_deployment_say_of_its_entry
         await r.recognising()
         r.worker.raise_candidate(1)
         await asyncio.sleep(0.5)
-        said = r.hub.alerts()[-1].candidate
-        assert (said.category, said.image_source, said.image_age_days, said.response_code) == (
+        output = r.hub.alerts()[-1].candidate
+        assert (output.category, output.image_source, output.image_age_days, output.response_code) == (
             "missing",
             "custody",
             10,
@@ -236,7 +236,7 @@ def test_of_a_false_alert_only_its_id_stays_in_memory(rig: MakeRig) -> None:
 
 
 def erased(r: Rig) -> list[tuple[str | None, str]]:
-    """What the hub heard of erased alerts: which, and why."""
+    """What the hub received about erased alerts: which, and why."""
     return [(e.alert_id, e.reason) for e in r.hub.receipts() if e.what == "alert"]
 
 
@@ -295,13 +295,15 @@ def test_an_alert_from_before_a_restart_is_dropped_when_its_entry_was_withdrawn_
         r.hub.operator(True)
         await r.until(lambda: len(erased(r)) == 1)
         await asyncio.sleep(3)
-        assert set(erased(r)) == {(said.alert_id, "withdrawn")}, "the hub takes it off its desk, if it was said at all"
+        assert set(erased(r)) == {(output.alert_id, "withdrawn")}, (
+            "the hub takes it off its desk, if it was said at all"
+        )
         assert r.outbox.alerts_held() == ["other"], "the same reference on another deployment's list is another entry"
 
-    said = rig(live=True, folder=tmp_path / "first").play(first)
+    output = rig(live=True, folder=tmp_path / "first").play(first)
     r = rig(live=True, folder=tmp_path / "again", operator=False)
     r.repository.withdrawn = frozenset({"e-1"})
-    for alert in (said, msgspec.structs.replace(said, alert_id="other", deployment_id="d-0")):
+    for alert in (output, msgspec.structs.replace(output, alert_id="other", deployment_id="d-0")):
         later = wall(r.clock.wall() + timedelta(minutes=10))
         payload = events.encode(alert, event_id=alert.alert_id, source="lfr/v1/demo/cam-1", subject="x", at=later)
         topic = f"lfr/v1/demo/cam-1/alert/{alert.alert_id}"

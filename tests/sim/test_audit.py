@@ -42,8 +42,8 @@ def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: MakeRig) -> No
     found = verdict(r)
     assert found.ok, found
     assert found.unsigned_tail == 0
-    said = rows(r)
-    states = [(row.was, row.now) for row in said if row.what == "state"]
+    output = rows(r)
+    states = [(row.was, row.now) for row in output if row.what == "state"]
     assert states == [
         ("safe", "ready"),
         ("ready", "armed"),
@@ -51,13 +51,13 @@ def test_a_run_from_start_to_erasure_is_a_whole_signed_chain(rig: MakeRig) -> No
         ("recognising", "ending"),
         ("ending", "safe"),
     ]
-    kinds = [row.what for row in said]
+    kinds = [row.what for row in output]
     assert kinds[:2] == ["began", "started"]
     assert kinds[-2:] == ["stopped", "head"]
     for kind in ("loaded", "watchlist", "engine", "hub", "alert", "judged", "erased", "counts", "worker", "ended"):
         assert kind in kinds, kind
-    assert all(row.sign_dark_ms is not None for row in said if row.what == "counts")
-    gone = {(row.what_gone, row.reason, row.count) for row in said if row.what == "erased"}
+    assert all(row.sign_dark_ms is not None for row in output if row.what == "counts")
+    gone = {(row.what_gone, row.reason, row.count) for row in output if row.what == "erased"}
     assert {("alert", "false_alert", 1), ("template", "no_match", 60), ("watchlist", "end_of_deployment", 3)} <= gone
 
 
@@ -143,10 +143,10 @@ def test_a_failing_condition_is_in_the_log_with_its_rule_and_flicker_does_not_fl
 
     r = rig(live=True)
     r.play(scene)
-    said = rows(r)
-    inhibited = next(row for row in said if row.what == "state" and row.now == "inhibited")
+    output = rows(r)
+    inhibited = next(row for row in output if row.what == "state" and row.now == "inhibited")
     assert (inhibited.condition, inhibited.rule) == ("sign seen dark, then lit", "R15")
-    faults = [row for row in said if row.what == "sign" and row.condition == "sign sensed lit"]
+    faults = [row for row in output if row.what == "sign" and row.condition == "sign sensed lit"]
     assert 1 <= len(faults) <= 5
 
 
@@ -160,10 +160,10 @@ def test_stop_and_its_end_are_in_the_log(rig: MakeRig) -> None:
 
     r = rig(live=True)
     r.play(scene)
-    said = rows(r)
-    kinds = [row.what for row in said]
+    output = rows(r)
+    kinds = [row.what for row in output]
     assert kinds.index("stop") < kinds.index("resume")
-    assert next(row for row in said if row.what == "resume").officer == "op-1"
+    assert next(row for row in output if row.what == "resume").officer == "op-1"
 
 
 @pytest.mark.parametrize("seconds", [5, 200])

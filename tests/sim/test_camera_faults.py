@@ -1,4 +1,4 @@
-"""What a worker finds wrong with its camera: which faults stop the device, which are warnings, and who is told."""
+"""What a worker finds wrong with its camera: which faults stop the device, which are warnings, who gets a report."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ def test_stop_and_resume_are_answered_and_name_who_gave_them(rig: MakeRig) -> No
 
     r = rig()
     r.play(scene)
-    said = {row.what: row.officer for row in rows(r) if row.what in ("stop", "resume")}
-    assert said == {"stop": "insp.7", "resume": "insp.8"}
+    officers = {row.what: row.officer for row in rows(r) if row.what in ("stop", "resume")}
+    assert officers == {"stop": "insp.7", "resume": "insp.8"}
 
 
 def test_a_retained_command_counts_for_nothing_even_a_stop(rig: MakeRig) -> None:
@@ -161,11 +161,11 @@ def test_what_came_of_an_alert_is_in_the_audit_log_and_the_last_word_corrects_it
         await r.until(lambda: bool(r.hub.alerts()))
         alert = r.hub.alerts()[0].alert_id
         at = "2026-11-23T10:00:00.000Z"
-        said: dict[str, Any] = {"mode": None, "alert_id": alert, "officer_ref": "op-2", "at": at}
-        engaged = messages.Engagement(outcome="not_located", **said)
-        for data in (engaged, engaged, messages.Engagement(outcome="confirmed_true", **said)):
+        beside: dict[str, Any] = {"mode": None, "alert_id": alert, "officer_ref": "op-2", "at": at}
+        engaged = messages.Engagement(outcome="not_located", **beside)
+        for data in (engaged, engaged, messages.Engagement(outcome="confirmed_true", **beside)):
             r.hub.follow(alert, data)
-        r.hub.follow(alert, messages.Disposition(outcome="arrest", **said))
+        r.hub.follow(alert, messages.Disposition(outcome="arrest", **beside))
         await asyncio.sleep(1)
         return alert
 

@@ -33,9 +33,9 @@ def test_two_alerts_for_one_entry_at_once_name_each_other(rig: MakeRig) -> None:
         r.worker.raise_candidate(8, rivals=(7,))
         await asyncio.sleep(1)
         assert (named(r, 7), named(r, 8)) == ({8}, {7})
-        said = latest(r)[7].contradicted_by[0]
-        assert said.text == "same_entry_on_two_people_at_once_at_most_one_can_be_right"
-        assert said.camera_id == latest(r)[8].camera_id
+        output = latest(r)[7].contradicted_by[0]
+        assert output.text == "same_entry_on_two_people_at_once_at_most_one_can_be_right"
+        assert output.camera_id == latest(r)[8].camera_id
         assert latest(r)[7].probe == probe, "the rest of the alert stays"
         r.worker.raise_candidate(9, rivals=(7, 8))
         await asyncio.sleep(1)

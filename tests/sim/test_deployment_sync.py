@@ -39,8 +39,8 @@ def test_from_the_offer_over_the_envelope_to_recognising(rig: MakeRig) -> None:
         assert rows(r)["deployment signed"] == rows(r)["deployment loaded"] == "holds"
         assert rows(r)["watchlist sealed to this device"] == "fails"
         assert r.state is State.READY
-        said = r.hub.last(messages.Identity)
-        assert (said.deployment_id, said.boot_id) == ("d-1", "boot")
+        output = r.hub.last(messages.Identity)
+        assert (output.deployment_id, output.boot_id) == ("d-1", "boot")
         r.repository.issues = True
         await r.recognising()
         assert rows(r)["watchlist sealed to this device"] == rows(r)["watchlist fresh"] == "holds"
@@ -167,7 +167,7 @@ def test_a_clock_set_back_prolongs_no_signature(rig: MakeRig) -> None:
 def test_a_clock_set_back_while_recognising_stops_at_once_until_it_is_right(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
-        r.repository.fault = Unavailable("https: the hub does not answer")  # nobody but the device itself can tell
+        r.repository.fault = Unavailable("https: the hub does not answer")  # only the device itself can notice
         r.clock.set_wall(r.clock.wall() - timedelta(seconds=59))
         await asyncio.sleep(3)
         assert r.state is State.RECOGNISING, "a time service may correct seconds"
@@ -209,8 +209,8 @@ def test_what_does_not_verify_changes_nothing_while_a_deployment_runs(rig: MakeR
 
     r = rig(live=True)
     r.play(scene)
-    told = audited(r, "refused")
-    assert [(row.rule, row.reason) for row in told] == [("deployment signed", "wrong signer")]
+    reported = audited(r, "refused")
+    assert [(row.rule, row.reason) for row in reported] == [("deployment signed", "wrong signer")]
 
 
 def test_what_does_not_verify_is_the_reason_why_nothing_is_loaded_and_is_audited_once(rig: MakeRig) -> None:

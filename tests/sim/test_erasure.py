@@ -1,4 +1,4 @@
-"""Erasure that outlives its supervisor: orders, what the timer did told later, tampering, clocks that are set back."""
+"""Erasure that outlives its supervisor: orders, the timer's receipts, tampering, clocks that are set back."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def killed_while_recognising(rig: MakeRig, **changes: Any) -> Any:
         r.device.supervisor.leave(0)
 
     r = rig(live=True, **changes)
-    r.play(scene)  # a live device that leaves erases nothing, as one that dies
+    r.play(scene)  # a live device that stops erases nothing, like one that is killed
     return r
 
 
@@ -96,8 +96,8 @@ def test_after_a_kill_the_timer_erases_and_the_next_start_reports_it(rig: MakeRi
     again = rig(live=True, again=True, alert_hours=1)
     again.repository.offers = False  # by now the hub has published its end
     again.play(later)
-    told = {(e.what, e.reason, e.count) for e in again.hub.receipts()}
-    assert {("watchlist", "expiry", 3), ("alert", "retention", 1)} <= told
+    reported = {(e.what, e.reason, e.count) for e in again.hub.receipts()}
+    assert {("watchlist", "expiry", 3), ("alert", "retention", 1)} <= reported
     assert {("watchlist", "expiry", 3), ("alert", "retention", 1)} <= set(chained(again))
     assert erasure_orders(again) == []
 
@@ -149,8 +149,8 @@ def test_a_restart_with_the_clock_set_back_does_not_bring_an_ended_deployment_ba
     first = rig(live=True, window_s=180)
     first.play(scene)
     stamp = first.folder / STATE / "erase" / "clock.stamp.json"
-    told = json.loads(stamp.read_text())
-    stamp.write_text(json.dumps(told | {"boottime_ms": told["boottime_ms"] - 120_000}))
+    reported = json.loads(stamp.read_text())
+    stamp.write_text(json.dumps(reported | {"boottime_ms": reported["boottime_ms"] - 120_000}))
     again = rig(live=True, again=True, window_s=180)
     again.clock.set_wall(first.clock.wall() - timedelta(minutes=2))
 

@@ -107,9 +107,9 @@ def test_every_camera_state_is_published_on_its_own_topic(rig: MakeRig) -> None:
         await asyncio.sleep(1)
         r.worker.view = "frozen"
         await asyncio.sleep(1)
-        said = [m.status for m in map(_data, r.hub.received) if isinstance(m, messages.CameraStatus)]
-        assert said[0] == "offline"
-        assert said[-2:] == ["online", "frozen"]
+        output = [m.status for m in map(_data, r.hub.received) if isinstance(m, messages.CameraStatus)]
+        assert output[0] == "offline"
+        assert output[-2:] == ["online", "frozen"]
 
     rig().play(scene)
 

@@ -273,12 +273,12 @@ def test_every_refusal_and_every_move_is_an_event_with_its_rule(rig: MakeRig, ca
         await r.recognising()
 
     rig().play(scene)
-    said = [record.getMessage() for record in caplog.records]
-    stopped = [line for line in said if line.startswith("condition.fails") and "no STOP" in line]
+    output = [record.getMessage() for record in caplog.records]
+    stopped = [line for line in output if line.startswith("condition.fails") and "no STOP" in line]
     assert [line.split()[0] for line in stopped] == ["condition.fails", "condition.fails_no_more"]
     assert all("rule=R13" in line for line in stopped)
     assert "the hub sent stop" in stopped[0]
-    moves = [line for line in said if line.startswith("state was=recognising")]
+    moves = [line for line in output if line.startswith("state was=recognising")]
     assert "now=inhibited" in moves[0]
     assert "rule=R13" in moves[0]
 
@@ -297,9 +297,9 @@ def test_a_flapping_row_is_reported_once_a_second_and_so_is_its_last_state(
             await asyncio.sleep(0.1)
 
     rig(live=True).play(scene)
-    told = [r.getMessage() for r in caplog.records if 'condition="clock trusted"' in r.getMessage()]
-    assert 5 <= len(told) <= 12
-    assert sum(line.endswith("changes=11") for line in told) >= 4
+    reported = [r.getMessage() for r in caplog.records if 'condition="clock trusted"' in r.getMessage()]
+    assert 5 <= len(reported) <= 12
+    assert sum(line.endswith("changes=11") for line in reported) >= 4
 
 
 FAULT = st.sampled_from(("lamp_works", "wire_cut", "flicker_s", "failing", "lag_s"))

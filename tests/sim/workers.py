@@ -1,4 +1,4 @@
-"""Scripted workers for simulations: what a real one says, when a test wants it said, and how one fails."""
+"""Scripted workers for simulations: they send what a real one sends, when a test asks for it, and fail as one fails."""
 
 from __future__ import annotations
 

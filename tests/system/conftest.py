@@ -33,7 +33,7 @@ class EmulatedMachines:
     """QEMU machines: whether one can be had here, and one."""
 
     def cannot(self) -> str:
-        """Why not; empty when one can be had."""
+        """The reason why there is none; empty when there is one."""
         return guest.cannot() or emulated_parts.cannot()
 
     def machine(self, scratch: Path) -> Emulated:
@@ -48,7 +48,7 @@ def emulated() -> EmulatedMachines:
 
 
 class Board:
-    """The machine as a field engineer and an operator see it."""
+    """The machine, with what a field engineer and an operator do on it."""
 
     def __init__(self, guest: Guest, scratch: Path) -> None:
         self.guest = guest
@@ -66,7 +66,7 @@ class Board:
         return str(self.guest.run("find", "/var/lib/lfr", "-path", "*/payloads/*", "-type", "f")).split()
 
     def state(self) -> str:
-        """The device's state as `lfr status` tells it; empty while nobody answers."""
+        """The device's state as `lfr status` prints it; empty while there is none."""
         import json
 
         said = self.guest.run("/opt/lfr/.venv/bin/lfr", "status", "--json", check=False)
@@ -82,7 +82,7 @@ class Board:
         self.guest.until(lambda: self.state() == "recognising", 90.0, lambda: self.why())
 
     def why(self) -> str:
-        """What the device and its service say."""
+        """`lfr why` and the end of the service's journal."""
         said = self.guest.run("/opt/lfr/.venv/bin/lfr", "why", check=False)
         return f"{said}\n" + "\n".join(self.guest.journal("lfr")[-30:])
 
@@ -143,7 +143,7 @@ def install(guest: Guest) -> None:
     units = "install -m 644 lfr.service lfr-erase.service lfr-erase.timer /etc/systemd/system/"
     accounts = "install -m 644 lfr.sysusers.conf /usr/lib/sysusers.d/lfr.conf && systemd-sysusers"
     folders = "install -m 644 lfr.tmpfiles.conf /usr/lib/tmpfiles.d/lfr.conf && systemd-tmpfiles --create lfr.conf"
-    guest.run("sh", "-ec", "cp -a /srv/host/venv /opt/lfr/.venv; chmod 755 /opt/lfr")
+    guest.run("sh", "-ec", "cp -a /srv/host/venv /opt/lfr/.venv; ln -s .venv /opt/lfr/current; chmod 755 /opt/lfr")
     libraries = "[ ! -d /opt/python ] || { echo /opt/python/lib >/etc/ld.so.conf.d/python.conf; ldconfig; }"
     guest.run("sh", "-ec", libraries)  # a Python that was built with a shared library looks for it where it was built
     guest.run("sh", "-ec", f"cd /opt/lfr/source/systemd; {units}; {accounts}; {folders}; systemctl daemon-reload")

@@ -1,11 +1,11 @@
-"""A whole machine in QEMU, with a kernel of its own: for what a container shares with its host, such as GPIO chips.
+"""A whole machine in QEMU, with its own kernel: for devices that a container shares with its host, such as GPIO chips.
 
 1. Its root is the root file system of `guest.py`, read-only below a layer in memory. The program, its packages and its
    Python are shared in at the paths that they have on the host, read-only; one folder can be written.
 2. It boots into a first process of ours that mounts, loads gpio-sim, runs one command and switches off: no systemd, no
    network but its own loopback. A boot takes seconds, though every instruction is translated.
 3. No KVM: a nested one that only seems to work hangs in early boot, and QEMU cannot tell beforehand.
-4. A boot that is not over in time is killed; what it has said by then is the error.
+4. A boot that is not over in time is killed; what it has printed by then is the error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ mount -t configfs configfs /whole/sys/kernel/config
 mount -t tmpfs tmpfs /whole/tmp && mount -t tmpfs tmpfs /whole/run
 {shares}
 ifconfig lo 127.0.0.1 up
-chroot /whole /bin/sh {scratch}/inside.sh >/whole{scratch}/said 2>&1
+chroot /whole /bin/sh {scratch}/inside.sh >/whole{scratch}/output 2>&1
 echo $? >/whole{scratch}/status
 """
 SHARE = "mkdir -p /whole{place} && mount -t 9p -o {options} {tag} /whole{place} || exit"
@@ -59,7 +59,7 @@ class Emulated:
         self.scratch = scratch
 
     def run(self, command: Sequence[str], environment: dict[str, str], within_s: float = BOOT_MOST_S) -> int:
-        """Boot, run, switch off; the command's exit status. RuntimeError with what was said if there is none."""
+        """Boot, run, switch off; the command's exit status. RuntimeError with its output if there is none."""
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
         (self.scratch / "inside.sh").write_text(f"{exports}cd {shlex.quote(str(ROOT))}\nexec {shlex.join(command)}\n")
         places = self._places()
@@ -74,14 +74,14 @@ class Emulated:
         status = self.scratch / "status"
         if not status.exists():
             raise RuntimeError(
-                f"the emulated machine: {console.decode(errors='replace')[-1500:]}\n{self.said()[-3000:]}"
+                f"the emulated machine: {console.decode(errors='replace')[-1500:]}\n{self.output()[-3000:]}"
             )
         return int(status.read_text())
 
-    def said(self) -> str:
-        """What the command has said."""
-        said = self.scratch / "said"
-        return said.read_text(errors="replace") if said.exists() else ""
+    def output(self) -> str:
+        """What the command has printed."""
+        output = self.scratch / "output"
+        return output.read_text(errors="replace") if output.exists() else ""
 
     def _places(self) -> list[Path]:
         """Folders that are shared in at their own path (rule 1), none of them inside another one; scratch is last."""

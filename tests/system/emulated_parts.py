@@ -101,10 +101,10 @@ def _make(place: Path, release: str) -> None:
 
 def _kernel_version() -> str:
     """The version of the release's present kernel, as its package is named."""
-    said = subprocess.run(
+    output = subprocess.run(
         ["apt-cache", "depends", "--important", "linux-image-amd64"], capture_output=True, text=True, check=False
     )
-    found = re.search(r"Depends: linux-image-(\S+)", said.stdout)
+    found = re.search(r"Depends: linux-image-(\S+)", output.stdout)
     if found is None:
         raise SetupFailed("apt knows no linux-image-amd64; as root: apt-get update, then make system again")
     return found.group(1)
@@ -131,12 +131,12 @@ def _take_sources(deb: Path, folder: Path) -> None:
 
 
 def _with_what_it_needs(name: str, found: dict[str, Path]) -> Iterator[Path]:
-    """A module after those it depends on, as its own `depends=` says; one that is not there is built in."""
+    """A module after those of its `depends=`; one that has no file is built in."""
     path = found.get(name) or found.get(name.replace("_", "-")) or found.get(name.replace("-", "_"))
     if path is None:
         return
-    said = re.search(rb"\0depends=([^\0]*)\0", path.read_bytes())
-    for needed in said.group(1).decode().split(",") if said else []:
+    output = re.search(rb"\0depends=([^\0]*)\0", path.read_bytes())
+    for needed in output.group(1).decode().split(",") if output else []:
         yield from _with_what_it_needs(needed, found)
     yield path
 

@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from engines.places import cache_dir
 from tests.system.guest import CLEAN, NO_TEXTS
+from tests.system.nsenter import run_inside
 from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
 
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3"
@@ -50,7 +52,7 @@ def bare_root(architecture: str = "amd64") -> Path:
 
 
 def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
-    """What NEEDED still needs in a root, as .deb files in `folder` (rule 2)."""
+    """The packages of NEEDED and their dependencies that a root lacks, as .deb files in `folder` (rule 2)."""
     folder.mkdir()
     lists = folder.parent / "apt"
     for name in ("state/lists/partial", "cache/archives/partial"):
@@ -64,7 +66,7 @@ def packages_for(root: Path, folder: Path, architecture: str = "amd64") -> Path:
         f"APT::Architectures={architecture}",
     )
     options = ["-qq", *(f"--option={setting}" for setting in settings)]
-    # Not checked: a source of this machine may lack the processor; the download says so.
+    # Not checked: a source of this machine may lack the processor; then the download fails.
     subprocess.run(["apt-get", *options, "update"], capture_output=True, check=False)
     command = ["apt-get", *options, "-s", "--no-install-recommends", "install", *NEEDED]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -95,45 +97,32 @@ class Booted:
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, env={**os.environ, **CLEAN}
             )
         try:
-            self.until(lambda: self._leader() != "", 20.0, self._said)
-            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 90.0, self._said)
+            self.until(lambda: self._leader() != "", 20.0, self._output)
+            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 90.0, self._output)
         except BaseException:
             self.close()
             raise
 
     def _leader(self) -> str:
-        """Its first process, as this side counts; nspawn's own first child, which comes before it, ends at once."""
+        """Its first process, by the host's process ids; nspawn's own first child, which precedes it, ends at once."""
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
         return ["", *children.read_text().split()][-1]
 
-    def _said(self) -> str:
+    def _output(self) -> str:
         return self._console.read_text(errors="replace")[-1500:]
 
     def run(self, *command: str, check: bool = False, within_s: float = 60.0) -> str:
         """A command's output, as root in there; with `check` RuntimeError when it fails."""
-        leader = self._leader()
-        inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
         path = {**CLEAN, "PATH": f"/usr/local/bin:{CLEAN['PATH']}"}
-        done = subprocess.run(
-            [*inside, *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=within_s,
-            env=path,
-            cwd="/",
-        )
-        if check and done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)}: {done.returncode}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+        done = run_inside(self._leader(), command, path, check=check, within_s=within_s)
         return done.stdout.strip()
 
     def until(self, what: Callable[[], bool], within_s: float, why: Callable[[], str] = str) -> None:
-        """Wait for something to be so. TimeoutError says why not."""
+        """Wait for a condition. TimeoutError gives the reason."""
         begun = time.monotonic()
         while not what():
             if self._nspawn.poll() is not None:
-                raise RuntimeError(f"the machine is gone: {self._said()}")
+                raise RuntimeError(f"the machine is gone: {self._output()}")
             if time.monotonic() - begun > within_s:
                 raise TimeoutError(f"not within {within_s:.0f} s: {why()}")
             time.sleep(0.2)
@@ -148,6 +137,13 @@ class Booted:
 
     def show(self, unit: str, name: str) -> str:
         return self.run("systemctl", "show", "--value", f"--property={name}", unit)
+
+    def pull_the_plug(self) -> None:
+        """Every process ends at once; nothing is stopped in order."""
+        leader = self._leader()
+        if leader:
+            os.kill(int(leader), signal.SIGKILL)
+        self._nspawn.wait(timeout=30)
 
     def close(self) -> None:
         """Switch it off."""

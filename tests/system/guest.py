@@ -1,4 +1,4 @@
-"""A Debian machine with systemd as its first process, in systemd-nspawn: booted in a second, forgotten afterwards.
+"""A Debian machine with systemd as its first process, in systemd-nspawn: booted in a second, discarded afterwards.
 
 1. The root file system is made once by mmdebstrap from the distribution's packages and kept under the cache; a boot
    sees it through an overlay in memory, so that nothing a test does is kept.
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engines.places import cache_dir
+from tests.system.nsenter import run_inside
 from tools.dev.gate.system_packages import MMDEBSTRAP, SYSTEMD_NSPAWN, provide, say
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,22 +96,8 @@ class Guest:
             raise
 
     def run(self, *command: str, check: bool = True, within_s: float = COMMAND_S) -> str:
-        """A command's output; RuntimeError with what it said when it fails and `check` is asked for."""
-        leader = str(self._leader)
-        inside = ("nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{leader}/root")
-        done = subprocess.run(
-            [*inside, *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=within_s,
-            env=CLEAN,
-            cwd="/",
-        )
-        if check and done.returncode != 0:
-            said = f"{done.stdout[-1500:]}{done.stderr[-1500:]}"
-            raise RuntimeError(f"{' '.join(command)}: status {done.returncode}: {said}")
+        """A command's output; RuntimeError with it when the command fails and `check` is set."""
+        done = run_inside(str(self._leader), command, CLEAN, check=check, within_s=within_s)
         return done.stdout if check else done.stdout + done.stderr
 
     def status_of(self, *command: str) -> int:
@@ -119,7 +106,7 @@ class Guest:
 
     @property
     def root(self) -> Path:
-        """Its files, as this side sees them."""
+        """Its file system, at a path of the host."""
         return Path(f"/proc/{self._leader}/root")
 
     def show(self, unit: str, *names: str) -> dict[str, str]:
@@ -128,11 +115,11 @@ class Guest:
         return {line.partition("=")[0]: line.partition("=")[2] for line in said.splitlines() if "=" in line}
 
     def journal(self, unit: str) -> list[str]:
-        """What a unit has said, in order."""
+        """What a unit has logged, in order."""
         return self.run("journalctl", f"--unit={unit}", "--output=cat", "--no-pager").splitlines()
 
     def until(self, what: Callable[[], bool], within_s: float = BOOT_S, why: Callable[[], str] = str) -> float:
-        """Wait for something to be so; how long it took. TimeoutError says why not."""
+        """Wait for a condition; seconds that it took. TimeoutError gives the reason."""
         begun = time.monotonic()
         while not what():
             if self._nspawn.poll() is not None:
@@ -153,7 +140,7 @@ class Guest:
             self._nspawn.wait()
 
     def _first_process(self) -> int:
-        """The guest's first process, as the host counts."""
+        """The guest's first process, by the host's process ids."""
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
         self.until(lambda: bool(children.read_text().split()), 10.0, self._output)
         return int(children.read_text().split()[0])

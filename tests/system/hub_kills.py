@@ -1,4 +1,4 @@
-"""Random SIGKILLs of hub, broker and device while alerts are raised and judged; nothing may be lost or come back.
+"""Random SIGKILLs of hub, broker and device while alerts are raised and judged; nothing may be lost or reappear.
 
     python tests/system/hub_kills.py --kills 1000 --seed 7 --folder DIR     # the long run; one JSON line of counts
 
@@ -45,7 +45,7 @@ def now() -> WallTime:
 
 
 def make_hub(root: Path) -> HubFolder:
-    """A hub with one device and one published deployment, as records and keys say it."""
+    """A hub with one device and one published deployment: records and keys."""
     init_hub(root, site=SITE, devices=(DEVICE,), mode=Mode.DEMO)
     hub = HubFolder(root)
     hub.keys.recipient_for(DEPLOYMENT, wall(now() + timedelta(days=1)))
@@ -67,7 +67,7 @@ def make_hub(root: Path) -> HubFolder:
 
 @dataclass
 class Counts:
-    """What the drill did and found."""
+    """Counts and findings of the drill."""
 
     kills: dict[str, int] = field(default_factory=dict)
     raised: int = 0
@@ -197,16 +197,16 @@ class Drill:
             return set(json.loads(self._device.stdout.readline()))
 
         wait(lambda: held() == self.open | self.true, "the device to hold exactly what was not judged false")
-        told = {json.loads(x)["judged"] for x in self._log.read_text().splitlines() if x.startswith('{"judged"')}
-        wait(lambda: self.true <= told or self._read_told(told), "every true judgement at the device")
+        reported = {json.loads(x)["judged"] for x in self._log.read_text().splitlines() if x.startswith('{"judged"')}
+        wait(lambda: self.true <= reported or self._read_reported(reported), "every true judgement at the device")
 
-    def _read_told(self, told: set[str]) -> bool:
+    def _read_reported(self, reported: set[str]) -> bool:
         lines = self._log.read_text().splitlines()
-        told |= {json.loads(line)["judged"] for line in lines if line.startswith('{"judged"')}
-        return self.true <= told
+        reported |= {json.loads(line)["judged"] for line in lines if line.startswith('{"judged"')}
+        return self.true <= reported
 
     def page(self) -> dict[str, str | None]:
-        """Alert id to its outcome, as the page has it."""
+        """Alert id to its outcome on the page."""
         _, content = self._ask("GET", "/snapshot", self._cookie)
         return {case["id"]: case["outcome"] for case in json.loads(content)["cases"]}
 

@@ -1,4 +1,4 @@
-"""`lfr flash`, as the field engineer's page says: a bare root file system becomes a ready device without a network."""
+"""`lfr flash`, by the field engineer's page: a bare root file system becomes a ready device without a network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ devices:
 
 
 SELF_TEST = (
-    "/opt/lfr/.venv/bin/python",
+    "/opt/lfr/current/bin/python",
     "-I",
     "-c",
     "import sys; from device.enrolment.model_sessions import ModelSessions\n"
@@ -92,8 +92,8 @@ def make_van(scratch: Path, clip: Path, root: Path, *, machine: str, packages: P
     (scratch / "fleet.yaml").write_text(FLEET.format(release=release, machine=machine, serial=SERIAL))
     shutil.copy(clip, scratch / "clip.mp4")
     options = ("--hub", stage.hub.root, "--out", scratch / "kit", "--packages", packages)
-    said = lfr("flash", "kit", scratch / "fleet.yaml", *options)
-    code = said.removeprefix("authority code ").strip()
+    output = lfr("flash", "kit", scratch / "fleet.yaml", *options)
+    code = output.removeprefix("authority code ").strip()
     return Van(stage.hub.root, scratch / "kit", code, scratch)
 
 
@@ -152,8 +152,8 @@ def test_a_bare_root_becomes_a_device_that_systemctl_shows_as_ready_without_a_ne
 
 def _doctor(board: Booted) -> list[dict[str, str]]:
     """What `lfr doctor` finds as an ordinary user: the models of the service's own cache."""
-    said = board.run("su", "-s", "/bin/sh", "nobody", "-c", "lfr doctor --json", within_s=120)
-    rows: list[dict[str, str]] = json.loads(said)["findings"]
+    output = board.run("su", "-s", "/bin/sh", "nobody", "-c", "lfr doctor --json", within_s=120)
+    rows: list[dict[str, str]] = json.loads(output)["findings"]
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Some tens of random SIGKILLs of hub, broker and device: nothing is lost, nothing comes back, the counts balance."""
+"""Some tens of random SIGKILLs of hub, broker and device: nothing is lost or reappears, the counts balance."""
 
 from __future__ import annotations
 

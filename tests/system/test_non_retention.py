@@ -69,12 +69,12 @@ def wait_for(workspace: Workspace, device: Running, what: Callable[[dict[str, An
 
 
 def wait_for_frame(workspace: Workspace, device: Running, frame: int) -> None:
-    """Until so many frames are decoded, as the device's status file tells."""
+    """Until so many frames are decoded, by the device's status file."""
     wait_for(workspace, device, lambda status: status["counters"]["frames"] >= frame)
 
 
 def controls(piece: Piece) -> Iterator[Path]:
-    """The same bytes of a face in a file of each place that is searched: what is not seen there proves nothing."""
+    """Write the face into a file of each searched place, where the search must find it."""
     files = [place / f"lfr-proof-control-{os.getpid()}" for place in PLACES if os.access(place, os.W_OK)]
     try:
         for file in files:

@@ -1,4 +1,4 @@
-"""A camera that stalls or freezes with somebody in view: what was ours is gone, and the decoder with its worker."""
+"""A camera that stalls or freezes with somebody in view: our buffers are wiped, the decoder ends with its worker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tools.dev.proof.worker import given
 
 FROZEN_S = 40.0
 GONE_WITHIN_S = 8.0
-"""A read deadline of 2 s, and the end of a process on a machine that has other things to do."""
+"""A read deadline of 2 s, and the end of a process on a busy machine."""
 
 
 @pytest.fixture(scope="module")

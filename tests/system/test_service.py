@@ -1,4 +1,4 @@
-"""The units on a booted systemd: started, watched, confined, stopped in order, and erased with nobody left to do it."""
+"""The units on a booted systemd: started, watched, confined, stopped in order, and erasing without the supervisor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def place_of(words: str, lines: list[str]) -> int:
     for number, line in enumerate(lines):
         if all(word in line for word in words.split()):
             return number
-    raise AssertionError(f"nobody said {words!r} in:\n" + "\n".join(lines))
+    raise AssertionError(f"no line has {words!r} in:\n" + "\n".join(lines))
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def running(board: Board) -> Iterator[Board]:
 
 
 def test_the_service_says_ready_and_keeps_its_status_line(running: Board) -> None:
-    told = running.guest.show("lfr", "ActiveState", "StatusText", "Type", "WatchdogUSec", "NRestarts")
-    assert told["ActiveState"] == "active"
-    assert told["StatusText"].startswith("recognising")
-    assert (told["Type"], told["NRestarts"]) == ("notify", "0")
-    assert told["WatchdogUSec"] == "2s"
+    reported = running.guest.show("lfr", "ActiveState", "StatusText", "Type", "WatchdogUSec", "NRestarts")
+    assert reported["ActiveState"] == "active"
+    assert reported["StatusText"].startswith("recognising")
+    assert (reported["Type"], reported["NRestarts"]) == ("notify", "0")
+    assert reported["WatchdogUSec"] == "2s"
 
 
 def test_the_hardening_holds_in_the_running_process(running: Board) -> None:
@@ -76,8 +76,8 @@ def test_a_stop_ends_the_worker_first_and_the_sign_after_it(board: Board) -> Non
     since = time.monotonic()
     board.guest.run("systemctl", "stop", "lfr", within_s=60)
     assert time.monotonic() - since < 30
-    said = board.guest.journal("lfr")[begun:]
-    assert place_of("worker.ended", said) < place_of("sign.switched lit=False", said)
+    output = board.guest.journal("lfr")[begun:]
+    assert place_of("worker.ended", output) < place_of("sign.switched lit=False", output)
     assert board.guest.show("lfr", "Result", "ActiveState") == {"Result": "success", "ActiveState": "inactive"}
     assert board.lists() == []
     verdict = json.loads(board.guest.run("/opt/lfr/.venv/bin/lfr", "audit", "verify", "--json"))
@@ -91,8 +91,8 @@ def test_a_mistake_in_the_configuration_is_not_tried_again(board: Board) -> None
         board.guest.run("systemctl", "start", "lfr", check=False)
         board.guest.until(lambda: board.guest.show("lfr", "ActiveState")["ActiveState"] == "failed", 30.0, board.why)
         time.sleep(3)  # RestartSec is 2 s: had it been tried again, it would be by now
-        told = board.guest.show("lfr", "ActiveState", "ExecMainStatus", "NRestarts")
-        assert (told["ActiveState"], told["ExecMainStatus"], told["NRestarts"]) == ("failed", "78", "0")
+        reported = board.guest.show("lfr", "ActiveState", "ExecMainStatus", "NRestarts")
+        assert (reported["ActiveState"], reported["ExecMainStatus"], reported["NRestarts"]) == ("failed", "78", "0")
     finally:
         board.guest.run("sh", "-c", "cp -a /tmp/good /etc/lfr/device.yaml; systemctl reset-failed lfr")
 
@@ -111,7 +111,7 @@ def test_the_timer_erases_what_a_killed_supervisor_left_though_the_service_stays
         guest.run("systemctl", "start", "lfr-erase.timer")
         guest.run("systemctl", "start", "lfr-erase.service")
         assert len(board.lists()) == 1, "its time has not come"
-        took = guest.until(lambda: board.lists() == [], 125.0, lambda: said(guest))
+        took = guest.until(lambda: board.lists() == [], 125.0, lambda: output(guest))
         assert took < 125
         assert guest.show("lfr", "MainPID")["MainPID"] == "0"
         assert guest.show("lfr-erase", "Result")["Result"] == "success"
@@ -128,15 +128,15 @@ def test_the_timer_erases_what_a_killed_supervisor_left_though_the_service_stays
     assert guest.status_of("/opt/lfr/.venv/bin/lfr", "audit", "verify") == 0
 
 
-def said(guest: Any) -> str:
-    """What the eraser has said."""
+def output(guest: Any) -> str:
+    """What the eraser has logged."""
     return "\n".join(guest.journal("lfr-erase")[-20:])
 
 
 def test_the_eraser_can_write_nowhere_else_and_reach_nobody(board: Board) -> None:
     guest = board.guest
-    told = guest.show("lfr-erase", "PrivateNetwork", "ProtectSystem", "User", "NoNewPrivileges")
-    assert told == {"PrivateNetwork": "yes", "ProtectSystem": "strict", "User": "lfr", "NoNewPrivileges": "yes"}
+    reported = guest.show("lfr-erase", "PrivateNetwork", "ProtectSystem", "User", "NoNewPrivileges")
+    assert reported == {"PrivateNetwork": "yes", "ProtectSystem": "strict", "User": "lfr", "NoNewPrivileges": "yes"}
     guest.run("systemctl", "start", "lfr-erase.service")
     assert guest.show("lfr-erase", "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
 
@@ -161,8 +161,8 @@ def test_lines_are_claimed_from_under_the_unit_as_far_as_there_is_no_chip(board:
     try:
         begun = len(guest.journal("lfr"))
         guest.run("systemctl", "start", "lfr", check=False)
-        said = guest.journal("lfr")[begun:]
+        output = guest.journal("lfr")[begun:]
     finally:
         guest.run("sh", "-ec", f"rm -r {DOWN}; systemctl daemon-reload; systemctl reset-failed lfr")
-    assert place_of("GpioUnavailable no GPIO chip labelled tegra234-gpio", said) >= 0
-    assert not [line for line in said if "lgd-nfy" in line], "lgpio wants to write where it was started"
+    assert place_of("GpioUnavailable no GPIO chip labelled tegra234-gpio", output) >= 0
+    assert not [line for line in output if "lgd-nfy" in line], "lgpio wants to write where it was started"

@@ -55,9 +55,9 @@ def walked_by(
 
 
 def _frames(guest: Any) -> int:
-    said = guest.run("/opt/lfr/.venv/bin/lfr", "status", "--json", check=False)
+    output = guest.run("/opt/lfr/.venv/bin/lfr", "status", "--json", check=False)
     try:
-        return int(json.loads(said)["counters"]["frames"])
+        return int(json.loads(output)["counters"]["frames"])
     except ValueError:
         return 0
 
@@ -79,9 +79,9 @@ def test_nothing_of_passers_by_is_in_the_journal_or_on_the_disk(
     templates = [pattern for pattern in wanted.patterns if pattern.what == "template" and pattern.kind == "f32"]
 
     def search() -> list[Hit]:
-        said = journal(guest)
-        assert sum(region.content.any() for region in said) >= 2, "the journal cannot be seen"
-        return pieces.find(said) + find_alike(at_any_byte(said), templates)
+        output = journal(guest)
+        assert sum(region.content.any() for region in output) >= 2, "the journal cannot be seen"
+        return pieces.find(output) + find_alike(at_any_byte(output), templates)
 
     guest.run("systemctl", "stop", "lfr", within_s=60)
     written = [region for place in WRITABLE for region in below(guest.root / place, but=[guest.root / CLIP])]

@@ -17,10 +17,11 @@ EX_NOT_READY = 69
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `flash kit`, `plan`, `apply`, `verify`, `undo`, `request` and `certify`."""
+    """Add `flash kit`, `release`, `plan`, `apply`, `verify`, `undo`, `request` and `certify`."""
     flash = subparsers.add_parser("flash", help="make a device of a board's root file system, without a network")
     verbs = flash.add_subparsers(metavar="VERB", required=True)
     _kit(verbs.add_parser("kit", help="make a kit for one or many boards, signed by the hub"))
+    _release(verbs.add_parser("release", help="make one file of this checkout that updates boards of one target"))
     for name, text, run in (
         ("plan", "print every step for one board; writes nothing", _run_plan),
         ("apply", "take the steps; goes on where it was interrupted", _run_apply),
@@ -51,6 +52,23 @@ def _kit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--packages", type=Path, metavar="DIR", help=".deb files of the boards' release")
     parser.add_argument("--dry-run", action="store_true", help="check the fleet's file and print what would be made")
     parser.set_defaults(run=_run_kit)
+
+
+def _release(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("release", metavar="RELEASE", help="ubuntu-22.04, ubuntu-24.04 or debian-12")
+    parser.add_argument("machine", choices=("aarch64", "x86_64"), metavar="MACHINE", help="aarch64 or x86_64")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the file is written")
+    parser.add_argument("--wheel", type=Path, action="append", default=[], metavar="FILE", help="built once on a board")
+    parser.set_defaults(run=_run_release)
+
+
+def _run_release(args: argparse.Namespace) -> int:
+    from tools.flash.manifest import now
+    from tools.flash.release import make_release
+    from tools.flash.targets import Target, release_named
+
+    print(make_release(Target(release_named(args.release), args.machine), args.wheel, args.out, now()))
+    return 0
 
 
 def _run_kit(args: argparse.Namespace) -> int:

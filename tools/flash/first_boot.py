@@ -18,9 +18,10 @@ import sys
 from pathlib import Path
 
 from device import logs
-from device.durable import replace_file
 from device.errors import ConfigError, LfrError, Unavailable
 from device.logs import event
+from device.update.slots import seal
+from device.update.unpack import COMPILED, compile_slot
 from tools.flash.root import Refusal, Root
 
 _log = logging.getLogger(__name__)
@@ -28,8 +29,7 @@ FACTS = "/etc/lfr/flash.json"
 KEY, REQUEST, CERTIFICATE = "/etc/lfr/pki/device.key", "/etc/lfr/pki/device.csr", "/etc/lfr/pki/device.pem"
 SERIAL = "/proc/device-tree/serial-number"
 PACKAGES = "/var/lib/lfr-flash/packages"
-ENVIRONMENT = "/opt/lfr/.venv"
-COMPILED = f"{ENVIRONMENT}/lfr-flash.compiled"
+CURRENT = "/opt/lfr/current"
 WITHIN_S = 600
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 """Of dpkg and what packages' scripts call; a unit's is shorter on some releases."""
@@ -141,15 +141,13 @@ def make_identity(root: Root, device: str) -> None:
 
 
 def compile_environment(root: Root) -> None:
-    """Rule 4."""
-    if root.exists(COMPILED):
+    """Rule 4; the slot is then read-only, as one that an update brings."""
+    if root.exists(f"{CURRENT}/{COMPILED}"):
         return
-    place = root.resolve(ENVIRONMENT)
-    command = [sys.executable, "-I", "-m", "compileall", "-q", "-j", "0", str(place)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=WITHIN_S, check=False)
+    place = root.resolve(CURRENT)
     with root.writing(place):
-        # A package may carry a file for another Python, which does not compile; nothing imports it.
-        replace_file(root.resolve(COMPILED), f"{done.returncode}\n".encode(), mode=0o644)
+        compile_slot(place)
+        seal(place)
 
 
 if __name__ == "__main__":

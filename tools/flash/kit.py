@@ -36,6 +36,8 @@ UNIT_FILES = (
     "lfr-erase.service",
     "lfr-erase.timer",
     "lfr-first-boot.service",
+    "lfr-update.service",
+    "lfr-update.timer",
     "lfr-identity.conf",
     "lfr.sysusers.conf",
     "lfr.tmpfiles.conf",
@@ -69,7 +71,7 @@ def make_kit(given: Given, out: Path, now: datetime) -> str:
     authority = open_authority(given.hub.root, settings.site)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(given.hub.root / "ca.pem", out / "ca.pem")
-    _wheels(given, target, out)
+    fill_wheels(target, given.wheels, out / "wheels")
     _packages(given, target, out)
     _models(out)
     _copy_all(ROOT / "systemd", UNIT_FILES, out / "systemd")
@@ -91,20 +93,20 @@ def make_kit(given: Given, out: Path, now: datetime) -> str:
     return authority_code((out / "ca.pem").read_bytes())
 
 
-def _wheels(given: Given, target: Target, out: Path) -> None:
+def fill_wheels(target: Target, built: Sequence[Path], out: Path) -> None:
     """From the cache, which a first kit fills; each by a hash of the lock. Then ours, and those built elsewhere."""
     kept = cache_dir() / "flash" / str(target).replace(" ", "-") / "wheels"
     wanted = {one for entry in selected(target) for one in entry.sha256}
     if _lacking(kept, target):
         download(target, kept)
     fitting = [wheel for wheel in sorted(kept.glob("*.whl")) if sha256_of(wheel) in wanted]
-    _copy_all(kept, [wheel.name for wheel in fitting], out / "wheels")
-    (out / "wheels" / "requirements.txt").write_text(requirements(selected(target)), encoding="utf-8")
-    build_own(out / "wheels")
-    for wheel in given.wheels:
+    _copy_all(kept, [wheel.name for wheel in fitting], out)
+    (out / "requirements.txt").write_text(requirements(selected(target)), encoding="utf-8")
+    build_own(out)
+    for wheel in built:
         if not re.search(rf"-({target.release.tag}-.*_{target.machine}|py3-none-any)\.whl$", wheel.name):
             raise BadData(f"{wheel} is no wheel for {target}; build it there: pip wheel --no-deps NAME")
-        shutil.copyfile(wheel, out / "wheels" / wheel.name)
+        shutil.copyfile(wheel, out / wheel.name)
 
 
 def _lacking(kept: Path, target: Target) -> bool:

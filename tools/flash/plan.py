@@ -15,15 +15,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from device.config.release import MANIFEST, ReleaseManifest, text_of
+from device.config.release import STATE as STATE_SCHEMA
 from tools.flash.journal import Journal
 from tools.flash.manifest import Manifest
 from tools.flash.pinmux import FILE as OVERLAY
 from tools.flash.pinmux import NAME as PINS
 from tools.flash.root import Refusal, Root
 from tools.flash.steps import STATE, Accounts, Block, ClockFloor, Environment, File, Folder, Link, Step, written
-from tools.flash.targets import same, target_of
+from tools.flash.targets import Target, same, target_of
 
-ENVIRONMENT = "/opt/lfr/.venv"
+SLOTS, CURRENT, COMMITTED = "/opt/lfr/slots", "/opt/lfr/current", "/opt/lfr/committed"
+"""As device/update/slots.py has them; units are links below `current`, those of the updater below `committed`."""
+OF_THE_UPDATER = "lfr-update."
 CACHE = "/var/cache/lfr"
 SERIAL = "/proc/device-tree/serial-number"
 UNITS = {
@@ -31,6 +35,8 @@ UNITS = {
     "lfr-erase.service": "/etc/systemd/system/lfr-erase.service",
     "lfr-erase.timer": "/etc/systemd/system/lfr-erase.timer",
     "lfr-first-boot.service": "/etc/systemd/system/lfr-first-boot.service",
+    "lfr-update.service": "/etc/systemd/system/lfr-update.service",
+    "lfr-update.timer": "/etc/systemd/system/lfr-update.timer",
     "lfr-identity.conf": "/etc/systemd/system/lfr.service.d/10-identity.conf",
     "lfr.tmpfiles.conf": "/usr/lib/tmpfiles.d/lfr.conf",
     "60-lfr-gpio.rules": "/etc/udev/rules.d/60-lfr-gpio.rules",
@@ -40,9 +46,11 @@ ENABLED = {
     "lfr.service": "multi-user.target",
     "lfr-first-boot.service": "multi-user.target",
     "lfr-erase.timer": "timers.target",
+    "lfr-update.timer": "timers.target",
 }
 NOTIFIER, GPU = ("python3-systemd", "systemd_python"), ("python3-pycuda", "pycuda")
 """Package and wheel that bring what no index has a wheel for."""
+SEALED = 0o444
 CHRONY, TIMESYNCD = "chrony", "/lib/systemd/systemd-timesyncd"
 
 
@@ -82,20 +90,17 @@ def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime, *, wri
     steps: tuple[Step, ...] = (
         *_accounts(manifest),
         *_folders(),
-        _environment(manifest),
-        Link("/usr/local/bin/lfr", f"{ENVIRONMENT}/bin/lfr"),
+        *_slot(manifest),
+        Link("/usr/local/bin/lfr", f"{CURRENT}/bin/lfr"),
         *(_file(manifest, name, f"{CACHE}/{name}") for name in manifest.below("models")),
         *(_file(manifest, name, f"{STATE}/{name}") for name in _packages(manifest, packages)),
-        *(_file(manifest, f"systemd/{name}", place) for name, place in UNITS.items()),
+        *(Link(place, to) for place, to in unit_links().items()),
         *_configuration(manifest, bundle),
         *_names(facts),
         *_time(facts, manifest, root, packages),
         *_header(manifest, bundle),
         written("/etc/lfr/flash.json", _flash_facts(manifest, serial, facts), mode=0o640, group="lfr"),
-        *(
-            Link(f"/etc/systemd/system/{wanted}.wants/{unit}", f"/etc/systemd/system/{unit}")
-            for unit, wanted in ENABLED.items()
-        ),
+        *(Link(place, to) for place, to in enabling_links().items()),
     )
     return Plan(manifest, serial, device, steps, notes)
 
@@ -202,10 +207,52 @@ def _file(manifest: Manifest, name: str, place: str, *, mode: int = 0o644, group
     return File(place, manifest.files[name].sha256, source=manifest.path(name), mode=mode, group=group)
 
 
-def _environment(manifest: Manifest) -> Environment:
+def unit_links() -> dict[str, str]:
+    """Each unit's place, and the file of the slot that it leads to."""
+    return {
+        place: f"{COMMITTED if name.startswith(OF_THE_UPDATER) else CURRENT}/systemd/{name}"
+        for name, place in UNITS.items()
+    }
+
+
+def enabling_links() -> dict[str, str]:
+    """What `systemctl enable` would make."""
+    return {
+        f"/etc/systemd/system/{wanted}.wants/{unit}": f"/etc/systemd/system/{unit}" for unit, wanted in ENABLED.items()
+    }
+
+
+def slot_manifest(target: Target, version: str, made: str, unpacked_bytes: int) -> bytes:
+    """`release.json` of a slot of this program."""
+    stated = ReleaseManifest(
+        format=1,
+        version=version,
+        target=f"{target.release.name}-{target.machine}",
+        python=target.release.python,
+        made=made,
+        state=STATE_SCHEMA,
+        unpacked_bytes=unpacked_bytes,
+        links={**unit_links(), **enabling_links()},
+    )
+    return text_of(stated)
+
+
+def _slot(manifest: Manifest) -> tuple[Step, ...]:
+    """The release in its slot, and the links that name it."""
+    place = f"{SLOTS}/{manifest.version}"
+    stated = slot_manifest(manifest.target, manifest.version, manifest.made.isoformat(), manifest.needs_bytes)
+    return (
+        _environment(manifest, place),
+        *(_file(manifest, f"systemd/{name}", f"{place}/systemd/{name}", mode=SEALED) for name in UNITS),
+        written(f"{place}/{MANIFEST}", stated.decode(), mode=SEALED),
+        *(Link(link, f"slots/{manifest.version}") for link in (COMMITTED, CURRENT)),
+    )
+
+
+def _environment(manifest: Manifest, place: str) -> Environment:
     names = [name for name in manifest.below("wheels") if name.endswith(".whl")]
     digest = hashlib.sha256("".join(f"{name} {manifest.files[name].sha256}\n" for name in names).encode()).hexdigest()
-    return Environment(ENVIRONMENT, manifest.target, tuple(manifest.path(name) for name in names), digest)
+    return Environment(place, manifest.target, tuple(manifest.path(name) for name in names), digest)
 
 
 def _configuration(manifest: Manifest, bundle: str) -> tuple[Step, ...]:

@@ -26,7 +26,7 @@ from device.config.loader import load_config
 from device.errors import ConfigError
 from tools.flash.exchange import AUTHORITY
 from tools.flash.first_boot import CERTIFICATE, KEY
-from tools.flash.plan import ENVIRONMENT, Plan
+from tools.flash.plan import CURRENT, Plan
 from tools.flash.root import Root
 from tools.flash.steps import Environment, File, Folder, Link
 from tools.flash.wheelhouse import site_packages
@@ -109,7 +109,7 @@ def _imports(root: Root, environment: Environment) -> Row:
         return Row("imports", "pending", "another processor, or not root: `lfr flash verify --root /` on the board")
     inside = [] if here else ["chroot", str(root.path)]
     names = IMPORTS_ON_BOARD if here else IMPORTS
-    command = [*inside, f"{ENVIRONMENT}/bin/python", "-I", "-B", "-c", "import " + ", ".join(names)]
+    command = [*inside, f"{CURRENT}/bin/python", "-I", "-B", "-c", "import " + ", ".join(names)]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WITHIN_S, check=False

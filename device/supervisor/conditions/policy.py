@@ -1,4 +1,4 @@
-"""What to do about the conditions: pure decisions, no effects."""
+"""The policy: what to do about the conditions, as pure functions."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S, WallTime, rfc3339
@@ -22,7 +23,7 @@ from device.supervisor.live_view import LiveView
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
-from device.supervisor.status.retained import Notices
+from device.supervisor.status.retained import Notices, version
 from device.supervisor.status.view import StatusView
 from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
 from device.supervisor.workers.pool import WorkerPool
@@ -46,7 +47,9 @@ class Reporter:
         notices: Notices,
         boot_id: str,
         live_view: LiveView,
+        software: Callable[[], str] = str,
     ) -> None:
+        """software: what a person should know of the last update of the software."""
         self._live_view = live_view
         self._config = config
         self._edges = edges
@@ -57,6 +60,7 @@ class Reporter:
         self._publisher = publisher
         self._notices = notices
         self._boot_id = boot_id
+        self._software = software
         self._audit_events = AuditEvents(audit)
         self._camera_since: dict[str, tuple[CameraView, WallTime]] = {}
         self._written_ns = 0
@@ -83,6 +87,8 @@ class Reporter:
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
         line = view.one_line(seen)
+        if seen.snapshot.deployment is None:  # when releases change
+            line += f" (release {'; '.join(filter(None, (version(), seen.software)))})"
         if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
             self._last_line, self._line_ns = line, now
             self._edges.service.status(line)
@@ -116,6 +122,7 @@ class Reporter:
             waiting=sum(self._publisher.waiting.values()),
             sign_counts=supervisor.sign.counts,
             live_view=self._live_view.reading(),
+            software=self._software(),
         )
 
     def final_stats(self) -> None:
@@ -175,7 +182,7 @@ class Reporter:
 
     async def _write(self, seen: StatusView) -> None:
         """Write the status file; a failure is logged once, and the device goes on."""
-        content = view.status(seen, os.getpid(), self._config.site, self._config.device)
+        content = view.status(seen, os.getpid(), self._config.site, self._config.device) | {"version": version()}
         try:
             await self._edges.disk(lambda: status_file.write(self._config.run_dir, content))
             self._problem = ""

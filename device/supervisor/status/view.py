@@ -41,6 +41,7 @@ CAMERA_WORDS: dict[CameraView, CameraWord] = {
 class StatusView:
     """beats, camera_since: by camera. lost: people whose worker died while it held their passages in memory.
 
+    software        what a person should know of the last update of the software
     probes_dropped  probes of candidates without a published alert, erased at once (AlertService, rule 3)
     """
 
@@ -62,6 +63,7 @@ class StatusView:
     waiting: int
     sign_counts: SignCounts
     live_view: messages.LiveViewReading
+    software: str = ""
 
     @property
     def deployment_id(self) -> str | None:
@@ -85,7 +87,8 @@ def warnings(view_now: StatusView) -> list[str]:
     """What an operator should see to although the device recognises: cameras that are away, or see badly."""
     snapshot = view_now.snapshot
     away = cameras_away(snapshot) if view_now.state is State.RECOGNISING else []
-    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot)]
+    news = [f"software: {view_now.software}"] if view_now.software else []
+    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot), *news]
 
 
 def reasons(view_now: StatusView) -> list[str]:

@@ -52,7 +52,7 @@ def report(
     options = ["-p", "no:cacheprovider", "-q", "--tb=short", f"--junitxml={scratch / 'report.xml'}"]
     begun = time.monotonic()
     machine.run([sys.executable, "-m", "pytest", *options, "-o", "junit_family=xunit1", *files], ENVIRONMENT)
-    assert (scratch / "report.xml").exists(), f"after {time.monotonic() - begun:.0f} s: {machine.said()[-3000:]}"
+    assert (scratch / "report.xml").exists(), f"after {time.monotonic() - begun:.0f} s: {machine.output()[-3000:]}"
     cases: dict[str, list[ElementTree.Element]] = {}
     for case in ElementTree.parse(scratch / "report.xml").getroot().iter("testcase"):
         file = case.get("file", "").rpartition("/")[2].removesuffix(".py")

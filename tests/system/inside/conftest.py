@@ -38,7 +38,7 @@ LINES = 164
 
 
 class Chip:
-    """One simulated chip; `value` and `pull` are what its lines show to and feel from the world."""
+    """One simulated chip; `value` is a line's level, `pull` the bias from outside the board."""
 
     def __init__(self, name: str, label: str, lines: dict[int, str], count: int = LINES) -> None:
         self._folder = CHIPS / name
@@ -63,18 +63,18 @@ class Chip:
         return platform / self.device / f"sim_gpio{offset}" / what
 
     def value(self, line: str | int) -> int:
-        """The level on the line, whoever makes it."""
+        """The level on the line, from any driver."""
         return int(self.file(line, "value").read_text())
 
     def pull(self, line: str | int, up: bool) -> None:
-        """What the world does to a line."""
+        """Set the pull of a line, as wiring outside the board does."""
         self.file(line, "pull").write_text("pull-up" if up else "pull-down")
 
     def appear(self) -> None:
         (self._folder / "live").write_text("1")
 
     def vanish(self) -> None:
-        """The chip is gone, whoever holds lines of it."""
+        """Remove the chip, also while lines of it are held."""
         (self._folder / "live").write_text("0")
 
     def close(self) -> None:
@@ -87,14 +87,14 @@ class Chip:
 
 
 class Wires:
-    """The housing: a process of its own that lets lines feel each other, as `wires.py` says. Ends with the test."""
+    """The housing: a process that connects lines to each other (`wires.py`). Ends with the test."""
 
     def __init__(self) -> None:
         command = (sys.executable, "-S", "-E", str(Path(__file__).with_name("wires.py")))
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def set(self, sensed: Path, kind: str, source: Path | None = None) -> None:
-        """`sensed`: folder of the line that feels; kind: `up`, `down`, `follow` another line, `blink`, `off`."""
+        """`sensed`: folder of the line that is pulled; kind: `up`, `down`, `follow` another line, `blink`, `off`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(sensed, kind, source or "-", file=self._process.stdin, flush=True)
@@ -125,7 +125,7 @@ class Anew:
 
 
 class Housing:
-    """A board's chips with the lines of CONFIG; opens our lines on them, and is their world."""
+    """A board's chips with the lines of CONFIG; opens our lines on them and drives their inputs."""
 
     def __init__(self, board: Board, wires: Wires, anew: Anew) -> None:
         self.wires = wires
@@ -156,7 +156,7 @@ class Housing:
         chip.pull(line, up)
 
     def wire(self, role: str, kind: str, source: str | None = None) -> None:
-        """Let a line feel something from now on (`Wires.set`)."""
+        """Pull a line from now on (`Wires.set`)."""
         chip, line = self._where[pin_of(role)]
         other = None
         if source is not None:
@@ -224,7 +224,7 @@ def wires() -> Iterator[Wires]:
 
 @pytest.fixture
 def device_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    """This machine has no device tree: what a board's would say lies in a file, and that is where ours look."""
+    """This machine has no device tree: a board's `compatible` lies in a file, where our code is made to look."""
 
     def says(tree: bytes) -> None:
         place = tmp_path / "compatible"
@@ -253,7 +253,7 @@ def agx(wires: Wires, device_tree: Callable[[bytes], None], anew: Anew) -> Itera
 
 
 def until_so(what: Callable[[], object], within_s: float = 20.0) -> float:
-    """Wait for something to be so; how long it took."""
+    """Wait for a condition; seconds that it took."""
     begun = time.monotonic()
     while not what():
         if time.monotonic() - begun > within_s:

@@ -1,4 +1,4 @@
-"""The sign proves itself on the real character device: the coded pulse goes out on one line and comes back on another.
+"""The sign's check on the real character device: the coded pulse is driven on one line and sensed on another.
 
 An emulated processor stands still for a while now and then, when its host is busy; the lamp then follows late, and the
 pulse is refused as it must be. So a good lamp gets PATIENCE pulses to be believed, and a bad one as many to be believed
@@ -26,7 +26,7 @@ WITHIN_S = 60.0
 
 
 def pulses(lines: Any, most: int) -> list[Answer]:
-    """The answers to pulses, up to the first that was followed."""
+    """The sensed results of pulses, up to the first that was followed."""
 
     async def scene() -> list[Answer]:
         answers: list[Answer] = []

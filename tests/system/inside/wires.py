@@ -17,7 +17,7 @@ BLINK_HZ = 7
 
 
 class Wire:
-    """One line's wire: what its level should be now."""
+    """One line's wire, which gives the level that the line should have now."""
 
     def __init__(self, folder: str, kind: str, source: str) -> None:
         self.kind = kind

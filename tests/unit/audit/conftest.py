@@ -48,8 +48,8 @@ def written(tmp_path: Path) -> Callable[..., Written]:
         key, log = device_key(state), Log(state / "audit", part_bytes=part_bytes, parts=parts)
         links, heads, now = Links("boot-1"), [], wall(START)
         for n in range(minutes * rows + tail):
-            said = record("counts", faces_seen=n, discarded=n, lost=0, alerted=0, alerted_by_worker=0, open=0)
-            log.append(links.add(said, now))
+            output = record("counts", faces_seen=n, discarded=n, lost=0, alerted=0, alerted_by_worker=0, open=0)
+            log.append(links.add(output, now))
             if n % rows == rows - 1 and n < minutes * rows:
                 line, head = links.head(now, key)
                 log.append(line)

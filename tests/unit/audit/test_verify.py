@@ -164,8 +164,8 @@ def test_the_hubs_head_finds_a_past_that_was_signed_again_with_the_devices_own_k
     links, lines, head = Links("boot-1"), [], log.heads[0]
     for line in log.lines:
         signed = read(line[:-1]).record.what == "head"
-        said = record("counts", faces_seen=1, discarded=1, alerted=0, alerted_by_worker=0)
-        line, head = links.head(NOW, log.key) if signed else (links.add(said, NOW), head)
+        output = record("counts", faces_seen=1, discarded=1, alerted=0, alerted_by_worker=0)
+        line, head = links.head(NOW, log.key) if signed else (links.add(output, NOW), head)
         lines.append(line)
     log.put(lines)
     (log.folder / HEAD_FILE).write_bytes(msgspec.json.encode(head))

@@ -38,10 +38,10 @@ def test_a_value_that_is_none_is_refused_with_the_rule(line: str, capsys: pytest
         part.register(commands)
     with pytest.raises(SystemExit) as refused:
         parser.parse_args(line.split())
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert refused.value.code == 2
-    assert "invalid _" not in said
-    assert any(rule in said for rule in ("0 or more", "from 2 to 20000", "at least 2 people", "is no number"))
+    assert "invalid _" not in output
+    assert any(rule in output for rule in ("0 or more", "from 2 to 20000", "at least 2 people", "is no number"))
 
 
 def test_evidence_does_not_overwrite_the_key_that_signs_it(

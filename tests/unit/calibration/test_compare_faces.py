@@ -41,11 +41,11 @@ def people(count: int, noise: float, without: frozenset[int] = frozenset()) -> F
 
 
 def test_the_same_engine_changes_nothing() -> None:
-    told = compared("set", people(60, 0.8), people(60, 0.8))
-    assert (told.people, told.photos) == (60, 120)
-    assert {(one.mated, one.unmated) for one in told.rates} == {(120, 120 * 119 - 120)}
-    assert (told.only_first, told.only_second) == (0, 0)
-    assert [(one.fpir, one.points, one.low, one.high) for one in told.rates] == [(fpir, 0, 0, 0) for fpir in FPIRS]
+    reported = compared("set", people(60, 0.8), people(60, 0.8))
+    assert (reported.people, reported.photos) == (60, 120)
+    assert {(one.mated, one.unmated) for one in reported.rates} == {(120, 120 * 119 - 120)}
+    assert (reported.only_first, reported.only_second) == (0, 0)
+    assert [(one.fpir, one.points, one.low, one.high) for one in reported.rates] == [(fpir, 0, 0, 0) for fpir in FPIRS]
 
 
 def test_a_worse_engine_finds_fewer_people_and_a_better_one_more() -> None:
@@ -58,9 +58,9 @@ def test_a_worse_engine_finds_fewer_people_and_a_better_one_more() -> None:
 
 
 def test_a_photo_that_one_side_cannot_use_counts_and_matches_nobody_there() -> None:
-    told = compared("set", people(60, 0.7), people(60, 0.7, without=frozenset({0, 2, 4, 5})))
-    assert (told.people, told.photos, told.only_first, told.only_second) == (60, 120, 4, 0)
-    assert told.rates[0].points < 0
+    reported = compared("set", people(60, 0.7), people(60, 0.7, without=frozenset({0, 2, 4, 5})))
+    assert (reported.people, reported.photos, reported.only_first, reported.only_second) == (60, 120, 4, 0)
+    assert reported.rates[0].points < 0
 
 
 def test_rows_of_both_sides_are_of_the_same_photos() -> None:

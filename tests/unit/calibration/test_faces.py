@@ -204,10 +204,10 @@ def test_what_an_evaluation_is_given_is_checked_before_a_photo_is_read(
     if content is not None:
         given.write_bytes(content)
     assert main(["evaluate", str(tmp_path / "set"), "--no-cache", option, str(given)]) in (65, 69)
-    told = capsys.readouterr()
-    assert re.search(says, told.err)
-    assert not re.search(r"Errno|codec|Traceback", told.err)
-    assert told.out == ""
+    reported = capsys.readouterr()
+    assert re.search(says, reported.err)
+    assert not re.search(r"Errno|codec|Traceback", reported.err)
+    assert reported.out == ""
 
 
 def test_an_artefact_that_cannot_be_written_is_refused_before_anything_is_measured(
@@ -259,9 +259,9 @@ def test_a_data_set_that_is_none_ends_the_command_with_bad_data(
     photo(tmp_path, "set/Ann/1.jpg", b"")
     photo(tmp_path, "set/Bob/1.jpg", b"no picture")
     assert main(["evaluate", str(tmp_path / "set"), "--no-cache"]) == 65
-    told = capsys.readouterr()
-    assert "0 usable person(s)" in told.err
-    assert told.out == ""
+    reported = capsys.readouterr()
+    assert "0 usable person(s)" in reported.err
+    assert reported.out == ""
 
 
 def _photo_set(folder: Path, names: Sequence[str]) -> Path:

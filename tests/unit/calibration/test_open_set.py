@@ -127,8 +127,8 @@ def test_an_evaluation_has_intervals_everywhere_and_withholds_small_cells() -> N
 
 def test_rates_that_so_few_people_cannot_tell_are_marked() -> None:
     document = evaluate(people(40, 2, noise=0.6, seed=8, dimensions=40), sizes=(10, 30), draws=12)
-    told = {(row["subjects"], row["limit"]): row["told"] for row in document["identification"]}
-    assert told == {
+    reported = {(row["subjects"], row["limit"]): row["told"] for row in document["identification"]}
+    assert reported == {
         (10, 0.01): True,
         (10, 0.003): False,
         (10, 0.001): False,

@@ -36,9 +36,9 @@ def log(tmp_path: Path) -> Path:
 
 def test_a_whole_log_is_zero_and_says_whose_key_was_used(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "verify", str(log)]) == 0
-    said = capsys.readouterr().out
-    assert "whole: rows 0 to 3" in said
-    assert "taken from beside the log" in said
+    output = capsys.readouterr().out
+    assert "whole: rows 0 to 3" in output
+    assert "taken from beside the log" in output
     assert main(["audit", "verify", str(log), "--key", (log.parent / "device.pub").read_text()]) == 0
     assert "taken from beside" not in capsys.readouterr().out
 
@@ -90,9 +90,9 @@ def test_what_cannot_be_checked_is_refused(log: Path, arguments: list[str], stat
 def test_without_any_key_the_remedy_is_named(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (log.parent / "device.pub").unlink()
     assert main(["audit", "verify", str(log)]) == 64
-    said = capsys.readouterr().err
-    assert "--key" in said
-    assert "audit/<device>.heads.jsonl" in said
+    output = capsys.readouterr().err
+    assert "--key" in output
+    assert "audit/<device>.heads.jsonl" in output
 
 
 def write_log(folder: Path, rows: int, boot: str) -> tuple[Path, list[Head]]:
@@ -116,8 +116,8 @@ def replaced(tmp_path: Path) -> tuple[Path, Path, list[Head], list[Head]]:
     return before, after, old, new
 
 
-def as_device(said: Head) -> AuditHead:
-    return AuditHead(mode=None, **msgspec.structs.asdict(said))
+def as_device(head: Head) -> AuditHead:
+    return AuditHead(mode=None, **msgspec.structs.asdict(head))
 
 
 def test_a_replaced_state_folder_is_understood_once_somebody_at_the_hub_recorded_it(
@@ -130,9 +130,9 @@ def test_a_replaced_state_folder_is_understood_once_somebody_at_the_hub_recorded
     assert [kept.take("cam-1", as_device(head)) for head in new] == ["", ""], "a hub that runs reads it again"
     for log in (before, after):
         assert main(["audit", "verify", str(log), "--key", str(file), "--head", str(file)]) == 0
-        said = capsys.readouterr().out
-        assert "was replaced at 2026-11-24T12:00:00.000Z, as insp.7 recorded" in said
-        assert "had been signed up to row 10" in said
+        output = capsys.readouterr().out
+        assert "was replaced at 2026-11-24T12:00:00.000Z, as insp.7 recorded" in output
+        assert "had been signed up to row 10" in output
 
 
 def test_a_new_key_that_nobody_recorded_stays_a_finding_for_the_hub_and_the_verifier(

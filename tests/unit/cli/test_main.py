@@ -79,10 +79,10 @@ def test_every_ending_has_its_exit_status(
 
     with_handler(monkeypatch, fail)
     assert cli.main(["config"]) == status
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert str(fault) in said.err or status == 130
-    assert ("Traceback" in said.err) == (status == 70)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert str(fault) in output.err or status == 130
+    assert ("Traceback" in output.err) == (status == 70)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""lfr status and lfr why: what they print, and that they never pass off an old word for a present one."""
+"""lfr status and lfr why: what they print, and that an old status is never shown as the present one."""
 
 from __future__ import annotations
 

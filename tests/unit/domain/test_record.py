@@ -37,16 +37,21 @@ def test_every_text_of_a_row_is_bounded_by_a_pattern_or_a_vocabulary() -> None:
 
 @given(text=st.text(max_size=80))
 def test_no_name_with_a_capital_no_line_and_no_long_text_gets_into_a_term(text: str) -> None:
-    said = record("refused", condition=text, reason=text)
-    for kept in (said.condition, said.reason):
+    output = record("refused", condition=text, reason=text)
+    for kept in (output.condition, output.reason):
         assert kept is None or (
             kept == text == text.lower() and len(text) <= 48 and text.isascii() and "\n" not in text
         )
 
 
 def test_a_value_that_does_not_fit_is_left_out_and_named() -> None:
-    said = record("refused", "R01", deployment="../../etc/passwd", condition="watchlist fresh", count=3)
-    assert (said.deployment, said.condition, said.count, said.left_out) == (None, "watchlist fresh", 3, ("deployment",))
+    output = record("refused", "R01", deployment="../../etc/passwd", condition="watchlist fresh", count=3)
+    assert (output.deployment, output.condition, output.count, output.left_out) == (
+        None,
+        "watchlist fresh",
+        3,
+        ("deployment",),
+    )
 
 
 def test_every_condition_and_event_of_the_tables_fits_a_row() -> None:

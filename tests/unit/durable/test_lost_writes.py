@@ -59,7 +59,7 @@ def test_rows_that_reach_the_disk_by_half_cost_no_promise(audit: Disk, tmp_path:
 
 
 def test_a_first_start_leaves_signed_rows_or_none(audit: Disk, tmp_path: Path) -> None:
-    """Also when half of what was written reaches the disk: nobody could tell such rows from forged ones."""
+    """Also when half of what was written reaches the disk: such rows could not be distinguished from forged ones."""
     for number, marks in audit.cuts():
         if marks:
             break

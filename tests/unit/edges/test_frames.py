@@ -22,9 +22,9 @@ def times(*seconds: float | None) -> list[int]:
 
 
 @given(st.lists(st.tuples(stated, stated), max_size=60))
-def test_time_starts_at_zero_and_never_runs_back(said: list[tuple[Fraction | None, Fraction | None]]) -> None:
+def test_time_starts_at_zero_and_never_runs_back(stamps: list[tuple[Fraction | None, Fraction | None]]) -> None:
     line = Timeline(Fraction(25))
-    given_out = [line.at(presented, decoded) for presented, decoded in said]
+    given_out = [line.at(presented, decoded) for presented, decoded in stamps]
     assert given_out == sorted(given_out)
     assert given_out[:1] in ([], [0])
 

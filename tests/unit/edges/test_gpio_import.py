@@ -33,13 +33,13 @@ def claimed_in(cwd: str, tree: bytes, scratch: Path) -> list[str]:
 
 
 def test_lgpio_is_imported_where_nothing_can_be_written_and_leaves_nothing(tmp_path: Path) -> None:
-    said = claimed_in("/proc", b"nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0", tmp_path)
-    assert "no GPIO chip labelled tegra234-gpio can be opened" in said[0]
-    assert "`gpiodetect` lists the chips" in said[0]
-    assert said[1] == "True /proc []"
+    output = claimed_in("/proc", b"nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0", tmp_path)
+    assert "no GPIO chip labelled tegra234-gpio can be opened" in output[0]
+    assert "`gpiodetect` lists the chips" in output[0]
+    assert output[1] == "True /proc []"
 
 
 def test_a_tegra_that_is_in_no_table_is_refused_in_our_words(tmp_path: Path) -> None:
-    said = claimed_in("/proc", b"nvidia,p3834-0008\0nvidia,tegra264\0", tmp_path)
-    assert said[0].startswith("line sign cannot be claimed at BOARD31")
-    assert "jetson_header.py" in said[0]
+    output = claimed_in("/proc", b"nvidia,p3834-0008\0nvidia,tegra264\0", tmp_path)
+    assert output[0].startswith("line sign cannot be claimed at BOARD31")
+    assert "jetson_header.py" in output[0]

@@ -1,4 +1,4 @@
-"""Temperatures as sysfs tells them: limits from the kernel's own trips, sensors that sleep, values that cannot be."""
+"""Temperatures as sysfs gives them: limits from the kernel's own trips, sensors that sleep, values that cannot be."""
 
 from __future__ import annotations
 

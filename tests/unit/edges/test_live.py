@@ -107,9 +107,9 @@ def test_only_addresses_that_ffmpeg_reaches_are_taken(address: str) -> None:
 
 
 def test_live_addresses_are_distinguished_from_recordings() -> None:
-    told: Callable[[str], bool] = is_live
-    assert [told(a) for a in ("rtsp://a", "RTSPS://a", "v4l2:///dev/video0", "csi://0")] == [True] * 4
-    assert [told(a) for a in ("/a/rtsp.mp4", "file:///a", "a.mp4")] == [False] * 3
+    reported: Callable[[str], bool] = is_live
+    assert [reported(a) for a in ("rtsp://a", "RTSPS://a", "v4l2:///dev/video0", "csi://0")] == [True] * 4
+    assert [reported(a) for a in ("/a/rtsp.mp4", "file:///a", "a.mp4")] == [False] * 3
 
 
 def test_a_bare_device_is_a_camera_as_the_configuration_says() -> None:

@@ -22,7 +22,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "message"),
     [
         ("empty", r"the file is empty \(0 bytes\)"),
         ("zero_frames", "no picture that decodes|not a video"),
@@ -32,9 +32,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("truncated_without_index", "cut off before its index"),
     ],
 )
-def test_what_is_no_video_is_refused_with_the_reason(build: str, said: str, tmp_path: Path, videos: ModuleType) -> None:
+def test_what_is_no_video_is_refused_with_the_reason(
+    build: str, message: str, tmp_path: Path, videos: ModuleType
+) -> None:
     path = getattr(videos, build)(tmp_path / "bad.mp4")
-    with pytest.raises(SourceUnreadable, match=said) as refused:
+    with pytest.raises(SourceUnreadable, match=message) as refused:
         list(RecordedSource(path, decode_threads=1).frames())
     assert str(path) in str(refused.value)
     assert refused.value.exit_status == 65

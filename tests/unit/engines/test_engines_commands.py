@@ -24,7 +24,7 @@ from engines.verify import compare as comparing
 
 
 class FakeRunner:
-    """Gives each picture's mean colour as its template, plus what it is told to be wrong by."""
+    """Gives each picture's mean colour as its template, plus a given error."""
 
     def __init__(self, backend: str, error: float) -> None:
         self.backend = backend

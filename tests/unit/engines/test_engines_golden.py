@@ -49,14 +49,14 @@ class Replayed:
         """Nothing to give back."""
 
 
-def told(spoil: str, precision: str = "fp32", name: str = RECOGNISER_DEFAULT) -> str:
+def reported(spoil: str, precision: str = "fp32", name: str = RECOGNISER_DEFAULT) -> str:
     one = card(name)
     return golden.disagreement(one, Replayed(spoil, name), precision, recipe_of(one))
 
 
 @pytest.mark.parametrize("name", [DETECTOR_DEFAULT, RECOGNISER_DEFAULT])
 def test_the_reference_agrees_with_itself(name: str) -> None:
-    assert told("", name=name) == ""
+    assert reported("", name=name) == ""
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_the_reference_agrees_with_itself(name: str) -> None:
     ],
 )
 def test_an_engine_with_other_outputs_is_described_in_words(spoil: str, words: str) -> None:
-    found = told(spoil)
+    found = reported(spoil)
     assert found.startswith(RECOGNISER_DEFAULT)
     assert words in found
 
 
 def test_a_precision_without_a_tolerance_is_no_agreement() -> None:
-    assert "no tolerance for int3" in told("", precision="int3")
+    assert "no tolerance for int3" in reported("", precision="int3")
 
 
 def test_golden_tensors_of_another_preparation_vouch_for_nothing() -> None:

@@ -134,10 +134,10 @@ def test_a_card_may_say_what_the_length_of_a_template_means(
     _, file = own_models.recogniser(tmp_path, name="scaled")
     one = add(own_models.write_card(tmp_path, file, name="scaled", quality=_quality(10.0)), file, models)
     assert one.lengths == Lengths(10.0, 30.0, "made in a test")
-    told = "\n".join(lines(describe(models)))
-    assert "quality        length 10 noise, 30 good; made in a test" in told
-    assert "quality        from geometry and detection alone (the length of a template is not calibrated)" in told
-    assert "quality        length 8.5 noise, 12 good; measured 2026-11-23, 150 people of LFW" in told
+    reported = "\n".join(lines(describe(models)))
+    assert "quality        length 10 noise, 30 good; made in a test" in reported
+    assert "quality        from geometry and detection alone (the length of a template is not calibrated)" in reported
+    assert "quality        length 8.5 noise, 12 good; measured 2026-11-23, 150 people of LFW" in reported
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_all_errors_of_a_card_are_reported_together(own_models: ModuleType, tmp_
     wrong = own_models.write_card(tmp_path, file, input={"mean": "x", "scale": 0, "size": [1]}, **changes)
     with pytest.raises(BadCard) as fault:
         read(wrong, file)
-    told = "\n".join(fault.value.problems)
+    reported = "\n".join(fault.value.problems)
     for words in (
         "licence: missing",
         "sha256: must be 64 hex digits",
@@ -181,7 +181,7 @@ def test_all_errors_of_a_card_are_reported_together(own_models: ModuleType, tmp_
         "input.scale: must be a number or three, one a channel, above 0; found 0",
         "input.size: must be [height, width]",
     ):
-        assert words in told
+        assert words in reported
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "{", "a: b: c"])
@@ -296,12 +296,12 @@ def test_without_an_example_it_says_what_was_not_checked(
     def added() -> tuple[bool, str]:
         args = parser.parse_args(["engines", "add", str(written), str(file), "--json"])
         assert args.run(args) == 0
-        said = capsys.readouterr()
-        return json.loads(said.out)["example_checked"], said.err
+        printed = capsys.readouterr()
+        return json.loads(printed.out)["example_checked"], printed.err
 
-    held, said = added()
+    held, printed = added()
     assert not held
-    assert "not checked: whether input.mean, input.scale" in said
+    assert "not checked: whether input.mean, input.scale" in printed
     picture = np.full((1, 112, 112, 3), 90, np.uint8)
     np.save(tmp_path / "p.npy", picture)
     runner = open_runner(card("tiny"), backend="onnxruntime", threads=1)
@@ -343,13 +343,13 @@ def test_a_card_damaged_since_it_was_added_hides_none_of_the_others(
     register(parser.add_subparsers())
     args = parser.parse_args(["engines", "list", "--json"])
     assert args.run(args) == 65
-    said = capsys.readouterr()
-    assert [row["name"] for row in json.loads(said.out)["models"]] == [
+    printed = capsys.readouterr()
+    assert [row["name"] for row in json.loads(printed.out)["models"]] == [
         DETECTOR_DEFAULT,
         RECOGNISER_DEFAULT,
         SCREEN_0095,
     ]
-    assert str(kept) in said.err
-    assert "remove its file" in said.err
+    assert str(kept) in printed.err
+    assert "remove its file" in printed.err
     with pytest.raises(BadCard):
         cards()

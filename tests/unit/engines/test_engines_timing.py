@@ -1,4 +1,4 @@
-"""Turns and ratios, on a clock that is told what to say."""
+"""Turns and ratios, on a clock with scripted times."""
 
 from __future__ import annotations
 

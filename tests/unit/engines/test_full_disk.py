@@ -1,6 +1,6 @@
-"""A disk that is full while a model is prepared or added: told with what to do, and nothing half-written stays.
+"""A disk that is full while a model is prepared or added: an error with its remedy, and nothing half-written stays.
 
-What is to be written leads to /dev/full, so that the kernel itself says that there is no space.
+What is to be written leads to /dev/full, so that the kernel itself reports that there is no space.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def test_a_model_that_finds_no_room_is_not_added(
     models = tmp_path / "cache" / "models"
     fill_up(models / target)
     assert main(["engines", "add", str(written), str(file)]) == 69
-    said = capsys.readouterr()
-    assert "No space left on device); make room, or set LFR_CACHE" in said.err
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert "No space left on device); make room, or set LFR_CACHE" in output.err
+    assert output.out == ""
     assert everything(models) == {}
     with pytest.raises(UnknownName):
         card("tiny")

@@ -1,4 +1,4 @@
-"""Painted photos and a reader that understands them: a face is a red block whose green tells the person."""
+"""Painted photos and a reader that understands them: a face is a red block whose green encodes the person."""
 
 from __future__ import annotations
 

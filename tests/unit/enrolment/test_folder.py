@@ -1,4 +1,4 @@
-"""Enrolment of a folder: who is listed, what is refused, and what the enroller is told."""
+"""Enrolment of a folder: who is listed, what is refused, and what is reported to the enroller."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def enrolled(folder: Path, *readers: Reader) -> Enrolment:
     return enrol(folder, readers, progress=False)
 
 
-def said(remarks: tuple[Remark, ...]) -> dict[str, str]:
+def output(remarks: tuple[Remark, ...]) -> dict[str, str]:
     return {remark["file"]: remark["reason"] for remark in remarks}
 
 
@@ -65,8 +65,8 @@ def test_a_photo_without_a_face_is_rejected_and_the_person_not_listed(
     photo(tmp_path / "ann" / "1.jpg")
     photo(tmp_path / "bob" / "1.jpg", picture=paint())
     found = enrolled(tmp_path, reader)
-    assert said(found.rejected) == {"bob/1.jpg": "no face found"}
-    assert said(found.warnings) == {"bob": "no usable photo: this person is not listed"}
+    assert output(found.rejected) == {"bob/1.jpg": "no face found"}
+    assert output(found.warnings) == {"bob": "no usable photo: this person is not listed"}
     assert found.subjects == 1
 
 
@@ -77,7 +77,7 @@ def test_of_several_faces_the_most_central_is_enrolled_with_a_warning(
     photo(tmp_path / "ann" / "1.png", picture=group)
     found = enrolled(tmp_path, reader)
     assert found.entries[0].templates[0] @ template_of(2) == pytest.approx(1, abs=1e-5)
-    assert said(found.warnings) == {"ann/1.png": "3 faces found: the most central one is enrolled"}
+    assert output(found.warnings) == {"ann/1.png": "3 faces found: the most central one is enrolled"}
 
 
 def test_a_tiny_face_is_rejected_and_a_small_one_warned_of(tmp_path: Path, photo: Photo, reader: Reader) -> None:
@@ -85,8 +85,8 @@ def test_a_tiny_face_is_rejected_and_a_small_one_warned_of(tmp_path: Path, photo
     photo(tmp_path / "ann" / "32.png", side=32)
     photo(tmp_path / "ann" / "48.png", side=48)
     found = enrolled(tmp_path, reader)
-    assert said(found.rejected) == {"ann/31.png": "face too small: 31 px high, at least 32 are needed"}
-    assert list(said(found.warnings)) == ["ann/32.png"]
+    assert output(found.rejected) == {"ann/31.png": "face too small: 31 px high, at least 32 are needed"}
+    assert list(output(found.warnings)) == ["ann/32.png"]
     assert found.images == 2
 
 
@@ -96,7 +96,7 @@ def test_a_face_that_cannot_be_used_is_rejected(
 ) -> None:
     photo(tmp_path / "ann" / "1.png", blue=blue)
     photo(tmp_path / "bob" / "1.png", 2)
-    assert reason in said(enrolled(tmp_path, reader).rejected)["ann/1.png"]
+    assert reason in output(enrolled(tmp_path, reader).rejected)["ann/1.png"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_an_unreadable_file_is_rejected_with_its_reason(
     photo(tmp_path / "ann" / "1.png")
     (tmp_path / "ann" / "2.jpg").write_bytes(content)
     found = enrolled(tmp_path, reader)
-    assert reason in said(found.rejected)["ann/2.jpg"]
+    assert reason in output(found.rejected)["ann/2.jpg"]
     assert found.images == 1
 
 
@@ -125,7 +125,7 @@ def test_a_jpeg_that_is_cut_off_is_rejected_although_a_decoder_would_fill_it(
 ) -> None:
     whole = photo(tmp_path / "ann" / "1.jpg").read_bytes()
     (tmp_path / "ann" / "2.jpg").write_bytes(whole[: len(whole) * 9 // 10])
-    assert "cut off" in said(enrolled(tmp_path, reader).rejected)["ann/2.jpg"]
+    assert "cut off" in output(enrolled(tmp_path, reader).rejected)["ann/2.jpg"]
 
 
 def test_the_same_photo_twice_in_one_folder_counts_once(tmp_path: Path, photo: Photo, reader: Reader) -> None:
@@ -133,7 +133,7 @@ def test_the_same_photo_twice_in_one_folder_counts_once(tmp_path: Path, photo: P
     (tmp_path / "ann" / "2.png").write_bytes(first.read_bytes())
     found = enrolled(tmp_path, reader)
     assert found.images == 1
-    assert said(found.warnings) == {"ann/2.png": "the same photo as ann/1.png: counted once"}
+    assert output(found.warnings) == {"ann/2.png": "the same photo as ann/1.png: counted once"}
 
 
 def test_the_same_photo_for_two_people_warns_of_both(tmp_path: Path, photo: Photo, reader: Reader) -> None:
@@ -142,7 +142,7 @@ def test_the_same_photo_for_two_people_warns_of_both(tmp_path: Path, photo: Phot
     (tmp_path / "bob" / "1.png").write_bytes(first.read_bytes())
     found = enrolled(tmp_path, reader)
     assert found.subjects == 2
-    warned = said(found.warnings)
+    warned = output(found.warnings)
     assert warned["ann/1.png"] == "the same photo is also listed as bob"
     assert warned["bob/1.png"] == "the same photo is also listed as ann"
 
@@ -152,7 +152,7 @@ def test_two_entries_that_look_like_one_person_are_named_together(tmp_path: Path
     photo(tmp_path / "bob" / "1.png", 2)
     photo(tmp_path / "robert" / "1.png", 2, side=90)
     found = enrolled(tmp_path, reader)
-    assert said(found.warnings) == {"bob": "looks like the same person as robert (cosine 1.00)"}
+    assert output(found.warnings) == {"bob": "looks like the same person as robert (cosine 1.00)"}
     assert found.subjects == 3
 
 
@@ -170,7 +170,7 @@ def test_a_name_in_two_encodings_is_one_person_with_a_warning(tmp_path: Path, ph
     photo(tmp_path / unicodedata.normalize("NFC", "Siân") / "2.png", 1, side=90)
     found = enrolled(tmp_path, reader)
     assert [(e.ref, len(e.templates)) for e in found.entries] == [("Siân", 2)]
-    assert "taken as one person" in said(found.warnings)["Siân"]
+    assert "taken as one person" in output(found.warnings)["Siân"]
 
 
 def test_a_name_that_is_no_utf8_can_still_be_printed(tmp_path: Path, photo: Photo, reader: Reader) -> None:
@@ -190,7 +190,7 @@ def test_hidden_files_are_passed_over_and_misplaced_ones_are_named(
     (tmp_path / "carl").mkdir()
     found = enrolled(tmp_path, reader)
     assert (found.subjects, found.images, found.rejected) == (1, 1, ())
-    assert said(found.warnings) == {
+    assert output(found.warnings) == {
         "ann/older": "a folder inside a person's folder: ignored",
         "carl": "empty folder: this person is not listed",
         "stray.png": "not in a person's folder: ignored",
@@ -203,7 +203,7 @@ def test_a_pipe_or_a_dangling_link_is_rejected_and_waits_for_nobody(
     photo(tmp_path / "ann" / "1.png")
     os.mkfifo(tmp_path / "ann" / "pipe")
     (tmp_path / "ann" / "link.png").symlink_to(tmp_path / "nowhere.png")
-    rejected = said(enrolled(tmp_path, reader).rejected)
+    rejected = output(enrolled(tmp_path, reader).rejected)
     assert rejected["ann/pipe"] == "not a file"
     assert rejected["ann/link.png"].startswith("cannot be read")
 

@@ -1,4 +1,4 @@
-"""Photos of different people in one person's folder: a false alert in the making, so it is said."""
+"""Photos of different people in one person's folder: a likely false alert, so it is reported."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def test_photos_of_two_people_in_one_folder_are_warned_of(
     (tmp_path / "ann").mkdir()
     for shade in shades:
         cv2.imwrite(str(tmp_path / "ann" / f"{shade}.png"), np.full((100, 100, 3), shade, np.uint8))
-    said = [warning["reason"] for warning in enrol(tmp_path, [BrightnessReader()], progress=False).warnings]
-    assert any("different people" in reason for reason in said) is warned
+    output = [warning["reason"] for warning in enrol(tmp_path, [BrightnessReader()], progress=False).warnings]
+    assert any("different people" in reason for reason in output) is warned

@@ -111,8 +111,8 @@ def test_its_engines_are_checked_against_the_golden_tensors(
     room = ModelSessions("onnxruntime", threads=1, models=models_ready)
     assert room.self_test() == ""
     monkeypatch.setattr(model_sessions, "recipe_of", lambda card: "another/1")
-    told = room.self_test()
-    assert told.count("golden tensors are of other weights or of recipe") == 2
+    reported = room.self_test()
+    assert reported.count("golden tensors are of other weights or of recipe") == 2
     room.close()
 
 

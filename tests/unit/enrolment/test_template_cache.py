@@ -1,4 +1,4 @@
-"""The template cache remembers for a day, tells nothing without the photo, and is never in the way."""
+"""The template cache keeps entries for a day, reveals nothing without the photo, and never stops an enrolment."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ class Place:
     def receipts(self) -> list[dict[str, Any]]:
         return [json.loads(f.read_text()) for f in sorted((self.state / "erase").glob(f"*{eraser.RECEIPT}"))]
 
-    def order(self, **said: Any) -> None:
-        eraser.place(self.state, "d-1", self.secrets, ms(END), ms(NOW), subjects=3, mode="test", **said)
+    def order(self, **given: Any) -> None:
+        eraser.place(self.state, "d-1", self.secrets, ms(END), ms(NOW), subjects=3, mode="test", **given)
 
     def keep_alert(self, alert_id: str = "a-1", delete_by: datetime = END + timedelta(hours=1)) -> None:
         outbox = Outbox(self.outbox, wall(NOW))
@@ -120,8 +120,8 @@ def test_an_alert_goes_at_its_own_time_with_its_key_and_is_owed_a_receipt(place:
     assert place.alerts() == ["a-2"]
     assert b"who it was" not in place.outbox.read_bytes()
     outbox = Outbox(place.outbox, wall(END))
-    told = outbox.erase_expired(wall(END + timedelta(hours=1)), clock_trusted=True)
-    assert [(d.alert_id, d.reason) for d in told] == [("a-1", "retention")]
+    reported = outbox.erase_expired(wall(END + timedelta(hours=1)), clock_trusted=True)
+    assert [(d.alert_id, d.reason) for d in reported] == [("a-1", "retention")]
     assert outbox.erase_expired(wall(END + timedelta(hours=1)), clock_trusted=True) == []
     assert outbox.tally()["erased.retention"] == 1
     outbox.close()

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from device.config.release import parse_manifest
 from device.errors import Unavailable
 from tools.flash.apply import apply, undo
 from tools.flash.journal import Journal
+from tools.flash.plan import ENABLED
 from tools.flash.root import Root
 from tools.flash.verify import rows
 
@@ -64,9 +66,17 @@ def test_a_bare_root_becomes_a_device_and_verify_says_so(bench: Any) -> None:
     assert str(wants.readlink()) == "/etc/systemd/system/lfr.service"
     assert (root.path / "etc/hosts").read_text().startswith("127.0.0.1 localhost\n")
     assert "10.0.0.1 hub.van" in (root.path / "etc/hosts").read_text()
-    assert (root.path / "opt/lfr/.venv/lib/python3.11/site-packages/tiny.py").is_file()
-    assert "include-system-site-packages = true" in (root.path / "opt/lfr/.venv/pyvenv.cfg").read_text()
-    assert (root.path / "opt/lfr/.venv/bin/lfr").read_text().startswith("#!/opt/lfr/.venv/bin/python -I\n")
+    slot = root.path / "opt/lfr/slots/0.2.0"
+    assert {str((root.path / "opt/lfr" / link).readlink()) for link in ("current", "committed")} == {"slots/0.2.0"}
+    assert (slot / "lib/python3.11/site-packages/tiny.py").is_file()
+    assert "include-system-site-packages = true" in (slot / "pyvenv.cfg").read_text()
+    assert (slot / "bin/lfr").read_text().startswith("#!/opt/lfr/slots/0.2.0/bin/python -I\n")
+    assert parse_manifest((slot / "release.json").read_bytes()).version == "0.2.0"
+    unit = root.path / "etc/systemd/system/lfr.service"
+    assert str(unit.readlink()) == "/opt/lfr/current/systemd/lfr.service"
+    assert root.read("/etc/systemd/system/lfr.service").startswith(b"# The device")
+    updater = root.path / "etc/systemd/system/lfr-update.service"
+    assert str(updater.readlink()) == "/opt/lfr/committed/systemd/lfr-update.service"
     assert "server hub.van" in (root.path / "etc/chrony/conf.d/lfr.conf").read_text()
 
 
@@ -128,8 +138,8 @@ def test_a_card_that_fills_up_at_any_write_is_named_and_the_next_run_goes_on(ben
 def test_units_are_enabled_last(bench: Any) -> None:
     plan, _ = bench.plan(bench.root())
     names = [step.name for step in plan.steps]
-    assert all(".wants/" in name for name in names[-3:])
-    assert not any(".wants/" in name for name in names[:-3])
+    assert all(".wants/" in name for name in names[-len(ENABLED) :])
+    assert not any(".wants/" in name for name in names[: -len(ENABLED)])
 
 
 def test_undo_gives_back_the_root_that_was_there(bench: Any, snapshot: Snapshot) -> None:
@@ -150,7 +160,7 @@ def test_undo_gives_back_the_root_that_was_there(bench: Any, snapshot: Snapshot)
     [
         ("etc/lfr/device.yaml", "files"),
         ("var/cache/lfr/models/one.onnx", "files"),
-        ("opt/lfr/.venv/lib/python3.11/site-packages/tiny.py", "packages"),
+        ("opt/lfr/slots/0.2.0/lib/python3.11/site-packages/tiny.py", "packages"),
         ("usr/local/bin/lfr", "links"),
     ],
 )

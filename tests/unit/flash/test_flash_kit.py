@@ -63,7 +63,7 @@ def test_each_board_gets_its_own_configuration_with_the_vans_names(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("BOARD33", "BOARD34", "BOARD34 is no GPIO of Jetson Orin Nano / NX"),
         ("csi://1", "ftp://x", "cameras"),
@@ -71,9 +71,9 @@ def test_each_board_gets_its_own_configuration_with_the_vans_names(tmp_path: Pat
     ],
 )
 def test_a_configuration_that_config_check_would_refuse_stops_the_kit(
-    tmp_path: Path, old: str, new: str, said: str
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         rendered_files(tmp_path, FLEET.replace(old, new))
 
 
@@ -84,7 +84,7 @@ def test_an_output_only_pin_as_input_stops_the_kit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("1421024012346", "1421024012345", "serial of its own"),
         ("nano-2", "nano-1", "name of its own"),
@@ -97,8 +97,8 @@ def test_an_output_only_pin_as_input_stops_the_kit(tmp_path: Path) -> None:
         ("    board: orin-nano-nx\n    config", "    bord: orin-nano-nx\n    config", "board"),
     ],
 )
-def test_mistakes_in_a_fleets_file_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_mistakes_in_a_fleets_file_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         read_fleet(fleet_of(tmp_path, FLEET.replace(old, new, 1)))
 
 

@@ -156,7 +156,7 @@ def test_a_root_without_any_time_service(bench: Any, snapshot: Snapshot) -> None
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda kit: next(kit.glob("wheels/*.whl")).unlink(), "wheels/tiny-1.0-py3-none-any.whl is missing"),
         (lambda kit: wheel(kit / "wheels", "tiny", "VALUE = 2\n"), "wheels/tiny-1.0-py3-none-any.whl was altered"),
@@ -164,9 +164,9 @@ def test_a_root_without_any_time_service(bench: Any, snapshot: Snapshot) -> None
         (lambda kit: (kit / "models/one.onnx").write_bytes(b"other"), "models/one.onnx was altered"),
     ],
 )
-def test_a_kit_with_a_missing_altered_or_added_file(bench: Any, change: Callable[[Path], None], said: str) -> None:
+def test_a_kit_with_a_missing_altered_or_added_file(bench: Any, change: Callable[[Path], None], message: str) -> None:
     change(bench.kit)
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(Refusal, match=message):
         bench.manifest()
 
 

@@ -105,10 +105,10 @@ def test_a_folder_that_cannot_be_written_is_reported(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     assert main(["hub", "init", str(tmp_path / place)]) == 69
-    said = capsys.readouterr().err
-    assert "Errno" not in said
-    assert str(tmp_path / place) in said
-    assert "name a folder that this user may write to" in said
+    output = capsys.readouterr().err
+    assert "Errno" not in output
+    assert str(tmp_path / place) in output
+    assert "name a folder that this user may write to" in output
 
 
 def test_settings_that_cannot_be_read_are_named_in_words(folder: Path) -> None:

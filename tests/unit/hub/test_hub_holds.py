@@ -90,8 +90,8 @@ def test_a_held_case_is_sealed_to_a_key_of_its_own_and_reported_to_its_device(be
             (bench.folder / "holds" / "a-1.age").read_bytes(),
             [pyrage.x25519.Identity.from_str(deployment_secret)],
         )
-    (told,) = bench.sent()
-    assert (told.state, told.kind, told.owner, told.officer_ref, told.mode) == (
+    (reported,) = bench.sent()
+    assert (reported.state, reported.kind, reported.owner, reported.officer_ref, reported.mode) == (
         "held",
         "evidence",
         "CID-4",
@@ -119,7 +119,10 @@ def test_a_release_destroys_the_key_and_the_case_and_notifies_the_device(bench: 
     assert not (bench.folder / "keys" / "hold-a-1.txt").exists()
     assert not list((bench.folder / "holds").glob("a-1*"))
     assert sealed not in bench.everything()
-    assert [(told.state, told.officer_ref) for told in bench.sent()] == [("held", "op-1"), ("released", "op-2")]
+    assert [(reported.state, reported.officer_ref) for reported in bench.sent()] == [
+        ("held", "op-1"),
+        ("released", "op-2"),
+    ]
     assert bench.tallies.of("d-1").holds == {"evidence": 1, "released": 1}
     with pytest.raises(RefusedByCondition):
         bench.holding.release("a-1", "op-2")

@@ -34,7 +34,7 @@ def now(**delta: float) -> WallTime:
 
 
 class Van:
-    """A console over a real folder with two entries; devices speak to its desk directly."""
+    """A console over a real folder with two entries; devices deliver to its desk directly."""
 
     def __init__(self, root: Path) -> None:
         init_hub(root, site="demo", devices=("cam-1", "cam-2"), mode=Mode.DEMO)
@@ -105,15 +105,15 @@ def scene(tmp_path: Path) -> Callable[[Callable[[Van], None]], None]:
 BOTH = (["e-1", "e-2"], ["e-1", "e-2"])
 
 
-@pytest.mark.parametrize("said", ["receipt", "state"])
+@pytest.mark.parametrize("kind", ["receipt", "state"])
 def test_the_end_of_the_list_deletes_photos_and_labels_and_is_in_the_report(
-    scene: Callable[..., None], said: str
+    scene: Callable[..., None], kind: str
 ) -> None:
     def play(van: Van) -> None:
         van.loaded("cam-1")
         assert van.left == BOTH
         end = now(seconds=1)
-        van.hears("cam-1", receipt(end) if said == "receipt" else watchlist(None, erased_at=rfc3339(end)))
+        van.hears("cam-1", receipt(end) if kind == "receipt" else watchlist(None, erased_at=rfc3339(end)))
         assert van.left == ([], [])
         assert report_of(van.tallies.book.deployments[DEPLOYMENT]).erasures["reference.end_of_deployment"] == 2
         assert van.desk.receipts[-1] == {"what": "reference", "reason": "end_of_deployment", "count": 2, "alert": ""}

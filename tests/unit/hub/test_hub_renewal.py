@@ -50,17 +50,17 @@ def test_names_and_addresses_go_into_the_servers_certificate(hub: HubFolder) -> 
 
 
 def test_what_init_cannot_change_it_says_with_what_changes_it(hub: HubFolder) -> None:
-    said = init_hub(
+    output = init_hub(
         hub.root, site="demo", devices=(), mode=None, bind="192.0.2.9", hosts=("van-7.local", "van-8.local")
     )
-    assert any("bind stays 127.0.0.1: edit" in line for line in said)
-    assert any("server.pem stays for" in line and "--host van-8.local`" in line for line in said)
+    assert any("bind stays 127.0.0.1: edit" in line for line in output)
+    assert any("server.pem stays for" in line and "--host van-8.local`" in line for line in output)
     assert "van-8.local" not in hosts_of(read(hub.root / "server.pem"))
 
 
 def test_a_wildcard_address_is_reported_to_need_a_host_name(tmp_path: Path) -> None:
-    said = init_hub(tmp_path / "h", site="demo", devices=(), mode=None, bind="0.0.0.0")
-    assert any("another one needs --host NAME" in line for line in said)
+    output = init_hub(tmp_path / "h", site="demo", devices=(), mode=None, bind="0.0.0.0")
+    assert any("another one needs --host NAME" in line for line in output)
 
 
 @pytest.mark.parametrize("host", ["", "a b", "-x", "x..y", "http://van", "1.2.3.4/24", "x" * 300])

@@ -31,6 +31,7 @@ def hub(tmp_path: Path) -> HubFolder:
     for path, content in {
         "metadata/timestamp.json": b"{}",
         "targets/deployments/ab.cd.payload": PAYLOAD,
+        "targets/releases/ab.debian-12-x86_64-0.3.0.tar.gz": PAYLOAD,
         "targets/devices/cam-1/ab.index.json": b"one",
         "targets/devices/cam-2/ab.index.json": b"two",
     }.items():
@@ -69,6 +70,7 @@ def ask(hub: HubFolder, port: int, who: str | None, path: str, method: str = "GE
 def test_a_device_reads_metadata_deployments_and_its_own_folder(hub: HubFolder, server: RepositoryServer) -> None:
     assert ask(hub, server.port, "cam-1", "/metadata/timestamp.json") == (200, b"{}")
     assert ask(hub, server.port, "cam-1", "/targets/deployments/ab.cd.payload") == (200, PAYLOAD)
+    assert ask(hub, server.port, "cam-1", "/targets/releases/ab.debian-12-x86_64-0.3.0.tar.gz") == (200, PAYLOAD)
     assert ask(hub, server.port, "cam-1", "/targets/devices/cam-1/ab.index.json") == (200, b"one")
     assert ask(hub, server.port, "cam-1", "/targets/devices/cam-2/ab.index.json")[0] == 404
 

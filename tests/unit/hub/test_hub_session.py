@@ -1,4 +1,4 @@
-"""The hub's session on a fake exchange: what is said until it is heard, what is refused."""
+"""The hub's session on a fake exchange: what is sent until it is acknowledged, what is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RECEIPT = alert_builder.erasure_of("alert", count=1, alert_id="a-1", reason="fal
 
 
 class Bench:
-    """A hub session and one device on a fake exchange, with a clock that is told."""
+    """A hub session and one device on a fake exchange, with a clock that is set."""
 
     def __init__(
         self, desk: Desk, opener: ProbeOpener, store: SealedDesk | None = None, folder: Path | None = None
@@ -124,9 +124,9 @@ def test_a_false_alert_is_sent_until_its_erasure_is_reported(bench: Bench) -> No
 def test_repetitions_of_a_judgement_keep_their_event_id(bench: Bench) -> None:
     bench.session.judge("a-1", "false_alert", "op-1", "cam-1")
     bench.after(REPEAT_S)
-    said = [decode(m.payload).id for m in bench.exchange.log if m.topic.endswith("/adjudication")]
-    assert len(said) == 2
-    assert len(set(said)) == 1
+    output = [decode(m.payload).id for m in bench.exchange.log if m.topic.endswith("/adjudication")]
+    assert len(output) == 2
+    assert len(set(output)) == 1
 
 
 def test_a_judgement_is_given_up_after_a_day(bench: Bench) -> None:
@@ -152,17 +152,17 @@ def test_a_restart_of_the_broker_brings_state_and_judgements_again(bench: Bench)
 def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
     bench.session.publish_state("present", "s-1")
     bench.exchange.kill("hub")
-    said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
-    assert isinstance(said, messages.HubState)
-    assert (said.state, said.operator, said.operator_present) == ("offline", "absent", False)
+    output = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
+    assert isinstance(output, messages.HubState)
+    assert (output.state, output.operator, output.operator_present) == ("offline", "absent", False)
 
 
 @pytest.mark.parametrize("operator", ["present", "simulated", "absent"])
 def test_a_simulated_operator_is_called_one_and_is_nobody_present(bench: Bench, operator: messages.Operator) -> None:
     bench.session.publish_state(operator, "s-1")
-    said = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
-    assert isinstance(said, messages.HubState)
-    assert (said.operator, said.operator_present) == (operator, operator == "present")
+    output = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data
+    assert isinstance(output, messages.HubState)
+    assert (output.operator, output.operator_present) == (operator, operator == "present")
 
 
 @pytest.mark.parametrize("payload", [b"", b"not json", b'{"type":"uk.lfr.alert.v1"}', b"\xff" * 100])
@@ -243,9 +243,9 @@ def test_another_device_cannot_answer_for_the_one_that_is_meant(
 ) -> None:
     bench = Bench(desk, opener, folder=tmp_path / "hub")
     bench.session.command("cam-1", "stop", "op-1")
-    said = encode(reply(commands(bench)[0]), event_id="e", source="lfr/v1/demo/cam-2", subject="x", at=NOON)
+    output = encode(reply(commands(bench)[0]), event_id="e", source="lfr/v1/demo/cam-2", subject="x", at=NOON)
     bench.device.connect(lambda _, __: None, lambda _: None)
-    bench.raw("lfr/v1/demo/cam-2/cmd/stop/reply", said)
+    bench.raw("lfr/v1/demo/cam-2/cmd/stop/reply", output)
     assert bench.session.waiting() == 1
 
 

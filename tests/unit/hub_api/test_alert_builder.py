@@ -115,8 +115,13 @@ def test_an_alert_says_category_source_age_and_response_of_its_own_entry(
 ) -> None:
     knowing = dataclasses.replace(context, response_codes={"missing": "R3", "warrant": "R1"})
     listed = candidate(category="warrant", image_source="custody", image_captured_on="2026-11-20")
-    said = alert_builder.alert_from(listed, knowing, alert_id="a", seq=1, decided_at=noon).candidate
-    assert (said.category, said.image_source, said.image_age_days, said.response_code) == (
+    candidate_data = alert_builder.alert_from(listed, knowing, alert_id="a", seq=1, decided_at=noon).candidate
+    assert (
+        candidate_data.category,
+        candidate_data.image_source,
+        candidate_data.image_age_days,
+        candidate_data.response_code,
+    ) == (
         "warrant",
         "custody",
         3,
@@ -129,10 +134,14 @@ def test_a_category_that_the_deployment_does_not_know_has_no_response_code(
     candidate: Build, context: AlertContext, noon: WallTime, category: str | None
 ) -> None:
     knowing = dataclasses.replace(context, response_codes={"missing": "R3"})
-    said = alert_builder.alert_from(
+    candidate_data = alert_builder.alert_from(
         candidate(category=category), knowing, alert_id="a", seq=1, decided_at=noon
     ).candidate
-    assert (said.category, said.response_code, said.image_age_days) == (category, None, None)
+    assert (candidate_data.category, candidate_data.response_code, candidate_data.image_age_days) == (
+        category,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,9 +177,15 @@ def test_an_alert_that_waited_is_history_when_it_is_sent(
     assert restamp(b"not an alert", noon, 10.0) == b"not an alert"
 
 
-@pytest.mark.parametrize("said", [("present", False), ("simulated", True), ("absent", True)])
-def test_a_hub_state_that_contradicts_itself_about_its_operator_is_refused(said: tuple[str, bool]) -> None:
-    data = {"mode": "demo", "state": "online", "operator": said[0], "operator_present": said[1], "session_id": None}
+@pytest.mark.parametrize("claimed", [("present", False), ("simulated", True), ("absent", True)])
+def test_a_hub_state_that_contradicts_itself_about_its_operator_is_refused(claimed: tuple[str, bool]) -> None:
+    data = {
+        "mode": "demo",
+        "state": "online",
+        "operator": claimed[0],
+        "operator_present": claimed[1],
+        "session_id": None,
+    }
     with pytest.raises(msgspec.ValidationError, match="contradicts"):
         msgspec.convert({**data, "at": "2026-11-23T12:00:00.000Z"}, messages.HubState)
 

@@ -1,4 +1,4 @@
-"""Damaged pictures: searched where no whole ones come, never a probe where there is a whole one, and said so."""
+"""Damaged pictures: searched where no whole ones come, never a probe where there is one; the alert states it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def feed_of(script: Sequence[Step]) -> tuple[CaptureBuffer, FakeSource]:
 
 
 class Eyes:
-    """`look`: one face whose score tells the frame's luma; can be told to fail or to wait at a frame."""
+    """`look`: one face whose score is the frame's luma; can be made to fail or to wait at a frame."""
 
     def __init__(self, *, fail_at: int | None = None) -> None:
         self.looked: list[int] = []
@@ -166,12 +166,12 @@ def test_what_the_caller_made_of_a_frame_is_known_so_many_frames_later_however_t
     chance = random.Random(seed)
     pauses_s = iter([[chance.choice((0, 0, 0.004)) for _ in range(60)] for _ in range(2)])
     looking_s, judging_s = next(pauses_s), next(pauses_s)
-    told: list[bool] = []
+    reported: list[bool] = []
     judged: list[int] = []
 
     def look(frame: Frame, pressed: bool) -> list[Face] | None:
         time.sleep(looking_s[frame.index])
-        told.append(pressed)
+        reported.append(pressed)
         return [] if frame.index % 4 else None
 
     looking = DetectAhead(feed, look, ahead=ahead, pressed=lambda: len(judged) % 3 == 1)
@@ -179,7 +179,7 @@ def test_what_the_caller_made_of_a_frame_is_known_so_many_frames_later_however_t
         time.sleep(judging_s[frame.index])
         judged.append(frame.index)
     wanted = [False] * lag(ahead=ahead) + [sum(n % 4 != 0 for n in range(upto + 1)) % 3 == 1 for upto in range(60)]
-    assert told == wanted[:60]
+    assert reported == wanted[:60]
     feed.close()
 
 

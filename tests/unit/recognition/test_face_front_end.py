@@ -1,4 +1,4 @@
-"""Two kinds of eyes see the same people: pictures made by the processor, and made inside the networks."""
+"""Both face front ends see the same people: pictures made by the processor, and made inside the networks."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class Counting:
 
 @pytest.fixture
 def counted(room_of: MakeRoom) -> Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]:
-    """Sampled eyes whose three runners are watched."""
+    """A sampled front end whose three runners are watched."""
 
     def make(on_gpu: bool) -> tuple[SampledFrontEnd, list[Counting]]:
         room = room_of()

@@ -1,4 +1,4 @@
-"""One list, one engine, the terms of the configuration: a threshold, its source in words, and why not to arm."""
+"""One list, one engine, the terms of the configuration: a threshold, its source as text, and why not to arm."""
 
 from __future__ import annotations
 

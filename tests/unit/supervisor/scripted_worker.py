@@ -1,4 +1,4 @@
-"""A worker program for tests of the process link: speaks the wire protocol, misbehaves as told."""
+"""A worker program for tests of the process link: speaks the wire protocol and misbehaves as its argument asks."""
 
 from __future__ import annotations
 

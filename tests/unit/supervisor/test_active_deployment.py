@@ -1,4 +1,4 @@
-"""A deployment's authorisation: its secret, what it tells a worker; who may hold the run folder."""
+"""A deployment's authorisation: its secret, what a worker gets of it, and who may hold the run folder."""
 
 from __future__ import annotations
 

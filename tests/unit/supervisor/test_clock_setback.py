@@ -35,7 +35,7 @@ def test_nothing_is_expected_of_a_clock_before_its_first_trusted_reading() -> No
     assert finding(watch, clock) == ""
     clock.is_synchronised = False
     clock.set_wall(clock.wall() - timedelta(days=1))
-    assert "must show" in finding(watch, clock), "what it said while it was trusted holds"
+    assert "must show" in finding(watch, clock), "what it read while it was trusted holds"
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(-60, 10**6)), max_size=8))

@@ -1,4 +1,4 @@
-"""The condition tables as data, and the decisions that follow from them."""
+"""The condition tables as data, and the policy that follows from them."""
 
 from __future__ import annotations
 

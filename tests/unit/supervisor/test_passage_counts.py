@@ -1,4 +1,4 @@
-"""The three counts balance, or are said not to."""
+"""The three counts balance, or the difference is reported."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def finished(number: int, counters: Counters) -> WorkerRun:
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=6))
 def test_honest_workers_always_balance(runs: list[tuple[int, int, int, bool]]) -> None:
     counts = PassageCounts()
-    for number, (discarded, alerted, open_passages, told) in enumerate(runs):
+    for number, (discarded, alerted, open_passages, reported) in enumerate(runs):
         for _ in range(alerted):
             counts.alert_raised("front", number)
-        if told:
+        if reported:
             last = Counters(faces_seen=discarded + alerted, discarded=discarded, alerted=alerted)
             counts.run_ended("front", finished(number, last))
         else:
@@ -31,7 +31,7 @@ def test_honest_workers_always_balance(runs: list[tuple[int, int, int, bool]]) -
     balance = counts.balance()
     assert balance.holds
     assert balance.alerted == sum(alerted for _, alerted, _, _ in runs)
-    assert balance.lost == sum(left for _, _, left, told in runs if not told)
+    assert balance.lost == sum(left for _, _, left, reported in runs if not reported)
 
 
 def test_a_passage_that_vanished_breaks_the_balance() -> None:

@@ -1,4 +1,4 @@
-"""What flickers: told at once, then once in a while, and counted."""
+"""Rate limiter: the first event is reported at once, the next at most every quiet time with the count since."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_the_first_event_is_reported_at_once_and_the_next_after_the_quiet_time_w
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 3)), max_size=40))
 def test_nothing_is_lost_and_no_two_tellings_are_near(steps: list[tuple[float, int]]) -> None:
-    damper, now, told, count, moments = RateLimiter(QUIET_S), 0.0, 0, 0, []
+    damper, now, reported, count, moments = RateLimiter(QUIET_S), 0.0, 0, 0, []
     for step, times in steps:
         now += step
         damper.record("row", times)
         count += times
         if found := damper.take("row", at(now)):
-            told += found
+            reported += found
             moments.append(at(now))
-    assert told + damper.take("row", at(now + QUIET_S)) == count
+    assert reported + damper.take("row", at(now + QUIET_S)) == count
     assert all(later - earlier >= QUIET_S * NS_PER_S for earlier, later in pairwise(moments))

@@ -1,4 +1,4 @@
-"""The sign is believed only as sensed, only after it was dark, and only while it follows its pulse. Virtual time."""
+"""The sign counts as lit only if sensed, after it was dark, and while it follows its pulse. Virtual time."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ WHOLE = {name: getattr(SimulatedGpio(FakeClock()), name) for name in BROKEN}
 
 
 async def run_schedule(b: Bench, faults: list[tuple[str, float, float]], law: Callable[[float, float], None]) -> None:
-    """Break and mend as scheduled, obeying the view as the supervisor does; the law hears how long the lamp has been
-    dark and how long the sign has been believed, in seconds."""
+    """Break and mend as scheduled, obeying the view as the supervisor does; the law gets two durations in seconds: how
+    long the lamp has been dark, and how long the sign has counted as lit."""
     changes: list[tuple[float, str, Any]] = []
     at = b.now
     for name, after_s, for_s in faults:
@@ -84,7 +84,7 @@ def test_a_sign_that_has_been_dark_for_a_second_does_not_count_as_lit(
     st.lists(st.tuples(st.just("stray_light"), st.floats(0.05, 10.0), st.floats(0.05, 60.0)), min_size=1, max_size=4)
 )
 def test_no_sunlight_passes_for_a_sign(play: Play, suns: list[tuple[str, float, float]]) -> None:
-    """A lamp that never lit: whatever the sun does, it is not believed. One that dies in the sun: for half a minute."""
+    """A lamp that never lit never counts as lit in any sunlight. One that fails in sunlight does for half a minute."""
 
     def never(_: float, believed_s: float) -> None:
         assert believed_s == 0.0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def power() -> Power:
-    """One hook for the module: a hook cannot be taken away again, only told to look elsewhere."""
+    """One hook for the module: a hook cannot be removed again, only pointed elsewhere."""
     return Power()
 
 

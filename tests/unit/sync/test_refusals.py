@@ -1,4 +1,4 @@
-"""Everything that a device refuses to take from its hub: each has a name and words of its own."""
+"""Everything that a device refuses to take from its hub: each refusal has a name and a text of its own."""
 
 from __future__ import annotations
 

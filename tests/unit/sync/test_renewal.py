@@ -1,4 +1,4 @@
-"""A device gets its renewed certificate from a real repository server, with its old one, and believes no other."""
+"""A device gets its renewed certificate from a real repository server, with its old one, and accepts no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision: by all looks or by the last ones, whichever says more; one alert a passage."""
+"""The match decision: by all looks or by the last ones, by the higher score; one alert a passage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates: unit length, the raw length told, nothing left behind."""
+"""Templates: unit length, the raw length returned, nothing left behind."""
 
 from __future__ import annotations
 

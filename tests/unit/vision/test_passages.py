@@ -1,4 +1,4 @@
-"""Passages: two people are never one; whoever comes back soon is the same; nothing personal outlives a passage."""
+"""Passages: two people are never one; a person who returns soon is the same; nothing personal outlives a passage."""
 
 from __future__ import annotations
 
@@ -356,7 +356,7 @@ def test_likeness_to_nobody_is_0(person: Person) -> None:
 def test_somebody_else_in_the_same_place_is_doubted_and_the_same_face_is_not(
     scene: Scene, face_at: Callable[..., Face], frame_of: Callable[..., Frame]
 ) -> None:
-    """No gap, no movement: only the look tells (a cut, slides, a queue)."""
+    """No gap, no movement: only the appearance differs (a cut, slides, a queue)."""
     rng = np.random.default_rng(1)
     ann, ben = (rng.integers(40, 200, (200, 200), np.uint8) for _ in range(2))
     noisy = np.clip(ann.astype(int) + rng.integers(-10, 10, ann.shape), 0, 255).astype(np.uint8)

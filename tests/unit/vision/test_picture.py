@@ -77,7 +77,7 @@ def test_a_crop_has_the_colours_of_the_stream(matrix: ColourMatrix, full_range: 
 def test_every_crop_pixel_shows_the_place_that_the_map_says(
     scale: float, angle: float, centre: tuple[float, float], frame_of: MakeFrame
 ) -> None:
-    """On a luma ramp a pixel's value tells its place, also after reduction; two grey levels for rounding."""
+    """On a luma ramp a pixel's value gives its place, also after reduction; two grey levels for rounding."""
     side = 250
     ramps = np.tile(np.arange(side, dtype=np.uint8), (side, 1)), np.tile(np.arange(side, dtype=np.uint8), (side, 1)).T
     size = max(4, min(32, int(scale * 60)))

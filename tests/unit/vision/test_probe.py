@@ -1,4 +1,4 @@
-"""The probe shows one person; whoever else is in it cannot be recognised."""
+"""The probe shows one person; other people in it cannot be recognised."""
 
 from __future__ import annotations
 

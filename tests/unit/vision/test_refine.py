@@ -15,7 +15,7 @@ MakeFace = Callable[..., Face]
 
 
 class FakeDetector(Detector):
-    """Finds what it is told to, and remembers what it was shown."""
+    """Finds what it is given, and keeps what it was shown."""
 
     def __init__(self, *found: Face) -> None:
         self.found = list(found)

@@ -60,6 +60,6 @@ def test_a_rectangle_holds_what_lies_between_its_sides(
     corners = [(left, top), (0.8, top), (0.8, 0.7), (left, 0.7)]
     corners = (corners[::-1] if turned else corners)[start:] + (corners[::-1] if turned else corners)[:start]
     if min(abs(x - left), abs(x - 0.8), abs(y - top), abs(y - 0.7)) < 1e-4:
-        return  # float32 pixels cannot tell
+        return  # below the resolution of float32 pixels
     expected = left < x < 0.8 and top < y < 0.7
     assert bool(Zone(corners).inside([face_at(x * 1000, y * 1000)], 1000, 1000)) is expected

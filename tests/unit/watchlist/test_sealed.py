@@ -155,7 +155,7 @@ def bad_row(value: float) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
         (watchlist(), "is empty"),
         (watchlist(entry("a"), entry("a")), r"names 1 reference\(s\) twice"),
@@ -170,10 +170,10 @@ def bad_row(value: float) -> bytes:
         (watchlist(entry("a", 2), images=1), "says 1 subjects and 1 images, and holds 1 and 2"),
     ],
 )
-def test_an_unsound_list_is_neither_sealed_nor_opened(bad: SealedWatchlist, said: str, keys: Keys) -> None:
-    with pytest.raises(WatchlistUnusable, match=said):
+def test_an_unsound_list_is_neither_sealed_nor_opened(bad: SealedWatchlist, message: str, keys: Keys) -> None:
+    with pytest.raises(WatchlistUnusable, match=message):
         seal(bad, [keys.recipient])
-    with pytest.raises(WatchlistUnusable, match=said):
+    with pytest.raises(WatchlistUnusable, match=message):
         unseal(sealed_unchecked(bad, keys), keys.identity)
 
 

@@ -32,11 +32,11 @@ LATE_S = 2.0  # on two cores that others use, too
 class Holder:
     process: subprocess.Popen[bytes]
     link: socket.socket
-    told: int
+    reported: int
 
-    def heard(self) -> bytes:
+    def received(self) -> bytes:
         """What it wrote of itself since the last call."""
-        return os.read(self.told, 100) if select.select([self.told], [], [], WITHIN_S)[0] else b""
+        return os.read(self.reported, 100) if select.select([self.reported], [], [], WITHIN_S)[0] else b""
 
     def ends(self) -> tuple[int, float]:
         """Its exit status, and how long that took."""
@@ -47,20 +47,20 @@ class Holder:
 @contextmanager
 def holder(manner: str) -> Iterator[Holder]:
     ours, theirs = socket.socketpair()
-    told, tells = os.pipe()
+    reported, tells = os.pipe()
     command = [sys.executable, "-m", "tests.unit.worker.leaseholder", manner, str(theirs.fileno()), str(tells)]
     process = subprocess.Popen(command, pass_fds=(theirs.fileno(), tells))
     theirs.close()
     os.close(tells)
     try:
-        one = Holder(process, ours, told)
-        assert one.heard() == b"ready "
+        one = Holder(process, ours, reported)
+        assert one.received() == b"ready "
         yield one
     finally:
         process.kill()
         process.wait(WITHIN_S)
         ours.close()
-        os.close(told)
+        os.close(reported)
 
 
 def test_messages_renew_the_lease_and_silence_ends_it_in_order() -> None:
@@ -70,7 +70,7 @@ def test_messages_renew_the_lease_and_silence_ends_it_in_order() -> None:
             time.sleep(LEASE_S / 3)
         assert one.process.poll() is None
         status, took_s = one.ends()
-        assert one.heard() == b"stopped", "the main thread stopped by itself and nothing had to be wiped for it"
+        assert one.received() == b"stopped", "the main thread stopped by itself and nothing had to be wiped for it"
     assert status == 70
     assert took_s < LEASE_S + LATE_S
 
@@ -86,7 +86,7 @@ def test_any_message_counts() -> None:
 def test_a_busy_main_thread_is_not_waited_for_and_the_list_is_wiped_first() -> None:
     with holder("busy") as one:
         status, took_s = one.ends()
-        assert one.heard() == b"wiped"
+        assert one.received() == b"wiped"
     assert status == 70
     assert took_s < LEASE_S + lease.ORDERLY_S + LATE_S
 

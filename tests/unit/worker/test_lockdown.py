@@ -41,7 +41,7 @@ def attempt(name, act):
     try:
         act()
         found["refused"][name] = None
-    except (OSError, ValueError) as fault:  # Python tells EPERM of setrlimit as a ValueError
+    except (OSError, ValueError) as fault:  # Python raises ValueError for EPERM of setrlimit
         found["refused"][name] = getattr(fault, "errno", 1)
 
 

@@ -48,18 +48,18 @@ class Camera:
 
 @dataclass
 class Told:
-    """A worker's voice and who hears it; `beat` is one a second."""
+    """A worker's journal sender and what it sent; `beat` is one a second."""
 
-    said: list[JournalLine] = field(default_factory=list)
+    output: list[JournalLine] = field(default_factory=list)
     camera: Camera = field(default_factory=Camera)
     seconds: int = 0
 
     def __post_init__(self) -> None:
-        self.voice = JournalSender(self.said.append)
+        self.voice = JournalSender(self.output.append)
 
     @property
     def texts(self) -> list[str]:
-        return [message.text for message in self.said]
+        return [message.text for message in self.output]
 
     def beat(
         self,
@@ -114,14 +114,14 @@ def test_a_line_in_a_line_a_path_or_more_than_fits_is_no_wording(text: str) -> N
 
 
 def test_the_source_is_logged_with_size_rate_and_corrections_and_again_when_more_are_needed() -> None:
-    told = Told(camera=Camera(replace(INFO, notes=("interlaced: bwdif",))))
-    told.voice.opening()
-    told.voice.opened(told.camera)
-    told.beat()
-    told.camera.info = replace(INFO, notes=("interlaced: bwdif", "rotated 90"))
-    told.beat()
-    told.beat()
-    assert told.texts == [
+    reported = Told(camera=Camera(replace(INFO, notes=("interlaced: bwdif",))))
+    reported.voice.opening()
+    reported.voice.opened(reported.camera)
+    reported.beat()
+    reported.camera.info = replace(INFO, notes=("interlaced: bwdif", "rotated 90"))
+    reported.beat()
+    reported.beat()
+    assert reported.texts == [
         "opening the camera",
         "camera opened: 1920 x 1080 pixels, 25 Hz",
         "corrected on the way in: interlaced: bwdif",
@@ -133,49 +133,49 @@ def test_the_source_is_logged_with_size_rate_and_corrections_and_again_when_more
 
 
 def test_dropped_frames_are_logged_with_the_slowest_stage_and_so_is_the_recovery() -> None:
-    told = Told()
+    reported = Told()
     for second in range(2 * SLOW_S + 1):
-        told.beat(frames=25 * second, dropped=10 * second)
+        reported.beat(frames=25 * second, dropped=10 * second)
     for second in range(SLOW_S):
-        told.beat(frames=25 * (2 * SLOW_S + second), dropped=10 * 2 * SLOW_S)
-    assert told.texts == [
+        reported.beat(frames=25 * (2 * SLOW_S + second), dropped=10 * 2 * SLOW_S)
+    assert reported.texts == [
         "too slow: 100 of 250 frames dropped in 10 s; the slowest stage is embed, p95 61.27 ms",
         "fast enough again",
     ]
-    assert [message.level for message in told.said] == [Level.WARNING, Level.INFO]
+    assert [message.level for message in reported.output] == [Level.WARNING, Level.INFO]
 
 
 def test_damaged_pictures_are_reported_once_and_so_is_their_end() -> None:
-    told = Told()
+    reported = Told()
     for second in range(4 * SLOW_S + 1):
-        told.beat(frames=25 * second, damaged=min(second, 2 * SLOW_S))
-    assert told.texts == [journal_text("damaged", 10, 250, 10), journal_text("undamaged")]
-    assert [message.level for message in told.said] == [Level.WARNING, Level.INFO]
+        reported.beat(frames=25 * second, damaged=min(second, 2 * SLOW_S))
+    assert reported.texts == [journal_text("damaged", 10, 250, 10), journal_text("undamaged")]
+    assert [message.level for message in reported.output] == [Level.WARNING, Level.INFO]
 
 
 def test_a_note_whose_count_grows_is_reported_once() -> None:
-    told = Told(camera=Camera(replace(INFO, notes=("1 damaged packet(s) skipped",))))
-    told.voice.opened(told.camera)
-    before = len(told.texts)
-    told.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped",))
-    told.beat()
-    assert len(told.texts) == before
-    told.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped", "interlaced: bwdif"))
-    told.beat()
-    assert len(told.texts) == before + 1
+    reported = Told(camera=Camera(replace(INFO, notes=("1 damaged packet(s) skipped",))))
+    reported.voice.opened(reported.camera)
+    before = len(reported.texts)
+    reported.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped",))
+    reported.beat()
+    assert len(reported.texts) == before
+    reported.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped", "interlaced: bwdif"))
+    reported.beat()
+    assert len(reported.texts) == before + 1
 
 
 def test_a_camera_that_shows_nothing_new_is_logged_once_and_not_as_slow() -> None:
-    told = Told()
-    told.beat(frames=25, dropped=0)
+    reported = Told()
+    reported.beat(frames=25, dropped=0)
     for _ in range(3 * SLOW_S):
-        told.beat(frames=25, dropped=20, still=True)
-    told.beat(frames=50, dropped=20)
-    assert told.texts == [journal_text("still"), journal_text("moving")]
+        reported.beat(frames=25, dropped=20, still=True)
+    reported.beat(frames=50, dropped=20)
+    assert reported.texts == [journal_text("still"), journal_text("moving")]
 
 
 def test_a_fault_of_the_camera_is_logged_when_it_changes_and_an_empty_room_is_none() -> None:
-    told = Told()
+    reported = Told()
     for camera, warning in (
         ("online", "still"),
         ("online", "defocused"),
@@ -184,8 +184,8 @@ def test_a_fault_of_the_camera_is_logged_when_it_changes_and_an_empty_room_is_no
         ("online", ""),
         ("offline", ""),
     ):
-        told.beat(camera=camera, warning=warning)
-    assert told.texts == [
+        reported.beat(camera=camera, warning=warning)
+    assert reported.texts == [
         journal_text("fault", "defocused"),
         journal_text("fault", "covered"),
         journal_text("faultless"),
@@ -193,7 +193,7 @@ def test_a_fault_of_the_camera_is_logged_when_it_changes_and_an_empty_room_is_no
 
 
 def test_more_notes_than_a_line_holds_are_cut_and_still_known() -> None:
-    told = Told(camera=Camera(replace(INFO, notes=tuple(f"{n} damaged packet(s) skipped" for n in range(30)))))
-    told.voice.opened(told.camera)
-    assert len(told.texts[-1]) <= JOURNAL_CHARS
-    assert name_of(told.texts[-1]) == "corrected"
+    reported = Told(camera=Camera(replace(INFO, notes=tuple(f"{n} damaged packet(s) skipped" for n in range(30)))))
+    reported.voice.opened(reported.camera)
+    assert len(reported.texts[-1]) <= JOURNAL_CHARS
+    assert name_of(reported.texts[-1]) == "corrected"

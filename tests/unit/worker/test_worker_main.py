@@ -58,7 +58,7 @@ def camera(task: Assignment, **changes: Any) -> Assignment:
     return structs.replace(task, camera=structs.replace(task.camera, **changes))
 
 
-# ── one whole run, heard to the end ───────────────────────────────────────────────────────────────────────────────────
+# ── one whole run, received to the end ────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Run:
     """A finished run."""

@@ -14,19 +14,21 @@ from tools.hub.cli.options import (
     print_result,
     publisher_of,
     with_hub,
+    with_json,
     with_passphrase,
     with_plan,
 )
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `authority init|key|officers|devices|root|status`."""
+    """Add `authority init|key|officers|devices|releases|root|status`."""
     noun = subparsers.add_parser("authority", help="keys, roots of trust, officers and devices")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
     _init(verbs.add_parser("init", help="make a root of trust for a hub, its keys and an empty repository"))
     _key(verbs.add_parser("key", help="make an officer's key pair; hand over the .pub"))
     _officers(verbs.add_parser("officers", help="add and remove officers, change their threshold"))
     _devices(verbs.add_parser("devices", help="delegate to exactly the devices that the hub knows and has not revoked"))
+    _releases(verbs.add_parser("releases", help="who signs releases of the software: these keys, and no others"))
     _root(verbs.add_parser("root", help="replace the root's keys, and with them the hub's or the targets key"))
     _status(verbs.add_parser("status", help="who may sign what, and until when it holds"))
 
@@ -75,6 +77,17 @@ def _devices(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_devices)
 
 
+def _releases(parser: argparse.ArgumentParser) -> None:
+    with_hub(parser)
+    _with_ceremony(parser)
+    parser.add_argument(
+        "--key", action="append", type=Path, required=True, metavar="PUB", help="NAME.pub of `lfr authority key`"
+    )
+    parser.add_argument("--threshold", type=int, default=1, help="how many must sign a release (default: 1)")
+    with_plan(parser)
+    parser.set_defaults(run=_run_releases)
+
+
 def _root(parser: argparse.ArgumentParser) -> None:
     with_hub(parser)
     _with_ceremony(parser)
@@ -88,7 +101,7 @@ def _root(parser: argparse.ArgumentParser) -> None:
 
 def _status(parser: argparse.ArgumentParser) -> None:
     with_hub(parser)
-    parser.add_argument("--json", action="store_true")
+    with_json(parser)
     parser.set_defaults(run=_run_status)
 
 
@@ -176,6 +189,22 @@ def _run_devices(args: argparse.Namespace) -> int:
         return 0
     publisher.change_delegations(delegations(publisher, ceremony, now(), devices=wanted))
     print_result(args, {"devices": wanted}, "\n".join(wanted))
+    return 0
+
+
+def _run_releases(args: argparse.Namespace) -> int:
+    from tools.hub.publishing.ceremony import delegations
+    from tools.hub.publishing.roles import Holders
+    from tools.hub.publishing.signing_keys import read_public
+
+    publisher, ceremony = publisher_of(args), _ceremony(args)
+    holders = Holders(tuple(read_public(file) for file in args.key), args.threshold)
+    names = ", ".join(file.stem for file in args.key)
+    lines = [f"{args.threshold} of {names} sign releases from now on; `lfr hub software publish` offers one"]
+    if not announce_plan(args, lines):
+        return 0
+    publisher.change_delegations(delegations(publisher, ceremony, now(), releases=holders))
+    print_result(args, {"releases": [key.keyid for key in holders.keys], "threshold": args.threshold}, names)
     return 0
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.hub.cli.hold_commands import add_hold_commands
+from tools.hub.cli.options import with_folder
+from tools.hub.cli.software_commands import add_software_commands
 from tools.hub.cli.user_commands import add_user_commands
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def register(subparsers: Subparsers) -> None:
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
     add_user_commands(verbs.add_parser("user", help="who may use the page, and as what"))
     add_hold_commands(verbs)
+    add_software_commands(verbs)
     _sign(verbs.add_parser("sign", help="sign the requests of boards that made their own keys"))
     _welsh(verbs.add_parser("welsh", help="print all texts with their Welsh, or record a translator's approval"))
 
@@ -50,7 +53,7 @@ def _init(parser: argparse.ArgumentParser) -> None:
 
 
 def _renew(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    with_folder(parser)
     parser.add_argument("--host", action="append", default=[], metavar="NAME|ADDRESS", help="add to the server's names")
     parser.add_argument("--every", action="store_true", help="all of them, also those that end in more than 14 days")
     parser.add_argument("--dry-run", action="store_true", help="say when each one ends, and do nothing")
@@ -58,7 +61,7 @@ def _renew(parser: argparse.ArgumentParser) -> None:
 
 
 def _sign(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    with_folder(parser)
     parser.add_argument("stick", type=Path, metavar="STICK", help="the kit: certificates of all its requests go there")
     parser.add_argument("--replace", action="store_true", help="take back the certificate that a name has, if any")
     parser.add_argument("--dry-run", action="store_true", help="only say which requests there are")
@@ -72,7 +75,7 @@ def _port(text: str) -> int:
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    with_folder(parser)
     parser.add_argument("--port", type=_port, default=None, help="of the console; 0 takes any free one")
     parser.add_argument("--broker-port", type=_port, default=None, help="of the broker; 0 takes any free one")
     parser.add_argument(
@@ -91,7 +94,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _welsh(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+    with_folder(parser)
     parser.add_argument(
         "--approved-by", metavar="NAME", help="the translator who approved the Welsh texts as they are now"
     )

@@ -15,8 +15,10 @@ from tools.hub.cli.options import (
     publisher_of,
     signers_of,
     with_hub,
+    with_json,
     with_keys,
     with_plan,
+    with_usb,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def _publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--signed", action="append", type=Path, default=[], metavar="DIR", help="a copy signed elsewhere"
     )
-    parser.add_argument("--usb", type=Path, metavar="DIR", help="copy the repository there too")
+    with_usb(parser)
     with_plan(parser)
     parser.set_defaults(run=_run_publish)
 
@@ -71,14 +73,14 @@ def _discard(parser: argparse.ArgumentParser) -> None:
 def _end(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID")
     with_hub(parser)
-    parser.add_argument("--usb", type=Path, metavar="DIR", help="copy the repository there too")
+    with_usb(parser)
     with_plan(parser)
     parser.set_defaults(run=_run_end)
 
 
 def _list(parser: argparse.ArgumentParser) -> None:
     with_hub(parser)
-    parser.add_argument("--json", action="store_true")
+    with_json(parser)
     parser.set_defaults(run=_run_list)
 
 

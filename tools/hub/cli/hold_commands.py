@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from tools.hub.cli.options import with_password
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -48,7 +50,7 @@ def _with_hub(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the hub that runs")
     parser.add_argument("--console-key", type=Path, metavar="FILE", help="as `lfr hub serve` was given it")
     parser.add_argument("--by", metavar="REF", help="where the hub has users: a supervisor's reference")
-    parser.add_argument("--password-file", type=Path, metavar="FILE", help="its first line (default: asked for)")
+    with_password(parser)
     parser.add_argument("--port", type=int, help="of its console, when it was started with another than console.yaml's")
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.hub.cli.options import print_result, publisher_of, with_hub
+from tools.hub.cli.options import print_result, publisher_of, with_hub, with_json
 
 if TYPE_CHECKING:
     from device.config.deployment import DeploymentPlan
@@ -22,7 +22,7 @@ def add_notice(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--alternative-route-cy", metavar="TEXT", help="the same in Welsh")
     parser.add_argument("--url", metavar="ADDRESS", help="where notice.html will be; the leaflet gets its QR code")
-    parser.add_argument("--json", action="store_true")
+    with_json(parser)
     parser.set_defaults(run=_run)
 
 

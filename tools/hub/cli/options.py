@@ -1,4 +1,4 @@
-"""What the commands of authority share: options, the hub's publisher, keys, and how plans and results are printed."""
+"""What the hub's commands share: options, the hub's publisher, keys, and how plans and results are printed."""
 
 from __future__ import annotations
 
@@ -28,10 +28,27 @@ def with_hub(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hub", type=Path, required=True, metavar="DIR", help="the hub's folder")
 
 
+def with_folder(parser: argparse.ArgumentParser) -> None:
+    """The hub's folder as the first argument, as the commands of `lfr hub` take it."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
+
+
+def with_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def with_usb(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--usb", type=Path, metavar="DIR", help="copy the repository there too")
+
+
+def with_password(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="its first line (default: asked for)")
+
+
 def with_plan(parser: argparse.ArgumentParser, *, json_too: bool = True) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     if json_too:
-        parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        with_json(parser)
 
 
 def with_keys(parser: argparse.ArgumentParser, *, required: bool) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.hub.cli.options import Subparsers, now, print_result, publisher_of, signers_of, with_keys
+from tools.hub.cli.options import Subparsers, now, print_result, publisher_of, signers_of, with_json, with_keys
 
 if TYPE_CHECKING:
     from device.hub_api.messages import Alert
@@ -39,7 +39,7 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--state-ground", action="store_true", help="with --withhold: name the ground in the answer")
     with_keys(parser, required=False)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    with_json(parser)
     parser.set_defaults(run=_run)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tools.hub.cli.options import with_folder, with_password
 
 if TYPE_CHECKING:
     from tools.hub.storage.users import Users
@@ -14,22 +15,18 @@ def add_user_commands(parser: argparse.ArgumentParser) -> None:
     """Add the verbs."""
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     add = verbs.add_parser("add", help="add a user, or give one a new password or role")
-    _with_folder(add)
+    with_folder(add)
     add.add_argument("ref", metavar="REF", help="the officer's number; goes into every judgement; no name")
     add.add_argument("--role", required=True, choices=("operator", "supervisor", "auditor", "engineer"))
-    add.add_argument("--password-file", type=Path, metavar="FILE", help="its first line (default: asked for)")
+    with_password(add)
     add.set_defaults(run=_run_add)
     remove = verbs.add_parser("remove", help="remove a user; sessions end within seconds")
-    _with_folder(remove)
+    with_folder(remove)
     remove.add_argument("ref", metavar="REF")
     remove.set_defaults(run=_run_remove)
     listed = verbs.add_parser("list", help="references and roles")
-    _with_folder(listed)
+    with_folder(listed)
     listed.set_defaults(run=_run_list)
-
-
-def _with_folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder made by `lfr hub init`")
 
 
 def _run_add(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from tools.hub.cli.options import (
     publisher_of,
     signers_of,
     with_hub,
+    with_json,
     with_keys,
     with_plan,
 )
@@ -60,7 +61,7 @@ def _build(parser: argparse.ArgumentParser) -> None:
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--hub", type=Path, metavar="DIR", help="open the photos' payload there and name each entry")
-    parser.add_argument("--json", action="store_true")
+    with_json(parser)
     parser.set_defaults(run=_run_inspect)
 
 
@@ -68,7 +69,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     with_hub(parser)
     parser.add_argument("--deployment", type=Path, metavar="PLAN", help="check it against this plan too")
-    parser.add_argument("--json", action="store_true")
+    with_json(parser)
     parser.set_defaults(run=_run_verify)
 
 

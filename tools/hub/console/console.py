@@ -274,7 +274,7 @@ class Console:
                 self.page_closed()
 
     def decide(self, alert_id: str, kind: str, outcome: str, reasons: Sequence[Factor] = ()) -> bool:
-        """An operator's decision: applied to the desk, then sent to the devices. False when the case is gone.
+        """An operator's judgement: applied to the desk, then sent to the devices. False when the case is gone.
 
         reasons: of an adjudication, counted for the report
         """

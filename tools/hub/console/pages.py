@@ -1,4 +1,4 @@
-"""The console's requests: who may ask what, the page, its pictures, decisions and commands.
+"""The console's requests: who may ask what, the page, its pictures, judgements and commands.
 
 1. Every request is checked for its Host (against DNS rebinding) and needs the page's cookie, which only the address
    printed at the start sets; a change also needs the page's token and its own origin. Both stay the same across
@@ -251,7 +251,7 @@ class _Pages:
         return _jpeg(self._console.session.views.picture(request.path_params["device"], request.path_params["camera"]))
 
     async def decide(self, request: Request) -> Response:
-        """An operator's decision: a JSON body with its outcome, and of an adjudication its reasons."""
+        """An operator's judgement: a JSON body with its outcome, and of an adjudication its reasons."""
         from starlette.responses import JSONResponse, PlainTextResponse
 
         kind = request.path_params["kind"]

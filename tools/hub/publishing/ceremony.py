@@ -30,11 +30,13 @@ from tools.hub.publishing.change import Change, Proposal, propose
 from tools.hub.publishing.publisher import Publisher
 from tools.hub.publishing.roles import (
     OFFICERS,
+    Holders,
     device_role,
     devices_in,
     keys_of,
     new_root,
     new_targets,
+    releases_of,
     role_of,
     sign_anew,
 )
@@ -152,6 +154,7 @@ def delegations(
     devices: Sequence[str] | None = None,
     officers: Sequence[Key] | None = None,
     threshold: int | None = None,
+    releases: Holders | None = None,
 ) -> Metadata[Targets]:
     """The next delegations, signed; arguments that are not given stay as they are."""
     from tuf.api.metadata import Metadata
@@ -167,6 +170,7 @@ def delegations(
             hub_key,
             devices_in(old) if devices is None else devices,
             now,
+            releases=releases_of(old) if releases is None else releases,
         )
     )
     sign_anew(new, [ceremony.signer(TARGETS_KEY)])

@@ -33,7 +33,7 @@ HANDSHAKE_S = 5.0
 BACKLOG = 128
 RENEWED_OWN, RENEWED_CA = "/certificates/own.pem", "/certificates/ca.pem"
 _PATH = re.compile(
-    r"/(metadata|targets(?:/deployments|/devices/([A-Za-z0-9_-]{1,63})))/([A-Za-z0-9][A-Za-z0-9._-]{0,200})"
+    r"/(metadata|targets(?:/deployments|/releases|/devices/([A-Za-z0-9_-]{1,63})))/([A-Za-z0-9][A-Za-z0-9._-]{0,200})"
 )
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from device.errors import BadData
 from tools.hub.publishing.change import Change
 from tools.hub.publishing.pending_changes import changes, expiry
 from tools.hub.publishing.publisher import Publisher
-from tools.hub.publishing.roles import OFFICERS, device_role, devices_in, keys_of, role_of
+from tools.hub.publishing.roles import OFFICERS, RELEASES, device_role, devices_in, keys_of, role_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def status_of(publisher: Publisher, now: WallTime) -> Status:
         "snapshot": store.snapshot().signed,
         "timestamp": store.timestamp().signed,
     }
-    for role in (OFFICERS, *(device_role(d) for d in devices_in(targets))):
+    for role in (OFFICERS, RELEASES, *(device_role(d) for d in devices_in(targets))):
         published = store.published(role)
         if published is not None:
             expiries[role] = published.signed

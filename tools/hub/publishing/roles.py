@@ -3,16 +3,18 @@
     root       offline, threshold of its keys          names every key below
     targets    offline, one key; lists no target       delegates to the two kinds of role below
     officers   threshold of officers' keys             deployments/*
+    releases   threshold of keys, offline; optional    releases/*
     device-X   the hub's key, one role a device        devices/X/*
     snapshot, timestamp   the hub's key                what is current, and that it is fresh
 
 A hub that is broken into can withhold or renew what officers signed, and readdress envelopes it still has the key
-for; it cannot make a deployment, change one, or put anybody on a list.
+for; it cannot make a deployment, change one, put anybody on a list, or give a device other software.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +26,25 @@ if TYPE_CHECKING:
     from tuf.api.metadata import DelegatedRole, Metadata, Root, Targets
 
 OFFICERS = "officers"
+RELEASES = "releases"
 DEVICE = "device-"
 ROOT_DAYS = 365
 TARGETS_DAYS = 90
 DEVICE_DAYS = 7  # renewed by the hub while it runs
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Public keys of a role, and how many of them must sign."""
+
+    keys: tuple[Key, ...]
+    threshold: int
+
+
+def releases_of(targets: Targets) -> Holders | None:
+    """Who signs releases; None when nobody does."""
+    roles = targets.delegations.roles if targets.delegations and targets.delegations.roles else {}
+    return Holders(keys_of(targets, RELEASES), roles[RELEASES].threshold) if RELEASES in roles else None
 
 
 def device_role(device: str) -> str:
@@ -76,8 +93,10 @@ def new_targets(
     hub_key: Key,
     devices: Sequence[str],
     now: WallTime,
+    *,
+    releases: Holders | None = None,
 ) -> Targets:
-    """The delegations: officers by threshold, one role a device for the hub."""
+    """The delegations: officers by threshold, one role a device for the hub, and who signs releases, if anybody."""
     from tuf.api.metadata import DelegatedRole, Delegations, Targets
 
     require_threshold(threshold, len(officers), "officers")
@@ -86,10 +105,15 @@ def new_targets(
             OFFICERS, [key.keyid for key in officers], threshold, terminating=True, paths=["deployments/*"]
         )
     }
+    if releases is not None:
+        require_threshold(releases.threshold, len(releases.keys), RELEASES)
+        ids = [key.keyid for key in releases.keys]
+        roles[RELEASES] = DelegatedRole(RELEASES, ids, releases.threshold, terminating=True, paths=["releases/*"])
     for device in devices:
         role = device_role(device)
         roles[role] = DelegatedRole(role, [hub_key.keyid], 1, terminating=True, paths=[f"devices/{device}/*"])
-    keys = {key.keyid: key for key in (*officers, hub_key)}
+    signers = () if releases is None else releases.keys
+    keys = {key.keyid: key for key in (*officers, *signers, hub_key)}
     return Targets(
         version=version,
         expires=now + timedelta(days=TARGETS_DAYS),

@@ -1,4 +1,4 @@
-"""`lfr bench engines` over runners that are told what they can do: what is measured, left out and said."""
+"""`lfr bench engines` over runners of given abilities: what is measured, left out and reported."""
 
 from __future__ import annotations
 
@@ -82,24 +82,24 @@ def measured(opener: Opened) -> dict[str, Any]:
 
 def test_every_precision_and_batch_of_every_runtime_is_measured_and_closed() -> None:
     opener, ticks = Opened(), []
-    told = measure(1, 2, lambda: ticks.append(1), opener)
+    reported = measure(1, 2, lambda: ticks.append(1), opener)
     engines = ("onnxruntime:fp32", "onnxruntime:int8", "tensorrt:fp16")
     both = (DETECTOR_DEFAULT, RECOGNISER_DEFAULT)
-    assert [(r["model"], r["engine"]) for r in told["precisions"]] == [(m, e) for m in both for e in engines]
-    assert [(r["engine"], r["batch"]) for r in told["batches"]] == [(e, b) for e in engines for b in BATCHES]
+    assert [(r["model"], r["engine"]) for r in reported["precisions"]] == [(m, e) for m in both for e in engines]
+    assert [(r["engine"], r["batch"]) for r in reported["batches"]] == [(e, b) for e in engines for b in BATCHES]
     assert opener.shown == {(352, 640, 3), (112, 112, 3)}
     assert (opener.now, opener.most) == (0, len(BATCHES))
     assert len(ticks) == 2 * groups() == 2 * (2 + 3)
-    assert told["left_out"] == {}
+    assert reported["left_out"] == {}
 
 
 def test_a_ratio_needs_an_exact_one_of_the_same_runtime() -> None:
-    told = measure(1, 2, lambda: None, Opened())
-    speeds = {row["engine"]: row["speed"] for row in told["precisions"]}
+    reported = measure(1, 2, lambda: None, Opened())
+    speeds = {row["engine"]: row["speed"] for row in reported["precisions"]}
     assert speeds["onnxruntime:fp32"] == {"median": 1, "low": 1, "high": 1}
     assert speeds["onnxruntime:int8"]["median"] > 0
     assert speeds["tensorrt:fp16"] is None
-    assert {row["speed"]["median"] for row in told["batches"] if row["batch"] == 1} == {1}
+    assert {row["speed"]["median"] for row in reported["batches"] if row["batch"] == 1} == {1}
 
 
 def test_what_cannot_be_opened_is_left_out_with_its_reason() -> None:
@@ -119,10 +119,10 @@ def test_the_table_has_a_line_for_each_row_and_fits_a_terminal() -> None:
 
 
 def test_one_round_has_no_spread_and_says_so() -> None:
-    told = {"machine": MACHINE, **measure(1, 1, lambda: None, Opened())}
-    speeds = [row["speed"] for row in told["precisions"] if row["speed"] is not None]
+    reported = {"machine": MACHINE, **measure(1, 1, lambda: None, Opened())}
+    speeds = [row["speed"] for row in reported["precisions"] if row["speed"] is not None]
     assert {(speed["low"], speed["high"]) for speed in speeds} == {(None, None)}
-    text = render(told)
+    text = render(reported)
     assert "1 thread(s), one round: no spread" in text
     assert " to " not in text.replace(MACHINE["date"], "")
 
@@ -138,9 +138,9 @@ def test_the_command_prints_one_object(monkeypatch: pytest.MonkeyPatch, capsys: 
     opener = Opened()
     monkeypatch.setattr(bench, "measure", lambda threads, rounds, tick: measure(threads, rounds, tick, opener))
     assert lfr("engines", "--rounds", "1", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["rounds"], told["threads"], len(told["precisions"])) == (1, 1, 6)
-    assert told["machine"]["cpu"]
+    reported = json.loads(capsys.readouterr().out)
+    assert (reported["rounds"], reported["threads"], len(reported["precisions"])) == (1, 1, 6)
+    assert reported["machine"]["cpu"]
 
 
 def test_the_whole_bench_needs_no_part() -> None:

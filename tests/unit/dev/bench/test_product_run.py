@@ -1,4 +1,4 @@
-"""`lfr replay` as the bench runs it: its object, or an error with what it said."""
+"""`lfr replay` as the bench runs it: its object, or an error with its stderr."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_object_on_stdout_is_returned_and_options_are_passed_on(
     stands_in: Callable[[str], None], tmp_path: Path
 ) -> None:
     stands_in("""echo progress >&2; echo "{\\"said\\": \\"$*\\"}" """)
-    said = replay(Path("clip.mp4"), Path("people"), ("--fill", "9"))["said"]
-    assert said == "replay clip.mp4 --watchlist people --json --fill 9"
+    output = replay(Path("clip.mp4"), Path("people"), ("--fill", "9"))["said"]
+    assert output == "replay clip.mp4 --watchlist people --json --fill 9"
 
 
 def test_failure_carries_status_and_last_words(stands_in: Callable[[str], None]) -> None:

@@ -200,12 +200,12 @@ def test_a_missing_receipt_for_the_watchlist_fails() -> None:
     assert failed(evidence) == ["erasure receipts received"]
 
 
-@pytest.mark.parametrize("said", [[], [watchlist()], [watchlist(erased_at=AT), watchlist()]])
+@pytest.mark.parametrize("states", [[], [watchlist()], [watchlist(erased_at=AT), watchlist()]])
 def test_a_device_that_does_not_say_that_its_list_is_erased_fails_in_spite_of_its_receipt(
-    said: list[WatchlistState],
+    states: list[WatchlistState],
 ) -> None:
     evidence = good()
-    evidence.watchlists = said
+    evidence.watchlists = states
     assert failed(evidence) == ["erasure receipts received"]
 
 

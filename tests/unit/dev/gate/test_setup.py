@@ -1,4 +1,4 @@
-"""Setting up does what is missing, once, and says what to do when it cannot."""
+"""Setting up does what is missing, once, and names the remedy when it cannot."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_a_program_unpacked_under_the_cache_is_found_and_starts_with_its_librari
     found = find(BROKER, root.parent)
     assert found is not None
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
-    said = subprocess.run([found], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == f"started with {libraries}"
+    output = subprocess.run([found], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == f"started with {libraries}"
 
 
 def test_a_program_on_the_path_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ class Desk:
         self.hub, self.safe = root / "hub", root / "safe"
 
     def lfr(self, *words: object, expect: int = 0) -> Any:
-        """Run a command; its JSON if it printed any, else its text. What it said on stderr is in `said`."""
+        """Run a command; its JSON if it printed any, else its text. What it printed on stderr is in `said`."""
         status = main([str(word) for word in words])
         out, self.said = self._capsys.readouterr()
         assert status == expect, f"{words}: {status}\n{self.said}"

@@ -1,4 +1,4 @@
-"""A disk that fills up at any write: told with path and remedy, what was there stays, the next run works."""
+"""A disk that fills up at any write: an error with path and remedy, what was there stays, the next run works."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def at_every_write(disk: FullDisk, folders: tuple[Path, ...], work: Callable[[],
     before = everything(*folders)
     for refuse_at in itertools.count(1):
         disk.refuse_at, disk.written = refuse_at, 0
-        said = ""
+        output = ""
         try:
             work()
         except Unavailable as fault:
-            said = str(fault)
-        if not said:
+            output = str(fault)
+        if not output:
             disk.refuse_at = 0
             return refuse_at - 1
-        assert re.search(SAYS, said), said
+        assert re.search(SAYS, output), output
         assert everything(*folders) == before, f"refused at write {refuse_at}"
     raise AssertionError
 

@@ -1,4 +1,4 @@
-"""The hub's key of a deployment dies with it: what was built for it cannot be opened afterwards, whoever kept it."""
+"""The hub's key of a deployment dies with it: what was built for it cannot be opened afterwards from any copy."""
 
 from __future__ import annotations
 
@@ -182,8 +182,8 @@ def test_a_change_waits_no_longer_than_its_window(
     signed: Callable[..., Signed], ahead: dict[str, float], goes: bool
 ) -> None:
     one = signed()
-    said = pending_changes.sweep(later(one.desk.hub, **ahead))
-    assert bool(said) is goes
+    output = pending_changes.sweep(later(one.desk.hub, **ahead))
+    assert bool(output) is goes
     assert one.opens() == ([] if goes else BOTH)
     assert (one.desk.hub / "authority" / "pending" / one.id).exists() is not goes
 

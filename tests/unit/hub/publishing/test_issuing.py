@@ -1,4 +1,4 @@
-"""The hub answers a device's identity with an envelope, tells devices to look, and never a revoked one."""
+"""The hub answers a device's identity with an envelope, asks devices to synchronise, and never a revoked one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tools.hub.publishing import envelope_issuer
 from tools.hub.publishing.envelope_issuer import RENEW_EVERY_S, Issuer
 
 
-class Said:
-    """What the hub's session would have said."""
+class Sent:
+    """What the hub's session would have sent."""
 
     def __init__(self) -> None:
         self.commands: list[tuple[str, str]] = []
@@ -28,21 +28,21 @@ class Said:
 
 class Bench:
     def __init__(self, site: Site) -> None:
-        self.site, self.said = site, Said()
+        self.site, self.output = site, Sent()
         self.devices = frozenset(site.devices)
         self.dropped = 0
-        self.issuer = Issuer(site.publisher, lambda: self.devices, self.said, self)
+        self.issuer = Issuer(site.publisher, lambda: self.devices, self.output, self)
         self.now_s = 0.0
 
     def changed(self, added: frozenset[str], removed: frozenset[str]) -> None:
         self.dropped += bool(removed)
 
     def look(self) -> list[tuple[str, str]]:
-        """One look; the commands it said."""
-        self.said.commands.clear()
+        """One round; the commands it sent."""
+        self.output.commands.clear()
         self.now_s += 0.25
         asyncio.run(self.issuer.look(self.now_s))
-        return list(self.said.commands)
+        return list(self.output.commands)
 
     def tells(self, device: str, deployment: str | None = "d-1") -> str:
         recipient = str(pyrage.x25519.Identity.generate().to_public())

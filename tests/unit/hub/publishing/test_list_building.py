@@ -28,7 +28,7 @@ TODAY = date(2026, 11, 24)
 
 
 class SquareReader:
-    """A face is a red square; its green tells the person, its blue the yaw in tenths."""
+    """A face is a red square; its green encodes the person, its blue the yaw in tenths."""
 
     blurred_below = 0.5
 
@@ -134,7 +134,7 @@ def test_every_problem_of_a_csv_is_named_at_once_with_its_line(tmp_path: Path, p
         "e-7,a.png,,records,,,,\n",
         plan,
     )
-    told = "\n".join(people.problems)
+    reported = "\n".join(people.problems)
     for line in (
         "line 2: entry_ref 'John-Smith' must be opaque",
         "line 3: category 'wanted' is not in the deployment; it has missing",
@@ -146,7 +146,7 @@ def test_every_problem_of_a_csv_is_named_at_once_with_its_line(tmp_path: Path, p
         "line 8: face must be x;y",
         "line 9: category differs from line 8",
     ):
-        assert line in told
+        assert line in reported
 
 
 @pytest.mark.parametrize("label", ["x" * 61, "tab\there"])
@@ -206,9 +206,9 @@ def test_two_entries_that_look_like_one_person_are_named_in_a_warning(
     rows = "e-1,a.png,missing,r\ne-2,b.png,missing,r\ne-3,b.png,missing,r\n"
     people = read_csv(tmp_path, f"entry_ref,photo,category,image_source\n{rows}", plan)
     report, _ = build(people, plan, [SquareReader()], RECOGNISER, site.clock(), progress=False)
-    told = [w["reason"] for w in report.warnings if "date" not in w["reason"]]
-    assert any("looks like the same person as e-2" in reason for reason in told)
-    assert "the same photo is also listed as e-2" in told
+    reported = [w["reason"] for w in report.warnings if "date" not in w["reason"]]
+    assert any("looks like the same person as e-2" in reason for reason in reported)
+    assert "the same photo is also listed as e-2" in reported
 
 
 def test_a_folder_takes_defaults_and_what_each_entry_says(tmp_path: Path, plan: DeploymentPlan) -> None:

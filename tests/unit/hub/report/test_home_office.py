@@ -1,4 +1,4 @@
-"""The Home Office's columns: from a signed audit chain that verifies, else from the hub's counts, and said which."""
+"""The Home Office's columns: from a signed audit chain that verifies, else from the hub's counts, by name."""
 
 from __future__ import annotations
 

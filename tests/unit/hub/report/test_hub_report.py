@@ -132,10 +132,10 @@ def test_a_damaged_report_file_is_named_and_left_alone(folder: Path, capsys: pyt
     for content in (b"{broken", b'{"deployments": 3}', b'{"deployments": "\xff"}'):
         file.write_bytes(content)
         assert main(["report", str(folder)]) == 65
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert f"{file} is damaged" in said.err
-        assert "put a copy of it back" in said.err
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert f"{file} is damaged" in output.err
+        assert "put a copy of it back" in output.err
         assert file.read_bytes() == content
     assert sorted(folder.iterdir()) == before
 
@@ -149,22 +149,22 @@ def heads(tmp_path: Path, rows: list[int], place: str = "state") -> list[AuditHe
     return [AuditHead(mode=None, **msgspec.structs.asdict(head)) for head in signed]
 
 
-def kept(tmp_path: Path, said: list[AuditHead]) -> Deployment:
+def kept(tmp_path: Path, signed: list[AuditHead]) -> Deployment:
     """The tally after these heads, through a restart of the hub before the last one."""
     first = Tallies(tmp_path / "report.json")
     first.is_on("cam-1", "d-1", Mode.DEMO, "2026-11-24T00:00:00.000Z")
-    for head in said[:-1]:
+    for head in signed[:-1]:
         first.headed("cam-1", head)
     first.save()
     second = Tallies(tmp_path / "report.json")
     second.is_on("cam-1", "d-1", Mode.DEMO, "2026-11-24T00:00:00.000Z")
-    second.headed("cam-1", said[-1])
+    second.headed("cam-1", signed[-1])
     return second.of("d-1")
 
 
 def test_signed_heads_that_go_on_make_an_ok_chain(tmp_path: Path) -> None:
-    said = heads(tmp_path, [3, 9, 20])
-    found = report_of(kept(tmp_path, [*said[:2], said[1], said[2]]))
+    signed = heads(tmp_path, [3, 9, 20])
+    found = report_of(kept(tmp_path, [*signed[:2], signed[1], signed[2]]))
     assert found.audit == {"heads": 3, "ok": True}
     assert "chain ok: 3 signed heads" in as_text(found)
     lines = (tmp_path / "audit" / "cam-1.heads.jsonl").read_bytes().splitlines()
@@ -183,13 +183,13 @@ def test_a_head_signed_before_the_deployment_counts_with_it_and_makes_none_of_it
 
 @pytest.mark.parametrize("case", ["forged", "another key", "went back"])
 def test_a_head_that_does_not_go_on_stays_in_the_report(tmp_path: Path, case: str) -> None:
-    said = heads(tmp_path, [3, 9, 20])
+    signed = heads(tmp_path, [3, 9, 20])
     bad = {
-        "forged": msgspec.structs.replace(said[2], seq=21),
+        "forged": msgspec.structs.replace(signed[2], seq=21),
         "another key": heads(tmp_path, [20], "other")[0],
         "went back": heads(tmp_path, [5])[0],
     }[case]
-    found = report_of(kept(tmp_path, [said[0], said[1], bad, said[2]]))
+    found = report_of(kept(tmp_path, [signed[0], signed[1], bad, signed[2]]))
     assert found.audit == {"heads": 4, "ok": False}
     assert "CHAIN NOT OK" in as_text(found)
     assert any(remark.startswith("audit log of cam-1: ") for remark in found.remarks)

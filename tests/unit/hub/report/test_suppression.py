@@ -1,4 +1,4 @@
-"""Minimum cells: whoever knows the rules and a whole published view still cannot calculate a withheld count."""
+"""Minimum cells: the rules and a whole published view do not suffice to calculate a withheld count."""
 
 from __future__ import annotations
 

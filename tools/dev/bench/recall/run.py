@@ -3,7 +3,8 @@
 1. Both have the same list, recogniser, alignment and score (naive_scores.py); the product runs as `lfr replay` does, in
    this process, with an observer.
 2. First both at the product's threshold; then each at its own, at which both make as many false claims (tally.py). The
-   product is run again there, because its scheduling depends on the threshold.
+   product is run again there, because its scheduling depends on the threshold; where it then makes more false alerts
+   than are allowed, its threshold is raised and it is run once more (`_at_equal_rate`).
 3. Labels that are marked unsure take part in matching, but are not counted.
 """
 
@@ -34,7 +35,7 @@ from tools.dev.bench.recall.facts import Facts
 from tools.dev.bench.recall.labels import Label, Pose, owner
 from tools.dev.bench.recall.naive_scores import Looker, NaiveRun
 from tools.dev.bench.recall.reasons import Explained, Missed
-from tools.dev.bench.recall.tally import Assessed, Claim, assess, increasing, owners_of, threshold_for
+from tools.dev.bench.recall.tally import STEP, Assessed, Claim, allowed, assess, increasing, owners_of, threshold_for
 from tools.dev.progress import bar
 
 NEAREST = 5
@@ -120,9 +121,7 @@ def measure(lists: Sequence[Cases], terms: Terms, cache: TemplateCache | None) -
             "naive": _ranked([(one.case, one.naive) for one in taken]),
         }
         own = [threshold_for([row["score"] for row in rows], strangers, terms.share) for rows in false.values()]
-        for one in taken:
-            terms_there = replace(terms, threshold=own[0])
-            one.again = _product(one.case, one.faces.rate_hz, one.watchlist, terms_there, cache)
+        own[0] = _at_equal_rate(taken, own[0], strangers, terms, cache)
     first = taken[0].product
     return {
         "listed": len(taken[0].refs),
@@ -137,6 +136,25 @@ def measure(lists: Sequence[Cases], terms: Terms, cache: TemplateCache | None) -
         "clips": [_clip(one) for one in taken],
         "passages": [_row(one, label, first.threshold, own[1]) for one in taken for label in one.counted(listed=True)],
     }
+
+
+def _at_equal_rate(
+    taken: Sequence[Taken], threshold: float, strangers: int, terms: Terms, cache: TemplateCache | None
+) -> float:
+    """Run the product `again` on every clip at a threshold at which its false alerts are no more than allowed.
+
+    Returns that threshold, at least the one given. In steps: a lower threshold makes the product look oftener at
+    whoever comes near it, so that strangers reach higher scores than in the run before. Ends, because scores do.
+    """
+    while True:
+        there = replace(terms, threshold=threshold)
+        for one in taken:
+            one.again = _product(one.case, one.faces.rate_hz, one.watchlist, there, cache)
+        runs = [(one.case, one.again) for one in taken if one.again is not None]
+        if sum(len(run.alerts.false) for _, run in runs) <= allowed(strangers, terms.share):
+            return threshold
+        rows = _ranked([(case, run.claims) for case, run in runs])
+        threshold = max(threshold + STEP, threshold_for([row["score"] for row in rows], strangers, terms.share))
 
 
 def _taken(cases: Cases, watchlist: Path, terms: Terms, cache: TemplateCache | None) -> list[Taken]:

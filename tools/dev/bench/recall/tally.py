@@ -94,8 +94,12 @@ def owners_of(labels: Sequence[Label], frame: int, box: tuple[float, float, floa
     return frozenset() if label is None else frozenset({label.id})
 
 
+def allowed(strangers: int, share: float) -> int:
+    """Rule 4: tracks or passages that may make a false claim."""
+    return math.floor(share * strangers)
+
+
 def threshold_for(false: Iterable[float], strangers: int, share: float) -> float:
     """Rule 4. `false`: the best false score of each unit of all clips."""
     ranked = sorted(false, reverse=True)
-    allowed = math.floor(share * strangers)
-    return ranked[min(allowed, len(ranked) - 1)] + STEP if ranked else 0.0
+    return ranked[min(allowed(strangers, share), len(ranked) - 1)] + STEP if ranked else 0.0

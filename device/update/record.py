@@ -1,0 +1,88 @@
+"""What the updater must know after a power cut: a release on trial, releases that failed, metadata that was seen.
+
+`record.json` and, while a release is on trial, `trial.json` in /var/lib/lfr-update: replaced atomically, written by
+root, readable by everybody (`lfr update status`, the supervisor). They hold versions and reasons. The unit looks for
+the second one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from device.durable import flush_folder, make_folder, replace_file
+from device.errors import Unavailable, reason_of
+
+FILE, TRIAL = "record.json", "trial.json"
+READABLE = 0o644
+_Kept = TypeVar("_Kept", bound=msgspec.Struct)
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """A release between swap and commit. boots: how often the updater has begun to watch it.
+
+    verdict  "" while it is watched; then what is carried out, also after a power cut
+    """
+
+    version: str
+    previous: str
+    boots: int = 0
+    verdict: Literal["", "good", "bad"] = ""
+    reason: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """refused: reason by version, never tried again. seen: newest version of each metadata file that was verified."""
+
+    refused: dict[str, str] = {}
+    seen: dict[str, int] = {}
+    last: str = ""
+    """The outcome of the last update, as a sentence."""
+    failed: str = ""
+    """The same, when it failed."""
+
+
+def read(folder: Path) -> Record:
+    """The record; an empty one when there is none. Unavailable when it cannot be read."""
+    return _read(folder / FILE, Record) or Record()
+
+
+def trial(folder: Path) -> Trial | None:
+    """The release on trial; None when there is none. Unavailable when it cannot be read."""
+    return _read(folder / TRIAL, Trial)
+
+
+def write(folder: Path, record: Record) -> None:
+    """Replace the record; on the disk when this returns. Unavailable when the disk refuses."""
+    _write(folder / FILE, record)
+
+
+def write_trial(folder: Path, on_trial: Trial) -> None:
+    """Record a trial, likewise."""
+    _write(folder / TRIAL, on_trial)
+
+
+def end_trial(folder: Path) -> None:
+    """Delete the record of a trial. OSError when the disk refuses; the next run ends it again."""
+    (folder / TRIAL).unlink(missing_ok=True)
+    flush_folder(folder)
+
+
+def _read(file: Path, kind: type[_Kept]) -> _Kept | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, RecursionError) as fault:
+        remedy = "delete it; `lfr update status` then shows which slot runs"
+        raise Unavailable(f"{file} cannot be read ({fault}); {remedy}") from fault
+
+
+def _write(file: Path, content: msgspec.Struct) -> None:
+    try:
+        make_folder(file.parent, 0o755)
+        replace_file(file, msgspec.json.format(msgspec.json.encode(content)) + b"\n", mode=READABLE)
+    except OSError as fault:
+        raise Unavailable(f"{file} cannot be written: {reason_of(fault)}; nothing was changed") from fault

@@ -1,0 +1,300 @@
+"""Updates this device's software from a verified release: a new slot, a swap, a trial, then commit or rollback.
+
+    verify → copy → unpack, compile → self-test → record the trial → link units → swap `current` → restart
+           → health gate → commit, or swap back, restart and refuse that version from then on
+
+1. Everything that can be refused is refused before the first write: signatures, an older version, another machine, a
+   state folder that one of the two releases could not read, too little room, a deployment that is loaded, a device that
+   is not healthy (its health could not be compared).
+2. Before each change of a link the record says what the change is for; `resume` finishes what was interrupted. At every
+   moment `current` names a whole slot whose self-test passed, and `committed` one that has proved itself.
+3. The updater runs from `committed` (lfr-update.service), so a release that is broken does not have to undo itself.
+4. A trial that is interrupted BOOTS_MOST times is over: a release that restarts the machine is bad, too.
+5. A version that failed is not tried again; its successor needs a version of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from device.config.release import STATE, ReleaseManifest, version_key
+from device.domain.time import WallTime
+from device.durable import flush_folder, make_folder
+from device.errors import BadData, RefusedByCondition, Unavailable, reason_of
+from device.logs import event
+from device.ports.device_service import DeviceService
+from device.sync.release_chain import SignedRelease, signed_release
+from device.update import record as records
+from device.update.gate import Gate, deployed, unhealthy
+from device.update.machine import Machine
+from device.update.record import Record, Trial
+from device.update.slots import COMMITTED, CURRENT, Slots, delete
+from device.update.unpack import compile_slot, manifest_of, unpack
+
+_log = logging.getLogger(__name__)
+BOOTS_MOST = 3
+COMPILED = 1.5  # byte-compiled files beside their sources
+BUNDLE = "bundle.tar.gz"
+IDLE, HEALTHY, LATER = "no deployment loaded", "device healthy", "later version"
+WAITS = (IDLE, HEALTHY)
+"""Conditions that will hold at another time."""
+SelfTest = Callable[[Path], str]
+"""Why a new slot does not work on this machine; empty when it does."""
+
+
+class RolledBack(Unavailable):
+    """A release was taken back; the one before it runs again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Updater:
+    """One device's updater; one process at a time.
+
+    folder     the updater's own (/var/lib/lfr-update)
+    system     where unit links are made (/); etc
+    """
+
+    slots: Slots
+    folder: Path
+    machine: Machine
+    service: DeviceService
+    self_test: SelfTest
+    root: Callable[[], bytes]
+    now: Callable[[], WallTime]
+    system: Path = Path("/")
+    gate: Gate = field(default_factory=Gate)
+    compile: Callable[[Path], None] = compile_slot
+
+    def apply(self, source: Path) -> str:
+        """Install the release that a folder offers; its version once it is committed.
+
+        Raises RefusedByCondition or BadData when nothing was changed, Unavailable after a rollback or a full disk.
+        """
+        self.resume()
+        record = records.read(self.folder)
+        release = signed_release(source, self.root(), self.machine.target, self.now(), record.seen)
+        version, previous = release.index.version, self.slots.require(CURRENT)
+        self._require_wanted(record, version, previous)
+        self._require_idle(previous)
+        try:
+            self._install(release, previous)
+        except OSError as fault:
+            raise self._no_room(fault) from fault
+        self._require_idle(previous)  # minutes have passed
+        records.write(self.folder, msgspec.structs.replace(records.read(self.folder), seen=release.seen))
+        self._swap(version, previous)
+        return self._judge()
+
+    def resume(self) -> str:
+        """Finish what was interrupted (rule 2); the version on trial that was committed, or an empty text."""
+        trial = records.trial(self.folder)
+        if trial is None:
+            return ""
+        if not trial.verdict and self.slots.named(CURRENT) != trial.version:
+            self._settle(last=f"{trial.version} was interrupted before the swap")  # nothing has changed
+            return ""
+        return self._judge()
+
+    def rollback(self) -> str:
+        """Go back to the newest other slot by hand; its version. Refused while a deployment is loaded."""
+        self.resume()
+        now_at = self.slots.require(CURRENT)
+        others = [version for version in self.slots.versions() if version != now_at]
+        if not others:
+            raise RefusedByCondition("another slot", f"{now_at} is the only release on this device")
+        if deployment := deployed(self.service.reading()):
+            raise RefusedByCondition(IDLE, f"deployment {deployment} is loaded; end it first")
+        newer, older = self.slots.manifest(now_at), self.slots.manifest(others[-1])
+        if newer is not None and older is not None and newer.state.rollback_to > older.state.writes:
+            raise RefusedByCondition("state folder", f"{others[-1]} cannot read what {now_at} has written")
+        trial = Trial(version=now_at, previous=others[-1], verdict="bad", reason="rolled back by hand")
+        self._keep(trial=trial)
+        self._take_back(trial)
+        return others[-1]
+
+    def forget(self, version: str) -> bool:
+        """Let a version that failed be tried again; whether there was one."""
+        record = records.read(self.folder)
+        rest = {one: reason for one, reason in record.refused.items() if one != version}
+        records.write(self.folder, msgspec.structs.replace(record, refused=rest))
+        return version in record.refused
+
+    def _require_wanted(self, record: Record, version: str, previous: str) -> None:
+        """An older version, and one that has failed here (rule 5)."""
+        if version_key(version) <= version_key(previous):
+            raise RefusedByCondition(LATER, f"{version} is offered and {previous} runs; nothing to do")
+        if version in record.refused:
+            reason = record.refused[version]
+            raise RefusedByCondition("version not refused", f"{version} failed on this device before: {reason}")
+
+    def _require_idle(self, version: str) -> None:
+        """No deployment, and a device whose health can be compared."""
+        reading = self.service.reading()
+        if deployment := deployed(reading):
+            text = f"deployment {deployment} is loaded; software is never changed during one"
+            raise RefusedByCondition(IDLE, text)
+        if problem := unhealthy(reading, version):
+            raise RefusedByCondition(HEALTHY, f"{problem}; a new release could not be judged. See `lfr why`")
+
+    def _install(self, release: SignedRelease, previous: str) -> None:
+        """A whole, tested slot; nothing that was there before is changed."""
+        make_folder(self.folder, 0o755)
+        self._require_room(self.folder, release.length)
+        bundle = self.folder / BUNDLE
+        try:
+            release.copy(bundle)
+            manifest = manifest_of(bundle)
+            self._require_fits(manifest, release)
+            self.slots.prune(previous)
+            self._require_room(self.slots.top, int(manifest.unpacked_bytes * COMPILED))
+            self._make_slot(bundle, manifest)
+        finally:
+            bundle.unlink(missing_ok=True)
+
+    def _make_slot(self, bundle: Path, manifest: ReleaseManifest) -> None:
+        fresh = self.slots.begin(manifest.version)
+        try:
+            unpack(bundle, fresh, manifest.unpacked_bytes)
+            event(_log, "update.unpacked", version=manifest.version)
+            self.compile(fresh)
+            if problem := self.self_test(fresh):
+                self._refuse(manifest.version, f"self-test: {problem}")
+                raise RefusedByCondition("self-test of the new slot", f"{manifest.version}: {problem}")
+            self.slots.complete(manifest.version, fresh)
+        except BaseException as fault:
+            if isinstance(fault, Exception):  # not a power cut: the next run sweeps
+                delete(fresh)
+            raise
+        event(_log, "update.installed", version=manifest.version)
+
+    def _require_fits(self, manifest: ReleaseManifest, release: SignedRelease) -> None:
+        """Machine, version and state folder."""
+        if manifest.version != release.index.version:
+            raise BadData(f"{release.index.bundle} is release {manifest.version}: the hub must publish again")
+        if problem := self.machine.problem(manifest.target, manifest.python):
+            raise RefusedByCondition("release for this machine", problem)
+        state = manifest.state
+        if not state.reads_from <= STATE.writes <= state.writes:
+            text = f"it reads state folders of format {state.reads_from} to {state.writes}; this one is {STATE.writes}"
+            raise RefusedByCondition("state folder", f"{text}. Take the releases in between first")
+        if state.rollback_to > STATE.writes:
+            text = f"a rollback from {manifest.version} would leave a state folder that the present release cannot read"
+            raise RefusedByCondition("state folder", f"{text} ({STATE.writes} < {state.rollback_to})")
+
+    def _require_room(self, place: Path, needed: int) -> None:
+        room = os.statvfs(place)
+        if room.f_flag & os.ST_RDONLY:
+            raise Unavailable(f"{place} is on a read-only disk: a card that the kernel made read-only is worn out")
+        free = room.f_bavail * room.f_frsize
+        if free < needed:
+            raise Unavailable(f"{place} has {free // 10**6} MB free; the release needs {needed // 10**6} MB")
+
+    def _no_room(self, fault: OSError) -> Unavailable:
+        full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room, then run it again" if full else "look at the card (dmesg)"
+        return Unavailable(f"{self.slots.top}: {reason_of(fault)}; {remedy}. The release that runs is unchanged")
+
+    def _swap(self, version: str, previous: str) -> None:
+        """From here on the trial is recorded (rule 2)."""
+        self._keep(trial=Trial(version=version, previous=previous))
+        manifest = self.slots.manifest(version)
+        try:
+            self._link({} if manifest is None else manifest.links)
+            self.slots.point(CURRENT, version)
+        except OSError as fault:
+            raise self._no_room(fault) from fault
+        event(_log, "update.swapped", version=version, previous=previous)
+        self.service.restart()
+
+    def _link(self, links: dict[str, str]) -> None:
+        """Add the links of units that this release brings; what is there stays, and is of `current` anyway."""
+        for inside, to in links.items():
+            place = self.system / inside.lstrip("/")
+            if not os.path.lexists(place):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(to)
+                flush_folder(place.parent)
+
+    def _judge(self) -> str:
+        """Watch the release on trial, unless its verdict is known; then carry it out (rules 2 and 4)."""
+        trial = records.trial(self.folder)
+        assert trial is not None
+        if not trial.verdict:
+            trial = msgspec.structs.replace(trial, boots=trial.boots + 1)
+            self._keep(trial=trial)
+            reason = f"interrupted {BOOTS_MOST} times while it was on trial" if trial.boots > BOOTS_MOST else ""
+            reason = reason or self.gate.watch(self.service, trial.version)
+            trial = msgspec.structs.replace(trial, verdict="bad" if reason else "good", reason=reason)
+            self._keep(trial=trial)
+        if trial.verdict == "bad":
+            self._take_back(trial)
+            raise RolledBack(f"{trial.version} was rolled back to {trial.previous}: {trial.reason}")
+        self.slots.point(COMMITTED, trial.version)
+        self._settle(last=f"{trial.version} is committed; before: {trial.previous}")
+        event(_log, "update.committed", version=trial.version, previous=trial.previous)
+        return trial.version
+
+    def _take_back(self, trial: Trial) -> None:
+        event(_log, "update.rolled_back", level=logging.ERROR, version=trial.version, problem=trial.reason)
+        self.slots.point(COMMITTED, trial.previous)  # it is already, unless a person goes back
+        self.slots.point(CURRENT, trial.previous)
+        self.service.restart()
+        self._refuse(trial.version, trial.reason)
+        text = f"{trial.version} was rolled back to {trial.previous}: {trial.reason}"
+        self._settle(last=text, failed=text)
+
+    def _refuse(self, version: str, reason: str) -> None:
+        record = records.read(self.folder)
+        records.write(self.folder, msgspec.structs.replace(record, refused={**record.refused, version: reason}))
+
+    def _settle(self, *, last: str, failed: str = "") -> None:
+        records.write(self.folder, msgspec.structs.replace(records.read(self.folder), last=last, failed=failed))
+        records.end_trial(self.folder)
+
+    def _keep(self, *, trial: Trial) -> None:
+        records.write_trial(self.folder, trial)
+
+
+def attempt(updater: Updater, inbox: Path) -> str:
+    """What lfr-update.service does: finish an interrupted update, then install what the supervisor placed in `inbox`.
+
+    Returns the version that was committed, or an empty text. What can wait (a deployment is loaded, the disk is full)
+    stays in the inbox for the next run; everything else leaves it, so that it is tried once.
+    """
+    committed = updater.resume()
+    if not os.path.lexists(inbox):
+        return committed
+    if not (inbox / "metadata").is_dir():  # deleting it was interrupted
+        discard(inbox)
+        return committed
+    try:
+        version = updater.apply(inbox)
+    except RefusedByCondition as fault:
+        if fault.rule in WAITS:
+            event(_log, "update.waits", level=logging.DEBUG, problem=fault.text)
+            return committed
+        discard(inbox)
+        if fault.rule == LATER:  # committed, and the power failed before the inbox was empty
+            return committed
+        raise
+    except (BadData, RolledBack):
+        discard(inbox)
+        raise
+    discard(inbox)
+    return version
+
+
+def discard(inbox: Path) -> None:
+    """Delete the inbox. It belongs to the unprivileged supervisor: no link in it is followed."""
+    if inbox.is_symlink() or not inbox.is_dir():
+        inbox.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(inbox)

@@ -1,0 +1,68 @@
+"""lfr.service through systemctl(1): what is read, what is run, and a service manager that does not answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from device.edges.service.systemctl import SystemctlService
+from device.errors import Unavailable
+
+SCRIPT = """#!/bin/sh
+echo "$@" >>{log}
+case "$1" in
+  show) printf 'ActiveState=active\\nNRestarts=2\\nStatusText=ready (release 0.2.0)\\n' ;;
+  reset-failed) exit 1 ;;
+  restart) exit {restart} ;;
+esac
+"""
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A systemctl on the path that writes down how it was called."""
+    place(tmp_path, restart=0)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "log"
+
+
+def place(folder: Path, *, restart: int) -> None:
+    (folder / "systemctl").write_text(SCRIPT.format(log=folder / "log", restart=restart))
+    (folder / "systemctl").chmod(0o755)
+
+
+def test_a_reading_has_the_managers_words_and_a_fresh_status(commands: Path, tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text(json.dumps({"version": "0.2.0"}))
+    reading = SystemctlService(tmp_path / "status.json").reading()
+    assert (reading.state, reading.restarts, reading.line) == ("active", 2, "ready (release 0.2.0)")
+    assert reading.status == {"version": "0.2.0"}
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_a_status_that_is_missing_or_damaged_is_none(commands: Path, tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "status.json").write_text(content)
+    assert SystemctlService(tmp_path / "status.json").reading().status is None
+
+
+def test_a_status_that_is_not_written_any_more_is_none(commands: Path, tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text("{}")
+    before = time.time() - 60
+    os.utime(tmp_path / "status.json", (before, before))
+    assert SystemctlService(tmp_path / "status.json").reading().status is None
+
+
+def test_a_restart_reads_the_units_again_and_does_not_wait(commands: Path, tmp_path: Path) -> None:
+    SystemctlService(tmp_path / "status.json").restart()
+    said = commands.read_text().splitlines()
+    assert said == ["daemon-reload", "reset-failed lfr.service", "restart --no-block lfr.service"]
+
+
+def test_a_restart_that_is_refused_is_an_error(commands: Path, tmp_path: Path) -> None:
+    place(tmp_path, restart=4)
+    with pytest.raises(Unavailable, match="restart --no-block"):
+        SystemctlService(tmp_path / "status.json").restart()

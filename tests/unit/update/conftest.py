@@ -1,0 +1,244 @@
+"""A device's slots, a hub's repository with releases, and a service that behaves as the release that runs is made."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Root, TargetFile, Targets
+
+from device.config.release import ReleaseIndex, ReleaseManifest, StateSchema, bundle_target, index_target, text_of
+from device.domain.time import wall
+from device.ports.device_service import Reading
+from device.update.gate import Gate
+from device.update.machine import Machine
+from device.update.slots import COMMITTED, CURRENT, Slots
+from device.update.updater import Updater
+
+NOW = datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc)
+HERE = "debian-12-x86_64"
+
+
+@dataclass
+class FakeClock:
+    """Seconds that pass only in `sleep`."""
+
+    now_s: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@dataclass
+class FakeService:
+    """lfr.service: runs what `current` named when it was last started. A slot's file `behaviour` says how that goes:
+
+    good · crashes (restarted again and again) · fails · mute (never READY) · dies-later · no-sign
+    """
+
+    slots: Slots
+    clock: FakeClock
+    running: str = ""
+    started_s: float = 0.0
+    deployment: str | None = None
+    starts: list[str] = field(default_factory=list)
+
+    def boot(self) -> None:
+        """The machine starts, and the service with it."""
+        self.running = self.slots.require(CURRENT)
+        self.started_s = self.clock.now_s
+        self.starts.append(self.running)
+
+    def restart(self) -> None:
+        self.boot()
+
+    def reading(self) -> Reading:
+        after, how = self.clock.now_s - self.started_s, self._behaviour()
+        status: dict[str, Any] = {
+            "version": self.running,
+            "state": "ready",
+            "deployment": self.deployment,
+            "sign": {"sensed": False, "problem": ""},
+        }
+        if after < 3.0:
+            return Reading("activating", 0, "", None)
+        if how == "crashes":
+            return Reading("activating", int(after), "", None)
+        if how == "fails" or (how == "dies-later" and after > 60):
+            return Reading("failed", 0, "", None)
+        if how == "mute":
+            return Reading("activating", 0, "", None)
+        if how == "no-sign":
+            status["sign"] = {"sensed": None, "problem": "the sensor does not answer"}
+        return Reading("active", 0, "ready", status)
+
+    def _behaviour(self) -> str:
+        return (self.slots.place(self.running) / "behaviour").read_text()
+
+
+@dataclass
+class Repository:
+    """A hub's repository of releases, honest or not."""
+
+    folder: Path
+    keys: dict[str, CryptoSigner] = field(
+        default_factory=lambda: {
+            name: CryptoSigner.generate_ed25519() for name in ("root", "targets", "hub", "releases", "stranger")
+        }
+    )
+    version: int = 0
+
+    def root(self) -> bytes:
+        root = Root(version=1, expires=NOW + timedelta(days=365), consistent_snapshot=True)
+        for role, key in (("root", "root"), ("targets", "targets"), ("snapshot", "hub"), ("timestamp", "hub")):
+            root.add_key(self.keys[key].public_key, role)
+        return self._signed(root, "root")
+
+    def offer(self, bundle: bytes, *, version: str = "0.3.0", target: str = HERE, signer: str = "releases") -> Path:
+        """Publish a release; the folder."""
+        self.version += 1
+        key = self.keys["releases"].public_key
+        role = DelegatedRole("releases", [key.keyid], 1, terminating=True, paths=["releases/*"])
+        top = Targets(version=1, expires=NOW + timedelta(days=90))
+        top.delegations = Delegations({key.keyid: key}, {"releases": role})
+        index = text_of(ReleaseIndex(version=version, bundle=bundle_target(target, version)))
+        signed = Targets(version=self.version, expires=NOW + timedelta(days=90))
+        for path, content in ((index_target(target), index), (bundle_target(target, version), bundle)):
+            signed.targets[path] = TargetFile.from_data(path, content, ["sha256"])
+            folder, _, name = path.rpartition("/")
+            place = self.folder / "targets" / folder / f"{hashlib.sha256(content).hexdigest()}.{name}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        metadata = self.folder / "metadata"
+        metadata.mkdir(exist_ok=True)
+        (metadata / "1.root.json").write_bytes(self.root())
+        (metadata / "1.targets.json").write_bytes(self._signed(top, "targets"))
+        (metadata / f"{self.version}.releases.json").write_bytes(self._signed(signed, signer))
+        return self.folder
+
+    def bundle_file(self) -> Path:
+        """The newest release's file."""
+        files = (self.folder / "targets" / "releases").glob("*.tar.gz")
+        return max(files, key=lambda path: path.stat().st_mtime_ns)
+
+    def _signed(self, what: Any, key: str) -> bytes:
+        metadata = Metadata(what)
+        metadata.sign(self.keys[key])
+        return metadata.to_bytes()
+
+
+def manifest(version: str = "0.3.0", **changed: Any) -> ReleaseManifest:
+    state = StateSchema(writes=1, reads_from=1, rollback_to=1)
+    facts: dict[str, Any] = {"format": 1, "version": version, "target": HERE, "python": "3.11", "made": "2026-11-30"}
+    return ReleaseManifest(**{**facts, "state": state, "unpacked_bytes": 100_000, **changed})
+
+
+def bundle(stated: ReleaseManifest, behaviour: str = "good", *more: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """A release's file, small: manifest, behaviour, a program, a link to the Python."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in (
+            ("release.json", text_of(stated)),
+            ("behaviour", behaviour.encode()),
+            ("lib/python3.11/site-packages/one.py", b"VALUE = 1\n"),
+            ("systemd/lfr.service", b"[Unit]\n"),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        link = tarfile.TarInfo("bin/python")
+        link.type, link.linkname = tarfile.SYMTYPE, "/usr/bin/python3.11"
+        archive.addfile(link)
+        for entry, content in more:
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@dataclass
+class Board:
+    """One device, below `folder`, and the hub's repository beside it."""
+
+    folder: Path
+    hub: Repository
+    slots: Slots
+    service: FakeService
+    clock: FakeClock
+    tested: list[str] = field(default_factory=list)
+    problem: str = ""
+    """What the next self-test finds."""
+
+    @property
+    def updates(self) -> Path:
+        return self.folder / "lfr-update"
+
+    def updater(self, **changed: Any) -> Updater:
+        """The updater as it starts: nothing of an earlier process is left but the disk."""
+        parts: dict[str, Any] = {
+            "slots": self.slots,
+            "folder": self.updates,
+            "machine": Machine(HERE, self.folder),
+            "service": self.service,
+            "self_test": self._self_test,
+            "root": self.hub.root,
+            "now": lambda: wall(NOW),
+            "system": self.folder,
+            "gate": Gate(monotonic=self.clock.monotonic, sleep=self.clock.sleep),
+            "compile": lambda slot: None,
+        }
+        return Updater(**{**parts, **changed})
+
+    def named(self) -> tuple[str | None, str | None]:
+        return self.slots.named(CURRENT), self.slots.named(COMMITTED)
+
+    def _self_test(self, slot: Path) -> str:
+        self.tested.append(slot.name)
+        return self.problem
+
+
+@pytest.fixture
+def make_board(tmp_path: Path) -> Callable[..., Board]:
+    """`make_board(name)`: a device whose release 0.2.0 runs and is healthy."""
+
+    def make(name: str = "board") -> Board:
+        folder = tmp_path / name
+        (folder / "usr/bin").mkdir(parents=True)
+        (folder / "usr/bin/python3.11").touch()
+        slots, clock = Slots(folder / "opt"), FakeClock()
+        fresh = slots.begin("0.2.0")
+        (fresh / "behaviour").write_text("good")
+        (fresh / "release.json").write_bytes(text_of(manifest("0.2.0")))
+        slots.complete("0.2.0", fresh)
+        for link in (COMMITTED, CURRENT):
+            slots.point(link, "0.2.0")
+        service = FakeService(slots, clock)
+        service.boot()
+        clock.sleep(10)
+        return Board(folder, Repository(folder / "stick"), slots, service, clock)
+
+    return make
+
+
+@pytest.fixture
+def board(make_board: Callable[..., Board]) -> Board:
+    return make_board()
+
+
+@pytest.fixture
+def release() -> Callable[..., bytes]:
+    """`release(behaviour="good", version="0.3.0", more=(), **manifest)`: a release's file."""
+
+    def make(behaviour: str = "good", *, version: str = "0.3.0", more: Any = (), **changed: Any) -> bytes:
+        return bundle(manifest(version, **changed), behaviour, *more)
+
+    return make
