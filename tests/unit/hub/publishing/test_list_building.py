@@ -85,10 +85,10 @@ def test_a_list_opens_for_a_device_and_its_photos_for_the_hub_alone(
     paint(tmp_path / "c.png", (2, 100))
     people = read_csv(
         tmp_path,
-        "entry_ref,photo,category,image_source,image_date,under_18,rationale,label\n"
-        "e-1,a.png,missing,records,2026-01-02,yes,at risk,red case 12\n"
-        "e-1,b.png,missing,custody,2025-01-02,yes,at risk,red case 12\n"
-        ",c.png,missing,records,2024-05-06,no,,\n",
+        "entry_ref,photo,category,image_source,image_date,under_18,rationale,label,look_alike\n"
+        "e-1,a.png,missing,records,2026-01-02,yes,at risk,red case 12,older brother\n"
+        "e-1,b.png,missing,custody,2025-01-02,yes,at risk,red case 12,older brother\n"
+        ",c.png,missing,records,2024-05-06,no,,,\n",
         plan,
     )
     assert people.problems == []
@@ -109,6 +109,8 @@ def test_a_list_opens_for_a_device_and_its_photos_for_the_hub_alone(
     assert next(e for e in photos.entries if e.ref == "e-1").rationale == "at risk"
     assert all(e.photo.startswith(b"\xff\xd8") for e in photos.entries)
     assert {e.label for e in photos.entries} == {"red case 12", ""}
+    assert {e.look_alike for e in photos.entries} == {"older brother", ""}
+    assert b"brother" not in msgspec.json.encode(opened)
     assert b"red case" not in msgspec.json.encode(opened), "a device does not get it"
     random_one = next(ref for ref in report.entries if ref != "e-1")
     assert random_one.startswith("e-")
@@ -149,12 +151,13 @@ def test_every_problem_of_a_csv_is_named_at_once_with_its_line(tmp_path: Path, p
         assert line in reported
 
 
-@pytest.mark.parametrize("label", ["x" * 61, "tab\there"])
-def test_a_label_is_one_short_line(tmp_path: Path, plan: DeploymentPlan, label: str) -> None:
+@pytest.mark.parametrize("column", ["label", "look_alike"])
+@pytest.mark.parametrize("text", ["x" * 61, "tab\there"])
+def test_a_text_of_the_card_is_one_short_line(tmp_path: Path, plan: DeploymentPlan, column: str, text: str) -> None:
     people = read_csv(
-        tmp_path, f"entry_ref,photo,category,image_source,label\ne-1,a.png,missing,records,{label}\n", plan
+        tmp_path, f"entry_ref,photo,category,image_source,{column}\ne-1,a.png,missing,records,{text}\n", plan
     )
-    assert any("label must be one line" in problem for problem in people.problems)
+    assert any(f"{column} must be one line" in problem for problem in people.problems)
 
 
 def test_a_column_of_names_is_refused(tmp_path: Path, plan: DeploymentPlan) -> None:
