@@ -142,3 +142,16 @@ def in_parts(infer: Callable[[U8], Mapping[str, F32]], batch: U8, at_once: int) 
                 stacked[name] = np.empty((len(batch), *values.shape[1:]), np.float32)
             stacked[name][index : index + at_once] = values
     return stacked
+
+
+def run_checked(
+    card: ModelCard, size: tuple[int, int], infer: Callable[[U8], Mapping[str, F32]], batch: U8, *, at_once: int
+) -> Mapping[str, F32]:
+    """`Runner.run` of a runtime on the CPU: the batch is checked, run by `in_parts`, and its outputs are checked.
+
+    Raises BadInput, BadOutput, and what `infer` raises.
+    """
+    check_batch(card, size, batch)
+    outputs = in_parts(infer, batch, at_once)
+    check_outputs(card, outputs)
+    return outputs

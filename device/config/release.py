@@ -22,7 +22,7 @@ BUNDLE_MAX_BYTES = 600_000_000  # the kits' wheels are 132 to 224 MB (tools/flas
 UNPACKED_MAX_BYTES = 3_000_000_000
 MANIFEST = "release.json"
 _Document = TypeVar("_Document", bound=Section)
-LINKS_BELOW = ("/etc/systemd/system/", "/usr/lib/tmpfiles.d/", "/etc/udev/rules.d/")
+LINKS_BELOW = ("/etc/systemd/system/", "/usr/lib/tmpfiles.d/", "/usr/lib/systemd/catalog/", "/etc/udev/rules.d/")
 CURRENT_UNITS, COMMITTED_UNITS = "/opt/lfr/current/systemd/", "/opt/lfr/committed/systemd/"
 
 
@@ -48,6 +48,7 @@ VERSION = r"\d{1,6}(\.\d{1,6}){1,3}"
 Version = Annotated[str, matching(VERSION, "a version: two to four numbers with dots between them")]
 TargetName = Annotated[str, matching(r"[a-z0-9.-]{3,40}-(aarch64|x86_64)", "release and processor")]
 BundleTarget = Annotated[str, matching(rf"releases/[a-z0-9._-]{{3,60}}-{VERSION}\.tar\.gz", "a release's file")]
+UnpackedBytes = Annotated[WholeNumber, Field(gt=0, le=UNPACKED_MAX_BYTES)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
@@ -83,17 +84,23 @@ class ReleaseManifest(Section):
     python: Annotated[str, matching(r"3\.\d{1,2}", "a Python's version, as 3.10")]
     made: str
     state: StateSchema
-    unpacked_bytes: Annotated[WholeNumber, Field(gt=0, le=UNPACKED_MAX_BYTES)]
+    unpacked_bytes: UnpackedBytes
     links: dict[Annotated[str, AfterValidator(_link)], Annotated[str, AfterValidator(_unit)]] = Field(
         default_factory=dict, max_length=100
     )
 
 
 class ReleaseIndex(Section):
-    """The offer for one target."""
+    """The offer for one target. unpacked_bytes: as in the manifest, so that room is looked for before a download."""
 
     version: Version
     bundle: BundleTarget
+    unpacked_bytes: UnpackedBytes
+
+
+def slot_bytes(unpacked_bytes: int) -> int:
+    """What a slot takes on the disk, with the byte-compiled files beside their sources."""
+    return int(unpacked_bytes * 1.5)
 
 
 def index_target(target: str) -> str:

@@ -26,6 +26,7 @@ from device.config.release import (
     ReleaseIndex,
     index_target,
     parse_index,
+    slot_bytes,
     version_key,
 )
 from device.durable import flush, flush_folder, make_folder, replace_file
@@ -123,6 +124,7 @@ class ReleaseClient:
             bundle = trusted.find(index.bundle, BUNDLE_MAX_BYTES)
             if bundle is None:
                 raise BadData(f"{index.bundle} is offered and not signed; the hub must publish again")
+            self._require_room(2 * bundle.length + slot_bytes(index.unpacked_bytes) + RESERVE_BYTES)
             self._place(trusted, staging, offer, bundle, index.version)
             return index.version
         finally:
@@ -139,16 +141,19 @@ class ReleaseClient:
         except (OSError, ValueError):
             return True
 
+    def _require_room(self, needed: int) -> None:
+        """For the download, python-tuf's own copy of it, and the slot; nothing is fetched otherwise."""
+        room = os.statvfs(self._state_dir)
+        free = room.f_bavail * room.f_frsize
+        if free < needed:
+            text = f"{free // 10**6} MB are free, a release needs {needed // 10**6} MB"
+            raise RefusedByCondition("room for a release", f"{self._state_dir}: {text}")
+
     def _place(self, trusted: Trusted, staging: Path, offer: Found, bundle: Found, version: str) -> None:
         """Rule 4."""
         incoming = self._ready.with_name(INCOMING)
         shutil.rmtree(incoming, ignore_errors=True)
         make_folder(incoming)
-        room = os.statvfs(incoming)
-        free, needed = room.f_bavail * room.f_frsize, 2 * bundle.length + RESERVE_BYTES
-        if free < needed:
-            text = f"{free // 10**6} MB are free, a release needs {needed // 10**6} MB"
-            raise RefusedByCondition("room for a release", f"{incoming}: {text}")
         try:
             for found in (offer, bundle):
                 folder, _, name = found.name.rpartition("/")

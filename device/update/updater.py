@@ -25,7 +25,7 @@ from pathlib import Path
 
 import msgspec
 
-from device.config.release import STATE, ReleaseManifest, version_key
+from device.config.release import STATE, ReleaseManifest, slot_bytes, version_key
 from device.domain.time import WallTime
 from device.durable import flush_folder, make_folder
 from device.errors import BadData, RefusedByCondition, Unavailable, reason_of
@@ -41,7 +41,6 @@ from device.update.unpack import compile_slot, manifest_of, unpack
 
 _log = logging.getLogger(__name__)
 BOOTS_MOST = 3
-COMPILED = 1.5  # byte-compiled files beside their sources
 BUNDLE = "bundle.tar.gz"
 IDLE, HEALTHY, LATER = "no deployment loaded", "device healthy", "later version"
 WAITS = (IDLE, HEALTHY)
@@ -147,14 +146,15 @@ class Updater:
     def _install(self, release: SignedRelease, previous: str) -> None:
         """A whole, tested slot; nothing that was there before is changed."""
         make_folder(self.folder, 0o755)
-        self._require_room(self.folder, release.length)
+        self.slots.prune(previous)
+        needed = release.length + slot_bytes(release.index.unpacked_bytes)
+        for place in (self.folder, self.slots.top):
+            self._require_room(place, needed)  # before anything is copied: this is tried again and again
         bundle = self.folder / BUNDLE
         try:
             release.copy(bundle)
             manifest = manifest_of(bundle)
             self._require_fits(manifest, release)
-            self.slots.prune(previous)
-            self._require_room(self.slots.top, int(manifest.unpacked_bytes * COMPILED))
             self._make_slot(bundle, manifest)
         finally:
             bundle.unlink(missing_ok=True)
@@ -177,7 +177,8 @@ class Updater:
 
     def _require_fits(self, manifest: ReleaseManifest, release: SignedRelease) -> None:
         """Machine, version and state folder."""
-        if manifest.version != release.index.version:
+        stated, offered = (manifest.version, manifest.unpacked_bytes), release.index
+        if stated != (offered.version, offered.unpacked_bytes):
             raise BadData(f"{release.index.bundle} is release {manifest.version}: the hub must publish again")
         if problem := self.machine.problem(manifest.target, manifest.python):
             raise RefusedByCondition("release for this machine", problem)

@@ -19,11 +19,10 @@ from engines.runner import (
     F32,
     U8,
     DevicePicture,
-    check_batch,
     check_frame,
     check_outputs,
     check_shape,
-    in_parts,
+    run_checked,
 )
 from engines.runners.quiet import keep_quiet
 
@@ -50,10 +49,7 @@ class OnnxRuntimeRunner:
         """See Runner.run."""
         if self._session is None:
             raise BadInput(f"{self._card.name}: this runner is closed; open another")
-        check_batch(self._card, self._size, batch)
-        outputs = in_parts(self._infer, batch, self._at_once)
-        check_outputs(self._card, outputs)
-        return outputs
+        return run_checked(self._card, self._size, self._infer, batch, at_once=self._at_once)
 
     def _infer(self, picture: U8) -> dict[str, F32]:
         return _answers(self._session, self._card, {self._card.input_name: picture})

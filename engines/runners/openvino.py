@@ -17,7 +17,7 @@ from typing import Any
 
 from engines.cards.model_card import ModelCard
 from engines.errors import BadInput, EngineFailed, EngineMissing
-from engines.runner import F32, U8, check_batch, check_outputs, check_shape, in_parts
+from engines.runner import F32, U8, check_shape, run_checked
 from engines.runners.quiet import keep_quiet
 from engines.runners.signal_stack import kept_signal_stack
 
@@ -77,10 +77,7 @@ class OpenVinoRunner:
         """See Runner.run."""
         if self._request is None:
             raise BadInput(f"{self._card.name}: this runner is closed; open another")
-        check_batch(self._card, self._size, batch)
-        outputs = in_parts(self._infer, batch, self._at_once)
-        check_outputs(self._card, outputs)
-        return outputs
+        return run_checked(self._card, self._size, self._infer, batch, at_once=self._at_once)
 
     def _infer(self, picture: U8) -> dict[str, F32]:
         try:

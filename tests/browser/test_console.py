@@ -93,7 +93,7 @@ def test_a_picture_of_the_page_can_be_taken(van: Van, device: Device, chromium: 
     assert len({tuple(p) for p in taken[::20, ::20].reshape(-1, 3)}) > 8
 
 
-def test_hostile_words_from_a_device_stay_words(
+def test_hostile_text_from_a_device_stays_text(
     van: Van, device: Device, speak: Words, chromium: str, tmp_path: Path
 ) -> None:
     alert = device.alert(zone_id="</script><img src=x onerror=alert(1)>", camera_id="<b>front</b>")

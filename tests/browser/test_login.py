@@ -77,7 +77,7 @@ class Person:
         return dict(json.loads(self.van.ask("GET", "/snapshot", headers=self.headers())[1]))
 
 
-def test_without_a_login_there_is_the_login_and_nothing_else(manned: Van, its_device: Device, speak: Words) -> None:
+def test_without_a_login_only_the_login_page_is_served(manned: Van, its_device: Device, speak: Words) -> None:
     page = manned.ask("GET", "/")[1].decode()
     assert 'id="login"' in page
     assert "Person A" not in page

@@ -227,7 +227,7 @@ def test_a_case_whose_reference_photo_is_deleted_has_no_buttons(
     device.say(device.topics.erasure, speak.erasure(alert.alert_id, "expiry"))
 
 
-def test_long_words_do_not_grow_the_page(chrome: Chrome, van: Van, device: Device, speak: Words) -> None:
+def test_long_words_do_not_widen_the_page(chrome: Chrome, van: Van, device: Device, speak: Words) -> None:
     alert = speak.alert(zone_id="z" * 100, camera_id="c" * 100)
     candidate = msgspec.structs.replace(alert.candidate, category="x" * 100, response_code="r" * 100)
     alert = msgspec.structs.replace(alert, candidate=candidate)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize(("which", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_it_stops_at_once_says_offline_and_takes_its_broker_along(
+def test_it_stops_at_once_publishes_offline_and_stops_its_broker(
     tmp_path: Path, speak: Words, which: int, status: int
 ) -> None:
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.DEMO)

@@ -115,7 +115,7 @@ def test_retained_messages_reach_a_later_subscriber_and_others_do_not(van: Van) 
     assert listener.messages == [(f"{BASE}/cam-1/state", b"kept")]
 
 
-def test_the_will_is_sent_when_a_session_dies_and_not_when_it_is_closed(van: Van) -> None:
+def test_the_will_is_sent_when_a_session_is_lost_and_not_when_it_is_closed(van: Van) -> None:
     listener = van.session("hub").subscribe(f"{BASE}/+/status").connect().online()
     closing = van.session("cam-2", message("w-2", f"{BASE}/cam-2/status", b"offline")).connect().online()
     closing.broker.close()
@@ -163,7 +163,7 @@ def test_a_certificate_of_another_authority_is_refused(real: MosquittoVan, tmp_p
     assert not any(up for up, _ in device.sessions)
 
 
-def test_a_broker_of_another_authority_is_refused_and_the_reason_says_so(real: MosquittoVan, tmp_path: Path) -> None:
+def test_a_broker_of_another_authority_is_refused_with_that_reason(real: MosquittoVan, tmp_path: Path) -> None:
     init_hub(tmp_path / "other", site="demo", devices=("cam-1",), mode=Mode.TEST)
     device = Watched(PahoBroker(HubFolder(tmp_path / "other").address("cam-1", real.running.port), "cam-1")).connect()
     device.until(lambda: bool(device.sessions))
@@ -195,7 +195,7 @@ def test_no_more_than_the_agreed_number_is_in_flight(real: MosquittoVan) -> None
     assert device.broker.publish(message("t-x", f"{BASE}/cam-1/stats"))
 
 
-def test_the_late_words_of_an_old_connection_touch_neither_the_new_session_nor_its_messages(
+def test_late_callbacks_of_an_old_connection_affect_neither_the_new_session_nor_its_messages(
     real: MosquittoVan,
 ) -> None:
     real.session("hub").subscribe(f"{BASE}/#").connect().online()

@@ -102,7 +102,7 @@ def test_a_device_that_has_the_broker_keep_too_much_is_cut_off_and_the_others_go
             sent = message(f"t-{n}", f"{BASE}/cam-2/alert/a-{n}", b"x" * size, retain=True, expiry_s=None)
             while not hostile.broker.publish(sent):
                 time.sleep(0.01)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not over and time.monotonic() < deadline:
             time.sleep(0.05)
         assert over == ["cam-2"]
@@ -134,7 +134,7 @@ def test_a_device_that_is_added_while_the_broker_runs_is_let_in_at_once_and_nobo
         init_hub(hub.root, site="demo", devices=("cam-3",), mode=None)
         own.devices_added()
         added = Watched(PahoBroker(hub.address("cam-3", own.port), "cam-3")).connect().online()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while not listener.messages and time.monotonic() < deadline:
             added.broker.publish(message("t", f"{BASE}/cam-3/state", b"here"))
             time.sleep(0.2)

@@ -244,7 +244,7 @@ def test_a_spoilt_alert_is_refused_by_the_schema(spoil: Callable[[dict[str, Any]
     assert not validator("uk.lfr.alert.v1").is_valid(event)
 
 
-def test_an_alert_says_nothing_about_the_person() -> None:
+def test_an_alert_holds_nothing_about_the_person() -> None:
     event = json.loads(payload(DEVICE.alert(ALERT_ID), an_alert()))
     keys: list[str] = []
 

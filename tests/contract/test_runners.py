@@ -141,7 +141,7 @@ def test_a_picture_may_lie_anywhere_in_a_larger_buffer(recogniser: Runner) -> No
     ],
     ids=["float", "planar", "narrow", "no batch", "empty batch", "strided"],
 )
-def test_a_tensor_that_does_not_fit_is_refused_in_words(recogniser: Runner, batch: U8) -> None:
+def test_a_tensor_that_does_not_fit_is_refused_with_a_message(recogniser: Runner, batch: U8) -> None:
     with pytest.raises(BadInput, match="crops must be"):
         recogniser.run(batch)
     assert recogniser.run(np.zeros((1, 112, 112, 3), np.uint8))["template"].shape == (1, 128)

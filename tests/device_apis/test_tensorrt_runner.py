@@ -225,7 +225,7 @@ def test_a_plan_that_differs_from_the_cpu_is_not_kept_and_the_good_one_stays(
     assert plans.load(plans_dir(), good.key)[1] == good
 
 
-def test_a_build_that_tensorrt_refuses_says_why_and_leaves_nothing(
+def test_a_build_that_tensorrt_refuses_gives_the_reason_and_leaves_nothing(
     trt: emulated_tensorrt.Behaviour, models_ready: Path
 ) -> None:
     trt.refuses = "Requested amount of GPU memory (1073741824 bytes) could not be allocated"

@@ -68,7 +68,8 @@ def added(cache_beside: Callable[[Path], Path], own_models: ModuleType, place: P
 def evidence(added: str, place: Path) -> tuple[Path, Path]:
     """What `lfr calibrate operating-point` signs for it, and the folder of keys.
 
-    The strangers do not exist: no package holds the hundreds of people that it takes.
+    The strangers do not exist: no package holds the hundreds of people that it takes. A tenth of the replicates and a
+    third of the draws save time.
     """
 
     def read(folders: Sequence[Path], how: How, *, merged: bool, left_out: frozenset[str]) -> Faces:
@@ -83,6 +84,8 @@ def evidence(added: str, place: Path) -> tuple[Path, Path]:
     words = ["--key", str(key), "--out", str(out), "--backend", "onnxruntime:fp32", "--no-cache", "--recogniser", NAME]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "read_sets", read)
+        patch.setattr("calibration.evidence.operating_point.SHIPPED_REPLICATES", 50)
+        patch.setattr("calibration.statistics.tail._DRAWS", 8)
         assert main(["calibrate", "operating-point", str(place), *words]) == 0
     return out, keys
 

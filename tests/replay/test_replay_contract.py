@@ -121,7 +121,7 @@ def test_a_threshold_that_is_given_is_the_one_that_decides(lfr: ManyRuns, walk: 
     assert "command line" in report["threshold_source"]
 
 
-def test_a_recogniser_without_evidence_is_measured_with_a_provisional_threshold_that_says_so(
+def test_a_recogniser_without_evidence_is_measured_with_a_threshold_marked_provisional(
     own_recogniser: ModelCard, desk: Desk, walk: Path, short_list: Path
 ) -> None:
     words = ["--watchlist", short_list, "--json", "--backend", "onnxruntime", "--recogniser", own_recogniser.name]

@@ -29,7 +29,7 @@ def test_nothing_is_written_anywhere_but_the_cache(desk: Desk, second: Ended) ->
     assert set(desk.files()) == {"xdg/lfr/templates.sqlite", "xdg/lfr/templates.sqlite.salt"}
 
 
-def test_a_second_run_says_the_same_from_the_cache(first: Ended, second: Ended) -> None:
+def test_a_second_run_gives_the_same_from_the_cache(first: Ended, second: Ended) -> None:
     for key in ("watchlist", "alerts", "frames", "faces_seen", "templates", "threshold", "backend"):
         assert second.report[key] == first.report[key]
 

@@ -91,7 +91,7 @@ def test_odd_recordings_are_replayed_with_every_frame_counted(
 
 
 @pytest.mark.parametrize(("builder", "least"), [("truncated_in_pictures", 10), ("damaged_in_the_middle", 20)])
-def test_a_damaged_recording_is_replayed_as_far_as_it_goes_and_says_so(
+def test_a_damaged_recording_is_replayed_to_the_damage_and_the_result_states_it(
     builder: str, least: int, lfr: ManyRuns, videos: ModuleType, short_list: Path, tmp_path: Path
 ) -> None:
     report = lfr(getattr(videos, builder)(tmp_path / "clip.mp4"), "--watchlist", short_list, "--json").report

@@ -14,7 +14,7 @@ def reasons(ended: Any, kind: str, file: str) -> str:
     return "; ".join(row["reason"] for row in ended.report["watchlist"][kind] if row["file"] == file)
 
 
-def test_whoever_can_be_enrolled_is(first: Ended) -> None:
+def test_all_people_who_can_be_enrolled_are(first: Ended) -> None:
     assert (first.report["watchlist"]["subjects"], first.report["watchlist"]["images"]) == (5, 5)
 
 

@@ -106,7 +106,7 @@ def test_of_two_cameras_one_is_lost_and_the_other_goes_on_while_status_line_and_
     rig(live=True, cameras=("front", "rear")).play(scene)
 
 
-def test_a_lost_camera_is_offline_as_soon_as_its_worker_says_so_not_when_its_process_is_gone(rig: MakeRig) -> None:
+def test_a_lost_camera_is_offline_when_its_worker_reports_it_not_when_its_process_is_gone(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.lingers_s = 1.5

@@ -86,7 +86,7 @@ def test_when_one_is_judged_false_the_other_names_it_no_longer(rig: MakeRig) -> 
     rig().play(scene)
 
 
-def test_an_alert_says_that_its_picture_was_damaged(rig: MakeRig) -> None:
+def test_an_alert_states_that_its_picture_was_damaged(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.raise_candidate(7)

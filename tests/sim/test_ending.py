@@ -69,7 +69,7 @@ def test_a_lie_of_the_worker_breaks_the_balance(rig: MakeRig) -> None:
     assert not rig().play(scene).summary["balanced"]
 
 
-def test_alerts_are_kept_for_their_hours_when_the_policy_says_so(rig: MakeRig) -> None:
+def test_alerts_are_kept_for_the_hours_of_the_policy(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)
@@ -124,7 +124,7 @@ def test_an_unreadable_recording_ends_with_its_error_and_erases_nothing(rig: Mak
     assert (r.place / "watchlist.age").exists()
 
 
-def test_an_interrupt_of_a_demonstration_erases_and_says_so(rig: MakeRig) -> None:
+def test_an_interrupt_of_a_demonstration_erases_and_reports_it(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()
         r.worker.raise_candidate(1)

@@ -116,7 +116,7 @@ def test_a_start_erases_by_itself_what_became_due_while_nobody_ran(rig: MakeRig)
     assert {e.what for e in again.hub.receipts()} >= {"watchlist", "alert"}
 
 
-def test_a_supervisor_that_dies_in_the_middle_of_its_ending_leaves_the_rest_to_the_timer(
+def test_a_supervisor_killed_during_its_ending_leaves_the_rest_to_the_timer(
     rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Outbox, reason: str) -> Any:

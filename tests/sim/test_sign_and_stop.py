@@ -71,7 +71,7 @@ def test_recognition_stops_within_a_second_of_a_dark_sign(rig: MakeRig) -> None:
     rig().play(scene)
 
 
-def test_recognition_stops_within_a_second_even_when_the_worker_is_deaf(rig: MakeRig) -> None:
+def test_recognition_stops_within_a_second_even_when_the_worker_ignores_stop(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         r.launcher.script.deaf = True

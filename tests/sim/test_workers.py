@@ -254,9 +254,7 @@ def test_a_live_source_that_ends_is_a_failure_and_not_the_end(rig: MakeRig) -> N
     rig(live=True).play(scene)
 
 
-def test_what_a_worker_says_is_a_line_of_the_journal_with_its_cameras_name(
-    rig: MakeRig, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_workers_text_is_a_journal_line_with_its_cameras_name(rig: MakeRig, caplog: pytest.LogCaptureFixture) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         r.worker.say(JournalLine(level=Level.WARNING, text=journal_text("slow", 120, 250, 10, "embed", 61.25)))

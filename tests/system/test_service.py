@@ -33,7 +33,7 @@ def running(board: Board) -> Iterator[Board]:
     board.guest.run("systemctl", "stop", "lfr", within_s=60)
 
 
-def test_the_service_says_ready_and_keeps_its_status_line(running: Board) -> None:
+def test_the_service_reports_ready_and_keeps_its_status_line(running: Board) -> None:
     reported = running.guest.show("lfr", "ActiveState", "StatusText", "Type", "WatchdogUSec", "NRestarts")
     assert reported["ActiveState"] == "active"
     assert reported["StatusText"].startswith("recognising")

@@ -224,7 +224,7 @@ def test_a_second_program_is_refused_and_a_killed_one_leaves_the_sign_dark(
     assert housing.value("sign") == 1
 
 
-def test_a_machine_that_is_no_board_is_refused_in_our_words(
+def test_a_machine_that_is_no_board_is_refused_with_our_message(
     make_chip: Callable[..., Chip], config: GpioConfig, anew: Anew
 ) -> None:
     make_chip("plain", "some-chip", {}, 58)

@@ -46,7 +46,7 @@ def test_a_power_cut_in_the_middle_of_a_row_costs_that_row_and_the_chain_goes_on
     assert verify(log.folder, log.key.public).ok
 
 
-def test_a_log_that_is_shorter_than_its_head_says_so_when_it_is_opened(written: Build) -> None:
+def test_a_log_that_is_shorter_than_its_head_is_reported_when_it_is_opened(written: Build) -> None:
     log = written(tail=0)
     log.put(log.lines[:-1])
     assert Log(log.folder).found.shortened

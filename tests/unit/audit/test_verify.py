@@ -209,7 +209,7 @@ def test_counts_that_do_not_balance_are_named_though_the_chain_is_whole(written:
     assert not verdict.ok
 
 
-def test_a_log_with_a_bound_says_what_it_gave_up_and_nothing_else_may_be_missing(written: Build) -> None:
+def test_a_bounded_log_states_the_rows_it_dropped_and_no_others_may_be_missing(written: Build) -> None:
     log = written(minutes=12, rows=3, tail=1, part_bytes=2_000, parts=2)
     verdict = verify(log.folder, log.key.public)
     assert verdict.ok, verdict.broken

@@ -225,7 +225,7 @@ def test_an_artefact_that_cannot_be_written_is_refused_before_anything_is_measur
 
 
 @pytest.mark.parametrize(("content", "says"), [(None, "no such file"), (b"", "not a private key in PEM; make one")])
-def test_a_key_that_is_none_is_refused_in_words(content: bytes | None, says: str, tmp_path: Path) -> None:
+def test_an_invalid_key_is_refused_with_a_message(content: bytes | None, says: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "k").write_bytes(content)
     with pytest.raises(UsageError, match=says) as fault:

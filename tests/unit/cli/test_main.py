@@ -110,7 +110,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_command_that_cannot_be_imported_says_so_only_when_asked(
+def test_a_command_that_cannot_be_imported_is_an_error_only_when_it_is_called(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = metadata.EntryPoint("broken", "device.cli.no_such_module:register", cli.GROUP)

@@ -43,7 +43,7 @@ def test_the_status_names_slots_trial_and_failures(
     assert "refused     0.2.9: self-test: detector" in text
 
 
-def test_a_machine_without_slots_says_so(
+def test_a_machine_without_slots_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(update_command, "TOP", tmp_path)

@@ -122,7 +122,7 @@ def test_anything_put_anywhere_is_read_or_refused(place: int, text: bytes) -> No
 @pytest.mark.parametrize(
     "text", ["controller: \0", "controller: !!timestamp x", "purpose: !!bool x", "place: !!int ''"]
 )
-def test_what_ended_every_supervisor_is_a_refusal_that_says_why(text: str) -> None:
+def test_text_that_once_ended_every_supervisor_is_refused_with_a_reason(text: str) -> None:
     assert judged(SIGNED.replace("id: d-1", f"id: d-1\n{text}").encode()) is None
     with pytest.raises(LfrError, match=r"not YAML|a tag"):
         parse_signed(SIGNED.replace("id: d-1", f"id: d-1\n{text}").encode(), "x")

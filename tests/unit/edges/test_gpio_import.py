@@ -39,7 +39,7 @@ def test_lgpio_is_imported_where_nothing_can_be_written_and_leaves_nothing(tmp_p
     assert output[1] == "True /proc []"
 
 
-def test_a_tegra_that_is_in_no_table_is_refused_in_our_words(tmp_path: Path) -> None:
+def test_a_tegra_that_is_in_no_table_is_refused_with_our_message(tmp_path: Path) -> None:
     output = claimed_in("/proc", b"nvidia,p3834-0008\0nvidia,tegra264\0", tmp_path)
     assert output[0].startswith("line sign cannot be claimed at BOARD31")
     assert "jetson_header.py" in output[0]

@@ -43,7 +43,7 @@ def test_trips_that_are_not_used_set_no_limit(tmp_path: Path) -> None:
     assert (only.most_c, only.slows_c) == (MOST_C, None)
 
 
-def test_sensors_that_sleep_or_say_nonsense_are_named_and_left_out(tmp_path: Path) -> None:
+def test_sensors_that_give_nothing_or_impossible_values_are_named_and_left_out(tmp_path: Path) -> None:
     zone(tmp_path, 0, "cpu-thermal", "50000")
     zone(tmp_path, 1, "gpu-thermal", "")
     zone(tmp_path, 2, "cv0-thermal", "-256000")

@@ -169,7 +169,9 @@ def test_pictures_that_do_not_fit_are_refused_with_the_shape_wanted(tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "says"), [(b"no array", "not a .npy file"), (b"", "empty, or cut off"), (None, "no such file")]
 )
-def test_pictures_that_cannot_be_read_are_refused_in_words(tmp_path: Path, content: bytes | None, says: str) -> None:
+def test_pictures_that_cannot_be_read_are_refused_with_a_message(
+    tmp_path: Path, content: bytes | None, says: str
+) -> None:
     path = tmp_path / "crops.npy"
     if content is not None:
         path.write_bytes(content)
@@ -225,7 +227,7 @@ def test_list_names_the_plans_that_are_whole_and_what_they_take(
     assert len(json.loads(capsys.readouterr().out)["plans"]) == 1
 
 
-def test_a_loose_tolerance_says_what_holds_for_faces(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wide_tolerance_is_shown_with_the_one_for_faces(capsys: pytest.CaptureFixture[str]) -> None:
     assert lfr("list") == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("int8 ")]
     assert any("a cosine of 0.3; drawn faces' templates a cosine of 0.98" in line for line in said)

@@ -68,7 +68,7 @@ def test_the_reference_agrees_with_itself(name: str) -> None:
         ("shape", r"shape (1, 1), the reference (1, 128)"),
     ],
 )
-def test_an_engine_with_other_outputs_is_described_in_words(spoil: str, words: str) -> None:
+def test_an_engine_with_other_outputs_is_described(spoil: str, words: str) -> None:
     found = reported(spoil)
     assert found.startswith(RECOGNISER_DEFAULT)
     assert words in found

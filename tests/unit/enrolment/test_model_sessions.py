@@ -48,9 +48,9 @@ def test_a_name_that_there_is_not_is_refused_and_never_replaced(name: str) -> No
 
 
 def test_missing_models_are_unavailable_with_a_remedy(tmp_path: Path) -> None:
-    room = ModelSessions("onnxruntime", threads=1, models=tmp_path)
+    sessions = ModelSessions("onnxruntime", threads=1, models=tmp_path)
     with pytest.raises(EngineUnavailable, match="lfr engines"):
-        room.embedder()
+        sessions.embedder()
 
 
 def test_a_ctrl_c_while_a_runtime_is_imported_is_no_missing_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,27 +68,29 @@ def test_a_ctrl_c_while_a_runtime_is_imported_is_no_missing_runtime(monkeypatch:
 
 
 @pytest.fixture
-def room(models_ready: Path) -> ModelSessions:
+def sessions(models_ready: Path) -> ModelSessions:
     return ModelSessions("onnxruntime", threads=1, models=models_ready)
 
 
-def test_second_look_and_recogniser_are_made_once(room: ModelSessions) -> None:
-    assert room.refiner() is room.refiner()
-    assert room.embedder() is room.embedder()
-    room.close()
+def test_second_look_and_recogniser_are_made_once(sessions: ModelSessions) -> None:
+    assert sessions.refiner() is sessions.refiner()
+    assert sessions.embedder() is sessions.embedder()
+    sessions.close()
 
 
-def test_a_source_that_keeps_changing_its_size_keeps_few_detectors_and_the_newest_works(room: ModelSessions) -> None:
+def test_a_source_that_keeps_changing_its_size_keeps_few_detectors_and_the_newest_works(
+    sessions: ModelSessions,
+) -> None:
     for n in range(1, KEPT_SIZES + 4):
-        detector = room.detector(32 * n, 64)
+        detector = sessions.detector(32 * n, 64)
         picture = np.full((32 * n, 64, 3), 90, np.uint8)
         assert detector.detect(picture, frame_size=(64, 32 * n)) == []
-    assert len(room._detectors) == KEPT_SIZES
-    room.close()
-    assert len(room._detectors) == 0
+    assert len(sessions._detectors) == KEPT_SIZES
+    sessions.close()
+    assert len(sessions._detectors) == 0
 
 
-def test_second_look_finds_the_face_of_a_photo(room: ModelSessions, samples: Callable[[str], list[Path]]) -> None:
+def test_second_look_finds_the_face_of_a_photo(sessions: ModelSessions, samples: Callable[[str], list[Path]]) -> None:
     import cv2
 
     from device.vision.picture import fit_square, warp_rgb
@@ -98,22 +100,22 @@ def test_second_look_finds_the_face_of_a_photo(room: ModelSessions, samples: Cal
     assert picture is not None
     rgb = np.ascontiguousarray(picture[:, :, ::-1])
     square, covers = fit_square(rgb, 256)
-    (face,) = room.detector(256, 256).detect(square, frame_size=covers)
-    refined = room.refiner().refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), face)
+    (face,) = sessions.detector(256, 256).detect(square, frame_size=covers)
+    refined = sessions.refiner().refine(lambda to_patch, size: warp_rgb(rgb, to_patch, size), face)
     assert refined is not None
     assert np.abs(refined.landmarks - face.landmarks).max() < 0.15 * face.height_px
-    room.close()
+    sessions.close()
 
 
 def test_its_engines_are_checked_against_the_golden_tensors(
     models_ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = ModelSessions("onnxruntime", threads=1, models=models_ready)
-    assert room.self_test() == ""
+    sessions = ModelSessions("onnxruntime", threads=1, models=models_ready)
+    assert sessions.self_test() == ""
     monkeypatch.setattr(model_sessions, "recipe_of", lambda card: "another/1")
-    reported = room.self_test()
+    reported = sessions.self_test()
     assert reported.count("golden tensors are of other weights or of recipe") == 2
-    room.close()
+    sessions.close()
 
 
 def test_an_added_recogniser_gives_templates_as_long_as_its_card_says(
@@ -124,12 +126,12 @@ def test_an_added_recogniser_gives_templates_as_long_as_its_card_says(
     written, file = own_models.recogniser(tmp_path, dim=512)
     add(written, file, folder)
     prepare(card("tiny", folder), tmp_path / "tiny.onnx", folder)
-    room = ModelSessions("onnxruntime", threads=1, models=folder, recogniser="tiny")
+    sessions = ModelSessions("onnxruntime", threads=1, models=folder, recogniser="tiny")
     template = np.zeros(512, np.float32)
-    room.embedder().embed(crop(112, 0)[0], template)
+    sessions.embedder().embed(crop(112, 0)[0], template)
     assert np.linalg.norm(template) == pytest.approx(1, rel=1e-5)
-    assert room.self_test() == ""
-    room.close()
+    assert sessions.self_test() == ""
+    sessions.close()
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_threads_and_a_second_process_may_share_it(tmp_path: Path) -> None:
             assert cache.get(photo, hashlib.sha256(photo).digest()) is not None
 
 
-def test_a_second_enrolment_reads_no_photo_and_says_the_same(
+def test_a_second_enrolment_reads_no_photo_and_gives_the_same_remarks(
     tmp_path: Path, photo: Callable[..., Path], reader: PaintedReader
 ) -> None:
     photo(tmp_path / "list" / "ann" / "1.png", side=40)

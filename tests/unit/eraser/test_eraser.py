@@ -322,7 +322,7 @@ def test_the_program_imports_nothing_but_the_standard_library_and_three_small_mo
     assert ours == {"device", "device.durable", "device.eraser", "device.errors", "device.logs"}
 
 
-def test_without_its_two_folders_the_program_says_so() -> None:
+def test_without_its_two_folders_the_program_exits_with_a_message() -> None:
     done = subprocess.run([sys.executable, "-m", "device.eraser"], capture_output=True, text=True, check=False)
     assert done.returncode == 64
     assert "state folder" in done.stderr

@@ -111,7 +111,7 @@ def _signature(document: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [_rate, _largest, _words, _more, _signature])
-def test_one_changed_digit_or_word_and_it_says_nothing(change: Callable[[Any], None], tmp_path: Path) -> None:
+def test_evidence_with_one_changed_digit_or_word_is_refused(change: Callable[[Any], None], tmp_path: Path) -> None:
     with pytest.raises(EvidenceUnusable, match="changed after it was signed"):
         read(written(tmp_path / "e.json", change=change), KEYS)
 

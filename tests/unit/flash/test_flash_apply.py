@@ -55,7 +55,7 @@ def test_a_plan_writes_nothing(bench: Any, snapshot: Snapshot) -> None:
     assert snapshot(root) == before
 
 
-def test_a_bare_root_becomes_a_device_and_verify_says_so(bench: Any) -> None:
+def test_a_bare_root_becomes_a_device_that_verify_accepts(bench: Any) -> None:
     plan, root = bench.plan(bench.root())
     assert apply(plan, root, quiet) > 30
     found = {row.what: row for row in rows(plan, root)}

@@ -172,7 +172,7 @@ def online() -> messages.Status:
     return messages.Status(mode=None, status="online", boot_id="b", bd_seq=1)
 
 
-def test_a_device_that_is_silent_is_unknown_and_nothing_of_it_looks_alive(
+def test_a_device_without_messages_is_shown_as_unknown(
     site: SimpleNamespace, desk: Desk, settings: ConsoleSettings
 ) -> None:
     site.start()

@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_written_is_reported(
     assert "name a folder that this user may write to" in output
 
 
-def test_settings_that_cannot_be_read_are_named_in_words(folder: Path) -> None:
+def test_settings_that_cannot_be_read_are_named(folder: Path) -> None:
     hub = HubFolder(folder)
     hub.console_file.unlink()
     hub.console_file.mkdir()

@@ -248,7 +248,7 @@ def test_terms_that_make_no_sense_are_refused(bench: Bench, changes: dict[str, A
     assert bench.holds.all() == []
 
 
-def test_the_commands_speak_to_a_hub_that_runs(tmp_path: Path) -> None:
+def test_the_commands_use_a_running_hub(tmp_path: Path) -> None:
     root = tmp_path / "van"
     lfr = [sys.executable, "-m", "device.cli.main"]
     subprocess.run([*lfr, "hub", "init", root, "--site", "demo", "--device", "cam-1"], check=True, capture_output=True)

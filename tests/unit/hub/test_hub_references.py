@@ -56,7 +56,7 @@ class Van:
             self.hub, self.hub.settings(), self.desk, self.tallies, session, "op-1", False, frozenset()
         )
 
-    def hears(self, device: str, data: messages.Message) -> None:
+    def receives(self, device: str, data: messages.Message) -> None:
         topics = DeviceTopics("demo", device)
         payload = encode(data, event_id=uuid7(now()), source=topics.base, subject="x", at=now())
         place = parse(topics.stats)
@@ -68,8 +68,8 @@ class Van:
         state = messages.DeviceState(
             mode=Mode.DEMO, state="armed", since=rfc3339(now()), inhibit_reasons=[], deployment_id=DEPLOYMENT
         )
-        self.hears(device, state)
-        self.hears(device, watchlist("wl-1", valid_to=rfc3339(now(seconds=valid_for_s))))
+        self.receives(device, state)
+        self.receives(device, watchlist("wl-1", valid_to=rfc3339(now(seconds=valid_for_s))))
 
     @property
     def left(self) -> tuple[list[str], list[str]]:
@@ -113,7 +113,7 @@ def test_the_end_of_the_list_deletes_photos_and_labels_and_is_in_the_report(
         van.loaded("cam-1")
         assert van.left == BOTH
         end = now(seconds=1)
-        van.hears("cam-1", receipt(end) if kind == "receipt" else watchlist(None, erased_at=rfc3339(end)))
+        van.receives("cam-1", receipt(end) if kind == "receipt" else watchlist(None, erased_at=rfc3339(end)))
         assert van.left == ([], [])
         assert report_of(van.tallies.book.deployments[DEPLOYMENT]).erasures["reference.end_of_deployment"] == 2
         assert van.desk.receipts[-1] == {"what": "reference", "reason": "end_of_deployment", "count": 2, "alert": ""}
@@ -125,9 +125,9 @@ def test_photos_stay_while_another_device_holds_the_list_and_go_with_the_last(sc
     def play(van: Van) -> None:
         van.loaded("cam-1")
         van.loaded("cam-2")
-        van.hears("cam-1", receipt(now(seconds=1)))
+        van.receives("cam-1", receipt(now(seconds=1)))
         assert van.left == BOTH
-        van.hears("cam-2", receipt(now(seconds=1)))
+        van.receives("cam-2", receipt(now(seconds=1)))
         assert van.left == ([], [])
 
     scene(play)
@@ -139,7 +139,7 @@ def test_a_device_that_never_reported_its_end_holds_the_list_no_longer_than_its_
     def play(van: Van) -> None:
         van.loaded("cam-2", valid_for_s=-1.0)
         van.loaded("cam-1")
-        van.hears("cam-1", receipt(now(seconds=1)))
+        van.receives("cam-1", receipt(now(seconds=1)))
         assert van.left == ([], [])
 
     scene(play)
@@ -147,7 +147,7 @@ def test_a_device_that_never_reported_its_end_holds_the_list_no_longer_than_its_
 
 def test_an_old_end_that_arrives_again_leaves_the_next_deployments_photos(scene: Callable[..., None]) -> None:
     def play(van: Van) -> None:
-        van.hears("cam-1", watchlist(None, erased_at=rfc3339(now(hours=-1))))
+        van.receives("cam-1", watchlist(None, erased_at=rfc3339(now(hours=-1))))
         assert van.left == BOTH
         assert van.desk.receipts == []
 

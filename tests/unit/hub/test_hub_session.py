@@ -149,7 +149,7 @@ def test_a_restart_of_the_broker_brings_state_and_judgements_again(bench: Bench)
     assert bench.judgements() == 2
 
 
-def test_the_will_of_a_dead_hub_says_that_nobody_judges(bench: Bench) -> None:
+def test_the_will_of_a_lost_hub_states_that_no_operator_is_present(bench: Bench) -> None:
     bench.session.publish_state("present", "s-1")
     bench.exchange.kill("hub")
     output = decode(bench.exchange.retained["lfr/v1/demo/hub/state"].payload).data

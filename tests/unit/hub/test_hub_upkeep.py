@@ -82,7 +82,7 @@ def test_a_list_that_ends_on_an_impossible_date_is_refused_and_not_kept(tmp_path
     def prepare(van: Van) -> None:
         for times in ({"valid_to": IMPOSSIBLE}, {"erased_at": IMPOSSIBLE}):
             with pytest.raises(BadData, match="2026-99-99"):
-                van.hears("cam-1", watchlist("wl-1", **times))
+                van.receives("cam-1", watchlist("wl-1", **times))
         assert van.desk.devices["cam-1"].watchlist is None
 
     run(tmp_path, prepare)

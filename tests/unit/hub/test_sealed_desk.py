@@ -173,7 +173,7 @@ def published(ended_at: WallTime | None = None) -> dict[str, PublishedDeployment
     }
 
 
-def test_after_an_early_end_alerts_go_as_long_after_that_end_as_the_policy_says(
+def test_after_an_early_end_alerts_are_erased_after_the_policys_time_from_that_end(
     tmp_path: Path, settings: ConsoleSettings
 ) -> None:
     hub = Hub(tmp_path, settings, published())  # delete_by: 4 h after the planned end

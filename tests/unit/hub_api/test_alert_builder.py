@@ -69,7 +69,9 @@ def test_every_topic_parses_to_its_branch_and_subject() -> None:
     assert parse("somebody/else") is None
 
 
-def test_a_revision_keeps_the_id_and_says_updated(candidate: Build, context: AlertContext, noon: WallTime) -> None:
+def test_a_revision_keeps_the_id_and_has_the_status_updated(
+    candidate: Build, context: AlertContext, noon: WallTime
+) -> None:
     first = alert_builder.alert_from(candidate(), context, alert_id="a-1", seq=1, decided_at=noon)
     second = alert_builder.alert_from(candidate(revision=1, score=0.8), context, alert_id="a-1", seq=1, decided_at=noon)
     assert (first.state, second.state, second.alert_id, second.revision) == ("open", "updated", "a-1", 1)
@@ -110,7 +112,7 @@ def test_a_time_of_delivery_that_is_unknown_or_in_the_future_is_not_used(
     assert alert.latency_ms == 84.0
 
 
-def test_an_alert_says_category_source_age_and_response_of_its_own_entry(
+def test_an_alert_has_category_source_age_and_response_of_its_own_entry(
     candidate: Build, context: AlertContext, noon: WallTime
 ) -> None:
     knowing = dataclasses.replace(context, response_codes={"missing": "R3", "warrant": "R1"})

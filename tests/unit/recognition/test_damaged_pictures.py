@@ -62,7 +62,7 @@ def test_a_poorer_template_of_a_whole_picture_replaces_one_of_a_damaged_picture(
     assert passage.is_better(passage.best_quality - 0.1, Damage.NONE)
 
 
-def test_an_alert_from_damaged_pictures_says_so_and_one_from_whole_ones_does_not(
+def test_an_alert_from_damaged_pictures_is_marked_and_one_from_whole_ones_is_not(
     world_of: Callable[..., World],
 ) -> None:
     for damage, flag in ((Damage.NONE, False), (Damage.REFERENCE, True), (Damage.PICTURE, True)):

@@ -24,7 +24,7 @@ def feed_of(script: Sequence[Step]) -> tuple[CaptureBuffer, FakeSource]:
     return CaptureBuffer(source, pace="full", frames_held=frames_held(ahead=True)), source
 
 
-class Eyes:
+class ScriptedFrontEnd:
     """`look`: one face whose score is the frame's luma; can be made to fail or to wait at a frame."""
 
     def __init__(self, *, fail_at: int | None = None) -> None:
@@ -52,14 +52,17 @@ def ignore() -> None:
 @pytest.mark.parametrize("ahead", [True, False])
 def test_frames_come_in_order_each_with_its_own_faces(ahead: bool) -> None:
     feed, _ = feed_of([Show(n) for n in range(60)])
-    seen = [(frame.index, faces[0].score) for frame, faces in DetectAhead(feed, Eyes(), ahead=ahead).frames(ignore)]
+    seen = [
+        (frame.index, faces[0].score)
+        for frame, faces in DetectAhead(feed, ScriptedFrontEnd(), ahead=ahead).frames(ignore)
+    ]
     assert seen == [(n, float(n)) for n in range(60)]
     feed.close()
 
 
 def test_a_frame_in_the_callers_hands_is_not_overwritten_by_those_looked_at_meanwhile() -> None:
     feed, _ = feed_of([Show(n) for n in range(40)])
-    front_end = Eyes()
+    front_end = ScriptedFrontEnd()
     for frame, _faces in DetectAhead(feed, front_end, ahead=True).frames(ignore):
         deadline = time.monotonic() + WITHIN_S
         while len(front_end.looked) < min(frame.index + AHEAD, 40) and time.monotonic() < deadline:
@@ -71,7 +74,7 @@ def test_a_frame_in_the_callers_hands_is_not_overwritten_by_those_looked_at_mean
 def test_looking_happens_in_one_other_thread_and_without_ahead_in_the_callers() -> None:
     for ahead in (True, False):
         feed, _ = feed_of([Show()] * 10)
-        front_end = Eyes()
+        front_end = ScriptedFrontEnd()
         list(DetectAhead(feed, front_end, ahead=ahead).frames(ignore))
         assert len(front_end.threads) == 1
         assert (threading.get_ident() in front_end.threads) is not ahead
@@ -83,7 +86,7 @@ def test_what_the_source_raises_comes_after_the_frames_before_it(ahead: bool) ->
     feed, _ = feed_of([Show(), Show(), Show(), Fail(SourceLost("cable cut"))])
     seen: list[int] = []
     with pytest.raises(SourceLost, match="cable cut"):
-        seen.extend(frame.index for frame, _ in DetectAhead(feed, Eyes(), ahead=ahead).frames(ignore))
+        seen.extend(frame.index for frame, _ in DetectAhead(feed, ScriptedFrontEnd(), ahead=ahead).frames(ignore))
     assert seen == [0, 1, 2]
     feed.close()
 
@@ -93,7 +96,9 @@ def test_what_looking_raises_reaches_the_caller_after_the_frames_before_it(ahead
     feed, _ = feed_of([Show()] * 20)
     seen: list[int] = []
     with pytest.raises(ArithmeticError, match="frame 7"):
-        seen.extend(frame.index for frame, _ in DetectAhead(feed, Eyes(fail_at=7), ahead=ahead).frames(ignore))
+        seen.extend(
+            frame.index for frame, _ in DetectAhead(feed, ScriptedFrontEnd(fail_at=7), ahead=ahead).frames(ignore)
+        )
     assert seen == list(range(7))
     feed.close()
 
@@ -101,7 +106,7 @@ def test_what_looking_raises_reaches_the_caller_after_the_frames_before_it(ahead
 @pytest.mark.parametrize("ahead", [True, False])
 def test_close_ends_the_iteration_in_mid_stream(ahead: bool) -> None:
     feed, _ = feed_of([Show()] * 10_000)
-    looking = DetectAhead(feed, Eyes(), ahead=ahead)
+    looking = DetectAhead(feed, ScriptedFrontEnd(), ahead=ahead)
     seen = []
     for frame, _ in looking.frames(ignore):
         seen.append(frame.index)
@@ -114,7 +119,7 @@ def test_close_ends_the_iteration_in_mid_stream(ahead: bool) -> None:
 @pytest.mark.parametrize("ahead", [True, False])
 def test_close_while_the_source_stalls_ends_the_iteration_soon(ahead: bool) -> None:
     feed, source = feed_of([Show(), Stall(), Show()])
-    looking = DetectAhead(feed, Eyes(), ahead=ahead)
+    looking = DetectAhead(feed, ScriptedFrontEnd(), ahead=ahead)
     idled = []
 
     def idle() -> None:
@@ -133,7 +138,7 @@ def test_close_while_the_source_stalls_ends_the_iteration_soon(ahead: bool) -> N
 def test_an_iteration_that_is_given_up_leaves_no_look_running(ahead: bool) -> None:
     """Who closes the iteration may then use the detector himself: a runner belongs to one thread at a time."""
     feed, _ = feed_of([Show()] * 1000)
-    front_end = Eyes()
+    front_end = ScriptedFrontEnd()
     frames = DetectAhead(feed, front_end, ahead=ahead).frames(ignore)
     next(frames)
     assert isinstance(frames, Generator)
@@ -147,7 +152,7 @@ def test_an_iteration_that_is_given_up_leaves_no_look_running(ahead: bool) -> No
 @pytest.mark.parametrize("ahead", [True, False])
 def test_a_frame_that_is_passed_over_does_not_reach_the_caller(ahead: bool) -> None:
     feed, _ = feed_of([Show(n) for n in range(30)])
-    eyes = Eyes()
+    eyes = ScriptedFrontEnd()
 
     def look(frame: Frame, pressed: bool) -> list[Face] | None:
         return eyes(frame) if frame.index % 3 == 0 else None

@@ -37,12 +37,12 @@ pytestmark = pytest.mark.slow
 
 THRESHOLD = 0.5
 KINDS = ["host", "sampled"]
-MakeRoom = Callable[[], ModelSessions]
+MakeSessions = Callable[[], ModelSessions]
 
 
 @pytest.fixture
-def room_of(models_ready: Path) -> Iterator[MakeRoom]:
-    """Rooms of exact engines on ONNX Runtime, closed at the end."""
+def sessions_of(models_ready: Path) -> Iterator[MakeSessions]:
+    """Sessions of exact engines on ONNX Runtime, closed at the end."""
     made: list[ModelSessions] = []
 
     def make() -> ModelSessions:
@@ -50,12 +50,12 @@ def room_of(models_ready: Path) -> Iterator[MakeRoom]:
         return made[-1]
 
     yield make
-    for room in made:
-        room.close()
+    for sessions in made:
+        sessions.close()
 
 
-def eyes_of(kind: str, room: ModelSessions) -> FaceFrontEnd:
-    return room.sampled_front_end(MIN_FACE_PX) if kind == "sampled" else room.front_end(MIN_FACE_PX)
+def front_end_of(kind: str, sessions: ModelSessions) -> FaceFrontEnd:
+    return sessions.sampled_front_end(MIN_FACE_PX) if kind == "sampled" else sessions.front_end(MIN_FACE_PX)
 
 
 def packed(frame: Frame) -> Frame:
@@ -103,10 +103,10 @@ def watched(clip: Path, front_end: FaceFrontEnd, listed: F32) -> tuple[Pipeline,
 
 @pytest.mark.long
 def test_both_raise_the_same_possible_matches_on_a_clip(
-    clip: Path, room_of: MakeRoom, samples: Callable[[str], list[Path]]
+    clip: Path, sessions_of: MakeSessions, samples: Callable[[str], list[Path]]
 ) -> None:
-    room = room_of()
-    reader = EnginePhotoReader(room)
+    sessions = sessions_of()
+    reader = EnginePhotoReader(sessions)
     photo = next(path for path in samples("public") if path.name == "obama.jpg")
     picture = cv2.imread(str(photo))
     assert picture is not None
@@ -115,7 +115,7 @@ def test_both_raise_the_same_possible_matches_on_a_clip(
     assert listed is not None
     found = {}
     for kind in KINDS:
-        pipeline, stated = watched(clip, eyes_of(kind, room_of()), listed)
+        pipeline, stated = watched(clip, front_end_of(kind, sessions_of()), listed)
         first = [one for one in stated if one.revision == 0]
         best = [max(one.score for one in stated if one.passage == opened.passage) for opened in first]
         counters = pipeline.counters
@@ -128,8 +128,8 @@ def test_both_raise_the_same_possible_matches_on_a_clip(
     assert sampled[3] == pytest.approx(host[3], abs=1)
 
 
-def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, room_of: MakeRoom) -> None:
-    host, sampled = (eyes_of(kind, room_of()) for kind in KINDS)
+def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions_of: MakeSessions) -> None:
+    host, sampled = (front_end_of(kind, sessions_of()) for kind in KINDS)
     cosines, shifts, missed, seen = [], [], 0, 0
     templates = np.zeros((2, host.template_dim), np.float32)
     for frame in frames_of(clip, every=50):
@@ -180,15 +180,15 @@ class Counting:
 
 
 @pytest.fixture
-def counted(room_of: MakeRoom) -> Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]:
+def counted(sessions_of: MakeSessions) -> Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]:
     """A sampled front end whose three runners are watched."""
 
     def make(on_gpu: bool) -> tuple[SampledFrontEnd, list[Counting]]:
-        room = room_of()
+        sessions = sessions_of()
         seen: list[Counting] = []
 
         def opening(*asked: Any) -> Any:
-            opened = room._open_sampled(*asked)
+            opened = sessions._open_sampled(*asked)
             seen[:] = [Counting(one) for one in (opened.detector, opened.second_look, *opened.recognisers.values())]
             named = dict(zip(opened.recognisers, seen[2:], strict=True))
             return replace(opened, detector=seen[0], second_look=seen[1], recognisers=named)
@@ -235,7 +235,7 @@ def test_the_size_that_frames_are_searched_at_follows_from_the_smallest_face(sma
     assert asked == [(360, 640), DetectionSize.for_frame(640, 360, min_face_px=smallest)]
 
 
-def test_eyes_that_sample_take_no_planes(counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]) -> None:
+def test_a_sampled_front_end_takes_no_planes(counted: Callable[[bool], tuple[SampledFrontEnd, list[Counting]]]) -> None:
     grey = np.zeros((360, 640), np.uint8)
     planes = Frame(0, MediaNs(0), MonotonicNs(0), Planes(grey, grey[::2, ::2], grey[::2, ::2]))
     with pytest.raises(InternalError, match="not in its memory"):
@@ -295,15 +295,15 @@ def test_engines_that_were_closed_for_others_which_failed_to_open_are_never_run_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_landmarks_like_no_face_are_refused_by_both(kind: str, room_of: MakeRoom) -> None:
-    front_end, out = eyes_of(kind, room_of()), np.zeros(128, np.float32)
+def test_landmarks_like_no_face_are_refused_by_both(kind: str, sessions_of: MakeSessions) -> None:
+    front_end, out = front_end_of(kind, sessions_of()), np.zeros(128, np.float32)
     flat = replace(a_face(), landmarks=np.full((5, 2), 7, np.float32))
     with pytest.raises(DegenerateGeometry):
         front_end.embed(blank_frame(), flat, out)
 
 
 def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
-    room_of: MakeRoom, monkeypatch: pytest.MonkeyPatch
+    sessions_of: MakeSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from device.enrolment import model_sessions
 
@@ -324,7 +324,7 @@ def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
         return opened[-1]
 
     monkeypatch.setattr(model_sessions, "open_sampled", opening)
-    front_end = room_of().sampled_front_end(MIN_FACE_PX)
+    front_end = sessions_of().sampled_front_end(MIN_FACE_PX)
     with pytest.raises(
         EngineUnavailable, match=r"engines for frames of 360x640 are wrong: .*differs from the reference"
     ):
@@ -332,13 +332,13 @@ def test_engines_for_frames_that_disagree_with_the_reference_see_nobody(
     assert opened == []  # all three are closed again
 
 
-def test_frames_too_small_for_the_second_look_are_refused_in_words(room_of: MakeRoom) -> None:
+def test_frames_too_small_for_the_second_look_are_refused_with_a_message(sessions_of: MakeSessions) -> None:
     with pytest.raises(EngineUnavailable, match=r"128x128 does not fit into a frame of .64, 96."):
-        room_of().sampled_front_end(MIN_FACE_PX).look(blank_frame(size=(64, 96)))
+        sessions_of().sampled_front_end(MIN_FACE_PX).look(blank_frame(size=(64, 96)))
 
 
-def test_planes_or_a_desk_get_pictures_made_by_the_processor(room_of: MakeRoom) -> None:
-    room = room_of()
-    assert isinstance(room.front_end(MIN_FACE_PX, packed=True), HostFrontEnd)
-    assert not room.one_thread
-    assert room.gpu_free_bytes is None
+def test_planes_or_a_cpu_use_the_host_front_end(sessions_of: MakeSessions) -> None:
+    sessions = sessions_of()
+    assert isinstance(sessions.front_end(MIN_FACE_PX, packed=True), HostFrontEnd)
+    assert not sessions.one_thread
+    assert sessions.gpu_free_bytes is None

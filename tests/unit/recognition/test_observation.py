@@ -63,7 +63,7 @@ def test_every_face_look_decision_and_end_is_reported(world_of: MakeWorld) -> No
     assert len(notes.looks) + len(notes.no_looks) == 20  # each face of each frame is looked at, or there is a reason
 
 
-def test_a_look_that_gives_nothing_says_why(world_of: MakeWorld) -> None:
+def test_a_look_without_a_result_has_a_reason(world_of: MakeWorld) -> None:
     notes = Notes()
     world = world_of(observer=notes)
     world.embedder.raw_lengths[0] = 1.0

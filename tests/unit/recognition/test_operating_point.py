@@ -34,7 +34,7 @@ def point_of(photos: list[int], engine: Engine, terms: Terms) -> OperatingPoint:
     return operating_point(photos, known_evidence(engine, terms), terms)
 
 
-def test_the_threshold_comes_from_the_evidence_that_ships_and_says_so() -> None:
+def test_the_threshold_comes_from_the_shipped_evidence_and_names_it() -> None:
     point = point_of([1] * 400, DEFAULT, Terms())
     assert point.problem == ""
     assert point.source.startswith("evidence sface-2021dec/")
@@ -91,7 +91,7 @@ def test_a_configured_threshold_of_the_tested_band_is_obeyed_judged_and_shown_as
         replace(DEFAULT, reader="1"),
     ],
 )
-def test_an_engine_without_evidence_has_no_prediction_and_a_provisional_threshold_that_says_so(engine: Engine) -> None:
+def test_an_engine_without_evidence_has_no_prediction_and_a_threshold_marked_provisional(engine: Engine) -> None:
     point = point_of([1] * 500, engine, Terms())
     assert (point.threshold, point.predicted, point.bound) == (0.494, None, None)
     assert point.source.startswith("provisional")
@@ -108,7 +108,7 @@ def test_an_engine_without_evidence_has_no_prediction_and_a_provisional_threshol
         (replace(DEFAULT, reader="1"), "was measured with reader 2, this device aligns and cuts out faces as reader 1"),
     ],
 )
-def test_behind_another_detector_or_alignment_nothing_is_armed_and_the_words_say_what_to_do(
+def test_with_another_detector_or_alignment_nothing_is_armed_and_the_remedy_is_given(
     engine: Engine, words: str
 ) -> None:
     problem = point_of([1] * 100, engine, Terms(threshold=0.6)).problem

@@ -38,7 +38,7 @@ def test_a_listed_person_is_stated_once_and_a_passer_by_never(world: World) -> N
     assert (world.pipeline.counters.alerted, world.pipeline.counters.discarded) == (1, 1)
 
 
-def test_a_candidate_says_what_the_supervisor_may_know(world: World) -> None:
+def test_a_candidate_states_category_scores_frame_and_quality(world: World) -> None:
     world.walk(0)
     (stated,) = world.stated
     assert stated.category == "missing"
@@ -149,7 +149,7 @@ def test_a_face_below_the_least_height_is_followed_but_never_recognised(world_of
     assert world.pipeline.counters.faces_seen == 0
 
 
-def test_whoever_is_outside_the_zone_is_nobody(world_of: MakeWorld) -> None:
+def test_a_face_outside_the_zone_is_not_processed(world_of: MakeWorld) -> None:
     world = world_of(listed=(0, 1), zone=((0.5, 0), (1, 0), (1, 1), (0.5, 1)))
     for n in range(12):
         world.show({0: (200 + n, 180), 1: (500 + n, 180)})
@@ -290,7 +290,7 @@ def test_a_source_whose_clock_jumps_back_is_looked_at_again_at_once(world: World
     assert world.pipeline.due(world.frame({}))
 
 
-def test_whoever_is_in_the_only_picture_is_looked_at_when_the_source_ends(world_of: MakeWorld) -> None:
+def test_a_face_in_the_only_picture_is_looked_at_when_the_source_ends(world_of: MakeWorld) -> None:
     world = world_of(face_px=36)
     picture = {0: (300, 180), 1: (450, 180)}
     world.show(picture)
@@ -313,7 +313,9 @@ def test_stages_are_timed_by_name(world: World) -> None:
     assert all(ms >= 0 for ms in chain.from_iterable(world.pipeline.times.ms.values()))
 
 
-def test_whoever_is_not_overwritten_is_not_counted_as_discarded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_that_is_not_overwritten_is_not_counted_as_discarded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`discarded` comes from the wipe: without it the counts do not balance, and the audit shows it."""
     monkeypatch.setattr(Slot, "wipe", lambda slot: None)
     world.walk(1, steps=25)

@@ -204,30 +204,33 @@ def test_a_room_with_a_pair_enrols_tests_and_wipes_both(
     rgb = np.ascontiguousarray(bgr[..., ::-1])
     alone = {}
     for name in (None, "tiny"):
-        room = ModelSessions("onnxruntime:fp32", threads=1, recogniser=name)
-        reader = EnginePhotoReader(room)
+        sessions = ModelSessions("onnxruntime:fp32", threads=1, recogniser=name)
+        reader = EnginePhotoReader(sessions)
         alone[name] = reader.templates(rgb, reader.read(rgb)[0])
-        room.close()
-    room = ModelSessions("onnxruntime:fp32", threads=1, screen="tiny")
-    reader = EnginePhotoReader(room)
+        sessions.close()
+    sessions = ModelSessions("onnxruntime:fp32", threads=1, screen="tiny")
+    reader = EnginePhotoReader(sessions)
     both = reader.templates(rgb, reader.read(rgb)[0])
     assert both is not None
-    for place, (name, scale) in enumerate(zip((None, "tiny"), room.recognisers.scales, strict=True)):
+    for place, (name, scale) in enumerate(zip((None, "tiny"), sessions.recognisers.scales, strict=True)):
         single = alone[name]
         assert single is not None
-        assert room.recognisers.part(both.look, place) == pytest.approx(single.look * scale, abs=1e-5)
-        assert room.recognisers.part(both.entry, place) == pytest.approx(single.entry * scale, abs=1e-5)
-    assert room.self_test() == ""
+        assert sessions.recognisers.part(both.look, place) == pytest.approx(single.look * scale, abs=1e-5)
+        assert sessions.recognisers.part(both.entry, place) == pytest.approx(single.entry * scale, abs=1e-5)
+    assert sessions.self_test() == ""
     reader.close()
-    assert all(not embedder._input.any() for embedder in room.embedders().values())
-    room.close()
+    assert all(not embedder._input.any() for embedder in sessions.embedders().values())
+    sessions.close()
 
 
 def test_the_self_test_names_the_screen_that_answers_otherwise(own_recogniser: ModelCard) -> None:
-    room = ModelSessions("onnxruntime:fp32", threads=1, screen="tiny")
-    room.embedders()
-    room._others["tiny"], room._others[RECOGNISER_DEFAULT] = room._others[RECOGNISER_DEFAULT], room._others["tiny"]
-    wrong = room.self_test()
-    room.close()
+    sessions = ModelSessions("onnxruntime:fp32", threads=1, screen="tiny")
+    sessions.embedders()
+    sessions._others["tiny"], sessions._others[RECOGNISER_DEFAULT] = (
+        sessions._others[RECOGNISER_DEFAULT],
+        sessions._others["tiny"],
+    )
+    wrong = sessions.self_test()
+    sessions.close()
     assert "tiny" in wrong
     assert RECOGNISER_DEFAULT in wrong

@@ -17,7 +17,7 @@ def test_the_main_recogniser_sees_only_whom_the_screen_leaves_possible(world_of:
     assert [(c.entry_ref, round(c.score, 4)) for c in world.stated][:1] == [("entry-0", 1.0)]
 
 
-def test_whoever_the_screen_rules_out_is_a_face_seen_and_discarded(world_of: MakeWorld) -> None:
+def test_a_face_that_the_screen_excludes_is_seen_and_discarded(world_of: MakeWorld) -> None:
     world = world_of(screened=True)
     world.walk(1, 2, steps=25)
     world.empty(3)

@@ -188,7 +188,7 @@ def test_the_predicted_rate_is_shown_with_its_bound_when_it_is_good_and_when_it_
     assert "(the evidence ends at 11990)" in text(problem="the evidence ends at 11990")
 
 
-def test_a_refusal_is_printed_with_the_words_of_its_condition() -> None:
+def test_a_refusal_is_printed_with_the_text_of_its_condition() -> None:
     refused = dataclasses.replace(GOOD, refusals={ConditionName.DEPLOYMENT_SIGNED: "officers.json bears no signature"})
     text = evaluation.failing(evaluation.evaluate(refused))[0].text
     assert "are not valid (officers.json bears no signature); have it signed" in text
@@ -206,7 +206,7 @@ def test_a_failing_text_names_fault_finding_and_remedy() -> None:
     assert failed.text == "STOP (the button); restart, or send `resume` from the hub"
 
 
-def test_what_holds_for_another_reason_says_so() -> None:
+def test_a_condition_that_holds_for_another_reason_states_it() -> None:
     demo = dataclasses.replace(DEPLOYMENT, mode=Mode.DEMO)
     excused = dataclasses.replace(
         GOOD, live=False, deployment=demo, clock_synchronised=False, operator="simulated", thermal=ThermalView()
@@ -224,7 +224,7 @@ def test_what_holds_for_another_reason_says_so() -> None:
     )
 
 
-def test_a_hub_that_is_away_says_what_the_way_to_it_says() -> None:
+def test_an_absent_hub_is_explained_by_the_state_of_the_connection() -> None:
     for absent_s in (None, 6.0):
         away = dataclasses.replace(
             GOOD, hub_absent_s=absent_s, link="the broker refused our certificate: it was revoked"

@@ -29,7 +29,7 @@ def past(end: Deadline, clock: FakeClock, *, trusted: bool = True) -> bool:
     return end.past(clock.wall(), clock.monotonic(), trusted=trusted)
 
 
-def test_the_window_ends_when_the_clock_says_so(clock: FakeClock, end: Deadline) -> None:
+def test_the_window_ends_by_the_wall_clock(clock: FakeClock, end: Deadline) -> None:
     assert not past(end, clock)
     clock.advance(HOUR - 1)
     assert not past(end, clock)

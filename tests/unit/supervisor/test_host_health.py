@@ -39,6 +39,6 @@ def test_the_finding_names_the_sensor_nearest_to_its_limit() -> None:
     assert assess(at(unreadable=("gpu",)), None).finding == "no temperature sensor can be read (gpu: no reading)"
 
 
-def test_a_machine_that_slows_itself_down_is_in_range_and_says_so() -> None:
+def test_a_machine_that_throttles_is_in_range_and_reported() -> None:
     view = assess(at(97.0, slowed=True), None)
     assert (view.in_range, view.throttled) == (True, True)

@@ -19,10 +19,10 @@ def clock() -> FakeClock:
 def test_each_wording_is_a_line_with_its_cameras_name_and_its_level(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sayings = WorkerJournal(clock)
+    writer = WorkerJournal(clock)
     with caplog.at_level("INFO"):
-        sayings.log("front", JournalLine(level=Level.INFO, text=journal_text("opened", "camera", 1280, 720, 25)))
-        sayings.log("rear", JournalLine(level=Level.WARNING, text=journal_text("still")))
+        writer.log("front", JournalLine(level=Level.INFO, text=journal_text("opened", "camera", 1280, 720, 25)))
+        writer.log("rear", JournalLine(level=Level.WARNING, text=journal_text("still")))
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
     assert caplog.messages[0] == 'worker.journal camera=front text="camera opened: 1280 x 720 pixels, 25 Hz" times=1'
     assert caplog.messages[1].startswith("worker.journal camera=rear")
@@ -40,8 +40,8 @@ def test_an_unknown_text_is_logged_as_unknown_and_not_printed(
 def test_a_worker_that_does_not_stop_talking_is_a_line_in_ten_seconds_a_wording(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sayings = WorkerJournal(clock)
+    writer = WorkerJournal(clock)
     for tenth in range(round(3 * QUIET_S * 10)):
-        sayings.log("front", JournalLine(level=Level.WARNING, text=journal_text("slow", tenth, 250, 10, "embed", 61)))
+        writer.log("front", JournalLine(level=Level.WARNING, text=journal_text("slow", tenth, 250, 10, "embed", 61)))
         clock.advance(0.1)
     assert [message.rpartition("=")[2] for message in caplog.messages] == ["1", "100", "100"]

@@ -1,4 +1,4 @@
-"""The courier when the disk refuses: an alert that cannot be stored is still sent."""
+"""The publisher when the disk refuses: an alert that cannot be stored is still sent."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def message(clock: FakeClock, name: str = "a-1") -> OutboxMessage:
 
 
 def play(outbox: Outbox, clock: FakeClock, scene: Callable[[OutboxPublisher, FakeExchange], None]) -> FakeExchange:
-    """Run a courier on a fake exchange with a listening hub until it has nothing to do."""
+    """Run a publisher on a fake exchange with a listening hub until it has nothing to do."""
     exchange = FakeExchange()
 
     async def run() -> None:
@@ -268,7 +268,7 @@ def test_what_is_past_its_time_goes_however_busy_the_courier_is(tmp_path: Path) 
     asyncio.run(run())
 
 
-def test_a_dead_outbox_is_not_drained_and_does_not_stop_the_courier(tmp_path: Path) -> None:
+def test_a_dead_outbox_is_not_drained_and_does_not_stop_the_publisher(tmp_path: Path) -> None:
     async def run() -> None:
         clock = FakeClock()
         outbox = Outbox(tmp_path / "outbox", clock.wall())

@@ -32,11 +32,11 @@ def test_a_courier_that_is_woken_and_cancelled_in_one_turn_ends(tmp_path: Path) 
         wake()
         await asyncio.sleep(0)
         task.cancel()
-        done, _ = await asyncio.wait((task,), timeout=1.0)
+        done, _ = await asyncio.wait((task,), timeout=10.0)
         assert done
         assert task.cancelled()
 
-    asyncio.run(asyncio.wait_for(run(), 5.0))
+    asyncio.run(asyncio.wait_for(run(), 30.0))
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
@@ -55,7 +55,7 @@ def test_no_cancellation_is_lost_however_close_the_event_is(turns: int) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
-        await asyncio.wait((task,), timeout=0.5)
+        await asyncio.wait((task,), timeout=10.0)
         assert task.cancelled()
 
     asyncio.run(run())
@@ -69,7 +69,7 @@ def test_a_wait_ends_at_its_limit_and_returns_false() -> None:
     asyncio.run(run())
 
 
-def test_settling_asks_again_a_task_that_lost_its_first_cancellation() -> None:
+def test_settling_cancels_a_task_again_that_lost_its_first_cancellation() -> None:
     async def run() -> None:
         async def deaf_once() -> None:
             try:
@@ -85,7 +85,7 @@ def test_settling_asks_again_a_task_that_lost_its_first_cancellation() -> None:
     asyncio.run(run())
 
 
-def test_settling_gives_up_on_a_task_that_never_listens(caplog: pytest.LogCaptureFixture) -> None:
+def test_settling_gives_up_on_a_task_that_ignores_cancellation(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
         release = asyncio.Event()
 

@@ -150,7 +150,7 @@ def test_a_worker_that_has_wiped_and_does_not_leave_is_gone_all_the_same() -> No
     assert took_s < Budget().exit_s
 
 
-def test_a_deaf_worker_is_killed() -> None:
+def test_a_worker_that_ignores_stop_is_killed() -> None:
     async def scene() -> list[WorkerRun]:
         runs: list[WorkerRun] = []
         kept = worker("deaf", runs, Budget(grace_s=0.1))
@@ -178,7 +178,7 @@ def test_a_worker_that_keeps_crashing_ends_up_disabled_with_its_reason() -> None
     assert kept.problem == "the worker ended without a message (signal 11) (restart budget exhausted)"
 
 
-def test_a_defect_of_ours_ends_the_worker_and_is_not_silent() -> None:
+def test_an_internal_error_ends_the_worker_and_is_reported() -> None:
     async def scene() -> WorkerSupervisor:
         def broken(run: WorkerRun, message: object) -> None:
             raise ZeroDivisionError("ours")

@@ -245,7 +245,7 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_refused_with_its_name_and_its_words(desk: Desk, case: str) -> None:
+def test_it_is_refused_with_its_name_and_its_text(desk: Desk, case: str) -> None:
     spoil, reason, words = CASES[case]
     spoil(desk)
     fault = refused(desk.client())

@@ -105,14 +105,24 @@ class Repository:
             root.add_key(self.keys[key].public_key, role)
         return self._signed(root, "root")
 
-    def offer(self, bundle: bytes, *, version: str = "0.3.0", target: str = HERE, signer: str = "releases") -> Path:
+    def offer(
+        self,
+        bundle: bytes,
+        *,
+        version: str = "0.3.0",
+        target: str = HERE,
+        signer: str = "releases",
+        unpacked_bytes: int = 100_000,
+    ) -> Path:
         """Publish a release; the folder."""
         self.version += 1
         key = self.keys["releases"].public_key
         role = DelegatedRole("releases", [key.keyid], 1, terminating=True, paths=["releases/*"])
         top = Targets(version=1, expires=NOW + timedelta(days=90))
         top.delegations = Delegations({key.keyid: key}, {"releases": role})
-        index = text_of(ReleaseIndex(version=version, bundle=bundle_target(target, version)))
+        index = text_of(
+            ReleaseIndex(version=version, bundle=bundle_target(target, version), unpacked_bytes=unpacked_bytes)
+        )
         signed = Targets(version=self.version, expires=NOW + timedelta(days=90))
         for path, content in ((index_target(target), index), (bundle_target(target, version), bundle)):
             signed.targets[path] = TargetFile.from_data(path, content, ["sha256"])

@@ -219,7 +219,7 @@ def test_what_is_signed_but_no_archive_is_refused(board: Any) -> None:
 
 
 def test_a_full_and_a_read_only_disk_change_nothing_and_are_named(board: Any, release: Release) -> None:
-    stick = board.hub.offer(release(unpacked_bytes=2_500_000_000))
+    stick = board.hub.offer(release(unpacked_bytes=2_500_000_000), unpacked_bytes=2_500_000_000)
     with failing_disk(board.updates) as disk:
         disk.turn_read_only()
         with pytest.raises(Unavailable, match=r"read-only|cannot be written|Permission"):
@@ -238,6 +238,20 @@ def test_a_disk_that_fills_up_while_a_slot_is_made_leaves_no_slot(board: Any, re
 
     with pytest.raises(Unavailable, match="make room"):
         board.updater(compile=fills).apply(board.hub.offer(release()))
+    assert unchanged(board)
+
+
+def test_nothing_is_copied_when_there_is_no_room_for_the_slot(board: Any, release: Release) -> None:
+    """It is tried again every few minutes: a copy each time would wear the card out."""
+    stick = board.hub.offer(release(unpacked_bytes=2_900_000_000), unpacked_bytes=2_900_000_000)
+    board.hub.bundle_file().unlink()
+    with failing_disk(board.updates), pytest.raises(Unavailable, match="MB free"):
+        board.updater().apply(stick)
+
+
+def test_an_offer_that_states_another_size_than_the_release_is_refused(board: Any, release: Release) -> None:
+    with pytest.raises(BadData, match="publish again"):
+        board.updater().apply(board.hub.offer(release(), unpacked_bytes=99))
     assert unchanged(board)
 
 

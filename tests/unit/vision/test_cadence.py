@@ -41,7 +41,7 @@ def test_an_empty_scene_is_searched_in_every_other_frame() -> None:
     assert searched([[]] * 10) == [0, 1, 3, 5, 7, 9]
 
 
-def test_whoever_walks_on_at_his_speed_is_searched_for_in_every_other_frame() -> None:
+def test_a_face_at_its_predicted_place_is_searched_for_in_every_other_frame() -> None:
     """Six heights a second, as people walk; the second frame shows the speed."""
     assert searched([[face(100 + 0.48 * HEIGHT * n)] for n in range(11)]) == [0, 1, 3, 5, 7, 9]
 

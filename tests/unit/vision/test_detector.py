@@ -155,6 +155,6 @@ def test_known_frames_get_known_pictures(frame: tuple[int, int], expected: tuple
     assert (size.width, size.height) == expected
 
 
-def test_it_says_which_faces_a_bounded_picture_no_longer_shows() -> None:
+def test_it_reports_which_faces_a_bounded_picture_no_longer_shows() -> None:
     size = DetectionSize.for_frame(3840, 2160, min_face_px=32, face_in_detector_px=16, longest=1280)
     assert size.smallest_face_px(2160, 16) == pytest.approx(49.1, abs=0.1)

@@ -153,7 +153,7 @@ def test_a_person_whose_templates_vary_is_given_more_room_than_one_whose_do_not(
 
 
 @pytest.mark.parametrize(("telling", "same"), [(TELLING, False), (TELLING_BY_GEOMETRY, True)])
-def test_where_quality_is_geometrys_alone_an_unlike_template_of_a_middling_shot_says_nothing(
+def test_where_quality_is_geometrys_alone_an_unlike_template_of_a_middling_shot_never_joins_the_passage(
     telling: float, same: bool, person: Person, track_at: MakeTrack, at: Seconds
 ) -> None:
     scene = Scene(person, track_at, at, telling)
@@ -182,7 +182,7 @@ def test_every_doubt_is_asked_about_anew(scene: Scene, person: Person) -> None:
         assert asked == ASKED_MAX
 
 
-def test_whoever_returns_from_behind_a_pillar_within_2_seconds_is_the_same_passage(
+def test_a_person_who_returns_from_behind_a_pillar_within_2_seconds_is_the_same_passage(
     scene: Scene, person: Person
 ) -> None:
     scene.see(0.0, 1)
@@ -196,7 +196,7 @@ def test_whoever_returns_from_behind_a_pillar_within_2_seconds_is_the_same_passa
     assert scene.end(2 * GONE_S) == []
 
 
-def test_whoever_returns_after_more_than_2_seconds_is_a_new_passage(scene: Scene) -> None:
+def test_a_person_who_returns_after_more_than_2_seconds_is_a_new_passage(scene: Scene) -> None:
     scene.see(0.0, 1)
     scene.look(0.0, 1, 1)
     scene.see(1.1, lost=[1])
@@ -314,7 +314,7 @@ def test_newcomers_take_the_place_of_people_just_gone_the_unalerted_and_longest_
     assert scene.passages.of(scene.track(202)) is not None
 
 
-def test_whoever_gave_way_and_is_seen_again_begins_anew(scene: Scene) -> None:
+def test_a_passage_that_gave_way_and_is_seen_again_begins_anew(scene: Scene) -> None:
     scene.see(0.0, *range(1, SLOTS + 1))
     scene.see(0.1, *range(2, SLOTS + 1), 201)
     assert 1 not in scene.open

@@ -101,7 +101,7 @@ def test_a_poor_template_is_used_and_hardly_counts_beside_a_good_one() -> None:
 
 
 @given(length=st.floats(0.001, 1e4), geometry=st.floats(0, 1))
-def test_a_length_that_says_nothing_leaves_geometry_alone(length: float, geometry: float) -> None:
+def test_where_length_is_no_quality_geometry_decides_alone(length: float, geometry: float) -> None:
     assert template_quality(None, length, geometry) == geometry
     assert template_quality(None, 0.0, geometry) is None
 

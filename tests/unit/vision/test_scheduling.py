@@ -87,7 +87,7 @@ def test_nobody_is_refused_for_a_turned_or_small_face(geometry: float, wanted: W
     assert wanted(passage(templates=4, since_ms=200, score=THRESHOLD - 0.1), geometry) is not None
 
 
-def test_whoever_may_still_be_found_is_looked_at_however_often_they_were(wanted: Wanted) -> None:
+def test_a_person_who_may_still_be_found_is_looked_at_without_limit(wanted: Wanted) -> None:
     assert wanted(passage(templates=40, since_ms=300, score=THRESHOLD - NEAR / 2, attempts=40)) is not None
 
 
@@ -160,7 +160,7 @@ def test_nobody_waits_for_two_seconds_and_nobody_nearer_waits_longer(below: floa
 
 
 @pytest.mark.parametrize(("score", "wait_ms"), [(THRESHOLD - 0.2, 150), (THRESHOLD - 0.3, 450)])
-def test_the_second_look_is_soon_unless_the_first_says_that_it_is_nobody_listed(
+def test_the_second_look_is_soon_unless_the_first_scores_far_below_the_threshold(
     score: float, wait_ms: float, wanted: Wanted
 ) -> None:
     assert wanted(passage(templates=1, since_ms=wait_ms, score=score)) is not None
@@ -177,7 +177,7 @@ def test_a_clearly_better_shot_does_not_wait_its_turn(score: float, better: floa
     assert not again(better - 0.01, 150)
 
 
-def test_whoever_was_alerted_is_looked_at_for_a_better_shot_and_now_and_then(wanted: Wanted) -> None:
+def test_an_alerted_person_is_looked_at_for_a_better_shot_and_at_intervals(wanted: Wanted) -> None:
     still_ms = STILL_THE_SAME_NS / NS_PER_MS
     for ratio, since_ms, due in ((1.0, still_ms, True), (1.0, still_ms - 1, False), (BETTER + 0.01, 160, True)):
         who = passage(templates=3, since_ms=since_ms, score=0.9, alerted_entry=7)

@@ -85,7 +85,7 @@ def test_a_short_occlusion_keeps_the_track_and_a_long_one_makes_it_doubtful(
     assert found.track.doubtful is doubtful
 
 
-def test_whoever_vanishes_is_lost_once_and_comes_back_as_another_track(
+def test_a_face_that_vanishes_is_lost_once_and_returns_as_another_track(
     tracker: Tracker, face_at: MakeFace, at: Seconds
 ) -> None:
     for n in range(5):

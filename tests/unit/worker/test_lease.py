@@ -25,7 +25,7 @@ from tools.dev.proof.worker import Given
 pytestmark = pytest.mark.slow
 
 WITHIN_S = 20.0
-LATE_S = 2.0  # on two cores that others use, too
+LATE_S = 10.0  # on a busy machine; without a lease the holders run for 30 s
 
 
 @dataclass
@@ -47,11 +47,11 @@ class Holder:
 @contextmanager
 def holder(manner: str) -> Iterator[Holder]:
     ours, theirs = socket.socketpair()
-    reported, tells = os.pipe()
-    command = [sys.executable, "-m", "tests.unit.worker.leaseholder", manner, str(theirs.fileno()), str(tells)]
-    process = subprocess.Popen(command, pass_fds=(theirs.fileno(), tells))
+    reported, reports = os.pipe()
+    command = [sys.executable, "-m", "tests.unit.worker.leaseholder", manner, str(theirs.fileno()), str(reports)]
+    process = subprocess.Popen(command, pass_fds=(theirs.fileno(), reports))
     theirs.close()
-    os.close(tells)
+    os.close(reports)
     try:
         one = Holder(process, ours, reported)
         assert one.received() == b"ready "
@@ -65,9 +65,9 @@ def holder(manner: str) -> Iterator[Holder]:
 
 def test_messages_renew_the_lease_and_silence_ends_it_in_order() -> None:
     with holder("waiting") as one:
-        for _ in range(8):
+        for _ in range(24):
             one.link.sendall(pack(Lease()))
-            time.sleep(LEASE_S / 3)
+            time.sleep(LEASE_S / 12)
         assert one.process.poll() is None
         status, took_s = one.ends()
         assert one.received() == b"stopped", "the main thread stopped by itself and nothing had to be wiped for it"
@@ -77,9 +77,9 @@ def test_messages_renew_the_lease_and_silence_ends_it_in_order() -> None:
 
 def test_any_message_counts() -> None:
     with holder("waiting") as one:
-        for _ in range(4):
+        for _ in range(24):
             one.link.sendall(pack(Stop(reason="x")))
-            time.sleep(LEASE_S / 2)
+            time.sleep(LEASE_S / 12)
         assert one.process.poll() is None
 
 
@@ -117,7 +117,7 @@ def test_a_stopped_supervisor_loses_its_worker(deployment: Given, tmp_path: Path
             took_s = time.monotonic() - begun
         finally:
             supervisor.kill()
-    assert took_s < 1.0 + lease.ORDERLY_S + LATE_S
+    assert took_s < 1.0 + lease.ORDERLY_S + 5.0  # without a lease it runs to the end of the clip, 8 s or more
 
 
 def runs(pid: int) -> bool:

@@ -55,7 +55,7 @@ class Told:
     seconds: int = 0
 
     def __post_init__(self) -> None:
-        self.voice = JournalSender(self.output.append)
+        self.sender = JournalSender(self.output.append)
 
     @property
     def texts(self) -> list[str]:
@@ -82,12 +82,12 @@ class Told:
             rss_bytes=1,
             warning=warning,
         )
-        self.voice.beat(beat, still=still, now_ns=self.seconds * NS_PER_S)
+        self.sender.beat(beat, still=still, now_ns=self.seconds * NS_PER_S)
         self.seconds += 1
 
 
 @pytest.mark.parametrize("name", list(TEXTS))
-def test_every_wording_is_known_again_when_its_slots_are_filled(name: str) -> None:
+def test_every_journal_text_is_recognised_when_its_slots_are_filled(name: str) -> None:
     text = journal_text(name, *FILLED.get(name, ()))
     assert name_of(text) == name
     assert len(text) <= JOURNAL_CHARS
@@ -115,8 +115,8 @@ def test_a_line_in_a_line_a_path_or_more_than_fits_is_no_wording(text: str) -> N
 
 def test_the_source_is_logged_with_size_rate_and_corrections_and_again_when_more_are_needed() -> None:
     reported = Told(camera=Camera(replace(INFO, notes=("interlaced: bwdif",))))
-    reported.voice.opening()
-    reported.voice.opened(reported.camera)
+    reported.sender.opening()
+    reported.sender.opened(reported.camera)
     reported.beat()
     reported.camera.info = replace(INFO, notes=("interlaced: bwdif", "rotated 90"))
     reported.beat()
@@ -155,7 +155,7 @@ def test_damaged_pictures_are_reported_once_and_so_is_their_end() -> None:
 
 def test_a_note_whose_count_grows_is_reported_once() -> None:
     reported = Told(camera=Camera(replace(INFO, notes=("1 damaged packet(s) skipped",))))
-    reported.voice.opened(reported.camera)
+    reported.sender.opened(reported.camera)
     before = len(reported.texts)
     reported.camera.info = replace(INFO, notes=("27 damaged packet(s) skipped",))
     reported.beat()
@@ -194,6 +194,6 @@ def test_a_fault_of_the_camera_is_logged_when_it_changes_and_an_empty_room_is_no
 
 def test_more_notes_than_a_line_holds_are_cut_and_still_known() -> None:
     reported = Told(camera=Camera(replace(INFO, notes=tuple(f"{n} damaged packet(s) skipped" for n in range(30)))))
-    reported.voice.opened(reported.camera)
+    reported.sender.opened(reported.camera)
     assert len(reported.texts[-1]) <= JOURNAL_CHARS
     assert name_of(reported.texts[-1]) == "corrected"

@@ -65,7 +65,7 @@ def test_an_entry_of_no_category_of_the_deployment_is_reported(worker: WorkerPro
     worker.until(Finished)
 
 
-def test_a_recogniser_of_ones_own_without_evidence_opens_no_camera_and_says_why(
+def test_a_custom_recogniser_without_evidence_opens_no_camera_and_gives_the_reason(
     own_recogniser: ModelCard, tmp_path: Path, deployment: Given
 ) -> None:
     mine = given(tmp_path, deployment.task.camera.source, backend="onnxruntime", recogniser="tiny")

@@ -98,7 +98,7 @@ def _replace(publisher: Publisher, targets: dict[str, TargetFile], contents: dic
             _require_same(targets[path], content, stated.version)
         targets.pop(offered.bundle, None)
     contents[path] = content
-    contents[index] = text_of(ReleaseIndex(version=stated.version, bundle=path))
+    contents[index] = text_of(ReleaseIndex(version=stated.version, bundle=path, unpacked_bytes=stated.unpacked_bytes))
 
 
 def _require_same(signed: TargetFile, content: bytes, version: str) -> None:

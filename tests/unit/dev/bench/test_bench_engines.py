@@ -118,7 +118,7 @@ def test_the_table_has_a_line_for_each_row_and_fits_a_terminal() -> None:
     assert max(map(len, lines)) <= 120
 
 
-def test_one_round_has_no_spread_and_says_so() -> None:
+def test_one_round_has_no_spread_and_is_marked() -> None:
     reported = {"machine": MACHINE, **measure(1, 1, lambda: None, Opened())}
     speeds = [row["speed"] for row in reported["precisions"] if row["speed"] is not None]
     assert {(speed["low"], speed["high"]) for speed in speeds} == {(None, None)}

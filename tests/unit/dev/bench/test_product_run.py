@@ -32,7 +32,7 @@ def test_object_on_stdout_is_returned_and_options_are_passed_on(
     assert output == "replay clip.mp4 --watchlist people --json --fill 9"
 
 
-def test_failure_carries_status_and_last_words(stands_in: Callable[[str], None]) -> None:
+def test_failure_carries_status_and_last_lines(stands_in: Callable[[str], None]) -> None:
     stands_in("echo no such clip >&2; exit 65")
     with pytest.raises(ReplayFailed, match=r"exit status 65[\s\S]*no such clip"):
         replay(Path("clip.mp4"), Path("people"))

@@ -75,7 +75,7 @@ def test_a_registry_or_a_place_of_one_machine_is_named(tmp_path: Path, text: str
     assert len(breaches(tmp_path, tools__x=f"PLACE = '{text}'\n")) == 1
 
 
-def test_ordinary_words_with_work_in_them_are_fine(tmp_path: Path) -> None:
+def test_ordinary_paths_with_work_in_them_are_accepted(tmp_path: Path) -> None:
     assert (
         breaches(tmp_path, tools__x="A = 'network/work/x'\nB = 'https://json-schema.org/draft/2020-12/schema'\n") == []
     )
@@ -93,7 +93,7 @@ def test_an_exemption_or_a_note_of_unfinished_work_is_named(tmp_path: Path, comm
     assert len(breaches(tmp_path, device__x=f"A = 1  {comment}\n")) == 1
 
 
-def test_the_same_words_in_a_string_are_fine(tmp_path: Path) -> None:
+def test_the_same_text_in_a_string_is_accepted(tmp_path: Path) -> None:
     assert breaches(tmp_path, device__x="A = '# noqa'\n") == []
 
 

@@ -172,7 +172,7 @@ def test_a_key_that_is_no_officers_signs_nothing(desk: Desk) -> None:
     assert desk.lfr(*sign, desk.key("AO-3"), "--json")["signed"] == 1
 
 
-def test_an_end_says_what_it_cannot_reach(desk: Desk) -> None:
+def test_an_end_lists_what_it_cannot_erase(desk: Desk) -> None:
     plan = desk.plan()
     keys = ["--key", desk.key("AO-1"), "--key", desk.key("AO-2")]
     desk.lfr("deployment", "sign", plan, "--watchlist", desk.built(plan), "--hub", desk.hub, *keys)

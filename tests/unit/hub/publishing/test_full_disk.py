@@ -156,7 +156,7 @@ def test_sealed_files_and_keys_are_the_hubs_alone_and_metadata_is_for_everybody(
     assert {stat.S_IMODE(file.stat().st_mode) for file in copied} == {0o644}, "a device reads it as another user"
 
 
-def test_a_place_that_is_closed_says_who_must_be_able_to_write_there(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_with_the_user_who_needs_it(tmp_path: Path) -> None:
     fault = files.cannot_write(tmp_path / "x", OSError(errno.EROFS, os.strerror(errno.EROFS)))
     assert str(fault).endswith("Read-only file system; it must be writable for the user who runs this")
     make_key(tmp_path, "AO-1")

@@ -67,7 +67,7 @@ def bench(site: Site) -> Bench:
 BOTH = [("cam-1", "sync"), ("cam-2", "sync")]
 
 
-def test_a_device_that_says_its_identity_has_its_envelope_at_the_next_look(bench: Bench) -> None:
+def test_a_device_that_published_its_identity_has_its_envelope_after_the_next_round(bench: Bench) -> None:
     bench.site.deployed()
     bench.look()
     recipient = bench.tells("cam-1")

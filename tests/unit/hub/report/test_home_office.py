@@ -156,7 +156,7 @@ def test_csv_has_one_line_a_deployment_and_no_formula(tmp_path: Path) -> None:
     assert (cells["place"], cells["duration_min"], cells["alerts"]) == ("'=HYPERLINK(1)", "", "2")
 
 
-def test_html_loads_nothing_and_shows_words_as_words() -> None:
+def test_html_loads_nothing_and_escapes_text() -> None:
     row = row_of(report_of(a_report()), Details(place="<img src=x>"), None)
     page = as_html([row], {"d-1": ["<b>remark</b>"]})
     assert "<img" not in page

@@ -70,7 +70,7 @@ def test_nothing_seen_gives_no_rate_instead_of_zero() -> None:
     assert "no faces seen yet" in as_text(report)
 
 
-def test_the_report_says_how_overt_it_was() -> None:
+def test_the_report_has_the_sign_counts() -> None:
     assert "dark 0.0 s in use, stopped recognition 0 times, never pulsed" in as_text(report_of(tally()))
     boots = {
         "cam-1/b": BootCounts(sign_dark_ms=300, sign_stops=1, sign_pulses=120, sign_pulses_failed=2),
