@@ -274,7 +274,7 @@ function drawCard(card, entry) {
   const doubts = card.querySelector(".doubts");
   text(doubts, doubtsOf(entry).join(" "));
   doubts.hidden = !doubts.textContent;
-  card.querySelector(".judge-box").hidden = entry.outcome !== null || !entry.judgeable;
+  card.querySelector(".judge").hidden = card.querySelector(".judge-box").hidden = entry.outcome !== null || !entry.judgeable;
   drawHold(card, entry);
   card.querySelector(".gone-words").hidden = entry.outcome !== null || entry.judgeable;
   card.querySelector(".after").hidden = entry.outcome === null;
