@@ -59,7 +59,7 @@ def test_a_picture_is_the_grids_mean_colours_for_the_hub_alone(shown: LiveView, 
         pyrage.decrypt(sealed, [pyrage.x25519.Identity.generate()])
 
 
-@pytest.mark.parametrize(("height", "width"), [(720, 1280), (1080, 1920), (480, 640), (1280, 720)])
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (1080, 1920), (480, 640), (1280, 720), (12, 20)])
 def test_every_size_and_both_kinds_of_picture_become_the_same_coarse_grid(
     hub: pyrage.x25519.Identity, height: int, width: int
 ) -> None:
