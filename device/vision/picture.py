@@ -266,8 +266,8 @@ def encode_jpeg(picture: U8, quality: int) -> bytes:
 def cell_means(frame: Frame, columns: int, rows: int) -> U8:
     """Mean colour of each cell of a grid over the whole frame, (rows, columns, 3) uint8 RGB: nothing finer is made.
 
-    Cells are whole pixels wide and high, so that OpenCV averages them with whole numbers; what is left over at the right
-    and at the bottom, less than a pixel a cell, is not looked at.
+    Cells are whole pixels wide and high, so that OpenCV averages them with whole numbers; what is left over at the
+    right and at the bottom, less than a pixel a cell, is not looked at.
     """
     import cv2
 
