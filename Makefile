@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` shows the product, `make test` proves it. `make help` lists the rest.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench system arm64 versions lock newest ci clean
+.PHONY: help setup demo test check bench system soak arm64 versions lock newest ci clean
 
 PYTHON ?= python3
 PYTHONS ?=
@@ -15,6 +15,7 @@ help:
 	@echo "make check    the gate before every commit: static checks, unit files, fast tests     (3 min on two cores)"
 	@echo "make bench    frames/s, stage times and latency beside the naive loop      (ARGS=--json)"
 	@echo "make system   builds PyCUDA, boots machines (root), drives a browser, plays long clips; a GPU if there is one"
+	@echo "make soak     random kills and cuts, for hours; counts add up over runs   (ARGS='--kills 200', --report)"
 	@echo "make arm64    an arm64 root file system is flashed and booted under qemu-user; registers a binfmt rule (root)"
 	@echo "make versions the fast tests on every supported Python that is here       (PYTHONS='/path/to/python3.10')"
 	@echo "make lock     renew requirements.lock: the newest versions that pyproject.toml allows, with hashes (network)"
@@ -44,6 +45,9 @@ bench: setup
 
 system: setup
 	@$(GATE) system -- $(ARGS)
+
+soak: setup
+	@.venv/bin/python -m tests.system.soak $(ARGS)
 
 arm64: setup
 	@$(GATE) arm64 -- $(ARGS)

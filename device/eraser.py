@@ -116,6 +116,8 @@ def _erase_alerts(outbox: Path, now_ms: int, everything: bool, *, held_too: bool
         if everything and not held_too:
             due += f" WHERE alert_id NOT IN (SELECT alert_id FROM holds WHERE until_ms > {now_ms:d})"
         alerts = sql.execute(due).fetchall()
+        if everything:  # what is held goes with its release
+            sql.execute(f"UPDATE holds SET was_ms = {now_ms:d} WHERE was_ms > {now_ms:d}")
         if alerts:
             sql.execute(OWED)
             reason = "end_of_deployment" if everything else "retention"

@@ -11,7 +11,10 @@ from device.ports.broker import Outgoing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMessage:
-    """One message to keep until it is delivered. `id` is unique and stays the same for every try."""
+    """One message to keep until it is delivered. `id` is unique and stays the same for every try.
+
+    probe  the alert's picture, kept in the same transaction: no power cut leaves an alert without it
+    """
 
     id: str
     kind: MessageClass
@@ -23,6 +26,7 @@ class OutboxMessage:
     alert_id: str | None = None
     revision: int = 0
     qos: int = 1
+    probe: OutboxMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,37 +68,37 @@ class Outbox:
         self._database = outbox_file.open_database(path, now)
 
     def put(self, message: OutboxMessage) -> bool:
-        """Keep a message; False if its alert was erased or a later revision is already here (rules 1 and 5)."""
+        """Keep a message and its probe, both or none; False if its alert was erased or is here later (rules 1, 5)."""
+        with self._change() as sql:
+            kept = self._put(sql, message)
+            if message.probe is not None:
+                self._put(sql, message.probe)
+        return kept
+
+    def _put(self, sql: sqlite3.Connection, message: OutboxMessage) -> bool:
         policy = POLICIES[message.kind]
         if policy.sealed and message.alert_id is None:
             raise ValueError(f"a {message.kind.value} message needs its alert id")
-        with self._change() as sql:
-            if message.alert_id is not None and not self._admit(sql, message, message.alert_id):
-                return False
-            body = message.payload
-            if policy.sealed and message.alert_id is not None:
-                body = sealing.seal(sealing.key_of(sql, message.alert_id), body, message.id.encode())
-            self._make_room(sql, len(body))
-            held_until = None if message.alert_id is None else outbox_holds.until_ms(sql, message.alert_id)
-            sql.execute(
-                "INSERT INTO messages (id, kind, topic, content_type, qos, alert_id, revision, body, state, expires_ms,"
-                " delete_by_ms) VALUES (?,?,?,?,?,?,?,?,'waiting',?,?)",
-                (
-                    message.id,
-                    message.kind.value,
-                    message.topic,
-                    message.content_type,
-                    message.qos,
-                    message.alert_id,
-                    message.revision,
-                    body,
-                    None if message.expires_at is None else _ms(message.expires_at),
-                    _ms(message.delete_by) if held_until is None else held_until,
-                ),
-            )
-            _count(sql, f"put.{message.kind.value}")
-            if self._log_first:
-                unlogged.add(sql, message.kind, message.alert_id, message.revision)
+        if message.alert_id is not None and not self._admit(sql, message, message.alert_id):
+            return False
+        body = message.payload
+        if policy.sealed and message.alert_id is not None:
+            body = sealing.seal(sealing.key_of(sql, message.alert_id), body, message.id.encode())
+        self._make_room(sql, len(body))
+        held_until = None if message.alert_id is None else outbox_holds.until_ms(sql, message.alert_id)
+        times = (
+            None if message.expires_at is None else _ms(message.expires_at),
+            _ms(message.delete_by) if held_until is None else held_until,
+        )
+        to = (message.id, message.kind.value, message.topic, message.content_type, message.qos)
+        sql.execute(
+            "INSERT INTO messages (id, kind, topic, content_type, qos, alert_id, revision, body, state, expires_ms,"
+            " delete_by_ms) VALUES (?,?,?,?,?,?,?,?,'waiting',?,?)",
+            (*to, message.alert_id, message.revision, body, *times),
+        )
+        _count(sql, f"put.{message.kind.value}")
+        if self._log_first:
+            unlogged.add(sql, message.kind, message.alert_id, message.revision)
         return True
 
     def due(self, now: WallTime, monotonic: MonotonicNs, limit: int = 16) -> list[Due]:

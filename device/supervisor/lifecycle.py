@@ -19,6 +19,7 @@ from device.domain.time import NS_PER_S
 from device.errors import GpioUnavailable, LfrError, Unavailable
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
+from device.outbox.retry import MessageClass
 from device.supervisor.alerts.judgements import Judgements
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
@@ -26,7 +27,7 @@ from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.release_watch import ReleaseWatch
 from device.supervisor.deployment.sync import DeploymentSync
-from device.supervisor.deployment.teardown import Outcome, end_deployment, waiting_for_their_time
+from device.supervisor.deployment.teardown import Outcome, end_deployment, leave_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
 from device.supervisor.hub_requests import HubRequests
 from device.supervisor.loop import SupervisorLoop
@@ -299,6 +300,9 @@ class DeviceLifecycle:
         await supervisor.stop_workers_and_sign()
         await self._reporter.report()
         if not supervisor.ending:
+            if supervisor.active is not None:
+                leave_deployment(self._pool, self._reporter, self._receipts)
+                await self._publisher.drain(STOPPED_S, (MessageClass.RECEIPT, MessageClass.COUNT))
             return Outcome(exit_status=supervisor.requests.leave or 0)
         outcome = await end_deployment(
             self._edges,

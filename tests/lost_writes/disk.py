@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HEAD = struct.Struct("<4IQ")
-WRITE, FLUSH, CREATE, RENAME, UNLINK, TRUNCATE, LINK, MKDIR, MARK = range(1, 10)
+WRITE, FLUSH, CREATE, RENAME, UNLINK, TRUNCATE, LINK, MKDIR, MARK, SYNC, SYMLINK = range(1, 12)
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class _File:
     content: bytearray = field(default_factory=bytearray)
     flushed: bytes = b""
     folder: bool = False
+    link: str = ""
 
 
 @dataclass
@@ -75,6 +76,8 @@ class Disk:
                 continue
             if file.folder:
                 target.mkdir()
+            elif file.link:
+                target.symlink_to(file.link)
             else:
                 target.write_bytes(file.flushed)
         return place
@@ -93,8 +96,15 @@ def _apply(operation: Operation, now: dict[str, _File], safe: dict[str, _File]) 
         content = now[path].content
         del content[operation.offset :]
         content.extend(bytes(operation.offset - len(content)))
+    elif kind == SYMLINK:
+        now[path] = _File(link=operation.other)
     elif kind == RENAME:
-        now[operation.other] = now.pop(path)
+        _rename(path, operation.other, now, safe)
+    elif kind == SYNC:
+        for file in now.values():
+            file.flushed = bytes(file.content)
+        safe.clear()
+        safe.update(now)
     elif kind == LINK:
         now[operation.other] = now[path]
     elif kind == UNLINK:
@@ -105,6 +115,16 @@ def _apply(operation: Operation, now: dict[str, _File], safe: dict[str, _File]) 
         for known in [known for known in safe if known.rpartition("/")[0] == path]:
             del safe[known]
         safe.update({known: file for known, file in now.items() if known.rpartition("/")[0] == path})
+
+
+def _rename(path: str, to: str, now: dict[str, _File], safe: dict[str, _File]) -> None:
+    """A folder takes what is in it along; after a power cut it is in that folder under whichever name has survived."""
+    now[to] = now.pop(path)
+    if now[to].folder:
+        for known in [known for known in now if known.startswith(f"{path}/")]:
+            now[to + known.removeprefix(path)] = now.pop(known)
+        for known in [known for known in safe if known.startswith(f"{path}/")]:
+            safe[to + known.removeprefix(path)] = safe[known]
 
 
 def recorded(program: str, scratch: Path) -> Disk:

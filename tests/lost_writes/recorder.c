@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { WRITE = 1, FLUSH, CREATE, RENAME, UNLINK, TRUNCATE, LINK, MKDIR, MARK };
+enum { WRITE = 1, FLUSH, CREATE, RENAME, UNLINK, TRUNCATE, LINK, MKDIR, MARK, SYNC, SYMLINK };
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 static int log_file(void) {
@@ -138,6 +138,15 @@ int linkat(int a, const char *from, int b, const char *to, int flags) {
     int result = NEXT(linkat)(a, from, b, to, flags);
     if (!result && ours(to)) put(LINK, from, to, 0, 0, 0);
     return result;
+}
+int symlink(const char *to, const char *path) {
+    int result = NEXT(symlink)(to, path);
+    if (!result && ours(path)) put(SYMLINK, path, to, 0, 0, 0);
+    return result;
+}
+void sync(void) {
+    syscall(SYS_sync);
+    put(SYNC, 0, 0, 0, 0, 0);
 }
 int mkdir(const char *path, mode_t mode) {
     int result = NEXT(mkdir)(path, mode);

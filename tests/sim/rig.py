@@ -57,8 +57,8 @@ class FakeHub:
 
     def operator(self, present: bool, simulated: bool = False) -> None:
         """An operator signs in or out, or the hub reports a simulated one."""
-        said = operator("simulated" if simulated else "present" if present else "absent")
-        state = messages.HubState(mode=None, state="online", **said, session_id="s", at=self._now())
+        fields = operator("simulated" if simulated else "present" if present else "absent")
+        state = messages.HubState(mode=None, state="online", **fields, session_id="s", at=self._now())
         self.broker.publish(self._message(self._topics.state, state, retain=True))
 
     def judge(self, alert_id: str, outcome: Any) -> None:
@@ -109,8 +109,8 @@ class FakeHub:
 
     def recipient(self) -> str | None:
         """The age recipient for its key envelope that the device published; None before that."""
-        said = self.all(messages.Identity)
-        return said[-1].recipient if said else None
+        identities = self.all(messages.Identity)
+        return identities[-1].recipient if identities else None
 
     def probes(self) -> list[tuple[str, bytes]]:
         return [(topic, payload) for topic, payload in self.received if topic.endswith("/probe")]

@@ -100,6 +100,7 @@ def test_whenever_it_dies_a_stored_alert_is_logged_and_published(
     after = published | {alert.alert_id for alert in two.hub.alerts()}
     assert after == set(logged(two))
     assert len(after) == (1 if stored else 0), death.steps
+    assert {topic.split("/")[-2] for r in (one, two) for topic, _ in r.hub.probes()} == after, "without its picture"
     assert len(before) <= len(after)
 
 
@@ -118,7 +119,7 @@ def test_the_steps_come_in_this_order(rig: MakeRig, monkeypatch: pytest.MonkeyPa
 
         rig(live=True).play(scene)
     steps = [step for step in death.steps if step != "FakeBroker.publish"]
-    assert steps[:4] == ["Outbox.put", "Outbox.put", "Log.append", "Outbox.logged"]
+    assert steps[:3] == ["Outbox.put", "Log.append", "Outbox.logged"], "the probe is put with its alert"
 
 
 def test_a_log_that_refuses_holds_up_no_alert_and_has_it_when_it_works_again(

@@ -236,3 +236,23 @@ def test_the_next_start_goes_on_with_the_same_chain(rig: MakeRig, tmp_path: Path
     assert found.last is not None
     assert found.last > before
     assert [row.what for row in rows(second)].count("began") == 1
+
+
+def test_a_start_that_a_signal_ends_is_counted_with_a_receipt_for_its_templates(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
+        await r.recognising()
+        r.worker.passers_by(41)
+        r.worker.raise_candidate(1)
+        await r.until(lambda: len(r.hub.alerts()) >= 1)
+        r.device.supervisor.leave(0)
+        return await r.outcome()
+
+    r = rig(live=True, alert_hours=24)
+    r.play(scene)
+    assert verdict(r).ok
+    counts = [row for row in rows(r) if row.what == "counts"][-1]
+    assert (counts.faces_seen, counts.discarded, counts.alerted, counts.open) == (42, 41, 1, 0)
+    gone = [(row.what_gone, row.reason, row.count) for row in rows(r) if row.what == "erased"]
+    assert gone == [("template", "no_match", 41)]
+    assert r.hub.last(messages.Stats).faces_seen == 42
+    assert [receipt.count for receipt in r.hub.receipts()] == [41]

@@ -90,3 +90,16 @@ def test_a_release_gives_the_alert_its_ordinary_time_back_and_a_far_review_is_cu
     assert [row.what for row in said] == ["hold", "released"]
     assert said[0].until is not None
     assert said[0].until < "2028"
+
+
+def test_a_release_after_an_early_end_erases_at_once_what_the_policy_does_not_keep(rig: MakeRig) -> None:
+    async def scene(r: Rig) -> Any:
+        alert = await alerted(r)
+        r.hub.follow(alert, a_hold(r, alert))
+        await asyncio.sleep(1)
+        r.worker.finish()
+        await r.outcome()
+        return alert, r.outbox.release(alert, r.clock.wall(), clock_trusted=True)
+
+    alert, released = rig().play(scene)
+    assert [(gone.alert_id, gone.existed) for gone in released] == [(alert, True)]

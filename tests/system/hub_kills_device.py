@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -114,25 +115,27 @@ class ScriptedDevice:
         )
         probe = pyrage.encrypt(JPEG, [self._recipient])
         payload = events.encode(alert, event_id=uuid7(now()), source=self._topics.base, subject=alert_id, at=now())
-        self._keep(MessageClass.ALERT, self._topics.alert(alert_id), payload, events.CONTENT_TYPE, alert)
-        self._keep(MessageClass.PROBE, self._topics.probe(alert_id), probe, events.PROBE_CONTENT_TYPE, alert)
+        picture = self._message(
+            MessageClass.PROBE, self._topics.probe(alert_id), probe, events.PROBE_CONTENT_TYPE, alert
+        )
+        kept = self._message(MessageClass.ALERT, self._topics.alert(alert_id), payload, events.CONTENT_TYPE, alert)
+        self._publisher.keep(replace(kept, probe=picture))
         while alert_id not in await self._disk(self._outbox.alerts_held):
             await asyncio.sleep(0.005)
         return alert_id
 
-    def _keep(self, kind: MessageClass, topic: str, payload: bytes, content: str, alert: messages.Alert) -> None:
-        delete_by = messages.moment(alert.retention.delete_by)
-        self._publisher.keep(
-            OutboxMessage(
-                id=uuid7(now()),
-                kind=kind,
-                topic=topic,
-                payload=payload,
-                content_type=content,
-                delete_by=delete_by,
-                expires_at=messages.moment(alert.expires_at),
-                alert_id=alert.alert_id,
-            )
+    def _message(
+        self, kind: MessageClass, topic: str, payload: bytes, content: str, alert: messages.Alert
+    ) -> OutboxMessage:
+        return OutboxMessage(
+            id=uuid7(now()),
+            kind=kind,
+            topic=topic,
+            payload=payload,
+            content_type=content,
+            delete_by=messages.moment(alert.retention.delete_by),
+            expires_at=messages.moment(alert.expires_at),
+            alert_id=alert.alert_id,
         )
 
     def _session(self, present: bool) -> None:

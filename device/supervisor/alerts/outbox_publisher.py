@@ -312,17 +312,9 @@ class OutboxPublisher:
             event(_log, "outbox.cannot_store", level=logging.ERROR, kind=message.kind.value, problem=str(fault))
             if message.kind is MessageClass.ALERT and message.revision == 0 and self._alert_log is not None:
                 await self._alert_log([str(message.alert_id)])
-            due = Due(
-                message.id,
-                message.kind,
-                message.topic,
-                message.payload,
-                message.content_type,
-                message.qos,
-                message.expires_at,
-            )
-            if not self._broker.publish(self._outgoing(due)):
-                event(_log, "outbox.lost", level=logging.ERROR, kind=message.kind.value, id=message.id)
+            for each in (message, message.probe):
+                if each is not None and not self._broker.publish(self._outgoing(_not_kept(each))):
+                    event(_log, "outbox.lost", level=logging.ERROR, kind=each.kind.value, id=each.id)
 
     def _report(self, delivery: Delivery) -> bool:
         return self._outbox.report(
@@ -391,3 +383,9 @@ def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     """Pass a callback from the broker's thread to the loop; dropped after the loop has ended."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(call)
+
+
+def _not_kept(message: OutboxMessage) -> Due:
+    """A message that the disk refused, to be published once."""
+    to = (message.id, message.kind, message.topic, message.payload)
+    return Due(*to, message.content_type, message.qos, message.expires_at)

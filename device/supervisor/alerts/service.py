@@ -108,14 +108,13 @@ class AlertService:
         alert = self._raised(passage, message, context) if known is None else self._revised(known, message, context)
         rivals = self._rivals(passage, message.candidate)
         alert = self._open[alert.alert_id] = _contradicted(alert, rivals)
-        self._store_alert(alert)
+        withdrawn = origin.active is not None and message.candidate.entry_ref in origin.active.withdrawn
+        self._store_alert(alert, None if withdrawn else message.probe)
         self._name_in_others(alert, rivals)
-        if origin.active is not None and message.candidate.entry_ref in origin.active.withdrawn:
+        if withdrawn:
             self._drop_probe(message, WITHDRAWN)
             self._withdrawn.add(alert.alert_id)
             self.erase(alert.alert_id, WITHDRAWN)  # counted, not published (rule 4)
-        else:
-            self._store_probe(alert, message)
         return alert.alert_id if known is None else None
 
     def camera_of(self, alert_id: str) -> str | None:
@@ -237,7 +236,8 @@ class AlertService:
             self.probes_dropped += 1
             event(_log, "probe.dropped", reason=reason, dropped=self.probes_dropped)
 
-    def _store_alert(self, alert: Alert) -> None:
+    def _store_alert(self, alert: Alert, probe: bytes | None = None) -> None:
+        """Store a revision, with its probe if it has a new one."""
         now = self.clock.wall()
         event_id = uuid7(now)
         self.store(
@@ -253,24 +253,21 @@ class AlertService:
                 expires_at=max(moment(alert.expires_at), wall(now + timedelta(seconds=1))),
                 alert_id=alert.alert_id,
                 revision=alert.revision,
+                probe=None if probe is None else self._probe_message(alert, probe),
             )
         )
 
-    def _store_probe(self, alert: Alert, message: CandidateRaised) -> None:
-        if message.probe is None:
-            return
-        self.store(
-            OutboxMessage(
-                id=uuid7(self.clock.wall()),
-                kind=MessageClass.PROBE,
-                topic=self.topics.probe(alert.alert_id),
-                payload=message.probe,
-                content_type=events.PROBE_CONTENT_TYPE,
-                delete_by=moment(alert.retention.delete_by),
-                expires_at=moment(alert.expires_at),
-                alert_id=alert.alert_id,
-                revision=alert.revision,
-            )
+    def _probe_message(self, alert: Alert, probe: bytes) -> OutboxMessage:
+        return OutboxMessage(
+            id=uuid7(self.clock.wall()),
+            kind=MessageClass.PROBE,
+            topic=self.topics.probe(alert.alert_id),
+            payload=probe,
+            content_type=events.PROBE_CONTENT_TYPE,
+            delete_by=moment(alert.retention.delete_by),
+            expires_at=moment(alert.expires_at),
+            alert_id=alert.alert_id,
+            revision=alert.revision,
         )
 
 

@@ -102,6 +102,8 @@ async def end_deployment(
     pool.clear()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
+    if at_once:  # what is held goes with its release, however early this end came
+        await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(edges.clock.wall())), 0)
     held, kept = await steps.attempt("outbox", edges.disk(lambda: _left(edges.outbox)), (None, []))
     if at_once and held:
         steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
@@ -127,6 +129,12 @@ async def end_deployment(
     status = Unavailable.exit_status if steps.problems else _exit_status(supervisor, pool)
     nothing_kept = not kept and (at_once or held == [])
     return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and nothing_kept)
+
+
+def leave_deployment(pool: WorkerPool, reporter: Reporter, receipts: ErasureReceipts) -> None:
+    """The program ends and its deployment goes on: the counts of this start, and receipts for its templates."""
+    reporter.final_stats()
+    _prove(receipts, pool.counts.balance(), 0, "end_of_deployment")
 
 
 def waiting_for_their_time(outbox: Outbox) -> list[str]:

@@ -184,3 +184,22 @@ def test_a_damaged_renewed_certificate_keeps_the_session_on_the_one_before(hub: 
     (hub.root / "devices" / "cam-1.pem").write_text("half a cert")
     assert broker._tls_now() is before
     assert isinstance(before, ssl.SSLContext)
+
+
+def test_what_a_clock_that_was_ahead_issued_is_named_and_renewed_once_the_clock_is_right(
+    hub: HubFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The documented way out: `lfr hub renew`. The clock was ahead by 20 days, and renewed everything."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(days=20)
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr(certificate_authority, "datetime", Ahead)
+        assert renew(hub, now(days=20), every=True)
+    assert len([line for line in warnings(hub, now()) if "not valid before" in line]) == len(endings(hub))
+    renew(hub, now())
+    assert warnings(hub, now()) == []
+    assert all(ending.begins < now() < ending.ends for ending in endings(hub))

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, cast
 
+import msgspec
 import pyrage
 import pytest
 
@@ -127,6 +128,34 @@ def test_repetitions_of_a_judgement_keep_their_event_id(bench: Bench) -> None:
     output = [decode(m.payload).id for m in bench.exchange.log if m.topic.endswith("/adjudication")]
     assert len(output) == 2
     assert len(set(output)) == 1
+
+
+def test_a_later_judgement_or_release_replaces_an_older_one_that_waits(bench: Bench) -> None:
+    """Repeated after it, the older one would undo it: a released case held again, a corrected judgement back."""
+    hold = messages.Hold(
+        mode=None,
+        alert_id="a-1",
+        state="held",
+        kind="evidence",
+        reason="prosecution",
+        owner="CID-4",
+        review_by=rfc3339(wall(NOON + timedelta(days=9))),
+        officer_ref="op-1",
+        at=rfc3339(NOON),
+    )
+    bench.session.hold("cam-1", hold)
+    bench.session.judge("a-1", "true_alert", "op-1", "cam-1")
+    bench.session.judge("a-2", "true_alert", "op-1", "cam-1")
+    bench.session.hold("cam-1", msgspec.structs.replace(hold, state="released"))
+    bench.session.judge("a-1", "false_alert", "op-1", "cam-1")
+    sent = len(bench.exchange.log)
+    bench.after(REPEAT_S)
+    again = [decode(message.payload).data for message in bench.exchange.log[sent:]]
+    assert [(type(data).__name__, getattr(data, "state", getattr(data, "outcome", ""))) for data in again] == [
+        ("Adjudication", "true_alert"),
+        ("Hold", "released"),
+        ("Adjudication", "false_alert"),
+    ]
 
 
 def test_a_judgement_is_given_up_after_a_day(bench: Bench) -> None:

@@ -119,6 +119,18 @@ def test_wrong_passwords_are_refused_and_then_have_to_wait(desk: Desk) -> None:
     assert desk.rows[-1] == ("refused", "unknown"), "what was typed may be a password"
 
 
+def test_a_flood_is_refused_in_the_same_words_whether_the_reference_is_known_or_not(desk: Desk) -> None:
+    said = set()
+    for ref in ("op-7", "op-999"):
+        for _ in range(login.TRIES + 2):
+            with pytest.raises(RefusedByCondition) as refused:
+                desk.login(ref, "wrong")
+            said.add(str(refused.value))
+    assert said == {f"login: {login.REFUSED}"}
+    assert f"after {login.TRIES} tries" in login.REFUSED
+    assert login.WAIT_S == 60.0, "a minute"
+
+
 class Checks:
     """Stands in for `Users.check`: every password is wrong; counts what is looked at, and how many at once."""
 

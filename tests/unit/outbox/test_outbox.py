@@ -104,6 +104,31 @@ def test_a_count_is_delivered_without_a_subscriber_and_is_then_gone(outbox: Outb
     assert outbox.waiting()[MessageClass.COUNT] == 0
 
 
+def test_an_alert_and_its_probe_are_kept_together_or_not_at_all(
+    outbox: Outbox, message: Build, noon: WallTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = message("p-1", kind=MessageClass.PROBE, topic="lfr/v1/demo/cam-1/alert/a-1/probe")
+    with monkeypatch.context() as broken:
+        broken.setattr(Outbox, "_make_room", refuse_the_second())
+        with pytest.raises(Unavailable):
+            outbox.put(message(probe=probe))
+    assert ids(outbox, noon) == []
+    outbox.put(message(probe=probe))
+    assert ids(outbox, noon) == ["m-1", "p-1"]
+
+
+def refuse_the_second() -> Callable[..., None]:
+    """A disk that becomes full after the first row."""
+    calls: list[int] = []
+
+    def make_room(*_: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise Unavailable("No space left on device")
+
+    return make_room
+
+
 def test_a_report_that_never_comes_is_followed_by_another_try(outbox: Outbox, message: Build, noon: WallTime) -> None:
     outbox.put(message())
     outbox.sent("m-1", START)

@@ -216,27 +216,28 @@ class Board:
         return self.problem
 
 
-@pytest.fixture
-def make_board(tmp_path: Path) -> Callable[..., Board]:
-    """`make_board(name)`: a device whose release 0.2.0 runs and is healthy."""
-
-    def make(name: str = "board") -> Board:
-        folder = tmp_path / name
+def board_at(folder: Path) -> Board:
+    """A device whose release 0.2.0 runs and is healthy; made anew in `folder` unless there is one."""
+    slots, clock = Slots(folder / "opt"), FakeClock()
+    if not folder.exists():
         (folder / "usr/bin").mkdir(parents=True)
         (folder / "usr/bin/python3.11").touch()
-        slots, clock = Slots(folder / "opt"), FakeClock()
         fresh = slots.begin("0.2.0")
         (fresh / "behaviour").write_text("good")
         (fresh / "release.json").write_bytes(text_of(manifest("0.2.0")))
         slots.complete("0.2.0", fresh)
         for link in (COMMITTED, CURRENT):
             slots.point(link, "0.2.0")
-        service = FakeService(slots, clock)
-        service.boot()
-        clock.sleep(10)
-        return Board(folder, Repository(folder / "stick"), slots, service, clock)
+    service = FakeService(slots, clock)
+    service.boot()
+    clock.sleep(10)
+    return Board(folder, Repository(folder / "stick"), slots, service, clock)
 
-    return make
+
+@pytest.fixture
+def make_board(tmp_path: Path) -> Callable[..., Board]:
+    """`make_board(name)`: a device whose release 0.2.0 runs and is healthy."""
+    return lambda name="board": board_at(tmp_path / name)
 
 
 @pytest.fixture

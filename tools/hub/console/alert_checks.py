@@ -5,8 +5,10 @@
 3. Its score reaches its threshold, which is not below the signed operating point for the list (threshold_check.py)
    and its category; its recogniser is one that the list was signed for. Its `delete_by` lies within the signed policy
    and the ceiling of 31 days.
-4. Its texts are of a size that a card can show.
-5. A device may send a limited number of new alerts in a time; later ones arrive from its outbox.
+4. Each of its times exists; it was decided neither later than now, nor longer ago than any alert is kept, nor before
+   its picture was taken.
+5. Its texts are of a size that a card can show.
+6. A device may send a limited number of new alerts in a time; later ones arrive from its outbox.
 
 An alert that fails a check is shown as a fault on the page, and is no case.
 """
@@ -44,6 +46,7 @@ class AlertChecks:
         deployment = self._published().get(alert.deployment_id)
         return (
             self._of_its_way(place, alert, retained)
+            or _of_its_times(alert, now)
             or _of_its_deployment(place, alert, deployment)
             or _of_its_values(alert, deployment, now)
             or self._of_its_threshold(alert, deployment)
@@ -76,11 +79,24 @@ class AlertChecks:
         return ""
 
     def _of_its_rate(self, device: str, now: WallTime) -> str:
-        """Rate limit (rule 5): a bucket of BURST that fills by RATE_PER_S."""
+        """Rate limit (rule 6): a bucket of BURST that fills by RATE_PER_S."""
         at, tokens = self._tokens.get(device, (now, float(BURST)))
         tokens = min(BURST, tokens + max(0.0, (now - at).total_seconds()) * RATE_PER_S)
         self._tokens[device] = (now, max(0.0, tokens - 1.0))
         return "" if tokens >= 1.0 else f"more than {BURST} new alerts at once"
+
+
+def _of_its_times(alert: Alert, now: WallTime) -> str:
+    """Times (rule 4). BadData for one that does not exist."""
+    decided, captured = moment(alert.decided_at), moment(alert.captured_at)
+    for each in (alert.published_at, alert.expires_at, alert.sign.sensed_at):
+        if each is not None:
+            moment(each)
+    if decided > now + CLOCKS_APART:
+        return f"an alert from the future: decided at {alert.decided_at}; compare the clocks of device and hub"
+    if decided < now - timedelta(days=CEILING_DAYS):
+        return f"an alert from long ago: decided at {alert.decided_at}; compare the clocks of device and hub"
+    return "" if captured <= decided + CLOCKS_APART else "an alert decided before its picture was taken"
 
 
 def _of_its_deployment(place: Place, alert: Alert, known: PublishedDeployment | None) -> str:
@@ -114,7 +130,7 @@ def _of_its_values(alert: Alert, known: PublishedDeployment | None, now: WallTim
 
 
 def _of_its_sizes(alert: Alert) -> str:
-    """Sizes of texts (rule 4)."""
+    """Sizes of texts (rule 5)."""
     texts = {
         "category": alert.candidate.category,
         "image source": alert.candidate.image_source,

@@ -281,6 +281,9 @@ class Console:
         had = self.desk.cases.get(alert_id)
         if had is not None and had.outcome is None and had.alert.candidate.entry_ref not in self.settings.entries:
             raise RefusedByCondition("reference photo", "its list is deleted here: this alert can no longer be judged")
+        if problem := self.desk.try_room():
+            kept = f"the hub's disk keeps nothing ({problem}): this was not recorded, and the alert stays"
+            raise RefusedByCondition("disk", f"{kept}; make room, then judge again")
         case = (
             self.desk.judge(alert_id, outcome) if kind == "adjudication" else self.desk.follow(alert_id, kind, outcome)
         )

@@ -107,11 +107,20 @@ class Desk:
         if behind:
             for case in self.cases.values():
                 self._keep(case)
+            for alert_id in self._store.ids() - set(self.cases) - set(self.pictures):
+                self._store.erase(alert_id)
         content = self._tallies.unkept()
         if content is not None:
             self._store.put_book(content)
         if not self._store.commit():
             self._tallies.not_kept()
+
+    def try_room(self) -> str:
+        """Why a judgement could not be kept now; empty when it could."""
+        if self._store is None:
+            return ""
+        self.commit()
+        return self._store.try_room()
 
     @property
     def store_problem(self) -> str:

@@ -6,7 +6,8 @@
    removal of its user or a new password or role, and with the program. A locked or ended session gets nothing: its
    page shows the login.
 3. After TRIES wrong passwords a reference waits WAIT_S for each further try. Unknown references count as one, so the
-   table is no longer than the list of users; a try counts before its password is looked at, one at a time.
+   table is no longer than the list of users; a try counts before its password is looked at, one at a time. Every
+   refusal has the same words, so that a flood does not tell which references there are.
 4. Logins, refusals, locks and ends are rows of the hub's own log.
 """
 
@@ -27,6 +28,7 @@ LONGEST_S = 12 * 3600.0
 TRIES = 5
 WAIT_S = 60.0
 UNKNOWN = "unknown"  # no user's reference: it has no digit
+REFUSED = "this reference and password do not fit; after 5 tries, wait a minute before the next"
 COOKIE = "lfr_session"
 JUDGES: frozenset[Role] = frozenset({"operator", "supervisor"})
 Event = Literal["login", "logout", "refused", "locked", "ended"]
@@ -84,13 +86,13 @@ class Sessions:
         tries, last_s = self._wrong.get(named, (0, 0.0))
         if tries >= TRIES and self._now_s() - last_s < WAIT_S:
             self._note("refused", named)
-            raise RefusedByCondition("login", "too many wrong passwords; wait a minute")
+            raise RefusedByCondition("login", REFUSED)
         self._wrong[named] = (tries + 1, self._now_s())
         async with self._checking:
             user = await asyncio.to_thread(self._users.check, ref, password)
         if user is None:
             self._note("refused", named)
-            raise RefusedByCondition("login", "this reference and password do not fit")
+            raise RefusedByCondition("login", REFUSED)
         self._wrong.pop(named, None)
         key, now_s = secrets.token_urlsafe(24), self._now_s()
         self._open[key] = Session(ref, user.role, now_s, now_s, user.hash)

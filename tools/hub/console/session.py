@@ -2,7 +2,8 @@
 
 1. A judgement is stored before it is sent, and stays until it is settled, also when the hub is killed: a false alert
    until its erasure is reported, any other until the broker delivered it to a device that is online, and both stayed
-   online for SETTLED_S. It keeps its event id, so a repetition changes nothing.
+   online for SETTLED_S. It keeps its event id, so a repetition changes nothing. A later one of the same kind about
+   the same alert replaces it: an older one that arrived after it would undo it.
    The hub does not subscribe to its own judgements, or `acknowledged` would mean nothing.
 2. The hub's state is retained, its will publishes offline: a device without an operator does not recognise.
 3. `session_expiry_s=0`: a hub that is gone must not count as a subscriber that receives alerts.
@@ -330,6 +331,8 @@ class HubSession:
         token = uuid7(now)
         outgoing = self._outgoing(token, topic, data, alert_id, round(GIVE_UP_S))
         judgement = _Judgement(outgoing, alert_id, until_erased, now, device)
+        for older in [t for t, j in self._judgements.items() if j.outgoing.topic == topic and j.alert_id == alert_id]:
+            self._drop(older)
         self._judgements[token] = judgement
         if self._store is not None:
             kept = StoredJudgement(

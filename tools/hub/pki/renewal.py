@@ -5,7 +5,8 @@
 2. The authority is renewed under its own key and name: what it issued before verifies under the new certificate, and
    what it issues now under the old one. The revocation list follows it.
 3. A certificate is renewed when it ends within WARN; the authority already when it would end before what it issues now.
-4. What is written first is what others depend on: authority, revocation list, then the rest.
+4. One that is not valid yet was issued while this host's clock was ahead: it is renewed, too, the authority first.
+5. What is written first is what others depend on: authority, revocation list, then the rest.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ class Ending:
     name: str
     file: Path
     ends: WallTime
+    begins: WallTime
 
     def near(self, now: WallTime) -> bool:
-        """Whether it ends within WARN, or has ended."""
-        return self.ends - now <= WARN
+        """Whether it ends within WARN, has ended, or is not valid yet (rule 4)."""
+        return self.ends - now <= WARN or self.begins > now
 
     def words(self, now: WallTime) -> str:
         """For an operator."""
         left = self.ends - now
+        if self.begins > now:
+            return f"the certificate of {self.name} is not valid before {self.begins:%Y-%m-%d}: `lfr hub renew`"
         when = "has ended" if left <= timedelta(0) else f"ends in {left.days} days"
         return f"the certificate of {self.name} {when} ({self.ends:%Y-%m-%d}): `lfr hub renew`"
 
@@ -51,7 +55,8 @@ def endings(hub: HubFolder) -> list[Ending]:
     named = [(AUTHORITY, hub.root / "ca.pem"), (SERVER, hub.root / "server.pem")]
     named += [(person, hub.root / f"{person}.pem") for person in PEOPLE]
     named += [(file.stem, file) for file in sorted((hub.root / "devices").glob("*.pem"))]
-    found = [Ending(name, file, wall(_read(file).not_valid_after_utc)) for name, file in named if file.exists()]
+    read = [(name, file, _read(file)) for name, file in named if file.exists()]
+    found = [Ending(n, f, wall(c.not_valid_after_utc), wall(c.not_valid_before_utc)) for n, f, c in read]
     return sorted(found, key=lambda ending: ending.ends)
 
 
@@ -71,7 +76,7 @@ def renew(hub: HubFolder, now: WallTime, *, hosts: tuple[str, ...] = (), every: 
     site, done = hub.settings().site, []
     needed = now + timedelta(days=LEAF_DAYS) + WARN
     for ending in endings(hub):
-        if ending.name == AUTHORITY and (every or ending.ends < needed):
+        if ending.name == AUTHORITY and (every or ending.ends < needed or ending.begins > now):
             renew_authority(hub.root)
             revoke_certificate(hub.root, site, None)
             done.append("ca.pem, crl.pem: give ca.pem to devices that have none of the renewed ones yet")

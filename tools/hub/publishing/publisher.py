@@ -168,7 +168,9 @@ class Publisher:
             self.store.commit(roles, self._signer(), self._now(), root=root, also=also)
 
     def renew(self, *, always: bool = False) -> bool:
-        """Sign anew what is past half of its lifetime; whether anything was. `always`: even when it is not."""
+        """Sign anew what is past half of its lifetime, or was signed in the future, by a clock that was ahead; whether
+        anything was. `always`: even when it is not.
+        """
         if not self.store.exists:
             return False
         with self.store.locked():
@@ -176,10 +178,10 @@ class Publisher:
             due: dict[str, Metadata[Targets]] = {}
             for device in devices_in(targets):
                 published = self.store.published(device_role(device))
-                if published is not None and _past_half(published.signed.expires, timedelta(days=DEVICE_DAYS), now):
+                if published is not None and _due(published.signed.expires, timedelta(days=DEVICE_DAYS), now):
                     due[device_role(device)] = self._again(published)
-            half = _past_half(self.store.timestamp().signed.expires, timedelta(hours=TIMESTAMP_HOURS), now)
-            half = half or _past_half(self.store.snapshot().signed.expires, timedelta(days=SNAPSHOT_DAYS), now)
+            half = _due(self.store.timestamp().signed.expires, timedelta(hours=TIMESTAMP_HOURS), now)
+            half = half or _due(self.store.snapshot().signed.expires, timedelta(days=SNAPSHOT_DAYS), now)
             if not (due or half or always):
                 return False
             self.store.commit(due, self._signer(), now)
@@ -297,5 +299,5 @@ def empty_withdrawn(deployment_id: str) -> bytes:
     return withdrawn_text(Withdrawn(deployment_id=deployment_id))
 
 
-def _past_half(expires: datetime, life: timedelta, now: WallTime) -> bool:
-    return expires - now < life / 2
+def _due(expires: datetime, life: timedelta, now: WallTime) -> bool:
+    return not life / 2 <= expires - now <= life

@@ -3,9 +3,10 @@
 1. Only a log that verifies against the heads that the hub kept is counted. BadData says where another one breaks.
 2. `counts` rows hold totals since the device's start; of each start the last row counts, less what was counted before
    the deployment was loaded.
-3. An alert's last judgement counts, and its last engagement and disposition, however often they were received. An
+3. Recognition lasted while at least one device recognised. Of a start that was killed it is known up to its last row.
+4. An alert's last judgement counts, and its last engagement and disposition, however often they were received. An
    arrest after *confirmed: another person* is unrelated to the match.
-4. What a log of an older program does not hold (engagements, the sign's dark time) is None, not 0.
+5. What a log of an older program does not hold (engagements, the sign's dark time) is None, not 0.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ UNRELATED = "arrest_unrelated"
 class ChainCounts:
     """One deployment in one or more devices' logs.
 
+    recognising  from when to when, of each device
+    cameras   as DEVICE/CAMERA
     ended     devices whose log has its end
     erasures  `what.reason` to count;  heads: by device, the newest
     """
@@ -42,7 +45,7 @@ class ChainCounts:
     open: int = 0
     sign_dark_ms: int = 0
     sign_dark_known: bool = True
-    recognising_s: float = 0.0
+    recognising: list[tuple[datetime, datetime]] = field(default_factory=list)
     refusals: int = 0
     first_at: str = ""
     last_at: str = ""
@@ -64,6 +67,16 @@ class ChainCounts:
     erasures: Counter[str] = field(default_factory=Counter)
 
     @property
+    def recognising_s(self) -> float:
+        """How long at least one device recognised (rule 3)."""
+        total, until = 0.0, None
+        for begin, end in sorted(self.recognising):
+            begin = begin if until is None else max(begin, until)
+            total += max(0.0, (end - begin).total_seconds())
+            until = end if until is None else max(end, until)
+        return total
+
+    @property
     def outcomes(self) -> dict[str, int]:
         """Alerts by their last judgement; those without one are `not_adjudicated` once they are erased."""
         found = Counter(self.judged.values())
@@ -77,7 +90,7 @@ class ChainCounts:
 
     @property
     def dispositions(self) -> Counter[str]:
-        """Alerts by their last disposition; an arrest of another person is `arrest_unrelated` (rule 3)."""
+        """Alerts by their last disposition; an arrest of another person is `arrest_unrelated` (rule 4)."""
         found: Counter[str] = Counter()
         for alert, outcome in self.disposed.items():
             other = outcome == "arrest" and self.engaged.get(alert) == "confirmed_false"
@@ -167,13 +180,15 @@ class _Reader:
     _before: dict[str, int] = field(default_factory=dict)
     _last: dict[str, int] = field(default_factory=dict)
     _recognising_since: str | None = None
+    _last_at: str = ""
 
     def take(self, row: Row) -> None:
         """The next row."""
         if row.boot != self._boot:
             self._add_counts()
-            self._recognising_until(None)
+            self._recognising_until(self._last_at)
             self._boot, self._before, self._last = row.boot, {}, {}
+        self._last_at = row.at
         record, into = row.record, self.into
         if record.what == "loaded":
             self._add_counts()
@@ -187,6 +202,8 @@ class _Reader:
                 self._before = self._last
             elif record.sign_dark_ms is None:
                 into.sign_dark_known = False
+        elif record.what == "stopped":
+            self._recognising_until(row.at)
         elif record.what == "ended" and self._inside:
             into.last_at = max(into.last_at, row.at)
             self._recognising_until(row.at)
@@ -200,6 +217,7 @@ class _Reader:
 
     def finish(self) -> None:
         """No row is left."""
+        self._recognising_until(self._last_at)
         self._add_counts()
 
     def _of_an_alert(self, row: Row) -> None:
@@ -226,8 +244,9 @@ class _Reader:
         elif record.what == "erased":
             into.erasures[f"{record.what_gone}.{record.reason}"] += record.count or 0
         elif record.what == "refused":
-            into.refusals += 1
-        elif record.what == "watchlist":
+            ended = record.reason == "ended" and record.deployment == self.deployment  # as it should be
+            into.refusals += int(not ended)
+        elif record.what == "watchlist" and record.subjects is not None:
             into.subjects, into.images, into.threshold = record.subjects, record.images, record.threshold
         elif record.what == "engine":
             into.detector_sha256, into.recogniser_sha256 = record.detector_sha256 or "", record.recogniser_sha256 or ""
@@ -235,12 +254,12 @@ class _Reader:
             self._recognising_until(row.at)
             self._recognising_since = row.at if record.now == "recognising" else None
         if record.camera is not None:
-            into.cameras.add(record.camera)
+            into.cameras.add(f"{into.devices[-1]}/{record.camera}")
 
-    def _recognising_until(self, at: str | None) -> None:
-        """at: None when the program ended without a last row, so that the time since is not known and not counted."""
-        if self._recognising_since is not None and at is not None:
-            self.into.recognising_s += _seconds(self._recognising_since, at)
+    def _recognising_until(self, at: str) -> None:
+        if self._recognising_since is not None:
+            begin, end = (datetime.fromisoformat(each.replace("Z", "+00:00")) for each in (self._recognising_since, at))
+            self.into.recognising.append((begin, end))
         self._recognising_since = None
 
     def _add_counts(self) -> None:
@@ -251,8 +270,3 @@ class _Reader:
                 total = self._last[name] - (before if before <= self._last[name] else 0)
                 setattr(self.into, name, getattr(self.into, name) + max(0, total))
         self._before, self._last = self._last or self._before, {}
-
-
-def _seconds(begin: str, end: str) -> float:
-    times = [datetime.fromisoformat(moment.replace("Z", "+00:00")) for moment in (begin, end)]
-    return max(0.0, (times[1] - times[0]).total_seconds())

@@ -83,8 +83,13 @@ class Heads:
 
 
 def kept_heads(hub: Path, device: str) -> list[Head]:
-    """Every head of a device that the hub in this folder has kept, in order of arrival."""
-    return _in(hub / FOLDER / f"{device}{SUFFIX}")
+    """The heads that the hub in this folder has kept of a device's present log, in order of arrival.
+
+    Those before the last recorded replacement of its state folder (rule 2) are of another log and another key.
+    """
+    rows = _rows(hub / FOLDER / f"{device}{SUFFIX}")
+    last = max((place for place, row in enumerate(rows) if isinstance(row, Replaced)), default=-1)
+    return [row for row in rows[last + 1 :] if isinstance(row, Head)]
 
 
 def _in(file: Path) -> list[Head]:

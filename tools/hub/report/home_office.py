@@ -133,7 +133,7 @@ def _hub_row(report: Report, details: Details) -> Row:
         "sign_dark_s": report.sign["dark_ms"] / 1000,
         "refusals": None,
         "erasures": sum(report.erasures.values()),
-        "holds": None,
+        "holds": sum(n for what, n in report.holds.items() if what != "released"),
         "detector_sha256": report.versions.get("detector_sha256"),
         "recogniser_sha256": report.versions.get("recogniser_sha256"),
         "balanced": "yes" if report.balanced else "no",

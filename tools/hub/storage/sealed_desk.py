@@ -41,6 +41,7 @@ CREATE TABLE judgements (token TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROW
 CREATE TABLE book (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB NOT NULL);
 """
 SEEN_MOST = 10_000
+ROOM_BYTES = 65_536  # what a judgement writes at most: a message, a case, an erasure, and the counts
 
 _log = logging.getLogger(__name__)
 
@@ -166,6 +167,20 @@ class SealedDesk:
             event(_log, "hub.desk_kept_again")
         self.problem = ""
         return True
+
+    def try_room(self) -> str:
+        """Why the disk does not take a judgement now; empty when it does: as much is written, and deleted again."""
+        trial = "room " + "x" * ROOM_BYTES
+        for statement in ("INSERT OR IGNORE INTO seen (event) VALUES (?)", "DELETE FROM seen WHERE event = ?"):
+            with self._change() as sql:
+                sql.execute(statement, (trial,))
+            if not self.commit():
+                break
+        return self.problem
+
+    def ids(self) -> set[str]:
+        """Every alert of which anything is kept."""
+        return {row[0] for row in self._database.execute("SELECT alert_id FROM keys").fetchall()}
 
     def cases(self) -> list[StoredCase]:
         """Every case, oldest first; one that does not open is dropped."""

@@ -188,6 +188,18 @@ def test_withdrawn_entries_reach_a_device_that_has_the_list(site: Site) -> None:
     assert device.get(index.payload) == PAYLOAD
 
 
+def test_what_a_clock_that_was_ahead_signed_is_signed_anew_once_the_clock_is_right(site: Site) -> None:
+    site.clock.ahead = timedelta(days=40)
+    site.publisher.renew(always=True)
+    ahead = site.publisher.store.timestamp().signed
+    site.clock.ahead = timedelta()
+    assert site.publisher.renew()
+    signed = site.publisher.store.timestamp().signed
+    assert (signed.version, signed.expires < ahead.expires) == (ahead.version + 1, True)
+    assert not site.publisher.renew()
+    assert site.reader().index() is None
+
+
 def test_the_hub_renews_what_is_past_half_of_its_time_and_nothing_else(site: Site) -> None:
     store = site.publisher.store
     before = store.timestamp().signed.version

@@ -20,7 +20,8 @@ from device.domain.audit_record import record
 from device.domain.finding import Mode
 from device.domain.time import wall
 from device.errors import BadData
-from tools.hub.report.audit_counts import ChainCounts, count_chain
+from tests.unit.hub.report.chains import Device
+from tools.hub.report.audit_counts import ChainCounts, count_chain, count_chains
 from tools.hub.report.audit_heads import FOLDER, SUFFIX
 from tools.hub.report.deployment_report import report_of
 from tools.hub.report.home_office import CHAIN, COLUMNS, HUB, Details, as_csv, as_html, row_of
@@ -100,7 +101,7 @@ def test_a_chain_is_counted_for_its_deployment_alone_and_each_alert_by_its_last_
     counts = counted(tmp_path)
     assert (counts.faces_seen, counts.discarded, counts.lost, counts.alerted) == (1034, 1029, 2, 3)
     assert counts.outcomes == {"false_alert": 1, "not_adjudicated": 1, "true_alert": 1}
-    assert counts.cameras == {"front", "rear"}
+    assert counts.cameras == {"cam-1/front", "cam-1/rear"}
     assert counts.recognising_s == 17 * 60
     assert counts.refusals == 1
 
@@ -181,3 +182,57 @@ def test_the_command_counts_from_the_given_log(tmp_path: Path, capsys: pytest.Ca
         reports = {each["deployment_id"]: each["home_office"] for each in json.loads(printed)["reports"]}
         assert reports["d-1"]["faces_seen"] == {"value": 1034, "source": CHAIN}
         assert reports["d-0"]["faces_seen"] == {"value": 100, "source": CHAIN}
+
+
+def recognising(tmp_path: Path, name: str, *rows: tuple[int, str, dict[str, Any]]) -> Device:
+    """A device of d-1 whose log has these rows, each in its minute after START; `boot` starts the program."""
+    device = Device(tmp_path / name, tmp_path / "hub", name, wall(START))
+    device.boot()
+    for minute, what, fields in (0, "loaded", {"deployment": "d-1", "mode": "demo"}), *rows:
+        device.now = wall(START + timedelta(minutes=minute - 1))
+        if what == "boot":
+            device.boot()
+        else:
+            device.note(what, **fields)
+    device.head()
+    return device
+
+
+ON: tuple[str, dict[str, Any]] = ("state", {"was": "armed", "now": "recognising"})
+OFF: tuple[str, dict[str, Any]] = ("state", {"was": "recognising", "now": "inhibited"})
+
+
+def test_recognition_is_counted_once_for_devices_that_recognise_together_and_each_camera_for_itself(
+    tmp_path: Path,
+) -> None:
+    alert = ("alert", {"alert": "a-1", "camera": "front"})
+    one = recognising(tmp_path, "cam-1", (10, *ON), (12, *alert), (30, *OFF), (50, *ON), (60, *OFF))
+    two = recognising(tmp_path, "cam-2", (20, *ON), (22, *alert), (40, *OFF))
+    counts = count_chains(tmp_path / "hub", {"cam-1": one.log, "cam-2": two.log})["d-1"]
+    assert counts.recognising_s == (30 + 10) * 60, "10 to 40, and 50 to 60"
+    assert counts.cameras == {"cam-1/front", "cam-2/front"}
+
+
+def test_a_start_that_was_stopped_or_killed_counts_what_its_log_shows(tmp_path: Path) -> None:
+    again = ("loaded", {"deployment": "d-1", "mode": "demo"})
+    stopped = recognising(
+        tmp_path, "cam-1", (10, *ON), (25, "stopped", {"exit_status": 0}), (30, "boot", {}), (31, *again)
+    )
+    killed = recognising(
+        tmp_path, "cam-2", (50, *ON), (57, "condition", {"condition": "camera"}), (70, "boot", {}), (71, *again)
+    )
+    counts = count_chains(tmp_path / "hub", {"cam-1": stopped.log, "cam-2": killed.log})["d-1"]
+    assert counts.recognising_s == (15 + 7) * 60
+
+
+def test_an_ordinary_end_is_no_refusal_and_a_withdrawal_leaves_the_lists_size(tmp_path: Path) -> None:
+    device = recognising(
+        tmp_path,
+        "cam-1",
+        (1, "watchlist", {"watchlist": "wl-1", "subjects": 3, "images": 4, "threshold": 0.5}),
+        (2, "watchlist", {"watchlist": "wl-1", "reason": "withdrawn", "count": 1}),
+        (3, "refused", {"rule": "command", "reason": "not obeyed"}),
+        (4, "refused", {"rule": "deployment loaded", "reason": "ended", "deployment": "d-1"}),
+    )
+    counts = count_chains(tmp_path / "hub", {"cam-1": device.log})["d-1"]
+    assert (counts.refusals, counts.subjects, counts.images, counts.threshold) == (1, 3, 4, 0.5)

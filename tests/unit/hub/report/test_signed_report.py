@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from device.audit.log import FILE
+from device.audit.verify import verify
 from device.cli.main import main
 from device.domain.finding import Mode
 from device.domain.time import wall
 from tests.unit.hub.report.chains import Device
-from tools.hub.report.audit_heads import FOLDER, Heads
+from tools.hub.report.audit_heads import FOLDER, Heads, kept_heads
 from tools.hub.report.home_office import COLUMNS
 from tools.hub.site import init_hub
 
@@ -219,6 +220,19 @@ def test_years_are_counted_by_the_first_day_and_totalled(tmp_path: Path, capsys:
     assert years[0]["totals"]["incorrect_alert_rate"]["value"] == pytest.approx(4 / 35_000)
     assert "begins at 2026-05-21" in " ".join(years[0]["remarks"])
     assert years[1]["remarks"] == []
+
+
+def test_the_kept_heads_of_a_device_are_those_of_its_present_log(tmp_path: Path) -> None:
+    """Of a device whose state folder was replaced: heads of the old key would make its new log look broken."""
+    hub = tmp_path / "hub"
+    Device(tmp_path / "old", hub, "cam-1", wall(START)).deployment("d-1", START, outcomes=[], faces=5)
+    assert len(kept_heads(hub, "cam-1")) == 1
+    assert Heads(hub / FOLDER).replaced("cam-1", wall(START), "insp-7")
+    assert kept_heads(hub, "cam-1") == []
+    new = Device(tmp_path / "new", hub, "cam-1", wall(START))
+    new.deployment("d-2", START, outcomes=[], faces=5)
+    (head,) = kept_heads(hub, "cam-1")
+    assert verify(new.log, head.key, [head]).ok
 
 
 def test_a_device_whose_state_folder_was_replaced_is_counted_from_its_new_log(
