@@ -104,9 +104,9 @@ class FakeVan:
 
 
 class MosquittoVan:
-    def __init__(self, hub: HubFolder) -> None:
+    def __init__(self, hub: HubFolder, port: int = 0) -> None:
         self.hub = hub
-        self.running: RunningBroker = start_broker(hub)
+        self.running: RunningBroker = start_broker(hub, port)
         self.open: list[Broker] = []
 
     def session(self, name: str, will: Outgoing | None = None) -> Watched:

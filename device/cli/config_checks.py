@@ -23,13 +23,12 @@ ISSUE_AGAIN = "issue it again at the hub, and put certificate and key on this de
 
 def pins(lines: GpioConfig, board: Board | None) -> list[str]:
     """Pins that no board has, or that `board` does not have, and inputs that it cannot read."""
-    from device.edges.gpio.gpiozero_gpio import INPUTS
+    from device.config.model import INPUTS
     from device.edges.gpio.jetson_header import power_problems
 
     if lines.driver != "gpiozero":
         return []
-    lamps = {f"lines.lamps.{name}": pin for name, pin in lines.lamps.model_dump().items()}
-    named = {**{f"lines.{name}": getattr(lines, name) for name in ("sign", *INPUTS)}, **lamps}
+    named: dict[str, str | None] = {f"lines.{name}": pin for name, pin in lines.pins.items()}
     found = list(power_problems(named))
     if board is not None:
         refused = {line.split(":")[0] for line in found}
@@ -69,17 +68,21 @@ def names(config: DeviceConfig) -> list[str]:
         parts = urlsplit(camera.source)
         if parts.scheme in ("rtsp", "rtsps") and parts.hostname:
             hosts[f"cameras[{index}].source"] = parts.hostname
-    found = []
-    for key, host in hosts.items():
-        try:
-            socket.getaddrinfo(host, None)
-        except (OSError, UnicodeError) as fault:
-            how = "install avahi-daemon and libnss-mdns, or " if host.endswith(".local") else ""
-            found.append(
-                f"{key}: no address is known for {host} ({getattr(fault, 'strerror', None) or fault}); {how}write it "
-                "to /etc/hosts, or give the address in its place (--offline leaves this check out)"
-            )
-    return found
+    found = (name_problem(key, host) for key, host in hosts.items())
+    return [f"{problem} (--offline leaves this check out)" for problem in found if problem]
+
+
+def name_problem(key: str, host: str) -> str:
+    """Why this machine finds no address for a host, with the remedy; empty when it finds one."""
+    from device.supervisor.conditions.symptoms import HEALTH, Health
+
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as fault:
+        how = "install avahi-daemon and libnss-mdns, or " if host.endswith(".local") else ""
+        why = getattr(fault, "strerror", None) or fault
+        return f"{key}: no address is known for {host} ({why}); {how}{HEALTH[Health.BROKER_NAME].remedy}"
+    return ""
 
 
 def _certificate(key: str, path: Path, problems: list[str]) -> Certificate | None:

@@ -50,7 +50,11 @@ def run_status(args: argparse.Namespace) -> int:
     print(f"sign        {lit}{', simulated' if sign['simulated'] else ''}{_proof(sign)}")
     slowed = ", slowed down" if status["temperature"]["throttled"] else ""
     print(f"temperature {status['temperature']['finding']}{slowed}")
+    print(f"board       {_board(status['board'])}")
+    if slower := [f"{name} {one['p95_start_ms']:.1f} -> {one['p95_ms']:.1f} ms" for name, one in _slower(status)]:
+        print(f"slower      {', '.join(slower)}")
     print(f"lamps       {', '.join(lamp for lamp, on in status['lamps'].items() if on) or 'all off'}")
+    print(f"tower lamp  {status['tower']['code']}: {status['tower']['meaning']}")
     print(f"broker      {status['broker']}, {status['outbox_waiting']} waiting")
     for name, camera in status["cameras"].items():
         fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"
@@ -67,6 +71,23 @@ def run_status(args: argparse.Namespace) -> int:
         f"{lost} + {counters['open_passages']} still in view"
     )
     return 0
+
+
+def _board(board: dict[str, Any]) -> str:
+    """GPU load, power mode, what limits it, memory; `unknown` where this machine has no such reading."""
+    load, left, limited = board["gpu_load"], board["memory_available_bytes"], board["limited_by"]
+    return ", ".join(
+        (
+            f"GPU {'load unknown' if load is None else f'{load:.0%} busy'}",
+            f"power mode {board['power_mode'] or 'unknown'}",
+            f"supply {'unknown' if limited is None else ', '.join(limited) or 'ok'}",
+            f"memory {'unknown' if left is None else f'{left // 10**6} MB left'}",
+        )
+    )
+
+
+def _slower(status: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
+    return [(name, one) for name, one in status["stages"].items() if one["slower"]]
 
 
 def _memory(cameras: dict[str, Any]) -> str:

@@ -4,7 +4,10 @@
    of a `Deployment` (tools/hub/publishing/README.md), and a device that received one reads it with `parse_signed`.
 2. What a signed document must contain beyond its shape (zones, the list's payload, times and recognisers, the public
    notice in both languages) may be missing in a draft; `unsignable` names what is missing, and a device rejects it.
-3. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
+3. `seriousness`, `authorising_rank`, `regulator_reference` and `alternative_route` may be missing: deployments that
+   were signed before these fields existed still load. An older device refuses one that has them: an unknown key.
+4. The blue list (consenting volunteers) is no part of the watchlist: it counts in no size and moves no threshold.
+5. A category may only be stricter than the operating point: an offset is added to the threshold and never negative.
 """
 
 from __future__ import annotations
@@ -16,7 +19,14 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from device.config.document import parse
 from device.config.model import Name, Number, Recipient, Section, WholeNumber, matching
-from device.config.publication import PayloadTarget
+from device.config.publication import (
+    VOLUNTEER_MAX_BYTES,
+    VOLUNTEERS_MOST,
+    PayloadTarget,
+    VolunteerRef,
+    VolunteerTarget,
+    stem,
+)
 from device.domain.finding import Mode
 from device.domain.retention import CEILING_DAYS
 from device.domain.time import WallTime, wall
@@ -38,6 +48,7 @@ def _in_years(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_years)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Label = Annotated[str, Field(min_length=1, max_length=200)]
 Language = Annotated[str, matching(r"[a-z]{2}", "a two-letter language code")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "a SHA-256 in 64 lower-case hexadecimal digits")]
 
@@ -61,7 +72,7 @@ class Window(Section):
 class Category(Section):
     """Why people of this category are sought decides how officers respond (R18, R19).
 
-    threshold_offset  added to the operating point's threshold for entries of this category (rule 3)
+    threshold_offset  added to the operating point's threshold for entries of this category (rule 5)
     """
 
     response_code: Annotated[str, matching(r"[A-Za-z0-9-]{1,16}", "1 to 16 letters, digits or hyphens")]
@@ -92,6 +103,31 @@ class WatchlistReference(Section):
         return self
 
 
+class Volunteer(Section):
+    """One consenting volunteer: an opaque reference, the end of the consent, and the target with the templates."""
+
+    ref: VolunteerRef
+    consent_until: Moment
+    target: VolunteerTarget
+    sha256: Sha256
+    bytes: Annotated[WholeNumber, Field(ge=1, le=VOLUNTEER_MAX_BYTES)]
+
+
+class BlueListReference(Section):
+    """The blue list of this deployment, to measure recognition in the field (rule 4). Each volunteer is a target."""
+
+    id: Name
+    recogniser: Sha256
+    volunteers: Annotated[tuple[Volunteer, ...], Field(min_length=1, max_length=VOLUNTEERS_MOST)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> BlueListReference:
+        refs = [volunteer.ref for volunteer in self.volunteers]
+        if len(set(refs)) != len(refs):
+            raise ValueError("a volunteer is named twice")
+        return self
+
+
 class Retention(Section):
     """How long an alert record is kept after the end (R06 to R09); a false alert is erased at once in any case."""
 
@@ -110,16 +146,26 @@ class Retention(Section):
 
 
 class DeploymentPlan(Section):
-    """One authorised use at one place and time. The equipment's owner may differ from the controller (R27)."""
+    """One authorised use at one place and time. The equipment's owner may differ from the controller (R27).
+
+    seriousness          the least harm or offence that the use is for, such as a maximum sentence of three years
+    authorising_rank     rank or grade of the authorising officer
+    regulator_reference  of a regulator's authorisation, where the law asks for one
+    alternative_route    by language: how people pass without being recognised
+    """
 
     id: Name
     mode: Mode
     controller: Text
     owner: Text
     authorising_officer: Text
+    authorising_rank: Label | None = None
+    regulator_reference: Label | None = None
+    seriousness: Text | None = None
     purpose: Text
     legal_basis: Text
     place: Text
+    alternative_route: Annotated[dict[Language, Text], Field(min_length=1)] | None = None
     zones: tuple[Name, ...] = ()
     window: Window
     devices: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -134,6 +180,7 @@ class Deployment(DeploymentPlan):
     """A plan with its watchlist: what officers sign."""
 
     watchlist: WatchlistReference
+    blue_list: BlueListReference | None = None
 
     def unsignable(self) -> tuple[str, ...]:
         """What this deployment lacks before it may be signed; empty when it may be signed (rule 2)."""
@@ -146,6 +193,13 @@ class Deployment(DeploymentPlan):
             problems.append(
                 f"watchlist.subjects: {listed.subjects} is over max_watchlist_size {self.max_watchlist_size}"
             )
+        volunteers = () if self.blue_list is None else self.blue_list.volunteers
+        if self.mode is not Mode.OPERATIONAL and len(volunteers) > UNOFFICIAL_MOST:
+            problems.append(
+                f"blue_list: {len(volunteers)} volunteers; a {self.mode.value} list holds {UNOFFICIAL_MOST}"
+            )
+        if any(stem(volunteer.target) != stem(listed.payload or "") for volunteer in volunteers):
+            problems.append("blue_list.volunteers: their targets and the watchlist's must have the same digits")
         return tuple(problems)
 
 
@@ -157,6 +211,8 @@ def plan_problems(plan: DeploymentPlan) -> tuple[str, ...]:
         for code in PUBLIC_LANGUAGES
         if code not in plan.notice
     ]
+    if plan.alternative_route is not None and "en" not in plan.alternative_route:
+        problems.append("alternative_route.en: missing; every other language falls back to it")
     if plan.mode is not Mode.OPERATIONAL and plan.max_watchlist_size > UNOFFICIAL_MOST:
         problems.append(
             f"max_watchlist_size: {plan.max_watchlist_size}; a {plan.mode.value} list holds at most {UNOFFICIAL_MOST}"

@@ -177,20 +177,41 @@ HeaderPin = Annotated[
 
 
 class Lamps(Section):
-    """Status lamps; leave out what the housing does not have."""
+    """Status lamps; leave out what the housing does not have.
+
+    hub      lit while the hub is connected
+    tower_*  a tower lamp of three colours, or `tower_single`, one lamp with the same codes (`lfr doctor gpio --codes`)
+    """
 
     power: HeaderPin | None = None
     recognising: HeaderPin | None = None
     alert: HeaderPin | None = None
     fault: HeaderPin | None = None
+    hub: HeaderPin | None = None
+    tower_red: HeaderPin | None = None
+    tower_amber: HeaderPin | None = None
+    tower_green: HeaderPin | None = None
+    tower_single: HeaderPin | None = None
+
+    @model_validator(mode="after")
+    def _whole_tower(self) -> Lamps:
+        colours = (self.tower_red, self.tower_amber, self.tower_green)
+        if any(colours) and not all(colours):
+            raise ValueError("a tower lamp needs tower_red, tower_amber and tower_green; a single one is tower_single")
+        return self
+
+
+INPUTS = {"sign_sense": False, "stop": True, "tamper": True, "blue_list_button": True}
+"""Each input line, and whether it has a pull-up; one without has a pull-down (device/edges/gpio/WIRING.md)."""
 
 
 class GpioConfig(Section):
-    """The sign, its sensor, the lamps and the STOP button.
+    """The sign, its sensor, the lamps and the buttons.
 
     sign_kind  `led` goes dark for 50 ms when pulsed and is verified by pulses; `discharge` (neon, fluorescent, sodium)
                cannot: recognition pauses every 10 min while it is switched off and on, and in between other light
                could be taken for it; operational deployments do not run with one
+    blue_list_button  a normally open contact to ground: each press counts as a pass of a seeded volunteer. Optional
     """
 
     driver: Literal["gpiozero", "simulated"]
@@ -200,17 +221,21 @@ class GpioConfig(Section):
     stop: HeaderPin | None = None
     tamper: HeaderPin | None = None
     """A contact that opens with the housing: everything personal is erased at once. Optional."""
+    blue_list_button: HeaderPin | None = None
     lamps: Lamps = Lamps()
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """Each line that has a pin, by its key below `lines`: `sign`, `stop`, `lamps.fault` …"""
+        lamps = {f"lamps.{name}": pin for name, pin in self.lamps.model_dump().items()}
+        named = {"sign": self.sign, **{name: getattr(self, name) for name in INPUTS}, **lamps}
+        return {name: pin for name, pin in named.items() if pin is not None}
 
     @model_validator(mode="after")
     def _wired_and_distinct(self) -> GpioConfig:
         if self.driver == "gpiozero" and (self.sign is None or self.sign_sense is None or self.stop is None):
             raise ValueError("driver gpiozero needs sign, sign_sense and stop")
-        named = [
-            p
-            for p in (self.sign, self.sign_sense, self.stop, self.tamper, *self.lamps.model_dump().values())
-            if p is not None
-        ]
+        named = list(self.pins.values())
         twice = sorted({pin for pin in named if named.count(pin) > 1})
         if twice:
             raise ValueError(f"each line needs a pin of its own; used twice: {', '.join(twice)}")

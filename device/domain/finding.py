@@ -60,6 +60,19 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     rivals: tuple[int, ...] = ()
 
 
+class VolunteerFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage that reached the threshold for a volunteer of the blue list: no alert, and not judged by anybody.
+
+    ref         opaque reference on the blue list;  score: cosine;  threshold: the watchlist's
+    decoded_ns  when the decoder delivered the frame, CLOCK_MONOTONIC of this host
+    """
+
+    ref: str
+    score: float
+    threshold: float
+    decoded_ns: int
+
+
 class Counters(msgspec.Struct, kw_only=True):
     """Totals since the worker started; people are counted as passages.
 

@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -35,12 +35,36 @@ class Channel:
     text: str
     reply: str | None = None
     """Name of the channel that answers (MQTT 5 response topic, correlation data: the command's id)."""
+    expiry: int | dict[str, Any] | None = None
+    """MQTT 5 message expiry in seconds, or a schema of it; None: none is sent."""
 
 
+KEEPALIVE_S, SESSION_EXPIRY_S, MOST_BYTES = 10, 3600, 1_000_000
+"""Of a device's session: device/edges/broker/paho.py, tools/hub/broker/configuration.py; a test compares them."""
+JUDGEMENT_EXPIRY_S, COMMAND_EXPIRY_S = 86_400, 30
+OF_ITS_ALERT: dict[str, Any] = {"type": "integer", "minimum": 1, "description": "seconds until the alert's expires_at"}
+OF_COMMANDS: dict[str, Any] = {
+    "type": "integer",
+    "enum": [COMMAND_EXPIRY_S, JUDGEMENT_EXPIRY_S],
+    "description": f"{JUDGEMENT_EXPIRY_S} of a stop, obeyed whenever it arrives; {COMMAND_EXPIRY_S} of the others",
+}
 DEVICE = "lfr/v1/{site}/{device}"
 HUB = "lfr/v1/{site}/hub"
 OF_ALERT = f"{HUB}/{{device}}/alert/{{alert}}"
-PARAMETERS = ("site", "device", "camera", "alert", "command")
+DAY = JUDGEMENT_EXPIRY_S
+MQTT_BINDING = "0.2.0"
+CERTIFICATE = (
+    "A client certificate of the site's own authority, over TLS 1.3 (1.2 in sites made before it). Its common name "
+    "is the MQTT user and the client id; the broker's access list lets it write its own branch and read the hub's "
+    "state, judgements of its own alerts and commands to itself."
+)
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "site": {"description": "the van"},
+    "device": {"description": "the common name of the device's certificate"},
+    "camera": {},
+    "alert": {"description": "UUIDv7"},
+    "command": {"enum": list(get_args(messages.CommandName))},
+}
 CHANNELS = (
     Channel("status", f"{DEVICE}/status", messages.Status, 1, True, True, "also the will (offline)"),
     Channel("birth", f"{DEVICE}/birth", messages.Birth, 1, True, True, "sent on every connect"),
@@ -51,19 +75,51 @@ CHANNELS = (
     Channel("watchlistState", f"{DEVICE}/watchlist/state", messages.WatchlistState, 1, True, True, "which list"),
     Channel("stats", f"{DEVICE}/stats", messages.Stats, 1, False, True, "counts, no faces; also at QoS 0 as they move"),
     Channel(
-        "alert", f"{DEVICE}/alert/{{alert}}", messages.Alert, 1, False, True, "expires at expires_at; never retained"
+        "alert",
+        f"{DEVICE}/alert/{{alert}}",
+        messages.Alert,
+        1,
+        False,
+        True,
+        "expires at expires_at; never retained",
+        expiry=OF_ITS_ALERT,
     ),
-    Channel("probe", f"{DEVICE}/alert/{{alert}}/probe", None, 1, False, True, "JPEG in age ciphertext to the hub"),
+    Channel(
+        "probe",
+        f"{DEVICE}/alert/{{alert}}/probe",
+        None,
+        1,
+        False,
+        True,
+        "JPEG in age ciphertext to the hub",
+        expiry=OF_ITS_ALERT,
+    ),
     Channel("erasure", f"{DEVICE}/erasure", messages.Erasure, 1, False, True, "receipts of erasures"),
     Channel(
         "identity", f"{DEVICE}/identity", messages.Identity, 1, True, True, "to whom the key envelope is addressed"
     ),
     Channel("audit", f"{DEVICE}/audit", messages.AuditHead, 1, True, True, "newest signed head of the audit log"),
+    Channel(
+        "volunteerSeen",
+        f"{DEVICE}/bluelist/seen",
+        messages.VolunteerSeen,
+        1,
+        False,
+        True,
+        "a consenting volunteer was recognised: no alert, no picture",
+    ),
+    Channel("volunteerPass", f"{DEVICE}/bluelist/pass", messages.VolunteerPass, 1, False, True, "a logged pass"),
     Channel("hubState", f"{HUB}/state", messages.HubState, 1, True, False, "also the will (offline)"),
-    Channel("adjudication", f"{OF_ALERT}/adjudication", messages.Adjudication, 1, False, False, "a judgement"),
-    Channel("engagement", f"{OF_ALERT}/engagement", messages.Engagement, 1, False, False, "what came of it"),
-    Channel("disposition", f"{OF_ALERT}/disposition", messages.Disposition, 1, False, False, "how it ended"),
-    Channel("hold", f"{OF_ALERT}/hold", messages.Hold, 1, False, False, "keep a case longer, or no longer"),
+    Channel(
+        "adjudication", f"{OF_ALERT}/adjudication", messages.Adjudication, 1, False, False, "a judgement", expiry=DAY
+    ),
+    Channel(
+        "engagement", f"{OF_ALERT}/engagement", messages.Engagement, 1, False, False, "what came of it", expiry=DAY
+    ),
+    Channel(
+        "disposition", f"{OF_ALERT}/disposition", messages.Disposition, 1, False, False, "how it ended", expiry=DAY
+    ),
+    Channel("hold", f"{OF_ALERT}/hold", messages.Hold, 1, False, False, "keep a case longer, or no longer", expiry=DAY),
     Channel(
         "command",
         f"{DEVICE}/cmd/{{command}}",
@@ -73,6 +129,7 @@ CHANNELS = (
         False,
         "signed; expires after 30 s, a view after 5 min, a stop after a day; a retained one counts for nothing",
         reply="commandReply",
+        expiry=OF_COMMANDS,
     ),
     Channel("commandReply", f"{DEVICE}/cmd/{{command}}/reply", messages.CommandReply, 1, False, True, "what it did"),
 )
@@ -120,13 +177,14 @@ def asyncapi() -> dict[str, Any]:
         channels[channel.name] = {
             "address": channel.address,
             "description": channel.text,
-            "parameters": {name: {} for name in PARAMETERS if f"{{{name}}}" in channel.address},
+            "parameters": {name: PARAMETERS[name] for name in PARAMETERS if f"{{{name}}}" in channel.address},
+            "servers": [{"$ref": "#/servers/van"}],
             "messages": {channel.name: _message(channel)},
         }
         operations[("send" if channel.from_device else "receive") + channel.name[0].upper() + channel.name[1:]] = {
             "action": "send" if channel.from_device else "receive",
             "channel": {"$ref": f"#/channels/{channel.name}"},
-            "bindings": {"mqtt": {"qos": channel.qos, "retain": channel.retain, "bindingVersion": "0.2.0"}},
+            "bindings": {"mqtt": _how(channel)},
             **({"reply": {"channel": {"$ref": f"#/channels/{channel.reply}"}}} if channel.reply else {}),
         }
     return {
@@ -137,9 +195,48 @@ def asyncapi() -> dict[str, Any]:
             "description": "Seen from the device. MQTT 5, mutual TLS; the certificate's common name is the device.",
         },
         "defaultContentType": CONTENT_TYPE,
+        "servers": {"van": _server()},
         "channels": channels,
         "operations": operations,
+        "components": {"securitySchemes": {"certificate": {"type": "X509", "description": CERTIFICATE}}},
     }
+
+
+def _server() -> dict[str, Any]:
+    """The van's broker, and the session of a device with its will."""
+    will = {
+        "topic": f"{DEVICE}/status",
+        "qos": 1,
+        "message": "a uk.lfr.status.v1 event with the status offline, sent a second after the session was lost",
+        "retain": True,
+    }
+    session = {
+        "clientId": "the common name of the certificate; the broker admits no other",
+        "cleanSession": False,
+        "lastWill": will,
+        "keepAlive": KEEPALIVE_S,
+        "sessionExpiryInterval": SESSION_EXPIRY_S,
+        "maximumPacketSize": MOST_BYTES,
+        "bindingVersion": MQTT_BINDING,
+    }
+    return {
+        "host": "{host}:{port}",
+        "protocol": "secure-mqtt",
+        "protocolVersion": "5",
+        "description": "The broker of one van. The hub has a will, too: the hubState offline, retained.",
+        "variables": {
+            "host": {"description": "a name or address in the broker's certificate"},
+            "port": {"default": "8883"},
+        },
+        "security": [{"$ref": "#/components/securitySchemes/certificate"}],
+        "bindings": {"mqtt": session},
+    }
+
+
+def _how(channel: Channel) -> dict[str, Any]:
+    """The MQTT binding of an operation."""
+    expiry = {} if channel.expiry is None else {"messageExpiryInterval": channel.expiry}
+    return {"qos": channel.qos, "retain": channel.retain, **expiry, "bindingVersion": MQTT_BINDING}
 
 
 def files() -> dict[str, str]:
@@ -171,7 +268,16 @@ def _message(channel: Channel) -> dict[str, Any]:
         }
     name = channel.message.type_name()
     payload = {"schemaFormat": "application/schema+json;version=draft-2020-12", "schema": {"$ref": f"./{name}.json"}}
-    return {"name": name, "contentType": events.CONTENT_TYPE, "payload": payload}
+    return {"name": name, "contentType": events.CONTENT_TYPE, "payload": payload, **_answered(channel)}
+
+
+def _answered(channel: Channel) -> dict[str, Any]:
+    """The MQTT binding of a message that is answered: MQTT 5's response topic and correlation data."""
+    if channel.reply is None:
+        return {}
+    where = next(each.address for each in CHANNELS if each.name == channel.reply)
+    named = {"type": "string", "description": "command_id"}
+    return {"bindings": {"mqtt": {"responseTopic": where, "correlationData": named, "bindingVersion": MQTT_BINDING}}}
 
 
 def _one_line(text: Any) -> Any:

@@ -15,7 +15,7 @@ from device.errors import UsageError
 
 ROOT = "lfr/v1"
 HUB = "hub"
-RESERVED = frozenset({HUB, "auditor", "listener", "witness", "monitor", "server", "ca", "crl"})
+RESERVED = frozenset({HUB, "auditor", "regulator", "listener", "witness", "monitor", "bridge", "server", "ca", "crl"})
 DEVICE_BRANCHES = (
     "status",
     "birth",
@@ -31,6 +31,8 @@ DEVICE_BRANCHES = (
     "audit",
     "identity",
     "cmd/+/reply",
+    "bluelist/seen",
+    "bluelist/pass",
 )
 LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -95,6 +97,14 @@ class DeviceTopics:
     @property
     def identity(self) -> str:
         return f"{self.base}/identity"
+
+    @property
+    def volunteer_seen(self) -> str:
+        return f"{self.base}/bluelist/seen"
+
+    @property
+    def volunteer_pass(self) -> str:
+        return f"{self.base}/bluelist/pass"
 
     @property
     def commands(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from device.domain.sight import F32
 from device.enrolment.model_sessions import ModelSessions
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.recognition.volunteers import VolunteerSearch
 from device.vision.decision import Best
 from device.vision.observer import Observer
 from device.vision.zone import Zone
@@ -56,6 +57,7 @@ def pipeline_of(
     people: Sequence[ListedPerson] = (),
     zone: Sequence[tuple[float, float]] = WHOLE_FRAME,
     observer: Observer | None = None,
+    volunteers: Gallery | None = None,
 ) -> Pipeline:
     """The pipeline over `room`'s engines and one list.
 
@@ -63,7 +65,9 @@ def pipeline_of(
     people  what is known of the gallery's entries, in its order; empty: nothing but their references
     zone    a polygon in 0..1 of the frame
     observer  for measuring; a device's worker passes none
+    volunteers  the blue list, searched beside the gallery at its threshold
     """
+    blue = None if volunteers is None else VolunteerSearch(Listed(volunteers), volunteers.refs, threshold)
     return Pipeline(
         Sight(
             front_end=room.front_end(min_face_px, packed=packed, listed=gallery),
@@ -74,4 +78,5 @@ def pipeline_of(
             min_face_px=min_face_px,
         ),
         observer=observer,
+        volunteers=blue,
     )

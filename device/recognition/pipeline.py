@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device.domain.finding import Candidate, Counters
+from device.domain.finding import Candidate, Counters, VolunteerFinding
 from device.domain.sight import F32, U8, Damage, Face, Frame
 from device.domain.time import NS_PER_MS, MediaNs
 from device.recognition.detect_ahead import Stopwatch
 from device.recognition.observation import Observation
 from device.recognition.rivals import RaisedPassages
+from device.recognition.volunteers import VolunteerSearch
 from device.vision.align import DegenerateGeometry
 from device.vision.cadence import DetectionCadence
 from device.vision.cuts import CutDetector
@@ -69,9 +70,12 @@ class Sight:
 class Pipeline:
     """One camera's spine. `counters` and `times` are the only things that outlive a passage."""
 
-    def __init__(self, sight: Sight, *, observer: Observer | None = None) -> None:
+    def __init__(
+        self, sight: Sight, *, observer: Observer | None = None, volunteers: VolunteerSearch | None = None
+    ) -> None:
         """`observer`: for measuring (device/vision/observer.py); the worker of a device has none."""
         self._sight = sight
+        self._volunteers = volunteers
         refs = [entry.ref for entry in sight.entries]
         self._observed = None if observer is None else Observation(observer, sight.gallery, refs)
         self._tracker = Tracker()
@@ -226,6 +230,10 @@ class Pipeline:
         self._sight.front_end.wipe_faces()
         self._clean = True
 
+    def volunteers_seen(self) -> list[VolunteerFinding]:
+        """Volunteers of the blue list that were recognised since the last call."""
+        return [] if self._volunteers is None else self._volunteers.take()
+
     def shot(self, passage_id: int) -> U8 | None:
         """The best shot of an open passage, (160, 160, 3) uint8 RGB, for the probe of its alert; None when it ended."""
         return next((p.slot.shot for p in self._passages.open if p.id == passage_id and p.compared), None)
@@ -280,7 +288,10 @@ class Pipeline:
         if self._observed is not None:
             self._observed.weighed(settled, self._decision, best)
         self.times.lap("match", since)
-        return self._state(frame, settled, best)
+        candidate = self._state(frame, settled, best)
+        if self._volunteers is not None and candidate is None:
+            self._volunteers.weigh(frame, settled)
+        return candidate
 
     def _screened(self, passage: Passage, sighting: Sighting) -> None:
         """A pair's screen found nobody listed possible: the face was compared, and there is no template of it."""
@@ -343,6 +354,8 @@ class Pipeline:
         if self._observed is not None:
             self._observed.ended(passage)
         self._raised.ended(passage)
+        if self._volunteers is not None:
+            self._volunteers.ended(passage)
         wiped = self._passages.close(passage)
         if passage.counted:
             counters.discarded += wiped and passage.alerted_entry is None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from device.config.model import DeviceConfig
 from device.edges.host import state_folder, sysfs
+from device.edges.host.sysfs_board import SysfsBoard
 from device.outbox.store import Outbox
 from device.ports.broker import Broker
 from device.ports.clock import Clock
 from device.ports.gpio import Gpio
+from device.ports.health import BoardHealth
 from device.ports.service import ServiceManager
 from device.supervisor.audit.writer import OpenLog
 from device.supervisor.deployment.release_watch import Releases
@@ -24,7 +26,7 @@ from device.supervisor.workers.process import Launcher
 class Edges:
     """models_dir: where workers find prepared models. simulated: the GPIO lines are not hardware; the status states it.
 
-    root       where sysfs is found
+    root       where sysfs is found;  board  GPU load, power mode, over-current, memory
     repository  the hub's repository, verified;  sync: the thread that its calls run on
     open_audit  opens the device's key and its audit log, on the disk thread
     releases   where releases of the software come from, and the thread that its calls run on; None: updated by hand
@@ -34,6 +36,7 @@ class Edges:
     disk_free  bytes that may still be written where a folder lies
     reread     reads and checks the configuration file again; None when the device was not started from one
     refusal    why a folder takes no writes (device.edges.host.state_folder)
+    on_blue_list_press  called on the loop at each press of the blue-list button (`lines.blue_list_button`)
     """
 
     clock: Clock
@@ -55,5 +58,7 @@ class Edges:
     memory_locked: bool = True
     root: Path = Path("/")
     disk_free: Callable[[Path], int] = sysfs.disk_free_bytes
+    board: BoardHealth = field(default_factory=SysfsBoard)
     refusal: Callable[..., str] = state_folder.refusal
     reread: Callable[[], DeviceConfig] | None = None
+    on_blue_list_press: Callable[[], None] = lambda: None

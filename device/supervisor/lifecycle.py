@@ -8,28 +8,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
-from device.errors import GpioUnavailable, LfrError, Unavailable
+from device.errors import LfrError
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
-from device.outbox.retry import MessageClass
 from device.supervisor.alerts.judgements import Judgements
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
+from device.supervisor.blue_list.service import BlueList
+from device.supervisor.deployment.missed_erasures import MissedErasures
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.release_watch import ReleaseWatch
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, leave_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
 from device.supervisor.hub_requests import HubRequests
+from device.supervisor.inputs import watch_blue_list_button, watch_tamper_line
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.renewal import renew_certificates
 from device.supervisor.runtime.timeouts import settle
@@ -38,7 +38,7 @@ from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, STOPPED_S, VERIFIED_TIME_S, Budget
+from device.supervisor.timing import ALIVE_S, STOPPED_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ class DeviceLifecycle:
         )
         self._requests = self._hub_requests(config, boot_id, budget or Budget())
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
+        self.blue_list = self._blue_list(topics)
         self.supervisor = self._loop(config, woken)
         self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=lambda: self.supervisor.idle)
         self._reporter = self._status_reporter(config, edges, boot_id)
@@ -124,6 +125,18 @@ class DeviceLifecycle:
             on_change=woken.set,
             on_view=lambda camera, sealed: self._requests.view.picture(camera, sealed),
             applied=lambda camera: self._requests.zones.applied(camera),
+            on_volunteer=lambda camera, finding: self.blue_list.seen(camera, finding),
+        )
+
+    def _blue_list(self, topics: DeviceTopics) -> BlueList:
+        return BlueList(
+            topics,
+            self._edges.clock,
+            self._edges.disk,
+            active=lambda: self.supervisor.active,
+            store=self._publisher.keep,
+            withdraw=self._pool.withdraw_volunteers,
+            erased=lambda count: self._receipts.erased("template", count, "withdrawn"),
         )
 
     def _hub_requests(self, config: DeviceConfig, boot_id: str, budget: Budget) -> HubRequests:
@@ -167,6 +180,7 @@ class DeviceLifecycle:
                 memory_locked=self._edges.memory_locked,
                 on_recipient=self._notices.recipient,
                 on_withdrawn=self._withdrawn,
+                on_volunteers_gone=lambda refs: self.blue_list.take_off(refs),
             ),
             sign=self._sign,
             woken=woken,
@@ -185,7 +199,9 @@ class DeviceLifecycle:
         self._connect_inputs()
         await supervisor.host.measure()
         await self._requests.zones.read()
-        await self._catch_up()
+        orders = supervisor.erasure_orders
+        missed = MissedErasures(self._edges.disk, self._audit, self._receipts, publisher=publisher, orders=orders)
+        await missed.catch_up()
         observing = (supervisor.sign.run(), supervisor.host.run())
         work = (
             *observing,
@@ -195,13 +211,14 @@ class DeviceLifecycle:
             supervisor.load(),
             self._reporter.run(),
             self._requests.run(),
-            self._store_verified_time(),
+            self.blue_list.run(),
+            missed.store_verified_time(),
             renew_certificates(self._edges),
             self._releases.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
         self._edges.service.ready()
-        await self._alive_while(self._report_missed_erasures())
+        await self._alive_while(missed.report())
         try:
             await self._until_over(background)
             stays = self._stays
@@ -245,33 +262,6 @@ class DeviceLifecycle:
         event(_log, "reload.done", changed_and_needs_a_restart=", ".join(changed) or "nothing")
         self.supervisor.deployment_sync.hurry()
 
-    async def _catch_up(self) -> None:
-        """Erase what became due while no supervisor ran. A failure is logged; the timer tries again."""
-        try:
-            gone = await self._edges.disk(self.supervisor.erasure_orders.catch_up)
-        except Unavailable as fault:
-            event(_log, "eraser.failed", level=logging.ERROR, problem=str(fault))
-            self._audit.note("fault", "R06", condition="erasure")
-            return
-        if gone:
-            event(_log, "eraser.caught_up", alerts_erased=gone)
-
-    async def _report_missed_erasures(self) -> None:
-        """Chain and publish receipts of what the eraser erased without a supervisor; each stays on disk until then."""
-        for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
-            event(_log, "eraser.receipt", deployment=missed.deployment, reason=missed.reason)
-            self._receipts.erased_before(missed)
-        if await self._publisher.drain(STOPPED_S, ()) and await self._audit.write():
-            for missed in await self._edges.disk(self.supervisor.erasure_orders.missed):
-                await self._edges.disk(partial(self.supervisor.erasure_orders.reported, missed))
-
-    async def _store_verified_time(self) -> None:
-        """Store the verified time for the eraser every VERIFIED_TIME_S; others report a disk that refuses."""
-        while True:
-            await asyncio.sleep(VERIFIED_TIME_S)
-            with suppress(Unavailable):
-                await self._edges.disk(self.supervisor.erasure_orders.advance_verified_time)
-
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or a signal asks the program to end."""
         supervisor = self.supervisor
@@ -301,8 +291,7 @@ class DeviceLifecycle:
         await self._reporter.report()
         if not supervisor.ending:
             if supervisor.active is not None:
-                leave_deployment(self._pool, self._reporter, self._receipts)
-                await self._publisher.drain(STOPPED_S, (MessageClass.RECEIPT, MessageClass.COUNT))
+                await leave_deployment(self._pool, self._reporter, self._receipts, self._publisher)
             return Outcome(exit_status=supervisor.requests.leave or 0)
         outcome = await end_deployment(
             self._edges,
@@ -343,13 +332,15 @@ class DeviceLifecycle:
         task = asyncio.create_task(work)
         while not task.done():
             self._edges.service.alive()
+            self.supervisor.indicators.blink()
             await asyncio.wait((task,), timeout=ALIVE_S)
         return task.result()
 
     def _connect_inputs(self) -> None:
-        """Connect the inputs: STOP contact, tamper line, hub, broker session."""
+        """Connect the inputs: STOP contact, tamper line, blue-list button, hub, broker session."""
         self.supervisor.watch_stop()
-        self._watch_tamper_line()
+        watch_tamper_line(self._edges, self._audit, self._tampered)
+        watch_blue_list_button(self._edges)
         self._hub.subscribe()
         self._publisher.connect(self._session)
 
@@ -371,19 +362,6 @@ class DeviceLifecycle:
         for alert in alerts:
             self._audit.note("alert", "R13", alert=alert, camera=self._alerts.camera_of(alert))
         return await self._audit.write()
-
-    def _watch_tamper_line(self) -> None:
-        """Watch the tamper line. A cut wire reads as opened; a chip that does not answer is no tampering."""
-        loop = asyncio.get_running_loop()
-
-        def opened() -> None:
-            loop.call_soon_threadsafe(self._tampered)
-
-        try:
-            self._edges.lines.on_tamper(opened)
-        except GpioUnavailable as fault:
-            event(_log, "lines.lost", level=logging.ERROR, problem=str(fault))
-            self._audit.note("fault", "R04", condition="tamper line")
 
     def _tampered(self) -> None:
         """The housing was opened: the deployment ends at once; alerts kept from an earlier one go too."""

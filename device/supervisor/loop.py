@@ -37,6 +37,7 @@ from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.edges import Edges
 from device.supervisor.runtime.host_health import HostHealth
 from device.supervisor.runtime.timeouts import set_within
+from device.supervisor.sign.blink_codes import code_of
 from device.supervisor.sign.indicators import Indicators
 from device.supervisor.sign.monitor import SignMonitor
 from device.supervisor.state_machine import Event, State, step
@@ -93,7 +94,7 @@ class SupervisorLoop:
         self.deployment_sync = deployment_sync
         self.active: ActiveDeployment | None = None
         self.host = HostHealth(config.state_dir, edges)
-        self.indicators = Indicators(edges.lines)
+        self.indicators = Indicators(edges.lines, edges.clock)
         self.ever_recognised = False
         self.snapshot = Snapshot(live=config.live)
         self.evaluations: tuple[Evaluation, ...] = evaluation.evaluate(self.snapshot)
@@ -309,7 +310,10 @@ class SupervisorLoop:
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self.indicators.light(Lamp.RECOGNISING, self.state is State.RECOGNISING)
         self.indicators.light(Lamp.ALERT, alert)
-        self.indicators.light(Lamp.FAULT, policy.fault_lamp_wanted(self.state, self.snapshot))
+        fault = policy.fault_lamp_wanted(self.state, self.snapshot)
+        self.indicators.light(Lamp.FAULT, fault)
+        self.indicators.light(Lamp.HUB, self.snapshot.hub_absent_s == 0)
+        self.indicators.show(code_of(self.state, self.evaluations, fault=fault))
 
     def _drive_sign(self, lit: bool) -> None:
         before = self.sign.driven

@@ -17,6 +17,9 @@ CLEAR_S = 1.0  # after a failure every condition must hold this long before reco
 ORDER_RETRY_S = 2.0  # an erasure order that the disk refused
 ALIVE_S = 0.5  # watchdog notification; the unit's WatchdogSec is four times this
 ALERT_LAMP_S = 5.0  # the alert lamp after an alert was raised
+BLINK_S = 0.3  # tower lamp: on, and off; three rounds of the loop, 1.7 blinks a second (IEC 60073: 1.4 to 2.8)
+BLINK_PAUSE_S = 1.8  # behind the last blink of a count
+BLINK_EVEN_S = 1.0  # on and off while the deployment is erased; whoever waits then looks every ALIVE_S
 HUB_ABSENT_MOST_S = 5.0  # an alert that nobody can review is useless; a reconnection takes 1 to 3 s
 
 # ── workers (workers/supervisor.py) ──────────────────────────────────────────────────────────────────────────────────
@@ -88,6 +91,7 @@ VIEW_EXPIRES_S = 3  # a picture that the broker could not deliver by then is of 
 
 # ── deployment (deployment/) ─────────────────────────────────────────────────────────────────────────────────────────
 SYNC_POLL_S = 2.0  # a withdrawn entry is gone within 5 s even when the hub's `sync` command is lost
+CONSENT_CHECK_S = 1.0  # volunteers of the blue list whose consent has ended
 RENEWAL_FIRST_S = 60.0  # the hub is asked for renewed certificates
 RENEWAL_S = 3600.0  # and again; they are renewed 14 days before they end
 CLOCK_STEP_ALLOWED = timedelta(seconds=60)  # a time service that steps the clock back corrects seconds
@@ -112,6 +116,11 @@ RELEASE_IDLE_POLL_S = 0.5  # a download ends when a deployment is offered
 # ── host and threads (runtime/) ──────────────────────────────────────────────────────────────────────────────────────
 HOST_MEASURE_S = 0.25
 STATE_FOLDER_WRITE_S = 2.0  # a small unflushed file is tried this often; whether it is read-only, at every measurement
+BOARD_MEASURE_S = 1.0  # GPU load, power mode, over-current, memory
+OVER_CURRENT_RECENT_S = 30.0  # six reports of health: a limit that comes and goes is seen in one of them
+DRIFT_WARM_UP_S = 10.0  # the first looks of a worker compile and allocate
+DRIFT_START_S = 60.0  # the value at the start is the median over this
+DRIFT_S = 30.0  # a stage is slower once it has been for this long; a crowd passes sooner
 HOST_STALE_S = 10.0  # a worn card may keep a write for seconds
 EXECUTOR_CLOSE_S = 2.0  # for the calls that a thread has accepted; a disk that hangs does not keep the process
 TASKS_END_S = 2.0  # for background tasks to end after their cancellation

@@ -10,6 +10,7 @@
    (device/domain/steady_clock.py); after a longer jump see `lfr clock recover`.
 6. What verifies is assessed before the disk is asked to keep it: an end or a withdrawal counts on a full or read-only
    disk, too. `Published.unkept` then states what the disk refused, and every poll tries again.
+7. A volunteer of the blue list that cannot be fetched is not matched, and changes nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from device.config.publication import (
     ENVELOPE_MAX_BYTES,
     INDEX_MAX_BYTES,
     PAYLOAD_MAX_BYTES,
+    VOLUNTEER_MAX_BYTES,
     WITHDRAWN_MAX_BYTES,
     Index,
     index_target,
@@ -215,7 +217,7 @@ class Client:
             refused = fault
         found = Published(mode, trusted.good_until(), source.name, offer, refused)
         # A refused publication keeps the old list: it may be in use, and the publication may be corrected.
-        keep = None if refused is not None else "" if offer is None else offer.deployment.watchlist.sha256
+        keep = None if refused is not None else frozenset(() if offer is None else _files_of(offer))
         with self._lock:
             try:
                 store.commit(staging, Facts(now, source.name), keep)
@@ -246,7 +248,32 @@ class Client:
             found = _officers(trusted, index.envelope, ENVELOPE_MAX_BYTES)
             envelope = _content(trusted, found, targets / "envelope")
             (targets / "envelope").unlink()  # memory only: useless after a restart
-        return Offer(deployment, payload, refs, index.recipient, envelope)
+        volunteers = self._volunteers(trusted, index, deployment, store)
+        gone = frozenset(index.volunteers_withdrawn)
+        return Offer(deployment, payload, refs, index.recipient, envelope, volunteers, gone)
+
+    def _volunteers(self, trusted: Trusted, index: Index, deployment: Deployment, store: Store) -> dict[str, Path]:
+        """The blue list's volunteers whose consent holds, fetched unless they are there (rule 7)."""
+        blue, now, there = deployment.blue_list, self._clock.wall(), {}
+        consenting = [] if blue is None else [v for v in blue.volunteers if wall(v.consent_until) > now]
+        wanted = [each for each in consenting if each.ref not in index.volunteers_withdrawn]
+        if wanted:
+            self._order_erasure(deployment, *(store.payload(each.sha256) for each in wanted))
+        for each in wanted:
+            place = store.payload(each.sha256)
+            try:
+                found = _officers(trusted, each.target, VOLUNTEER_MAX_BYTES)
+                if (found.sha256, found.length) != (each.sha256, each.bytes):
+                    raise Refused(AUTHORISED, "another volunteer", f"{each.target} is not what the deployment names")
+                if not trusted.holds(found, place):
+                    incoming = store.incoming()
+                    trusted.download(found, incoming)
+                    with self._lock:
+                        store.keep_payload(incoming, each.sha256)
+                there[each.ref] = place
+            except (Refused, Unavailable) as fault:
+                event(_log, "volunteer.not_loaded", level=logging.WARNING, ref=each.ref, problem=str(fault))
+        return there
 
     def _payload(self, trusted: Trusted, index: Index, deployment: Deployment, store: Store) -> Path:
         """The sealed list, fetched unless it is there already, byte for byte."""
@@ -266,10 +293,10 @@ class Client:
         with self._lock:
             return store.keep_payload(incoming, wanted)
 
-    def _order_erasure(self, deployment: Deployment, payload: Path) -> None:
-        """Place the order to erase a list before the list is on the disk (device.eraser, rule 1).
+    def _order_erasure(self, deployment: Deployment, *payloads: Path) -> None:
+        """Place the order to erase lists before they are on the disk (device.eraser, rule 1).
 
-        An existing order of that deployment that lacks this list, or ends later, is replaced by one that covers both
+        An existing order of that deployment that lacks one of them, or ends later, is replaced by one that covers both
         with the earlier time.
         """
         window, synchronised = deployment.window, self._clock.synchronised()
@@ -277,11 +304,12 @@ class Client:
         facts = {"mode": deployment.mode.value, "subjects": deployment.watchlist.subjects}
         before = eraser.ordered(self._state_dir, deployment.id)
         files = [Path(file) for file in before.get("files", ())]
-        end_ms, known = min(_ms(window.end), before.get("end_ms", _ms(window.end))), payload.absolute() in files
+        end_ms = min(_ms(window.end), before.get("end_ms", _ms(window.end)))
+        lacking = [payload for payload in payloads if payload.absolute() not in files]
         facts |= {name: before[name] for name in ("reason", "all_alerts") if name in before}
         try:
-            if not known or end_ms != before["end_ms"]:
-                wanted = files if known else [*files, payload]
+            if lacking or end_ms != before["end_ms"]:
+                wanted = [*files, *lacking]
                 eraser.place(self._state_dir, deployment.id, wanted, end_ms, _ms(now), **facts)
         except OSError as fault:
             raise Unavailable(
@@ -296,6 +324,11 @@ class Client:
             raise Refused(IN_WINDOW, "expired", text)
         require_usable(deployment, now, running=running)
         self._used.require_unused(deployment.id, listed.id, listed.sha256)
+
+
+def _files_of(offer: Offer) -> tuple[str, ...]:
+    """Hashes of the sealed files that an offer needs on the disk."""
+    return offer.deployment.watchlist.sha256, *(place.name for place in offer.volunteers.values())
 
 
 def signed_after(current: Path) -> WallTime | None:

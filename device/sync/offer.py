@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,8 @@ class Offer:
     payload    the sealed watchlist on this device's disk, verified
     envelope   the content identity, encrypted to `recipient`; both None until the hub has issued one
     withdrawn  entries that must not be searched for
+    volunteers  sealed templates of the blue list on this device's disk, by reference: those that may be used now
+    volunteers_withdrawn  whom the hub took off the blue list
     """
 
     deployment: Deployment
@@ -36,6 +39,8 @@ class Offer:
     withdrawn: frozenset[str]
     recipient: str | None = None
     envelope: bytes | None = field(default=None, repr=False)
+    volunteers: Mapping[str, Path] = field(default_factory=dict)
+    volunteers_withdrawn: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

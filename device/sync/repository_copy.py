@@ -2,7 +2,7 @@
 
     <folder>/current            link to the set in use
     <folder>/sets/<n>/          metadata (python-tuf's), targets (deployment, index, withdrawn list), facts.json
-    <folder>/payloads/<sha256>  the sealed watchlist: ciphertext whose key is in memory only
+    <folder>/payloads/<sha256>  the sealed watchlist, and each volunteer: ciphertext whose key is in memory only
     <folder>/staging/           a set, or a payload, on its way; not used until it is renamed
     <memory>/staging/           a set that is being verified
     <memory>/unkept/            the newest verified set while the disk refuses to keep it
@@ -121,8 +121,8 @@ class Store:
             raise Unavailable(f"{place}: {reason_of(fault)}; repair the disk of the state folder") from fault
         return place
 
-    def commit(self, staging: Path, facts: Facts, keep: str | None) -> None:
-        """Make the staged set the one in use (rule 1). keep: hash of the payload that it needs, None for none.
+    def commit(self, staging: Path, facts: Facts, keep: frozenset[str] | None) -> None:
+        """Make the staged set the one in use (rule 1). keep: hashes of the payloads that it needs; None: all.
 
         Raises Unavailable when the disk refuses; the staged set is then still there.
         """
@@ -181,7 +181,7 @@ class Store:
             raise Unavailable(f"still in {self._folder / PAYLOADS}: {', '.join(left)}; delete by hand")
         return gone
 
-    def _sweep(self, current: Path | None, keep: str | None = None) -> None:
+    def _sweep(self, current: Path | None, keep: frozenset[str] | None = None) -> None:
         """Delete what is no longer referenced: staging, other sets, and all payloads but `keep` of a current set."""
         shutil.rmtree(self._folder / STAGING, ignore_errors=True)
         for old in (self._folder / SETS).glob("*"):
@@ -189,7 +189,7 @@ class Store:
                 shutil.rmtree(old)
         if keep is not None:
             for payload in (self._folder / PAYLOADS).glob("*"):
-                if payload.name != keep:
+                if payload.name not in keep:
                     with suppress(FileNotFoundError):
                         payload.unlink()
 

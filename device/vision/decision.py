@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,17 @@ class Gallery(Protocol):
     """What the match decision needs of the watchlist."""
 
     def nearest(self, template: F32) -> Best: ...
+
+
+def nearest_of(gallery: Gallery, passage: Passage, threshold: Callable[[int], float]) -> Best:
+    """Rule 1: the entry that is furthest over its threshold, by all looks or by the last ones. Changes nothing."""
+    best = gallery.nearest(passage.slot.fused)
+    if passage.templates <= WINDOW:
+        return best
+    recent_sum = passage.recent_sum()
+    recent = gallery.nearest(recent_sum)
+    recent_sum[:] = 0
+    return max(best, recent, key=lambda one: one.score - threshold(one.entry))
 
 
 class Decision:
@@ -65,14 +76,8 @@ class Decision:
         return best if passage.alerted_entry is None or self._worth_revising(passage, best) else None
 
     def _nearest(self, passage: Passage) -> Best:
-        """Rule 1: the entry that is furthest over its threshold, by all looks or by the last ones."""
-        best = self._gallery.nearest(passage.slot.fused)
-        if passage.templates <= WINDOW:
-            return best
-        recent_sum = passage.recent_sum()
-        recent = self._gallery.nearest(recent_sum)
-        recent_sum[:] = 0
-        return max(best, recent, key=lambda one: one.score - self.threshold(one.entry))
+        """Rule 1."""
+        return nearest_of(self._gallery, passage, self.threshold)
 
     @staticmethod
     def _worth_revising(passage: Passage, best: Best) -> bool:

@@ -20,6 +20,7 @@ _SLOTS = {
 TEXTS = {
     "engines": "engines opened: WORD, detector WORD, recogniser WORD",
     "evidence": "no camera is opened: the evidence does not cover this list",
+    "volunteers": "blue list: N of N volunteers are searched",
     "opening": "opening the camera",
     "opened": "WORD opened: N x N pixels, N Hz",
     "opened_unrated": "WORD opened: N x N pixels, rate not stated",

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import msgspec
 
-from device.domain.finding import Candidate, Counters, Mode
+from device.domain.finding import Candidate, Counters, Mode, VolunteerFinding
 from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
@@ -65,6 +65,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     watchlist      path of the sealed watchlist (age, to `identity`)
     categories     threshold offset (never negative) by category of the deployment; empty: any category, no offset
     withdrawn      entries that were withdrawn since the list was sealed
+    volunteers     paths of the blue list's sealed volunteers (age, to `identity`), one a file
     hub_recipient  age public key that probes are encrypted to
     lease_s        how long the supervisor may be silent once the camera is open; None: until end-of-file (a worker
                    that a test or a tool drives by hand)
@@ -80,6 +81,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     hub_recipient: str
     categories: dict[str, float] = msgspec.field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
+    volunteers: tuple[str, ...] = ()
     lease_s: float | None = None
 
 
@@ -108,6 +110,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
     """Supervisor to worker, once a second while the live view is shown: the hub's recipient, None to end it."""
 
     recipient: str | None
+
+
+class WithdrawVolunteers(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw_volunteers"):
+    """Supervisor to worker: zero the templates of these volunteers of the blue list at once."""
+
+    refs: tuple[str, ...]
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
@@ -201,6 +209,12 @@ class ViewPicture(msgspec.Struct, frozen=True, kw_only=True, tag="view_picture")
     sealed: Annotated[bytes, msgspec.Meta(max_length=VIEW_MAX_BYTES)]
 
 
+class VolunteerRecognised(msgspec.Struct, frozen=True, kw_only=True, tag="volunteer"):
+    """Worker to supervisor: a volunteer of the blue list passed. No picture; never an alert."""
+
+    finding: VolunteerFinding
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """Worker to supervisor, last: the source ended or the worker obeyed Stop; every buffer is wiped."""
 
@@ -230,8 +244,19 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, tag="journal"):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=JOURNAL_CHARS)]
 
 
-ToWorker = Assignment | Commission | Lease | Withdraw | View | Stop
-FromWorker = Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | ViewPicture | JournalLine | Finished | Fault
+ToWorker = Assignment | Commission | Lease | Withdraw | WithdrawVolunteers | View | Stop
+FromWorker = (
+    Hello
+    | WatchlistLoaded
+    | Withdrawn
+    | Beat
+    | CandidateRaised
+    | VolunteerRecognised
+    | ViewPicture
+    | JournalLine
+    | Finished
+    | Fault
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

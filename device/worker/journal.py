@@ -42,6 +42,10 @@ class JournalSender:
         """The engines are open."""
         self._line(Level.INFO, "engines", backend, detector, recogniser)
 
+    def volunteers(self, *, opened: int, of: int) -> None:
+        """How many volunteers of the blue list are searched."""
+        self._line(Level.INFO if opened == of else Level.WARNING, "volunteers", opened, of)
+
     def outside_evidence(self) -> None:
         """No camera is opened; the reason is in WatchlistLoaded."""
         self._line(Level.WARNING, "evidence")

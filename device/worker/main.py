@@ -52,9 +52,11 @@ from device.wire.link import (
     Stop,
     View,
     ViewPicture,
+    VolunteerRecognised,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
+    WithdrawVolunteers,
 )
 from device.worker.camera import load_lazy_libraries, needs_of, open_source, pace_of
 from device.worker.commissioning import CommissioningWorker
@@ -63,6 +65,7 @@ from device.worker.lease import LeaseWatch
 from device.worker.link_end import LinkEnd
 from device.worker.live_view import LiveView
 from device.worker.lockdown import Camera, begin, lock_down
+from device.worker.open_volunteers import open_volunteers
 from device.worker.sealed_probe import ProbeSealer
 
 ASSIGNMENT_WITHIN_S = 30.0
@@ -110,6 +113,7 @@ class VisionWorker:
         self._view = LiveView()
         self._room: ModelSessions | None = None
         self._gallery: Gallery | None = None
+        self._volunteers: Gallery | None = None
         self._stop: str | None = None
         self._beats = 0
         self._last_beat_ns = 0
@@ -129,6 +133,7 @@ class VisionWorker:
         )
         self._room = room
         listed, digest = _open_list(Path(task.watchlist), task.identity, room)
+        self._volunteers = open_volunteers(task.volunteers, task.identity, room, self._journal)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
         self._gallery = gallery = listed.gallery(screen_dim=room.recognisers.screen_dim)
@@ -143,6 +148,7 @@ class VisionWorker:
             packed=on_board(address),
             people=_people(listed, task.categories),
             zone=task.camera.zone,
+            volunteers=self._volunteers,
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
         load_lazy_libraries()
@@ -154,10 +160,10 @@ class VisionWorker:
             self._journal.outside_evidence()
             self._wait_for_stop()
             room.close()
-            gallery.wipe()
+            self._wipe_lists()
             self._link.send(Finished(reason=self._stop or "outside the evidence", counters=pipeline.counters))
             return
-        with LeaseWatch(self._link, task.lease_s, gallery.wipe):
+        with LeaseWatch(self._link, task.lease_s, self._wipe_lists):
             source = self._opened(address)
             ahead = not room.one_thread
             pace = pace_of(source, task.camera.pace)
@@ -166,7 +172,7 @@ class VisionWorker:
             feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
             looking = DetectAhead(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
             with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
-                for step in (room.close, gallery.wipe, pipeline.finish, feed.close, looking.close):
+                for step in (room.close, self._wipe_lists, pipeline.finish, feed.close, looking.close):
                     ending.callback(step)
                 self._watch(pipeline, feed, looking)
         if self._link.fault is not None:
@@ -227,6 +233,12 @@ class VisionWorker:
         self._journal.opened(source)
         return source
 
+    def _wipe_lists(self) -> None:
+        """Zero every template of watchlist and blue list."""
+        for listed in (self._gallery, self._volunteers):
+            if listed is not None:
+                listed.wipe()
+
     def _wait_for_stop(self) -> None:
         """No camera is opened: wait until the supervisor stops this worker."""
         while self._stop is None and not self._link.gone.is_set():
@@ -253,6 +265,8 @@ class VisionWorker:
             shot = pipeline.shot(candidate.passage)
             probe = None if shot is None else self._sealer.seal(shot)
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
+        for finding in pipeline.volunteers_seen():
+            self._link.send(VolunteerRecognised(finding=finding))
 
     def _show(self, frame: Frame, feed: CaptureBuffer) -> None:
         """Send a picture of the live view when one is due and recognition is not late."""
@@ -299,6 +313,8 @@ class VisionWorker:
             self._link.send(Withdrawn(entries=self._gallery.withdraw(message.refs)))
         elif isinstance(message, View):
             self._view.renew(message.recipient, time.monotonic_ns())
+        elif isinstance(message, WithdrawVolunteers) and self._volunteers is not None:
+            self._volunteers.withdraw(message.refs)
         elif isinstance(message, Stop):
             self._stop = message.reason
         return message is not None

@@ -227,6 +227,19 @@ def test_the_auditor_receives_counts_and_no_alert_and_no_probe(real: MosquittoVa
     assert [topic for topic, _ in auditor.messages] == [f"{BASE}/cam-1/erasure", f"{BASE}/cam-1/stats"]
 
 
+def test_the_regulator_receives_counts_and_heads_of_the_audit_logs_and_nothing_else(real: MosquittoVan) -> None:
+    regulator = real.session("regulator").subscribe("lfr/v1/#").connect().online()
+    device = real.session("cam-1").connect().online()
+    hub = real.session("hub").connect().online()
+    hub.broker.publish(message("t-9", f"{BASE}/hub/state"))
+    hub.until(lambda: bool(hub.deliveries))
+    branches = ("alert/a-1", "alert/a-1/probe", "state", "health", "birth", "erasure", "identity", "stats", "audit")
+    for n, branch in enumerate(branches):
+        device.broker.publish(message(f"t-{n}", f"{BASE}/cam-1/{branch}"))
+    regulator.until(lambda: len(regulator.messages) == 2)
+    assert [topic for topic, _ in regulator.messages] == [f"{BASE}/cam-1/stats", f"{BASE}/cam-1/audit"]
+
+
 def test_this_broker_counts_a_subscriber_without_read_permission_as_a_receiver(real: MosquittoVan) -> None:
     """A fact to build on, not a wish: `acknowledged` needs the hub's state beside it (tools/hub/README.md)."""
     auditor = real.session("auditor").subscribe("lfr/v1/#").connect().online()
@@ -238,7 +251,7 @@ def test_this_broker_counts_a_subscriber_without_read_permission_as_a_receiver(r
 
 def test_auditor_and_listener_can_say_nothing(real: MosquittoVan) -> None:
     hub = real.session("hub").subscribe(f"{BASE}/#").connect().online()
-    for name in ("auditor", "listener"):
+    for name in ("auditor", "listener", "regulator"):
         person = real.session(name).connect().online()
         person.broker.publish(message("t-1", f"{BASE}/{name}/state"))
         person.until(partial(bool, person.deliveries))

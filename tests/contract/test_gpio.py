@@ -14,7 +14,7 @@ import pytest
 from device.config.model import GpioConfig, Lamps
 from device.edges.clock.system import SystemClock
 from device.edges.gpio import jetson_header
-from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
+from device.edges.gpio.gpiozero_gpio import DEBOUNCE_S, GpiozeroGpio
 from device.edges.gpio.jetson_header import AGX_ORIN, ALWAYS_ON, MAIN, ORIN_NANO_NX, board_of
 from device.edges.gpio.simulated import SimulatedGpio
 from device.errors import ConfigError, GpioUnavailable
@@ -28,7 +28,8 @@ CONFIG = GpioConfig(
     sign="BOARD31",
     sign_sense="BOARD33",
     stop="BOARD29",
-    lamps=Lamps(power="BOARD7", recognising="BOARD11", fault="BOARD15"),
+    blue_list_button="BOARD22",
+    lamps=Lamps(power="BOARD7", recognising="BOARD11", fault="BOARD15", tower_single="BOARD13"),
 )
 
 
@@ -42,10 +43,16 @@ class Bench:
     sign_is_on: Callable[[], bool]
     wire: Callable[[bool], None]
     lamp_is_on: Callable[[Lamp], bool]
-    lamps: frozenset[Lamp] = frozenset({Lamp.POWER, Lamp.RECOGNISING, Lamp.FAULT})
+    press_blue: Callable[[], None]
+    lamps: frozenset[Lamp]
 
 
-WIRED = {Lamp.POWER: "BOARD7", Lamp.RECOGNISING: "BOARD11", Lamp.FAULT: "BOARD15"}
+WIRED = {
+    Lamp.POWER: "BOARD7",
+    Lamp.RECOGNISING: "BOARD11",
+    Lamp.FAULT: "BOARD15",
+    Lamp.TOWER_SINGLE: "BOARD13",
+}
 
 
 def _line_at(name: str) -> str:
@@ -70,6 +77,7 @@ def simulated() -> Iterator[Bench]:
         lambda: lines.sign_driven,
         wire,
         lamp_is_on=lambda lamp: lines.lamps[lamp],
+        press_blue=lines.press_blue_list_button,
         lamps=frozenset(Lamp),
     )
 
@@ -86,6 +94,10 @@ def on_mock_pins() -> Iterator[Bench]:
         sign.input_pin = factory.pin("BOARD33") if connected else None
         factory.pin("BOARD33").drive_low()
 
+    def press_blue() -> None:
+        factory.pin("BOARD22").drive_low()
+        factory.pin("BOARD22").drive_high()
+
     lines = GpiozeroGpio(CONFIG)
     factory.pin("BOARD29").drive_low()
     try:
@@ -96,6 +108,8 @@ def on_mock_pins() -> Iterator[Bench]:
             lambda: bool(factory.pin("BOARD31").state),
             wire,
             lamp_is_on=lambda lamp: lamp in WIRED and bool(factory.pin(WIRED[lamp]).state),
+            press_blue=press_blue,
+            lamps=frozenset(WIRED),
         )
     finally:
         lines.close()
@@ -133,6 +147,11 @@ def agx_header() -> Iterator[FakeChips]:
 def on_an_agx_header() -> Iterator[Bench]:
     with agx_header() as chips:
         lines = GpiozeroGpio(CONFIG)
+
+        def press_blue() -> None:
+            chips.set(MAIN, _line_at("BOARD22"), 0)
+            chips.set(MAIN, _line_at("BOARD22"), 1)
+
         try:
             yield Bench(
                 lines,
@@ -141,6 +160,8 @@ def on_an_agx_header() -> Iterator[Bench]:
                 lambda: bool(chips.level(ALWAYS_ON, "PAA.00")),
                 lambda connected: chips.wire((ALWAYS_ON, "PAA.00"), (ALWAYS_ON, "PAA.02") if connected else None),
                 lamp_is_on=lambda lamp: lamp in WIRED and bool(chips.level(MAIN, _line_at(WIRED[lamp]))),
+                press_blue=press_blue,
+                lamps=frozenset(WIRED),
             )
         finally:
             lines.close()
@@ -190,6 +211,23 @@ def test_a_stop_that_is_listened_for_again_calls_the_new_listener_only(bench: Be
     bench.lines.on_stop(lambda: presses.append("second"))
     bench.press()
     assert presses == ["second"]
+
+
+def test_each_press_of_the_blue_list_button_calls_once_and_its_release_does_not(bench: Bench) -> None:
+    presses: list[str] = []
+    bench.press_blue()
+    bench.lines.on_blue_list_button(lambda: presses.append("blue"))
+    assert presses == []
+    bench.press_blue()
+    bench.press_blue()
+    assert presses == ["blue", "blue"]
+
+
+def test_the_debounce_of_the_button_is_asked_of_the_chip() -> None:
+    with agx_header() as chips:
+        lines = GpiozeroGpio(CONFIG)
+        assert chips.debounced == {(MAIN, _line_at("BOARD22")): round(DEBOUNCE_S * 1e6)}
+        lines.close()
 
 
 def test_a_sign_on_these_lines_proves_itself_in_real_time_and_a_cut_wire_is_found(bench: Bench) -> None:

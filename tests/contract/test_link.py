@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.domain.finding import Candidate, Counters, Mode
+from device.domain.finding import Candidate, Counters, Mode, VolunteerFinding
 from device.errors import LinkBroken
 from device.supervisor.workers.process import ProcessLink
 from device.wire.link import (
@@ -34,7 +34,9 @@ from device.wire.link import (
     Stop,
     ToWorker,
     VisionAssignment,
+    VolunteerRecognised,
     Withdraw,
+    WithdrawVolunteers,
     pack,
     unpack_from_worker,
     unpack_to_worker,
@@ -43,10 +45,11 @@ from device.worker.link_end import LinkEnd
 
 WITHIN_S = 15.0
 PLAIN = (int, float, str, bool, type(None))
-TO_WORKER = (Stop(reason="over"), Withdraw(refs=("e-1",)))
+TO_WORKER = (Stop(reason="over"), Withdraw(refs=("e-1",)), WithdrawVolunteers(refs=("V-1",)))
 FROM_WORKER = (
     Finished(reason="over", counters=Counters(faces_seen=2, discarded=2)),
     Fault(error="BadData", text="…", exit_status=65),
+    VolunteerRecognised(finding=VolunteerFinding(ref="V-1", score=0.7, threshold=0.5, decoded_ns=1)),
     JournalLine(level=Level.INFO, text="fast enough again"),
 )
 

@@ -110,12 +110,27 @@ def audit_head() -> messages.AuditHead:
     )
 
 
+def of_the_blue_list() -> list[tuple[str, messages.Message]]:
+    """What a device says of volunteers."""
+    demo = Mode.DEMO
+    return [
+        (
+            DEVICE.volunteer_seen,
+            messages.VolunteerSeen(
+                mode=demo, deployment_id="d-1", camera_id="front", entry_ref="V-1", score=0.7, threshold=0.5, at=AT
+            ),
+        ),
+        (DEVICE.volunteer_pass, messages.VolunteerPass(mode=demo, deployment_id="d-1", at=AT)),
+    ]
+
+
 def from_the_hub() -> list[tuple[str, messages.Message]]:
     """One message of every type that a hub sends."""
     demo = Mode.DEMO
     judgement: dict[str, Any] = {"mode": demo, "alert_id": ALERT_ID, "officer_ref": "op-1", "at": AT}
     reason = messages.Reason(factor="environment", text="rain on the lens")
     return [
+        *of_the_blue_list(),
         (
             HUB.state,
             messages.HubState(

@@ -36,6 +36,8 @@ class FakeRepository:
         self.fault: LfrError | None = None
         self.refused: Refused | None = None
         self.withdrawn: frozenset[str] = frozenset()
+        self.volunteers: dict[str, Path] = {}
+        self.volunteers_withdrawn: frozenset[str] = frozenset()
         self.deployment_id: str | None = None
         self.source = "https"
         self.zones: tuple[str, ...] = ()
@@ -64,7 +66,9 @@ class FakeRepository:
             return found
         recipient = self._recipient() if self.issues else None
         envelope = None if recipient is None else envelope_to(recipient)
-        return replace(found, offer=Offer(deployment, self._payload, self.withdrawn, recipient, envelope))
+        there = {ref: file for ref, file in self.volunteers.items() if ref not in self.volunteers_withdrawn}
+        offer = Offer(deployment, self._payload, self.withdrawn, recipient, envelope, there, self.volunteers_withdrawn)
+        return replace(found, offer=offer)
 
     def take(self, offer: Offer) -> None:
         self.taken.append(offer.deployment.id)

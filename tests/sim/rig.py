@@ -15,6 +15,7 @@ from device.domain.time import rfc3339
 from device.edges.broker.fake import FakeBroker, FakeExchange
 from device.edges.clock.fake import FakeClock
 from device.edges.gpio.simulated import SimulatedGpio
+from device.edges.host.emulated_board import EmulatedBoard
 from device.edges.service.systemd import NoServiceManager
 from device.hub_api import events, messages
 from device.hub_api.topics import DeviceTopics, HubTopics
@@ -155,6 +156,8 @@ class Rig:
         self.root = folder / "root"
         self.free_bytes = 10**10
         self.refusal = ""
+        self.board = EmulatedBoard()
+        self.blue_list_presses: list[asyncio.AbstractEventLoop] = []
         self.warm(50.0)
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
@@ -184,9 +187,11 @@ class Rig:
             repository=self.repository,
             memory_locked=changes.get("memory_locked", True),
             root=self.root,
+            board=self.board,
             disk_free=lambda folder: self.free_bytes,
             refusal=lambda folder, write: self.refusal,
             reread=lambda: self.reread(),
+            on_blue_list_press=lambda: self.blue_list_presses.append(asyncio.get_running_loop()),
         )
         self.device = DeviceLifecycle(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None
@@ -326,6 +331,7 @@ def write_deployment(folder: Path, **changes: Any) -> None:
         hub_recipient: {RECIPIENT}
         notice: {{en: text}}
     """
+    text += changes.get("more", "")
     (folder / "deployment.yaml").write_text(text)
     (folder / "watchlist.age").write_bytes(b"sealed")
 

@@ -26,6 +26,7 @@ from device.wire.link import (
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
+    WithdrawVolunteers,
 )
 
 BEAT_S = 0.25
@@ -47,6 +48,7 @@ class FakeWorker:
         self.warning = ""
         self.size: tuple[int, int] | None = (1280, 720)
         self.withdrawn: set[str] = set()
+        self.volunteers_gone: set[str] = set()
         self.stopped: Stop | None = None
         self.views: list[View] = []
         self.silent = False
@@ -79,6 +81,8 @@ class FakeWorker:
         elif isinstance(message, Withdraw):
             self.withdrawn |= set(message.refs)
             self.say(Withdrawn(entries=len(self.withdrawn)))
+        elif isinstance(message, WithdrawVolunteers):
+            self.volunteers_gone |= set(message.refs)
         elif isinstance(message, Stop):
             self.stopped = message
             if not self._script.deaf:

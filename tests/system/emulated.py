@@ -23,7 +23,7 @@ from engines.places import cache_dir
 from tools.dev.gate.system_packages import QEMU, provide
 
 ROOT = Path(__file__).resolve().parents[2]
-BOOT_MOST_S = 300.0
+BOOT_MOST_S = 900.0  # 100 s of processor time, on two cores that others use as well
 PROCESSORS, MEMORY_MB = 2, 2048
 NEWC = "070701"  # the format of an initial RAM file system: kernel, Documentation/driver-api/early-userspace
 INIT = """#!/bin/busybox sh
@@ -45,7 +45,8 @@ echo $? >/whole{scratch}/status
 SHARE = "mkdir -p /whole{place} && mount -t 9p -o {options} {tag} /whole{place} || exit"
 CHANGING = "trans=virtio,version=9p2000.L,msize=262144,access=any"
 UNCHANGING = f"{CHANGING},ro,cache=loose"
-COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on"
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on no_timer_check"
+"""no_timer_check: on a busy host the timer ticks late, and the kernel would panic (IO-APIC + timer does not work)."""
 FOLDERS = ("bin", "proc", "sys", "dev", "modules", "below", "above", "whole")
 
 

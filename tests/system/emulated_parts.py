@@ -24,7 +24,7 @@ from tools.dev.gate.system_packages import Program, SetupFailed, download, provi
 SOURCES = {"bookworm": "linux-source-6.1"}  # a release is added once it was seen to work
 COMPILER = {"bookworm": Program("gcc-12", "gcc-12")}
 TAKEN = ("drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c")
-WANTED = ("virtio_pci", "9p", "9pnet_virtio", "overlay", "configfs", "gpio-sim")
+WANTED = ("virtio_pci", "9p", "9pnet_virtio", "overlay", "configfs", "gpio-sim", "vivid", "softdog")
 CHANGES = (
     ("irq_to_desc(irqnum)", "irq_data_to_desc(irq_get_irq_data(irqnum))"),
     ("#include <linux/irq.h>", "#include <linux/irq.h>\n#include <linux/irqdesc.h>"),

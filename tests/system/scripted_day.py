@@ -28,7 +28,8 @@ from pathlib import Path
 from device.domain.proportion import wilson
 from tests.system.emulated_worker import DETECTOR_SHA256, RECOGNISER_SHA256, THRESHOLD
 from tests.system.left_behind import Trace, Wanted, picture, search, template, text
-from tests.system.van import PASSWORD, ROOT, SUPERVISOR, Running, Van, drawn, listed_people, now, wait
+from tests.system.van import PASSWORD, SUPERVISOR, Van, drawn, listed_people, now
+from tests.system.van_running import ROOT, Running, wait
 from tools.hub.report.audit_counts import count_chains
 from tools.hub.report.home_office import COLUMNS
 from tools.hub.watchlist.photos import reference_photo

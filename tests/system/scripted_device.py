@@ -13,6 +13,7 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 from device import logs
 from device.config.loader import load_config
@@ -63,8 +64,8 @@ def main(config: str, host: str) -> int:
     """The exit status of the device; its summary on stdout when a deployment has ended."""
     logs.configure(verbose=False)
     forbid_dumps()
-    SystemClock.synchronised = lambda self: True  # type: ignore[method-assign]
-    outcome = asyncio.run(_run(Path(config), Path(host)))
+    with patch.object(SystemClock, "synchronised", return_value=True):
+        outcome = asyncio.run(_run(Path(config), Path(host)))
     if outcome.summary:
         sys.stdout.write(json.dumps(outcome.summary) + "\n")
     return outcome.exit_status

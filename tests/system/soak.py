@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import platform
 import random
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,8 @@ from device.errors import LfrError
 from tests.system import hub_kills
 from tests.system.left_behind import Wanted, picture, search, template, text
 from tests.system.soak_book import Episode, SoakBook
-from tests.system.van import ROOT, Running, Van, child_of, drawn, listed_people, now, wait
+from tests.system.van import Van, drawn, listed_people, now
+from tests.system.van_running import ROOT, Running, child_of, wait
 from tools.hub.report.audit_counts import count_chains
 from tools.hub.report.deployment_report import report_of
 from tools.hub.report.tallies import read_book
@@ -176,8 +178,7 @@ class VanEpisode:
 
     def _end(self) -> None:
         """`lfr deployment end`, once everybody recognises."""
-        for name in DEVICES:
-            wait(lambda name=name: self._running.state(name) == "recognising", name, PATIENCE_S)  # type: ignore[misc]
+        self._running.until_recognising(within_s=PATIENCE_S)
         words = ("deployment", "end", DEPLOYMENT, "--hub", str(self.van.hub.root))
         subprocess.run([sys.executable, "-m", "device.cli.main", *words], check=True, cwd=ROOT, capture_output=True)
         for name in DEVICES:
@@ -311,6 +312,19 @@ def soak(
     return clean
 
 
+@contextlib.contextmanager
+def alone(book: Path) -> Iterator[None]:
+    """Two soaks would play the same seeds into one book: the second is refused."""
+    with book.with_suffix(".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(
+                f"soak: another one writes into {book}; wait for its end, or name another --book"
+            ) from None
+        yield
+
+
 def say(line: str) -> None:
     """One line on stdout, at once."""
     sys.stdout.write(line + "\n")
@@ -331,7 +345,8 @@ def main() -> int:
         until_s = time.monotonic() + (args.hours * 3600 if args.hours else 1e9)
         keep = args.book.parent
         keep.mkdir(parents=True, exist_ok=True)
-        soak(book, kills=kills, until_s=until_s, keep=keep)
+        with alone(args.book):
+            soak(book, kills=kills, until_s=until_s, keep=keep)
     sums = book.sums()
     say(msgspec.json.format(msgspec.json.encode(sums), indent=1).decode())
     return 0 if sums.clean else 1

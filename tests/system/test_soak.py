@@ -104,6 +104,14 @@ def test_a_finding_stays_in_the_sums_and_its_files_are_kept(tmp_path: Path, book
     assert (tmp_path / "van-1" / "hub.log").read_text() == "why"
 
 
+def test_a_second_soak_into_the_same_book_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "episodes.jsonl"
+    with soak.alone(file), pytest.raises(SystemExit, match="another one writes"), soak.alone(file):
+        pass
+    with soak.alone(file):
+        pass
+
+
 @pytest.mark.system
 def test_kills_of_whole_devices_lose_nothing_and_bring_nothing_back(tmp_path: Path) -> None:
     episode = soak.play_van(tmp_path / "episode", seed=3, kills=8)

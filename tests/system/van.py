@@ -6,35 +6,21 @@ worker. Everything that these programs write is below one folder, their logs inc
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import http.client
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import cv2
-import msgspec
 import numpy as np
 
 from device.config.deployment import DeploymentPlan
-from device.domain.finding import Candidate, Mode
+from device.domain.finding import Mode
 from device.domain.sight import F32, U8
 from device.domain.time import WallTime, wall
 from device.enrolment.photo_reader import PhotoFace
-from tests.system.emulated_worker import DETECTOR_SHA256, RECOGNISER_SHA256, THRESHOLD
-from tests.system.scripted_device import orders_socket, warm
+from tests.system.emulated_worker import DETECTOR_SHA256, RECOGNISER_SHA256
+from tests.system.scripted_device import warm
 from tools.dev.demo.workspace import write_yaml
 from tools.hub.broker.mosquitto import free_port
 from tools.hub.publishing import operations
@@ -58,15 +44,6 @@ STEP_WITHIN_S = 60.0
 def now() -> WallTime:
     """The host's wall time."""
     return wall(datetime.now(timezone.utc))
-
-
-def wait(condition: Callable[[], object], what: str, within_s: float = STEP_WITHIN_S) -> float:
-    """Seconds until it held. AssertionError when it does not."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < within_s, f"not within {within_s:g} s: {what}"
-        time.sleep(0.03)
-    return time.monotonic() - began
 
 
 @dataclass(frozen=True)
@@ -232,211 +209,3 @@ class Van:
 
     def log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
-
-
-class Running:
-    """The van's programs while they run, and the operator at the page; `stop` ends all of them."""
-
-    def __init__(self, van: Van) -> None:
-        self.van = van
-        (van.folder / "logs").mkdir(exist_ok=True)
-        self.hub: subprocess.Popen[str] | None = None
-        self.devices: dict[str, subprocess.Popen[str]] = {}
-        self.operator: Operator | None = None
-
-    def start_hub(self) -> None:
-        """`lfr hub serve`, until it prints its address; then the operator logs in and opens the page."""
-        command = [sys.executable, "-m", "device.cli.main", "hub", "serve", str(self.van.hub.root)]
-        with self.van.log("hub").open("ab") as log:
-            self.hub = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
-        line = self.hub.stdout.readline() if self.hub.stdout else ""
-        assert line, self.van.log("hub").read_text()[-3000:]
-        self.operator = Operator(json.loads(line)["url"])
-
-    def start_device(self, name: str) -> None:
-        place = self.van.folder / name
-        command = [sys.executable, "-m", "tests.system.scripted_device", place / "device.yaml", place / "host"]
-        with self.van.log(name).open("ab") as log:
-            self.devices[name] = subprocess.Popen(
-                [str(word) for word in command], stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT
-            )
-
-    @property
-    def page(self) -> Operator:
-        assert self.operator is not None
-        return self.operator
-
-    def kill_hub(self) -> None:
-        assert self.hub is not None
-        self.page.close()
-        self.hub.kill()
-        self.hub.wait()
-
-    def kill_broker(self) -> None:
-        """SIGKILL; the hub starts another one at once."""
-        assert self.hub is not None
-        os.kill(child_of(self.hub.pid, "mosquitto"), signal.SIGKILL)
-
-    def kill_device(self, name: str) -> None:
-        self.devices[name].kill()
-        self.devices[name].wait()
-
-    def kill_worker(self, name: str) -> None:
-        os.kill(child_of(self.devices[name].pid, "python"), signal.SIGKILL)
-
-    def leave(self, name: str) -> int:
-        """SIGTERM, as a reboot sends it; its exit status."""
-        self.devices[name].terminate()
-        return self.devices[name].wait(30)
-
-    def state(self, name: str) -> str:
-        """The device's state by its status file; empty while there is none."""
-        try:
-            return str(json.loads((self.van.run_dir(name) / "status.json").read_text())["state"])
-        except (OSError, ValueError):
-            return ""
-
-    def until_recognising(self, *names: str) -> None:
-        for name in names or self.van.devices:
-            wait(lambda name=name: self.state(name) == "recognising", f"{name} to recognise")  # type: ignore[misc]
-
-    def order(self, name: str, **order: Any) -> None:
-        """One order to a device's worker, once one runs; returns once its messages are on the link."""
-        with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(10.0)
-            wait(lambda: not link.connect_ex(str(orders_socket(self.van.run_dir(name)))), f"a worker of {name}")
-            link.sendall(json.dumps(order).encode() + b"\n")
-            assert link.recv(16) == b"done\n", f"the worker of {name} is gone"
-
-    def walk(self, name: str, people: int, *, still: int = 0) -> None:
-        """People come and go unlisted; `still` of them stay in view."""
-        self.order(name, walk=people, open=still)
-
-    def appear(self, name: str, passage: int, person: Listed, probe: bytes, revision: int = 0) -> None:
-        """A listed person is in view: a candidate with its probe."""
-        found = msgspec.to_builtins(candidate(passage, revision, person.ref))
-        self.order(name, candidate=found, probe=base64.b64encode(probe).decode())
-
-    def stop(self) -> None:
-        """End everything that still runs."""
-        if self.operator is not None:
-            self.operator.close()
-        for process in (*self.devices.values(), *(() if self.hub is None else (self.hub,))):
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-
-class Operator:
-    """Somebody at the page: logged in, with the event stream open, so that an operator is present."""
-
-    def __init__(self, url: str, ref: str = OPERATOR) -> None:
-        self._url = urlsplit(url)
-        self._cookie = self._ask("GET", f"/?{self._url.query}")[2].split(";")[0]
-        page = self._ask("GET", "/")[1].decode()
-        self._token = page.split('name="csrf" content="')[1].split('"')[0]
-        status, text, cookie = self._ask("POST", "/login", {"ref": ref, "password": PASSWORD})
-        assert status == 200, text
-        self._cookie += "; " + cookie.split(";")[0]
-        self._stream = http.client.HTTPConnection(self._url.hostname or "", self._url.port)
-        self._stream.request("GET", "/events", headers=self._headers())
-        self._reader = threading.Thread(target=self._read, args=(self._stream.getresponse(),), daemon=True)
-        self._reader.start()
-
-    def snapshot(self) -> dict[str, Any]:
-        """What the page shows."""
-        status, content, _ = self._ask("GET", "/snapshot")
-        assert status == 200, content
-        found: dict[str, Any] = json.loads(content)
-        return found
-
-    def cases(self) -> dict[str, dict[str, Any]]:
-        """Cases on the page, by alert id; empty while the hub does not answer."""
-        try:
-            return {case["id"]: case for case in self.snapshot()["cases"]}
-        except OSError:
-            return {}
-
-    def decide(self, alert: str, kind: str, outcome: str) -> int:
-        """A judgement, an engagement or a disposition; the HTTP status."""
-        return self._ask("POST", f"/cases/{alert}/{kind}", {"outcome": outcome})[0]
-
-    def close(self) -> None:
-        """The page is closed; nobody is present any more."""
-        with contextlib.suppress(OSError):
-            if self._stream.sock is not None:
-                self._stream.sock.shutdown(socket.SHUT_RDWR)
-        self._stream.close()
-
-    def _read(self, answer: http.client.HTTPResponse) -> None:
-        with contextlib.suppress(OSError, http.client.HTTPException, ValueError, AttributeError):
-            while answer.read1(65536):
-                pass
-
-    def _headers(self) -> dict[str, str]:
-        return {"Host": self._url.netloc, "Cookie": getattr(self, "_cookie", "")}
-
-    def _ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes, str]:
-        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=20)
-        headers = self._headers()
-        if body is not None:
-            headers |= {"Origin": f"http://{self._url.netloc}", "X-CSRF-Token": self._token}
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(), answer.getheader("Set-Cookie") or ""
-        finally:
-            connection.close()
-
-
-def candidate(passage: int, revision: int, entry: str) -> Candidate:
-    """A recorded candidate of a passage."""
-    return Candidate(
-        passage=passage,
-        revision=revision,
-        entry_ref=entry,
-        category=CATEGORY,
-        image_source="custody",
-        image_captured_on="2026-03-01",
-        score=0.62 + revision / 100,
-        threshold=THRESHOLD,
-        margin=0.12,
-        second_gap=0.3,
-        faces_used=3,
-        box_in_frame=(100.0, 100.0, 180.0, 190.0),
-        frame_size=(1280, 720),
-        inter_eye_px=31.0,
-        yaw=0.1,
-        quality=0.8,
-        frame=10,
-        media_ns=400_000_000,
-        first_seen_ns=time.monotonic_ns(),
-        last_seen_ns=time.monotonic_ns(),
-        capture_to_decision_ms=40.0,
-        decoded_ns=time.monotonic_ns(),
-    )
-
-
-def child_of(parent: int, name: str) -> int:
-    """The process id of a child by the beginning of its name, once there is one."""
-    found: list[int] = []
-
-    def look() -> bool:
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        found[:] = [int(pid) for pid in children if comm(int(pid)).startswith(name)]
-        return bool(found)
-
-    wait(look, f"a child {name} of {parent}")
-    return found[0]
-
-
-def comm(pid: int) -> str:
-    """A process's name; empty when it is gone."""
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""

@@ -27,8 +27,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from device.config.document import load
 from device.config.loader import load_config
-from device.config.model import DeviceConfig, Name, Section, matching
-from device.edges.gpio.gpiozero_gpio import INPUTS
+from device.config.model import INPUTS, DeviceConfig, Name, Section, matching
 from device.edges.gpio.jetson_header import AGX_ORIN, ORIN_NANO_NX, Board
 from device.errors import ConfigError
 
@@ -138,12 +137,10 @@ def check(file: Path, device: FleetDevice) -> DeviceConfig:
     board = BOARDS[device.board]
     if board is not None and config.lines.driver == "gpiozero":
         problems += board.input_problems({f"lines.{name}": getattr(config.lines, name) for name in INPUTS})
-        named = {"sign": config.lines.sign, **{name: getattr(config.lines, name) for name in INPUTS}}
-        named |= {f"lamps.{name}": pin for name, pin in config.lines.lamps.model_dump().items()}
         problems += [
             f"lines.{name}: {pin} is no GPIO of {board.name}"
-            for name, pin in named.items()
-            if pin is not None and board.pin(pin) is None
+            for name, pin in config.lines.pins.items()
+            if board.pin(pin) is None
         ]
     if problems:
         raise ConfigError(f"{device.name} (serial number {device.serial})", tuple(problems))

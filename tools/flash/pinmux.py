@@ -16,14 +16,14 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from device.config.model import GpioConfig
+from device.config.model import INPUTS, GpioConfig
 from device.edges.gpio.jetson_header import ORIN_NANO_NX
 from device.errors import Unavailable
 
 NAME = "LFR header lines"
 FILE = "lfr-header.dtbo"
 NONE, DOWN, UP = 0, 1, 2
-PULLS = {"sign_sense": DOWN, "stop": UP, "tamper": UP}
+PULLS = {use: UP if pull_up else DOWN for use, pull_up in INPUTS.items()}
 """Inputs with their pulls; every other line is an output."""
 PADS = {
     7: "soc_gpio59_pac6",
@@ -91,9 +91,7 @@ def compiled(source: str, folder: Path) -> bytes:
 
 def _named(lines: GpioConfig) -> list[tuple[str, str]]:
     """Each line that has a pin: its use and the pin's name."""
-    one = [(use, getattr(lines, use)) for use in ("sign", *PULLS)]
-    lamps = [(f"lamp {use}", pin) for use, pin in lines.lamps.model_dump().items()]
-    return [(use, pin) for use, pin in (*one, *lamps) if pin is not None]
+    return [(use.replace("lamps.", "lamp "), pin) for use, pin in lines.pins.items()]
 
 
 def _node(header: int, use: str, pull: int | None) -> str:

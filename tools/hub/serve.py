@@ -34,11 +34,13 @@ from tools.hub.broker.retained_quota import RetainedMonitor
 from tools.hub.certificate_watch import CertificateWatch
 from tools.hub.console.access import wall_now
 from tools.hub.console.alert_checks import AlertChecks
+from tools.hub.console.blue_board import BlueBoard
 from tools.hub.console.console import Console
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message
 from tools.hub.console.pages import application
 from tools.hub.console.session import HubSession
+from tools.hub.monitoring.endpoint import listen, metrics_of
 from tools.hub.notify import notify, status_line
 from tools.hub.pki.command_signer import CommandSigner
 from tools.hub.publishing.envelope_issuer import Issuer
@@ -50,6 +52,7 @@ from tools.hub.storage.folder import HubFolder, SiteDevices
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk
 from tools.hub.storage.users import Users
+from tools.hub.watchlist.volunteers import VolunteerRegister
 
 if TYPE_CHECKING:
     import uvicorn
@@ -70,6 +73,7 @@ class ServeOptions:
     console_key       file with the key of the page's address (a credential of the unit); it is not printed then
     operator_present  simulate an operator while no page is open: headless demonstrations and tests.
                       Devices with a live camera or in operational mode do not accept it
+    metrics           ADDRESS:PORT of the endpoint for Prometheus; None: there is none
     """
 
     folder: Path
@@ -81,6 +85,7 @@ class ServeOptions:
     officer_ref: str = "operator-1"
     open_browser: bool = False
     console_key: Path | None = None
+    metrics: str | None = None
 
 
 def serve(options: ServeOptions) -> int:
@@ -99,6 +104,7 @@ def serve(options: ServeOptions) -> int:
         listening = stack.enter_context(
             _listen(settings.console_port if options.console_port is None else options.console_port)
         )
+        metrics = None if options.metrics is None else stack.enter_context(listen(options.metrics))
         broker_port = settings.broker_port if options.broker_port is None else options.broker_port
         broker = OwnBroker(hub, broker_port) if options.own_broker else None
         if broker is not None:
@@ -108,7 +114,7 @@ def serve(options: ServeOptions) -> int:
         wanted = settings.repository_port if options.repository_port is None else options.repository_port
         repository = RepositoryServer(hub, devices, settings.bind, wanted)
         stack.callback(repository.stop)
-        served = Served(listening, broker_port, repository.port, devices, broker, repository)
+        served = Served(listening, broker_port, repository.port, devices, broker, repository, metrics)
         return asyncio.run(_run(options, hub, served))
 
 
@@ -132,6 +138,7 @@ class Served:
     devices: SiteDevices
     broker: OwnBroker | None
     repository: RepositoryServer
+    metrics: socket.socket | None
 
     def read_certificates_again(self) -> None:
         """The broker starts anew and every session comes back by itself; all read what is in the folder now."""
@@ -163,8 +170,7 @@ def _own_client(hub: HubFolder, served: Served) -> PahoBroker:
 
 
 async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
-    settings, listening = hub.settings(), served.listening
-    store = SealedDesk(hub.desk_file)
+    settings, listening, store = hub.settings(), served.listening, SealedDesk(hub.desk_file)
     publisher, opener = Publisher(hub.root, wall_now), ProbeOpener(hub.keys)
     tallies = Tallies(hub.report_file, store.book())
     published = PublishedDeployments(publisher)
@@ -182,10 +188,13 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         store,
         AlertChecks(settings.mode, published),
         CommandSigner(hub.root, settings.site, settings.mode),
+        blue := BlueBoard(settings.mode, published, tallies, VolunteerRegister(hub.root).group),
     )
     issuer = Issuer(publisher, served.devices, session, _DeviceList(served.broker, desk))
     hosts = tuple(f"{name}:{listening.getsockname()[1]}" for name in (LOOPBACK, "localhost"))
-    console = _console(hub, options, session, desk=desk, tallies=tallies, hosts=hosts, warned=lambda: watch.warnings)
+    console = _console(
+        hub, options, session, desk=desk, tallies=tallies, hosts=hosts, warned=lambda: watch.warnings, blue=blue
+    )
     watch = CertificateWatch(hub, wall_now, served.read_certificates_again)
     loop = asyncio.get_running_loop()
     monitor = _monitor(hub, settings.site, served, desk, loop)
@@ -203,6 +212,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
         notify(service_manager(), server, lambda: status_line(console)),
         watch.run(),
         issuer.run(),
+        *metrics_of(console, settings, served.metrics),
     ]
     if served.broker is not None:
         work.append(_watch_broker(served.broker, server, ended))
@@ -230,6 +240,7 @@ def _console(
     tallies: Tallies,
     hosts: tuple[str, ...],
     warned: Callable[[], list[str]],
+    blue: BlueBoard,
 ) -> Console:
     return Console(
         hub,
@@ -242,6 +253,7 @@ def _console(
         frozenset(hosts),
         hub.console_key(options.console_key),
         warned,
+        blue,
     )
 
 
@@ -336,6 +348,8 @@ async def _announce(server: uvicorn.Server, options: ServeOptions, url: str, ser
     while not server.started:
         await asyncio.sleep(0.02)
     ports = {"broker_port": served.broker_port, "repository_port": served.repository_port}
+    if served.metrics is not None:
+        ports["metrics_port"] = served.metrics.getsockname()[1]
     print(json.dumps({"url": url, **ports}), flush=True)
     print(f"console: {url}", file=sys.stderr)
     if options.open_browser:

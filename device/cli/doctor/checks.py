@@ -14,11 +14,13 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.cli.doctor import evidence, gpu, keys
+from device.cli.doctor import evidence, gpu, health, keys
 from device.cli.doctor.finding import Finding, Level
+from device.domain.conditions import ConditionName
+from device.supervisor.conditions.symptoms import CONDITIONS, HEALTH, Health
 
 if TYPE_CHECKING:
-    from device.config.model import DeviceConfig, GpioConfig
+    from device.config.model import DeviceConfig, GpioConfig, Mqtt
 
 DISK_BYTES = 2_000_000_000  # models, outbox and their reserves together
 CONNECT_S = 3.0
@@ -136,11 +138,9 @@ def gpio() -> Iterator[Finding]:
     chips = sorted(Path("/dev").glob("gpiochip*"))
     unreadable = [str(chip) for chip in chips if not os.access(chip, os.R_OK | os.W_OK)]
     if not chips:
-        yield Finding("gpio", "warn", "no GPIO chip", "use lines.driver: simulated with recorded sources")
+        yield Finding("gpio", "warn", "no GPIO chip", HEALTH[Health.GPIO_ABSENT].remedy)
     elif unreadable:
-        yield Finding(
-            "gpio", "fail", f"no access to {', '.join(unreadable)}", "join the group gpio (systemd/README.md)"
-        )
+        yield Finding("gpio", "fail", f"no access to {', '.join(unreadable)}", HEALTH[Health.GPIO_ACCESS].remedy)
     else:
         yield Finding("gpio", "ok", ", ".join(chip.name for chip in chips))
 
@@ -150,13 +150,13 @@ def clock() -> Iterator[Finding]:
 
     good = SystemClock().synchronised()
     text = "synchronised" if good else "not synchronised: live cameras will not run"
-    yield Finding("clock", "ok" if good else "warn", text, "start chrony or systemd-timesyncd")
+    yield Finding("clock", "ok" if good else "warn", text, CONDITIONS[ConditionName.CLOCK_SYNCHRONISED].remedy)
 
 
 def memory() -> Iterator[Finding]:
     swaps = Path("/proc/swaps")
     used = [line.split()[0] for line in swaps.read_text().splitlines()[1:]] if swaps.exists() else []
-    yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", "swapoff -a, and take it out of fstab")
+    yield Finding("swap", "warn" if used else "ok", ", ".join(used) or "off", HEALTH[Health.SWAP].remedy)
     pattern = Path("/proc/sys/kernel/core_pattern")
     where = pattern.read_text().strip() if pattern.exists() else "unknown"
     yield Finding("core dumps", "ok", f"pattern {where!r}; every process of the device sets its limit to 0")
@@ -211,7 +211,7 @@ def temperature() -> Iterator[Finding]:
     text = f"{len(found.zones)} sensors, nearest to its limit: {nearest.name} {nearest.temperature_c:.0f} of "
     text += f"{nearest.most_c:.0f} °C" + ("; the machine has reduced its clock" if found.slowed else "")
     cool = nearest.margin_c > 0 and not found.slowed
-    yield Finding("temperature", "ok" if cool else "warn", text, "check fan, filter, sun and power mode")
+    yield Finding("temperature", "ok" if cool else "warn", text, CONDITIONS[ConditionName.TEMPERATURE].remedy)
 
 
 def service() -> Iterator[Finding]:
@@ -234,17 +234,16 @@ def root_of_trust(roots: Path) -> Finding:
 
 
 def header_pins(lines: GpioConfig) -> Iterator[Finding]:
-    """Inputs of the configuration that this board's header cannot read; nothing off a Jetson."""
-    from device.edges.gpio.gpiozero_gpio import INPUTS
+    """Pins of the configuration that no header has, or that this board's header cannot read or does not have."""
+    from device.cli import config_checks
     from device.edges.gpio.jetson_header import this_board
 
     try:
         board = this_board()
     except OSError:
-        return
-    if board is not None and lines.driver == "gpiozero":
-        for problem in board.input_problems({f"lines.{name}": getattr(lines, name) for name in INPUTS}):
-            yield Finding("header pins", "fail", problem, "connect it to another pin and name that one")
+        board = None
+    for problem in config_checks.pins(lines, board):
+        yield Finding("header pins", "fail", problem, "connect it to another pin and name that one")
 
 
 def certificates(config: DeviceConfig) -> Iterator[Finding]:
@@ -283,12 +282,22 @@ def configuration(file: Path) -> Iterator[Finding]:
     yield root_of_trust(config.trust.roots)
     yield from evidence.of_vision(config.vision)
     yield from keys.of_device(config)
-    where = f"{config.mqtt.host}:{config.mqtt.port}"
+    yield from health.of_engine(config)
+    yield broker(config.mqtt)
+
+
+def broker(mqtt: Mqtt) -> Finding:
+    """Whether the broker's name is known and it accepts connections; a name that is not known has its own remedy."""
+    from device.cli import config_checks
+
+    where = f"{mqtt.host}:{mqtt.port}"
+    if problem := config_checks.name_problem("mqtt.host", mqtt.host):
+        return Finding("broker", "fail", *_with_remedy(problem))
     try:
-        socket.create_connection((config.mqtt.host, config.mqtt.port), timeout=CONNECT_S).close()
-        yield Finding("broker", "ok", f"{where} accepts connections")
+        socket.create_connection((mqtt.host, mqtt.port), timeout=CONNECT_S).close()
     except OSError as fault:
-        yield Finding("broker", "fail", f"{where}: {fault.strerror or fault}", "start the hub: lfr hub serve")
+        return Finding("broker", "fail", f"{where}: {fault.strerror or fault}", HEALTH[Health.BROKER_SILENT].remedy)
+    return Finding("broker", "ok", f"{where} accepts connections")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -305,6 +314,8 @@ CHECKS: tuple[Check, ...] = (
     keys.key_store,
     lockdown,
     temperature,
+    health.of_board,
+    health.hardware_watchdog,
     disk,
     keys.eraser,
 )

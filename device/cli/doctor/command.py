@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +16,28 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def register(commands: Subparsers) -> None:
+    from device.cli.doctor.gpio_command import add_arguments
+
     parser = commands.add_parser("doctor", help="check this machine, line by line")
+    parser.add_argument("part", nargs="?", choices=("gpio",), help="gpio: a loop-back of the header's lines")
     parser.add_argument("--config", type=Path, metavar="FILE", help="also check this configuration and its broker")
     parser.add_argument(
         "--board", action="store_true", help="only the board: nodes, unit, release, JetPack's libraries"
     )
     parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
+    add_arguments(parser)
     parser.set_defaults(run=run_doctor)
 
 
 def run_doctor(args: argparse.Namespace) -> int:
     """Run every check, print its line as soon as it is known."""
-    from device.cli.doctor import board, checks
+    from device.cli.doctor.gpio_command import print_codes
 
+    _refuse_mixed(args)
+    if args.codes:
+        return print_codes()
     findings: list[Finding] = []
-    for finding in board.board() if args.board else checks.all_checks(args.config):
+    for finding in _findings(args):
         findings.append(finding)
         if not args.json:
             remedy = f"  -> {finding.remedy}" if finding.remedy and finding.level != "ok" else ""
@@ -39,3 +47,22 @@ def run_doctor(args: argparse.Namespace) -> int:
         rows = [{"name": f.name, "level": f.level, "text": f.text, "remedy": f.remedy} for f in findings]
         print(json.dumps({"ok": not worst, "findings": rows}, ensure_ascii=False))
     return 69 if worst else 0
+
+
+def _refuse_mixed(args: argparse.Namespace) -> None:
+    from device.errors import UsageError
+
+    if args.part is None and (args.codes or args.bridge):
+        raise UsageError("--codes and --bridge belong to `lfr doctor gpio`")
+    if args.part is not None and args.board:
+        raise UsageError("--board checks the board; `lfr doctor gpio` bridges its lines: one at a time")
+
+
+def _findings(args: argparse.Namespace) -> Iterator[Finding]:
+    from device.cli.doctor import board, checks
+    from device.cli.doctor.gpio_command import loop_back
+    from device.config.installed import CONFIG
+
+    if args.part == "gpio":
+        return loop_back(args.config or CONFIG, args.bridge)
+    return board.board() if args.board else checks.all_checks(args.config)

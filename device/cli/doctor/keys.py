@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from device.cli.doctor.finding import Finding
+from device.supervisor.conditions.symptoms import HEALTH, Health
 
 if TYPE_CHECKING:
     from device.config.model import DeviceConfig
@@ -36,7 +37,7 @@ def key_store() -> Iterator[Finding]:
 def eraser() -> Iterator[Finding]:
     """Whether the timer that erases without the supervisor is switched on."""
 
-    remedy = f"systemctl enable --now {TIMER} (systemd/README.md)"
+    remedy = HEALTH[Health.ERASER_OFF].remedy
     if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
         text = "no systemd runs here: what is past its time is erased at the next start, not before"
         yield Finding("eraser", "warn", text, remedy)

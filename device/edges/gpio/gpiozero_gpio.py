@@ -1,8 +1,10 @@
-"""GPIO over gpiozero: the sign's relay, its sensor, the lamps and the STOP contact by header pin.
+"""GPIO over gpiozero: the sign's relay, its sensor, the lamps and the buttons by header pin.
 
 1. The sensor input has a pull-down: a cut wire reads dark.
 2. STOP and the tamper switch are normally closed contacts to ground with a pull-up: pressed, or a cut wire, reads STOP;
    opened, or a cut wire, reads tampered.
+   The blue-list button is a normally open contact to ground with a pull-up: a cut wire counts no press. An edge counts
+   once the level has stayed for DEBOUNCE_S, so that neither a bouncing press nor a bouncing release counts twice.
 3. Outputs start low, and close drives them low before it releases them. A line that does not answer any more keeps no
    other one from being released.
 4. When one line fails (its chip is gone), all are released: the sign is dark, and lgpio, which otherwise reports a lost
@@ -25,15 +27,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from device.config.model import GpioConfig
+from device.config.model import INPUTS, GpioConfig
 from device.edges.gpio.jetson_header import Board, is_tegra
 from device.errors import ConfigError, GpioUnavailable
 from device.logs import event
 from device.ports.gpio import Lamp
 
 _log = logging.getLogger(__name__)
-INPUTS = {"sign_sense": False, "stop": True, "tamper": True}
-"""Each input, and whether it has a pull-up (rules 1 and 2)."""
+DEBOUNCE_S = 0.03  # contacts of push buttons bounce for milliseconds, worn ones for up to 20
+BUTTONS = {"blue_list_button": DEBOUNCE_S}
+"""Inputs that count when their contact closes, and for how long it must stay closed; the others count when it opens."""
 
 
 class GpiozeroGpio:
@@ -73,6 +76,10 @@ class GpiozeroGpio:
         """Call back when the housing's contact opens, and at once if it is open already; without the line never."""
         self._listen("tamper", callback)
 
+    def on_blue_list_button(self, callback: Callable[[], None]) -> None:
+        """Call back at each press (rule 2); without the line never."""
+        self._listen("blue_list_button", callback)
+
     def close(self) -> None:
         """Switch every output off, then release all lines (rule 3)."""
         self._closed = True
@@ -80,7 +87,10 @@ class GpiozeroGpio:
 
     def _listen(self, name: str, callback: Callable[[], None]) -> None:
         def attach(line: Any) -> bool:
-            line.when_deactivated = lambda: callback()  # gpiozero asks a callback for its __name__
+            if name in BUTTONS:
+                line.when_activated = lambda: callback()  # gpiozero asks a callback for its __name__
+                return True
+            line.when_deactivated = lambda: callback()
             return bool(line.value)
 
         self._listeners[name] = callback
@@ -114,7 +124,8 @@ class GpiozeroGpio:
             self._require_inputs()
             self._lines["sign"] = self._claim("sign", config.sign, lambda pin: output(pin, initial_value=False))
             for name, pull_up in INPUTS.items():
-                self._lines[name] = self._claim(name, getattr(config, name), self._input(pull_up))
+                how = self._input(pull_up, BUTTONS.get(name))
+                self._lines[name] = self._claim(name, getattr(config, name), how)
             for lamp in Lamp:
                 name = f"lamps.{lamp.value}"
                 lit = self._lit.get(name, False)
@@ -133,8 +144,8 @@ class GpiozeroGpio:
             if problems:
                 raise ConfigError(board.name, problems)
 
-    def _input(self, pull_up: bool) -> Callable[[str], Any]:
-        return partial(self._gpiozero.DigitalInputDevice, pull_up=pull_up)
+    def _input(self, pull_up: bool, debounce_s: float | None) -> Callable[[str], Any]:
+        return partial(self._gpiozero.DigitalInputDevice, pull_up=pull_up, bounce_time=debounce_s)
 
     @staticmethod
     def _claim(name: str, pin: str | None, how: Callable[[str], Any]) -> Any:
@@ -174,6 +185,17 @@ class GpiozeroGpio:
         self._made_factory = False
         if kept:  # the kernel releases the rest when this program ends
             event(_log, "lines.not_released", level=logging.ERROR, lines=",".join(kept))
+
+
+class GpiozeroLevels(GpiozeroGpio):
+    """The same lines, claimed with the same pulls, by key and level: for a loop-back (`lfr doctor gpio`)."""
+
+    def drive(self, name: str, high: bool) -> None:
+        self._use(name, lambda line: line.on() if high else line.off())
+
+    def high(self, name: str) -> bool:
+        """The level at the pin, whatever it means for the line."""
+        return bool(self._use(name, lambda line: line.pin.state))
 
 
 def _done(what: Callable[[], object] | None) -> bool:

@@ -50,6 +50,7 @@ class SimulatedGpio:
         self._switched: list[tuple[int, bool]] = []
         self._on_stop: Callable[[], None] | None = None
         self._on_tamper: Callable[[], None] | None = None
+        self._on_blue_list_button: Callable[[], None] | None = None
         self._open = True
 
     def drive_sign(self, lit: bool) -> None:
@@ -96,6 +97,15 @@ class SimulatedGpio:
         """Open the housing."""
         if self._on_tamper is not None:
             self._on_tamper()
+
+    def on_blue_list_button(self, callback: Callable[[], None]) -> None:
+        self._check()
+        self._on_blue_list_button = callback
+
+    def press_blue_list_button(self) -> None:
+        """Press the blue-list button once."""
+        if self._on_blue_list_button is not None:
+            self._on_blue_list_button()
 
     def close(self) -> None:
         """Release the lines; the sign goes dark, as an unpowered relay does."""

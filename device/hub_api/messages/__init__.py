@@ -21,6 +21,7 @@ from device.hub_api.messages.alert import (
 )
 from device.hub_api.messages.audit_head import AuditHead
 from device.hub_api.messages.base import Cosine, Count, Message, Sha256, Timestamp, Unit, moment
+from device.hub_api.messages.blue_list import VolunteerPass, VolunteerSeen
 from device.hub_api.messages.command import Command, CommandName, CommandReply, CommandZone, signed_text
 from device.hub_api.messages.device_state import Birth, CameraStatus, DeviceState, Health, Stats, Status, WatchlistState
 from device.hub_api.messages.erasure import Erasure, ErasureReason
@@ -82,6 +83,8 @@ __all__ = [
     "Timestamp",
     "Track",
     "Unit",
+    "VolunteerPass",
+    "VolunteerSeen",
     "WatchlistState",
     "moment",
     "signed_text",
@@ -106,4 +109,6 @@ MESSAGES: tuple[type[Message], ...] = (
     AuditHead,
     Command,
     CommandReply,
+    VolunteerSeen,
+    VolunteerPass,
 )

@@ -59,9 +59,13 @@ class DeviceState(Message, frozen=True, kw_only=True):
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """Retained, every 5 s; None where this machine has no such sensor. throttled: it has reduced its clock.
+    """Retained, every 5 s; None where this machine has no such reading. throttled: it has reduced its clock.
 
     rss_bytes: of all processes here, without what a GPU's driver counts;  gpu_free_bytes: left for all programs
+    gpu_load: 0 to 1;  power_mode: as nvpmodel names it;  limited_by: what the board's supply did in the last 30 s
+    over_current_events: since the machine started, by kind
+    stage_p95_start_ms: each stage's p95 when this program started, once it is known;  slower_stages: 1.5 times that, or
+    more, for 30 s
     """
 
     TYPE: ClassVar[str] = "uk.lfr.health.v1"
@@ -76,7 +80,15 @@ class Health(Message, frozen=True, kw_only=True):
     outbox_waiting: Count | None = None
     clock: ClockReading | None = None
     stage_p95_ms: dict[str, float] = msgspec.field(default_factory=dict)
+    stage_p95_start_ms: dict[str, float] = msgspec.field(default_factory=dict)
+    slower_stages: list[str] = msgspec.field(default_factory=list)
     throttled: bool | None = None
+    limited_by: list[str] | None = None
+    over_current_events: dict[str, Count] | None = None
+    gpu_load: float | None = None
+    power_mode: str | None = None
+    memory_available_bytes: Count | None = None
+    memory_total_bytes: Count | None = None
     sign: SignHealth | None = None
 
 

@@ -28,7 +28,7 @@ class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LampReading(msgspec.Struct, frozen=True, kw_only=True):
-    """The sign and the lamps as driven, the sign as sensed."""
+    """The sign and the lamps as driven, the sign as sensed. tower: colour and code that the tower lamp shows."""
 
     sign_driven: bool
     sign_sensed: bool
@@ -37,6 +37,8 @@ class LampReading(msgspec.Struct, frozen=True, kw_only=True):
     alert: bool
     fault: bool
     simulated: bool
+    hub: bool = False
+    tower: str = ""
 
 
 class SignHealth(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from enum import Enum
 
 from device.domain.conditions import ConditionName
 from device.supervisor.conditions.snapshot import Snapshot
+from device.supervisor.conditions.symptoms import CONDITIONS
 
 
 class Table(str, Enum):
@@ -42,7 +43,6 @@ class Condition:
 
     rule           the field requirement that it serves
     text           what must hold
-    wrong, remedy  what an operator reads when it does not hold
     stops_workers  whether a failure also ends the workers (tables.py, rule 3)
     found          what in particular is wrong, in brackets behind `wrong`
     held           the text while it holds, where that differs from `text`
@@ -52,13 +52,21 @@ class Condition:
     table: Table
     rule: str
     text: str
-    wrong: str
-    remedy: str
     predicate: Predicate
     known_from: KnownFrom = KnownFrom.DEVICE
     stops_workers: bool = True
     found: Callable[[Snapshot], str] | None = None
     held: Callable[[Snapshot], str] | None = None
+
+    @property
+    def wrong(self) -> str:
+        """What an operator reads when it does not hold."""
+        return CONDITIONS[self.name].symptom
+
+    @property
+    def remedy(self) -> str:
+        """What to do then."""
+        return CONDITIONS[self.name].remedy
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,12 @@ from __future__ import annotations
 from device.domain.camera_fault import FAULTS
 from device.domain.finding import Mode
 from device.domain.operating_point import per_thousand
+from device.supervisor.conditions.limits import DISK_RESERVE_BYTES, UNSIGNED_LIST_MOST
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
 from device.supervisor.timing import HUB_ABSENT_MOST_S
 
-DISK_RESERVE_BYTES = 256_000_000  # the outbox may grow to this (alerts.outbox.MAX_BYTES)
 MEMORY_LOCK = frozenset({"memory_locked", "core_limit_0", "not_dumpable", "no_file_writes"})
 """What an operational deployment requires of every worker; the other protections depend on the kernel's version."""
-UNSIGNED_LIST_MOST = 10  # consenting subjects in front of a live camera outside operational mode (DESIGN, section 4)
 
 
 def deployment_signed(s: Snapshot) -> bool | None:

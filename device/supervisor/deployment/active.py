@@ -21,6 +21,7 @@ class ActiveDeployment:
     payload    the sealed watchlist;  identity: the age secret that opens it, empty once it is dropped
     erase      deletes its files and returns their names; raises Unavailable naming those that remain
     withdrawn  entries that are no longer searched for; grows while the deployment runs
+    volunteers  sealed files of the blue list's volunteers whose consent holds; shrinks while the deployment runs
     """
 
     deployment: Deployment
@@ -28,11 +29,12 @@ class ActiveDeployment:
     identity: str = field(repr=False)
     erase: Callable[[], list[str]] = field(repr=False, compare=False)
     withdrawn: frozenset[str] = frozenset()
+    volunteers: dict[str, Path] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The payload's files, to be deleted at the end; the key is never written to disk."""
-        return (self.payload,)
+        """The payloads' files, to be deleted at the end; the key is never written to disk."""
+        return (self.payload, *self.volunteers.values())
 
     def view(self, device: str, now: WallTime) -> DeploymentView:
         """The deployment as the conditions need it."""
@@ -56,6 +58,7 @@ class ActiveDeployment:
             hub_recipient=self.deployment.hub_recipient,
             categories={name: category.threshold_offset for name, category in self.deployment.categories.items()},
             withdrawn=tuple(sorted(self.withdrawn)),
+            volunteers=tuple(str(file.absolute()) for _, file in sorted(self.volunteers.items())),
         )
 
     def drop_identity(self) -> None:

@@ -69,6 +69,7 @@ class DeploymentSync:
     on_recipient  called with the deployment and the recipient of its identity; with None for both once it is dropped
     on_withdrawn  called with a deployment and the entries that were withdrawn from it since the last call, the first
                   time when it is authorised
+    on_volunteers_gone  called with volunteers of the blue list whom the hub took off
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class DeploymentSync:
         memory_locked: bool,
         on_recipient: Callable[[str | None, str | None], None],
         on_withdrawn: Callable[[str, frozenset[str]], None],
+        on_volunteers_gone: Callable[[frozenset[str]], None] = lambda _: None,
     ) -> None:
         self._problem = "not polled yet"
         self.over = False
         self._on_recipient = on_recipient
         self._on_withdrawn = on_withdrawn
+        self._on_volunteers_gone = on_volunteers_gone
         self._repository = repository
         self._thread = thread
         self._clock = clock
@@ -207,6 +210,7 @@ class DeploymentSync:
             content,
             erase=lambda: ["identity", *self._repository.ended(deployment.id)],
             withdrawn=offer.withdrawn,
+            volunteers=dict(offer.volunteers),
         )
         self._problem = self._reported = ""
         self._audit.note("key", "R01", deployment=deployment.id, watchlist=deployment.watchlist.id)
@@ -222,6 +226,8 @@ class DeploymentSync:
                 self._audit.note("refused", "deployment loaded", reason="ended", deployment=running.deployment.id)
             self.over = True
             return
+        if offer.volunteers_withdrawn & running.volunteers.keys():
+            self._on_volunteers_gone(offer.volunteers_withdrawn)
         fresh = offer.withdrawn - running.withdrawn
         if fresh:
             running.withdrawn |= fresh

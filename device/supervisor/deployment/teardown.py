@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from device.domain.time import wall
+from device.domain.time import WallTime, wall
 from device.errors import RefusedByCondition, Unavailable
 from device.logs import event
 from device.outbox.retry import MessageClass
@@ -29,7 +29,7 @@ from device.supervisor.deployment.receipts import ErasureReceipts, Reason
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.status.reporter import Reporter
-from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S
+from device.supervisor.timing import DELIVER_S, HURRY_S, RECEIPTS_S, STOPPED_S
 from device.supervisor.workers.passage_counts import Balance
 from device.supervisor.workers.pool import WorkerPool
 
@@ -93,18 +93,16 @@ async def end_deployment(
     dropped = await steps.attempt("authorisation", edges.disk(active.erase), [])
     reporter.final_stats()
     undelivered = 0 if tampered else await _deliver(supervisor, publisher)
+    keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
     if at_once:
         publisher.erase(None, reason)
     else:
-        keep_until = wall(edges.clock.wall() + timedelta(hours=deployment.retention.alert_hours))
         await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(keep_until)), 0)
     _prove(receipts, balance, deployment.watchlist.subjects if dropped else 0, reason)
     pool.clear()
     reporter.watchlist_erased()
     delivered = await publisher.drain(_deadline(supervisor, RECEIPTS_S), (MessageClass.RECEIPT, MessageClass.COUNT))
-    if at_once:  # what is held goes with its release, however early this end came
-        await steps.attempt("retention", edges.disk(lambda: edges.outbox.end_at(edges.clock.wall())), 0)
-    held, kept = await steps.attempt("outbox", edges.disk(lambda: _left(edges.outbox)), (None, []))
+    held, kept = await steps.attempt("outbox", edges.disk(lambda: _left(edges.outbox, keep_until)), (None, []))
     if at_once and held:
         steps.fail("outbox", f"{len(held)} alerts could not be erased and are still held")
     summary: dict[str, Any] = {
@@ -131,10 +129,13 @@ async def end_deployment(
     return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and nothing_kept)
 
 
-def leave_deployment(pool: WorkerPool, reporter: Reporter, receipts: ErasureReceipts) -> None:
+async def leave_deployment(
+    pool: WorkerPool, reporter: Reporter, receipts: ErasureReceipts, publisher: OutboxPublisher
+) -> None:
     """The program ends and its deployment goes on: the counts of this start, and receipts for its templates."""
     reporter.final_stats()
     _prove(receipts, pool.counts.balance(), 0, "end_of_deployment")
+    await publisher.drain(STOPPED_S, (MessageClass.RECEIPT, MessageClass.COUNT))
 
 
 def waiting_for_their_time(outbox: Outbox) -> list[str]:
@@ -143,8 +144,9 @@ def waiting_for_their_time(outbox: Outbox) -> list[str]:
     return [alert for alert in outbox.alerts_held() if alert not in kept]
 
 
-def _left(outbox: Outbox) -> tuple[list[str] | None, list[str]]:
-    """Alerts that wait for their time, and those under a hold."""
+def _left(outbox: Outbox, keep_until: WallTime) -> tuple[list[str] | None, list[str]]:
+    """Alerts that wait for their time, and those under a hold, which go with its release once that time is past."""
+    outbox.end_at(keep_until)
     return waiting_for_their_time(outbox), outbox.under_hold()
 
 

@@ -3,7 +3,8 @@
 1. A sensor past its limit is too hot until every sensor is COOL_C below its own limit (hysteresis).
 2. A host that reduces its clock still recognises: this is reported, and is not a failure.
 3. While a measurement does not return (a disk that hangs) the last one expires: after HOST_STALE_S nothing is known.
-4. Whether the state folder is read-only is asked at every measurement; every STATE_FOLDER_WRITE_S, and while it
+4. The board's own readings (board_state.py) are taken every BOARD_MEASURE_S.
+5. Whether the state folder is read-only is asked at every measurement; every STATE_FOLDER_WRITE_S, and while it
    refuses, a small file is written there as well.
 """
 
@@ -17,19 +18,20 @@ from device.edges.host import sysfs
 from device.edges.host.sysfs import Temperatures
 from device.supervisor.conditions.snapshot import ThermalView
 from device.supervisor.edges import Edges
-from device.supervisor.timing import HOST_MEASURE_S, HOST_STALE_S, STATE_FOLDER_WRITE_S
+from device.supervisor.runtime.board_state import UNKNOWN_BOARD, BoardState, BoardView
+from device.supervisor.timing import BOARD_MEASURE_S, HOST_MEASURE_S, HOST_STALE_S, STATE_FOLDER_WRITE_S
 
 COOL_C = 5.0
 LEAST_C = -25.0  # the lower end of Orin modules' operating range (data sheet; to be confirmed on a board)
 
 
 class HostHealth:
-    """Measures; the loop reads `disk_free_bytes`, `refusal`, `thermal` and `temperatures_c`."""
+    """Measures; the loop reads `disk_free_bytes`, `refusal`, `board`, `thermal` and `temperatures_c`."""
 
     def __init__(self, state_dir: Path, edges: Edges) -> None:
         self.temperatures_c: dict[str, float] = {}
         self.refusal = ""
-        """Why the state folder takes no writes; empty while it does (rule 4)."""
+        """Why the state folder takes no writes; empty while it does (rule 5)."""
         self._state_dir = state_dir
         self._edges = edges
         self._clock = edges.clock
@@ -37,6 +39,13 @@ class HostHealth:
         self._thermal = ThermalView()
         self._looked_ns: int | None = None
         self._written_ns: int | None = None
+        self._board = BoardState(edges.board)
+        self._board_ns: int | None = None
+
+    @property
+    def board(self) -> BoardView:
+        """The board's readings; all unknown while the disk thread does not answer (rule 3)."""
+        return UNKNOWN_BOARD if self._stale else self._board.view
 
     @property
     def disk_free_bytes(self) -> int | None:
@@ -56,7 +65,10 @@ class HostHealth:
 
     async def measure(self) -> None:
         """Measure once, on the disk thread."""
-        edges, folder, write = self._edges, self._state_dir, self._write_due()
+        edges, folder, write, now = self._edges, self._state_dir, self._write_due(), int(self._clock.monotonic())
+        if self._board_ns is None or now - self._board_ns >= BOARD_MEASURE_S * NS_PER_S:
+            self._board_ns = now
+            await edges.disk(lambda: self._board.read(now))
         self._free_bytes, self.refusal, found = await edges.disk(
             lambda: (edges.disk_free(folder), edges.refusal(folder, write=write), sysfs.temperatures(edges.root))
         )
@@ -66,7 +78,7 @@ class HostHealth:
         self._thermal = assess(found, was_in_range=self._thermal.in_range)
 
     def _write_due(self) -> bool:
-        """Whether this measurement writes, too (rule 4)."""
+        """Whether this measurement writes, too (rule 5)."""
         if self.refusal or self._written_ns is None:
             return True
         return self._clock.monotonic() - self._written_ns >= STATE_FOLDER_WRITE_S * NS_PER_S

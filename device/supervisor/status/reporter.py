@@ -21,6 +21,7 @@ from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.edges import Edges
 from device.supervisor.live_view import LiveView
 from device.supervisor.loop import SupervisorLoop
+from device.supervisor.runtime.latency_drift import LatencyDrift, slowest
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
 from device.supervisor.status.retained import Notices, version
@@ -68,6 +69,7 @@ class Reporter:
         self._line_ns = 0
         self._last_state = ""
         self._problem = ""
+        self._drift = LatencyDrift()
 
     def session_began(self) -> None:
         """Publish everything retained on a new session with the broker."""
@@ -81,6 +83,8 @@ class Reporter:
 
     async def report(self) -> None:
         """Publish what has changed; cheap when nothing has."""
+        beats = {camera: beat.stage_p95_ms for camera, beat in self._pool.reports.beats.items()}
+        self._drift.observe(slowest(beats), int(self._edges.clock.monotonic()))
         seen = self.view_now()
         self._post(seen)
         self._audit_events.observe(seen, self._pool, self._edges.clock.monotonic())
@@ -111,6 +115,7 @@ class Reporter:
             snapshot=supervisor.snapshot,
             evaluations=supervisor.evaluations,
             lamps=dict(supervisor.indicators.lit),
+            tower=supervisor.indicators.code,
             simulated=self._edges.simulated,
             totals=self._pool.counts.totals(),
             alerts=self._alerts.raised,
@@ -122,6 +127,9 @@ class Reporter:
             waiting=sum(self._publisher.waiting.values()),
             sign_counts=supervisor.sign.counts,
             live_view=self._live_view.reading(),
+            board=supervisor.host.board,
+            stage_start_ms=dict(self._drift.at_start_ms),
+            slower_stages=self._drift.slower,
             software=self._software(),
         )
 
@@ -157,11 +165,7 @@ class Reporter:
             self._notices.live_stats(stats)
 
     def _health(self, seen: StatusView) -> messages.Health:
-        stages: dict[str, float] = {}
-        for beat in seen.beats.values():
-            for stage, p95_ms in beat.stage_p95_ms.items():
-                stages[stage] = max(stages.get(stage, 0.0), p95_ms)
-        own = process_memory.resident_bytes()
+        board, own = (seen.board, process_memory.resident_bytes())
         return messages.Health(
             mode=seen.mode,
             at=rfc3339(seen.at),
@@ -175,8 +179,16 @@ class Reporter:
             ),
             outbox_waiting=seen.waiting,
             clock=messages.ClockReading(synced=seen.snapshot.clock_synchronised),
-            stage_p95_ms=stages,
+            stage_p95_ms=seen.stage_p95_ms,
+            stage_p95_start_ms=seen.stage_start_ms,
+            slower_stages=list(seen.slower_stages),
             throttled=seen.snapshot.thermal.throttled,
+            limited_by=None if board.limited_by is None else list(board.limited_by),
+            over_current_events=board.over_current,
+            gpu_load=board.gpu_load,
+            power_mode=None if board.power_mode is None else board.power_mode.name or str(board.power_mode.number),
+            memory_available_bytes=None if board.memory is None else board.memory.available_bytes,
+            memory_total_bytes=None if board.memory is None else board.memory.total_bytes,
             sign=view.sign_health(seen),
         )
 

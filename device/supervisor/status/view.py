@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -14,11 +14,15 @@ from device.domain.finding import Counters, Mode
 from device.domain.time import NS_PER_MS, WallTime, rfc3339, wall
 from device.hub_api import messages
 from device.hub_api.alert_builder import stats_from
-from device.ports.gpio import Lamp
+from device.ports.gpio import TOWER, Lamp
+from device.supervisor.conditions import symptoms
 from device.supervisor.conditions.condition import Evaluation
 from device.supervisor.conditions.evaluation import failing
 from device.supervisor.conditions.predicates import camera_warnings, cameras_away
 from device.supervisor.conditions.snapshot import CameraView, OperatingView, Snapshot
+from device.supervisor.runtime.board_state import UNKNOWN_BOARD, BoardView
+from device.supervisor.runtime.latency_drift import slowest
+from device.supervisor.sign.blink_codes import BlinkCode
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.wire.link import Beat, Hello, WatchlistLoaded
@@ -52,6 +56,7 @@ class StatusView:
     snapshot: Snapshot
     evaluations: tuple[Evaluation, ...]
     lamps: dict[Lamp, bool]
+    tower: BlinkCode
     simulated: bool
     totals: Counters
     alerts: int
@@ -63,6 +68,9 @@ class StatusView:
     waiting: int
     sign_counts: SignCounts
     live_view: messages.LiveViewReading
+    board: BoardView = UNKNOWN_BOARD
+    stage_start_ms: dict[str, float] = field(default_factory=dict)
+    slower_stages: tuple[str, ...] = ()
     software: str = ""
 
     @property
@@ -72,6 +80,11 @@ class StatusView:
     @property
     def fps(self) -> float:
         return sum(beat.fps for beat in self.beats.values())
+
+    @property
+    def stage_p95_ms(self) -> dict[str, float]:
+        """Each stage's p95 of its slowest camera."""
+        return slowest({camera: beat.stage_p95_ms for camera, beat in self.beats.items()})
 
 
 def one_line(view_now: StatusView) -> str:
@@ -88,7 +101,23 @@ def warnings(view_now: StatusView) -> list[str]:
     snapshot = view_now.snapshot
     away = cameras_away(snapshot) if view_now.state is State.RECOGNISING else []
     news = [f"software: {view_now.software}"] if view_now.software else []
-    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot), *news]
+    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot), *_board_warnings(view_now), *news]
+
+
+def _board_warnings(view_now: StatusView) -> list[str]:
+    """What limits the machine now; it recognises, and may drop frames."""
+    board, found = view_now.board, []
+    if board.limited_by:
+        found.append(symptoms.text(symptoms.Health.SUPPLY, ", ".join(board.limited_by)))
+    if view_now.snapshot.thermal.throttled:
+        found.append(symptoms.text(symptoms.Health.SLOWED_BY_HEAT, view_now.snapshot.thermal.finding))
+    if board.memory is not None and board.memory_low:
+        found.append(symptoms.text(symptoms.Health.MEMORY_LOW, f"{board.memory.available_bytes // 2**20} MiB left"))
+    if view_now.slower_stages:
+        now, start = view_now.stage_p95_ms, view_now.stage_start_ms
+        each = (f"{one} {start[one]:.1f} -> {now.get(one, 0.0):.1f} ms" for one in view_now.slower_stages)
+        found.append(symptoms.text(symptoms.Health.ENGINE_SLOWER, ", ".join(each)))
+    return found
 
 
 def reasons(view_now: StatusView) -> list[str]:
@@ -228,11 +257,14 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
             for evaluation in view_now.evaluations
         ],
         "sign": {"simulated": view_now.simulated, **_sign(view_now)},
-        "lamps": {lamp.value: lit for lamp, lit in view_now.lamps.items()},
+        "lamps": {lamp.value: lit for lamp, lit in view_now.lamps.items() if lamp not in TOWER},
+        "tower": {"code": view_now.tower.text, "meaning": view_now.tower.meaning},
         "cameras": {camera: _camera(view_now, camera) for camera in view_now.snapshot.cameras},
         "warnings": warnings(view_now),
         "live_view": msgspec.to_builtins(view_now.live_view),
         "temperature": _temperature(view_now),
+        "board": _board(view_now),
+        "stages": _stages(view_now),
         "broker": view_now.broker,
         "outbox_waiting": view_now.waiting,
         "alerts": view_now.alerts,
@@ -256,6 +288,31 @@ def _sign(view_now: StatusView) -> dict[str, Any]:
 def _temperature(view_now: StatusView) -> dict[str, Any]:
     thermal = view_now.snapshot.thermal
     return {"in_range": thermal.in_range, "finding": thermal.finding, "throttled": thermal.throttled}
+
+
+def _board(view_now: StatusView) -> dict[str, Any]:
+    """Readings of the board; null where this machine has none."""
+    board = view_now.board
+    return {
+        "gpu_load": board.gpu_load,
+        "power_mode": board.power_mode and (board.power_mode.name or str(board.power_mode.number)),
+        "limited_by": board.limited_by,
+        "over_current_events": board.over_current,
+        "memory_available_bytes": board.memory and board.memory.available_bytes,
+        "memory_total_bytes": board.memory and board.memory.total_bytes,
+    }
+
+
+def _stages(view_now: StatusView) -> dict[str, Any]:
+    """p95 of each stage now and at the start of the program; null until the latter is known."""
+    return {
+        stage: {
+            "p95_ms": now,
+            "p95_start_ms": view_now.stage_start_ms.get(stage),
+            "slower": stage in view_now.slower_stages,
+        }
+        for stage, now in view_now.stage_p95_ms.items()
+    }
 
 
 def _camera_text(snapshot: Snapshot, camera: str) -> str:
@@ -297,4 +354,6 @@ def _lamps(view_now: StatusView) -> messages.LampReading:
         alert=lamps[Lamp.ALERT],
         fault=lamps[Lamp.FAULT],
         simulated=view_now.simulated,
+        hub=lamps[Lamp.HUB],
+        tower=view_now.tower.text,
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from device.config.model import Camera, DeviceConfig
 from device.domain.camera_fault import CameraFault
+from device.domain.finding import VolunteerFinding
 from device.errors import ConfigError, InternalError, LfrError, SourceUnreadable, Unavailable
 from device.ports.audit import Audit
 from device.supervisor.alerts.service import AlertService, Origin
@@ -30,9 +31,11 @@ from device.wire.link import (
     JournalLine,
     View,
     ViewPicture,
+    VolunteerRecognised,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
+    WithdrawVolunteers,
 )
 
 UNREADABLE = (65, 78)  # exit statuses for input that is broken in itself: nobody was compared in it
@@ -52,8 +55,12 @@ class WorkerPool:
         on_change: Callable[[], None],
         on_view: Callable[[str, bytes], None] = lambda *_: None,
         applied: Callable[[Camera], Camera] = lambda camera: camera,
+        on_volunteer: Callable[[str, VolunteerFinding], None] = lambda *_: None,
     ) -> None:
-        """on_view: takes a camera's picture of the live view. applied: a camera with the zone that was set for it."""
+        """on_view: takes a camera's picture of the live view. applied: a camera with the zone that was set for it.
+
+        on_volunteer: called with the camera and a volunteer of the blue list who was recognised there
+        """
         self._applied = applied
         self._on_view = on_view
         self.counts = PassageCounts()
@@ -65,6 +72,7 @@ class WorkerPool:
         self._audit = audit
         self._budget = budget
         self._on_change = on_change
+        self._on_volunteer = on_volunteer
         self._journal = WorkerJournal(edges.clock)
         self._workers: dict[str, WorkerSupervisor] = {}
         self._active: ActiveDeployment | None = None
@@ -95,6 +103,11 @@ class WorkerPool:
         """Have every running worker show the live view to this recipient for 3 s, or to nobody."""
         for worker in self._workers.values():
             worker.send(View(recipient=recipient))
+
+    def withdraw_volunteers(self, refs: frozenset[str]) -> None:
+        """Zero these volunteers of the blue list in every running worker; later ones do not get them."""
+        for worker in self._workers.values():
+            worker.send(WithdrawVolunteers(refs=tuple(sorted(refs))))
 
     def check(self) -> None:
         """Raise the defect that ended a worker's supervisor, if any did."""
@@ -184,6 +197,9 @@ class WorkerPool:
         if isinstance(message, Beat):
             self.reports.beat(camera.id, message)
             self.counts.update(camera.id, run.number, message.counters)
+            return
+        if isinstance(message, VolunteerRecognised):
+            self._on_volunteer(camera.id, message.finding)
             return
         if isinstance(message, JournalLine):
             self._journal.log(camera.id, message)

@@ -1,4 +1,4 @@
-"""GPIO on a real kernel's character device: one boot of an emulated machine runs the tests of `inside/`.
+"""GPIO and V4L2 on a real kernel's devices: one boot of an emulated machine runs the tests of `inside/`.
 
 Each test in there is a test here, under its own name, with what it said when it fails. The machine is made of Debian's
 packages (emulated_parts.py); the first making downloads 220 MB and prints what it does.
@@ -19,7 +19,7 @@ from tests.system.conftest import EmulatedMachines
 
 pytestmark = pytest.mark.system
 INSIDE = Path(__file__).parents[1] / "inside"
-FILES = ("lines.py", "sign.py")
+FILES = ("lines.py", "sign.py", "loop_back.py", "camera.py", "watchdog.py")
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",

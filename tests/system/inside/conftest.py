@@ -31,7 +31,18 @@ CONFIG: dict[str, Any] = {
     "sign_sense": "BOARD33",
     "stop": "BOARD29",
     "tamper": "BOARD32",
-    "lamps": {"power": "BOARD7", "recognising": "BOARD11", "alert": "BOARD13", "fault": "BOARD15"},
+    "blue_list_button": "BOARD24",
+    "lamps": {
+        "power": "BOARD7",
+        "recognising": "BOARD11",
+        "alert": "BOARD13",
+        "fault": "BOARD15",
+        "hub": "BOARD16",
+        "tower_red": "BOARD18",
+        "tower_amber": "BOARD19",
+        "tower_green": "BOARD21",
+        "tower_single": "BOARD23",
+    },
 }
 OFFSETS = {MAIN: 40, ALWAYS_ON: 3}  # of a chip's first named line; the others follow it
 LINES = 164

@@ -107,6 +107,22 @@ def test_no_board_has_a_gpio_where_there_is_power() -> None:
         assert not {pin.header for pin in board.pins} & set(POWER)
 
 
+def test_a_tower_lamp_is_whole_or_single_and_no_pin_is_used_twice(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(site, "lines", lamps={"tower_red": "BOARD7", "tower_green": "BOARD11"})
+    (found,) = problems(site, capsys, "--offline")
+    assert "needs tower_red, tower_amber and tower_green" in found
+    change(site, "lines", lamps={"tower_single": "BOARD7"}, blue_list_button="BOARD7")
+    (found,) = problems(site, capsys, "--offline")
+    assert "used twice: BOARD7" in found
+    change(site, "lines", blue_list_button="BOARD11")
+    assert problems(site, capsys, "--offline", "--board", "orin-nano-nx") == []
+    (found,) = problems(site, capsys, "--offline", "--board", "agx-orin")
+    assert found.startswith("lines.blue_list_button: BOARD11 ")
+    assert "can only be an output" in found
+
+
 def test_lamps_are_checked_and_simulated_lines_are_not() -> None:
     lit = GpioConfig.model_validate(
         {

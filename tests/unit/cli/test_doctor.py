@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from device.cli.doctor import checks
 from device.cli.doctor.finding import Finding
 from device.cli.main import main
+from device.config.model import GpioConfig, Mqtt
 from engines.cards.model_card import packaged_names
 
 
@@ -42,6 +44,39 @@ def test_a_bad_configuration_is_a_finding_for_each_problem(tmp_path: Path) -> No
     found = list(checks.configuration(file))
     assert {f.level for f in found} == {"fail"}
     assert len(found) >= 4
+
+
+def test_a_broker_whose_name_is_not_known_is_not_told_to_start_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    found = checks.broker(mqtt("hub.van"))
+    assert (found.level, found.text) == (
+        "fail",
+        "mqtt.host: no address is known for hub.van (Name or service not known)",
+    )
+    assert "/etc/hosts" in found.remedy
+    assert "lfr hub serve" not in found.remedy
+
+
+def test_a_broker_that_does_not_listen_is_told_to_start_the_hub() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        found = checks.broker(mqtt("127.0.0.1", taken.getsockname()[1]))
+    assert found.level == "fail"
+    assert "lfr hub serve" in found.remedy
+
+
+def mqtt(host: str, port: int = 8883) -> Mqtt:
+    """A broker's address; its files are not looked at."""
+    return Mqtt(host=host, port=port, ca=Path("ca"), cert=Path("cert"), key=Path("key"))
+
+
+def test_a_pin_of_no_header_is_a_finding_off_a_board_too() -> None:
+    wired = {"driver": "gpiozero", "sign": "BOARD17", "sign_sense": "BOARD33", "stop": "BOARD29"}
+    (found,) = checks.header_pins(GpioConfig.model_validate(wired))
+    assert (found.level, "3.3 V" in found.text) == ("fail", True)
 
 
 def test_the_root_of_trust_says_its_mode_and_a_missing_one_is_a_failure(tmp_path: Path) -> None:

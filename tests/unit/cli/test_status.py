@@ -19,6 +19,7 @@ from device.ports.gpio import Lamp
 from device.supervisor.conditions import tables
 from device.supervisor.conditions.evaluation import evaluate
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
+from device.supervisor.sign.blink_codes import OFF
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.supervisor.status import file as status_file
@@ -52,6 +53,7 @@ def write(
         snapshot=snapshot,
         evaluations=evaluate(snapshot),
         lamps=dict.fromkeys(Lamp, False),
+        tower=OFF,
         simulated=True,
         totals=Counters(faces_seen=3, discarded=2, open_passages=1),
         alerts=0,

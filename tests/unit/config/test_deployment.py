@@ -46,6 +46,54 @@ def test_a_complete_deployment_is_read(tmp_path: Path) -> None:
     assert deployment.categories["missing"].response_code == "R3"
 
 
+def test_what_authorised_it_and_another_way_are_read_and_an_older_deployment_without_them_still_loads(
+    tmp_path: Path,
+) -> None:
+    old = load(tmp_path, GOOD)
+    assert (old.seriousness, old.authorising_rank, old.regulator_reference, old.alternative_route) == (None,) * 4
+    new = load(
+        tmp_path,
+        GOOD + "seriousness: three years or more\nauthorising_rank: Superintendent\nregulator_reference: REG-26/7\n"
+        "alternative_route: {en: North entrance, cy: Mynedfa ogleddol}\n",
+    )
+    assert (new.seriousness, new.authorising_rank, new.regulator_reference) == (
+        "three years or more",
+        "Superintendent",
+        "REG-26/7",
+    )
+    assert new.alternative_route == {"en": "North entrance", "cy": "Mynedfa ogleddol"}
+
+
+@pytest.mark.parametrize("wrong", ["seriousness: ''", "authorising_rank: ''", "alternative_route: {}"])
+def test_an_empty_text_about_the_authorisation_is_refused(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ConfigError, match=wrong.partition(":")[0]):
+        load(tmp_path, GOOD + wrong + "\n")
+
+
+def test_an_alternative_route_needs_its_english(tmp_path: Path) -> None:
+    problems = load(tmp_path, GOOD + "alternative_route: {cy: Mynedfa ogleddol}\n").unsignable()
+    assert any(problem.startswith("alternative_route.en: missing") for problem in problems)
+
+
+def blue_list(count: int, digits: str = "ab" * 16) -> str:
+    volunteers = ", ".join(
+        f"{{ref: V-{n}, consent_until: 2026-12-01T00:00:00Z, target: deployments/{digits}.V-{n}.volunteer,"
+        f" sha256: {'c' * 64}, bytes: 100}}"
+        for n in range(count)
+    )
+    return f"blue_list: {{id: bl-1, recogniser: {'b' * 64}, volunteers: [{volunteers}]}}\n"
+
+
+def test_a_blue_list_of_a_demonstration_is_short_and_belongs_to_its_watchlist(tmp_path: Path) -> None:
+    text = GOOD.replace("images: 1}", f"images: 1, payload: deployments/{'ab' * 16}.payload}}")
+    assert not any("blue_list" in problem for problem in load(tmp_path, text + blue_list(10)).unsignable())
+    many, other = load(tmp_path, text + blue_list(11)), load(tmp_path, text + blue_list(1, "cd" * 16))
+    assert any(problem.startswith("blue_list: 11 volunteers") for problem in many.unsignable())
+    assert any("the same digits" in problem for problem in other.unsignable())
+    with pytest.raises(ConfigError, match="named twice"):
+        load(tmp_path, text + blue_list(2).replace("ref: V-1", "ref: V-0"))
+
+
 def test_the_window_includes_its_start_and_excludes_its_end(tmp_path: Path) -> None:
     window = load(tmp_path, GOOD).window
     start = datetime(2026, 11, 23, 9, 0, tzinfo=timezone.utc)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from device.config.model import GpioConfig, Lamps
-from device.edges.gpio.gpiozero_gpio import INPUTS
+from device.config.model import INPUTS, GpioConfig, Lamps
 from device.edges.gpio.jetson_header import ORIN_NANO_NX
 from tools.flash.pinmux import DOWN, PADS, PULLS, UP, overlay
 
@@ -15,6 +14,7 @@ LINES = GpioConfig(
     sign_sense="BOARD33",
     stop="PQ.05",
     tamper="BOARD32",
+    blue_list_button="BOARD22",
     lamps=Lamps(power="BOARD7"),
 )
 NODE = re.compile(
@@ -30,6 +30,7 @@ def test_every_line_has_its_pad_driven_or_read_with_the_pull_that_a_cut_wire_nee
     assert found == {
         "lamp power": (7, "soc_gpio59_pac6", "0", DOWN),
         "stop": (29, "soc_gpio32_pq5", "1", UP),
+        "blue_list_button": (22, "spi3_miso_py1", "1", UP),
         "sign": (31, "soc_gpio33_pq6", "0", DOWN),
         "tamper": (32, "soc_gpio19_pg6", "1", UP),
         "sign_sense": (33, "soc_gpio21_ph0", "1", DOWN),

@@ -14,6 +14,7 @@ from device.domain.recognisers import FUSION, Recognisers
 from device.domain.sight import F32, U8, ColourMatrix, Face, Frame, Planes
 from device.domain.time import NS_PER_MS, MediaNs, MonotonicNs
 from device.recognition.pipeline import ListedPerson, Pipeline, Sight
+from device.recognition.volunteers import VolunteerSearch
 from device.vision.align import ARCFACE
 from device.vision.decision import Best
 from device.vision.detector import Detector
@@ -138,6 +139,7 @@ class World:
         face_px: int = FACE_PX,
         observer: Observer | None = None,
         screened: bool = False,
+        volunteers: Sequence[int] = (),
     ) -> None:
         """`screened`: a second recogniser sees first, and knows who is listed."""
         self.embedder = PaintedEmbedder()
@@ -159,6 +161,7 @@ class World:
             min_face_px=32.0,
             listed=people,
         )
+        blue = VolunteerSearch(ListOfPeople(volunteers), [f"V-{p}" for p in volunteers], THRESHOLD)
         self.pipeline = Pipeline(
             Sight(
                 front_end=self.front_end,
@@ -169,6 +172,7 @@ class World:
                 min_face_px=32.0,
             ),
             observer=observer,
+            volunteers=blue if volunteers else None,
         )
 
     def _detector_for(self, height: int, width: int) -> Detector:

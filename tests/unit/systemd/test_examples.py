@@ -10,8 +10,7 @@ import pytest
 
 from device.cli.main import main
 from device.config.loader import load_config
-from device.config.model import DeviceConfig, recording_path
-from device.edges.gpio.gpiozero_gpio import INPUTS
+from device.config.model import INPUTS, DeviceConfig, recording_path
 from device.edges.gpio.jetson_header import AGX_ORIN, ORIN_NANO_NX, Board
 
 FOLDER = Path(__file__).resolve().parents[3] / "systemd" / "examples"
@@ -67,6 +66,5 @@ def test_the_pins_of_a_boards_example_are_on_its_header_and_inputs_can_be_read(
 ) -> None:
     _, config = installed(name, tmp_path)
     lines = config.lines
-    named = [getattr(lines, key) for key in ("sign", *INPUTS)] + [*lines.lamps.model_dump().values()]
-    assert all(board.pin(pin) is not None for pin in named if pin is not None)
+    assert all(board.pin(pin) is not None for pin in lines.pins.values())
     assert not board.input_problems({key: getattr(lines, key) for key in INPUTS})

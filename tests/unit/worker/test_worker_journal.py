@@ -26,6 +26,7 @@ FILLED: dict[str, tuple[str | float, ...]] = {
     "corrected": ("interlaced: bwdif; sample aspect 16:11: scaled to square pixels; 3 damaged packet(s) skipped",),
     "slow": (120, 250, 10, "embed", 81.234),
     "damaged": (20, 250, 10),
+    "volunteers": (1, 2),
     "fault": ("size_changed",),
 }
 

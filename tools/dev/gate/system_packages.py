@@ -47,6 +47,9 @@ SYSTEMD_ANALYZE = Program("systemd-analyze", "systemd", library_dirs=("lib/syste
 QEMU = Program("qemu-system-x86_64", "qemu-system-x86")
 CHROMIUM = Program("chromium", "chromium")
 STRACE = Program("strace", "strace")
+NODE = Program("node", "nodejs")
+NPM = Program("npm", "npm")
+PROMTOOL = Program("promtool", "prometheus")  # never installed: its package has a service
 
 
 def find(program: Program, cache: Path) -> Path | None:
@@ -75,6 +78,27 @@ def provide(program: Program, cache: Path) -> Path:
             f"package {program.package} is installed but {program.command} is missing; install it by hand"
         )
     return there
+
+
+def provide_unpacked(program: Program, cache: Path) -> Path:
+    """The program out of its package alone, unpacked under the cache, also as root. Raises SetupFailed.
+
+    For a program that needs only the system's libraries, of a package that must not be installed.
+    """
+    there = find(program, cache)
+    if there is not None:
+        return there
+    if shutil.which("apt-get") is None:
+        raise SetupFailed(f"{program.command} is missing and there is no apt-get")
+    root = cache / "system"
+    (root / "debs").mkdir(parents=True, exist_ok=True)
+    say(f"unpacking {program.package} under {root} (not installed, so its service is never there)")
+    for deb in download((program.package,), root / "debs"):
+        if run(["dpkg-deb", "-x", str(deb), str(root)]) != 0:
+            raise SetupFailed(f"{deb} does not unpack; remove {root / 'debs'} and try again")
+        deb.unlink()
+    write_starter(program, root)
+    return root / "start" / program.command
 
 
 def install(packages: Sequence[str], services: Sequence[str] = ()) -> None:

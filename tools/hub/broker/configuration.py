@@ -3,7 +3,10 @@
 1. A device writes the topics of the contract in its own branch, and no other; its certificate's common name is its
    user. A certificate that the list of devices does not name has no rights at all.
 2. A device reads the hub's state, judgements of its own alerts and commands to itself, and nothing of other devices.
+3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe;
+   a bridge reads no receipts either, since they name alerts.
 3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe.
+   The regulator reads counts and heads of the audit logs, and nothing else.
 4. Nothing is persisted: an alert must not reach a disk through the broker. Devices keep what was not delivered.
 """
 
@@ -28,6 +31,9 @@ AUDITOR_READS = (
     "+/audit",
     "hub/state",
 )
+BRIDGED = ("+/status", "+/state", "+/health", "+/camera/+/status", "+/watchlist/state", "+/stats", "+/audit")
+"""What may leave the van: states (the hub's, too), counts, audit heads."""
+REGULATOR_READS = ("+/stats", "+/audit")
 MESSAGE_LIMIT_BYTES = 1_000_000  # a probe is some 20 kB; device.wire limits a link message to the same
 
 
@@ -46,6 +52,15 @@ def access_list(site: str, devices: tuple[str, ...]) -> str:
     lines += ["", "# Press and inspectors: states, counts and receipts; no alert, no probe."]
     lines += ["user auditor", f"topic deny {base}/auditor/#"]
     lines += [f"topic read {base}/{branch}" for branch in AUDITOR_READS]
+    lines += ["", "# What `lfr hub bridge` carries to a cluster.", "user bridge", f"topic deny {base}/bridge/#"]
+    lines += [f"topic read {base}/{branch}" for branch in BRIDGED]
+    lines += [
+        "",
+        "# A regulator: counts and heads of the audit logs.",
+        "user regulator",
+        f"topic deny {base}/regulator/#",
+    ]
+    lines += [f"topic read {base}/{branch}" for branch in REGULATOR_READS]
     for device in devices:
         lines += ["", f"user {device}", f"topic read {base}/hub/state", f"topic read {base}/{device}/cmd/+"]
         lines += [f"topic read {base}/hub/{device}/alert/+/+"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.hub.cli.addresses import hosts
+from tools.hub.cli.bridge_command import add_bridge_command
 from tools.hub.cli.hold_commands import add_hold_commands
 from tools.hub.cli.options import with_folder
 from tools.hub.cli.software_commands import add_software_commands
@@ -16,10 +16,6 @@ from tools.hub.cli.user_commands import add_user_commands
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
-
-LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-HOST = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(\.{LABEL})*")
 
 
 def register(subparsers: Subparsers) -> None:
@@ -31,6 +27,7 @@ def register(subparsers: Subparsers) -> None:
     _serve(verbs.add_parser("serve", help="run the broker and the console"))
     add_user_commands(verbs.add_parser("user", help="who may use the page, and as what"))
     add_hold_commands(verbs)
+    add_bridge_command(verbs.add_parser("bridge", help="carry counts and states of this van to an MQTT 5 cluster"))
     add_software_commands(verbs)
     _sign(verbs.add_parser("sign", help="sign the requests of boards that made their own keys"))
     _welsh(verbs.add_parser("welsh", help="print all texts with their Welsh, or record a translator's approval"))
@@ -89,6 +86,9 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--console-key", type=Path, metavar="FILE", help="key of the page's address instead of the folder's own"
     )
+    parser.add_argument(
+        "--metrics", metavar="ADDRESS:PORT", help="counts and states for Prometheus, on the loopback (default: none)"
+    )
     parser.add_argument("--open-browser", choices=("yes", "no"), default="no")
     parser.set_defaults(run=_run_serve)
 
@@ -126,25 +126,12 @@ def _run_init(args: argparse.Namespace) -> int:
 
     mode = Mode(args.mode) if args.mode else None
     made = init_hub(
-        args.folder, site=args.site, devices=tuple(args.device), mode=mode, bind=args.bind, hosts=_hosts(args.host)
+        args.folder, site=args.site, devices=tuple(args.device), mode=mode, bind=args.bind, hosts=hosts(args.host)
     )
     for line in made:
         print(line, file=sys.stderr)
     print(args.folder)
     return 0
-
-
-def _hosts(given: list[str]) -> tuple[str, ...]:
-    """Names and addresses as a certificate takes them; UsageError for what is neither."""
-    from device.errors import UsageError
-
-    for host in given:
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            if not HOST.fullmatch(host):
-                raise UsageError(f"--host {host!r} is neither a host name nor an address") from None
-    return tuple(given)
 
 
 def _run_renew(args: argparse.Namespace) -> int:
@@ -158,7 +145,7 @@ def _run_renew(args: argparse.Namespace) -> int:
         for ending in endings(hub):
             print(f"{ending.name}: ends {ending.ends:%Y-%m-%d %H:%M}Z", file=sys.stderr)
         return 0
-    for line in renew(hub, now(), hosts=_hosts(args.host), every=args.every):
+    for line in renew(hub, now(), hosts=hosts(args.host), every=args.every):
         print(line, file=sys.stderr)
     print(args.folder)
     return 0
@@ -200,5 +187,6 @@ def _run_serve(args: argparse.Namespace) -> int:
             officer_ref=args.operator,
             open_browser=args.open_browser == "yes",
             console_key=args.console_key,
+            metrics=args.metrics,
         )
     )

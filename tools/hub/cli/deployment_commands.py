@@ -46,6 +46,7 @@ def _sign(parser: argparse.ArgumentParser) -> None:
         "what", metavar="PLAN|CHANGE", help="a plan (YAML), the name of a waiting change, or a copy of its folder"
     )
     parser.add_argument("--watchlist", type=Path, metavar="DIR", help="with a plan: the list that was built for it")
+    parser.add_argument("--blue-list", type=Path, metavar="DIR", help="volunteers, made by `lfr bluelist build`")
     parser.add_argument("--hub", type=Path, metavar="DIR", help="the hub's folder; not needed for a copy of a change")
     with_keys(parser, required=True)
     with_plan(parser)
@@ -124,19 +125,25 @@ def _change_to_sign(args: argparse.Namespace, plan_file: Path) -> Change:
         return pending(publisher_of(args), args.what)
     if args.watchlist is None:
         raise UsageError("a plan is signed together with its list: --watchlist DIR, made by `lfr watchlist build`")
-    return propose_deployment(publisher_of(args), read_plan(plan_file), args.watchlist, now())
+    plan = read_plan(plan_file)
+    return propose_deployment(publisher_of(args), plan, args.watchlist, now(), blue_folder=args.blue_list)
 
 
 def _what_is_signed(args: argparse.Namespace, plan_file: Path) -> list[str]:
     """The same without writing anything."""
     from tools.hub.publishing.operations import read_plan
+    from tools.hub.watchlist.blue_list import read_blue_list
     from tools.hub.watchlist.build import read_built, require_fresh
 
     if plan_file.is_file() and args.watchlist is not None:
         plan = read_plan(plan_file)
         built, _ = read_built(args.watchlist)
         require_fresh(built, plan, now())
-        return [*document_lines(plan), f"list {built.watchlist.id}: {built.watchlist.subjects} people"]
+        lines = [*document_lines(plan), f"list {built.watchlist.id}: {built.watchlist.subjects} people"]
+        if args.blue_list is not None:
+            blue, _ = read_blue_list(args.blue_list, plan, built.watchlist.id)
+            lines.append(f"blue list {blue.id}: {len(blue.volunteers)} volunteers")
+        return lines
     return _described(_change_to_sign(args, plan_file))
 
 
@@ -148,14 +155,18 @@ def _described(change: Change) -> list[str]:
     if deployment is not None:
         lines += document_lines(deployment)
         lines.append(f"list {deployment.watchlist.id}, sha256 {deployment.watchlist.sha256}")
+        if deployment.blue_list is not None:
+            lines.append(f"blue list {deployment.blue_list.id}: {len(deployment.blue_list.volunteers)} volunteers")
     return lines
 
 
 def document_lines(plan: Any) -> list[str]:
     """What an officer has to read before signing."""
+    authorised = {name: getattr(plan, name) for name in ("seriousness", "authorising_rank", "regulator_reference")}
     return [
         f"{plan.mode.value} deployment {plan.id}, authorised by {plan.authorising_officer}",
         f"purpose: {plan.purpose}",
+        *(f"{name.replace('_', ' ')}: {value}" for name, value in authorised.items() if value is not None),
         f"legal basis: {plan.legal_basis}",
         f"controller {plan.controller}, owner {plan.owner}",
         f"place: {plan.place}; zones {', '.join(plan.zones)}",

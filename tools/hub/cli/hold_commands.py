@@ -23,7 +23,7 @@ def add_hold_commands(verbs: Subparsers) -> None:
     from device.domain.judgement import HoldKind, HoldReason
 
     parser = verbs.add_parser("hold", help="keep one case longer, as evidence or for a complaint")
-    _with_hub(parser)
+    with_console(parser)
     parser.add_argument("alert", metavar="ALERT", help="id of the alert, as its card shows it")
     parser.add_argument("--kind", choices=get_args(HoldKind), required=True)
     parser.add_argument("--reason", choices=get_args(HoldReason), required=True)
@@ -34,19 +34,20 @@ def add_hold_commands(verbs: Subparsers) -> None:
     parser.add_argument("--complaint", metavar="REF", help="of a complaint hold: its recorded complaint")
     parser.set_defaults(run=_run_hold)
     parser = verbs.add_parser("release", help="release a hold into deletion")
-    _with_hub(parser)
+    with_console(parser)
     parser.add_argument("alert", metavar="ALERT")
-    parser.set_defaults(run=lambda args: _ask(args, "POST", f"/holds/{args.alert}/release"))
+    parser.set_defaults(run=lambda args: ask_console(args, "POST", f"/holds/{args.alert}/release"))
     parser = verbs.add_parser("complaint", help="record that a complaint was received")
-    _with_hub(parser)
+    with_console(parser)
     parser.add_argument("reference", metavar="REF")
-    parser.set_defaults(run=lambda args: _ask(args, "POST", f"/complaints/{args.reference}"))
+    parser.set_defaults(run=lambda args: ask_console(args, "POST", f"/complaints/{args.reference}"))
     parser = verbs.add_parser("holds", help="list holds, those whose review is due marked")
-    _with_hub(parser)
-    parser.set_defaults(run=lambda args: _ask(args, "GET", "/holds"))
+    with_console(parser)
+    parser.set_defaults(run=lambda args: ask_console(args, "GET", "/holds"))
 
 
-def _with_hub(parser: argparse.ArgumentParser) -> None:
+def with_console(parser: argparse.ArgumentParser) -> None:
+    """Options of a command that asks the running hub."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the hub that runs")
     parser.add_argument("--console-key", type=Path, metavar="FILE", help="as `lfr hub serve` was given it")
     parser.add_argument("--by", metavar="REF", help="where the hub has users: a supervisor's reference")
@@ -65,10 +66,10 @@ def _run_hold(args: argparse.Namespace) -> int:
     except ValueError as fault:
         raise UsageError(f"--review {args.review!r}: write it as YYYY-MM-DD") from fault
     asked = {"kind": args.kind, "reason": args.reason, "owner": args.owner, "review_by": rfc3339(review)}
-    return _ask(args, "POST", f"/holds/{args.alert}", {**asked, "complaint": args.complaint})
+    return ask_console(args, "POST", f"/holds/{args.alert}", {**asked, "complaint": args.complaint})
 
 
-def _ask(args: argparse.Namespace, method: str, path: str, body: dict[str, Any] | None = None) -> int:
+def ask_console(args: argparse.Namespace, method: str, path: str, body: dict[str, Any] | None = None) -> int:
     """One request to the running console; its answer on stdout, its refusal as our error."""
     from device.errors import BadData, RefusedByCondition, Unavailable
     from device.hub_api.topics import level
@@ -93,7 +94,8 @@ def _ask(args: argparse.Namespace, method: str, path: str, body: dict[str, Any] 
     finally:
         connection.close()
     if answer.status == REFUSED:
-        raise RefusedByCondition("hold", text)
+        condition, _, reason = text.partition(": ")
+        raise RefusedByCondition(*((condition, reason) if path.startswith("/bluelist/") else ("hold", text)))
     if answer.status >= http.client.INTERNAL_SERVER_ERROR:
         raise Unavailable(text)
     if answer.status != http.client.OK:

@@ -18,7 +18,7 @@ def add_notice(parser: argparse.ArgumentParser) -> None:
     with_hub(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for notice.html and leaflet.html")
     parser.add_argument(
-        "--alternative-route", required=True, metavar="TEXT", help="how people pass without being recognised"
+        "--alternative-route", metavar="TEXT", help="how people pass without being recognised (default: the plan's)"
     )
     parser.add_argument("--alternative-route-cy", metavar="TEXT", help="the same in Welsh")
     parser.add_argument("--url", metavar="ADDRESS", help="where notice.html will be; the leaflet gets its QR code")
@@ -34,8 +34,13 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.url is not None and not args.url.startswith(("https://", "http://")):
         raise UsageError(f"--url {args.url}: give the page's whole address, https://…")
-    routes = {"en": args.alternative_route, "cy": args.alternative_route_cy or ""}
-    notice = PublicNotice(_plan(args), routes, args.url, draft_mark(args.hub))
+    plan = _plan(args)
+    signed = plan.alternative_route or {}
+    routes = {"en": args.alternative_route or signed.get("en", "")}
+    routes["cy"] = args.alternative_route_cy or ("" if args.alternative_route else signed.get("cy", ""))
+    if not routes["en"]:
+        raise UsageError(f"{args.what} names no alternative route: give --alternative-route TEXT")
+    notice = PublicNotice(plan, routes, args.url, draft_mark(args.hub))
     files = {"notice.html": notice.page(), "leaflet.html": notice.leaflet()}
     for name, content in files.items():
         write_file(args.out / name, content, mode=PUBLIC)

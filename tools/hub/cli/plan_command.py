@@ -21,6 +21,9 @@ TEXTS = {
     "purpose": "what it is for",
     "legal-basis": "legal basis, with the reference of the necessity and proportionality assessment",
     "place": "where",
+    "seriousness": "the threshold of harm or offence that it is for",
+    "authorising-rank": "rank or grade of the authorising officer",
+    "regulator-reference": "reference of a regulator's authorisation",
 }
 
 
@@ -32,6 +35,13 @@ def add_new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", help="of the deployment (default: site and day with random digits)")
     for name, text in TEXTS.items():
         parser.add_argument(f"--{name}", metavar="TEXT", help=text)
+    parser.add_argument(
+        "--alternative-route",
+        action="append",
+        default=[],
+        metavar="en=TEXT",
+        help="how people pass without being recognised; cy=TEXT too",
+    )
     parser.add_argument("--zone", action="append", default=[], metavar="NAME", help="zone of recognition; repeat")
     parser.add_argument("--device", action="append", default=[], metavar="NAME", help="default: all of the hub's")
     parser.add_argument("--start", metavar="TIME", help="ISO 8601 with its time zone (default: now)")
@@ -119,6 +129,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
         "devices": args.device,
         "categories": _categories(args.category),
         "max_watchlist_size": args.max_watchlist_size,
+        "alternative_route": (document.get("alternative_route") or {}) | _routes(args.alternative_route),
         "notice": _notice(args.notice, document["notice"]) if args.notice else None,
     }
     document |= {key: value for key, value in given.items() if value}
@@ -159,6 +170,18 @@ def _categories(given: list[str]) -> dict[str, Any]:
             raise UsageError(f"--category {name} is given twice; one response code a category")
         categories[name] = {"response_code": code} | ({"threshold_offset": float(offset)} if offset else {})
     return categories
+
+
+def _routes(given: list[str]) -> dict[str, str]:
+    from device.errors import UsageError
+
+    routes: dict[str, str] = {}
+    for text in given:
+        language, equals, route = text.partition("=")
+        if not equals or len(language) != 2 or not route.strip():
+            raise UsageError(f"--alternative-route {text!r}: en=TEXT or cy=TEXT")
+        routes[language] = route.strip()
+    return routes
 
 
 def _notice(given: list[str], known: dict[str, str]) -> dict[str, str]:

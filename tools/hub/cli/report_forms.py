@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tools.hub.publishing.publisher import Publisher
 from tools.hub.report import home_office, public_report
 from tools.hub.report.audit_counts import count_chains, first_moment
 from tools.hub.report.deployment_report import Report, as_builtins, as_text, report_of
+from tools.hub.report.evidence_band import evidence_band
 from tools.hub.report.home_office import COLUMNS, Details, Row
 from tools.hub.report.signed_report import ReportSigner
 from tools.hub.report.tallies import read_book
@@ -123,7 +124,8 @@ def make(hub: HubFolder, args: argparse.Namespace, logs: Mapping[str, Path]) -> 
         missing = [device for device in devices if device not in logs]
         if missing:
             raise BadData(f"{name}: give the audit log of {', '.join(missing)}, too (--audit DEVICE=LOG)")
-        rows.append(home_office.chain_row(name, details, chain))
+        blue = report_of(book[name], known.band(name)).blue_list if name in book else None
+        rows.append(home_office.chain_row(name, replace(details, blue_list=blue), chain))
     if args.public:
         public_report.require_final(counted, now())
     return Made(
@@ -141,8 +143,12 @@ def from_hub(hub: HubFolder, args: argparse.Namespace) -> Made:
     if args.deployment is not None:
         _require(args.deployment, found, str(hub.report_file))
     wanted = [found[args.deployment]] if args.deployment is not None else list(found.values())
-    reports, known = [report_of(tally) for tally in wanted], Deployments(hub.root)
-    rows = [home_office.row_of(report, known.details(report.deployment_id), None) for report in reports]
+    known = Deployments(hub.root)
+    reports = [report_of(tally, known.band(tally.deployment_id)) for tally in wanted]
+    rows = [
+        home_office.row_of(report, replace(known.details(report.deployment_id), blue_list=report.blue_list), None)
+        for report in reports
+    ]
     return Made(rows=rows, reports=reports, remarks={report.deployment_id: report.remarks for report in reports})
 
 
@@ -166,6 +172,16 @@ class Deployments:
         except (LfrError, OSError):
             return
 
+    def band(self, name: str) -> tuple[float, float] | None:
+        """Where the signed evidence expects the true recognition rate for a deployment's list."""
+        if self._publisher is None:
+            return None
+        try:
+            listed = self._publisher.deployment(self._publisher.records.get(name)).watchlist
+        except (LfrError, OSError):
+            return None
+        return evidence_band(frozenset(listed.recognisers), listed.subjects)
+
     def details(self, name: str) -> Details:
         """Of one deployment; empty when the hub does not have it (any more)."""
         if self._publisher is None:
@@ -174,4 +190,14 @@ class Deployments:
             signed = self._publisher.deployment(self._publisher.records.get(name))
         except (LfrError, OSError):
             return Details()
-        return Details(signed.place, signed.purpose, signed.controller, signed.owner, signed.devices)
+        return Details(
+            place=signed.place,
+            purpose=signed.purpose,
+            controller=signed.controller,
+            owner=signed.owner,
+            seriousness=signed.seriousness,
+            authorising_rank=signed.authorising_rank,
+            regulator_reference=signed.regulator_reference,
+            alternative_route=(signed.alternative_route or {}).get("en"),
+            devices=signed.devices,
+        )

@@ -91,12 +91,12 @@ def _run_build(args: argparse.Namespace) -> int:
     if args.out.exists():
         raise UsageError(f"{args.out} exists; a list is built into a folder of its own")
     plan = read_plan(args.deployment)
-    detector, recogniser = _models(args)
+    detector, recogniser = models(args)
     _remark(detector, recogniser)
     defaults = Defaults(args.category, args.image_source, args.random_refs)
     people = read_people(args.source, defaults, plan.categories, now().date())
     photos = sum(len(person.photos) for person in people.people)
-    rooms, readers = _readers(args.backend, photos, detector.name, recogniser)
+    rooms, readers = readers_for(args.backend, photos, detector.name, recogniser)
     try:
         hashes = {"recogniser_sha256": recogniser.source_sha256, "detector_sha256": detector.source_sha256}
         report, files = build(people, plan, readers, now=now(), progress=not args.json, **hashes)
@@ -134,7 +134,7 @@ def _print_report(args: argparse.Namespace, report: Any, written: bool, recognis
     )
 
 
-def _models(args: argparse.Namespace) -> tuple[ModelCard, Recognisers]:
+def models(args: argparse.Namespace) -> tuple[ModelCard, Recognisers]:
     """Detector and recogniser that templates are made with; UsageError for one that this machine does not have."""
     from device.enrolment.model_sessions import chosen_card, chosen_recognisers
     from device.errors import UsageError
@@ -165,7 +165,7 @@ def _remark(detector: ModelCard, recogniser: Recognisers) -> None:
             )
 
 
-def _readers(backend: str, photos: int, detector: str, recogniser: Recognisers) -> tuple[list[Any], list[Any]]:
+def readers_for(backend: str, photos: int, detector: str, recogniser: Recognisers) -> tuple[list[Any], list[Any]]:
     """Engines and readers: a second set for a long list, where there is a second core."""
     from device.enrolment.engine_photo_reader import EnginePhotoReader
     from device.enrolment.model_sessions import ModelSessions

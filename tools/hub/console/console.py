@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
 from device.logs import event
 from tools.hub.console.access import csrf_token, wall_now
+from tools.hub.console.blue_board import BlueBoard
 from tools.hub.console.desk import Desk
 from tools.hub.console.holding import Holding
 from tools.hub.console.login import JUDGES, NOBODY, Event, Session, Sessions, acting
@@ -53,6 +54,7 @@ class Console:
     hosts: frozenset[str]
     key: str = ""
     certificate_warnings: Callable[[], list[str]] = list
+    blue: BlueBoard | None = None
 
     def __post_init__(self) -> None:
         self.key = self.key or self.hub.console_key()
@@ -134,6 +136,7 @@ class Console:
             ("expiry", self._expire),
             (HOLDS_OF_FALSE, self._release_false),
             ("the desk on the disk", self.desk.commit),
+            ("blue list", self._count_passes),
             ("saved counts", self.tallies.save),
         )
 
@@ -155,6 +158,11 @@ class Console:
             self._failing[name] = reason
             event(_log, "hub.step_failed", level=logging.ERROR, step=name, reason=reason)
 
+    @property
+    def failing(self) -> Iterable[str]:
+        """Names of the steps that failed when they last ran."""
+        return self._failing
+
     def _release_false(self) -> None:
         """Release the evidence holds of alerts that were judged false. Unavailable: some are still there."""
         faults = []
@@ -170,6 +178,17 @@ class Console:
     def _expire(self) -> None:
         if self.desk.tick(wall_now()) | self.session.views.tick(wall_now()):
             self.changed()
+
+    def _count_passes(self) -> None:
+        if self.blue is not None and self.blue.tick(wall_now()):
+            self.changed()
+
+    def log_pass(self, ref: str | None) -> None:
+        """A volunteer of the blue list passes now. RefusedByCondition: none runs, or nobody of that reference."""
+        if self.blue is None:
+            raise RefusedByCondition("blue list", "this hub has none")
+        self.blue.log_pass(wall_now(), ref)
+        self.commit_and_show()
 
     def erase_references(self) -> None:
         """Delete the reference photos of a list that has ended; a disk that refuses is logged and retried."""
@@ -241,6 +260,7 @@ class Console:
         )
         named = session is not NOBODY
         shown["user"] = {"ref": session.ref, "role": session.role} if named else None
+        shown["blue_list"] = None if self.blue is None else self.blue.shown(wall_now(), cards=session.role in JUDGES)
         shown["lock_in_s"] = self.sessions.left_s(session)
         if session.role == "auditor":
             shown["devices"] = [{**each, "view": None} for each in shown["devices"]]

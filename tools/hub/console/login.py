@@ -53,7 +53,7 @@ class Session:
             return self.role == "supervisor" or (not path.endswith("/resume") and self.role != "auditor")
         if path.startswith(("/holds", "/complaints")):
             return self.role == "supervisor" or (method == "GET" and self.role != "engineer")
-        return self.role in JUDGES if path.startswith("/cases/") else True
+        return self.role in JUDGES if path.startswith(("/cases/", "/bluelist/")) else True
 
 
 NOBODY = Session("", "supervisor", 0.0, 0.0)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, get_args
 from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome, Factor
 from device.errors import BadData, RefusedByCondition
 from tools.hub.console.access import COOKIE, HEADERS, same
+from tools.hub.console.blue_route import blue_route
 from tools.hub.console.command_route import command_route
 from tools.hub.console.console import Console
 from tools.hub.console.hold_routes import hold_routes
@@ -40,6 +41,8 @@ KINDS = {
     "language.js": "text/javascript",
     "live_view.js": "text/javascript",
     "case_tools.js": "text/javascript",
+    "bluelist.js": "text/javascript",
+    "bluelist.css": "text/css",
 }
 
 
@@ -86,6 +89,7 @@ def application(console: Console, on_start: Callable[[], None], on_fault: Callab
                 lambda device: device in console.desk.devices,
                 lambda device, name, zone: console.session.command(device, name, console.officer_ref, zone=zone),
             ),
+            blue_route(console.log_pass),
             *hold_routes(console.holding, lambda: console.officer_ref, console.commit_and_show),
             Route("/login", pages.login, methods=["POST"]),
             Route("/logout", pages.logout, methods=["POST"]),

@@ -34,6 +34,7 @@ from device.hub_api.topics import HUB, DeviceTopics, HubTopics, Place, parse
 from device.logs import event
 from device.ports.broker import Broker, Delivery, Outgoing
 from tools.hub.console.alert_checks import AlertChecks
+from tools.hub.console.blue_board import BlueBoard
 from tools.hub.console.case import CommandView
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message, state_message
@@ -80,10 +81,12 @@ class HubSession:
         store: SealedDesk | None = None,
         checks: AlertChecks | None = None,
         signer: CommandSigner | None = None,
+        blue: BlueBoard | None = None,
     ) -> None:
         """identified: called with the recipient for which a device requests its key envelope."""
         self._signer = signer
         self.views = LiveViews()
+        self._blue = blue
         self._store = store
         self._checks = checks
         self._identified = identified
@@ -306,6 +309,11 @@ class HubSession:
         data = received.data
         if isinstance(data, messages.Identity):
             self._identified(place.device, data)
+            return
+        if isinstance(data, messages.VolunteerSeen | messages.VolunteerPass):
+            if self._blue is None or retained:
+                raise BadData("the blue list: a retained message, or a hub without one")
+            self._blue.take(place.device, received.id, data, self._now())
             return
         if isinstance(data, messages.Alert) and self._checks is not None:
             known = self._desk.knows(data.alert_id)

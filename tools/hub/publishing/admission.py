@@ -84,6 +84,7 @@ def admitted(
         busy = records.current(device)
         if busy is not None and busy.stem != stem:
             raise RefusedByCondition("one deployment", f"{device} is in deployment {busy.id}; end that first")
+    volunteers = () if deployment.blue_list is None else deployment.blue_list.volunteers
     return Record(
         id=deployment.id,
         stem=stem,
@@ -92,6 +93,7 @@ def admitted(
         devices=deployment.devices,
         ends=deployment.window.end,
         published_at=now,
+        volunteers={each.ref: each.consent_until for each in volunteers},
     )
 
 

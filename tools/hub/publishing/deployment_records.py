@@ -23,6 +23,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     stem       the random digits in its targets' names
     envelopes  device to recipient, as issued
+    volunteers  of its blue list: reference to the end of the consent;  volunteers_withdrawn: who was taken off
     refs       opaque references on its list, so that photos can go with it; none once it has ended
     """
 
@@ -37,6 +38,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     envelopes: dict[str, str] = msgspec.field(default_factory=dict)
     withdrawn: int = 0
     refs: tuple[str, ...] = ()
+    volunteers: dict[str, datetime] = msgspec.field(default_factory=dict)
+    volunteers_withdrawn: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:

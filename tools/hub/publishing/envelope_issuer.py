@@ -9,6 +9,7 @@
    so is what was never published (tools/hub/publishing/pending_changes.py).
 5. A device that was revoked while the hub runs loses its connections: the broker is restarted with the new list.
    A device that was added is let in at once.
+6. Volunteers of the blue list whose consent has ended are deleted here and taken off within CONSENTS_EVERY_S.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tools.hub.publishing.publisher import Publisher
 
 LOOK_S = 0.25
 RENEW_EVERY_S = 60.0
+CONSENTS_EVERY_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Issuer:
         self._seen_ns: int | None = None
         self._known = devices()
         self._renewed_at: float | None = None
+        self._consents_at: float | None = None
         self.refused: dict[str, str] = {}
 
     def identified(self, device: str, identity: Identity) -> None:
@@ -89,6 +92,9 @@ class Issuer:
         if due:
             self._renewed_at = now_s
             await self._on_thread("sweep", self._sweep)
+        if self._consents_at is None or now_s - self._consents_at >= CONSENTS_EVERY_S:
+            self._consents_at = now_s
+            await self._on_thread("consents", self._end_consents)
         if not self._publisher.store.exists:
             return
         if due:
@@ -110,6 +116,13 @@ class Issuer:
             operations.end(self._publisher, record.id)
             event(_log, "hub.deployment_over", deployment=record.id)
         return bool(over)
+
+    def _end_consents(self) -> bool:
+        """Take volunteers off whose consent has ended (rule 6), on the thread."""
+        gone = operations.end_consents(self._publisher)
+        if gone:
+            event(_log, "hub.consents_ended", volunteers=len(gone))
+        return bool(gone)
 
     def _sweep(self) -> bool:
         """Discard what was not published (rule 4), on the thread."""

@@ -26,8 +26,10 @@ from tools.hub.publishing.publisher import Publisher, empty_withdrawn
 from tools.hub.storage.deployment_keys import DeploymentKeys
 from tools.hub.storage.files import PUBLIC, write_file
 from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.watchlist.blue_list import read_blue_list
 from tools.hub.watchlist.build import CONTENT, PHOTOS, read_built, require_fresh
 from tools.hub.watchlist.photos import HubEntry, HubPhotos, open_at_hub, read_photos
+from tools.hub.watchlist.volunteers import VolunteerRegister
 
 RULE_OF_KEY = "hub's key of the deployment"
 KEY_GONE = (
@@ -45,8 +47,10 @@ def read_plan(file: Path) -> DeploymentPlan:
     return plan
 
 
-def propose_deployment(publisher: Publisher, plan: DeploymentPlan, built_folder: Path, now: WallTime) -> Change:
-    """A change that publishes a plan with its list; it waits for the officers' signatures."""
+def propose_deployment(
+    publisher: Publisher, plan: DeploymentPlan, built_folder: Path, now: WallTime, *, blue_folder: Path | None = None
+) -> Change:
+    """A change that publishes a plan with its list, and a blue list; it waits for the officers' signatures."""
     built, payload = read_built(built_folder)
     require_fresh(built, plan, now)
     if plan.mode is not publisher.places.mode:
@@ -58,12 +62,17 @@ def propose_deployment(publisher: Publisher, plan: DeploymentPlan, built_folder:
     _require_key(publisher.keys, plan)
     digits = stem(built.watchlist.payload or "")
     document = {**plan.model_dump(mode="json"), "watchlist": built.watchlist.model_dump(mode="json")}
+    volunteers: dict[str, bytes] = {}
+    if blue_folder is not None:
+        blue, volunteers = read_blue_list(blue_folder, plan, built.watchlist.id)
+        document["blue_list"] = blue.model_dump(mode="json")
     content = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
     parse_signed(content, plan.id)
     base = f"deployments/{digits}"
     proposal = Proposal(
         kind="deployment",
-        says=f"deployment {plan.id}: {built.watchlist.subjects} people, {len(plan.devices)} device(s)",
+        says=f"deployment {plan.id}: {built.watchlist.subjects} people, {len(plan.devices)} device(s)"
+        + (f", {len(volunteers)} volunteer(s)" if volunteers else ""),
         deployment_id=plan.id,
         stem=digits,
         ends=wall(plan.window.end),
@@ -72,6 +81,7 @@ def propose_deployment(publisher: Publisher, plan: DeploymentPlan, built_folder:
             f"{base}.yaml": content,
             f"{base}.payload": payload,
             f"{base}.withdrawn.json": empty_withdrawn(plan.id),
+            **volunteers,
         },
         for_hub={name: _read(built_folder / name) for name in (CONTENT, PHOTOS)},
     )
@@ -160,6 +170,25 @@ def end(publisher: Publisher, deployment_id: str) -> Record:
     record = msgspec.structs.replace(record, refs=())
     publisher.records.save(record)
     return record
+
+
+def take_off_volunteers(publisher: Publisher, refs: Sequence[str]) -> tuple[str, ...]:
+    """Consent is withdrawn: out of the register, and off every running blue list; who was anywhere."""
+    register = VolunteerRegister(publisher.places.hub)
+    gone = {ref for ref in refs if register.remove(ref)}
+    for record in publisher.records.running():
+        gone |= set(publisher.take_off_volunteers(record.id, refs))
+    return tuple(sorted(gone))
+
+
+def end_consents(publisher: Publisher) -> tuple[str, ...]:
+    """The same for everybody whose consent has ended by now."""
+    now = publisher.now
+    gone = set(VolunteerRegister(publisher.places.hub).end_consents(now))
+    for record in publisher.records.running():
+        over = [ref for ref, until in record.volunteers.items() if wall(until) <= now]
+        gone |= set(publisher.take_off_volunteers(record.id, over)) if over else set()
+    return tuple(sorted(gone))
 
 
 def copy_to_usb(publisher: Publisher, stick: Path) -> int:

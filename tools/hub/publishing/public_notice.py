@@ -1,8 +1,8 @@
 """The page before an event and its leaflet: where, when, by whom, why, another way, and what rights people have.
 
 1. One file each, in English and Welsh, that loads nothing: `notice.html` for the web, `leaflet.html` to print on A5.
-2. Shown is what the plan says to the public: place, times, purpose, legal basis, controller and notice. Not shown:
-   devices, officers, categories, the list.
+2. Shown is what the plan says to the public: place, times, purpose, legal basis, controller and notice; seriousness,
+   the officer's rank and a regulator's reference where it has them. Not shown: devices, officers, categories, the list.
 3. The QR code holds the address of the published page, and nothing else.
 """
 
@@ -38,6 +38,11 @@ RIGHTS = (
     "You may ask the controller what is held about you, and complain to the Information Commissioner (ico.org.uk).",
 )
 LABELS = ("Place", "Date", "Time", "Purpose", "Legal basis", "Controller", "Alternative route")
+SIGNED_LABELS = {
+    "seriousness": "Seriousness",
+    "authorising_rank": "Rank of the authorising officer",
+    "regulator_reference": "Regulator's authorisation",
+}
 SCAN = "The full page:"
 
 
@@ -72,7 +77,9 @@ class PublicNotice:
         lines = [f'<main lang="{language}"><h1>{_text(words(TITLE))}</h1>']
         if language == "cy" and self.draft:
             lines.append(f'<p class="draft">{_text(self.draft)}</p>')
-        rows = zip(LABELS, self._values(words), strict=True)
+        rows = list(zip(LABELS, self._values(words), strict=True))
+        signed = ((label, getattr(self.plan, name)) for name, label in SIGNED_LABELS.items())
+        rows[5:5] = [(label, value) for label, value in signed if value is not None]
         lines += ["<dl>", *(f"<dt>{_text(words(name))}</dt><dd>{_text(value)}</dd>" for name, value in rows), "</dl>"]
         lines.append(f"<p>{_text(self.plan.notice.get(language) or self.plan.notice['en'])}</p>")
         lines += [f"<p>{_text(words(line))}</p>" for line in RIGHTS]

@@ -45,8 +45,16 @@ class PublishedDeployments:
         signed = self._signed(record)
         before = self._known.get(record.id)
         refs = frozenset(record.refs) or None
+        volunteers = {
+            ref: wall(until) for ref, until in record.volunteers.items() if ref not in record.volunteers_withdrawn
+        }
         if signed is None and before is not None:
-            return replace(before, ended_at=None if record.ended_at is None else wall(record.ended_at), refs=refs)
+            return replace(
+                before,
+                ended_at=None if record.ended_at is None else wall(record.ended_at),
+                refs=refs,
+                volunteers=volunteers,
+            )
         subjects = 0 if signed is None else signed.watchlist.subjects
         return PublishedDeployment(
             id=record.id,
@@ -61,6 +69,7 @@ class PublishedDeployments:
             watchlist_id=record.watchlist_id,
             subjects=subjects if refs is None else min(subjects, len(refs)),
             recognisers=frozenset() if signed is None else frozenset(signed.watchlist.recognisers),
+            volunteers=volunteers,
             offsets={} if signed is None else {name: c.threshold_offset for name, c in signed.categories.items()},
         )
 

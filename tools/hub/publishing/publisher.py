@@ -6,13 +6,14 @@
 3. An end needs no officer: stopping is always safe. The hub's own key of the deployment is erased first, then the
    list's content key, then the envelopes, then the index.
 4. A revoked device gets no envelope and no index again; taking its delegation away needs the targets key.
+5. A volunteer is taken off the blue list without an officer: the sealed file is deleted, the index says so.
 """
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from device.config.deployment import Deployment, parse_signed
-from device.config.publication import Index, Withdrawn, index_target, index_text, parse_withdrawn, withdrawn_text
+from device.config.publication import (
+    Index,
+    Withdrawn,
+    index_target,
+    index_text,
+    parse_index,
+    parse_withdrawn,
+    withdrawn_text,
+)
 from device.domain.time import WallTime
 from device.errors import BadData, RefusedByCondition, Unavailable
 from tools.hub.publishing.admission import admitted, require_signed
@@ -125,6 +134,35 @@ class Publisher:
                 record = msgspec.structs.replace(record, ended_at=self._now(), envelopes={})
                 self.records.save(record)
             return record
+
+    def take_off_volunteers(self, deployment_id: str, refs: Iterable[str]) -> tuple[str, ...]:
+        """Take volunteers off the blue list of a running deployment; who was on it. It needs no officer (rule 5)."""
+        with self.store.locked():
+            record = self.records.get(deployment_id)
+            gone = tuple(ref for ref in refs if ref in record.volunteers and ref not in record.volunteers_withdrawn)
+            if not gone or not record.running:
+                return ()
+            for ref in gone:
+                for file in self.store.targets.glob(f"deployments/*.{record.stem}.{ref}.volunteer"):
+                    file.unlink()
+            record = msgspec.structs.replace(record, volunteers_withdrawn=(*record.volunteers_withdrawn, *gone))
+            self.records.save(record)
+            targets, roles = self.targets(), {}
+            for device in record.devices:
+                if device in devices_in(targets) and self.records.current(device) == record:
+                    roles[device_role(device)] = self._readdressed(device, record, targets)
+            self.store.commit(roles, self._signer(), self._now())
+            return gone
+
+    def _readdressed(self, device: str, record: Record, targets: Targets) -> Metadata[Targets]:
+        """A device's role with a new index; the envelope stays."""
+        content = self.store.target(device_role(device), index_target(device))
+        before = None if content is None else parse_index(content)
+        name = None if before is None else before.envelope
+        envelope = None if name is None else self.store.target(device_role(device), name)
+        if before is None or name is None or envelope is None:
+            return self._for_device(device, targets, _index(record), {})
+        return self._for_device(device, targets, _index(record, name, before.recipient), {name: envelope})
 
     def revoke(self, device: str) -> None:
         """A lost device gets no key and no index again (rule 4); other devices go on."""
@@ -264,8 +302,9 @@ class Publisher:
         return record
 
     def _delete_payload(self, record: Record) -> None:
-        for file in self.store.targets.glob(f"deployments/*.{record.stem}.payload"):
-            file.unlink()
+        for kind in ("payload", "*.volunteer"):
+            for file in self.store.targets.glob(f"deployments/*.{record.stem}.{kind}"):
+                file.unlink()
 
     def _signer(self) -> CryptoSigner:
         return open_key(self.places.hub_key)
@@ -279,6 +318,7 @@ def _index(record: Record, envelope: str | None = None, recipient: str | None = 
         withdrawn=f"{base}.withdrawn.json",
         envelope=envelope,
         recipient=recipient,
+        volunteers_withdrawn=record.volunteers_withdrawn,
     )
 
 

@@ -12,19 +12,9 @@ from typing import Any
 
 import msgspec
 
-from device.domain.proportion import wilson
+from tools.hub.report.shares import Rate, rate
 from tools.hub.report.tallies import LATENCY_EDGES_MS, Deployment
-
-
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """A share with its sample size; `value` is None without one. method: wilson | rule_of_three | none."""
-
-    events: int
-    of: int
-    value: float | None
-    low: float | None
-    high: float | None
-    method: str
+from tools.hub.report.true_recognition import BlueFigures, figures
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,22 +53,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     balanced: bool
     audit: dict[str, int | bool]
+    blue_list: BlueFigures | None
     remarks: list[str]
 
 
-def rate(events: int, of: int) -> Rate:
-    """A share with its 95 % interval."""
-    if of <= 0:
-        return Rate(events=events, of=of, value=None, low=None, high=None, method="none")
-    if events == 0:
-        return Rate(events=0, of=of, value=0.0, low=0.0, high=min(1.0, 3 / of), method="rule_of_three")
-    share = events / of
-    low, high = wilson(share, of)
-    return Rate(events=events, of=of, value=share, low=low, high=high, method="wilson")
-
-
-def report_of(tally: Deployment) -> Report:
-    """The report of one deployment's tally."""
+def report_of(tally: Deployment, band: tuple[float, float] | None = None) -> Report:
+    """The report of one deployment's tally. band: of the true recognition rate, as the evidence has it."""
+    blue = tally.blue_list
     faces, discarded, alerts = tally.total("faces_seen"), tally.total("discarded"), tally.total("alerts")
     open_passages, lost = tally.total("open_passages"), tally.total("lost")
     false = tally.outcomes.get("false_alert", 0)
@@ -119,6 +100,7 @@ def report_of(tally: Deployment) -> Report:
         versions=dict(sorted(tally.versions.items())),
         balanced=faces == discarded + lost + alerts + open_passages,
         audit={"heads": sum(tally.audit_heads.values()), "ok": bool(tally.audit_heads) and not tally.audit_problems},
+        blue_list=figures(blue, band) if blue.passes or blue.without_pass else None,
         remarks=_remarks(tally, unjudged),
     )
 
@@ -145,6 +127,7 @@ def as_text(report: Report) -> str:
         ("holds", _counts(report.holds)),
         ("false alert rate", _rate(report.false_alert_rate, "faces seen")),
         ("false share of alerts", _rate(report.false_share_of_adjudicated, "adjudicated alerts")),
+        *blue_lines(report.blue_list),
         ("alerts within", _counts({f"{k} ms": v for k, v in report.alerts_within_ms.items()})),
         ("sign", _sign(report.sign)),
         ("deletions", _counts({k.replace(".", " "): v for k, v in report.erasures.items()})),
@@ -205,6 +188,22 @@ def _rate(found: Rate, what: str) -> str:
     if found.method == "rule_of_three":
         interval = f"95 %: at most {found.high:.2%}, rule of three"
     return f"{found.events:,} of {found.of:,} {what} = {found.value:.2%}  ({interval})"
+
+
+def blue_lines(found: BlueFigures | None) -> list[tuple[str, str]]:
+    """The blue list's figures: none of them is an alert."""
+    if found is None:
+        return []
+    rows = [("blue list", _rate(found.rate, "passes of volunteers recognised"))]
+    rows += [
+        (f"  {group}", "withheld: too few passes" if each is None else _rate(each, "passes"))
+        for group, each in found.groups.items()
+    ]
+    if found.without_pass:
+        rows.append(("  without a pass", f"{found.without_pass:,} recognitions that no pass was logged for"))
+    if found.below and found.band is not None:
+        rows.append(("  WARNING", f"below the evidence's band, {found.band[0]:.1%} to {found.band[1]:.1%}"))
+    return rows
 
 
 def _balance(report: Report) -> str:

@@ -1,8 +1,8 @@
 """The deployment report with the columns that the Home Office publishes, as HTML, CSV and JSON.
 
 1. When the devices' audit logs are given, every number comes from them, once they verify; else from the hub's own
-   counts. Place, purpose, controller and owner come from the deployment that officers signed. Every value carries
-   its source.
+   counts. Those of the blue list are always the hub's: passes are logged there. Place, purpose, controller and owner
+   come from the deployment that officers signed. Every value carries its source.
 2. A share has its 95 % interval. What is not known is empty, never 0.
 3. Nothing points to a person: no alert id, no entry, no label.
 """
@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tools.hub.report.audit_counts import UNRELATED, ChainCounts
-from tools.hub.report.deployment_report import Rate, Report, rate
+from tools.hub.report.deployment_report import Report
+from tools.hub.report.shares import Rate, rate
+from tools.hub.report.true_recognition import BlueFigures
 
 Cell: TypeAlias = str | int | float | None
 CHAIN, HUB, PLAN = "audit chain", "hub", "signed deployment"
@@ -42,9 +44,27 @@ class Details:
     purpose: str | None = None
     controller: str | None = None
     owner: str | None = None
+    seriousness: str | None = None
+    authorising_rank: str | None = None
+    regulator_reference: str | None = None
+    alternative_route: str | None = None
+    blue_list: BlueFigures | None = None
     devices: tuple[str, ...] = field(default_factory=tuple)
 
 
+SIGNED: Mapping[str, str] = {
+    "seriousness": "Seriousness",
+    "authorising_rank": "Rank of the authorising officer",
+    "regulator_reference": "Regulator's authorisation",
+    "alternative_route": "Alternative route",
+}
+BLUE: Mapping[str, str] = {
+    "blue_list_passes": "Blue list, logged passes",
+    "blue_list_recognised": "Blue list, passes recognised",
+    "true_recognition_rate": "True recognition rate (of logged passes)",
+    "true_recognition_rate_low": "True recognition rate, 95 % interval, low",
+    "true_recognition_rate_high": "True recognition rate, 95 % interval, high",
+}
 COLUMNS: Mapping[str, str] = {
     "deployment": "Deployment",
     "date": "Date",
@@ -53,6 +73,7 @@ COLUMNS: Mapping[str, str] = {
     "place": "Place",
     "controller": "Controller",
     "owner": "Owner of the kit",
+    **SIGNED,
     "duration_min": "Duration, minutes of recognition",
     "cameras": "Cameras",
     "watchlist_subjects": "Watchlist, subjects",
@@ -71,6 +92,7 @@ COLUMNS: Mapping[str, str] = {
     "incorrect_alert_rate": "Incorrect alert rate (of faces seen)",
     "incorrect_alert_rate_low": "95 % interval, low",
     "incorrect_alert_rate_high": "95 % interval, high",
+    **BLUE,
     "sign_dark_s": "Sign dark while recognising, seconds",
     "refusals": "Refusals",
     "erasures": "Erasures",
@@ -80,6 +102,9 @@ COLUMNS: Mapping[str, str] = {
     "balanced": "Faces seen balance",
     "audit_chain": "Audit chain",
 }
+
+
+PLANNED = ("purpose", "place", "controller", "owner", *SIGNED)
 
 
 def row_of(report: Report, details: Details, chain: ChainCounts | None) -> Row:
@@ -143,9 +168,17 @@ def _hub_row(report: Report, details: Details) -> Row:
 
 
 def _row(values: Mapping[str, Cell], details: Details, source: str) -> Row:
-    plan = {name: Value(getattr(details, name), PLAN) for name in ("purpose", "place", "controller", "owner")}
-    row = {**{name: Value(value, source) for name, value in values.items()}, **plan}
+    plan = {name: Value(getattr(details, name), PLAN) for name in PLANNED}
+    blue = {name: Value(value, HUB) for name, value in _blue(details.blue_list).items()}
+    row = {**{name: Value(value, source) for name, value in values.items()}, **plan, **blue}
     return {name: row[name] for name in COLUMNS}
+
+
+def _blue(found: BlueFigures | None) -> dict[str, Cell]:
+    if found is None:
+        return dict.fromkeys(BLUE)
+    rate = found.rate
+    return dict(zip(BLUE, (rate.of, rate.events, rate.value, rate.low, rate.high), strict=True))
 
 
 def _judged(outcomes: Mapping[str, int], engaged: Mapping[str, int], ended: Mapping[str, int]) -> dict[str, Cell]:

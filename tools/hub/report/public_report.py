@@ -1,7 +1,8 @@
 """The public report: one page in English and Welsh that discloses no person and no tactics.
 
-1. Shown are place, date, purpose, controller, duration, size of the list, threshold, faces seen and alerts of each
-   deployment, and for a whole year what came of the alerts. Not shown: devices, cameras, refusals, hashes, receipts.
+1. Shown are place, date, purpose, controller, what authorised it, duration, size of the list, threshold, faces seen and
+   alerts of each deployment, and for a whole year what came of the alerts. Not shown: devices, cameras, refusals,
+   hashes, receipts.
 2. Counts of people pass through `suppression.py`.
 3. Published is what cannot change any more, because a later report could be compared with an earlier one: a deployment
    after its end, a year FINAL_DAYS after its end, when the last alert of it is erased or judged. A year is published
@@ -22,8 +23,8 @@ from device.hub_api.messages import moment
 from tools.hub.language.words import LANGUAGES, Words
 from tools.hub.report import home_office
 from tools.hub.report.audit_counts import ChainCounts
-from tools.hub.report.deployment_report import rate
 from tools.hub.report.home_office import Cell, Row
+from tools.hub.report.shares import rate
 from tools.hub.report.suppression import MINIMUM, cell, column_total, total_and_parts
 from tools.hub.report.years import Year
 
@@ -41,6 +42,10 @@ COLUMNS: Mapping[str, str] = _labels(
     "type",
     "purpose",
     "controller",
+    "seriousness",
+    "authorising_rank",
+    "regulator_reference",
+    "alternative_route",
     "duration_min",
     "watchlist_subjects",
     "watchlist_images",

@@ -1,6 +1,7 @@
 """The hub's counts of a deployment, kept after everything personal is erased: counts, outcomes, receipts, versions.
 
-1. Nothing here points to a person: no alert id, no entry reference, no picture, no time of a single alert.
+1. Nothing here points to a person: no alert id, no entry reference, no picture, no time of a single alert. What waits
+   in the blue list's tally (blue_tally.py) is a volunteer's, for half a minute.
 2. Counts are totals since a device's boot, so they are kept per device and boot and summed.
 """
 
@@ -17,6 +18,7 @@ from device.errors import BadData, Unavailable
 from device.hub_api.messages import Alert, AuditHead, Birth, Erasure, Stats, WatchlistState
 from device.logs import event
 from tools.hub.report.audit_heads import FOLDER, Heads
+from tools.hub.report.blue_tally import BlueTally
 from tools.hub.storage.files import write_file
 
 VERSION = 1
@@ -73,6 +75,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     versions: dict[str, str] = {}
     audit_heads: dict[str, int] = {}
     audit_problems: dict[str, str] = {}
+    blue_list: BlueTally = msgspec.field(default_factory=BlueTally)
 
     def total(self, name: str) -> int:
         """Sum of one count over all boots of all devices."""

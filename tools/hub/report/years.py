@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tools.hub.report.deployment_report import rate
 from tools.hub.report.home_office import CHAIN, COLUMNS, Cell, Row, Value
+from tools.hub.report.shares import rate
 
 SUMMED = (
     "duration_min",

@@ -1,6 +1,6 @@
 """The hub's folder: what `lfr hub init` makes, and the paths in it.
 
-ca.pem ca.key crl.pem · server.pem server.key · hub, listener, witness, auditor .pem .key · mosquitto.conf
+ca.pem ca.key crl.pem · server.pem server.key · hub, listener, witness, auditor, regulator .pem .key · mosquitto.conf
 acl · console.yaml · entries.json · devices/<device>.pem .key .serials · references/<entry_ref>.jpg · report.json
 keys/ (deployment_keys.py, and tools/hub/publishing/places.py)
 """
@@ -32,7 +32,7 @@ CONSOLE_PORT = 8443
 REPOSITORY_PORT = 8444
 CONSOLE_KEY_LEAST = 32
 NEW_TLS, OLD_TLS = "1.3", "1.2"
-PEOPLE = ("hub", "listener", "witness", "monitor", "auditor")
+PEOPLE = ("hub", "listener", "witness", "monitor", "auditor", "regulator", "bridge")
 NOTICE = {
     "en": "Live facial recognition is in use here. Faces are compared with one watchlist made for this operation. "
     "If you are not on it, your biometric data is deleted at once. Every possible match is judged by an officer.",

@@ -15,6 +15,7 @@ class PublishedDeployment:
     planned_end  end of its window;  alerts_until: the latest `delete_by` that its signed policy allows
     refs         entries on its list; None when the hub does not know them (no more)
     subjects, recognisers   as its signed list says: how many people, SHA-256 of the recognisers; empty when not known
+    volunteers  on its blue list, with the end of the consent; not those who were taken off
     offsets      what each category adds to the threshold
     """
 
@@ -28,6 +29,7 @@ class PublishedDeployment:
     watchlist_id: str
     subjects: int = 0
     recognisers: frozenset[str] = frozenset()
+    volunteers: Mapping[str, WallTime] = field(default_factory=dict)
     offsets: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from device.config.deployment import DeploymentPlan, WatchlistReference
 from device.config.document import load
-from device.config.model import Section
+from device.config.model import Recipient, Section
 from device.domain.sight import F32, U8
 from device.domain.time import WallTime, wall
 from device.enrolment.folder import (
@@ -54,6 +54,8 @@ class BuiltList(Section):
     deployment_id: str
     categories: dict[str, int]
     watchlist: WatchlistReference
+    content_recipient: Recipient | None = None
+    """Public half of the content identity: the blue list is sealed to it."""
 
 
 @dataclass(slots=True)
@@ -205,6 +207,7 @@ def _files(
         entries=tuple(_for_hub(entry, plan, reader) for entry in enrolled),
     )
     document = {"deployment_id": plan.id, "categories": counts, "watchlist": reference}
+    document["content_recipient"] = str(content.to_public())
     return {
         PAYLOAD: sealed,
         PHOTOS: hub_photos.seal_for_hub(msgspec.msgpack.encode(pictures), plan.hub_recipient),

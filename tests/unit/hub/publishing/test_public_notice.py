@@ -38,6 +38,25 @@ def test_the_page_says_what_people_need_and_nothing_else(desk: Desk) -> None:
         assert banned not in page
 
 
+def test_what_the_plan_says_of_its_authorisation_and_its_own_route_are_on_the_page(desk: Desk) -> None:
+    options = ("--seriousness", "three years or more", "--authorising-rank", "Superintendent")
+    routes = ("--alternative-route", "en=The bridge", "--alternative-route", "cy=Y bont")
+    plan = desk.plan("plan.yaml", *options, "--regulator-reference", "REG-26/7", *routes)
+    out = desk.root / "public"
+    desk.lfr("deployment", "notice", plan, "--hub", desk.hub, "--out", out)
+    english, other = (out / "notice.html").read_text().split('<main lang="cy">')
+    for text in ("three years or more", "Superintendent", "REG-26/7", "The bridge"):
+        assert text in english
+    for text in ("Difrifoldeb", "Rheng y swyddog awdurdodi", "Y bont"):
+        assert text in other
+    assert "The bridge" not in other
+
+
+def test_a_plan_without_an_alternative_route_needs_one_on_the_command_line(desk: Desk) -> None:
+    plan = desk.plan()
+    desk.lfr("deployment", "notice", plan, "--hub", desk.hub, "--out", desk.root / "x", expect=64)
+
+
 def test_the_leaflet_s_qr_code_is_read_as_the_address(desk: Desk) -> None:
     page, leaflet = written(desk, "--url", URL)
     assert "<svg" not in page
@@ -54,7 +73,7 @@ def test_an_address_that_is_none_is_refused(desk: Desk) -> None:
 
 def test_every_text_of_the_notice_has_its_welsh() -> None:
     notice = public_notice
-    texts = (notice.TITLE, notice.SCAN, *notice.RIGHTS, *notice.LABELS, *notice.MONTHS)
+    texts = (notice.TITLE, notice.SCAN, *notice.RIGHTS, *notice.LABELS, *notice.SIGNED_LABELS.values(), *notice.MONTHS)
     assert [text for text in texts if text not in welsh()] == []
 
 

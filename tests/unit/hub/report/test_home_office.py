@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 from datetime import datetime, timedelta, timezone
@@ -24,7 +25,7 @@ from tests.unit.hub.report.chains import Device
 from tools.hub.report.audit_counts import ChainCounts, count_chain, count_chains
 from tools.hub.report.audit_heads import FOLDER, SUFFIX
 from tools.hub.report.deployment_report import report_of
-from tools.hub.report.home_office import CHAIN, COLUMNS, HUB, Details, as_csv, as_html, row_of
+from tools.hub.report.home_office import CHAIN, COLUMNS, HUB, PLAN, Details, as_csv, as_html, row_of
 from tools.hub.report.tallies import BootCounts, Deployment, Tallies
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
@@ -122,7 +123,14 @@ def test_a_chain_without_a_head_at_the_hub_is_not_accepted(tmp_path: Path) -> No
 
 
 def test_every_column_is_there_with_its_source(tmp_path: Path) -> None:
-    details = Details(place="Station Square", purpose="wanted", controller="A Police", owner="B Police")
+    details = Details(
+        place="Station Square",
+        purpose="wanted",
+        controller="A Police",
+        owner="B Police",
+        seriousness="three years or more",
+        authorising_rank="Superintendent",
+    )
     row = row_of(report_of(a_report()), details, counted(tmp_path))
     assert set(row) == set(COLUMNS)
     expected = {
@@ -144,6 +152,8 @@ def test_every_column_is_there_with_its_source(tmp_path: Path) -> None:
     }
     assert {name: (row[name].value, row[name].source) for name in expected} == expected
     assert row["incorrect_alert_rate"].value == pytest.approx(1 / 1034)
+    assert (row["seriousness"].value, row["seriousness"].source) == ("three years or more", PLAN)
+    assert (row["authorising_rank"].value, row["regulator_reference"].value) == ("Superintendent", None)
     without = row_of(report_of(a_report()), details, None)
     assert (without["faces_seen"].value, without["faces_seen"].source) == (7, HUB)
     assert without["duration_min"].value is None, "not known is empty, never 0"
@@ -164,7 +174,7 @@ def test_html_loads_nothing_and_escapes_text() -> None:
     assert "<b>" not in page
     for banned in ("http", "<script", "url(", "@import"):
         assert banned not in page
-    assert all(label in page for label in COLUMNS.values())
+    assert all(html.escape(label) in page for label in COLUMNS.values())
 
 
 @pytest.mark.parametrize("form", ["--csv", "--html", "--json"])

@@ -18,7 +18,8 @@ from device.cli.main import main
 from device.domain.finding import Mode
 from device.domain.time import wall
 from device.hub_api.messages import AuditHead
-from tools.hub.report.deployment_report import as_text, rate, report_of
+from tools.hub.report.deployment_report import as_text, report_of
+from tools.hub.report.shares import rate
 from tools.hub.report.tallies import BootCounts, Deployment, Tallies
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder

@@ -514,6 +514,7 @@ function draw(snapshot) {
   drawUser();
   drawHolds();
   closeEnlarged(view.cases);
+  drawBlueList(view.blue_list);
   const receipts = view.receipts.map((r) => [[`${number(r.count)} ${t(WHAT[r.what])}${r.alert ? " …" + r.alert : ""}: ${t(WHY[r.reason])}`], ""]);
   items(byId("receipts"), receipts.length ? receipts : [[[t("Nothing has been erased yet.")], ""]]);
 }

@@ -1,0 +1,51 @@
+"""The blue list beside the watchlist: which volunteer a passage is, by the same rule and the same threshold.
+
+1. The search is a list of its own. It reads a passage that was weighed against the watchlist and changes nothing in it:
+   looks, scores, candidates and counts of the watchlist are the same with and without volunteers.
+2. The threshold is the watchlist's, which was chosen for the size of the watchlist alone. A category's offset is not
+   added: a volunteer has no category.
+3. A passage that has an alert is no volunteer's any more; one that is a volunteer's can still become an alert.
+4. A passage is stated once. No picture of a volunteer leaves the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from device.domain.finding import VolunteerFinding
+from device.domain.sight import Frame
+from device.vision.decision import Gallery, nearest_of
+from device.vision.passages import Passage
+
+
+class VolunteerSearch:
+    """Findings of one camera; one owner thread. refs: by the gallery's entries."""
+
+    def __init__(self, gallery: Gallery, refs: Sequence[str], threshold: float) -> None:
+        self._gallery = gallery
+        self._refs = tuple(refs)
+        self._threshold = threshold
+        self._stated: set[int] = set()
+        self._findings: list[VolunteerFinding] = []
+
+    def weigh(self, frame: Frame, passage: Passage) -> None:
+        """Look at a passage that was just weighed against the watchlist (rules 1 to 4)."""
+        if passage.alerted_entry is not None or passage.id in self._stated:
+            return
+        best = nearest_of(self._gallery, passage, lambda _: self._threshold)
+        if best.score >= self._threshold:
+            self._stated.add(passage.id)
+            self._findings.append(
+                VolunteerFinding(
+                    ref=self._refs[best.entry], score=best.score, threshold=self._threshold, decoded_ns=frame.decoded
+                )
+            )
+
+    def ended(self, passage: Passage) -> None:
+        """A passage is over."""
+        self._stated.discard(passage.id)
+
+    def take(self) -> list[VolunteerFinding]:
+        """What was found since the last call."""
+        found, self._findings = self._findings, []
+        return found

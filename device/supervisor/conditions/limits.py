@@ -1,0 +1,6 @@
+"""Limits that both a predicate and its text state."""
+
+from __future__ import annotations
+
+DISK_RESERVE_BYTES = 256_000_000  # the outbox may grow to this (alerts.outbox.MAX_BYTES)
+UNSIGNED_LIST_MOST = 10  # consenting subjects in front of a live camera outside operational mode (DESIGN, section 4)

@@ -1,0 +1,102 @@
+"""`lfr doctor gpio` and the blue-list button on the real GPIO character device."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from device.cli.doctor import gpio_command
+from device.cli.main import main
+from device.edges.gpio.gpiozero_gpio import DEBOUNCE_S
+from tests.system.inside.conftest import CONFIG
+
+if TYPE_CHECKING:
+    from tests.system.inside.conftest import Housing
+
+BRIDGES = {"sign_sense": "sign", "stop": "lamps.power", "tamper": "lamps.fault", "blue_list_button": "lamps.hub"}
+EXAMPLE = Path(__file__).resolve().parents[3] / "systemd" / "examples" / "orin-nano-csi.yaml"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A configuration of this housing."""
+    text = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    file = tmp_path / "device.yaml"
+    file.write_text(yaml.safe_dump({**text, "lines": CONFIG, "run_dir": str(tmp_path / "run")}), encoding="utf-8")
+    return file
+
+
+def findings(site: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Level by name of a scripted walk with BRIDGES in place."""
+    bridges = [word for name, output in BRIDGES.items() for word in ("--bridge", f"{output}={name}")]
+    status = main(["doctor", "gpio", "--config", str(site), "--json", *bridges])
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert status == (0 if said["ok"] else 69)
+    return {row["name"]: row["level"] for row in said["findings"]}
+
+
+def test_bridges_in_place_are_found_good_and_a_pulled_one_and_a_swapped_pair_are_named(
+    housing: Housing, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, output in BRIDGES.items():
+        housing.wire(name, "follow", output)
+    found = findings(site, capsys)
+    assert not [name for name, level in found.items() if level == "fail"], found
+    assert found["stop (BOARD29)"] == "ok"
+    assert found["lamps.alert (BOARD13)"] == "warn", "no bridge to it"
+    housing.wire("tamper", "up")
+    found = findings(site, capsys)
+    assert [name for name, level in found.items() if level == "fail"] == [
+        "lamps.fault (BOARD15) to tamper (BOARD32)",
+        "lamps.fault (BOARD15)",
+        "tamper (BOARD32)",
+    ]
+    housing.wire("tamper", "follow", "lamps.power")
+    housing.wire("stop", "follow", "lamps.fault")
+    found = findings(site, capsys)
+    assert {found["stop (BOARD29)"], found["tamper (BOARD32)"]} == {"fail"}
+    assert found["sign_sense (BOARD33)"] == "ok"
+    assert {housing.value(role) for role in ("sign", "lamps.power")} == {0}, "everything is dark afterwards"
+
+
+def test_an_engineer_who_places_each_bridge_finds_every_line_good(housing: Housing, site: Path) -> None:
+    def engineer(question: str) -> str:
+        for name in BRIDGES:
+            housing.wire(name, "off")
+            housing.pull(name, name != "sign_sense")
+        if question.startswith("Bridge "):
+            words = question.split()
+            housing.wire(words[4], "follow", words[1])
+        return ""
+
+    found = list(gpio_command.loop_back(site, [], ask=engineer))
+    assert {one.level for one in found} == {"ok"}, [one for one in found if one.level != "ok"]
+
+
+def test_a_bouncing_button_counts_once_a_press_and_a_bouncing_release_counts_nothing(
+    housing: Housing, until: Callable[..., float]
+) -> None:
+    lines = housing.open()
+    presses: list[float] = []
+    lines.on_blue_list_button(lambda: presses.append(time.monotonic()))
+
+    def bounce(end: bool) -> None:
+        for _ in range(6):
+            housing.pull("blue_list_button", not end)
+            time.sleep(0.002)
+            housing.pull("blue_list_button", end)
+            time.sleep(0.002)
+
+    for count in (1, 2):
+        bounce(False)
+        until(lambda wanted=count: len(presses) == wanted, 2.0)
+        time.sleep(10 * DEBOUNCE_S)
+        bounce(True)
+        time.sleep(10 * DEBOUNCE_S)
+        assert len(presses) == count

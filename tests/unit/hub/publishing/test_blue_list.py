@@ -1,0 +1,177 @@
+"""Volunteers: registered with their consent, sealed for one deployment, signed with it, and gone when consent is."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from device.config.deployment import DeploymentPlan
+from device.domain.time import wall
+from device.errors import BadData, RefusedByCondition, UsageError
+from device.watchlist.sealed import unseal
+from tests.unit.hub.publishing.conftest import Desk
+from tests.unit.hub.publishing.test_list_building import SquareReader
+from tools.hub.cli.options import now
+from tools.hub.publishing import operations
+from tools.hub.publishing.published_deployments import PublishedDeployments
+from tools.hub.publishing.publisher import Publisher
+from tools.hub.watchlist.blue_list import REFERENCE, Recogniser, build_blue_list, read_blue_list
+from tools.hub.watchlist.build import read_built, write
+from tools.hub.watchlist.volunteers import Consent, VolunteerRegister
+
+MADE_WITH = Recogniser("b" * 64, "")
+
+
+def photo(path: Path, person: int) -> Path:
+    """A picture that SquareReader sees one face in."""
+    picture = np.zeros((200, 200, 3), np.uint8)
+    picture[60:120, 60:120] = (0, person * 10, 255)  # BGR
+    cv2.imwrite(str(path), picture)
+    return path
+
+
+def consent(ref: str, hours: float = 24, **changes: Any) -> Consent:
+    given = now() - timedelta(days=1)
+    fields = {"ref": ref, "given_on": given.date(), "reference": f"form {ref}", "until": now() + timedelta(hours=hours)}
+    return Consent(**{**fields, **changes})
+
+
+@pytest.fixture
+def register(desk: Desk) -> VolunteerRegister:
+    made = VolunteerRegister(desk.hub)
+    made.add(consent("V-1", group="glasses"), [photo(desk.root / "1.png", 3)], now())
+    made.add(consent("V-2"), [photo(desk.root / "2.png", 5)], now())
+    return made
+
+
+@pytest.fixture
+def signed(desk: Desk, register: VolunteerRegister) -> Publisher:
+    """A deployment with both volunteers, published."""
+    plan_file = desk.plan()
+    plan = DeploymentPlan.model_validate(yaml.safe_load(plan_file.read_text()))
+    listed, _ = read_built(desk.built(plan_file))
+    files = build_blue_list(register, plan, listed, [SquareReader()], made_with=MADE_WITH, now=now())
+    write(desk.root / "blue", files)
+    for officer in ("AO-1", "AO-2"):
+        what = [plan_file, "--watchlist", desk.root / "list", "--blue-list", desk.root / "blue"]
+        first = officer == "AO-1"
+        desk.lfr("deployment", "sign", *(what if first else [plan.id]), "--hub", desk.hub, "--key", desk.key(officer))
+    desk.lfr("deployment", "publish", plan.id, "--hub", desk.hub)
+    return Publisher(desk.hub, now)
+
+
+def test_officers_sign_each_volunteer_with_hash_and_length_and_the_list_s_key_opens_them(
+    desk: Desk, signed: Publisher
+) -> None:
+    (record,) = signed.records.running()
+    deployment = signed.deployment(record)
+    assert deployment.blue_list is not None
+    assert deployment.watchlist.subjects == 1, "volunteers are no part of the watchlist"
+    key = signed.records.content_key(record.id)
+    assert key is not None
+    for each in deployment.blue_list.volunteers:
+        content = signed.store.target("officers", each.target)
+        assert content is not None
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (each.sha256, each.bytes)
+        opened = unseal(content, key)
+        assert [entry.ref for entry in opened.entries] == [each.ref]
+        assert b"glasses" not in content
+    published = PublishedDeployments(signed)()[record.id]
+    assert set(published.volunteers) == {"V-1", "V-2"}
+    assert published.subjects == 1
+
+
+def test_a_withdrawn_consent_is_gone_from_register_repository_and_index_and_the_envelope_stays(
+    desk: Desk, signed: Publisher
+) -> None:
+    import pyrage
+
+    (record,) = signed.records.running()
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    signed.issue("cam-1", record.id, recipient)
+    desk.lfr("bluelist", "remove", "V-1", "--hub", desk.hub)
+    assert set(VolunteerRegister(desk.hub).all()) == {"V-2"}
+    assert not list((desk.hub / "volunteers").glob("V-1*"))
+    assert not list(signed.store.targets.rglob("*.V-1.volunteer"))
+    assert len(list(signed.store.targets.rglob("*.V-2.volunteer"))) == 1
+    from device.config.publication import index_target, parse_index
+
+    for device in ("cam-1", "cam-2"):
+        content = signed.store.target(f"device-{device}", index_target(device))
+        assert content is not None
+        index = parse_index(content)
+        assert index is not None
+        assert index.volunteers_withdrawn == ("V-1",)
+        if device == "cam-1":
+            assert index.recipient == recipient
+            assert index.envelope is not None
+            assert signed.store.target("device-cam-1", index.envelope) is not None
+    desk.lfr("bluelist", "remove", "V-1", "--hub", desk.hub, expect=64)
+    signed.issue("cam-2", record.id, recipient)
+    content = signed.store.target("device-cam-2", index_target("cam-2"))
+    assert content is not None
+    again = parse_index(content)
+    assert again is not None
+    assert again.volunteers_withdrawn == ("V-1",), "an envelope that is issued later brings nobody back"
+
+
+def test_a_consent_that_has_ended_is_taken_off_without_anybody(desk: Desk, signed: Publisher) -> None:
+    later = Publisher(desk.hub, lambda: wall(datetime.now(timezone.utc) + timedelta(hours=25)))
+    assert operations.end_consents(later) == ("V-1", "V-2")
+    assert VolunteerRegister(desk.hub).all() == {}
+    assert not list(signed.store.targets.rglob("*.volunteer"))
+    assert operations.end_consents(later) == ()
+
+
+def test_an_end_deletes_the_volunteers_sealed_files(desk: Desk, signed: Publisher) -> None:
+    (record,) = signed.records.running()
+    desk.lfr("deployment", "end", record.id, "--hub", desk.hub)
+    assert not list(signed.store.targets.rglob("*.volunteer"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ref": "Jones"}, "no name"),
+        ({"ref": "V/1"}, "no name"),
+        ({"until": datetime(2020, 1, 1, tzinfo=timezone.utc)}, "not have ended"),
+        ({"reference": " "}, "reference"),
+        ({"group": "g" * 41}, "1 to 40"),
+    ],
+)
+def test_a_volunteer_without_a_valid_consent_is_refused(desk: Desk, changes: dict[str, Any], words: str) -> None:
+    register = VolunteerRegister(desk.hub)
+    with pytest.raises(UsageError, match=words):
+        register.add(consent(**{"ref": "V-9", **changes}), [photo(desk.root / "9.png", 3)], now())
+    assert register.all() == {}
+
+
+def test_a_blue_list_of_another_list_or_that_was_changed_is_refused(desk: Desk, register: VolunteerRegister) -> None:
+    plan_file = desk.plan()
+    plan = DeploymentPlan.model_validate(yaml.safe_load(plan_file.read_text()))
+    listed, _ = read_built(desk.built(plan_file))
+    files = build_blue_list(register, plan, listed, [SquareReader()], made_with=MADE_WITH, now=now())
+    write(desk.root / "blue", files)
+    with pytest.raises(RefusedByCondition, match="build it again"):
+        read_blue_list(desk.root / "blue", plan, "wl-other")
+    (desk.root / "blue" / "V-1.volunteer").write_bytes(b"x" * 100)
+    with pytest.raises(BadData, match=f"V-1 is not what {REFERENCE}"):
+        read_blue_list(desk.root / "blue", plan, listed.watchlist.id)
+
+
+def test_the_command_registers_lists_and_needs_a_hub(desk: Desk) -> None:
+    face = photo(desk.root / "1.png", 3)
+    until = (now() + timedelta(hours=5)).isoformat()
+    common = ["--hub", desk.hub, "--photo", face, "--consent", "2026-01-02", "--reference", "form 7", "--until", until]
+    desk.lfr("bluelist", "add", "V-7", *common, "--group", "hat")
+    assert "V-7: consent form 7 of 2026-01-02" in desk.lfr("bluelist", "list", "--hub", desk.hub)
+    stored = [file for file in (desk.hub / "volunteers").rglob("*") if file.is_file()]
+    assert all(file.stat().st_mode & 0o077 == 0 for file in stored)
+    desk.lfr("bluelist", "add", "Jones", *common, expect=64)

@@ -1,0 +1,101 @@
+"""The register of the blue list's volunteers: who consented, until when, and their photos. In the hub's folder, 0600.
+
+    volunteers/<ref>/consent.json   the consent; no name
+    volunteers/<ref>/photo-<n>.jpg  re-made without metadata
+
+1. A reference is opaque and holds a digit. Who it is stands on the consent form that `reference` names, not here.
+2. A volunteer whose consent has ended or was withdrawn is deleted here, photos first.
+3. A group is what the operator wrote; nothing infers one.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import msgspec
+
+from device.domain.time import WallTime, wall
+from device.errors import BadData, Unavailable, UsageError
+from tools.hub.storage.files import write_file
+from tools.hub.watchlist.photos import reference_photo
+
+FOLDER, CONSENT = "volunteers", "consent.json"
+GROUP_MOST = 40
+REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,15}")
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """One volunteer. reference: of the consent form;  until: its end;  group: optional (rule 3)."""
+
+    ref: str
+    given_on: date
+    reference: str
+    until: datetime
+    group: str | None = None
+
+
+class VolunteerRegister:
+    """The folder of one hub."""
+
+    def __init__(self, hub: Path) -> None:
+        self._folder = hub / FOLDER
+
+    def add(self, consent: Consent, photos: Sequence[Path], now: WallTime) -> None:
+        """Register a volunteer, or replace one. UsageError for a reference or photo that cannot be used."""
+        if not REF.fullmatch(consent.ref) or not any(letter.isdigit() for letter in consent.ref):
+            raise UsageError(f"volunteer {consent.ref!r}: 1 to 16 letters, digits or hyphens, with a digit; no name")
+        if wall(consent.until) <= now or consent.given_on > now.date():
+            raise UsageError(f"volunteer {consent.ref}: the consent must be given, and must not have ended")
+        if not consent.reference.strip() or (consent.group is not None and not 0 < len(consent.group) <= GROUP_MOST):
+            text = f"give the consent's reference; a group has 1 to {GROUP_MOST} letters"
+            raise UsageError(f"volunteer {consent.ref}: {text}")
+        pictures = [(photo, reference_photo(photo.read_bytes()) if photo.is_file() else None) for photo in photos]
+        unusable = [str(photo) for photo, picture in pictures if picture is None]
+        if unusable or not pictures:
+            raise UsageError(f"volunteer {consent.ref}: no photo can be read from {', '.join(unusable) or 'nothing'}")
+        self.remove(consent.ref)
+        for folder in (self._folder, self._folder / consent.ref):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for number, (_, picture) in enumerate(pictures, 1):
+            write_file(self._folder / consent.ref / f"photo-{number}.jpg", picture or b"")
+        write_file(self._folder / consent.ref / CONSENT, msgspec.json.encode(consent))
+
+    def all(self) -> dict[str, Consent]:
+        """Everybody, by reference. BadData for a damaged file."""
+        found = {}
+        for file in sorted(self._folder.glob(f"*/{CONSENT}")):
+            try:
+                found[file.parent.name] = msgspec.json.decode(file.read_bytes(), type=Consent)
+            except (OSError, msgspec.DecodeError) as fault:
+                raise BadData(f"{file} is damaged ({fault}); remove the volunteer and add it anew") from fault
+        return found
+
+    def photos(self, ref: str) -> list[Path]:
+        """The photos of a volunteer."""
+        return sorted((self._folder / ref).glob("photo-*.jpg"))
+
+    def group(self, ref: str) -> str | None:
+        """The group of a volunteer; None without one, or once the volunteer is gone."""
+        consent = self.all().get(ref)
+        return None if consent is None else consent.group
+
+    def remove(self, ref: str) -> bool:
+        """Delete a volunteer (rule 2); whether there was one. Unavailable when something of it is still there."""
+        folder = self._folder / ref
+        if not REF.fullmatch(ref) or not folder.exists():
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            raise Unavailable(f"{folder} is still there; delete it by hand")
+        return True
+
+    def end_consents(self, now: WallTime) -> tuple[str, ...]:
+        """Delete everybody whose consent has ended; who that was."""
+        over = tuple(ref for ref, consent in self.all().items() if wall(consent.until) <= now)
+        for ref in over:
+            self.remove(ref)
+        return over
