@@ -59,6 +59,8 @@ def run_status(args: argparse.Namespace) -> int:
     for name, camera in status["cameras"].items():
         fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"
         print(f"camera      {name}: {camera['status']}{fps}{'  ' + camera['problem'] if camera['problem'] else ''}")
+    if (shown := status["live_view"])["until"] is not None:
+        print(f"live view   pixelated, until {shown['until']}, asked for by {shown['given_by']}")
     for text in status["warnings"]:
         print(f"warning     {text}")
     if memory := _memory(status["cameras"]):
@@ -142,7 +144,9 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         written = datetime.fromisoformat(status["written_at"].replace("Z", "+00:00"))
     except FileNotFoundError as fault:
-        raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
+        raise Unavailable(
+            f"no supervisor runs here: there is no {file}; systemctl status lfr lfr-failed says why"
+        ) from fault
     except OSError as fault:
         raise Unavailable(
             f"{file} cannot be read: {reason_of(fault)}; run this as the supervisor's user, or as root"

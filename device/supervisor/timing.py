@@ -15,7 +15,7 @@ from datetime import timedelta
 TICK_S = 0.1  # one round of the loop; an event starts one earlier
 CLEAR_S = 1.0  # after a failure every condition must hold this long before recognition starts again
 ORDER_RETRY_S = 2.0  # an erasure order that the disk refused
-ALIVE_S = 0.5  # watchdog notification; the unit's WatchdogSec is four times this
+ALIVE_S = 0.35  # watchdog notification; the unit's WatchdogSec is four times this
 ALERT_LAMP_S = 5.0  # the alert lamp after an alert was raised
 BLINK_S = 0.3  # tower lamp: on, and off; three rounds of the loop, 1.7 blinks a second (IEC 60073: 1.4 to 2.8)
 BLINK_PAUSE_S = 1.8  # behind the last blink of a count
@@ -82,6 +82,12 @@ STATS_KEPT = timedelta(days=1)
 STATUS_LINE_S = 1.0  # the service manager's line, while the state's name stays
 STATUS_FILE_S = 1.0
 VERIFIED_TIME_S = 60.0  # how often the verified time is stored, to spare the flash
+
+# ── live view (live_view.py) ──────────────────────────────────────────────────────────────────────────────────────────
+VIEW_MOST_S = 330.0  # the hub's views last 5 min; its clock may be 30 s off
+VIEW_RENEW_S = 1.0  # workers end it 3 s after the last renewal
+VIEW_PICTURE_S = 0.5  # a worker sends one a second
+VIEW_EXPIRES_S = 3  # a picture that the broker could not deliver by then is of no use
 
 # ── deployment (deployment/) ─────────────────────────────────────────────────────────────────────────────────────────
 SYNC_POLL_S = 2.0  # a withdrawn entry is gone within 5 s even when the hub's `sync` command is lost

@@ -19,10 +19,12 @@ from device.supervisor.alerts.service import AlertService
 from device.supervisor.audit.events import AuditEvents
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.edges import Edges
+from device.supervisor.live_view import LiveView
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.latency_drift import LatencyDrift, slowest
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
+from device.supervisor.status.line import status_line
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.status.view import StatusView
 from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
@@ -46,9 +48,11 @@ class Reporter:
         publisher: OutboxPublisher,
         notices: Notices,
         boot_id: str,
+        live_view: LiveView,
         software: Callable[[], str] = str,
     ) -> None:
         """software: what a person should know of the last update of the software."""
+        self._live_view = live_view
         self._config = config
         self._edges = edges
         self._audit = audit
@@ -87,7 +91,7 @@ class Reporter:
         self._audit_events.observe(seen, self._pool, self._edges.clock.monotonic())
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
-        line = view.one_line(seen)
+        line = status_line(seen)
         if seen.snapshot.deployment is None:  # when releases change
             line += f" (release {'; '.join(filter(None, (version(), seen.software)))})"
         if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
@@ -123,6 +127,7 @@ class Reporter:
             broker="connected" if self._publisher.connected else self._publisher.reason,
             waiting=sum(self._publisher.waiting.values()),
             sign_counts=supervisor.sign.counts,
+            live_view=self._live_view.reading(),
             board=supervisor.host.board,
             stage_start_ms=dict(self._drift.at_start_ms),
             slower_stages=self._drift.slower,

@@ -1,4 +1,4 @@
-"""The state of the whole device at one moment, and its forms: MQTT notices, status file, one line of text."""
+"""The state of the whole device at one moment, and its forms: MQTT notices and status file (the line: line.py)."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class StatusView:
     broker: str
     waiting: int
     sign_counts: SignCounts
+    live_view: messages.LiveViewReading
     board: BoardView = UNKNOWN_BOARD
     stage_start_ms: dict[str, float] = field(default_factory=dict)
     slower_stages: tuple[str, ...] = ()
@@ -84,15 +85,6 @@ class StatusView:
     def stage_p95_ms(self) -> dict[str, float]:
         """Each stage's p95 of its slowest camera."""
         return slowest({camera: beat.stage_p95_ms for camera, beat in self.beats.items()})
-
-
-def one_line(view_now: StatusView) -> str:
-    """The state and the first thing that is wrong, for the service manager."""
-    wrong = failing(view_now.evaluations)
-    more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
-    if wrong:
-        return f"{view_now.state.value}: {wrong[0].text}{more}"
-    return "; ".join([view_now.state.value, *warnings(view_now)])
 
 
 def warnings(view_now: StatusView) -> list[str]:
@@ -134,6 +126,7 @@ def state_message(view_now: StatusView) -> messages.DeviceState:
         conditions=[_condition(evaluation) for evaluation in view_now.evaluations],
         lamps=_lamps(view_now),
         deployment_id=view_now.deployment_id,
+        live_view=view_now.live_view,
     )
 
 
@@ -259,6 +252,7 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "tower": {"code": view_now.tower.text, "meaning": view_now.tower.meaning},
         "cameras": {camera: _camera(view_now, camera) for camera in view_now.snapshot.cameras},
         "warnings": warnings(view_now),
+        "live_view": msgspec.to_builtins(view_now.live_view),
         "temperature": _temperature(view_now),
         "board": _board(view_now),
         "stages": _stages(view_now),
