@@ -17,7 +17,7 @@ from device.supervisor.conditions.evaluation import failing
 from device.supervisor.conditions.predicates import camera_warnings, cameras_away
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.state_machine import State
-from device.supervisor.status.view import StatusView
+from device.supervisor.status.view import StatusView, board_warnings
 
 MOST = 240
 COUNTED = frozenset({State.ARMED, State.RECOGNISING, State.INHIBITED, State.ENDING})
@@ -32,7 +32,7 @@ def status_line(seen: StatusView) -> str:
     wrong = failing(seen.evaluations)
     more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
     away = [one for one in cameras_away(seen.snapshot) if seen.state in COUNTED and not _waits(seen, one)]
-    others = [f"camera {one}" for one in away] + camera_warnings(seen.snapshot)
+    others = [f"camera {one}" for one in away] + camera_warnings(seen.snapshot) + board_warnings(seen)
     if not wrong:
         return _fitted(head, others)
     if wrong[0].condition.name is ConditionName.CAMERA_LIVE and away:

@@ -91,10 +91,10 @@ def warnings(view_now: StatusView) -> list[str]:
     snapshot = view_now.snapshot
     away = cameras_away(snapshot) if view_now.state is State.RECOGNISING else []
     news = [f"software: {view_now.software}"] if view_now.software else []
-    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot), *_board_warnings(view_now), *news]
+    return [*(f"camera {one}" for one in away), *camera_warnings(snapshot), *board_warnings(view_now), *news]
 
 
-def _board_warnings(view_now: StatusView) -> list[str]:
+def board_warnings(view_now: StatusView) -> list[str]:
     """What limits the machine now; it recognises, and may drop frames."""
     board, found = view_now.board, []
     if board.limited_by:

@@ -14,6 +14,7 @@ from device.supervisor.conditions.condition import Evaluation, Result
 from device.supervisor.conditions.evaluation import evaluate
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
 from device.supervisor.conditions.tables import ARM, RUN
+from device.supervisor.sign.blink_codes import OFF
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.supervisor.status.line import MOST, status_line
@@ -36,6 +37,7 @@ def seen(state: State, snapshot: Snapshot, evaluations: tuple[Evaluation, ...] =
         snapshot=snapshot,
         evaluations=evaluations,
         lamps={},
+        tower=OFF,
         simulated=True,
         totals=Counters(faces_seen=312),
         alerts=2,
