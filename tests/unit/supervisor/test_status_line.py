@@ -10,6 +10,7 @@ import pytest
 from device.domain.camera_fault import CameraFault
 from device.domain.finding import Counters
 from device.domain.time import WallTime, wall
+from device.hub_api.messages import LiveViewReading
 from device.supervisor.conditions.condition import Evaluation, Result
 from device.supervisor.conditions.evaluation import evaluate
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
@@ -48,6 +49,7 @@ def seen(state: State, snapshot: Snapshot, evaluations: tuple[Evaluation, ...] =
         broker="connected",
         waiting=3,
         sign_counts=SignCounts(),
+        live_view=LiveViewReading(allowed=False),
     )
 
 
