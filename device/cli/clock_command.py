@@ -71,8 +71,8 @@ async def _note(state_dir: Path, clock: Clock, given_up: WallTime) -> None:
     from device.audit.key import device_key
     from device.audit.log import FOLDER, Log
     from device.domain.time import rfc3339
+    from device.hub_api.identifiers import new_boot_id
     from device.supervisor.audit.writer import AuditWriter
-    from device.supervisor.lifecycle import new_boot_id
     from device.supervisor.runtime.executor import DiskInline
 
     writer = AuditWriter(

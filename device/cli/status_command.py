@@ -59,6 +59,8 @@ def run_status(args: argparse.Namespace) -> int:
     for name, camera in status["cameras"].items():
         fps = "" if camera["fps"] is None else f", {camera['fps']} frames/s"
         print(f"camera      {name}: {camera['status']}{fps}{'  ' + camera['problem'] if camera['problem'] else ''}")
+    if (shown := status["live_view"])["until"] is not None:
+        print(f"live view   pixelated, until {shown['until']}, asked for by {shown['given_by']}")
     for text in status["warnings"]:
         print(f"warning     {text}")
     if memory := _memory(status["cameras"]):

@@ -284,6 +284,8 @@ class DeviceConfig(Section):
     mqtt: Mqtt
     lines: GpioConfig
     trust: Trust
+    live_view: Annotated[bool, Strict()] = False
+    """Whether the hub may ask for the live view: the whole picture as coarse cells (device/worker/live_view.py)."""
     state_dir: Path = Path("/var/lib/lfr")
     run_dir: Path = Path("/run/lfr")
 

@@ -32,6 +32,8 @@ What = Literal[
     "stop",
     "resume",
     "sync",  # the hub asked for a look at the repository
+    "view",  # the live view began or ended; `until` when it ends at the latest
+    "zone",  # the hub set a camera's zone; `sha256` of its corners, `count` how many
     "tamper",
     "alert",
     "judged",
@@ -72,7 +74,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     rule, condition, reason  which rule of the field requirements or condition decided, and why, as a fixed term
     was, now, event          a change of state;  result: the evaluation of a condition
     deployment, watchlist, camera, alert, receipt   identifiers
-    hold, owner, until       of a hold: its kind, reference of who answers for it, its end on this device
+    hold, owner, until       of a hold: its kind, reference of who answers for it, its end on this device (or a view's)
     officer                  reference of who judged or commanded, as the hub states it; `hub` for the hub itself
     what_gone, count, method  of an erasure
     faces_seen … settled     of `counts`; see `balanced`

@@ -7,6 +7,9 @@ from typing import Literal
 AdjudicationOutcome = Literal["true_alert", "false_alert", "not_adjudicated"]
 """Whether the alert showed the listed person; `not_adjudicated`: it could not be decided, or time ran out."""
 
+Factor = Literal["subject", "system", "environment"]
+"""What a judgement was made of: the person's looks, the camera and its engine, the light and the place."""
+
 EngagementOutcome = Literal["confirmed_true", "confirmed_false", "not_located", "declined"]
 """What came of speaking to the person."""
 

@@ -71,6 +71,7 @@ CHANNELS = (
     Channel("state", f"{DEVICE}/state", messages.DeviceState, 1, True, True, "the one state and its conditions"),
     Channel("health", f"{DEVICE}/health", messages.Health, 0, True, True, "every 5 s"),
     Channel("cameraStatus", f"{DEVICE}/camera/{{camera}}/status", messages.CameraStatus, 1, True, True, "per camera"),
+    Channel("view", f"{DEVICE}/camera/{{camera}}/view", None, 0, False, True, "coarse cells, encrypted; never bridged"),
     Channel("watchlistState", f"{DEVICE}/watchlist/state", messages.WatchlistState, 1, True, True, "which list"),
     Channel("stats", f"{DEVICE}/stats", messages.Stats, 1, False, True, "counts, no faces; also at QoS 0 as they move"),
     Channel(
@@ -126,7 +127,7 @@ CHANNELS = (
         1,
         False,
         False,
-        "stop, resume or sync, signed; expires after 30 s, a stop after a day; a retained one counts for nothing",
+        "signed; expires after 30 s, a view after 5 min, a stop after a day; a retained one counts for nothing",
         reply="commandReply",
         expiry=OF_COMMANDS,
     ),

@@ -22,3 +22,8 @@ def uuid7(at: WallTime, random: bytes | None = None) -> str:
     raw[6] = raw[6] & 0x0F | 0x70
     raw[8] = raw[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(raw)))
+
+
+def new_boot_id() -> str:
+    """An identifier of one run of this program; with `seq` a receiver detects gaps."""
+    return secrets.token_hex(8)

@@ -22,6 +22,7 @@ DEVICE_BRANCHES = (
     "state",
     "health",
     "camera/+/status",
+    "camera/+/view",
     "watchlist/state",
     "stats",
     "alert/+",
@@ -118,6 +119,9 @@ class DeviceTopics:
 
     def camera_status(self, camera: str) -> str:
         return f"{self.base}/camera/{level(camera, 'camera')}/status"
+
+    def view(self, camera: str) -> str:
+        return f"{self.base}/camera/{level(camera, 'camera')}/view"
 
     def alert(self, alert_id: str) -> str:
         return f"{self.base}/alert/{level(alert_id, 'alert')}"

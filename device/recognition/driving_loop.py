@@ -18,11 +18,13 @@ def drive(
     before_frame: Callable[[], None] = lambda: None,
     after_frame: Callable[[], None] = lambda: None,
     idle: Callable[[], None] = lambda: None,
+    spare: Callable[[Frame], None] = lambda _: None,
 ) -> None:
     """Process every frame until the source ends or `looking` is closed, then the source's end; on the caller's thread.
 
     on_candidates  receives each frame's candidates (often none), before the passage can end
     idle           called while no frame comes
+    spare          called last with each frame, when everything else of it is done
 
     Raises what the source or a callback raises; the caller closes `looking` and the feed, and finishes the pipeline.
     """
@@ -32,5 +34,6 @@ def drive(
         last = frame
         on_candidates(pipeline.process(frame, faces))
         after_frame()
+        spare(frame)
     if last is not None:
         on_candidates(pipeline.end_of_source(last))

@@ -1,8 +1,8 @@
-"""Commands of the hub: `stop`, `resume`, `sync`, each obeyed once and answered.
+"""Commands of the hub: `stop`, `resume`, `sync`, `view`, `end-view`, `zone`, each obeyed once and answered.
 
 1. Signed by the hub's key for this device (hub_api/command_check.py), or refused.
 2. A retained command, or one whose id was obeyed before, changes nothing.
-3. `resume` and `sync` count until they expire, by this device's clock, and for this run of the device alone. A `stop`
+3. All but `stop` count until they expire, by this device's clock, and for this run of the device alone. A `stop`
    is obeyed whenever it arrives: one that waited in the broker while the device was away stops it then.
 4. Who gave it is in the audit log.
 """
@@ -41,7 +41,10 @@ class Commands:
         *,
         act: Callable[[Command], None],
         reply: Callable[[CommandReply], None],
+        objection: Callable[[Command], str],
     ) -> None:
+        """objection: why this device does not carry out a command now; empty when it does."""
+        self._objection = objection
         self._check = check
         self._boot_id = boot_id
         self._clock = clock
@@ -90,7 +93,7 @@ class Commands:
             return f"it is of {command.at}, which is to come; the clock here says {rfc3339(now)}"
         if command.boot_id != self._boot_id:
             return "it is for another run of this device"
-        return ""
+        return self._objection(command)
 
     def _refused(self, problem: str) -> None:
         event(_log, "command.refused", level=logging.WARNING, problem=problem)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -16,7 +15,6 @@ from device.audit.rows import Head
 from device.config.model import DeviceConfig
 from device.domain.time import NS_PER_S
 from device.errors import LfrError
-from device.hub_api.command_check import CommandCheck
 from device.hub_api.topics import DeviceTopics
 from device.logs import event
 from device.supervisor.alerts.judgements import Judgements
@@ -24,31 +22,27 @@ from device.supervisor.alerts.outbox_publisher import OutboxPublisher
 from device.supervisor.alerts.service import WITHDRAWN, AlertService, SignState, Surroundings, is_of
 from device.supervisor.audit.writer import AuditWriter
 from device.supervisor.blue_list.service import BlueList
-from device.supervisor.commands import Commands
 from device.supervisor.deployment.missed_erasures import MissedErasures
 from device.supervisor.deployment.receipts import ErasureReceipts
 from device.supervisor.deployment.release_watch import ReleaseWatch
 from device.supervisor.deployment.sync import DeploymentSync
 from device.supervisor.deployment.teardown import Outcome, end_deployment, leave_deployment, waiting_for_their_time
 from device.supervisor.edges import Edges
+from device.supervisor.hub_requests import HubRequests
 from device.supervisor.inputs import watch_blue_list_button, watch_tamper_line
 from device.supervisor.loop import SupervisorLoop
+from device.supervisor.renewal import renew_certificates
 from device.supervisor.runtime.timeouts import settle
 from device.supervisor.sign.monitor import KINDS, SignMonitor
 from device.supervisor.status import view
 from device.supervisor.status.hub import Hub
 from device.supervisor.status.reporter import Reporter
 from device.supervisor.status.retained import Notices, version
-from device.supervisor.timing import ALIVE_S, RENEWAL_FIRST_S, RENEWAL_S, STOPPED_S, Budget
+from device.supervisor.timing import ALIVE_S, STOPPED_S, Budget
 from device.supervisor.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-
-def new_boot_id() -> str:
-    """An identifier of one run of this program; with `seq` a receiver detects gaps."""
-    return secrets.token_hex(8)
 
 
 class DeviceLifecycle:
@@ -71,7 +65,7 @@ class DeviceLifecycle:
             publisher=self._publisher,
             on_judgement=lambda judgement: self._judgements.judged(judgement),
             on_follow_up=lambda data: self._judgements.followed(data),
-            on_command=lambda name, payload, kept: self._commands.arrived(name, payload, retained=kept),
+            on_command=lambda name, payload, kept: self._requests.commands.arrived(name, payload, retained=kept),
         )
         self._sign = SignMonitor(
             edges.lines,
@@ -98,11 +92,11 @@ class DeviceLifecycle:
             mode=lambda: self.supervisor.mode,
             audit_key=lambda: self._audit.key,
         )
+        self._requests = self._hub_requests(config, boot_id, budget or Budget())
         self._receipts = ErasureReceipts(self._audit, edges.clock, self._notices)
         self.blue_list = self._blue_list(topics)
         self.supervisor = self._loop(config, woken)
-        self._commands = self._command_handler(config, boot_id)
-        self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=self._idle)
+        self._releases = ReleaseWatch(edges.releases, edges.release_thread, idle=lambda: self.supervisor.idle)
         self._reporter = self._status_reporter(config, edges, boot_id)
 
     def _status_reporter(self, config: DeviceConfig, edges: Edges, boot_id: str) -> Reporter:
@@ -117,6 +111,7 @@ class DeviceLifecycle:
             publisher=self._publisher,
             notices=self._notices,
             boot_id=boot_id,
+            live_view=self._requests.view,
             software=lambda: self._releases.news,
         )
 
@@ -128,6 +123,8 @@ class DeviceLifecycle:
             audit=self._audit,
             budget=budget,
             on_change=woken.set,
+            on_view=lambda camera, sealed: self._requests.view.picture(camera, sealed),
+            applied=lambda camera: self._requests.zones.applied(camera),
             on_volunteer=lambda camera, finding: self.blue_list.seen(camera, finding),
         )
 
@@ -142,18 +139,17 @@ class DeviceLifecycle:
             erased=lambda count: self._receipts.erased("template", count, "withdrawn"),
         )
 
-    def _idle(self) -> bool:
-        return self.supervisor.active is None and self.supervisor.snapshot.deployment is None
-
-    def _command_handler(self, config: DeviceConfig, boot_id: str) -> Commands:
-        """Carries out the hub's signed commands."""
-        return Commands(
-            CommandCheck(config.site, config.device, self._edges.authority),
+    def _hub_requests(self, config: DeviceConfig, boot_id: str, budget: Budget) -> HubRequests:
+        return HubRequests(
+            config,
+            self._edges,
             boot_id,
-            self._edges.clock,
-            self._audit,
-            act=self.supervisor.command,
-            reply=self._notices.command_reply,
+            audit=self._audit,
+            pool=self._pool,
+            notices=self._notices,
+            budget=budget,
+            act=lambda command: self.supervisor.command(command),
+            loaded=lambda: not self.supervisor.idle,
         )
 
     def _outbox_publisher(self, edges: Edges) -> OutboxPublisher:
@@ -188,6 +184,8 @@ class DeviceLifecycle:
             ),
             sign=self._sign,
             woken=woken,
+            commissioning=self._requests.commissioning,
+            view_asked=lambda: self._requests.view.asked,
             kept_by=lambda: {"audit log": self._audit.problem, "outbox": self._publisher.problem},
         )
 
@@ -200,6 +198,7 @@ class DeviceLifecycle:
         supervisor.self_test()
         self._connect_inputs()
         await supervisor.host.measure()
+        await self._requests.zones.read()
         orders = supervisor.erasure_orders
         missed = MissedErasures(self._edges.disk, self._audit, self._receipts, publisher=publisher, orders=orders)
         await missed.catch_up()
@@ -211,9 +210,10 @@ class DeviceLifecycle:
             supervisor.deployment_sync.run(),
             supervisor.load(),
             self._reporter.run(),
+            self._requests.run(),
             self.blue_list.run(),
             missed.store_verified_time(),
-            self._renew_certificates(),
+            renew_certificates(self._edges),
             self._releases.run(),
         )
         background = tuple(asyncio.create_task(job) for job in work)
@@ -261,13 +261,6 @@ class DeviceLifecycle:
             return
         event(_log, "reload.done", changed_and_needs_a_restart=", ".join(changed) or "nothing")
         self.supervisor.deployment_sync.hurry()
-
-    async def _renew_certificates(self) -> None:
-        """Ask the hub for renewed certificates; they are used from the next connection on."""
-        await asyncio.sleep(RENEWAL_FIRST_S)
-        while True:
-            await self._edges.sync(self._edges.renew)
-            await asyncio.sleep(RENEWAL_S)
 
     async def _until_over(self, background: tuple[asyncio.Task[None], ...]) -> None:
         """Tick until the deployment is over or a signal asks the program to end."""

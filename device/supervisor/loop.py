@@ -25,6 +25,7 @@ from device.logs import NOTICE, event
 from device.ports.audit import Audit
 from device.ports.gpio import Lamp
 from device.supervisor.alerts.service import AlertService
+from device.supervisor.commissioning import Commissioning
 from device.supervisor.conditions import evaluation, policy
 from device.supervisor.conditions.condition import Evaluation
 from device.supervisor.conditions.snapshot import Snapshot
@@ -76,10 +77,17 @@ class SupervisorLoop:
         deployment_sync: DeploymentSync,
         sign: SignMonitor,
         woken: asyncio.Event,
+        commissioning: Commissioning,
+        view_asked: Callable[[], bool],
         kept_by: Callable[[], dict[str, str]],
     ) -> None:
-        """kept_by: the disk problem of each part that writes, by its name; empty where there is none."""
+        """kept_by: the disk problem of each part that writes, by its name; empty where there is none.
+
+        view_asked: whether the hub asks for a view now.
+        """
         self._kept_by = kept_by
+        self._commissioning = commissioning
+        self._view_asked = view_asked
         self.state = State.SAFE
         self.since = edges.clock.wall()
         self.requests = Requests()
@@ -119,6 +127,7 @@ class SupervisorLoop:
         while not await self._ordered(found):
             await asyncio.sleep(ORDER_RETRY_S)
         self.active = found
+        await self._commissioning.close()
         deployment = self.active.deployment
         self._window = Deadline(wall(deployment.window.start), wall(deployment.window.end))
         event(_log, "deployment.loaded", level=NOTICE, deployment=deployment.id, mode=deployment.mode.value)
@@ -165,7 +174,7 @@ class SupervisorLoop:
 
     async def stop_workers_and_sign(self) -> None:
         """Stop every worker; the sign is switched off only after the last process has exited (rule 2)."""
-        await self._pool.stop_all()
+        await asyncio.gather(self._pool.stop_all(), self._commissioning.close())
         self._drive_sign(False)
         self.indicators.light(Lamp.RECOGNISING, False)
 
@@ -225,6 +234,11 @@ class SupervisorLoop:
     def mode(self) -> Mode | None:
         """The deployment that is loaded or offered; None without one."""
         return None if self.snapshot.deployment is None else self.snapshot.deployment.mode
+
+    @property
+    def idle(self) -> bool:
+        """Whether no deployment is loaded or offered."""
+        return self.active is None and self.snapshot.deployment is None
 
     @property
     def ending(self) -> bool:
@@ -287,7 +301,11 @@ class SupervisorLoop:
 
     def _act(self) -> None:
         """Switch sign and lamps as the state requires."""
-        self._drive_sign(policy.sign_wanted(self.state, self.evaluations, self._pool.alive))
+        loaded = self.active is not None
+        self._commissioning.follow(self.state, self.snapshot, asked=self._view_asked(), loaded=loaded)
+        any_worker = self._pool.alive or self._commissioning.alive
+        commissioning = self._commissioning.wanted
+        self._drive_sign(policy.sign_wanted(self.state, self.evaluations, any_worker, commissioning=commissioning))
         recent = self._alerts.last_raised_ns
         alert = recent is not None and self._edges.clock.monotonic() - recent < ALERT_LAMP_S * NS_PER_S
         self.indicators.light(Lamp.RECOGNISING, self.state is State.RECOGNISING)

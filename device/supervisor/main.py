@@ -36,13 +36,14 @@ from device.edges.gpio.simulated import SimulatedGpio
 from device.edges.sandbox.hardening import forbid_dumps, lock_memory
 from device.edges.service.systemd import service_manager
 from device.errors import InternalError, LfrError
+from device.hub_api.identifiers import new_boot_id
 from device.logs import event
 from device.outbox.store import Outbox
 from device.ports.clock import Clock
 from device.ports.gpio import Gpio
 from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
-from device.supervisor.lifecycle import DeviceLifecycle, new_boot_id
+from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.runtime.executor import DiskThread
 from device.supervisor.status.file import InstanceLock
 from device.supervisor.status.retained import will

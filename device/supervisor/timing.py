@@ -83,6 +83,12 @@ STATUS_LINE_S = 1.0  # the service manager's line, while the state's name stays
 STATUS_FILE_S = 1.0
 VERIFIED_TIME_S = 60.0  # how often the verified time is stored, to spare the flash
 
+# ── live view (live_view.py) ──────────────────────────────────────────────────────────────────────────────────────────
+VIEW_MOST_S = 330.0  # the hub's views last 5 min; its clock may be 30 s off
+VIEW_RENEW_S = 1.0  # workers end it 3 s after the last renewal
+VIEW_PICTURE_S = 0.5  # a worker sends one a second
+VIEW_EXPIRES_S = 3  # a picture that the broker could not deliver by then is of no use
+
 # ── deployment (deployment/) ─────────────────────────────────────────────────────────────────────────────────────────
 SYNC_POLL_S = 2.0  # a withdrawn entry is gone within 5 s even when the hub's `sync` command is lost
 CONSENT_CHECK_S = 1.0  # volunteers of the blue list whose consent has ended

@@ -261,3 +261,23 @@ def encode_jpeg(picture: U8, quality: int) -> bytes:
     jpeg = bytes(encoded.tobytes())
     encoded[:] = 0
     return jpeg
+
+
+def cell_means(frame: Frame, columns: int, rows: int) -> U8:
+    """Mean colour of each cell of a grid over the whole frame, (rows, columns, 3) uint8 RGB: nothing finer is made.
+
+    Cells are whole pixels wide and high, so that OpenCV averages them with whole numbers; what is left over at the
+    right and at the bottom, less than a pixel a cell, is not looked at.
+    """
+    import cv2
+
+    def means(plane: U8) -> U8:
+        high, wide = plane.shape[0] // rows, plane.shape[1] // columns
+        covered = plane[: high * rows, : wide * columns] if high and wide else plane
+        return np.asarray(cv2.resize(covered, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+
+    shown = frame.picture
+    if isinstance(shown, Packed):
+        return means(shown.rgb)
+    planes = [means(plane) for plane in (shown.y, shown.u, shown.v)]
+    return np.asarray(cv2.transform(cv2.merge(planes), yuv_to_rgb(shown.matrix, shown.full_range)), np.uint8)

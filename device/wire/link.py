@@ -3,9 +3,10 @@
 Transport: a Unix stream socketpair made before exec (its file descriptor number is the worker's only argument),
 each message a 4-byte big-endian length and a MessagePack body. End-of-file means stop, on either side.
 
-1. The first message to the worker is `Assignment`; the first from it is `Hello`, then `WatchlistLoaded`.
-2. Nothing but these types crosses. None can hold a picture or a template in the clear: `CandidateRaised.probe` is
-   encrypted in the worker to the hub's recipient, and the supervisor has no key to open it.
+1. The first message to the worker is `Assignment`; the first from it is `Hello`, then `WatchlistLoaded`. With
+   `Commission` instead there is no list, and beats follow `Hello`.
+2. Nothing but these types crosses. None can hold a picture or a template in the clear: `CandidateRaised.probe` and
+   `ViewPicture.sealed` are encrypted in the worker to the hub, and the supervisor has no key to open them.
 3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link.
 4. The worker holds a lease: any message renews it, and the supervisor's loop sends `Lease` when there is no other. A
    worker whose lease has run out wipes and ends (device/worker/lease.py).
@@ -23,9 +24,10 @@ from device.domain.finding import Candidate, Counters, Mode, VolunteerFinding
 from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
-PROTOCOL = 3
+PROTOCOL = 4
 MAX_BODY_BYTES = 1_000_000
 JOURNAL_CHARS = 240
+VIEW_MAX_BYTES = 4_000
 HEADER = struct.Struct(">I")
 
 
@@ -83,6 +85,17 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag="assignment"):
     lease_s: float | None = None
 
 
+class Commission(msgspec.Struct, frozen=True, kw_only=True, tag="commission"):
+    """Supervisor to worker, once, instead of Assignment: no list, no recogniser; faces are detected and their heights
+    shown in the view.
+    """
+
+    protocol: int
+    camera: CameraAssignment
+    vision: VisionAssignment
+    lease_s: float | None = None
+
+
 class Lease(msgspec.Struct, frozen=True, kw_only=True, tag="lease"):
     """Supervisor to worker, four times a second: its loop evaluates the conditions, and the worker may go on."""
 
@@ -91,6 +104,12 @@ class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
     """Supervisor to worker: zero the templates of these entries at once."""
 
     refs: tuple[str, ...]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
+    """Supervisor to worker, once a second while the live view is shown: the hub's recipient, None to end it."""
+
+    recipient: str | None
 
 
 class WithdrawVolunteers(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw_volunteers"):
@@ -184,6 +203,12 @@ class CandidateRaised(msgspec.Struct, frozen=True, kw_only=True, tag="candidate"
     probe: bytes | None = None
 
 
+class ViewPicture(msgspec.Struct, frozen=True, kw_only=True, tag="view_picture"):
+    """Worker to supervisor: a picture of the live view, encrypted to the hub; dropped before anything else is."""
+
+    sealed: Annotated[bytes, msgspec.Meta(max_length=VIEW_MAX_BYTES)]
+
+
 class VolunteerRecognised(msgspec.Struct, frozen=True, kw_only=True, tag="volunteer"):
     """Worker to supervisor: a volunteer of the blue list passed. No picture; never an alert."""
 
@@ -219,9 +244,18 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, tag="journal"):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=JOURNAL_CHARS)]
 
 
-ToWorker = Assignment | Lease | Withdraw | WithdrawVolunteers | Stop
+ToWorker = Assignment | Commission | Lease | Withdraw | WithdrawVolunteers | View | Stop
 FromWorker = (
-    Hello | WatchlistLoaded | Withdrawn | Beat | CandidateRaised | VolunteerRecognised | JournalLine | Finished | Fault
+    Hello
+    | WatchlistLoaded
+    | Withdrawn
+    | Beat
+    | CandidateRaised
+    | VolunteerRecognised
+    | ViewPicture
+    | JournalLine
+    | Finished
+    | Fault
 )
 
 _encoder = msgspec.msgpack.Encoder()

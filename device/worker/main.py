@@ -23,15 +23,14 @@ import msgspec
 import numpy as np
 
 from device.domain.finding import Candidate, Counters
+from device.domain.sight import Frame
 from device.domain.time import NS_PER_S
-from device.edges.camera.capture_buffer import CaptureBuffer, Pace
-from device.edges.camera.live import device_of, is_live, on_board, open_live, port_of, with_address
+from device.edges.camera.capture_buffer import CaptureBuffer
+from device.edges.camera.live import is_live, on_board, with_address
 from device.edges.camera.picture_health import PictureHealth
-from device.edges.camera.pyav import preload
-from device.edges.camera.recording import RecordedSource, recording_path
 from device.edges.host.process_memory import resident_bytes
 from device.edges.sandbox.hardening import overwrite_text
-from device.enrolment.model_sessions import ModelSessions, resolved
+from device.enrolment.model_sessions import ModelSessions
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable, reason_of
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
@@ -39,7 +38,6 @@ from device.recognition.detect_ahead import DetectAhead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import ListedPerson, Pipeline
-from device.vision.picture import encode_jpeg
 from device.watchlist.gallery import Gallery
 from device.watchlist.sealed import SealedWatchlist, require_models, sha256_of, unseal
 from device.wire.link import (
@@ -47,25 +45,28 @@ from device.wire.link import (
     Assignment,
     Beat,
     CandidateRaised,
+    Commission,
     Fault,
     Finished,
     Hello,
     Stop,
-    VisionAssignment,
+    View,
+    ViewPicture,
     VolunteerRecognised,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
     WithdrawVolunteers,
 )
+from device.worker.camera import load_lazy_libraries, needs_of, open_source, pace_of
+from device.worker.commissioning import CommissioningWorker
 from device.worker.journal import JournalSender
 from device.worker.lease import LeaseWatch
 from device.worker.link_end import LinkEnd
-from device.worker.lockdown import Camera, begin, close_network, lock_down
+from device.worker.live_view import LiveView
+from device.worker.lockdown import Camera, begin, lock_down
 from device.worker.open_volunteers import open_volunteers
-from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
-from engines.places import plans_dir
-from engines.select import CPU_BACKENDS
+from device.worker.sealed_probe import ProbeSealer
 
 ASSIGNMENT_WITHIN_S = 30.0
 BEAT_EVERY_NS = NS_PER_S // 4
@@ -82,8 +83,11 @@ def main(argv: list[str]) -> int:
     link = LinkEnd(socket.socket(fileno=int(argv[1])))
     try:
         assignment = link.receive(ASSIGNMENT_WITHIN_S)
-        if not isinstance(assignment, Assignment) or assignment.protocol != PROTOCOL:
+        if not isinstance(assignment, Assignment | Commission) or assignment.protocol != PROTOCOL:
             raise link.fault or LinkBroken(f"no assignment of protocol {PROTOCOL} within {ASSIGNMENT_WITHIN_S:.0f} s")
+        if isinstance(assignment, Commission):
+            CommissioningWorker(assignment, link, granted).run()
+            return 0
         VisionWorker(assignment, link, granted).run()
         return 0
     except LfrError as fault:
@@ -106,6 +110,7 @@ class VisionWorker:
         self._link = link
         self._sealer = ProbeSealer(assignment.hub_recipient)
         self._journal = JournalSender(link.send)
+        self._view = LiveView()
         self._room: ModelSessions | None = None
         self._gallery: Gallery | None = None
         self._volunteers: Gallery | None = None
@@ -146,8 +151,8 @@ class VisionWorker:
             volunteers=self._volunteers,
         )
         pipeline.wipe()  # the first inference is the slow one; here it is on a blank
-        _load_lazy_libraries()
-        self._send_hello(room, listed, digest, point, _needs_of(address, task.vision))
+        load_lazy_libraries()
+        self._send_hello(room, listed, digest, point, needs_of(address, task.vision))
         if gone:
             self._link.send(Withdrawn(entries=gone))
         del listed  # what is searched is the gallery's; see device/README.md for what cannot be zeroed
@@ -161,7 +166,7 @@ class VisionWorker:
         with LeaseWatch(self._link, task.lease_s, self._wipe_lists):
             source = self._opened(address)
             ahead = not room.one_thread
-            pace = _pace(source, task.camera.pace)
+            pace = pace_of(source, task.camera.pace)
             health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
             held = frames_held(ahead=ahead)
             feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
@@ -224,7 +229,7 @@ class VisionWorker:
     def _opened(self, address: str) -> FrameSource:
         if is_live(address):
             self._journal.opening()
-        source = _open_source(address)
+        source = open_source(address)
         self._journal.opened(source)
         return source
 
@@ -249,6 +254,7 @@ class VisionWorker:
             on_candidates=lambda candidates: self._send_candidates(pipeline, candidates),
             after_frame=lambda: self._serve(pipeline, feed, looking),
             idle=lambda: self._serve(pipeline, feed, looking),
+            spare=lambda frame: self._show(frame, feed),
         )
         pipeline.finish()
         _count_frames(pipeline.counters, feed)
@@ -261,6 +267,12 @@ class VisionWorker:
             self._link.send(CandidateRaised(candidate=candidate, probe=probe))
         for finding in pipeline.volunteers_seen():
             self._link.send(VolunteerRecognised(finding=finding))
+
+    def _show(self, frame: Frame, feed: CaptureBuffer) -> None:
+        """Send a picture of the live view when one is due and recognition is not late."""
+        sealed = self._view.picture(frame, dropped=feed.dropped, now_ns=time.monotonic_ns())
+        if sealed is not None:
+            self._link.send(ViewPicture(sealed=sealed))
 
     def _serve(self, pipeline: Pipeline, feed: CaptureBuffer, looking: DetectAhead) -> None:
         """Between two frames: handle messages, wipe after a stall, send a beat when it is due or the camera changed."""
@@ -299,6 +311,8 @@ class VisionWorker:
         message = self._link.receive(timeout_s)
         if isinstance(message, Withdraw) and self._gallery is not None:
             self._link.send(Withdrawn(entries=self._gallery.withdraw(message.refs)))
+        elif isinstance(message, View):
+            self._view.renew(message.recipient, time.monotonic_ns())
         elif isinstance(message, WithdrawVolunteers) and self._volunteers is not None:
             self._volunteers.withdraw(message.refs)
         elif isinstance(message, Stop):
@@ -335,45 +349,6 @@ def _incomplete(listed: SealedWatchlist, categories: dict[str, float]) -> int:
         not (e.category.strip() and e.image_source.strip()) or bool(categories and e.category not in categories)
         for e in listed.entries
     )
-
-
-def _load_lazy_libraries() -> None:
-    """Decoder and JPEG encoder open files when they are first used: here, before the lock-down, on a blank."""
-    preload()
-    encode_jpeg(np.zeros((8, 8, 3), np.uint8), JPEG_QUALITY)
-
-
-def _needs_of(source: str, vision: VisionAssignment) -> Camera:
-    """What the lock-down must leave for this source and this backend.
-
-    Engines for a frame's size are opened at the first frame: of models, or of plans on a GPU. Neither is personal.
-    """
-    on_gpu = resolved(vision.backend).partition(":")[0] not in CPU_BACKENDS
-    engines = (Path(vision.models_dir).absolute(), *((plans_dir(),) if on_gpu else ()))
-    if is_live(source):
-        port, device, board = port_of(source), device_of(source), on_board(source)
-        return Camera(
-            reads=engines if device is None else (*engines, device),
-            ports=() if port is None else (port,),
-            devices=on_gpu or board or device is not None,
-            local_service=board and device is None,
-        )
-    return Camera(reads=(*engines, recording_path(source).absolute()), devices=on_gpu)
-
-
-def _open_source(source: str) -> FrameSource:
-    """The source, opened; no other line is opened after it."""
-    if is_live(source):
-        live = open_live(source)
-        close_network()
-        return live
-    return RecordedSource(recording_path(source), decode_threads=1)
-
-
-def _pace(source: FrameSource, asked: str) -> Pace:
-    if source.info.live:
-        return "live"
-    return "full" if asked == "full" else "realtime"
 
 
 def _count_frames(counters: Counters, feed: CaptureBuffer) -> None:

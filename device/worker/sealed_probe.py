@@ -24,4 +24,8 @@ class ProbeSealer:
 
     def seal(self, shot: U8) -> bytes:
         """Encode (H, W, 3) uint8 RGB as JPEG; returns its age ciphertext, some 20 kB."""
-        return bytes(self._encrypt(encode_jpeg(shot, JPEG_QUALITY), [self._recipient]))
+        return self.encrypt(encode_jpeg(shot, JPEG_QUALITY))
+
+    def encrypt(self, content: bytes) -> bytes:
+        """The age ciphertext of any content."""
+        return bytes(self._encrypt(content, [self._recipient]))

@@ -91,11 +91,40 @@ class Chrome:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
 
+    def press(self, key: str) -> None:
+        """Press and release a named key (Tab, Enter, ArrowLeft …) as a keyboard does, with its default action."""
+        text = {"Enter": "\r", "Space": " "}.get(key, "")
+        named = " " if key == "Space" else key
+        codes = {
+            "Tab": 9,
+            "Enter": 13,
+            "Space": 32,
+            "Escape": 27,
+            "ArrowLeft": 37,
+            "ArrowUp": 38,
+            "ArrowRight": 39,
+            "ArrowDown": 40,
+        }
+        event = {"key": named, "code": key, "windowsVirtualKeyCode": codes[key]}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **event)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **event)
+
     def click(self, selector: str) -> None:
         """Click in the middle of an element, wherever it is at this moment."""
         box = self.ask(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({at(selector)}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+
+    def tap(self, selector: str) -> None:
+        """Touch the middle of an element with a finger; it is scrolled into view first."""
+        self.ask(f"{at(selector)}.scrollIntoView({{block: 'center'}})")
+        x, y = self.ask(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({at(selector)}.getBoundingClientRect())")
+        self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def touch_only(self) -> None:
+        """A phone or tablet: fingers, no mouse."""
+        self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
 
     def size(self, width: int, height: int) -> None:
         """Give the page another size."""

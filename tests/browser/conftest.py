@@ -325,6 +325,13 @@ def device(van: Van) -> Iterator[Device]:
 
 
 @pytest.fixture(scope="session")
+def shots() -> Path | None:
+    """Where the hub's README has its pictures from: a folder named in LFR_SHOTS; None: no picture is taken."""
+    folder = os.environ.get("LFR_SHOTS")
+    return None if folder is None else Path(folder)
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     from tools.dev.gate.system_packages import CHROMIUM, find
 

@@ -149,7 +149,7 @@ def test_pictures_score_and_buttons_are_in_view_without_scrolling(
     alert = device.alert()
     pictured(van, speak, alert)
     case_on_page(chrome)
-    chrome.until("document.querySelectorAll('.photo img').length === 2")
+    chrome.until("document.querySelectorAll('.case .photo img').length === 2")
     for part in (".photo.seen", ".photo.listed", ".score", ".judge .true", ".judge .false"):
         box = chrome.ask(
             f"(b => [b.top, b.bottom, b.left, b.right])(document.querySelector('{part}').getBoundingClientRect())"

@@ -117,7 +117,7 @@ class FakeHub:
         return [(topic, payload) for topic, payload in self.received if topic.endswith("/probe")]
 
     def _all(self) -> list[messages.Message]:
-        texts = [payload for topic, payload in self.received if not topic.endswith("/probe")]
+        texts = [payload for topic, payload in self.received if not topic.endswith(("/probe", "/view"))]
         return [events.decode(payload).data for payload in texts]
 
     def _now(self) -> str:
@@ -304,6 +304,7 @@ def config(folder: Path, **changes: Any) -> DeviceConfig:
             "mqtt": {"host": "h", "ca": "ca", "cert": "c", "key": "k"},
             "lines": {**(lines if live else {"driver": "simulated"}), "sign_kind": changes.get("sign_kind", "led")},
             "trust": {"roots": folder / "roots", "url": "https://hub:8444"},
+            "live_view": changes.get("live_view", False),
             "state_dir": folder / "state",
             "run_dir": folder,
         }

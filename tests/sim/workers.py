@@ -14,6 +14,7 @@ from device.wire.link import (
     Assignment,
     Beat,
     CandidateRaised,
+    Commission,
     Fault,
     Finished,
     FromWorker,
@@ -21,6 +22,7 @@ from device.wire.link import (
     Lease,
     Stop,
     ToWorker,
+    View,
     WatchlistLoaded,
     Withdraw,
     Withdrawn,
@@ -40,6 +42,7 @@ class FakeWorker:
         self.started_ns = int(clock.monotonic())
         self.ended_ns: int | None = None
         self.assignment: Assignment | None = None
+        self.commission: Commission | None = None
         self.counters = Counters()
         self.view = "online"
         self.warning = ""
@@ -47,6 +50,7 @@ class FakeWorker:
         self.withdrawn: set[str] = set()
         self.volunteers_gone: set[str] = set()
         self.stopped: Stop | None = None
+        self.views: list[View] = []
         self.silent = False
         self.leased_ns: list[int] = []
         self._script = script
@@ -63,12 +67,17 @@ class FakeWorker:
     def send(self, message: ToWorker) -> None:
         if not self.running:
             return
-        if isinstance(message, Assignment):
+        if isinstance(message, Commission):
+            self.commission = message
+            self._beats = asyncio.create_task(self._work())
+        elif isinstance(message, Assignment):
             self.assignment = message
             self.withdrawn = set(message.withdrawn)
             self._beats = asyncio.create_task(self._work())
         elif isinstance(message, Lease):
             self.leased_ns.append(int(self._clock.monotonic()))
+        elif isinstance(message, View):
+            self.views.append(message)
         elif isinstance(message, Withdraw):
             self.withdrawn |= set(message.refs)
             self.say(Withdrawn(entries=len(self.withdrawn)))
@@ -157,7 +166,8 @@ class FakeWorker:
         loaded = {**LIST, **self._script.watchlist}
         loaded["watchlist_id"] = loaded.pop("id")
         point = {"predicted_far": 1e-4, "predicted_far_bound": 1e-3, **self._script.operating_point}
-        self.say(WatchlistLoaded(**loaded, threshold=0.5, threshold_source="evidence", **point))
+        if self.commission is None:
+            self.say(WatchlistLoaded(**loaded, threshold=0.5, threshold_source="evidence", **point))
         if self._script.lost_after_s is not None:
             await asyncio.sleep(self._script.lost_after_s)
             self.fail("SourceLost", f"rtsp://camera/{self.camera}: lost", 69)

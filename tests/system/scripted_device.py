@@ -20,9 +20,10 @@ from device.config.loader import load_config
 from device.edges.clock.system import SystemClock
 from device.edges.gpio.simulated import SimulatedGpio
 from device.edges.sandbox.hardening import forbid_dumps
+from device.hub_api.identifiers import new_boot_id
 from device.supervisor import main as supervisor
 from device.supervisor.deployment.teardown import Outcome
-from device.supervisor.lifecycle import DeviceLifecycle, new_boot_id
+from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.status.file import InstanceLock
 from device.supervisor.workers.process import ProcessLauncher
 

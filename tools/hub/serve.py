@@ -175,8 +175,7 @@ def _entry(options: ServeOptions, console: Console) -> str:
 
 
 async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
-    settings, listening = hub.settings(), served.listening
-    store = SealedDesk(hub.desk_file)
+    settings, listening, store = hub.settings(), served.listening, SealedDesk(hub.desk_file)
     publisher, opener = Publisher(hub.root, wall_now), ProbeOpener(hub.keys)
     tallies = Tallies(hub.report_file, store.book())
     published = PublishedDeployments(publisher)

@@ -22,7 +22,7 @@ from device.hub_api.messages.alert import (
 from device.hub_api.messages.audit_head import AuditHead
 from device.hub_api.messages.base import Cosine, Count, Message, Sha256, Timestamp, Unit, moment
 from device.hub_api.messages.blue_list import VolunteerPass, VolunteerSeen
-from device.hub_api.messages.command import Command, CommandName, CommandReply, signed_text
+from device.hub_api.messages.command import Command, CommandName, CommandReply, CommandZone, signed_text
 from device.hub_api.messages.device_state import Birth, CameraStatus, DeviceState, Health, Stats, Status, WatchlistState
 from device.hub_api.messages.erasure import Erasure, ErasureReason
 from device.hub_api.messages.hub_state import HubState, Operator
@@ -33,6 +33,7 @@ from device.hub_api.messages.readings import (
     ConditionReading,
     Engine,
     LampReading,
+    LiveViewReading,
     SignHealth,
     SignReading,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Command",
     "CommandName",
     "CommandReply",
+    "CommandZone",
     "ConditionReading",
     "Contradiction",
     "Cosine",
@@ -65,6 +67,7 @@ __all__ = [
     "HubState",
     "Identity",
     "LampReading",
+    "LiveViewReading",
     "Message",
     "Operator",
     "Pose",

@@ -8,7 +8,14 @@ import msgspec
 
 from device.domain.camera_fault import CameraFault
 from device.hub_api.messages.base import Count, Message, Sha256, Timestamp
-from device.hub_api.messages.readings import ClockReading, ConditionReading, Engine, LampReading, SignHealth
+from device.hub_api.messages.readings import (
+    ClockReading,
+    ConditionReading,
+    Engine,
+    LampReading,
+    LiveViewReading,
+    SignHealth,
+)
 
 
 class Status(Message, frozen=True, kw_only=True):
@@ -48,6 +55,7 @@ class DeviceState(Message, frozen=True, kw_only=True):
     conditions: list[ConditionReading] = msgspec.field(default_factory=list)
     lamps: LampReading | None = None
     deployment_id: str | None = None
+    live_view: LiveViewReading | None = None
 
 
 class Health(Message, frozen=True, kw_only=True):

@@ -6,14 +6,21 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome, HoldKind, HoldReason
+from device.domain.judgement import (
+    AdjudicationOutcome,
+    DispositionOutcome,
+    EngagementOutcome,
+    Factor,
+    HoldKind,
+    HoldReason,
+)
 from device.hub_api.messages.base import Message, Timestamp
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
     """One factor of a judgement."""
 
-    factor: Literal["subject", "system", "environment"]
+    factor: Factor
     text: Annotated[str, msgspec.Meta(max_length=200)]
 
 

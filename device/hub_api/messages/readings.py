@@ -9,6 +9,14 @@ import msgspec
 from device.hub_api.messages.base import Timestamp
 
 
+class LiveViewReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The live view. allowed: by this device's configuration; until, given_by: while it is shown."""
+
+    allowed: bool
+    until: Timestamp | None = None
+    given_by: str | None = None
+
+
 class ConditionReading(msgspec.Struct, frozen=True, kw_only=True):
     """One condition at this moment. `pending`: required and not known yet, so it does not hold."""
 

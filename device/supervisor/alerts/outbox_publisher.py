@@ -166,6 +166,11 @@ class OutboxPublisher:
         self._unsent[notice.topic] = None
         self._send_notices()
 
+    def offer(self, message: Outgoing) -> None:
+        """Publish now or never: dropped without a session, or while anything else waits to be sent."""
+        if self.connected and not self._unsent and not self._work and self._broker.publish(message):
+            self._unacknowledged.add(message.token)
+
     async def run(self) -> None:
         """Process requests until cancelled."""
         while True:

@@ -56,13 +56,16 @@ def fault_lamp_wanted(state: State, snapshot: Snapshot) -> bool:
     return away or any(fault is not CameraFault.STILL for fault in snapshot.camera_faults.values())
 
 
-def sign_wanted(state: State, evaluations: tuple[Evaluation, ...], any_worker: bool) -> bool:
+def sign_wanted(
+    state: State, evaluations: tuple[Evaluation, ...], any_worker: bool, *, commissioning: bool = False
+) -> bool:
     """Whether the sign is lit: always while a worker exists, and while only the sign itself is still to be proved.
 
+    commissioning: a camera is to be looked through although nothing is loaded (supervisor/commissioning.py).
     A sign that did not follow its pulse is switched off as soon as no worker is left.
     """
     if any_worker:
         return True
     if evaluation.sign_disproved(evaluations):
         return False
-    return state not in (State.SAFE, State.ENDING) and evaluation.may_light(evaluations)
+    return commissioning or (state not in (State.SAFE, State.ENDING) and evaluation.may_light(evaluations))

@@ -47,30 +47,12 @@ class ActiveDeployment:
 
         Raises ConfigError when its credential file cannot be read.
         """
-        vision = config.vision
         return Assignment(
             protocol=PROTOCOL,
             mode=self.deployment.mode,
             deployment_id=self.deployment.id,
-            camera=CameraAssignment(
-                camera_id=camera.id,
-                source=_with_credential(camera),
-                pace=camera.pace.value,
-                zone=camera.zone.polygon,
-                size=size,
-            ),
-            vision=VisionAssignment(
-                backend=vision.backend,
-                min_face_px=vision.min_face_px,
-                threshold=vision.threshold,
-                models_dir=str(vision.models_dir or models_dir),
-                evidence=None if vision.evidence is None else str(vision.evidence),
-                evidence_keys=None if vision.evidence_keys is None else str(vision.evidence_keys),
-                false_alert_limit=vision.false_alert_limit,
-                detector=vision.detector,
-                recogniser=vision.recogniser,
-                screen=vision.screen,
-            ),
+            camera=camera_assignment(camera, size=size),
+            vision=vision_assignment(config, models_dir),
             watchlist=str(self.payload),
             identity=self.identity,
             hub_recipient=self.deployment.hub_recipient,
@@ -98,6 +80,34 @@ def view_of(deployment: Deployment, device: str, now: WallTime, *, sealed: bool)
         signed=True,
         sealed=sealed,
         fresh=listed.expires is None or now < wall(listed.expires),
+    )
+
+
+def camera_assignment(camera: Camera, *, size: tuple[int, int] | None = None) -> CameraAssignment:
+    """The camera's part of a worker's first message. Raises ConfigError when its credential file cannot be read."""
+    return CameraAssignment(
+        camera_id=camera.id,
+        source=_with_credential(camera),
+        pace=camera.pace.value,
+        zone=camera.zone.polygon,
+        size=size,
+    )
+
+
+def vision_assignment(config: DeviceConfig, models_dir: Path) -> VisionAssignment:
+    """The vision section of a worker's first message."""
+    vision = config.vision
+    return VisionAssignment(
+        backend=vision.backend,
+        min_face_px=vision.min_face_px,
+        threshold=vision.threshold,
+        models_dir=str(vision.models_dir or models_dir),
+        evidence=None if vision.evidence is None else str(vision.evidence),
+        evidence_keys=None if vision.evidence_keys is None else str(vision.evidence_keys),
+        false_alert_limit=vision.false_alert_limit,
+        detector=vision.detector,
+        recogniser=vision.recogniser,
+        screen=vision.screen,
     )
 
 

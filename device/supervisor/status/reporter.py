@@ -19,6 +19,7 @@ from device.supervisor.alerts.service import AlertService
 from device.supervisor.audit.events import AuditEvents
 from device.supervisor.conditions.snapshot import CameraView
 from device.supervisor.edges import Edges
+from device.supervisor.live_view import LiveView
 from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.latency_drift import LatencyDrift, slowest
 from device.supervisor.status import file as status_file
@@ -47,9 +48,11 @@ class Reporter:
         publisher: OutboxPublisher,
         notices: Notices,
         boot_id: str,
+        live_view: LiveView,
         software: Callable[[], str] = str,
     ) -> None:
         """software: what a person should know of the last update of the software."""
+        self._live_view = live_view
         self._config = config
         self._edges = edges
         self._audit = audit
@@ -124,6 +127,7 @@ class Reporter:
             broker="connected" if self._publisher.connected else self._publisher.reason,
             waiting=sum(self._publisher.waiting.values()),
             sign_counts=supervisor.sign.counts,
+            live_view=self._live_view.reading(),
             board=supervisor.host.board,
             stage_start_ms=dict(self._drift.at_start_ms),
             slower_stages=self._drift.slower,

@@ -22,7 +22,7 @@ from device.outbox.retry import MessageClass
 from device.ports.broker import Outgoing
 from device.ports.clock import Clock
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
-from device.supervisor.timing import HEALTH_S, LIVE_STATS_S, STATE_DETAILS_S, STATS_KEPT, STATS_S
+from device.supervisor.timing import HEALTH_S, LIVE_STATS_S, STATE_DETAILS_S, STATS_KEPT, STATS_S, VIEW_EXPIRES_S
 
 
 def will(site: str, device: str, boot_id: str, clock: Clock) -> Outgoing:
@@ -161,6 +161,13 @@ class Notices:
         topic = self._topics.command_reply(reply.name)
         notice = _notice(self._topics, topic, reply, reply.command_id, self._clock, qos=1, retain=False)
         self._publisher.post(replace(notice, correlation=reply.command_id.encode()))
+
+    def view(self, camera: str, sealed: bytes) -> None:
+        """A picture of the live view, ciphertext to the hub: now or never, not retained."""
+        topic = self._topics.view(camera)
+        token = uuid7(self._clock.wall())
+        kind = events.PROBE_CONTENT_TYPE
+        self._publisher.offer(Outgoing(token, topic, sealed, 0, False, VIEW_EXPIRES_S, kind))
 
     def audit(self, head: messages.AuditHead) -> None:
         """The newest signed head of the audit log: retained, so that a later subscriber has it too."""

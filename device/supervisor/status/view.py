@@ -67,6 +67,7 @@ class StatusView:
     broker: str
     waiting: int
     sign_counts: SignCounts
+    live_view: messages.LiveViewReading
     board: BoardView = UNKNOWN_BOARD
     stage_start_ms: dict[str, float] = field(default_factory=dict)
     slower_stages: tuple[str, ...] = ()
@@ -125,6 +126,7 @@ def state_message(view_now: StatusView) -> messages.DeviceState:
         conditions=[_condition(evaluation) for evaluation in view_now.evaluations],
         lamps=_lamps(view_now),
         deployment_id=view_now.deployment_id,
+        live_view=view_now.live_view,
     )
 
 
@@ -250,6 +252,7 @@ def status(view_now: StatusView, pid: int, site: str, device: str) -> dict[str, 
         "tower": {"code": view_now.tower.text, "meaning": view_now.tower.meaning},
         "cameras": {camera: _camera(view_now, camera) for camera in view_now.snapshot.cameras},
         "warnings": warnings(view_now),
+        "live_view": msgspec.to_builtins(view_now.live_view),
         "temperature": _temperature(view_now),
         "board": _board(view_now),
         "stages": _stages(view_now),

@@ -29,6 +29,8 @@ from device.wire.link import (
     FromWorker,
     Hello,
     JournalLine,
+    View,
+    ViewPicture,
     VolunteerRecognised,
     WatchlistLoaded,
     Withdraw,
@@ -51,9 +53,16 @@ class WorkerPool:
         audit: Audit,
         budget: Budget,
         on_change: Callable[[], None],
+        on_view: Callable[[str, bytes], None] = lambda *_: None,
+        applied: Callable[[Camera], Camera] = lambda camera: camera,
         on_volunteer: Callable[[str, VolunteerFinding], None] = lambda *_: None,
     ) -> None:
-        """on_volunteer: called with the camera and a volunteer of the blue list who was recognised there."""
+        """on_view: takes a camera's picture of the live view. applied: a camera with the zone that was set for it.
+
+        on_volunteer: called with the camera and a volunteer of the blue list who was recognised there
+        """
+        self._applied = applied
+        self._on_view = on_view
         self.counts = PassageCounts()
         self.reports = WorkerReports()
         self.wanted = False
@@ -89,6 +98,11 @@ class WorkerPool:
         """Zero these entries in every running worker; later ones get them with their assignment."""
         for worker in self._workers.values():
             worker.send(Withdraw(refs=tuple(sorted(refs))))
+
+    def show_view(self, recipient: str | None) -> None:
+        """Have every running worker show the live view to this recipient for 3 s, or to nobody."""
+        for worker in self._workers.values():
+            worker.send(View(recipient=recipient))
 
     def withdraw_volunteers(self, refs: frozenset[str]) -> None:
         """Zero these volunteers of the blue list in every running worker; later ones do not get them."""
@@ -161,7 +175,7 @@ class WorkerPool:
         return WorkerSupervisor(
             camera.id,
             assignment=lambda: active.assignment(
-                camera, self._config, self._edges.models_dir, size=self._workers[camera.id].size
+                self._applied(camera), self._config, self._edges.models_dir, size=self._workers[camera.id].size
             ),
             launcher=self._edges.launcher,
             clock=self._edges.clock,
@@ -189,6 +203,9 @@ class WorkerPool:
             return
         if isinstance(message, JournalLine):
             self._journal.log(camera.id, message)
+            return
+        if isinstance(message, ViewPicture):
+            self._on_view(camera.id, message.sealed)
             return
         if isinstance(message, Hello):
             self.reports.hello(camera.id, message)

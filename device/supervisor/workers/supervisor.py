@@ -33,6 +33,7 @@ from device.wire.link import (
     PROTOCOL,
     Assignment,
     Beat,
+    Commission,
     Fault,
     Finished,
     FromWorker,
@@ -87,7 +88,7 @@ class WorkerSupervisor:
         self,
         camera_id: str,
         *,
-        assignment: Callable[[], Assignment],
+        assignment: Callable[[], Assignment | Commission],
         launcher: Launcher,
         clock: Clock,
         on_message: Callable[[WorkerRun, FromWorker], None],
@@ -301,9 +302,10 @@ class WorkerSupervisor:
 
     def _next_deadline(self, run: WorkerRun) -> tuple[float, str]:
         """How long the worker may be silent now, and which message is due (rule 2)."""
-        if run.watchlist is not None and self._recorded:
+        opened = run.watchlist is not None or run.beat is not None  # a commissioning worker has no list
+        if opened and self._recorded:
             return self._budget.recorded_beat_s, "beat"
-        if run.watchlist is not None:
+        if opened:
             return (self._budget.beat_s if run.beat is not None else self._budget.first_beat_s), "beat"
         return (self._budget.watchlist_s, "watchlist") if run.hello is not None else (self._budget.hello_s, "Hello")
 

@@ -14,6 +14,7 @@ from device.cli.main import main
 from device.domain.camera_fault import FAULTS, CameraFault
 from device.domain.finding import Counters
 from device.domain.time import WallTime, wall
+from device.hub_api.messages import LiveViewReading
 from device.ports.gpio import Lamp
 from device.supervisor.conditions import tables
 from device.supervisor.conditions.evaluation import evaluate
@@ -40,6 +41,7 @@ def write(
     *,
     snapshot: Snapshot = STOPPED,
     state: State = State.READY,
+    live_view: LiveViewReading | None = None,
 ) -> None:
     """A status file as the supervisor writes it."""
     now = WallTime(wall(at))
@@ -62,12 +64,23 @@ def write(
         broker="connected",
         waiting=0,
         sign_counts=SignCounts(),
+        live_view=live_view or LiveViewReading(allowed=False),
     )
     status_file.write(run_dir, view.status(seen, pid, "demo", "cam-1"))
 
 
 def now() -> datetime:
     return datetime.now(timezone.utc)
+
+
+def test_status_names_the_live_view_while_it_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    until = "2026-11-30T12:05:00.000Z"
+    write(tmp_path, now(), os.getpid(), live_view=LiveViewReading(allowed=True, until=until, given_by="op-1"))
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    assert f"live view   pixelated, until {until}, asked for by op-1\n" in capsys.readouterr().out
+    write(tmp_path, now(), os.getpid(), live_view=LiveViewReading(allowed=True))
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    assert "live view" not in capsys.readouterr().out
 
 
 def test_status_says_state_people_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

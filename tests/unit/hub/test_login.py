@@ -173,10 +173,10 @@ def test_unknown_references_count_as_one_and_lift_nobody_s_wait(desk: Desk, monk
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
-        ("operator", {"case", "stop", "read holds"}),
-        ("supervisor", {"case", "stop", "resume", "hold", "read holds"}),
+        ("operator", {"case", "stop", "view", "read holds"}),
+        ("supervisor", {"case", "stop", "resume", "view", "zone", "hold", "read holds"}),
         ("auditor", {"read holds"}),
-        ("engineer", {"stop"}),
+        ("engineer", {"stop", "view", "zone"}),
     ],
 )
 def test_each_role_may_do_its_own(desk: Desk, role: Role, allowed: set[str]) -> None:
@@ -184,6 +184,8 @@ def test_each_role_may_do_its_own(desk: Desk, role: Role, allowed: set[str]) -> 
         "case": ("GET", "/cases/a/probe"),
         "stop": ("POST", "/devices/cam-1/stop"),
         "resume": ("POST", "/devices/cam-1/resume"),
+        "view": ("GET", "/devices/cam-1/cameras/front/view"),
+        "zone": ("POST", "/devices/cam-1/zone"),
         "hold": ("POST", "/holds/a"),
         "read holds": ("GET", "/holds"),
     }

@@ -23,15 +23,20 @@ from device.wire.link import (
     Assignment,
     Beat,
     CandidateRaised,
+    Commission,
     Fault,
     Finished,
     FromWorker,
     Hello,
     JournalLine,
     Stop,
+    View,
+    ViewPicture,
     VisionAssignment,
     WatchlistLoaded,
 )
+from device.wire.view_content import unpack_view
+from device.worker.live_view import COLUMNS, ROWS
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT
 from tests.machine_time import MachineTime
@@ -176,6 +181,49 @@ def test_it_writes_nothing_to_stdout_and_no_file_in_its_folder_home_or_cache(who
     """Runtimes that report home leave an identifier there first."""
     assert whole_run.stdout == b""
     assert whole_run.left == []
+
+
+def test_a_live_view_is_sent_while_it_is_asked_for_to_its_recipient_alone(
+    worker: WorkerProcess, deployment: Given
+) -> None:
+    own = pyrage.x25519.Identity.generate()
+    worker.send(camera(deployment.task, pace="realtime"))
+    worker.until(Beat)
+    assert worker.of(ViewPicture) == []
+    while not worker.of(ViewPicture):  # a busy machine drops the view first, so that some beats may pass without one
+        worker.send(View(recipient=str(own.to_public())))
+        worker.until(Beat)
+    shown = worker.of(ViewPicture)[0].sealed
+    jpeg = unpack_view(pyrage.decrypt(shown, [own])).jpeg
+    cells = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert cells is not None
+    assert cells.shape == (ROWS, COLUMNS, 3)
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.decrypt(shown, [deployment.hub])
+    worker.send(Stop(reason="over"))
+    worker.until(Finished)
+
+
+def test_a_commissioning_worker_shows_face_heights_and_has_neither_list_nor_recogniser(
+    worker: WorkerProcess, deployment: Given
+) -> None:
+    own = pyrage.x25519.Identity.generate()
+    worker.send(Commission(protocol=PROTOCOL, camera=deployment.task.camera, vision=deployment.task.vision))
+    hello = worker.until(Hello)
+    assert hello.recogniser == "none"
+    assert hello.protections["no_file_writes"]
+    worker.until(Beat)
+    heights: list[int] = []
+    while not heights:
+        worker.send(View(recipient=str(own.to_public())))
+        content = unpack_view(pyrage.decrypt(worker.until(ViewPicture).sealed, [own]))
+        assert content.commissioning
+        heights = [face.height_px for face in content.faces]
+    assert all(20 < height < 720 for height in heights)
+    worker.send(Stop(reason="over"))
+    assert worker.until(Finished).counters.faces_seen == 0
+    assert not worker.of(WatchlistLoaded)
+    assert not worker.of(CandidateRaised)
 
 
 # ── stopping ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -160,7 +160,13 @@ def samples(cache: Path) -> None:
     made_once(cache, "samples", ("tools/dev/samples",), ("samples",), (["samples", "fetch"],))
 
 
-STEPS: tuple[Callable[[Path], None], ...] = (venv, package, programs, models, samples)
+def checkers(cache: Path) -> None:
+    """Step 6: what the browser tests check the page with."""
+    if not list(cache.glob("packages/axe-*/*/axe.min.js")):
+        run([str(PYTHON), "-c", "from tools.dev.gate.axe import axe_script; axe_script()"])
+
+
+STEPS: tuple[Callable[[Path], None], ...] = (venv, package, programs, models, samples, checkers)
 
 
 def made_once(

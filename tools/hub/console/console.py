@@ -10,11 +10,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from device.domain.finding import Mode
+from device.domain.judgement import Factor
 from device.errors import ConfigError, LfrError, RefusedByCondition, Unavailable
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Operator
@@ -175,7 +176,7 @@ class Console:
             raise Unavailable("; ".join(faults))
 
     def _expire(self) -> None:
-        if self.desk.tick(wall_now()):
+        if self.desk.tick(wall_now()) | self.session.views.tick(wall_now()):
             self.changed()
 
     def _count_passes(self) -> None:
@@ -255,11 +256,14 @@ class Console:
             broker_text=self.session.text,
             holds=holds,
             warnings=self._warnings(reads_holds),
+            shown_views=self.session.views.shown,
         )
         named = session is not NOBODY
         shown["user"] = {"ref": session.ref, "role": session.role} if named else None
         shown["blue_list"] = None if self.blue is None else self.blue.shown(wall_now(), cards=session.role in JUDGES)
         shown["lock_in_s"] = self.sessions.left_s(session)
+        if session.role == "auditor":
+            shown["devices"] = [{**each, "view": None} for each in shown["devices"]]
         return shown if session.role in JUDGES else {**shown, "cases": [], "receipts": [], "holds": []}
 
     def _warnings(self, reads_holds: bool) -> list[str]:
@@ -289,8 +293,11 @@ class Console:
             if judges:
                 self.page_closed()
 
-    def decide(self, alert_id: str, kind: str, outcome: str) -> bool:
-        """An operator's judgement: applied to the desk, then sent to the devices. False when the case is gone."""
+    def decide(self, alert_id: str, kind: str, outcome: str, reasons: Sequence[Factor] = ()) -> bool:
+        """An operator's judgement: applied to the desk, then sent to the devices. False when the case is gone.
+
+        reasons: of an adjudication, counted for the report
+        """
         had = self.desk.cases.get(alert_id)
         if had is not None and had.outcome is None and had.alert.candidate.entry_ref not in self.settings.entries:
             raise RefusedByCondition("reference photo", "its list is deleted here: this alert can no longer be judged")
@@ -307,7 +314,8 @@ class Console:
             self.session.follow(alert_id, kind, outcome, self.officer_ref, device)
         if kind == "adjudication" or outcome == "confirmed_false":
             judged = outcome if kind == "adjudication" else "false_alert"
-            self.session.judge(alert_id, judged, self.officer_ref, device)
+            self.session.judge(alert_id, judged, self.officer_ref, device, reasons=reasons)
+            self.tallies.reasoned(case.alert.deployment_id, reasons)
             if judged == "false_alert":
                 self._judged_false[alert_id] = self.officer_ref
                 try:

@@ -48,8 +48,9 @@ class Session:
     def may(self, method: str, path: str) -> bool:
         """Whether this role may ask for this: cases are for those who judge, commands and holds for fewer."""
         if path.startswith("/devices/"):
-            stops = path.endswith("/stop")
-            return self.role == "supervisor" or (stops and self.role in ("operator", "engineer"))
+            if path.endswith("/zone"):
+                return self.role in ("supervisor", "engineer")
+            return self.role == "supervisor" or (not path.endswith("/resume") and self.role != "auditor")
         if path.startswith(("/holds", "/complaints")):
             return self.role == "supervisor" or (method == "GET" and self.role != "engineer")
         return self.role in JUDGES if path.startswith(("/cases/", "/bluelist/")) else True

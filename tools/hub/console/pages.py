@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome, Factor
 from device.errors import BadData, RefusedByCondition
 from tools.hub.console.access import COOKIE, HEADERS, same
 from tools.hub.console.blue_route import blue_route
@@ -39,11 +39,14 @@ KINDS = {
     "console.js": "text/javascript",
     "login.js": "text/javascript",
     "language.js": "text/javascript",
+    "live_view.js": "text/javascript",
+    "case_tools.js": "text/javascript",
     "bluelist.js": "text/javascript",
     "bluelist.css": "text/css",
 }
 
 
+FACTORS = frozenset(get_args(Factor))
 DECISIONS: dict[str, frozenset[str]] = {
     "adjudication": frozenset(get_args(AdjudicationOutcome)),
     "engagement": frozenset(get_args(EngagementOutcome)),
@@ -81,9 +84,10 @@ def application(console: Console, on_start: Callable[[], None], on_fault: Callab
             Route("/cases/{alert_id}/probe", pages.probe),
             Route("/cases/{alert_id}/reference", pages.reference),
             Route("/cases/{alert_id}/{kind}", pages.decide, methods=["POST"]),
+            Route("/devices/{device}/cameras/{camera}/view", pages.live_view),
             command_route(
                 lambda device: device in console.desk.devices,
-                lambda device, name: console.session.command(device, name, console.officer_ref),
+                lambda device, name, zone: console.session.command(device, name, console.officer_ref, zone=zone),
             ),
             blue_route(console.log_pass),
             *hold_routes(console.holding, lambda: console.officer_ref, console.commit_and_show),
@@ -246,20 +250,27 @@ class _Pages:
         case = self._console.desk.cases.get(request.path_params["alert_id"])
         return _jpeg(self._console.hub.reference(case.alert.candidate.entry_ref) if case else None)
 
+    async def live_view(self, request: Request) -> Response:
+        """The last picture of a camera's live view."""
+        return _jpeg(self._console.session.views.picture(request.path_params["device"], request.path_params["camera"]))
+
     async def decide(self, request: Request) -> Response:
-        """An operator's judgement: a JSON body with its outcome."""
+        """An operator's judgement: a JSON body with its outcome, and of an adjudication its reasons."""
         from starlette.responses import JSONResponse, PlainTextResponse
 
         kind = request.path_params["kind"]
         try:
-            outcome = (await request.json())["outcome"]
+            asked = await request.json()
+            outcome, reasons = asked["outcome"], asked.get("reasons", [])
             if outcome not in DECISIONS[kind]:
                 raise BadData(f"outcome {outcome!r}")
-        except (ValueError, KeyError, TypeError, BadData):
+            if not isinstance(reasons, list) or any(reason not in FACTORS for reason in reasons):
+                raise BadData("reasons")
+        except (ValueError, KeyError, TypeError, AttributeError, BadData):
             return PlainTextResponse("no such decision", 400)
         self._console.sessions.touch(acting.get())
         try:
-            if not self._console.decide(request.path_params["alert_id"], kind, outcome):
+            if not self._console.decide(request.path_params["alert_id"], kind, outcome, sorted(set(reasons))):
                 return PlainTextResponse("this case is no longer on the desk", 404)
         except RefusedByCondition as fault:
             return PlainTextResponse(str(fault), 409)

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
 import msgspec
 
 from device.domain.finding import Mode
-from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome
+from device.domain.judgement import AdjudicationOutcome, DispositionOutcome, EngagementOutcome, Factor
 from device.domain.time import WallTime, rfc3339
 from device.errors import BadData, Unavailable
 from device.hub_api import messages
@@ -38,6 +38,7 @@ from tools.hub.console.blue_board import BlueBoard
 from tools.hub.console.case import CommandView
 from tools.hub.console.desk import Desk
 from tools.hub.console.hub_state import offline_message, state_message
+from tools.hub.console.live_views import SHOWN_S, LiveViews
 from tools.hub.pki.command_signer import GOOD_FOR_S, CommandSigner
 from tools.hub.storage.probes import ProbeOpener
 from tools.hub.storage.sealed_desk import SealedDesk, StoredJudgement
@@ -84,6 +85,7 @@ class HubSession:
     ) -> None:
         """identified: called with the recipient for which a device requests its key envelope."""
         self._signer = signer
+        self.views = LiveViews()
         self._blue = blue
         self._store = store
         self._checks = checks
@@ -148,6 +150,9 @@ class HubSession:
             if place.branch == "alert/probe":
                 jpeg = self._opener.open(payload)
                 self._desk.take_probe(place.device, place.subject or "", jpeg, self._now(), payload)
+            elif place.branch == "camera/view":
+                if not retained:
+                    self.views.take(place.device, place.subject or "", payload, self._now())
             else:
                 self._take(place, payload, retained)
         except BadData as fault:
@@ -163,14 +168,17 @@ class HubSession:
         if self._broker.publish(state_message(self._topics, self._mode, self._now(), operator, session_id)):
             self._published_state = (operator, session_id)
 
-    def judge(self, alert_id: str, outcome: str, officer_ref: str, device: str) -> None:
-        """Send an adjudication; a false alert is repeated until its erasure is reported (rule 1)."""
+    def judge(
+        self, alert_id: str, outcome: str, officer_ref: str, device: str, *, reasons: Sequence[Factor] = ()
+    ) -> None:
+        """Send an adjudication with its reasons; a false alert is repeated until its erasure is reported (rule 1)."""
         data = messages.Adjudication(
             mode=self._mode,
             alert_id=alert_id,
             outcome=_one_of(outcome, get_args(AdjudicationOutcome)),
             officer_ref=officer_ref,
             at=rfc3339(self._now()),
+            reasons=[messages.Reason(factor=factor, text="") for factor in reasons],
         )
         topic = self._topics.adjudication(device, alert_id)
         self._keep_and_send(topic, data, alert_id, device, until_erased=outcome == "false_alert")
@@ -205,7 +213,14 @@ class HubSession:
         topic = self._topics.hold(device, data.alert_id)
         self._keep_and_send(topic, stated, data.alert_id, device, until_erased=False)
 
-    def command(self, device: str, name: messages.CommandName, given_by: str = HUB) -> None:
+    def command(
+        self,
+        device: str,
+        name: messages.CommandName,
+        given_by: str = HUB,
+        *,
+        zone: messages.CommandZone | None = None,
+    ) -> None:
         """Sign and send a command (rule 4).
 
         Raises Unavailable when the hub's key cannot be read, or when a command that is not kept was not sent.
@@ -216,7 +231,12 @@ class HubSession:
         boot_id = None if view is None or view.status is None else view.status.boot_id
         if boot_id is None and name != "stop":
             raise Unavailable(f"{device} has not reported to this hub yet, so only a stop can be sent to it")
-        command = self._signer.command(device, name, boot_id=boot_id, given_by=given_by, at=now)
+        terms: dict[str, Any] = {"boot_id": boot_id, "given_by": given_by, "at": now, "zone": zone}
+        if name == "view":
+            terms |= {"recipient": self.views.begin(device, now), "good_for_s": SHOWN_S}
+        elif name == "end-view":
+            self.views.end(device)
+        command = self._signer.command(device, name, **terms)
         topic = DeviceTopics(self._topics.site, device).command(name)
         if name == "stop":
             self._keep_and_send(topic, command, command.command_id, device, until_erased=True)

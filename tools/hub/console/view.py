@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ def snapshot(
     broker_text: str,
     holds: Sequence[Mapping[str, Any]] = (),
     warnings: Sequence[str] = (),
+    shown_views: Callable[[str], dict[str, Any] | None] = lambda _: None,
 ) -> dict[str, Any]:
     """Everything that the page shows. Oldest case first, so that a new one moves none; open before judged ones."""
     held = {str(each["alert_id"]): str(each["kind"]) for each in holds}
@@ -37,7 +38,10 @@ def snapshot(
         "operator_present": operator == "present",
         "broker": {"online": broker_online, "text": broker_text},
         "devices": [
-            _device(name, view, view.unknown_because(now, broker_online=broker_online))
+            {
+                **_device(name, view, view.unknown_because(now, broker_online=broker_online)),
+                "view": shown_views(name),
+            }
             for name, view in sorted(desk.devices.items())
         ],
         "cases": [{**_case(case, desk, settings), "hold": held.get(case.alert.alert_id)} for case in cases],
@@ -72,6 +76,7 @@ def _device(name: str, view: DeviceView, unknown: str) -> dict[str, Any]:
         "since": view.state.since if view.state else None,
         "inhibit_reasons": view.state.inhibit_reasons if view.state else [],
         "conditions": [msgspec.to_builtins(c) for c in view.state.conditions] if view.state else [],
+        "live_view": msgspec.to_builtins(view.state.live_view) if view.state and view.state.live_view else None,
         "lamps": msgspec.to_builtins(view.state.lamps) if view.state and view.state.lamps else None,
         "cameras": {
             camera: f"{status.status}, pictures damaged" if status.damaged else status.status
@@ -141,6 +146,7 @@ def _case(case: Case, desk: Desk, settings: ConsoleSettings) -> dict[str, Any]:
         "inter_eye_px": alert.track.inter_eye_px,
         "list_size": alert.list_size,
         "predicted_far": alert.predicted_far,
+        "look_alike": entry.look_alike if entry else None,
         "image_source": alert.candidate.image_source,
         "image_age_days": alert.candidate.image_age_days,
         "sign": alert.sign.state,

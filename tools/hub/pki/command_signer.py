@@ -12,7 +12,7 @@ from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339, wall
 from device.errors import Unavailable
 from device.hub_api.identifiers import uuid7
-from device.hub_api.messages import Command, CommandName, signed_text
+from device.hub_api.messages import Command, CommandName, CommandZone, signed_text
 
 GOOD_FOR_S = 30
 
@@ -25,8 +25,22 @@ class CommandSigner:
         self._site = site
         self._mode = mode
 
-    def command(self, device: str, name: CommandName, *, boot_id: str | None, given_by: str, at: WallTime) -> Command:
-        """A signed command, good for GOOD_FOR_S. Raises Unavailable when certificate or key cannot be read."""
+    def command(
+        self,
+        device: str,
+        name: CommandName,
+        *,
+        boot_id: str | None,
+        given_by: str,
+        at: WallTime,
+        recipient: str | None = None,
+        zone: CommandZone | None = None,
+        good_for_s: float = GOOD_FOR_S,
+    ) -> Command:
+        """A signed command; recipient: of a `view`, which ends after good_for_s; zone: of a `zone`.
+
+        Raises Unavailable when certificate or key cannot be read.
+        """
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -46,9 +60,11 @@ class CommandSigner:
             boot_id=boot_id,
             given_by=given_by,
             at=rfc3339(at),
-            expires_at=rfc3339(wall(at + timedelta(seconds=GOOD_FOR_S))),
+            expires_at=rfc3339(wall(at + timedelta(seconds=good_for_s))),
             certificate=_base64(certificate.public_bytes(serialization.Encoding.DER)),
             sig="-",
+            recipient=recipient,
+            zone=zone,
         )
         signature = key.sign(signed_text(self._site, unsigned), ec.ECDSA(hashes.SHA256()))
         return msgspec.structs.replace(unsigned, sig=_base64(signature))

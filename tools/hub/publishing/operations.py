@@ -28,7 +28,7 @@ from tools.hub.storage.files import PUBLIC, write_file
 from tools.hub.storage.folder import Entry, HubFolder
 from tools.hub.watchlist.blue_list import read_blue_list
 from tools.hub.watchlist.build import CONTENT, PHOTOS, read_built, require_fresh
-from tools.hub.watchlist.photos import HubPhotos, open_at_hub, read_photos
+from tools.hub.watchlist.photos import HubEntry, HubPhotos, open_at_hub, read_photos
 from tools.hub.watchlist.volunteers import VolunteerRegister
 
 RULE_OF_KEY = "hub's key of the deployment"
@@ -121,8 +121,12 @@ def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
     if record is not None:
         record = msgspec.structs.replace(record, refs=tuple(entry.ref for entry in photos.entries))
         publisher.records.save(record)
-    hub.add_entries({e.ref: (Entry(e.label or e.ref, e.category, e.response_code), e.photo) for e in photos.entries})
+    hub.add_entries({e.ref: (_entry_of(e), e.photo) for e in photos.entries})
     return record
+
+
+def _entry_of(entry: HubEntry) -> Entry:
+    return Entry(entry.label or entry.ref, entry.category, entry.response_code, entry.look_alike or None)
 
 
 def photos_of(hub: HubFolder, built_folder: Path) -> HubPhotos:

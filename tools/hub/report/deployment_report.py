@@ -41,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     revisions_received: int
     probes_received: int
     outcomes: dict[str, int]
+    reasons: dict[str, int]
     engagements: dict[str, int]
     dispositions: dict[str, int]
     holds: dict[str, int]
@@ -87,6 +88,7 @@ def report_of(tally: Deployment, band: tuple[float, float] | None = None) -> Rep
         revisions_received=tally.revisions_received,
         probes_received=tally.probes_received,
         outcomes={**outcomes, **({"awaiting_judgement": unjudged} if unjudged else {})},
+        reasons=dict(sorted(tally.reasons.items())),
         engagements={k: v for k, v in sorted(tally.engagements.items()) if v},
         dispositions={k: v for k, v in sorted(tally.dispositions.items()) if v},
         holds=dict(sorted(tally.holds.items())),
@@ -119,6 +121,7 @@ def as_text(report: Report) -> str:
         ("balance", _balance(report) if report.balanced else "DOES NOT BALANCE, see remarks"),
         ("audit chain", _audit(report.audit)),
         ("outcomes", _counts(report.outcomes)),
+        ("reasons of judgements", _counts(report.reasons)),
         ("engagements", _counts(report.engagements)),
         ("dispositions", _counts(report.dispositions)),
         ("holds", _counts(report.holds)),

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -60,6 +61,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     revisions_received: int = 0
     probes_received: int = 0
     outcomes: dict[str, int] = {}
+    reasons: dict[str, int] = {}
     engagements: dict[str, int] = {}
     dispositions: dict[str, int] = {}
     holds: dict[str, int] = {}
@@ -235,6 +237,12 @@ class Tallies:
     def judged(self, deployment_id: str, outcome: str, before: str | None) -> None:
         """A judgement of an alert arrived, perhaps a changed one."""
         _move(self.of(deployment_id).outcomes, outcome, before)
+
+    def reasoned(self, deployment_id: str, reasons: Iterable[str]) -> None:
+        """Reasons that were given with a judgement; those of a corrected one stay counted."""
+        counted = self.of(deployment_id).reasons
+        for reason in reasons:
+            counted[reason] = counted.get(reason, 0) + 1
 
     def followed(self, deployment_id: str, kind: str, outcome: str, before: str | None) -> None:
         """The outcome of an alert: kind is `engagements` or `dispositions`."""

@@ -49,6 +49,7 @@ class Entry:
     label: str
     category: str | None = None
     response_code: str | None = None
+    look_alike: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +308,8 @@ def _settings(file: Path, raw: dict[str, Any]) -> ConsoleSettings:
         devices=tuple(str(d) for d in raw.get("devices") or ()),
         notice={str(k): str(v) for k, v in (raw.get("notice") or NOTICE).items()},
         entries={
-            str(ref): Entry(str(e["label"]), e.get("category"), e.get("response_code")) for ref, e in entries.items()
+            str(ref): Entry(str(e["label"]), e.get("category"), e.get("response_code"), e.get("look_alike"))
+            for ref, e in entries.items()
         },
         bind=str(raw.get("bind", "127.0.0.1")),
         broker_port=ports["broker_port"],

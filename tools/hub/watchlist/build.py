@@ -26,7 +26,7 @@ import numpy as np
 from device.config.deployment import DeploymentPlan, WatchlistReference
 from device.config.document import load
 from device.config.model import Recipient, Section
-from device.domain.sight import F32
+from device.domain.sight import F32, U8
 from device.domain.time import WallTime, wall
 from device.enrolment.folder import (
     Entry,
@@ -37,7 +37,7 @@ from device.enrolment.folder import (
     stacked,
     warn_of_likeness,
 )
-from device.enrolment.photo_reader import PhotoReader
+from device.enrolment.photo_reader import PhotoFace, PhotoReader
 from device.enrolment.rules import Demands
 from device.errors import BadData, ConfigError, RefusedByCondition, Unavailable
 from device.watchlist.sealed import FORMAT, SealedEntry, SealedWatchlist, seal, sha256_of
@@ -99,7 +99,7 @@ def build(
         )
     if report.problems or not enrolled:
         return report, None
-    return report, _files(enrolled, plan, recogniser_sha256, now, detector_sha256)
+    return report, _files(enrolled, plan, recogniser_sha256, now, detector_sha256, reader=readers[0])
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -172,7 +172,13 @@ def _enrol(people: Sequence[Person], readers: Sequence[PhotoReader], report: Rep
 
 
 def _files(
-    enrolled: Sequence[_Enrolled], plan: DeploymentPlan, recogniser: str, now: WallTime, detector: str = ""
+    enrolled: Sequence[_Enrolled],
+    plan: DeploymentPlan,
+    recogniser: str,
+    now: WallTime,
+    detector: str = "",
+    *,
+    reader: PhotoReader | None = None,
 ) -> dict[str, bytes]:
     import pyrage
     import yaml
@@ -198,7 +204,7 @@ def _files(
         format=hub_photos.FORMAT,
         watchlist_id=list_id,
         deployment_id=plan.id,
-        entries=tuple(_for_hub(entry, plan) for entry in enrolled),
+        entries=tuple(_for_hub(entry, plan, reader) for entry in enrolled),
     )
     document = {"deployment_id": plan.id, "categories": counts, "watchlist": reference}
     document["content_recipient"] = str(content.to_public())
@@ -241,8 +247,12 @@ def _sealed_list(
     )
 
 
-def _for_hub(entry: _Enrolled, plan: DeploymentPlan) -> hub_photos.HubEntry:
-    picture = hub_photos.reference_photo(entry.best.path.read_bytes())
+def _for_hub(entry: _Enrolled, plan: DeploymentPlan, reader: PhotoReader | None) -> hub_photos.HubEntry:
+    def find(rgb: U8) -> PhotoFace | None:
+        found = () if reader is None else reader.read(rgb)
+        return hub_photos.chosen_face(found, (rgb.shape[1], rgb.shape[0]), entry.best.at)
+
+    picture = hub_photos.reference_photo(entry.best.path.read_bytes(), find)
     if picture is None:
         raise BadData(f"{entry.best.name} cannot be made into a reference photo")
     return hub_photos.HubEntry(
@@ -255,4 +265,5 @@ def _for_hub(entry: _Enrolled, plan: DeploymentPlan) -> hub_photos.HubEntry:
         rationale=entry.person.rationale,
         photo=picture,
         label=entry.person.label,
+        look_alike=entry.person.look_alike,
     )

@@ -1,15 +1,19 @@
 """Who is to be on a list: a CSV or a folder, read whole, with every problem at once and no name in it.
 
-CSV, one row a photo: `entry_ref, photo, category, image_source, image_date, under_18, rationale, face, label`
+CSV, one row a photo: `entry_ref, photo, category, image_source, image_date, under_18, rationale, face, label,
+look_alike`
     entry_ref   opaque; empty: a random one. Rows of one reference are one person
     photo       path from the CSV's own folder
     image_date  YYYY-MM-DD; empty: unknown
     under_18    yes or no (empty: no); yes needs a rationale
     label       how the operator's card calls the entry, at most LABEL_MOST letters; empty: the reference. It is
                 sealed for the hub with the photos, reaches no device, no report and no log, and goes with the list
+    look_alike  who resembles this person, for the card: "brother, no beard"; at most LABEL_MOST letters, sealed and
+                erased as the label is; no name
     face        x;y or left;top;width;height in fractions of the photo, where it shows several faces
 Folder: one sub-folder an entry, photos in it, and `entry.yaml` with `category`, `image_source`, `image_date`,
-`under_18`, `rationale`, `label`, `faces: {photo: "x;y"}`; what is the same for everybody comes from the command line.
+`under_18`, `rationale`, `label`, `look_alike`, `faces: {photo: "x;y"}`; what is the same for everybody comes from the
+command line.
 
 1. A reference without a digit is refused: it may be a name. References are the hub's to resolve, never this list's.
 2. What one person's rows say differently, but for the photo, its date and its source, is a problem.
@@ -30,7 +34,8 @@ from device.enrolment.folder import shown
 from device.errors import WatchlistUnusable
 from device.hub_api.topics import LEVEL
 
-COLUMNS = ("entry_ref", "photo", "category", "image_source", "image_date", "under_18", "rationale", "face", "label")
+TEXTS = ("label", "look_alike")
+COLUMNS = ("entry_ref", "photo", "category", "image_source", "image_date", "under_18", "rationale", "face", *TEXTS)
 LABEL_MOST = 60
 NEEDED = ("category", "image_source")
 DETAILS = "entry.yaml"
@@ -59,6 +64,7 @@ class Person:
     rationale: str
     photos: tuple[Photo, ...]
     label: str = ""
+    look_alike: str = ""
 
 
 @dataclass(slots=True)
@@ -129,9 +135,10 @@ def _person(
             problems.append(f"{row.place}: category {row['category']!r} is not in the deployment; it has {known}")
         if row["under_18"].lower() not in YES | NO:
             problems.append(f"{row.place}: under_18 must be yes or no; found {row['under_18']!r}")
-        if len(row["label"]) > LABEL_MOST or not row["label"].isprintable():
-            problems.append(f"{row.place}: label must be one line of at most {LABEL_MOST} letters")
-        differing = [k for k in ("category", "under_18", "rationale", "label") if row[k] != first[k]]
+        for key in TEXTS:
+            if len(row[key]) > LABEL_MOST or not row[key].isprintable():
+                problems.append(f"{row.place}: {key} must be one line of at most {LABEL_MOST} letters")
+        differing = [k for k in ("category", "under_18", "rationale", *TEXTS) if row[k] != first[k]]
         problems += [f"{row.place}: {key} differs from {first.place}, which is the same person" for key in differing]
     under_18 = first["under_18"].lower() in YES
     if under_18 and not first["rationale"]:
@@ -139,7 +146,7 @@ def _person(
     photos = tuple(photo for row in rows if (photo := _photo(row, today, problems)) is not None)
     if len(problems) > before:
         return None
-    return Person(ref, first["category"], under_18, first["rationale"], photos, first["label"])
+    return Person(ref, first["category"], under_18, first["rationale"], photos, first["label"], first["look_alike"])
 
 
 def _photo(row: _Row, today: date, problems: list[str]) -> Photo | None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import msgspec
+import numpy as np
 
+from device.domain.sight import U8
 from device.enrolment.photo_file import decode_upright
+from device.enrolment.photo_reader import PhotoFace
 from device.errors import BadData
+from device.vision.probe import CONTEXT
 
 FORMAT = 1
 LONGEST_PX = 640
+SMALLEST_PX = 160  # of a face that is cut out, as a probe's
 QUALITY = 88
 
 
 class HubEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the hub holds of an entry. `photo` is a JPEG, upright, at most LONGEST_PX a side."""
+    """What only the hub holds of an entry. `photo` is a JPEG of the face, at most LONGEST_PX a side."""
 
     ref: str
     category: str
@@ -27,6 +33,8 @@ class HubEntry(msgspec.Struct, frozen=True, kw_only=True):
     photo: bytes
     label: str = ""
     """How the operator's card calls it; empty: by its reference."""
+    look_alike: str = ""
+    """Who resembles the person, as the list says; empty: nobody known."""
 
 
 class HubPhotos(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,20 +46,57 @@ class HubPhotos(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[HubEntry, ...]
 
 
-def reference_photo(encoded: bytes) -> bytes | None:
-    """A photo as the hub's page shows it: upright, without metadata; None when it does not decode."""
+def reference_photo(encoded: bytes, find: Callable[[U8], PhotoFace | None] = lambda _: None) -> bytes | None:
+    """A photo as the hub's page shows it: upright, without metadata; None when it does not decode.
+
+    find  the person's face in the upright RGB photo: it is cut out as a probe is, so that both show the face at one
+          scale, and level by its eyes; without one the whole photo is shown
+    """
     import cv2
 
     rgb = decode_upright(encoded)
     if rgb is None:
         return None
-    picture = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    longest = max(picture.shape[:2])
-    if longest > LONGEST_PX:
-        scale = LONGEST_PX / longest
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    done, made = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    face = find(rgb)
+    picture = _whole(rgb) if face is None else _face_of(rgb, face)
+    done, made = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return made.tobytes() if done else None
+
+
+def chosen_face(faces: Sequence[PhotoFace], size: tuple[int, int], at: tuple[float, float] | None) -> PhotoFace | None:
+    """The face nearest to `at` (fractions of width and height), without one the most central; None of no faces."""
+    wanted = np.array(at or (0.5, 0.5)) * size
+
+    def distance(face: PhotoFace) -> float:
+        return float(np.hypot(*((face.box[:2] + face.box[2:]) / 2 - wanted)))
+
+    return min(faces, key=distance, default=None)
+
+
+def _whole(rgb: U8) -> U8:
+    import cv2
+
+    longest = max(rgb.shape[:2])
+    if longest <= LONGEST_PX:
+        return rgb
+    scale = LONGEST_PX / longest
+    return np.asarray(cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _face_of(rgb: U8, face: PhotoFace) -> U8:
+    """The square around a face, CONTEXT times as high as it, level; beyond the photo it is grey."""
+    import cv2
+
+    span = CONTEXT * max(face.height_px, 1.0)
+    side = int(min(LONGEST_PX, max(SMALLEST_PX, round(span))))
+    right_eye, left_eye = face.landmarks[0], face.landmarks[1]
+    across = left_eye - right_eye
+    angle = float(np.degrees(np.arctan2(across[1], across[0]))) if float(np.hypot(*across)) > 1 else 0.0
+    centre = (face.box[:2] + face.box[2:]) / 2
+    matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, side / span)
+    matrix[:, 2] += side / 2 - centre
+    cut = cv2.warpAffine(rgb, matrix, (side, side), flags=cv2.INTER_AREA, borderValue=(110, 110, 110))
+    return np.asarray(cut, np.uint8)
 
 
 def seal_for_hub(content: bytes, recipient: str) -> bytes:

@@ -17,11 +17,12 @@ from device.config.deployment import DeploymentPlan
 from device.domain.sight import F32, U8
 from device.enrolment.photo_reader import PhotoFace
 from device.errors import BadData, RefusedByCondition, Unavailable, WatchlistUnusable
+from device.vision.probe import CONTEXT
 from device.watchlist.sealed import unseal
 from tests.unit.hub.publishing.site_of_authority import Site
 from tools.hub.watchlist.build import CONTENT, PHOTOS, BuiltList, build, read_built, require_fresh, write
 from tools.hub.watchlist.people import Defaults, People, read_people
-from tools.hub.watchlist.photos import open_at_hub, read_photos
+from tools.hub.watchlist.photos import chosen_face, open_at_hub, read_photos, reference_photo
 
 RECOGNISER = "b" * 64
 TODAY = date(2026, 11, 24)
@@ -85,10 +86,10 @@ def test_a_list_opens_for_a_device_and_its_photos_for_the_hub_alone(
     paint(tmp_path / "c.png", (2, 100))
     people = read_csv(
         tmp_path,
-        "entry_ref,photo,category,image_source,image_date,under_18,rationale,label\n"
-        "e-1,a.png,missing,records,2026-01-02,yes,at risk,red case 12\n"
-        "e-1,b.png,missing,custody,2025-01-02,yes,at risk,red case 12\n"
-        ",c.png,missing,records,2024-05-06,no,,\n",
+        "entry_ref,photo,category,image_source,image_date,under_18,rationale,label,look_alike\n"
+        "e-1,a.png,missing,records,2026-01-02,yes,at risk,red case 12,older brother\n"
+        "e-1,b.png,missing,custody,2025-01-02,yes,at risk,red case 12,older brother\n"
+        ",c.png,missing,records,2024-05-06,no,,,\n",
         plan,
     )
     assert people.problems == []
@@ -109,6 +110,8 @@ def test_a_list_opens_for_a_device_and_its_photos_for_the_hub_alone(
     assert next(e for e in photos.entries if e.ref == "e-1").rationale == "at risk"
     assert all(e.photo.startswith(b"\xff\xd8") for e in photos.entries)
     assert {e.label for e in photos.entries} == {"red case 12", ""}
+    assert {e.look_alike for e in photos.entries} == {"older brother", ""}
+    assert b"brother" not in msgspec.json.encode(opened)
     assert b"red case" not in msgspec.json.encode(opened), "a device does not get it"
     random_one = next(ref for ref in report.entries if ref != "e-1")
     assert random_one.startswith("e-")
@@ -149,12 +152,42 @@ def test_every_problem_of_a_csv_is_named_at_once_with_its_line(tmp_path: Path, p
         assert line in reported
 
 
-@pytest.mark.parametrize("label", ["x" * 61, "tab\there"])
-def test_a_label_is_one_short_line(tmp_path: Path, plan: DeploymentPlan, label: str) -> None:
+def test_a_reference_photo_is_the_face_alone_at_a_probes_scale_and_level() -> None:
+    photo = np.full((600, 900, 3), 60, np.uint8)
+    photo[200:300, 500:580] = (250, 250, 250)
+    encoded = bytes(cv2.imencode(".png", photo)[1])
+    eyes = np.array([[520, 230], [560, 270], [0, 0], [0, 0], [0, 0]], np.float32)
+    face = PhotoFace(np.array([500, 200, 580, 300], np.float32), eyes, 0.9, 1.0, 0.0)
+    whole = cv2.imdecode(np.frombuffer(reference_photo(encoded) or b"", np.uint8), cv2.IMREAD_COLOR)
+    cut = cv2.imdecode(np.frombuffer(reference_photo(encoded, lambda _: face) or b"", np.uint8), cv2.IMREAD_COLOR)
+    assert whole is not None
+    assert whole.shape[:2] == (427, 640)
+    assert cut is not None
+    assert cut.shape[:2] == (round(CONTEXT * 100), round(CONTEXT * 100))
+    bright = np.argwhere(cut[:, :, 0] > 180)
+    assert abs(bright.mean(0) - CONTEXT * 50).max() < 3, "the face is in the middle"
+    high, wide = np.ptp(bright, axis=0)
+    assert high > 115, "its 100 x 80 box stands on a corner now: the eyes were 45 degrees off"
+    assert wide > 115
+
+
+def test_of_several_faces_the_named_one_is_cut_out_otherwise_the_most_central() -> None:
+    faces = [
+        PhotoFace(np.array([x, 10, x + 20, 30], np.float32), np.zeros((5, 2), np.float32), 0.9, 1.0, 0.0)
+        for x in (0, 90, 180)
+    ]
+    assert chosen_face(faces, (200, 100), None) is faces[1]
+    assert chosen_face(faces, (200, 100), (0.95, 0.2)) is faces[2]
+    assert chosen_face([], (200, 100), None) is None
+
+
+@pytest.mark.parametrize("column", ["label", "look_alike"])
+@pytest.mark.parametrize("text", ["x" * 61, "tab\there"])
+def test_a_text_of_the_card_is_one_short_line(tmp_path: Path, plan: DeploymentPlan, column: str, text: str) -> None:
     people = read_csv(
-        tmp_path, f"entry_ref,photo,category,image_source,label\ne-1,a.png,missing,records,{label}\n", plan
+        tmp_path, f"entry_ref,photo,category,image_source,{column}\ne-1,a.png,missing,records,{text}\n", plan
     )
-    assert any("label must be one line" in problem for problem in people.problems)
+    assert any(f"{column} must be one line" in problem for problem in people.problems)
 
 
 def test_a_column_of_names_is_refused(tmp_path: Path, plan: DeploymentPlan) -> None:

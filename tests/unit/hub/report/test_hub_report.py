@@ -25,6 +25,12 @@ from tools.hub.site import init_hub
 from tools.hub.storage.folder import HubFolder
 
 
+def test_reasons_of_judgements_are_counted_and_named() -> None:
+    report = report_of(tally(reasons={"environment": 2, "subject": 1}))
+    assert report.reasons == {"environment": 2, "subject": 1}
+    assert "reasons of judgements" in as_text(report)
+
+
 def tally(**changes: object) -> Deployment:
     counts = BootCounts(faces_seen=62, discarded=60, alerts=2, templates=80, frames=750)
     fields: dict[str, Any] = {

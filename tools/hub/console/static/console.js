@@ -19,6 +19,7 @@ const MARKS = { holds: "✓", fails: "✕", pending: "…" };
 const MARK_WORDS = { holds: "holds", fails: "fails", pending: "not known yet" };
 const MODES = { demo: "demonstration only", test: "test, consenting subjects only", operational: "" };
 const OPERATORS = { present: "operator present", simulated: "operator simulated, recordings only", absent: "no operator" };
+const COMMANDS = { stop: "STOP", resume: "Resume", view: "Live view", "end-view": "End of the live view", zone: "Zone" };
 const LANGUAGES = { en: "English", cy: "Cymraeg" };
 const WHAT = { alert: "alert", probe: "picture", watchlist: "watchlist", template: "templates", outbox: "alert", reference: "reference photos" };
 const WHY = {
@@ -129,6 +130,7 @@ function drawDevice(panel, device, mode) {
   items(panel.querySelector(".reasons"), reasons.map((words) => [reason(words), ""]));
   drawStreet(panel, device, !reporting(device));
   drawCommand(panel, device);
+  drawView(panel, device);
   drawCounters(panel, device);
   drawConditions(panel.querySelector(".conditions"), device.conditions);
   items(panel.querySelector(".faults"), device.faults.map((fault) => [[`${t("Refused")}: ${fault.problem} (${number(fault.count)})`], ""]));
@@ -207,9 +209,10 @@ function newCard(id) {
   for (const button of card.querySelectorAll("button[data-outcome]")) {
     button.addEventListener("click", () => press(id, button.dataset.outcome));
   }
-  for (const select of card.querySelectorAll("select")) {
+  for (const select of card.querySelectorAll(".after select")) {
     select.addEventListener("change", () => select.value && decide(card, id, select.dataset.kind, select.value));
   }
+  wireCaseTools(card, id);
   return card;
 }
 
@@ -255,8 +258,7 @@ function drawCard(card, entry) {
   text(card.querySelector(".seen-caption"), `${entry.device} · ${entry.camera} · ${entry.zone}`);
   card.querySelector(".seen-caption").title = [`${t("Device")} ${entry.device}`, `${t("camera")} ${entry.camera}`, `${t("zone")} ${entry.zone}`].join(", ");
   text(card.querySelector(".listed-name"), entry.label === "Listed person" ? t(entry.label) : entry.label);
-  const photo = [entry.image_source ? t("{source} photo", { source: entry.image_source }) : t("photo"), entry.image_age_days === null ? t("age not known") : photoAge(entry.image_age_days)];
-  text(card.querySelector(".listed-caption"), photo.join(", "));
+  text(card.querySelector(".listed-caption"), photoWords(entry));
   text(card.querySelector(".score"), entry.score.toFixed(3));
   text(card.querySelector(".above"), `+${entry.margin.toFixed(3)} ${t("over the threshold")}, ${entry.threshold.toFixed(3)}`);
   drawScale(card.querySelector(".scale"), entry);
@@ -272,10 +274,11 @@ function drawCard(card, entry) {
   const doubts = card.querySelector(".doubts");
   text(doubts, doubtsOf(entry).join(" "));
   doubts.hidden = !doubts.textContent;
-  card.querySelector(".judge").hidden = entry.outcome !== null || !entry.judgeable;
+  card.querySelector(".judge").hidden = card.querySelector(".judge-box").hidden = entry.outcome !== null || !entry.judgeable;
+  drawHold(card, entry);
   card.querySelector(".gone-words").hidden = entry.outcome !== null || entry.judgeable;
   card.querySelector(".after").hidden = entry.outcome === null;
-  for (const select of card.querySelectorAll("select")) {
+  for (const select of card.querySelectorAll(".after select")) {
     const value = entry[select.dataset.kind] || "";
     if (document.activeElement !== select && select.value !== value) select.value = value;
   }
@@ -290,6 +293,7 @@ function doubtsOf(entry) {
     const others = entry.contradicted_by.map((other) => (other.captured_at ? `${t("of")} ${clockTime(other.captured_at)}` : other.id)).join(", ");
     list.push(t("The alert {others} names the same listed person, and both people were in view at the same time: at most one of these alerts can be right.", { others }));
   }
+  if (entry.look_alike) list.push(lookAlike(entry));
   if (entry.picture_damaged) list.push(t("Data was lost between camera and device: parts of the face may be falsified."));
   return list;
 }
@@ -353,7 +357,8 @@ async function decide(card, id, kind, outcome) {
   const controls = card.querySelectorAll("button, select");
   for (const control of controls) control.disabled = true;
   try {
-    const answer = await post(`/cases/${id}/${kind}`, { outcome });
+    const reasons = kind === "adjudication" ? chosen(card) : [];
+    const answer = await post(`/cases/${id}/${kind}`, { outcome, reasons });
     if (!answer.ok && answer.status !== 404) throw new Error(await answer.text());
   } catch (fault) {
     banner(`${t("The decision was not accepted")}: ${fault.message}`);
@@ -381,9 +386,12 @@ document.addEventListener("keydown", (pressed) => {
   const key = pressed.key.toLowerCase();
   if (key === "?") keys();
   else if (byId("keys").open) return;
+  else if (key === "e") enlarge();
+  else if (byId("enlarged").open) return;
   else if (key === "j") step(1);
   else if (key === "k") step(-1);
   else if (key === "m") mute();
+  else if (shown !== null && "123".includes(key)) choose(shown.element, FACTORS[Number(key) - 1]);
   else if (shown !== null && key === "f") press(shown.id, "false_alert");
   else if (shown !== null && key === "t") press(shown.id, "true_alert");
   else return;
@@ -504,6 +512,8 @@ function draw(snapshot) {
   const discarded = view.devices.reduce((sum, device) => sum + (device.stats ? device.stats.discarded : 0), 0);
   text(byId("empty-text"), discarded ? t("{n} people passed, were compared and discarded at once.", { n: number(discarded) }) : t("Faces that match nobody on the list are discarded at once."));
   drawUser();
+  drawHolds();
+  closeEnlarged(view.cases);
   drawBlueList(view.blue_list);
   const receipts = view.receipts.map((r) => [[`${number(r.count)} ${t(WHAT[r.what])}${r.alert ? " …" + r.alert : ""}: ${t(WHY[r.reason])}`], ""]);
   items(byId("receipts"), receipts.length ? receipts : [[[t("Nothing has been erased yet.")], ""]]);
@@ -583,7 +593,7 @@ function drawCommand(panel, device) {
   panel.querySelector("[data-command=resume]").hidden = !may;
   panel.querySelector("[data-command=stop]").hidden = !may && view.user.role === "auditor";
   const given = device.command;
-  text(panel.querySelector(".command"), given ? `${t(given.name === "stop" ? "STOP" : "Resume")}: ${given.given_by}, ${clockTime(given.at)}, ${given.result ? t(given.result) : t("no reply yet")}${given.reason ? ` (${given.reason})` : ""}` : "");
+  text(panel.querySelector(".command"), given ? `${t(COMMANDS[given.name])}: ${given.given_by}, ${clockTime(given.at)}, ${given.result ? t(given.result) : t("no reply yet")}${given.reason ? ` (${given.reason})` : ""}` : "");
 }
 
 function drawNotice() {
