@@ -36,7 +36,6 @@ class Edges:
     disk_free  bytes that may still be written where a folder lies
     reread     reads and checks the configuration file again; None when the device was not started from one
     refusal    why a folder takes no writes (device.edges.host.state_folder)
-    on_blue_list_press  called on the loop at each press of the blue-list button (`lines.blue_list_button`)
     """
 
     clock: Clock
@@ -61,4 +60,3 @@ class Edges:
     board: BoardHealth = field(default_factory=SysfsBoard)
     refusal: Callable[..., str] = state_folder.refusal
     reread: Callable[[], DeviceConfig] | None = None
-    on_blue_list_press: Callable[[], None] = lambda: None

@@ -25,9 +25,9 @@ def watch_tamper_line(edges: Edges, audit: Audit, opened: Callable[[], None]) ->
         audit.note("fault", "R04", condition="tamper line")
 
 
-def watch_blue_list_button(edges: Edges) -> None:
-    """Call `edges.on_blue_list_press` on the loop at each press; without the button the device recognises as before."""
-    _watched(edges.lines.on_blue_list_button, edges.on_blue_list_press)
+def watch_blue_list_button(edges: Edges, pressed: Callable[[], None]) -> None:
+    """Call `pressed` on the loop at each press; without the button the device recognises as before."""
+    _watched(edges.lines.on_blue_list_button, pressed)
 
 
 def _watched(listen: Listen, act: Callable[[], None]) -> bool:

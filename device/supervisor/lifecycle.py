@@ -340,7 +340,7 @@ class DeviceLifecycle:
         """Connect the inputs: STOP contact, tamper line, blue-list button, hub, broker session."""
         self.supervisor.watch_stop()
         watch_tamper_line(self._edges, self._audit, self._tampered)
-        watch_blue_list_button(self._edges)
+        watch_blue_list_button(self._edges, lambda: self.blue_list.pass_logged(self._edges.clock.wall()))
         self._hub.subscribe()
         self._publisher.connect(self._session)
 

@@ -162,7 +162,6 @@ class Rig:
         self.free_bytes = 10**10
         self.refusal = ""
         self.board = EmulatedBoard()
-        self.blue_list_presses: list[asyncio.AbstractEventLoop] = []
         self.warm(50.0)
         self.exchange = FakeExchange()
         self.launcher = FakeLauncher(self.clock)
@@ -196,7 +195,6 @@ class Rig:
             disk_free=lambda folder: self.free_bytes,
             refusal=lambda folder, write: self.refusal,
             reread=lambda: self.reread(),
-            on_blue_list_press=lambda: self.blue_list_presses.append(asyncio.get_running_loop()),
         )
         self.device = DeviceLifecycle(self.config, edges, "boot", changes.get("budget", Budget()))
         self.task: asyncio.Task[Outcome] | None = None

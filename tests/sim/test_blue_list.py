@@ -81,6 +81,15 @@ def test_a_pass_that_is_logged_reaches_the_hub(made: Rig) -> None:
     made.play(scene)
 
 
+def test_a_press_of_the_button_is_a_pass(made: Rig) -> None:
+    async def scene(r: Rig) -> None:
+        await r.recognising()
+        r.lines.press_blue_list_button()
+        await r.until(lambda: bool(r.hub.all(messages.VolunteerPass)))
+
+    made.play(scene)
+
+
 def test_without_a_blue_list_a_pass_counts_for_nothing(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()

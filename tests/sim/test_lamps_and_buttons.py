@@ -11,6 +11,7 @@ import pytest
 from device.edges.gpio.simulated import SimulatedGpio
 from device.errors import GpioUnavailable
 from device.ports.gpio import TOWER, Lamp
+from device.supervisor.blue_list.service import BlueList
 from device.supervisor.state_machine import State
 from tests.sim.rig import MakeRig, Rig
 
@@ -88,15 +89,20 @@ def test_the_hub_lamp_is_lit_while_the_hub_is_online_and_dark_at_once_without_it
     rig(live=True).play(scene)
 
 
-def test_each_press_of_the_blue_list_button_arrives_once_on_the_loop_and_stops_nothing(rig: MakeRig) -> None:
+def test_each_press_of_the_blue_list_button_arrives_once_on_the_loop_and_stops_nothing(
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presses: list[asyncio.AbstractEventLoop] = []
+    monkeypatch.setattr(BlueList, "pass_logged", lambda *_: presses.append(asyncio.get_running_loop()))
+
     async def scene(r: Rig) -> None:
         await r.recognising()
         for expected in (1, 2):
             r.lines.press_blue_list_button()
             await asyncio.sleep(0.2)
-            assert len(r.blue_list_presses) == expected
+            assert len(presses) == expected
         assert r.state is State.RECOGNISING
-        assert set(r.blue_list_presses) == {asyncio.get_running_loop()}
+        assert set(presses) == {asyncio.get_running_loop()}
 
     rig(live=True).play(scene)
 

@@ -299,5 +299,5 @@ def test_the_reference_holds_no_person(tmp_path: Path, site: Site, plan: Deploym
     assert files is not None
     write(tmp_path / "list", files)
     built: BuiltList = read_built(tmp_path / "list")[0]
-    assert set(built.model_dump()) == {"deployment_id", "categories", "watchlist"}
+    assert set(built.model_dump()) == {"deployment_id", "categories", "watchlist", "content_recipient"}
     assert "e-1" not in json.dumps(built.model_dump(mode="json"))
