@@ -19,7 +19,6 @@ class FakeChips:
         self.claimed: dict[tuple[str, int], str] = {}
         self.flags: dict[tuple[str, int], int] = {}
         self.callbacks: dict[tuple[str, int], Any] = {}
-        self.debounced: dict[tuple[str, str], int] = {}
         self.names = {
             MAIN: {n: pin.line for n, pin in enumerate(_pins(MAIN), start=40)},
             ALWAYS_ON: {n: pin.line for n, pin in enumerate(_pins(ALWAYS_ON))},
@@ -71,8 +70,7 @@ class FakeChips:
             self.set(*self.wires[key], int(level))
 
     def gpio_set_debounce_micros(self, handle: int, line: int, micros: int) -> None:
-        if micros:
-            self.debounced[self.chips[handle], self.names[self.chips[handle]][line]] = micros
+        return None
 
     def callback(self, handle: int, line: int, edge: int, function: Any) -> Any:
         key = (self.chips[handle], line)

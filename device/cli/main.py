@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -96,11 +97,11 @@ def _report(fault: Exception, verbose: bool) -> int:
     """Print an error and return its exit status: ours and the engines' carry one, anything else is a defect."""
     status = getattr(fault, "exit_status", None)
     if isinstance(status, int) and not verbose:
-        print(f"lfr: {fault}", file=sys.stderr)
+        _complain(f"lfr: {fault}")
         return status
     _trace(fault)
     if not isinstance(status, int):
-        print(f"lfr: internal error: {type(fault).__name__}: {fault}", file=sys.stderr)
+        _complain(f"lfr: internal error: {type(fault).__name__}: {fault}")
     return status if isinstance(status, int) else EX_INTERNAL
 
 
@@ -118,7 +119,14 @@ def _report_missing(fault: ModuleNotFoundError, verbose: bool) -> int:
 def _trace(fault: Exception) -> None:
     import traceback
 
-    traceback.print_exception(fault, file=sys.stderr)
+    _complain("".join(traceback.format_exception(fault)).rstrip("\n"))
+
+
+def _complain(text: str) -> None:
+    """To stderr; in the journal as one entry with the priority of an error."""
+    from device import logs
+
+    print(logs.journal_line(text, logging.ERROR) if logs.is_journal(sys.stderr) else text, file=sys.stderr)
 
 
 def _parser(noun: str | None) -> Parser:

@@ -24,6 +24,7 @@ def run_device(args: argparse.Namespace) -> int:
     from device import logs
     from device.config.loader import check_files, load_config
     from device.config.model import DeviceConfig
+    from device.edges.service.systemd import journal_handler
     from device.supervisor.main import supervise
     from engines.places import cache_dir
 
@@ -32,7 +33,7 @@ def run_device(args: argparse.Namespace) -> int:
         check_files(config, str(args.config))
         return config
 
-    logs.configure(verbose=args.verbose)
+    logs.configure(verbose=args.verbose, handler=journal_handler())
     outcome = supervise(read(), cache_dir() / "models", read)
     if outcome.summary:
         print(json.dumps(outcome.summary, ensure_ascii=False))

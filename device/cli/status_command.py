@@ -144,7 +144,9 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         written = datetime.fromisoformat(status["written_at"].replace("Z", "+00:00"))
     except FileNotFoundError as fault:
-        raise Unavailable(f"no supervisor runs here: there is no {file}") from fault
+        raise Unavailable(
+            f"no supervisor runs here: there is no {file}; systemctl status lfr lfr-failed says why"
+        ) from fault
     except OSError as fault:
         raise Unavailable(
             f"{file} cannot be read: {reason_of(fault)}; run this as the supervisor's user, or as root"

@@ -21,7 +21,7 @@ from device.domain.finding import Mode
 from device.domain.time import NS_PER_S, wall
 from device.errors import GpioUnavailable, Unavailable
 from device.hub_api.messages import Command
-from device.logs import event
+from device.logs import NOTICE, event
 from device.ports.audit import Audit
 from device.ports.gpio import Lamp
 from device.supervisor.alerts.service import AlertService
@@ -130,7 +130,7 @@ class SupervisorLoop:
         await self._commissioning.close()
         deployment = self.active.deployment
         self._window = Deadline(wall(deployment.window.start), wall(deployment.window.end))
-        event(_log, "deployment.loaded", id=deployment.id, mode=deployment.mode.value)
+        event(_log, "deployment.loaded", level=NOTICE, deployment=deployment.id, mode=deployment.mode.value)
         self._audit.note("loaded", "R02", deployment=deployment.id, mode=deployment.mode.value)
         self._pool.load(self.active)
         self.woken.set()
@@ -185,7 +185,7 @@ class SupervisorLoop:
 
     def press_stop(self, who: str, officer: str | None = None) -> None:
         """STOP, by button or hub: stays pressed until `resume` or a restart."""
-        event(_log, "stop.pressed", who=who)
+        event(_log, "stop.pressed", level=NOTICE, who=who)
         self._audit.note("stop", "R13", reason=who.lower(), officer=officer)
         self.requests.stop = who
         self.woken.set()
@@ -215,7 +215,7 @@ class SupervisorLoop:
         if command.name == "stop":
             self.press_stop("the hub sent stop", command.given_by)
         elif command.name == "resume":
-            event(_log, "stop.released")
+            event(_log, "stop.released", level=NOTICE)
             self._audit.note("resume", "R13", officer=command.given_by)
             self.requests.stop = None
             self.watch_stop()
@@ -337,7 +337,16 @@ class SupervisorLoop:
         self.ever_recognised = self.ever_recognised or self.state is State.RECOGNISING
         wrong = evaluation.failing(self.evaluations)
         rule = wrong[0].condition.rule if wrong else ""
-        event(_log, "state", was=before.value, now=self.state.value, event=what.value, why=self._why(), rule=rule)
+        event(
+            _log,
+            "state",
+            level=NOTICE,
+            was=before.value,
+            now=self.state.value,
+            event=what.value,
+            why=self._why(),
+            rule=rule,
+        )
         self._note_state(before, what)
         self.woken.set()
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 TICK_S = 0.1  # one round of the loop; an event starts one earlier
 CLEAR_S = 1.0  # after a failure every condition must hold this long before recognition starts again
 ORDER_RETRY_S = 2.0  # an erasure order that the disk refused
-ALIVE_S = 0.5  # watchdog notification; the unit's WatchdogSec is four times this
+ALIVE_S = 0.35  # watchdog notification; the unit's WatchdogSec is four times this
 ALERT_LAMP_S = 5.0  # the alert lamp after an alert was raised
 BLINK_S = 0.3  # tower lamp: on, and off; three rounds of the loop, 1.7 blinks a second (IEC 60073: 1.4 to 2.8)
 BLINK_PAUSE_S = 1.8  # behind the last blink of a count

@@ -10,18 +10,35 @@ import argparse
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from engines.cards.model_card import ModelCard
 from engines.cli.compare_command import require_size
 from engines.errors import BadOption
-from engines.tensorrt.plans import Plan, Profile
+from engines.tensorrt.plans import NeededPlans, Plan, Profile
 
 SIZES = ((352, 640), (128, 128))
 """Of the detector: a 16:9 camera searched for 32 px faces, and the second look's patch (device/vision)."""
 DetectionSize = Callable[[tuple[int, int]], tuple[int, int]]
 """From a frame's size, the size that a worker detects it at: an upper floor knows that."""
+REPORT_S = 1.0
+STEP_WITHIN_S = 600.0
+"""A build that makes no step for so long hangs; the service manager ends it."""
+
+
+class Configured(Protocol):
+    """What an upper floor knows of a device's configuration, and of the service manager that started this program."""
+
+    def needed(self, config: Path) -> NeededPlans:
+        """The plans that the workers of a configuration will open."""
+        ...
+
+    def report(self, text: str, within_s: float) -> None:
+        """Show the progress; another report comes within these seconds, or the build hangs."""
+        ...
 
 
 def add_arguments(parser: argparse.ArgumentParser, size: Callable[[str], tuple[int, int]]) -> None:
@@ -38,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser, size: Callable[[str], tuple[i
     parser.add_argument("--batch", nargs=3, type=int, metavar=("MIN", "OPT", "MAX"), help="of the recogniser (1 2 8)")
     parser.add_argument("--time-limit", type=_seconds, default=None, metavar="S", help="for each plan (1800)")
     parser.add_argument("--force", action="store_true", help="build again although a plan fits")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="what this device's configuration needs, no more")
 
 
 def _seconds(text: str) -> float:
@@ -67,6 +85,52 @@ def run_build(args: argparse.Namespace, chosen: Sequence[ModelCard], detection: 
     if args.json:
         print(json.dumps([{"built": fresh, **json.loads(plan.as_json())} for plan, fresh in made]))
     return 0
+
+
+def run_configured(args: argparse.Namespace, configured: Configured) -> int:
+    """Build what the configuration needs and is not there; progress goes to the service manager, one line a plan."""
+    from engines.places import models_dir, plans_dir
+    from engines.plan_build import TIME_LIMIT_S, Order, build
+
+    needed = configured.needed(args.config)
+    precision, models = needed.backend.partition(":")[2], needed.models or models_dir()
+    made: list[tuple[Plan, bool]] = []
+    for number, (one, profile) in enumerate(needed.plans, 1):
+        limit = args.time_limit or TIME_LIMIT_S
+        order = Order(one, precision, profile, models, plans_dir(), limit, args.force)
+        title = f"plan {number} of {len(needed.plans)}: {one.name} {precision} {_sizes_text(profile)}"
+        show = _Report(configured, title)
+        show("checked", 0, 0)
+        made.append(build(order, show))
+        if not args.json:
+            print(_result_line(*made[-1]), flush=True)
+    fresh = sum(1 for _, built in made if built)
+    text = f"{len(made)} plans for {needed.backend}: {fresh} built now, {len(made) - fresh} there already"
+    text = text if needed.plans else f"no plans are needed: the backend is {needed.backend}"
+    configured.report(text, STEP_WITHIN_S)
+    if args.json:
+        print(json.dumps([{"built": built, **json.loads(plan.as_json())} for plan, built in made]))
+    else:
+        print(text)
+    return 0
+
+
+class _Report:
+    """TensorRT's phases of one plan for the service manager, at most one in REPORT_S."""
+
+    def __init__(self, configured: Configured, title: str) -> None:
+        self._configured = configured
+        self._title = title
+        self._phase = ""
+        self._last_s = -math.inf
+
+    def __call__(self, phase: str, done: int, of: int) -> None:
+        """One step of a phase is done; `of` 0: of an unknown number."""
+        now = time.monotonic()
+        if phase == self._phase and now - self._last_s < REPORT_S:
+            return
+        self._phase, self._last_s = phase, now
+        self._configured.report(f"{self._title}: {phase}{f' {done}/{of}' if of else ''}", STEP_WITHIN_S)
 
 
 def _profiles(one: ModelCard, args: argparse.Namespace, detection: DetectionSize | None) -> list[Profile]:

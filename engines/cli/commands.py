@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engines.cards.catalogue import card, cards
 from engines.cards.model_card import FILE_PRECISIONS, ModelCard
-from engines.cli.build_command import DetectionSize, add_arguments, run_build
+from engines.cli.build_command import Configured, DetectionSize, add_arguments, run_build, run_configured
 from engines.cli.compare_command import FacesMeasure, run_compare
 from engines.cli.compare_command import add_arguments as add_compare
 from engines.errors import BadOption, PublishedMismatch, WeightsMissing
@@ -31,11 +31,13 @@ def register(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     faces: FacesMeasure | None = None,
     detection: DetectionSize | None = None,
+    configured: Configured | None = None,
 ) -> None:
     """Add the noun `engines`. An upper floor brings the rest.
 
-    faces      measures data sets of faces, for `compare`
-    detection  the size that a camera's frame is detected at, for `build --frame`
+    faces       measures data sets of faces, for `compare`
+    detection   the size that a camera's frame is detected at, for `build --frame`
+    configured  the plans that a configuration needs, for `build --config`
     """
     noun = commands.add_parser("engines", help="models and their runtimes: list, fetch, prepare, add, compare, build")
     verbs = noun.add_subparsers(metavar="VERB", required=True)
@@ -76,7 +78,7 @@ def register(
 
     build = verbs.add_parser("build", help="TensorRT plans for this very board; keeps those that fit")
     add_arguments(build, _size)
-    build.set_defaults(run=lambda args: run_build(args, _chosen(args), detection))
+    build.set_defaults(run=lambda args: _build(args, detection, configured))
 
     for verb in (fetch, prepare, compare, build):
         verb.add_argument("--model", action="append", metavar="NAME", help="this model only; may be repeated (all)")
@@ -166,6 +168,17 @@ def _chosen(args: argparse.Namespace) -> list[ModelCard]:
     if args.model:
         return [card(name) for name in args.model]
     return [one for one in cards() if not one.optional or _is_here(one)]
+
+
+def _build(args: argparse.Namespace, detection: DetectionSize | None, configured: Configured | None) -> int:
+    """The named plans, or those of a configuration."""
+    if args.config is None:
+        return run_build(args, _chosen(args), detection)
+    if configured is None:
+        raise BadOption("--config: this installation has no program that reads a device's configuration")
+    if args.model or args.size or args.frame or args.batch:
+        raise BadOption("--config states which plans; leave out --model, --size, --frame and --batch")
+    return run_configured(args, configured)
 
 
 def _is_here(one: ModelCard) -> bool:

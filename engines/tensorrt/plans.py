@@ -79,6 +79,18 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class NeededPlans:
+    """What a device's workers will open. backend: `tensorrt:fp16`; on a CPU backend there are no plans.
+
+    models  folder of prepared models; the cache's when None
+    """
+
+    backend: str
+    plans: tuple[tuple[ModelCard, Profile], ...] = ()
+    models: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanKey:
     """Everything that a plan depends on. sampling: version of engines.graph.sampling; 0 where pictures are given."""
 

@@ -78,7 +78,7 @@ def written(van: MosquittoVan, region: tuple[HubFolder, int], *more: str) -> Pat
 def bridge(van: MosquittoVan, region: tuple[HubFolder, int]) -> Iterator[None]:
     """The bridge runs, under the prefix `region-2/lfr`."""
     found = find_mosquitto()
-    command = [found.path, "-c", written(van, region, "--prefix", "region-2/lfr")]
+    command = [str(found.path), "-c", str(written(van, region, "--prefix", "region-2/lfr"))]
     process = subprocess.Popen(command, env=found.environment or None, stderr=subprocess.DEVNULL)
     yield
     process.terminate()

@@ -67,6 +67,7 @@ def test_every_state_of_a_service_can_be_reported(service: ServiceManager) -> No
     service.ready()
     service.status("recognising")
     service.alive()
+    service.extend_start(600.0)
     service.stopping()
 
 
@@ -75,8 +76,15 @@ def test_systemd_receives_each_notification(manager_socket: Callable[[], list[st
     service.ready()
     service.status("inhibited: STOP\nsecond line")
     service.alive()
+    service.extend_start(1.5)
     service.stopping()
-    assert manager_socket() == ["READY=1", "STATUS=inhibited: STOP second line", "WATCHDOG=1", "STOPPING=1"]
+    assert manager_socket() == [
+        "READY=1",
+        "STATUS=inhibited: STOP second line",
+        "WATCHDOG=1",
+        "EXTEND_TIMEOUT_USEC=1500000",
+        "STOPPING=1",
+    ]
 
 
 def test_without_a_manager_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,11 @@ class ServiceThatRemembers(NoServiceManager):
         super().status(text)
         self.said.append(text)
 
+    @property
+    def undisturbed(self) -> bool:
+        """Whether the last line is of a device that recognises and has no problem."""
+        return self.last_status.startswith("recognising, ") and ":" not in self.last_status
+
 
 class Rig:
     """The device and everything around it.

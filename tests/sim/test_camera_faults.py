@@ -66,13 +66,13 @@ def test_a_warning_leaves_the_device_recognising_and_is_shown_everywhere(rig: Ma
         await asyncio.sleep(1.5)
         assert r.state is State.RECOGNISING
         advice = f"camera front: {FAULTS[fault].advice}"
-        assert r.service.said[-1] == f"recognising; {advice}"
+        assert r.service.said[-1].endswith(f" queued: {advice}")
         assert written(r)["warnings"] == [advice]
         assert (cameras(r)["front"].status, cameras(r)["front"].fault) == ("online", fault)
         assert written(r)["lamps"]["fault"] is (fault is not CameraFault.STILL)
         r.worker.warning = ""
         await asyncio.sleep(1.5)
-        assert r.service.said[-1] == "recognising"
+        assert r.service.undisturbed
         assert not written(r)["lamps"]["fault"]
 
     rig(live=True).play(scene)
@@ -85,7 +85,7 @@ def test_of_two_cameras_one_is_lost_and_the_other_goes_on_while_status_line_and_
         await r.recognising()
         await r.until(lambda: len(r.launcher.workers) == 2)
         await asyncio.sleep(1.0)
-        assert r.service.said[-1] == "recognising"
+        assert r.service.undisturbed
         r.launcher.script.lost_after_s = 0.0
         r.launcher.of("rear").fail("SourceLost", "rtsp://camera/rear: lost", 69)
         for _ in range(20):
@@ -93,13 +93,14 @@ def test_of_two_cameras_one_is_lost_and_the_other_goes_on_while_status_line_and_
             assert r.state is State.RECOGNISING
             assert r.launcher.of("front").running
         line = r.service.said[-1]
-        assert line.startswith("recognising; camera rear offline: SourceLost: rtsp://camera/rear: lost")
+        assert line.startswith("recognising, ")
+        assert " queued: camera rear offline: SourceLost: rtsp://camera/rear: lost" in line
         assert cameras(r)["rear"].status == "offline"
         assert "retried until it is back" in cameras(r)["rear"].text
         assert cameras(r)["front"].status == "online"
         assert written(r)["lamps"]["fault"]
         r.launcher.script.lost_after_s = None
-        await r.until(lambda: r.service.said[-1] == "recognising", 10.0)
+        await r.until(lambda: r.service.undisturbed, 10.0)
         await asyncio.sleep(1.2)
         assert not written(r)["lamps"]["fault"]
 

@@ -23,7 +23,7 @@ def test_the_hub_sees_every_condition_and_why_the_device_is_inhibited(rig: MakeR
         assert all(c.rule.startswith("R") for c in state.conditions)
         assert state.lamps is not None
         assert state.lamps.fault
-        assert r.service.last_status.startswith("inhibited: ")
+        assert r.service.last_status.startswith("inhibited, ")
 
     rig().play(scene)
 
@@ -72,7 +72,7 @@ def test_a_new_state_is_published_at_once(rig: MakeRig) -> None:
         await r.recognising()
         await asyncio.sleep(0.15)
         assert r.hub.last(messages.DeviceState).state == "recognising"
-        assert r.service.last_status == "recognising"
+        assert r.service.undisturbed
         r.hub.command("stop")
         await r.until(lambda: r.state is State.INHIBITED)
         await asyncio.sleep(0.15)

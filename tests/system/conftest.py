@@ -140,7 +140,7 @@ def prepare(scratch: Path, models: Path, clip: Path, environment: Callable[[Path
 
 def install(guest: Guest) -> None:
     """The device as systemd/README.md says; then the hub, with a simulated operator, as a unit of its own."""
-    units = "install -m 644 lfr.service lfr-erase.service lfr-erase.timer /etc/systemd/system/"
+    units = "install -m 644 lfr.target lfr.service lfr-[efs]*.service lfr-erase.timer /etc/systemd/system/"
     accounts = "install -m 644 lfr.sysusers.conf /usr/lib/sysusers.d/lfr.conf && systemd-sysusers"
     folders = "install -m 644 lfr.tmpfiles.conf /usr/lib/tmpfiles.d/lfr.conf && systemd-tmpfiles --create lfr.conf"
     guest.run("sh", "-ec", "cp -a /srv/host/venv /opt/lfr/.venv; ln -s .venv /opt/lfr/current; chmod 755 /opt/lfr")

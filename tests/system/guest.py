@@ -67,7 +67,6 @@ class Guest:
 
     def __init__(self, scratch: Path) -> None:
         self._console = scratch / "console.log"
-        self._leader: int | None = None
         binds = [f"{ROOT}:/opt/lfr/source", f"{scratch}:/srv/host", f"{_packages()}:/opt/lfr/packages/site-packages"]
         if sys.base_prefix != "/usr":
             binds.append(f"{sys.base_prefix}:/opt/python")
@@ -89,7 +88,7 @@ class Guest:
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, env={**os.environ, **CLEAN}
             )
         try:
-            self._leader = self._first_process()
+            self.until(lambda: bool(self._leader), 20.0, self._output)
             self.until(lambda: self.run("systemctl", "is-system-running", check=False).strip() in UP, why=self._output)
         except BaseException:
             self.close()
@@ -97,7 +96,7 @@ class Guest:
 
     def run(self, *command: str, check: bool = True, within_s: float = COMMAND_S) -> str:
         """A command's output; RuntimeError with it when the command fails and `check` is set."""
-        done = run_inside(str(self._leader), command, CLEAN, check=check, within_s=within_s)
+        done = run_inside(self._leader, command, CLEAN, check=check, within_s=within_s)
         return done.stdout if check else done.stdout + done.stderr
 
     def status_of(self, *command: str) -> int:
@@ -132,18 +131,18 @@ class Guest:
     def close(self) -> None:
         """Switch the machine off; by force if it does not answer."""
         try:
-            if self._leader is not None and self._nspawn.poll() is None:
+            if self._nspawn.poll() is None:
                 self.run("systemctl", "poweroff", check=False, within_s=10)
             self._nspawn.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self._nspawn.kill()
             self._nspawn.wait()
 
-    def _first_process(self) -> int:
-        """The guest's first process, by the host's process ids."""
+    @property
+    def _leader(self) -> str:
+        """The guest's first process, as the host counts; nspawn's own first child comes before it and ends at once."""
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
-        self.until(lambda: bool(children.read_text().split()), 10.0, self._output)
-        return int(children.read_text().split()[0])
+        return ["", *children.read_text().split()][-1]
 
     def _output(self) -> str:
         return self._console.read_text(errors="replace")[-1500:]

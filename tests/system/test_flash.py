@@ -130,6 +130,14 @@ def test_a_bare_root_becomes_a_device_that_systemctl_shows_as_ready_without_a_ne
         assert board.run("ls", private) == "argus_socket"  # of /tmp the camera daemon's socket, and nothing else
         assert board.show("lfr.service", "StatusText").startswith("ready")
         assert board.show("lfr-erase.timer", "ActiveState") == "active"
+        assert board.show("lfr.target", "ActiveState") == "active"
+        assert board.show("lfr-engines", "StatusText") == "no plans are needed: the backend is openvino:bf16"
+        allowed = board.show("lfr.service", "IPAddressAllow").split()
+        assert set(allowed) == {"127.0.0.0/8", "::1/128", "10.0.0.1/32"}  # localhost and the hub
+        shown = board.run("journalctl", "--catalog", "--unit=lfr", "LFR_EVENT=state", "--no-pager")
+        assert "Subject: The device is ready, it was safe" in shown
+        board.until(lambda: board.show("lfr-selftest", "ActiveState") != "activating", 300.0)
+        assert " ok, " in board.show("lfr-selftest", "StatusText")
         assert json.loads(board.run("lfr", "status", "--json"))["state"] == "ready"
         on_board = ("/media/kit", "--root", "/", "--serial", SERIAL, "--authority", van.code, "--json")
         refused = board.run("sh", "-c", 'lfr flash verify "$@" 2>&1', "sh", *on_board)

@@ -1,9 +1,10 @@
 """An arm64 root file system, flashed on this machine and booted under qemu-user: READY=1 and the CPU engine.
 
 The emulator is not a board. What it lacks is taken away here and nowhere else: qemu-user 7.2 answers no netlink request
-that sets up a network namespace (EIO), so PrivateNetwork of first boot is off; it shows this machine's /proc/cpuinfo,
-in which onnxruntime's cpuinfo library finds no ARM core and ends by SIGSEGV, so a file in the shape of an Orin's
-(Cortex-A78AE, part 0xd42) is bound over it. Everything else is the device as it ships.
+that sets up a network namespace (EIO), so PrivateNetwork of first boot and of the plans is off; it has threads of its
+own, so that no user namespace can be unshared (EINVAL, seen with busybox), and PrivateUsers is off; it shows this
+machine's /proc/cpuinfo, in which onnxruntime's cpuinfo library finds no ARM core and ends by SIGSEGV, so a file in the
+shape of an Orin's (Cortex-A78AE, part 0xd42) is bound over it. Everything else is the device as it ships.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ from tools.dev.gate.system_packages import install
 pytestmark = pytest.mark.system
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 RULE = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
+NO_NETWORK = "PrivateNetwork=no\nRestrictAddressFamilies=\n"
+LACKING = {
+    "lfr-first-boot": NO_NETWORK,
+    "lfr-engines": NO_NETWORK,
+    "lfr": "PrivateUsers=no\n",
+    "lfr-selftest": "PrivateUsers=no\n",
+}
+"""What each unit does without here."""
 CORE = """processor\t: {number}
 BogoMIPS\t: 62.50
 Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
@@ -60,9 +69,10 @@ def test_an_arm64_root_is_flashed_here_and_gets_ready_under_emulation(
     table = json.loads(lfr("flash", "verify", *van.options(root), "--json"))
     assert table["ok"]
     assert {row["what"] for row in table["rows"] if row["level"] == "pending"} == {"imports", "key", "certificate"}
-    emulated = root / "etc/systemd/system/lfr-first-boot.service.d/emulated.conf"
-    emulated.parent.mkdir()
-    emulated.write_text("[Service]\nPrivateNetwork=no\nRestrictAddressFamilies=\nTimeoutStartSec=1800\n")
+    for unit, lacking in LACKING.items():
+        emulated = root / f"etc/systemd/system/{unit}.service.d/emulated.conf"
+        emulated.parent.mkdir(exist_ok=True)
+        emulated.write_text(f"[Service]\n{lacking}TimeoutStartSec=1800\n")
     (root / "var/tmp/cpuinfo").write_text("".join(CORE.format(number=number) for number in range(2)))
     board = Booted(root, van.kit, scratch)
     try:

@@ -32,7 +32,11 @@ from tools.hub.pki.certificate_authority import open_authority
 from tools.hub.storage.folder import HubFolder
 
 UNIT_FILES = (
+    "lfr.target",
     "lfr.service",
+    "lfr-engines.service",
+    "lfr-selftest.service",
+    "lfr-failed.service",
     "lfr-erase.service",
     "lfr-erase.timer",
     "lfr-first-boot.service",
@@ -42,6 +46,7 @@ UNIT_FILES = (
     "lfr.sysusers.conf",
     "lfr.tmpfiles.conf",
     "60-lfr-gpio.rules",
+    "lfr.catalog",
 )
 MARGIN = 1.5
 """Room on the card by what the files take: byte-compiled copies, the state's reserve."""

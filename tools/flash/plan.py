@@ -13,8 +13,11 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from device.config.loader import load_config
 from device.config.release import MANIFEST, ReleaseManifest, text_of
 from device.config.release import STATE as STATE_SCHEMA
 from tools.flash.journal import Journal
@@ -31,7 +34,11 @@ OF_THE_UPDATER = "lfr-update."
 CACHE = "/var/cache/lfr"
 SERIAL = "/proc/device-tree/serial-number"
 UNITS = {
+    "lfr.target": "/etc/systemd/system/lfr.target",
     "lfr.service": "/etc/systemd/system/lfr.service",
+    "lfr-engines.service": "/etc/systemd/system/lfr-engines.service",
+    "lfr-selftest.service": "/etc/systemd/system/lfr-selftest.service",
+    "lfr-failed.service": "/etc/systemd/system/lfr-failed.service",
     "lfr-erase.service": "/etc/systemd/system/lfr-erase.service",
     "lfr-erase.timer": "/etc/systemd/system/lfr-erase.timer",
     "lfr-first-boot.service": "/etc/systemd/system/lfr-first-boot.service",
@@ -40,14 +47,21 @@ UNITS = {
     "lfr-identity.conf": "/etc/systemd/system/lfr.service.d/10-identity.conf",
     "lfr.tmpfiles.conf": "/usr/lib/tmpfiles.d/lfr.conf",
     "60-lfr-gpio.rules": "/etc/udev/rules.d/60-lfr-gpio.rules",
+    "lfr.catalog": "/usr/lib/systemd/catalog/lfr.catalog",
 }
 SYSUSERS = "/usr/lib/sysusers.d/lfr.conf"
-ENABLED = {
-    "lfr.service": "multi-user.target",
-    "lfr-first-boot.service": "multi-user.target",
-    "lfr-erase.timer": "timers.target",
-    "lfr-update.timer": "timers.target",
-}
+ENABLED = (
+    ("lfr.service", "lfr.target"),
+    ("lfr-engines.service", "lfr.target"),
+    ("lfr-selftest.service", "lfr.target"),
+    ("lfr-erase.timer", "lfr.target"),
+    ("lfr-erase.timer", "timers.target"),
+    ("lfr-update.timer", "timers.target"),
+    ("lfr-first-boot.service", "multi-user.target"),
+    ("lfr.target", "multi-user.target"),
+)
+"""What `systemctl enable` would link: unit and `WantedBy=` of its [Install] section."""
+OF_SELF_TEST = "/etc/systemd/system/lfr-selftest.service.d/10-identity.conf"
 NOTIFIER, GPU = ("python3-systemd", "systemd_python"), ("python3-pycuda", "pycuda")
 """Package and wheel that bring what no index has a wheel for."""
 SEALED = 0o444
@@ -96,6 +110,7 @@ def make_plan(manifest: Manifest, root: Root, serial: str, now: datetime, *, wri
         *(_file(manifest, name, f"{STATE}/{name}") for name in _packages(manifest, packages)),
         *(Link(place, to) for place, to in unit_links().items()),
         *_configuration(manifest, bundle),
+        *_addresses(manifest, bundle, facts),
         *_names(facts),
         *_time(facts, manifest, root, packages),
         *_header(manifest, bundle),
@@ -209,17 +224,16 @@ def _file(manifest: Manifest, name: str, place: str, *, mode: int = 0o644, group
 
 def unit_links() -> dict[str, str]:
     """Each unit's place, and the file of the slot that it leads to."""
-    return {
+    links = {
         place: f"{COMMITTED if name.startswith(OF_THE_UPDATER) else CURRENT}/systemd/{name}"
         for name, place in UNITS.items()
     }
+    return {**links, OF_SELF_TEST: f"{CURRENT}/systemd/lfr-identity.conf"}
 
 
 def enabling_links() -> dict[str, str]:
     """What `systemctl enable` would make."""
-    return {
-        f"/etc/systemd/system/{wanted}.wants/{unit}": f"/etc/systemd/system/{unit}" for unit, wanted in ENABLED.items()
-    }
+    return {f"/etc/systemd/system/{wanted}.wants/{unit}": f"/etc/systemd/system/{unit}" for unit, wanted in ENABLED}
 
 
 def slot_manifest(target: Target, version: str, made: str, unpacked_bytes: int) -> bytes:
@@ -265,6 +279,29 @@ def _configuration(manifest: Manifest, bundle: str) -> tuple[Step, ...]:
         steps += [Folder("/etc/lfr/trust", 0o750, group="lfr"), Folder(folder, 0o750, group="lfr")]
         steps.append(_file(manifest, name, f"/etc/lfr/{name}", mode=0o640, group="lfr"))
     return tuple(steps)
+
+
+def _addresses(manifest: Manifest, bundle: str, facts: dict[str, str]) -> tuple[Step, ...]:
+    """The unit's addresses narrowed to the hub and the cameras, where the configuration fixes them all."""
+    config = load_config(manifest.path(f"{bundle}/device.yaml"))
+    hosts = [
+        (urlsplit(c.source).hostname or "") for c in config.cameras if c.source.startswith(("rtsp://", "rtsps://"))
+    ]
+    known = {facts["hub_host"]: facts.get("hub_address")}
+    found = [_address(known.get(host) or host) for host in (config.mqtt.host, *hosts)]
+    if None in found:
+        return ()
+    text = "# Written by `lfr flash`: the hub and the cameras of /etc/lfr/device.yaml, and nobody else.\n[Service]\n"
+    text += f"IPAddressAllow=\nIPAddressAllow=localhost {' '.join(dict.fromkeys(filter(None, found)))}\n"
+    return (written("/etc/systemd/system/lfr.service.d/20-addresses.conf", text),)
+
+
+def _address(host: str) -> str | None:
+    """An IP address as systemd reads it; None for a name."""
+    try:
+        return str(ip_address(host.strip("[]")))
+    except ValueError:
+        return None
 
 
 def _names(facts: dict[str, str]) -> tuple[Step, ...]:

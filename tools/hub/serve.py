@@ -169,6 +169,11 @@ def _own_client(hub: HubFolder, served: Served) -> PahoBroker:
     return PahoBroker(hub.address("hub", served.broker_port), "hub", will, session_expiry_s=0)
 
 
+def _entry(options: ServeOptions, console: Console) -> str:
+    """The query of the printed address; empty where the key was chosen by whoever started the hub."""
+    return f"?key={console.key}" if options.console_key is None else ""
+
+
 async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     settings, listening, store = hub.settings(), served.listening, SealedDesk(hub.desk_file)
     publisher, opener = Publisher(hub.root, wall_now), ProbeOpener(hub.keys)
@@ -195,8 +200,7 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     console = _console(
         hub, options, session, desk=desk, tallies=tallies, hosts=hosts, warned=lambda: watch.warnings, blue=blue
     )
-    watch = CertificateWatch(hub, wall_now, served.read_certificates_again)
-    loop = asyncio.get_running_loop()
+    watch, loop = CertificateWatch(hub, wall_now, served.read_certificates_again), asyncio.get_running_loop()
     monitor = _monitor(hub, settings.site, served, desk, loop)
 
     def start_sessions() -> None:
@@ -206,9 +210,8 @@ async def _run(options: ServeOptions, hub: HubFolder, served: Served) -> int:
     ended: list[LfrError] = []
     server = _server(application(console, start_sessions, lambda reason: _not_maintained(server, ended, reason)))
     stopped_by = _signals(loop, server)
-    entry = f"?key={console.key}" if options.console_key is None else ""
     work: list[Coroutine[Any, Any, None]] = [
-        _announce(server, options, f"http://{hosts[0]}/{entry}", served),
+        _announce(server, options, f"http://{hosts[0]}/{_entry(options, console)}", served),
         notify(service_manager(), server, lambda: status_line(console)),
         watch.run(),
         issuer.run(),

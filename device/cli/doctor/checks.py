@@ -215,10 +215,16 @@ def temperature() -> Iterator[Finding]:
 
 
 def service() -> Iterator[Finding]:
-    present = util.find_spec("systemd") is not None
+    present = _has_systemd_python()
     remedy = "pip install .[device-systemd] (needs libsystemd-dev)"
     text = "present" if present else "absent: needed only under systemd"
     yield Finding("systemd-python", "ok" if present else "warn", text, remedy)
+
+
+def _has_systemd_python() -> bool:
+    """A folder of units that is called `systemd`, as in a checkout, is none."""
+    found = util.find_spec("systemd")
+    return found is not None and found.origin is not None
 
 
 def root_of_trust(roots: Path) -> Finding:
@@ -264,8 +270,8 @@ def _with_remedy(text: str) -> tuple[str, str]:
     return found, remedy
 
 
-def configuration(file: Path) -> Iterator[Finding]:
-    """The file itself, then its root of trust and the broker that it names."""
+def configuration(file: Path, *, network: bool = True) -> Iterator[Finding]:
+    """The file itself, then its root of trust and, with `network`, the broker that it names."""
     from device.config.loader import check_files, load_config
     from device.errors import ConfigError
 
@@ -283,7 +289,8 @@ def configuration(file: Path) -> Iterator[Finding]:
     yield from evidence.of_vision(config.vision)
     yield from keys.of_device(config)
     yield from health.of_engine(config)
-    yield broker(config.mqtt)
+    if network:
+        yield broker(config.mqtt)
 
 
 def broker(mqtt: Mqtt) -> Finding:

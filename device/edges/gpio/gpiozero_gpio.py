@@ -3,8 +3,8 @@
 1. The sensor input has a pull-down: a cut wire reads dark.
 2. STOP and the tamper switch are normally closed contacts to ground with a pull-up: pressed, or a cut wire, reads STOP;
    opened, or a cut wire, reads tampered.
-   The blue-list button is a normally open contact to ground with a pull-up: a cut wire counts no press. An edge counts
-   once the level has stayed for DEBOUNCE_S, so that neither a bouncing press nor a bouncing release counts twice.
+   The blue-list button is a normally open contact to ground with a pull-up: a cut wire counts no press. It counts when
+   it closes after DEBOUNCE_S without an edge, so that neither a bouncing press nor a bouncing release counts again.
 3. Outputs start low, and close drives them low before it releases them. A line that does not answer any more keeps no
    other one from being released.
 4. When one line fails (its chip is gone), all are released: the sign is dark, and lgpio, which otherwise reports a lost
@@ -21,6 +21,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -35,8 +36,8 @@ from device.ports.gpio import Lamp
 
 _log = logging.getLogger(__name__)
 DEBOUNCE_S = 0.03  # contacts of push buttons bounce for milliseconds, worn ones for up to 20
-BUTTONS = {"blue_list_button": DEBOUNCE_S}
-"""Inputs that count when their contact closes, and for how long it must stay closed; the others count when it opens."""
+BUTTONS = frozenset({"blue_list_button"})
+"""Inputs that count when their contact closes; the others count when it opens."""
 
 
 class GpiozeroGpio:
@@ -88,9 +89,10 @@ class GpiozeroGpio:
     def _listen(self, name: str, callback: Callable[[], None]) -> None:
         def attach(line: Any) -> bool:
             if name in BUTTONS:
-                line.when_activated = lambda: callback()  # gpiozero asks a callback for its __name__
+                presses = _Presses(callback)
+                line.when_activated, line.when_deactivated = presses.closed, presses.opened
                 return True
-            line.when_deactivated = lambda: callback()
+            line.when_deactivated = lambda: callback()  # gpiozero asks a callback for its __name__
             return bool(line.value)
 
         self._listeners[name] = callback
@@ -124,8 +126,7 @@ class GpiozeroGpio:
             self._require_inputs()
             self._lines["sign"] = self._claim("sign", config.sign, lambda pin: output(pin, initial_value=False))
             for name, pull_up in INPUTS.items():
-                how = self._input(pull_up, BUTTONS.get(name))
-                self._lines[name] = self._claim(name, getattr(config, name), how)
+                self._lines[name] = self._claim(name, getattr(config, name), self._input(pull_up))
             for lamp in Lamp:
                 name = f"lamps.{lamp.value}"
                 lit = self._lit.get(name, False)
@@ -144,8 +145,8 @@ class GpiozeroGpio:
             if problems:
                 raise ConfigError(board.name, problems)
 
-    def _input(self, pull_up: bool, debounce_s: float | None) -> Callable[[str], Any]:
-        return partial(self._gpiozero.DigitalInputDevice, pull_up=pull_up, bounce_time=debounce_s)
+    def _input(self, pull_up: bool) -> Callable[[str], Any]:
+        return partial(self._gpiozero.DigitalInputDevice, pull_up=pull_up)
 
     @staticmethod
     def _claim(name: str, pin: str | None, how: Callable[[str], Any]) -> Any:
@@ -185,6 +186,26 @@ class GpiozeroGpio:
         self._made_factory = False
         if kept:  # the kernel releases the rest when this program ends
             event(_log, "lines.not_released", level=logging.ERROR, lines=",".join(kept))
+
+
+class _Presses:
+    """Presses of a contact that bounces: it closes after DEBOUNCE_S without an edge (rule 2)."""
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
+        self._edge_s = float("-inf")
+
+    def closed(self) -> None:
+        if self._rested():
+            self._callback()
+
+    def opened(self) -> None:
+        self._rested()
+
+    def _rested(self) -> bool:
+        """Whether the last edge was long ago; this one is the last now."""
+        before, self._edge_s = self._edge_s, time.monotonic()
+        return self._edge_s - before >= DEBOUNCE_S
 
 
 class GpiozeroLevels(GpiozeroGpio):

@@ -32,7 +32,7 @@ from device.hub_api import alert_builder, events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Adjudication, Alert, Contradiction, moment
 from device.hub_api.topics import DeviceTopics
-from device.logs import event
+from device.logs import NOTICE, event
 from device.outbox.message import OutboxMessage
 from device.outbox.retry import MessageClass
 from device.ports.clock import Clock
@@ -146,7 +146,15 @@ class AlertService:
         self.raised += 1
         self.last_raised_ns = int(self.clock.monotonic())
         alert = self._built(message, context, alert_id=alert_id, seq=self.raised)
-        event(_log, "alert.raised", alert=alert_id, camera=passage[0], score=message.candidate.score, seq=self.raised)
+        event(
+            _log,
+            "alert.raised",
+            level=NOTICE,
+            alert=alert_id,
+            camera=passage[0],
+            score=message.candidate.score,
+            seq=self.raised,
+        )
         if alert.candidate.response_code is None:
             category = message.candidate.category
             event(_log, "alert.category_unknown", level=logging.WARNING, alert=alert_id, category=category)

@@ -25,7 +25,7 @@ from device.domain.conditions import ConditionName
 from device.domain.finding import Mode
 from device.domain.time import WallTime, rfc3339
 from device.errors import LfrError
-from device.logs import event
+from device.logs import NOTICE, event
 from device.ports.audit import Audit
 from device.ports.clock import Clock
 from device.supervisor.conditions.snapshot import DeploymentView
@@ -222,7 +222,7 @@ class DeploymentSync:
         """Apply changes to the running deployment (rule 3)."""
         if offer is None or offer.deployment.id != running.deployment.id:
             if not self.over:
-                event(_log, "deployment.published_no_more", id=running.deployment.id)
+                event(_log, "deployment.published_no_more", level=NOTICE, deployment=running.deployment.id)
                 self._audit.note("refused", "deployment loaded", reason="ended", deployment=running.deployment.id)
             self.over = True
             return
@@ -231,7 +231,7 @@ class DeploymentSync:
         fresh = offer.withdrawn - running.withdrawn
         if fresh:
             running.withdrawn |= fresh
-            event(_log, "watchlist.withdrawn", entries=len(fresh), in_all=len(running.withdrawn))
+            event(_log, "watchlist.withdrawn", level=NOTICE, entries=len(fresh), in_all=len(running.withdrawn))
             self._audit.note(
                 "watchlist", "R03", watchlist=running.deployment.watchlist.id, reason="withdrawn", count=len(fresh)
             )

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from device.domain.time import WallTime, wall
 from device.errors import RefusedByCondition, Unavailable
-from device.logs import event
+from device.logs import NOTICE, event
 from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.audit import Audit
@@ -120,13 +120,18 @@ async def end_deployment(
         await steps.attempt("order", edges.disk(lambda: supervisor.erasure_orders.done(active)), None)
     summary["faults"] = {**pool.problems(), **steps.problems}
     audit.note("ended", "R01", deployment=deployment.id, mode=deployment.mode.value, count=len(steps.problems))
-    event(_log, "deployment.ended", id=deployment.id, balanced=balance.holds, alerts=balance.alerted)
-    if not balance.holds:
-        event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
+    _log_end(deployment.id, balance)
     supervisor.erased()
     status = Unavailable.exit_status if steps.problems else _exit_status(supervisor, pool)
     nothing_kept = not kept and (at_once or held == [])
     return Outcome(exit_status=status, summary=summary, leave_nothing=throwaway and nothing_kept)
+
+
+def _log_end(deployment: str, balance: Balance) -> None:
+    """The end, and whether everybody who was seen is accounted for."""
+    event(_log, "deployment.ended", level=NOTICE, deployment=deployment, balanced=balance.holds, alerts=balance.alerted)
+    if not balance.holds:
+        event(_log, "balance.broken", level=logging.ERROR, **_counts(balance))
 
 
 async def leave_deployment(

@@ -24,6 +24,7 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.latency_drift import LatencyDrift, slowest
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
+from device.supervisor.status.line import status_line
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.status.view import StatusView
 from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
@@ -90,7 +91,7 @@ class Reporter:
         self._audit_events.observe(seen, self._pool, self._edges.clock.monotonic())
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
-        line = view.one_line(seen)
+        line = status_line(seen)
         if seen.snapshot.deployment is None:  # when releases change
             line += f" (release {'; '.join(filter(None, (version(), seen.software)))})"
         if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):

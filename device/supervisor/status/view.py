@@ -1,4 +1,4 @@
-"""The state of the whole device at one moment, and its forms: MQTT notices, status file, one line of text."""
+"""The state of the whole device at one moment, and its forms: MQTT notices and status file (the line: line.py)."""
 
 from __future__ import annotations
 
@@ -85,15 +85,6 @@ class StatusView:
     def stage_p95_ms(self) -> dict[str, float]:
         """Each stage's p95 of its slowest camera."""
         return slowest({camera: beat.stage_p95_ms for camera, beat in self.beats.items()})
-
-
-def one_line(view_now: StatusView) -> str:
-    """The state and the first thing that is wrong, for the service manager."""
-    wrong = failing(view_now.evaluations)
-    more = f" (and {len(wrong) - 1} more: lfr why)" if len(wrong) > 1 else ""
-    if wrong:
-        return f"{view_now.state.value}: {wrong[0].text}{more}"
-    return "; ".join([view_now.state.value, *warnings(view_now)])
 
 
 def warnings(view_now: StatusView) -> list[str]:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from device.cli.doctor import checks
+from device.cli.doctor import checks, self_test
 from device.cli.doctor.finding import Finding
 from device.cli.main import main
-from device.config.model import GpioConfig, Mqtt
+from device.config.model import GpioConfig, Mqtt, Vision
+from device.edges.service.systemd import NoServiceManager
 from engines.cards.model_card import packaged_names
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "systemd" / "examples" / "desk-recording.yaml"
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
@@ -107,3 +110,35 @@ def test_every_check_answers_on_this_machine() -> None:
     found = list(checks.all_checks(None))
     assert {"python", "clock", "landlock", "disk", "gpio"} <= {f.name for f in found}
     assert all(f.text for f in found)
+
+
+def test_the_self_test_runs_the_engines_tries_no_connection_and_sums_up_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only(monkeypatch, Finding("a", "ok", "fine"), Finding("heat", "warn", "hot", "fan"))
+    asked = []
+
+    def configuration(file: Path, *, network: bool = True) -> Iterator[Finding]:
+        asked.append(network)
+        yield Finding("configuration", "ok", str(file))
+
+    manager = NoServiceManager()
+    monkeypatch.setattr(checks, "configuration", configuration)
+    monkeypatch.setattr("device.edges.service.systemd.service_manager", lambda: manager)
+    monkeypatch.setattr(self_test, "engines", lambda vision: iter([Finding("engines", "fail", "differ", "prepare")]))
+    assert main(["doctor", "--self-test", "--config", str(EXAMPLE)]) == 69
+    assert asked == [False]
+    assert "FAIL engines" in capsys.readouterr().out
+    assert manager.last_status == "2 ok, 1 warnings, 1 failed; first: engines: differ -> prepare"
+
+
+def test_engines_that_end_by_a_signal_or_say_nothing_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_test, "ENGINES", "import os; os.kill(os.getpid(), 11)")
+    (found,) = self_test.engines(Vision())
+    assert (found.level, "status -11" in found.text) == ("fail", True)
+
+
+def test_engines_with_an_unknown_model_are_a_failure_that_names_it() -> None:
+    (found,) = self_test.engines(Vision(detector="no-such-model"))
+    assert found.level == "fail"
+    assert "no-such-model" in found.text

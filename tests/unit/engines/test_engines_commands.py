@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines import plan_build
 from engines.cards.catalogue import card
 from engines.cards.model_card import DETECTOR_DEFAULT, RECOGNISER_DEFAULT, ModelCard
-from engines.cli.build_command import _Line
+from engines.cli.build_command import STEP_WITHIN_S, Configured, _Line
 from engines.cli.commands import register
 from engines.cli.compare_command import NOT_MEASURED, Change, Changes, FacesMeasure, Shown, _changed
 from engines.errors import BadOption, BadPictures, EnginesError, UnknownName
 from engines.places import plans_dir
 from engines.runner import F32, U8
-from engines.tensorrt.plans import Plan, PlanKey, Profile, plan_file, store
+from engines.tensorrt.plans import NeededPlans, Plan, PlanKey, Profile, plan_file, store
 from engines.verify import compare as comparing
 
 
@@ -66,9 +67,9 @@ class MeasuredFaces:
         return Changes(dataset.name, 9, 18, 1, 0, (Change(0.001, 100, 0.95, 0.94, -1.0, -2.5, 0.25, 18, 288),))
 
 
-def lfr(*words: str, faces: FacesMeasure | None = None) -> int:
+def lfr(*words: str, faces: FacesMeasure | None = None, configured: Configured | None = None) -> int:
     parser = argparse.ArgumentParser()
-    register(parser.add_subparsers(), faces)
+    register(parser.add_subparsers(), faces, configured=configured)
     args = parser.parse_args(["engines", *words])
     return int(args.run(args))
 
@@ -281,3 +282,62 @@ def test_a_size_that_the_detector_does_not_take_is_a_usage_error(verb: tuple[str
 
 def test_every_error_has_an_exit_status_of_the_table() -> None:
     assert {kind.exit_status for kind in EnginesError.__subclasses__()} <= {64, 65, 69, 70}
+
+
+class OneConfiguration:
+    """A Configured with given plans; keeps what it reports."""
+
+    def __init__(self, needed: NeededPlans) -> None:
+        self._needed = needed
+        self.reports: list[str] = []
+
+    def needed(self, config: Path) -> NeededPlans:
+        return self._needed
+
+    def report(self, text: str, within_s: float) -> None:
+        assert within_s == STEP_WITHIN_S
+        self.reports.append(text)
+
+
+def test_a_configuration_on_a_cpu_needs_no_plans_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    configured = OneConfiguration(NeededPlans("openvino:bf16"))
+    assert lfr("build", "--config", "device.yaml", configured=configured) == 0
+    assert configured.reports == ["no plans are needed: the backend is openvino:bf16"]
+    assert capsys.readouterr().out == "no plans are needed: the backend is openvino:bf16\n"
+
+
+def test_the_plans_of_a_configuration_are_built_with_their_progress_for_the_service_manager(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recogniser, detector = card(RECOGNISER_DEFAULT), card(DETECTOR_DEFAULT)
+    profiles = Profile(1, 2, 8, 112, 112), Profile(1, 1, 1, 128, 128)
+    orders = []
+
+    def build(order: plan_build.Order, progress: plan_build.Progress) -> tuple[Plan, bool]:
+        orders.append(order)
+        fresh = order.card is recogniser
+        for step in range(40 if fresh else 0):
+            progress("Tactic Selection", step, 40)
+        key = PlanKey(order.card.name, order.precision, "", "10.3.0", "Orin", "8.7", order.profile)
+        return Plan(key, "", 1 << 20, "", 60.0, 0.001), fresh
+
+    monkeypatch.setattr(plan_build, "build", build)
+    needed = NeededPlans("tensorrt:fp16", ((recogniser, profiles[0]), (detector, profiles[1])), tmp_path)
+    configured = OneConfiguration(needed)
+    assert lfr("build", "--config", "device.yaml", configured=configured) == 0
+    assert [(o.card.name, o.precision, o.profile, o.models) for o in orders] == [
+        (RECOGNISER_DEFAULT, "fp16", profiles[0], tmp_path),
+        (DETECTOR_DEFAULT, "fp16", profiles[1], tmp_path),
+    ]
+    assert configured.reports == [
+        f"plan 1 of 2: {RECOGNISER_DEFAULT} fp16 112x112: checked",
+        f"plan 1 of 2: {RECOGNISER_DEFAULT} fp16 112x112: Tactic Selection 0/40",
+        f"plan 2 of 2: {DETECTOR_DEFAULT} fp16 128x128: checked",
+        "2 plans for tensorrt:fp16: 1 built now, 1 there already",
+    ]
+    assert "built in 60 s" in capsys.readouterr().out
+
+
+def test_a_configuration_and_a_model_together_are_refused() -> None:
+    with pytest.raises(BadOption, match="--config states which plans"):
+        lfr("build", "--config", "f", "--model", RECOGNISER_DEFAULT, configured=OneConfiguration(NeededPlans("x")))

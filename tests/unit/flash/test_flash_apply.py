@@ -62,8 +62,10 @@ def test_a_bare_root_becomes_a_device_that_verify_accepts(bench: Any) -> None:
     wrong = [row for row in found.values() if row.level == "fail" and row.what != "imports"]
     assert wrong == []
     assert {found["key"].level, found["certificate"].level} == {"pending"}
-    wants = root.path / "etc/systemd/system/multi-user.target.wants/lfr.service"
+    wants = root.path / "etc/systemd/system/lfr.target.wants/lfr.service"
     assert str(wants.readlink()) == "/etc/systemd/system/lfr.service"
+    drop_in = root.path / "etc/systemd/system/lfr-selftest.service.d/10-identity.conf"
+    assert str(drop_in.readlink()) == "/opt/lfr/current/systemd/lfr-identity.conf"
     assert (root.path / "etc/hosts").read_text().startswith("127.0.0.1 localhost\n")
     assert "10.0.0.1 hub.van" in (root.path / "etc/hosts").read_text()
     slot = root.path / "opt/lfr/slots/0.2.0"
@@ -196,3 +198,21 @@ def test_a_link_in_the_root_never_leads_to_this_machine(bench: Any, tmp_path: Pa
     assert list(outside.iterdir()) == []
     assert (place / str(outside).lstrip("/") / "device.yaml").is_file()
     assert Root(place).resolve("/opt/lfr") == place / "lfr"
+
+
+def test_the_unit_may_reach_the_hub_and_the_cameras_alone(bench: Any) -> None:
+    plan, root = bench.plan(bench.root())
+    drop_in = next(step for step in plan.steps if step.name.endswith("20-addresses.conf"))
+    drop_in.do(root)
+    text = (root.path / "etc/systemd/system/lfr.service.d/20-addresses.conf").read_text()
+    assert text.splitlines()[1:] == ["[Service]", "IPAddressAllow=", "IPAddressAllow=localhost 10.0.0.1 10.0.0.20"]
+
+
+@pytest.mark.parametrize("given", ["rtsp://camera.van/stream1", "rtsp://10.0.0.20:554/stream1"])
+def test_a_camera_or_a_hub_that_goes_by_its_name_leaves_the_units_own_networks(bench: Any, given: str) -> None:
+    for config in bench.kit.glob("devices/*/device.yaml"):
+        text = config.read_text().replace("rtsp://10.0.0.20:554/stream1", given)
+        config.write_text(text if "camera.van" in given else text.replace("host: hub.van", "host: other.van"))
+    bench.sign()
+    plan, _ = bench.plan(bench.root())
+    assert not any(step.name.endswith("20-addresses.conf") for step in plan.steps)

@@ -35,7 +35,7 @@ def certificate(file: Path) -> x509.Certificate:
 def test_secrets_are_for_their_owner_only(folder: Path) -> None:
     HubFolder(folder).keys.recipient_for("d-1", wall(datetime.now(timezone.utc)))
     secrets = [*folder.rglob("*.key"), *(folder / "keys").iterdir(), folder / "console.yaml"]
-    assert len(secrets) == 11
+    assert len(secrets) == 12
     assert {stat.S_IMODE(file.stat().st_mode) for file in secrets} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

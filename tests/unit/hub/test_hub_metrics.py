@@ -74,20 +74,20 @@ def busy_van(root: Path) -> Van:
     """cam-1 recognises, has seen 2,000 faces and sent three alerts, one false; cam-2 has not reported yet."""
     found = Van(root)
     found.console.session.online = True
-    found.hears("cam-1", messages.Status(mode=None, status="online", boot_id="b-1", bd_seq=1))
-    found.hears("cam-1", state())
-    found.hears("cam-1", health())
+    found.receives("cam-1", messages.Status(mode=None, status="online", boot_id="b-1", bd_seq=1))
+    found.receives("cam-1", state())
+    found.receives("cam-1", health())
     counters = Counters(faces_seen=2000)
-    found.hears(
+    found.receives(
         "cam-1",
         alert_builder.stats_from(counters, mode=Mode.DEMO, boot_id="b-1", fps=25.0, at=now(), deployment_id=DEPLOYMENT),
     )
-    found.hears(
+    found.receives(
         "cam-1",
         messages.CameraStatus(mode=Mode.DEMO, camera_id="front", status="online", since=rfc3339(now())),
     )
     for name in ("a-secret-alert", "a-2", "a-3"):
-        found.hears("cam-1", alert(name))
+        found.receives("cam-1", alert(name))
     found.desk.judge("a-2", "false_alert")
     found.desk.judge("a-3", "true_alert")
     return found
@@ -161,8 +161,8 @@ def test_of_a_device_whose_state_is_not_known_only_age_and_counts_are_left(van: 
 
 def test_names_that_a_device_invents_are_few_and_plain(van: Van) -> None:
     sensors = {f"s{i:04d}": 1.0 for i in range(500)} | {'cpu"} 1\nlfr_hub_open_cases 9': 1.0}
-    van.hears("cam-1", health(temperature_c=sensors))
-    van.hears("cam-1", state("a name that is no condition"))
+    van.receives("cam-1", health(temperature_c=sensors))
+    van.receives("cam-1", state("a name that is no condition"))
     for i in range(40):
         van.tallies.of(f"d-{i:04d}").last_at = f"2026-01-01T00:00:{i:02d}.000Z"
     found = values(van)

@@ -18,7 +18,7 @@ from device.errors import Unavailable, UsageError
 from tests.broker_vans import Watched
 from tools.hub.broker.own_broker import OwnBroker
 from tools.hub.certificate_watch import CertificateWatch
-from tools.hub.cli.commands import _hosts
+from tools.hub.cli.addresses import hosts
 from tools.hub.pki import certificate_authority
 from tools.hub.pki.certificate_authority import open_authority, revoke_certificate
 from tools.hub.pki.renewal import endings, hosts_of, renew, warnings
@@ -66,8 +66,8 @@ def test_a_wildcard_address_is_reported_to_need_a_host_name(tmp_path: Path) -> N
 @pytest.mark.parametrize("host", ["", "a b", "-x", "x..y", "http://van", "1.2.3.4/24", "x" * 300])
 def test_what_is_neither_a_name_nor_an_address_is_refused(host: str) -> None:
     with pytest.raises(UsageError):
-        _hosts([host])
-    assert _hosts(["van-7.local", "192.0.2.7", "2001:db8::7"]) == ("van-7.local", "192.0.2.7", "2001:db8::7")
+        hosts([host])
+    assert hosts(["van-7.local", "192.0.2.7", "2001:db8::7"]) == ("van-7.local", "192.0.2.7", "2001:db8::7")
 
 
 def test_nothing_is_renewed_before_it_is_due_and_a_name_can_be_added_all_the_same(hub: HubFolder) -> None:

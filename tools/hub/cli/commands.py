@@ -173,9 +173,10 @@ def _run_sign(args: argparse.Namespace) -> int:
 
 def _run_serve(args: argparse.Namespace) -> int:
     from device import logs
+    from device.edges.service.systemd import journal_handler
     from tools.hub.serve import ServeOptions, serve
 
-    logs.configure(getattr(args, "verbose", False))
+    logs.configure(getattr(args, "verbose", False), journal_handler())
     return serve(
         ServeOptions(
             folder=args.folder,
