@@ -10,10 +10,12 @@ import pytest
 from device.domain.camera_fault import CameraFault
 from device.domain.finding import Counters
 from device.domain.time import WallTime, wall
+from device.hub_api.messages import LiveViewReading
 from device.supervisor.conditions.condition import Evaluation, Result
 from device.supervisor.conditions.evaluation import evaluate
 from device.supervisor.conditions.snapshot import CameraView, Snapshot
 from device.supervisor.conditions.tables import ARM, RUN
+from device.supervisor.sign.blink_codes import OFF
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
 from device.supervisor.status.line import MOST, status_line
@@ -36,6 +38,7 @@ def seen(state: State, snapshot: Snapshot, evaluations: tuple[Evaluation, ...] =
         snapshot=snapshot,
         evaluations=evaluations,
         lamps={},
+        tower=OFF,
         simulated=True,
         totals=Counters(faces_seen=312),
         alerts=2,
@@ -46,6 +49,7 @@ def seen(state: State, snapshot: Snapshot, evaluations: tuple[Evaluation, ...] =
         broker="connected",
         waiting=3,
         sign_counts=SignCounts(),
+        live_view=LiveViewReading(allowed=False),
     )
 
 
