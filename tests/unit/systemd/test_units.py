@@ -112,6 +112,14 @@ def test_the_start_limit_is_reached_by_every_loop_whose_lives_are_shorter_than_t
     assert keys["OnFailure"] == "lfr-failed.service"
 
 
+def test_a_failure_that_is_restarted_does_not_start_the_unit_that_conflicts_with_the_device(
+    settings: dict[str, list[str]],
+) -> None:
+    """systemd 254 and later start OnFailure= before each restart, unless RestartMode= says otherwise."""
+    assert "Conflicts=lfr.service" in section("lfr-failed.service", "Unit")
+    assert settings["RestartMode"] == ["direct"]
+
+
 def test_the_eraser_depends_on_nothing_of_the_service_and_counts_in_time_that_cannot_be_set_back() -> None:
     unit, timer = ((UNIT.parent / f"lfr-erase.{kind}").read_text() for kind in ("service", "timer"))
     said = [line for line in unit.splitlines() if not line.startswith("#")]
