@@ -103,12 +103,16 @@ class Updater:
         return self._judge()
 
     def rollback(self) -> str:
-        """Go back to the newest other slot by hand; its version. Refused while a deployment is loaded."""
+        """Go back by hand to the newest slot that is older and has not failed here; its version.
+
+        Refused while a deployment is loaded. A newer slot was never on trial, or did not pass it.
+        """
         self.resume()
-        now_at = self.slots.require(CURRENT)
-        others = [version for version in self.slots.versions() if version != now_at]
+        now_at, refused = self.slots.require(CURRENT), records.read(self.folder).refused
+        older_than = version_key(now_at)
+        others = [one for one in self.slots.versions() if version_key(one) < older_than and one not in refused]
         if not others:
-            raise RefusedByCondition("another slot", f"{now_at} is the only release on this device")
+            raise RefusedByCondition("another slot", f"no release on this device is older than {now_at} and good")
         if deployment := deployed(self.service.reading()):
             raise RefusedByCondition(IDLE, f"deployment {deployment} is loaded; end it first")
         newer, older = self.slots.manifest(now_at), self.slots.manifest(others[-1])
