@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from device.ports.device_service import Reading
 UNIT = "lfr.service"
 STATUS = Path("/run/lfr/status.json")
 STALE_S = 5.0  # the supervisor writes each second
+STATUS_MAX_BYTES = 1_000_000
 WITHIN_S = 60.0
 PROPERTIES = ("ActiveState", "NRestarts", "StatusText")
 
@@ -40,10 +43,16 @@ class SystemctlService:
         _systemctl("restart", "--no-block", UNIT)
 
     def _read(self) -> dict[str, Any] | None:
+        """The status file, when it is fresh. Its folder is the unprivileged service's own and root reads it: no link is
+        followed, no pipe is waited for, and no more is read than a status has.
+        """
         try:
-            if time.time() - self._status.stat().st_mtime > STALE_S:
-                return None
-            found = json.loads(self._status.read_bytes())
+            descriptor = os.open(self._status, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                facts = os.fstat(descriptor)
+                if not stat.S_ISREG(facts.st_mode) or time.time() - facts.st_mtime > STALE_S:
+                    return None
+                found = json.loads(file.read(STATUS_MAX_BYTES))
         except (OSError, ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -53,6 +54,29 @@ def test_a_status_that_is_not_written_any_more_is_none(commands: Path, tmp_path:
     (tmp_path / "status.json").write_text("{}")
     before = time.time() - 60
     os.utime(tmp_path / "status.json", (before, before))
+    assert SystemctlService(tmp_path / "status.json").reading().status is None
+
+
+def test_a_status_that_is_a_link_is_none(commands: Path, tmp_path: Path) -> None:
+    """The folder is the unprivileged service's own, and the reader is root."""
+    (tmp_path / "elsewhere.json").write_text("{}")
+    (tmp_path / "status.json").symlink_to("elsewhere.json")
+    assert SystemctlService(tmp_path / "status.json").reading().status is None
+
+
+def test_a_status_that_is_a_pipe_does_not_hold_the_reader_up(commands: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "status.json")
+    read: list[object] = []
+    reader = Thread(
+        target=lambda: read.append(SystemctlService(tmp_path / "status.json").reading().status), daemon=True
+    )
+    reader.start()
+    reader.join(5.0)
+    assert read == [None]
+
+
+def test_no_more_is_read_than_a_status_has(commands: Path, tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text(" " * 1_000_000 + "{}")
     assert SystemctlService(tmp_path / "status.json").reading().status is None
 
 
