@@ -298,8 +298,19 @@ def attempt(updater: Updater, inbox: Path) -> str:
 
 
 def discard(inbox: Path) -> None:
-    """Delete the inbox. It belongs to the unprivileged supervisor: no link in it is followed."""
-    if inbox.is_symlink() or not inbox.is_dir():
-        inbox.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(inbox)
+    """Delete the inbox. Unavailable when that fails.
+
+    It and the folder around it belong to the unprivileged supervisor, and root deletes: no link is followed.
+    """
+    try:
+        around = os.open(inbox.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            held = Path(f"/proc/self/fd/{around}") / inbox.name  # the folder that was opened, whatever its name is now
+            if held.is_symlink() or not held.is_dir():
+                held.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(held)
+        finally:
+            os.close(around)
+    except OSError as fault:
+        raise Unavailable(f"{inbox} cannot be deleted: {reason_of(fault)}; delete it by hand") from fault
