@@ -11,6 +11,8 @@
 3. The updater runs from `committed` (lfr-update.service), so a release that is broken does not have to undo itself.
 4. A trial that is interrupted BOOTS_MOST times is over: a release that restarts the machine is bad, too.
 5. A version that failed is not tried again; its successor needs a version of its own.
+6. A disk that became full during a trial does not keep a bad release: what cannot be recorded is done all the same. Such
+   a version may be tried again.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -234,11 +237,13 @@ class Updater:
         assert trial is not None
         if not trial.verdict:
             trial = msgspec.structs.replace(trial, boots=trial.boots + 1)
-            self._keep(trial=trial)
+            with suppress(Unavailable):  # rule 6
+                self._keep(trial=trial)
             reason = f"interrupted {BOOTS_MOST} times while it was on trial" if trial.boots > BOOTS_MOST else ""
             reason = reason or self.gate.watch(self.service, trial.version)
             trial = msgspec.structs.replace(trial, verdict="bad" if reason else "good", reason=reason)
-            self._keep(trial=trial)
+            with suppress(Unavailable):  # rule 6
+                self._keep(trial=trial)
         if trial.verdict == "bad":
             self._take_back(trial)
             raise RolledBack(f"{trial.version} was rolled back to {trial.previous}: {trial.reason}")

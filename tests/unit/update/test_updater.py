@@ -80,6 +80,28 @@ def test_a_version_that_failed_can_be_allowed_again_by_hand(board: Any, release:
     assert board.updater().apply(board.hub.folder) == "0.3.0"
 
 
+def test_a_bad_release_that_fills_the_disk_is_rolled_back_all_the_same(
+    board: Any, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise Unavailable("the disk is full")
+
+    restart = board.service.restart
+
+    def restart_and_fill() -> None:
+        restart()
+        monkeypatch.setattr(record, "write", full)
+        monkeypatch.setattr(record, "write_trial", full)
+
+    monkeypatch.setattr(board.service, "restart", restart_and_fill)
+    with pytest.raises(Unavailable, match="the disk is full"):
+        board.updater().apply(board.hub.offer(release("crashes")))
+    assert board.service.starts == ["0.2.0", "0.3.0", "0.2.0"]
+    assert board.named() == ("0.2.0", "0.2.0")
+    monkeypatch.undo()
+    assert board.updater().resume() == ""
+
+
 def test_nothing_is_changed_while_a_deployment_is_loaded(board: Any, release: Release) -> None:
     stick = board.hub.offer(release())
     board.service.deployment = "d-1"
