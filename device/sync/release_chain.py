@@ -171,8 +171,11 @@ def _index(source: Source, releases: Metadata[Any], target: str) -> ReleaseIndex
 
 def _read(source: Source, name: str, most_bytes: int, folder: str = "metadata") -> bytes:
     content = bytearray()
-    for piece in source.read(f"{folder}/{name}"):
-        content += piece
-        if len(content) > most_bytes:
-            raise ValueError(f"{name} is longer than {most_bytes} bytes")
+    try:
+        for piece in source.read(f"{folder}/{name}"):
+            content += piece
+            if len(content) > most_bytes:
+                raise ValueError(f"{name} is longer than {most_bytes} bytes")
+    except Missing as fault:
+        raise BadData(f"{name} is signed but is not there; copy the whole repository again") from fault
     return bytes(content)

@@ -17,6 +17,7 @@ from device.errors import Unavailable, reason_of
 
 FILE, TRIAL = "record.json", "trial.json"
 READABLE = 0o644
+REASON_MOST = 300
 _Kept = TypeVar("_Kept", bound=msgspec.Struct)
 
 
@@ -42,6 +43,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of the last update, as a sentence."""
     failed: str = ""
     """The same, when it failed."""
+
+
+def plain(text: str) -> str:
+    """A reason as it is recorded: one line, printable, short.
+
+    Parts of it are written by the unprivileged service; it is shown on root's terminal and in the status line.
+    """
+    line = "".join(one if one.isprintable() else " " for one in text)
+    return line if len(line) <= REASON_MOST else f"{line[: REASON_MOST - 1]}…"
 
 
 def read(folder: Path) -> Record:

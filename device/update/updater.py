@@ -11,8 +11,8 @@
 3. The updater runs from `committed` (lfr-update.service), so a release that is broken does not have to undo itself.
 4. A trial that is interrupted BOOTS_MOST times is over: a release that restarts the machine is bad, too.
 5. A version that failed is not tried again; its successor needs a version of its own.
-6. A disk that became full during a trial does not keep a bad release: what cannot be recorded is done all the same. Such
-   a version may be tried again.
+6. A disk that became full during a trial does not keep a bad release: what cannot be recorded is done all the same.
+   Such a version may be tried again.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Updater:
             unpack(bundle, fresh, manifest.unpacked_bytes)
             event(_log, "update.unpacked", version=manifest.version)
             self.compile(fresh)
-            if problem := self.self_test(fresh):
+            if problem := records.plain(self.self_test(fresh)):
                 self._refuse(manifest.version, f"self-test: {problem}")
                 raise RefusedByCondition("self-test of the new slot", f"{manifest.version}: {problem}")
             self.slots.complete(manifest.version, fresh)
@@ -240,7 +240,7 @@ class Updater:
             with suppress(Unavailable):  # rule 6
                 self._keep(trial=trial)
             reason = f"interrupted {BOOTS_MOST} times while it was on trial" if trial.boots > BOOTS_MOST else ""
-            reason = reason or self.gate.watch(self.service, trial.version)
+            reason = records.plain(reason or self.gate.watch(self.service, trial.version))
             trial = msgspec.structs.replace(trial, verdict="bad" if reason else "good", reason=reason)
             with suppress(Unavailable):  # rule 6
                 self._keep(trial=trial)

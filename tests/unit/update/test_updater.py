@@ -371,24 +371,3 @@ class TestService:
         with pytest.raises(Unavailable):
             attempt(board.updater(compile=fills), inbox)
         assert attempt(board.updater(), inbox) == "0.3.0"
-
-    def test_an_inbox_that_is_a_link_deletes_nothing_behind_it(self, board: Any, tmp_path: Path) -> None:
-        """The inbox belongs to the unprivileged supervisor."""
-        behind = tmp_path / "behind"
-        behind.mkdir()
-        (behind / "kept").touch()
-        inbox = tmp_path / "inbox"
-        inbox.symlink_to(behind)
-        (behind / "metadata").mkdir()
-        with pytest.raises(RefusedByCondition):
-            attempt(board.updater(), inbox)
-        assert not inbox.exists()
-        assert (behind / "kept").exists()
-
-    def test_an_inbox_in_a_folder_that_is_a_link_deletes_nothing_behind_it(self, board: Any, tmp_path: Path) -> None:
-        behind = tmp_path / "behind" / "ready"
-        (behind / "metadata").mkdir(parents=True)
-        (tmp_path / "update").symlink_to(behind.parent)
-        with pytest.raises(Unavailable, match="cannot be deleted"):
-            attempt(board.updater(), tmp_path / "update" / "ready")
-        assert (behind / "metadata").is_dir()
