@@ -41,7 +41,7 @@ class Power:
     def _hook(self, name: str, args: tuple[Any, ...]) -> None:
         if not self.folder or not (name in TOUCHES or (name == "open" and self._writes(args))):
             return
-        if not any(isinstance(a, str | os.PathLike) and os.fspath(a).startswith(self.folder) for a in args[:2]):
+        if not any(isinstance(a, str | os.PathLike) and _place(a).startswith(self.folder) for a in args[:2]):
             return
         self.done += 1
         if self.cut is not None and self.done >= self.cut:
@@ -50,3 +50,10 @@ class Power:
     @staticmethod
     def _writes(args: tuple[Any, ...]) -> bool:
         return isinstance(args[2], int) and bool(args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+
+
+def _place(path: Any) -> str:
+    """A path as text; one through an open folder (proc(5), /proc/self/fd) where that folder lies."""
+    text = os.fsdecode(path)
+    folder, _, name = text.rpartition("/")
+    return f"{os.readlink(folder)}/{name}" if folder.startswith("/proc/self/fd/") else text

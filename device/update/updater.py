@@ -3,9 +3,9 @@
     verify → copy → unpack, compile → self-test → record the trial → link units → swap `current` → restart
            → health gate → commit, or swap back, restart and refuse that version from then on
 
-1. Everything that can be refused is refused before the first write: signatures, an older version, another machine, a
-   state folder that one of the two releases could not read, too little room, a deployment that is loaded, a device that
-   is not healthy (its health could not be compared).
+1. Everything that can be refused is refused before a slot or a link is touched: signatures, an older version, another
+   machine, a state folder that one of the two releases could not read, too little room, a deployment that is loaded, a
+   device that is not healthy (its health could not be compared). Only `seen` is written then.
 2. Before each change of a link the record says what the change is for; `resume` finishes what was interrupted. At every
    moment `current` names a whole slot whose self-test passed, and `committed` one that has proved itself.
 3. The updater runs from `committed` (lfr-update.service), so a release that is broken does not have to undo itself.
@@ -83,6 +83,9 @@ class Updater:
         self.resume()
         record = records.read(self.folder)
         release = signed_release(source, self.root(), self.machine.target, self.now(), record.seen)
+        if release.seen != record.seen:  # also of a release that is not taken: its keys and roles are the newest
+            record = msgspec.structs.replace(record, seen=release.seen)
+            records.write(self.folder, record)
         version, previous = release.index.version, self.slots.require(CURRENT)
         self._require_wanted(record, version, previous)
         self._require_idle(previous)
@@ -91,7 +94,6 @@ class Updater:
         except OSError as fault:
             raise self._no_room(fault) from fault
         self._require_idle(previous)  # minutes have passed
-        records.write(self.folder, msgspec.structs.replace(records.read(self.folder), seen=release.seen))
         self._swap(version, previous)
         return self._judge()
 

@@ -176,6 +176,20 @@ def test_old_metadata_is_refused_once_newer_was_seen(board: Any, release: Releas
         board.updater().apply(first)
 
 
+def test_metadata_that_was_verified_counts_although_its_release_was_not_taken(board: Any, release: Release) -> None:
+    """Keys that were taken away since an old copy was made sign nothing any more."""
+    board.hub.offer(release())
+    board.hub.offer(release(version="0.3.1"), version="0.3.1")
+    board.service.deployment = "d-1"
+    with pytest.raises(RefusedByCondition, match="d-1"):
+        board.updater().apply(board.hub.folder)
+    board.service.deployment = None
+    (board.hub.folder / "metadata" / "2.releases.json").unlink()
+    with pytest.raises(RefusedByCondition, match="an old copy is offered"):
+        board.updater().apply(board.hub.folder)
+    assert unchanged(board)
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
