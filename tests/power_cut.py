@@ -56,4 +56,4 @@ def _place(path: Any) -> str:
     """A path as text; one through an open folder (proc(5), /proc/self/fd) where that folder lies."""
     text = os.fsdecode(path)
     folder, _, name = text.rpartition("/")
-    return f"{os.readlink(folder)}/{name}" if folder.startswith("/proc/self/fd/") else text
+    return f"{Path(folder).readlink()}/{name}" if folder.startswith("/proc/self/fd/") else text

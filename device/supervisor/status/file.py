@@ -58,7 +58,9 @@ class InstanceLock:
     def __enter__(self) -> InstanceLock:
         try:
             self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-            self._file = os.open(self._run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # The folder is the service's own, and root locks it, too (`lfr doctor gpio`): no link is followed.
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._file = os.open(self._run_dir / LOCK, flags, 0o600)
             _lock(self._file)
         except BlockingIOError as fault:
             os.close(self._file)

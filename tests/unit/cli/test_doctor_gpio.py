@@ -150,6 +150,16 @@ def test_it_never_runs_beside_a_supervisor_and_keeps_one_from_starting(site: Pat
         pass
 
 
+def test_a_lock_that_is_a_link_is_refused_and_nothing_is_made_behind_it(site: Path, tmp_path: Path) -> None:
+    """The run folder is the service's own, and an engineer runs this as root."""
+    run_dir, behind = load_config(site).run_dir, tmp_path / "behind"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / "lock").symlink_to(behind)
+    with pytest.raises(Unavailable, match="cannot be used"), InstanceLock(run_dir):
+        pass
+    assert not behind.exists()
+
+
 @pytest.mark.parametrize("bridge", ["sign", "stop=sign_sense", "sign=lamps.fault", "lamps.tower_single=stop", "=stop"])
 def test_a_bridge_that_is_none_is_a_usage_error_with_the_names(site: Path, bridge: str) -> None:
     with pytest.raises(UsageError, match=r"outputs: sign, lamps\.power"):
