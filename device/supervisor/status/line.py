@@ -41,6 +41,13 @@ def status_line(seen: StatusView) -> str:
     return _fitted(head, [_shortened(wrong[0], room) + more, *others])
 
 
+def release_note(release: str, software: str) -> str:
+    """What follows the line while no deployment is loaded, as releases change then: the release that runs, and of one
+    that failed here what became of it. The reason may be long; `lfr update status` shows it.
+    """
+    return f" (release {'; '.join(filter(None, (release, software.partition(': ')[0])))})"
+
+
 def _waits(seen: StatusView, away: str) -> bool:
     """Whether a camera is away only because recognition has stopped, or has just begun."""
     return seen.snapshot.cameras.get(away.partition(" ")[0]) in (CameraView.STOPPED, CameraView.STARTING)

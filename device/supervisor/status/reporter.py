@@ -24,7 +24,7 @@ from device.supervisor.loop import SupervisorLoop
 from device.supervisor.runtime.latency_drift import LatencyDrift, slowest
 from device.supervisor.status import file as status_file
 from device.supervisor.status import view
-from device.supervisor.status.line import status_line
+from device.supervisor.status.line import release_note, status_line
 from device.supervisor.status.retained import Notices, version
 from device.supervisor.status.view import StatusView
 from device.supervisor.timing import REPORT_S, STATUS_FILE_S, STATUS_LINE_S
@@ -92,8 +92,8 @@ class Reporter:
         now = int(self._edges.clock.monotonic())
         news = seen.state.value != self._last_state
         line = status_line(seen)
-        if seen.snapshot.deployment is None:  # when releases change
-            line += f" (release {'; '.join(filter(None, (version(), seen.software)))})"
+        if seen.snapshot.deployment is None:
+            line += release_note(version(), seen.software)
         if line != self._last_line and (news or now - self._line_ns >= STATUS_LINE_S * NS_PER_S):
             self._last_line, self._line_ns = line, now
             self._edges.service.status(line)

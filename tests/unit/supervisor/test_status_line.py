@@ -18,7 +18,7 @@ from device.supervisor.conditions.tables import ARM, RUN
 from device.supervisor.sign.blink_codes import OFF
 from device.supervisor.sign.monitor import SignCounts
 from device.supervisor.state_machine import State
-from device.supervisor.status.line import MOST, status_line
+from device.supervisor.status.line import MOST, release_note, status_line
 from device.supervisor.status.view import StatusView
 
 NOW = WallTime(wall(datetime(2026, 11, 30, tzinfo=timezone.utc)))
@@ -117,3 +117,9 @@ def test_many_failing_conditions_and_cameras_leave_the_first_and_where_the_rest_
     assert len(line) <= MOST
     assert "more: lfr why" in line
     assert line.endswith("more: lfr status")
+
+
+def test_the_release_is_named_and_of_one_that_failed_only_what_became_of_it() -> None:
+    assert release_note("0.2.0", "") == " (release 0.2.0)"
+    failed = f"0.3.0 was rolled back to 0.2.0: not healthy within 120 s: {'x' * 400}"
+    assert release_note("0.2.0", failed) == " (release 0.2.0; 0.3.0 was rolled back to 0.2.0)"
