@@ -41,13 +41,15 @@ class BoardState:
 
     board: BoardHealth
     view: BoardView = UNKNOWN_BOARD
+    _counts: dict[str, int] = field(default_factory=dict)
     _last_ns: dict[str, int] = field(default_factory=dict)
 
     def read(self, now_ns: int) -> None:
         """Read everything once."""
-        events, before = self.board.over_current(), self.view.over_current
-        if events is not None and before is not None:
-            self._last_ns |= {what: now_ns for what, count in events.items() if count > before.get(what, count)}
+        events = self.board.over_current()
+        known = events or {}
+        self._last_ns |= {what: now_ns for what, count in known.items() if count > self._counts.get(what, count)}
+        self._counts |= known  # the last that was read: a counter that fails for a moment hides no event
         recent_ns = OVER_CURRENT_RECENT_S * NS_PER_S
         recent = tuple(what for what, at in self._last_ns.items() if now_ns - at < recent_ns)
         self.view = BoardView(

@@ -33,6 +33,18 @@ def test_events_from_before_the_start_are_not_now_and_new_ones_are_for_half_a_mi
     assert limits(state) is None
 
 
+def test_an_event_that_happens_while_the_counter_cannot_be_read_is_seen_afterwards() -> None:
+    board = EmulatedBoard()
+    board.events = {"under-voltage": 3}
+    state = BoardState(board)
+    state.read(at(0))
+    board.events = None
+    state.read(at(1))
+    board.events = {"under-voltage": 4}
+    state.read(at(2))
+    assert limits(state) == ["under-voltage"]
+
+
 def test_memory_is_low_below_what_a_worker_needs_and_never_while_it_is_unknown() -> None:
     board = EmulatedBoard()
     state = BoardState(board)
