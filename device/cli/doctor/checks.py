@@ -171,7 +171,7 @@ def lockdown() -> Iterator[Finding]:
     text = f"ABI {version}" if version else "the kernel has none, or it is switched off"
     yield Finding("landlock", "ok" if version else "warn", text, "Linux 5.13 or later, booted with lsm=landlock,…")
     tried = subprocess.run(
-        [sys.executable, "-c", TRIAL],
+        [sys.executable, "-I", "-c", TRIAL],
         env=worker_environment(os.environ),
         capture_output=True,
         text=True,

@@ -113,7 +113,7 @@ def _here() -> Here | None:
     if util.find_spec("pycuda") is None:
         return None
     try:
-        done = subprocess.run([sys.executable, "-c", TRIAL], capture_output=True, timeout=TRIAL_S, check=False)
+        done = subprocess.run([sys.executable, "-I", "-c", TRIAL], capture_output=True, timeout=TRIAL_S, check=False)
         found: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         return Here(fault=f"no answer within {TRIAL_S:.0f} s")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device.cli.doctor import checks, self_test
+from device.cli.doctor import checks, gpu, self_test
 from device.cli.doctor.finding import Finding
 from device.cli.main import main
 from device.config.model import GpioConfig, Mqtt, Vision
@@ -110,6 +110,21 @@ def test_every_check_answers_on_this_machine() -> None:
     found = list(checks.all_checks(None))
     assert {"python", "clock", "landlock", "disk", "gpio"} <= {f.name for f in found}
     assert all(f.text for f in found)
+
+
+def test_no_trial_imports_from_the_folder_that_an_engineer_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root in a folder of the service would run the service's code."""
+    (tmp_path / "json.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("device.cli.doctor.gpu.util.find_spec", lambda name: object())
+    monkeypatch.setattr(gpu, "TRIAL", 'import json; print(json.dumps({"fault": "none"}))')
+    monkeypatch.setattr(checks, "TRIAL", 'import json; print(json.dumps({"seccomp": True}))')
+    here = gpu._here()
+    assert here is not None
+    assert here.fault == "none"
+    assert next(f for f in checks.lockdown() if f.name == "lock seccomp").level == "ok"
 
 
 def test_the_self_test_runs_the_engines_tries_no_connection_and_sums_up_in_one_line(
