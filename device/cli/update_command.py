@@ -99,7 +99,9 @@ def run_service(args: argparse.Namespace) -> int:
 
     logs.configure(verbose=args.verbose)
     with _alone():
-        attempt(_updater(args), load_config(args.config).state_dir / OFFERED)
+        updater = _updater(args)
+        updater.resume()  # first: a configuration that cannot be read keeps no bad release
+        attempt(updater, load_config(args.config).state_dir / OFFERED)
     return 0
 
 

@@ -52,6 +52,25 @@ def test_a_machine_without_slots_is_reported(
     assert "not made by lfr flash" in capsys.readouterr().out
 
 
+def test_a_trial_is_finished_although_the_configuration_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        """An updater with a release on trial."""
+
+        resumed = 0
+
+        def resume(self) -> str:
+            self.resumed += 1
+            return ""
+
+    updater = Interrupted()
+    monkeypatch.setattr(update_command, "_updater", lambda args: updater)
+    monkeypatch.setattr(update_command, "LOCK", tmp_path / "lock")
+    assert main(["update", "run", "--config", str(tmp_path / "none.yaml")]) == 78
+    assert updater.resumed == 1
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [
