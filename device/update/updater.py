@@ -229,7 +229,7 @@ class Updater:
         for inside, to in links.items():
             place = self.system / inside.lstrip("/")
             if not os.path.lexists(place):
-                place.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(place.parent, 0o755)
                 place.symlink_to(to)
                 flush_folder(place.parent)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from device import durable
 from device.config.release import StateSchema
 from device.errors import BadData, RefusedByCondition, Unavailable
 from device.update import record
@@ -302,6 +303,18 @@ def test_units_that_a_release_brings_are_linked_and_others_left_alone(board: Any
     links = {"/etc/systemd/system/lfr.service": "/opt/lfr/current/systemd/lfr.service"}
     board.updater().apply(board.hub.offer(release(version="0.4.0", links=links), version="0.4.0"))
     assert own.read_text() == "of a person"
+
+
+def test_a_folder_that_is_made_for_a_link_is_on_the_disk_as_well(
+    board: Any, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link is made once: what a power cut loses of it, no later run makes again."""
+    flushed: list[Path] = []
+    monkeypatch.setattr(durable, "flush_folder", flushed.append)
+    links = {"/etc/systemd/system/new.service.d/10.conf": "/opt/lfr/current/systemd/10.conf"}
+    board.updater().apply(board.hub.offer(release(links=links)))
+    assert board.folder / "etc/systemd/system" in flushed
+    assert (board.folder / "etc/systemd/system/new.service.d").stat().st_mode & 0o777 == 0o755
 
 
 def test_by_hand_it_goes_back_to_the_release_before(board: Any, release: Release) -> None:
