@@ -48,7 +48,10 @@ def unpack(bundle: Path, folder: Path, most_bytes: int) -> None:
             left -= entry.size if entry.isfile() else 0
             if left < 0 or number > ENTRIES_MOST:
                 raise BadData(f"{bundle.name} unpacks to more than the {most_bytes} bytes that it states")
-            _write(archive, entry, place)
+            try:
+                _write(archive, entry, place)
+            except (FileExistsError, NotADirectoryError) as fault:
+                raise BadData(f"{entry.name!r} is there twice, or below a file; this is no release") from fault
 
 
 def compile_slot(folder: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_board_shows_load_mode_supply_and_memory(reader: Reader) -> None:
     assert found.memory() == Memory(3 * 2**30, 8 * 2**30)
 
 
-def test_a_gpu_that_rests_is_0_and_one_that_cannot_be_read_is_unknown(reader: Reader) -> None:
+def test_a_gpu_that_rests_is_0_and_not_unknown(reader: Reader) -> None:
     board = EmulatedBoard()
     board.load = 0.0
     assert reader(board).gpu_load() == 0.0

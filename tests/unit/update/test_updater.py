@@ -235,6 +235,8 @@ def _entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int =
         (_entry("lib/hard", tarfile.LNKTYPE, "/etc/shadow"), "no file of a slot"),
         (_entry("lib/node", tarfile.CHRTYPE), "no file of a slot"),
         (_entry("lib/large", size=200_000), "more than the 100000 bytes"),
+        (_entry("systemd/lfr.service"), "there twice"),
+        (_entry("systemd/lfr.service/one"), "below a file"),
     ],
 )
 def test_a_signed_release_still_cannot_write_outside_its_slot(
@@ -315,32 +317,6 @@ def test_a_folder_that_is_made_for_a_link_is_on_the_disk_as_well(
     board.updater().apply(board.hub.offer(release(links=links)))
     assert board.folder / "etc/systemd/system" in flushed
     assert (board.folder / "etc/systemd/system/new.service.d").stat().st_mode & 0o777 == 0o755
-
-
-def test_by_hand_it_goes_back_to_the_release_before(board: Any, release: Release) -> None:
-    board.updater().apply(board.hub.offer(release()))
-    assert board.updater().rollback() == "0.2.0"
-    assert board.named() == ("0.2.0", "0.2.0")
-    assert board.service.running == "0.2.0"
-    with pytest.raises(RefusedByCondition, match="rolled back by hand"):
-        board.updater().apply(board.hub.folder)
-
-
-def test_by_hand_it_never_goes_to_a_release_that_failed_or_was_never_on_trial(board: Any, release: Release) -> None:
-    with pytest.raises(RolledBack):
-        board.updater().apply(board.hub.offer(release("crashes")))
-    assert "0.3.0" in board.slots.versions(), "the slot of the failed release is still there"
-    with pytest.raises(RefusedByCondition, match=r"older than 0\.2\.0"):
-        board.updater().rollback()
-    assert board.named() == ("0.2.0", "0.2.0")
-
-
-def test_by_hand_it_goes_back_once_and_not_forward_again(board: Any, release: Release) -> None:
-    board.updater().apply(board.hub.offer(release()))
-    board.updater().rollback()
-    with pytest.raises(RefusedByCondition, match=r"older than 0\.2\.0"):
-        board.updater().rollback()
-    assert board.service.running == "0.2.0"
 
 
 def test_a_trial_that_restarts_the_machine_again_and_again_is_taken_back(board: Any, release: Release) -> None:
