@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from device.config.installed import TOP
 from device.config.model import Section, WholeNumber, matching
 from device.errors import BadData
 
@@ -23,7 +24,7 @@ UNPACKED_MAX_BYTES = 3_000_000_000
 MANIFEST = "release.json"
 _Document = TypeVar("_Document", bound=Section)
 LINKS_BELOW = ("/etc/systemd/system/", "/usr/lib/tmpfiles.d/", "/usr/lib/systemd/catalog/", "/etc/udev/rules.d/")
-CURRENT_UNITS, COMMITTED_UNITS = "/opt/lfr/current/systemd/", "/opt/lfr/committed/systemd/"
+CURRENT_UNITS, COMMITTED_UNITS = f"{TOP}/current/systemd/", f"{TOP}/committed/systemd/"
 
 
 def version_key(version: str) -> tuple[int, ...]:

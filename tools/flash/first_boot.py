@@ -20,8 +20,10 @@ import sys
 from pathlib import Path
 
 from device import logs
+from device.config.installed import TOP
 from device.errors import ConfigError, LfrError, Unavailable
 from device.logs import event
+from device.update import slots
 from device.update.slots import seal
 from device.update.unpack import COMPILED, compile_slot
 from tools.flash.root import Refusal, Root
@@ -31,7 +33,7 @@ FACTS = "/etc/lfr/flash.json"
 KEY, REQUEST, CERTIFICATE = "/etc/lfr/pki/device.key", "/etc/lfr/pki/device.csr", "/etc/lfr/pki/device.pem"
 SERIAL = "/proc/device-tree/serial-number"
 PACKAGES = "/var/lib/lfr-flash/packages"
-CURRENT = "/opt/lfr/current"
+CURRENT = f"{TOP}/{slots.CURRENT}"
 WITHIN_S = 600
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 """Of dpkg and what packages' scripts call; a unit's is shorter on some releases."""

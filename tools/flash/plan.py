@@ -17,9 +17,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from device.config.installed import TOP
 from device.config.loader import load_config
 from device.config.release import MANIFEST, ReleaseManifest, text_of
 from device.config.release import STATE as STATE_SCHEMA
+from device.update import slots
 from tools.flash.journal import Journal
 from tools.flash.manifest import Manifest
 from tools.flash.pinmux import FILE as OVERLAY
@@ -28,8 +30,8 @@ from tools.flash.root import Refusal, Root
 from tools.flash.steps import STATE, Accounts, Block, ClockFloor, Environment, File, Folder, Link, Step, written
 from tools.flash.targets import Target, same, target_of
 
-SLOTS, CURRENT, COMMITTED = "/opt/lfr/slots", "/opt/lfr/current", "/opt/lfr/committed"
-"""As device/update/slots.py has them; units are links below `current`, those of the updater below `committed`."""
+SLOTS, CURRENT, COMMITTED = (f"{TOP}/{name}" for name in (slots.SLOTS, slots.CURRENT, slots.COMMITTED))
+"""Units are links below `current`, those of the updater below `committed`."""
 OF_THE_UPDATER = "lfr-update."
 CACHE = "/var/cache/lfr"
 SERIAL = "/proc/device-tree/serial-number"
@@ -259,7 +261,7 @@ def _slot(manifest: Manifest) -> tuple[Step, ...]:
         _environment(manifest, place),
         *(_file(manifest, f"systemd/{name}", f"{place}/systemd/{name}", mode=SEALED) for name in UNITS),
         written(f"{place}/{MANIFEST}", stated.decode(), mode=SEALED),
-        *(Link(link, f"slots/{manifest.version}") for link in (COMMITTED, CURRENT)),
+        *(Link(link, f"{slots.SLOTS}/{manifest.version}") for link in (COMMITTED, CURRENT)),
     )
 
 
