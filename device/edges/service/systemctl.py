@@ -50,7 +50,7 @@ class SystemctlService:
             descriptor = os.open(self._status, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
                 facts = os.fstat(descriptor)
-                if not stat.S_ISREG(facts.st_mode) or time.time() - facts.st_mtime > STALE_S:
+                if not stat.S_ISREG(facts.st_mode) or abs(time.time() - facts.st_mtime) > STALE_S:
                     return None
                 found = json.loads(file.read(STATUS_MAX_BYTES))
         except (OSError, ValueError, RecursionError):

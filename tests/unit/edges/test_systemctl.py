@@ -50,10 +50,13 @@ def test_a_status_that_is_missing_or_damaged_is_none(commands: Path, tmp_path: P
     assert SystemctlService(tmp_path / "status.json").reading().status is None
 
 
-def test_a_status_that_is_not_written_any_more_is_none(commands: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [-60, 60])
+def test_a_status_that_is_not_written_any_more_is_none_also_when_the_clock_was_set_back(
+    commands: Path, tmp_path: Path, seconds: int
+) -> None:
     (tmp_path / "status.json").write_text("{}")
-    before = time.time() - 60
-    os.utime(tmp_path / "status.json", (before, before))
+    at = time.time() + seconds
+    os.utime(tmp_path / "status.json", (at, at))
     assert SystemctlService(tmp_path / "status.json").reading().status is None
 
 
