@@ -28,6 +28,7 @@ class _View:
 
     identity: Any = field(repr=False)
     until: WallTime
+    given_by: str | None = None
     pictures: dict[str, tuple[int, ViewContent, WallTime]] = field(default_factory=dict, repr=False)
     count: int = 0
 
@@ -38,12 +39,12 @@ class LiveViews:
     def __init__(self) -> None:
         self._views: dict[str, _View] = {}
 
-    def begin(self, device: str, now: WallTime) -> str:
-        """A view of this device for SHOWN_S, instead of one before: its recipient, for the command."""
+    def begin(self, device: str, now: WallTime, given_by: str | None = None) -> str:
+        """A view of this device for SHOWN_S, instead of one before: its recipient, for the command of that officer."""
         import pyrage
 
         identity = pyrage.x25519.Identity.generate()
-        self._views[device] = _View(identity, wall(now + timedelta(seconds=SHOWN_S)))
+        self._views[device] = _View(identity, wall(now + timedelta(seconds=SHOWN_S)), given_by)
         return str(identity.to_public())
 
     def end(self, device: str) -> None:
@@ -88,12 +89,12 @@ class LiveViews:
         return None if found is None else found[1].jpeg
 
     def shown(self, device: str) -> dict[str, Any] | None:
-        """For the page: until when, and the number of each camera's last picture."""
+        """For the page: until when, who asked, and the number of each camera's last picture."""
         view = self._views.get(device)
         if view is None:
             return None
         cameras = {camera: _shown(number, content) for camera, (number, content, _) in view.pictures.items()}
-        return {"until": rfc3339(view.until), "cameras": cameras}
+        return {"until": rfc3339(view.until), "given_by": view.given_by, "cameras": cameras}
 
 
 def _shown(number: int, content: ViewContent) -> dict[str, Any]:
