@@ -160,8 +160,8 @@ def kept(folder: Path, content: Any) -> None:
     (folder / "state" / "zones" / "front.json").write_bytes(content)
 
 
-@pytest.mark.parametrize("forged", [False, True])
-def test_a_kept_zone_counts_after_a_restart_only_with_the_hubs_signature(rig: MakeRig, forged: bool) -> None:
+@pytest.mark.parametrize("forged", ["", "other corners", "another command"])
+def test_a_kept_zone_counts_after_a_restart_only_with_the_hubs_signature(rig: MakeRig, forged: str) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         assert r.worker.assignment is not None
@@ -171,7 +171,9 @@ def test_a_kept_zone_counts_after_a_restart_only_with_the_hubs_signature(rig: Ma
 
     r = rig()
     command = zone(r, TRIANGLE)
-    if forged:
+    if forged == "another command":
+        command = a_command(r.hub.folder, "sync", r.clock.wall(), zone=command.zone)
+    elif forged:
         other = messages.CommandZone(camera_id="front", polygon=[(0, 0), (1000, 0), (500, 800)])
         command = msgspec.structs.replace(command, zone=other)
     kept(r.folder, msgspec.json.encode(command))
