@@ -74,13 +74,15 @@ def test_no_detector_runs_while_the_sign_is_not_sensed_lit(rig: MakeRig) -> None
     unpublished(rig).play(scene)
 
 
-@pytest.mark.parametrize("how", ["stop", "hub away", "end-view"])
-def test_stop_a_hub_that_is_away_and_the_end_of_the_view_stop_it(rig: MakeRig, how: str) -> None:
+@pytest.mark.parametrize("how", ["stop", "hub away", "end-view", "housing opened"])
+def test_stop_a_hub_that_is_away_an_opened_housing_and_the_end_of_the_view_stop_it(rig: MakeRig, how: str) -> None:
     async def scene(r: Rig) -> None:
         await commissioned(r)
         worker = r.worker
         if how == "hub away":
             r.exchange.go_down()
+        elif how == "housing opened":
+            r.lines.tamper()
         else:
             r.hub.command(how)
         await r.until(lambda: not worker.running, within_s=2.0)
