@@ -195,10 +195,10 @@ def take_off_volunteers(publisher: Publisher, refs: Sequence[str]) -> tuple[str,
 def end_consents(publisher: Publisher) -> tuple[str, ...]:
     """The same for everybody whose consent has ended by now, and for those who are not in the register any more."""
     now, register = publisher.now, VolunteerRegister(publisher.places.hub)
-    valid = {ref for ref, consent in register.all().items() if wall(consent.until) > now}
+    known = register.refs()
     gone: set[str] = set()
     for record in publisher.records.running():
-        over = [ref for ref, until in record.volunteers.items() if wall(until) <= now or ref not in valid]
+        over = [ref for ref, until in record.volunteers.items() if wall(until) <= now or ref not in known]
         gone |= set(publisher.take_off_volunteers(record.id, over)) if over else set()
     return tuple(sorted(gone | set(register.end_consents(now))))
 

@@ -183,6 +183,16 @@ def test_a_consent_that_has_ended_is_taken_off_without_anybody(desk: Desk, signe
     assert operations.end_consents(later) == ()
 
 
+def test_a_damaged_consent_keeps_nobody_else_on_a_list(desk: Desk, signed: Publisher) -> None:
+    (desk.hub / "volunteers" / "V-1" / "consent.json").write_bytes(b"{")
+    assert VolunteerRegister(desk.hub).group("V-1") is None, "counting goes on"
+    later = Publisher(desk.hub, lambda: wall(datetime.now(timezone.utc) + timedelta(hours=25)))
+    with pytest.raises(BadData, match=r"V-1/consent\.json is damaged"):
+        operations.end_consents(later)
+    assert set(withdrawn(signed)) == {"V-1", "V-2"}
+    assert VolunteerRegister(desk.hub).refs() == {"V-1"}
+
+
 def test_an_end_deletes_the_volunteers_sealed_files(desk: Desk, signed: Publisher) -> None:
     (record,) = signed.records.running()
     desk.lfr("deployment", "end", record.id, "--hub", desk.hub)
