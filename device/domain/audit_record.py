@@ -146,12 +146,12 @@ def record(what: str, rule: str | None = None, **fields: Any) -> Record:
     unknown = sorted(set(fields) - FIELDS)
     if what not in WHATS or unknown:
         raise TypeError(f"an audit row has no field {', '.join(unknown) if what in WHATS else what!r}")
-    said = {name: value for name, value in {"rule": rule, **fields}.items() if value is not None}
+    given = {name: value for name, value in {"rule": rule, **fields}.items() if value is not None}
     try:
-        return msgspec.convert({"what": what, **said}, Record)
+        return msgspec.convert({"what": what, **given}, Record)
     except msgspec.ValidationError:
-        fits = {name: value for name, value in said.items() if _fits(name, value)}
-        return msgspec.convert({"what": what, **fits, "left_out": tuple(sorted(set(said) - set(fits)))}, Record)
+        fits = {name: value for name, value in given.items() if _fits(name, value)}
+        return msgspec.convert({"what": what, **fits, "left_out": tuple(sorted(set(given) - set(fits)))}, Record)
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 1. It ends at the command's `expires_at`, at most VIEW_MOST_S ahead, with `end-view`, and with this program: nothing of
    it is stored. Beginning and end are in the audit log with the officer.
-2. Workers are told once a second and stop by themselves. This program only ever holds ciphertext for the hub.
+2. Workers get the recipient once a second, and stop by themselves without it. This program holds ciphertext alone.
 3. A picture is published at most once or never: QoS 0, not retained, and not before recognition's own messages.
 """
 
@@ -22,7 +22,7 @@ VIEW, END_VIEW = "view", "end-view"
 class LiveView:
     """Who sees the live view, until when.
 
-    show  tells every running worker the recipient, or None;  send  publishes a camera's picture, or drops it
+    show  sends every running worker the recipient, or None;  send  publishes a camera's picture, or drops it
     """
 
     def __init__(

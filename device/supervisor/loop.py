@@ -355,7 +355,7 @@ class SupervisorLoop:
         """Log the change with the condition that caused it: the first that fails, or that is no longer known."""
         unmet = self.evaluations if self.state is State.INHIBITED else evaluation.failing(self.evaluations)
         first = next((r for r in (*evaluation.failing(unmet), *evaluation.pending(unmet))), None)
-        said = {"was": before.value, "now": self.state.value, "event": what.value}
+        fields = {"was": before.value, "now": self.state.value, "event": what.value}
         if first is not None:
-            said |= {"condition": first.condition.name.lower(), "result": first.result.value}
-        self._audit.note("state", None if first is None else first.condition.rule, **said)
+            fields |= {"condition": first.condition.name.lower(), "result": first.result.value}
+        self._audit.note("state", None if first is None else first.condition.rule, **fields)

@@ -70,5 +70,5 @@ def unhealthy(reading: Reading, version: str) -> str:
 
 
 def deployed(reading: Reading) -> str | None:
-    """The deployment that is loaded; None when there is none. A service without a fresh status has none to tell."""
+    """The deployment that is loaded; None when there is none. None, too, without a fresh status."""
     return None if reading.status is None else reading.status.get("deployment")

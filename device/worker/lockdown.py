@@ -6,7 +6,7 @@
 2. Each protection is reported by name in `Hello.protections`; a condition of the supervisor decides which of them a
    deployment requires. A protection that the kernel does not support is reported as False, and the rest is applied.
 3. A file can be reached in more than one way, and each way is closed separately: the size limit refuses every byte,
-   Landlock every path, seccomp every call (device/README.md says which covers what).
+   Landlock every path, seccomp every call (decision record 0026).
 
 core_limit_0, not_dumpable  no core file, no debugger of the same user     no_new_privileges  no set-user-id program
 memory_locked  nothing is swapped                                          no_file_writes  not a byte to any file

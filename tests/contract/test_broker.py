@@ -96,6 +96,7 @@ def test_after_a_restart_of_the_broker_the_session_and_its_subscriptions_come_ba
     listener.until(lambda: len(listener.messages) == 1)
 
 
+@pytest.mark.slow
 def test_a_message_in_flight_when_the_broker_goes_is_reported_as_not_accepted(van: Van) -> None:
     van.session("hub").subscribe(f"{BASE}/#").connect().online()
     device = van.session("cam-1").connect().online()
@@ -115,6 +116,7 @@ def test_retained_messages_reach_a_later_subscriber_and_others_do_not(van: Van) 
     assert listener.messages == [(f"{BASE}/cam-1/state", b"kept")]
 
 
+@pytest.mark.slow
 def test_the_will_is_sent_when_a_session_is_lost_and_not_when_it_is_closed(van: Van) -> None:
     listener = van.session("hub").subscribe(f"{BASE}/+/status").connect().online()
     closing = van.session("cam-2", message("w-2", f"{BASE}/cam-2/status", b"offline")).connect().online()

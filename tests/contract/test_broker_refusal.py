@@ -67,6 +67,7 @@ def test_a_connection_that_the_broker_refuses_keeps_its_reason(tmp_path: Path, c
     assert ("lfr hub init DIR --device NAME" in device._loss) == remedy
 
 
+@pytest.mark.slow
 def test_nobody_takes_over_the_session_of_another_certificate(tmp_path: Path) -> None:
     """A device that calls itself `hub` gets a session under its certificate's name; the hub's own goes on."""
     init_hub(tmp_path / "hub", site="demo", devices=("cam-1",), mode=Mode.TEST)

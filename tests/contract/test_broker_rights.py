@@ -79,6 +79,7 @@ def test_the_broker_of_a_new_site_speaks_tls_1_3_alone(hub: HubFolder, van: Mosq
     assert not any(up for up, _ in device.sessions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pieces", "size"), [(MOST_TOPICS + 4, 10), (4, MOST_BYTES // 3)], ids=["many topics", "many bytes"]
 )

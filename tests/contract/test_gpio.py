@@ -267,6 +267,7 @@ def test_a_sign_on_these_lines_proves_itself_in_real_time_and_a_cut_wire_is_foun
     asyncio.run(scene())
 
 
+@pytest.mark.slow
 def test_a_light_that_is_always_there_proves_nothing_on_these_lines(bench: Bench) -> None:
     sign = SignMonitor(bench.lines, SystemClock(), KINDS["led"], watched=lambda: True, on_change=lambda: None)
 

@@ -108,6 +108,7 @@ def test_an_assignment_comes_back_equal_zone_and_all() -> None:
     assert unpack_to_worker(pack(task)[HEADER.size :]) == task
 
 
+@pytest.mark.slow
 @given(
     passage=st.integers(0, 2**40),
     score=st.floats(-1, 1),

@@ -115,6 +115,7 @@ def built(added: str, short_list: Path, place: Path) -> tuple[Path, str]:
     return place / "list", open_at_hub((place / "list" / CONTENT).read_bytes(), str(hub), "key").decode()
 
 
+@pytest.mark.long
 def test_the_list_states_it_and_no_device_with_another_takes_the_list(
     added: str, built: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +141,7 @@ def test_the_list_states_it_and_no_device_with_another_takes_the_list(
         require_models(listed, "d" * 64, added)
 
 
+@pytest.mark.long
 def test_its_evidence_is_written_under_its_own_hash_and_no_other_engine_may_use_it(
     added: str, evidence: tuple[Path, Path]
 ) -> None:

@@ -37,6 +37,7 @@ def test_an_alert_is_published_once_with_the_hash_of_its_probe(rig: MakeRig) -> 
     rig(live=True).play(scene)
 
 
+@pytest.mark.slow
 def test_a_probe_without_an_alert_is_dropped_at_once_and_counted(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()

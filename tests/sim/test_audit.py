@@ -81,6 +81,7 @@ def test_every_receipt_at_the_hub_names_a_row_of_the_chain(rig: MakeRig) -> None
         assert by_hash[receipt.chain_hash].count == receipt.count
 
 
+@pytest.mark.slow
 def test_the_count_balances_every_minute_while_people_pass(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()
@@ -117,6 +118,7 @@ def test_a_worker_that_lies_about_its_alerts_shows_in_the_chain(rig: MakeRig) ->
     assert len(verdict(r).unbalanced) == 1
 
 
+@pytest.mark.slow
 def test_the_hub_has_the_newest_head_signed_with_the_key_of_the_birth(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()
@@ -166,6 +168,7 @@ def test_stop_and_its_end_are_in_the_log(rig: MakeRig) -> None:
     assert next(row for row in output if row.what == "resume").officer == "op-1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [5, 200])
 def test_a_disk_that_refuses_for_a_while_loses_no_row_and_keeps_nothing_from_being_erased(
     rig: MakeRig, monkeypatch: pytest.MonkeyPatch, seconds: int

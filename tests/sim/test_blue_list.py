@@ -122,6 +122,7 @@ def test_a_withdrawn_consent_is_gone_from_workers_and_disk_with_a_receipt_and_st
     made.play(scene)
 
 
+@pytest.mark.slow
 def test_a_consent_that_ends_is_gone_at_that_second_without_the_hub(rig: MakeRig, tmp_path: Path) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()

@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from device.hub_api import messages
 from device.supervisor.conditions.symptoms import Health, text
 from device.supervisor.state_machine import State
@@ -36,6 +38,7 @@ def test_readings_are_published_and_what_is_unknown_is_null(rig: MakeRig) -> Non
     rig(live=True).play(scene)
 
 
+@pytest.mark.slow
 def test_a_weak_supply_is_named_with_its_remedy_while_it_recognises(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()

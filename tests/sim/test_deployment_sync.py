@@ -130,6 +130,7 @@ def test_another_deployment_in_its_place_is_its_end_and_waits_for_the_next_start
     assert r.repository.taken == ["d-1"]
 
 
+@pytest.mark.slow
 def test_a_hub_that_cannot_be_read_stops_nobody_until_the_signatures_expire(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         r.repository.good_until = wall(r.clock.wall() + timedelta(seconds=60))

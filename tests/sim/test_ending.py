@@ -226,6 +226,7 @@ def test_an_alert_that_the_disk_will_not_erase_is_tried_until_the_deadline_and_t
     assert ("outbox" in outcome.summary["faults"]) is bool(status)
 
 
+@pytest.mark.slow
 def test_a_live_device_stays_until_the_last_kept_alert_has_been_erased(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()
@@ -249,6 +250,7 @@ def test_a_live_device_stays_until_the_last_kept_alert_has_been_erased(rig: Make
     assert ("alert", "retention") in {(e.what, e.reason) for e in r.hub.receipts()}
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_wait_for_kept_alerts(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()

@@ -141,6 +141,7 @@ def test_a_supervisor_killed_during_its_ending_leaves_the_rest_to_the_timer(
     held.close()
 
 
+@pytest.mark.slow
 def test_a_restart_with_the_clock_set_back_does_not_bring_an_ended_deployment_back(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()

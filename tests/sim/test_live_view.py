@@ -62,6 +62,7 @@ def test_it_is_off_unless_the_devices_own_configuration_allows_it(rig: MakeRig) 
     rig().play(scene)
 
 
+@pytest.mark.slow
 def test_a_signed_view_is_shown_to_its_recipient_until_its_time_and_stands_in_state_status_and_audit_log(
     rig: MakeRig,
 ) -> None:

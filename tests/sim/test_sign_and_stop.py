@@ -148,6 +148,7 @@ def test_stop_ends_recognition_and_lasts_until_resume(rig: MakeRig, who: str) ->
     rig().play(scene)
 
 
+@pytest.mark.slow
 def test_sunlight_on_a_dead_lamp_is_refused_until_the_sensor_has_seen_dark_again(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
@@ -238,6 +239,7 @@ def test_a_hot_machine_is_inhibited_until_it_has_cooled_for_good(rig: MakeRig) -
     rig(live=True).play(scene)
 
 
+@pytest.mark.slow
 def test_dark_seconds_stops_and_pulses_reach_the_hub(rig: MakeRig) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
@@ -306,6 +308,7 @@ FAULT = st.sampled_from(("lamp_works", "wire_cut", "flicker_s", "failing", "lag_
 BROKEN = {"lamp_works": False, "wire_cut": True, "flicker_s": 0.11, "failing": True, "lag_s": 0.2}
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(FAULT, st.floats(0.05, 8.0), st.floats(0.05, 4.0)), min_size=1, max_size=4))
 def test_nobody_is_looked_at_under_a_sign_that_was_dark_for_a_second(

@@ -100,7 +100,7 @@ CASES: dict[str, tuple[str, Callable[[Any], None], float]] = {
 """Per case: the row, what happens, and how long the world may fail before anybody can know (a pulse, a bridged gap)."""
 
 WORKER_STAYS = {"the camera freezes"}
-"""Only a worker can see a frozen picture move again; the sign stays lit as long as it lives (device/README.md)."""
+"""Only a worker can see a frozen picture move again; the sign stays lit while it lives (device/supervisor/workers)."""
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["worker obeys", "worker deaf"])

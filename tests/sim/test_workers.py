@@ -126,6 +126,7 @@ def test_one_bad_camera_never_stops_another(rig: MakeRig) -> None:
     rig(live=True, cameras=("front", "rear")).play(scene)
 
 
+@pytest.mark.slow
 def test_counts_add_up_over_the_lives_of_a_live_cameras_workers(rig: MakeRig) -> None:
     async def scene(r: Rig) -> Any:
         await r.recognising()

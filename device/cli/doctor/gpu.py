@@ -22,17 +22,17 @@ TRIAL_S = 30.0
 TRIAL = """
 import json
 from engines.errors import EnginesError
-told = {}
+found = {}
 try:
     from engines.tensorrt.cuda import Gpu
     gpu = Gpu()
     gpu.close()
-    told = {"name": gpu.facts.name, "capability": gpu.facts.capability, "bytes": gpu.facts.total_bytes}
+    found = {"name": gpu.facts.name, "capability": gpu.facts.capability, "bytes": gpu.facts.total_bytes}
     from engines.tensorrt.api import bindings, version
-    told["tensorrt"] = version(bindings())
+    found["tensorrt"] = version(bindings())
 except EnginesError as fault:
-    told["fault"] = str(fault)
-print(json.dumps(told))
+    found["fault"] = str(fault)
+print(json.dumps(found))
 """
 BUILD = "lfr engines build"
 JETPACK = "install JetPack's python3-libnvinfer; the environment must see the system's packages"
@@ -114,7 +114,7 @@ def _here() -> Here | None:
         return None
     try:
         done = subprocess.run([sys.executable, "-c", TRIAL], capture_output=True, timeout=TRIAL_S, check=False)
-        told: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         return Here(fault=f"no answer within {TRIAL_S:.0f} s")
     except ValueError:
@@ -122,7 +122,7 @@ def _here() -> Here | None:
             fault=f"asking it ended with status {done.returncode}: {done.stderr.decode(errors='replace')[-200:]}"
         )
     return Here(
-        told.get("name"), told.get("capability"), told.get("bytes", 0), told.get("tensorrt"), told.get("fault", "")
+        found.get("name"), found.get("capability"), found.get("bytes", 0), found.get("tensorrt"), found.get("fault", "")
     )
 
 

@@ -4,7 +4,7 @@
 2. Without a bridge an input reads its pull (a cut wire: dark, STOP, tampered, not pressed), whatever is driven.
 3. Over a bridge it follows its output through PATTERN, and no other input follows with it.
 4. Each output and each input is in at least one bridge; a line counts as good when one of its bridges works, so that
-   of a bridge that does not work the broken side can be told.
+   of a bridge that does not work the broken side can be named.
 """
 
 from __future__ import annotations

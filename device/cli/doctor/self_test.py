@@ -29,15 +29,15 @@ from pathlib import Path
 from device.enrolment.model_sessions import ModelSessions
 from device.errors import LfrError
 asked = json.loads(sys.argv[1])
-told = {}
+found = {}
 try:
     folder = asked.pop("models_dir")
     room = ModelSessions(asked.pop("backend"), threads=1, models=Path(folder) if folder else None, **asked)
-    told = {"backend": room.backend, "wrong": room.self_test()}
+    found = {"backend": room.backend, "wrong": room.self_test()}
     room.close()
 except LfrError as fault:
-    told["fault"] = str(fault)
-os.write(out, json.dumps(told).encode())
+    found["fault"] = str(fault)
+os.write(out, json.dumps(found).encode())
 """
 REMEDY = "lfr engines build --config FILE on a GPU; lfr engines prepare, then lfr engines compare"
 
@@ -55,7 +55,7 @@ def self_test(config: Path) -> Iterator[Finding]:
     try:
         vision = load_config(config).vision
     except ConfigError:
-        return  # said above
+        return  # reported above
     yield from engines(vision)
 
 
@@ -71,7 +71,7 @@ def engines(vision: Vision) -> Iterator[Finding]:
     command = [sys.executable, "-I", "-c", ENGINES, json.dumps(asked)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=ENGINES_S, check=False)
-        told = json.loads(done.stdout)
+        found = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         yield Finding("engines", "fail", f"no answer within {ENGINES_S:.0f} s", REMEDY)
         return
@@ -79,8 +79,8 @@ def engines(vision: Vision) -> Iterator[Finding]:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
         yield Finding("engines", "fail", f"the trial ended with status {done.returncode}: {last}", REMEDY)
         return
-    wrong = told.get("fault") or told["wrong"]
-    text = wrong or f"{told['backend']}: every network agrees with its golden tensors"
+    wrong = found.get("fault") or found["wrong"]
+    text = wrong or f"{found['backend']}: every network agrees with its golden tensors"
     yield Finding("engines", "fail" if wrong else "ok", text, REMEDY)
 
 

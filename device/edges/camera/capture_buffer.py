@@ -134,7 +134,7 @@ class CaptureBuffer:
             return END if self._ended or self._closed.is_set() else None
 
     def state(self) -> str:
-        """online | offline | ended, or the value of a CameraFault that stops this camera, as the beat tells it."""
+        """online | offline | ended, or the value of a CameraFault that stops this camera, as the beat states it."""
         with self._changed:
             if self._fault is not None:
                 return "offline"

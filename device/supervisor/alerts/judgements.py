@@ -31,8 +31,8 @@ class Judgements:
     def judged(self, judgement: messages.Adjudication) -> None:
         """An adjudication: a false alert is erased at once."""
         event(_log, "alert.judged", alert=judgement.alert_id, outcome=judgement.outcome)
-        said = {"alert": judgement.alert_id, "outcome": judgement.outcome, "officer": judgement.officer_ref}
-        self.audit.note("judged", "R13", **said)
+        fields = {"alert": judgement.alert_id, "outcome": judgement.outcome, "officer": judgement.officer_ref}
+        self.audit.note("judged", "R13", **fields)
         self.alerts.judged(judgement)
 
     def followed(self, data: FollowUp) -> None:

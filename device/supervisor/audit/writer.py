@@ -75,16 +75,16 @@ class AuditWriter:
 
     def note(self, what: str, rule: str | None = None, **fields: FieldValue) -> str | None:
         """Chain a row (rule 1)."""
-        said, now = record(what, rule, **fields), self._clock.wall()
+        row, now = record(what, rule, **fields), self._clock.wall()
         self._woken.set()
         if self._held_bytes >= MOST_BYTES:
             self._lost += 1
             return None
         if self._log is None:
-            self._early.append((said, now))
+            self._early.append((row, now))
             self._held_bytes += 256
             return None
-        return self._chain(said, now)
+        return self._chain(row, now)
 
     async def open(self) -> None:
         """Open the log if possible; rows noted before are chained first (rule 4)."""
@@ -113,8 +113,8 @@ class AuditWriter:
         self._links = Links(self._boot_id, log.found.seq, log.found.prev)
         early, self._early, self._held_bytes = self._early, [], 0
         self._note_findings(log)
-        for said, at in early:
-            self._chain(said, at)
+        for row, at in early:
+            self._chain(row, at)
 
     async def run(self) -> None:
         """Write rows, and sign when it is due, until cancelled."""
@@ -188,8 +188,8 @@ class AuditWriter:
             await self._disk(self._log.close)
             self._log = None
 
-    def _chain(self, said: Record, at: WallTime) -> str:
-        self._hold(self._links.add(said, at))
+    def _chain(self, row: Record, at: WallTime) -> str:
+        self._hold(self._links.add(row, at))
         self._unsigned = True
         return self._links.prev
 

@@ -90,9 +90,9 @@ class ErasureOrders:
         found = []
         for file in sorted(self._folder.glob(f"*{eraser.RECEIPT}")):
             try:
-                said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-                at = wall(datetime.fromtimestamp(said["at_ms"] / 1000, timezone.utc))
-                found.append(MissedErasure(file, said["deployment"], said["subjects"], said["reason"], at))
+                order: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+                at = wall(datetime.fromtimestamp(order["at_ms"] / 1000, timezone.utc))
+                found.append(MissedErasure(file, order["deployment"], order["subjects"], order["reason"], at))
             except (OSError, ValueError, LookupError, TypeError, RecursionError):
                 continue
         return found
@@ -109,7 +109,7 @@ class ErasureOrders:
     def _clock_usable(self) -> bool:
         return self._clock.synchronised() or not self._live
 
-    def _order(self, active: ActiveDeployment, *, end_ms: int, now_ms: int, **said: Any) -> None:
+    def _order(self, active: ActiveDeployment, *, end_ms: int, now_ms: int, **details: Any) -> None:
         deployment = active.deployment
         try:
             eraser.place(
@@ -120,7 +120,7 @@ class ErasureOrders:
                 now_ms,
                 mode=deployment.mode.value,
                 subjects=deployment.watchlist.subjects,
-                **said,
+                **details,
             )
         except OSError as fault:
             raise self._cannot(fault) from fault

@@ -23,7 +23,7 @@ MOST = 240
 COUNTED = frozenset({State.ARMED, State.RECOGNISING, State.INHIBITED, State.ENDING})
 MORE = "; more: lfr status"
 LEAST_FOUND = 16
-"""Fewer characters of a finding tell nothing."""
+"""Characters of a finding; with fewer it is left out."""
 
 
 def status_line(seen: StatusView) -> str:

@@ -181,10 +181,10 @@ class Notices:
 
     def _send_changed(self, topic: str, message: messages.Message, subject: str) -> bool:
         """Post a notice unless its content is the same as the last one on its topic; whether it was sent."""
-        said = msgspec.json.encode(message)
-        if self._sent.get(topic) == said:
+        encoded = msgspec.json.encode(message)
+        if self._sent.get(topic) == encoded:
             return False
-        self._sent[topic] = said
+        self._sent[topic] = encoded
         self._publisher.post(_notice(self._topics, topic, message, subject, self._clock, qos=1))
         return True
 

@@ -102,7 +102,7 @@ class WorkerSupervisor:
         self.fault: CameraFault | None = None
         """What its running worker finds wrong with the camera, also when that does not stop it."""
         self.size: tuple[int, int] | None = None
-        """Width and height of the first pictures of this deployment; a later run is told what they were."""
+        """Width and height of the first pictures of this deployment; a later run gets it with its assignment."""
         self.exit_status = 0
         self.watchlist_opened = False
         """Whether any worker of this camera opened its watchlist, so that people may have been compared."""

@@ -52,6 +52,7 @@ def test_an_untouched_log_is_whole_and_balances(written: Build) -> None:
     assert verdict.notes == []
 
 
+@pytest.mark.slow
 @LAW
 @given(data=st.data())
 def test_any_changed_byte_is_found_in_its_row(written: Build, data: st.DataObject) -> None:

@@ -97,6 +97,7 @@ def test_no_event_still_has_an_upper_bound() -> None:
     assert share_interval(0.5, np.full(100, 0.5), 1000)[0] == 0.5
 
 
+@pytest.mark.slow
 def test_lists_beyond_the_data_are_extrapolated_and_marked_and_go_on_where_the_data_ends() -> None:
     rows = evaluate(people(600, 2, noise=0.6, seed=8, dimensions=40), sizes=(400, 2000), draws=12)["identification"]
     assert [(r["subjects"], r["extrapolated"]) for r in rows[::3]] == [(400, False), (2000, True)]

@@ -48,6 +48,7 @@ def test_photos_are_read_with_the_recogniser_that_was_named(
     assert [rows.shape[1] for rows in widths.values()] == [64, 128]
 
 
+@pytest.mark.slow
 def test_an_evaluation_names_the_recogniser_that_it_measured(
     own_recogniser: ModelCard, asked: list[How], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,7 @@ def test_strangers_are_pairs_of_different_people_of_one_source_and_weigh_one_a_p
     assert strangers(two).weight.sum() == pytest.approx(2 * 10 * 9 / 2)
 
 
+@pytest.mark.slow
 def test_averaged_photos_shift_scores_the_more_the_more_there_are() -> None:
     faces = people(300, 3, noise=0.4, seed=2, dimensions=64, subspace=12)
     one, two, three = shift(faces, np.ones((300, 1), np.int64), 0, WEIGHTED_MEAN)[0]

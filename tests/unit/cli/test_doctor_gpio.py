@@ -185,6 +185,7 @@ def test_the_codes_are_printed_from_their_table(capsys: pytest.CaptureFixture[st
     assert [line[:24].strip() for line in said.splitlines()] == [code.text for code in CODES]
 
 
+@pytest.mark.slow
 def test_gpiozero_shows_levels_and_not_meanings(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from gpiozero import Device
     from gpiozero.pins.mock import MockConnectedPin, MockFactory

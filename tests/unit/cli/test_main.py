@@ -146,6 +146,7 @@ HIDDEN = ("starlette", "uvicorn", "securesystemslib", "matplotlib", "systemd", "
 WITHOUT = f"import sys\nsys.modules.update(dict.fromkeys({HIDDEN}))\nfrom device.cli.main import main\n"
 
 
+@pytest.mark.slow
 def test_every_command_explains_itself_without_the_extras() -> None:
     script = (
         "from device.cli.main import CORE, GROUP\nfrom importlib import metadata\n"
@@ -159,6 +160,7 @@ def test_every_command_explains_itself_without_the_extras() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
 def test_a_hub_without_its_extra_says_which_to_install(missing: str, tmp_path: Path) -> None:
     script = f"main(['hub', 'init', {str(tmp_path)!r}])\nsys.exit(main(['hub', 'serve', {str(tmp_path)!r}]))"

@@ -61,6 +61,7 @@ def test_a_camera_that_hangs_up_is_lost_after_its_last_frames(camera: rtsp_camer
     source.close()
 
 
+@pytest.mark.slow
 def test_a_camera_that_stops_sending_is_lost_at_the_read_deadline(camera: rtsp_camera.RtspCamera) -> None:
     source = opened(camera.address, read_s=0.5)
     arrived: list[float] = []

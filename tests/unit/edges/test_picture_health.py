@@ -131,6 +131,7 @@ def test_noise_alone_never_ends_a_still_run(sigma: float, seed: int) -> None:
     assert still.still_ns == 19 * NS_PER_S // 10
 
 
+@pytest.mark.slow
 @given(
     left=st.integers(0, WIDTH - 24),
     top=st.integers(40, HEIGHT - 64),

@@ -30,6 +30,7 @@ def decoding(own_models: ModuleType, models_ready: Path, tmp_path_factory: pytes
     return models
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("size", [(128, 128), (352, 640)])
 def test_it_finds_the_faces_that_yunet_finds_where_it_finds_them(

@@ -21,6 +21,7 @@ os.kill(os.getpid(), signal.SIGUSR1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["runners", "reversed(runners)", "[]"])
 def test_a_signal_is_handled_after_engines_were_closed(order: str) -> None:
     done = subprocess.run(

@@ -248,6 +248,7 @@ def test_terms_that_make_no_sense_are_refused(bench: Bench, changes: dict[str, A
     assert bench.holds.all() == []
 
 
+@pytest.mark.slow
 def test_the_commands_use_a_running_hub(tmp_path: Path) -> None:
     root = tmp_path / "van"
     lfr = [sys.executable, "-m", "device.cli.main"]

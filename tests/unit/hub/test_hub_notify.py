@@ -39,6 +39,7 @@ def test_ready_comes_with_the_server_and_the_watchdog_is_fed_until_it_ends(monke
     assert service.is_stopping
 
 
+@pytest.mark.slow
 def test_a_key_that_is_given_is_the_pages_and_is_not_printed(tmp_path: Path) -> None:
     root, key = tmp_path / "van", tmp_path / "console.key"
     init_hub(root, site="demo", devices=(), mode=Mode.DEMO)

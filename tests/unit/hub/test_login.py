@@ -16,9 +16,11 @@ from tests.unit.hub.test_hub_references import Van
 from tools.hub.console import login
 from tools.hub.console.login import NOBODY, Sessions
 from tools.hub.site import init_hub
+from tools.hub.storage import users
 from tools.hub.storage.users import Role, Users
 
 WORD = "correct horse battery"
+COST = users._N, users._R, users._P
 
 
 class Desk:
@@ -29,6 +31,12 @@ class Desk:
 
     def login(self, ref: str, password: str = WORD) -> str:
         return asyncio.run(self.sessions.login(ref, password))
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cheap hashes for these tests; COST is the real one."""
+    monkeypatch.setattr(users, "_N", 2**10)
 
 
 @pytest.fixture
@@ -219,3 +227,10 @@ def test_the_commands_and_an_operational_hub_without_users(tmp_path: Path, capsy
     Users(tmp_path / "hub").put("op-8", "supervisor", WORD)
     assert main(["hub", "user", "remove", hub, "op-7"]) == 0
     assert list(Users(tmp_path / "hub").all()) == ["op-8"]
+
+
+def test_a_password_costs_what_owasp_asks_for_at_least() -> None:
+    """OWASP's password storage cheat sheet, 2024: N = 2^15 with r = 8 and p = 3."""
+    n, r, p = COST
+    assert n >= 2**15
+    assert (r, p) == (8, 3)

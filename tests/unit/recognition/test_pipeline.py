@@ -189,6 +189,7 @@ def test_counts_balance_after_every_kind_of_passage(world_of: MakeWorld) -> None
     assert counters.open_passages == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 100_000))
 def test_counts_balance_whatever_people_do(seed: int, world_of: MakeWorld) -> None:

@@ -53,6 +53,7 @@ def test_dark_then_lit_then_its_first_pulse_is_a_proof(play: Play) -> None:
     scene(play, Bench(), acts)
 
 
+@pytest.mark.slow
 def test_it_pulses_within_every_30_seconds_with_a_new_code_and_three_flashes_a_second(play: Play) -> None:
     async def acts(b: Bench) -> None:
         await b.lit()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,6 +66,7 @@ async def run_schedule(b: Bench, faults: list[tuple[str, float, float]], law: Ca
         await asyncio.sleep(STEP_S)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(SCHEDULE, st.integers(0, 10_000))
 def test_a_sign_that_has_been_dark_for_a_second_does_not_count_as_lit(
@@ -79,6 +81,7 @@ def test_a_sign_that_has_been_dark_for_a_second_does_not_count_as_lit(
     scene(play, Bench(seed=seed), acts)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.tuples(st.just("stray_light"), st.floats(0.05, 10.0), st.floats(0.05, 60.0)), min_size=1, max_size=4)

@@ -50,6 +50,7 @@ def ram() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.slow
 def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Desk, power: Power, ram: Path) -> None:
     desk.state = ram / "first"
     desk.client().sync()
@@ -88,6 +89,7 @@ def test_wherever_the_power_fails_a_set_is_the_old_or_the_new_one(desk: Desk, po
     assert seen == {True, False}
 
 
+@pytest.mark.slow
 def test_at_the_first_sync_there_is_no_set_or_a_whole_one(desk: Desk, power: Power, ram: Path) -> None:
     desk.state = ram / "whole"
     with power.over(desk.state, None):

@@ -67,6 +67,7 @@ def test_a_good_release_is_committed_in_the_end_wherever_the_power_was_cut(
     assert seen == {("0.2.0", "0.2.0"), ("0.3.0", "0.2.0"), ("0.3.0", "0.3.0")}
 
 
+@pytest.mark.long
 def test_a_broken_release_is_rolled_back_in_the_end_wherever_the_power_was_cut(
     make_board: Callable[..., Any], release: Callable[..., bytes]
 ) -> None:

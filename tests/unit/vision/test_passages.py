@@ -322,6 +322,7 @@ def test_a_passage_that_gave_way_and_is_seen_again_begins_anew(scene: Scene) -> 
     assert scene.passages.of(scene.track(1)) is not None
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000), arrivals=st.integers(1, 60))
 def test_no_crowd_makes_more_than_the_slots_or_leaves_a_template_in_a_free_one(

@@ -43,8 +43,8 @@ def measure(threads: int, rounds: int, tick: Tick, opener: Opener = open_runner)
     batches: list[dict[str, Any]] = []
     for engine in engines:
         batches += _batches(card(RECOGNISER_DEFAULT), engine, turns)
-    told = {"precisions": rows, "batches": batches, "left_out": turns.left_out}
-    return {"threads": threads, "rounds": rounds, **told}
+    result = {"precisions": rows, "batches": batches, "left_out": turns.left_out}
+    return {"threads": threads, "rounds": rounds, **result}
 
 
 def usable(backend: str) -> tuple[str, ...]:

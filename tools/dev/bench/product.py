@@ -31,8 +31,8 @@ def replay(clip: Path, watchlist: Path, options: Sequence[str] = ()) -> dict[str
     command = [lfr(), "replay", str(clip), "--watchlist", str(watchlist), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode:
-        said = "\n".join(done.stderr.strip().splitlines()[-5:])
-        raise ReplayFailed(f"{' '.join(command)}: exit status {done.returncode}; its output:\n{said}")
+        output = "\n".join(done.stderr.strip().splitlines()[-5:])
+        raise ReplayFailed(f"{' '.join(command)}: exit status {done.returncode}; its output:\n{output}")
     try:
         document: dict[str, Any] = json.loads(done.stdout)
     except ValueError as fault:

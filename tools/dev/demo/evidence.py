@@ -94,7 +94,7 @@ def nobody_else_alerted(evidence: Evidence) -> tuple[bool, str]:
 
 def alerts_keep_their_identity(evidence: Evidence) -> tuple[bool, str]:
     """Revisions of one alert rise, and none came twice."""
-    revisions = {key: [a.revision for a in said] for key, said in evidence.alerts.items()}
+    revisions = {key: [a.revision for a in series] for key, series in evidence.alerts.items()}
     broken = [key for key, numbers in revisions.items() if numbers != sorted(set(numbers))]
     return not broken, f"{sum(len(r) for r in revisions.values())} statements of {len(revisions)} alerts"
 
@@ -188,7 +188,7 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], tuple[bool, str]]], ...] = (
 
 def first_statements(evidence: Evidence) -> list[Alert]:
     """The first revision of each alert: when it was raised."""
-    return [said[0] for said in evidence.alerts.values()]
+    return [series[0] for series in evidence.alerts.values()]
 
 
 def is_of(alert: Alert, passage: TruePassage, entry: str) -> bool:

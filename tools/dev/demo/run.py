@@ -158,8 +158,8 @@ def start_hub(processes: Processes, workspace: Workspace, *, operator: bool, own
     while time.monotonic() < deadline:
         for line in process.log.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("{"):
-                said = json.loads(line)
-                return Hub(process, said["url"], said["broker_port"], said["repository_port"])
+                ready = json.loads(line)
+                return Hub(process, ready["url"], ready["broker_port"], ready["repository_port"])
         process.check()
         time.sleep(POLL_S)
     raise Unavailable(

@@ -79,8 +79,8 @@ def run_one_static(stage: Stage) -> Outcome:
     if done.returncode == 0:
         print(f"ok      {stage.name}  {seconds:.1f} s", flush=True)
         return Outcome(stage, seconds)
-    said = done.stdout.decode(errors="replace").rstrip()
-    print(f"{said}\nFAILED  {stage.name}: {stage.remedy}", flush=True)
+    output = done.stdout.decode(errors="replace").rstrip()
+    print(f"{output}\nFAILED  {stage.name}: {stage.remedy}", flush=True)
     return Outcome(stage, seconds, why=stage.remedy)
 
 

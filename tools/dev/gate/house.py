@@ -39,6 +39,7 @@ EXEMPTION = re.compile(
     r"#\s*(noqa|type:\s*ignore|fmt:\s*(off|skip)|pragma:|pylint:|mypy:|ruff:|TO" r"DO|FIX" r"ME|XXX)"
 )
 MAY_SKIP = ("tests/gpu/", "tests/system/", "tests/browser/")
+HOLDS_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 SKIPS = frozenset({"skip", "skipif", "xfail", "importorskip"})
 TEXT = frozenset(
     {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".sh", ".service", ".conf", ".html", ".js", ".css", ".lock", ""}
@@ -137,7 +138,8 @@ def imports(body: Iterable[ast.AST], *, late: bool) -> Iterator[tuple[ast.Import
             yield from imports(node.orelse, late=late)
         else:
             inside = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            yield from imports(ast.iter_child_nodes(node), late=inside)
+            parts = (child for child in ast.iter_child_nodes(node) if isinstance(child, HOLDS_STATEMENTS))
+            yield from imports(parts, late=inside)
 
 
 def foreign_names(name: str, text: str) -> Iterator[str]:
@@ -166,6 +168,8 @@ def skips(name: str, tree: ast.Module) -> Iterator[str]:
 
 def exemptions(name: str, text: str) -> Iterator[str]:
     """Exemptions and notes, in comments only (rule 5)."""
+    if not EXEMPTION.search(text):
+        return
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and EXEMPTION.search(token.string):
             yield f"{name}:{token.start[0]}: {token.string.strip()!r}; fix the cause, or file an issue"

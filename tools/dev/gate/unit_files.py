@@ -33,9 +33,9 @@ def main(folder: Path = ROOT / "systemd") -> int:
     except SetupFailed as fault:
         print(fault, file=sys.stderr)
         return 69
-    said = verify(program, units)
-    print(said or f"{len(units)} unit files are sound")
-    return 1 if said else 0
+    output = verify(program, units)
+    print(output or f"{len(units)} unit files are sound")
+    return 1 if output else 0
 
 
 def verify(program: Path, units: list[Path]) -> str:
@@ -50,8 +50,8 @@ def verify(program: Path, units: list[Path]) -> str:
         places = {"HOME": scratch, "XDG_RUNTIME_DIR": scratch} if manager else {}
         command = [str(program), "verify", *manager, "--man=no", *copies]
         done = subprocess.run(command, env={**os.environ, **places}, capture_output=True, text=True, check=False)
-    said = (done.stdout + done.stderr).strip()
-    return said or (f"systemd-analyze ended with status {done.returncode}" if done.returncode else "")
+    output = (done.stdout + done.stderr).strip()
+    return output or (f"systemd-analyze ended with status {done.returncode}" if done.returncode else "")
 
 
 if __name__ == "__main__":

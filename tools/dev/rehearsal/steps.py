@@ -160,8 +160,8 @@ def erased(rehearsal: Rehearsal) -> list[str]:
 
 def withdrawn_at(listener: Listener) -> int:
     """The number of withdrawn entries that the device last reported for every worker."""
-    said = [a.data.withdrawn for a in listener.received.arrivals if isinstance(a.data, WatchlistState)]
-    return said[-1] if said else 0
+    withdrawn_counts = [a.data.withdrawn for a in listener.received.arrivals if isinstance(a.data, WatchlistState)]
+    return withdrawn_counts[-1] if withdrawn_counts else 0
 
 
 async def until(rehearsal: Rehearsal, device: DeviceLifecycle, holds: Callable[[], bool], what: str) -> None:

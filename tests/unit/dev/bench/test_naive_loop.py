@@ -32,6 +32,7 @@ def test_overlap_is_that_of_areas() -> None:
     assert overlap(a_box(0, 0), a_box(50, 50)) == 0.0
 
 
+@pytest.mark.long
 def test_naive_loop_finds_the_listed_person_once_and_nobody_else(
     models_ready: Path, clip: Path, watchlist_folder: Path
 ) -> None:

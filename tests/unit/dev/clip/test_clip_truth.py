@@ -45,6 +45,7 @@ def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return both / ((one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1]) - both)
 
 
+@pytest.mark.long
 def test_same_spec_gives_the_same_clip_and_truth(small: ClipSpec, made: tuple[Path, ClipTruth], tmp_path: Path) -> None:
     again = make_clip(small, tmp_path / "again.mp4")
     assert again == made[1]

@@ -70,6 +70,7 @@ def test_a_test_file_that_does_not_even_load_fails_the_gate(
     assert capfd.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
 
 
+@pytest.mark.long
 def test_a_skipped_test_fails_the_gate_except_for_hardware(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_skipped_test_fails_the_gate_except_for_hardware(
     assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 1 skipped"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("installable", "status"), [(True, 1), (False, 0)])
 def test_a_complete_run_skips_only_what_no_machine_can_install(
     repository: Path, monkeypatch: pytest.MonkeyPatch, installable: bool, status: int

@@ -71,6 +71,7 @@ def withdraw(site: Site, stem: str, *refs: str) -> None:
     site.publish(change, "AO-1")
 
 
+@pytest.mark.slow
 def test_a_deployment_lives_from_publication_to_end_over_https(
     site: Site, served: RepositoryServer, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_stick_that_is_older_than_what_the_hub_said_is_a_rollback(
         device_of(site, tmp_path, UsbSource(stick)).sync()
 
 
+@pytest.mark.slow
 def test_a_revoked_device_is_turned_away_and_its_neighbour_is_not(
     site: Site, served: RepositoryServer, tmp_path: Path
 ) -> None:
