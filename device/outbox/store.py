@@ -212,12 +212,14 @@ class Outbox:
             return [self._erase(sql, alert_id, outbox_holds.END_OF_HOLD)]
 
     def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> list[ErasedAlert]:
-        """Erase every alert with a waiting message for which `concerns` returns True; it receives the plain payload."""
+        """Erase every waiting alert or count for which `concerns`, given the plain payload, is true; the alerts."""
         with self._change(erasing=True) as sql:
-            waiting = "SELECT id, alert_id FROM messages WHERE kind = 'alert' AND state = 'waiting'"
-            found = [(alert, self._load(sql, row_id)) for row_id, alert in sql.execute(waiting).fetchall()]
-            named = [alert for alert, due in found if due is not None and concerns(due.payload)]
-            return [self._erase(sql, alert, reason) for alert in named]
+            waiting = "SELECT id, alert_id FROM messages WHERE kind IN ('alert', 'count') AND state = 'waiting'"
+            found = [(*row, self._load(sql, row[0])) for row in sql.execute(waiting).fetchall()]
+            named = [(row_id, alert) for row_id, alert, due in found if due is not None and concerns(due.payload)]
+            unsealed = [(row_id,) for row_id, alert in named if alert is None]
+            sql.executemany("DELETE FROM messages WHERE id = ?", unsealed)
+            return [self._erase(sql, alert, reason) for _, alert in named if alert is not None]
 
     def erase_expired(self, now: WallTime, *, clock_trusted: bool) -> list[ErasedAlert]:
         """Erase what is past its time: `retention` at delete_by, `expiry` for alerts that were never acknowledged.

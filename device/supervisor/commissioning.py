@@ -1,7 +1,8 @@
 """The commissioning view: workers with a detector and no list, while a view is asked for and nothing is loaded.
 
-1. They run only in `ready`, with no deployment loaded or offered, no STOP, the hub connected, and the sign sensed lit
-   and following its pulse. The loop lights the sign while they are wanted, and switches it off after the last one.
+1. They run only in `ready`, with no deployment loaded or offered, no STOP, the housing closed, the hub connected, and
+   the sign sensed lit and following its pulse. The loop lights the sign while they are wanted, and switches it off
+   after the last one.
 2. What they detect goes into the view alone: nothing is compared or counted.
 3. Before a list is loaded they are stopped, and their processes are gone.
 """
@@ -77,9 +78,9 @@ class Commissioning:
 
     async def close(self) -> None:
         """Stop its workers; returns when no process is left."""
-        workers = tuple(self._workers.values())
-        await asyncio.gather(*(worker.close() for worker in workers))
-        self._workers = {}
+        closed = dict(self._workers)
+        await asyncio.gather(*(worker.close() for worker in closed.values()))
+        self._workers = {name: worker for name, worker in self._workers.items() if closed.get(name) is not worker}
         self._closing = None
 
     def _start(self) -> None:

@@ -137,6 +137,7 @@ class DeviceLifecycle:
             store=self._publisher.keep,
             withdraw=self._pool.withdraw_volunteers,
             erased=lambda count: self._receipts.erased("template", count, "withdrawn"),
+            unsend=lambda concerns: self._publisher.erase_undelivered(concerns, WITHDRAWN),
         )
 
     def _hub_requests(self, config: DeviceConfig, boot_id: str, budget: Budget) -> HubRequests:

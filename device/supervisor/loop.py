@@ -302,7 +302,8 @@ class SupervisorLoop:
     def _act(self) -> None:
         """Switch sign and lamps as the state requires."""
         loaded = self.active is not None
-        self._commissioning.follow(self.state, self.snapshot, asked=self._view_asked(), loaded=loaded)
+        asked = self._view_asked() and not self.requests.tampered
+        self._commissioning.follow(self.state, self.snapshot, asked=asked, loaded=loaded)
         any_worker = self._pool.alive or self._commissioning.alive
         commissioning = self._commissioning.wanted
         self._drive_sign(policy.sign_wanted(self.state, self.evaluations, any_worker, commissioning=commissioning))

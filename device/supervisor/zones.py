@@ -88,8 +88,8 @@ class Zones:
             file = self._folder / f"{camera}.json"
             try:
                 command = msgspec.json.decode(await self._disk(file.read_bytes), type=Command)
-                if command.zone is None or command.zone.camera_id != camera:
-                    raise BadData("it is another camera's")
+                if command.name != ZONE or command.zone is None or command.zone.camera_id != camera:
+                    raise BadData("it is another command, or another camera's")
                 self._check.require_signed(command, self._clock.wall(), kept=True)
                 self._apply(command)
             except FileNotFoundError:

@@ -272,7 +272,9 @@ class Client:
                         store.keep_payload(incoming, each.sha256)
                 there[each.ref] = place
             except (Refused, Unavailable) as fault:
-                event(_log, "volunteer.not_loaded", level=logging.WARNING, ref=each.ref, problem=str(fault))
+                # neither the reference nor a target's name, which holds it: the journal outlives a consent
+                problem = fault.reason if isinstance(fault, Refused) else "not fetched, or not kept"
+                event(_log, "volunteer.not_loaded", level=logging.WARNING, problem=problem)
         return there
 
     def _payload(self, trusted: Trusted, index: Index, deployment: Deployment, store: Store) -> Path:

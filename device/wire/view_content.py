@@ -14,6 +14,8 @@ from device.errors import BadData
 Cell = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Pixels = Annotated[int, msgspec.Meta(ge=0, le=20_000)]
 FACES_MOST = 50
+COLUMNS_MOST, ROWS_MOST = 12, 7
+"""No picture is finer: chosen by measurement (tools.dev.proof.pixelation.py, decision 0230)."""
 
 
 class FaceMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +33,8 @@ class ViewContent(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     jpeg: Annotated[bytes, msgspec.Meta(max_length=3_000)]
-    columns: Cell
-    rows: Cell
+    columns: Annotated[int, msgspec.Meta(ge=1, le=COLUMNS_MOST)]
+    rows: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MOST)]
     width: Pixels
     height: Pixels
     commissioning: bool = False

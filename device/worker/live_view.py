@@ -1,7 +1,7 @@
 """The live view: the whole picture as the mean colours of a coarse grid, encrypted to the hub. Off unless asked for.
 
 1. Nothing finer than the grid is made or encoded, so faces that the detector missed, and those of open alerts, are as
-   coarse as everything else. COLUMNS x ROWS are chosen by measurement (tools.dev.proof.pixelation.py, decision 0230).
+   coarse as everything else (device/wire/view_content.py).
 2. The supervisor renews it once a second; without a renewal it ends after RENEWED_WITHIN_NS.
 3. Recognition comes first: no picture while frames are dropped, or of a frame that waited longer than LATE_NS.
 """
@@ -15,10 +15,10 @@ from device.domain.sight import Face, Frame
 from device.domain.time import NS_PER_MS, NS_PER_S
 from device.errors import InternalError
 from device.vision.picture import cell_means, encode_jpeg
-from device.wire.view_content import FACES_MOST, FaceMark, ViewContent, pack_view
+from device.wire.view_content import COLUMNS_MOST, FACES_MOST, ROWS_MOST, FaceMark, ViewContent, pack_view
 from device.worker.sealed_probe import JPEG_QUALITY, ProbeSealer
 
-COLUMNS, ROWS = 12, 7
+COLUMNS, ROWS = COLUMNS_MOST, ROWS_MOST
 EVERY_NS = NS_PER_S
 RENEWED_WITHIN_NS = 3 * NS_PER_S
 LATE_NS = 250 * NS_PER_MS

@@ -19,6 +19,7 @@ from tests.browser.test_operator import TOO_FAINT
 from tools.hub.publishing.deployment_records import Record, Records
 from tools.hub.site import init_hub
 from tools.hub.storage.folder import Entry, HubFolder
+from tools.hub.watchlist.volunteers import Consent, VolunteerRegister
 
 pytestmark = pytest.mark.browser
 DEPLOYMENT = "demo-2026-11-23"
@@ -42,6 +43,12 @@ def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Van]:
         volunteers={ref: now() + timedelta(hours=4) for ref in ("V-1", "V-2")},
     )
     Records(folder).save(record)
+    register, photo = VolunteerRegister(folder), folder / "photo.jpg"
+    photo.write_bytes(portrait(150, 22))
+    for ref, until in record.volunteers.items():  # who is not in the register is taken off
+        consent = Consent(ref=ref, given_on=now().date(), reference=f"form {ref}", until=until)
+        register.add(consent, [photo], now())
+    photo.unlink()
     running = Van(folder)
     yield running
     running.stop()

@@ -86,6 +86,7 @@ def test_by_keyboard_alone_a_case_is_enlarged_judged_with_reasons_held_and_relea
     assert van.snapshot()["cases"][0]["outcome"] is None, "while both are large no key judges"
     chrome.press("Escape")
     chrome.until("!document.querySelector('#enlarged').open")
+    chrome.until("[...document.querySelectorAll('#enlarged img')].every(i => !i.hasAttribute('src'))")
     chrome.key("1")
     chrome.key("3")
     chrome.key("2")

@@ -11,12 +11,14 @@ import pytest
 from device.domain.finding import VolunteerFinding
 from device.domain.time import wall
 from device.hub_api import messages
+from device.outbox.retry import MessageClass
 from device.ports.gpio import Lamp
 from device.wire.link import VolunteerRecognised
 from tests.sim.rig import MakeRig, Rig
 
 START = datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc)
 HEX = "0123456789abcdef"
+SEEN = "lfr/v1/demo/cam-1/bluelist/seen"
 
 
 def blue_list(**until_s: float) -> str:
@@ -138,3 +140,50 @@ def test_a_consent_that_ends_is_gone_at_that_second_without_the_hub(rig: MakeRig
 
 def receipts_of(r: Rig) -> list[tuple[str, int, str]]:
     return [(each.what, each.count, each.reason) for each in r.hub.receipts()]
+
+
+def on_disk(r: Rig) -> bytes:
+    return b"".join(file.read_bytes() for file in (r.folder / "state").glob("outbox.sqlite*"))
+
+
+async def reported_and_not_delivered(r: Rig) -> None:
+    """V1 is recognised; the report waits in the outbox."""
+    await r.recognising()
+    r.exchange.deny("cam-1", SEEN)
+    r.worker.say(recognised("V1"))
+    await r.until(lambda: r.waiting(MessageClass.COUNT) > 0, within_s=2)
+    assert b'"V1"' in on_disk(r)
+
+
+def test_what_waits_for_the_hub_is_erased_when_the_consent_is_withdrawn(made: Rig) -> None:
+    async def scene(r: Rig) -> None:
+        await reported_and_not_delivered(r)
+        r.repository.volunteers_withdrawn = frozenset({"V1"})
+        await r.until(lambda: b'"V1"' not in on_disk(r), within_s=5)
+
+    made.play(scene)
+
+
+def test_what_an_earlier_start_left_is_erased_when_the_consent_was_withdrawn_meanwhile(
+    made: Rig, rig: MakeRig, tmp_path: Path
+) -> None:
+    made.play(reported_and_not_delivered)
+    again = rig(live=True, again=True, more=blue_list(V1=9000, V2=9000))
+    again.repository.volunteers_withdrawn = frozenset({"V1"})
+
+    async def scene(r: Rig) -> None:
+        assert b'"V1"' in on_disk(r)
+        r.exchange.deny("cam-1", SEEN)
+        await r.until(lambda: b'"V1"' not in on_disk(r), within_s=10)
+
+    again.play(scene)
+
+
+def test_what_names_a_volunteer_does_not_outlive_the_deployment(made: Rig) -> None:
+    async def scene(r: Rig) -> None:
+        await reported_and_not_delivered(r)
+        r.repository.offers = False
+        await r.outcome()
+        assert b'"V1"' not in on_disk(r)
+
+    made.play(scene)

@@ -74,13 +74,15 @@ def test_no_detector_runs_while_the_sign_is_not_sensed_lit(rig: MakeRig) -> None
     unpublished(rig).play(scene)
 
 
-@pytest.mark.parametrize("how", ["stop", "hub away", "end-view"])
-def test_stop_a_hub_that_is_away_and_the_end_of_the_view_stop_it(rig: MakeRig, how: str) -> None:
+@pytest.mark.parametrize("how", ["stop", "hub away", "end-view", "housing opened"])
+def test_stop_a_hub_that_is_away_an_opened_housing_and_the_end_of_the_view_stop_it(rig: MakeRig, how: str) -> None:
     async def scene(r: Rig) -> None:
         await commissioned(r)
         worker = r.worker
         if how == "hub away":
             r.exchange.go_down()
+        elif how == "housing opened":
+            r.lines.tamper()
         else:
             r.hub.command(how)
         await r.until(lambda: not worker.running, within_s=2.0)
@@ -160,8 +162,8 @@ def kept(folder: Path, content: Any) -> None:
     (folder / "state" / "zones" / "front.json").write_bytes(content)
 
 
-@pytest.mark.parametrize("forged", [False, True])
-def test_a_kept_zone_counts_after_a_restart_only_with_the_hubs_signature(rig: MakeRig, forged: bool) -> None:
+@pytest.mark.parametrize("forged", ["", "other corners", "another command"])
+def test_a_kept_zone_counts_after_a_restart_only_with_the_hubs_signature(rig: MakeRig, forged: str) -> None:
     async def scene(r: Rig) -> None:
         await r.recognising()
         assert r.worker.assignment is not None
@@ -171,7 +173,9 @@ def test_a_kept_zone_counts_after_a_restart_only_with_the_hubs_signature(rig: Ma
 
     r = rig()
     command = zone(r, TRIANGLE)
-    if forged:
+    if forged == "another command":
+        command = a_command(r.hub.folder, "sync", r.clock.wall(), zone=command.zone)
+    elif forged:
         other = messages.CommandZone(camera_id="front", polygon=[(0, 0), (1000, 0), (500, 800)])
         command = msgspec.structs.replace(command, zone=other)
     kept(r.folder, msgspec.json.encode(command))

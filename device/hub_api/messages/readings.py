@@ -10,7 +10,10 @@ from device.hub_api.messages.base import Timestamp
 
 
 class LiveViewReading(msgspec.Struct, frozen=True, kw_only=True):
-    """The live view. allowed: by this device's configuration; until, given_by: while it is shown."""
+    """The live view. allowed: by this device's configuration; until: while it is shown.
+
+    given_by  in the status file alone: who may read the state need not know officers
+    """
 
     allowed: bool
     until: Timestamp | None = None

@@ -157,7 +157,7 @@ class OutboxPublisher:
         self._queue(_Hold(alert_id, kind, until))
 
     def erase_undelivered(self, concerns: Callable[[bytes], bool], reason: str) -> None:
-        """Erase every alert with an undelivered message for which `concerns` is true; receipts as for `erase`."""
+        """Erase every undelivered alert or count for which `concerns` is true; receipts of alerts as for `erase`."""
         self._queue(_Erase(None, reason, concerns))
 
     def post(self, notice: Outgoing) -> None:

@@ -1,8 +1,10 @@
 """The blue list on the device: reports volunteers who are recognised, logs passes, and takes volunteers off.
 
-1. What is reported holds a reference and a time, no picture. It is deleted with its delivery, after KEPT at the latest.
+1. What is reported holds a reference and a time, no picture. It is deleted with its delivery, and at the end of the
+   deployment (deployment/teardown.py): a consent that is withdrawn later does not reach this device.
 2. A volunteer whose consent has ended, by this device's clock, or whom the hub took off, is gone at once: workers zero
-   the templates, the sealed file is deleted, later findings are dropped. The disk is tried again until it obeys.
+   the templates, the sealed file and what was reported and not delivered are deleted, also of an earlier start; later
+   findings are dropped. The disk is tried again until it obeys.
 3. Without a running deployment a pass counts for nothing.
 """
 
@@ -20,6 +22,7 @@ from pathlib import Path
 from device.domain.finding import VolunteerFinding
 from device.domain.time import NS_PER_S, WallTime, rfc3339, wall
 from device.durable import flush_folder
+from device.errors import BadData
 from device.hub_api import events, messages
 from device.hub_api.identifiers import uuid7
 from device.hub_api.messages import Message
@@ -44,6 +47,7 @@ class BlueList:
     store     puts a message into the outbox
     withdraw  zeroes volunteers in every worker
     erased    makes a receipt: how many volunteers' templates
+    unsend    erases what waits in the outbox and for which a predicate over payloads is true
     """
 
     topics: DeviceTopics
@@ -53,9 +57,11 @@ class BlueList:
     store: Callable[[OutboxMessage], None]
     withdraw: Callable[[frozenset[str]], None]
     erased: Callable[[int], None]
+    unsend: Callable[[Callable[[bytes], bool]], None]
     recognised: int = 0
     passes: int = 0
     _files: set[Path] = field(default_factory=set)
+    _unsent: frozenset[str] = frozenset()
 
     def seen(self, camera: str, finding: VolunteerFinding) -> None:
         """A worker recognised a volunteer."""
@@ -89,10 +95,15 @@ class BlueList:
         self._report(self.topics.volunteer_pass, data)
 
     def take_off(self, refs: Iterable[str]) -> None:
-        """Consent ended or was withdrawn (rule 2); volunteers that are not there any more are ignored."""
-        active = self.active()
-        gone = frozenset() if active is None else frozenset(refs) & active.volunteers.keys()
-        if active is None or not gone:
+        """Consent ended or was withdrawn (rule 2); those of whom nothing is here any more are ignored."""
+        active, named = self.active(), frozenset(refs)
+        if active is None:
+            return
+        if named - self._unsent:
+            self._unsent |= named
+            self.unsend(names(named))
+        gone = named & active.volunteers.keys()
+        if not gone:
             return
         self._files |= {active.volunteers.pop(ref) for ref in gone}
         self.withdraw(gone)
@@ -129,6 +140,19 @@ class BlueList:
                 delete_by=wall(now + KEPT),
             )
         )
+
+
+def names(refs: frozenset[str] | None) -> Callable[[bytes], bool]:
+    """A predicate over stored payloads: whether one reports one of these volunteers, or (None) any."""
+
+    def concerns(payload: bytes) -> bool:
+        try:
+            data = events.decode(payload).data
+        except BadData:
+            return False
+        return isinstance(data, messages.VolunteerSeen) and (refs is None or data.entry_ref in refs)
+
+    return concerns
 
 
 def _delete(file: Path) -> None:

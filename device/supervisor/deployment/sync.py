@@ -226,7 +226,7 @@ class DeploymentSync:
                 self._audit.note("refused", "deployment loaded", reason="ended", deployment=running.deployment.id)
             self.over = True
             return
-        if offer.volunteers_withdrawn & running.volunteers.keys():
+        if offer.volunteers_withdrawn:
             self._on_volunteers_gone(offer.volunteers_withdrawn)
         fresh = offer.withdrawn - running.withdrawn
         if fresh:

@@ -25,6 +25,7 @@ from device.outbox.retry import MessageClass
 from device.outbox.store import Outbox
 from device.ports.audit import Audit
 from device.supervisor.alerts.outbox_publisher import OutboxPublisher
+from device.supervisor.blue_list.service import names
 from device.supervisor.deployment.receipts import ErasureReceipts, Reason
 from device.supervisor.edges import Edges
 from device.supervisor.loop import SupervisorLoop
@@ -150,8 +151,12 @@ def waiting_for_their_time(outbox: Outbox) -> list[str]:
 
 
 def _left(outbox: Outbox, keep_until: WallTime) -> tuple[list[str] | None, list[str]]:
-    """Alerts that wait for their time, and those under a hold, which go with its release once that time is past."""
+    """Alerts that wait for their time, and those under a hold, which go with its release once that time is past.
+
+    What names a volunteer is not kept: a consent that is withdrawn from now on does not reach this device.
+    """
     outbox.end_at(keep_until)
+    outbox.erase_undelivered(names(None), "end_of_deployment")
     return waiting_for_their_time(outbox), outbox.under_hold()
 
 

@@ -126,7 +126,7 @@ def state_message(view_now: StatusView) -> messages.DeviceState:
         conditions=[_condition(evaluation) for evaluation in view_now.evaluations],
         lamps=_lamps(view_now),
         deployment_id=view_now.deployment_id,
-        live_view=view_now.live_view,
+        live_view=msgspec.structs.replace(view_now.live_view, given_by=None),  # bridges and auditors read the state
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+import cv2
+import numpy as np
 import pyrage
 import pytest
 
@@ -13,7 +15,13 @@ from device.wire.view_content import ViewContent, pack_view
 from tools.hub.console.live_views import KEPT_S, SEALED_MOST_BYTES, SHOWN_S, LiveViews
 
 NOON = wall(datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc))
-JPEG = b"\xff\xd8 cells"
+
+
+def cells(columns: int = 12, rows: int = 7) -> bytes:
+    return cv2.imencode(".jpg", np.full((rows, columns, 3), 90, np.uint8))[1].tobytes()
+
+
+JPEG = cells()
 
 
 def after(seconds: float) -> WallTime:
@@ -62,12 +70,23 @@ def test_of_a_device_that_nobody_looks_at_nothing_is_opened() -> None:
     assert views.picture("cam-1", "front") is None
 
 
-@pytest.mark.parametrize("content", [b"GIF89a", b"\xff\xd8" + b"x" * SEALED_MOST_BYTES])
-def test_no_jpeg_and_one_that_is_too_large_are_faults(content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"GIF89a", b"\xff\xd8\xff", JPEG[:12], JPEG + b"x" * SEALED_MOST_BYTES, cells(48, 27), cells(7, 12)]
+)
+def test_no_jpeg_one_that_is_too_large_and_one_that_is_finer_than_the_cells_are_faults(content: bytes) -> None:
     views = LiveViews()
     recipient = views.begin("cam-1", NOON)
     with pytest.raises(BadData):
         views.take("cam-1", "front", sealed(recipient, content), NOON)
+
+
+def test_more_cells_than_a_view_has_are_a_fault() -> None:
+    views = LiveViews()
+    recipient = views.begin("cam-1", NOON)
+    packed = pack_view(ViewContent(jpeg=cells(48, 27), columns=48, rows=27, width=1280, height=720))
+    with pytest.raises(BadData):
+        views.take("cam-1", "front", pyrage.encrypt(packed, [pyrage.x25519.Recipient.from_str(recipient)]), NOON)
+    assert views.picture("cam-1", "front") is None
 
 
 def test_more_cameras_than_a_device_can_have_are_a_fault() -> None:

@@ -77,9 +77,13 @@ def test_a_consent_that_has_ended_is_not_offered(blue: Desk) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"sha256": "a" * 64}, {"bytes": 9}, {"target": f"deployments/{HEX}.V7.volunteer"}])
-def test_a_volunteer_who_is_not_what_officers_signed_is_left_out_and_stops_nobody(blue: Desk, wrong: Any) -> None:
+def test_a_volunteer_who_is_not_what_officers_signed_is_left_out_unnamed_and_stops_nobody(
+    blue: Desk, wrong: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     blue.hub.document["blue_list"]["volunteers"][0] |= wrong
     blue.hub.publish()
     offer = offer_of(blue.client().sync())
     assert set(offer.volunteers) == {"V2"}
     assert offer.payload.read_bytes() == blue.hub.payload
+    assert "volunteer.not_loaded" in caplog.text
+    assert not any(name in caplog.text for name in ("V1", "V7"))

@@ -3,10 +3,8 @@
 1. A device writes the topics of the contract in its own branch, and no other; its certificate's common name is its
    user. A certificate that the list of devices does not name has no rights at all.
 2. A device reads the hub's state, judgements of its own alerts and commands to itself, and nothing of other devices.
-3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe;
-   a bridge reads no receipts either, since they name alerts.
-3. Probes (ciphertext) and alerts are for the hub. The auditor reads states, counts and receipts; no alert, no probe.
-   The regulator reads counts and heads of the audit logs, and nothing else.
+3. Probes and views (ciphertext), alerts and volunteers are for the hub. The auditor reads states, counts and receipts;
+   a bridge reads no receipts, since they name alerts; the regulator reads counts and heads of the audit logs.
 4. Nothing is persisted: an alert must not reach a disk through the broker. Devices keep what was not delivered.
 """
 

@@ -3,6 +3,7 @@
 1. Each view has an age key of its own, made here and named in its signed command. It is never written; with it, or with
    this program, every picture of the view becomes unreadable.
 2. The last picture of a camera replaces the one before, and is dropped KEPT_S after it came, or with its view.
+3. A picture that is finer than a view's cells, or not as large as it says, is refused: no device shows a face here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ KEPT_S = 10.0
 SEALED_MOST_BYTES = 4_000
 CAMERAS_MOST = 8
 JPEG_BEGINS = b"\xff\xd8"
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class _View:
 
     identity: Any = field(repr=False)
     until: WallTime
+    given_by: str | None = None
     pictures: dict[str, tuple[int, ViewContent, WallTime]] = field(default_factory=dict, repr=False)
     count: int = 0
 
@@ -38,12 +41,12 @@ class LiveViews:
     def __init__(self) -> None:
         self._views: dict[str, _View] = {}
 
-    def begin(self, device: str, now: WallTime) -> str:
-        """A view of this device for SHOWN_S, instead of one before: its recipient, for the command."""
+    def begin(self, device: str, now: WallTime, given_by: str | None = None) -> str:
+        """A view of this device for SHOWN_S, instead of one before: its recipient, for the command of that officer."""
         import pyrage
 
         identity = pyrage.x25519.Identity.generate()
-        self._views[device] = _View(identity, wall(now + timedelta(seconds=SHOWN_S)))
+        self._views[device] = _View(identity, wall(now + timedelta(seconds=SHOWN_S)), given_by)
         return str(identity.to_public())
 
     def end(self, device: str) -> None:
@@ -51,7 +54,7 @@ class LiveViews:
         self._views.pop(device, None)
 
     def take(self, device: str, camera: str, sealed: bytes, now: WallTime) -> None:
-        """Open a picture and keep it in memory; one of no view that is shown is dropped. BadData: it is no JPEG."""
+        """Open a picture and keep it in memory; one of no view that is shown is dropped. BadData: rule 3."""
         import pyrage
 
         self.tick(now)
@@ -64,8 +67,8 @@ class LiveViews:
             content = unpack_view(bytes(pyrage.decrypt(sealed, [view.identity])))
         except pyrage.DecryptError:
             return  # of the view before
-        if not content.jpeg.startswith(JPEG_BEGINS):
-            raise BadData("a picture of the live view is no JPEG")
+        if _size(content.jpeg) != (content.columns, content.rows):
+            raise BadData("a picture of the live view is no JPEG of its cells")
         view.count += 1
         view.pictures[camera] = (view.count, content, now)
 
@@ -88,12 +91,22 @@ class LiveViews:
         return None if found is None else found[1].jpeg
 
     def shown(self, device: str) -> dict[str, Any] | None:
-        """For the page: until when, and the number of each camera's last picture."""
+        """For the page: until when, who asked, and the number of each camera's last picture."""
         view = self._views.get(device)
         if view is None:
             return None
         cameras = {camera: _shown(number, content) for camera, (number, content, _) in view.pictures.items()}
-        return {"until": rfc3339(view.until), "cameras": cameras}
+        return {"until": rfc3339(view.until), "given_by": view.given_by, "cameras": cameras}
+
+
+def _size(jpeg: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG, as its frame header states them (ITU-T T.81, B.2.2); None when there is none."""
+    at = len(JPEG_BEGINS)
+    while jpeg.startswith(JPEG_BEGINS) and jpeg[at : at + 1] == b"\xff" and at + 9 <= len(jpeg):
+        if jpeg[at + 1] in FRAME_HEADERS:
+            return int.from_bytes(jpeg[at + 7 : at + 9], "big"), int.from_bytes(jpeg[at + 5 : at + 7], "big")
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    return None
 
 
 def _shown(number: int, content: ViewContent) -> dict[str, Any]:

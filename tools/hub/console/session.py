@@ -233,7 +233,7 @@ class HubSession:
             raise Unavailable(f"{device} has not reported to this hub yet, so only a stop can be sent to it")
         terms: dict[str, Any] = {"boot_id": boot_id, "given_by": given_by, "at": now, "zone": zone}
         if name == "view":
-            terms |= {"recipient": self.views.begin(device, now), "good_for_s": SHOWN_S}
+            terms |= {"recipient": self.views.begin(device, now, given_by), "good_for_s": SHOWN_S}
         elif name == "end-view":
             self.views.end(device)
         command = self._signer.command(device, name, **terms)

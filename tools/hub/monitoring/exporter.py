@@ -1,7 +1,7 @@
 """What Prometheus may know of a hub: states, counts and ages, read from the desk when they are asked for.
 
-1. Nothing here points to a person: no alert id, no entry, no officer, no score, no time of a single alert. The only
-   labels are LABELS.
+1. Nothing here points to a person: no alert id, no entry, no officer, no score. How long the oldest open case waits is
+   here, for a rule that calls an operator; whose it is, or at which device, is not. The only labels are LABELS.
 2. What is not known is not exported: of a device that has sent nothing for 15 s, or while the broker is away, only its
    age and its counts are left, and its state is `unknown`.
 3. What a device names itself (sensor, camera, deployment) is bounded in number and form: a device cannot fill the

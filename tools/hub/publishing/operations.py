@@ -121,6 +121,9 @@ def _publish_deployment(publisher: Publisher, change: Change) -> Record | None:
     if record is not None:
         record = msgspec.structs.replace(record, refs=tuple(entry.ref for entry in photos.entries))
         publisher.records.save(record)
+        if record.volunteers:  # a consent may have been withdrawn since the officers signed
+            end_consents(publisher)
+            record = publisher.records.get(record.id)
     hub.add_entries({e.ref: (_entry_of(e), e.photo) for e in photos.entries})
     return record
 
@@ -173,22 +176,31 @@ def end(publisher: Publisher, deployment_id: str) -> Record:
 
 
 def take_off_volunteers(publisher: Publisher, refs: Sequence[str]) -> tuple[str, ...]:
-    """Consent is withdrawn: out of the register, and off every running blue list; who was anywhere."""
-    register = VolunteerRegister(publisher.places.hub)
-    gone = {ref for ref in refs if register.remove(ref)}
-    for record in publisher.records.running():
-        gone |= set(publisher.take_off_volunteers(record.id, refs))
+    """Consent is withdrawn: off every running blue list, and out of the register; who was anywhere.
+
+    The lists come first. Raises Unavailable, when everything else is done, for what the register could not delete.
+    """
+    register, left = VolunteerRegister(publisher.places.hub), []
+    gone = {ref for each in publisher.records.running() for ref in publisher.take_off_volunteers(each.id, refs)}
+    for ref in refs:
+        try:
+            gone |= {ref} if register.remove(ref) else set()
+        except Unavailable as fault:
+            left.append(str(fault))
+    if left:
+        raise Unavailable("; ".join(left))
     return tuple(sorted(gone))
 
 
 def end_consents(publisher: Publisher) -> tuple[str, ...]:
-    """The same for everybody whose consent has ended by now."""
-    now = publisher.now
-    gone = set(VolunteerRegister(publisher.places.hub).end_consents(now))
+    """The same for everybody whose consent has ended by now, and for those who are not in the register any more."""
+    now, register = publisher.now, VolunteerRegister(publisher.places.hub)
+    known = register.refs()
+    gone: set[str] = set()
     for record in publisher.records.running():
-        over = [ref for ref, until in record.volunteers.items() if wall(until) <= now]
+        over = [ref for ref, until in record.volunteers.items() if wall(until) <= now or ref not in known]
         gone |= set(publisher.take_off_volunteers(record.id, over)) if over else set()
-    return tuple(sorted(gone))
+    return tuple(sorted(gone | set(register.end_consents(now))))
 
 
 def copy_to_usb(publisher: Publisher, stick: Path) -> int:

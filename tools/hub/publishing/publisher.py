@@ -142,16 +142,16 @@ class Publisher:
             gone = tuple(ref for ref in refs if ref in record.volunteers and ref not in record.volunteers_withdrawn)
             if not gone or not record.running:
                 return ()
-            for ref in gone:
-                for file in self.store.targets.glob(f"deployments/*.{record.stem}.{ref}.volunteer"):
-                    file.unlink()
-            record = msgspec.structs.replace(record, volunteers_withdrawn=(*record.volunteers_withdrawn, *gone))
-            self.records.save(record)
+            without = msgspec.structs.replace(record, volunteers_withdrawn=(*record.volunteers_withdrawn, *gone))
             targets, roles = self.targets(), {}
             for device in record.devices:
                 if device in devices_in(targets) and self.records.current(device) == record:
-                    roles[device_role(device)] = self._readdressed(device, record, targets)
+                    roles[device_role(device)] = self._readdressed(device, without, targets)
             self.store.commit(roles, self._signer(), self._now())
+            self.records.save(without)  # after the devices' index: a disk that refused it is asked again
+            for ref in gone:
+                for file in self.store.targets.glob(f"deployments/*.{record.stem}.{ref}.volunteer"):
+                    file.unlink()
             return gone
 
     def _readdressed(self, device: str, record: Record, targets: Targets) -> Metadata[Targets]:

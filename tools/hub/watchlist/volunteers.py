@@ -66,22 +66,22 @@ class VolunteerRegister:
 
     def all(self) -> dict[str, Consent]:
         """Everybody, by reference. BadData for a damaged file."""
-        found = {}
-        for file in sorted(self._folder.glob(f"*/{CONSENT}")):
-            try:
-                found[file.parent.name] = msgspec.json.decode(file.read_bytes(), type=Consent)
-            except (OSError, msgspec.DecodeError) as fault:
-                raise BadData(f"{file} is damaged ({fault}); remove the volunteer and add it anew") from fault
-        return found
+        return {ref: self._consent(ref) for ref in sorted(self.refs())}
+
+    def refs(self) -> frozenset[str]:
+        """Everybody's reference, also where the consent cannot be read."""
+        return frozenset(file.parent.name for file in self._folder.glob(f"*/{CONSENT}"))
 
     def photos(self, ref: str) -> list[Path]:
         """The photos of a volunteer."""
         return sorted((self._folder / ref).glob("photo-*.jpg"))
 
     def group(self, ref: str) -> str | None:
-        """The group of a volunteer; None without one, or once the volunteer is gone."""
-        consent = self.all().get(ref)
-        return None if consent is None else consent.group
+        """The group of a volunteer; None without one, or once the volunteer is gone or its file is damaged."""
+        try:
+            return self._consent(ref).group if ref in self.refs() else None
+        except BadData:
+            return None
 
     def remove(self, ref: str) -> bool:
         """Delete a volunteer (rule 2); whether there was one. Unavailable when something of it is still there."""
@@ -94,8 +94,23 @@ class VolunteerRegister:
         return True
 
     def end_consents(self, now: WallTime) -> tuple[str, ...]:
-        """Delete everybody whose consent has ended; who that was."""
-        over = tuple(ref for ref, consent in self.all().items() if wall(consent.until) <= now)
-        for ref in over:
-            self.remove(ref)
-        return over
+        """Delete everybody whose consent has ended; who that was. BadData, after all others, for damaged files."""
+        over, damaged = [], []
+        for ref in sorted(self.refs()):
+            try:
+                ended = wall(self._consent(ref).until) <= now
+            except BadData as fault:
+                damaged.append(str(fault))
+                continue
+            if ended and self.remove(ref):
+                over.append(ref)
+        if damaged:
+            raise BadData("; ".join(damaged))
+        return tuple(over)
+
+    def _consent(self, ref: str) -> Consent:
+        file = self._folder / ref / CONSENT
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=Consent)
+        except (OSError, msgspec.DecodeError) as fault:
+            raise BadData(f"{file} is damaged ({fault}); remove the volunteer and add it anew") from fault

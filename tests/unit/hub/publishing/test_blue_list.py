@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from device.config.deployment import DeploymentPlan
+from device.config.publication import index_target, parse_index
 from device.domain.time import wall
-from device.errors import BadData, RefusedByCondition, UsageError
+from device.errors import BadData, RefusedByCondition, Unavailable, UsageError
 from device.watchlist.sealed import unseal
 from tests.unit.hub.publishing.conftest import Desk
 from tests.unit.hub.publishing.test_list_building import SquareReader
@@ -52,8 +53,8 @@ def register(desk: Desk) -> VolunteerRegister:
 
 
 @pytest.fixture
-def signed(desk: Desk, register: VolunteerRegister) -> Publisher:
-    """A deployment with both volunteers, published."""
+def plan_id(desk: Desk, register: VolunteerRegister) -> str:
+    """A deployment with both volunteers, signed by both officers and not published."""
     plan_file = desk.plan()
     plan = DeploymentPlan.model_validate(yaml.safe_load(plan_file.read_text()))
     listed, _ = read_built(desk.built(plan_file))
@@ -63,7 +64,13 @@ def signed(desk: Desk, register: VolunteerRegister) -> Publisher:
         what = [plan_file, "--watchlist", desk.root / "list", "--blue-list", desk.root / "blue"]
         first = officer == "AO-1"
         desk.lfr("deployment", "sign", *(what if first else [plan.id]), "--hub", desk.hub, "--key", desk.key(officer))
-    desk.lfr("deployment", "publish", plan.id, "--hub", desk.hub)
+    return plan.id
+
+
+@pytest.fixture
+def signed(desk: Desk, plan_id: str) -> Publisher:
+    """The same, published."""
+    desk.lfr("deployment", "publish", plan_id, "--hub", desk.hub)
     return Publisher(desk.hub, now)
 
 
@@ -101,8 +108,6 @@ def test_a_withdrawn_consent_is_gone_from_register_repository_and_index_and_the_
     assert not list((desk.hub / "volunteers").glob("V-1*"))
     assert not list(signed.store.targets.rglob("*.V-1.volunteer"))
     assert len(list(signed.store.targets.rglob("*.V-2.volunteer"))) == 1
-    from device.config.publication import index_target, parse_index
-
     for device in ("cam-1", "cam-2"):
         content = signed.store.target(f"device-{device}", index_target(device))
         assert content is not None
@@ -122,12 +127,70 @@ def test_a_withdrawn_consent_is_gone_from_register_repository_and_index_and_the_
     assert again.volunteers_withdrawn == ("V-1",), "an envelope that is issued later brings nobody back"
 
 
+def withdrawn(publisher: Publisher, device: str = "cam-1") -> tuple[str, ...]:
+    """Who is off the blue list, as a device reads it."""
+    content = publisher.store.target(f"device-{device}", index_target(device))
+    index = None if content is None else parse_index(content)
+    assert index is not None
+    return index.volunteers_withdrawn
+
+
+def test_a_consent_that_is_withdrawn_between_signature_and_publication_is_not_published(
+    desk: Desk, plan_id: str
+) -> None:
+    desk.lfr("bluelist", "remove", "V-1", "--hub", desk.hub)
+    desk.lfr("deployment", "publish", plan_id, "--hub", desk.hub)
+    publisher = Publisher(desk.hub, now)
+    assert withdrawn(publisher) == ("V-1",)
+    assert not list(publisher.store.targets.rglob("*.V-1.volunteer"))
+    assert set(PublishedDeployments(publisher)()[plan_id].volunteers) == {"V-2"}
+    assert publisher.records.get(plan_id).refs != ()
+
+
+def test_a_register_that_cannot_be_deleted_keeps_nobody_on_a_list(
+    signed: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: VolunteerRegister, ref: str) -> bool:
+        raise Unavailable(f"{ref} is still there")
+
+    monkeypatch.setattr(VolunteerRegister, "remove", refuse)
+    with pytest.raises(Unavailable, match="V-1 is still there"):
+        operations.take_off_volunteers(signed, ["V-1"])
+    assert withdrawn(signed) == ("V-1",)
+
+
+def test_a_withdrawal_that_a_disk_refused_is_published_by_the_next_one(
+    signed: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (record,) = signed.records.running()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(signed.store, "commit", refuse)
+        with pytest.raises(Unavailable):
+            signed.take_off_volunteers(record.id, ["V-1"])
+    assert signed.take_off_volunteers(record.id, ["V-1"]) == ("V-1",)
+    assert withdrawn(signed) == ("V-1",)
+
+
 def test_a_consent_that_has_ended_is_taken_off_without_anybody(desk: Desk, signed: Publisher) -> None:
     later = Publisher(desk.hub, lambda: wall(datetime.now(timezone.utc) + timedelta(hours=25)))
     assert operations.end_consents(later) == ("V-1", "V-2")
     assert VolunteerRegister(desk.hub).all() == {}
     assert not list(signed.store.targets.rglob("*.volunteer"))
     assert operations.end_consents(later) == ()
+
+
+def test_a_damaged_consent_keeps_nobody_else_on_a_list(desk: Desk, signed: Publisher) -> None:
+    (desk.hub / "volunteers" / "V-1" / "consent.json").write_bytes(b"{")
+    assert VolunteerRegister(desk.hub).group("V-1") is None, "counting goes on"
+    later = Publisher(desk.hub, lambda: wall(datetime.now(timezone.utc) + timedelta(hours=25)))
+    with pytest.raises(BadData, match=r"V-1/consent\.json is damaged"):
+        operations.end_consents(later)
+    assert set(withdrawn(signed)) == {"V-1", "V-2"}
+    assert VolunteerRegister(desk.hub).refs() == {"V-1"}
 
 
 def test_an_end_deletes_the_volunteers_sealed_files(desk: Desk, signed: Publisher) -> None:

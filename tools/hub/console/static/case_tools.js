@@ -43,6 +43,18 @@ function lookAlike(entry) {
 }
 
 byId("enlarged").addEventListener("click", () => byId("enlarged").close());
+byId("enlarged").addEventListener("close", () => { if (!byId("enlarged").open) emptyEnlarged(); });
+
+function emptyEnlarged() {  // nothing of an erased case stays in the page
+  const dialog = byId("enlarged");
+  delete dialog.dataset.id;
+  for (const image of dialog.querySelectorAll("img")) {
+    image.hidden = true;
+    image.removeAttribute("src");
+    image.alt = "";
+  }
+  for (const words of dialog.querySelectorAll("figcaption, .alike")) text(words, "");
+}
 
 function closeEnlarged(entries) {
   const dialog = byId("enlarged");

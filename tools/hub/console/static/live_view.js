@@ -22,7 +22,7 @@ function drawView(panel, device) {
   text(large, t(box.classList.contains("wide") ? "Smaller" : "Larger"));
   large.setAttribute("aria-pressed", String(box.classList.contains("wide")));
   large.onclick = () => { box.classList.toggle("wide"); drawView(panel, device); };
-  text(box.querySelector(".view-words"), on ? t("Pixelated live view until {time}, asked for by {who}; nothing of it is kept.", { time: clockTime(reading.until), who: reading.given_by }) : "");
+  text(box.querySelector(".view-words"), on ? t("Pixelated live view until {time}, asked for by {who}; nothing of it is kept.", { time: clockTime(reading.until), who: device.view?.given_by || reading.given_by || "–" }) : "");
   drawViewPictures(box.querySelector(".view-pictures"), device, on && device.view !== null ? device.view.cameras : {});
 }
 
