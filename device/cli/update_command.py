@@ -152,13 +152,13 @@ def slot_self_test(slot: Path, config: Path) -> str:
     import subprocess
 
     who: dict[str, Any] = {}
-    try:
-        account = pwd.getpwnam(SERVICE_USER)
-        if os.geteuid() == 0:
-            groups = os.getgrouplist(SERVICE_USER, account.pw_gid)
-            who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
-    except KeyError:
-        pass
+    if os.geteuid() == 0:
+        try:
+            account = pwd.getpwnam(SERVICE_USER)
+        except KeyError:
+            return f"there is no user {SERVICE_USER} to run it as, and it is not run as root"
+        groups = os.getgrouplist(SERVICE_USER, account.pw_gid)
+        who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
     command = [str(slot / "bin/python"), "-I", "-m", "device.cli.main", "update", "self-test", "--config", str(config)]
     settings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LFR_CACHE": os.environ.get("LFR_CACHE", "/var/cache/lfr")}
     try:

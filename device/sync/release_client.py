@@ -174,7 +174,7 @@ class ReleaseClient:
 
     def _progress(self, path: str, received: int, of: int) -> None:
         if self._stop.is_set():
-            raise Unavailable(f"interrupted at {received} of {of} bytes of {path}: a deployment has the first claim")
+            raise Unavailable(f"interrupted at {received} of {of} bytes of {path}: a deployment is offered")
 
 
 def _offers_releases(metadata: Path) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,12 @@ def test_a_trial_is_finished_although_the_configuration_cannot_be_read(
     assert updater.resumed == 1
 
 
+@pytest.fixture
+def service_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service's user is the one that runs the tests."""
+    monkeypatch.setattr(update_command, "SERVICE_USER", pwd.getpwuid(os.getuid()).pw_name)
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [
@@ -79,12 +87,21 @@ def test_a_trial_is_finished_although_the_configuration_cannot_be_read(
         ("exit 3", "exit status 3"),
     ],
 )
-def test_a_slots_self_test_is_its_own_process(tmp_path: Path, script: str, said: str) -> None:
+def test_a_slots_self_test_is_its_own_process(service_user: None, tmp_path: Path, script: str, said: str) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/python").write_text(f"#!/bin/sh\n{script}\n")
     (tmp_path / "bin/python").chmod(0o755)
     assert slot_self_test(tmp_path, tmp_path / "device.yaml") == said
 
 
-def test_a_slot_whose_python_does_not_start_fails_its_self_test(tmp_path: Path) -> None:
+def test_a_slot_whose_python_does_not_start_fails_its_self_test(service_user: None, tmp_path: Path) -> None:
     assert "No such file" in slot_self_test(tmp_path, tmp_path / "device.yaml")
+
+
+def test_a_self_test_is_never_run_as_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(update_command, "SERVICE_USER", "nobody-of-this-name")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "bin/python").chmod(0o755)
+    assert "no user nobody-of-this-name" in slot_self_test(tmp_path, tmp_path / "device.yaml")

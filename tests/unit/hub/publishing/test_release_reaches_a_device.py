@@ -180,7 +180,7 @@ def test_a_deployment_ends_a_download_at_its_next_piece(van: Van) -> None:
             client.interrupt()
 
     client = van.client(Slow(van.repository, at_piece))
-    with pytest.raises(Unavailable, match="a deployment has the first claim"):
+    with pytest.raises(Unavailable, match="a deployment is offered"):
         client.fetch()
     assert len(pieces) < 6
     assert not van.ready.exists()
