@@ -13,7 +13,7 @@ from device.enrolment.engine_photo_reader import EnginePhotoReader
 from device.enrolment.model_sessions import ModelSessions
 from tools.dev.clip.spec import watchlist_photos
 from tools.dev.demo.processes import Processes, Running
-from tools.dev.demo.run import lfr, start_hub
+from tools.dev.demo.run import Hub, lfr, start_hub
 from tools.dev.demo.signed import build_list, make_authority, now, plan_of, publisher_of, safe
 from tools.dev.demo.workspace import OFFICER, Workspace, build_hub, write_device_config
 from tools.dev.samples.extract import sample_files
@@ -28,6 +28,7 @@ from tools.hub.watchlist.build import read_built, write
 from tools.hub.watchlist.volunteers import Consent, VolunteerRegister
 
 LIMIT_S = 120.0
+COUNTED_S = 30.0
 pytestmark = pytest.mark.long
 
 
@@ -77,6 +78,18 @@ def wait_for_recognition(workspace: Workspace, device: Running) -> None:
         time.sleep(0.1)
 
 
+def final_counts(workspace: Workspace, hub: Hub) -> Deployment:
+    """The hub's counts, once those of the device's end are in its book: everybody who was seen is accounted for."""
+    deadline = time.monotonic() + COUNTED_S
+    while True:
+        assert hub.process.exit_status is None, hub.process.last_lines()
+        tally = counted(workspace)
+        if tally.total("faces_seen") == tally.total("discarded") + tally.total("lost"):
+            return tally
+        assert time.monotonic() < deadline, tally
+        time.sleep(0.1)
+
+
 def test_a_volunteer_in_the_clip_is_counted_at_the_hub_and_raises_no_alert(workspace: Workspace) -> None:
     with Processes(workspace.logs) as processes:
         hub = start_hub(processes, workspace, operator=True)
@@ -84,8 +97,7 @@ def test_a_volunteer_in_the_clip_is_counted_at_the_hub_and_raises_no_alert(works
         device = processes.start("device", [lfr(), "run", "--config", str(workspace.config)])
         wait_for_recognition(workspace, device)
         assert device.process.wait(LIMIT_S) == 0, device.last_lines()
-        assert hub.process.exit_status is None, hub.process.last_lines()
-        tally = counted(workspace)
+        tally = final_counts(workspace, hub)
     assert tally.alerts_received == tally.total("alerts") == 0
-    assert tally.total("faces_seen") == tally.total("discarded") + tally.total("lost")
+    assert tally.total("faces_seen") > 0
     assert not list(workspace.root.rglob("payloads/*")), "the sealed volunteer goes with the list"
