@@ -134,7 +134,8 @@ def own_recogniser(
     """The card of an added recogniser, "tiny", in a cache of this test that has the packaged models as well."""
     cache, made = cache_beside(tmp_path / "own-cache"), tmp_path / "own"
     made.mkdir()
-    return _added(*own_models.recogniser(made), cache, monkeypatch)
+    written, file = own_models.recogniser(made)
+    return _added(written, file, cache, monkeypatch)
 
 
 @pytest.fixture
@@ -149,8 +150,8 @@ def screening_recogniser(
 
     cache, made = cache_beside(tmp_path / "own-cache"), tmp_path / "own"
     made.mkdir()
-    files = own_models.normalising(made, cache / "models" / f"{RECOGNISER_DEFAULT}.onnx")
-    return _added(*files, cache, monkeypatch)
+    written, file = own_models.normalising(made, cache / "models" / f"{RECOGNISER_DEFAULT}.onnx")
+    return _added(written, file, cache, monkeypatch)
 
 
 def _added(written: Path, file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> ModelCard:

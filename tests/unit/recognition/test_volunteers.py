@@ -13,6 +13,7 @@ from device.domain.finding import Candidate
 from device.domain.recognisers import FUSION
 from device.enrolment.model_sessions import ModelSessions
 from device.recognition.build import gallery_of, pipeline_of
+from device.vision.pair import ScreenList
 from device.watchlist.gallery import fill
 
 MakeWorld = Callable[..., Any]
@@ -74,8 +75,13 @@ def test_the_gate_of_a_worker_s_pipeline_is_open_for_both_lists() -> None:
     dim = 384
     _, rows = fill(2, 7, dim)
     people, volunteers = (gallery_of([(ref, row[None])], screen_dim=256) for ref, row in zip("ab", rows, strict=True))
-    room = SimpleNamespace(front_end=lambda *_, listed, **__: gates.append(listed) or SimpleNamespace(**nothing))
-    nothing, gates = {"lengths": None, "template_dim": dim}, []
+    gates: list[ScreenList] = []
+
+    def front_end(*_: Any, listed: ScreenList, **__: Any) -> Any:
+        gates.append(listed)
+        return SimpleNamespace(lengths=None, template_dim=dim)
+
+    room = SimpleNamespace(front_end=front_end)
     for blue in (volunteers, None):
         pipeline_of(cast(ModelSessions, room), people, threshold=0.5, min_face_px=32.0, volunteers=blue)
     for row, expected in zip(rows, ([True, True], [True, False]), strict=True):
