@@ -97,8 +97,8 @@ class Booted:
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, env={**os.environ, **CLEAN}
             )
         try:
-            self.until(lambda: self._leader() != "", 20.0, self._output)
-            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 90.0, self._output)
+            self.until(lambda: self._leader() != "", 90.0, self._output)
+            self.until(lambda: self.run("systemctl", "is-system-running") in UP, 180.0, self._output)
         except BaseException:
             self.close()
             raise
@@ -134,6 +134,10 @@ class Booted:
             within_s,
             lambda: self.run("systemctl", "status", "--no-pager", "--lines=30", unit),
         )
+
+    def until_shown(self, unit: str, name: str, begins: str) -> None:
+        """Wait until a property of a unit begins so: a status line may come a moment after READY=1."""
+        self.until(lambda: self.show(unit, name).startswith(begins), 90.0, lambda: self.show(unit, name))
 
     def show(self, unit: str, name: str) -> str:
         return self.run("systemctl", "show", "--value", f"--property={name}", unit)
