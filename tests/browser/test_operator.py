@@ -54,7 +54,7 @@ def case_on_page(chrome: Chrome) -> str:
 
 
 def rested(chrome: Chrome) -> None:
-    """Until both pictures are there and the buttons rest no more; a picture that came later would begin another rest."""
+    """Until both pictures are there and the buttons rest no more; one that came later would begin another rest."""
     shown = f"{CARD}.querySelectorAll('.photo img').length === 2"
     chrome.until(f"{CARD} && {shown} && !{CARD}.classList.contains('resting')")
 

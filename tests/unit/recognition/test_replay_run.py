@@ -23,7 +23,7 @@ from device.recognition.detect_ahead import DetectAhead, Stopwatch, frames_held
 from device.sync import root
 from engines.cards.model_card import RECOGNISER_DEFAULT
 
-WITHIN_S = 5.0
+WITHIN_S = 60.0
 DEVICE = """
 site: a
 device: b
