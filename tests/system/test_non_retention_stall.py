@@ -17,7 +17,7 @@ from tests.machine_time import of_processes
 from tests.unit.edges.rtsp_camera import RtspCamera
 from tools.dev.clip.make import ClipTruth, FaceTruth, PassageTruth
 from tools.dev.proof.canaries import FIRST, SECOND, canary_clip, wanted_of
-from tools.dev.proof.process_memory import NoView, changed_since
+from tools.dev.proof.process_memory import NoView, Region, changed_since
 from tools.dev.proof.search import Pieces, find_alike
 from tools.dev.proof.watched import Watched
 from tools.dev.proof.worker import given
@@ -26,6 +26,7 @@ FROZEN_S = 200.0  # links to one file: longer than a busy machine searches
 GONE_WITHIN_S = 8.0
 """A read deadline of 2 s, and the end of a process; machine time."""
 WITHIN_S = 60.0
+TRIES = 3
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +61,21 @@ def test_a_camera_that_stalls_takes_the_decoder_and_the_worker_with_it(
     stream = transport_stream(path, cut, tmp_path / "camera.ts")
     shown = ClipTruth(truth.width, truth.height, 25, cut + 1, 0, truth.passages)
     pieces = Pieces(wanted_of(stream, shown).pieces)
+    seen: set[str] = set()
+    for attempt in range(TRIES):  # a busy machine may copy the memory only when the person is forgotten
+        (tmp_path / str(attempt)).mkdir()
+        seen = {hit.whose for hit in pieces.find(memory_before_a_stall(stream, tmp_path / str(attempt)))}
+        if seen:
+            break
+    assert seen == {FIRST}, "the search cannot see"
+
+
+def memory_before_a_stall(stream: Path, place: Path) -> list[Region]:
+    """A worker's memory with somebody in view; then its camera stalls, and the worker must be gone in time."""
     camera = RtspCamera(stream)
     try:
-        with Watched(tmp_path) as one:
-            one.send(given(tmp_path, camera.address, pace="live").task)
+        with Watched(place) as one:
+            one.send(given(place, camera.address, pace="live").task)
             hello = one.until(Hello)
             assert hello.protections["seccomp"]
             one.until(Beat, lambda beat: beat.counters.detections > 0)
@@ -75,9 +87,9 @@ def test_a_camera_that_stalls_takes_the_decoder_and_the_worker_with_it(
                 assert (fault.error, fault.exit_status) == ("SourceLost", 69)
                 assert one.process.wait(WITHIN_S) == 69
                 assert machine.seconds < GONE_WITHIN_S
-            assert {hit.whose for hit in pieces.find(in_view)} == {FIRST}, "the search cannot see"
             with pytest.raises((NoView, ProcessLookupError)):
                 one.process_memory.copy()
+            return in_view
     finally:
         camera.close()
 

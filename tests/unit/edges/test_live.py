@@ -18,7 +18,7 @@ from tests.pictures import planes
 from tests.unit.edges import rtsp_camera
 
 FRAMES = 100
-LATE_S = 15.0  # on a busy machine; without the deadlines the camera is waited for for 20 s and for ever
+LATE_S = 15.0  # on a busy machine; without the deadlines the camera is waited for for 60 s and for ever
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -172,6 +173,12 @@ class WorkerProcess:
             if isinstance(message, kind) and so(message):
                 return message
         raise AssertionError(f"no {kind.__name__} that was waited for; last was {self.received[-1:]}")
+
+    def newest(self, kind: type[Message]) -> Message:
+        """Receive what has arrived already, then the next message of that kind."""
+        while select.select([self._link], [], [], 0)[0] and self.receive() is not None:
+            pass
+        return self.until(kind)
 
     def to_the_end(self) -> int:
         """Receive every message to the end; the exit status."""
