@@ -221,6 +221,8 @@ def test_the_watch_fetches_while_idle_only_and_interrupts(van: Van, monkeypatch:
         idle = False  # a deployment is offered
         while "interrupt" not in seen:
             await asyncio.sleep(0.005)
+        while not watch.news:
+            await asyncio.sleep(0.005)
         await asyncio.sleep(0.1)
         task.cancel()
         thread.close()
