@@ -17,7 +17,7 @@ from tools.hub.storage.folder import HubFolder
 from tools.hub.storage.probes import ProbeOpener
 
 CLIENT_ID = "witness"
-SESSION_WITHIN_S = 15.0
+SESSION_WITHIN_S = 60.0
 
 
 class Witness:
