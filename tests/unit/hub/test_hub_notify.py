@@ -57,7 +57,7 @@ def test_a_key_that_is_given_is_the_pages_and_is_not_printed(tmp_path: Path) -> 
         first = serve.stdout.readline()
         assert json.loads(first)["url"].endswith("/")
         serve.send_signal(signal.SIGTERM)
-        out, err = serve.communicate(timeout=60)
+        out, err = serve.communicate(timeout=300)
     finally:
         serve.kill()
     assert "0123456789abcdef" not in first + out + err
