@@ -136,6 +136,7 @@ def play(
             follow(device, hub, listener, live, START_S + SLOWEST * truth.frames / truth.fps)
             if not options.headless:
                 keep_page_open(live)
+            witness.until_device_stopped(GONE_S)
             gather(evidence, listener, witness)
         evidence.leftovers += search(workspace.device_folders, [*needles, template])
         processes.stop(device)
