@@ -35,7 +35,7 @@ class Late(Exception):
 def copies(place: Path, clip: Path, truth: ClipTruth) -> tuple[list[Region], dict[str, list[Region]]]:
     """The worker's memory before the first picture, and what has changed in it by three moments.
 
-    Late: where a moment was over, by a beat of the worker, when its copy was there.
+    Late: where a moment was over, by the worker's last beat, when the worker was stopped to be copied.
     """
     first, second = truth.passages
     frames = {
@@ -48,19 +48,22 @@ def copies(place: Path, clip: Path, truth: ClipTruth) -> tuple[list[Region], dic
         one.send(given(place, str(clip)).task)
         one.until(Hello)
         assert one.process_memory is not None
-        before = one.process_memory.copy()
+        with one.stopped():
+            before = one.process_memory.copy()
         for moment, (frame, most) in frames.items():
 
             def is_there(beat: Beat, frame: int = frame) -> bool:
                 return beat.counters.frames >= frame
 
             one.until(Beat, is_there)
-            try:
-                seen[moment] = changed_since(before, one.process_memory.copy())
-            except (NoView, ProcessLookupError) as over:
-                raise Late("the clip is over") from over
-            if most is not None and (frames_now := one.newest(Beat).counters.frames) > most:
-                raise Late(f"{moment}: at frame {frames_now}, of {most}")
+            with one.stopped():  # the clip goes on, but what is in memory stays while it is copied
+                if most is not None and (now := one.of(Beat)[-1].counters.frames) > most:
+                    raise Late(f"{moment}: at frame {now}, of {most}")
+                try:
+                    copied = one.process_memory.copy()
+                except (NoView, ProcessLookupError) as over:
+                    raise Late("the clip is over") from over
+            seen[moment] = changed_since(before, copied)
         assert one.stop() == 0
     return before, seen
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -132,7 +133,7 @@ def walked_by(folder: Path, clip: Path, truth: ClipTruth) -> Memories:
                 wait_for_frame(workspace, device, frame)
                 try:
                     swapped = Path(f"/proc/{worker.pid}/status").read_text().split("VmSwap:")[1].split()[0]
-                    found.at[moment] = (worker.copy(), supervisor.copy())
+                    found.at[moment] = (standing_still(worker), supervisor.copy())
                 except (FileNotFoundError, IndexError, NoView, ProcessLookupError) as over:
                     raise Late("the clip is over") from over
                 assert swapped == "0"
@@ -143,6 +144,15 @@ def walked_by(folder: Path, clip: Path, truth: ClipTruth) -> Memories:
     finally:
         broker.stop()
     return found
+
+
+def standing_still(worker: ProcessMemory) -> list[Region]:
+    """A copy of memory in which nothing goes on meanwhile."""
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        return worker.copy()
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
 
 
 def moments(truth: ClipTruth) -> dict[str, tuple[int, int]]:

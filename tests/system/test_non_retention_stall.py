@@ -80,7 +80,8 @@ def memory_before_a_stall(stream: Path, place: Path) -> list[Region]:
             assert hello.protections["seccomp"]
             one.until(Beat, lambda beat: beat.counters.detections > 0)
             assert one.process_memory is not None
-            in_view = one.process_memory.copy()
+            with one.stopped():
+                in_view = one.process_memory.copy()
             assert camera.played.wait(WITHIN_S)
             with of_processes(lambda: (os.getpid(), one.process.pid)) as machine:
                 fault = one.until(Fault)
@@ -111,7 +112,8 @@ def test_a_picture_that_freezes_is_all_that_is_left_of_who_stands_in_it(
         one.send(given(tmp_path, str(folder)).task)
         one.until(Hello)
         assert one.process_memory is not None
-        before = one.process_memory.copy()
+        with one.stopped():
+            before = one.process_memory.copy()
         assert pieces.find(before) == []
         one.until(Beat, lambda beat: beat.counters.frames >= cut - 5)
         in_view = {hit.what for hit in pieces.find(one.process_memory.copy())}
