@@ -111,7 +111,7 @@ class Booted:
     def _output(self) -> str:
         return self._console.read_text(errors="replace")[-1500:]
 
-    def run(self, *command: str, check: bool = False, within_s: float = 60.0) -> str:
+    def run(self, *command: str, check: bool = False, within_s: float = 180.0) -> str:
         """A command's output, as root in there; with `check` RuntimeError when it fails."""
         path = {**CLEAN, "PATH": f"/usr/local/bin:{CLEAN['PATH']}"}
         done = run_inside(self._leader(), command, path, check=check, within_s=within_s)

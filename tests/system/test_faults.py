@@ -40,7 +40,7 @@ def two_cameras(board: Board) -> Iterator[Board]:
     guest.run("/opt/lfr/.venv/bin/python", "-c", REAR)
     guest.run("sh", "-ec", f"mkdir -p {PATIENT}; printf '{WATCHDOG}' >{PATIENT}/patient.conf; systemctl daemon-reload")
     yield board
-    guest.run("systemctl", "stop", "lfr", within_s=60)
+    guest.run("systemctl", "stop", "lfr")
     guest.run("sh", "-ec", f"rm -r {PATIENT}; systemctl daemon-reload")
     guest.run("sh", "-ec", "umount /var/lib/lfr; rm -r /tmp/state; cp -a /tmp/one-camera /etc/lfr/device.yaml")
 
@@ -53,7 +53,7 @@ def running(two_cameras: Board) -> Iterator[Board]:
     guest = two_cameras.guest
     guest.until(lambda: list(cameras(two_cameras).values()) == ["online"] * 2, why=two_cameras.why)
     yield two_cameras
-    guest.run("systemctl", "stop", "lfr", within_s=60)
+    guest.run("systemctl", "stop", "lfr")
 
 
 def cameras(board: Board) -> dict[str, str]:
@@ -171,7 +171,7 @@ def card(two_cameras: Board) -> Iterator[Board]:
         two_cameras.publish()
         two_cameras.start()
         yield two_cameras
-        guest.run("systemctl", "stop", "lfr", within_s=60)
+        guest.run("systemctl", "stop", "lfr")
         guest.run("umount", "/var/lib/lfr")
     finally:
         subprocess.run(["losetup", "--detach", loop], check=False)

@@ -49,7 +49,7 @@ def walked_by(
         guest.until(lambda: board.status().get("counters", {}).get("frames", 0) >= last, 120.0, board.why)
         yield board
     finally:
-        guest.run("systemctl", "stop", "lfr", within_s=60)
+        guest.run("systemctl", "stop", "lfr")
         guest.run("sh", "-ec", f"cp /srv/host/clip.mp4 /{CLIP}")
 
 
@@ -74,7 +74,7 @@ def test_nothing_of_passers_by_is_in_the_journal_or_on_the_disk(
         assert sum(region.content.any() for region in output) >= 2, "the journal cannot be seen"
         return pieces.find(output) + find_alike(at_any_byte(output), templates)
 
-    guest.run("systemctl", "stop", "lfr", within_s=60)
+    guest.run("systemctl", "stop", "lfr")
     written = [region for place in WRITABLE for region in below(guest.root / place, but=[guest.root / CLIP])]
     assert search() == []
     assert pieces.find(written) == []
