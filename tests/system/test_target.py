@@ -54,12 +54,12 @@ def test_the_target_starts_plans_device_and_self_test_and_stops_them_again(enabl
 
 
 LOADED = "from calibration.cli.engines_command import _OfDevice"
-STEPS, SILENCE_S = 6, 10.0
+STEPS = 6
 BUILD = f"""
 import time
 {LOADED}
 for step in range({STEPS}):
-    _OfDevice().report(f"plan 1 of 1: step {{step}}", {SILENCE_S})
+    _OfDevice().report(f"plan 1 of 1: step {{step}}", 5.0 + 2 * STEP_S)
     time.sleep(STEP_S)
 time.sleep(600)
 """
@@ -80,8 +80,8 @@ def test_a_build_of_plans_shows_its_steps_is_not_cut_short_and_is_ended_when_it_
     guest.run("sh", "-ec", f"mkdir -p {place}; printf '[Service]\\n{started}' >{place}/b.conf; systemctl daemon-reload")
     try:
         guest.run("systemctl", "start", "--no-block", "lfr-engines")
-        guest.until(still_builds_in_its_last_step)
-        guest.until(lambda: guest.show("lfr-engines", "ActiveState")["ActiveState"] == "failed")
+        guest.until(still_builds_in_its_last_step, 60.0 + 4 * within_s)
+        guest.until(lambda: guest.show("lfr-engines", "ActiveState")["ActiveState"] == "failed", 60.0 + 4 * within_s)
         assert guest.show("lfr-engines", "Result")["Result"] == "timeout"
     finally:
         guest.run("sh", "-ec", f"rm -r {place}; systemctl daemon-reload; systemctl reset-failed lfr-engines")
