@@ -2,6 +2,7 @@
 
 hardening                      no core file, no ptrace, no swap
 one instance per run folder    a second supervisor is refused
+workers, prepared              they open their engines meanwhile; no list, no camera (workers/process.py)
 disk thread, outbox            alerts survive a power cut from here on
 sync thread                    the hub's repository, verified
 GPIO lines                     sign, sensor, lamps, STOP; the sign is off
@@ -41,6 +42,7 @@ from device.logs import event
 from device.outbox.store import Outbox
 from device.ports.clock import Clock
 from device.ports.gpio import Gpio
+from device.supervisor.deployment.active import vision_assignment
 from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
 from device.supervisor.lifecycle import DeviceLifecycle
@@ -87,8 +89,11 @@ async def _supervise(
     async with AsyncExitStack() as stack:
         boot_id = new_boot_id()
         stack.enter_context(InstanceLock(config.run_dir))
+        launcher = ProcessLauncher()
+        stack.push_async_callback(launcher.close)
+        await launcher.prepare((camera.id for camera in config.cameras), vision_assignment(config, models_dir))
         edges = await acquire(stack, config, models_dir, boot_id, memory_locked=memory_locked)
-        device = DeviceLifecycle(config, replace(edges, reread=reread), boot_id)
+        device = DeviceLifecycle(config, replace(edges, launcher=launcher, reread=reread), boot_id)
         _handle_signals(device)
         outcome = await device.run()
     if outcome.leave_nothing:
