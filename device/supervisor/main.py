@@ -3,9 +3,9 @@
 hardening                      no core file, no ptrace, no swap
 one instance per run folder    a second supervisor is refused
 workers, prepared              they open their engines meanwhile; no list, no camera (workers/process.py)
-disk thread, outbox            alerts survive a power cut from here on
-sync thread                    the hub's repository, verified
 GPIO lines                     sign, sensor, lamps, STOP; the sign is off
+disk thread, outbox            alerts survive a power cut from here on; a folder that refuses it lights the fault lamp
+sync thread                    the hub's repository, verified
 broker                         the will publishes `offline` if this process dies
 lifecycle                      safe → ready → (deployment, operator, sign dark then lit) → armed → recognising
                                → inhibited while any condition fails → ending: deliver, erase, receipts, counts
@@ -35,7 +35,7 @@ from device.edges.clock.system import SystemClock
 from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
 from device.edges.gpio.simulated import SimulatedGpio
 from device.edges.sandbox.hardening import forbid_dumps, lock_memory
-from device.edges.service.systemd import service_manager
+from device.edges.service.systemd import NoServiceManager, service_manager
 from device.errors import InternalError, LfrError
 from device.hub_api.identifiers import new_boot_id
 from device.logs import event
@@ -47,6 +47,8 @@ from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
 from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.runtime.executor import DiskThread
+from device.supervisor.runtime.outbox_opening import opened_outbox
+from device.supervisor.sign.indicators import Indicators
 from device.supervisor.status.file import InstanceLock
 from device.supervisor.status.retained import will
 from device.supervisor.workers.process import ProcessLauncher
@@ -116,10 +118,18 @@ async def acquire(
     """
     clock, disk = SystemClock(), DiskThread()
     stack.callback(disk.close)
-    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall(), log_first=True))
-    stack.callback(outbox.close)
-    opened = _lines(config) if lines is None else lines
+    opened, service = _lines(config) if lines is None else lines, service_manager()
     stack.callback(opened.close)
+
+    def outbox_file() -> Outbox:
+        return Outbox(config.state_dir / OUTBOX, clock.wall(), log_first=True)
+
+    if isinstance(service, NoServiceManager):
+        outbox = await disk(outbox_file)
+    else:
+        shown = Indicators(opened, clock)
+        outbox = await opened_outbox(outbox_file, disk=disk, lines=opened, service=service, indicators=shown)
+    stack.callback(outbox.close)
     sync = DiskThread("sync")
     stack.callback(sync.close)
     renewed = _renewed(config)
@@ -135,7 +145,7 @@ async def acquire(
     return Edges(
         clock=clock,
         lines=opened,
-        service=service_manager(),
+        service=service,
         broker=broker,
         launcher=ProcessLauncher(),
         disk=disk,
