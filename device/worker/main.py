@@ -40,7 +40,7 @@ from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import ListedPerson, Pipeline
 from device.watchlist.gallery import Gallery
-from device.watchlist.sealed import SealedWatchlist, require_models, sha256_of, unseal
+from device.watchlist.sealed import SealedWatchlist, require_mode, require_models, sha256_of, unseal
 from device.wire.link import (
     PROTOCOL,
     Assignment,
@@ -131,7 +131,7 @@ class VisionWorker:
         """Rule 1, top to bottom."""
         task = self._assignment
         self._room = room = self._prepared.take(task.vision)
-        listed, digest = _open_list(Path(task.watchlist), task.identity, room)
+        listed, digest = _open_list(task, room)
         self._volunteers = open_volunteers(task.volunteers, task.identity, room, self._journal)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
@@ -319,12 +319,14 @@ class VisionWorker:
         return message is not None
 
 
-def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWatchlist, str]:
+def _open_list(task: Assignment, room: ModelSessions) -> tuple[SealedWatchlist, str]:
+    path = Path(task.watchlist)
     try:
         sealed = path.read_bytes()
     except OSError as fault:
         raise WatchlistUnusable(f"{path}: {reason_of(fault)}; sync the deployment again") from fault
-    listed = unseal(sealed, identity)
+    listed = unseal(sealed, task.identity)
+    require_mode(listed, task.mode)
     require_models(listed, room.detector_card.source_sha256, room.recognisers.source_sha256)
     return listed, sha256_of(sealed)
 
