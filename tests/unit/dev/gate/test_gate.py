@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,15 @@ def test_a_complete_run_skips_only_what_no_machine_can_install(
     monkeypatch.setitem(COMMANDS, "check", (unit_tests(hardware=True, installable=installable),))
     assert gate.main(["check", "--complete"]) == status
     assert gate.main(["check"]) == 0
+
+
+def test_a_stage_that_names_a_file_runs_it(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "tests/unit/test_a.py").write_text("def test_a(): pass\n")
+    stage = unit_tests()
+    assert run((replace(stage, argv=(*stage.argv[:-1], "tests/unit/test_a.py")),), monkeypatch) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 0 failed"
 
 
 def test_a_folder_without_tests_is_reported_and_not_an_error(
