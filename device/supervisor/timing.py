@@ -79,8 +79,7 @@ HEALTH_S = 5.0  # liveness, sign and recognition: the hub shows what is older th
 STATS_S = 60.0  # kept in the outbox until delivered
 LIVE_STATS_S = 1.0  # for the hub's page: not kept, and only when a count has changed
 STATS_KEPT = timedelta(days=1)
-STATUS_LINE_S = 1.0  # the service manager's line, while the state's name stays
-STATUS_FILE_S = 1.0
+STATUS_S = 1.0  # the service manager's line and the status file, while the state's name stays
 VERIFIED_TIME_S = 60.0  # how often the verified time is stored, to spare the flash
 
 # ── live view (live_view.py) ──────────────────────────────────────────────────────────────────────────────────────────

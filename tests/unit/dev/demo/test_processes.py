@@ -85,3 +85,13 @@ def test_processes_end_when_their_owner_is_killed(tmp_path: Path) -> None:
         assert alive(kept)
         owner.kill()
         wait_until(lambda: not alive(kept))
+
+
+def test_a_program_of_the_demo_does_not_report_to_the_service_manager_of_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    with Processes(tmp_path) as processes:
+        shown = processes.start("shown", python("import os; print('NOTIFY_SOCKET' in os.environ)"))
+        wait_until(lambda: shown.log.read_text().strip() != "")
+    assert shown.log.read_text().strip() == "False"
