@@ -139,10 +139,12 @@ class Pipeline:
         if not self._cadence.due(frame.at, pressed=pressed):
             return None
         since = time.perf_counter_ns()
-        still = self._stillness.still(frame) and not self._anybody
+        still = not self._anybody and self._stillness.still(frame)
         faces = [] if still else self._sight.front_end.look(frame)
         self._cadence.seen(frame.at, faces)
         self._anybody = bool(faces)
+        if faces:
+            self._stillness.forget()
         if not still:
             self.times.lap("detect", since)
         return faces
