@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from engines.places import models_dir
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from tools.dev.proof.worker import Given, WorkerProcess
 
 TESTS = Path(__file__).parent
+
+# Laws: no example has a deadline of its own, and a busy machine is no reason to fail. Every run tries the same
+# examples; `pytest --hypothesis-profile=explore` tries others.
+for _name, _same in (("gate", True), ("explore", False)):
+    settings.register_profile(
+        _name, deadline=None, derandomize=_same, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
+settings.load_profile("gate")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

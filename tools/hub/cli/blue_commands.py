@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
-from tools.hub.cli.options import Subparsers, now, print_result, publisher_of, with_hub
+from tools.hub.cli.options import Subparsers, moment_of, now, print_result, publisher_of, with_hub
 
 
 def register(subparsers: Subparsers) -> None:
@@ -68,11 +68,10 @@ def _run_add(args: argparse.Namespace) -> int:
 
     publisher = publisher_of(args)
     try:
-        given, until = date.fromisoformat(args.consent), datetime.fromisoformat(args.until.replace("Z", "+00:00"))
+        given = date.fromisoformat(args.consent)
     except ValueError as fault:
-        raise UsageError(f"--consent YYYY-MM-DD, --until 2026-12-31T18:00:00+00:00: {fault}") from fault
-    if until.tzinfo is None:
-        raise UsageError(f"--until {args.until!r} needs its time zone")
+        raise UsageError(f"--consent YYYY-MM-DD: {fault}") from fault
+    until = moment_of(args.until, "--until")
     consent = Consent(ref=args.ref, given_on=given, reference=args.reference, until=until, group=args.group)
     VolunteerRegister(publisher.places.hub).add(consent, args.photo, now())
     print(f"{args.ref}: {len(args.photo)} photo(s), consent until {until.isoformat()}")
@@ -91,7 +90,7 @@ def _run_list(args: argparse.Namespace) -> int:
 
 def _run_build(args: argparse.Namespace) -> int:
     from device.errors import UsageError
-    from tools.hub.cli.watchlist_commands import models, readers_for
+    from tools.hub.cli.enrolling import models, readers_for
     from tools.hub.publishing.operations import read_plan
     from tools.hub.watchlist.blue_list import Recogniser, build_blue_list
     from tools.hub.watchlist.build import read_built, require_fresh, write
