@@ -65,7 +65,7 @@ def build_blue_list(
     if theirs and made_with.sha256 not in theirs:
         raise BadData(
             f"watchlist {listed.watchlist.id} was built with recogniser {theirs[0][:12]}…, this blue list with "
-            f"{made_with.sha256[:12]}…, and no device runs both: build it with the watchlist's --recogniser and --screen"
+            f"{made_with.sha256[:12]}…: build it with the watchlist's --recogniser and --screen"
         )
     consents = [consent for consent in register.all().values() if wall(consent.until) > now]
     if not consents:
