@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.conftest import Board
+from tests.system.conftest import PATIENT, Board
 
 pytestmark = pytest.mark.system
 TIMER_S = 60.0  # lfr-erase.timer
@@ -27,6 +27,14 @@ def place_of(words: str, lines: list[str]) -> int:
 
 
 @pytest.fixture
+def shipped_watchdog(board: Board) -> Iterator[None]:
+    """The watchdog as it is in the unit."""
+    board.guest.run("sh", "-ec", f"mv {PATIENT} /srv/patient; systemctl daemon-reload")
+    yield
+    board.guest.run("sh", "-ec", f"mv /srv/patient {PATIENT}; systemctl daemon-reload")
+
+
+@pytest.fixture
 def running(board: Board) -> Iterator[Board]:
     """The board with the service recognising; stopped afterwards."""
     board.publish()
@@ -35,7 +43,7 @@ def running(board: Board) -> Iterator[Board]:
     board.guest.run("systemctl", "stop", "lfr")
 
 
-def test_the_service_reports_ready_and_keeps_its_status_line(running: Board) -> None:
+def test_the_service_reports_ready_and_keeps_its_status_line(shipped_watchdog: None, running: Board) -> None:
     reported = running.guest.show("lfr", "ActiveState", "Type", "WatchdogUSec")
     assert reported["ActiveState"] == "active"
     running.until_line("recognising")
@@ -61,7 +69,7 @@ def test_the_hardening_holds_in_the_running_process(running: Board) -> None:
     assert running.guest.status_of(*as_the_service, "dd", "if=/dev/kmsg", "count=1") != 0
 
 
-def test_a_supervisor_that_hangs_is_killed_and_starts_again(running: Board) -> None:
+def test_a_supervisor_that_hangs_is_killed_and_starts_again(shipped_watchdog: None, running: Board) -> None:
     guest, before = running.guest, running.main_pid()
     guest.run("kill", "-STOP", str(before))
     guest.until(lambda: guest.show("lfr", "NRestarts")["NRestarts"] != "0", why=running.why)
