@@ -182,6 +182,9 @@ def test_a_card_that_turns_read_only_stops_recognition_and_the_status_line_says_
     guest.until(lambda: card.state() == "inhibited", why=card.why)
     card.until_line("read-only", "end the deployment, replace the card")
     assert guest.show("lfr", "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
+    guest.run("systemctl", "restart", "lfr", within_s=60)  # returns when it is ready: it stays up, to light its lamp
+    card.until_line("safe, nothing is recognised", "Read-only", "replace the card")
+    assert guest.show("lfr", "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
 
 
 def test_a_full_disk_stops_recognition_and_says_what_to_do_until_there_is_room(running: Board) -> None:

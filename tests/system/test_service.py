@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -71,12 +72,29 @@ def test_the_hardening_holds_in_the_running_process(running: Board) -> None:
 
 def test_a_supervisor_that_hangs_is_killed_and_starts_again(shipped_watchdog: None, running: Board) -> None:
     guest, before = running.guest, running.main_pid()
+    stopped = time.time()
     guest.run("kill", "-STOP", str(before))
     guest.until(lambda: guest.show("lfr", "NRestarts")["NRestarts"] != "0", why=running.why)
     running.until_recognising()
     assert running.main_pid() != before
     assert place_of("Watchdog timeout", guest.journal("lfr")) >= 0
     assert guest.status_of("test", "-d", f"/proc/{before}") != 0
+    life = guest.journal("lfr")
+    life = life[place_of("Watchdog timeout", life) :]
+    assert place_of("worker.prepared", life) < place_of("deployment.loaded", life) < place_of("worker.started", life)
+    sys.stdout.write(phases(guest, stopped))
+
+
+def phases(guest: Any, stopped: float) -> str:
+    """Seconds from SIGSTOP to the first line of each step in the journal: how long recognition was away."""
+    steps = ("Watchdog timeout", "worker.prepared", "deployment.loaded", "now=armed", "now=recognising")
+    kept = ("journalctl", "-u", "lfr", "-o", "json", "--output-fields=MESSAGE", f"--since=@{stopped:.3f}")
+    lines = [json.loads(line) for line in guest.run(*kept).splitlines()]
+    found = []
+    for step in steps:
+        at = next(int(line["__REALTIME_TIMESTAMP"]) / 1e6 for line in lines if step in str(line["MESSAGE"]))
+        found.append(f"{at - stopped:.1f} s {step}")
+    return "hang: " + ", ".join(found) + "\n"
 
 
 def test_a_stop_ends_the_worker_first_and_the_sign_after_it(board: Board) -> None:

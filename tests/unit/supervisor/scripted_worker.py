@@ -9,13 +9,17 @@ import sys
 import time
 
 from device.domain.finding import Counters
-from device.wire.link import HEADER, Finished, Stop, pack, unpack_to_worker
+from device.wire.link import HEADER, Finished, Prepare, Stop, pack, unpack_to_worker
 from tests.sample_worker import a_beat, a_hello, an_open_list
 
 
 def main(manner: str, descriptor: int) -> int:
     link = socket.socket(fileno=descriptor)
-    read(link)
+    first = read(link)
+    if isinstance(first, Prepare) and manner == "dies prepared":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while isinstance(first, Prepare):
+        first = read(link)
     if manner == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     if manner == "babble":

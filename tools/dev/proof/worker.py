@@ -57,12 +57,18 @@ class Given:
 
 
 def given(
-    place: Path, source: str, *, pace: str = "realtime", backend: str = "auto", recogniser: str | None = None
+    place: Path,
+    source: str,
+    *,
+    pace: str = "realtime",
+    backend: str = "auto",
+    recogniser: str | None = None,
+    screen: str | None = None,
 ) -> Given:
-    """A task over `source`, with a list of one person: the listed one of the demo's clip."""
+    """A task over `source`, with a list of one person: the listed one of the demo's clip. `screen`: of a pair."""
     import pyrage
 
-    room = ModelSessions(backend, threads=1, recogniser=recogniser)
+    room = ModelSessions(backend, threads=1, recogniser=recogniser, screen=screen)
     try:
         reader = EnginePhotoReader(room)
         enrolment = enrol(write_watchlist(place / "watchlist"), [reader], progress=False)
@@ -83,7 +89,12 @@ def given(
     sealed = place / "watchlist.age"
     sealed.write_bytes(seal(listed, [str(identity.to_public())]))
     vision = VisionAssignment(
-        backend=backend, min_face_px=32.0, threshold=None, models_dir=str(models_dir()), recogniser=recogniser
+        backend=backend,
+        min_face_px=32.0,
+        threshold=None,
+        models_dir=str(models_dir()),
+        recogniser=recogniser,
+        screen=screen,
     )
     task = Assignment(
         protocol=PROTOCOL,
