@@ -28,7 +28,7 @@ from tools.hub.watchlist.blue_list import Recogniser, build_blue_list
 from tools.hub.watchlist.build import read_built, write
 from tools.hub.watchlist.volunteers import Consent, VolunteerRegister
 
-LIMIT_S = 120.0
+LIMIT_S = 600.0
 pytestmark = pytest.mark.long
 
 
