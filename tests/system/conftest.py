@@ -94,7 +94,7 @@ class Board:
     def start(self) -> None:
         """Start the service and wait until it recognises."""
         self.guest.run("systemctl", "reset-failed", "lfr", check=False)
-        self.guest.run("systemctl", "start", "lfr")
+        self.guest.run("systemctl", "start", "lfr", check=False)  # systemd starts it again where it did not come up
         self.until_recognising()
 
     def until_recognising(self) -> None:
