@@ -87,7 +87,7 @@ def test_a_worker_that_dies_or_freezes_is_named_while_the_other_goes_on(running:
     guest.until(lambda: len(crashes(running, lost)) > known[lost], why=running.why)
     assert crashes(running, lost)[-1]["PRIORITY"] == "3"
     guest.run("sleep", "3")
-    assert running.state() == "recognising"
+    running.until_recognising()
     assert running.main_pid() == before
     assert guest.show("lfr", "NRestarts")["NRestarts"] == "0"
 
@@ -105,7 +105,7 @@ def test_a_reload_reads_again_and_a_mistake_is_refused_while_recognition_goes_on
         guest.until(lambda: any(all(w in x for w in refused) for x in guest.journal("lfr")), why=running.why)
     finally:
         guest.run("cp", "-a", "/tmp/reload", "/etc/lfr/device.yaml")
-    assert running.state() == "recognising"
+    running.until_recognising()
     assert running.main_pid() == before
 
 
