@@ -240,6 +240,7 @@ def test_only_the_face_of_a_photo_is_kept(desk: Desk) -> None:
     (kept,) = register.photos("V-1")
     picture = cv2.imread(str(kept))
     side = round(60 * CONTEXT)
+    assert picture is not None
     assert picture.shape[:2] == (side, side), "of 200 x 400"
     assert len(READ(np.asarray(picture[:, :, ::-1], np.uint8))) == 1
 
