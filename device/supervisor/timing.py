@@ -58,6 +58,7 @@ class Budget:
     recorded_lease_s: float = 10.0
 
 
+PREPARED_S = 30.0  # a worker that was started ahead and got no assignment ends: its engines take memory
 LEASE_EVERY_S = 0.25  # the loop renews its workers' leases this often
 WORKER_CLOSE_POLL_S = 0.02
 WORKER_JOURNAL_QUIET_S = 10.0  # one line of a text and a camera in this time

@@ -49,10 +49,11 @@ def _build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watchlist", type=Path, required=True, metavar="DIR", help="the list built for that plan")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that is not there yet")
     parser.add_argument("--recogniser", metavar="NAME", help="the devices' (default: the default recogniser)")
+    parser.add_argument("--screen", metavar="NAME", help="the devices' screening recogniser, if they run a pair (none)")
     parser.add_argument("--detector", metavar="NAME", help="likewise")
     parser.add_argument("--backend", default="auto", help="runtime of the models (default: %(default)s)")
     parser.add_argument("--json", action="store_true")
-    parser.set_defaults(run=_run_build, screen=None)
+    parser.set_defaults(run=_run_build)
 
 
 def _pass(parser: argparse.ArgumentParser) -> None:
