@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -281,3 +282,15 @@ def test_a_damaged_list_is_deleted_with_the_deployments_that_say_they_have_it(de
     desk.lfr("watchlist", "kept", "--hub", desk.hub)
     assert RehearsalLists(desk.hub).names() == ()
     assert not (Publisher(desk.hub, now).places.pending / name).exists()
+
+
+@pytest.mark.parametrize(("asked", "answer"), [("desk ONE", "kept"), ("Desk two", "nothing")])
+def test_a_persons_request_finds_a_rehearsal_list_that_is_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, asked: str, answer: str
+) -> None:
+    keep(desk)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{asked}\n"))
+    words = ["--case", "C-1", "--by", "DPO-1", "--label", "--json"]
+    found = desk.lfr("subject-request", desk.hub, *words)
+    assert found["answer"] == answer
+    assert [each["name"] for each in found["rehearsals"]] == (["staff"] if answer == "kept" else [])
