@@ -207,6 +207,7 @@ def test_a_kept_zone_counts_after_a_restart_only_with_the_hubs_signature(rig: Ma
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("put_back", [False, True])
 def test_an_older_zone_of_the_hub_that_is_put_back_is_refused(rig: MakeRig, put_back: bool) -> None:
     """Its signature is good; the audit log shows that a later zone was set."""
