@@ -16,6 +16,10 @@ WITHIN_S = 60.0
 BETWEEN = ("default execution context", "Inspected target navigated")
 """Answers while one document is replaced by the next."""
 
+HOLD = """var running = performance.now.bind(performance), held = running(), asked = [];
+performance.now = () => held;
+{ const fetching = window.fetch; window.fetch = (path, how) => { asked.push(path); return fetching(path, how); }; }"""
+
 
 class Chrome:
     """One page; a context manager."""
@@ -125,6 +129,22 @@ class Chrome:
     def touch_only(self) -> None:
         """A phone or tablet: fingers, no mouse."""
         self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
+
+    def hold_clock(self) -> None:
+        """Stop the page's clock, and note what it asks the hub to change: how busy this machine is has no effect."""
+        self.ask(HOLD)
+
+    def let_clock_run(self) -> None:
+        """From here on it runs again."""
+        self.ask("{ const ahead = held - running(); performance.now = () => running() + ahead; }")
+
+    def advance(self, seconds: float) -> None:
+        """Set a stopped clock ahead, and draw what is then to be seen."""
+        self.ask(f"held += {seconds * 1000}; draw(view)")
+
+    def asked(self) -> list[str]:
+        """Where the page sent requests to since its clock was stopped."""
+        return list(self.ask("asked"))
 
     def size(self, width: int, height: int) -> None:
         """Give the page another size."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +57,12 @@ def rested(chrome: Chrome) -> None:
     chrome.until(f"!{CARD}.classList.contains('resting')")
 
 
+def shown_with_pictures(chrome: Chrome, alert_id: str) -> None:
+    """Wait until nothing of a card will change by itself any more."""
+    chrome.until(f"{CARD}?.dataset.id === '{alert_id}' && document.querySelectorAll('.case .photo img').length === 2")
+    rested(chrome)
+
+
 def pictured(van: Van, speak: Words, alert: Any) -> None:
     speak.until(lambda: any(c["id"] == alert.alert_id and c["probe"] for c in van.snapshot()["cases"]), "its picture")
 
@@ -85,20 +90,23 @@ def test_false_takes_two_presses_and_the_next_case_rests_before_it_takes_one(
     first, second = device.alert(), device.alert()
     pictured(van, speak, first)
     pictured(van, speak, second)
-    case_on_page(chrome)
-    rested(chrome)
+    shown_with_pictures(chrome, first.alert_id)
+    chrome.hold_clock()
     chrome.key("f")
     assert "Press again to erase" in chrome.ask(f"{CARD}.innerText")
+    chrome.advance(0.29)
     chrome.key("f")
-    assert len(van.snapshot()["cases"]) == 2, "two presses within .3 s are a slip"
-    time.sleep(0.35)
+    assert chrome.asked() == [], "two presses within .3 s are a slip"
+    chrome.advance(0.02)
     chrome.key("f")
+    assert chrome.asked() == [f"/cases/{first.alert_id}/adjudication"]
     chrome.until(f"{CARD}.dataset.id === '{second.alert_id}'")
+    chrome.advance(0.49)
     chrome.key("t")
-    speak.until(lambda: [c["id"] for c in van.snapshot()["cases"]] == [second.alert_id], "the first case's end")
-    assert van.snapshot()["cases"][0]["outcome"] is None, "the press was on its way to the first case"
-    rested(chrome)
+    assert len(chrome.asked()) == 1, "the press was on its way to the first case"
+    chrome.advance(0.02)
     chrome.key("t")
+    assert chrome.asked()[1:] == [f"/cases/{second.alert_id}/adjudication"]
     speak.until(lambda: van.snapshot()["cases"][0]["outcome"] == "true_alert", "the judgement")
 
 
@@ -108,15 +116,16 @@ def test_a_click_right_after_the_case_under_it_was_replaced_judges_nothing(
     first, second = device.alert(), device.alert()
     pictured(van, speak, first)
     pictured(van, speak, second)
-    case_on_page(chrome)
-    rested(chrome)
+    shown_with_pictures(chrome, first.alert_id)
+    chrome.hold_clock()
     device.say(device.topics.erasure, speak.erasure(first.alert_id, "expiry"))
     chrome.until(f"{CARD}.dataset.id === '{second.alert_id}'")
+    chrome.advance(0.49)
     chrome.click(".judge .true")
-    time.sleep(0.3)
-    assert van.snapshot()["cases"][0]["outcome"] is None
-    rested(chrome)
+    assert chrome.asked() == []
+    chrome.advance(0.02)
     chrome.click(".judge .true")
+    assert chrome.asked() == [f"/cases/{second.alert_id}/adjudication"]
     speak.until(lambda: van.snapshot()["cases"][0]["outcome"] == "true_alert", "the judgement")
 
 
@@ -187,7 +196,7 @@ def test_every_text_has_enough_contrast_in_light_and_dark(
     for scheme in ("light", "dark"):
         media = [{"name": "prefers-color-scheme", "value": scheme}]
         chrome.call("Emulation.setEmulatedMedia", features=media)
-        time.sleep(0.2)
+        chrome.until(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
         assert chrome.ask(TOO_FAINT) == [], scheme
     chrome.ask("document.querySelector('.score').style.color = '#c9c9c9'")
     chrome.ask("document.querySelector('.case').style.background = '#fff'")

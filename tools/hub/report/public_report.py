@@ -181,7 +181,7 @@ def as_html(rows: Sequence[Public], years: Mapping[int, Public], draft: str, min
     parts = [_HEAD.format(title=TITLE)]
     for language in LANGUAGES:
         words = Words(language)
-        parts.append(f'<main lang="{language}"><h1>{_escaped(words(TITLE))}</h1>')
+        parts.append(f'<article lang="{language}"><h1>{_escaped(words(TITLE))}</h1>')
         if language == "cy" and draft:
             parts.append(f'<p class="draft">{_escaped(draft)}</p>')
         for year, totals in years.items():
@@ -191,8 +191,8 @@ def as_html(rows: Sequence[Public], years: Mapping[int, Public], draft: str, min
                 f"{row['date']}, {row['place'] or words('place not recorded')}", row, COLUMNS, words, minimum
             )
         parts += [f"<p>{_escaped(words(note).format(minimum=minimum))}</p>" for note in NOTES]
-        parts.append("</main>")
-    parts.append("</body></html>\n")
+        parts.append("</article>")
+    parts.append("</main></body></html>\n")
     return "\n".join(parts)
 
 
@@ -235,12 +235,12 @@ def _escaped(text: str) -> str:
 
 
 _HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
 body {{ font: 11pt/1.4 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ccc; font-weight: 400; }}
 td {{ font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }}
-main + main {{ break-before: page; margin-top: 3rem; }}
+article + article {{ break-before: page; margin-top: 3rem; }}
 .draft {{ border: 2px solid #8a5a00; color: #6b4600; padding: .5rem .8rem; font-weight: 700; }}
-</style></head><body>"""
+</style></head><body><main>"""

@@ -68,7 +68,7 @@ def test_the_page_is_english_and_welsh_and_names_no_device_camera_hash_or_receip
 ) -> None:
     hub, command = a_year(tmp_path, (2, [TRUE] * 9, 9_000))
     page = printed(capsys, command, "--html")
-    english, welsh_half = page.split('<main lang="cy">')
+    english, welsh_half = page.split('<article lang="cy">')
     assert "Faces seen" in english
     assert "Wynebau a welwyd" in welsh_half
     assert "DRAFFT" in welsh_half
