@@ -16,12 +16,6 @@ def load_axe(chrome: Chrome) -> None:
     chrome.ask(axe_script().read_text(encoding="utf-8") + "; 0")
 
 
-def with_scheme(chrome: Chrome, scheme: str) -> None:
-    """Show the page `light` or `dark`."""
-    chrome.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    chrome.until(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
-
-
 def violations(chrome: Chrome) -> list[Any]:
     """What axe-core finds on the page as it is now: rule, and where."""
     found = chrome.ask(

@@ -17,10 +17,10 @@ from device.domain.finding import Mode
 from device.domain.time import rfc3339, wall
 from device.hub_api import messages
 from device.wire.view_content import FaceMark
-from tests.browser.axe import load_axe, violations, with_scheme
+from tests.browser.axe import load_axe, violations
 from tests.browser.chrome import Chrome
 from tests.browser.conftest import Device, Van, Words, now
-from tests.browser.test_live_view import cells, content, show
+from tests.browser.test_live_view import Showing, cells, content
 from tests.unit.hub.report.chains import Device as Logging
 from tools.hub.site import init_hub
 from tools.hub.storage.users import Users
@@ -33,7 +33,7 @@ ZONE = ((100, 100), (900, 100), (900, 900), (100, 900))
 def in_both_schemes(chrome: Chrome, what: str) -> None:
     """axe-core finds nothing, light or dark; it is loaded."""
     for scheme in ("light", "dark"):
-        with_scheme(chrome, scheme)
+        chrome.scheme(scheme)
         assert violations(chrome) == [], (what, scheme)
 
 
@@ -88,18 +88,19 @@ def test_panels_with_live_view_commissioning_view_faults_and_a_device_that_is_un
     reading = messages.LiveViewReading(allowed=True, until=asked.expires_at, given_by=asked.given_by)
     device.say(device.topics.state, msgspec.structs.replace(speak.recognising(), live_view=reading), retain=True)
     recipient = pyrage.x25519.Recipient.from_str(asked.recipient)
-    show(device, pyrage.encrypt(content(cells(90)), [recipient]))
-    page.until("document.querySelector('.view img')?.naturalWidth === 12")
-    in_both_schemes(page, "the live view")
-    faces = (FaceMark(column=3, row=2, height_px=84), FaceMark(column=9, row=1, height_px=21))
-    shown = content(cells(70), commissioning=True, min_face_px=32.0, faces=faces, zone=ZONE)
-    show(device, pyrage.encrypt(shown, [recipient]))
-    page.until("document.querySelectorAll('.corner').length === 4")
-    in_both_schemes(page, "the commissioning view")
-    page.click("[data-large]")
-    in_both_schemes(page, "the commissioning view, large")
-    page.click("[data-large]")
-    page.until("!document.querySelector('.view').classList.contains('wide')")
+    with Showing(device, pyrage.encrypt(content(cells(90)), [recipient])) as showing:
+        page.until("document.querySelector('.view img')?.naturalWidth === 12")
+        in_both_schemes(page, "the live view")
+        faces = (FaceMark(column=3, row=2, height_px=84), FaceMark(column=9, row=1, height_px=21))
+        shown = content(cells(70), commissioning=True, min_face_px=32.0, faces=faces, zone=ZONE)
+        showing.sealed = pyrage.encrypt(shown, [recipient])
+        page.until("document.querySelectorAll('.corner').length === 4")
+        in_both_schemes(page, "the commissioning view")
+        page.click("[data-large]")
+        page.until("document.querySelector('.view').classList.contains('wide')")
+        in_both_schemes(page, "the commissioning view, large")
+        page.click("[data-large]")
+        page.until("!document.querySelector('.view').classList.contains('wide')")
     page.ask("draw(lost(view)); banner(LOST)")
     in_both_schemes(page, "a page without its hub")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.axe import load_axe, violations, with_scheme
+from tests.browser.axe import load_axe, violations
 from tests.browser.chrome import Chrome
 from tests.browser.conftest import Device, Van, Words
 from tools.hub.report.tallies import read_book
@@ -183,7 +183,7 @@ def test_axe_finds_nothing_in_either_language(
     case = a_case(chrome, van, device, speak)
     load_axe(chrome)
     for scheme in ("light", "dark"):
-        with_scheme(chrome, scheme)
+        chrome.scheme(scheme)
         assert violations(chrome) == [], (scheme, "a case")
         for dialog, key in (("#enlarged", "e"), ("#keys", "?")):
             chrome.key(key)
@@ -195,6 +195,7 @@ def test_axe_finds_nothing_in_either_language(
     chrome.until("!document.querySelector('.hold').hidden")
     chrome.ask("document.querySelector('.hold').open = true")
     chrome.until(f"!{CARD}.classList.contains('resting')")
+    chrome.settled()
     assert violations(chrome) == [], "a judged case with the form of a hold"
     chrome.ask("document.querySelector('.case h3').innerHTML = '<img src=x>'")
     assert "image-alt" in [name for name, _ in violations(chrome)], "the measure itself"
