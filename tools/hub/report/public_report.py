@@ -25,7 +25,7 @@ from tools.hub.report import home_office
 from tools.hub.report.audit_counts import ChainCounts
 from tools.hub.report.home_office import Cell, Row
 from tools.hub.report.shares import rate
-from tools.hub.report.suppression import MINIMUM, cell, column_total, total_and_parts
+from tools.hub.report.suppression import MINIMUM, cell, column_total, total_and_parts, within
 from tools.hub.report.years import Year
 
 FINAL_DAYS = CEILING_DAYS
@@ -75,7 +75,14 @@ TOTALS: Mapping[str, str] = {
         "sign_dark_s",
     ),
 }
-_ALONE = ("interventions_positive", "interventions_incorrect", "arrests", "arrests_unrelated", "other_disposals")
+_WITHIN = {
+    "interventions_positive": "alerts_positive",
+    "interventions_incorrect": "alerts_incorrect",
+    "arrests": "alerts_positive",
+    "arrests_unrelated": "alerts_incorrect",
+    "other_disposals": "alerts_positive",
+}
+"""What came of alerts, to the alerts that it came of."""
 WITHHELD = "withheld: fewer than {minimum}, or it would show such a number"
 UNKNOWN = "not known"
 NOTES = (
@@ -162,8 +169,9 @@ def public_totals(year: Year, minimum: int = MINIMUM) -> Public:
         "alerts_positive": positive,
         "alerts_incorrect": incorrect,
     }
-    shown |= total_and_parts(parts, minimum, total_known=shown["alerts"] is not None)
-    shown |= {name: cell(whole[name], minimum) for name in _ALONE}
+    found_parts = total_and_parts(parts, minimum, total_known=shown["alerts"] is not None)
+    shown |= found_parts
+    shown |= {name: within(whole[name], found_parts[alerts], minimum) for name, alerts in _WITHIN.items()}
     known = shown["faces_seen"] is not None and shown["alerts_incorrect"] is not None
     found = rate(incorrect, whole["faces_seen"]) if known else None
     shown |= {
