@@ -247,7 +247,7 @@ def as_html(rows: Sequence[Row], remarks: Mapping[str, Sequence[str]]) -> str:
         parts.append("</tbody></table>")
         parts += [f"<p>{html.escape(remark)}</p>" for remark in remarks.get(name, ())]
         parts.append("</section>")
-    parts.append("</body></html>")
+    parts.append("</main></body></html>")
     return "\n".join(parts)
 
 
@@ -261,12 +261,12 @@ def _cell(value: Cell, *, quoted: bool = True) -> str:
 
 
 _HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Deployment report</title>
-<style>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Deployment report</title><style>
 body { font: 11pt/1.4 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ccc; font-weight: 400; }
-td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+td, h2 { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 td:last-child { color: #555; font-size: 9pt; }
 section { break-after: page; }
-</style></head><body><h1>Live facial recognition: deployment report</h1>"""
+</style></head><body><main><h1>Live facial recognition: deployment report</h1>"""
