@@ -6,7 +6,6 @@ import io
 import stat
 import tarfile
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,11 @@ import pytest
 
 from device import durable
 from device.config.release import StateSchema
-from device.domain.time import wall
 from device.errors import BadData, RefusedByCondition, Unavailable
 from device.update import record
 from device.update.slots import CURRENT
 from device.update.updater import RolledBack, TriedAgain, attempt
 from tests.failing_disks import failing_disk
-from tests.unit.update.conftest import NOW
 
 Release = Callable[..., bytes]
 
@@ -169,30 +166,6 @@ def test_a_release_that_a_stranger_signed_is_refused(board: Any, release: Releas
     with pytest.raises(RefusedByCondition, match="does not verify"):
         board.updater().apply(board.hub.offer(release(), signer="hub"))
     assert unchanged(board)
-
-
-def test_a_root_of_trust_that_has_expired_is_refused_with_the_remedy(board: Any, release: Release) -> None:
-    board.hub.root_ends = (NOW - timedelta(days=1),)
-    stick = board.hub.offer(release())
-    with pytest.raises(RefusedByCondition, match=r"root version 1 expired 2026-11-29 .*2026-11-30.*lfr authority root"):
-        board.updater().apply(stick)
-    assert unchanged(board)
-
-
-def test_an_expired_root_counts_when_it_signs_one_that_has_not_expired(board: Any, release: Release) -> None:
-    """The device's own root is years old; the hub's holders have renewed it since."""
-    board.hub.root_ends = (NOW - timedelta(days=400), NOW - timedelta(days=35), NOW + timedelta(days=330))
-    assert board.updater().apply(board.hub.offer(release())) == "0.3.0"
-
-
-def test_a_clock_in_1970_installs_what_is_signed_and_one_that_is_ahead_is_named(board: Any, release: Release) -> None:
-    stick = board.hub.offer(release())
-    ahead = wall(datetime(2038, 1, 19, tzinfo=timezone.utc))
-    with pytest.raises(RefusedByCondition, match="the clock here is at 2038-01-19"):
-        board.updater(now=lambda: ahead).apply(stick)
-    assert unchanged(board)
-    at_start = wall(datetime(1970, 1, 1, 0, 0, 14, tzinfo=timezone.utc))
-    assert board.updater(now=lambda: at_start).apply(stick) == "0.3.0"
 
 
 def test_old_metadata_is_refused_once_newer_was_seen(board: Any, release: Release) -> None:
