@@ -17,7 +17,7 @@ from device.recognition.pipeline import LOOK_EVERY_NS, LOOKS_PER_FRAME, Pipeline
 from device.vision.passages import Slot
 from device.vision.refine import FACE_IN_PATCH_PX, OTHER_FACE_IN_PATCH_PX, PATCH_PX, face_px_of
 from engines.cards.model_card import Lengths
-from tests.unit.recognition.conftest import World
+from tests.unit.recognition.conftest import STEP_MS, World
 
 MakeWorld = Callable[..., Any]
 
@@ -271,6 +271,24 @@ def test_after_a_change_of_size_people_are_followed_anew_in_the_new_size(world: 
     world.pipeline.finish()
     assert world.pipeline.counters.tracks == 2
     assert world.pipeline.counters.faces_seen == 1  # known again by identity
+
+
+def test_two_people_at_one_place_before_and_after_a_cut_are_two_tracks_and_two_faces(world_of: MakeWorld) -> None:
+    world = world_of(listed=(0, 1))
+    for person in (0, 1):
+        for _ in range(12):
+            frame = world.frame({person: (300, 180)})
+            _backdrop(frame.picture.y, left=person == 0)
+            world.stated += world.pipeline.process(frame, world.pipeline.look(frame))
+            world.frames, world.now_ms = world.frames + 1, world.now_ms + STEP_MS
+    assert (world.pipeline.counters.tracks, world.pipeline.counters.faces_seen) == (2, 2)
+    assert [one.entry_ref for one in world.stated if one.revision == 0] == ["entry-0", "entry-1"]
+
+
+def _backdrop(luma: U8, *, left: bool) -> None:
+    """A scene: one half behind the people is bright."""
+    half = luma[:, : luma.shape[1] // 2] if left else luma[:, luma.shape[1] // 2 :]
+    half[half == 30] = 245
 
 
 @pytest.mark.parametrize("rate", [10, 25, 30, 60, 120])

@@ -280,8 +280,13 @@ def test_a_blue_list_for_devices_with_a_pair_holds_the_pair_s_templates(
     consented = ["--consent", f"{now():%Y-%m-%d}", "--reference", "form 1", "--until", until]
     face = next(path for path in samples("public") if path.name == "obama.jpg")
     desk.lfr("bluelist", "add", "V-1", "--hub", desk.hub, "--photo", face, *consented)
-    out = desk.root / "blue"
-    asked = ["--deployment", plan, "--watchlist", desk.built(plan), "--out", out, "--backend", "onnxruntime"]
-    desk.lfr("bluelist", "build", "--hub", desk.hub, *asked, "--screen", own_recogniser.name)
-    built = yaml.safe_load((out / REFERENCE).read_text())["blue_list"]
-    assert built["recogniser"] == Recognisers(card(RECOGNISER_DEFAULT), own_recogniser).source_sha256
+    listed = desk.built(plan)
+    asked = ["bluelist", "build", "--hub", desk.hub, "--deployment", plan, "--watchlist", listed]
+    asked += ["--backend", "onnxruntime", "--screen", own_recogniser.name, "--out"]
+    desk.lfr(*asked, desk.root / "none", expect=65)
+    assert "was built with recogniser bbbbbbbbbbbb…, this blue list with" in desk.said
+    pair = Recognisers(card(RECOGNISER_DEFAULT), own_recogniser).source_sha256
+    built = listed / "watchlist.yaml"
+    built.write_text(built.read_text().replace("b" * 64, pair))
+    desk.lfr(*asked, desk.root / "blue")
+    assert yaml.safe_load((desk.root / "blue" / REFERENCE).read_text())["blue_list"]["recogniser"] == pair
