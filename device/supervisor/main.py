@@ -2,9 +2,10 @@
 
 hardening                      no core file, no ptrace, no swap
 one instance per run folder    a second supervisor is refused
-disk thread, outbox            alerts survive a power cut from here on
-sync thread                    the hub's repository, verified
+workers, prepared              they open their engines meanwhile; no list, no camera (workers/process.py)
 GPIO lines                     sign, sensor, lamps, STOP; the sign is off
+disk thread, outbox            alerts survive a power cut from here on; a folder that refuses it lights the fault lamp
+sync thread                    the hub's repository, verified
 broker                         the will publishes `offline` if this process dies
 lifecycle                      safe → ready → (deployment, operator, sign dark then lit) → armed → recognising
                                → inhibited while any condition fails → ending: deliver, erase, receipts, counts
@@ -34,17 +35,20 @@ from device.edges.clock.system import SystemClock
 from device.edges.gpio.gpiozero_gpio import GpiozeroGpio
 from device.edges.gpio.simulated import SimulatedGpio
 from device.edges.sandbox.hardening import forbid_dumps, lock_memory
-from device.edges.service.systemd import service_manager
+from device.edges.service.systemd import NoServiceManager, service_manager
 from device.errors import InternalError, LfrError
 from device.hub_api.identifiers import new_boot_id
 from device.logs import event
 from device.outbox.store import Outbox
 from device.ports.clock import Clock
 from device.ports.gpio import Gpio
+from device.supervisor.deployment.active import vision_assignment
 from device.supervisor.deployment.teardown import Outcome
 from device.supervisor.edges import Edges
 from device.supervisor.lifecycle import DeviceLifecycle
 from device.supervisor.runtime.executor import DiskThread
+from device.supervisor.runtime.outbox_opening import opened_outbox
+from device.supervisor.sign.indicators import Indicators
 from device.supervisor.status.file import InstanceLock
 from device.supervisor.status.retained import will
 from device.supervisor.workers.process import ProcessLauncher
@@ -87,8 +91,11 @@ async def _supervise(
     async with AsyncExitStack() as stack:
         boot_id = new_boot_id()
         stack.enter_context(InstanceLock(config.run_dir))
+        launcher = ProcessLauncher()
+        stack.push_async_callback(launcher.close)
+        await launcher.prepare((camera.id for camera in config.cameras), vision_assignment(config, models_dir))
         edges = await acquire(stack, config, models_dir, boot_id, memory_locked=memory_locked)
-        device = DeviceLifecycle(config, replace(edges, reread=reread), boot_id)
+        device = DeviceLifecycle(config, replace(edges, launcher=launcher, reread=reread), boot_id)
         _handle_signals(device)
         outcome = await device.run()
     if outcome.leave_nothing:
@@ -111,10 +118,18 @@ async def acquire(
     """
     clock, disk = SystemClock(), DiskThread()
     stack.callback(disk.close)
-    outbox = await disk(lambda: Outbox(config.state_dir / OUTBOX, clock.wall(), log_first=True))
-    stack.callback(outbox.close)
-    opened = _lines(config) if lines is None else lines
+    opened, service = _lines(config) if lines is None else lines, service_manager()
     stack.callback(opened.close)
+
+    def outbox_file() -> Outbox:
+        return Outbox(config.state_dir / OUTBOX, clock.wall(), log_first=True)
+
+    if isinstance(service, NoServiceManager):
+        outbox = await disk(outbox_file)
+    else:
+        shown = Indicators(opened, clock)
+        outbox = await opened_outbox(outbox_file, disk=disk, lines=opened, service=service, indicators=shown)
+    stack.callback(outbox.close)
     sync = DiskThread("sync")
     stack.callback(sync.close)
     renewed = _renewed(config)
@@ -130,7 +145,7 @@ async def acquire(
     return Edges(
         clock=clock,
         lines=opened,
-        service=service_manager(),
+        service=service,
         broker=broker,
         launcher=ProcessLauncher(),
         disk=disk,
@@ -172,6 +187,11 @@ def _repository(config: DeviceConfig, clock: Clock, renewed: RenewedCertificates
     """The hub's repository."""
     sources = _sources(config, renewed)
     return Client(config.state_dir, config.trust.roots, config.device, sources, clock, memory=config.run_dir)
+
+
+def repository_of(config: DeviceConfig, clock: Clock) -> Client:
+    """The hub's repository, for commands that run while the device does not."""
+    return _repository(config, clock, _renewed(config))
 
 
 def _sources(config: DeviceConfig, renewed: RenewedCertificates) -> list[Source]:

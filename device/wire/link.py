@@ -4,7 +4,7 @@ Transport: a Unix stream socketpair made before exec (its file descriptor number
 each message a 4-byte big-endian length and a MessagePack body. End-of-file means stop, on either side.
 
 1. The first message to the worker is `Assignment`; the first from it is `Hello`, then `WatchlistLoaded`. With
-   `Commission` instead there is no list, and beats follow `Hello`.
+   `Commission` instead there is no list, and beats follow `Hello`. `Prepare` may come before either.
 2. Nothing but these types crosses. None can hold a picture or a template in the clear: `CandidateRaised.probe` and
    `ViewPicture.sealed` are encrypted in the worker to the hub, and the supervisor has no key to open them.
 3. A body over MAX_BODY_BYTES or one that does not decode is LinkBroken: the reader closes the link.
@@ -24,7 +24,7 @@ from device.domain.finding import Candidate, Counters, Mode, VolunteerFinding
 from device.domain.operating_point import LIMIT
 from device.errors import LinkBroken
 
-PROTOCOL = 4
+PROTOCOL = 5
 MAX_BODY_BYTES = 1_000_000
 JOURNAL_CHARS = 240
 VIEW_MAX_BYTES = 4_000
@@ -94,6 +94,13 @@ class Commission(msgspec.Struct, frozen=True, kw_only=True, tag="commission"):
     camera: CameraAssignment
     vision: VisionAssignment
     lease_s: float | None = None
+
+
+class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
+    """Supervisor to worker, before there is a deployment: open the engines, then wait for Assignment or Commission."""
+
+    protocol: int
+    vision: VisionAssignment
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, tag="lease"):
@@ -244,7 +251,7 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, tag="journal"):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=JOURNAL_CHARS)]
 
 
-ToWorker = Assignment | Commission | Lease | Withdraw | WithdrawVolunteers | View | Stop
+ToWorker = Prepare | Assignment | Commission | Lease | Withdraw | WithdrawVolunteers | View | Stop
 FromWorker = (
     Hello
     | WatchlistLoaded

@@ -1,6 +1,7 @@
 """The vision worker: one camera, one list, one link. Started by exec with the descriptor of its end of a socketpair.
 
 1. Order: assignment, engines, watchlist, lock-down, hello, camera. No picture is processed before the lock-down.
+   Engines may be open before the assignment (preparation.py).
 2. End-of-file on the link, Stop, or a lease that has run out (lease.py) ends everything; every buffer is wiped before
    the process sends Finished.
 3. An error is sent as one Fault with its remedy; the exit status is that of its class.
@@ -34,12 +35,12 @@ from device.enrolment.model_sessions import ModelSessions
 from device.errors import InternalError, LfrError, LinkBroken, WatchlistUnusable, reason_of
 from device.ports.source import FrameSource
 from device.recognition.build import pipeline_of
-from device.recognition.detect_ahead import DetectAhead, frames_held
+from device.recognition.detect_ahead import DetectAhead, frames_ahead, frames_held
 from device.recognition.driving_loop import drive
 from device.recognition.operating_point import OperatingPoint, Terms, engine_of, known_evidence, operating_point
 from device.recognition.pipeline import ListedPerson, Pipeline
 from device.watchlist.gallery import Gallery
-from device.watchlist.sealed import SealedWatchlist, require_models, sha256_of, unseal
+from device.watchlist.sealed import SealedWatchlist, require_mode, require_models, sha256_of, unseal
 from device.wire.link import (
     PROTOCOL,
     Assignment,
@@ -66,6 +67,7 @@ from device.worker.link_end import LinkEnd
 from device.worker.live_view import LiveView
 from device.worker.lockdown import Camera, begin, lock_down
 from device.worker.open_volunteers import open_volunteers
+from device.worker.preparation import Prepared
 from device.worker.sealed_probe import ProbeSealer
 
 ASSIGNMENT_WITHIN_S = 30.0
@@ -82,13 +84,17 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process (lease.py, rule 4)
     link = LinkEnd(socket.socket(fileno=int(argv[1])))
     try:
-        assignment = link.receive(ASSIGNMENT_WITHIN_S)
+        prepared = Prepared()
+        assignment = prepared.first_message(link, ASSIGNMENT_WITHIN_S)
+        if assignment is None and prepared.idle and link.fault is None:
+            return 0  # the supervisor does not need this worker
         if not isinstance(assignment, Assignment | Commission) or assignment.protocol != PROTOCOL:
             raise link.fault or LinkBroken(f"no assignment of protocol {PROTOCOL} within {ASSIGNMENT_WITHIN_S:.0f} s")
         if isinstance(assignment, Commission):
+            prepared.close()
             CommissioningWorker(assignment, link, granted).run()
             return 0
-        VisionWorker(assignment, link, granted).run()
+        VisionWorker(assignment, link, granted, prepared).run()
         return 0
     except LfrError as fault:
         return _report_fault(link, fault)
@@ -104,9 +110,10 @@ def _report_fault(link: LinkEnd, fault: LfrError) -> int:
 class VisionWorker:
     """One assignment, from the first engine to the last wiped buffer."""
 
-    def __init__(self, assignment: Assignment, link: LinkEnd, granted: dict[str, bool]) -> None:
+    def __init__(self, assignment: Assignment, link: LinkEnd, granted: dict[str, bool], prepared: Prepared) -> None:
         self._assignment = assignment
         self._granted = granted
+        self._prepared = prepared
         self._link = link
         self._sealer = ProbeSealer(assignment.hub_recipient)
         self._journal = JournalSender(link.send)
@@ -123,16 +130,8 @@ class VisionWorker:
     def run(self) -> None:
         """Rule 1, top to bottom."""
         task = self._assignment
-        room = ModelSessions(
-            task.vision.backend,
-            threads=1,
-            models=Path(task.vision.models_dir),
-            detector=task.vision.detector,
-            recogniser=task.vision.recogniser,
-            screen=task.vision.screen,
-        )
-        self._room = room
-        listed, digest = _open_list(Path(task.watchlist), task.identity, room)
+        self._room = room = self._prepared.take(task.vision)
+        listed, digest = _open_list(task, room)
         self._volunteers = open_volunteers(task.volunteers, task.identity, room, self._journal)
         self._assignment = msgspec.structs.replace(task, identity="")
         overwrite_text(task.identity)
@@ -165,15 +164,17 @@ class VisionWorker:
             return
         with LeaseWatch(self._link, task.lease_s, self._wipe_lists):
             source = self._opened(address)
-            ahead = not room.one_thread
             pace = pace_of(source, task.camera.pace)
+            ahead = frames_ahead(one_thread=room.one_thread, pace=pace)
             health = PictureHealth(size=task.camera.size, anybody_in_view=lambda: pipeline.anybody_in_view)
-            held = frames_held(ahead=ahead)
+            held = frames_held(ahead)
             feed = CaptureBuffer(source, pace=pace, frames_held=held, wanted=pipeline.due, health=health)
             looking = DetectAhead(feed, pipeline.look, ahead=ahead, pressed=pipeline.pressed)
             with ExitStack() as ending:  # last in, first out; one that fails does not keep the others from wiping
                 for step in (room.close, self._wipe_lists, pipeline.finish, feed.close, looking.close):
                     ending.callback(step)
+                if source.info.width and source.info.height:
+                    pipeline.prepare(source.info.width, source.info.height)
                 self._watch(pipeline, feed, looking)
         if self._link.fault is not None:
             raise self._link.fault
@@ -320,12 +321,14 @@ class VisionWorker:
         return message is not None
 
 
-def _open_list(path: Path, identity: str, room: ModelSessions) -> tuple[SealedWatchlist, str]:
+def _open_list(task: Assignment, room: ModelSessions) -> tuple[SealedWatchlist, str]:
+    path = Path(task.watchlist)
     try:
         sealed = path.read_bytes()
     except OSError as fault:
         raise WatchlistUnusable(f"{path}: {reason_of(fault)}; sync the deployment again") from fault
-    listed = unseal(sealed, identity)
+    listed = unseal(sealed, task.identity)
+    require_mode(listed, task.mode)
     require_models(listed, room.detector_card.source_sha256, room.recognisers.source_sha256)
     return listed, sha256_of(sealed)
 

@@ -9,14 +9,29 @@ import sys
 import time
 
 from device.domain.finding import Counters
-from device.wire.link import HEADER, PROTOCOL, Beat, Finished, Hello, Stop, WatchlistLoaded, pack, unpack_to_worker
+from device.wire.link import (
+    HEADER,
+    PROTOCOL,
+    Beat,
+    Finished,
+    Hello,
+    Prepare,
+    Stop,
+    WatchlistLoaded,
+    pack,
+    unpack_to_worker,
+)
 
 SHA = "b" * 64
 
 
 def main(manner: str, descriptor: int) -> int:
     link = socket.socket(fileno=descriptor)
-    read(link)
+    first = read(link)
+    if isinstance(first, Prepare) and manner == "dies prepared":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while isinstance(first, Prepare):
+        first = read(link)
     if manner == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     if manner == "babble":
