@@ -187,9 +187,7 @@ def test_a_card_that_turns_read_only_stops_recognition_and_the_status_line_says_
     card.until_line("read-only", "end the deployment, replace the card")
     assert guest.show("lfr", "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
     guest.run("systemctl", "restart", "lfr", within_s=60)  # returns when it is ready: it stays up, to light its lamp
-    guest.until(lambda: "Read-only" in line(card), 10.0, lambda: line(card))
-    assert line(card).startswith("safe, nothing is recognised")
-    assert "replace the card" in line(card)
+    card.until_line("safe, nothing is recognised", "Read-only", "replace the card")
     assert guest.show("lfr", "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
 
 
