@@ -160,8 +160,8 @@ def test_faces_landmarks_and_templates_agree_frame_by_frame(clip: Path, sessions
     face's height (measured 2026-11-30, 438 faces of this clip: .0063 at most).
 
     The refined landmarks are those of the best cell. Where two cells are tied to a part in a thousand a rounding
-    decides which that is: there (109 of the 438) they are up to .042 apart, elsewhere up to .0039. The difference is between
-    the detector's cells, not between the samplings.
+    decides which that is: there (109 of the 438) they are up to .042 apart, elsewhere up to .0039. The difference is
+    between the detector's cells, not between the samplings.
     """
     host, sampled = sessions_of().front_end(MIN_FACE_PX), sessions_of().sampled_front_end(MIN_FACE_PX)
     assert isinstance(host, HostFrontEnd)
